@@ -1,0 +1,1 @@
+"""The integration core: plain Python that notebooks, scripts, workers and agents import alike."""

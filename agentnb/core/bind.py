@@ -1,0 +1,49 @@
+"""``:name`` and ``:object.attribute`` looked up among the values of a caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["lookup"]
+
+
+def lookup(name: str, values: Mapping[str, Any]) -> Any:
+    """Return the value of a dotted name.
+
+    Parameters
+    ----------
+    name
+        A key of ``values``, then attributes or items, joined by dots.
+
+    Raises
+    ------
+    UsageError
+        Nothing has that name; the hint has the nearest.
+
+    Examples
+    --------
+    >>> lookup("task.id", {"task": {"id": 7}})
+    7
+    """
+    first, *path = name.split(".")
+    if first not in values:
+        raise UsageError(
+            f"nothing is bound to :{first}",
+            service="bind",
+            hint=did_you_mean(first, [str(key) for key in values if not str(key).startswith("_")])
+            or f"pass it as a parameter, or in a notebook assign it first: {first} = ...",
+        )
+    value: Any = values[first]
+    for step in path:
+        try:
+            value = value[step] if isinstance(value, dict) else getattr(value, step)
+        except (KeyError, AttributeError) as error:
+            raise UsageError(
+                f":{name}: {type(value).__name__} has no {step!r}", service="bind"
+            ) from error
+    return value

@@ -1,0 +1,129 @@
+"""The one tree of errors, sorted by what the caller should do next.
+
+```
+AgentnbError
+├── UsageError          fix the call
+├── ConfigError         fix the settings
+├── NotFoundError       name something that exists
+├── RejectedError       the service said no; change the request
+│   └── QueryRejected   ... the database, to a statement
+└── UnavailableError    start the service or try later
+    ├── DeadlineExceeded
+    └── CircuitOpen
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from agentnb.core.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AgentnbError",
+    "CircuitOpen",
+    "ConfigError",
+    "DeadlineExceeded",
+    "NotFoundError",
+    "QueryRejected",
+    "RejectedError",
+    "UnavailableError",
+    "UsageError",
+    "did_you_mean",
+]
+
+_RED, _DIM, _END = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+class AgentnbError(Exception):
+    """Base of every error that agentnb raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What happened, in one or a few lines. Passwords in URLs and values of
+        password-like keys are masked.
+    service
+        The service it happened to: ``"db"``, ``"settings"``, ...
+    hint
+        What to do next.
+
+    Examples
+    --------
+    >>> error = UsageError("no such verb: lst", service="db", hint="did you mean list?")
+    >>> str(error), error.service, error.hint
+    ('no such verb: lst', 'db', 'did you mean list?')
+    """
+
+    def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
+        self.message = redact(message)
+        self.service = service
+        self.hint = redact(hint) if hint else None
+        super().__init__(self.message)
+        if self.hint:
+            self.add_note(f"hint: {self.hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.service, self.hint))
+
+    def _render_traceback_(self) -> list[str]:
+        """Show message and hint in place of a traceback, as IPython asks an error to."""
+        name = type(self).__name__
+        first, *rest = self.message.splitlines() or [""]
+        lines = [f"{_RED}{name}{_END} ({self.service}): {first}", *rest]
+        if self.hint:
+            hint, *more = self.hint.splitlines()
+            lines += [f"{_DIM}hint:{_END} {hint}", *(f"      {line}" for line in more)]
+        return lines
+
+
+def _rebuild(
+    kind: type[AgentnbError], message: str, service: str, hint: str | None
+) -> AgentnbError:
+    return kind(message, service=service, hint=hint)
+
+
+class UsageError(AgentnbError):
+    """The call is wrong: fix it and call again."""
+
+
+class ConfigError(AgentnbError):
+    """A setting is missing or wrong: fix it where it comes from."""
+
+
+class NotFoundError(AgentnbError):
+    """What was named does not exist."""
+
+
+class RejectedError(AgentnbError):
+    """The service was reached and said no."""
+
+
+class QueryRejected(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """The database was reached and refused the statement."""
+
+
+class UnavailableError(AgentnbError):
+    """The service could not be reached: start it, or try later."""
+
+
+class DeadlineExceeded(UnavailableError):  # noqa: N818 - a state the caller waits for, not a fault
+    """The call took longer than it was given and was cancelled."""
+
+
+class CircuitOpen(UnavailableError):  # noqa: N818 - as DeadlineExceeded
+    """The service failed repeatedly a moment ago; it is not asked again yet."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint with the nearest of the known names, or None if none is near.
+
+    >>> did_you_mean("tabels", ["tables", "describe"])
+    'did you mean tables?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else None

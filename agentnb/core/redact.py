@@ -1,0 +1,160 @@
+"""Masking of secrets in anything that could be printed, logged or saved."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+__all__ = ["MASK", "PATTERNS", "Redactor", "Secret", "is_secret_name", "redact"]
+
+MASK = "••••••"
+
+_SENSITIVE = (
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|authorization|credentials?"
+)
+_SECRET_NAME = re.compile(rf"(?:^|_|^PG)(?:{_SENSITIVE})$", re.IGNORECASE)
+# The userinfo of a URL: everything up to the last @ before a slash, since an unescaped password
+# may hold an @ of its own. The scheme's length is bounded so that a long run of dotted words is
+# not scanned once for each of them.
+_USERINFO = re.compile(
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^\s:/@'\"]*):(?P<value>[^\s/'\"]+)@",
+    re.IGNORECASE,
+)
+# A key may be quoted, subscripted (environ["TOKEN"] = ...) or, inside JSON inside a string, have
+# its quotes escaped; a value may have a Python string prefix.
+_KEY_VALUE = re.compile(
+    rf"(?P<key>(?:{_SENSITIVE})\\*[\"']?\]?\s*[=:]\s*)"
+    r"(?P<value>(?:bearer |basic )?(?:\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
+    r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|[^\s,;&'\"}\])]+))",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_KNOWN_SHAPES = re.compile(
+    r"(?P<value>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
+    r"|sk-[A-Za-z0-9_-]{20,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[abeprs]-[A-Za-z0-9-]{10,}"
+    r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,}|AIza[\w-]{35}"
+    r"|A[KS]IA[0-9A-Z]{16}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
+    r"|-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----"
+    r"(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----)?)"
+)
+
+PATTERNS = {
+    "password in a URL": _USERINFO,
+    "known token": _KNOWN_SHAPES,
+    "authorization header": _BEARER,
+    "secret value": _KEY_VALUE,
+}
+"""What each kind of secret looks like: a pattern whose group ``value`` is the secret."""
+
+
+def redact(text: str) -> str:
+    """Mask what looks like a secret: passwords in URLs, values of secret-like keys, tokens.
+
+    >>> redact("postgresql://ada:s3cret@db/app?password=x")
+    'postgresql://ada:••••••@db/app?password=••••••'
+    """
+    if "://" in text:
+        text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
+    text = _KEY_VALUE.sub(rf"\g<key>{MASK}", text)
+    text = _BEARER.sub(rf"\g<kind> {MASK}", text)
+    return _KNOWN_SHAPES.sub(MASK, text)
+
+
+def is_secret_name(variable: str) -> bool:
+    """Tell whether the name of an environment variable says that its value is secret.
+
+    >>> [is_secret_name(name) for name in ("DB_PASSWORD", "OPENAI_API_KEY", "PWD", "TOKENS")]
+    [True, True, False, False]
+    """
+    # The shell's working directories are named as passwords are.
+    return variable not in {"PWD", "OLDPWD"} and bool(_SECRET_NAME.search(variable))
+
+
+def has_password(url: str) -> bool:
+    """Return whether a URL has a password in it.
+
+    >>> has_password("postgresql://ada:s3cret@db/app"), has_password("postgresql://ada@db/app")
+    (True, False)
+    """
+    return redact(url) != url
+
+
+class Redactor:
+    """Masks what looks like a secret, and the values that are known to be one.
+
+    Parameters
+    ----------
+    secrets
+        Known secret values. Those under four characters are not looked for in
+        text: masking every ``a`` would hide the text and show the secret.
+
+    Examples
+    --------
+    >>> Redactor(["hunter22"])("the reply was hunter22")
+    'the reply was ••••••'
+    """
+
+    _SHORTEST = 4
+
+    def __init__(self, secrets: list[str] | None = None) -> None:
+        self._values: set[str] = set()
+        for value in secrets or []:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """Mask this value from now on."""
+        if len(value) >= self._SHORTEST:
+            self._values.add(value)
+
+    def __call__(self, text: str) -> str:
+        """Return the text with every secret masked."""
+        for value in sorted(self._values, key=len, reverse=True):
+            if value in text:
+                text = text.replace(value, MASK)
+        return redact(text)
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._values)} known values)"
+
+
+class Secret:
+    """A value that shows itself to nobody who did not ask with `reveal`.
+
+    Its repr, str, html and format are masked, and it refuses to be pickled.
+
+    >>> Secret("hunter22")
+    Secret(••••••)
+    >>> Secret("hunter22").reveal()
+    'hunter22'
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def _repr_html_(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled: pass it on as an environment variable")

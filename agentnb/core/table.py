@@ -1,0 +1,258 @@
+"""A table of results: plain rows that print, escape themselves and turn into frames."""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+from functools import lru_cache
+from html import escape
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, overload
+
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["Table"]
+
+SHOWN_ROWS = 25
+SHOWN_CHARACTERS = 120
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_STYLE = (
+    "border-collapse:collapse;font-variant-numeric:tabular-nums;"
+    "color:var(--jp-content-font-color1,inherit)"
+)
+_CELL = "text-align:{};padding:2px 10px;white-space:pre;max-width:48em;overflow:hidden"
+
+
+class Table:
+    """Rows under named columns.
+
+    Parameters
+    ----------
+    columns
+        Their names. A name that comes twice gets a number, so that no value is lost
+        in `dicts` or in a frame.
+    rows
+        One tuple a row.
+    note
+        A line shown under the rows.
+    empty
+        Shown in place of rows when there are none: what to type next.
+
+    Examples
+    --------
+    >>> table = Table(("id", "name"), [(1, "plan"), (2, "build")])
+    >>> table
+    id  name
+     1  plan
+     2  build
+    >>> [row.name for row in table], table[0]
+    (['plan', 'build'], Row(id=1, name='plan'))
+    >>> table.dicts()[0]
+    {'id': 1, 'name': 'plan'}
+    """
+
+    __slots__ = ("columns", "empty", "note", "rows")
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        note: str = "",
+        empty: str = "",
+    ) -> None:
+        self.columns = _unique(tuple(columns))
+        self.rows = rows
+        self.note = note
+        self.empty = empty
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return starmap(_row_type(self.columns), self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        make = _row_type(self.columns)
+        if isinstance(index, slice):
+            return list(starmap(make, self.rows[index]))
+        return make(*self.rows[index])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Table):
+            return NotImplemented
+        return self.columns == other.columns and list(self.rows) == list(other.rows)
+
+    __hash__ = None  # type: ignore[assignment]  # rows are mutable, as a list's
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return the rows as one dictionary each."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def df(self) -> pd.DataFrame:
+        """Return a pandas DataFrame.
+
+        Raises
+        ------
+        UsageError
+            pandas is not installed.
+        """
+        from agentnb.core import frames
+
+        return frames.to_pandas(self.columns, self.rows)
+
+    def pl(self) -> pl.DataFrame:
+        """Return a polars DataFrame.
+
+        Raises
+        ------
+        UsageError
+            polars is not installed.
+        """
+        from agentnb.core import frames
+
+        return frames.to_polars(self.columns, self.rows)
+
+    def arrow(self) -> pa.Table:
+        """Return a pyarrow Table.
+
+        Raises
+        ------
+        UsageError
+            pyarrow is not installed, or a column mixes types that Arrow cannot hold.
+        """
+        from agentnb.core import frames
+
+        return frames.to_arrow(self.columns, self.rows)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column's values.
+
+        Raises
+        ------
+        UsageError
+            There is no such column.
+        """
+        if name not in self.columns:
+            raise UsageError(
+                f"no column {name!r}", service="table", hint=f"columns: {', '.join(self.columns)}"
+            )
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def __repr__(self) -> str:
+        shown = list(self.rows[:SHOWN_ROWS])
+        lines = _aligned(self.columns, shown) if shown else [self.empty or "no rows"]
+        return "\n".join(lines + self._notes())
+
+    def _notes(self) -> list[str]:
+        more = len(self.rows) - SHOWN_ROWS
+        notes = [f"{SHOWN_ROWS:,} of {len(self.rows):,} rows shown"] if more > 0 else []
+        return notes + ([self.note] if self.note else [])
+
+    def _repr_html_(self) -> str:
+        parts = [f'<div class="agentnb-table"><table style="{_STYLE}">']
+        if self.rows:
+            numeric = _numeric_columns(self.columns, self.rows[:SHOWN_ROWS])
+            parts.append(_html_row("th", self.columns, numeric, str))
+            parts.extend(
+                _html_row("td", row, numeric, _html_cell) for row in self.rows[:SHOWN_ROWS]
+            )
+        else:
+            parts.append(f"<tr><td>{escape(self.empty or 'no rows')}</td></tr>")
+        parts.append("</table>")
+        parts += [f'<small style="opacity:.7">{escape(note)}</small><br>' for note in self._notes()]
+        parts.append("</div>")
+        return "".join(parts)
+
+
+def _unique(columns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(columns)) == len(columns):
+        return columns
+    seen: dict[str, int] = {}
+    names: list[str] = []
+    for column in columns:
+        seen[column] = count = seen.get(column, 0) + 1
+        name = column if count == 1 else f"{column}_{count}"
+        while name in names or (count > 1 and name in columns):
+            name += "_"
+        names.append(name)
+    return tuple(names)
+
+
+@lru_cache(maxsize=256)
+def _row_type(columns: tuple[str, ...]) -> Callable[..., Any]:
+    # A namedtuple class costs a fraction of a millisecond to make: one for each set of columns.
+    return namedtuple("Row", columns, rename=True)  # noqa: PYI024 - its fields are known at run time
+
+
+def text_of(value: object) -> str:
+    """Return a value as one short line, the way a cell of a table shows it."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        size = value.nbytes if isinstance(value, memoryview) else len(value)
+        return f"<{size:,} bytes>"
+    text = str(value)
+    if len(text) > SHOWN_CHARACTERS:
+        text = text[: SHOWN_CHARACTERS - 1] + "…"
+    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) or type(value).__name__ == "Decimal"
+
+
+def _numeric_columns(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+    found = []
+    for index in range(len(columns)):
+        values = [row[index] for row in rows if row[index] is not None]
+        found.append(bool(values) and all(_is_number(value) for value in values))
+    return found
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    numeric = _numeric_columns(columns, rows)
+    cells = [[text_of(column) for column in columns], *([text_of(v) for v in row] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    lines = []
+    for line in cells:
+        parts = [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return lines
+
+
+def _html_cell(value: object) -> str:
+    text = escape(text_of(value))
+    return f'<span style="opacity:.5">{text}</span>' if value is None else text
+
+
+def _html_row(
+    tag: str, values: Sequence[Any], numeric: list[bool], show: Callable[[Any], str]
+) -> str:
+    cells = []
+    for value, number in zip(values, numeric, strict=True):
+        style = _CELL.format("right" if number else "left")
+        body = escape(text_of(value)) if show is str else show(value)
+        cells.append(f'<{tag} style="{style}">{body}</{tag}>')
+    return f"<tr>{''.join(cells)}</tr>"

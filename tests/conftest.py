@@ -1,0 +1,44 @@
+"""What every test may use: a machine's abilities, and the assurance of what is tested."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    """Keep the tests away from the databases of whoever runs them."""
+    home = tempfile.TemporaryDirectory(prefix="agentnb-tests-")
+    config.add_cleanup(home.cleanup)
+    # Empty wins over a .env of the checkout's, and counts as not set.
+    os.environ |= {"AGENTNB_HOME": home.name, "DATABASE_URL": "", "REDIS_URL": ""}
+
+
+def pytest_sessionstart():
+    """Refuse to test a checkout where the installed wheel is meant to be tested."""
+    if os.environ.get("AGENTNB_EXPECT_INSTALLED"):
+        import agentnb
+
+        if not Path(agentnb.__file__).is_relative_to(sys.prefix):
+            pytest.exit(f"agentnb comes from {agentnb.__file__}, not from {sys.prefix}", 3)
+
+
+@pytest.fixture(scope="session")
+def require():
+    """Skip where the machine lacks something; fail if AGENTNB_REQUIRE names it.
+
+    ``require("browser", shutil.which("chromium") is not None, "no chromium on PATH")``
+    """
+    required = os.environ.get("AGENTNB_REQUIRE", "").replace(",", " ").split()
+
+    def check(ability, present, reason):
+        if not present and ability in required:
+            pytest.fail(f"AGENTNB_REQUIRE asks for {ability}: {reason}", pytrace=False)
+        if not present:
+            pytest.skip(f"{ability}: {reason}")
+
+    return check
