@@ -1,0 +1,33 @@
+"""Trace ids, spans and structured logs: what was called, when, for how long and on whose behalf.
+
+A context variable holds the running trace (`start_trace`, `current`, `traceparent`, `use`), a
+`Tracer` makes and keeps spans, a `LogFile` writes what is logged under ``agentnb``.
+"""
+
+from __future__ import annotations
+
+from agentnb.core.trace.context import (
+    Context,
+    current,
+    parse_traceparent,
+    start_trace,
+    traceparent,
+    use,
+)
+from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
+from agentnb.core.trace.spans import Span, Tracer, read_spans
+
+__all__ = [
+    "Context",
+    "JsonFormatter",
+    "LogFile",
+    "Span",
+    "StampFilter",
+    "Tracer",
+    "current",
+    "parse_traceparent",
+    "read_spans",
+    "start_trace",
+    "traceparent",
+    "use",
+]

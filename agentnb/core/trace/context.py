@@ -1,0 +1,156 @@
+"""Which trace the running code belongs to: ids in W3C form, kept in one context variable."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Context", "current", "parse_traceparent", "start_trace", "traceparent", "use"]
+
+# A generator of our own: a notebook that calls random.seed() must neither repeat trace ids nor
+# get other numbers because a span was made. Ids have to be distinct, not hard to guess.
+_ids = random.Random()  # noqa: S311 - see above
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_ids.seed)
+random_bits = _ids.getrandbits
+
+_TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}"
+    r"(?P<rest>-.*)?"
+)
+
+
+class Context:
+    """A place in a trace: what a call made now would have as its parent.
+
+    Parameters
+    ----------
+    trace
+        The trace's id, a number of 128 bits.
+    span
+        The id of the surrounding span, a number of 64 bits.
+    correlation_id
+        Free text a user gave to the trace, or None.
+
+    Examples
+    --------
+    >>> here = Context(1, 2, "order-17")
+    >>> here.trace_id, here.span_id
+    ('00000000000000000000000000000001', '0000000000000002')
+    """
+
+    # Numbers inside and text on demand: most spans are never looked at.
+    __slots__ = ("correlation_id", "span", "trace")
+
+    def __init__(self, trace: int, span: int, correlation_id: str | None = None) -> None:
+        self.trace = trace
+        self.span = span
+        self.correlation_id = correlation_id
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id as 32 hexadecimal digits."""
+        return f"{self.trace:032x}"
+
+    @property
+    def span_id(self) -> str:
+        """The span's id as 16 hexadecimal digits."""
+        return f"{self.span:016x}"
+
+    @property
+    def traceparent(self) -> str:
+        """The value of a W3C ``traceparent`` header that continues here."""
+        return f"00-{self.trace:032x}-{self.span:016x}-01"
+
+    def __repr__(self) -> str:
+        return f"Context({self.traceparent})"
+
+
+# The one module-level state of the package: a context variable belongs to the running code.
+context_var: ContextVar[Context | None] = ContextVar("agentnb_trace", default=None)
+
+
+def current() -> Context | None:
+    """Return the surrounding span or trace, or None outside of every trace."""
+    return context_var.get()
+
+
+def traceparent() -> str | None:
+    """Return the W3C ``traceparent`` of the running code, or None outside of every trace.
+
+    >>> with use(Context(1, 2)):
+    ...     traceparent()
+    '00-00000000000000000000000000000001-0000000000000002-01'
+    """
+    here = context_var.get()
+    return None if here is None else here.traceparent
+
+
+def parse_traceparent(text: str | None) -> Context | None:
+    """Read a W3C ``traceparent``; None if it is malformed.
+
+    Source: https://www.w3.org/TR/trace-context/ (lower-case digits only, no id of zeros, version
+    ff is forbidden, a version above 00 may carry more fields).
+
+    >>> parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").span_id
+    '00f067aa0ba902b7'
+    >>> parse_traceparent("not a header") is None
+    True
+    """
+    found = _TRACEPARENT.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    version, trace, span = found["version"], int(found["trace"], 16), int(found["span"], 16)
+    if version == "ff" or not trace or not span or (version == "00" and found["rest"]):
+        return None
+    return Context(trace, span)
+
+
+def start_trace(*, correlation_id: str | None = None, parent: str | None = None) -> Context:
+    """Start a trace for the running context, as a notebook does before each cell.
+
+    The variable stays set until the next trace is started or `use` leaves.
+
+    Parameters
+    ----------
+    correlation_id
+        Free text that every span and log record of the trace carries.
+    parent
+        A W3C ``traceparent`` to continue. A malformed one is ignored: the caller's header must
+        not break the call.
+
+    Returns
+    -------
+    Context
+        The new place; spans made from now on are its children.
+    """
+    remote = parse_traceparent(parent)
+    if remote is None:
+        here = Context(random_bits(128) or 1, random_bits(64) or 1, correlation_id)
+    else:
+        here = Context(remote.trace, remote.span, correlation_id)
+    context_var.set(here)
+    return here
+
+
+@contextmanager
+def use(context: Context | None) -> Iterator[Context | None]:
+    """Run a block in the given place: how a trace crosses into a thread.
+
+    >>> here = Context(1, 2)
+    >>> with use(here):
+    ...     current() is here
+    True
+    """
+    token = context_var.set(context)
+    try:
+        yield context
+    finally:
+        context_var.reset(token)

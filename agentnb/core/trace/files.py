@@ -1,0 +1,251 @@
+"""JSON lines on disk: one capped file a process, safe across threads, forks and hubs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from agentnb.core.redact import MASK, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["LinesFile", "clean", "clean_text", "encode", "read_lines"]
+
+_KEEP = 10
+_DEEPEST = 6
+_LONGEST = 20_000
+
+# Guards every write in the process: two hubs may share a file. Re-entrant, because the garbage
+# collector may close one file while another is being written.
+_writing = threading.RLock()
+_open_files: weakref.WeakSet[LinesFile] = weakref.WeakSet()
+
+
+def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int = 0) -> object:
+    """Return a copy of the value that is plain JSON and holds no secret.
+
+    >>> clean({"url": "redis://u:secret@host", "password": "x", "n": 1})
+    {'url': 'redis://u:••••••@host', 'password': '••••••', 'n': 1}
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth < _DEEPEST and isinstance(value, dict):
+        return {
+            redactor(str(key)): (
+                MASK
+                if item is not None and _is_secret(str(key))
+                else clean(item, redactor, depth=depth + 1)
+            )
+            for key, item in value.items()
+        }
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [clean(item, redactor, depth=depth + 1) for item in value]
+    return clean_text(value if isinstance(value, str) else str(value), redactor)
+
+
+def clean_text(text: str, redactor: Callable[[str], str] = redact) -> str:
+    """Return the text with its secrets masked, and cut when it is very long."""
+    if len(text) <= _LONGEST:
+        return redactor(text)
+    # Cut again after masking: the first cut may have gone through a secret.
+    return f"{redactor(text[: 2 * _LONGEST])[:_LONGEST]}… ({len(text)} characters)"
+
+
+@functools.lru_cache(maxsize=512)
+def _is_secret(key: str) -> bool:
+    return MASK in redact(f"{key}=value")
+
+
+def encode(record: dict[str, object]) -> bytes:
+    """Return the record as one line of JSON.
+
+    A lone surrogate, as in an undecodable file name, is written as its escape.
+    """
+    line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return line.encode("utf-8", "backslashreplace") + b"\n"
+
+
+class LinesFile:
+    r"""Appends lines to ``directory/<stem>-<pid>.jsonl``, opened at the first line.
+
+    A file that would pass its cap is renamed to ``.jsonl.1``, replacing the former one. Opening
+    also removes the files of dead processes, but for those of the 10 newest processes. A folder
+    that cannot be written to is given up: `failed` says why, nothing is raised.
+
+    Parameters
+    ----------
+    directory
+        The folder; made when it is missing.
+    stem
+        The first part of the file's name.
+    max_bytes
+        The cap on one file, in bytes; with the rotated one, a process takes twice as much.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = LinesFile(pathlib.Path(folder), "spans", max_bytes=1_000_000)
+    ...     file.write([b"{}\n"]), file.path.read_bytes()
+    ...     file.close()
+    (True, b'{}\n')
+    """
+
+    def __init__(self, directory: Path, stem: str, *, max_bytes: int) -> None:
+        self.directory = directory
+        self.stem = stem
+        self.max_bytes = max_bytes
+        self.failed: str | None = None
+        self._fd: int | None = None
+        self._size = 0
+        _open_files.add(self)
+
+    @property
+    def path(self) -> Path:
+        """The file of the running process."""
+        return self.directory / f"{self.stem}-{os.getpid()}.jsonl"
+
+    def write(self, lines: list[bytes]) -> bool:
+        """Append the lines, each with its line break; False if the folder failed."""
+        if self.failed is None:
+            with _writing:
+                try:
+                    self._write(lines)
+                except OSError as error:
+                    self.failed = f"{type(error).__name__}: {error}"
+                    self._close()
+        return self.failed is None
+
+    def close(self) -> None:
+        """Close the file; a later `write` opens it again."""
+        with _writing:
+            self._close()
+
+    def _write(self, lines: list[bytes]) -> None:
+        self._open()
+        batch = bytearray()
+        for line in lines:
+            if self._size + len(batch) + len(line) > self.max_bytes and (self._size or batch):
+                self._append(batch)
+                self._rotate()
+                batch = bytearray()
+            batch += line
+        self._append(batch)
+
+    def _append(self, data: bytearray) -> None:
+        # A plain descriptor: a buffered file would be flushed a second time by a forked child.
+        rest = memoryview(data)
+        while rest and self._fd is not None:
+            written = os.write(self._fd, rest)
+            self._size += written
+            rest = rest[written:]
+
+    def _open(self) -> None:
+        path = self.path
+        if self._fd is not None:
+            # Another hub may have rotated the file, or a user deleted the folder.
+            here = os.fstat(self._fd)
+            self._size = here.st_size
+            try:
+                if os.path.samestat(here, path.stat()):
+                    return
+            except FileNotFoundError:
+                pass
+            self._close()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._size = os.fstat(self._fd).st_size
+        _prune(self.directory, self.stem)
+
+    def _rotate(self) -> None:
+        self._close()
+        path = self.path
+        path.replace(path.with_name(path.name + ".1"))
+        self._open()
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def _close_inherited() -> None:
+    global _writing  # noqa: PLW0603 - a forked child inherits the lock as it was, perhaps held
+    _writing = threading.RLock()
+    for file in list(_open_files):
+        file._close()  # noqa: SLF001 - its own module's class
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_close_inherited)
+
+
+def _prune(directory: Path, stem: str) -> None:
+    """Remove the files of dead processes, but for those of the newest `_KEEP` processes."""
+    newest: dict[int, float] = {}
+    files: dict[int, list[Path]] = {}
+    for path in directory.glob(f"{stem}-*.jsonl*"):
+        pid_text = path.name.removeprefix(f"{stem}-").removesuffix(".1").removesuffix(".jsonl")
+        if not (pid_text.isascii() and pid_text.isdigit()):
+            continue  # a file that we did not write
+        try:
+            changed = path.stat().st_mtime
+        except OSError:
+            continue  # another process removed it first
+        pid = int(pid_text)
+        files.setdefault(pid, []).append(path)
+        newest[pid] = max(newest.get(pid, 0.0), changed)
+    for pid in sorted(newest, key=newest.__getitem__, reverse=True)[_KEEP:]:
+        if not _is_alive(pid):
+            for path in files[pid]:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError:
+                    continue  # another user's file in a shared folder: theirs to remove
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # there, signal 0 is not a question
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def read_lines(directory: Path, stem: str, having: bytes) -> Iterator[dict[str, object]]:
+    """Yield the records whose line holds the given bytes, of every process, older file first.
+
+    Lines that a crash cut short are left out, as are files that vanish or belong to others.
+    """
+    for path in sorted(directory.glob(f"{stem}-*.jsonl*"), reverse=True):
+        try:
+            lines = path.read_bytes().splitlines()
+        except (FileNotFoundError, PermissionError):
+            continue
+        for line in lines:
+            if having not in line:
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record

@@ -1,0 +1,262 @@
+"""Structured logs: stdlib ``logging`` under ``agentnb``, stamped with the trace, as JSON."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from agentnb.core.redact import redact
+from agentnb.core.trace.context import context_var
+from agentnb.core.trace.files import LinesFile, clean, clean_text, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentnb.core.redact import Redactor
+
+__all__ = ["JsonFormatter", "LogFile", "StampFilter"]
+
+_NAME = "agentnb"
+_logger = logging.getLogger(_NAME)
+# As a library should: without it, a record that no handler takes is printed to stderr.
+_logger.addHandler(logging.NullHandler())
+
+_attaching = threading.Lock()
+
+
+class StampFilter(logging.Filter):
+    """Adds ``trace_id``, ``span_id`` and ``correlation_id`` to every record; refuses none.
+
+    To be put on a *handler*: it then also stamps what sqlalchemy, redis and httpx log. A record
+    that was stamped where it was made, before it crossed a thread, keeps its ids.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Stamp the record with the ids of the running context, or None."""
+        if not hasattr(record, "trace_id"):
+            here = context_var.get()
+            record.trace_id = here.trace_id if here else None
+            record.span_id = here.span_id if here else None
+            record.correlation_id = here.correlation_id if here else None
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON in which every secret is masked.
+
+    The keys are ``time`` (ISO 8601, UTC), ``level``, ``logger``, ``message``, ``trace_id``,
+    ``span_id`` and ``correlation_id``, and where there is one, ``data`` (what was logged with
+    ``extra={"data": {...}}``), ``error`` (the traceback) and ``stack``.
+
+    Parameters
+    ----------
+    redactor
+        Masks secrets in all of the record's text.
+    """
+
+    def __init__(self, redactor: Callable[[str], str] = redact) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, without a line break."""
+        return self.encode(record).decode().rstrip("\n")
+
+    def encode(self, record: logging.LogRecord) -> bytes:
+        """Return the record's line as bytes, with a line break."""
+        redactor = self._redactor
+        moment = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, object] = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": clean_text(_message(record), redactor),
+            "trace_id": getattr(record, "trace_id", None),
+            "span_id": getattr(record, "span_id", None),
+            "correlation_id": clean(getattr(record, "correlation_id", None), redactor),
+        }
+        data = getattr(record, "data", None)
+        if data is not None:
+            line["data"] = _data(data, redactor)
+        if record.exc_info:
+            line["error"] = clean_text(self.formatException(record.exc_info), redactor)
+        elif record.exc_text:
+            line["error"] = clean_text(record.exc_text, redactor)
+        if record.stack_info:
+            line["stack"] = clean_text(self.formatStack(record.stack_info), redactor)
+        return encode(line)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - formatting runs the __str__ of any object
+        # The record is kept and stderr left alone; the template has no values, so no secrets.
+        template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        return f"{template} (unformatted: {type(error).__name__})"
+
+
+def _data(data: object, redactor: Callable[[str], str]) -> object:
+    try:
+        return clean(data, redactor)
+    except Exception as error:  # noqa: BLE001 - a value's __str__ may raise anything
+        return f"unwritable: {type(error).__name__}"
+
+
+class _Level(int):
+    """A level that attaching has set: told by its type from one that the user has set."""
+
+    __slots__ = ()
+
+
+class _LogFileHandler(logging.Handler):
+    """Writes to a file, and never to stderr."""
+
+    def __init__(self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None) -> None:
+        super().__init__()
+        self.file = file
+        self.lines = formatter
+        self.hub_id = hub_id
+        self.kept: deque[bytes] = deque(maxlen=1000)
+        self.addFilter(StampFilter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
+            return
+        line = self.lines.encode(record)
+        if not self.file.write([line]):
+            self.kept.append(line)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+class _Passage(logging.Handler):
+    """Hands on to the user's handlers what would have reached them without a log file.
+
+    Our file wants INFO; a user whose root logger is at WARNING would see all of it in the
+    notebook. So while files are attached, this stands in for propagation.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < _users_level(record):
+            return
+        at = _logger.parent
+        while at is not None:
+            for handler in at.handlers:
+                # Some tools, pytest among them, also attach to a logger that does not propagate.
+                if record.levelno >= handler.level and handler not in _logger.handlers:
+                    handler.handle(record)
+            at = at.parent if at.propagate else None
+
+
+def _users_level(record: logging.LogRecord) -> int:
+    at: logging.Logger | None = logging.getLogger(record.name)
+    while at is not None:
+        if at.level and not isinstance(at.level, _Level):
+            return at.level
+        at = at.parent
+    return logging.NOTSET
+
+
+class LogFile:
+    """Writes what is logged under ``agentnb`` to ``directory/agentnb-<pid>.jsonl``.
+
+    The logger's level is lowered to `level` unless the user has set one, and the user's own
+    handlers go on to see what they saw before; a user who turns the root logger to DEBUG later
+    attaches again, or sets the level of ``agentnb``. Nothing is printed: a folder that cannot be
+    written to is told by `failed`, and the last 1,000 lines are kept in memory (`kept`).
+
+    Parameters
+    ----------
+    directory
+        The folder; made at the first record.
+    redactor
+        Masks secrets in all that is written.
+    hub_id
+        With it, records that carry another ``hub`` (``extra={"hub": ...}``) are not taken.
+    level
+        The lowest level that is written.
+    max_bytes
+        The cap on a file, in bytes; the one before it is kept as ``.jsonl.1``.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from agentnb.core.redact import Redactor
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with LogFile(pathlib.Path(folder), redactor=Redactor()) as log:
+    ...         logging.getLogger("agentnb.db").info("connected", extra={"data": {"ms": 3}})
+    ...         '"message":"connected"' in log.path.read_text()
+    True
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        redactor: Redactor,
+        hub_id: str | None = None,
+        level: int = logging.INFO,
+        max_bytes: int = 5_000_000,
+    ) -> None:
+        self._file = LinesFile(directory, _NAME, max_bytes=max_bytes)
+        self._handler = _LogFileHandler(self._file, JsonFormatter(redactor), hub_id)
+        self._handler.setLevel(level)
+
+    @property
+    def path(self) -> Path:
+        """The file of the running process."""
+        return self._file.path
+
+    @property
+    def failed(self) -> str | None:
+        """Why records are no longer written, or None."""
+        return self._file.failed
+
+    @property
+    def kept(self) -> list[str]:
+        """The latest lines that could not be written, oldest first."""
+        return [line.decode().rstrip("\n") for line in list(self._handler.kept)]
+
+    def attach(self) -> None:
+        """Start taking records; a second call only looks at the user's levels again."""
+        with _attaching:
+            _logger.addHandler(self._handler)  # which adds a handler only once
+            _arrange()
+
+    def close(self) -> None:
+        """Take no more records and close the file; a second call changes nothing."""
+        with _attaching:
+            _logger.removeHandler(self._handler)
+            _arrange()
+        self._handler.close()
+
+    def __enter__(self) -> Self:
+        self.attach()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _arrange() -> None:
+    """Set level and passage to what the attached files need; undo both after the last."""
+    levels = [handler.level for handler in _logger.handlers if isinstance(handler, _LogFileHandler)]
+    passages = [handler for handler in _logger.handlers if isinstance(handler, _Passage)]
+    if not _logger.level or isinstance(_logger.level, _Level):
+        # A user who has set the root logger to DEBUG goes on to see the records of that level.
+        above = _logger.parent.getEffectiveLevel() if _logger.parent else logging.WARNING
+        _logger.setLevel(_Level(min(*levels, above)) if levels else logging.NOTSET)
+    if levels and not passages and _logger.propagate:
+        _logger.propagate = False
+        _logger.addHandler(_Passage())
+    elif not levels and passages:
+        for passage in passages:
+            _logger.removeHandler(passage)
+        _logger.propagate = True

@@ -1,0 +1,287 @@
+"""Spans: what was called, for how long, with what outcome, and on whose behalf."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Self
+
+from agentnb.core.redact import redact
+from agentnb.core.trace.context import Context, context_var, random_bits
+from agentnb.core.trace.files import clean, read_lines
+from agentnb.core.trace.writer import SpanWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from pathlib import Path
+    from types import TracebackType
+
+    from agentnb.core.redact import Redactor
+
+__all__ = ["Span", "Tracer", "read_spans"]
+
+_STEM = "spans"
+
+
+class Span(Context):
+    """One call to a service; made by `Tracer.span`, and over when its block is left.
+
+    Attributes
+    ----------
+    name, service
+        What was done, and where: ``"query"``, ``"db"``.
+    started
+        When, in seconds since the epoch.
+    ms
+        How long it took, in milliseconds; 0 while it is running.
+    outcome
+        ``"ok"``, or the name of the error's class. A block may set another word.
+    attempt
+        Which attempt at the same call this was; the first is 1.
+    trace_id, span_id, parent_id
+        W3C ids as hexadecimal digits; the parent of a trace's first span is None.
+    correlation_id
+        The free text of the surrounding trace, or None.
+    attributes
+        A small dict of values that JSON has, or None. Not redacted in memory; `to_dict` is.
+    """
+
+    __slots__ = (
+        "_began",
+        "_token",
+        "_tracer",
+        "attempt",
+        "attributes",
+        "ms",
+        "name",
+        "outcome",
+        "parent",
+        "service",
+        "started",
+    )
+
+    _tracer: Tracer | None
+    _token: Token[Context | None] | None
+
+    # Not Context's constructor: the ids are known when the block is entered, and a span is made
+    # on every call to a service.
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        name: str,
+        service: str,
+        attempt: int,
+        attributes: dict[str, object] | None,
+        /,
+    ) -> None:
+        self._tracer = tracer
+        self.name = name
+        self.service = service
+        self.attempt = attempt
+        self.attributes = attributes
+        self.outcome = "ok"
+        self.ms = 0.0
+        self.started = 0.0
+        self.trace = self.span = self.parent = 0
+        self.correlation_id = None
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the span around this one as 16 hexadecimal digits, or None."""
+        return f"{self.parent:016x}" if self.parent else None
+
+    def __enter__(self) -> Self:
+        around = context_var.get()
+        if around is None:
+            self.trace = random_bits(128) or 1
+        else:
+            self.trace = around.trace
+            self.parent = around.span
+            self.correlation_id = around.correlation_id
+        self.span = random_bits(64) or 1
+        self._token = context_var.set(self)
+        self.started = time()
+        self._began = perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.ms = (perf_counter() - self._began) * 1000
+        if kind is not None:
+            self.outcome = kind.__name__
+        token, tracer = self._token, self._tracer
+        self._token = self._tracer = None  # a span in the ring must not keep others alive
+        if token is not None:
+            try:  # noqa: SIM105 - contextlib.suppress would cost a third of a span
+                context_var.reset(token)
+            except ValueError:
+                pass  # a generator that was closed from another context: nothing to set back here
+        if tracer is not None:
+            tracer._finish(self)  # noqa: SLF001 - the two classes are one mechanism
+
+    def __repr__(self) -> str:
+        return f"<Span {self.service}.{self.name} {self.ms:.1f} ms {self.outcome}>"
+
+    def to_dict(self, redactor: Callable[[str], str] = redact) -> dict[str, object]:
+        """Return the span as plain JSON values with every secret masked."""
+        record: dict[str, object] = {
+            "name": redactor(self.name),
+            "service": self.service,
+            "started": self.started,
+            "ms": round(self.ms, 3),
+            "outcome": redactor(self.outcome),
+            "attempt": self.attempt,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_id": self.parent_id,
+            "correlation_id": clean(self.correlation_id, redactor),
+        }
+        if self.attributes:
+            record["attributes"] = clean(self.attributes, redactor)
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, object]) -> Span:
+        """Return the span that `to_dict` made the record of.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            When the record is not one of a span.
+        """
+        attributes, correlation_id = record.get("attributes"), record["correlation_id"]
+        span = cls(
+            None,
+            str(record["name"]),
+            str(record["service"]),
+            int(str(record["attempt"])),
+            attributes if isinstance(attributes, dict) else None,
+        )
+        span.started = float(str(record["started"]))
+        span.ms = float(str(record["ms"]))
+        span.outcome = str(record["outcome"])
+        span.trace = int(str(record["trace_id"]), 16)
+        span.span = int(str(record["span_id"]), 16)
+        span.parent = int(str(record["parent_id"] or "0"), 16)
+        span.correlation_id = None if correlation_id is None else str(correlation_id)
+        return span
+
+
+class Tracer:
+    """Makes spans, keeps the latest in memory and, given a folder, writes all of them.
+
+    Parameters
+    ----------
+    path
+        The folder for ``spans-<pid>.jsonl``; None keeps spans in memory only.
+    ring
+        How many spans are kept in memory.
+    max_bytes
+        The cap on a file, in bytes.
+    redactor
+        Masks the secrets in what is written; by default what looks like a secret.
+
+    Examples
+    --------
+    >>> tracer = Tracer()
+    >>> with tracer.span("query", service="db", rows=3) as span:
+    ...     pass
+    >>> [(span.name, span.outcome, span.attributes) for span in tracer.recent(1)]
+    [('query', 'ok', {'rows': 3})]
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        ring: int = 2000,
+        max_bytes: int = 5_000_000,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self.path = path
+        self._redactor: Callable[[str], str] = redactor or redact
+        self._ring: deque[Span] = deque(maxlen=ring)
+        self._keep = self._ring.append
+        self._writer: SpanWriter | None = None
+        if path is not None:
+            self._writer = SpanWriter(path, _STEM, max_bytes=max_bytes, redactor=self._redactor)
+            # Also runs at exit, and when a tracer that nobody closed is collected.
+            weakref.finalize(self, self._writer.close)
+
+    def span(self, name: str, /, *, service: str, attempt: int = 1, **attributes: object) -> Span:
+        """Return a span to be entered with ``with``; outside of a trace it starts its own.
+
+        Parameters
+        ----------
+        name
+            What is done: ``"query"``.
+        service
+            The service it is done to: ``"db"``.
+        attempt
+            Which attempt at the same call this is.
+        **attributes
+            Anything else worth keeping. Secrets are masked when it is written.
+        """
+        return Span(self, name, service, attempt, attributes or None)
+
+    def _finish(self, span: Span) -> None:
+        self._keep(span)
+        writer = self._writer
+        if writer is not None:
+            writer.submit(span)
+
+    def recent(self, n: int = 20) -> list[Span]:
+        """Return the last `n` spans that ended in this process, oldest first."""
+        return list(self._ring)[-n:] if n > 0 else []
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """Return a trace's spans of this process that are still in memory, by their start."""
+        try:
+            wanted = int(trace_id, 16)
+        except ValueError:
+            return []
+        return sorted((s for s in list(self._ring) if s.trace == wanted), key=_start)
+
+    @property
+    def dropped(self) -> int:
+        """How many spans were not written: the queue was full, or the folder failed."""
+        return self._writer.dropped if self._writer else 0
+
+    @property
+    def failed(self) -> str | None:
+        """Why spans are no longer written, or None."""
+        return self._writer.failed if self._writer else None
+
+    def flush(self) -> None:
+        """Write what is waiting, so that `read_spans` sees it."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is waiting and stop writing; spans are still kept in memory."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _start(span: Span) -> float:
+    return span.started
+
+
+def read_spans(path: Path, trace_id: str) -> list[Span]:
+    """Return what all processes wrote of a trace into a folder, by the spans' start.
+
+    Spans are written every 0.2 seconds; call `Tracer.flush` first to see those of this process.
+    """
+    spans = []
+    for record in read_lines(path, _STEM, f'"trace_id":"{trace_id}"'.encode()):
+        try:
+            spans.append(Span.from_dict(record))
+        except (KeyError, TypeError, ValueError):
+            continue  # not a span's line; the others are still worth showing
+    return sorted(spans, key=_start)
