@@ -1,0 +1,99 @@
+"""The total time a call may take, over all of its attempts."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from agentnb.core.errors import DeadlineExceeded, UsageError
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """A point in time by which a call has to be over.
+
+    Parameters
+    ----------
+    seconds
+        Seconds from now; None for no deadline.
+
+    Raises
+    ------
+    UsageError
+        When the seconds are negative or not a number.
+
+    Examples
+    --------
+    >>> Deadline(None).remaining() is None
+    True
+    >>> Deadline(60).clip(5)
+    5
+    >>> Deadline(0).expired
+    True
+    """
+
+    __slots__ = ("_until", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._until: float | None = None
+        if seconds is not None:
+            if not seconds >= 0:  # also refuses nan
+                raise UsageError(
+                    f"a deadline of {seconds} seconds",
+                    service="resilience",
+                    hint="give seconds from now, 0 or more, or None for no deadline",
+                )
+            self._until = monotonic() + seconds
+
+    @classmethod
+    def of(cls, value: Deadline | float | None) -> Deadline:
+        """Return a deadline of so many seconds; one that is given is passed through, running."""
+        if isinstance(value, Deadline):
+            return value
+        return _NEVER if value is None else cls(value)
+
+    def remaining(self) -> float | None:
+        """Return the seconds left, 0 when it has passed, None when there is no deadline."""
+        return None if self._until is None else max(0.0, self._until - monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has passed."""
+        return self._until is not None and monotonic() >= self._until
+
+    def check(self, service: str, doing: str) -> None:
+        """Raise when it has passed.
+
+        Parameters
+        ----------
+        service
+            The service that was called: ``"db"``.
+        doing
+            What was being done, as in "query took longer than 5 s".
+
+        Raises
+        ------
+        DeadlineExceeded
+            When it has passed.
+        """
+        if self.expired:
+            raise DeadlineExceeded(
+                f"{doing} took longer than {self.seconds:g} s",
+                service=service,
+                hint="give it more time, or ask for less",
+            )
+
+    def clip(self, seconds: float | None) -> float | None:
+        """Return the smaller of the seconds given and the seconds left; None is no limit."""
+        left = self.remaining()
+        if left is None or seconds is None:
+            return seconds if left is None else left
+        return min(left, seconds)
+
+    def __repr__(self) -> str:
+        left = self.remaining()
+        return "Deadline(None)" if left is None else f"Deadline({left:.3f} s left)"
+
+
+_NEVER = Deadline(None)

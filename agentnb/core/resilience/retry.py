@@ -1,0 +1,67 @@
+"""How often a failed call is made again, and after which pause."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from agentnb.core.errors import UsageError
+
+__all__ = ["RetryPolicy"]
+
+# Of our own: jitter must not move the sequence of a notebook that called random.seed().
+_jitter = random.Random()  # noqa: S311 - spreads callers out, protects nothing
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a failed call is made again, and after which pause.
+
+    Parameters
+    ----------
+    attempts
+        How often the call is made at most, the first included; 1 is no retry.
+    first
+        Seconds before the first retry.
+    cap
+        The longest pause, in seconds.
+    jitter
+        Up to so many seconds are added to a pause, at random, below the cap.
+    backoff
+        ``"exponential"`` doubles the pause each time, ``"linear"`` adds `first` to it.
+
+    Raises
+    ------
+    UsageError
+        When there is no attempt, or a time is negative.
+
+    Examples
+    --------
+    >>> policy = RetryPolicy(attempts=5, first=0.05, cap=0.3, jitter=0)
+    >>> [policy.pause(failed) for failed in (1, 2, 3, 4)]
+    [0.05, 0.1, 0.2, 0.3]
+    >>> RetryPolicy(first=0.05, cap=2, jitter=0, backoff="linear").pause(3)
+    0.15000000000000002
+    """
+
+    attempts: int = 3
+    first: float = 0.05
+    cap: float = 2.0
+    jitter: float = 0.1
+    backoff: Literal["exponential", "linear"] = "exponential"
+
+    def __post_init__(self) -> None:
+        times = (self.first, self.cap, self.jitter)
+        if self.attempts < 1 or not all(seconds >= 0 for seconds in times):  # nan is refused, too
+            raise UsageError(
+                f"{self!r} can not be followed",
+                service="resilience",
+                hint="attempts is 1 or more; first, cap and jitter are seconds, 0 or more",
+            )
+
+    def pause(self, failed: int) -> float:
+        """Return the seconds to wait after so many failed attempts, 1 or more."""
+        factor = failed if self.backoff == "linear" else 2 ** min(failed - 1, 60)
+        jitter = _jitter.uniform(0, self.jitter) if self.jitter else 0
+        return min(self.cap, self.first * factor + jitter)
