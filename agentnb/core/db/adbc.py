@@ -1,0 +1,178 @@
+"""Results as Arrow data through ADBC, only where they are what the driver would have given.
+
+Source: https://arrow.apache.org/adbc/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.result import ArrowResult
+from agentnb.core.db.text import Statement, render
+from agentnb.core.errors import AgentnbError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["fetch"]
+
+_POLL = 0.05
+# A text column whose values look like numbers may be SQLite's mixed column, whose
+# numbers ADBC has turned into text: then the driver has the last word.
+_LIKE_A_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class _Unsuitable(Exception):  # noqa: N818 - a decision, not an error
+    """The driver is to be taken instead."""
+
+
+def fetch(
+    backend: Backend,
+    statement: Statement,
+    params: Mapping[str, Any],
+    limit: int | None,
+    watch: Watch,
+) -> ArrowResult | None:
+    """Return a result, or None where ADBC is missing, fails, or would give other types.
+
+    The connection can only read, so that a statement which then goes to the driver has
+    not been executed before.
+
+    Raises
+    ------
+    DeadlineExceeded
+        The time was over.
+    """
+    uri = backend.uri_for_adbc()
+    if uri is None or not statement.reads:
+        return None
+    try:
+        text, values = _positional(backend, statement, params)
+    except _Unsuitable:
+        return None
+    job = _Job(backend.target.kind, uri, text, values, limit)
+    try:
+        table, truncated = job.run(watch)
+    except (AgentnbError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it was, the driver says it better
+        logger.debug("adbc: %s: %s", type(error).__name__, error)
+        return None
+    return ArrowResult(table, statement=statement.sql, truncated=truncated)
+
+
+def _positional(
+    backend: Backend, statement: Statement, params: Mapping[str, Any]
+) -> tuple[str, list[Any] | None]:
+    text, values = render(statement, params, "qmark", backend.adapt)
+    if not values:
+        return text, None
+    # On PostgreSQL a parameter's type would be the value's, not what the statement expects.
+    if backend.target.kind != "sqlite" or not all(isinstance(value, _PLAIN) for value in values):
+        raise _Unsuitable
+    return text, list(values)
+
+
+class _Job:
+    """One fetch on a thread, so that Ctrl-C and the deadline are heard while it runs."""
+
+    def __init__(
+        self, kind: str, uri: str, text: str, values: list[Any] | None, limit: int | None
+    ) -> None:
+        self._kind = kind
+        self._uri = uri
+        self._text = text
+        self._values = values
+        self._limit = limit
+        self._over = threading.Event()
+        self._given_up = False
+        self._cursor: Any = None
+        self._result: tuple[Any, bool] | None = None
+        self._error: BaseException | None = None
+
+    def run(self, watch: Watch) -> tuple[Any, bool]:
+        thread = threading.Thread(target=self._work, name="agentnb-adbc", daemon=True)
+        thread.start()
+        try:
+            while not self._over.wait(_POLL):
+                if watch.over:
+                    raise watch.error()  # noqa: TRY301 - given up like on Ctrl-C
+        except BaseException:
+            self._give_up()
+            raise
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None  # noqa: S101 - the thread leaves one or the other
+        return self._result
+
+    def _give_up(self) -> None:
+        self._given_up = True  # seen between two batches
+        if cursor := self._cursor:
+            # ADBC's SQLite driver has no cancel; there the thread ends with its batch.
+            with contextlib.suppress(Exception):
+                cursor.adbc_cancel()
+
+    def _work(self) -> None:
+        try:
+            self._result = self._fetch()
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            self._error = error
+        finally:
+            self._over.set()
+
+    def _fetch(self) -> tuple[Any, bool]:
+        import pyarrow as pa
+
+        dbapi = importlib.import_module(f"adbc_driver_{self._kind}.dbapi")
+        with (
+            dbapi.connect(self._uri, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+            self._cursor = cursor
+            cursor.execute(self._text, self._values)
+            reader = cursor.fetch_record_batch()
+            kinds = [_wanted(field, self._kind, pa) for field in reader.schema]
+            batches, count = [], 0
+            for batch in reader:
+                if self._given_up:
+                    raise _Unsuitable
+                batches.append(batch)
+                count += batch.num_rows
+                if self._limit is not None and count > self._limit:
+                    break
+            table = pa.Table.from_batches(batches, reader.schema)
+        truncated = self._limit is not None and table.num_rows > self._limit
+        return _same_types(table.slice(0, self._limit), kinds, self._kind, pa), truncated
+
+
+def _wanted(field: Any, kind: str, pa: Any) -> Any:
+    """Return the type a column is to have, if the driver's values would have the same."""
+    types = {pa.int64(): pa.int64(), pa.float64(): pa.float64(), pa.string(): pa.string()}
+    if kind == "postgresql":
+        types |= {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.bool_(): pa.bool_()}
+        types |= {pa.date32(): pa.date32(), pa.timestamp("us"): pa.timestamp("us")}
+    if field.type not in types:
+        raise _Unsuitable
+    return types[field.type]
+
+
+def _same_types(table: Any, kinds: list[Any], kind: str, pa: Any) -> Any:
+    import pyarrow.compute as pc
+
+    columns = []
+    for column, wanted in zip(table.columns, kinds, strict=True):
+        if column.null_count == len(column):
+            # ADBC calls a column without values an integer; rows of None have no type.
+            columns.append(pa.chunked_array([pa.nulls(len(column))]))
+            continue
+        if kind == "sqlite" and wanted == pa.string():
+            looks = pc.match_substring_regex(column, _LIKE_A_NUMBER)
+            if pc.any(looks).as_py():
+                raise _Unsuitable
+        columns.append(column.cast(wanted))
+    return pa.Table.from_arrays(columns, names=table.column_names)

@@ -1,0 +1,205 @@
+"""What differs from one kind of database to the next, behind one small interface."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
+from agentnb.core.redact import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from agentnb.core.db.text import Statement
+    from agentnb.core.db.url import Target
+    from agentnb.core.errors import AgentnbError
+    from agentnb.core.resilience import Deadline
+
+__all__ = ["Backend", "Watch"]
+
+logger = logging.getLogger("agentnb.db")
+
+
+class Watch:
+    """The time a statement may take, and whether somebody has given it up.
+
+    Parameters
+    ----------
+    deadline
+        When the driver is told to cancel.
+    """
+
+    __slots__ = ("alert", "cancelled", "deadline")
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.cancelled = False
+        self.alert: Callable[[], None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Return whether the statement is to stop."""
+        return self.cancelled or self.deadline.expired
+
+    def error(self) -> DeadlineExceeded:
+        """Return the error of a statement that was stopped."""
+        return DeadlineExceeded(
+            "the statement was cancelled: its time was over",
+            service="db",
+            hint="give it longer with timeout= or --timeout, or ask for less",
+        )
+
+    def cancel(self) -> None:
+        """Ask the statement that is running under this watch to stop."""
+        self.cancelled = True
+        if alert := self.alert:
+            alert()
+
+
+class Backend:
+    """Any database that SQLAlchemy has a dialect for, as far as its driver allows.
+
+    Statements run in the driver's own transactions and are committed one by one. There
+    is no cancel: a statement ends when the driver lets it.
+    """
+
+    explain = "explain"
+    paramstyle = "qmark"
+
+    def __init__(self, target: Target, *, read_only: bool) -> None:
+        if read_only:
+            self.refuse_read_only(target)
+        self.target = target
+        self.read_only = read_only
+
+    def refuse_read_only(self, target: Target) -> None:
+        """Raise where a connection cannot be kept from writing."""
+        raise ConfigError(
+            f"a read-only connection to {target.kind} is not something agentnb can promise",
+            service="db",
+            hint="connect with a database user that may only read",
+        )
+
+    def engine(self, *, pool_size: int, connect_timeout: float) -> Engine:
+        """Return a SQLAlchemy engine; nothing is connected yet.
+
+        Raises
+        ------
+        ConfigError
+            The driver is not installed.
+        """
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+        options = self.engine_options(pool_size, connect_timeout)
+        try:
+            engine = create_engine(self.target.url, hide_parameters=True, **options)
+        except (NoSuchModuleError, ImportError, ArgumentError, TypeError) as error:
+            from agentnb.core.db.url import unknown_backend
+
+            raise ConfigError(
+                f"no driver for {self.target.url.drivername}: {error}",
+                service="db",
+                hint=unknown_backend(self.target.kind) or self.driver_hint(),
+            ) from error
+        self.paramstyle = engine.dialect.paramstyle
+        return engine
+
+    def driver_hint(self) -> str:
+        """Say how the driver is installed."""
+        return "install the driver that the SQLAlchemy documentation names for this database"
+
+    def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:  # noqa: ARG002 - no common name for it
+        """Return the keywords of ``create_engine``."""
+        options: dict[str, Any] = {
+            "connect_args": self.target.connect_args,
+            "pool_pre_ping": True,
+            "pool_size": self.target.pool_size or pool_size,
+        }
+        if self.target.pool_timeout:
+            options["pool_timeout"] = self.target.pool_timeout
+        return options
+
+    def close(self) -> None:
+        """Let go of what was made beside the engine."""
+
+    def adapt(self, value: Any) -> Any:
+        """Return a value in a form that the driver takes."""
+        if isinstance(value, Secret):
+            raise UsageError(
+                "a Secret is not bound into SQL", service="db", hint="bind its .reveal()"
+            )
+        if isinstance(value, enum.Enum):
+            return value.value
+        if isinstance(value, dict):
+            return json.dumps(value)
+        # pandas' missing time is a datetime by type, yet has no value to store.
+        if isinstance(value, (dt.datetime, dt.timedelta)) and type(value).__name__ == "NaTType":
+            return None
+        return value
+
+    def begin(self, connection: Connection) -> None:
+        """Open a transaction."""
+
+    def commit(self, connection: Connection) -> None:
+        """Commit what `begin` opened."""
+        connection.commit()
+
+    def rollback(self, connection: Connection) -> None:
+        """Roll back what `begin` opened."""
+        connection.rollback()
+
+    def settle(self, connection: Connection) -> None:
+        """Make a single statement's effect last."""
+        connection.commit()
+
+    @contextmanager
+    def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:  # noqa: ARG002 - no cancel here
+        """Cancel what runs on the connection when the watch is over."""
+        yield
+
+    def fetch(
+        self,
+        connection: Connection,
+        statement: Statement,  # noqa: ARG002 - PostgreSQL chooses a cursor by it
+        sql: str,
+        params: Any,
+        limit: int | None,
+    ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
+        """Execute and fetch at most ``limit + 1`` rows, then close the cursor.
+
+        Returns
+        -------
+        columns, rows, rowcount
+            Columns are None for a statement that returns no rows.
+        """
+        result = connection.exec_driver_sql(sql, params)
+        try:
+            cursor = result.cursor
+            if cursor is None or cursor.description is None:
+                return None, [], max(result.rowcount, 0)
+            columns = tuple(column[0] for column in cursor.description)
+            rows = list(cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1))
+            return columns, rows, max(result.rowcount, 0)
+        finally:
+            result.close()
+
+    def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - for those who cancel
+        """Return our error for the driver's own, which came while ``sql`` ran."""
+        return QueryRejected(message_of(error), service="db")
+
+    def uri_for_adbc(self) -> str | None:
+        """Return the address under which ADBC reaches the same data, if it does."""
+        return None
+
+
+def message_of(error: Exception) -> str:
+    """Return the driver's own message."""
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,347 @@
+"""One database: its pool, its statements, its transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.executor import DEFAULT, Executor
+from agentnb.core.db.postgres import Postgres
+from agentnb.core.db.sqlite import SQLite
+from agentnb.core.db.text import scan
+from agentnb.core.db.transaction import Transaction
+from agentnb.core.db.url import parse
+from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.loop import LoopThread
+from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
+from agentnb.core.trace import Tracer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from agentnb.core.db.executor import _Default
+    from agentnb.core.db.result import Result
+    from agentnb.core.db.text import Statement
+
+__all__ = ["Database"]
+
+CONNECT_SECONDS = 5.0
+_BACKENDS: dict[str, type[Backend]] = {"sqlite": SQLite, "postgresql": Postgres}
+
+
+class Database(Executor):
+    """A database behind a pool of connections.
+
+    Nothing is connected before the first use. Thread-safe; a forked child opens its own
+    connections.
+
+    Parameters
+    ----------
+    url
+        As `agentnb.core.db.url.parse` takes it: SQLite, PostgreSQL, or what SQLAlchemy
+        has a driver for.
+    name
+        The name of the connection in logs, spans and messages.
+    read_only
+        Let no statement write.
+    timeout
+        Seconds that a statement may take unless it says otherwise.
+    rows
+        Rows that a query returns unless it says otherwise.
+    pool_size
+        Connections kept open; ten more are opened when they are needed.
+    resolve
+        Makes a relative SQLite path absolute.
+    tracer
+        Where spans go; default: one of its own, in memory.
+    hub_id
+        The hub whose log file takes what this database logs; default: any.
+
+    Raises
+    ------
+    ConfigError
+        The URL cannot be understood or its driver is not installed.
+
+    Examples
+    --------
+    >>> with Database("sqlite://") as db:
+    ...     with db.transaction() as tx:
+    ...         _ = tx.execute("create table agent (name text)")
+    ...         _ = tx.execute("insert into agent values (:name)", {"name": "plan"})
+    ...     db.query("select * from agent")
+    name
+    plan
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "default",
+        read_only: bool = False,
+        timeout: float = 30.0,
+        rows: int = 1000,
+        pool_size: int = 5,
+        resolve: Callable[[str], Path] | None = None,
+        tracer: Tracer | None = None,
+        hub_id: str | None = None,
+    ) -> None:
+        target = parse(url, resolve) if resolve else parse(url)
+        self.name = name
+        self.timeout = timeout
+        self.rows = rows
+        self.tracer = tracer or Tracer()
+        # Stamped, so that two hubs in a process do not mix their logs.
+        self.log = logging.LoggerAdapter(
+            logger, {"hub": hub_id, "data": {"connection": name, "target": str(target)}}
+        )
+        self.backend = _BACKENDS.get(target.kind, Backend)(target, read_only=read_only)
+        self._pool_size = pool_size
+        self._boundary = Boundary(
+            "db",
+            retry=RetryPolicy(attempts=3, first=0.1, cap=1.0),
+            breaker=Breaker("db"),
+            retry_on=lambda error: isinstance(error, UnavailableError),
+            logger=logger,
+        )
+        self._loop = LoopThread()
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._pid = os.getpid()
+        self._errors: tuple[type[Exception], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of database: ``"sqlite"``, ``"postgresql"``, ..."""
+        return self.backend.target.kind
+
+    @property
+    def read_only(self) -> bool:
+        """Return whether this connection may only read."""
+        return self.backend.read_only
+
+    @property
+    def engine(self) -> Engine:
+        """Return the SQLAlchemy engine, connected and tested on first use.
+
+        Raises
+        ------
+        UnavailableError
+            The database cannot be reached, within 5 s.
+        ConfigError
+            It refuses the login, or there is no such database.
+        """
+        engine = self._engine
+        if engine is not None and self._pid == os.getpid():
+            return engine
+        with self._lock:
+            if self._pid != os.getpid() and self._engine is not None:
+                # The parent's sockets are the parent's: forget them without closing them.
+                self._engine.dispose(close=False)
+                self._pid = os.getpid()
+            if self._engine is None:
+                self._engine = self._connect()
+            return self._engine
+
+    def _connect(self) -> Engine:
+        engine = self.backend.engine(pool_size=self._pool_size, connect_timeout=CONNECT_SECONDS)
+        self._errors = (engine.dialect.loaded_dbapi.Error,)
+        self._pid = os.getpid()
+
+        def attempt(deadline: Deadline) -> None:
+            watch = Watch(deadline)
+            with self.tracer.span("connect", service="db", connection=self.name):
+                try:
+                    with engine.connect() as connection:
+                        self.backend.settle(connection)
+                except Exception as error:
+                    ours = self.error_of(error, watch, "")
+                    if ours is None:
+                        raise
+                    raise ours from error
+
+        try:
+            self._boundary.call(
+                attempt, deadline=Deadline(CONNECT_SECONDS), idempotent=True, doing="connect"
+            )
+        except BaseException as error:
+            engine.dispose()
+            self.log.error("database not connected: %s", error)  # noqa: TRY400 - it is raised too
+            raise
+        self.log.info("database connected")
+        return engine
+
+    @contextmanager
+    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+        """Lend a connection of the pool for one statement."""
+        engine = self.engine
+        try:
+            connection = engine.connect()
+        except Exception as error:
+            ours = self.error_of(error, Watch(deadline), "")
+            if ours is None:
+                raise
+            raise ours from error
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def settle(self, connection: Connection) -> None:
+        """Make a single statement's effect last."""
+        self.backend.settle(connection)
+
+    @contextmanager
+    def begun(self, deadline: Deadline) -> Iterator[Transaction]:
+        """Run a block in a transaction of its own."""
+        with self.checkout(deadline) as connection:
+            transaction = Transaction(self, connection, deadline)
+            transaction.begin()
+            try:
+                yield transaction
+            except BaseException:
+                transaction.rollback()
+                raise
+            else:
+                transaction.commit()
+
+    def transaction(self, *, timeout: float | None = None) -> Any:
+        """Run a block in one transaction: committed at its end, rolled back by an error.
+
+        On SQLite it takes the write lock at its start, so that it cannot fail half-way.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for each of its statements; default: the setting ``db_timeout``.
+
+        Raises
+        ------
+        UnavailableError
+            SQLite: another connection is writing and did not end within 5 s.
+        """
+        return self.begun(Deadline.of(self.timeout if timeout is None else timeout))
+
+    def run(self, operation: Callable[[Database], Any]) -> Any:
+        """Call ``operation(db)`` and return what it returns; a failure is logged and raised.
+
+        Parameters
+        ----------
+        operation
+            A function or a coroutine function; the latter runs on a loop of the database's.
+
+        Examples
+        --------
+        >>> with Database("sqlite://") as db:
+        ...     db.run(lambda db: db.query("select 1 as n").scalar())
+        1
+        """
+        try:
+            return self._loop.call(operation, self)
+        except Exception:
+            self.log.exception("database operation failed")
+            raise
+
+    async def aquery(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        limit: int | _Default | None = DEFAULT,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
+    ) -> Result:
+        """Await `query`. Cancelling the await cancels the statement."""
+        watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
+        rows = self._limit(limit)
+        return await _watched(watch, self._query, scan(sql), params or {}, rows, watch)
+
+    async def aexecute(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
+    ) -> Result:
+        """Await `execute` of one statement. Cancelling the await cancels the statement."""
+        return await self.aquery(sql, params, limit=None, timeout=timeout)
+
+    def arrow_result(
+        self,
+        statement: Statement,
+        params: Mapping[str, Any],
+        limit: int | None,
+        watch: Watch,
+    ) -> Result | None:
+        """Return the result through ADBC, or None where it would differ or cannot be had."""
+        from agentnb.core.db import adbc
+
+        with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
+            return adbc.fetch(self.backend, statement, params, limit, watch)
+
+    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
+        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+        if isinstance(error, AgentnbError):
+            return error
+        if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
+            return self.backend.translate(error.orig, watch, sql)
+        # Rows are fetched from the driver's cursor, whose errors SQLAlchemy does not see.
+        if isinstance(error, self._errors):
+            return self.backend.translate(error, watch, sql)
+        if isinstance(error, PoolTimeout):
+            return UnavailableError(
+                "all connections of the pool are in use",
+                service="db",
+                hint="close transactions sooner, or raise AGENTNB_DB_POOL",
+            )
+        if isinstance(error, (OverflowError, ValueError, TypeError)):
+            return UsageError(f"a value cannot be bound: {error}", service="db")
+        return None
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life, within 5 s.
+
+        Raises
+        ------
+        UnavailableError
+            It gives none.
+        """
+        self.query("select 1", timeout=CONNECT_SECONDS)
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        self.backend.close()
+        self._loop.close()
+        if engine is not None:
+            engine.dispose()
+            self.log.info("database disconnected")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        only = ", read_only=True" if self.read_only else ""
+        return f"Database({str(self.backend.target)!r}, name={self.name!r}{only})"
+
+
+async def _watched(watch: Watch, function: Callable[..., Result], *args: Any) -> Result:
+    try:
+        return await asyncio.to_thread(function, *args)
+    except asyncio.CancelledError:
+        watch.cancel()
+        raise

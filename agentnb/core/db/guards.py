@@ -1,0 +1,64 @@
+"""What surrounds a running statement: errors turned into ours, and explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, NotFoundError, did_you_mean
+
+if TYPE_CHECKING:
+    from agentnb.core.db.backend import Watch
+    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.text import Statement
+
+__all__ = ["Explained", "Translated"]
+
+
+class Explained:
+    """Adds the nearest names to a missing table, once the connection has been given back."""
+
+    __slots__ = ("executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, NotFoundError) or error.hint is not None:
+            return
+        missing = error.message.rpartition(": ")[2].rpartition(".")[2]
+        try:
+            known = self.executor.table_names()
+        except AgentnbError:
+            return  # the error that is being explained matters more
+        some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
+        hint = did_you_mean(missing, known) or some
+        raise NotFoundError(error.message, service="db", hint=hint) from error.__cause__
+
+
+class Translated:
+    """Turns the driver's errors into ours and logs them; hand-written to cost next to nothing."""
+
+    __slots__ = ("executor", "statement", "watch")
+
+    def __init__(self, executor: Executor, watch: Watch, statement: Statement | None) -> None:
+        self.executor = executor
+        self.watch = watch
+        self.statement = statement
+
+    def __enter__(self) -> None:
+        if self.watch.deadline.expired:
+            raise DeadlineExceeded("there was no time left to start the statement", service="db")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, AgentnbError) or not isinstance(error, Exception):
+            return
+        ours = self.executor.error_of(
+            error, self.watch, self.statement.sql if self.statement else ""
+        )
+        if ours is None:
+            return
+        self.executor.log.error("database error: %s", ours.message)
+        raise ours from error

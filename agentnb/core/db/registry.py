@@ -1,0 +1,120 @@
+"""The named connections of a hub."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.db.database import Database
+    from agentnb.core.redact import Secret
+
+__all__ = ["Databases"]
+
+DEFAULT_NAME = "default"
+
+
+class Databases:
+    """Databases by name, each opened on first use; names are matched exactly.
+
+    Parameters
+    ----------
+    make
+        Makes a database of a name, a URL and whether it is read-only.
+    default_url
+        Gives the URL of the connection named ``default``.
+    """
+
+    def __init__(
+        self, make: Callable[[str, str, bool], Database], default_url: Callable[[], str]
+    ) -> None:
+        self._make = make
+        self._default_url = default_url
+        self._lock = threading.RLock()
+        self._open: dict[str, Database] = {}
+
+    def __getitem__(self, name: str) -> Database:
+        database = self._open.get(name)
+        if database is not None:
+            return database
+        with self._lock:
+            if name in self._open:
+                return self._open[name]
+            if name != DEFAULT_NAME:
+                raise NotFoundError(
+                    f"no connection named {name!r}",
+                    service="db",
+                    hint=did_you_mean(name, self.names())
+                    or f"%db connect {name} --env VARIABLE; there are: {', '.join(self.names())}",
+                )
+            return self.connect(DEFAULT_NAME, self._default_url())
+
+    def connect(self, name: str, url: str | Secret, *, read_only: bool = False) -> Database:
+        """Name a connection; one of the same name is closed and replaced.
+
+        Parameters
+        ----------
+        name
+            Letters, digits, ``_`` and ``-``.
+        url
+            As `Database` takes it; a `Secret` for one that holds a password.
+        read_only
+            Let no statement write.
+
+        Raises
+        ------
+        UsageError
+            A name that could not be written on a magic's line.
+        ConfigError
+            The URL cannot be understood.
+        """
+        if not name.replace("-", "_").isidentifier():
+            raise UsageError(
+                f"{name!r} is not a name for a connection",
+                service="db",
+                hint="letters, digits, _ and -",
+            )
+        text = url if isinstance(url, str) else url.reveal()
+        database = self._make(name, text, read_only)
+        with self._lock:
+            former = self._open.get(name)
+            self._open[name] = database
+        if former is not None:
+            former.close()
+        return database
+
+    def forget(self, name: str) -> None:
+        """Close a connection and forget its name; nothing happens if there is none."""
+        with self._lock:
+            database = self._open.pop(name, None)
+        if database is not None:
+            database.close()
+
+    def names(self) -> list[str]:
+        """Return the names that can be used, the default one first."""
+        return [DEFAULT_NAME, *(name for name in self._open if name != DEFAULT_NAME)]
+
+    def opened(self) -> list[Database]:
+        """Return the databases that have been asked for."""
+        return list(self._open.values())
+
+    def list(self) -> Table:
+        """Return name, kind, target and access of every connection; no password."""
+        rows = [
+            (db.name, db.kind, str(db.backend.target), "read" if db.read_only else "read, write")
+            for db in (self[name] for name in self.names())
+        ]
+        return Table(("name", "kind", "target", "access"), rows)
+
+    def close(self) -> None:
+        """Close every connection and forget those that were named here."""
+        with self._lock:
+            databases = list(self._open.values())
+            self._open.clear()
+        for database in reversed(databases):
+            database.close()

@@ -1,0 +1,153 @@
+"""What a statement gave back."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["ArrowResult", "Result", "Script"]
+
+
+class Result(Table):
+    """The rows of one statement, or the number of rows that it changed.
+
+    It holds nothing of the database: no cursor, no connection.
+
+    Parameters
+    ----------
+    columns, rows
+        As in `Table`; both empty for a statement that returns no rows.
+    statement
+        The SQL that was run, one line of it.
+    rowcount
+        Rows returned, or rows changed by an INSERT, UPDATE or DELETE.
+    truncated
+        Whether there were more rows than the limit let through.
+    """
+
+    __slots__ = ("returns_rows", "rowcount", "statement", "truncated")
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        statement: str = "",
+        rowcount: int = 0,
+        truncated: bool = False,
+        returns_rows: bool = True,
+    ) -> None:
+        note = f"limited to {len(rows):,} rows; there are more" if truncated else ""
+        super().__init__(columns, rows, note=note)
+        self.statement = statement
+        self.rowcount = rowcount
+        self.truncated = truncated
+        self.returns_rows = returns_rows
+
+    def scalar(self) -> Any:
+        """Return the first value of the first row, or None if there is no row.
+
+        >>> Result(["n"], [(3,)]).scalar()
+        3
+        """
+        return self.rows[0][0] if self.rows and self.rows[0] else None
+
+    def _done(self) -> str:
+        if not self.rowcount:
+            return "done"
+        return f"{self.rowcount:,} {'row' if self.rowcount == 1 else 'rows'} affected"
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.returns_rows else self._done()
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() if self.returns_rows else f"<div>{self._done()}</div>"
+
+
+class ArrowResult(Result):
+    """A result that came as Arrow data, and becomes rows only if it is read as rows."""
+
+    __slots__ = ("_made", "_table")
+
+    def __init__(self, table: pa.Table, *, statement: str = "", truncated: bool = False) -> None:
+        self._table = table
+        self._made: list[tuple[Any, ...]] | None = None
+        super().__init__(
+            table.column_names,
+            [],  # made from the Arrow data when they are read
+            statement=statement,
+            rowcount=table.num_rows,
+            truncated=truncated,
+        )
+        self._table = table.rename_columns(list(self.columns))
+
+    @property
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """The rows as tuples, made on first use."""
+        if self._made is None:
+            columns = [column.to_pylist() for column in self._table.columns]
+            empty: list[tuple[Any, ...]] = [()] * self._table.num_rows
+            self._made = list(zip(*columns, strict=True)) if columns else empty
+        return self._made
+
+    @rows.setter
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Accept what `Table` sets; the Arrow data stay the truth."""
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def arrow(self) -> pa.Table:
+        """Return the Arrow table itself."""
+        return self._table
+
+    def df(self) -> pd.DataFrame:
+        """Return a pandas DataFrame with the types that the rows would have given."""
+        return self._table.to_pandas()  # type: ignore[no-any-return]  # pyarrow is untyped
+
+    def pl(self) -> pl.DataFrame:
+        """Return a polars DataFrame that shares the Arrow data."""
+        from agentnb.core.frames import need
+
+        return need("polars").from_arrow(self._table)  # type: ignore[no-any-return]
+
+
+class Script(list[Result]):
+    """The results of several statements, in their order; each one shows.
+
+    Examples
+    --------
+    >>> Script([Result(["n"], [(1,)], statement="select 1 as n")])
+    -- select 1 as n
+    n
+    1
+    """
+
+    def __repr__(self) -> str:
+        if len(self) == 1 and not self[0].statement:
+            return repr(self[0])
+        return "\n".join(f"-- {_short(result.statement)}\n{result!r}" for result in self)
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f'<div style="opacity:.7"><code>{escape(_short(result.statement))}</code></div>'
+            f"{result._repr_html_()}"
+            for result in self
+        )
+
+
+def _short(sql: str) -> str:
+    line = " ".join(sql.split())
+    return line if len(line) <= 80 else line[:79] + "…"  # noqa: PLR2004 - a terminal's width

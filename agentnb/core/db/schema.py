@@ -1,0 +1,148 @@
+"""What is in a database: its tables and their columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.resilience import Deadline
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentnb.core.db.executor import Executor
+
+__all__ = ["columns", "count", "describe", "quoted", "tables"]
+
+_SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
+
+
+def tables(executor: Executor) -> Table:
+    """Return name and kind of every table and view; those of other schemas by full name."""
+    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+        rows = _names(connection)
+        executor.settle(connection)
+    return Table(
+        ("name", "kind"),
+        rows,
+        empty="no tables yet: %db load FILE TABLE, or create table ...",
+    )
+
+
+def _names(connection: Connection) -> list[tuple[Any, ...]]:
+    from sqlalchemy import inspect
+
+    inspector = inspect(connection)
+    rows: list[tuple[Any, ...]] = []
+    for schema in [None, *_others(inspector)]:
+        prefix = f"{schema}." if schema else ""
+        rows += [(prefix + name, "table") for name in inspector.get_table_names(schema)]
+        rows += [(prefix + name, "view") for name in inspector.get_view_names(schema)]
+        if inspector.dialect.name == "postgresql":
+            names = inspector.get_materialized_view_names(schema)
+            rows += [(prefix + name, "materialized view") for name in names]
+    return sorted(rows, key=lambda row: ("." in row[0], row[0]))
+
+
+def _others(inspector: Any) -> list[str]:
+    if inspector.dialect.name == "sqlite":
+        return []  # attached files belong to one connection of the pool, not to the database
+    default = inspector.default_schema_name
+    found = [name for name in inspector.get_schema_names() if name != default]
+    return [name for name in found if name not in _SYSTEM and not name.startswith("pg_")]
+
+
+def describe(executor: Executor, table: str) -> Table:
+    """Return column, type, nullable, default and key of a table's columns.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such table; the hint has the nearest.
+    """
+    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+        found = _columns(connection, table)
+        known = [row[0] for row in _names(connection)] if found is None else []
+        executor.settle(connection)
+    if found is None:
+        some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
+        raise NotFoundError(
+            f"no such table: {table}", service="db", hint=did_you_mean(table, known) or some
+        )
+    return Table(("column", "type", "nullable", "default", "key"), found)
+
+
+def columns(executor: Executor, table: str) -> list[str]:
+    """Return the names of a table's columns; none for a table that does not exist."""
+    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+        found = _columns(connection, table)
+        executor.settle(connection)
+    return [row[0] for row in found or []]
+
+
+def count(executor: Executor, table: str) -> int:
+    """Return the number of a table's rows."""
+    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+        name = quoted(connection, table)
+        executor.settle(connection)
+    return int(executor.query(f"select count(*) from {name}").scalar())
+
+
+def split_name(connection: Connection, table: str) -> tuple[str | None, str]:
+    """Return schema and table of a name; a dot inside a table's own name stays there."""
+    from sqlalchemy import inspect
+
+    schema, dot, name = table.rpartition(".")
+    if dot and schema in inspect(connection).get_schema_names():
+        return schema, name
+    return None, table
+
+
+def quoted(connection: Connection, table: str) -> str:
+    """Return a table's name as the database wants it written."""
+    schema, name = split_name(connection, table)
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
+
+
+def _columns(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import NoSuchTableError
+
+    inspector = inspect(connection)
+    schema, name = split_name(connection, table)
+    try:
+        found = inspector.get_columns(name, schema)
+        primary = inspector.get_pk_constraint(name, schema)["constrained_columns"]
+        foreign = {
+            column: f"→ {key['referred_table']}.{target}"
+            for key in inspector.get_foreign_keys(name, schema)
+            for column, target in zip(
+                key["constrained_columns"], key["referred_columns"], strict=False
+            )
+        }
+    except NoSuchTableError:
+        return None
+    return [
+        (
+            column["name"],
+            _type(column["type"], connection),
+            "yes" if column["nullable"] else "no",
+            column.get("default"),
+            "primary" if column["name"] in primary else foreign.get(column["name"]),
+        )
+        for column in found
+    ]
+
+
+def _type(kind: Any, connection: Connection) -> str:
+    from sqlalchemy.exc import CompileError
+    from sqlalchemy.types import NullType
+
+    if isinstance(kind, NullType):
+        return ""
+    try:
+        return str(kind.compile(connection.dialect)).lower()
+    except CompileError:
+        return str(kind).lower()

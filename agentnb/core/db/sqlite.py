@@ -1,0 +1,237 @@
+"""SQLite: one file, many readers, one writer at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import os
+import re
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.backend import Backend, Watch, logger, message_of
+from agentnb.core.errors import (
+    ConfigError,
+    NotFoundError,
+    QueryRejected,
+    UnavailableError,
+    UsageError,
+)
+from agentnb.core.paths import is_network
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from agentnb.core.db.url import Target
+    from agentnb.core.errors import AgentnbError
+
+__all__ = ["SQLite"]
+
+# How long a writer waits for another writer, and after how many of SQLite's virtual
+# machine steps a running statement looks at its watch: some tens of microseconds apart.
+BUSY_SECONDS = 5.0
+STEPS = 10_000
+_BUSY = re.compile(r"database (?:table )?is locked")
+
+
+class _Guard:
+    """Read by SQLite's progress handler on every few thousand steps of one connection."""
+
+    __slots__ = ("watch",)
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+
+    def over(self) -> bool:
+        watch = self.watch
+        return watch is not None and watch.over
+
+
+class SQLite(Backend):
+    """A SQLite file in WAL mode; single statements autocommit, transactions are IMMEDIATE.
+
+    An IMMEDIATE transaction takes the write lock at its start. A deferred one that turns
+    into a writer later fails at once instead of waiting its turn.
+
+    Source: https://sqlite.org/lang_transaction.html, https://sqlite.org/wal.html
+    """
+
+    explain = "explain query plan"
+
+    def refuse_read_only(self, target: Target) -> None:
+        """Refuse only what could not have anything in it to read."""
+        if target.path is None:
+            raise UsageError("a read-only database in memory would stay empty", service="db")
+
+    def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:  # noqa: ARG002 - a file answers at once
+        """Return the keywords of ``create_engine``."""
+        from sqlalchemy.pool import QueuePool
+
+        shared = self.target.path is not None
+        return {
+            "poolclass": QueuePool,
+            # In memory every connection would be a database of its own: there is just one.
+            "pool_size": (self.target.pool_size or pool_size) if shared else 1,
+            "max_overflow": 10 if shared else 0,
+            "connect_args": {"check_same_thread": False, "timeout": BUSY_SECONDS},
+            "isolation_level": "AUTOCOMMIT",
+        }
+
+    def engine(self, *, pool_size: int, connect_timeout: float) -> Engine:
+        """Return an engine whose connections are set up as they are opened."""
+        from sqlalchemy import event
+
+        path = self.target.path
+        if path is not None:
+            self._prepare(path)
+        engine = super().engine(pool_size=pool_size, connect_timeout=connect_timeout)
+        event.listen(engine, "connect", self._set_up)
+        return engine
+
+    def _prepare(self, path: Any) -> None:
+        if path.is_dir():
+            raise ConfigError(
+                f"{path} is a folder, not a SQLite file", service="db", hint="name a file in it"
+            )
+        if self.read_only:
+            if not path.exists():
+                raise NotFoundError(
+                    f"there is no SQLite file {path} to read",
+                    service="db",
+                    hint="leave --read-only away to make a new one",
+                )
+            return
+        if not path.parent.is_dir():
+            raise ConfigError(
+                f"the folder {path.parent} of the SQLite file does not exist",
+                service="db",
+                hint="make it first, or correct the path",
+            )
+
+    def _set_up(self, raw: sqlite3.Connection, record: Any) -> None:
+        guard = record.info["guard"] = _Guard()
+        raw.set_progress_handler(guard.over, STEPS)
+        raw.execute("pragma foreign_keys = on")
+        if self.read_only:
+            raw.execute("pragma query_only = on")
+        elif self.target.path is not None and not is_network(self.target.path):
+            # WAL needs memory that its users share, which no network file system has.
+            _without_waiting(raw, "pragma journal_mode = wal")
+            raw.execute("pragma synchronous = normal")
+
+    def adapt(self, value: Any) -> Any:
+        """Return a value as SQLite stores it: times as ISO text, decimals as exact text."""
+        value = super().adapt(value)
+        if value is None or isinstance(value, (str, int, float, bytes)):
+            return value
+        if isinstance(value, dt.datetime):
+            return value.isoformat(sep=" ")
+        if isinstance(value, (dt.date, dt.time)):
+            return value.isoformat()
+        if isinstance(value, (decimal.Decimal, uuid.UUID, os.PathLike)):
+            return str(value)
+        return value
+
+    def begin(self, connection: Connection) -> None:
+        """Open a transaction that holds the write lock, unless it cannot write at all."""
+        connection.exec_driver_sql("begin" if self.read_only else "begin immediate")
+
+    def commit(self, connection: Connection) -> None:
+        """Commit; a statement may have ended the transaction by itself."""
+        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("commit")
+
+    def rollback(self, connection: Connection) -> None:
+        """Roll back; a statement may have ended the transaction by itself."""
+        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("rollback")
+
+    def settle(self, connection: Connection) -> None:
+        """Leave nothing open: a stray ``begin`` would lock every other writer out."""
+        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("rollback")
+            raise UsageError(
+                "a transaction opened by a single statement was rolled back at once",
+                service="db",
+                hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
+            )
+
+    @contextmanager
+    def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
+        """Let the progress handler of this connection look at the watch."""
+        guard = connection.info["guard"]
+        left = watch.deadline.remaining()
+        # A wait for the lock is inside SQLite, where no progress handler is called.
+        short = left is not None and left < BUSY_SECONDS
+        if short:
+            _busy_timeout(connection, max(left or 0, 0))
+        guard.watch = watch
+        try:
+            yield
+        finally:
+            guard.watch = None
+            if short:
+                _busy_timeout(connection, BUSY_SECONDS)
+
+    def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - its messages have no position
+        """Return our error for SQLite's, by its message: it has no finer codes."""
+        text = message_of(error)
+        if text == "interrupted":
+            if watch is not None and watch.over:
+                return watch.error()
+            # Ctrl-C arrives while SQLite calls the progress handler, where Python
+            # has to swallow it. Nobody else interrupts our connections.
+            raise KeyboardInterrupt from error
+        if _BUSY.search(text):
+            return UnavailableError(
+                f"{text}: another connection is writing",
+                service="db",
+                hint="let it finish its transaction, then run this again",
+            )
+        if found := re.match(r"no such table: (.+)", text):
+            return NotFoundError(f"no such table: {found[1]}", service="db")
+        if "unable to open database file" in text:
+            return ConfigError(
+                f"{self.target} cannot be opened: {text}",
+                service="db",
+                hint="check the path, and that its folder can be written to",
+            )
+        if "file is not a database" in text or "malformed" in text:
+            return ConfigError(f"{self.target} is not a SQLite database: {text}", service="db")
+        if "readonly database" in text:
+            return QueryRejected(f"{text}: this connection only reads", service="db")
+        return QueryRejected(text, service="db")
+
+    def uri_for_adbc(self) -> str | None:
+        """Return a URI that can only read, so that nothing is ever executed twice."""
+        if self.target.path is None:
+            return None
+        from urllib.parse import quote
+
+        return f"file:{quote(str(self.target.path))}?mode=ro"
+
+
+def _busy_timeout(connection: Connection, seconds: float) -> None:
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute(f"pragma busy_timeout = {int(seconds * 1000)}")
+
+
+def _without_waiting(raw: sqlite3.Connection, pragma: str) -> None:
+    """Run a pragma that loses a race harmlessly: two processes may open a new file at once."""
+    import sqlite3
+
+    for _ in range(50):
+        try:
+            raw.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if not _BUSY.search(str(error)):
+                logger.debug("%s: %s", pragma, error)
+                return
+            time.sleep(0.02)
+        else:
+            return

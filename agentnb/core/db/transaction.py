@@ -1,0 +1,105 @@
+"""The statements between a BEGIN and its COMMIT."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agentnb.core.db.backend import Watch
+from agentnb.core.db.executor import Executor
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.resilience import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from agentnb.core.db.database import Database
+
+__all__ = ["Transaction"]
+
+
+class Transaction(Executor):
+    """The statements between a BEGIN and its COMMIT, on one connection.
+
+    Made by `Database.transaction`.
+    """
+
+    def __init__(self, database: Database, connection: Connection, deadline: Deadline) -> None:
+        self.database = database
+        self.backend = database.backend
+        self.name = database.name
+        self.rows = database.rows
+        self.timeout = deadline.remaining() or database.timeout
+        self.tracer = database.tracer
+        self.log = database.log
+        self._connection = connection
+        self._lock = threading.RLock()
+        self.open = False
+
+    def begin(self) -> None:
+        """Send the BEGIN."""
+        self._send("begin", self.backend.begin)
+        self.open = True
+
+    def commit(self) -> None:
+        """Make everything since the BEGIN last."""
+        self._check()
+        self.open = False
+        self._send("commit", self.backend.commit)
+
+    def rollback(self) -> None:
+        """Undo everything since the BEGIN."""
+        if not self.open:
+            return
+        self.open = False
+        try:
+            self._send("rollback", self.backend.rollback)
+        except AgentnbError as error:
+            # The connection is gone, and with it the transaction: the server has
+            # rolled back, and what brought us here says why.
+            self.log.warning("rollback: %s", error)
+            self._connection.invalidate()
+
+    def _send(self, what: str, action: Callable[[Connection], None]) -> None:
+        watch = Watch(Deadline.of(self.timeout))
+        with self._lock, self.tracer.span(what, service="db", connection=self.name):
+            try:
+                with self.backend.watching(self._connection, watch):
+                    action(self._connection)
+            except Exception as error:
+                ours = self.error_of(error, watch, what)
+                if ours is None or ours is error:
+                    raise
+                raise ours from error
+
+    def _check(self) -> None:
+        if not self.open:
+            raise UsageError("this transaction has ended", service="db", hint="begin a new one")
+
+    @contextmanager
+    def checkout(self, deadline: Deadline) -> Iterator[Connection]:  # noqa: ARG002 - it is here already
+        """Lend this transaction's connection."""
+        with self._lock:
+            self._check()
+            yield self._connection
+
+    def settle(self, connection: Connection) -> None:
+        """Do nothing: the end of the transaction settles it."""
+
+    @contextmanager
+    def begun(self, deadline: Deadline) -> Iterator[Transaction]:  # noqa: ARG002 - this is the one
+        """Return this transaction: there are none within it."""
+        self._check()
+        yield self
+
+    def table_names(self) -> list[str]:
+        """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""
+        source = self.database if self.database.kind == "postgresql" else self
+        return source.tables().column("name")
+
+    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
+        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
+        return self.database.error_of(error, watch, sql)
