@@ -1,0 +1,278 @@
+"""The hub: one of every integration, opened on first use and closed together."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentnb.core.db import Database, Databases
+    from agentnb.core.redact import Secret
+    from agentnb.core.table import Table
+    from agentnb.core.trace import LogFile, Tracer
+
+__all__ = ["Hub", "connect"]
+
+_NUMBERS = count(1)
+
+
+class Hub:
+    """Owns one of every integration.
+
+    Nothing is opened, not even the settings are read, before it is used. What was opened
+    is closed in reverse order by `close`, at the end of a ``with`` block, and when Python
+    exits. Two hubs share nothing.
+
+    Parameters
+    ----------
+    start
+        The folder from which the project's root is looked for upwards; default: the
+        working directory.
+    **arguments
+        Settings by name (`agentnb.core.settings.FIELDS`): ``home``, ``workspace``,
+        ``database_url``, ``redis_url``, ...
+
+    Examples
+    --------
+    >>> with Hub(database_url="sqlite://") as hub:
+    ...     hub.db.query("select 40 + 2 as answer").scalar()
+    42
+    """
+
+    def __init__(self, *, start: str | Path | None = None, **arguments: Any) -> None:
+        self.id = f"hub-{next(_NUMBERS)}"
+        self._start = start
+        self._arguments = arguments
+        self._lock = threading.RLock()
+        self._settings: Settings | None = None
+        self._opened: dict[str, Any] = {}
+        self._closed = False
+        self.panel_opener: Callable[..., Any] | None = None
+        # Held weakly: a hub that is dropped is closed by the collector of its parts.
+        reference = weakref.ref(self)
+        self._at_exit = lambda: _close(reference)
+        atexit.register(self._at_exit)
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings, read on first use.
+
+        Raises
+        ------
+        ConfigError
+            A malformed ``.env``, or a value that cannot be used.
+        """
+        with self._lock:
+            if self._settings is None:
+                self._settings = Settings.load(start=self._start, **self._arguments)
+            return self._settings
+
+    def _open(self, name: str, make: Callable[[], Any]) -> Any:
+        found = self._opened.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if self._closed:
+                raise UsageError(
+                    "this hub is closed", service="hub", hint="make another: agentnb.connect()"
+                )
+            if name not in self._opened:
+                made = make()
+                self._opened[name] = made
+            return self._opened[name]
+
+    @property
+    def tracer(self) -> Tracer:
+        """Return the tracer, which keeps spans in memory and under ``home/logs``."""
+        return self._open("tracer", self._make_tracer)  # type: ignore[no-any-return]
+
+    @property
+    def logs(self) -> LogFile:
+        """Return the log file that takes what this hub's integrations log."""
+        return self._open("logs", self._make_logs)  # type: ignore[no-any-return]
+
+    @property
+    def databases(self) -> Databases:
+        """Return the named connections."""
+        return self._open("databases", self._make_databases)  # type: ignore[no-any-return]
+
+    @property
+    def db(self) -> Database:
+        """Return the default database: DATABASE_URL, or a SQLite file in the home."""
+        return self.databases["default"]
+
+    def _make_tracer(self) -> Tracer:
+        from agentnb.core.trace import Tracer
+
+        return Tracer(self.settings.home / "logs", redactor=self.settings.redactor)
+
+    def _make_logs(self) -> LogFile:
+        from agentnb.core.trace import LogFile
+
+        logs = LogFile(self.settings.home / "logs", redactor=self.settings.redactor, hub_id=self.id)
+        logs.attach()
+        return logs
+
+    def _make_databases(self) -> Databases:
+        from agentnb.core.db import Database, Databases
+        from agentnb.core.paths import ensure_home
+
+        settings = self.settings
+        _ = self.logs  # attached before the first line is logged
+
+        def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
+            return Database(
+                url,
+                name=name,
+                read_only=read_only,
+                timeout=settings.db_timeout,
+                rows=settings.db_rows,
+                pool_size=settings.db_pool,
+                resolve=settings.resolve,
+                tracer=self.tracer,
+                hub_id=self.id,
+            )
+
+        def default_url() -> str:
+            if settings.database_url:
+                return settings.database_url
+            return f"sqlite:///{ensure_home(settings.home) / 'agentnb.db'}"
+
+        return Databases(make, default_url)
+
+    def variable(self, name: str) -> Secret:
+        """Return a variable of the environment or ``.env``, such as another database's URL.
+
+        Raises
+        ------
+        ConfigError
+            It is not set.
+        """
+        return self.settings.variable(name)
+
+    def health(self) -> Table:
+        """Ping every service that has been opened, and say how it is.
+
+        Returns
+        -------
+        Table
+            Service, ``ok`` or what is wrong, milliseconds.
+        """
+        from agentnb.core.table import Table
+
+        rows = []
+        databases = self._opened.get("databases")
+        for database in databases.opened() if databases else []:
+            started = perf_counter()
+            try:
+                database.ping()
+                state = "ok"
+            except AgentnbError as error:
+                state = f"{type(error).__name__}: {error}"
+            ms = round((perf_counter() - started) * 1000, 1)
+            rows.append((f"db {database.name}", database.kind, state, ms))
+        return Table(
+            ("service", "kind", "state", "ms"),
+            rows,
+            empty="nothing has been opened yet: services open on first use",
+        )
+
+    def panel(self, name: str, **options: Any) -> Any:
+        """Open a live panel, such as ``hub.panel("db")``.
+
+        Raises
+        ------
+        UsageError
+            Not in a notebook, or no such panel.
+        """
+        if self.panel_opener is None:
+            raise UsageError(
+                "panels are there in a notebook", service="hub", hint="%load_ext agentnb"
+            )
+        return self.panel_opener(name, **options)
+
+    def stop(self) -> list[str]:
+        """Close what has been opened, newest first; the next use opens it again.
+
+        Returns
+        -------
+        list of str
+            What was closed.
+        """
+        with self._lock:
+            opened = list(self._opened.items())
+            self._opened.clear()
+        for _, integration in reversed(opened):
+            integration.close()
+        return [name for name, _ in reversed(opened)]
+
+    def reset(self) -> None:
+        """Close what has been opened and read the settings again on next use."""
+        self.stop()
+        with self._lock:
+            self._settings = None
+
+    def close(self) -> None:
+        """Close what has been opened, newest first, for good. Idempotent."""
+        with self._lock:
+            self._closed = True
+        self.stop()
+        atexit.unregister(self._at_exit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "Hub(closed)"
+        opened = ", ".join(name for name in self._opened if name not in {"tracer", "logs"})
+        return f"Hub({'opened: ' + opened if opened else 'nothing opened yet'})"
+
+
+def _close(reference: weakref.ref[Hub]) -> None:
+    hub = reference()
+    if hub is not None:
+        hub.close()
+
+
+def connect(**arguments: Any) -> Hub:
+    """Return a hub whose settings have been read and found good.
+
+    Parameters
+    ----------
+    **arguments
+        As `Hub` takes them; they win over the environment and ``.env``.
+
+    Raises
+    ------
+    UsageError
+        An argument that is not a setting.
+    ConfigError
+        A malformed ``.env``, or a value that cannot be used.
+
+    Examples
+    --------
+    >>> with connect(database_url="sqlite://") as hub:
+    ...     hub.settings.source("database_url")
+    'argument'
+    """
+    hub = Hub(**arguments)
+    try:
+        _ = hub.settings
+    except BaseException:
+        hub.close()
+        raise
+    return hub
