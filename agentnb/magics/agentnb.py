@@ -1,0 +1,92 @@
+"""``%agentnb``: the state of everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import UsageError
+from agentnb.magics.grammar import Call, Grammar, Verb
+from agentnb.magics.noun import Noun
+
+if TYPE_CHECKING:
+    from agentnb.core.table import Table
+
+__all__ = ["AgentnbMagic"]
+
+GRAMMAR = Grammar(
+    "agentnb",
+    "the state of everything that this notebook has opened",
+    (
+        Verb("status", "each service that is open, and how it is"),
+        Verb("config", "every setting and where its value came from; no secrets"),
+        Verb("debug", "whole tracebacks for agentnb's errors, or message and hint", ("on|off",)),
+        Verb("check", "look for secrets in a notebook's cells and outputs", ("NOTEBOOK",)),
+        Verb("stop", "close every service; the next use opens it again"),
+        Verb("reset", "stop, forget named connections, and read the settings again"),
+    ),
+    examples=("%agentnb config", "%agentnb check analysis.ipynb"),
+)
+
+
+@magics_class
+class AgentnbMagic(Noun):
+    """The magic ``%agentnb``."""
+
+    grammar = GRAMMAR
+
+    @line_magic
+    @needs_local_scope
+    @no_var_expand
+    def agentnb(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Show the state of everything. `%agentnb help` tells the rest."""
+        return self.call(line, None, local_ns)
+
+    def reset(self) -> None:
+        """Forget nothing: there is no state here."""
+
+    def status(self, call: Call) -> Table:
+        """Return the health of what has been opened."""
+        return self.do_status(call)
+
+    def do_status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
+        """Return the health of what has been opened."""
+        return self.hub.health()
+
+    def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
+        """Return every setting with its source."""
+        return self.hub.settings.table()
+
+    def do_debug(self, call: Call) -> None:
+        """Switch whole tracebacks on or off."""
+        word = call.arguments[0]
+        if word not in {"on", "off"}:
+            raise UsageError(f"debug is on or off, not {word!r}", service="agentnb")
+        self.extension.set_debug(word == "on")
+        print(f"whole tracebacks are {word}")  # noqa: T201 - the answer to a command
+
+    def do_check(self, call: Call) -> Table:
+        """Return the secrets found in a notebook, masked."""
+        from agentnb.core.check import scan_notebook
+        from agentnb.core.table import Table
+
+        path = Path(call.arguments[0])
+        found = scan_notebook(path)
+        rows = [(f.cell, f.where, f.line, f.kind, f.excerpt) for f in found]
+        return Table(
+            ("cell", "where", "line", "kind", "excerpt"), rows, empty=f"no secrets in {path.name}"
+        )
+
+    def do_stop(self, call: Call) -> None:  # noqa: ARG002 - as above
+        """Close what has been opened."""
+        for noun in self.extension.nouns:
+            noun.reset()
+        closed = [name for name in self.hub.stop() if name not in {"tracer", "logs"}]
+        print(f"closed: {', '.join(closed)}" if closed else "nothing was open")  # noqa: T201
+
+    def do_reset(self, call: Call) -> None:  # noqa: ARG002 - as above
+        """Go back to the state after %load_ext."""
+        self.extension.reset()
+        print("reset: settings are read again on next use")  # noqa: T201

@@ -1,0 +1,60 @@
+"""The verbs and options of ``%db``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+CONNECTION = Option(("-c", "--connection"), "use this connection", "NAME", live="connection")
+GRAMMAR = Grammar(
+    "db",
+    "SQL at the prompt, on SQLite, PostgreSQL and what SQLAlchemy has a driver for",
+    (
+        Verb(
+            "connect",
+            "name a connection and try it",
+            ("NAME", "[URL]"),
+            (
+                Option(("--env",), "take the URL from this variable", "VARIABLE"),
+                Option(("--read-only",), "let no statement write"),
+            ),
+        ),
+        Verb("use", "make a connection the one that %db uses", ("NAME",), live=("connection",)),
+        Verb("list", "the connections"),
+        Verb("rm", "close and forget a connection", ("NAME",), live=("connection",)),
+        Verb("tables", "the tables and views"),
+        Verb("describe", "the columns of a table", ("TABLE",), live=("table",)),
+        Verb("begin", "open a transaction for the %db cells that follow"),
+        Verb("commit", "make what came after begin last"),
+        Verb("rollback", "undo what came after begin"),
+        Verb(
+            "load",
+            "write a frame or a .csv, .json, .jsonl or .parquet file into a table",
+            ("FRAME|FILE", "TABLE"),
+            (
+                Option(("--append",), "add to the table if it exists"),
+                Option(("--replace",), "replace the table if it exists"),
+            ),
+            live=("variable", "table"),
+        ),
+        Verb("panel", "a browser of tables and rows"),
+    ),
+    options=(
+        CONNECTION,
+        Option(("-n", "--rows"), "rows at most (default 1000)", "ROWS", int),
+        Option(("--all",), "every row"),
+        Option(("--as",), "give back", choices=("rows", "pandas", "polars", "arrow")),
+        Option(("--tx",), "run the cell in one transaction"),
+        Option(("--explain",), "show the plan, run nothing"),
+        Option(("--timeout",), "cancel after so many seconds", "SECONDS", float),
+    ),
+    free="SQL",
+    examples=(
+        "%db select * from task where status = :status",
+        "%db df << select * from task where id in (:ids)",
+        "%db --as pandas --all select * from task",
+        "%db connect prod --env PROD_DATABASE_URL --read-only",
+        "%db load tasks.csv task --replace",
+    ),
+)

@@ -1,0 +1,13 @@
+"""The grammar of every magic: ``%noun [verb] [arguments] [--options]``, free text last.
+
+Words are split as a shell would, but JSON is decoded where it stands, ``:name`` stands for
+a value of the notebook's, and everything after ``--`` is handed on untouched.
+"""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar.parse import Grammar
+from agentnb.magics.grammar.verbs import Call, Option, Verb
+from agentnb.magics.grammar.words import Word, words
+
+__all__ = ["Call", "Grammar", "Option", "Verb", "Word", "words"]

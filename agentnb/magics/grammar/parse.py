@@ -1,0 +1,232 @@
+"""Understanding a line of a magic."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
+from agentnb.magics.grammar.words import PLAIN, Word, word_at, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Grammar"]
+
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+
+
+class Grammar:
+    """The verbs and options of one magic.
+
+    Parameters
+    ----------
+    noun
+        The magic's name.
+    about
+        One line for the help.
+    verbs, options
+        What it knows; ``help``, ``--help`` and ``--quiet`` are there by themselves.
+    free
+        What free text is called in the help, such as ``"SQL"``; ``""`` if a line is
+        always a verb.
+    examples
+        Lines for the help.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        about: str,
+        verbs: tuple[Verb, ...],
+        *,
+        options: tuple[Option, ...] = (),
+        free: str = "",
+        examples: tuple[str, ...] = (),
+    ) -> None:
+        self.noun = noun
+        self.about = about
+        self.verbs = {verb.name: verb for verb in (*verbs, Verb("help", "print this"))}
+        self.options = (*options, QUIET, HELP)
+        self.free = free
+        self.examples = examples
+
+    def parse(self, line: str, namespace: Mapping[str, Any], *, cell: bool = False) -> Call:
+        """Understand a line.
+
+        Parameters
+        ----------
+        line
+            What stands after ``%noun``.
+        namespace
+            Where ``:name`` is looked up.
+        cell
+            Whether a body follows.
+
+        Raises
+        ------
+        UsageError
+            An unknown verb or option, with the nearest known one, or a value that is
+            not what an option takes.
+        """
+        options, at = self._leading(line)
+        call = Call(options=options, text=line[at:].strip())
+        if not call.text:
+            return call
+        verb = self._verb(line, at, cell=cell)
+        if verb is None:
+            return call
+        found, call.rest = words(line, start=at)
+        call.verb, call.text = verb.name, ""
+        known = (*self.options, *verb.options)
+        plain = self._take_options(found[1:], known, call.options)
+        call.arguments = [_value(word, namespace) for word in plain]
+        if not verb.takes(len(plain)) and "help" not in call.options:
+            raise UsageError(
+                f"%{self.noun} {verb.name} takes {' '.join(verb.arguments) or 'no arguments'}"
+                f", not {len(plain)} arguments",
+                service=self.noun,
+                hint=f"%{self.noun} {verb.usage}",
+            )
+        return call
+
+    def _leading(self, line: str) -> tuple[dict[str, Any], int]:
+        """Take the options in front; what follows may be SQL and is left as it is."""
+        options: dict[str, Any] = {}
+        at = 0
+        while True:
+            at += len(line[at:]) - len(line[at:].lstrip())
+            match = _OPTION.match(line, at)
+            if match is None:
+                return options, at
+            option = self._option(match.group(), self.options)
+            at = match.end()
+            if not option.value and not option.choices:
+                options[option.key] = True
+                continue
+            if line[at : at + 1] == "=":
+                at += 1
+            rest = line[at:].lstrip()
+            if not rest:
+                raise self._lacks_value(option)
+            word = word_at(line, len(line) - len(rest))
+            options[option.key] = self._converted(option, word.text)
+            at = word.end
+
+    def _verb(self, line: str, at: int, *, cell: bool) -> Verb | None:
+        first = PLAIN.match(line, at)
+        name = first.group() if first else ""
+        verb = self.verbs.get(name)
+        if verb is not None and not self.free:
+            return verb
+        if verb is not None and (not cell or verb.cell):
+            return verb if self._fits(verb, line, at) else None
+        if self.free:
+            return None
+        hint = did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
+        raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.noun, hint=hint)
+
+    def _fits(self, verb: Verb, line: str, at: int) -> bool:
+        """Return whether a line is the verb: free text may begin with the same word.
+
+        `begin` is the verb, `begin transaction` is SQL.
+        """
+        try:
+            found, _ = words(line, start=at)
+        except UsageError:
+            return False
+        if any(word.text == "--help" for word in found):
+            return True
+        try:
+            plain = self._take_options(found[1:], (*self.options, *verb.options), {})
+        except UsageError:
+            # A misspelt option is an error of the verb's only if the rest fits the verb.
+            count = sum(not _OPTION.match(word.text) for word in found[1:])
+            if verb.takes(count):
+                raise
+            return False
+        return verb.takes(len(plain))
+
+    def _take_options(
+        self, found: list[Word], known: tuple[Option, ...], options: dict[str, Any]
+    ) -> list[Word]:
+        plain: list[Word] = []
+        rest = iter(found)
+        for word in rest:
+            if word.kind != "plain" or not _OPTION.match(word.text):
+                plain.append(word)
+                continue
+            name, equals, text = word.text.partition("=")
+            option = self._option(name, known)
+            if not option.value and not option.choices:
+                options[option.key] = True
+                continue
+            if not equals:
+                value = next(rest, None)
+                if value is None:
+                    raise self._lacks_value(option)
+                text = value.text
+            options[option.key] = self._converted(option, text)
+        return plain
+
+    def _option(self, name: str, known: tuple[Option, ...]) -> Option:
+        for option in known:
+            if name in option.names:
+                return option
+        names = [n for option in known for n in option.names]
+        raise UsageError(
+            f"%{self.noun} has no option {name}",
+            service=self.noun,
+            hint=did_you_mean(name, names) or f"options: {', '.join(names)}",
+        )
+
+    def _lacks_value(self, option: Option) -> UsageError:
+        return UsageError(f"{option.names[-1]} wants a value", service=self.noun, hint=option.usage)
+
+    def _converted(self, option: Option, text: str) -> Any:
+        if option.choices and text not in option.choices:
+            raise UsageError(
+                f"{option.names[-1]} cannot be {text!r}",
+                service=self.noun,
+                hint=did_you_mean(text, option.choices) or option.usage,
+            )
+        try:
+            return option.convert(text)
+        except ValueError as error:
+            raise UsageError(
+                f"{option.names[-1]} cannot be {text!r}",
+                service=self.noun,
+                hint=f"{option.usage}: {option.about}",
+            ) from error
+
+    def help(self, verb: str | None = None) -> str:
+        """Return the help of the magic, or of one of its verbs."""
+        if verb is not None and verb != "help":
+            chosen = self.verbs[verb]
+            lines = [f"%{self.noun} {chosen.usage}", f"    {chosen.about}"]
+            options = (*chosen.options, *self.options)
+        else:
+            lines = [f"%{self.noun}: {self.about}", ""]
+            usages = [(v.usage, v.about) for v in self.verbs.values()]
+            if self.free:
+                usages.insert(0, (self.free, f"anything that is not a verb is {self.free}"))
+            width = max(len(usage) for usage, _ in usages)
+            lines += [f"  {usage:<{width}}  {about}" for usage, about in usages]
+            options = self.options
+        width = max(len(option.usage) for option in options)
+        lines += ["", "options:"]
+        lines += [f"  {option.usage:<{width}}  {option.about}" for option in options]
+        if self.examples and verb in {None, "help"}:
+            lines += ["", "examples:", *(f"  {example}" for example in self.examples)]
+        return "\n".join(lines)
+
+
+def _value(word: Word, namespace: Mapping[str, Any]) -> Any:
+    if word.kind == "json":
+        return word.value
+    if word.kind != "bind":
+        return word.text
+    from agentnb.core.bind import lookup
+
+    return lookup(word.text[1:], namespace)

@@ -1,0 +1,117 @@
+"""What a magic knows, as data: its verbs and options, and a line once it is understood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HELP", "QUIET", "Call", "Option", "Verb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a magic or of one verb.
+
+    Parameters
+    ----------
+    names
+        As typed, such as ``("-n", "--rows")``; the last one names it in `Call.options`.
+    about
+        One line for the help.
+    value
+        What its value is called in the help; ``""`` for a flag.
+    convert
+        Turns the value's text into the value; raises ValueError.
+    choices
+        The only values there are.
+    live
+        The kind of names that Tab offers for the value, such as ``"connection"``.
+    """
+
+    names: tuple[str, ...]
+    about: str
+    value: str = ""
+    convert: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    live: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the name under which `Call.options` has it."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def usage(self) -> str:
+        """Return how it is written."""
+        value = "|".join(self.choices) or self.value
+        return ", ".join(self.names) + (f" {value}" if value else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb of a magic.
+
+    Parameters
+    ----------
+    name
+        As typed.
+    about
+        One line for the help.
+    arguments
+        Names in their order; one in brackets may be left away.
+    options
+        Those that only this verb has.
+    live
+        The kind of names that Tab offers for each argument; ``""`` for none.
+    cell
+        Whether it takes the body of a cell.
+    """
+
+    name: str
+    about: str
+    arguments: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    live: tuple[str, ...] = ()
+    cell: bool = False
+
+    @property
+    def usage(self) -> str:
+        """Return how it is written."""
+        return " ".join((self.name, *self.arguments))
+
+    def takes(self, count: int) -> bool:
+        """Return whether it takes this number of arguments."""
+        needed = sum(not name.startswith("[") for name in self.arguments)
+        return needed <= count <= len(self.arguments)
+
+
+@dataclass(slots=True)
+class Call:
+    """A line understood: verb and arguments, or the free text in their place.
+
+    Parameters
+    ----------
+    verb
+        None where the line is free text, or bare.
+    arguments
+        Text, or the value of a JSON word or of a ``:name``.
+    options
+        By key; flags are True, what was not given is absent.
+    text
+        The free text, verbatim.
+    rest
+        What came after ``--``, verbatim; None if there was none.
+    """
+
+    verb: str | None = None
+    arguments: list[Any] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    rest: str | None = None
+
+
+HELP = Option(("--help",), "print this")
+QUIET = Option(("--quiet",), "show nothing; errors still show")

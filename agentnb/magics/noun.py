@@ -1,0 +1,82 @@
+"""What every magic has in common: parse the line, call the verb, give back a result."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics
+
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentnb.core.hub import Hub
+    from agentnb.magics.extension import Extension
+    from agentnb.magics.grammar import Call, Grammar
+
+__all__ = ["Noun"]
+
+
+class Noun(Magics):
+    """A magic: one class, one grammar, a method ``do_<verb>(call)`` for each verb.
+
+    Parameters
+    ----------
+    extension
+        What ``%load_ext`` made: the shell, the hub, what is registered.
+    """
+
+    grammar: Grammar
+
+    def __init__(self, extension: Extension) -> None:
+        super().__init__(shell=extension.shell)
+        self.extension = extension
+
+    @property
+    def hub(self) -> Hub:
+        """Return the hub of this notebook."""
+        return self.extension.hub
+
+    def call(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Run a line, or a line and its body, and return what is to be shown."""
+        namespace = self.namespace(local_ns)
+        call = self.grammar.parse(line, namespace, cell=cell is not None)
+        if call.verb == "help" or "help" in call.options:
+            print(self.grammar.help(call.verb))  # noqa: T201 - a pager's output cannot be saved
+            return None
+        if call.verb is None:
+            bare = not call.text and cell is None
+            result = self.status(call) if bare else self.free(call, cell, namespace)
+        else:
+            verb = self.grammar.verbs[call.verb]
+            if cell is not None and not verb.cell:
+                raise UsageError(
+                    f"%%{self.grammar.noun} {call.verb} takes no body",
+                    service=self.grammar.noun,
+                    hint=f"%{self.grammar.noun} {verb.usage}",
+                )
+            result = getattr(self, f"do_{call.verb}")(call)
+        return None if "quiet" in call.options else result
+
+    def reset(self) -> None:
+        """Go back to the state after ``%load_ext``."""
+        raise NotImplementedError
+
+    def status(self, call: Call) -> Any:
+        """Return what the bare magic shows."""
+        raise NotImplementedError
+
+    def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:
+        """Run a line that is free text, or a cell."""
+        raise NotImplementedError
+
+    def namespace(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
+        """Return the names that ``:name`` sees: a function's own before the notebook's."""
+        user: dict[str, Any] = self.extension.shell.user_ns
+        if local_ns is None or local_ns is user:
+            return user
+        return ChainMap(local_ns, user)
