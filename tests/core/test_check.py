@@ -1,0 +1,216 @@
+"""Secrets are found in a notebook, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from agentnb.core.check import find_secrets, scan_notebook
+from agentnb.core.errors import NotFoundError, UsageError
+
+SECRET = "hunter22x"
+GITHUB = "ghp_" + "a1B2" * 9
+
+
+def notebook(path, *cells, metadata=None):
+    content = {"cells": list(cells), "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def code(source, *outputs, **metadata):
+    return {
+        "cell_type": "code",
+        "source": source,
+        "outputs": list(outputs),
+        "metadata": metadata,
+        "execution_count": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'password = "{SECRET}"',
+        f'db = "postgresql://ada:{SECRET}@db/app"',
+        f'db = "redis://:{SECRET}@cache/0"',
+        f'os.environ["API_TOKEN"] = "{SECRET}"',
+        f'connect({{"password": b"{SECRET}"}})',
+        f'dsn = "host=db password={SECRET} user=ada"',
+        f"dsn = \"dbname=app password='{SECRET}'\"",
+        f'call(headers={{"Authorization": "Bearer {SECRET}"}})',
+        f'key = "{GITHUB}"',
+        f"# the password: {SECRET}",
+        f"%env API_TOKEN={SECRET}",
+        f"out = !curl -d token={SECRET} example.org",
+        f"%%bash\nexport DB_PASSWORD={SECRET}",
+        f'json.loads("{{\\"password\\": \\"{SECRET}\\"}}")',
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_a_secret_in_a_source_is_found_and_not_repeated(tmp_path, source):
+    (finding,) = scan_notebook(notebook(tmp_path / "n.ipynb", code("1"), code(source)))
+    assert (finding.cell, finding.where) == (2, "source")
+    assert SECRET not in str(finding)
+    assert GITHUB not in str(finding)
+    assert "••••••" in finding.excerpt
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "select(password=:pw)",
+        'token = os.environ["TOKEN"]',
+        'GITHUB_TOKEN = os.getenv("GITHUB_TOKEN", "")',
+        'pw = getpass.getpass("Password: ")',
+        'password = "••••••"',
+        'password = "****"',
+        "token = ''",
+        'token = "<your token>"',
+        'token = "your-token-here"',
+        'password = "changeme"',
+        "def f(password: str, token: str | None = None, secret: bytes = b''): pass",
+        'print("password:", x)\ny = "abc"',
+        "api_key=settings.api_key",
+        'url = f"postgresql://{user}:{pw}@host/db"',
+        'headers = {"Authorization": f"Bearer {token}"}',
+        '"password=%s" % pw',
+        '!curl -H "Authorization: Bearer $TOKEN" example.org',
+        "%db connect main --env DATABASE_URL",
+        "%%db\nselect token from t where password = :pw",
+        "# the token: this is how it is made",
+        "max_tokens=500; tokens = 3",
+        'token = data["token"]["x"]',
+        "see = 'http://localhost:8888/lab?next=a@b'",
+    ],
+)
+def test_what_only_looks_like_a_secret_is_left_alone(tmp_path, source):
+    assert scan_notebook(notebook(tmp_path / "n.ipynb", code(source))) == []
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"output_type": "stream", "name": "stdout", "text": ["a\n", f"password={SECRET}\n"]},
+        {"output_type": "display_data", "data": {"text/plain": f"{{'password': '{SECRET}'}}"}},
+        {"output_type": "display_data", "data": {"text/html": f"<b>password=&quot;{SECRET}&quot;"}},
+        {"output_type": "display_data", "data": {"application/json": {"api_key": SECRET}}},
+        {"output_type": "display_data", "data": {"application/vnd.x+json": [{"token": SECRET}]}},
+        {"output_type": "error", "ename": "E", "evalue": f"postgresql://ada:{SECRET}@db"},
+        {
+            "output_type": "error",
+            "ename": "E",
+            "evalue": "",
+            "traceback": ["a", f'\x1b[31mpassword\x1b[39m=\x1b[32m"{SECRET}"\x1b[0m'],
+        },
+    ],
+)
+def test_a_secret_in_an_output_is_found(tmp_path, output):
+    (finding,) = scan_notebook(notebook(tmp_path / "n.ipynb", code("1", output)))
+    assert (finding.cell, finding.where) == (1, "output")
+    assert SECRET not in str(finding)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Enter password: \nfoo",
+        "Token: this is a thing",
+        "basic authentication is used",
+        "password: required, at least eight characters",
+        "f(password: str = None, token=None)",
+        "secret=Secret(••••••)",
+        "DATABASE_URL  postgresql://ada:••••••@db/app",
+    ],
+)
+def test_an_output_that_speaks_of_secrets_holds_none(text):
+    assert find_secrets(text) == []
+
+
+def test_a_traceback_may_show_code_that_passes_a_password_on(tmp_path):
+    error = {
+        "output_type": "error",
+        "ename": "OperationalError",
+        "evalue": "no such user",
+        "traceback": ["---> 1 connect(password=pw, token=token)"],
+    }
+    assert scan_notebook(notebook(tmp_path / "n.ipynb", code("connect()", error))) == []
+
+
+def test_the_line_of_a_finding_is_the_line_of_its_source(tmp_path):
+    lines = ["a = 1\n", "\n", f'password = "{SECRET}"\n', f'x = 1; token = "{SECRET}1"']
+    found = scan_notebook(notebook(tmp_path / "n.ipynb", code(lines)))
+    assert [finding.line for finding in found] == [3, 4]
+
+
+def test_two_secrets_on_a_long_line_are_both_masked_in_both_excerpts():
+    line = f'password="{SECRET}"; x = "{"-" * 42}"; token="{SECRET}2"'
+    hits = find_secrets(line, code=True)
+    assert len(hits) == 2
+    assert not any(part in hit.excerpt for hit in hits for part in ("hunter", "22x"))
+
+
+def test_known_secrets_are_found_wherever_they_stand(tmp_path):
+    path = notebook(tmp_path / "n.ipynb", code("correct horse", {"output_type": "stream"}))
+    assert scan_notebook(path) == []
+    (finding,) = scan_notebook(path, secrets=["horse", "", "c"])
+    assert (finding.kind, finding.excerpt) == ("known secret", "correct ••••••")
+
+
+def test_a_password_typed_into_a_widget_is_found_in_the_saved_state(tmp_path):
+    state = {"m1": {"model_name": "PasswordModel", "state": {"value": SECRET}}}
+    widgets = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    path = notebook(tmp_path / "n.ipynb", code("1"), metadata={"widgets": widgets})
+    (finding,) = scan_notebook(path)
+    assert (finding.cell, finding.where, finding.kind) == (0, "metadata", "password field")
+    assert SECRET not in str(finding)
+
+
+def test_parameters_in_a_cells_metadata_are_searched(tmp_path):
+    path = notebook(tmp_path / "n.ipynb", code("1", papermill={"parameters": {"api_key": SECRET}}))
+    assert [finding.where for finding in scan_notebook(path)] == ["metadata"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not json",
+        b"\xff\xfe\x00",
+        b"[]",
+        b"{}",
+        b'{"nbformat": 4}',
+        b'{"nbformat": 4, "cells": 3}',
+        b'{"nbformat": 4, "cells": [3]}',
+        b'{"nbformat": 4, "cells": [{"source": 3}]}',
+        b'{"nbformat": 4, "cells": [{"outputs": [3]}]}',
+        b'{"nbformat": 4, "cells": [{"outputs": {"a": 3}}]}',
+        b'{"nbformat": 3, "worksheets": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_file_that_is_no_notebook_is_a_short_error_with_a_hint(tmp_path, content):
+    (tmp_path / "n.ipynb").write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        scan_notebook(tmp_path / "n.ipynb")
+    assert caught.value.hint
+
+
+def test_a_missing_file_and_a_folder_are_errors(tmp_path):
+    with pytest.raises(NotFoundError):
+        scan_notebook(tmp_path / "n.ipynb")
+    with pytest.raises(UsageError):
+        scan_notebook(tmp_path)
+
+
+def test_a_check_loads_nothing_heavy(tmp_path):
+    path = notebook(tmp_path / "n.ipynb", code("1"))
+    script = (
+        "import sys; from agentnb.core.check import scan_notebook; scan_notebook(sys.argv[1]);"
+        "print(sorted({'nbformat', 'jsonschema', 'IPython', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.check_output(command, text=True).strip() == "[]"
