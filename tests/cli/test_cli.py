@@ -1,0 +1,252 @@
+"""The command line, run as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+SECRET = "hunter22x"
+
+
+@pytest.fixture
+def agentnb(tmp_path):
+    """Run ``agentnb`` with these words in an empty folder and return what it printed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AGENTNB_")}
+
+    def run(*words, cwd=tmp_path, **variables):
+        return subprocess.run(
+            [sys.executable, "-m", "agentnb.cli", *map(str, words)],
+            cwd=cwd,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def notebook(path, source):
+    cell = {"cell_type": "code", "source": source, "outputs": [], "metadata": {}}
+    path.write_text(
+        json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return path
+
+
+def test_the_version_is_printed(agentnb):
+    done = agentnb("--version")
+    assert re.fullmatch(r"agentnb \d+\.\d+\.\d+\n", done.stdout)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["lap"], "did you mean lab?"),
+        (["xyzzy"], "commands: lab, tutorials, check, status"),
+        (["lab", "--prot", "3"], "did you mean --port?"),
+        (["lab", "--port", "70000"], "agentnb lab --help"),
+        (["lab", "one", "two"], "agentnb lab --help"),
+        (["check"], "agentnb check --help"),
+        (["tutorials"], "agentnb tutorials --help"),
+        ([], "agentnb --help"),
+    ],
+)
+def test_a_wrong_call_is_a_short_error_with_a_hint(agentnb, tmp_path, words, hint):
+    done = agentnb(*words)
+    assert done.returncode == 2
+    assert f"hint: {hint}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tutorials_go_to_a_folder_with_spaces_and_overwrite_nothing(agentnb, tmp_path):
+    done = agentnb("tutorials", "my work/first steps")
+    folder = tmp_path / "my work" / "first steps"
+    data = folder / "data" / "agents.csv"
+    assert done.returncode == 0, done.stderr
+    data.write_text("mine")
+    again = agentnb("tutorials", folder)
+    assert "copied 0" in again.stdout
+    assert data.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_short_error(agentnb, tmp_path):
+    if os.geteuid() == 0:
+        folder = Path("/proc/tutorials")  # root may write anywhere but here
+    else:
+        folder = tmp_path / "locked"
+        folder.mkdir(mode=0o555)
+    done = agentnb("tutorials", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hint: name a folder that you may write to" in done.stderr
+
+
+def test_a_file_in_place_of_the_folder_is_a_short_error(agentnb, tmp_path):
+    (tmp_path / "t").write_text("mine")
+    done = agentnb("tutorials", "t")
+    assert done.returncode == 2
+    assert "is not a folder" in done.stderr
+    assert (tmp_path / "t").read_text() == "mine"
+
+
+def test_check_tells_by_its_exit_code_and_never_repeats_the_secret(agentnb, tmp_path):
+    clean = notebook(tmp_path / "clean.ipynb", "1 + 1")
+    leaky = notebook(tmp_path / "leaky.ipynb", f'password = "{SECRET}"')
+    assert agentnb("check", clean).returncode == 0
+    done = agentnb("check", clean, leaky)
+    assert done.returncode == 1
+    assert "leaky.ipynb: cell 1, source line 1" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_check_goes_on_after_a_file_that_is_no_notebook(agentnb, tmp_path):
+    (tmp_path / "broken.ipynb").write_text("{")
+    leaky = notebook(tmp_path / "leaky.ipynb", f'password = "{SECRET}"')
+    done = agentnb("check", "broken.ipynb", leaky)
+    assert done.returncode == 2
+    assert "broken.ipynb is not a notebook" in done.stderr
+    assert "leaky.ipynb: cell 1" in done.stdout
+
+
+def test_check_knows_the_secrets_of_the_settings(agentnb, tmp_path):
+    path = notebook(tmp_path / "n.ipynb", "say('correct horse battery')")
+    assert agentnb("check", path).returncode == 0
+    (tmp_path / ".env").write_text("MODEL_API_KEY='correct horse battery'\n")
+    done = agentnb("check", path)
+    assert done.returncode == 1
+    assert "known secret: say('••••••')" in done.stdout
+
+
+def test_status_shows_every_source_and_no_password(agentnb, tmp_path):
+    (tmp_path / ".env").write_text(f"REDIS_URL=redis://:{SECRET}@cache/0\n")
+    done = agentnb("status", DATABASE_URL=f"postgresql://ada:{SECRET}@db/app", GITHUB_TOKEN=SECRET)
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in done.stdout
+    assert re.search(r"DATABASE_URL +postgresql://ada:••••••@db/app +environment", done.stdout)
+    assert re.search(r"REDIS_URL +redis://:••••••@cache/0 +\S+/\.env", done.stdout)
+
+
+def test_a_malformed_env_file_is_a_short_error(agentnb, tmp_path):
+    (tmp_path / ".env").write_text("fine=1\nnot a line at all\n")
+    done = agentnb("status")
+    assert done.returncode == 2
+    assert "line 2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    command = f"{sys.executable} -m agentnb.cli status | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Start ``agentnb lab`` and return its process and the file that it prints to."""
+    started = []
+
+    def start(*words, **variables):
+        log = tmp_path / f"lab-{len(started)}.log"
+        home = {name: str(tmp_path / "home") for name in ("HOME", "JUPYTER_CONFIG_DIR")}
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "agentnb.cli", "lab", *map(str, words)],
+                cwd=tmp_path,
+                env={**os.environ, **home, **variables},
+                stdout=file,
+                stderr=file,
+            )
+        started.append(process)
+        return process, log
+
+    yield start
+    for process in started:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def address(process, log):
+    """Return the address that Lab printed, as soon as it has."""
+    for _ in range(600):
+        found = re.search(r"http://127\.0\.0\.1:(\d+)(\S*)\?token=(\w+)", log.read_text())
+        if found:
+            return found.groups()
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def get(port, path, token):
+    url = f"http://127.0.0.1:{port}{path}"
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                return reply.read().decode()
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError(f"no answer from {url}")
+
+
+def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path):
+    # Another kernel by the same name, where Jupyter looks before the environment of its own.
+    other = tmp_path / "data" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    other.joinpath("kernel.json").write_text(
+        json.dumps({"argv": ["false"], "display_name": "another", "language": "python"})
+    )
+    port = free_port()
+    process, log = lab(
+        "my tutorials",
+        "--no-browser",
+        "--port",
+        port,
+        JUPYTER_PATH=str(tmp_path / "data"),
+        JUPYTER_PREFER_ENV_PATH="0",
+    )
+    found, path, token = address(process, log)
+    assert int(found) == port
+    if (tmp_path / "my tutorials" / "00_start.ipynb").exists():
+        assert path == "/lab/tree/00_start.ipynb"
+    listing = json.loads(get(port, "/api/contents/data", token))
+    assert [entry["name"] for entry in listing["content"]] == ["agents.csv"]
+    kernels = json.loads(get(port, "/api/kernelspecs", token))["kernelspecs"]
+    assert kernels["python3"]["spec"]["display_name"] != "another"
+
+    second, second_log = lab("my tutorials", "--no-browser", "--port", port)
+    assert int(address(second, second_log)[0]) != port  # taken, so another
+    assert "copied 0" in second_log.read_text()
+
+
+def test_lab_ends_when_its_process_is_told_to(lab):
+    process, log = lab("t", "--no-browser", "--port", free_port())
+    address(process, log)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0

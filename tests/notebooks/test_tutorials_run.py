@@ -1,0 +1,52 @@
+"""nbval compares what was saved; this runs every cell, saved output or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(params=TUTORIALS, ids=lambda path: path.stem)
+def tutorial(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_there_are_tutorials_to_run():
+    assert [path.stem for path in TUTORIALS][:2] == ["00_start", "01_db"]
+
+
+def test_a_tutorial_runs_from_its_first_cell_to_its_last(tutorial):
+    for cell in code_cells(tutorial):
+        cell.outputs, cell.execution_count = [], None
+    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    NotebookClient(tutorial, timeout=60, kernel_name="python3", resources=where).execute()
+    numbers = [cell.execution_count for cell in code_cells(tutorial)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for cell in code_cells(tutorial):
+        failed = [output.ename for output in cell.outputs if output.output_type == "error"]
+        expected = "raises-exception" in cell.metadata.get("tags", [])
+        assert bool(failed) == expected, (cell.source, failed)
+
+
+def test_a_tutorial_is_short_and_was_saved_with_its_outputs(tutorial):
+    assert len(tutorial.cells) <= 20
+    # nbval compares nothing in a cell that was saved without having been run.
+    assert all(cell.execution_count for cell in code_cells(tutorial))
+
+
+def test_a_tutorial_holds_no_secret_and_no_path_of_a_machine(tutorial, request):
+    from agentnb.core.check import scan_notebook
+
+    path = request.node.callspec.params["tutorial"]
+    assert scan_notebook(path) == []
+    assert str(Path.home()) + "/" not in path.read_text(encoding="utf-8")
