@@ -1,0 +1,64 @@
+"""A real JupyterLab in a real browser: the fixture ``lab``."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+from .page import Lab
+from .server import Server
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium(require):
+    """Return the path of the machine's own Chromium."""
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    require("browser", bool(find_spec("playwright")), "the package playwright is not installed")
+    require("browser", found is not None, f"none of {', '.join(CHROMIUMS)} is on PATH")
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory):
+    """Start one JupyterLab for all browser tests."""
+    server = Server(tmp_path_factory.mktemp("lab"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser_context(chromium):
+    """Start one browser for all browser tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        yield browser.new_context(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+@pytest.fixture
+def lab(browser_context, lab_server):
+    """Return a page of JupyterLab; the test fails on script errors and on stray requests."""
+    page = Lab(lab_server, browser_context)
+    yield page
+    page.close()
+    for theme in lab_server.root.parent.glob("settings/@jupyterlab/apputils-extension/themes.*"):
+        theme.unlink()
+    assert page.errors == []
+    assert page.strays == []

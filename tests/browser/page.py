@@ -1,0 +1,198 @@
+"""One page of JupyterLab, and what a person does in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+KERNEL_IS_IDLE = """() => {
+  const widget = window.jupyterapp?.shell.currentWidget;
+  const context = widget?.sessionContext;
+  const name = document.querySelector('.jp-Toolbar-kernelName')?.textContent;
+  return !!context?.isReady && context.session?.kernel?.status === 'idle'
+    && !!name && !name.includes('No Kernel');
+}"""
+SECONDS = 1000  # Playwright counts in milliseconds
+
+
+class Lab:
+    """One page of JupyterLab, and what a person does in it.
+
+    ``page`` is Playwright's page, for what has no method here. Cells count from 0.
+    """
+
+    def __init__(self, server, context):
+        self.root = server.root
+        self.page = context.new_page()
+        self.errors = []  # of scripts in the page
+        self.strays = []  # requests that left the server
+        self._server = server
+        self.page.set_default_timeout(60 * SECONDS)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("websocket", lambda socket: self._note(socket.url))
+
+    def _note(self, url):
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.port != self._server.port:
+            self.strays.append(url)
+
+    # Notebooks
+
+    def write(self, name, *sources):
+        """Make a notebook of these code cells and return its name, below ``root``."""
+        cells = [
+            {
+                "id": f"cell-{number}",
+                "cell_type": "code",
+                "source": source,
+                "outputs": [],
+                "metadata": {},
+                "execution_count": None,
+            }
+            for number, source in enumerate(sources)
+        ]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        content = {"cells": cells, "metadata": {"kernelspec": kernel}}
+        content |= {"nbformat": 4, "nbformat_minor": 5}
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return name
+
+    def open(self, notebook, *, kernel=True):
+        """Open a notebook: a name below ``root``, or a path, which is copied there first.
+
+        With ``kernel=False`` it is opened as it was saved and no kernel is started.
+        """
+        path = Path(notebook)
+        if path.is_absolute():
+            shutil.copy(path, self.root / path.name)
+            path = Path(path.name)
+        if not kernel:
+            self._forget_kernel(self.root / path)
+        workspace = f"w{secrets.token_hex(4)}"
+        address = f"/doc/workspaces/{workspace}/tree/{quote(path.as_posix())}"
+        self.page.goto(f"{self._server.url}{address}?token={self._server.token}&reset")
+        if kernel:
+            self.wait_idle()
+        else:
+            dialog = self.page.locator(".jp-Dialog")
+            dialog.locator("select").select_option("null")
+            dialog.locator(".jp-mod-accept").click()
+            dialog.wait_for(state="detached")
+        self.page.locator(".jp-Notebook-cell").first.wait_for()
+
+    def _forget_kernel(self, path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        # Lab would start the kernel by this name, or else one of the same language.
+        content["metadata"]["kernelspec"] = {"name": "none", "display_name": "none"}
+        content["metadata"].pop("language_info", None)
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+    def save(self):
+        self.command("docmanager:save")
+
+    # Cells
+
+    def run_all(self):
+        """Run every cell and wait for the last; True if none failed."""
+        return self.command("notebook:run-all-cells")
+
+    def run_cell(self, number, *, wait=True):
+        """Run one cell; with ``wait=False`` return while it runs."""
+        self._select(number)
+        return self.command("notebook:run-cell", wait=wait)
+
+    def add_cell(self, source, *, wait=True):
+        """Add a cell at the end, run it and return its number."""
+        number = self.page.evaluate("() => jupyterapp.shell.currentWidget.content.widgets.length")
+        self._select(number - 1)
+        self.command("notebook:insert-cell-below")
+        self.page.evaluate(
+            "s => jupyterapp.shell.currentWidget.content.activeCell.model.sharedModel.setSource(s)",
+            source,
+        )
+        self.run_cell(number, wait=wait)
+        return number
+
+    def _select(self, number):
+        self.page.evaluate(
+            "n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number
+        )
+
+    def cell(self, number):
+        """Return Playwright's locator of a cell."""
+        return self.page.locator(".jp-NotebookPanel .jp-Notebook-cell").nth(number)
+
+    def output(self, number):
+        """Return Playwright's locator of a cell's output."""
+        return self.cell(number).locator(".jp-Cell-outputArea")
+
+    def cell_output_text(self, number):
+        """Return what a cell's output reads, without the prompt."""
+        shown = self.output(number).locator(".jp-OutputArea-output").all_inner_texts()
+        return "\n".join(shown).strip()
+
+    # Kernel and page
+
+    def wait_idle(self):
+        """Wait until the kernel has started and does nothing."""
+        self.page.wait_for_function(KERNEL_IS_IDLE)
+
+    def execute(self, code):
+        """Run code in the notebook's kernel, outside any cell, and return what it prints."""
+        return self._evaluate(
+            """async code => {
+              const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+              const future = kernel.requestExecute({code, store_history: false});
+              let text = '';
+              future.onIOPub = ({header, content}) => {
+                if (header.msg_type === 'stream') text += content.text;
+                if (header.msg_type === 'error') text += content.ename + ': ' + content.evalue;
+              };
+              await future.done;
+              return text;
+            }""",
+            code,
+        )
+
+    def command(self, name, *, wait=True, **arguments):
+        """Run one of Lab's commands."""
+        script = "async ([name, options]) => await jupyterapp.commands.execute(name, options)"
+        if not wait:
+            script = "([name, options]) => { jupyterapp.commands.execute(name, options); }"
+        found = self._evaluate(
+            f"async a => JSON.stringify((await ({script})(a)) === true)", [name, arguments]
+        )
+        return found == "true"
+
+    def _evaluate(self, script, argument, seconds=120):
+        # Playwright waits without end for a promise.
+        late = (
+            f"new Promise((_, no) => setTimeout(() => no(new Error('late')), {seconds * SECONDS}))"
+        )
+        return self.page.evaluate(f"a => Promise.race([({script})(a), {late}])", argument)
+
+    def set_theme(self, name):
+        """Change the theme, such as ``"JupyterLab Dark"``, and wait until it is there."""
+        self.command("apputils:change-theme", theme=name)
+        self.page.wait_for_function("n => document.body.dataset.jpThemeName === n", arg=name)
+
+    def screenshot(self, name):
+        """Save a picture of the page and return its path.
+
+        It goes to the folder in AGENTNB_SCREENSHOTS, or to one beside the notebooks.
+        """
+        folder = Path(os.environ.get("AGENTNB_SCREENSHOTS") or self.root.parent / "screenshots")
+        path = folder / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+    def close(self):
+        self.page.close()
+        self._server.shut_kernels()

@@ -1,0 +1,106 @@
+"""A JupyterLab server of this interpreter, with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Every cell is in the page, also those far below what is seen.
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+
+
+class Server:
+    """A JupyterLab server of this interpreter, with a home of its own."""
+
+    def __init__(self, folder):
+        self.root = folder / "notebooks"
+        self.token = secrets.token_hex(16)
+        self.log = folder / "lab.log"
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        self.root.mkdir(parents=True)
+        (self.root / ".agentnb").mkdir()
+        folders = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+        ours = {f"JUPYTER_{name}": str(self._folder / name.lower()) for name in folders}
+        ours |= {
+            "HOME": str(self._folder),
+            "IPYTHONDIR": str(self._folder / "ipython"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+        }
+        for name, value in SETTINGS.items():
+            plugin, setting = name.split("/")
+            path = (
+                self._folder
+                / "settings"
+                / "@jupyterlab"
+                / plugin
+                / f"{setting}.jupyterlab-settings"
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(value))
+        left_out = ("AGENTNB_", "JUPYTER", "DATABASE_URL", "REDIS_URL")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        options = [
+            f"--ServerApp.root_dir={self.root}",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={self.token}",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.extension_manager=readonly",
+            "--allow-root",
+            "--no-browser",
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *options],
+                cwd=self.root,
+                env=environment | ours,
+                stdout=log,
+                stderr=log,
+            )
+        for _ in range(600):
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                self.ask("GET", "/api/status")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return self
+        raise AssertionError(self.log.read_text())
+
+    def ask(self, method, path):
+        """Call the server's REST interface and return what it says."""
+        request = urllib.request.Request(
+            self.url + path, method=method, headers={"Authorization": f"token {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def shut_kernels(self):
+        for session in self.ask("GET", "/api/sessions"):
+            self.ask("DELETE", f"/api/sessions/{session['id']}")
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,74 @@
+"""A notebook with a widget works in JupyterLab: the ground the panels stand on."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_notebook_is_opened_run_and_shown(lab):
+    name = lab.write(
+        "tiny.ipynb",
+        "1 + 1",
+        "import ipywidgets\nslider = ipywidgets.IntSlider(7)\nslider",
+        "print('x' * 3)",
+    )
+    lab.open(name)
+    assert lab.run_all()
+    assert lab.cell_output_text(0) == "2"
+    assert lab.cell_output_text(2) == "xxx"
+    lab.output(1).locator(".widget-readout").wait_for()
+    assert lab.cell_output_text(1) == "7"
+    lab.execute("slider.value = 9")
+    lab.page.wait_for_function(
+        "() => document.querySelector('.widget-readout').textContent === '9'"
+    )
+    assert lab.screenshot("tiny").stat().st_size > 10_000
+
+
+def test_a_failing_cell_is_told_from_one_that_works(lab):
+    lab.open(lab.write("failing.ipynb", "1 / 0", "2"))
+    assert not lab.run_all()
+    assert "ZeroDivisionError" in lab.cell_output_text(0)
+    assert lab.add_cell("40 + 2") == 2
+    assert lab.cell_output_text(2) == "42"
+    assert lab.execute("print(6 * 7)") == "42\n"
+
+
+def test_the_dark_theme_is_dark(lab):
+    lab.open(lab.write("dark.ipynb", "1"))
+    lab.set_theme("JupyterLab Dark")
+    colour = "() => getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim()"
+    assert lab.page.evaluate(colour) in {"#111", "#111111", "black", "rgb(17, 17, 17)"}
+
+
+def test_a_notebook_is_reopened_as_it_was_saved_without_a_kernel(lab, lab_server):
+    name = lab.write("saved.ipynb", "print('kept')")
+    lab.open(name)
+    lab.run_all()
+    lab.save()
+    lab_server.shut_kernels()
+    lab.open(name, kernel=False)
+    assert lab.cell_output_text(0) == "kept"
+    assert lab_server.ask("GET", "/api/sessions") == []
+
+
+def test_a_request_that_leaves_the_server_is_noticed(lab):
+    lab.open(lab.write("stray.ipynb", "1"))
+    lab.page.evaluate("() => fetch('http://127.0.0.1:9/away').catch(() => null)")
+    assert lab.strays == ["http://127.0.0.1:9/away"]
+    lab.strays.clear()
+
+
+def test_an_error_of_a_script_is_noticed(lab):
+    lab.open(lab.write("broken.ipynb", "1"))
+    with lab.page.expect_event("pageerror"):
+        lab.page.evaluate("() => { setTimeout(() => { throw new Error('broken') }) }")
+    assert len(lab.errors) == 1
+    lab.errors.clear()
+
+
+@pytest.mark.parametrize("name", ["with space.ipynb", "folder/unter ordner/ü.ipynb"])
+def test_a_notebook_is_opened_whatever_its_name(lab, name):
+    lab.open(lab.write(name, "'here'"))
+    lab.run_all()
+    assert lab.cell_output_text(0) == "'here'"
