@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from agentnb.magics.noun import Noun
+    from agentnb.panels import PanelRegistry
 
 __all__ = ["Extension"]
 
@@ -36,11 +37,12 @@ class Extension:
         self.hub = Hub()
         self.hub.panel_opener = self._open_panel
         self.debug = False
-        self._panels: Any = None
+        self._panels: PanelRegistry | None = None
         self.nouns = [noun(self) for noun in nouns]
         for noun in self.nouns:
             shell.register_magics(noun)
         shell.events.register("pre_run_cell", self._before_cell)
+        self._matcher = _complete_with(shell, self.nouns)
         self._place_hub()
 
     def _place_hub(self) -> None:
@@ -59,7 +61,7 @@ class Extension:
         start_trace()
 
     @property
-    def panels(self) -> Any:
+    def panels(self) -> PanelRegistry:
         """Return the registry of open panels; ipywidgets is imported with the first."""
         if self._panels is None:
             from agentnb.panels import PanelRegistry
@@ -96,6 +98,9 @@ class Extension:
         if self.debug:
             self.set_debug(on=False)
         self.shell.events.unregister("pre_run_cell", self._before_cell)
+        matchers = self.shell.Completer.custom_matchers
+        if self._matcher in matchers:
+            matchers.remove(self._matcher)
         for noun in self.nouns:
             noun.reset()
             for kind, names in noun.magics.items():
@@ -105,6 +110,14 @@ class Extension:
         if self.shell.user_ns.get("hub") is self.hub:
             del self.shell.user_ns["hub"]
         self.hub.close()
+
+
+def _complete_with(shell: InteractiveShell, nouns: list[Noun]) -> Any:
+    from agentnb.magics.complete import matcher_for
+
+    matcher = matcher_for(nouns)
+    shell.Completer.custom_matchers.append(matcher)
+    return matcher
 
 
 def _show_traceback(

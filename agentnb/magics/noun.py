@@ -10,7 +10,7 @@ from IPython.core.magic import Magics
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agentnb.core.hub import Hub
     from agentnb.magics.extension import Extension
@@ -73,6 +73,24 @@ class Noun(Magics):
     def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:
         """Run a line that is free text, or a cell."""
         raise NotImplementedError
+
+    def live(self, kind: str) -> Iterable[str]:  # noqa: ARG002 - for magics that have such names
+        """Return the names of a kind that Tab offers, such as the connections."""
+        return ()
+
+    def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
+        """Return the names, each with its kind, that Tab offers in free text.
+
+        Parameters
+        ----------
+        before
+            The text in front of the word that is being typed.
+        word
+            The word, as far as it has been typed.
+        text
+            The whole cell.
+        """
+        return []
 
     def namespace(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
         """Return the names that ``:name`` sees: a function's own before the notebook's."""

@@ -19,6 +19,7 @@ from agentnb.core.trace import (
     Span,
     Tracer,
     current,
+    files,
     parse_traceparent,
     read_spans,
     start_trace,
@@ -483,6 +484,29 @@ def test_a_forked_child_writes_to_its_own_file(tracer):
     }
     parent, forked = read_spans(tracer.path, span.trace_id)
     assert forked.parent_id == parent.span_id
+
+
+def test_a_child_forked_while_a_thread_writes_is_not_stuck(tracer):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with files._writing:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = fork()
+    if not child:
+        with tracer.span("child", service="db"):
+            pass
+        tracer.close()
+        os._exit(0)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert [path.name for path in tracer.path.iterdir()] == [f"spans-{child}.jsonl"]
 
 
 def test_a_forked_child_makes_other_ids():

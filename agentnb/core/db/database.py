@@ -129,6 +129,11 @@ class Database(Executor):
         return self.backend.read_only
 
     @property
+    def answers_quickly(self) -> bool:
+        """Return whether asking is quick: a SQLite file, or a server that is connected."""
+        return self.kind == "sqlite" or self._engine is not None
+
+    @property
     def engine(self) -> Engine:
         """Return the SQLAlchemy engine, connected and tested on first use.
 

@@ -12,10 +12,11 @@ from agentnb.magics.db.grammar import GRAMMAR
 from agentnb.magics.noun import Noun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from agentnb.core.db import Database
+    from agentnb.core.db.catalog import Catalog
     from agentnb.core.db.executor import Executor
     from agentnb.core.table import Table
     from agentnb.magics.db.held import Held
@@ -40,6 +41,7 @@ class DbMagic(Noun):
         super().__init__(extension)
         self.used = "default"
         self.held: dict[str, Held] = {}
+        self._names: Catalog | None = None
 
     @line_cell_magic
     @needs_local_scope
@@ -118,6 +120,29 @@ class DbMagic(Noun):
 
     def _database(self, call: Call) -> Database:
         return self.hub.databases[self._name(call)]
+
+    def live(self, kind: str) -> Iterable[str]:
+        """Return connections, tables or the notebook's variables for Tab."""
+        if kind == "connection":
+            return self.hub.databases.names()
+        if kind == "table":
+            return self._catalog().tables()
+        hidden = self.extension.shell.user_ns_hidden
+        return [n for n in self.extension.shell.user_ns if n[:1] != "_" and n not in hidden]
+
+    def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:
+        """Return tables, columns and SQL's words for Tab."""
+        from agentnb.magics.db.names import sql_names
+
+        return sql_names(self._catalog(), before, word, text)
+
+    def _catalog(self) -> Catalog:
+        from agentnb.core.db.catalog import Catalog
+
+        database = self.hub.databases[self.used]
+        if self._names is None or self._names.database is not database:
+            self._names = Catalog(database)
+        return self._names
 
     def do_list(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
         """Return the connections."""

@@ -1,0 +1,70 @@
+"""What a person may be about to type: the names of tables and columns, quickly or not at all."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from agentnb.core.db import schema
+from agentnb.core.errors import AgentnbError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.db.database import Database
+
+__all__ = ["Catalog"]
+
+
+class Catalog:
+    """Names of a database for completion: remembered for a moment, never waited for long.
+
+    Parameters
+    ----------
+    database
+        Asked only if asking it is quick: a SQLite file, or a server that is connected.
+    fresh
+        Seconds for which an answer is taken again without asking.
+    patience
+        Seconds to wait for an answer; a later one serves the next time.
+    """
+
+    def __init__(self, database: Database, *, fresh: float = 3.0, patience: float = 0.8) -> None:
+        self.database = database
+        self._fresh = fresh
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, list[str]]] = {}
+        self._asking: dict[str, threading.Thread] = {}
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables and views."""
+        return self._names("", lambda: self.database.tables().column("name"))
+
+    def columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns; none where there is no such table."""
+        return self._names(table, lambda: schema.columns(self.database, table))
+
+    def _names(self, key: str, ask: Callable[[], list[str]]) -> list[str]:
+        with self._lock:
+            when, names = self._known.get(key, (float("-inf"), []))
+            if monotonic() - when < self._fresh or not self.database.answers_quickly:
+                return names
+            thread = self._asking.get(key)
+            if thread is None:
+                thread = threading.Thread(target=self._ask, args=(key, ask), daemon=True)
+                self._asking[key] = thread
+                thread.start()
+        thread.join(self._patience)
+        with self._lock:
+            return self._known.get(key, (0.0, []))[1]
+
+    def _ask(self, key: str, ask: Callable[[], list[str]]) -> None:
+        try:
+            names = ask()
+        except AgentnbError:
+            names = []  # nobody is helped by an error while typing; running the line shows it
+        with self._lock:
+            self._known[key] = (monotonic(), names)
+            self._asking.pop(key, None)

@@ -1,0 +1,150 @@
+"""Tab on the line of a magic: verbs, options, live names, and ``:names``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+
+from agentnb.core.errors import UsageError
+from agentnb.magics.grammar import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentnb.magics.grammar import Option
+    from agentnb.magics.noun import Noun
+
+__all__ = ["matcher_for"]
+
+# A line magic may stand behind an assignment: `rows = %db select ...`.
+_LINE = re.compile(
+    r"^\s*(?:[\w.\[\]'\"]+(?:\s*,\s*\w+)*\s*=\s*)?%(?P<noun>[a-z]+)[ \t](?P<rest>.*)$"
+)
+_CELL = re.compile(r"^\s*%%(?P<noun>[a-z]+)(?:[ \t](?P<rest>[^\n]*))?", re.DOTALL)
+_LAST_WORD = re.compile(r"[^\s=]*\Z")
+_BIND = re.compile(r"(?<![:\w]):(?P<path>(?:[A-Za-z_]\w*\.)*)(?P<start>\w*)\Z")
+
+
+def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """Return the function that IPython asks for completions on the lines of these magics."""
+    known = {noun.grammar.noun: noun for noun in nouns}
+
+    @context_matcher(identifier="agentnb")  # type: ignore[untyped-decorator]  # IPython's
+    def agentnb_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        found = _line_of(context)
+        noun = known.get(found[0]) if found else None
+        if found is None or noun is None:
+            return SimpleMatcherResult(completions=[], suppress=False)
+        _, before, body = found
+        word, names = _candidates(noun, before, body, context)
+        # IPython replaces its own token, which may be only the end of our word.
+        cut = len(word) - len(context.token)
+        matches = [
+            SimpleCompletion(text=name[max(cut, 0) :], type=kind)
+            for name, kind in names
+            if name.startswith(word) and cut >= 0
+        ]
+        # Python's own names mean nothing in SQL or after a verb.
+        return SimpleMatcherResult(completions=matches, suppress=True)
+
+    return agentnb_matcher  # type: ignore[no-any-return]  # as above
+
+
+def _line_of(context: CompletionContext) -> tuple[str, str, str | None] | None:
+    """Return noun, the text up to the cursor, and None or the cell's body up to the cursor."""
+    lines = context.full_text.split("\n")
+    here = lines[context.cursor_line][: context.cursor_position]
+    cell = _CELL.match(context.full_text)
+    if cell is not None and context.cursor_line > 0:
+        body = "\n".join([*lines[1 : context.cursor_line], here])
+        return cell["noun"], cell["rest"] or "", body
+    if cell is not None:
+        start = _CELL.match(here)
+        return (start["noun"], start["rest"], None) if start and start["rest"] is not None else None
+    line = _LINE.match(here)
+    return (line["noun"], line["rest"], None) if line else None
+
+
+def _candidates(
+    noun: Noun, before: str, body: str | None, context: CompletionContext
+) -> tuple[str, list[tuple[str, str]]]:
+    text = before if body is None else body
+    if bind := _BIND.search(text):
+        return bind.group(), _bound(noun, bind)
+    if body is not None:
+        word = _sql_word(body)
+        return word, noun.free_names(body[: len(body) - len(word)], word, context.full_text)
+    last = _LAST_WORD.search(before)
+    word = last.group() if last else ""
+    try:
+        done, rest = words(before[: len(before) - len(word)])
+    except UsageError:
+        done, rest = [], None
+    if rest is not None:
+        return word, []
+    return _after(noun, [one.text for one in done], word, before, context)
+
+
+def _after(
+    noun: Noun, done: list[str], word: str, before: str, context: CompletionContext
+) -> tuple[str, list[tuple[str, str]]]:
+    grammar = noun.grammar
+    verb = next((grammar.verbs[text] for text in done if text in grammar.verbs), None)
+    options = (*grammar.options, *(verb.options if verb else ()))
+    by_name = {name: option for option in options for name in option.names}
+    plain, waiting = _plain(done, by_name)
+    if waiting is not None:
+        values = waiting.choices or tuple(noun.live(waiting.live))
+        return word, [(value, "value") for value in values]
+    if word.startswith("-"):
+        return word, [(name, "option") for name in by_name]
+    if verb is not None and plain and plain[0] == verb.name:
+        at = len(plain) - 1
+        kinds = [verb.live[at]] if at < len(verb.live) else []
+        return word, [(name, "value") for kind in kinds for name in noun.live(kind)]
+    if not plain:
+        names = [(name, "verb") for name in grammar.verbs]
+        return word, names + (noun.free_names("", word, "") if grammar.free else [])
+    word = _sql_word(before)
+    return word, noun.free_names(before[: len(before) - len(word)], word, context.full_text)
+
+
+def _plain(done: list[str], by_name: dict[str, Option]) -> tuple[list[str], Option | None]:
+    """Return the words that are no options, and the option that still waits for its value."""
+    plain: list[str] = []
+    waiting: Option | None = None
+    for text in done:
+        if waiting is not None:
+            waiting = None
+        elif (option := by_name.get(text)) is not None:
+            waiting = option if option.value or option.choices else None
+        elif not text.startswith("-"):
+            plain.append(text)
+    return plain, waiting
+
+
+def _sql_word(text: str) -> str:
+    found = re.search(r"[\w.\"]*\Z", text)
+    return found.group() if found else ""
+
+
+def _bound(noun: Noun, bind: re.Match[str]) -> list[tuple[str, str]]:
+    user: dict[str, Any] = noun.extension.shell.user_ns
+    path = [part for part in bind["path"].split(".") if part]
+    if not path:
+        hidden = noun.extension.shell.user_ns_hidden
+        names = [name for name in user if not name.startswith("_") and name not in hidden]
+        return [(f":{name}", "value") for name in names if not callable(user[name])]
+    value = user.get(path[0])
+    for step in path[1:]:
+        value = value.get(step) if isinstance(value, dict) else getattr(value, step, None)
+    # dir() alone runs nothing of the object's.
+    inner = [str(key) for key in value] if isinstance(value, dict) else dir(value)
+    return [(f":{bind['path']}{name}", "value") for name in inner if not name.startswith("_")]
