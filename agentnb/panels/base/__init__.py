@@ -1,0 +1,48 @@
+"""What every panel stands on: life cycle, refresh, table, guard, theme, static fallback."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentnb.panels.base.panel import Panel
+    from agentnb.panels.base.parts import button, choice, label, row, text_box
+    from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
+    from agentnb.panels.base.table import TableView
+
+__all__ = [
+    "Panel",
+    "PanelRegistry",
+    "TableView",
+    "button",
+    "cell_id",
+    "choice",
+    "label",
+    "row",
+    "run_id",
+    "text_box",
+]
+
+_HOME = {
+    "Panel": "panel",
+    "PanelRegistry": "registry",
+    "TableView": "table",
+    "button": "parts",
+    "cell_id": "registry",
+    "choice": "parts",
+    "label": "parts",
+    "row": "parts",
+    "run_id": "registry",
+    "text_box": "parts",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

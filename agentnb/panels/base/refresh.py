@@ -1,0 +1,165 @@
+"""The one thread of a panel: it refreshes when asked and when the time has come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Refresher"]
+
+_log = logging.getLogger("agentnb.panels")
+
+_RETRY_FROM, _RETRY_TO = 5.0, 60.0
+
+
+class Refresher:
+    """Runs one callable in one thread: on request, and every few seconds.
+
+    Requests made while it runs become one more run after it. An exception is handed to `report`
+    and the next run is tried later, at longer and longer distances up to 60 s.
+
+    Parameters
+    ----------
+    work
+        What to run. It may be slow: nobody waits for it.
+    report
+        Called after each run, in the thread, with the exception or None.
+    every
+        Seconds from the end of one run to the start of the next. None: on request only.
+    wanted
+        Asked before each periodic run, in the thread; a no parks it. By default always yes.
+    name
+        Name of the thread.
+
+    Examples
+    --------
+    >>> done = threading.Event()
+    >>> refresher = Refresher(done.set, report=lambda error: None)
+    >>> refresher.ask()
+    >>> done.wait(5), refresher.stop()
+    (True, None)
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], None],
+        *,
+        report: Callable[[Exception | None], None],
+        every: float | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+        name: str = "agentnb-panel",
+    ) -> None:
+        self._work, self._report, self._wanted = work, report, wanted
+        self._every, self._name = every, name
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._asked = self._paused = self._parked = self._stopped = False
+        self._runs = self._failures = 0
+        self._next: float | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the periodic runs are suspended by the user."""
+        return self._paused
+
+    @property
+    def parked(self) -> bool:
+        """Whether the periodic runs are suspended because nobody looks."""
+        return self._parked
+
+    @property
+    def runs(self) -> int:
+        """How many runs have ended, well or not."""
+        return self._runs
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread exists and has not ended."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def ask(self) -> None:
+        """Ask for a run as soon as possible, and start the thread if there is none."""
+        with self._change:
+            if self._stopped:
+                return
+            self._asked = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+                self._thread.start()
+            self._change.notify_all()
+
+    def pause(self, paused: bool = True) -> None:  # noqa: FBT001, FBT002 - pause(), pause(False)
+        """Suspend the periodic runs, or take them up again. A request is still answered."""
+        with self._change:
+            self._paused = paused
+            self._change.notify_all()
+
+    def park(self, parked: bool = True) -> None:  # noqa: FBT001, FBT002 - as pause
+        """As `pause`, for want of a reader; the two are independent."""
+        with self._change:
+            self._parked = parked
+            self._change.notify_all()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the first run to end; tell whether it has."""
+        with self._change:
+            return self._change.wait_for(lambda: self._runs > 0 or self._stopped, timeout)
+
+    def stop(self) -> None:
+        """End the thread. A run that is under way is left to end by itself. Idempotent."""
+        with self._change:
+            self._stopped = True
+            self._change.notify_all()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=0.5)  # a fast run ends here; a slow one must not block the kernel
+
+    def _due_in(self) -> float | None:
+        """Return the seconds until the next run, or None to wait for a request."""
+        if self._asked:
+            return 0.0
+        if self._next is None or self._paused or self._parked:
+            return None
+        return max(0.0, self._next - time.monotonic())
+
+    def _loop(self) -> None:
+        while True:
+            with self._change:
+                while not self._stopped and (delay := self._due_in()) != 0.0:
+                    self._change.wait(delay)
+                if self._stopped:
+                    return
+                if not self._asked and not self._wanted():
+                    self._parked = True
+                    continue
+                self._asked = False
+            error: Exception | None = None
+            try:
+                self._work()
+            except Exception as raised:  # noqa: BLE001 - whatever a service raises: shown, retried
+                error = raised
+            with self._change:
+                if self._stopped:
+                    return
+                self._failures = self._failures + 1 if error else 0
+                delay = self._delay()
+                self._next = None if delay is None else time.monotonic() + delay
+            try:
+                self._report(error)
+            except Exception:  # noqa: BLE001 - the way to the page is gone; so is the reader
+                _log.debug("%s cannot report", self._name, exc_info=True)
+                return
+            with self._change:
+                self._runs += 1
+                self._change.notify_all()
+
+    def _delay(self) -> float | None:
+        if not self._failures:
+            return self._every
+        first = self._every or _RETRY_FROM
+        return max(first, min(_RETRY_TO, first * 2.0 ** min(self._failures - 1, 10)))

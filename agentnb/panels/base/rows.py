@@ -1,0 +1,243 @@
+"""The rows behind a table: filter, order and pages, without a widget in sight."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agentnb.panels.base.cells import cell, is_number, plain, sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+__all__ = ["Page", "Rows", "changes"]
+
+_TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_SAMPLE = 200
+"""Rows that are looked at to tell whether a column holds numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is visible: the columns, the rows of one page, and where that page lies.
+
+    `columns` are pairs of a name and whether it holds numbers; `rows` maps a short id, which a row
+    keeps for as long as it stays in sight, to the row's cells.
+    """
+
+    columns: tuple[tuple[str, bool], ...]
+    rows: dict[int, tuple[str | None, ...]]
+    meta: dict[str, object]
+
+    def state(self) -> dict[str, object]:
+        """Return the whole page, for a view that knows nothing yet."""
+        return {
+            "cols": [[name, int(number)] for name, number in self.columns],
+            "rows": [[row, list(cells)] for row, cells in self.rows.items()],
+            "meta": self.meta,
+        }
+
+
+@dataclass(slots=True)
+class Rows:
+    """All rows of a table, with the filter, the order and the page that its reader chose.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns.
+    key
+        The column whose value names a row; by default a row is named by its number.
+    page_size
+        Rows on a page.
+
+    Examples
+    --------
+    >>> rows = Rows(["id", "state"], key="id")
+    >>> rows.replace([(1, "ready"), (2, "failed"), (3, None)])
+    >>> rows.filter = "state:fail"
+    >>> [cells for cells in rows.page_shown().rows.values()]
+    [('2', 'failed')]
+    """
+
+    columns: Sequence[str]
+    key: str | None = None
+    page_size: int = 50
+    filter: str = ""
+    sort: tuple[str, bool] | None = None
+    page: int = 0
+    selected: Hashable = None
+    _rows: dict[Hashable, Sequence[object]] = field(default_factory=dict)
+    _ids: dict[Hashable, int] = field(default_factory=dict)
+    _next_id: int = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Hashable) -> Sequence[object]:
+        return self._rows[key]
+
+    def replace(
+        self, rows: Iterable[Sequence[object]], columns: Sequence[str] | None = None
+    ) -> None:
+        """Take these rows in place of the ones before; filter, order and page stay."""
+        if columns is not None:
+            self.columns = [str(name) for name in columns]
+        at = self.columns.index(self.key) if self.key in self.columns else None
+        named: dict[Hashable, Sequence[object]] = {}
+        for number, row in enumerate(rows):
+            key = number if at is None else row[at]
+            try:
+                taken = key in named
+            except TypeError:  # a list or a dict: hashable by its text
+                key = plain(key)
+                taken = key in named
+            # A key that is not unique must lose no row.
+            named[(key, number) if taken else key] = row
+        self._rows = named
+        if self.sort and self.sort[0] not in self.columns:
+            self.sort = None
+
+    def order_by(self, column: str) -> None:
+        """Go to the next order by this column: ascending, descending, none."""
+        if column not in self.columns:
+            return
+        if self.sort is None or self.sort[0] != column:
+            self.sort = (column, False)
+        else:
+            self.sort = None if self.sort[1] else (column, True)
+
+    def shown(self) -> list[Hashable]:
+        """Return the keys of the rows that pass the filter, in order, over all pages."""
+        keys = (
+            [key for key, row in self._rows.items() if self._passes(row)] if self.filter else None
+        )
+        if keys is None:
+            keys = list(self._rows)
+        if self.sort:
+            name, descending = self.sort
+            at = self.columns.index(name)
+            rows = self._rows
+            full = [key for key in keys if rows[key][at] is not None]
+            full.sort(key=lambda key: sort_key(rows[key][at]), reverse=descending)
+            # NULL has no place in an order: last, whichever way.
+            keys = full + [key for key in keys if rows[key][at] is None]
+        return keys
+
+    def _passes(self, row: Sequence[object]) -> bool:
+        texts: dict[int, str] = {}
+
+        def text(at: int) -> str:
+            if at not in texts:
+                texts[at] = plain(row[at]).casefold() if at < len(row) else ""
+            return texts[at]
+
+        return all(
+            wanted in text(at)
+            if at is not None
+            else any(wanted in text(i) for i in range(len(row)))
+            for at, wanted in self._wanted()
+        )
+
+    def _wanted(self) -> list[tuple[int | None, str]]:
+        """Split the filter into what each column, or any (None), must hold."""
+        names = {name.casefold(): at for at, name in reversed(list(enumerate(self.columns)))}
+        wanted: list[tuple[int | None, str]] = []
+        for token in _TOKEN.findall(self.filter.casefold()):
+            head, colon, tail = token.partition(":")
+            name = head.replace('"', "")
+            at = names.get(name) if colon else None
+            text = (token if at is None else tail).replace('"', "")
+            if text:  # else "state:" is still being typed
+                wanted.append((at, text))
+        return wanted
+
+    def page_shown(self) -> Page:
+        """Return the page that is visible now."""
+        keys = self.shown()
+        pages = max(1, math.ceil(len(keys) / self.page_size))
+        self.page = min(max(0, self.page), pages - 1)
+        start = self.page * self.page_size
+        visible = keys[start : start + self.page_size]
+        ids = {key: self._ids[key] if key in self._ids else self._new_id() for key in visible}
+        self._ids = ids
+        width = len(self.columns)
+        return Page(
+            columns=tuple((name, self._is_numeric(at)) for at, name in enumerate(self.columns)),
+            rows={
+                ids[key]: tuple(cell(value) for value in self._rows[key][:width]) for key in visible
+            },
+            meta={
+                "total": len(self._rows),
+                "shown": len(keys),
+                "page": self.page,
+                "pages": pages,
+                "size": self.page_size,
+                "sort": list(self.sort) if self.sort else None,
+                "filter": self.filter,
+                "selected": ids.get(self.selected),
+            },
+        )
+
+    def key_of(self, row: object) -> Hashable:
+        """Return the key of a visible row's id, or None if it is out of sight by now."""
+        return next((key for key, known in self._ids.items() if known == row), None)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def _is_numeric(self, at: int) -> bool:
+        seen = False
+        for number, row in enumerate(self._rows.values()):
+            if number >= _SAMPLE:
+                break
+            value = row[at] if at < len(row) else None
+            if value is None:
+                continue
+            if not is_number(value):
+                return False
+            seen = True
+        return seen
+
+
+_WHOLE_PAGE: Final = 0.6
+"""Above this share of rows that are new, the whole page is the shorter message."""
+
+
+def changes(old: Page, new: Page) -> dict[str, object] | None:
+    """Return the shortest message that turns one page into another, or None if they are equal.
+
+    ``full`` is a whole page. Otherwise ``set`` lists ``[row, column, cell, column, cell, ...]``,
+    ``new`` lists ``[row, cells]``, ``order`` the row ids, ``meta`` what changed in it.
+    """
+    if old == new:
+        return None
+    added = [row for row in new.rows if row not in old.rows]
+    if old.columns != new.columns or len(added) > _WHOLE_PAGE * max(1, len(new.rows)):
+        return {"full": new.state()}
+    message: dict[str, object] = {}
+    edits = [
+        [row, *_edits(old.rows[row], cells)]
+        for row, cells in new.rows.items()
+        if row in old.rows and old.rows[row] != cells
+    ]
+    if edits:
+        message["set"] = edits
+    if added:
+        message["new"] = [[row, list(new.rows[row])] for row in added]
+    if list(old.rows) != list(new.rows):
+        message["order"] = list(new.rows)
+    meta = {name: value for name, value in new.meta.items() if old.meta.get(name) != value}
+    if meta:
+        message["meta"] = meta
+    return message
+
+
+def _edits(before: Sequence[object], after: Sequence[object]) -> Iterable[object]:
+    """Yield position and text of each cell that differs."""
+    for at, value in enumerate(after):
+        if at >= len(before) or before[at] != value:
+            yield from (at, value)
