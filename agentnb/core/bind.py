@@ -35,7 +35,7 @@ def lookup(name: str, values: Mapping[str, Any]) -> Any:
         raise UsageError(
             f"nothing is bound to :{first}",
             service="bind",
-            hint=did_you_mean(first, [str(key) for key in values if not str(key).startswith("_")])
+            hint=did_you_mean(first, _nameable(values))
             or f"pass it as a parameter, or in a notebook assign it first: {first} = ...",
         )
     value: Any = values[first]
@@ -47,3 +47,12 @@ def lookup(name: str, values: Mapping[str, Any]) -> Any:
                 f":{name}: {type(value).__name__} has no {step!r}", service="bind"
             ) from error
     return value
+
+
+def _nameable(values: Mapping[str, Any]) -> list[str]:
+    """Return the names that a hint may offer: nobody binds a function or what is hidden."""
+    return [
+        str(key)
+        for key, value in values.items()
+        if not str(key).startswith("_") and not callable(value)
+    ]

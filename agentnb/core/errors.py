@@ -125,5 +125,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     >>> did_you_mean("tabels", ["tables", "describe"])
     'did you mean tables?'
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else None
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
+    return f"did you mean {names[near[0]]}?" if near else None

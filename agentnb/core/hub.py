@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import threading
-import weakref
+from contextlib import ExitStack, suppress
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
-from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.errors import AgentnbError, ConfigError, UsageError
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentnb.core.db import Database, Databases
+    from agentnb.core.db.registry import Named
     from agentnb.core.redact import Secret
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
@@ -56,12 +58,9 @@ class Hub:
         self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._opened: dict[str, Any] = {}
+        self._named: dict[str, Named] = {}
         self._closed = False
         self.panel_opener: Callable[..., Any] | None = None
-        # Held weakly: a hub that is dropped is closed by the collector of its parts.
-        reference = weakref.ref(self)
-        self._at_exit = lambda: _close(reference)
-        atexit.register(self._at_exit)
 
     @property
     def settings(self) -> Settings:
@@ -84,12 +83,22 @@ class Hub:
         with self._lock:
             if self._closed:
                 raise UsageError(
-                    "this hub is closed", service="hub", hint="make another: agentnb.connect()"
+                    "this hub is closed",
+                    service="hub",
+                    hint="make another: agentnb.connect(), or in a notebook %agentnb reset",
                 )
             if name not in self._opened:
                 made = make()
+                if not self._opened:
+                    # From now on the hub is kept until it is closed, at the latest at exit.
+                    atexit.register(self.close)
                 self._opened[name] = made
             return self._opened[name]
+
+    @property
+    def closed(self) -> bool:
+        """Return whether `close` was called: it opens nothing any more."""
+        return self._closed
 
     @property
     def tracer(self) -> Tracer:
@@ -117,8 +126,12 @@ class Hub:
         return Tracer(self.settings.home / "logs", redactor=self.settings.redactor)
 
     def _make_logs(self) -> LogFile:
+        from agentnb.core.paths import ensure_home
         from agentnb.core.trace import LogFile
 
+        # A database elsewhere works without a home to write to; `logs.failed` says so.
+        with suppress(ConfigError):
+            ensure_home(self.settings.home)
         logs = LogFile(self.settings.home / "logs", redactor=self.settings.redactor, hub_id=self.id)
         logs.attach()
         return logs
@@ -128,7 +141,8 @@ class Hub:
         from agentnb.core.paths import ensure_home
 
         settings = self.settings
-        _ = self.logs  # attached before the first line is logged
+        # Both are opened first and so closed last: a database logs that it is closed.
+        _ = self.logs, self.tracer
 
         def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
             return Database(
@@ -146,9 +160,10 @@ class Hub:
         def default_url() -> str:
             if settings.database_url:
                 return settings.database_url
-            return f"sqlite:///{ensure_home(settings.home) / 'agentnb.db'}"
+            # Quoted, since a folder's name may hold what means something in a URL.
+            return f"sqlite:///{quote(str(ensure_home(settings.home) / 'agentnb.db'))}"
 
-        return Databases(make, default_url)
+        return Databases(make, default_url, self._named)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.
@@ -181,10 +196,15 @@ class Hub:
                 state = f"{type(error).__name__}: {error}"
             ms = round((perf_counter() - started) * 1000, 1)
             rows.append((f"db {database.name}", database.kind, state, ms))
+        logs: LogFile | None = self._opened.get("logs")
+        failed = logs.failed if logs else None
         return Table(
             ("service", "kind", "state", "ms"),
             rows,
-            empty="nothing has been opened yet: services open on first use",
+            note=f"no log is written: {failed}" if failed else "",
+            empty="this hub is closed"
+            if self._closed
+            else "nothing has been opened yet: services open on first use",
         )
 
     def panel(self, name: str, **options: Any) -> Any:
@@ -204,6 +224,9 @@ class Hub:
     def stop(self) -> list[str]:
         """Close what has been opened, newest first; the next use opens it again.
 
+        One that fails to close keeps none of the others open; the first failure is raised
+        once all have been closed. Named connections keep their names.
+
         Returns
         -------
         list of str
@@ -212,22 +235,26 @@ class Hub:
         with self._lock:
             opened = list(self._opened.items())
             self._opened.clear()
-        for _, integration in reversed(opened):
-            integration.close()
+            atexit.unregister(self.close)
+        with ExitStack() as closing:
+            for _, integration in opened:
+                closing.callback(integration.close)
         return [name for name, _ in reversed(opened)]
 
     def reset(self) -> None:
-        """Close what has been opened and read the settings again on next use."""
-        self.stop()
-        with self._lock:
-            self._settings = None
+        """Close what has been opened, forget named connections, read the settings anew."""
+        try:
+            self.stop()
+        finally:
+            with self._lock:
+                self._named.clear()
+                self._settings = None
 
     def close(self) -> None:
         """Close what has been opened, newest first, for good. Idempotent."""
         with self._lock:
             self._closed = True
         self.stop()
-        atexit.unregister(self._at_exit)
 
     def __enter__(self) -> Self:
         return self
@@ -240,12 +267,6 @@ class Hub:
             return "Hub(closed)"
         opened = ", ".join(name for name in self._opened if name not in {"tracer", "logs"})
         return f"Hub({'opened: ' + opened if opened else 'nothing opened yet'})"
-
-
-def _close(reference: weakref.ref[Hub]) -> None:
-    hub = reference()
-    if hub is not None:
-        hub.close()
 
 
 def connect(**arguments: Any) -> Hub:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["LoopThread"]
+
+_JOIN_SECONDS = 5.0
 
 
 class LoopThread:
@@ -32,13 +35,16 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
+            # A forked child inherits the loop, yet not the thread that runs it.
+            if self._loop is None or self._pid != os.getpid():
+                self._pid = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="agentnb-loop", daemon=True
+                    target=_run, args=(self._loop,), name="agentnb-loop", daemon=True
                 )
                 self._thread.start()
             return self._loop
@@ -76,16 +82,36 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Stop the loop and its thread."""
+        """Cancel what still runs, stop the loop and its thread; a later call starts anew.
+
+        From the loop itself, it ends once what runs there has had its say.
+        """
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None:
+        if loop is None or thread is None or self._pid != os.getpid():
             return
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        if not thread.is_alive():
-            loop.close()
+        ending = asyncio.run_coroutine_threadsafe(_cancel_others(), loop)
+        ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+        if thread is not threading.current_thread():
+            thread.join(_JOIN_SECONDS)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    # A coroutine that will not end must not keep the loop: its thread is a daemon.
+    if others:
+        await asyncio.wait(others, timeout=_JOIN_SECONDS)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 async def _in_context(function: Callable[[], Any], context: contextvars.Context) -> Any:

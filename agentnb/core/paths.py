@@ -11,8 +11,14 @@ __all__ = ["ensure_home", "is_network"]
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs"}
 
 
+_OURS = {"agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal", "logs"}
+
+
 def ensure_home(home: Path) -> Path:
     """Make the home folder, private and with a ``.gitignore`` of ``*``.
+
+    A folder that holds other things than ours, such as a project chosen as the home, gets
+    no ``.gitignore``: it would hide them.
 
     Raises
     ------
@@ -22,7 +28,7 @@ def ensure_home(home: Path) -> Path:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore = home / ".gitignore"
-        if not ignore.exists():
+        if not ignore.exists() and all(path.name in _OURS for path in home.iterdir()):
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(

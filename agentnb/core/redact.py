@@ -29,6 +29,8 @@ _KEY_VALUE = re.compile(
     r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|[^\s,;&'\"}\])]+))",
     re.IGNORECASE,
 )
+# A password with a slash of its own, which drivers accept; digits before it would be a port.
+_SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)[^\s@]*@")
 _BEARER = re.compile(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _KNOWN_SHAPES = re.compile(
     r"(?P<value>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
@@ -77,7 +79,7 @@ def has_password(url: str) -> bool:
     >>> has_password("postgresql://ada:s3cret@db/app"), has_password("postgresql://ada@db/app")
     (True, False)
     """
-    return redact(url) != url
+    return redact(url) != url or bool(_SLASHED.search(url))
 
 
 class Redactor:

@@ -34,8 +34,7 @@ class Extension:
 
     def __init__(self, shell: InteractiveShell, nouns: tuple[type[Noun], ...]) -> None:
         self.shell = shell
-        self.hub = Hub()
-        self.hub.panel_opener = self._open_panel
+        self.hub = self._new_hub()
         self.debug = False
         self._panels: PanelRegistry | None = None
         self.nouns = [noun(self) for noun in nouns]
@@ -43,19 +42,27 @@ class Extension:
             shell.register_magics(noun)
         shell.events.register("pre_run_cell", self._before_cell)
         self._matcher = _complete_with(shell, self.nouns)
-        self._place_hub()
-
-    def _place_hub(self) -> None:
-        """Put ``hub`` into the namespace, unless the user has something by that name."""
-        present = self.shell.user_ns.get("hub")
-        if present is None or isinstance(present, Hub):
-            self.shell.user_ns["hub"] = self.hub
-        else:
+        if not self._place_hub():
             print(  # noqa: T201 - said once, in the cell that loads
                 "agentnb: `hub` is a name of yours and was left alone; "
                 "agentnb's own is `get_ipython().find_magic('db').__self__.hub`",
                 file=sys.stderr,
             )
+
+    def _new_hub(self) -> Hub:
+        hub = Hub()
+        hub.panel_opener = self._open_panel
+        return hub
+
+    def _place_hub(self) -> bool:
+        """Put ``hub`` into the namespace, unless the user has something by that name."""
+        present = self.shell.user_ns.get("hub")
+        if present is None or present is self.hub or getattr(present, "closed", False):
+            # Hidden from %who, which lists what the user has made.
+            for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
+                namespace["hub"] = self.hub
+            return True
+        return False
 
     def _before_cell(self, _info: object) -> None:
         start_trace()
@@ -76,11 +83,14 @@ class Extension:
 
     def set_debug(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the whole traceback of agentnb's errors, or only message and hint."""
+        shell: Any = self.shell  # IPython leaves these untyped
+        if on and not self.debug:
+            self._former_handler = (shell.custom_exceptions, shell.CustomTB)
+            # The short form is the error's own; a custom handler goes before it.
+            shell.set_custom_exc((AgentnbError,), self._show_traceback)
+        elif self.debug and not on:
+            shell.custom_exceptions, shell.CustomTB = self._former_handler
         self.debug = on
-        # The short form is the error's own; while a custom handler is set, it goes first.
-        handler = _show_traceback if on else None
-        shell: Any = self.shell  # IPython leaves this method untyped
-        shell.set_custom_exc((AgentnbError,) if on else (), handler)
 
     def reset(self) -> None:
         """Go back to the state after ``%load_ext``: settings are read again."""
@@ -89,14 +99,16 @@ class Extension:
         self.set_debug(on=False)
         for noun in self.nouns:
             noun.reset()
+        if self.hub.closed:
+            self.hub = self._new_hub()
         self.hub.reset()
+        self._place_hub()
 
     def unload(self) -> None:
         """Take everything out of the shell again and close what was opened."""
         if self._panels is not None:
             self._panels.close_all()
-        if self.debug:
-            self.set_debug(on=False)
+        self.set_debug(on=False)
         self.shell.events.unregister("pre_run_cell", self._before_cell)
         matchers = self.shell.Completer.custom_matchers
         if self._matcher in matchers:
@@ -107,9 +119,26 @@ class Extension:
                 for name in names:
                     self.shell.magics_manager.magics[kind].pop(name, None)
             self.shell.magics_manager.registry.pop(type(noun).__name__, None)
-        if self.shell.user_ns.get("hub") is self.hub:
-            del self.shell.user_ns["hub"]
+        for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
+            if namespace.get("hub") is self.hub:
+                del namespace["hub"]
         self.hub.close()
+
+    def _show_traceback(
+        self,
+        shell: Any,
+        kind: type[BaseException],
+        error: BaseException,
+        trace: TracebackType,
+        tb_offset: int | None = None,
+    ) -> list[str]:
+        """Show an error whole, as IPython asks a custom handler to."""
+        lines: list[str] = shell.InteractiveTB.structured_traceback(
+            kind, error, trace, tb_offset=tb_offset
+        )
+        shown = [redact(line) for line in lines]
+        shell._showtraceback(kind, error, shown)  # noqa: SLF001 - the one way to show anything
+        return shown
 
 
 def _complete_with(shell: InteractiveShell, nouns: list[Noun]) -> Any:
@@ -118,18 +147,3 @@ def _complete_with(shell: InteractiveShell, nouns: list[Noun]) -> Any:
     matcher = matcher_for(nouns)
     shell.Completer.custom_matchers.append(matcher)
     return matcher
-
-
-def _show_traceback(
-    shell: Any,
-    kind: type[BaseException],
-    error: BaseException,
-    trace: TracebackType,
-    tb_offset: int | None = None,
-) -> list[str]:
-    lines: list[str] = shell.InteractiveTB.structured_traceback(
-        kind, error, trace, tb_offset=tb_offset
-    )
-    shown = [redact(line) for line in lines]
-    shell._showtraceback(kind, error, shown)  # noqa: SLF001 - how a custom handler shows anything
-    return shown

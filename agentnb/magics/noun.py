@@ -44,20 +44,22 @@ class Noun(Magics):
     ) -> Any:
         """Run a line, or a line and its body, and return what is to be shown."""
         namespace = self.namespace(local_ns)
-        call = self.grammar.parse(line, namespace, cell=cell is not None)
+        call = self.grammar.parse(line, namespace)
         if call.verb == "help" or "help" in call.options:
-            print(self.grammar.help(call.verb))  # noqa: T201 - a pager's output cannot be saved
+            # A pager's output cannot be saved, nor seen by a test.
+            about = call.arguments[0] if call.verb == "help" and call.arguments else call.verb
+            print(self.grammar.help(about))  # noqa: T201
             return None
         if call.verb is None:
             bare = not call.text and cell is None
             result = self.status(call) if bare else self.free(call, cell, namespace)
         else:
             verb = self.grammar.verbs[call.verb]
-            if cell is not None and not verb.cell:
+            if cell is not None and cell.strip() and not verb.cell:
                 raise UsageError(
                     f"%%{self.grammar.noun} {call.verb} takes no body",
                     service=self.grammar.noun,
-                    hint=f"%{self.grammar.noun} {verb.usage}",
+                    hint=f"as a line of its own: %{self.grammar.noun} {verb.usage}",
                 )
             result = getattr(self, f"do_{call.verb}")(call)
         return None if "quiet" in call.options else result

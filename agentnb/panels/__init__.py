@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         label,
         row,
         run_id,
+        split,
+        stack,
         text_box,
     )
 
@@ -38,6 +40,8 @@ __all__ = [
     "open_panel",
     "row",
     "run_id",
+    "split",
+    "stack",
     "text_box",
 ]
 

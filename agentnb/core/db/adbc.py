@@ -11,12 +11,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
-from agentnb.core.db.text import Statement, render
 from agentnb.core.errors import AgentnbError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agentnb.core.db.text import Statement
 
 __all__ = ["fetch"]
 

@@ -64,6 +64,8 @@ class Alarm:
         if left is not None:
             self._schedule(entry, left)
         watch.alert = lambda: self._schedule(entry, 0)
+        if watch.cancelled:  # before there was anybody to alert
+            self._schedule(entry, 0)
         try:
             yield
         finally:
@@ -75,7 +77,7 @@ class Alarm:
 
     def _schedule(self, entry: _Entry, seconds: float) -> None:
         with self._wake:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="agentnb-db", daemon=True)
                 self._thread.start()
             due = time.monotonic() + seconds

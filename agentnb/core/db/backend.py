@@ -9,11 +9,12 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.render import NO_VALUES
 from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
 from agentnb.core.redact import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import Connection, Engine
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "Watch"]
 
 logger = logging.getLogger("agentnb.db")
+
+# SQLAlchemy's own: seconds to wait for a connection, and how many above the pool's size.
+POOL_SECONDS = 30.0
+OVERFLOW = 10
 
 
 class Watch:
@@ -72,12 +77,15 @@ class Backend:
 
     explain = "explain"
     paramstyle = "qmark"
+    no_values: Mapping[str, str] = NO_VALUES
 
     def __init__(self, target: Target, *, read_only: bool) -> None:
         if read_only:
             self.refuse_read_only(target)
         self.target = target
         self.read_only = read_only
+        self.capacity = 1  # connections in use at a time, once there is an engine
+        self.patience = target.pool_timeout or POOL_SECONDS
 
     def refuse_read_only(self, target: Target) -> None:
         """Raise where a connection cannot be kept from writing."""
@@ -110,11 +118,16 @@ class Backend:
                 hint=unknown_backend(self.target.kind) or self.driver_hint(),
             ) from error
         self.paramstyle = engine.dialect.paramstyle
+        self.capacity = options["pool_size"] + options.get("max_overflow", OVERFLOW)
         return engine
 
     def driver_hint(self) -> str:
         """Say how the driver is installed."""
         return "install the driver that the SQLAlchemy documentation names for this database"
+
+    def pool_hint(self) -> str:
+        """Say what to do when no connection is free."""
+        return "close transactions sooner, or raise AGENTNB_DB_POOL"
 
     def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:  # noqa: ARG002 - no common name for it
         """Return the keywords of ``create_engine``."""
@@ -123,12 +136,29 @@ class Backend:
             "pool_pre_ping": True,
             "pool_size": self.target.pool_size or pool_size,
         }
-        if self.target.pool_timeout:
-            options["pool_timeout"] = self.target.pool_timeout
+        if self.target.pool_size:
+            options["max_overflow"] = 0  # a limit in the URL is one
         return options
 
     def close(self) -> None:
         """Let go of what was made beside the engine."""
+
+    def forked(self) -> None:
+        """Make anew, in a child process, what a fork leaves useless."""
+
+    def ping(self, connection: Connection) -> None:
+        """Raise if a connection of the pool is dead; SQLAlchemy's pool sees to it here."""
+
+    def broken(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
+        """Return whether a connection cannot be used again."""
+        return False
+
+    def in_transaction(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
+        """Return whether what `begin` opened is still open, as far as the driver tells."""
+        return True
+
+    def check(self, statement: Statement) -> None:
+        """Raise for a statement that this connection is not to be given."""
 
     def adapt(self, value: Any) -> Any:
         """Return a value in a form that the driver takes."""
@@ -191,6 +221,27 @@ class Backend:
         finally:
             result.close()
 
+    def stream(
+        self, connection: Connection, sql: str, params: Any, chunk: int
+    ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Execute and yield columns and rows, chunk by chunk.
+
+        Raises
+        ------
+        UsageError
+            The statement returns no rows.
+        """
+        result = connection.exec_driver_sql(sql, params)
+        try:
+            cursor = result.cursor
+            if cursor is None or cursor.description is None:
+                raise no_rows()
+            columns = tuple(column[0] for column in cursor.description)
+            while rows := cursor.fetchmany(chunk):
+                yield columns, list(rows)
+        finally:
+            result.close()
+
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - for those who cancel
         """Return our error for the driver's own, which came while ``sql`` ran."""
         return QueryRejected(message_of(error), service="db")
@@ -198,6 +249,13 @@ class Backend:
     def uri_for_adbc(self) -> str | None:
         """Return the address under which ADBC reaches the same data, if it does."""
         return None
+
+
+def no_rows() -> UsageError:
+    """Return the error for a stream of nothing."""
+    return UsageError(
+        "this statement returns no rows to stream", service="db", hint="use execute(...)"
+    )
 
 
 def message_of(error: Exception) -> str:

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db.backend import Backend, Watch, logger
-from agentnb.core.db.executor import DEFAULT, Executor
+from agentnb.core.db.executor import Executor
+from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
 from agentnb.core.db.postgres import Postgres
+from agentnb.core.db.runner import DEFAULT
 from agentnb.core.db.sqlite import SQLite
 from agentnb.core.db.text import scan
 from agentnb.core.db.transaction import Transaction
 from agentnb.core.db.url import parse
-from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
 from agentnb.core.loop import LoopThread
-from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
+from agentnb.core.resilience import Deadline
 from agentnb.core.trace import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
-    from agentnb.core.db.executor import _Default
     from agentnb.core.db.result import Result
+    from agentnb.core.db.runner import Default
     from agentnb.core.db.text import Statement
+    from agentnb.core.errors import AgentnbError
 
 __all__ = ["Database"]
 
-CONNECT_SECONDS = 5.0
 _BACKENDS: dict[str, type[Backend]] = {"sqlite": SQLite, "postgresql": Postgres}
 
 
@@ -104,19 +104,10 @@ class Database(Executor):
             logger, {"hub": hub_id, "data": {"connection": name, "target": str(target)}}
         )
         self.backend = _BACKENDS.get(target.kind, Backend)(target, read_only=read_only)
-        self._pool_size = pool_size
-        self._boundary = Boundary(
-            "db",
-            retry=RetryPolicy(attempts=3, first=0.1, cap=1.0),
-            breaker=Breaker("db"),
-            retry_on=lambda error: isinstance(error, UnavailableError),
-            logger=logger,
+        self.pool = ConnectionPool(
+            self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
         )
         self._loop = LoopThread()
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._pid = os.getpid()
-        self._errors: tuple[type[Exception], ...] = ()
 
     @property
     def kind(self) -> str:
@@ -131,7 +122,7 @@ class Database(Executor):
     @property
     def answers_quickly(self) -> bool:
         """Return whether asking is quick: a SQLite file, or a server that is connected."""
-        return self.kind == "sqlite" or self._engine is not None
+        return self.kind == "sqlite" or self.pool.connected
 
     @property
     def engine(self) -> Engine:
@@ -144,61 +135,11 @@ class Database(Executor):
         ConfigError
             It refuses the login, or there is no such database.
         """
-        engine = self._engine
-        if engine is not None and self._pid == os.getpid():
-            return engine
-        with self._lock:
-            if self._pid != os.getpid() and self._engine is not None:
-                # The parent's sockets are the parent's: forget them without closing them.
-                self._engine.dispose(close=False)
-                self._pid = os.getpid()
-            if self._engine is None:
-                self._engine = self._connect()
-            return self._engine
+        return self.pool.engine
 
-    def _connect(self) -> Engine:
-        engine = self.backend.engine(pool_size=self._pool_size, connect_timeout=CONNECT_SECONDS)
-        self._errors = (engine.dialect.loaded_dbapi.Error,)
-        self._pid = os.getpid()
-
-        def attempt(deadline: Deadline) -> None:
-            watch = Watch(deadline)
-            with self.tracer.span("connect", service="db", connection=self.name):
-                try:
-                    with engine.connect() as connection:
-                        self.backend.settle(connection)
-                except Exception as error:
-                    ours = self.error_of(error, watch, "")
-                    if ours is None:
-                        raise
-                    raise ours from error
-
-        try:
-            self._boundary.call(
-                attempt, deadline=Deadline(CONNECT_SECONDS), idempotent=True, doing="connect"
-            )
-        except BaseException as error:
-            engine.dispose()
-            self.log.error("database not connected: %s", error)  # noqa: TRY400 - it is raised too
-            raise
-        self.log.info("database connected")
-        return engine
-
-    @contextmanager
-    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+    def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
         """Lend a connection of the pool for one statement."""
-        engine = self.engine
-        try:
-            connection = engine.connect()
-        except Exception as error:
-            ours = self.error_of(error, Watch(deadline), "")
-            if ours is None:
-                raise
-            raise ours from error
-        try:
-            yield connection
-        finally:
-            connection.close()
+        return self.pool.checkout(deadline)
 
     def settle(self, connection: Connection) -> None:
         """Make a single statement's effect last."""
@@ -215,7 +156,7 @@ class Database(Executor):
             except BaseException:
                 transaction.rollback()
                 raise
-            else:
+            if transaction.open:
                 transaction.commit()
 
     def transaction(self, *, timeout: float | None = None) -> Any:
@@ -260,7 +201,7 @@ class Database(Executor):
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | _Default | None = DEFAULT,
+        limit: int | Default | None = DEFAULT,
         timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
     ) -> Result:
         """Await `query`. Cancelling the await cancels the statement."""
@@ -293,25 +234,7 @@ class Database(Executor):
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
-        from sqlalchemy.exc import DBAPIError
-        from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-        if isinstance(error, AgentnbError):
-            return error
-        if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
-            return self.backend.translate(error.orig, watch, sql)
-        # Rows are fetched from the driver's cursor, whose errors SQLAlchemy does not see.
-        if isinstance(error, self._errors):
-            return self.backend.translate(error, watch, sql)
-        if isinstance(error, PoolTimeout):
-            return UnavailableError(
-                "all connections of the pool are in use",
-                service="db",
-                hint="close transactions sooner, or raise AGENTNB_DB_POOL",
-            )
-        if isinstance(error, (OverflowError, ValueError, TypeError)):
-            return UsageError(f"a value cannot be bound: {error}", service="db")
-        return None
+        return self.pool.error_of(error, watch, sql)
 
     def ping(self) -> None:
         """Ask the database for a sign of life, within 5 s.
@@ -325,13 +248,8 @@ class Database(Executor):
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-        self.backend.close()
         self._loop.close()
-        if engine is not None:
-            engine.dispose()
-            self.log.info("database disconnected")
+        self.pool.close()
 
     def __enter__(self) -> Self:
         return self

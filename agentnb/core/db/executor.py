@@ -2,67 +2,33 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.db.backend import Watch
-from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.result import Result, Script
-from agentnb.core.db.text import Statement, render, scan, split
-from agentnb.core.errors import (
-    AgentnbError,
-    UsageError,
-)
+from agentnb.core.db.runner import DEFAULT, Runner
+from agentnb.core.db.text import scan, split
+from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
-    from logging import Logger, LoggerAdapter
 
-    from sqlalchemy import Connection
-
-    from agentnb.core.db.backend import Backend
+    from agentnb.core.db.runner import Default
     from agentnb.core.table import Table
-    from agentnb.core.trace import Tracer
 
-__all__ = ["DEFAULT", "Executor"]
-
-
-class _Default:
-    """Stands for "the limit of the settings", since None already means no limit."""
-
-    def __repr__(self) -> str:
-        return "the default limit"
+__all__ = ["Executor"]
 
 
-DEFAULT = _Default()
-
-
-class Executor(ABC):
+class Executor(Runner):
     """Something that runs SQL: a `Database` or a `Transaction`."""
-
-    backend: Backend
-    name: str
-    rows: int
-    timeout: float
-    tracer: Tracer
-    log: LoggerAdapter[Logger]
-
-    @abstractmethod
-    def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
-        """Lend a connection for one statement or one script."""
-
-    @abstractmethod
-    def settle(self, connection: Connection) -> None:
-        """Make a single statement's effect last, where it should."""
 
     def query(
         self,
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | _Default | None = DEFAULT,
+        limit: int | Default | None = DEFAULT,
         timeout: float | None = None,
         arrow: bool = False,
     ) -> Result:
@@ -150,16 +116,12 @@ class Executor(ABC):
                 count += inner._query(statement, one, None, Watch(deadline)).rowcount  # noqa: SLF001 - its own kind
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
 
-    @abstractmethod
-    def begun(self, deadline: Deadline) -> AbstractContextManager[Executor]:
-        """Return a transaction: a new one, or the one that this is."""
-
     def script(
         self,
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | _Default | None = DEFAULT,
+        limit: int | Default | None = DEFAULT,
         timeout: float | None = None,
     ) -> Script:
         """Run several statements, one after another, on one connection.
@@ -216,24 +178,17 @@ class Executor(ABC):
         statement = scan(sql)
         watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
         text, values = self._rendered(statement, params or {})
+        if chunk < 1:
+            raise UsageError(f"chunks of {chunk} rows", service="db", hint="1 or more")
         with (
-            self.begun(watch.deadline) as inner,
-            inner.checkout(watch.deadline) as connection,
+            self._explained(),
+            self.checkout(watch.deadline) as connection,
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
-            found = connection.exec_driver_sql(
-                text, values, execution_options={"stream_results": True}
-            )
-            cursor: Any = found.cursor
-            if cursor is None or cursor.description is None:
-                raise UsageError("this statement returns no rows to stream", service="db")
-            try:
-                columns = tuple(column[0] for column in cursor.description)
-                while rows := cursor.fetchmany(chunk):
-                    yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
-            finally:
-                found.close()
+            for columns, rows in self.backend.stream(connection, text, values, chunk):
+                yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
+            self.settle(connection)
 
     def explain(self, sql: str, params: Mapping[str, Any] | None = None) -> Result:
         """Return the database's plan for a statement, without running it."""
@@ -293,78 +248,3 @@ class Executor(ABC):
         from agentnb.core.db import schema
 
         return schema.describe(self, table)
-
-    def _limit(self, limit: int | _Default | None) -> int | None:
-        if isinstance(limit, _Default):
-            return self.rows
-        if limit is not None and limit < 0:
-            raise UsageError(f"a limit of {limit} rows", service="db", hint="0 or more, or None")
-        return limit
-
-    def _query(
-        self,
-        statement: Statement,
-        params: Mapping[str, Any],
-        limit: int | None,
-        watch: Watch,
-        *,
-        arrow: bool = False,
-    ) -> Result:
-        if arrow and (found := self.arrow_result(statement, params, limit, watch)) is not None:
-            return found
-        with self._explained(), self.checkout(watch.deadline) as connection:
-            result = self._run(connection, statement, params, limit, watch)
-            self.settle(connection)
-            return result
-
-    def arrow_result(
-        self,
-        statement: Statement,  # noqa: ARG002 - used where there is ADBC
-        params: Mapping[str, Any],  # noqa: ARG002
-        limit: int | None,  # noqa: ARG002
-        watch: Watch,  # noqa: ARG002
-    ) -> Result | None:
-        """Return the result through ADBC, or None to take the driver."""
-        return None
-
-    def _run(
-        self,
-        connection: Connection,
-        statement: Statement,
-        params: Mapping[str, Any],
-        limit: int | None,
-        watch: Watch,
-    ) -> Result:
-        text, values = self._rendered(statement, params)
-        with (
-            self.tracer.span("query", service="db", connection=self.name),
-            self.translated(watch, statement),
-            self.backend.watching(connection, watch),
-        ):
-            columns, rows, count = self.backend.fetch(connection, statement, text, values, limit)
-        if columns is None:
-            return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
-        truncated = limit is not None and len(rows) > limit
-        if truncated:
-            del rows[limit:]
-        return Result(
-            columns, rows, statement=statement.sql, rowcount=len(rows), truncated=truncated
-        )
-
-    def _rendered(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, Any]:
-        return render(statement, params, self.backend.paramstyle, self.backend.adapt)
-
-    def translated(self, watch: Watch, statement: Statement | None = None) -> Translated:
-        """Return a block whose errors of the driver come out as ours."""
-        return Translated(self, watch, statement)
-
-    def _explained(self) -> Explained:
-        return Explained(self)
-
-    def table_names(self) -> list[str]:
-        """Return the names that a missing table is compared with."""
-        return [row[0] for row in self.tables().rows]
-
-    @abstractmethod
-    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
-        """Return our error for one of SQLAlchemy's or the driver's, None for others."""

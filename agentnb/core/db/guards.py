@@ -8,7 +8,7 @@ from agentnb.core.errors import AgentnbError, DeadlineExceeded, NotFoundError, d
 
 if TYPE_CHECKING:
     from agentnb.core.db.backend import Watch
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
 
 __all__ = ["Explained", "Translated"]
@@ -19,7 +19,7 @@ class Explained:
 
     __slots__ = ("executor",)
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Runner) -> None:
         self.executor = executor
 
     def __enter__(self) -> None:
@@ -43,13 +43,13 @@ class Translated:
 
     __slots__ = ("executor", "statement", "watch")
 
-    def __init__(self, executor: Executor, watch: Watch, statement: Statement | None) -> None:
+    def __init__(self, executor: Runner, watch: Watch, statement: Statement | None) -> None:
         self.executor = executor
         self.watch = watch
         self.statement = statement
 
     def __enter__(self) -> None:
-        if self.watch.deadline.expired:
+        if self.watch.over:
             raise DeadlineExceeded("there was no time left to start the statement", service="db")
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from agentnb.core.db.alarm import Alarm
-from agentnb.core.db.backend import Backend, Watch, logger, message_of
-from agentnb.core.errors import (
-    ConfigError,
-    NotFoundError,
-    QueryRejected,
-    UnavailableError,
-)
+from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.postgres_errors import translate
+from agentnb.core.errors import QueryRejected, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection, Engine
 
@@ -33,15 +29,25 @@ __all__ = ["Postgres"]
 # connection is cut, for a server that is frozen answers no cancel either.
 GRACE = 1.5
 
+_IN_TRANSACTION = {"INTRANS", "INERROR", "ACTIVE"}
+_UNLOCKS = {"set", "reset", "begin", "start", "discard"}
+
 
 class Postgres(Backend):
-    """PostgreSQL; single statements autocommit, limited reads use a server-side cursor.
+    """PostgreSQL; single statements autocommit, streams use a server-side cursor.
 
     Source: https://www.psycopg.org/psycopg3/docs/advanced/cursors.html
     """
 
+    # An empty array has the type of what it is compared with.
+    no_values: Mapping[str, str] = {"in": "= any('{}')", "not in": "<> all('{}')"}
+
     def __init__(self, target: Target, *, read_only: bool) -> None:
         super().__init__(target, read_only=read_only)
+        self._alarm = Alarm(GRACE)
+
+    def forked(self) -> None:
+        """Watch with a thread of this process."""
         self._alarm = Alarm(GRACE)
 
     def close(self) -> None:
@@ -61,10 +67,17 @@ class Postgres(Backend):
         """Return the keywords of ``create_engine``."""
         options = super().engine_options(pool_size, connect_timeout)
         options["isolation_level"] = "AUTOCOMMIT"
+        options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
         arguments = {"application_name": "agentnb", **self.target.connect_args}
         if "connect_timeout" not in self.target.url.query:
             # libpq's own is no bound at all; it counts in whole seconds, from 2.
             arguments["connect_timeout"] = max(2, int(connect_timeout))
+        with contextlib.suppress(ImportError):  # create_engine says what is missing
+            from psycopg import ClientCursor
+
+            # Binds in the client: the server cannot tell the type of `:x is null`, and
+            # takes no parameters at all in DDL and SET.
+            arguments.setdefault("cursor_factory", ClientCursor)
         options["connect_args"] = arguments
         return options
 
@@ -76,13 +89,37 @@ class Postgres(Backend):
         event.listen(engine, "connect", _log_notices)
         return engine
 
+    def ping(self, connection: Connection) -> None:
+        """Raise if the server or the network has dropped this connection."""
+        connection.exec_driver_sql("")
+
+    def broken(self, connection: Connection) -> bool:
+        """Return whether the connection is cut."""
+        return not connection.invalidated and bool(_raw(connection).closed)
+
+    def in_transaction(self, connection: Connection) -> bool:
+        """Return whether a transaction is open, even if it can only be rolled back."""
+        return not connection.invalidated and self._status(connection) in _IN_TRANSACTION
+
+    def check(self, statement: Statement) -> None:
+        """Refuse to a read-only session what could make it another one."""
+        if self.read_only and (statement.keyword in _UNLOCKS or "set_config" in statement.words):
+            raise QueryRejected(
+                f"this connection only reads: no {statement.keyword} on it",
+                service="db",
+                hint="single statements and `with hub.db.transaction()` are read-only here",
+            )
+
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""
         connection.exec_driver_sql("begin")
 
     def commit(self, connection: Connection) -> None:
         """Commit; raise if the server rolled back instead, as it does after an error."""
-        if self._status(connection) == "INERROR":
+        status = self._status(connection)
+        if status == "IDLE":
+            return  # a statement has ended it
+        if status == "INERROR":
             connection.exec_driver_sql("rollback")
             raise QueryRejected(
                 "nothing was committed: a statement of this transaction had failed",
@@ -99,22 +136,19 @@ class Postgres(Backend):
         """Leave nothing open: a stray ``begin`` would hold its locks for ever."""
         if self._status(connection) != "IDLE":
             connection.exec_driver_sql("rollback")
-            raise QueryRejected(
+            raise UsageError(
                 "a transaction opened by a single statement was rolled back at once",
                 service="db",
                 hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
             )
 
     def _status(self, connection: Connection) -> str:
-        raw: Any = connection.connection.dbapi_connection
-        return str(raw.info.transaction_status.name)
+        return str(_raw(connection).info.transaction_status.name)
 
     @contextmanager
     def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
         """Cancel on the server when the watch is over; cut the connection if it does not obey."""
-        raw: Any = connection.connection.dbapi_connection
-        # psycopg's own objects, not SQLAlchemy's wrapper: another thread uses them.
-        raw = getattr(raw, "driver_connection", raw)
+        raw = _raw(connection)
         with self._alarm.set(watch, lambda: _cancel(raw), lambda: _cut(raw)):
             yield
 
@@ -126,25 +160,29 @@ class Postgres(Backend):
         params: Any,
         limit: int | None,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
-        """Fetch through a server-side cursor where there is a limit to gain from.
+        """Give the server the limit: the client library reads all that a statement returns."""
+        if limit is not None and statement.reads:
+            sql = f"select * from ({sql}\n) as limited limit {limit + 1}"
+        return super().fetch(connection, statement, sql, params, limit)
 
-        The client library otherwise reads the whole result before it shows one row.
-        """
-        if limit is None or not statement.reads:
-            return super().fetch(connection, statement, sql, params, limit)
-        own = self._status(connection) == "IDLE"
+    def stream(
+        self, connection: Connection, sql: str, params: Any, chunk: int
+    ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Read through a server-side cursor, in a transaction, which such a cursor needs."""
+        from psycopg import ClientCursor
+
+        raw = _raw(connection)
+        # A cursor's declaration takes no parameters that the server can tell the type of.
+        text = ClientCursor(raw).mogrify(sql, params or ())
+        own = not self.in_transaction(connection)
         if own:
             self.begin(connection)
         try:
-            result = connection.exec_driver_sql(
-                sql, params, execution_options={"stream_results": True}
-            )
-            try:
-                cursor: Any = result.cursor
+            with raw.cursor(name="agentnb") as cursor:
+                cursor.execute(text)
                 columns = tuple(column[0] for column in cursor.description)
-                rows = cursor.fetchmany(limit + 1)
-            finally:
-                result.close()
+                while rows := cursor.fetchmany(chunk):
+                    yield columns, rows
         except BaseException:
             if own:
                 with contextlib.suppress(Exception):  # the first error says what happened
@@ -152,60 +190,34 @@ class Postgres(Backend):
             raise
         if own:
             self.commit(connection)
-        return columns, rows, len(rows)
 
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:
-        """Return our error for the server's, by its SQLSTATE.
-
-        Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
-        """
-        original: Any = error
-        state = getattr(original, "sqlstate", None) or ""
-        diagnosis = getattr(original, "diag", None)
-        text = (getattr(diagnosis, "message_primary", None) or message_of(error)).strip()
-        hint = getattr(diagnosis, "message_hint", None) or getattr(
-            diagnosis, "message_detail", None
-        )
-        if watch is not None and watch.over and (state == "57014" or not state):
-            return watch.error()
-        if state in {"28P01", "28000"} or "password authentication failed" in text:
-            return ConfigError(
-                f"{self.target} refused the login: {text}",
-                service="db",
-                hint="check the user and the password in the database URL",
-            )
-        if state == "3D000":
-            return ConfigError(text, service="db", hint="check the name at the end of the URL")
-        if state == "42P01":
-            name = re.search(r'relation "([^"]+)"', text)
-            return NotFoundError(f"no such table: {name[1] if name else text}", service="db")
-        if state in {"55P03", "40001", "40P01"}:
-            return UnavailableError(text, service="db", hint=hint or "run the transaction again")
-        if not state or state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03"}:
-            return UnavailableError(
-                f"{self.target} cannot be reached: {' '.join(text.split())}",
-                service="db",
-                hint="check that the server runs and that host and port are right",
-            )
-        line = _line_of(diagnosis, sql)
-        return QueryRejected(f"{text}{line}", service="db", hint=hint)
+        """Return our error for the server's or psycopg's."""
+        return translate(error, watch, sql, self.target)
 
     def uri_for_adbc(self) -> str | None:
         """Return a libpq URI whose session can only read, so that nothing runs twice."""
         options = str(self.target.connect_args.get("options", ""))
         if "default_transaction_read_only" not in options:
             options = f"{options} -cdefault_transaction_read_only=on".strip()
-        url = self.target.url.set(drivername="postgresql").update_query_dict({"options": options})
-        # libpq's URIs know %20 and not the plus sign.
-        return url.render_as_string(hide_password=False).replace("+", "%20")
+        url = self.target.url
+        words = {
+            **url.query,
+            "options": options,
+            "dbname": url.database,
+            "user": url.username,
+            "password": url.password,
+            "host": url.query.get("host") or url.host,
+            "port": url.query.get("port") or url.port,
+        }
+        given = {name: value for name, value in words.items() if value is not None}
+        return f"postgresql:///?{urlencode(given, quote_via=quote, doseq=True)}"
 
 
-def _line_of(diagnosis: Any, statement: str) -> str:
-    """Return where in a statement of several lines the server stopped understanding."""
-    position = getattr(diagnosis, "statement_position", None)
-    if not position or "\n" not in statement:
-        return ""
-    return f" (line {statement.count(chr(10), 0, int(position) - 1) + 1} of the statement)"
+def _raw(connection: Connection) -> Any:
+    """Return psycopg's connection, which other threads may cancel."""
+    raw: Any = connection.connection.dbapi_connection
+    return getattr(raw, "driver_connection", raw)
 
 
 def _log_notices(raw: Any, _record: Any) -> None:

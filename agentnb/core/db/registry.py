@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.redact import Secret
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.db.database import Database
-    from agentnb.core.redact import Secret
 
-__all__ = ["Databases"]
+__all__ = ["Databases", "Named"]
+
+Named = tuple[Secret, bool]
+"""The URL of a connection and whether it is read-only."""
 
 DEFAULT_NAME = "default"
 
@@ -28,13 +32,20 @@ class Databases:
         Makes a database of a name, a URL and whether it is read-only.
     default_url
         Gives the URL of the connection named ``default``.
+    named
+        Where the connections that are named here are remembered, so that they can be
+        opened again after `close`.
     """
 
     def __init__(
-        self, make: Callable[[str, str, bool], Database], default_url: Callable[[], str]
+        self,
+        make: Callable[[str, str, bool], Database],
+        default_url: Callable[[], str],
+        named: dict[str, Named] | None = None,
     ) -> None:
         self._make = make
         self._default_url = default_url
+        self._named = {} if named is None else named
         self._lock = threading.RLock()
         self._open: dict[str, Database] = {}
 
@@ -45,6 +56,9 @@ class Databases:
         with self._lock:
             if name in self._open:
                 return self._open[name]
+            if name in self._named:
+                url, read_only = self._named[name]
+                return self.connect(name, url, read_only=read_only)
             if name != DEFAULT_NAME:
                 raise NotFoundError(
                     f"no connection named {name!r}",
@@ -52,7 +66,8 @@ class Databases:
                     hint=did_you_mean(name, self.names())
                     or f"%db connect {name} --env VARIABLE; there are: {', '.join(self.names())}",
                 )
-            return self.connect(DEFAULT_NAME, self._default_url())
+            made = self._open[name] = self._make(name, self._default_url(), False)  # noqa: FBT003 - by position
+            return made
 
     def connect(self, name: str, url: str | Secret, *, read_only: bool = False) -> Database:
         """Name a connection; one of the same name is closed and replaced.
@@ -84,6 +99,7 @@ class Databases:
         with self._lock:
             former = self._open.get(name)
             self._open[name] = database
+            self._named[name] = (Secret(text), read_only)
         if former is not None:
             former.close()
         return database
@@ -92,12 +108,13 @@ class Databases:
         """Close a connection and forget its name; nothing happens if there is none."""
         with self._lock:
             database = self._open.pop(name, None)
+            self._named.pop(name, None)
         if database is not None:
             database.close()
 
     def names(self) -> list[str]:
         """Return the names that can be used, the default one first."""
-        return [DEFAULT_NAME, *(name for name in self._open if name != DEFAULT_NAME)]
+        return [DEFAULT_NAME, *(name for name in list(self._named) if name != DEFAULT_NAME)]
 
     def opened(self) -> list[Database]:
         """Return the databases that have been asked for."""
@@ -112,9 +129,10 @@ class Databases:
         return Table(("name", "kind", "target", "access"), rows)
 
     def close(self) -> None:
-        """Close every connection and forget those that were named here."""
+        """Close every connection; those that were named here are remembered."""
         with self._lock:
             databases = list(self._open.values())
             self._open.clear()
-        for database in reversed(databases):
-            database.close()
+        with ExitStack() as closing:
+            for database in databases:
+                closing.callback(database.close)

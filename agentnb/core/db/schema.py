@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.errors import (
+    DeadlineExceeded,
+    NotFoundError,
+    RejectedError,
+    did_you_mean,
+)
 from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
@@ -81,12 +86,43 @@ def columns(executor: Executor, table: str) -> list[str]:
     return [row[0] for row in found or []]
 
 
-def count(executor: Executor, table: str) -> int:
-    """Return the number of a table's rows."""
+def quote(executor: Executor, table: str) -> str:
+    """Return a table's name as the database wants it written."""
     with executor.checkout(Deadline.of(executor.timeout)) as connection:
         name = quoted(connection, table)
         executor.settle(connection)
-    return int(executor.query(f"select count(*) from {name}").scalar())
+    return name
+
+
+def count(executor: Executor, table: str, *, timeout: float | None = None) -> int:
+    """Return the number of a table's rows."""
+    name = quote(executor, table)
+    return int(executor.query(f"select count(*) from {name}", timeout=timeout).scalar())
+
+
+def counts(executor: Executor, names: list[str], *, seconds: float) -> dict[str, int | None]:
+    """Return the number of rows of each table, as many as can be counted in the time.
+
+    Parameters
+    ----------
+    names
+        Tables, as `tables` names them.
+    seconds
+        For all of them together; None stands for a count that was not reached.
+    """
+    deadline = Deadline(seconds)
+    found: dict[str, int | None] = dict.fromkeys(names)
+    for name in names:
+        left = deadline.remaining()
+        if not left:
+            break
+        try:
+            found[name] = count(executor, name, timeout=left)
+        except DeadlineExceeded:
+            break
+        except RejectedError:
+            continue  # a view whose table is gone has no rows to count
+    return found
 
 
 def split_name(connection: Connection, table: str) -> tuple[str | None, str]:

@@ -10,6 +10,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from agentnb.core.db.backend import Backend, Watch, logger, message_of
 from agentnb.core.errors import (
@@ -82,6 +83,12 @@ class SQLite(Backend):
             "isolation_level": "AUTOCOMMIT",
         }
 
+    def pool_hint(self) -> str:
+        """Say what to do when no connection is free."""
+        if self.target.path is None:
+            return "in memory there is one connection: inside a transaction use the transaction"
+        return super().pool_hint()
+
     def engine(self, *, pool_size: int, connect_timeout: float) -> Engine:
         """Return an engine whose connections are set up as they are opened."""
         from sqlalchemy import event
@@ -89,6 +96,11 @@ class SQLite(Backend):
         path = self.target.path
         if path is not None:
             self._prepare(path)
+            if self.read_only:
+                # A pragma could take `query_only` back, but not this.
+                self.target.url = self.target.url.set(
+                    database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}
+                )
         engine = super().engine(pool_size=pool_size, connect_timeout=connect_timeout)
         event.listen(engine, "connect", self._set_up)
         return engine
@@ -137,23 +149,28 @@ class SQLite(Backend):
             return str(value)
         return value
 
+    def in_transaction(self, connection: Connection) -> bool:
+        """Return whether a transaction is open: SQLite rolls back by itself on some errors."""
+        raw: Any = connection.connection.dbapi_connection
+        return bool(raw.in_transaction)
+
     def begin(self, connection: Connection) -> None:
         """Open a transaction that holds the write lock, unless it cannot write at all."""
         connection.exec_driver_sql("begin" if self.read_only else "begin immediate")
 
     def commit(self, connection: Connection) -> None:
         """Commit; a statement may have ended the transaction by itself."""
-        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if self.in_transaction(connection):
             connection.exec_driver_sql("commit")
 
     def rollback(self, connection: Connection) -> None:
         """Roll back; a statement may have ended the transaction by itself."""
-        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if self.in_transaction(connection):
             connection.exec_driver_sql("rollback")
 
     def settle(self, connection: Connection) -> None:
         """Leave nothing open: a stray ``begin`` would lock every other writer out."""
-        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if self.in_transaction(connection):
             connection.exec_driver_sql("rollback")
             raise UsageError(
                 "a transaction opened by a single statement was rolled back at once",
@@ -165,16 +182,17 @@ class SQLite(Backend):
     def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
         """Let the progress handler of this connection look at the watch."""
         guard = connection.info["guard"]
+        outer = guard.watch  # of a stream that is being read
         left = watch.deadline.remaining()
         # A wait for the lock is inside SQLite, where no progress handler is called.
         short = left is not None and left < BUSY_SECONDS
         if short:
-            _busy_timeout(connection, max(left or 0, 0))
+            _busy_timeout(connection, left or 0)
         guard.watch = watch
         try:
             yield
         finally:
-            guard.watch = None
+            guard.watch = outer
             if short:
                 _busy_timeout(connection, BUSY_SECONDS)
 
@@ -211,8 +229,6 @@ class SQLite(Backend):
         """Return a URI that can only read, so that nothing is ever executed twice."""
         if self.target.path is None:
             return None
-        from urllib.parse import quote
-
         return f"file:{quote(str(self.target.path))}?mode=ro"
 
 

@@ -9,15 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
-from agentnb.core.bind import lookup
 from agentnb.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-__all__ = ["Bind", "Statement", "render", "scan", "split"]
+__all__ = ["Bind", "Statement", "scan", "split"]
 
 _TOKEN = re.compile(
     r"""
@@ -37,17 +32,37 @@ _TOKEN = re.compile(
 # After these a colon is a slice's or a path's own, as in `a[1:n]`, `a[:n]` or `doc:name`.
 _NOT_A_BIND = re.compile(r"(?:[\w\])\"']|(?<!array)\[)\Z", re.IGNORECASE)
 _TRIGGER = re.compile(r"create\s+(?:temp(?:orary)?\s+)?trigger\b", re.IGNORECASE)
-_IN = re.compile(r"\bin\s*\(?\s*\Z", re.IGNORECASE)
+_IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(?)\s*\Z", re.IGNORECASE)
+_CLOSED = re.compile(r"\s*\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A ``:name`` in a statement: where it stands, and whether a list fits there."""
+    """A ``:name`` in a statement: where it stands, and whether a list fits there.
+
+    Parameters
+    ----------
+    name, start, end
+        The name without its colon, and where it stands.
+    is_in
+        ``"in"`` or ``"not in"`` where the name stands behind one, else ``""``.
+    enclosed
+        Whether it stands in parentheses.
+    whole
+        Where all of ``in (:name)`` starts and ends, if there is nothing else in it.
+    """
 
     name: str
     start: int
     end: int
-    after_in: bool
+    is_in: str = ""
+    enclosed: bool = False
+    whole: tuple[int, int] | None = None
+
+    def moved(self, by: int) -> Bind:
+        """Return the same bind in a text that starts so much later."""
+        whole = self.whole and (self.whole[0] - by, self.whole[1] - by)
+        return Bind(self.name, self.start - by, self.end - by, self.is_in, self.enclosed, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +160,34 @@ class _Splitter:
         if kind == "word":
             self._word(token.group().lower())
         elif kind == "bind":
-            before = self.sql[max(self.start, token.start() - 40) : token.start()]
-            if not _NOT_A_BIND.search(before):
-                after_in = bool(_IN.search(before))
-                self.binds.append(Bind(token.group()[1:], token.start(), token.end(), after_in))
+            self._bind(token.group()[1:], token.start(), token.end())
         elif kind == "semicolon" and self.depth <= 0:
             self.close(token.start())
             self._begin(token.end())
 
+    def _bind(self, name: str, start: int, end: int) -> None:
+        at = max(self.start, start - 40)
+        before = self.sql[at:start]
+        if _NOT_A_BIND.search(before):
+            return
+        found = _IN.search(before)
+        if found is None:
+            self.binds.append(Bind(name, start, end))
+            return
+        enclosed = bool(found["open"])
+        closed = _CLOSED.match(self.sql, end)
+        whole = None
+        if not enclosed or closed:
+            whole = (at + found.start(), closed.end() if enclosed and closed else end)
+        is_in = "not in" if found["not"] else "in"
+        self.binds.append(Bind(name, start, end, is_in, enclosed, whole))
+
     def _word(self, word: str) -> None:
         self.words.append(word)
+        # The body of a function in the SQL standard's form.
+        if word == "atomic" and self.words[0] == "create" and self.words[-2:-1] == ["begin"]:
+            self.trigger, self.depth = True, 1
+            return
         if len(self.words) in {2, 3}:
             self.trigger = self.trigger or bool(_TRIGGER.match(" ".join(self.words)))
         # A trigger's body has semicolons of its own, between BEGIN and END.
@@ -168,11 +201,10 @@ class _Splitter:
         if not self.words and not self.binds and not _has_code(body):
             return
         left = self.start + len(body) - len(body.lstrip())
-        binds = (Bind(b.name, b.start - left, b.end - left, b.after_in) for b in self.binds)
         self.found.append(
             Statement(
                 body.strip(),
-                tuple(binds),
+                tuple(bind.moved(left) for bind in self.binds),
                 len(self.found) + 1,
                 self.sql.count("\n", 0, left) + 1,
                 self.words[0] if self.words else "",
@@ -183,83 +215,3 @@ class _Splitter:
 
 def _has_code(sql: str) -> bool:
     return any(token.lastgroup not in {"comment", "space"} for token in _TOKEN.finditer(sql))
-
-
-def render(
-    statement: Statement,
-    params: Mapping[str, Any],
-    paramstyle: str,
-    adapt: Callable[[Any], Any],
-) -> tuple[str, dict[str, Any] | tuple[Any, ...] | None]:
-    """Return the SQL and the parameters in the form that a driver wants.
-
-    Parameters
-    ----------
-    statement
-        What `scan` or `split` returned.
-    params
-        The values; ``:a.b`` is attribute or item ``b`` of ``params["a"]``. A list, tuple
-        or set after IN becomes as many parameters as it has values.
-    paramstyle
-        The driver's, as PEP 249 names them.
-    adapt
-        Turns one value into one that the driver takes.
-
-    Raises
-    ------
-    UsageError
-        A name that nothing is bound to, or a value that cannot be bound.
-    """
-    percent = paramstyle in {"format", "pyformat"}
-    escape = (lambda text: text.replace("%", "%%")) if percent else str
-    if not statement.binds:
-        return escape(statement.sql), None
-    out, at = [], 0
-    values: dict[str, Any] = {}
-    order: list[Any] = []
-
-    def place(key: str, value: object) -> str:
-        if paramstyle in {"named", "pyformat"}:
-            values[key] = value
-            return f":{key}" if paramstyle == "named" else f"%({key})s"
-        order.append(value)
-        return {"qmark": "?", "format": "%s"}.get(paramstyle, f":{len(order)}")
-
-    for bind in statement.binds:
-        out.append(escape(statement.sql[at : bind.start]))
-        at = bind.end
-        key = bind.name.replace(".", "__")
-        value = lookup(bind.name, params)
-        items = _items(value) if bind.after_in else None
-        if items is None:
-            out.append(place(key, _adapted(adapt, value, bind.name)))
-            continue
-        keys = (f"{key}__{i}" for i in range(len(items)))
-        marks = ", ".join(place(k, _adapted(adapt, v, bind.name)) for k, v in zip(keys, items))  # noqa: B905 - keys are made from items
-        # An empty list matches nothing; `in ()` is an error outside of SQLite.
-        marks = marks or "select null where 1 = 0"
-        enclosed = statement.sql[: bind.start].rstrip().endswith("(")
-        out.append(marks if enclosed else f"({marks})")
-    out.append(escape(statement.sql[at:]))
-    return "".join(out), (values or tuple(order))
-
-
-def _items(value: object) -> list[Any] | None:
-    if isinstance(value, (list, tuple, set, frozenset, range)):
-        return list(value)
-    if isinstance(value, dict | str | bytes) or not hasattr(value, "tolist"):
-        return None
-    found = value.tolist()  # a numpy array or a pandas Series
-    return found if isinstance(found, list) else None
-
-
-def _adapted(adapt: Callable[[Any], Any], value: object, name: str) -> object:
-    if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__dataframe__"):
-        raise UsageError(
-            f":{name} is a {type(value).__name__}, which cannot be bound as a value",
-            service="db",
-            hint="bind one value or a list after IN; a frame goes in with load",
-        )
-    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "item"):
-        value = value.item()
-    return adapt(value)

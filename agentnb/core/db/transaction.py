@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
-from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Transaction(Executor):
         self._connection = connection
         self._lock = threading.RLock()
         self.open = False
+        self._lost = False
 
     def begin(self) -> None:
         """Send the BEGIN."""
@@ -52,7 +54,8 @@ class Transaction(Executor):
 
     def rollback(self) -> None:
         """Undo everything since the BEGIN."""
-        if not self.open:
+        if not self.open or self._lost:
+            self.open = False
             return
         self.open = False
         try:
@@ -63,7 +66,7 @@ class Transaction(Executor):
             self.log.warning("rollback: %s", error)
             self._connection.invalidate()
 
-    def _send(self, what: str, action: Callable[[Connection], None]) -> None:
+    def _send(self, what: str, action: Callable[[Connection], object]) -> None:
         watch = Watch(Deadline.of(self.timeout))
         with self._lock, self.tracer.span(what, service="db", connection=self.name):
             try:
@@ -76,6 +79,12 @@ class Transaction(Executor):
                 raise ours from error
 
     def _check(self) -> None:
+        if self._lost:
+            raise QueryRejected(
+                "this transaction was rolled back when one of its statements failed",
+                service="db",
+                hint="nothing of it was committed: run it again from its start",
+            )
         if not self.open:
             raise UsageError("this transaction has ended", service="db", hint="begin a new one")
 
@@ -84,16 +93,32 @@ class Transaction(Executor):
         """Lend this transaction's connection."""
         with self._lock:
             self._check()
-            yield self._connection
+            connection = self._connection
+            try:
+                yield connection
+            except BaseException:
+                # As SQLite does when a write is interrupted or the disk is full.
+                self._lost = self.open and not self.backend.in_transaction(connection)
+                raise
+            if self.open and not self.backend.in_transaction(connection):
+                self.open = False  # by a COMMIT or ROLLBACK among the statements
 
     def settle(self, connection: Connection) -> None:
         """Do nothing: the end of the transaction settles it."""
 
     @contextmanager
-    def begun(self, deadline: Deadline) -> Iterator[Transaction]:  # noqa: ARG002 - this is the one
-        """Return this transaction: there are none within it."""
-        self._check()
-        yield self
+    def begun(self, deadline: Deadline) -> Iterator[Transaction]:
+        """Run a block all or nothing within this transaction, which goes on after an error."""
+        with self.checkout(deadline):
+            self._send("savepoint", _sql("savepoint agentnb"))
+            try:
+                yield self
+            except BaseException:
+                if self.backend.in_transaction(self._connection):
+                    with contextlib.suppress(AgentnbError):  # the first error says what happened
+                        self._send("rollback", _sql("rollback to savepoint agentnb"))
+                raise
+            self._send("release", _sql("release savepoint agentnb"))
 
     def table_names(self) -> list[str]:
         """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""
@@ -103,3 +128,7 @@ class Transaction(Executor):
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
         return self.database.error_of(error, watch, sql)
+
+
+def _sql(text: str) -> Callable[[Connection], object]:
+    return lambda connection: connection.exec_driver_sql(text)

@@ -95,21 +95,20 @@ def parse(text: str, resolve: Callable[[str], Path] = Path) -> Target:
     >>> target.url.drivername, target.pool_size, target.connect_args["options"]
     ('postgresql+psycopg', 5, '-csearch_path=agents')
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     text = text.strip()
     if text.startswith("file:"):
         return _sqlite(text.removeprefix("file:").partition("?")[0], {}, resolve)
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
+    url = _url(text)
+    if url is None:
+        # Neither the text nor SQLAlchemy's error, which quotes it: a password may be in it.
+        scheme, separator, _ = text.partition("://")
+        start = f"it starts with {scheme}://" if separator else "there is no :// in it"
         raise ConfigError(
-            f"not a database URL: {redact(text)!r}",
+            f"not a database URL: {redact(start)}",
             service="db",
             hint="such as sqlite:///app.db or postgresql://user:password@host:5432/name; "
             "special characters in the password are percent-encoded",
-        ) from error
+        )
     name, _, driver = url.drivername.partition("+")
     if driver in _ASYNC_DRIVERS:
         raise ConfigError(
@@ -122,6 +121,18 @@ def parse(text: str, resolve: Callable[[str], Path] = Path) -> Target:
     if url.drivername in _POSTGRES:
         return _postgres(url)
     return Target(url)
+
+
+def _url(text: str) -> URL | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return None
+    # A slash in a password that is not encoded: its rest is taken for the database's name.
+    return None if url.username is None and "@" in (url.database or "") else url
 
 
 def unknown_backend(name: str) -> str | None:

@@ -21,71 +21,120 @@ IDLE_SECONDS = 300.0
 class Held:
     """A transaction held open between cells, rolled back when nobody uses it any more.
 
+    Who comes back to one that was rolled back meanwhile is told so once, before anything
+    is run that would otherwise be committed at once.
+
     Parameters
     ----------
     database
         Where it is begun.
     on_end
-        Called once it has ended, however it ended.
+        Called once it has ended and its user knows.
     idle
-        Seconds without use after which it is rolled back: it may hold others up.
+        Seconds without use after which it is rolled back, since it may hold others up;
+        default: `IDLE_SECONDS`.
     """
 
     def __init__(
-        self, database: Database, *, on_end: Callable[[], object], idle: float = IDLE_SECONDS
+        self, database: Database, *, on_end: Callable[[], object], idle: float | None = None
     ) -> None:
         self._context = database.transaction()
         self._transaction: Transaction = self._context.__enter__()
         self._database = database
         self._on_end = on_end
-        self._idle = idle
+        self._idle = IDLE_SECONDS if idle is None else idle
         self._lock = threading.RLock()
-        self._ended = ""
+        self._expired = False
+        self.open = True
         self._timer = self._start()
 
+    @property
+    def state(self) -> str:
+        """Return how it is, in a few words."""
+        return "in a transaction" if self.open else f"rolled back: {self._why}"
+
+    @property
+    def _why(self) -> str:
+        return f"idle for {self._idle:g} s"
+
     def _start(self) -> threading.Timer:
-        timer = threading.Timer(self._idle, self._expire)
+        timer = threading.Timer(self._idle, lambda: self._expire(timer))
         timer.daemon = True
         timer.start()
         return timer
 
-    def _expire(self) -> None:
-        self._database.log.warning("transaction rolled back after %s s idle", self._idle)
-        self._end(f"it was idle for {self._idle:.0f} s", self._transaction.rollback)
+    def _expire(self, timer: threading.Timer) -> None:
+        with self._lock:
+            # It may have waited here for a cell that has used the transaction since.
+            if timer is not self._timer or not self.open:
+                return
+            self._expired = True
+            self._database.log.warning("transaction rolled back: %s", self._why)
+            self._end(self._transaction.rollback)
 
     @contextmanager
     def used(self) -> Iterator[Transaction]:
-        """Lend the transaction to a cell; the idle time starts again afterwards."""
+        """Lend the transaction to a cell; the idle time starts again afterwards.
+
+        Raises
+        ------
+        UsageError
+            It was rolled back meanwhile. The next call finds none.
+        """
         with self._lock:
-            if self._ended:
-                raise UsageError(f"the transaction has ended: {self._ended}", service="db")
+            self._check()
             self._timer.cancel()
             try:
                 yield self._transaction
             finally:
                 self._timer = self._start()
 
+    def _check(self) -> None:
+        if self.open:
+            return
+        self._on_end()
+        if self._expired:
+            raise UsageError(
+                f"the transaction was rolled back: {self._why}",
+                service="db",
+                hint="nothing since %db begin was kept; begin again, "
+                "or run this once more to have it committed at once",
+            )
+        raise UsageError("the transaction has ended", service="db", hint="%db begin")
+
     def commit(self) -> None:
-        """Make it last."""
-        self._end("it was committed", self._transaction.commit)
+        """Make it last.
+
+        Raises
+        ------
+        UsageError
+            It was rolled back meanwhile.
+        """
+        with self._lock:
+            self._check()
+            try:
+                self._end(self._transaction.commit)
+            finally:
+                self._on_end()
 
     def rollback(self) -> None:
-        """Undo it."""
-        self._end("it was rolled back", self._transaction.rollback)
-
-    def _end(self, why: str, action: Callable[[], None]) -> None:
+        """Undo it, if that has not been done."""
         with self._lock:
-            if self._ended:
-                return
-            self._ended = why
-            self._timer.cancel()
             try:
-                action()
+                if self.open:
+                    self._end(self._transaction.rollback)
             finally:
-                # The transaction is over by now, whichever way: this returns its connection.
-                self._transaction.open = False
-                self._close()
                 self._on_end()
+
+    def _end(self, action: Callable[[], None]) -> None:
+        self.open = False
+        self._timer.cancel()
+        try:
+            action()
+        finally:
+            # The transaction is over by now, whichever way: this returns its connection.
+            self._transaction.open = False
+            self._close()
 
     def _close(self) -> None:
         try:

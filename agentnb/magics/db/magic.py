@@ -9,26 +9,29 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import NotFoundError, QueryRejected, UsageError, did_you_mean
 from agentnb.magics.db.grammar import GRAMMAR
+from agentnb.magics.db.sql import (
+    assignment,
+    executor_of,
+    refuse_late_options,
+    run,
+    shaped,
+    with_verb,
+)
 from agentnb.magics.noun import Noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from agentnb.core.db import Database
     from agentnb.core.db.catalog import Catalog
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.redact import Secret
     from agentnb.core.table import Table
     from agentnb.magics.db.held import Held
     from agentnb.magics.grammar import Call
 
 __all__ = ["DbMagic"]
 
-_ASSIGN = re.compile(r"([A-Za-z_]\w*)\s*<<(?=\s|$)\s*")
 _FILE = re.compile(r"\.(csv|jsonl?|ndjson|parquet)\Z", re.IGNORECASE)
-
-# No line of a verb has more words after it; longer ones are meant as SQL.
-_VERB_WORDS = 3
 
 
 @magics_class
@@ -54,72 +57,37 @@ class DbMagic(Noun):
         """Roll back open transactions and use the default connection again."""
         for held in list(self.held.values()):
             held.rollback()
+        self.held.clear()
         self.used = "default"
 
-    def status(self, call: Call) -> Table:
+    def status(self, call: Call) -> Any:
         """Return the connections, with the one in use and open transactions marked."""
         return self.do_list(call)
 
     def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:
         """Run SQL."""
-        sql = call.text
-        assign = _ASSIGN.match(sql)
-        if assign:
-            sql = sql[assign.end() :]
+        if "--" in call.text:
+            refuse_late_options(call.text, self.grammar)
+        name, sql = assignment(call.text)
         if cell is not None:
             sql = f"{sql}\n{cell}" if sql else cell
-        result = self._run(sql, call, namespace, many=cell is not None)
-        if assign is None:
+        database, held = self._place(call)
+        try:
+            result = run(sql, database, held, call.options, namespace, many=cell is not None)
+        except QueryRejected as error:
+            raise with_verb(error, sql, self.grammar) from error.__cause__
+        if name is None:
             return result
-        self.extension.shell.user_ns[assign[1]] = result
+        self.extension.shell.user_ns[name] = result
         return None
 
-    def _run(self, sql: str, call: Call, namespace: Mapping[str, Any], *, many: bool) -> Any:
-        options = call.options
+    def _place(self, call: Call) -> tuple[Database, Held | None]:
+        """Return the database that a line means, and the transaction held open on it."""
         name = self._name(call)
-        database = self._database(call)
-        held = self.held.get(name)
-        shape = options.get("as", "rows")
-        given = {"limit": None if "all" in options else options.get("rows", database.rows)}
-        if "timeout" in options:
-            given["timeout"] = options["timeout"]
-        try:
-            if "explain" in options:
-                with _executor(database, held) as executor:
-                    return executor.explain(sql, namespace)
-            if "tx" in options:
-                if held is not None:
-                    raise UsageError(
-                        "--tx inside of a transaction that %db begin opened",
-                        service="db",
-                        hint="%db commit or %db rollback first, or leave --tx away",
-                    )
-                return _shaped(_in_transaction(database, sql, namespace, given), shape)
-            with _executor(database, held) as executor:
-                if not many or _single(sql):
-                    arrow = shape != "rows"
-                    return _shaped(executor.query(sql, namespace, arrow=arrow, **given), shape)
-                return _shaped(executor.script(sql, namespace, **given), shape)
-        except QueryRejected as error:
-            raise self._with_verb(error, sql) from error.__cause__
-
-    def _with_verb(self, error: QueryRejected, sql: str) -> QueryRejected:
-        """Add the nearest verb to an error of SQL that was a line of ours, misspelt."""
-        word, *rest = sql.split() or [""]
-        if error.hint or len(rest) > _VERB_WORDS:
-            return error
-        verb = self.grammar.verbs.get(word)
-        if verb is not None:
-            hint: str | None = f"the verb is: %db {verb.usage}"
-        else:
-            hint = did_you_mean(word, [*self.grammar.verbs, "select", "insert", "update"])
-        return QueryRejected(error.message, service="db", hint=hint)
+        return self.hub.databases[name], self.held.get(name)
 
     def _name(self, call: Call) -> str:
         return str(call.options.get("connection", self.used))
-
-    def _database(self, call: Call) -> Database:
-        return self.hub.databases[self._name(call)]
 
     def live(self, kind: str) -> Iterable[str]:
         """Return connections, tables or the notebook's variables for Tab."""
@@ -144,21 +112,21 @@ class DbMagic(Noun):
             self._names = Catalog(database)
         return self._names
 
-    def do_list(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
+    def do_list(self, call: Call) -> Any:
         """Return the connections."""
         found = self.hub.databases.list()
         rows = []
         for row in found.rows:
             marks = ["in use"] if row[0] == self.used else []
-            if row[0] in self.held:
-                marks.append("in a transaction")
+            if held := self.held.get(row[0]):
+                marks.append(held.state)
             rows.append((*row, ", ".join(marks)))
-        return type(found)((*found.columns, "state"), rows)
+        return _as_asked(type(found)((*found.columns, "state"), rows), call)
 
-    def do_connect(self, call: Call) -> Table:
+    def do_connect(self, call: Call) -> Any:
         """Name a connection and try it at once."""
-        name, *rest = call.arguments
-        url = self._url(name, rest, call.options)
+        url = self._url(call)
+        name = str(call.arguments[0])
         self._end(name)
         database = self.hub.databases.connect(name, url, read_only="read_only" in call.options)
         try:
@@ -169,34 +137,39 @@ class DbMagic(Noun):
         self.used = name
         return self.do_list(call)
 
-    def _url(self, name: str, rest: list[str], options: dict[str, Any]) -> Any:
-        from agentnb.core.redact import has_password
+    def _url(self, call: Call) -> str | Secret:
+        from agentnb.core.redact import Secret, has_password
 
-        if bool(rest) == ("env" in options):
-            raise UsageError(
-                "connect takes a URL or --env VARIABLE, one of them",
-                service="db",
-                hint=f"%db connect {name} --env {name.upper()}_DATABASE_URL",
-            )
-        if not rest:
-            return self.hub.variable(options["env"])
-        if has_password(rest[0]):
+        # What a name of the notebook's stands for is not saved with the line.
+        if any(word.kind != "bind" and has_password(word.text) for word in call.words):
             raise UsageError(
                 "a password on a magic's line would be saved with the notebook",
                 service="db",
-                hint=f"put the URL into the environment or .env, then: "
-                f"%db connect {name} --env VARIABLE",
+                hint="put the URL into the environment or .env, then: "
+                "%db connect NAME --env VARIABLE",
             )
-        return rest[0]
+        name, *rest = call.arguments
+        if bool(rest) == ("env" in call.options) or "://" in str(name):
+            raise UsageError(
+                "connect takes a name, and a URL or --env VARIABLE, one of them",
+                service="db",
+                hint="%db connect NAME --env VARIABLE",
+            )
+        if not rest:
+            return self.hub.variable(call.options["env"])
+        url = rest[0]
+        if not isinstance(url, (str, Secret)):
+            raise UsageError(f"a URL is text, not {type(url).__name__}", service="db")
+        return url
 
-    def do_use(self, call: Call) -> Table:
+    def do_use(self, call: Call) -> Any:
         """Make a connection the one that %db uses."""
         name = call.arguments[0]
         _ = self.hub.databases[name]
         self.used = name
         return self.do_list(call)
 
-    def do_rm(self, call: Call) -> Table:
+    def do_rm(self, call: Call) -> Any:
         """Close and forget a connection."""
         name = call.arguments[0]
         if name == "default":
@@ -212,28 +185,28 @@ class DbMagic(Noun):
         if held := self.held.get(name):
             held.rollback()
 
-    def do_tables(self, call: Call) -> Table:
+    def do_tables(self, call: Call) -> Any:
         """Return the tables and views."""
-        with _executor(self._database(call), self.held.get(self._name(call))) as executor:
-            return executor.tables()
+        with executor_of(*self._place(call)) as executor:
+            return _as_asked(executor.tables(), call)
 
-    def do_describe(self, call: Call) -> Table:
+    def do_describe(self, call: Call) -> Any:
         """Return the columns of a table."""
-        with _executor(self._database(call), self.held.get(self._name(call))) as executor:
-            return executor.describe(call.arguments[0])
+        with executor_of(*self._place(call)) as executor:
+            return _as_asked(executor.describe(str(call.arguments[0])), call)
 
     def do_begin(self, call: Call) -> str:
         """Open a transaction for the %db cells that follow on this connection."""
         from agentnb.magics.db.held import Held
 
         name = self._name(call)
-        if name in self.held:
+        database, held = self._place(call)
+        if held is not None and held.open:
             raise UsageError(
                 f"{name} is in a transaction already",
                 service="db",
                 hint="%db commit or %db rollback first",
             )
-        database = self._database(call)
         self.held[name] = Held(database, on_end=lambda: self.held.pop(name, None))
         return _Said(f"{name}: transaction open; %db commit makes it last, %db rollback undoes it")
 
@@ -264,11 +237,11 @@ class DbMagic(Noun):
         if "append" in options or "replace" in options:
             mode = "append" if "append" in options else "replace"
         given = {"timeout": options["timeout"]} if "timeout" in options else {}
-        with _executor(self._database(call), self.held.get(self._name(call))) as executor:
-            return executor.load(self._source(what), table, if_exists=mode, **given)
+        source = self._source(what, call.namespace)
+        with executor_of(*self._place(call)) as executor:
+            return executor.load(source, str(table), if_exists=mode, **given)
 
-    def _source(self, what: Any) -> Any:
-        user = self.extension.shell.user_ns
+    def _source(self, what: Any, user: Mapping[str, Any]) -> Any:
         if not isinstance(what, str) or _FILE.search(what):
             return what
         if what in user:
@@ -294,36 +267,5 @@ class _Said(str):
         return str(self)
 
 
-def _executor(database: Database, held: Held | None) -> AbstractContextManager[Executor]:
-    from contextlib import nullcontext
-
-    return nullcontext(database) if held is None else held.used()
-
-
-def _in_transaction(
-    database: Database, sql: str, namespace: Mapping[str, Any], given: dict[str, Any]
-) -> Any:
-    try:
-        with database.transaction() as transaction:
-            return transaction.script(sql, namespace, **given)
-    except QueryRejected as error:
-        hint = error.hint or "the transaction was rolled back: nothing of this cell was kept"
-        raise QueryRejected(error.message, service="db", hint=hint) from error.__cause__
-
-
-def _single(sql: str) -> bool:
-    from agentnb.core.db.text import split
-
-    return len(split(sql)) == 1
-
-
-def _shaped(result: Any, shape: str) -> Any:
-    if shape == "rows":
-        return result
-    if isinstance(result, list):
-        with_rows = [one for one in result if one.returns_rows]
-        if not with_rows:
-            return result
-        result = with_rows[-1]
-    convert = {"pandas": "df", "polars": "pl", "arrow": "arrow"}[shape]
-    return getattr(result, convert)() if result.returns_rows else result
+def _as_asked(table: Table, call: Call) -> Any:
+    return shaped(table, call.options.get("as", "rows"))

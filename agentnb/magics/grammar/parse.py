@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
-from agentnb.magics.grammar.words import PLAIN, Word, word_at, words
+from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,12 +47,13 @@ class Grammar:
     ) -> None:
         self.noun = noun
         self.about = about
-        self.verbs = {verb.name: verb for verb in (*verbs, Verb("help", "print this"))}
+        help_ = Verb("help", "print this, or more about a verb", ("[VERB]",))
+        self.verbs = {verb.name: verb for verb in (*verbs, help_)}
         self.options = (*options, QUIET, HELP)
         self.free = free
         self.examples = examples
 
-    def parse(self, line: str, namespace: Mapping[str, Any], *, cell: bool = False) -> Call:
+    def parse(self, line: str, namespace: Mapping[str, Any]) -> Call:
         """Understand a line.
 
         Parameters
@@ -61,8 +62,6 @@ class Grammar:
             What stands after ``%noun``.
         namespace
             Where ``:name`` is looked up.
-        cell
-            Whether a body follows.
 
         Raises
         ------
@@ -70,28 +69,29 @@ class Grammar:
             An unknown verb or option, with the nearest known one, or a value that is
             not what an option takes.
         """
-        options, at = self._leading(line)
-        call = Call(options=options, text=line[at:].strip())
+        options, at = self._leading(line, namespace)
+        call = Call(options=options, text=line[at:].strip(), namespace=namespace)
         if not call.text:
             return call
-        verb = self._verb(line, at, cell=cell)
+        verb = self._verb(line, at, namespace)
         if verb is None:
             return call
         found, call.rest = words(line, start=at)
         call.verb, call.text = verb.name, ""
         known = (*self.options, *verb.options)
-        plain = self._take_options(found[1:], known, call.options)
-        call.arguments = [_value(word, namespace) for word in plain]
-        if not verb.takes(len(plain)) and "help" not in call.options:
+        call.words = self._take_options(found[1:], known, call.options, namespace)
+        call.arguments = [_value(word, namespace) for word in call.words]
+        count = len(call.words)
+        if not verb.takes(count) and "help" not in call.options:
             raise UsageError(
                 f"%{self.noun} {verb.name} takes {' '.join(verb.arguments) or 'no arguments'}"
-                f", not {len(plain)} arguments",
+                f", not {count} argument{'' if count == 1 else 's'}",
                 service=self.noun,
                 hint=f"%{self.noun} {verb.usage}",
             )
         return call
 
-    def _leading(self, line: str) -> tuple[dict[str, Any], int]:
+    def _leading(self, line: str, namespace: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Take the options in front; what follows may be SQL and is left as it is."""
         options: dict[str, Any] = {}
         at = 0
@@ -102,44 +102,50 @@ class Grammar:
                 return options, at
             option = self._option(match.group(), self.options)
             at = match.end()
-            if not option.value and not option.choices:
+            equals = line[at : at + 1] == "="
+            if self._is_flag(option, equals=equals):
                 options[option.key] = True
                 continue
-            if line[at : at + 1] == "=":
+            if equals:
                 at += 1
             rest = line[at:].lstrip()
             if not rest:
                 raise self._lacks_value(option)
             word = word_at(line, len(line) - len(rest))
-            options[option.key] = self._converted(option, word.text)
+            options[option.key] = self._converted(option, word.text, namespace)
             at = word.end
 
-    def _verb(self, line: str, at: int, *, cell: bool) -> Verb | None:
-        first = PLAIN.match(line, at)
-        name = first.group() if first else ""
+    def _verb(self, line: str, at: int, namespace: Mapping[str, Any]) -> Verb | None:
+        name = line[at:].split(None, 1)[0]
         verb = self.verbs.get(name)
-        if verb is not None and not self.free:
+        if verb is not None and (not self.free or self._fits(verb, line, at, namespace)):
             return verb
-        if verb is not None and (not cell or verb.cell):
-            return verb if self._fits(verb, line, at) else None
         if self.free:
             return None
+        return self._no_verb(name)
+
+    def _no_verb(self, name: str) -> NoReturn:
         hint = did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
         raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.noun, hint=hint)
 
-    def _fits(self, verb: Verb, line: str, at: int) -> bool:
+    def _fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:
         """Return whether a line is the verb: free text may begin with the same word.
 
         `begin` is the verb, `begin transaction` is SQL.
         """
+        found: list[Word] = []
         try:
-            found, _ = words(line, start=at)
+            found.extend(each_word(line, start=at))
         except UsageError:
+            # Malformed where the verb has an argument, it is an error of the verb's.
+            if len(found) <= len(verb.arguments):
+                raise
             return False
         if any(word.text == "--help" for word in found):
             return True
+        found = [word for word in found if word.kind != "rest"]
         try:
-            plain = self._take_options(found[1:], (*self.options, *verb.options), {})
+            plain = self._take_options(found[1:], (*self.options, *verb.options), {}, namespace)
         except UsageError:
             # A misspelt option is an error of the verb's only if the rest fits the verb.
             count = sum(not _OPTION.match(word.text) for word in found[1:])
@@ -149,7 +155,11 @@ class Grammar:
         return verb.takes(len(plain))
 
     def _take_options(
-        self, found: list[Word], known: tuple[Option, ...], options: dict[str, Any]
+        self,
+        found: list[Word],
+        known: tuple[Option, ...],
+        options: dict[str, Any],
+        namespace: Mapping[str, Any],
     ) -> list[Word]:
         plain: list[Word] = []
         rest = iter(found)
@@ -159,7 +169,7 @@ class Grammar:
                 continue
             name, equals, text = word.text.partition("=")
             option = self._option(name, known)
-            if not option.value and not option.choices:
+            if self._is_flag(option, equals=bool(equals)):
                 options[option.key] = True
                 continue
             if not equals:
@@ -167,8 +177,16 @@ class Grammar:
                 if value is None:
                     raise self._lacks_value(option)
                 text = value.text
-            options[option.key] = self._converted(option, text)
+            options[option.key] = self._converted(option, text, namespace)
         return plain
+
+    def _is_flag(self, option: Option, *, equals: bool) -> bool:
+        flag = not option.value and not option.choices
+        if flag and equals:
+            raise UsageError(
+                f"{option.names[-1]} takes no value", service=self.noun, hint=option.about
+            )
+        return flag
 
     def _option(self, name: str, known: tuple[Option, ...]) -> Option:
         for option in known:
@@ -184,26 +202,33 @@ class Grammar:
     def _lacks_value(self, option: Option) -> UsageError:
         return UsageError(f"{option.names[-1]} wants a value", service=self.noun, hint=option.usage)
 
-    def _converted(self, option: Option, text: str) -> Any:
-        if option.choices and text not in option.choices:
+    def _converted(self, option: Option, text: str, namespace: Mapping[str, Any]) -> Any:
+        value: Any = _bound(text, namespace) if BIND.fullmatch(text) else text
+        if option.choices and value not in option.choices:
             raise UsageError(
-                f"{option.names[-1]} cannot be {text!r}",
+                f"{option.names[-1]} cannot be {value!r}",
                 service=self.noun,
-                hint=did_you_mean(text, option.choices) or option.usage,
+                hint=did_you_mean(str(value), option.choices) or option.usage,
             )
         try:
-            return option.convert(text)
-        except ValueError as error:
+            return option.convert(value)
+        except (ValueError, TypeError, OverflowError) as error:
             raise UsageError(
-                f"{option.names[-1]} cannot be {text!r}",
+                f"{option.names[-1]} cannot be {value!r}",
                 service=self.noun,
                 hint=f"{option.usage}: {option.about}",
             ) from error
 
     def help(self, verb: str | None = None) -> str:
-        """Return the help of the magic, or of one of its verbs."""
+        """Return the help of the magic, or of one of its verbs.
+
+        Raises
+        ------
+        UsageError
+            There is no such verb.
+        """
         if verb is not None and verb != "help":
-            chosen = self.verbs[verb]
+            chosen = self.verbs.get(verb) or self._no_verb(verb)
             lines = [f"%{self.noun} {chosen.usage}", f"    {chosen.about}"]
             options = (*chosen.options, *self.options)
         else:
@@ -225,8 +250,10 @@ class Grammar:
 def _value(word: Word, namespace: Mapping[str, Any]) -> Any:
     if word.kind == "json":
         return word.value
-    if word.kind != "bind":
-        return word.text
+    return _bound(word.text, namespace) if word.kind == "bind" else word.text
+
+
+def _bound(text: str, namespace: Mapping[str, Any]) -> Any:
     from agentnb.core.bind import lookup
 
-    return lookup(word.text[1:], namespace)
+    return lookup(text[1:], namespace)

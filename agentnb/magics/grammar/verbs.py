@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from agentnb.magics.grammar.words import Word
 
 __all__ = ["HELP", "QUIET", "Call", "Option", "Verb"]
 
@@ -98,19 +100,25 @@ class Call:
         None where the line is free text, or bare.
     arguments
         Text, or the value of a JSON word or of a ``:name``.
+    words
+        The arguments as they were written.
     options
         By key; flags are True, what was not given is absent.
     text
         The free text, verbatim.
     rest
         What came after ``--``, verbatim; None if there was none.
+    namespace
+        Where ``:name`` is looked up.
     """
 
     verb: str | None = None
     arguments: list[Any] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     text: str = ""
     rest: str | None = None
+    namespace: Mapping[str, Any] = field(default_factory=dict)
 
 
 HELP = Option(("--help",), "print this")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
 
-__all__ = ["PLAIN", "Word", "word_at", "words"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_BIND = re.compile(r":[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?=\s|\Z)")
+__all__ = ["BIND", "PLAIN", "Word", "each_word", "word_at", "words"]
+
+BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
 PLAIN = re.compile(r"""[^\s'"]+""")
 
 
@@ -22,7 +25,7 @@ class Word:
     text: str
     start: int
     end: int
-    kind: str = "plain"  # or "quoted", "json", "bind"
+    kind: str = "plain"  # or "quoted", "json", "bind", "rest"
     value: Any = None
 
 
@@ -41,18 +44,31 @@ def words(text: str, *, start: int = 0) -> tuple[list[Word], str | None]:
     UsageError
         A quote that is not closed, or malformed JSON.
     """
-    found: list[Word] = []
+    found = list(each_word(text, start=start))
+    if found and found[-1].kind == "rest":
+        return found[:-1], found[-1].value
+    return found, None
+
+
+def each_word(text: str, *, start: int = 0) -> Iterator[Word]:
+    """Yield the words up to ``--``, which is itself the last one, of the kind ``"rest"``.
+
+    Raises
+    ------
+    UsageError
+        As `words`, after the words in front of the malformed one.
+    """
     at = start
     while at < len(text):
         if text[at].isspace():
             at += 1
             continue
         if text.startswith("--", at) and (at + 2 == len(text) or text[at + 2].isspace()):
-            return found, text[at + 3 :]
+            yield Word("--", at, len(text), "rest", text[at + 3 :])
+            return
         word = word_at(text, at)
-        found.append(word)
+        yield word
         at = word.end
-    return found, None
 
 
 def word_at(text: str, at: int) -> Word:
@@ -68,17 +84,18 @@ def word_at(text: str, at: int) -> Word:
                 hint='names and text are in double quotes: {"name": "value"}',
             ) from error
         return Word(text[at:end], at, end, "json", value)
-    if bind := _BIND.match(text, at):
+    if bind := BIND.match(text, at):
         return Word(bind.group(), at, bind.end(), "bind")
     parts: list[str] = []
-    start, kind = at, "plain"
+    # By its first character: `--env="A B"` is an option, though a part of it is quoted.
+    start, kind = at, "quoted" if text[at] in "'\"" else "plain"
     while at < len(text) and not text[at].isspace():
         if text[at] in "'\"":
             end = text.find(text[at], at + 1)
             if end < 0:
                 raise UsageError(f"a quote is not closed: {text[at:][:40]}", service="magic")
             parts.append(text[at + 1 : end])
-            at, kind = end + 1, "quoted"
+            at = end + 1
         else:
             plain = PLAIN.match(text, at)
             assert plain is not None  # noqa: S101 - neither space nor quote stands here

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentnb.panels.base.panel import Panel
-    from agentnb.panels.base.parts import button, choice, label, row, text_box
+    from agentnb.panels.base.parts import button, choice, label, row, split, stack, text_box
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.table import TableView
 
@@ -21,6 +21,8 @@ __all__ = [
     "label",
     "row",
     "run_id",
+    "split",
+    "stack",
     "text_box",
 ]
 
@@ -34,6 +36,8 @@ _HOME = {
     "label": "parts",
     "row": "parts",
     "run_id": "registry",
+    "split": "parts",
+    "stack": "parts",
     "text_box": "parts",
 }
 

@@ -10,7 +10,7 @@ import ipywidgets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["button", "choice", "label", "row", "text_box", "widget_of"]
+__all__ = ["button", "choice", "label", "row", "split", "stack", "text_box", "widget_of"]
 
 
 def widget_of(part: object) -> ipywidgets.Widget:
@@ -132,6 +132,20 @@ def label(text: str, *, dim: bool = False) -> ipywidgets.HTML:
     """Return a line of text; set a new one with ``made.value = html.escape(text)``."""
     made = ipywidgets.HTML(escape(text))
     made.add_class("agentnb-dim" if dim else "agentnb-label")
+    return made
+
+
+def stack(*parts: object) -> ipywidgets.VBox:
+    """Return the parts one above the other."""
+    made = ipywidgets.VBox([widget_of(part) for part in parts])
+    made.add_class("agentnb-stack")
+    return made
+
+
+def split(left: ipywidgets.VBox, right: ipywidgets.VBox) -> ipywidgets.HBox:
+    """Return two stacks side by side, the left one narrower."""
+    made = ipywidgets.HBox([left, right])
+    made.add_class("agentnb-split")
     return made
 
 

@@ -1,99 +1,27 @@
-"""Where every connection string, secret and limit comes from.
-
-Arguments win over the environment, and the environment over ``.env``; every value knows
-its source. ``.env`` is read, never written into ``os.environ``.
-"""
+"""The settings of one hub, each with its source."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
-from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name, redact
+from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
+from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
+from agentnb.core.settings.files import find_root, read_dotenv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from agentnb.core.settings.fields import Field
     from agentnb.core.table import Table
 
-__all__ = ["FIELDS", "Field", "Settings", "Value"]
+__all__ = ["Settings"]
 
 _LONG_ENOUGH = 8
-_MARKERS = (".agentnb", ".env", ".git")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting: the attribute, the variable it is read from, how it is parsed.
-
-    Parameters
-    ----------
-    name
-        The attribute of `Settings` and the keyword of ``agentnb.connect``.
-    variable
-        The environment variable.
-    default
-        Text used when nothing else gives the value; None for no value.
-    parse
-        Turns text into the value; raises ValueError with what it wants.
-    secret
-        Never shown, not even in part.
-    about
-        One line for the people who read ``%agentnb config``.
-    """
-
-    name: str
-    variable: str
-    default: str | None
-    about: str
-    parse: Callable[[str], object] = str
-    secret: bool = False
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("a whole number above 0")
-    return value
-
-
-FIELDS: tuple[Field, ...] = (
-    Field("home", "AGENTNB_HOME", ".agentnb", "the SQLite file, the logs, what agentnb keeps"),
-    Field("workspace", "AGENTNB_WORKSPACE", "workspace", "the folder that agents write to"),
-    Field("database_url", "DATABASE_URL", None, "the default database; empty: a SQLite file"),
-    Field("redis_url", "REDIS_URL", None, "the Redis or Valkey that machines share"),
-    Field("github_token", "GITHUB_TOKEN", None, "for the GitHub API", secret=True),
-    Field("key_prefix", "AGENTNB_KEY_PREFIX", "agentnb", "separates those who share a server"),
-    Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
-    Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows a query returns unless told", _count),
-    Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
-)
 _BY_NAME = {field.name: field for field in FIELDS}
-# Read by the test suite and the command line, so not a misspelling of a setting.
-_OTHER_VARIABLES = {
-    "AGENTNB_REQUIRE",
-    "AGENTNB_EXPECT_INSTALLED",
-    "AGENTNB_SCREENSHOTS",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A setting's text and where it came from: an argument, the environment, a file, a default."""
-
-    text: str | None
-    source: str
 
 
 class Settings:
@@ -128,11 +56,8 @@ class Settings:
         for field in FIELDS:
             setattr(self, field.name, self._parse(field, values[field.name]))
         self.redactor = Redactor()
-        for value in values.values():
-            for word in _passwords(value.text):
-                self.redactor.add(word)
-        if self.github_token:
-            self.redactor.add(self.github_token.reveal())
+        for secret in self.secrets():
+            self.redactor.add(secret)
 
     @classmethod
     def load(
@@ -152,7 +77,8 @@ class Settings:
         environ
             Stands for ``os.environ``, which is the default.
         **arguments
-            Values by the names in `FIELDS`; None counts as not given.
+            Values by the names in `FIELDS`; None counts as not given. Empty text stands
+            for the default, but for ``key_prefix``.
 
         Raises
         ------
@@ -168,22 +94,20 @@ class Settings:
                     service="settings",
                     hint=did_you_mean(name, _BY_NAME) or f"settings: {', '.join(_BY_NAME)}",
                 )
-        root = find_root(Path(start) if start else Path.cwd())
+        root = find_root(Path(start) if start else _working_directory())
         env = os.environ if environ is None else environ
-        variables = _dotenv(root / ".env")
+        variables = read_dotenv(root / ".env")
         variables |= {name: Value(text, "environment") for name, text in env.items()}
         values = {}
         for field in FIELDS:
-            given = arguments.get(field.name)
-            if given is not None:
-                values[field.name] = Value(str(given), "argument")
-            else:
-                found = variables.get(field.variable)
-                # An empty variable means "not set" everywhere but for the key prefix,
-                # where empty is a choice of its own: bare names.
-                keep = found is not None and (found.text or field.name == "key_prefix")
-                default = Value(field.default, "default")
-                values[field.name] = found if found is not None and keep else default
+            argument = arguments.get(field.name)
+            given = None if argument is None else Value(str(argument), "argument")
+            found = given or variables.get(field.variable)
+            # Empty means "the default" everywhere but for the key prefix, where it is a
+            # choice of its own: bare names. A line of .env without = has no text at all.
+            chosen = found is not None and (found.text or (field.empty and found.text == ""))
+            default = Value(field.default, "default")
+            values[field.name] = found if found is not None and chosen else default
         return cls(root, values, variables)
 
     def _parse(self, field: Field, value: Value) -> object:
@@ -227,7 +151,8 @@ class Settings:
                 hint=did_you_mean(name, self._variables)
                 or f"set it in the environment, or as {name}=... in {self.root / '.env'}",
             )
-        for word in _passwords(value.text):
+        words = _passwords(value.text)
+        for word in [*words, value.text] if is_secret_name(name) else words:
             self.redactor.add(word)
         return Secret(value.text)
 
@@ -244,7 +169,7 @@ class Settings:
 
     def unknown_variables(self) -> list[str]:
         """Return the ``AGENTNB_*`` variables that are set and mean nothing: misspellings."""
-        known = {field.variable for field in FIELDS} | _OTHER_VARIABLES
+        known = {field.variable for field in FIELDS} | OTHER_VARIABLES
         return sorted(v for v in self._variables if v.startswith("AGENTNB_") and v not in known)
 
     def table(self) -> Table:
@@ -254,7 +179,7 @@ class Settings:
         rows = []
         for field in FIELDS:
             value = self._values[field.name]
-            shown = "not set" if value.text is None else redact(value.text)
+            shown = "not set" if value.text is None else self.redactor(value.text)
             if value.text and field.secret:
                 shown = MASK
             rows.append((field.variable, shown, value.source, field.about))
@@ -268,46 +193,24 @@ class Settings:
         return f"Settings(root={str(self.root)!r}, home={str(self.home)!r})"
 
 
-def find_root(start: Path) -> Path:
-    """Return the nearest folder upwards that holds ``.agentnb``, ``.env`` or ``.git``."""
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if any((folder / marker).exists() for marker in _MARKERS):
-            return folder
-    return start
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "the working directory does not exist any more",
+            service="settings",
+            hint="change to one that does: %cd, or os.chdir(...)",
+        ) from error
 
 
 def _passwords(url: str | None) -> list[str]:
     """Return the password in a URL as written and decoded, so that both are masked."""
     if not url or "://" not in url or "@" not in url:
         return []
-    from urllib.parse import unquote
-
-    userinfo = url.split("://", 1)[1].split("/", 1)[0].rpartition("@")[0]
+    rest = url.partition("://")[2]
+    authority = rest.partition("/")[0]
+    # A slash in a password should be encoded, yet drivers accept it as it is.
+    userinfo = (authority if "@" in authority else rest).rpartition("@")[0]
     password = userinfo.partition(":")[2]
-    return [password, unquote(password)] if password else []
-
-
-def _dotenv(path: Path) -> dict[str, Value]:
-    if not path.exists():
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}",
-            service="settings",
-            hint="it is a text file in UTF-8, with NAME=value on each line",
-        ) from error
-    from dotenv import dotenv_values
-    from dotenv.parser import parse_stream
-
-    for binding in parse_stream(StringIO(text)):
-        if binding.error:
-            raise ConfigError(
-                f"{path}, line {binding.original.line}, is malformed",
-                service="settings",
-                hint="each line is NAME=value; quote a value that holds spaces or #",
-            )
-    values = dotenv_values(stream=StringIO(text))
-    return {name: Value(value, str(path)) for name, value in values.items()}
+    return list(dict.fromkeys([password, unquote(password)])) if password else []

@@ -1,0 +1,224 @@
+"""The connections of one database: opened, tested, lent, and counted."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from logging import Logger, LoggerAdapter
+
+    from sqlalchemy import Connection, Engine, Pool
+
+    from agentnb.core.trace import Tracer
+
+__all__ = ["CONNECT_SECONDS", "ConnectionPool"]
+
+CONNECT_SECONDS = 5.0
+
+
+class ConnectionPool:
+    """Connects on first use, lends tested connections, and starts afresh in a forked child.
+
+    Parameters
+    ----------
+    backend
+        What kind of database it is.
+    name
+        The connection's name, for spans.
+    size
+        Connections kept open.
+    tracer, log
+        Where spans and log lines go.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        name: str,
+        size: int,
+        tracer: Tracer,
+        log: LoggerAdapter[Logger],
+    ) -> None:
+        self._backend = backend
+        self._name = name
+        self._size = size
+        self._tracer = tracer
+        self._log = log
+        self._boundary = Boundary(
+            "db",
+            retry=RetryPolicy(attempts=3, first=0.1, cap=1.0),
+            breaker=Breaker("db"),
+            retry_on=lambda error: isinstance(error, UnavailableError),
+            logger=logger,
+        )
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._slots = threading.Semaphore(0)
+        self._errors: tuple[type[Exception], ...] = ()
+        self._pid = os.getpid()
+        self._inherited: list[Pool] = []
+
+    @property
+    def connected(self) -> bool:
+        """Return whether a connection has been made and tested."""
+        return self._engine is not None
+
+    @property
+    def engine(self) -> Engine:
+        """Return the SQLAlchemy engine, connected and tested on first use.
+
+        Raises
+        ------
+        UnavailableError
+            The database cannot be reached, within 5 s.
+        ConfigError
+            It refuses the login, or there is no such database.
+        """
+        engine = self._engine
+        if engine is not None and self._pid == os.getpid():
+            return engine
+        with self._lock:
+            if self._pid != os.getpid():
+                self._start_afresh()
+            if self._engine is None:
+                self._engine = self._connect()
+            return self._engine
+
+    def _start_afresh(self) -> None:
+        """Leave the parent's connections to the parent: not used, not closed."""
+        self._pid = os.getpid()
+        self._backend.forked()
+        if self._engine is not None:
+            self._inherited.append(self._engine.pool)
+            self._engine.dispose(close=False)
+            self._slots = threading.Semaphore(self._backend.capacity)
+
+    def _connect(self) -> Engine:
+        backend = self._backend
+        engine = backend.engine(pool_size=self._size, connect_timeout=CONNECT_SECONDS)
+        self._errors = (engine.dialect.loaded_dbapi.Error,)
+        # Waited for here rather than in SQLAlchemy's pool, which knows no deadline.
+        self._slots = threading.Semaphore(backend.capacity)
+
+        def attempt(deadline: Deadline) -> None:
+            with self._tracer.span("connect", service="db", connection=self._name):
+                connection = self._tested(engine, deadline)
+                try:
+                    backend.settle(connection)
+                finally:
+                    connection.close()
+
+        try:
+            self._boundary.call(
+                attempt, deadline=Deadline(CONNECT_SECONDS), idempotent=True, doing="connect"
+            )
+        except BaseException as error:
+            engine.dispose()
+            self._log.error("database not connected: %s", error)
+            raise
+        self._log.info("database connected")
+        return engine
+
+    @contextmanager
+    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+        """Lend a connection that has just been found alive.
+
+        Raises
+        ------
+        UnavailableError
+            All are in use and none came back in time, or the database cannot be reached.
+        """
+        engine = self.engine
+        slots = self._slots
+        if not slots.acquire(timeout=deadline.clip(self._backend.patience)):
+            raise UnavailableError(
+                "all connections of the pool are in use",
+                service="db",
+                hint=self._backend.pool_hint(),
+            )
+        try:
+            connection = self._tested(engine, deadline)
+            try:
+                yield connection
+            except BaseException:
+                if self._backend.broken(connection):
+                    connection.invalidate()
+                raise
+            finally:
+                connection.close()
+        finally:
+            slots.release()
+
+    def _tested(self, engine: Engine, deadline: Deadline) -> Connection:
+        watch = Watch(deadline)
+        try:
+            return self._alive(engine, watch)
+        except Exception as error:
+            ours = self.error_of(error, watch, "")
+            if ours is None or ours is error:
+                raise
+            raise ours from error
+
+    def _alive(self, engine: Engine, watch: Watch) -> Connection:
+        for last in (False, True):
+            connection = engine.connect()
+            try:
+                with self._backend.watching(connection, watch):
+                    self._backend.ping(connection)
+            except BaseException as error:
+                connection.invalidate()
+                connection.close()
+                if last or watch.over or not isinstance(error, self._dead()):
+                    raise
+                # The server has been started again since: those beside it are dead as well.
+                engine.dispose()
+            else:
+                return connection
+        raise AssertionError  # the last turn returns or raises
+
+    def _dead(self) -> tuple[type[Exception], ...]:
+        from sqlalchemy.exc import DBAPIError
+
+        return (DBAPIError, *self._errors)
+
+    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
+        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+        from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+        if isinstance(error, AgentnbError):
+            return error
+        if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
+            return self._backend.translate(error.orig, watch, sql)
+        # Rows are fetched from the driver's cursor, whose errors SQLAlchemy does not see.
+        if isinstance(error, self._errors):
+            return self._backend.translate(error, watch, sql)
+        if isinstance(error, PoolTimeout):
+            return UnavailableError(
+                "all connections of the pool are in use",
+                service="db",
+                hint=self._backend.pool_hint(),
+            )
+        if isinstance(error, (OverflowError, ValueError, TypeError)):
+            return UsageError(f"a value cannot be bound: {error}", service="db")
+        if isinstance(error, SQLAlchemyError):
+            return UsageError(str(error), service="db")
+        return None
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        self._backend.close()
+        if engine is not None:
+            engine.dispose()
+            self._log.info("database disconnected")

@@ -1,0 +1,148 @@
+"""A scanned statement and its values, in the form that a driver takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.bind import lookup
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agentnb.core.db.text import Bind, Statement
+
+__all__ = ["render"]
+
+NO_VALUES = {
+    "in": "in (select null where 1 = 0)",
+    "not in": "not in (select null where 1 = 0)",
+}
+"""What an empty list matches, and does not match: ``in ()`` is an error outside of SQLite."""
+
+
+def render(
+    statement: Statement,
+    params: Mapping[str, Any],
+    paramstyle: str,
+    adapt: Callable[[Any], Any],
+    no_values: Mapping[str, str] = NO_VALUES,
+) -> tuple[str, dict[str, Any] | tuple[Any, ...] | None]:
+    """Return the SQL and the parameters in the form that a driver wants.
+
+    Parameters
+    ----------
+    statement
+        What `scan` or `split` returned.
+    params
+        The values; ``:a.b`` is attribute or item ``b`` of ``params["a"]``. A list, tuple,
+        set, array or series after IN becomes as many parameters as it has values.
+    paramstyle
+        The driver's, as PEP 249 names them.
+    adapt
+        Turns one value into one that the driver takes.
+    no_values
+        What ``in`` and ``not in`` with an empty list are written as.
+
+    Raises
+    ------
+    UsageError
+        A name that nothing is bound to, or a value that cannot be bound.
+    """
+    if not hasattr(params, "keys"):
+        raise UsageError(
+            f"parameters are a {type(params).__name__}",
+            service="db",
+            hint='give them by name, as in {"id": 7}',
+        )
+    percent = paramstyle in {"format", "pyformat"}
+    escape = (lambda text: text.replace("%", "%%")) if percent else str
+    if not statement.binds:
+        return escape(statement.sql), None
+    out, at = [], 0
+    values = _Values(paramstyle)
+    for bind in statement.binds:
+        value = lookup(bind.name, params)
+        items = _items(value) if bind.is_in else None
+        if items is None:
+            out.append(escape(statement.sql[at : bind.start]))
+            out.append(values.mark(bind.name, "", _adapted(adapt, value, bind.name)))
+            at = bind.end
+        elif items or bind.whole is None:
+            out.append(escape(statement.sql[at : bind.start]))
+            out.append(_listed(bind, items, values, adapt))
+            at = bind.end
+        else:
+            out.append(escape(statement.sql[at : bind.whole[0]]))
+            out.append(no_values[bind.is_in])
+            at = bind.whole[1]
+    out.append(escape(statement.sql[at:]))
+    return "".join(out), values.taken()
+
+
+class _Values:
+    """Collects values under the marks that a driver's style has for them."""
+
+    def __init__(self, paramstyle: str) -> None:
+        self._style = paramstyle
+        self._keys: dict[str, str] = {}
+        self._named: dict[str, Any] = {}
+        self._order: list[Any] = []
+
+    def mark(self, name: str, suffix: str, value: object) -> str:
+        if self._style in {"named", "pyformat"}:
+            # Numbered, so that `:a.b` and `:a__b` stay apart; one key a name, so that
+            # the database sees that two places have the same value.
+            key = self._keys.setdefault(name, f"p{len(self._keys)}") + suffix
+            self._named[key] = value
+            return f":{key}" if self._style == "named" else f"%({key})s"
+        self._order.append(value)
+        return {"qmark": "?", "format": "%s"}.get(self._style, f":{len(self._order)}")
+
+    def taken(self) -> dict[str, Any] | tuple[Any, ...] | None:
+        return (self._named or tuple(self._order)) or None
+
+
+def _listed(bind: Bind, items: list[Any], values: _Values, adapt: Callable[[Any], Any]) -> str:
+    marks = ", ".join(
+        values.mark(bind.name, f"_{number}", _adapted(adapt, item, bind.name))
+        for number, item in enumerate(items)
+    )
+    marks = marks or "select null where 1 = 0"
+    return marks if bind.enclosed else f"({marks})"
+
+
+def _items(value: object) -> list[Any] | None:
+    if isinstance(value, (list, tuple, set, frozenset, range)):
+        return list(value)
+    if isinstance(value, (dict, str, bytes)):
+        return None
+    found = _python(value)
+    return found if isinstance(found, list) else None
+
+
+def _python(value: Any) -> Any:
+    """Return the Python values of numpy's, pandas' and polars' scalars, arrays and series."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in {"m", "M"} and type(value).__module__ == "numpy":
+        # numpy calls times finer than microseconds plain integers.
+        value = value.astype(f"{kind}8[us]")
+    for method in ("tolist", "to_list", "to_pylist"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    return value
+
+
+def _adapted(adapt: Callable[[Any], Any], value: Any, name: str) -> Any:
+    if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__dataframe__"):
+        raise UsageError(
+            f":{name} is a {type(value).__name__}, which cannot be bound as a value",
+            service="db",
+            hint="bind one value or a list after IN; a frame goes in with load",
+        )
+    if type(value).__module__.partition(".")[0] == "numpy":
+        value = _python(value)
+    try:
+        return adapt(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error

@@ -1,0 +1,201 @@
+"""Running the SQL of a line or a cell, and saying what was meant when it fails."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import QueryRejected, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from agentnb.core.db import Database
+    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.text import Statement
+    from agentnb.magics.db.held import Held
+    from agentnb.magics.grammar import Grammar
+
+__all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped", "with_verb"]
+
+_ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
+_OPTION = re.compile(r"--[A-Za-z][\w-]*")
+_CONTROL = {"begin", "start", "commit", "end", "rollback", "abort"}
+_SQL = (
+    *("select", "insert", "update", "delete", "create", "drop", "alter", "with", "explain"),
+    *("begin", "commit", "rollback", "pragma", "vacuum", "values", "replace"),
+)
+
+# No line of a verb has more words after it; longer ones are meant as SQL.
+_VERB_WORDS = 3
+
+
+def assignment(line: str) -> tuple[str | None, str]:
+    """Return the name in front of ``<<``, if there is one, and the SQL.
+
+    >>> assignment("tasks << select 1"), assignment("select 1 << 3")
+    (('tasks', 'select 1'), (None, 'select 1 << 3'))
+
+    Raises
+    ------
+    UsageError
+        The name is a keyword of Python's.
+    """
+    found = _ASSIGN.match(line)
+    if found is None:
+        return None, line
+    if keyword.iskeyword(found[1]):
+        raise UsageError(f"{found[1]} is not a name that Python can assign to", service="db")
+    return found[1], line[found.end() :]
+
+
+def refuse_late_options(line: str, grammar: Grammar) -> None:
+    """Refuse an option behind the SQL, where the database takes it for a comment.
+
+    Raises
+    ------
+    UsageError
+        There is one: what it asks for would be left undone without a word.
+    """
+    from agentnb.core.db.text import split
+
+    names = [name for option in grammar.options for name in option.names]
+    for found in _OPTION.finditer(line):
+        if found.group() not in names:
+            continue
+        # A name that binds there stands outside of strings and comments.
+        marked = split(f"{line[: found.start()]} :late_option")
+        if any(bind.name == "late_option" for statement in marked for bind in statement.binds):
+            raise UsageError(
+                f"{found.group()} comes after the SQL, where it is a comment",
+                service=grammar.noun,
+                hint=f"options go first: %{grammar.noun} {found.group()} ... SQL",
+            )
+
+
+def executor_of(database: Database, held: Held | None) -> AbstractContextManager[Executor]:
+    """Lend what runs the SQL: the transaction that is held, or the database itself."""
+    return nullcontext(database) if held is None else held.used()
+
+
+def run(
+    sql: str,
+    database: Database,
+    held: Held | None,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+    *,
+    many: bool,
+) -> Any:
+    """Run SQL as the options say.
+
+    Parameters
+    ----------
+    sql
+        One statement, or several where ``many`` is set.
+    database, held
+        Where, and in which open transaction.
+    options
+        Of the magic, by key.
+    namespace
+        Where ``:name`` is looked up.
+    many
+        Whether it is the body of a cell.
+
+    Raises
+    ------
+    UsageError
+        Options that exclude each other, or a BEGIN or COMMIT inside of a transaction.
+    AgentnbError
+        As `Executor.query`.
+    """
+    from agentnb.core.db.text import split
+
+    statements = split(sql)
+    shape = options.get("as", "rows")
+    if "all" in options and "rows" in options:
+        raise UsageError("--all and --rows exclude each other", service="db")
+    given: dict[str, Any] = {
+        "limit": None if "all" in options else options.get("rows", database.rows)
+    }
+    if "timeout" in options:
+        given["timeout"] = options["timeout"]
+    if "tx" in options or held is not None:
+        _refuse_control(statements, held, tx="tx" in options)
+    if "explain" in options:
+        with executor_of(database, held) as executor:
+            return shaped(executor.explain(sql, namespace), shape)
+    single = len(statements) == 1 or not many
+    inside = _transaction(database) if "tx" in options else executor_of(database, held)
+    with inside as executor:
+        if single:
+            # Inside of a transaction there is no second connection to take Arrow data from.
+            return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
+        return shaped(executor.script(sql, namespace, **given), shape)
+
+
+def _refuse_control(statements: Iterable[Statement], held: Held | None, *, tx: bool) -> None:
+    """Refuse what would end or open a transaction behind the back of the one that is open."""
+    if tx and held is not None:
+        raise UsageError(
+            "--tx inside of a transaction that %db begin opened",
+            service="db",
+            hint="%db commit or %db rollback first, or leave --tx away",
+        )
+    for statement in statements:
+        # `rollback to a_savepoint` stays inside.
+        if statement.keyword in _CONTROL and "to" not in statement.words:
+            raise UsageError(
+                f"{statement.keyword.upper()} inside of a transaction that "
+                + ("--tx opens and ends" if tx else "%db begin opened"),
+                service="db",
+                hint=f"leave {statement.keyword.upper()} away"
+                if tx
+                else "end it with %db commit or %db rollback",
+            )
+
+
+@contextmanager
+def _transaction(database: Database) -> Iterator[Executor]:
+    """Run a block in a transaction of its own, whose error says that nothing was kept."""
+    try:
+        with database.transaction() as transaction:
+            yield transaction
+    except QueryRejected as error:
+        hint = error.hint or "the transaction was rolled back: nothing of this cell was kept"
+        raise QueryRejected(error.message, service="db", hint=hint) from error.__cause__
+
+
+def with_verb(error: QueryRejected, sql: str, grammar: Grammar) -> QueryRejected:
+    """Return the error with the nearest verb, or the nearest of SQL's, as its hint."""
+    from agentnb.core.db.text import split
+
+    statements = split(sql)
+    if error.hint or len(statements) != 1:
+        return error
+    word = statements[0].keyword
+    short = len(statements[0].sql.split()) <= _VERB_WORDS + 1
+    verb = grammar.verbs.get(word) if short else None
+    if verb is not None:
+        hint: str | None = f"the verb is: %{grammar.noun} {verb.usage}"
+    elif word in _SQL:
+        return error
+    else:
+        hint = did_you_mean(word, [*(grammar.verbs if short else ()), *_SQL])
+    return QueryRejected(error.message, service="db", hint=hint)
+
+
+def shaped(result: Any, shape: str) -> Any:
+    """Return a result, or the last one with rows, as rows or as a frame of a library."""
+    if shape == "rows":
+        return result
+    if isinstance(result, list):
+        with_rows = [one for one in result if one.returns_rows]
+        if not with_rows:
+            return result
+        result = with_rows[-1]
+    convert = {"pandas": "df", "polars": "pl", "arrow": "arrow"}[shape]
+    return getattr(result, convert)() if getattr(result, "returns_rows", True) else result
