@@ -62,7 +62,7 @@ def test_what_a_cell_writes_appears_by_itself(lab, panel):
     row(panel, "fresh").wait_for()
 
 
-def test_html_in_a_value_stays_text(lab, panel):
+def test_html_in_a_value_stays_text(panel):
     row(panel, "note").click()
     panel.get_by_text("<img src=x onerror=alert(1)>").wait_for()
     assert panel.locator("img").count() == 0
@@ -97,7 +97,8 @@ def test_keys_typed_at_the_panel_are_not_shortcuts_of_the_lab(lab, panel):
     assert panel.is_visible()
 
 
-def test_running_the_cell_again_replaces_the_panel(lab, panel):
+@pytest.mark.usefixtures("panel")
+def test_running_the_cell_again_replaces_the_panel(lab):
     lab.run_cell(1)
     row(lab.page.locator(".agentnb-panel"), "task").wait_for()
     assert lab.page.locator(".agentnb-panel").count() == 1
@@ -105,12 +106,13 @@ def test_running_the_cell_again_replaces_the_panel(lab, panel):
     assert opened.strip() == "1"
 
 
-def test_a_closed_panel_is_gone(lab, panel):
+def test_a_closed_panel_is_gone(panel):
     panel.get_by_role("button", name="Close").click()
     panel.wait_for(state="detached")
 
 
-def test_a_saved_panel_is_readable_without_a_kernel(lab, lab_server, panel):
+@pytest.mark.usefixtures("panel")
+def test_a_saved_panel_is_readable_without_a_kernel(lab, lab_server):
     lab.save()
     lab_server.shut_kernels()
     lab.open("panel.ipynb", kernel=False)
