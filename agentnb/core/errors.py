@@ -6,7 +6,8 @@ AgentnbError
 ├── ConfigError         fix the settings
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
-│   └── QueryRejected   ... the database, to a statement
+│   ├── QueryRejected   ... the database, to a statement
+│   └── LoadFailed      ... the source of a cached value, in another process
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
     └── CircuitOpen
@@ -28,6 +29,7 @@ __all__ = [
     "CircuitOpen",
     "ConfigError",
     "DeadlineExceeded",
+    "LoadFailed",
     "NotFoundError",
     "QueryRejected",
     "RejectedError",
@@ -105,6 +107,10 @@ class RejectedError(AgentnbError):
 
 class QueryRejected(RejectedError):  # noqa: N818 - what happened, as its siblings say it
     """The database was reached and refused the statement."""
+
+
+class LoadFailed(RejectedError):  # noqa: N818 - as QueryRejected
+    """The loader of a cached value failed in another process, which shares its failure."""
 
 
 class UnavailableError(AgentnbError):

@@ -6,11 +6,10 @@ import atexit
 import threading
 from contextlib import ExitStack, suppress
 from itertools import count
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from agentnb.core.errors import AgentnbError, ConfigError, UsageError
+from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.redact import Secret
+    from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
 
@@ -120,6 +120,14 @@ class Hub:
         """Return the default database: DATABASE_URL, or a SQLite file in the home."""
         return self.databases["default"]
 
+    @property
+    def redis(self) -> RedisClient:
+        """Return the Redis client: REDIS_URL, or the embedded server of the home.
+
+        It is redis-py's, safe to interrupt, with `publisher` and `subscriber` beside it.
+        """
+        return self._open("redis", self._make_redis)  # type: ignore[no-any-return]
+
     def _make_tracer(self) -> Tracer:
         from agentnb.core.trace import Tracer
 
@@ -165,6 +173,15 @@ class Hub:
 
         return Databases(make, default_url, self._named)
 
+    def _make_redis(self) -> RedisClient:
+        from agentnb.core.redis import RedisClient
+
+        settings = self.settings
+        _ = self.logs, self.tracer  # opened first, as for databases
+        return RedisClient(
+            settings.redis_url, home=settings.home, tracer=self.tracer, hub_id=self.id
+        )
+
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.
 
@@ -183,24 +200,14 @@ class Hub:
         Table
             Service, ``ok`` or what is wrong, milliseconds.
         """
+        from agentnb.core.health import COLUMNS, rows
         from agentnb.core.table import Table
 
-        rows = []
-        databases = self._opened.get("databases")
-        for database in databases.opened() if databases else []:
-            started = perf_counter()
-            try:
-                database.ping()
-                state = "ok"
-            except AgentnbError as error:
-                state = f"{type(error).__name__}: {error}"
-            ms = round((perf_counter() - started) * 1000, 1)
-            rows.append((f"db {database.name}", database.kind, state, ms))
         logs: LogFile | None = self._opened.get("logs")
         failed = logs.failed if logs else None
         return Table(
-            ("service", "kind", "state", "ms"),
-            rows,
+            COLUMNS,
+            list(rows(self._opened)),
             note=f"no log is written: {failed}" if failed else "",
             empty="this hub is closed"
             if self._closed

@@ -11,7 +11,9 @@ __all__ = ["ensure_home", "is_network"]
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs"}
 
 
-_OURS = {"agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal", "logs"}
+_OURS = {
+    *("agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal", "logs", "redis"),
+}
 
 
 def ensure_home(home: Path) -> Path:

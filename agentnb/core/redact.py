@@ -24,7 +24,9 @@ _USERINFO = re.compile(
 # A key may be quoted, subscripted (environ["TOKEN"] = ...) or, inside JSON inside a string, have
 # its quotes escaped; a value may have a Python string prefix.
 _KEY_VALUE = re.compile(
-    rf"(?P<key>(?:{_SENSITIVE})\\*[\"']?\]?\s*[=:]\s*)"
+    # "unrecognized token: x" is what SQLite and JSON parsers say of text that they cannot read.
+    r"(?P<key>(?<!unrecognized )(?<!unexpected )(?<!invalid )"
+    rf"(?:{_SENSITIVE})\\*[\"']?\]?\s*[=:]\s*)"
     r"(?P<value>(?:bearer |basic )?(?:\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
     r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|[^\s,;&'\"}\])]+))",
     re.IGNORECASE,
@@ -40,6 +42,8 @@ _KNOWN_SHAPES = re.compile(
     r"|-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----"
     r"(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----)?)"
 )
+# No text with fewer characters matches one of the last two patterns: "basic " and 8 more do.
+_SHORTEST_TOKEN = 14
 
 PATTERNS = {
     "password in a URL": _USERINFO,
@@ -56,9 +60,13 @@ def redact(text: str) -> str:
     >>> redact("postgresql://ada:s3cret@db/app?password=x")
     'postgresql://ada:••••••@db/app?password=••••••'
     """
+    # Most texts are a word or two, which a search would cost more than all else done with them.
     if "://" in text:
         text = _USERINFO.sub(rf"\g<scheme>\g<user>:{MASK}@", text)
-    text = _KEY_VALUE.sub(rf"\g<key>{MASK}", text)
+    if "=" in text or ":" in text:
+        text = _KEY_VALUE.sub(rf"\g<key>{MASK}", text)
+    if len(text) < _SHORTEST_TOKEN:
+        return text
     text = _BEARER.sub(rf"\g<kind> {MASK}", text)
     return _KNOWN_SHAPES.sub(MASK, text)
 
@@ -101,6 +109,7 @@ class Redactor:
 
     def __init__(self, secrets: list[str] | None = None) -> None:
         self._values: set[str] = set()
+        self._longest_first: list[str] = []
         for value in secrets or []:
             self.add(value)
 
@@ -111,7 +120,9 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return the text with every secret masked."""
-        for value in sorted(self._values, key=len, reverse=True):
+        if len(self._longest_first) != len(self._values):
+            self._longest_first = sorted(self._values, key=len, reverse=True)
+        for value in self._longest_first:
             if value in text:
                 text = text.replace(value, MASK)
         return redact(text)

@@ -60,8 +60,11 @@ def read_dotenv(path: Path) -> dict[str, Value]:
 
     for binding in parse_stream(StringIO(text)):
         if binding.error:
+            # The parser counts blank lines in front as a part of the line.
+            text = binding.original.string
+            line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
             raise ConfigError(
-                f"{path}, line {binding.original.line}, is malformed",
+                f"{path}, line {line}, is malformed",
                 service="settings",
                 hint="each line is NAME=value; quote a value that holds spaces or #",
             )

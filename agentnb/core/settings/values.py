@@ -47,12 +47,11 @@ class Settings:
     db_rows: int
     db_pool: int
 
-    def __init__(
-        self, root: Path, values: dict[str, Value], variables: Mapping[str, Value]
-    ) -> None:
+    def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root
         self._values = values
-        self._variables = variables
+        self._environ = environ
+        self._variables = _variables(root, environ)
         for field in FIELDS:
             setattr(self, field.name, self._parse(field, values[field.name]))
         self.redactor = Redactor()
@@ -96,8 +95,7 @@ class Settings:
                 )
         root = find_root(Path(start) if start else _working_directory())
         env = os.environ if environ is None else environ
-        variables = read_dotenv(root / ".env")
-        variables |= {name: Value(text, "environment") for name, text in env.items()}
+        variables = _variables(root, env)
         values = {}
         for field in FIELDS:
             argument = arguments.get(field.name)
@@ -106,9 +104,9 @@ class Settings:
             # Empty means "the default" everywhere but for the key prefix, where it is a
             # choice of its own: bare names. A line of .env without = has no text at all.
             chosen = found is not None and (found.text or (field.empty and found.text == ""))
-            default = Value(field.default, "default")
+            default = Value(_default(field, variables), "default")
             values[field.name] = found if found is not None and chosen else default
-        return cls(root, values, variables)
+        return cls(root, values, env)
 
     def _parse(self, field: Field, value: Value) -> object:
         if value.text is None:
@@ -138,17 +136,20 @@ class Settings:
     def variable(self, name: str) -> Secret:
         """Return any variable of the environment or ``.env``, such as another database's URL.
 
+        Both are looked at anew, since a notebook may have set it a moment ago.
+
         Raises
         ------
         ConfigError
             There is no such variable, or it is empty.
         """
-        value = self._variables.get(name)
+        variables = _variables(self.root, self._environ)
+        value = variables.get(name)
         if value is None or not value.text:
             raise ConfigError(
                 f"the variable {name} is not set",
                 service="settings",
-                hint=did_you_mean(name, self._variables)
+                hint=did_you_mean(name, variables.keys() - {name})
                 or f"set it in the environment, or as {name}=... in {self.root / '.env'}",
             )
         words = _passwords(value.text)
@@ -191,6 +192,20 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(root={str(self.root)!r}, home={str(self.home)!r})"
+
+
+def _variables(root: Path, environ: Mapping[str, str]) -> dict[str, Value]:
+    """Return the variables of ``.env`` and, before those, of the environment."""
+    variables = read_dotenv(root / ".env")
+    return variables | {name: Value(text, "environment") for name, text in environ.items()}
+
+
+def _default(field: Field, variables: Mapping[str, Value]) -> str | None:
+    """Return a setting's default, which may depend on who is asking."""
+    user = variables.get("JUPYTERHUB_USER")
+    if field.name == "key_prefix" and user is not None and user.text:
+        return f"{field.default}-{user.text}"  # the users of a JupyterHub often share a server
+    return field.default
 
 
 def _working_directory() -> Path:

@@ -140,8 +140,8 @@ class DbMagic(Noun):
     def _url(self, call: Call) -> str | Secret:
         from agentnb.core.redact import Secret, has_password
 
-        # What a name of the notebook's stands for is not saved with the line.
-        if any(word.kind != "bind" and has_password(word.text) for word in call.words):
+        # The words as written: what a `:name` stands for is not saved with the line.
+        if any(has_password(word.text) for word in call.words):
             raise UsageError(
                 "a password on a magic's line would be saved with the notebook",
                 service="db",

@@ -23,6 +23,7 @@ __all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped", 
 
 _ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
+_LATE = re.compile(r"\s(-[cn]\s+\w+)\s*\Z")
 _CONTROL = {"begin", "start", "commit", "end", "rollback", "abort"}
 _SQL = (
     *("select", "insert", "update", "delete", "create", "drop", "alter", "with", "explain"),
@@ -170,21 +171,27 @@ def _transaction(database: Database) -> Iterator[Executor]:
 
 
 def with_verb(error: QueryRejected, sql: str, grammar: Grammar) -> QueryRejected:
-    """Return the error with the nearest verb, or the nearest of SQL's, as its hint."""
+    """Return the error with what was probably meant as its hint: a verb, a word, an option."""
     from agentnb.core.db.text import split
 
     statements = split(sql)
     if error.hint or len(statements) != 1:
         return error
+    if late := _LATE.search(sql):
+        hint = f"options go first: %{grammar.noun} {late[1]} SQL"
+        return QueryRejected(error.message, service="db", hint=hint)
     word = statements[0].keyword
     short = len(statements[0].sql.split()) <= _VERB_WORDS + 1
     verb = grammar.verbs.get(word) if short else None
     if verb is not None:
-        hint: str | None = f"the verb is: %{grammar.noun} {verb.usage}"
+        hint = f"the verb is: %{grammar.noun} {verb.usage}"
     elif word in _SQL:
         return error
     else:
-        hint = did_you_mean(word, [*(grammar.verbs if short else ()), *_SQL])
+        near = did_you_mean(word, [*(grammar.verbs if short else ()), *_SQL])
+        if near is None:
+            return error
+        hint = near
     return QueryRejected(error.message, service="db", hint=hint)
 
 

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import agentnb
+
+NAMES = [
+    "AgentnbError",
+    "CircuitOpen",
+    "ConfigError",
+    "DeadlineExceeded",
+    "Hub",
+    "NotFoundError",
+    "RejectedError",
+    "UnavailableError",
+    "UsageError",
+    "connect",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+def test_the_public_names_are_these():
+    assert agentnb.__all__ == NAMES
+    assert dir(agentnb) == NAMES
+    assert all(getattr(agentnb, name) is not None for name in NAMES)
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'conect'"):
+        _ = agentnb.conect
+
+
+def test_the_names_that_other_code_relies_on_are_there():
+    from agentnb.core.db import Database
+
+    for name in ("settings", "db", "databases", "health", "close", "stop", "reset", "panel"):
+        assert hasattr(agentnb.Hub, name), name
+    for name in ("query", "execute", "transaction", "run", "load", "tables", "describe", "stream"):
+        assert callable(getattr(Database, name)), name
+    for name in ("aquery", "aexecute"):
+        assert inspect.iscoroutinefunction(getattr(Database, name)), name
+
+
+def test_the_classes_work_without_a_hub(tmp_path):
+    from agentnb.core.db import Database
+
+    with Database(f"sqlite:///{tmp_path / 'x.db'}") as db:
+        assert db.query("select 1").scalar() == 1
+
+
+def test_every_public_name_says_what_it_is():
+    assert all(inspect.getdoc(getattr(agentnb, name)) for name in NAMES)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pickle
+import time
+
+import pytest
+
+from agentnb.core.redact import MASK, Redactor, Secret, has_password, is_secret_name, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://ada:pw@db/app", f"postgresql://ada:{MASK}@db/app"),
+        ("redis://:pw@host", f"redis://:{MASK}@host"),
+        ("POSTGRES://ADA:p@ss:w@host", f"POSTGRES://ADA:{MASK}@host"),
+        ("a b://c:d@e, f://g:h@i", f"a b://c:{MASK}@e, f://g:{MASK}@i"),
+        ("?user=a&password=pw&x=1", f"?user=a&password={MASK}&x=1"),
+        ('{"api_key": "k \\" k", "n": 1}', f'{{"api_key": {MASK}, "n": 1}}'),
+        ("token: abc", f"token: {MASK}"),
+        ('unrecognized token: "\'x"', 'unrecognized token: "\'x"'),
+        ("Authorization: Bearer abcdefgh12345", f"Authorization: {MASK}"),
+        ("ghp_" + "a" * 36, MASK),
+        ("http://localhost:8888/tree?x=a@b", "http://localhost:8888/tree?x=a@b"),
+        ("postgresql://ada@db/app", "postgresql://ada@db/app"),
+        ("12:30 ada@example.com", "12:30 ada@example.com"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked_and_nothing_else(text, expected):
+    assert redact(text) == expected
+    assert redact(redact(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://ada:pw@db/app", True),
+        ("postgresql://ada:p/w@db/app", True),
+        ("postgresql://ada:p@w@db/app", True),
+        ("redis://:pw@host", True),
+        ("postgresql://db/app?password=pw", True),
+        ("postgresql://ada@db/app", False),
+        ("postgresql://ada@db:5432/app", False),
+        ("postgresql://db:5432/app?options=a@b", False),
+        ("sqlite:///a b.db", False),
+        ("prod", False),
+    ],
+)
+def test_a_url_with_a_password_is_told_from_one_without(url, expected):
+    assert has_password(url) is expected
+
+
+def test_a_long_text_is_masked_in_reasonable_time():
+    started = time.process_time()
+    for text in ("a." * 50_000, "://" * 30_000, "password " * 20_000, "x:" * 50_000 + "@"):
+        redact(text)
+        has_password(text)
+    assert time.process_time() - started < 30  # seconds: a quadratic pattern takes minutes
+
+
+def test_known_values_are_masked_the_longest_first():
+    redactor = Redactor(["hunter", "hunter22", "abc"])
+    assert redactor("hunter22 hunter abc") == f"{MASK} {MASK} abc"
+    redactor.add("known-now")
+    assert redactor("known-now") == MASK
+    assert "hunter" not in repr(redactor)
+
+
+@pytest.mark.parametrize(
+    "name", ["DB_PASSWORD", "PGPASSWORD", "OPENAI_API_KEY", "GITHUB_TOKEN", "secret"]
+)
+def test_the_names_of_secrets_are_known(name):
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "TOKENS", "HOME", "KEYBOARD", "PASSAGE"])
+def test_other_names_are_not_taken_for_secrets(name):
+    assert not is_secret_name(name)
+
+
+def test_a_secret_shows_itself_to_nobody_who_did_not_ask():
+    secret = Secret("hunter22")
+    shown = [str(secret), repr(secret), f"{secret}", f"{secret:>20}", repr([secret])]
+    assert all("hunter22" not in text for text in [*shown, secret._repr_html_()])
+    assert secret.reveal() == "hunter22"
+    assert secret == Secret("hunter22") != "hunter22"
+    assert not hasattr(secret, "__dict__")
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(secret)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.settings import FIELDS, Settings, find_root
+
+PASSWORD = "hunter22"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return settings of a project with this ``.env`` and these variables."""
+
+    def make(dotenv=None, environ=None, **arguments):
+        if dotenv is not None:
+            (tmp_path / ".env").write_text(dotenv)
+        environ = {} if environ is None else environ
+        return Settings.load(start=tmp_path, environ=environ, **arguments)
+
+    return make
+
+
+def test_arguments_win_over_the_environment_and_that_over_dotenv(load, tmp_path):
+    dotenv = "AGENTNB_DB_ROWS=1\nAGENTNB_DB_POOL=1\nAGENTNB_DB_TIMEOUT=1\n"
+    environ = {"AGENTNB_DB_ROWS": "2", "AGENTNB_DB_POOL": "2"}
+    settings = load(dotenv, environ, db_rows=3)
+    assert (settings.db_rows, settings.db_pool, settings.db_timeout) == (3, 2, 1.0)
+    assert [settings.source(n) for n in ("db_rows", "db_pool", "db_timeout", "home")] == [
+        "argument",
+        "environment",
+        str(tmp_path / ".env"),
+        "default",
+    ]
+
+
+def test_the_environment_is_the_processs_unless_one_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTNB_DB_ROWS", "7")
+    assert Settings.load(start=tmp_path).db_rows == 7
+
+
+def test_dotenv_never_enters_the_environment(load):
+    before = dict(os.environ)
+    settings = load(f"REDIS_URL=redis://:{PASSWORD}@host\nOTHER=1\nAGENTNB_DB_ROWS=7\n")
+    assert settings.db_rows == 7
+    assert dict(os.environ) == before
+
+
+def test_dotenv_is_read_as_people_write_it(load):
+    settings = load(
+        "\ufeff# a comment\r\n\r\nexport AGENTNB_DB_ROWS = 7\r\n"
+        "DATABASE_URL='sqlite:///a b.db' # behind\r\nAGENTNB_KEY_PREFIX=\"größe\"\r\n"
+    )
+    assert settings.db_rows == 7
+    assert settings.database_url == "sqlite:///a b.db"
+    assert settings.key_prefix == "größe"
+
+
+@pytest.mark.parametrize("line", ["this is text", "= 3", "A='open"])
+def test_a_malformed_dotenv_is_told_with_its_line(load, tmp_path, line):
+    with pytest.raises(ConfigError) as caught:
+        load(f"GOOD=1\n\n{line}\n")
+    assert str(caught.value).startswith(f"{tmp_path / '.env'}, line 3, is malformed")
+    assert "NAME=value" in caught.value.hint
+
+
+def test_a_malformed_line_is_not_shown_since_it_may_hold_a_secret(load):
+    with pytest.raises(ConfigError) as caught:
+        load(f"password {PASSWORD}\n")
+    assert PASSWORD not in str(caught.value) + str(caught.value.hint)
+
+
+def test_a_dotenv_that_is_not_text_is_told(load, tmp_path):
+    (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load()
+
+
+def test_a_folder_called_dotenv_is_a_virtual_environment(load, tmp_path):
+    (tmp_path / ".env").mkdir()
+    assert load().source("home") == "default"
+    below = tmp_path / "notebooks"
+    below.mkdir()
+    assert find_root(below) == below
+
+
+@pytest.mark.parametrize("marker", [".agentnb/", ".env", ".git", ".git/"])
+def test_the_root_is_the_nearest_folder_upwards_with_a_marker(tmp_path, marker):
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    path = tmp_path / marker.rstrip("/")
+    path.mkdir() if marker.endswith("/") else path.write_text("")
+    settings = Settings.load(start=folder, environ={"AGENTNB_WORKSPACE": "made"})
+    assert settings.root == tmp_path
+    assert settings.home == tmp_path / ".agentnb"
+    assert settings.workspace == tmp_path / "made"
+    assert settings.resolve("x.db") == tmp_path / "x.db"
+    (folder / ".git").mkdir()
+    assert find_root(folder) == folder
+
+
+def test_without_a_marker_the_root_is_where_one_is(tmp_path):
+    assert find_root(tmp_path / "a" / "..") == tmp_path
+
+
+def test_paths_may_be_absolute_or_begin_at_the_users_home(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    settings = load(home=tmp_path / "x", workspace="~/work")
+    assert settings.home == tmp_path / "x"
+    assert settings.workspace == tmp_path / "me" / "work"
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match="does not exist any more"):
+        Settings.load(environ={})
+
+
+def test_empty_stands_for_the_default_but_for_the_key_prefix(load, tmp_path):
+    empty = {field.variable: "" for field in FIELDS}
+    settings = load("AGENTNB_DB_ROWS=7\n", empty)
+    assert (settings.db_rows, settings.database_url) == (1000, None)
+    assert settings.home == tmp_path / ".agentnb"
+    assert (settings.key_prefix, settings.source("key_prefix")) == ("", "environment")
+    assert load(home="", key_prefix="").home == tmp_path / ".agentnb"
+    assert load(environ={"DATABASE_URL": "sqlite://"}, database_url="").database_url is None
+
+
+def test_a_name_without_a_value_in_dotenv_counts_as_not_set(load):
+    settings = load("AGENTNB_KEY_PREFIX\nAGENTNB_HOME\n")
+    assert settings.key_prefix == "agentnb"
+    assert settings.source("home") == "default"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "wanted"),
+    [
+        ("AGENTNB_DB_ROWS", "many", "invalid literal"),
+        ("AGENTNB_DB_ROWS", "0", "a whole number above 0"),
+        ("AGENTNB_DB_POOL", "-1", "a whole number above 0"),
+        ("AGENTNB_DB_TIMEOUT", "nan", "a number of seconds above 0"),
+        ("AGENTNB_DB_TIMEOUT", "inf", "a number of seconds above 0"),
+        ("AGENTNB_DB_TIMEOUT", "0", "a number of seconds above 0"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_its_source(load, variable, text, wanted):
+    with pytest.raises(ConfigError) as caught:
+        load(environ={variable: text})
+    assert str(caught.value) == f"{variable} cannot be {text!r} (from environment)"
+    assert wanted in caught.value.hint
+
+
+def test_an_argument_that_is_no_setting_is_told_with_the_nearest(load):
+    with pytest.raises(UsageError) as caught:
+        load(databse_url="sqlite://")
+    assert caught.value.hint == "did you mean database_url?"
+
+
+def test_a_misspelt_variable_is_shown_masked_with_the_nearest(load):
+    settings = load(environ={"AGENTNB_DB_ROW": PASSWORD, "AGENTNB_REQUIRE": "x"})
+    assert settings.unknown_variables() == ["AGENTNB_DB_ROW"]
+    row = settings.table().rows[-1]
+    assert row == ("AGENTNB_DB_ROW", "••••••", "environment", "did you mean AGENTNB_DB_ROWS?")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ada:{PASSWORD}@host/app",
+        f"postgresql://ada:a/{PASSWORD}@host/app",
+        f"postgresql://ada:p@{PASSWORD}@host/app",
+        f"postgresql://host/app?user=ada&password={PASSWORD}",
+        f"redis://:{PASSWORD}@host/0",
+    ],
+)
+def test_a_password_in_a_url_is_shown_nowhere(load, url):
+    settings = load(environ={"DATABASE_URL": url, "REDIS_URL": url, "GITHUB_TOKEN": PASSWORD})
+    table = settings.table()
+    shown = [repr(settings), repr(table), table._repr_html_(), str(table.dicts())]
+    assert all(PASSWORD not in text for text in shown)
+    assert settings.database_url == url
+    assert settings.github_token.reveal() == PASSWORD
+    assert PASSWORD not in f"{settings.github_token} {settings.github_token!r}"
+
+
+def test_the_redactor_knows_every_secret(load):
+    settings = load(
+        "OTHER_URL=mysql://u:p%40ssw%2Ford@host\n",
+        {"DATABASE_URL": f"postgresql://ada:a/{PASSWORD}@host/app", "DEPLOY_TOKEN": "abcdefgh-1"},
+        github_token="tokentokentoken",
+    )
+    text = f"a/{PASSWORD} tokentokentoken p%40ssw%2Ford p@ssw/ord abcdefgh-1 harmless"
+    assert settings.redactor(text) == "•••••• •••••• •••••• •••••• •••••• harmless"
+
+
+def test_a_variable_is_had_by_name_as_a_secret(load, tmp_path):
+    settings = load("OTHER_URL=sqlite:///o.db\nEMPTY=\n", {"API_TOKEN": "short12"})
+    assert settings.variable("OTHER_URL").reveal() == "sqlite:///o.db"
+    assert settings.variable("API_TOKEN").reveal() == "short12"
+    assert settings.redactor("short12") == "••••••"
+    for name, hint in (("OTHER_URI", "did you mean OTHER_URL?"), ("EMPTY", str(tmp_path))):
+        with pytest.raises(ConfigError) as caught:
+            settings.variable(name)
+        assert str(caught.value) == f"the variable {name} is not set"
+        assert hint in caught.value.hint
+
+
+def test_a_variable_that_was_set_a_moment_ago_is_found(load, tmp_path):
+    environ = {}
+    settings = load(environ=environ)
+    environ["REPORTS_URL"] = "sqlite:///r.db"
+    (tmp_path / ".env").write_text("OTHER_URL=sqlite:///o.db\nREPORTS_URL=no\n")
+    assert settings.variable("REPORTS_URL").reveal() == "sqlite:///r.db"
+    assert settings.variable("OTHER_URL").reveal() == "sqlite:///o.db"
+
+
+def test_every_setting_is_in_the_table_once_and_says_what_it_is(load):
+    rows = load().table().rows
+    assert [row[0] for row in rows] == [field.variable for field in FIELDS]
+    assert all(row[3] for row in rows)
+    assert all(isinstance(getattr(load(), field.name, None), object) for field in FIELDS)
+    assert isinstance(load().home, Path)

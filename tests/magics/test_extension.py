@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+from queue import Empty
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from agentnb.core.hub import Hub
+from agentnb.core.trace import current
+
+
+def state_of(shell):
+    """Return everything that an extension could leave behind in a shell."""
+    magics = {kind: set(names) for kind, names in shell.magics_manager.magics.items()}
+    callbacks = {name: list(found) for name, found in shell.events.callbacks.items()}
+    return {
+        "magics": magics,
+        "registry": {"AgentnbMagic", "DbMagic"} & set(shell.magics_manager.registry),
+        "callbacks": callbacks,
+        "matchers": list(shell.Completer.custom_matchers),
+        "handler": (shell.custom_exceptions, shell.CustomTB),
+        "hidden": {name for name in shell.user_ns_hidden if name == "hub"},
+        "hub": "hub" in shell.user_ns,
+    }
+
+
+def test_loading_brings_the_magics_and_the_hub(shell):
+    assert {"db", "agentnb"} <= set(shell.magics_manager.magics["line"])
+    assert "db" in shell.magics_manager.magics["cell"]
+    assert isinstance(shell.user_ns["hub"], Hub)
+    assert repr(shell.user_ns["hub"]) == "Hub(nothing opened yet)"
+
+
+def test_loading_twice_changes_nothing(shell, capsys):
+    before, hub = state_of(shell), shell.user_ns["hub"]
+    shell.run_line_magic("load_ext", "agentnb")
+    assert "already loaded" in capsys.readouterr().out
+    import agentnb
+
+    agentnb.load_ipython_extension(shell)
+    assert state_of(shell) == before
+    assert shell.user_ns["hub"] is hub
+
+
+def test_unloading_leaves_no_trace(bare_shell):
+    before = state_of(bare_shell)
+    bare_shell.run_line_magic("load_ext", "agentnb")
+    hub = bare_shell.user_ns["hub"]
+    bare_shell.run_cell("%agentnb debug on\n%db begin\n%db create table t (a)")
+    bare_shell.run_line_magic("unload_ext", "agentnb")
+    assert state_of(bare_shell) == before
+    assert hub.closed
+
+
+def test_unloading_rolls_back_what_is_open(bare_shell, project):
+    bare_shell.run_line_magic("load_ext", "agentnb")
+    bare_shell.run_cell("%db create table t (a)\n%db begin\n%db insert into t values (1)")
+    bare_shell.run_line_magic("unload_ext", "agentnb")
+    with Hub(start=project) as hub:
+        hub.db.execute("insert into t values (2)")
+        assert hub.db.query("select a from t").column("a") == [2]
+
+
+def test_reloading_gives_a_new_hub(shell):
+    former = shell.user_ns["hub"]
+    shell.run_line_magic("reload_ext", "agentnb")
+    assert former.closed
+    assert shell.user_ns["hub"] is not former
+    assert shell.run_cell("%db select 1").success
+
+
+@pytest.mark.parametrize("theirs", ["a string", None])
+def test_a_hub_of_the_users_own_is_left_alone(bare_shell, capsys, theirs):
+    theirs = theirs or Hub()
+    bare_shell.user_ns["hub"] = theirs
+    bare_shell.run_line_magic("load_ext", "agentnb")
+    assert bare_shell.user_ns["hub"] is theirs
+    said = capsys.readouterr().err
+    expression = said.split("`")[3]
+    assert isinstance(bare_shell.ev(expression), Hub)
+    assert bare_shell.run_cell("%db select 1").success
+    bare_shell.run_cell("%agentnb reset")
+    bare_shell.run_line_magic("unload_ext", "agentnb")
+    assert bare_shell.user_ns["hub"] is theirs
+    if isinstance(theirs, Hub):
+        assert not theirs.closed
+        theirs.close()
+
+
+def test_the_hub_is_not_listed_as_a_variable_of_the_users(shell, capsys):
+    shell.run_cell("mine = 1")
+    capsys.readouterr()
+    shell.run_cell("%who")
+    assert capsys.readouterr().out.split() == ["mine"]
+
+
+def test_each_cell_is_a_trace_and_its_spans_share_it(shell):
+    shell.run_cell("%db select 1\n%db select 2\nhub.db.query('select 3')")
+    first = current().trace_id
+    shell.run_cell("%db select 4")
+    second = current().trace_id
+    assert first != second
+    spans = shell.user_ns["hub"].tracer.recent()
+    by_trace = {trace: [s.name for s in spans if s.trace_id == trace] for trace in (first, second)}
+    assert by_trace == {first: ["connect", "query", "query", "query"], second: ["query"]}
+
+
+def test_two_shells_do_not_share_a_hub(shell, project):  # noqa: ARG001 - both live in it
+    other = type(shell)(config=shell.config)
+    other.run_line_magic("load_ext", "agentnb")
+    assert other.user_ns["hub"] is not shell.user_ns["hub"]
+    other.run_line_magic("unload_ext", "agentnb")
+    assert shell.run_cell("%db select 1").success
+
+
+# In a kernel, as a frontend sees it
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project with a space")
+    (folder / ".agentnb").mkdir()
+    kept = {k: v for k, v in os.environ.items() if k != "AGENTNB_HOME"}
+    manager = KernelManager(kernel_name="python3")
+    env = kept | {"IPYTHONDIR": str(folder / ".ipython"), "DATABASE_URL": "", "REDIS_URL": ""}
+    manager.start_kernel(cwd=str(folder), env=env)
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+
+
+@pytest.fixture
+def execute(kernel):
+    """Run a cell in the kernel and return the messages that a frontend gets."""
+
+    def run_cell(source):
+        sent = kernel.execute(source)
+        messages = []
+        while True:
+            try:
+                message = kernel.get_iopub_msg(timeout=60)
+            except Empty:
+                pytest.fail(f"the kernel did not answer to {source!r}")
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return messages
+            messages.append((message["msg_type"], content))
+
+    run_cell("%load_ext agentnb")
+    return run_cell
+
+
+def only(messages, kind):
+    found = [content for name, content in messages if name == kind]
+    assert len(found) == 1, messages
+    return found[0]
+
+
+def test_an_error_reaches_the_frontend_as_a_short_error_message(execute):
+    error = only(execute("%db --as panda select 1"), "error")
+    assert error["ename"] == "UsageError"
+    assert error["evalue"] == "--as cannot be 'panda'"
+    assert len(error["traceback"]) == 2
+    assert "did you mean pandas?" in error["traceback"][1]
+
+
+def test_debug_shows_the_frontend_the_whole_traceback(execute):
+    execute("%agentnb debug on")
+    error = only(execute("%db --as panda select 1"), "error")
+    assert error["ename"] == "UsageError"
+    assert "grammar" in "\n".join(error["traceback"])
+    execute("%agentnb debug off")
+    assert len(only(execute("%db --as panda select 1"), "error")["traceback"]) == 2
+
+
+def test_a_result_reaches_the_frontend_as_text_and_escaped_html(execute):
+    data = only(execute("%db select '<b>x</b>' as a"), "execute_result")["data"]
+    assert data["text/plain"].split() == ["a", "<b>x</b>"]
+    assert "&lt;b&gt;x&lt;/b&gt;" in data["text/html"]
+    assert "<b>x" not in data["text/html"]
+
+
+def test_quiet_and_assignments_show_nothing(execute):
+    for source in ("%db --quiet select 1", "%db x << select 1", "y = %db select 1"):
+        kinds = {kind for kind, _ in execute(source)}
+        assert kinds == {"status", "execute_input"}, source
+
+
+def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
+    source = (
+        "import asyncio, json\n"
+        "from agentnb.core.trace import current\n"
+        "first = current().trace_id\n"
+        "await asyncio.sleep(0)\n"
+        "second = await asyncio.to_thread(lambda: current().trace_id)\n"
+        "hub.db.query('select 1')\n"
+        "print(json.dumps([first, second, hub.tracer.recent(1)[-1].trace_id]))"
+    )
+    seen = [json.loads(only(execute(source), "stream")["text"]) for _ in range(2)]
+    assert len(set(seen[0])) == len(set(seen[1])) == 1
+    assert seen[0] != seen[1]

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import pytest
+
+from agentnb.core.errors import UsageError
+from agentnb.magics.grammar import Grammar, Option, Verb, words
+
+CHANNEL = Grammar(
+    "events",
+    "messages",
+    (
+        Verb("publish", "send", ("CHANNEL", "JSON"), (Option(("--delay",), "wait", "S", float),)),
+        Verb("list", "all of them"),
+        Verb("run", "a command", ("IMAGE",), cell=True),
+    ),
+    options=(
+        Option(("-n", "--rows"), "at most", "ROWS", int),
+        Option(("--as",), "give back", choices=("rows", "pandas")),
+        Option(("--all",), "every one"),
+        Option(("--name",), "what it is called", "NAME"),
+    ),
+)
+SQL = Grammar(
+    "db",
+    "sql",
+    (
+        Verb("begin", "open"),
+        Verb("describe", "columns", ("TABLE",)),
+        Verb("connect", "name one", ("NAME", "[URL]"), (Option(("--env",), "take", "VARIABLE"),)),
+        Verb("load", "write", ("WHAT", "TABLE")),
+    ),
+    options=CHANNEL.options[:4],
+    free="SQL",
+)
+
+
+def fails(grammar, line, **names):
+    with pytest.raises(UsageError) as caught:
+        grammar.parse(line, names)
+    return caught.value
+
+
+def test_a_verb_takes_its_arguments_and_options_in_any_order():
+    call = CHANNEL.parse("--all publish --delay 1.5 tasks {} -n 3", {})
+    assert (call.verb, call.arguments) == ("publish", ["tasks", {}])
+    assert call.options == {"all": True, "delay": 1.5, "rows": 3}
+
+
+def test_an_option_may_have_its_value_behind_an_equals_sign():
+    assert CHANNEL.parse("--rows=3 list --as=pandas", {}).options == {"rows": 3, "as": "pandas"}
+    assert CHANNEL.parse('list --name="two words"', {}).options == {"name": "two words"}
+    assert SQL.parse("--rows=3 select 1", {}).text == "select 1"
+
+
+def test_json_is_decoded_where_it_stands():
+    text = """publish tasks {"text": "it's {x} -- $y \\"z\\"", "n": [1, 2.5, null]} --delay 2"""
+    call = CHANNEL.parse(text, {})
+    assert call.arguments[1] == {"text": 'it\'s {x} -- $y "z"', "n": [1, 2.5, None]}
+    assert call.options == {"delay": 2.0}
+
+
+def test_malformed_json_is_told_with_its_place():
+    error = fails(CHANNEL, "publish tasks {'type': 1}")
+    assert "malformed JSON at character 2" in str(error)
+    assert "double quotes" in error.hint
+
+
+def test_malformed_json_of_a_verb_is_not_taken_for_sql():
+    assert "malformed JSON at character 7" in str(fails(SQL, 'load {"a": } task'))
+
+
+def test_what_is_quoted_is_no_option():
+    call = CHANNEL.parse("publish '--all' '{}'", {})
+    assert (call.arguments, call.options) == (["--all", "{}"], {})
+
+
+def test_quotes_hold_words_together():
+    assert CHANNEL.parse("""publish 'two words' "it's" """, {}).arguments == ["two words", "it's"]
+
+
+@pytest.mark.parametrize("line", ['publish "tasks {}', "publish tasks 'x"])
+def test_a_quote_that_is_not_closed_is_told(line):
+    assert "quote is not closed" in str(fails(CHANNEL, line))
+
+
+def test_a_quote_of_sqls_own_is_left_to_the_database():
+    assert SQL.parse("begin 'x", {}).text == "begin 'x"
+    assert SQL.parse("select 'it", {}).verb is None
+
+
+def test_a_misspelt_verb_is_told_with_the_nearest():
+    error = fails(CHANNEL, "pubish tasks {}")
+    assert (str(error), error.hint) == ("%events has no verb 'pubish'", "did you mean publish?")
+    assert "verbs: publish, list" in fails(CHANNEL, "xyz").hint
+    assert fails(CHANNEL, "'list'").hint == "did you mean list?"
+
+
+def test_a_misspelt_option_is_told_with_the_nearest_in_front_and_behind():
+    assert fails(CHANNEL, "--alll list").hint == "did you mean --all?"
+    assert fails(CHANNEL, "publish a {} --dely 3").hint == "did you mean --delay?"
+    assert fails(SQL, "--rosw 3 select 1").hint == "did you mean --rows?"
+    assert fails(SQL, "connect prod --evn X").hint == "did you mean --env?"
+
+
+def test_a_value_that_is_no_choice_is_told_with_the_nearest():
+    error = fails(SQL, "--as panda select 1")
+    assert (str(error), error.hint) == ("--as cannot be 'panda'", "did you mean pandas?")
+
+
+@pytest.mark.parametrize("line", ["-n many list", "list -n many", "--rows=many list"])
+def test_a_value_of_the_wrong_kind_is_told(line):
+    error = fails(CHANNEL, line)
+    assert str(error) == "--rows cannot be 'many'"
+    assert "ROWS" in error.hint
+
+
+@pytest.mark.parametrize("line", ["list -n", "-n", "list --as"])
+def test_an_option_without_its_value_is_told(line):
+    assert "wants a value" in str(fails(CHANNEL, line))
+
+
+@pytest.mark.parametrize("line", ["--all=1 list", "list --all=1"])
+def test_a_flag_with_a_value_is_told(line):
+    assert str(fails(CHANNEL, line)) == "--all takes no value"
+
+
+def test_names_bind_as_arguments_and_as_the_values_of_options():
+    task = {"id": 7, "labels": ["a"]}
+    call = CHANNEL.parse(
+        "publish :task.id :task -n :n --as :kind", {"task": task, "n": 2, "kind": "rows"}
+    )
+    assert call.arguments == [7, task]
+    assert call.options == {"rows": 2, "as": "rows"}
+    assert SQL.parse("-n :größe select 1", {"größe": 4}).options == {"rows": 4}
+    assert CHANNEL.parse("publish :élan {}", {"élan": 1}).arguments == [1, {}]
+
+
+def test_a_name_that_nothing_is_bound_to_is_told_with_the_nearest():
+    assert fails(CHANNEL, "publish :tusk {}", task=1, tuskk=max).hint == "did you mean task?"
+    assert fails(CHANNEL, "list -n :m", n=1).message == "nothing is bound to :m"
+
+
+def test_a_colon_inside_of_a_word_is_not_a_name():
+    call = CHANNEL.parse("publish tasks:ready :8080", {})
+    assert call.arguments == ["tasks:ready", ":8080"]
+
+
+def test_what_follows_two_dashes_is_handed_on_as_it_is():
+    call = CHANNEL.parse("run python -- pytest  -q --all 'a  b", {})
+    assert (call.arguments, call.options) == (["python"], {})
+    assert call.rest == "pytest  -q --all 'a  b"
+    assert CHANNEL.parse("run python --", {}).rest == ""
+    assert CHANNEL.parse("run python", {}).rest is None
+
+
+def test_a_wrong_number_of_arguments_is_told_with_the_usage():
+    error = fails(CHANNEL, "publish tasks")
+    assert str(error) == "%events publish takes CHANNEL JSON, not 1 argument"
+    assert error.hint == "%events publish CHANNEL JSON"
+
+
+@pytest.mark.parametrize("text", [
+    "select 1", "begin transaction", "describe a b", "Begin", "with x as (select 1) select *",
+    "(select 1)", "-- begin", "/* begin */ select 1", "select '--all'", "load a", "-1",
+])  # fmt: skip
+def test_free_text_is_kept_as_it_is(text):
+    call = SQL.parse(f"  -n 3 {text} ", {})
+    assert (call.verb, call.text, call.options) == (None, text, {"rows": 3})
+
+
+@pytest.mark.parametrize("text", ["begin", "begin --all", " begin \t", "begin -- rest"])
+def test_a_verb_with_its_number_of_arguments_is_the_verb(text):
+    assert SQL.parse(text, {}).verb == "begin"
+
+
+def test_windows_line_ends_are_spaces():
+    assert SQL.parse("begin\r\n", {}).verb == "begin"
+    assert SQL.parse("describe task\r", {}).arguments == ["task"]
+
+
+def test_a_line_may_be_very_long():
+    ids = ", ".join(map(str, range(100_000)))
+    assert SQL.parse(f"--all select * from t where id in ({ids})", {}).text.endswith("99999)")
+    assert len(CHANNEL.parse(f"publish t [{ids}]", {}).arguments[1]) == 100_000
+
+
+def test_an_empty_line_is_neither_verb_nor_text():
+    call = SQL.parse("  ", {})
+    assert (call.verb, call.text) == (None, "")
+
+
+def test_the_words_of_a_call_are_kept_as_they_were_written():
+    call = SQL.parse("connect prod :url", {"url": "sqlite://"})
+    assert [(word.kind, word.text) for word in call.words] == [("plain", "prod"), ("bind", ":url")]
+
+
+def test_help_names_every_verb_option_and_example():
+    text = CHANNEL.help()
+    assert all(name in text for name in ("publish CHANNEL JSON", "list", "help", "--quiet"))
+    about = CHANNEL.help("publish")
+    assert "--delay S" in about
+    assert "run IMAGE" not in about
+    assert "anything that is not a verb is SQL" in SQL.help()
+    with pytest.raises(UsageError) as caught:
+        CHANNEL.help("publsh")
+    assert caught.value.hint == "did you mean publish?"
+
+
+def test_words_know_where_they_stood():
+    text = 'add  "a b" {"x": 1}'
+    assert [text[word.start : word.end] for word in words(text)[0]] == ["add", '"a b"', '{"x": 1}']

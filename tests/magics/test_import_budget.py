@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = (
+    *("sqlalchemy", "pandas", "polars", "pyarrow", "numpy", "ipywidgets", "anywidget", "redis"),
+    *("docker", "git", "httpx", "huey", "dotenv", "msgspec", "stamina", "adbc_driver_manager"),
+    *("psycopg", "nbformat", "jsonschema", "sqlite3"),
+)
+_LOAD = """
+import json, sys
+import IPython, ipykernel.ipkernel, ipykernel.kernelapp
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+config = Config()
+config.HistoryManager.enabled = False
+shell = InteractiveShell.instance(config=config)
+before = set(sys.modules)
+shell.run_line_magic("load_ext", "agentnb")
+loaded = set(sys.modules) - before
+shell.run_line_magic("agentnb", "help")
+shell.run_line_magic("db", "help")
+helped = set(sys.modules) - before - loaded
+print(json.dumps([sorted(loaded), sorted(helped)]))
+"""
+
+
+def modules_of(source, cwd):
+    found = subprocess.run(
+        [sys.executable, "-c", source], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def heavy(names):
+    return [name for name in names if name.partition(".")[0] in HEAVY]
+
+
+def test_loading_imports_nothing_heavy(project):
+    loaded, helped = modules_of(_LOAD, project)
+    assert "agentnb.magics.db.magic" in loaded  # the measure measures
+    assert heavy(loaded) == []
+    assert heavy(helped) == []
+
+
+def test_the_package_itself_imports_nothing_at_all(project):
+    source = (
+        "import __future__, json, sys, typing; before = set(sys.modules); import agentnb;"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    assert modules_of(source, project) == ["agentnb"]
+
+
+def test_loading_writes_nothing(project):
+    before = set(project.rglob("*"))
+    modules_of(_LOAD, project)
+    assert {path for path in project.rglob("*") if ".ipython" not in path.parts} == before
