@@ -22,7 +22,9 @@ SECRET = "hunter22x"
 @pytest.fixture
 def agentnb(tmp_path):
     """Run ``agentnb`` with these words in an empty folder and return what it printed."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AGENTNB_")}
+    # What the session sets to shield its tests would win over their own .env.
+    shields = ("AGENTNB_", "DATABASE_URL", "REDIS_URL")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(shields)}
 
     def run(*words, cwd=tmp_path, **variables):
         return subprocess.run(

@@ -1,0 +1,46 @@
+"""How the services are that a hub has opened."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import AgentnbError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from agentnb.core.db import Databases
+    from agentnb.core.redis import RedisClient
+
+__all__ = ["COLUMNS", "rows"]
+
+COLUMNS = ("service", "kind", "state", "ms")
+
+
+def rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
+    """Ping each service that has been opened, and yield its row.
+
+    Parameters
+    ----------
+    opened
+        A hub's integrations by their names; the others are not touched.
+    """
+    databases: Databases | None = opened.get("databases")
+    for database in databases.opened() if databases else ():
+        yield (f"db {database.name}", database.kind, *_pinged(database.ping))
+    redis: RedisClient | None = opened.get("redis")
+    if redis is not None:
+        kind = "embedded" if redis.embedded else redis.target.scheme
+        yield ("redis", kind, *_pinged(redis.ping))
+
+
+def _pinged(ping: Callable[[], object]) -> tuple[str, float]:
+    """Return how a service is, and the milliseconds that it took to say so."""
+    started = perf_counter()
+    try:
+        ping()
+        state = "ok"
+    except AgentnbError as error:
+        state = f"{type(error).__name__}: {error}"
+    return state, round((perf_counter() - started) * 1000, 1)
