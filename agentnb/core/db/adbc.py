@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import threading
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.errors import AgentnbError
+from agentnb.core.frames import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentnb.core.db.text import Statement
 
-__all__ = ["fetch"]
+__all__ = ["Spare", "fetch"]
 
 _POLL = 0.05
+# Seconds after which an idle connection may have been dropped on its way, unnoticed here.
+_IDLE = 60.0
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
 _LIKE_A_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
@@ -33,12 +39,57 @@ class _Unsuitable(Exception):  # noqa: N818 - a decision, not an error
     """The driver is to be taken instead."""
 
 
+class Spare:
+    """Keeps a connection to a server for the next fetch: making one takes longer than most.
+
+    Thread-safe without a lock, which a forked child could inherit as it was, held.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Any, float, int]] = deque()
+        self._inherited: list[Any] = []
+
+    def take(self) -> Any:
+        """Return a connection that nobody else uses, or None."""
+        while self._kept:
+            try:
+                connection, since, pid = self._kept.pop()
+            except IndexError:
+                break  # another thread was faster
+            if pid != os.getpid():
+                self._inherited.append(connection)  # the parent's: not used, not closed
+            elif time.monotonic() - since < _IDLE:
+                return connection
+            else:
+                connection.close()
+        return None
+
+    def keep(self, connection: Any) -> None:
+        """Keep a connection that is idle, without what statements have made of its session."""
+        if self._kept:
+            connection.close()
+            return
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("discard all")
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.append((connection, time.monotonic(), os.getpid()))
+
+    def close(self) -> None:
+        """Close what is kept."""
+        while connection := self.take():
+            connection.close()
+
+
 def fetch(
     backend: Backend,
     statement: Statement,
     params: Mapping[str, Any],
     limit: int | None,
     watch: Watch,
+    spare: Spare,
 ) -> ArrowResult | None:
     """Return a result, or None where ADBC is missing, fails, or would give other types.
 
@@ -51,13 +102,15 @@ def fetch(
         The time was over.
     """
     uri = backend.uri_for_adbc()
-    if uri is None or not statement.reads:
-        return None
+    if uri is None or not statement.reads or "recursive" in statement.words:
+        return None  # ADBC's SQLite driver has no cancel, and a recursion may have no end
     try:
         text, values = _positional(backend, statement, params)
     except _Unsuitable:
         return None
-    job = _Job(backend.target.kind, uri, text, values, limit)
+    # Cut by a server itself, so that all is read and the connection can be used again.
+    text = backend.limited(statement, text, limit)
+    job = _Job(backend.target.kind, uri, text, values, limit, spare)
     try:
         table, truncated = job.run(watch)
     except (AgentnbError, KeyboardInterrupt):
@@ -71,7 +124,7 @@ def fetch(
 def _positional(
     backend: Backend, statement: Statement, params: Mapping[str, Any]
 ) -> tuple[str, list[Any] | None]:
-    text, values = render(statement, params, "qmark", backend.adapt)
+    text, values = render(statement, params, "qmark", backend.adapt, backend.no_values)
     if not values:
         return text, None
     # On PostgreSQL a parameter's type would be the value's, not what the statement expects.
@@ -84,13 +137,20 @@ class _Job:
     """One fetch on a thread, so that Ctrl-C and the deadline are heard while it runs."""
 
     def __init__(
-        self, kind: str, uri: str, text: str, values: list[Any] | None, limit: int | None
+        self,
+        kind: str,
+        uri: str,
+        text: str,
+        values: list[Any] | None,
+        limit: int | None,
+        spare: Spare,
     ) -> None:
         self._kind = kind
         self._uri = uri
         self._text = text
         self._values = values
         self._limit = limit
+        self._spare = spare
         self._over = threading.Event()
         self._given_up = False
         self._cursor: Any = None
@@ -128,28 +188,46 @@ class _Job:
             self._over.set()
 
     def _fetch(self) -> tuple[Any, bool]:
+        dbapi = importlib.import_module(f"adbc_driver_{self._kind}.dbapi")
+        if self._kind == "sqlite":  # a file opens at once, and may be another one next time
+            with dbapi.connect(self._uri, autocommit=True) as connection:
+                return self._read(connection)
+        connection = self._spare.take() or dbapi.connect(self._uri, autocommit=True)
+        try:
+            found = self._read(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._spare.keep(connection)
+        return found
+
+    def _read(self, connection: Any) -> tuple[Any, bool]:
         import pyarrow as pa
 
-        dbapi = importlib.import_module(f"adbc_driver_{self._kind}.dbapi")
-        with (
-            dbapi.connect(self._uri, autocommit=True) as connection,
-            connection.cursor() as cursor,
-        ):
+        with connection.cursor() as cursor:
             self._cursor = cursor
+            if self._kind == "postgresql":
+                # Before anything runs: what the driver has to do must not be done twice.
+                _all_wanted(cursor.adbc_execute_schema(self._text), self._kind, pa)
             cursor.execute(self._text, self._values)
             reader = cursor.fetch_record_batch()
-            kinds = [_wanted(field, self._kind, pa) for field in reader.schema]
+            kinds = _all_wanted(reader.schema, self._kind, pa)
             batches, count = [], 0
             for batch in reader:
                 if self._given_up:
                     raise _Unsuitable
                 batches.append(batch)
                 count += batch.num_rows
-                if self._limit is not None and count > self._limit:
+                if self._kind == "sqlite" and self._limit is not None and count > self._limit:
                     break
+            self._cursor = None
             table = pa.Table.from_batches(batches, reader.schema)
         truncated = self._limit is not None and table.num_rows > self._limit
         return _same_types(table.slice(0, self._limit), kinds, self._kind, pa), truncated
+
+
+def _all_wanted(schema: Any, kind: str, pa: Any) -> list[Any]:
+    return [_wanted(field, kind, pa) for field in schema]
 
 
 def _wanted(field: Any, kind: str, pa: Any) -> Any:
@@ -176,5 +254,13 @@ def _same_types(table: Any, kinds: list[Any], kind: str, pa: Any) -> Any:
             looks = pc.match_substring_regex(column, _LIKE_A_NUMBER)
             if pc.any(looks).as_py():
                 raise _Unsuitable
+        if kind == "sqlite" and wanted == pa.float64() and pc.any(_inexact(column, pc)).as_py():
+            raise _Unsuitable
         columns.append(column.cast(wanted))
     return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _inexact(column: Any, pc: Any) -> Any:
+    """Tell where an integer, which ADBC made a real among reals, may have lost digits."""
+    size = pc.abs(column)
+    return pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, 2.0**63))

@@ -22,6 +22,10 @@ _KEEP = 10
 _DEEPEST = 6
 _LONGEST = 20_000
 
+# Made once: `json.dumps` makes an encoder on every call that asks for anything special. What
+# `clean` returns has no cycles to look for.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
 # Guards every write in the process: two hubs may share a file. Re-entrant, because the garbage
 # collector may close one file while another is being written.
 _writing = threading.RLock()
@@ -34,6 +38,8 @@ def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int 
     >>> clean({"url": "redis://u:secret@host", "password": "x", "n": 1})
     {'url': 'redis://u:••••••@host', 'password': '••••••', 'n': 1}
     """
+    if isinstance(value, str):
+        return clean_text(value, redactor)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -51,7 +57,7 @@ def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int 
         }
     if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
         return [clean(item, redactor, depth=depth + 1) for item in value]
-    return clean_text(value if isinstance(value, str) else str(value), redactor)
+    return clean_text(str(value), redactor)
 
 
 def clean_text(text: str, redactor: Callable[[str], str] = redact) -> str:
@@ -72,8 +78,7 @@ def encode(record: dict[str, object]) -> bytes:
 
     A lone surrogate, as in an undecodable file name, is written as its escape.
     """
-    line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    return line.encode("utf-8", "backslashreplace") + b"\n"
+    return _json.encode(record).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class LinesFile:

@@ -1,0 +1,86 @@
+"""What a span and a boundary add to a call."""
+
+from __future__ import annotations
+
+import logging
+
+from rounds import Row, by_turns, scratch, spelt
+
+CALLS = 2_000
+
+
+def logged(folder):
+    """Return a function that writes a line with Python's own logging."""
+    logger = logging.getLogger("benchmark")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    handler = logging.FileHandler(folder / "log.txt")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    return lambda: logger.info("query %s took %.3f ms: %s", "default", 1.25, "ok")
+
+
+def retried():
+    """Return a call that does nothing, under stamina's own decorator."""
+    import stamina
+
+    return stamina.retry(on=ConnectionError, attempts=3)(lambda: None)
+
+
+def batches(call, flush=None):
+    """Return a function that makes many calls, and then what a thread would do later."""
+
+    def run():
+        for _ in range(CALLS):
+            call()
+        if flush:
+            flush()
+
+    return run
+
+
+def measure(*, quick):
+    """Return the rows of this subject."""
+    from agentnb.core.redact import Redactor
+    from agentnb.core.resilience import Boundary, Breaker
+    from agentnb.core.trace import Tracer, start_trace
+
+    start_trace()
+    with scratch() as folder:
+        memory = Tracer()
+        files = Tracer(folder / "logs", redactor=Redactor(["correct horse battery"]))
+        boundary = Boundary("benchmark", breaker=Breaker("benchmark"))
+
+        def span_of(tracer):
+            def call():
+                with tracer.span("query", service="db", connection="default"):
+                    pass
+
+            return call
+
+        found = by_turns(
+            {
+                "memory": batches(span_of(memory)),
+                "files": batches(span_of(files), files.flush),
+                "logging": batches(logged(folder)),
+                "boundary": batches(
+                    lambda: boundary.call(lambda _: None, deadline=5, idempotent=True)
+                ),
+                "stamina": batches(retried()),
+            },
+            rounds=5 if quick else 25,
+        )
+        files.close()
+    each = {name: [one / CALLS for one in seconds] for name, seconds in found.items()}
+
+    def row(what, name, peer, shown):
+        seconds, theirs = sorted(each[name]), sorted(each[peer])
+        value = seconds[len(seconds) // 2] / theirs[len(theirs) // 2]
+        return Row(what, spelt(each[name], "µs"), f"{shown} {spelt(each[peer], 'µs')}", value)
+
+    line = "a line of `logging`"
+    return [
+        row("a span, kept in memory", "memory", "logging", line),
+        row("a span, redacted and written to its file", "files", "logging", line),
+        row("`Boundary.call` with a breaker", "boundary", "stamina", "`stamina.retry`"),
+    ]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+
+import pytest
+
+from agentnb.core.db import Database, adbc
+
+PID = "select pg_backend_pid() as pid"
+
+
+@pytest.fixture
+def db(fresh_url):
+    pytest.importorskip("adbc_driver_postgresql")
+    with Database(fresh_url) as database:
+        yield database
+
+
+def fetch(db, sql, **options):
+    result = db.query(sql, arrow=True, **options)
+    assert type(result).__name__ == "ArrowResult"
+    return result
+
+
+def test_the_next_fetch_uses_the_same_session_again(db):
+    first = fetch(db, PID).scalar()
+    limited = fetch(db, "select n from generate_series(1, 100000) as n", limit=10)
+    assert (len(limited), limited.truncated) == (10, True)
+    assert fetch(db, PID).scalar() == first
+
+
+def test_what_a_statement_makes_of_the_session_is_undone_before_the_next_one(db):
+    fetch(db, "select set_config('default_transaction_read_only', 'off', false) as changed")
+    fetch(db, "select set_config('search_path', 'pg_catalog', false) as changed")
+    setting = "select current_setting('{}') as now"
+    assert fetch(db, setting.format("default_transaction_read_only")).scalar() == "on"
+    assert "public" in fetch(db, setting.format("search_path")).scalar()
+
+
+def test_a_session_that_the_server_has_ended_costs_no_error(db):
+    pid = fetch(db, PID).scalar()
+    assert db.query("select pg_terminate_backend(:pid, 10000)", {"pid": pid}).scalar()
+    assert db.query("select 41 + 1 as n", arrow=True).scalar() == 42
+    assert fetch(db, PID).scalar() != pid
+
+
+def test_a_session_that_was_idle_for_long_is_not_trusted(db, monkeypatch):
+    pid = fetch(db, PID).scalar()
+    monkeypatch.setattr(adbc, "_IDLE", 0)
+    assert fetch(db, PID).scalar() != pid
+
+
+def test_a_forked_child_leaves_the_session_to_its_parent(db):
+    pid = fetch(db, PID).scalar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
+        child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        other = 1
+        try:
+            other = fetch(db, PID).scalar() == pid
+            db.close()
+        finally:
+            os._exit(other)
+    assert os.waitpid(child, 0)[1] == 0
+    assert fetch(db, PID).scalar() == pid
+
+
+def test_closing_the_database_ends_the_session(db, fresh_url):
+    pid = fetch(db, PID).scalar()
+    db.close()
+    with Database(fresh_url) as other:
+        asked = "select pid from pg_stat_activity where pid = :pid"
+        while other.query(asked, {"pid": pid}).rows:
+            pass  # the server takes a moment
+    assert fetch(db, PID).scalar() != pid
