@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["need", "to_arrow", "to_pandas", "to_polars"]
+__all__ = ["EXACT", "arrow_to_pandas", "need", "to_arrow", "to_pandas", "to_polars"]
+
+EXACT = 2**53
+"""Up to here a float holds every integer; pandas makes floats of integers beside NULLs."""
 
 
 def need(module: str, extra: str = "frames") -> ModuleType:
@@ -41,17 +44,50 @@ def need(module: str, extra: str = "frames") -> ModuleType:
 def to_pandas(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     """Return the rows as a pandas DataFrame."""
     pandas = need("pandas")
-    return pandas.DataFrame.from_records(  # type: ignore[no-any-return]  # imported at run time
+    frame = pandas.DataFrame.from_records(
         rows if isinstance(rows, list) else list(rows), columns=list(columns), coerce_float=True
     )
+    for index, name in enumerate(columns):
+        if frame.dtypes.iloc[index] == "float64" and (frame[name].abs() >= EXACT).any():
+            values = [row[index] for row in rows]
+            if all(value is None or type(value) is int for value in values):
+                frame[name] = pandas.array(values, dtype="Int64")
+    return frame  # type: ignore[no-any-return]  # imported at run time
+
+
+def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as the DataFrame that its rows would give."""
+    pandas = need("pandas")
+    frame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if (
+            str(column.type) == "int64"
+            and 0 < column.null_count < len(column)
+            and (frame[name].abs() >= EXACT).any()
+        ):
+            frame[name] = pandas.array(column.to_pylist(), dtype="Int64")
+    return frame  # type: ignore[no-any-return]  # imported at run time
 
 
 def to_polars(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    """Return the rows as a polars DataFrame."""
+    """Return the rows as a polars DataFrame.
+
+    Raises
+    ------
+    UsageError
+        A column mixes types that polars cannot hold.
+    """
     polars = need("polars")
-    return polars.DataFrame(  # type: ignore[no-any-return]  # imported at run time
-        list(rows), schema=list(columns), orient="row", infer_schema_length=None, strict=False
-    )
+    try:
+        return polars.DataFrame(  # type: ignore[no-any-return]  # imported at run time
+            list(rows), schema=list(columns), orient="row", infer_schema_length=None, strict=False
+        )
+    except (polars.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"polars cannot hold these rows: {error}",
+            service="frames",
+            hint="cast the column in the SQL, or take .df() or .dicts()",
+        ) from error
 
 
 def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
@@ -68,7 +104,7 @@ def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Tabl
     for name, column in zip(columns, values, strict=True):
         try:
             arrays.append(arrow.array(column))
-        except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+        except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise UsageError(
                 f"column {name!r} mixes types that Arrow cannot hold in one column: {error}",
                 service="frames",

@@ -22,7 +22,8 @@ __all__ = ["Table"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+# What moves the cursor, hides or turns around text, or cannot be written as UTF-8.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STYLE = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums;"
     "color:var(--jp-content-font-color1,inherit)"
@@ -213,7 +214,7 @@ def text_of(value: object) -> str:
     text = str(value)
     if len(text) > SHOWN_CHARACTERS:
         text = text[: SHOWN_CHARACTERS - 1] + "…"
-    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+    return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def _is_number(value: object) -> bool:

@@ -77,7 +77,7 @@ class Alarm:
 
     def _schedule(self, entry: _Entry, seconds: float) -> None:
         with self._wake:
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="agentnb-db", daemon=True)
                 self._thread.start()
             due = time.monotonic() + seconds

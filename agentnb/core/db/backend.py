@@ -149,10 +149,6 @@ class Backend:
     def ping(self, connection: Connection) -> None:
         """Raise if a connection of the pool is dead; SQLAlchemy's pool sees to it here."""
 
-    def broken(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
-        """Return whether a connection cannot be used again."""
-        return False
-
     def in_transaction(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
         """Return whether what `begin` opened is still open, as far as the driver tells."""
         return True
@@ -198,7 +194,7 @@ class Backend:
     def fetch(
         self,
         connection: Connection,
-        statement: Statement,  # noqa: ARG002 - PostgreSQL chooses a cursor by it
+        statement: Statement,
         sql: str,
         params: Any,
         limit: int | None,
@@ -210,7 +206,7 @@ class Backend:
         columns, rows, rowcount
             Columns are None for a statement that returns no rows.
         """
-        result = connection.exec_driver_sql(sql, params)
+        result = connection.exec_driver_sql(self.limited(statement, sql, limit), params)
         try:
             cursor = result.cursor
             if cursor is None or cursor.description is None:
@@ -220,6 +216,10 @@ class Backend:
             return columns, rows, max(result.rowcount, 0)
         finally:
             result.close()
+
+    def limited(self, statement: Statement, sql: str, limit: int | None) -> str:  # noqa: ARG002 - PostgreSQL is told
+        """Return the SQL with the limit in it, where the database has to be told."""
+        return sql
 
     def stream(
         self, connection: Connection, sql: str, params: Any, chunk: int

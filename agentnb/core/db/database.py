@@ -7,6 +7,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.db import adbc
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
@@ -108,6 +109,7 @@ class Database(Executor):
             self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
         )
         self._loop = LoopThread()
+        self._spare = adbc.Spare()
 
     @property
     def kind(self) -> str:
@@ -227,10 +229,8 @@ class Database(Executor):
         watch: Watch,
     ) -> Result | None:
         """Return the result through ADBC, or None where it would differ or cannot be had."""
-        from agentnb.core.db import adbc
-
         with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
-            return adbc.fetch(self.backend, statement, params, limit, watch)
+            return adbc.fetch(self.backend, statement, params, limit, watch, self._spare)
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
@@ -249,6 +249,7 @@ class Database(Executor):
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
         self._loop.close()
+        self._spare.close()
         self.pool.close()
 
     def __enter__(self) -> Self:

@@ -177,7 +177,6 @@ class Executor(Runner):
         """
         statement = scan(sql)
         watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
-        text, values = self._rendered(statement, params or {})
         if chunk < 1:
             raise UsageError(f"chunks of {chunk} rows", service="db", hint="1 or more")
         with (
@@ -186,6 +185,7 @@ class Executor(Runner):
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
+            text, values = self._rendered(statement, params or {})
             for columns, rows in self.backend.stream(connection, text, values, chunk):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
             self.settle(connection)

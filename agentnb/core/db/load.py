@@ -87,9 +87,11 @@ def _write(
         wanted.create(connection)
     else:
         _check_columns(connection, data, table)
+        if connection.dialect.name == "postgresql":
+            _fit(connection, wanted, data)
     insert = wanted.insert()
     adapt = [_adapter(executor, kind) for _, kind in data.columns]
-    names = [name for name, _ in data.columns]
+    names = list(wanted.columns.keys())
     count = 0
     for chunk in _chunks(data.rows):
         values = [
@@ -99,6 +101,21 @@ def _write(
         connection.execute(insert, values)
         count += len(values)
     return count
+
+
+def _fit(connection: Connection, wanted: SQLTable, data: Source) -> None:
+    """Bind to the columns that are there: PostgreSQL casts no number to text by itself."""
+    import sqlalchemy as sa
+
+    known = sa.inspect(connection).get_columns(wanted.name, wanted.schema)
+    text = {column["name"] for column in known if isinstance(column["type"], sa.String)}
+    for number, (name, kind) in enumerate(data.columns):
+        if name in text:
+            data.columns[number] = (name, "text")
+            wanted.columns[name].type = sa.Text()
+        elif kind == "text":
+            # Untyped, so that the server reads '2026-01-31' as the column's own type.
+            wanted.columns[name].type = sa.types.NullType()
 
 
 def _chunks(rows: Any) -> Iterator[list[Sequence[Any]]]:
@@ -187,11 +204,11 @@ def _adapter(executor: Executor, kind: str) -> Any:
         return (lambda v: None if v is None else json.dumps(v, default=str)) if plain else _same
     if kind == "text":
         return _as_text
+    if kind == "decimal" and executor.backend.target.kind == "sqlite":
+        return _as_text  # exactly, and of any size
     if kind == "real":
         return lambda v: None if v is None or math.isnan(v) else float(v)
-    if executor.backend.target.kind == "sqlite":
-        return adapt
-    return _same
+    return lambda value: adapt(_same(value))
 
 
 def _same(value: object) -> object:

@@ -149,10 +149,6 @@ class ConnectionPool:
             connection = self._tested(engine, deadline)
             try:
                 yield connection
-            except BaseException:
-                if self._backend.broken(connection):
-                    connection.invalidate()
-                raise
             finally:
                 connection.close()
         finally:

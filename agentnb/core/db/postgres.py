@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Postgres"]
 
+# For libpq, which else waits for ever.
+CONNECT_SECONDS = 5
+
 # After the server was asked to cancel it has this long to obey, in seconds; then the
 # connection is cut, for a server that is frozen answers no cancel either.
 GRACE = 1.5
@@ -70,8 +73,7 @@ class Postgres(Backend):
         options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
         arguments = {"application_name": "agentnb", **self.target.connect_args}
         if "connect_timeout" not in self.target.url.query:
-            # libpq's own is no bound at all; it counts in whole seconds, from 2.
-            arguments["connect_timeout"] = max(2, int(connect_timeout))
+            arguments["connect_timeout"] = max(2, int(connect_timeout))  # it knows no less
         with contextlib.suppress(ImportError):  # create_engine says what is missing
             from psycopg import ClientCursor
 
@@ -86,16 +88,12 @@ class Postgres(Backend):
         from sqlalchemy import event
 
         engine = super().engine(pool_size=pool_size, connect_timeout=connect_timeout)
-        event.listen(engine, "connect", _log_notices)
+        event.listen(engine, "connect", _set_up)
         return engine
 
     def ping(self, connection: Connection) -> None:
         """Raise if the server or the network has dropped this connection."""
         connection.exec_driver_sql("")
-
-    def broken(self, connection: Connection) -> bool:
-        """Return whether the connection is cut."""
-        return not connection.invalidated and bool(_raw(connection).closed)
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether a transaction is open, even if it can only be rolled back."""
@@ -103,7 +101,7 @@ class Postgres(Backend):
 
     def check(self, statement: Statement) -> None:
         """Refuse to a read-only session what could make it another one."""
-        if self.read_only and (statement.keyword in _UNLOCKS or "set_config" in statement.words):
+        if self.read_only and statement.keyword in _UNLOCKS:
             raise QueryRejected(
                 f"this connection only reads: no {statement.keyword} on it",
                 service="db",
@@ -112,7 +110,7 @@ class Postgres(Backend):
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""
-        connection.exec_driver_sql("begin")
+        connection.exec_driver_sql("begin read only" if self.read_only else "begin")
 
     def commit(self, connection: Connection) -> None:
         """Commit; raise if the server rolled back instead, as it does after an error."""
@@ -152,6 +150,12 @@ class Postgres(Backend):
         with self._alarm.set(watch, lambda: _cancel(raw), lambda: _cut(raw)):
             yield
 
+    def limited(self, statement: Statement, sql: str, limit: int | None) -> str:
+        """Tell the server: the client library reads all that a statement returns."""
+        if limit is None or not statement.reads:
+            return sql
+        return f"select * from ({sql}\n) as limited limit {limit + 1}"
+
     def fetch(
         self,
         connection: Connection,
@@ -160,9 +164,10 @@ class Postgres(Backend):
         params: Any,
         limit: int | None,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
-        """Give the server the limit: the client library reads all that a statement returns."""
-        if limit is not None and statement.reads:
-            sql = f"select * from ({sql}\n) as limited limit {limit + 1}"
+        """Execute and fetch, read-only where this connection is."""
+        if self.read_only and not self.in_transaction(connection):
+            # Whatever a function may have done to the session, this statement only reads.
+            connection.exec_driver_sql("set default_transaction_read_only = on")
         return super().fetch(connection, statement, sql, params, limit)
 
     def stream(
@@ -202,6 +207,7 @@ class Postgres(Backend):
             options = f"{options} -cdefault_transaction_read_only=on".strip()
         url = self.target.url
         words = {
+            "connect_timeout": CONNECT_SECONDS,
             **url.query,
             "options": options,
             "dbname": url.database,
@@ -220,11 +226,21 @@ def _raw(connection: Connection) -> Any:
     return getattr(raw, "driver_connection", raw)
 
 
-def _log_notices(raw: Any, _record: Any) -> None:
+def _set_up(raw: Any, _record: Any) -> None:
+    from psycopg.types.numeric import FloatDumper
+
+    class Float8Dumper(FloatDumper):
+        """A plain 1.5 in SQL is a numeric, and would come back as a Decimal."""
+
+        def quote(self, obj: float) -> bytes:
+            quoted = bytes(super().quote(obj))
+            return quoted if b"::" in quoted else quoted + b"::float8"
+
     def log(diagnosis: Any) -> None:
         logger.warning("%s: %s", diagnosis.severity, diagnosis.message_primary)
 
     raw.add_notice_handler(log)
+    raw.adapters.register_dumper(float, Float8Dumper)
 
 
 def _cancel(raw: Any) -> None:

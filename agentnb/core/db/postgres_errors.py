@@ -68,7 +68,9 @@ def _stateless(error: Exception, watch: Watch | None, text: str, target: Target)
             hint="check the user and the password in the database URL",
         )
     if _DATABASE.search(text):
-        return ConfigError(_server_said(text), service="db", hint="check the name at the end of the URL")
+        return ConfigError(
+            _server_said(text), service="db", hint="check the name at the end of the URL"
+        )
     return _unreachable(target, text)
 
 

@@ -46,7 +46,7 @@ class Result(Table):
         truncated: bool = False,
         returns_rows: bool = True,
     ) -> None:
-        note = f"limited to {len(rows):,} rows; there are more" if truncated else ""
+        note = f"limited to {rowcount:,} rows; there are more" if truncated else ""
         super().__init__(columns, rows, note=note)
         self.statement = statement
         self.rowcount = rowcount
@@ -115,7 +115,9 @@ class ArrowResult(Result):
 
     def df(self) -> pd.DataFrame:
         """Return a pandas DataFrame with the types that the rows would have given."""
-        return self._table.to_pandas()  # type: ignore[no-any-return]  # pyarrow is untyped
+        from agentnb.core.frames import arrow_to_pandas
+
+        return arrow_to_pandas(self._table)
 
     def pl(self) -> pl.DataFrame:
         """Return a polars DataFrame that shares the Arrow data."""

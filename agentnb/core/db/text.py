@@ -21,9 +21,9 @@ _TOKEN = re.compile(
     | (?P<quoted>    "(?:""|[^"])*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[A-Za-z_][^\]\[\n:]*\] )
     | (?P<dollar>    \$(?P<tag>[A-Za-z_]\w*|)\$.*?(?:\$(?P=tag)\$|\Z) )
     | (?P<cast>      ::+ | := )
-    | (?P<bind>      :[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)* )
+    | (?P<bind>      :[^\W\d]\w*(?:\.[^\W\d]\w*)* )
     | (?P<semicolon> ; )
-    | (?P<word>      [A-Za-z_][\w$]* )
+    | (?P<word>      [^\W\d][\w$]* )
     | (?P<space>     \s+ )
     | (?P<other>     \d[\w.]* | . )
     """,

@@ -106,8 +106,8 @@ def parse(text: str, resolve: Callable[[str], Path] = Path) -> Target:
         raise ConfigError(
             f"not a database URL: {redact(start)}",
             service="db",
-            hint="such as sqlite:///app.db or postgresql://user:password@host:5432/name; "
-            "special characters in the password are percent-encoded",
+            hint="such as sqlite:///app.db or postgresql://user@host:5432/name; a password "
+            "stands behind the user and a colon, its special characters percent-encoded",
         )
     name, _, driver = url.drivername.partition("+")
     if driver in _ASYNC_DRIVERS:
@@ -128,11 +128,9 @@ def _url(text: str) -> URL | None:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        url = make_url(text)
+        return make_url(text)
     except (ArgumentError, ValueError):
         return None
-    # A slash in a password that is not encoded: its rest is taken for the database's name.
-    return None if url.username is None and "@" in (url.database or "") else url
 
 
 def unknown_backend(name: str) -> str | None:

@@ -1,0 +1,67 @@
+"""What can be loaded into a table: columns with types, and rows in any number."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from agentnb.core.db.sources.delimited import read_csv
+from agentnb.core.db.sources.frame import read_frame, read_parquet
+from agentnb.core.db.sources.rows import read_dicts, read_json
+from agentnb.core.db.sources.source import Source
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.table import Table
+
+__all__ = ["Source", "read"]
+
+
+def read(source: Any) -> Source:
+    """Return columns and rows of a frame, of rows or of a file.
+
+    Raises
+    ------
+    UsageError
+        It is none of these, or it has no columns.
+    NotFoundError
+        There is no such file.
+    """
+    if isinstance(source, (str, Path)):
+        found = _file(Path(source).expanduser())
+    elif isinstance(source, Table):
+        found = read_dicts(source.dicts(), source.columns)
+    elif isinstance(source, (list, tuple)) and all(isinstance(row, dict) for row in source):
+        found = read_dicts(source)
+    elif hasattr(source, "__arrow_c_stream__") or hasattr(source, "to_arrow"):
+        found = read_frame(source)
+    else:
+        raise UsageError(
+            f"a {type(source).__name__} cannot be loaded",
+            service="db",
+            hint="a pandas, polars or Arrow frame, a list of dictionaries, or a "
+            ".csv, .json, .jsonl or .parquet file",
+        )
+    if not found.columns:
+        raise UsageError("there are no columns to load", service="db")
+    return found
+
+
+def _file(path: Path) -> Source:
+    readers = {".csv": read_csv, ".json": read_json, ".jsonl": read_json, ".ndjson": read_json}
+    readers[".parquet"] = read_parquet
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(
+            f"{path.name}: a file of an unknown kind",
+            service="db",
+            hint=f"the name ends in one of {', '.join(readers)}",
+        )
+    if not path.is_file():
+        raise NotFoundError(
+            f"there is no file {path}", service="db", hint=f"looked for it from {Path.cwd()}"
+        )
+    try:
+        return reader(path)
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", service="db") from error

@@ -1,0 +1,159 @@
+"""CSV files, whose types are found before anything is written."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.sources.source import LARGEST, SMALLEST, Source
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["read_csv"]
+
+_REAL = re.compile(r"-?(0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_EXACT = 2**53  # up to here every integer is a real number, too
+
+
+def read_csv(path: Path) -> Source:
+    """Return the rows of a CSV file; an empty value is NULL.
+
+    Raises
+    ------
+    UsageError
+        A row has more or fewer values than there are columns.
+    """
+    # Two passes: the first finds the types, so that any size loads in bounded memory.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        names = next(lines, [])
+        kinds = [_Guess() for _ in names]
+        for row in lines:
+            if row and len(row) != len(names):
+                raise UsageError(
+                    f"{path.name}, line {lines.line_num}: {len(row)} values under "
+                    f"{len(names)} columns",
+                    service="db",
+                )
+            for guess, text in zip(kinds, row, strict=False):
+                guess.see(text)
+
+    def rows() -> Iterator[list[Any]]:
+        converters = [guess.convert for guess in kinds]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            next(lines, None)
+            for row in lines:
+                if row:
+                    yield [f(text) for f, text in zip(converters, row, strict=True)]
+
+    return Source([(name, g.kind) for name, g in zip(names, kinds, strict=True)], rows())
+
+
+def _integer(text: str) -> int:
+    # "007" and "1_000" are names that look like numbers.
+    digits = text.lstrip("-")
+    if not digits.isdecimal() or not text.isascii() or (len(digits) > 1 and digits[0] == "0"):
+        raise ValueError(text)
+    value = int(text)
+    if not SMALLEST <= value <= LARGEST:
+        raise ValueError(text)
+    return value
+
+
+def _real(text: str) -> float:
+    # "+49 30 1234" and "007" are names that look like numbers, and so is a number that
+    # a real could not hold.
+    if not _REAL.fullmatch(text):
+        raise ValueError(text)
+    value = float(text)
+    if math.isinf(value) or (text.lstrip("-").isdecimal() and abs(int(text)) > _EXACT):
+        raise ValueError(text)
+    return value
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _date(text: str) -> dt.date:
+    if not _DATE.fullmatch(text):
+        raise ValueError(text)
+    return dt.date.fromisoformat(text)
+
+
+def _datetime(text: str) -> dt.datetime:
+    value = _moment(text)
+    if value.tzinfo is not None:
+        raise ValueError(text)
+    return value
+
+
+def _datetimetz(text: str) -> dt.datetime:
+    value = _moment(text)
+    if value.tzinfo is None:
+        raise ValueError(text)
+    return value
+
+
+def _moment(text: str) -> dt.datetime:
+    if len(text) < len("2026-01-31T10:00"):
+        raise ValueError(text)
+    return dt.datetime.fromisoformat(text)
+
+
+_LADDER = (
+    ("integer", _integer),
+    ("real", _real),
+    ("boolean", _boolean),
+    ("date", _date),
+    ("datetime", _datetime),
+    ("datetimetz", _datetimetz),
+)
+
+
+class _Guess:
+    """The narrowest type that every value of a column of text has."""
+
+    def __init__(self) -> None:
+        self._left = list(_LADDER)
+        self._seen = False
+        self._exact = True  # no integer so far that would change as a real
+
+    def see(self, text: str) -> None:
+        if not text:
+            return
+        while self._left:
+            try:
+                value = self._left[0][1](text)
+            except (ValueError, KeyError):
+                self._narrow()
+            else:
+                self._seen = True
+                self._exact = self._exact and (type(value) is not int or abs(value) <= _EXACT)
+                return
+        self._seen = True
+
+    def _narrow(self) -> None:
+        """Take the next type, if what was seen so far has it, too."""
+        self._left.pop(0)
+        # An integer is a real, too; the others share no values.
+        widens = bool(self._left) and self._left[0][0] == "real" and self._exact
+        if self._seen and not widens:
+            self._left.clear()
+
+    @property
+    def kind(self) -> str:
+        return self._left[0][0] if self._left and self._seen else "text"
+
+    def convert(self, text: str) -> Any:
+        if not text:
+            return None
+        return self._left[0][1](text) if self.kind != "text" else text

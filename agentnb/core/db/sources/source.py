@@ -1,0 +1,30 @@
+"""Columns with types, and the rows under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["LARGEST", "SMALLEST", "Source"]
+
+SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what an integer column of a database holds
+
+
+@dataclass(slots=True)
+class Source:
+    """Named and typed columns, and the rows under them.
+
+    Parameters
+    ----------
+    columns
+        Name and kind of each: ``integer real text boolean date datetime time decimal
+        bytes json``.
+    rows
+        Read once, in order.
+    """
+
+    columns: list[tuple[str, str]]
+    rows: Iterable[Sequence[Any]]

