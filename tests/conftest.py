@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -17,6 +20,11 @@ def pytest_configure(config):
     config.add_cleanup(home.cleanup)
     # Empty wins over a .env of the checkout's, and counts as not set.
     os.environ |= {"AGENTNB_HOME": home.name, "DATABASE_URL": "", "REDIS_URL": ""}
+
+
+def pytest_collection_modifyitems(items):
+    """Run the browser's tests last: its driver keeps an event loop running in the main thread."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
 
 
 def pytest_sessionstart():
@@ -62,3 +70,46 @@ def postgres_url(require):
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@pytest.fixture
+def redis_home():
+    """Return a home whose embedded server is gone when the test is over, or it fails."""
+    # Not under pytest's folder, whose path is too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="agentnb-redis-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        yield home
+        data = home.resolve() / "redis"
+        for _ in range(200):
+            left = _working_in(data)
+            if not left:
+                return
+            time.sleep(0.05)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"the embedded server was left behind: {left}")
+
+
+def _working_in(folder):
+    """Return the processes whose working directory this is: a server and its keeper."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+    return found
+
+
+@pytest.fixture
+def wait_until_gone(redis_home):
+    """Return what waits until nobody has the data of the embedded server open."""
+
+    def wait():
+        data = redis_home.resolve() / "redis"
+        for _ in range(200):
+            if not _working_in(data):
+                return
+            time.sleep(0.05)
+        pytest.fail("the embedded server is still there")
+
+    return wait

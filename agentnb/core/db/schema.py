@@ -23,9 +23,10 @@ __all__ = ["columns", "count", "describe", "quoted", "tables"]
 _SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
 
 
-def tables(executor: Executor) -> Table:
+def tables(executor: Executor, timeout: float | None = None) -> Table:
     """Return name and kind of every table and view; those of other schemas by full name."""
-    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+    seconds = executor.timeout if timeout is None else timeout
+    with executor.checkout(Deadline.of(seconds)) as connection:
         rows = _names(connection)
         executor.settle(connection)
     return Table(

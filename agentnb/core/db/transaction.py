@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agentnb.core.db import schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from agentnb.core.db.database import Database
 
 __all__ = ["Transaction"]
+
+_HINT_SECONDS = 1.0
 
 
 class Transaction(Executor):
@@ -122,8 +125,10 @@ class Transaction(Executor):
 
     def table_names(self) -> list[str]:
         """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""
-        source = self.database if self.database.kind == "postgresql" else self
-        return source.tables().column("name")
+        if self.database.kind != "postgresql":
+            return self.tables().column("name")
+        # On another connection; where none is free, an error without the nearest name is better.
+        return schema.tables(self.database, timeout=_HINT_SECONDS).column("name")
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
