@@ -12,20 +12,37 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Databases
     from agentnb.core.redis import RedisClient
+    from agentnb.core.table import Table
+    from agentnb.core.trace import LogFile
 
-__all__ = ["COLUMNS", "rows"]
-
-COLUMNS = ("service", "kind", "state", "ms")
+__all__ = ["check"]
 
 
-def rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
-    """Ping each service that has been opened, and yield its row.
+def check(opened: Mapping[str, Any], *, closed: bool) -> Table:
+    """Ping each service that has been opened.
 
     Parameters
     ----------
     opened
         A hub's integrations by their names; the others are not touched.
+    closed
+        Whether the hub is closed, for the text of an empty table.
     """
+    from agentnb.core.table import Table
+
+    logs: LogFile | None = opened.get("logs")
+    failed = logs.failed if logs else None
+    return Table(
+        ("service", "kind", "state", "ms"),
+        list(_rows(opened)),
+        note=f"no log is written: {failed}" if failed else "",
+        empty="this hub is closed"
+        if closed
+        else "nothing has been opened yet: services open on first use",
+    )
+
+
+def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     databases: Databases | None = opened.get("databases")
     for database in databases.opened() if databases else ():
         yield (f"db {database.name}", database.kind, *_pinged(database.ping))

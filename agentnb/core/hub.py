@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.redact import Secret
@@ -128,6 +129,11 @@ class Hub:
         """
         return self._open("redis", self._make_redis)  # type: ignore[no-any-return]
 
+    @property
+    def cache(self) -> Cache:
+        """Return the cache, on the same server as `redis`."""
+        return self._open("cache", self._make_cache)  # type: ignore[no-any-return]
+
     def _make_tracer(self) -> Tracer:
         from agentnb.core.trace import Tracer
 
@@ -182,6 +188,11 @@ class Hub:
             settings.redis_url, home=settings.home, tracer=self.tracer, hub_id=self.id
         )
 
+    def _make_cache(self) -> Cache:
+        from agentnb.core.cache import Cache
+
+        return Cache(self.redis, prefix=self.settings.key_prefix, hub_id=self.id)
+
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.
 
@@ -200,19 +211,9 @@ class Hub:
         Table
             Service, ``ok`` or what is wrong, milliseconds.
         """
-        from agentnb.core.health import COLUMNS, rows
-        from agentnb.core.table import Table
+        from agentnb.core.health import check
 
-        logs: LogFile | None = self._opened.get("logs")
-        failed = logs.failed if logs else None
-        return Table(
-            COLUMNS,
-            list(rows(self._opened)),
-            note=f"no log is written: {failed}" if failed else "",
-            empty="this hub is closed"
-            if self._closed
-            else "nothing has been opened yet: services open on first use",
-        )
+        return check(self._opened, closed=self._closed)
 
     def panel(self, name: str, **options: Any) -> Any:
         """Open a live panel, such as ``hub.panel("db")``.

@@ -60,14 +60,12 @@ class LoopThread:
         result = function(*args)
         if not inspect.isawaitable(result):
             return result
-        if threading.current_thread() is self._thread:
+        try:
+            self.check()
+        except UsageError:
             if inspect.iscoroutine(result):
                 result.close()
-            raise UsageError(
-                "a synchronous call was made from agentnb's own event loop",
-                service="loop",
-                hint="await the a-twin of the call there",
-            )
+            raise
         loop = self._started()
         context = contextvars.copy_context()
 
@@ -80,6 +78,21 @@ class LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+    def check(self) -> None:
+        """Refuse a call that waits, where it is made on the loop itself.
+
+        Raises
+        ------
+        UsageError
+            It is.
+        """
+        if threading.current_thread() is self._thread:
+            raise UsageError(
+                "a synchronous call was made from agentnb's own event loop",
+                service="loop",
+                hint="await the a-twin of the call there",
+            )
 
     def close(self) -> None:
         """Cancel what still runs, stop the loop and its thread; a later call starts anew.

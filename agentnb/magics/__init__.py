@@ -21,11 +21,12 @@ def find(shell: InteractiveShell) -> Extension | None:
 def load(shell: InteractiveShell) -> None:
     """Register every magic with a shell; loading again does nothing."""
     from agentnb.magics.agentnb import AgentnbMagic
+    from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
     from agentnb.magics.extension import Extension
 
     if find(shell) is None:
-        Extension(shell, (AgentnbMagic, DbMagic))
+        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic))
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -18,7 +18,7 @@ from agentnb.magics.grammar import words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from agentnb.magics.grammar import Option
+    from agentnb.magics.grammar import Grammar, Option
     from agentnb.magics.noun import Noun
 
 __all__ = ["matcher_for"]
@@ -43,7 +43,13 @@ def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMa
         if found is None or noun is None:
             return SimpleMatcherResult(completions=[], suppress=False)
         _, before, body = found
-        word, names = _candidates(noun, before, body, context)
+        grammar = noun.grammar
+        if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
+            if body is not None:  # it is Python
+                return SimpleMatcherResult(completions=[], suppress=False)
+            grammar = noun.cell_grammar
+            before = f"{next(iter(grammar.verbs))} {before}"
+        word, names = _candidates(noun, grammar, before, body, context)
         # IPython replaces its own token, which may be only the end of our word.
         cut = len(word) - len(context.token)
         matches = [
@@ -73,7 +79,7 @@ def _line_of(context: CompletionContext) -> tuple[str, str, str | None] | None:
 
 
 def _candidates(
-    noun: Noun, before: str, body: str | None, context: CompletionContext
+    noun: Noun, grammar: Grammar, before: str, body: str | None, context: CompletionContext
 ) -> tuple[str, list[tuple[str, str]]]:
     text = before if body is None else body
     if bind := _BIND.search(text):
@@ -89,26 +95,30 @@ def _candidates(
         done, rest = [], None
     if rest is not None:
         return word, []
-    return _after(noun, [one.text for one in done], word, before, context)
+    return _after(noun, grammar, [one.text for one in done], word, before, context)
 
 
 def _after(
-    noun: Noun, done: list[str], word: str, before: str, context: CompletionContext
+    noun: Noun,
+    grammar: Grammar,
+    done: list[str],
+    word: str,
+    before: str,
+    context: CompletionContext,
 ) -> tuple[str, list[tuple[str, str]]]:
-    grammar = noun.grammar
     verb = next((grammar.verbs[text] for text in done if text in grammar.verbs), None)
     options = (*grammar.options, *(verb.options if verb else ()))
     by_name = {name: option for option in options for name in option.names}
     plain, waiting = _plain(done, by_name)
     if waiting is not None:
-        values = waiting.choices or tuple(noun.live(waiting.live))
+        values = waiting.choices or tuple(noun.live(waiting.live, word))
         return word, [(value, "value") for value in values]
     if word.startswith("-"):
         return word, [(name, "option") for name in by_name]
     if verb is not None and plain and plain[0] == verb.name:
         at = len(plain) - 1
         kinds = [verb.live[at]] if at < len(verb.live) else []
-        return word, [(name, "value") for kind in kinds for name in noun.live(kind)]
+        return word, [(name, "value") for kind in kinds for name in noun.live(kind, word)]
     if not plain:
         names = [(name, "verb") for name in grammar.verbs]
         return word, names + (noun.free_names("", word, "") if grammar.free else [])

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from agentnb.magics.extension import Extension
     from agentnb.magics.grammar import Call, Grammar
 
-__all__ = ["Noun"]
+__all__ = ["Noun", "Said"]
+
+
+class Said(str):
+    """A line of text that shows without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Noun(Magics):
@@ -29,6 +38,8 @@ class Noun(Magics):
     """
 
     grammar: Grammar
+    cell_grammar: Grammar | None = None
+    """The line of ``%%noun``, behind its one verb, where the body is Python."""
 
     def __init__(self, extension: Extension) -> None:
         super().__init__(shell=extension.shell)
@@ -76,8 +87,16 @@ class Noun(Magics):
         """Run a line that is free text, or a cell."""
         raise NotImplementedError
 
-    def live(self, kind: str) -> Iterable[str]:  # noqa: ARG002 - for magics that have such names
-        """Return the names of a kind that Tab offers, such as the connections."""
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - for magics that have such names
+        """Return the names of a kind that Tab offers, such as the connections.
+
+        Parameters
+        ----------
+        kind
+            As a verb or an option says.
+        start
+            What they begin with, for those that have too many others.
+        """
         return ()
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above

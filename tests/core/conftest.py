@@ -1,4 +1,4 @@
-"""PostgreSQL for the tests of the core: a database for each test, and servers to be hurt."""
+"""Servers for the tests of the core: databases and caches, shared or to be hurt."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -98,3 +99,83 @@ def server(postgres_url):  # noqa: ARG001 - it skips where there is no PostgreSQ
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    """Return a client of an embedded server that the tests of the cache share."""
+    from agentnb.core.redis import RedisClient
+
+    # Not under pytest's folder, whose path is too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="agentnb-cache-", dir="/tmp") as folder:
+        with RedisClient(home=Path(folder) / "home") as client:
+            client.ping()
+            yield client
+        running = Path(folder) / "home" / "redis" / "running"
+        for _ in range(200):  # the keeper stops it a moment after the last has left
+            if not running.exists():
+                break
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def make_cache(shared_redis):
+    """Return what makes caches, each test's under a prefix of its own."""
+    from agentnb.core.cache import Cache
+
+    made = []
+    own = f"test-{next(_NUMBERS)}"
+
+    def make(redis=shared_redis, *, prefix=own, **options):
+        made.append(Cache(redis, prefix=prefix, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def cache(make_cache):
+    return make_cache()
+
+
+@pytest.fixture
+def bare(make_cache, shared_redis):
+    """Return a cache of bare names on an empty server."""
+    shared_redis.flushall()
+    yield make_cache(prefix="")
+    shared_redis.flushall()
+
+
+@pytest.fixture
+def caching():
+    """Return what runs a script in another process; ``cache`` is in its scope."""
+    started = []
+
+    def start(source, redis, *, prefix, **options):
+        target = redis.target.options["path"]
+        begin = (
+            "import json, os, signal, sys, time\n"
+            "from agentnb.core.redis import RedisClient\n"
+            "from agentnb.core.cache import Cache\n"
+            f"redis = RedisClient('unix://{target}')\n"
+            f"cache = Cache(redis, prefix={prefix!r}, **{options!r})\n"
+            "def say(*words): print(*words, flush=True)\n"
+        )
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", begin + source],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait(10)
+        one.stdin.close()
+        one.stdout.close()

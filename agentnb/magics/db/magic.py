@@ -17,7 +17,7 @@ from agentnb.magics.db.sql import (
     shaped,
     with_verb,
 )
-from agentnb.magics.noun import Noun
+from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,7 +89,7 @@ class DbMagic(Noun):
     def _name(self, call: Call) -> str:
         return str(call.options.get("connection", self.used))
 
-    def live(self, kind: str) -> Iterable[str]:
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - there are few
         """Return connections, tables or the notebook's variables for Tab."""
         if kind == "connection":
             return self.hub.databases.names()
@@ -208,17 +208,17 @@ class DbMagic(Noun):
                 hint="%db commit or %db rollback first",
             )
         self.held[name] = Held(database, on_end=lambda: self.held.pop(name, None))
-        return _Said(f"{name}: transaction open; %db commit makes it last, %db rollback undoes it")
+        return Said(f"{name}: transaction open; %db commit makes it last, %db rollback undoes it")
 
     def do_commit(self, call: Call) -> str:
         """Make what came after begin last."""
         self._held(call).commit()
-        return _Said(f"{self._name(call)}: committed")
+        return Said(f"{self._name(call)}: committed")
 
     def do_rollback(self, call: Call) -> str:
         """Undo what came after begin."""
         self._held(call).rollback()
-        return _Said(f"{self._name(call)}: rolled back")
+        return Said(f"{self._name(call)}: rolled back")
 
     def _held(self, call: Call) -> Held:
         name = self._name(call)
@@ -256,15 +256,6 @@ class DbMagic(Noun):
     def do_panel(self, call: Call) -> Any:
         """Open the panel."""
         return self.hub.panel("db", connection=self._name(call))
-
-
-class _Said(str):
-    """A line of text that shows without quotes."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _as_asked(table: Table, call: Call) -> Any:

@@ -12,9 +12,10 @@ from agentnb.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BIND", "PLAIN", "Word", "each_word", "word_at", "words"]
+__all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "word_at", "words"]
 
 BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
+_BARE = re.compile(r"""[^\s'"{\[:-][^\s'"]*""")
 PLAIN = re.compile(r"""[^\s'"]+""")
 
 
@@ -69,6 +70,15 @@ def each_word(text: str, *, start: int = 0) -> Iterator[Word]:
         word = word_at(text, at)
         yield word
         at = word.end
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text is one word as it is, without quotes.
+
+    >>> is_word("user:7"), is_word("two words"), is_word("--ttl")
+    (True, False, False)
+    """
+    return text.isprintable() and _BARE.fullmatch(text) is not None
 
 
 def word_at(text: str, at: int) -> Word:

@@ -1,0 +1,105 @@
+"""Tables to bytes and back, as Arrow's own stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentnb.core.errors import UsageError
+from agentnb.core.frames import need
+from agentnb.core.table import Table
+
+__all__ = ["KINDS", "decode_frame", "encode_frame", "kind_of"]
+
+_PANDAS, _POLARS, _ARROW, _TABLE = b"P", b"L", b"A", b"T"
+KINDS = {
+    _PANDAS: "pandas DataFrame",
+    _POLARS: "polars DataFrame",
+    _ARROW: "Arrow table",
+    _TABLE: "table",
+}
+_LIBRARIES = {"pandas": _PANDAS, "polars": _POLARS, "pyarrow": _ARROW}
+
+
+def kind_of(value: Any) -> bytes | None:
+    """Return which kind of a table a value is, None if it is none.
+
+    >>> kind_of(Table(("a",), [(1,)])), kind_of([1])
+    (b'T', None)
+    """
+    if isinstance(value, Table):
+        return _TABLE
+    made_by = type(value).__module__.partition(".")[0]
+    if made_by in _LIBRARIES and type(value).__name__ in {"DataFrame", "Table"}:
+        return _LIBRARIES[made_by]
+    return None
+
+
+def encode_frame(frame: Any, kind: bytes) -> tuple[bytes, Any]:
+    """Return the bytes of a table, and the copy that `decode_frame` makes of them.
+
+    Raises
+    ------
+    UsageError
+        It would not come back equal.
+    """
+    try:
+        data = _stream(_arrow(frame, kind))
+        copy = decode_frame(data, kind)
+        same = _equal(frame, copy, kind)
+    except UsageError:
+        raise
+    except Exception as error:
+        # Three libraries, each with errors of its own, which share no base.
+        raise UsageError(
+            f"the {KINDS[kind]} cannot be stored: {error}",
+            service="cache",
+            hint="a column holds values that Arrow has no type for; convert it first",
+        ) from error
+    if not same:
+        raise UsageError(
+            f"the {KINDS[kind]} cannot be stored as it is: it would come back changed",
+            service="cache",
+            hint="a column holds tuples, lists or other values that Arrow alters; convert it first",
+        )
+    return data, copy
+
+
+def decode_frame(data: bytes, kind: bytes) -> Any:
+    """Return the table of bytes that `encode_frame` made."""
+    table = need("pyarrow.ipc").open_stream(data).read_all()
+    if kind == _PANDAS:
+        return table.to_pandas()
+    if kind == _TABLE:
+        columns = [column.to_pylist() for column in table.columns]
+        note = (table.schema.metadata or {}).get(b"note", b"").decode()
+        return Table(table.column_names, list(zip(*columns, strict=True)), note=note)
+    return need("polars").from_arrow(table) if kind == _POLARS else table
+
+
+def _arrow(frame: Any, kind: bytes) -> Any:
+    if kind == _PANDAS:
+        return need("pyarrow").Table.from_pandas(frame)
+    if kind == _TABLE:
+        return frame.arrow().replace_schema_metadata({"note": frame.note})
+    return frame.to_arrow() if kind == _POLARS else frame
+
+
+def _stream(table: Any) -> bytes:
+    ipc = need("pyarrow.ipc")
+    sink = need("pyarrow").BufferOutputStream()
+    with ipc.new_stream(
+        sink, table.schema, options=ipc.IpcWriteOptions(compression="lz4")
+    ) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _equal(frame: Any, copy: Any, kind: bytes) -> bool:
+    if kind == _ARROW:
+        return True  # the stream is Arrow's own form; its comparison says that NaN is not NaN
+    if kind == _TABLE:
+        return bool(copy == frame)
+    if kind == _POLARS:
+        return bool(copy.schema == frame.schema and copy.equals(frame))
+    same_names = copy.index.names == frame.index.names
+    return bool(copy.equals(frame) and same_names and (copy.dtypes == frame.dtypes).all())

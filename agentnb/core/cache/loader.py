@@ -1,0 +1,129 @@
+"""What the steps of `get_or_set` have at hand: the server, the locks, who failed, who is inside."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from agentnb.core.cache.failures import Failures
+from agentnb.core.cache.lease import Leases
+from agentnb.core.cache.store import PATIENCE, Found, is_due
+from agentnb.core.cache.trouble import Trouble
+from agentnb.core.errors import (
+    AgentnbError,
+    ConfigError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentnb.core.cache.local import Copy
+    from agentnb.core.cache.store import Wanted
+    from agentnb.core.cache.values import Values
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """The loading side of one cache.
+
+    Parameters
+    ----------
+    cache
+        Whose values are loaded.
+    lock_seconds
+        How long the lock of a loader lives without being renewed.
+    """
+
+    def __init__(self, cache: Values, *, lock_seconds: float) -> None:
+        self.codec = cache.codec
+        self.count = cache.count
+        self.log = cache.log
+        self.failures = Failures()
+        self.leases = Leases(lock_seconds)
+        self.store = cache.store
+        self.away = Trouble(
+            cache.log, "the cache is away; values are loaded each time", "the cache is back"
+        )
+        self.refuses = Trouble(
+            cache.log, "the cache stores nothing; values are loaded each time", "the cache stores"
+        )
+        self._keys = cache.keys_of
+        self._copies = cache.copies
+        self._hasty = cache.redis.within(PATIENCE)
+        self._inside: ContextVar[tuple[str, ...]] = ContextVar("inside", default=())
+
+    def near(self, wanted: Wanted) -> Found | None:
+        """Return what a copy in this process says of a key, None if the server has to say it."""
+        if not wanted.local:
+            return None
+        copy = self._copies.get(self._keys.cache(wanted.key))
+        return None if copy is None else _found(copy, wanted)
+
+    def look(self, wanted: Wanted) -> Found:
+        """Return what the server says of a key."""
+        if not wanted.local:
+            return self.store.look(wanted)
+        copy = self._copies.fetch(self._keys.cache(wanted.key), self._hasty)
+        return Found(None) if copy is None else _found(copy, wanted)
+
+    def save(self, wanted: Wanted, token: str, data: bytes, before: bytes | None) -> None:
+        """Store what was loaded."""
+        try:
+            if not self.store.save(wanted, token, data, before):
+                self.log.debug("%r has changed while it was loaded; not stored", wanted.key)
+        except RejectedError:
+            self.store.release(wanted.key, token)
+            raise
+        finally:
+            self._copies.drop([self._keys.cache(wanted.key)])
+
+    def survives(self, error: AgentnbError, *, storing: bool = False) -> bool:
+        """Return whether callers get a value in spite of an error; if so, it is said once.
+
+        A server that is away, or stores nothing, must not keep them from what their loader
+        gives. A wrong setting is theirs to mend, unless it was good before: then the
+        server has changed under them.
+        """
+        changed = isinstance(error, ConfigError) and self.away.been_well
+        if changed or isinstance(error, UnavailableError):
+            self.away.failed(error)
+        elif isinstance(error, RejectedError) and storing:
+            self.refuses.failed(error)
+        else:
+            return False
+        return True
+
+    @contextmanager
+    def inside(self, key: str) -> Iterator[None]:
+        """Note, within the block, that what runs is the loader of a key."""
+        token = self._inside.set((*self._inside.get(), key))
+        try:
+            yield
+        finally:
+            self._inside.reset(token)
+
+    def check_not_inside(self, key: str) -> None:
+        """Refuse a loader that asks for its own key, and would wait for itself.
+
+        Raises
+        ------
+        UsageError
+            It does.
+        """
+        if key in self._inside.get():
+            raise UsageError(
+                f"the loader of {key!r} asks for {key!r} itself",
+                service="cache",
+                hint="load it there, or ask for another key",
+            )
+
+
+def _found(copy: Copy, wanted: Wanted) -> Found:
+    due = bool(wanted.early) and is_due(copy.until - monotonic(), wanted.early)
+    return Found(copy.data, due=due)

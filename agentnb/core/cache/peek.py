@@ -1,0 +1,140 @@
+"""One value of a cache as text for a reader, however large it is, without counting as a hit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentnb.core.errors import UsageError
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from agentnb.core.cache.cache import Cache
+
+__all__ = ["Peek", "peek"]
+
+_FETCHED = 4_000_000
+_SHOWN = 20_000
+_ROWS = 20
+_HEX_BYTES, _HEX_WIDTH = 512, 16
+_NO_KEY, _NO_END = -2, -1  # Redis' words
+
+
+class Peek(NamedTuple):
+    """What is known of one value.
+
+    Parameters
+    ----------
+    kind
+        What it is, in a word or two.
+    text
+        Its text, cut where it is long.
+    size
+        Bytes on the server.
+    left
+        Seconds that it has left; infinity if it has no end.
+    note
+        What the text leaves out; empty if nothing.
+    """
+
+    kind: str
+    text: str
+    size: int
+    left: float
+    note: str = ""
+
+
+def peek(cache: Cache, key: str) -> Peek | None:
+    r"""Return what a reader wants to see of a key, or None if there is no such key.
+
+    At most 4 MB are fetched and unpacked, and 20,000 characters or 20 rows returned.
+
+    Raises
+    ------
+    UsageError
+        The key holds no value but a list, a hash or the like of somebody else's.
+    ConfigError
+        A frame, and the library that reads it is not installed.
+    UnavailableError
+        The server is away.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from agentnb.core.cache import Cache
+    >>> from agentnb.core.redis import RedisClient
+    >>> with tempfile.TemporaryDirectory() as home, RedisClient(home=Path(home)) as redis:
+    ...     cache = Cache(redis)
+    ...     cache.set("rates", {"EUR": 1.1})
+    ...     peek(cache, "rates").text
+    '{\n  "EUR": 1.1\n}'
+    """
+    name = cache.keys_of.cache(key)
+    with cache.redis.pipeline(transaction=False) as pipe:
+        pipe.pttl(name)
+        pipe.strlen(name)
+        pipe.getrange(name, 0, _FETCHED - 1)
+        left, size, data = pipe.execute(raise_on_error=False)
+    if left == _NO_KEY:
+        return None
+    if not (isinstance(left, int) and isinstance(size, int) and isinstance(data, bytes)):
+        raise UsageError(f"{key!r} is no value of a cache but something else", service="cache")
+    seconds = float("inf") if left == _NO_END else left / 1000
+    kind, text, note = _read(cache, data, whole=size <= _FETCHED)
+    if len(text) > _SHOWN:
+        text, note = text[:_SHOWN] + "…", note or f"the first {_SHOWN:,} characters"
+    return Peek(kind, text, size, seconds, note)
+
+
+def _read(cache: Cache, data: bytes, *, whole: bool) -> tuple[str, str, str]:
+    """Return kind, text, and what the text leaves out."""
+    codec = cache.codec
+    if not whole:
+        begun = codec.glance(data[: 2 * _SHOWN], whole=False)
+        return "large value", begun, "too large to show more of it"
+    data, complete = codec.unpacked(data, _FETCHED)
+    if not complete:
+        begun = data[: 2 * _SHOWN].decode("utf-8", "replace")
+        return "large value", begun, "too large to show more of it"
+    value = codec.decode(data)
+    if isinstance(value, str):
+        return "text", value, ""
+    if isinstance(value, bytes):
+        rest = f"the first {_HEX_BYTES} bytes" if len(value) > _HEX_BYTES else ""
+        return "bytes", _hex(value), rest
+    if value is None or isinstance(value, (bool, int, float, list, dict)):
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        return _KINDS.get(type(value), "JSON"), text, ""
+    return _frame(value)
+
+
+_KINDS = {dict: "object", list: "list", bool: "boolean", int: "number", float: "number"}
+
+
+def _frame(value: Any) -> tuple[str, str, str]:
+    library = type(value).__module__.partition(".")[0]
+    if isinstance(value, Table):
+        columns, rows = list(value.columns), value.rows[:_ROWS]
+    elif library == "pandas":
+        columns = [str(name) for name in value.columns]
+        rows = list(value.head(_ROWS).itertuples(index=False, name=None))
+    elif library == "polars":
+        columns, rows = value.columns, value.head(_ROWS).rows()
+    else:
+        columns = value.column_names
+        lists = [column.to_pylist() for column in value.slice(0, _ROWS).columns]
+        rows = list(zip(*lists, strict=True))
+    count = value.num_rows if library == "pyarrow" else len(value)
+    kind = "table" if isinstance(value, Table) else f"{library} {type(value).__name__}"
+    note = f"the first {_ROWS} of {count:,} rows" if count > _ROWS else ""
+    return kind, repr(Table(columns, rows)), note
+
+
+def _hex(value: bytes) -> str:
+    lines = []
+    for start in range(0, min(len(value), _HEX_BYTES), _HEX_WIDTH):
+        some = value[start : start + _HEX_WIDTH]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in some)  # noqa: PLR2004 - the printable ASCII
+        lines.append(f"{start:04x}  {some.hex(' '):<{3 * _HEX_WIDTH - 1}}  {text}")
+    return "\n".join(lines)

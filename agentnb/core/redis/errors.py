@@ -1,0 +1,189 @@
+"""Errors of redis-py as errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from redis import exceptions as theirs
+
+from agentnb.core.errors import (
+    AgentnbError,
+    ConfigError,
+    DeadlineExceeded,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from agentnb.core.redis.target import Target
+
+
+__all__ = ["Changed", "NoScript", "may_pass", "refused", "translate"]
+
+
+class NoScript(RejectedError, theirs.NoScriptError):  # noqa: N818 - what happened, as its siblings say it
+    """The server does not know the script; redis-py's own ``Script`` sends it then."""
+
+
+class Changed(RejectedError, theirs.WatchError):  # noqa: N818 - as NoScript
+    """A key that was watched has changed; redis-py's own ``transaction`` begins again then."""
+
+
+def refused(error: BaseException) -> bool:
+    """Return whether the server did not even begin with the command, and may do so soon."""
+    return isinstance(error, theirs.ReadOnlyError | theirs.BusyLoadingError)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether the error may be gone at the next attempt."""
+    lost = theirs.ConnectionError | theirs.TimeoutError
+    never = theirs.AuthenticationError | theirs.AuthorizationError | theirs.MaxConnectionsError
+    return refused(error) or (isinstance(error, lost) and not isinstance(error, never))
+
+
+def translate(error: Exception, target: Target, seconds: float) -> AgentnbError | None:
+    """Return our error for one of redis-py's, None for what is not one.
+
+    Parameters
+    ----------
+    error
+        What redis-py raised.
+    target
+        The server, for messages.
+    seconds
+        What the call was given.
+    """
+    if isinstance(error, AgentnbError):
+        return error
+    for kinds, make in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return make(error, target, seconds)
+    return None
+
+
+def _timeout(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return DeadlineExceeded(
+        f"{target} did not answer within {seconds:g} s",
+        service="redis",
+        hint="it may be busy, stopped or cut off; try again, or give it more time: "
+        "hub.redis.within(seconds)",
+    )
+
+
+def _login(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    # Not the server's own words, which might repeat what it was given.
+    if "without any password" in str(error):
+        why, hint = "asks for no password, and was given one", "take the password out of REDIS_URL"
+    elif getattr(error, "status_code", None) == "NOAUTH":
+        why, hint = "asks for a password", "REDIS_URL=redis://:password@host:6379/0"
+    else:
+        why = "refuses the user name or the password"
+        hint = "check both in REDIS_URL; special characters are percent-encoded"
+    return ConfigError(f"{target} {why}", service="redis", hint=hint)
+
+
+def _unavailable(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return UnavailableError(
+        f"{target} cannot be reached: {error}", service="redis", hint=target.hint
+    )
+
+
+def _loading(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return UnavailableError(
+        f"{target} is still loading its data", service="redis", hint="try again in a moment"
+    )
+
+
+def _not_redis(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return ConfigError(
+        f"what answers at {target} is not Redis: {error}",
+        service="redis",
+        hint="check the host and the port in REDIS_URL; rediss:// is the one with TLS",
+    )
+
+
+def _read_only(error: Exception, target: Target, seconds: float) -> AgentnbError:
+    return RejectedError(
+        f"{target} is read-only, and still was after {seconds:g} s: {error}",
+        service="redis",
+        hint="it is a replica: REDIS_URL has to name the primary",
+    )
+
+
+def _full(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return RejectedError(
+        f"{target} is full: {error}",
+        service="redis",
+        hint="delete something, raise its maxmemory, or choose a policy that evicts",
+    )
+
+
+def _no_script(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return NoScript(f"{target} does not know the script", service="redis", hint="load it again")
+
+
+def _changed(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return Changed(str(error), service="redis", hint="begin the transaction again")
+
+
+def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    text = str(error)
+    word = text.partition(" ")[0]
+    if word in _HINTS:
+        return RejectedError(text, service="redis", hint=_HINTS[word])
+    if word in _LATER:
+        return UnavailableError(f"{target}: {text}", service="redis", hint=_LATER[word])
+    return RejectedError(text, service="redis")
+
+
+def _incomplete(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return UnavailableError(
+        f"{target} cannot answer now: {error}",
+        service="redis",
+        hint="it, or the cluster that it belongs to, has lost a server or is being changed",
+    )
+
+
+def _not_allowed(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return RejectedError(
+        f"{target} does not let this user do that: {error}",
+        service="redis",
+        hint="the server's ACL says who may do what; see ACL WHOAMI",
+    )
+
+
+def _data(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return UsageError(str(error), service="redis")
+
+
+_Make = Callable[[Exception, "Target", float], AgentnbError]
+
+_HINTS = {
+    "WRONGTYPE": "the key holds another kind of value; hub.redis.type(key) says which",
+    "MISCONF": "the server cannot write its data to disk: look at its disk and its log",
+    "OOM": "delete something, raise its maxmemory, or choose a policy that evicts",
+}
+_LATER = {
+    "BUSY": "a script is running on the server; it can be ended with SCRIPT KILL",
+    "NOREPLICAS": "too few replicas are connected",
+}
+
+# In order: the first that fits is taken, and many of redis-py's derive from ConnectionError.
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], _Make], ...] = (
+    ((theirs.AuthenticationError, theirs.AuthorizationError), _login),
+    ((theirs.AuthenticationWrongNumberOfArgsError,), _login),
+    ((theirs.BusyLoadingError,), _loading),
+    ((theirs.InvalidResponse,), _not_redis),
+    ((theirs.TimeoutError, TimeoutError), _timeout),
+    ((theirs.ConnectionError, OSError), _unavailable),
+    ((theirs.ReadOnlyError,), _read_only),
+    ((theirs.OutOfMemoryError,), _full),
+    ((theirs.NoScriptError,), _no_script),
+    ((theirs.WatchError,), _changed),
+    ((theirs.ClusterDownError, theirs.TryAgainError), _incomplete),
+    ((theirs.NoPermissionError,), _not_allowed),
+    ((theirs.ResponseError,), _response),
+    ((theirs.DataError,), _data),
+)

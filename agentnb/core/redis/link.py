@@ -1,0 +1,213 @@
+"""What all clients of one server share: its retry, its breaker, its log, the server itself."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.retry import Retry
+
+from agentnb.core.redact import redact
+from agentnb.core.redis.errors import may_pass, refused, translate
+from agentnb.core.redis.interrupt import held
+from agentnb.core.redis.pool import Pool
+from agentnb.core.redis.retrying import Reconnect
+from agentnb.core.resilience import Breaker, Deadline
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from agentnb.core.redis.connection import Timed
+    from agentnb.core.redis.interrupt import Held
+    from agentnb.core.redis.server import EmbeddedServer
+    from agentnb.core.redis.target import Target
+    from agentnb.core.trace import Tracer
+    from agentnb.core.trace.spans import Span
+
+__all__ = ["Link"]
+
+T = TypeVar("T")
+
+
+class Link:
+    """The way to one server.
+
+    Parameters
+    ----------
+    target
+        Where it is.
+    server
+        The embedded server, or None for one that runs anyway.
+    timeout
+        Seconds for a call, unless it says otherwise.
+    tracer, log
+        Where spans and log lines go.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        server: EmbeddedServer | None,
+        timeout: float,
+        tracer: Tracer,
+        log: logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        self.target = target
+        self.server = server
+        self.tracer = tracer
+        self.timeout = timeout
+        self._log = log
+        # The embedded server is there or is started; a breaker would only keep users from it.
+        self.breaker = None if server is not None else Breaker("redis", counts=_is_ill)
+        self.commands = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
+        self.publishing = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
+        # For those who wait for as long as it takes.
+        self.waiting = self._pool(Reconnect(timeout), socket_timeout=None, starts=True)
+
+    def _pool(self, retry: Retry, **options: Any) -> Pool:
+        target = self.target
+        return Pool(
+            target.scheme,
+            retry=retry,
+            socket_connect_timeout=self.timeout,
+            patience=self.timeout,
+            server=self.server,
+            connected=self._connected,
+            remote=target.scheme != "unix",
+            **target.options,
+            **options,
+        )
+
+    def _connected(self) -> None:
+        self._log.info("redis connected")
+
+    def call(
+        self,
+        attempt: Callable[[], T],
+        *,
+        span: Span,
+        until: float | None,
+        seconds: float,
+        repeatable: bool,
+    ) -> T:
+        """Make a call, again as long as that is allowed, may help, and there is time.
+
+        Parameters
+        ----------
+        attempt
+            Makes one attempt, and is over in time by itself.
+        span
+            Notes which attempt it is.
+        until
+            When the call has to be over, of the monotonic clock; None for never.
+        seconds
+            How long that was at the start, for messages and for reconnecting.
+        repeatable
+            Whether the command may be sent twice.
+
+        Raises
+        ------
+        AgentnbError
+            What came of it.
+        """
+        try:
+            if self.breaker is None:
+                return self._attempts(attempt, span, until, seconds, repeatable)
+            return self.breaker.call(self._attempts, attempt, span, until, seconds, repeatable)
+        except Exception as error:
+            ours = translate(error, self.target, seconds)
+            if ours is None or ours is error:
+                raise
+            raise ours from error
+
+    def _attempts(
+        self,
+        attempt: Callable[[], T],
+        span: Span,
+        until: float | None,
+        seconds: float,
+        repeatable: bool,  # noqa: FBT001 - handed on by the breaker, by position
+    ) -> T:
+        try:
+            return attempt()
+        except Exception as error:
+            if not self._worth_again(error, repeatable=repeatable):
+                raise
+            first: Exception | None = error
+            if until is not None and monotonic() >= until:
+                raise
+            if self.server is not None:
+                # Bringing it back is what helps; no pause would.
+                self._failed(error, 1)
+                first = None
+
+        def again() -> T:
+            nonlocal first
+            if first is not None:
+                failed, first = first, None
+                raise failed
+            span.attempt += 1
+            left = seconds if until is None else max(until - monotonic(), 0.0)
+            if self.server is not None:
+                self.server.ensure(Deadline(left))
+            return attempt()
+
+        left = seconds if until is None else until - monotonic()
+        return Reconnect(left).call_with_retry(
+            again,
+            self._failed,
+            lambda error: self._worth_again(error, repeatable=repeatable),
+            with_failure_count=True,
+        )
+
+    def _worth_again(self, error: Exception, *, repeatable: bool) -> bool:
+        never_sent = getattr(error, "unsent", False) or refused(error)
+        return may_pass(error) and (repeatable or never_sent)
+
+    def _failed(self, error: Exception, failures: int) -> None:
+        starting = self.server is not None and not self.server.joined
+        if not starting:  # the first use of an embedded server finds none, which is no failure
+            self._log.error("redis error, attempt %d: %s", failures, redact(str(error)))
+
+    def borrowed(self, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
+        """Do one attempt's work on a connection, with interrupts held until it is over."""
+
+        def attempt(waiting: Held) -> T:
+            connection = pool.borrow()
+            waiting.end = connection.abort
+            return on(connection, pool, work, until)
+
+        return held(attempt)
+
+    def close(self) -> None:
+        """Close every connection, then leave the embedded server; the next use opens anew."""
+        for pool in (self.waiting, self.publishing, self.commands):
+            pool.disconnect()
+        if self.server is not None:
+            self.server.leave()
+        self._log.info("redis disconnected")
+
+
+def on(connection: Timed, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
+    """Do work on a connection and give it back, closed unless the server answered in full."""
+    try:
+        connection.ready(until)
+        result = work(connection)
+    except ResponseError:
+        pool.release(connection)  # a no is an answer, too
+        raise
+    except BaseException:
+        connection.disconnect()
+        pool.release(connection)
+        raise
+    connection.used()
+    pool.release(connection)
+    return result
+
+
+def _is_ill(error: Exception) -> bool:
+    return may_pass(error) and not refused(error)

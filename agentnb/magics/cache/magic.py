@@ -1,0 +1,284 @@
+"""``%cache``: values by key; ``%%cache``: a cell that runs once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import (
+    AgentnbError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    did_you_mean,
+)
+from agentnb.magics.cache.grammar import CELL, CELL_VERB, GRAMMAR
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.cache import Cache
+    from agentnb.core.table import Table
+    from agentnb.magics.cache.cell import Body
+    from agentnb.magics.grammar import Call
+
+__all__ = ["CacheMagic"]
+
+_LISTED = 100
+_MANY = 10
+_OFFERED = 200
+_PATIENCE = 1.0
+
+
+@magics_class
+class CacheMagic(Noun):
+    """The magic ``%cache`` and ``%%cache``."""
+
+    grammar = GRAMMAR
+    cell_grammar = CELL
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def cache(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Values by key; `%%cache KEY` runs a cell once. `%cache help` tells the rest."""
+        __tracebackhide__ = True
+        if cell is None or line.split()[:1] in (["help"], ["--help"]):
+            return self.call(line, None, local_ns)
+        call = self._understood(line, local_ns)
+        if "help" in call.options:
+            return self.call("help", None, local_ns)
+        return self._cell(line, call, cell)
+
+    def _understood(self, line: str, local_ns: dict[str, Any] | None) -> Call:
+        try:
+            return CELL.parse(f"{CELL_VERB} {line}", self.namespace(local_ns))
+        except UsageError as error:
+            # There is no verb to see on this line.
+            written = f"%cache {CELL_VERB}", "%%cache"
+            first = line.split()[:1]
+            hint = (error.hint or "").replace(*written)
+            if first and first[0] in GRAMMAR.verbs:
+                hint = f"in a cell of its own: %cache {GRAMMAR.verbs[first[0]].usage}"
+            raise UsageError(error.message.replace(*written), service="cache", hint=hint) from error
+
+    def reset(self) -> None:
+        """There is no state of its own to go back from."""
+
+    @property
+    def _cache(self) -> Cache:
+        return self.hub.cache
+
+    def status(self, call: Call) -> Table:
+        """Return hits, misses and keys, and where they are."""
+        return self.do_stats(call)
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:
+        """Return keys, or the notebook's variables, for Tab."""
+        if kind != "key":
+            hidden = self.extension.shell.user_ns_hidden
+            names = self.extension.shell.user_ns
+            shown = [n for n in names if n[:1] != "_" and n not in hidden]
+            return {"bound": [f":{n}" for n in shown], "variable": shown}.get(kind, ())
+        from agentnb.core.cache.names import Names
+        from agentnb.core.redis.keys import escape
+
+        cache = self._cache
+        # Whoever types waits no longer than this for a server that hangs.
+        names_of = Names(cache.redis.within(_PATIENCE), cache.keys_of)
+        try:
+            found = sorted(names_of.matching(f"{escape(start)}*", limit=_OFFERED))
+        except AgentnbError:
+            return ()  # nobody is helped by an error while typing
+        return [key for key in found if is_word(key)]
+
+    def do_get(self, call: Call) -> Any:
+        """Return the value of a key."""
+        key = _text(call, 0)
+        missing = object()
+        value = self._cache.get(key, missing)
+        if value is missing:
+            raise self._no_such(key)
+        return value
+
+    def do_set(self, call: Call) -> None:
+        """Store a value."""
+        value = call.arguments[1]
+        if call.words[1].kind == "plain":  # in quotes it is text
+            with suppress(ValueError):  # what is no JSON is the text itself
+                value = json.loads(value, parse_constant=_no_constant)
+        self._cache.set(_text(call, 0), value, call.options.get("ttl"), tags=_tags(call))
+
+    def do_ttl(self, call: Call) -> float:
+        """Return the seconds that a value has left."""
+        key = _text(call, 0)
+        left = self._cache.ttl(key)
+        if left is None:
+            raise self._no_such(key)
+        return left
+
+    def _no_such(self, key: str) -> NotFoundError:
+        known = self._cache.keys(limit=_OFFERED)
+        return NotFoundError(
+            f"there is no key {key!r}",
+            service="cache",
+            hint=did_you_mean(key, known)
+            or f"%cache set {key} VALUE, or %%cache {key} over a cell",
+        )
+
+    def do_list(self, call: Call) -> Table:
+        """Return the keys that match a pattern."""
+        from agentnb.core.cache.listing import listing
+
+        pattern = _text(call, 0) if call.arguments else "*"
+        return listing(self._cache, pattern, limit=_LISTED)
+
+    def do_rm(self, call: Call) -> str:
+        """Remove a key."""
+        key = _text(call, 0)
+        if not self._cache.delete(key):
+            raise self._no_such(key)
+        return Said(f"{key}: removed")
+
+    def do_invalidate(self, call: Call) -> str:
+        """Remove the keys that match a pattern, or have a tag."""
+        tag = call.options.get("tag")
+        if bool(call.arguments) == bool(tag):
+            raise UsageError(
+                "invalidate takes a PATTERN or --tag TAG, one of them", service="cache"
+            )
+        if tag:
+            return _removed(self._cache.invalidate_tags(*_split(tag)))
+        pattern = _text(call, 0)
+        if "yes" not in call.options:
+            found = len(self._cache.keys(pattern, limit=_MANY + 1))
+            if found > _MANY or (found and not pattern.strip("*")):
+                many = f"more than {_MANY}" if found > _MANY else str(found)
+                raise UsageError(
+                    f"{pattern!r} matches {many} keys; nothing was removed",
+                    service="cache",
+                    hint=f"%cache invalidate {pattern} --yes",
+                )
+        return _removed(self._cache.invalidate(pattern))
+
+    def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
+        """Return hits, misses, and how many keys there are."""
+        return self._cache.stats()
+
+    def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as above
+        """Open the panel."""
+        return self.hub.panel("cache")
+
+    def _cell(self, line: str, call: Call, cell: str) -> Any:
+        """Serve what the cell left behind, or run it and keep that."""
+        from agentnb.core.cache.cells import Cells
+
+        __tracebackhide__ = True
+        names: dict[str, Any] = self.extension.shell.user_ns
+        key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(_tags(call))
+        source, body = self._body(line, cell)
+        cells = Cells(self._cache)
+        print_of = cells.fingerprint(source, self._inputs(call))
+        kept = True
+        served = None
+        try:
+            cells.check(key, ttl, tags)
+            served = cells.get(key, print_of)
+        except UnavailableError as error:
+            kept = _say_not_kept(error)
+        if served is None or not body.restore(names, served[1]):
+            served = self._run(body, names)
+            if kept:
+                try:
+                    served = cells.set(key, print_of, *served, ttl=ttl, tags=tags)
+                except UnavailableError as error:
+                    _say_not_kept(error)
+            names.update(served[1])
+        return None if "quiet" in call.options else served[0]
+
+    def _body(self, line: str, cell: str) -> tuple[str, Body]:
+        """Return the cell as Python, and that again ready to run."""
+        from IPython.core.displayhook import DisplayHook
+
+        from agentnb.magics.cache.cell import Body
+
+        shell: Any = self.extension.shell  # IPython leaves its methods untyped
+        source = shell.transform_cell(cell)
+        # The line of the magic is counted, so that a traceback's lines are the notebook's.
+        filename = shell.compile.cache(
+            f"%%cache {line}\n{source}", shell.execution_count, raw_code=f"%%cache {line}\n{cell}"
+        )
+        hook: Any = DisplayHook
+        quiet = hook.semicolon_at_end_of_expression(source)
+        flags = shell.compile.flags
+        return source, Body(f"\n{source}", quiet=quiet, filename=filename, flags=flags)
+
+    def _run(self, body: Body, names: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Run a cell and return its value and the names that it has assigned."""
+        from agentnb.core.loop import LoopThread
+
+        __tracebackhide__ = True
+        loop = LoopThread()
+        try:
+            value = body.run(names, loop)
+        finally:
+            loop.close()
+        # An option of a module's, such as pandas', is not a name's new value.
+        modules = {name for name in body.changed if isinstance(names.get(name), ModuleType)}
+        stored = sorted((body.names | body.changed) - modules)
+        return value, {name: names[name] for name in stored if name in names}
+
+    def _inputs(self, call: Call) -> dict[str, Any]:
+        names = self.extension.shell.user_ns
+        wanted = _split(call.options.get("on", ""))
+        for name in wanted:
+            if name not in names:
+                raise NotFoundError(
+                    f"there is no variable {name!r} for --on",
+                    service="cache",
+                    hint=did_you_mean(name, [n for n in names if not n.startswith("_")]),
+                )
+        return {name: names[name] for name in wanted}
+
+
+def _text(call: Call, at: int) -> str:
+    """Return an argument that is a text, such as a key."""
+    value = call.arguments[at]
+    if call.words[at].kind == "json":
+        return call.words[at].text  # `{a}` and `[ab]` are as good as any other text here
+    if not isinstance(value, str):
+        raise UsageError(
+            f"{call.words[at].text} is of type {type(value).__name__}; a key is text",
+            service="cache",
+        )
+    return value
+
+
+def _say_not_kept(error: UnavailableError) -> bool:
+    print(f"%%cache: nothing is kept: {error.message}", file=sys.stderr)  # noqa: T201 - said in the cell that it concerns
+    return False
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and the like are Python's, not JSON's
+
+
+def _removed(count: int) -> Said:
+    return Said(f"{count:,} {'key' if count == 1 else 'keys'} removed")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _tags(call: Call) -> list[str]:
+    return _split(call.options.get("tag", ""))
