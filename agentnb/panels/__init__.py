@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
     from agentnb.core.hub import Hub
     from agentnb.panels.base import (
+        Confirm,
         Panel,
         PanelRegistry,
+        Plot,
+        Seconds,
+        Size,
         TableView,
+        TextBlock,
         button,
         cell_id,
         choice,
@@ -30,9 +35,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Confirm",
     "Panel",
     "PanelRegistry",
+    "Plot",
+    "Seconds",
+    "Size",
     "TableView",
+    "TextBlock",
     "button",
     "cell_id",
     "choice",
@@ -47,7 +57,7 @@ __all__ = [
 
 
 # One file a panel, of the same name as the capability that it shows.
-_PANELS = ("db",)
+_PANELS = ("cache", "db")
 
 
 def open_panel(
@@ -62,7 +72,7 @@ def open_panel(
     hub
         Whose services the panel shows.
     name
-        ``"db"``.
+        ``"cache"`` or ``"db"``.
     shell
         The IPython shell, which knows the cell that is running.
     **options

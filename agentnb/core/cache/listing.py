@@ -45,7 +45,8 @@ def listing(cache: Cache, pattern: str = "*", *, limit: int = 100) -> Table:
 def _rows(cache: Cache, names: Sequence[str]) -> list[tuple[Any, ...]]:
     with cache.redis.pipeline(transaction=False) as pipe:
         for name in names:
-            key = cache.keys_of.cache(name)
+            # Another program's key may be no text; it is listed all the same.
+            key = cache.keys_of.cache(name).encode("utf-8", "surrogateescape")
             pipe.pttl(key)
             pipe.strlen(key)
             # Only the beginning: a large value is not fetched to show a line of it.

@@ -70,7 +70,7 @@ def peek(cache: Cache, key: str) -> Peek | None:
     ...     peek(cache, "rates").text
     '{\n  "EUR": 1.1\n}'
     """
-    name = cache.keys_of.cache(key)
+    name = cache.keys_of.cache(key).encode("utf-8", "surrogateescape")
     with cache.redis.pipeline(transaction=False) as pipe:
         pipe.pttl(name)
         pipe.strlen(name)

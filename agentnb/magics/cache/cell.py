@@ -128,9 +128,10 @@ class Body:
             return result
         try:
             return loop.call(lambda: result)
-        except Exception as error:
+        except BaseException as error:
             # How it came back from the loop's thread is nobody's concern.
-            raise error.with_traceback(_from(error.__traceback__, self._filename))  # noqa: B904 - it is the same one
+            error.__traceback__ = _from(error.__traceback__, self._filename)
+            raise
 
 
 def _defines(node: ast.stmt) -> bool:

@@ -7,14 +7,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentnb.panels.base.panel import Panel
-    from agentnb.panels.base.parts import button, choice, label, row, split, stack, text_box
+    from agentnb.panels.base.parts import (
+        Confirm,
+        TextBlock,
+        button,
+        choice,
+        label,
+        row,
+        split,
+        stack,
+        text_box,
+    )
+    from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.table import TableView
+    from agentnb.panels.base.units import Seconds, Size
 
 __all__ = [
+    "Confirm",
     "Panel",
     "PanelRegistry",
+    "Plot",
+    "Seconds",
+    "Size",
     "TableView",
+    "TextBlock",
     "button",
     "cell_id",
     "choice",
@@ -27,9 +44,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "Confirm": "parts",
     "Panel": "panel",
     "PanelRegistry": "registry",
+    "Plot": "plot",
+    "Seconds": "units",
+    "Size": "units",
     "TableView": "table",
+    "TextBlock": "parts",
     "button": "parts",
     "cell_id": "registry",
     "choice": "parts",

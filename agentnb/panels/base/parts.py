@@ -10,7 +10,20 @@ import ipywidgets
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["button", "choice", "label", "row", "split", "stack", "text_box", "widget_of"]
+    from agentnb.panels.base.panel import Panel
+
+__all__ = [
+    "Confirm",
+    "TextBlock",
+    "button",
+    "choice",
+    "label",
+    "row",
+    "split",
+    "stack",
+    "text_box",
+    "widget_of",
+]
 
 
 def widget_of(part: object) -> ipywidgets.Widget:
@@ -142,10 +155,14 @@ def stack(*parts: object) -> ipywidgets.VBox:
     return made
 
 
-def split(left: ipywidgets.VBox, right: ipywidgets.VBox) -> ipywidgets.HBox:
-    """Return two stacks side by side, the left one narrower."""
+def split(
+    left: ipywidgets.VBox, right: ipywidgets.VBox, *, wide_left: bool = False
+) -> ipywidgets.HBox:
+    """Return two stacks side by side; the left one is the narrower, or with `wide_left` not."""
     made = ipywidgets.HBox([left, right])
     made.add_class("agentnb-split")
+    if wide_left:
+        made.add_class("agentnb-wide-left")
     return made
 
 
@@ -154,3 +171,101 @@ def row(*parts: object) -> ipywidgets.HBox:
     made = ipywidgets.HBox([widget_of(part) for part in parts])
     made.add_class("agentnb-row")
     return made
+
+
+class Confirm:
+    """A button that asks before it does.
+
+    The first click finds out what would be done and offers it, in words, on a second button
+    beside the first, which now takes it back: a double click does nothing. What was offered is
+    what is done, whatever has changed since.
+
+    Parameters
+    ----------
+    panel
+        Shows what goes wrong, and what was done.
+    text
+        What the first button says.
+    ask
+        Returns what the second button says, and what `do` is to be given. Raises if there is
+        nothing to do.
+    do
+        Does it and returns what the panel says then.
+    tooltip
+        What it is for; also its name for those who hear it.
+    icon
+        A Font Awesome 4 name such as ``"trash"``.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        text: str,
+        ask: Callable[[], tuple[str, Any]],
+        do: Callable[[Any], str],
+        *,
+        tooltip: str = "",
+        icon: str = "trash",
+    ) -> None:
+        self._text, self._tooltip, self._icon = text, tooltip or text, icon
+        self._ask, self._do = ask, do
+        self._subject: Any = None
+        self.asking = False
+        act = panel.action
+        self.first = button(
+            text, act(self._clicked, self._offer), tooltip=tooltip, icon=icon, danger=True
+        )
+        self.second = button("", act(self._confirmed, panel.say), danger=True, primary=True)
+        self.second.layout.display = "none"
+        self.widget = row(self.first, self.second)
+
+    def reset(self) -> None:
+        """Ask again at the next click."""
+        self.asking, self._subject = False, None
+        self.first.description, self.first.icon = self._text, self._icon
+        self.first.tooltip = self._tooltip
+        self.second.layout.display = "none"
+
+    def _clicked(self) -> tuple[str, Any] | None:
+        return None if self.asking else self._ask()
+
+    def _offer(self, offer: tuple[str, Any] | None) -> None:
+        if offer is None:
+            self.reset()
+            return
+        words, self._subject = offer
+        self.asking = True
+        self.first.description, self.first.icon = "Cancel", ""
+        self.first.tooltip = "Cancel"
+        self.second.description = self.second.tooltip = words
+        self.second.layout.display = None
+
+    def _confirmed(self) -> str:
+        if not self.asking:  # the click of another view, or one that came late
+            return ""
+        subject = self._subject
+        self.reset()
+        return self._do(subject)
+
+
+class TextBlock:
+    """Text as it is, in the notebook's code font, that scrolls where it is long.
+
+    Parameters
+    ----------
+    label
+        What the text is, for those who hear it.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self.widget = ipywidgets.HTML()
+        self.widget.add_class("agentnb-text-block")
+
+    def show(self, text: str) -> None:
+        """Show a text in the place of the one before; an empty one takes up no room."""
+        # A lone surrogate cannot be sent as JSON in UTF-8.
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        # Focusable, so that the keyboard can scroll it.
+        start = f'<pre tabindex="0" role="region" aria-label="{escape(self._label)}">'
+        self.widget.value = f"{start}{escape(text)}</pre>" if text else ""

@@ -85,6 +85,8 @@ class TableView:
         Greatest height, any CSS length; what is longer scrolls.
     filterable
         Whether there is a box for the filter.
+    quiet
+        Columns whose changes do not flash, such as a clock.
 
     Examples
     --------
@@ -108,6 +110,7 @@ class TableView:
         on_select: Callable[[Any], object] | None = None,
         height: str = "360px",
         filterable: bool = True,
+        quiet: Sequence[str] = (),
     ) -> None:
         self._lock = threading.RLock()
         self._rows = Rows([str(name) for name in columns], key=key, page_size=page_size)
@@ -115,7 +118,7 @@ class TableView:
         self._page = self._rows.page_shown()
         self._version = 0
         self.label, self._hint, self._note = label, hint, ""
-        self._height, self._filterable = height, filterable
+        self._fixed = {"height": height, "filterable": filterable, "quiet": list(quiet)}
         self._sent_words = self._words()
         self.on_select = on_select
         self.widget = _Grid(self)
@@ -127,6 +130,7 @@ class TableView:
         columns: Sequence[str] | None = None,
         *,
         note: str | None = None,
+        hint: str | None = None,
     ) -> None:
         """Show these rows in place of the ones before. Only what differs is sent.
 
@@ -138,14 +142,16 @@ class TableView:
             New columns, where they change.
         note
             A remark beside the number of rows, such as ``"first 1,000"``.
+        hint
+            What it says from now on while it is empty.
         """
         if isinstance(rows, Tabular):
             columns = columns or rows.columns
             rows = rows.rows
         with self._lock:
             self._rows.replace(rows, columns)
-            if note is not None:
-                self._note = note
+            self._note = self._note if note is None else note
+            self._hint = self._hint if hint is None else hint
             self._send()
 
     def filter(self, text: str) -> None:
@@ -200,8 +206,8 @@ class TableView:
     def state(self) -> dict[str, object]:
         """Return all that a new view of this table has to know."""
         with self._lock:
-            fixed = {"label": self.label, "height": self._height, "filterable": self._filterable}
-            return {"v": self._version, **self._page.state(), **fixed, **self._words()}
+            fixed = {"label": self.label, **self._fixed, **self._words()}
+            return {"v": self._version, **self._page.state(), **fixed}
 
     def static_html(self) -> str:
         """Return the page that is visible as HTML that needs no kernel, style or script."""

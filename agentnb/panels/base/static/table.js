@@ -125,7 +125,7 @@ function render({ model, el }) {
         const changed = cell.textContent !== "" && row.isConnected;
         cell.textContent = text;
         setAttribute(cell, "title", text.length > 24 ? text : null);
-        if (changed) flash(cell);
+        if (changed && !first.quiet.includes(cols[at][0])) flash(cell);
       }
       cell.classList.toggle("agentnb-null", value === null);
       cell.classList.toggle("agentnb-number", Boolean(number));

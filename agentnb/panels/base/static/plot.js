@@ -1,0 +1,107 @@
+// One number over time: a line, the newest value at the right. The model keeps the values in
+// "series" and is sent one value at a time; the views are redrawn from it.
+
+const SVG = "http://www.w3.org/2000/svg";
+const HEIGHT = 100;
+
+function initialize({ model }) {
+  const onMessage = (message) => {
+    const series = model.get("series");
+    if (message.full) return model.set("series", message.full);
+    if (message.v === undefined || message.v <= series.v) return;
+    if (message.v > series.v + 1) return model.send({ do: "full" });
+    const values = [...series.values, message.add].slice(-series.points);
+    model.set("series", { ...series, v: message.v, values });
+  };
+  model.on("msg:custom", onMessage);
+  return () => model.off("msg:custom", onMessage);
+}
+
+function node(tag, className) {
+  const made = document.createElement(tag);
+  made.className = className;
+  return made;
+}
+
+function drawing(tag, className) {
+  const made = document.createElementNS(SVG, tag);
+  if (className) made.setAttribute("class", className);
+  return made;
+}
+
+const isNumber = (value) => value !== null && value !== undefined;
+
+// The upper end of the scale: 1, 2 or 5 times a power of ten.
+function topOf({ values, low, high }) {
+  if (isNumber(high)) return high;
+  const largest = Math.max(0, ...values.filter(isNumber)) - low;
+  if (largest <= 0) return low + 1;
+  const power = 10 ** Math.floor(Math.log10(largest));
+  return low + [1, 2, 5, 10].map((step) => step * power).find((at) => at >= largest * (1 - 1e-9));
+}
+
+// Runs of neighbouring values as lists of points.
+function runs({ values, points, low }, top) {
+  const found = [];
+  let run = null;
+  values.forEach((value, at) => {
+    if (!isNumber(value)) {
+      run = null;
+      return;
+    }
+    if (!run) found.push((run = []));
+    const share = Math.min(1, Math.max(0, (value - low) / (top - low)));
+    run.push([points - values.length + at, HEIGHT - share * HEIGHT]);
+  });
+  return found;
+}
+
+const line = (run) => "M" + run.map(([x, y]) => `${x} ${y}`).join("L") + (run.length < 2 ? "h0" : "");
+const area = (run) => `${line(run)}L${run.at(-1)[0]} ${HEIGHT}L${run[0][0]} ${HEIGHT}Z`;
+
+function render({ model, el }) {
+  el.classList.add("agentnb-plot");
+  const head = node("div", "agentnb-plot-head");
+  const label = node("span", "agentnb-plot-label");
+  const now = node("span", "agentnb-plot-now");
+  head.append(label, now);
+  const frame = node("div", "agentnb-plot-frame");
+  const picture = drawing("svg");
+  picture.setAttribute("role", "img");
+  picture.setAttribute("preserveAspectRatio", "none");
+  const filled = drawing("path", "agentnb-plot-area");
+  const stroke = drawing("path", "agentnb-plot-line");
+  picture.append(filled, stroke);
+  const scale = node("div", "agentnb-plot-scale");
+  scale.setAttribute("aria-hidden", "true");
+  const upper = node("span", "");
+  const lower = node("span", "");
+  scale.append(upper, lower);
+  frame.append(picture, scale);
+  el.append(head, frame);
+
+  const draw = () => {
+    const series = model.get("series");
+    const said = (value) => `${value.toLocaleString("en")} ${series.unit}`.trim();
+    const known = series.values.filter(isNumber);
+    const top = topOf(series);
+    const found = runs(series, top);
+    picture.setAttribute("viewBox", `0 0 ${Math.max(1, series.points - 1)} ${HEIGHT}`);
+    filled.setAttribute("d", found.map(area).join(""));
+    stroke.setAttribute("d", found.map(line).join(""));
+    label.textContent = series.label;
+    now.textContent = known.length ? said(known.at(-1)) : "nothing yet";
+    now.classList.toggle("agentnb-plot-none", !known.length);
+    upper.textContent = said(top);
+    lower.textContent = said(series.low);
+    const between = `between ${said(Math.min(...known))} and ${said(Math.max(...known))}`;
+    const words = known.length ? `${said(known.at(-1))}, ${between}` : "nothing yet";
+    picture.setAttribute("aria-label", `${series.label}: ${words}`);
+    frame.title = words;
+  };
+  model.on("change:series", draw);
+  draw();
+  return () => model.off("change:series", draw);
+}
+
+export default { initialize, render };
