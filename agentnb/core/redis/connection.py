@@ -81,7 +81,7 @@ class Timed(AbstractConnection):
         self._starts = starts
         self._connected = connected
         self._remote = remote
-        self._poll: Callable[[int], Any] | None = None
+        self._poll: Callable[[int], Any] = self._readable
         self._used = 0.0
         self.until: float | None = None
 
@@ -114,7 +114,7 @@ class Timed(AbstractConnection):
 
     def _stale(self, until: float | None) -> bool:
         """Return whether the other end has gone, or something has been said to nobody."""
-        if self._poll is None or self._poll(0):
+        if self._poll(0):
             return True
         if not self._remote or monotonic() - self._used < _SECONDS_IDLE:
             return False
@@ -128,6 +128,13 @@ class Timed(AbstractConnection):
         finally:
             self.limit(until)
         return False
+
+    def _readable(self, milliseconds: int) -> bool:
+        """Stand in for ``poll`` on Windows, which has none."""
+        try:
+            return self.can_read(milliseconds / 1000)
+        except TheirConnectionError:
+            return True
 
     def used(self) -> None:
         """Note that the server has answered."""
@@ -177,9 +184,10 @@ class Timed(AbstractConnection):
                 raise
             self._bring_back(self._server)
             link = super()._connect()  # type: ignore[safe-super]  # as above
-        poller = select.poll()
-        poller.register(link, select.POLLIN | _ENDED)
-        self._poll = poller.poll
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(link, select.POLLIN | _ENDED)
+            self._poll = poller.poll
         return link  # type: ignore[no-any-return]
 
     def _bring_back(self, server: EmbeddedServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,18 @@ def may_pass(error: BaseException) -> bool:
     """Return whether the error may be gone at the next attempt."""
     lost = theirs.ConnectionError | theirs.TimeoutError
     never = theirs.AuthenticationError | theirs.AuthorizationError | theirs.MaxConnectionsError
+    if _untrusted(error):
+        return False
     return refused(error) or (isinstance(error, lost) and not isinstance(error, never))
+
+
+def _untrusted(error: BaseException) -> ssl.SSLError | None:
+    """Return why no encrypted connection will ever come about, None if one may."""
+    cause = error.__context__  # redis-py raises its own errors while it handles these
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause
+    wrong = isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
+    return cause if wrong else None  # type: ignore[return-value]  # wrong says that it is one
 
 
 def translate(error: Exception, target: Target, seconds: float) -> AgentnbError | None:
@@ -85,6 +97,13 @@ def _login(error: Exception, target: Target, seconds: float) -> AgentnbError:  #
 
 
 def _unavailable(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    if untrusted := _untrusted(error):
+        return ConfigError(
+            f"{target} is not trusted: {untrusted.reason}",
+            service="redis",
+            hint="its certificate, and rediss:// for a port with TLS; an authority of your own "
+            "is named by ?ssl_ca_certs=/path in REDIS_URL",
+        )
     return UnavailableError(
         f"{target} cannot be reached: {error}", service="redis", hint=target.hint
     )
