@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,41 @@ def bare(make_cache, shared_redis):
 
 
 @pytest.fixture
+def kill_server():
+    """Return what kills the embedded server of a home, and waits until it is gone."""
+
+    def kill(home):
+        text = (Path(home) / "redis" / "running").read_text()
+        pid = int(dict(line.split("=", 1) for line in text.splitlines())["server"])
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            while "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+                time.sleep(0.01)
+
+    return kill
+
+
+@pytest.fixture
+def together():
+    """Return what calls from several threads that begin at once; it gives results and errors."""
+
+    def call_all(count, call):
+        begin = threading.Barrier(count)
+
+        def run(_):
+            begin.wait()
+            return call()
+
+        with ThreadPoolExecutor(count) as pool:
+            futures = [pool.submit(run, n) for n in range(count)]
+        errors = [future.exception() for future in futures]
+        results = [future.result() for future in futures if not future.exception()]
+        return results, [error for error in errors if error is not None]
+
+    return call_all
+
+
+@pytest.fixture
 def caching():
     """Return what runs a script in another process; ``cache`` is in its scope."""
     started = []
@@ -161,7 +198,8 @@ def caching():
             "from agentnb.core.cache import Cache\n"
             f"redis = RedisClient('unix://{target}')\n"
             f"cache = Cache(redis, prefix={prefix!r}, **{options!r})\n"
-            "def say(*words): print(*words, flush=True)\n"
+            # In one piece, since several threads speak.
+            "def say(*words): os.write(1, (' '.join(map(str, words)) + '\\n').encode())\n"
         )
         started.append(
             subprocess.Popen(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -437,7 +440,9 @@ def test_a_stopped_server_elsewhere_works_again_when_it_goes_on(serve):
 def test_a_forked_child_makes_its_own_connections(serve):
     with RedisClient(serve().url()) as client:
         client.set("k", "parent")
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+            child = os.fork()
         if not child:
             right = client.set("k", "child") and client.get("k") == b"child"
             os._exit(0 if right else 1)
@@ -445,3 +450,57 @@ def test_a_forked_child_makes_its_own_connections(serve):
         assert status == 0
         assert client.get("k") == b"child"
         assert client.ping()
+
+
+@pytest.fixture
+def certificate(tmp_path, require):
+    """Return a certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    openssl = shutil.which("openssl")
+    require("openssl", openssl is not None, "no openssl on PATH")
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", files[0], "-keyout", files[1]),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return files
+
+
+@pytest.fixture
+def encrypted(serve, stub, certificate):
+    """Return the port of a real server behind TLS."""
+    onward = proxy(serve(), lambda _: False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def handle(link):
+        with context.wrap_socket(link, server_side=True) as safe:
+            onward(safe)
+
+    return stub(handle).port
+
+
+def test_a_server_behind_tls_is_reached_with_rediss(encrypted, certificate):
+    url = f"rediss://127.0.0.1:{encrypted}/0?ssl_ca_certs={certificate[0]}"
+    with RedisClient(url) as client:
+        client.set("k", "v" * 1000)
+        assert client.get("k") == b"v" * 1000
+        assert client.blpop("nothing", timeout=0.1) is None
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_wrong_setting(encrypted):
+    with pytest.raises(ConfigError, match="not trusted: CERTIFICATE"):
+        call(f"rediss://127.0.0.1:{encrypted}/0", 60)
+
+
+def test_tls_on_a_port_without_it_is_a_wrong_setting(stub):
+    def plain(link):
+        link.recv(65536)
+        link.sendall(b"-ERR Protocol error\r\n")
+
+    with pytest.raises(ConfigError, match="not trusted"):
+        call(f"rediss://127.0.0.1:{stub(plain).port}", 60)
