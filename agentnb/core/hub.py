@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core import factories
+from agentnb.core.errors import UsageError
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Hub:
         self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._opened: dict[str, Any] = {}
-        self._named: dict[str, Named] = {}
+        self.named: dict[str, Named] = {}
+        """Connections that were named, which outlive a `stop`."""
         self._closed = False
         self.panel_opener: Callable[..., Any] | None = None
 
@@ -77,7 +78,7 @@ class Hub:
                 self._settings = Settings.load(start=self._start, **self._arguments)
             return self._settings
 
-    def _open(self, name: str, make: Callable[[], Any]) -> Any:
+    def _open(self, name: str) -> Any:
         found = self._opened.get(name)
         if found is not None:
             return found
@@ -89,7 +90,7 @@ class Hub:
                     hint="make another: agentnb.connect(), or in a notebook %agentnb reset",
                 )
             if name not in self._opened:
-                made = make()
+                made = getattr(factories, name)(self)
                 if not self._opened:
                     # From now on the hub is kept until it is closed, at the latest at exit.
                     atexit.register(self.close)
@@ -104,17 +105,17 @@ class Hub:
     @property
     def tracer(self) -> Tracer:
         """Return the tracer, which keeps spans in memory and under ``home/logs``."""
-        return self._open("tracer", self._make_tracer)  # type: ignore[no-any-return]
+        return self._open("tracer")  # type: ignore[no-any-return]
 
     @property
     def logs(self) -> LogFile:
         """Return the log file that takes what this hub's integrations log."""
-        return self._open("logs", self._make_logs)  # type: ignore[no-any-return]
+        return self._open("logs")  # type: ignore[no-any-return]
 
     @property
     def databases(self) -> Databases:
         """Return the named connections."""
-        return self._open("databases", self._make_databases)  # type: ignore[no-any-return]
+        return self._open("databases")  # type: ignore[no-any-return]
 
     @property
     def db(self) -> Database:
@@ -127,71 +128,12 @@ class Hub:
 
         It is redis-py's, safe to interrupt, with `publisher` and `subscriber` beside it.
         """
-        return self._open("redis", self._make_redis)  # type: ignore[no-any-return]
+        return self._open("redis")  # type: ignore[no-any-return]
 
     @property
     def cache(self) -> Cache:
         """Return the cache, on the same server as `redis`."""
-        return self._open("cache", self._make_cache)  # type: ignore[no-any-return]
-
-    def _make_tracer(self) -> Tracer:
-        from agentnb.core.trace import Tracer
-
-        return Tracer(self.settings.home / "logs", redactor=self.settings.redactor)
-
-    def _make_logs(self) -> LogFile:
-        from agentnb.core.paths import ensure_home
-        from agentnb.core.trace import LogFile
-
-        # A database elsewhere works without a home to write to; `logs.failed` says so.
-        with suppress(ConfigError):
-            ensure_home(self.settings.home)
-        logs = LogFile(self.settings.home / "logs", redactor=self.settings.redactor, hub_id=self.id)
-        logs.attach()
-        return logs
-
-    def _make_databases(self) -> Databases:
-        from agentnb.core.db import Database, Databases
-        from agentnb.core.paths import ensure_home
-
-        settings = self.settings
-        # Both are opened first and so closed last: a database logs that it is closed.
-        _ = self.logs, self.tracer
-
-        def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
-            return Database(
-                url,
-                name=name,
-                read_only=read_only,
-                timeout=settings.db_timeout,
-                rows=settings.db_rows,
-                pool_size=settings.db_pool,
-                resolve=settings.resolve,
-                tracer=self.tracer,
-                hub_id=self.id,
-            )
-
-        def default_url() -> str:
-            if settings.database_url:
-                return settings.database_url
-            # Quoted, since a folder's name may hold what means something in a URL.
-            return f"sqlite:///{quote(str(ensure_home(settings.home) / 'agentnb.db'))}"
-
-        return Databases(make, default_url, self._named)
-
-    def _make_redis(self) -> RedisClient:
-        from agentnb.core.redis import RedisClient
-
-        settings = self.settings
-        _ = self.logs, self.tracer  # opened first, as for databases
-        return RedisClient(
-            settings.redis_url, home=settings.home, tracer=self.tracer, hub_id=self.id
-        )
-
-    def _make_cache(self) -> Cache:
-        from agentnb.core.cache import Cache
-
-        return Cache(self.redis, prefix=self.settings.key_prefix, hub_id=self.id)
+        return self._open("cache")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.
@@ -255,7 +197,7 @@ class Hub:
             self.stop()
         finally:
             with self._lock:
-                self._named.clear()
+                self.named.clear()
                 self._settings = None
 
     def close(self) -> None:

@@ -87,7 +87,7 @@ class Recorder:
 def test_closing_goes_in_reverse_order(hub):
     order = []
     for name in ("first", "second", "third"):
-        hub._open(name, lambda name=name: Recorder(name, order))
+        hub._opened[name] = Recorder(name, order)
     assert hub.stop() == ["third", "second", "first"]
     assert order == ["third", "second", "first"]
 
@@ -96,7 +96,7 @@ def test_what_fails_to_close_keeps_nothing_else_open(hub):
     order = []
     for name in ("first", "second", "third"):
         error = ValueError(name) if name == "second" else None
-        hub._open(name, lambda name=name, error=error: Recorder(name, order, error))
+        hub._opened[name] = Recorder(name, order, error)
     with pytest.raises(ValueError, match="second"):
         hub.close()
     assert order == ["third", "second", "first"]
