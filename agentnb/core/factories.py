@@ -14,11 +14,12 @@ from agentnb.core.errors import ConfigError
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
+    from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
-__all__ = ["cache", "databases", "logs", "redis", "tracer"]
+__all__ = ["cache", "databases", "events", "logs", "redis", "tracer"]
 
 
 def tracer(hub: Hub) -> Tracer:
@@ -85,3 +86,18 @@ def cache(hub: Hub) -> Cache:
     from agentnb.core.cache import Cache
 
     return Cache(hub.redis, prefix=hub.settings.key_prefix, hub_id=hub.id)
+
+
+def events(hub: Hub) -> EventBus:
+    """Return the event bus on the hub's Redis."""
+    from agentnb.core.events import EventBus
+
+    settings = hub.settings
+    return EventBus(
+        hub.redis,
+        prefix=settings.key_prefix,
+        log_size=settings.events_log,
+        outbox_size=settings.events_outbox,
+        payload=settings.events_payload,
+        hub_id=hub.id,
+    )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.db import Databases
+    from agentnb.core.events import EventBus
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
@@ -50,6 +51,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     if redis is not None:
         kind = "embedded" if redis.embedded else redis.target.scheme
         yield ("redis", kind, *_pinged(redis.ping))
+    events: EventBus | None = opened.get("events")
+    if events is not None:
+        yield ("events", f"{len(events.subscriptions())} handlers", *_pinged(events.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
+    from agentnb.core.events import EventBus
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -134,6 +135,11 @@ class Hub:
     def cache(self) -> Cache:
         """Return the cache, on the same server as `redis`."""
         return self._open("cache")  # type: ignore[no-any-return]
+
+    @property
+    def events(self) -> EventBus:
+        """Return the event bus, on the same server as `redis`."""
+        return self._open("events")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

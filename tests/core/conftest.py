@@ -151,6 +151,42 @@ def bare(make_cache, shared_redis):
 
 
 @pytest.fixture
+def make_bus(shared_redis):
+    """Return what makes event buses, each test's under a prefix of its own."""
+    from agentnb.core.events import EventBus
+
+    made = []
+    own = f"test-{next(_NUMBERS)}"
+
+    def make(redis=shared_redis, *, prefix=own, **options):
+        made.append(EventBus(redis, prefix=prefix, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(2.0)
+
+
+@pytest.fixture
+def bus(make_bus):
+    return make_bus()
+
+
+@pytest.fixture
+def until():
+    """Return what waits until a condition holds, and fails if it never does."""
+
+    def wait(condition, seconds=10.0):
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "it never came about"
+            time.sleep(0.005)
+        return found
+
+    return wait
+
+
+@pytest.fixture
 def kill_server():
     """Return what kills the embedded server of a home, and waits until it is gone."""
 

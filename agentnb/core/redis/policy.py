@@ -49,6 +49,7 @@ _FLAGS: dict[str, int] = {
     **dict.fromkeys(_WITHOUT_KEY, REPEATABLE),
     **dict.fromkeys(_ONCE, KEYED),
     **dict.fromkeys(_BLOCK, BLOCKING),
+    **dict.fromkeys(("EVAL", "EVALSHA", "PUBLISH"), 0),  # nothing is known, which is found fast
 }
 # Decided by their arguments. SET NX (XX, GET, IFEQ, ...) answers differently the second time.
 _SET_MAY = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})

@@ -72,6 +72,15 @@ FIELDS: tuple[Field, ...] = (
     Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
     Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows a query returns unless told", _count),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
+    Field("events_log", "AGENTNB_EVENTS_LOG", "20000", "events kept to be read again", _count),
+    Field("events_outbox", "AGENTNB_EVENTS_OUTBOX", "10000", "events that wait for Redis", _count),
+    Field(
+        "events_payload",
+        "AGENTNB_EVENTS_PAYLOAD",
+        "1048576",
+        "bytes that an event may have",
+        _count,
+    ),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.

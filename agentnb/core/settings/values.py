@@ -46,6 +46,9 @@ class Settings:
     db_timeout: float
     db_rows: int
     db_pool: int
+    events_log: int
+    events_outbox: int
+    events_payload: int
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root

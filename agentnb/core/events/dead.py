@@ -1,0 +1,159 @@
+"""Dead letters: events that a handler failed at, and messages that nobody can read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import AgentnbError
+from agentnb.core.events.log import pairs
+from agentnb.core.redact import redact
+
+if TYPE_CHECKING:
+    import logging
+
+    from agentnb.core.redis import RedisClient
+
+__all__ = ["DeadLetter", "DeadLetters"]
+
+_KEPT = 1000
+_UNSENT = 1000
+_LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was not handled, and why.
+
+    Parameters
+    ----------
+    place
+        Where it stands among the dead letters; names it.
+    channel, message
+        The event as it was received.
+    event_id
+        The event's id; empty for one without an envelope.
+    handler
+        The name of the handler that failed; empty for a message that nobody can read.
+    error
+        What went wrong.
+    source
+        Which bus wrote it.
+    """
+
+    place: str
+    channel: str
+    message: bytes
+    event_id: str
+    handler: str
+    error: str
+    source: str
+
+    @property
+    def time(self) -> dt.datetime:
+        """When it was written, by the server's clock, in UTC."""
+        return dt.datetime.fromtimestamp(int(self.place.partition("-")[0]) / 1000, dt.UTC)
+
+
+class DeadLetters:
+    """The stream of dead letters, the last thousand.
+
+    Parameters
+    ----------
+    redis
+        The client of the server.
+    key
+        The stream's key.
+    source
+        The bus that writes.
+    log
+        Where each is said.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        key: str,
+        *,
+        source: str,
+        log: logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        self._redis = redis
+        self.key = key
+        self._source = source
+        self._log = log
+        self._lock = threading.Lock()
+        self._unsent: deque[dict[str, Any]] = deque(maxlen=_UNSENT)
+
+    def add(
+        self, channel: str, message: bytes, *, event_id: str, handler: str, error: BaseException
+    ) -> None:
+        """Write one; while the server is away it is kept here, the last thousand are."""
+        reason = redact(f"{type(error).__name__}: {error}")[:_LONGEST]
+        if handler:
+            self._log.error("%s failed at an event on %s: %s", handler, channel, reason)
+        else:
+            self._log.error("failed to parse event on %s: %s", channel, reason)
+        fields = {
+            "channel": channel.encode("utf-8", "surrogateescape"),
+            "message": message,
+            "event": event_id.encode("utf-8", "surrogateescape"),
+            "handler": handler.encode("utf-8", "replace"),
+            "error": reason.encode("utf-8", "replace"),
+            "source": self._source,
+        }
+        with self._lock:
+            self._unsent.append(fields)
+        self.flush()
+
+    @property
+    def unsent(self) -> int:
+        """How many wait for the server."""
+        return len(self._unsent)
+
+    def flush(self) -> None:
+        """Write what waits, as far as the server takes it."""
+        with self._lock:
+            while self._unsent:
+                fields = self._unsent[0]
+                words = [word for pair in fields.items() for word in pair]
+                try:
+                    self._redis.execute_command("XADD", self.key, "MAXLEN", "~", _KEPT, "*", *words)
+                except AgentnbError as error:
+                    self._log.warning("dead letters wait for the server: %s", error)
+                    return
+                self._unsent.popleft()
+
+    def last(self, n: int) -> list[DeadLetter]:
+        """Return the last ones, newest first."""
+        found: Any = self._redis.execute_command("XREVRANGE", self.key, "+", "-", "COUNT", n)
+        return [_letter(place, fields) for place, fields in found]
+
+    def get(self, place: str) -> DeadLetter | None:
+        """Return the one at a place."""
+        found: Any = self._redis.execute_command("XRANGE", self.key, place, place)
+        return _letter(*found[0]) if found else None
+
+    def remove(self, *places: str) -> int:
+        """Remove some, and return how many there were."""
+        return int(self._redis.execute_command("XDEL", self.key, *places)) if places else 0
+
+
+def _letter(place: bytes, fields: Any) -> DeadLetter:
+    values = pairs(fields)
+
+    def text(name: bytes) -> str:
+        return str(values.get(name, b"").decode("utf-8", "surrogateescape"))
+
+    return DeadLetter(
+        place.decode(),
+        text(b"channel"),
+        values.get(b"message", b""),
+        text(b"event"),
+        text(b"handler"),
+        text(b"error"),
+        text(b"source"),
+    )

@@ -1,0 +1,240 @@
+"""What waits for one handler: bounded, in order, and filled from the log where need be."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError
+from agentnb.core.events.event import Event, place_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.events.log import Entry, EventLog
+
+__all__ = ["OVERFLOWS", "Inbox"]
+
+OVERFLOWS = ("drop_oldest", "drop_newest", "reread")
+_CHUNK = 200
+
+
+class Inbox:
+    """The events that one subscription has not handled yet.
+
+    It knows up to which place of the log it has been given everything. What it missed, while
+    the connection was gone or because it was full and may not drop, it reads from there:
+    meanwhile it is *behind*, takes nothing of the log from the connection, and goes on in
+    order once it has caught up.
+
+    Parameters
+    ----------
+    pattern, matches
+        Which channels.
+    limit
+        How many events may wait.
+    overflow
+        ``"drop_oldest"``, ``"drop_newest"`` or ``"reread"``.
+    log
+        The log.
+    read
+        Makes an event of an entry of the log, or None if it is not for this one.
+
+    Attributes
+    ----------
+    wake
+        Called, with the lock held, when there is something to take.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        matches: Callable[[str], bool],
+        *,
+        limit: int,
+        overflow: str,
+        log: EventLog,
+        read: Callable[[Inbox, Entry], Event | None],
+    ) -> None:
+        if overflow not in OVERFLOWS:
+            raise UsageError(
+                f"overflow cannot be {overflow!r}",
+                service="events",
+                hint=f"one of {', '.join(OVERFLOWS)}",
+            )
+        if limit < 1:
+            raise UsageError("queue= is how many events may wait: 1 or more", service="events")
+        self.pattern = pattern
+        self.matches = matches
+        self.rereads = overflow == "reread"
+        self.lock = threading.Lock()
+        self.dropped = self.gaps = 0
+        self.closed = False
+        self.ready = threading.Event()
+        self.behind = False
+        self._limit = limit
+        self._newest = overflow == "drop_newest"
+        self._log = log
+        self._event = read
+        self.wake: Callable[[], None] = _nothing
+        self._queue: deque[Event] = deque()
+        self._later: deque[Event] = deque()
+        self._place = 0
+        self._place_text = "0-0"
+        self._target = 0
+        self._replay = 0
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._later)
+
+    def begin(self, place: str, replay: int) -> None:
+        """Stand from a place of the log on, after so many events before it."""
+        with self.lock:
+            self._move(place)
+            self._replay = replay
+            self.behind = replay > 0
+            self._target = self._place
+            self.ready.set()
+            if self.behind:
+                self.wake()
+
+    def advance(self, place: str, *, missed: bool) -> None:
+        """Note that the log has reached a place, and whether what came before it was missed."""
+        with self.lock:
+            number = place_number(place)
+            if number == self._place or self.closed:
+                return
+            if missed or self.behind:
+                self.behind = True
+                self._target = max(self._target, number)
+                if missed:
+                    self.wake()
+            else:
+                self._move(place)
+
+    def offer(self, event: Event, number: int = 0) -> None:
+        """Take an event.
+
+        Parameters
+        ----------
+        number
+            Its place in the log as a number, if it came from the server by way of the log.
+        """
+        with self.lock:
+            if self.closed:
+                return
+            queue = self._later if self.behind else self._queue
+            if number:
+                if number <= self._place:
+                    return
+                if self.behind:
+                    self._target = max(self._target, number)
+                    return
+                if self.rereads and len(queue) >= self._limit:
+                    self.behind, self._target = True, number
+                    return
+                self._place, self._place_text = number, event.place or "0-0"
+            if len(queue) >= self._limit:
+                self.dropped += 1
+                if self._newest:
+                    return
+                queue.popleft()
+            queue.append(event)
+            self.wake()
+
+    def put(self, event: Event) -> None:
+        """Take an event whatever waits, as the next one: a dead letter that is tried again."""
+        with self.lock:
+            if not self.closed:
+                self._queue.append(event)
+                self.wake()
+
+    def waiting(self) -> bool:
+        """Return whether there is something to take; to be called with the lock held."""
+        return bool(self._queue or self.behind or self._later)
+
+    def take(self) -> Event | None:
+        """Return the next event, or None if there is none now.
+
+        Raises
+        ------
+        AgentnbError
+            It has to be read from the log, and the server is away.
+        """
+        while not self.closed:
+            with self.lock:
+                if self._queue:
+                    return self._queue.popleft()
+                if not self.behind:
+                    if not self._later:
+                        return None
+                    self._queue, self._later = self._later, self._queue
+                    continue
+                replay, after, target = self._replay, self._place_text, self._target
+            if replay:
+                self._repeat(replay, after)
+            else:
+                self._catch_up(after, target)
+        return None
+
+    def _repeat(self, replay: int, upto: str) -> None:
+        found = self._log.last(self.matches, replay, upto=upto) if upto != "0-0" else []
+        events = self._read(found)
+        with self.lock:
+            self._replay = 0
+            self._queue.extend(events)
+            self.behind = self._target > self._place
+
+    def _catch_up(self, after: str, target: int) -> None:
+        """Read some of the log; what it says of the part before the target is complete."""
+        chunk = self._log.read(after, most=_CHUNK)
+        events: list[Event] = []
+        if chunk.gap:
+            first = chunk.entries[0].place if chunk.entries else None
+            events.append(_gap(self.pattern, after, first))
+        events += self._read(chunk.entries)
+        with self.lock:
+            self.gaps += chunk.gap
+            if chunk.emptied:
+                # Places may begin anew, so those of before tell nothing any more.
+                self._place, self._place_text = 0, "0-0"
+                self._target = target = 0
+            if chunk.entries:
+                self._move(chunk.entries[-1].place)
+            self._queue.extend(events)
+            if len(chunk.entries) < _CHUNK and self._place < target:
+                self._place = target
+                self._place_text = f"{target >> 64}-{target & (2**64 - 1)}"
+            more = chunk.emptied or len(chunk.entries) == _CHUNK
+            self.behind = more or self._place < self._target
+
+    def _read(self, entries: list[Entry]) -> list[Event]:
+        mine = [entry for entry in entries if self.matches(entry.channel)]
+        return [event for entry in mine if (event := self._event(self, entry)) is not None]
+
+    def _move(self, place: str) -> None:
+        self._place, self._place_text = place_number(place), place
+
+    def close(self) -> None:
+        """Let go of what waits."""
+        with self.lock:
+            self.closed = True
+            self._queue.clear()
+            self._later.clear()
+            self.behind = False
+            self.ready.set()
+            self.wake()
+
+
+def _nothing() -> None:
+    """Stand in for `Inbox.wake`."""
+
+
+def _gap(pattern: str, after: str, before: str | None) -> Event:
+    import msgspec
+
+    data: dict[str, Any] = {"after": after, "before": before}
+    event = Event("", pattern, msgspec.json.encode(data))
+    event.gap = True
+    return event

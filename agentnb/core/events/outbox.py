@@ -1,0 +1,193 @@
+"""What waits for the server to come back: bounded, in order, each sent once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError
+from agentnb.core.events.event import place_number
+from agentnb.core.events.scripts import PLAIN, PUBLISH
+
+if TYPE_CHECKING:
+    import logging
+
+    from agentnb.core.events.event import Event
+    from agentnb.core.events.log import EventLog
+    from agentnb.core.redis import RedisClient
+
+__all__ = ["Letter", "Outbox"]
+
+_BATCH = 100
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+@dataclass(slots=True)
+class Letter:
+    """An event on its way to the server.
+
+    Parameters
+    ----------
+    event
+        The event.
+    words
+        What the script is given.
+    durable
+        Whether it goes into the log.
+    after
+        A place in the log before which it cannot stand, if it may have been sent already.
+    """
+
+    event: Event
+    words: list[Any]
+    durable: bool
+    after: str | None = None
+
+
+class Outbox:
+    """Keeps letters while the server is away, and sends them in order once it is back.
+
+    One that may have arrived is looked for in the log first, so that it is not sent twice.
+
+    Parameters
+    ----------
+    redis
+        The client to send with.
+    log
+        The log.
+    limit
+        How many letters it holds.
+    said
+        Where it says what becomes of them.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        log: EventLog,
+        *,
+        limit: int,
+        said: logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        self._redis = redis
+        self._log = log
+        self.limit = limit
+        self._said = said
+        self._lock = threading.Lock()
+        self._letters: deque[Letter] = deque()
+        self._empty = threading.Event()
+        self._empty.set()
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def check(self) -> None:
+        """Refuse another letter, if there is no room for it.
+
+        Raises
+        ------
+        UnavailableError
+            There is none.
+        """
+        if len(self._letters) >= self.limit:
+            raise UnavailableError(
+                f"the outbox is full: {self.limit:,} events wait for {self._redis.target}; "
+                "this one was not published",
+                service="events",
+                hint="publish again once the server is back; AGENTNB_EVENTS_OUTBOX sets the limit",
+            )
+
+    def add(self, letter: Letter) -> None:
+        """Keep a letter, and send it as soon as that can be done."""
+        letter.event.pending = True
+        with self._lock:
+            self._letters.append(letter)
+            self._empty.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="agentnb-events-outbox", daemon=True
+                )
+                self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether all has been sent within so many seconds."""
+        return self._empty.wait(seconds)
+
+    def close(self, seconds: float) -> int:
+        """Send what can be sent within so many seconds, and return how many letters are left."""
+        self._empty.wait(seconds if self._letters else 0)
+        self._ending.set()
+        return len(self._letters)
+
+    def _run(self) -> None:
+        pause, began, total = _FIRST_PAUSE, monotonic(), 0
+        self._said.warning("events wait for %s in the outbox", self._redis.target)
+        while not self._ending.is_set():
+            with self._lock:
+                batch = [self._letters[n] for n in range(min(_BATCH, len(self._letters)))]
+                if not batch:
+                    self._thread = None
+                    self._empty.set()
+                    break
+            try:
+                sent = self._send(batch)
+            except AgentnbError as error:
+                self._said.debug("events still wait: %s", error)
+                self._ending.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            total += sent
+            pause = _FIRST_PAUSE
+        self._said.info("%d events that waited were sent, after %.1f s", total, monotonic() - began)
+
+    def _send(self, batch: list[Letter]) -> int:
+        """Send some, and return how many; what may have arrived is marked as such by an error."""
+        left = self._not_arrived(batch)
+        last = self._log.end()
+        try:
+            replies = self._post(left)
+            for letter, reply in zip(left, replies, strict=True):
+                if isinstance(reply, Exception):
+                    raise RejectedError(str(reply), service="events") from reply
+                self._sent(letter, reply.decode() if letter.durable else None)
+        except AgentnbError:
+            # Those behind it may have been sent; they are found in the log then.
+            for letter in left:
+                if letter.event.pending:
+                    letter.after = letter.after or last
+            raise
+        return len(batch)
+
+    def _not_arrived(self, batch: list[Letter]) -> list[Letter]:
+        doubtful = [letter for letter in batch if letter.after is not None and letter.durable]
+        if doubtful:
+            there = self._log.ids(
+                min((letter.after or "0-0" for letter in doubtful), key=place_number)
+            )
+            for letter in doubtful:
+                if letter.event.id in there:
+                    self._sent(letter, there[letter.event.id])
+        return [letter for letter in batch if letter.event.pending]
+
+    def _post(self, batch: list[Letter]) -> list[Any]:
+        if not batch:
+            return []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for letter in batch:
+                script, keys = (PUBLISH, 1) if letter.durable else (PLAIN, 0)
+                pipe.execute_command("EVAL", script, keys, *letter.words)
+            return list(pipe.execute(raise_on_error=False))
+
+    def _sent(self, letter: Letter, place: str | None) -> None:
+        letter.event.place = place
+        letter.event.pending = False
+        with self._lock:
+            if self._letters and self._letters[0] is letter:
+                self._letters.popleft()
+            else:
+                self._letters.remove(letter)

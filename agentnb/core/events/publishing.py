@@ -1,0 +1,344 @@
+"""The part of an event bus that publishes, and that looks back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import logging
+import os
+import secrets
+import socket
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
+from agentnb.core.events.attachment import Attachment
+from agentnb.core.events.dead import DeadLetter, DeadLetters
+from agentnb.core.events.event import Event
+from agentnb.core.events.glob import matcher
+from agentnb.core.events.log import EventLog, Script
+from agentnb.core.events.outbox import Letter, Outbox
+from agentnb.core.events.receiving import Receiver
+from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
+from agentnb.core.events.wire import Wire
+from agentnb.core.redis import Keys
+from agentnb.core.redis.interrupt import held
+from agentnb.core.trace.context import context_var
+from agentnb.core.trace.spans import Span
+
+if TYPE_CHECKING:
+    from agentnb.core.redis import RedisClient
+    from agentnb.core.redis.interrupt import Held
+
+__all__ = ["LOG", "OUTBOX", "PAYLOAD", "Publishing"]
+
+_logger = logging.getLogger("agentnb.events")
+
+LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
+
+
+class Publishing:
+    """The part of an `EventBus` that has no handlers; parameters as there."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        prefix: str = "agentnb",
+        log_size: int = LOG,
+        outbox_size: int = OUTBOX,
+        payload: int = PAYLOAD,
+        hub_id: str | None = None,
+    ) -> None:
+        self.redis = redis
+        self.keys = Keys(prefix)
+        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
+        self.tracer = redis.link.tracer
+        self.closing = False
+        self.wire = Wire(payload)
+        self._log_key = self.keys.internal("events")
+        self._marker = self.keys.internal("events-values")
+        self._most = log_size
+        self._outbox_size = outbox_size
+        self._publish, self._plain = Script(PUBLISH), Script(PLAIN)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have an identity of one's own: a bus that was forked is another one."""
+        self._pid = os.getpid()
+        own = secrets.token_hex(6)
+        self.source = f"{socket.gethostname()}/{self._pid}/{own[:6]}"
+        self._own = own
+        self._numbers = itertools.count(1)
+        self.event_log = EventLog(self.redis, self._log_key, self.keys.channel_name)
+        self._outbox = Outbox(
+            self.redis.publisher, self.event_log, limit=self._outbox_size, said=self.log
+        )
+        self.dead = DeadLetters(
+            self.redis, self.keys.internal("events-dead"), source=self.source, log=self.log
+        )
+        self.receiver = Receiver(
+            self.redis,
+            self.keys,
+            self.wire,
+            self.event_log,
+            self.dead,
+            source=self.source,
+            size=self._most + self._outbox_size,
+            log=self.log,
+        )
+        self._last_place = "0-0"
+
+    # Publishing
+
+    def publish(
+        self,
+        channel: str,
+        data: Any = None,
+        *,
+        correlation_id: str | None = None,
+        durable: bool = True,
+    ) -> Event:
+        """Publish an event.
+
+        Parameters
+        ----------
+        channel
+            Where; any text. Dots are a custom, and what patterns such as ``agent.*`` go by.
+        data
+            What JSON has, a dataclass, a msgspec Struct or a pydantic model.
+        correlation_id
+            Free text; default: that of the running trace.
+        durable
+            Keep it in the log. One that is not kept is missed by whoever is cut off.
+
+        Returns
+        -------
+        Event
+            It says ``pending`` if the server is away: it then waits in this process, and is
+            sent under the same id once the server is back.
+
+        Raises
+        ------
+        UsageError
+            The data is not what JSON has, or too large; nothing was published.
+        UnavailableError
+            The server is away and the outbox is full; nothing was published.
+        RejectedError
+            The server was reached and refused it; subscribers of this process have it.
+        """
+        event, before, after = self._made(channel, data, correlation_id)
+
+        def send(_: Held) -> Event:
+            with Span(self.tracer, "publish", "events", 1, {"channel": channel}):
+                return self._sent(event, before, after, durable)
+
+        # An interrupt waits until it is clear what becomes of the event.
+        return held(send)
+
+    async def apublish(
+        self,
+        channel: str,
+        data: Any = None,
+        *,
+        correlation_id: str | None = None,
+        durable: bool = True,
+    ) -> Event:
+        """Publish an event from a coroutine; as `publish`."""
+        import asyncio
+
+        def call() -> Event:
+            return self.publish(channel, data, correlation_id=correlation_id, durable=durable)
+
+        return await asyncio.to_thread(call)
+
+    def attachment(
+        self, channel: str, data: Any = None, *, correlation_id: str | None = None
+    ) -> Attachment:
+        """Return an event for a Lua script of somebody else's to publish; see `Attachment`.
+
+        Raises
+        ------
+        UsageError
+            The data is not what JSON has, or too large.
+        """
+        event, before, after = self._made(channel, data, correlation_id)
+        words = self._words(event, before, after)
+        return Attachment(event, [self._log_key], words[1:], self.receiver.deliver)
+
+    @property
+    def publish_function(self) -> str:
+        """Return `PUBLISH_FUNCTION`, for those who are handed a bus and import none."""
+        return PUBLISH_FUNCTION
+
+    def _made(
+        self, channel: str, data: Any, correlation_id: str | None
+    ) -> tuple[Event, bytes, bytes]:
+        self._check(channel)
+        here = context_var.get()
+        event = Event(
+            f"{self._own}-{next(self._numbers):x}",
+            channel,
+            b"",
+            time=dt.datetime.now(dt.UTC),
+            source=self.source,
+            traceparent=None if here is None else here.traceparent,
+            correlation_id=correlation_id
+            if correlation_id is not None or here is None
+            else here.correlation_id,
+        )
+        before, after = self.wire.encode(event, data)
+        return event, before, after
+
+    def _check(self, channel: str) -> None:
+        if self.closing:
+            raise UsageError("this event bus is closed", service="events")
+        if not isinstance(channel, str) or not channel:
+            raise UsageError(
+                f"a channel is a text, not {channel!r}", service="events", hint="such as agent.done"
+            )
+        if self._pid != os.getpid():
+            self._begin()
+
+    def _words(self, event: Event, before: bytes, after: bytes) -> list[Any]:
+        bare = b"" if self.keys.prefix or event.raw[:1] == b"{" else event.raw
+        name = self.keys.channel(event.channel).encode("utf-8", "surrogateescape")
+        return [self._log_key, name, event.id, before, after, self._most, self._marker, bare]
+
+    def _sent(self, event: Event, before: bytes, after: bytes, durable: bool) -> Event:  # noqa: FBT001 - by position, once
+        words = self._words(event, before, after)
+        if not durable:
+            words = [words[1], before + after, words[6], words[7]]
+        letter = Letter(event, words, durable)
+        if len(self._outbox):
+            self._outbox.check()
+            self._outbox.add(letter)
+            self.receiver.deliver(event, durable=durable)
+            return event
+        self.receiver.deliver(event, durable=durable)
+        try:
+            self._send(letter)
+        except UnavailableError as error:
+            if not getattr(error.__cause__, "unsent", False):
+                letter.after = self._last_place
+            self._outbox.add(letter)
+        except BaseException as error:
+            # Interrupted twice, it may or may not have arrived; the outbox finds out.
+            if not isinstance(error, Exception):
+                letter.after = self._last_place
+                self._outbox.add(letter)
+            raise
+        if _logger.isEnabledFor(logging.DEBUG):
+            self.log.debug("event published: %s %s", event.channel, event.id)
+        return event
+
+    def _send(self, letter: Letter) -> None:
+        publisher, words = self.redis.publisher, letter.words
+        if letter.durable:
+            place = self._publish.run(publisher, words[:1], words[1:]).decode()
+            letter.event.place = self._last_place = place
+        elif words[3]:
+            self._plain.run(publisher, [], words)
+        else:
+            publisher.execute_command("PUBLISH", words[0], words[1])
+
+    # Looking back
+
+    def history(
+        self,
+        channel: str = "*",
+        n: int = 100,
+        since: dt.datetime | float | str | None = None,
+    ) -> list[Event]:
+        """Return the last events on a channel or pattern that the log has, oldest first.
+
+        Parameters
+        ----------
+        channel
+            A channel or a pattern.
+        n
+            How many at most.
+        since
+            Only those after a time (a datetime, or seconds since the epoch), by the server's
+            clock, or after an event's ``place``.
+
+        Raises
+        ------
+        UnavailableError
+            The server is away.
+        """
+        found = self.event_log.last(matcher(channel), n, since=_since(since))
+        return [event for entry in found if (event := self.receiver.event(entry)) is not None]
+
+    def dead_letters(self, n: int = 100) -> list[DeadLetter]:
+        """Return the last events that were not handled, newest first, each with its error.
+
+        Raises
+        ------
+        UnavailableError
+            The server is away.
+        """
+        return self.dead.last(n)
+
+    def replay(self, letter: DeadLetter | str) -> int:
+        """Hand a dead letter to the handler that failed at it, or publish it anew; then remove it.
+
+        Parameters
+        ----------
+        letter
+            The letter, or its ``place``.
+
+        Returns
+        -------
+        int
+            How many handlers of this process got it; 0 if it was published for others.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such letter any more.
+        UsageError
+            Nobody can read it.
+        """
+        place = letter if isinstance(letter, str) else letter.place
+        found = self.dead.get(place)
+        if found is None:
+            raise NotFoundError(f"there is no dead letter {place}", service="events")
+        event = self.receiver.letter(found)
+        handlers = [
+            one
+            for one in self.receiver.subscriptions()
+            if one.name == found.handler and one.inbox.matches(found.channel)
+        ]
+        for one in handlers:
+            one.inbox.put(event.copy())
+        if not handlers:
+            self.publish(event.channel, event.data, correlation_id=event.correlation_id)
+        self.dead.remove(place)
+        return len(handlers)
+
+    def discard(self, *letters: DeadLetter | str) -> int:
+        """Remove dead letters, and return how many there were."""
+        return self.dead.remove(*(one if isinstance(one, str) else one.place for one in letters))
+
+    def failed(self, event: Event, handler: str, error: BaseException) -> None:
+        """Make a dead letter of an event that a handler failed at."""
+        message = self.wire.message(event)
+        self.dead.add(event.channel, message, event_id=event.id, handler=handler, error=error)
+
+    @property
+    def pending(self) -> int:
+        """How many events wait for the server."""
+        return len(self._outbox)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until nothing is pending, and return whether that came about in so many seconds."""
+        return self._outbox.wait(timeout)
+
+
+def _since(since: dt.datetime | float | str | None) -> str:
+    if since is None:
+        return "-"
+    if isinstance(since, str):
+        return f"({since}"
+    seconds = since.timestamp() if isinstance(since, dt.datetime) else float(since)
+    return f"{max(0, int(seconds * 1000))}-0"

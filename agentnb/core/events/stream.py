@@ -1,0 +1,91 @@
+"""Events for ``async for``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.events.event import Event
+    from agentnb.core.events.subscription import Subscription
+
+__all__ = ["EventStream"]
+
+
+class _Signal:
+    """Told by any thread that there is something; awaited on one loop."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flag: asyncio.Event | None = None
+
+    def __call__(self) -> None:
+        if self._loop is not None and self._flag is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
+                self._loop.call_soon_threadsafe(self._flag.set)
+
+    async def wait(self) -> None:
+        if self._flag is not None:
+            await self._flag.wait()
+            self._flag.clear()
+
+    def begin(self) -> bool:
+        """Return whether this is the first time that it is asked for."""
+        if self._loop is not None:
+            return False
+        self._flag = asyncio.Event()
+        self._flag.set()
+        self._loop = asyncio.get_running_loop()
+        return True
+
+
+class EventStream:
+    """The events of one subscription, for ``async for``; made by `EventBus.stream`.
+
+    Parameters
+    ----------
+    subscription
+        Where they come from.
+    stand
+        Waits until it stands.
+    """
+
+    def __init__(self, subscription: Subscription, stand: Callable[[Subscription], None]) -> None:
+        self.subscription = subscription
+        self._stand = stand
+        self._signal = subscription.on_wake = _Signal()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event.
+
+        Raises
+        ------
+        StopAsyncIteration
+            The subscription was closed.
+        """
+        one = self.subscription
+        if self._signal.begin():
+            await asyncio.to_thread(self._stand, one)
+        while True:
+            # The log is read by a thread; what waits here is taken at once.
+            event = await asyncio.to_thread(one.take) if one.inbox.behind else one.take()
+            if event is not None:
+                return event
+            if one.inbox.closed:
+                raise StopAsyncIteration
+            await self._signal.wait()
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        self.subscription.close()
+
+    def __del__(self) -> None:
+        # Left by ``break``: nobody will ask for the next one.
+        if not self.subscription.inbox.closed:
+            self.subscription.close()

@@ -1,0 +1,207 @@
+"""One handler on one pattern: its thread, its counts, its failures."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.errors import AgentnbError
+from agentnb.core.events.wire import convert
+from agentnb.core.trace import Context, parse_traceparent, use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.events.bus import EventBus
+    from agentnb.core.events.event import Event
+    from agentnb.core.events.inbox import Inbox
+
+__all__ = ["Subscription"]
+
+# A thread with nothing to do goes; the next event starts another.
+_IDLE = 10.0
+
+
+class Subscription:
+    """A handler on a pattern; made by `EventBus.subscribe`, and over with its `close`.
+
+    Its events are handled one after the other, on a thread of its own: one that is slow, fails
+    or hangs delays no other.
+
+    Attributes
+    ----------
+    pattern
+        The channels.
+    name
+        The handler's name, for lists and messages.
+    handled, failed
+        How many events its handler has returned from, and failed at; those are dead letters.
+    dropped
+        How many events were dropped because too many waited.
+    gaps
+        How often events were missed that the log no longer had.
+    """
+
+    def __init__(
+        self,
+        bus: EventBus,
+        inbox: Inbox,
+        handler: Callable[[Event], Any] | None,
+        *,
+        name: str,
+        schema: Any = None,
+        replay: int = 0,
+    ) -> None:
+        self.pattern = inbox.pattern
+        self.name = name
+        self.handler = handler
+        self.replay = replay
+        self.inbox = inbox
+        self.handled = self.failed = 0
+        self._bus = bus
+        self._schema = schema
+        self._since: float | None = None
+        self._something = threading.Condition(inbox.lock)
+        self._ending = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.on_wake: Callable[[], None] | None = None
+        inbox.wake = self.wake
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for the handler."""
+        return len(self.inbox)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because too many waited."""
+        return self.inbox.dropped
+
+    @property
+    def gaps(self) -> int:
+        """How often events were missed that the log no longer had."""
+        return self.inbox.gaps
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds for which the handler has been at the same event; 0 if at none."""
+        since = self._since
+        return 0.0 if since is None else monotonic() - since
+
+    @property
+    def state(self) -> str:
+        """How it is, in a few words."""
+        if self.inbox.closed:
+            return "closed"
+        if not self.inbox.ready.is_set():
+            return "waits for the server"
+        if (seconds := self.busy_for) > 1:
+            return f"busy for {seconds:,.0f} s"
+        return "catching up" if self.inbox.behind else "listening"
+
+    def wake(self) -> None:
+        """Let the thread look; called with the inbox's lock held."""
+        if self.on_wake is not None:
+            self.on_wake()
+        elif self.thread is not None:
+            self._something.notify()
+        elif not self.inbox.closed and self.handler is not None:
+            self.thread = threading.Thread(
+                target=self._run, name=f"agentnb-events-{self.name}", daemon=True
+            )
+            self.thread.start()
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                event = self.inbox.take()
+            except AgentnbError as error:
+                self._bus.log.info("%s cannot catch up yet: %s", self.name, error)
+                self._ending.wait(1.0)
+                continue
+            if event is not None:
+                self._handle(event)
+
+    def _wait(self) -> bool:
+        """Return whether there is something to take, within the time that a thread idles."""
+        with self._something:
+            until = monotonic() + _IDLE
+            while not self.inbox.closed and not self.inbox.waiting():
+                left = until - monotonic()
+                if left <= 0 or not self._something.wait(left):
+                    break
+            if self.inbox.closed or not self.inbox.waiting():
+                self.thread = None
+                return False
+            return True
+
+    def shaped(self, event: Event) -> Event:
+        """Return an event whose data is of the schema, where there is one.
+
+        Raises
+        ------
+        ValueError
+            It does not fit.
+        """
+        if self._schema is not None and not event.gap:
+            event.data = convert(event.data, self._schema)
+        return event
+
+    def take(self) -> Event | None:
+        """Return the next event that fits the schema, or None if there is none now."""
+        while (event := self.inbox.take()) is not None:
+            try:
+                shaped = self.shaped(event)
+            except ValueError as error:
+                self.failed += 1
+                self._bus.failed(event, self.name, error)
+            else:
+                self.handled += 1
+                return shaped
+        return None
+
+    def _handle(self, event: Event) -> None:
+        self._since = monotonic()
+        try:
+            self.shaped(event)
+            with (
+                use(_context(event)),
+                self._bus.tracer.span(
+                    "handle", service="events", channel=event.channel, handler=self.name
+                ),
+            ):
+                self._bus.loop.call(self.handler, event)  # type: ignore[arg-type]  # there is one
+            self.handled += 1
+        except BaseException as error:  # noqa: BLE001 - it is the handler's, and becomes a dead letter
+            if not self._bus.closing:
+                self.failed += 1
+                self._bus.failed(event, self.name, error)
+        finally:
+            self._since = None
+
+    def close(self) -> None:
+        """Take no further event, and let go of those that wait; a handler that runs may end."""
+        self._bus.unsubscribe(self)
+
+    def end(self) -> None:
+        """Close the inbox and let the thread go; the bus has forgotten it."""
+        self._ending.set()
+        self.inbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        counts = f"{self.handled:,} handled, {self.failed:,} failed, {self.dropped:,} dropped"
+        return f"<Subscription {self.pattern!r} to {self.name}: {self.state}, {counts}>"
+
+
+def _context(event: Event) -> Context | None:
+    place = parse_traceparent(event.traceparent)
+    if place is None:
+        return None
+    return Context(place.trace, place.span, event.correlation_id)

@@ -1,0 +1,226 @@
+"""Events to messages and back.
+
+An object travels as itself, with one key more, ``_agentnb``, that holds the envelope; whatever
+else there is travels in the envelope. So a program that knows nothing of envelopes reads what
+was published, and what it publishes is taken as data.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.errors import UsageError
+from agentnb.core.events.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ENVELOPE", "Malformed", "Wire", "check_schema", "convert"]
+
+ENVELOPE = "_agentnb"
+
+
+class Malformed(Exception):  # noqa: N818 - what the message is
+    """A message that cannot be read."""
+
+
+class _Envelope(msgspec.Struct, omit_defaults=True):
+    id: str
+    channel: str
+    source: str = ""
+    time: dt.datetime | None = None
+    traceparent: str | None = None
+    correlationid: str | None = None
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    place: str = ""
+
+
+class _Message(msgspec.Struct):
+    envelope: _Envelope | None = msgspec.field(default=None, name=ENVELOPE)
+
+
+class Wire:
+    """Encodes and decodes events.
+
+    Parameters
+    ----------
+    limit
+        Bytes that an event's data may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder().decode
+        self._message = msgspec.json.Decoder(_Message).decode
+
+    def encode(self, event: Event, data: Any) -> tuple[bytes, bytes]:
+        """Give an event its data, and return the message before and after its place.
+
+        Raises
+        ------
+        UsageError
+            The data is not what JSON has, or too large.
+        """
+        event._raw = self._json(data)  # noqa: SLF001 - it is made here
+        return self._around(event)
+
+    def message(self, event: Event) -> bytes:
+        """Return an event as one message."""
+        if not event.id or event._decode == self._data:  # noqa: SLF001 - the two are one mechanism
+            return event.raw
+        before, after = self._around(event)
+        return before + (event.place or "").encode() + after
+
+    def _around(self, event: Event) -> tuple[bytes, bytes]:
+        raw = event.raw
+        envelope = _Envelope(
+            event.id,
+            event.channel,
+            event.source,
+            event.time,
+            event.traceparent,
+            event.correlation_id,
+        )
+        head = self._encode(envelope)[:-1]
+        if raw[:1] != b"{":
+            return b'{"_agentnb":' + head + b',"data":' + raw + b',"place":"', b'"}}'
+        joint = b'"_agentnb":' if raw == b"{}" else b',"_agentnb":'
+        return raw[:-1] + joint + head + b',"place":"', b'"}}'
+
+    def _json(self, data: Any) -> bytes:
+        try:
+            if hasattr(data, "model_dump_json"):  # a pydantic model
+                raw = bytes(data.model_dump_json().encode())
+            else:
+                raw = self._encode(data)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UsageError(
+                f"data of type {type(data).__name__} cannot be published: {error}",
+                service="events",
+                hint="publish what JSON has, a dataclass, a msgspec Struct or a pydantic model",
+            ) from error
+        if len(raw) > self.limit:
+            raise UsageError(
+                f"the event's data takes {len(raw):,} bytes; {self.limit:,} are allowed",
+                service="events",
+                hint="publish a path or a key to it; or raise AGENTNB_EVENTS_PAYLOAD (bytes)",
+            )
+        if b"null" in raw and _has_nan(data):
+            raise UsageError(
+                "NaN and infinity would arrive as null",
+                service="events",
+                hint="publish None, or text",
+            )
+        if b'"_agentnb"' in raw and raw[:1] == b"{" and ENVELOPE in self._decode(raw):
+            raise UsageError(
+                f"the key {ENVELOPE} is where the envelope travels",
+                service="events",
+                hint="give the key another name",
+            )
+        return raw
+
+    def decode(self, channel: str, message: bytes, place: str | None = None) -> Event:
+        """Return the event of a message.
+
+        Parameters
+        ----------
+        channel
+            Where it came from.
+        message
+            As it was received, or as it stands in the log.
+        place
+            Its place, where it stands in the log.
+
+        Raises
+        ------
+        Malformed
+            It is no JSON.
+        """
+        try:
+            envelope = self._message(message).envelope
+        except msgspec.ValidationError:  # not an object, or with a key that looks like ours
+            envelope = None
+            self._checked(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(str(error)) from error
+        if envelope is None or envelope.channel != channel:
+            # A stranger's; or what a stranger was sent elsewhere and has passed on.
+            self._checked(message)
+            return Event("", channel, message, decode=self._data, time=dt.datetime.now(dt.UTC))
+        within = envelope.data
+        event = Event(
+            envelope.id,
+            channel,
+            message if isinstance(within, msgspec.UnsetType) else bytes(within),
+            time=envelope.time,
+            source=envelope.source,
+            traceparent=envelope.traceparent,
+            correlation_id=envelope.correlationid,
+            decode=self._data if isinstance(within, msgspec.UnsetType) else self._decode,
+        )
+        event.place = place or envelope.place or None
+        return event
+
+    def _checked(self, message: bytes) -> None:
+        try:
+            self._decode(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(str(error)) from error
+
+    def _data(self, message: bytes) -> Any:
+        data = self._decode(message)
+        if isinstance(data, dict):
+            data.pop(ENVELOPE, None)
+        return data
+
+
+def _has_nan(data: Any) -> bool:
+    if isinstance(data, float):
+        return not math.isfinite(data)
+    if isinstance(data, dict):
+        return any(map(_has_nan, data.values()))
+    if isinstance(data, list | tuple | set | frozenset):
+        return any(map(_has_nan, data))
+    if isinstance(data, msgspec.Struct):
+        return any(_has_nan(getattr(data, name)) for name in data.__struct_fields__)
+    if hasattr(data, "__dataclass_fields__"):
+        return any(_has_nan(getattr(data, name, None)) for name in data.__dataclass_fields__)
+    return False
+
+
+def check_schema(schema: Any) -> None:
+    """Refuse what is no schema before the first event is.
+
+    Raises
+    ------
+    UsageError
+        msgspec cannot check data by it.
+    """
+    if schema is None or hasattr(schema, "model_validate"):
+        return
+    try:
+        msgspec.json.Decoder(schema)
+    except TypeError as error:
+        raise UsageError(
+            f"{schema!r} is not a schema: {error}",
+            service="events",
+            hint="a msgspec Struct, a dataclass, a TypedDict or a pydantic model",
+        ) from error
+
+
+def convert(data: Any, schema: Any) -> Any:
+    """Return data as a value of a schema.
+
+    Raises
+    ------
+    ValueError
+        It is not one; pydantic's and msgspec's errors are both of that kind.
+    """
+    if hasattr(schema, "model_validate"):
+        return schema.model_validate(data)
+    return msgspec.convert(data, schema)
