@@ -3,11 +3,13 @@
 ```
 AgentnbError
 ├── UsageError          fix the call
+│   └── PathEscape      ... it named a path outside the workspace
 ├── ConfigError         fix the settings
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
-│   └── LoadFailed      ... the source of a cached value, in another process
+│   ├── LoadFailed      ... the source of a cached value, in another process
+│   └── FileChanged     ... the file is not the one that was read
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
     └── CircuitOpen
@@ -29,8 +31,10 @@ __all__ = [
     "CircuitOpen",
     "ConfigError",
     "DeadlineExceeded",
+    "FileChanged",
     "LoadFailed",
     "NotFoundError",
+    "PathEscape",
     "QueryRejected",
     "RejectedError",
     "UnavailableError",
@@ -93,6 +97,10 @@ class UsageError(AgentnbError):
     """The call is wrong: fix it and call again."""
 
 
+class PathEscape(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """A path leads out of the workspace: by its text, by a link, or by a race."""
+
+
 class ConfigError(AgentnbError):
     """A setting is missing or wrong: fix it where it comes from."""
 
@@ -105,12 +113,16 @@ class RejectedError(AgentnbError):
     """The service was reached and said no."""
 
 
-class QueryRejected(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+class QueryRejected(RejectedError):  # noqa: N818 - as PathEscape
     """The database was reached and refused the statement."""
 
 
-class LoadFailed(RejectedError):  # noqa: N818 - as QueryRejected
+class LoadFailed(RejectedError):  # noqa: N818 - as PathEscape
     """The loader of a cached value failed in another process, which shares its failure."""
+
+
+class FileChanged(RejectedError):  # noqa: N818 - as PathEscape
+    """The file is not the one that was read: read it again before overwriting it."""
 
 
 class UnavailableError(AgentnbError):

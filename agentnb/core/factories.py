@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.events import EventBus
+    from agentnb.core.files import FileSystemManager
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
-__all__ = ["cache", "databases", "events", "logs", "redis", "tracer"]
+__all__ = ["cache", "databases", "events", "files", "logs", "redis", "tracer"]
 
 
 def tracer(hub: Hub) -> Tracer:
@@ -100,4 +101,18 @@ def events(hub: Hub) -> EventBus:
         outbox_size=settings.events_outbox,
         payload=settings.events_payload,
         hub_id=hub.id,
+    )
+
+
+def files(hub: Hub) -> FileSystemManager:
+    """Return the workspace."""
+    from agentnb.core.files import FileSystemManager
+
+    settings = hub.settings
+    _ = hub.logs, hub.tracer
+    return FileSystemManager(
+        settings.workspace,
+        max_size=settings.file_size,
+        quota=settings.files_quota,
+        tracer=hub.tracer,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.events import EventBus
+    from agentnb.core.files import FileSystemManager
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -140,6 +141,11 @@ class Hub:
     def events(self) -> EventBus:
         """Return the event bus, on the same server as `redis`."""
         return self._open("events")  # type: ignore[no-any-return]
+
+    @property
+    def files(self) -> FileSystemManager:
+        """Return the workspace: files below AGENTNB_WORKSPACE, and nothing outside of it."""
+        return self._open("files")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,17 @@ def _count(text: str) -> int:
     return value
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def _size(text: str) -> int:
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("bytes, such as 500MB; 0 for no limit")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
 FIELDS: tuple[Field, ...] = (
     Field("home", "AGENTNB_HOME", ".agentnb", "the SQLite file, the logs, what agentnb keeps"),
     Field("workspace", "AGENTNB_WORKSPACE", "workspace", "the folder that agents write to"),
@@ -81,6 +93,8 @@ FIELDS: tuple[Field, ...] = (
         "bytes that an event may have",
         _count,
     ),
+    Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _size),
+    Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _size),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.
@@ -90,6 +104,7 @@ OTHER_VARIABLES = {
     "AGENTNB_SCREENSHOTS",
     "AGENTNB_INTERRUPTS",
     "AGENTNB_SLEEP",
+    "AGENTNB_RACE",
 }
 
 

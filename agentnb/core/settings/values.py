@@ -49,6 +49,8 @@ class Settings:
     events_log: int
     events_outbox: int
     events_payload: int
+    file_size: int
+    files_quota: int
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root

@@ -1,0 +1,244 @@
+"""Opening what lies beneath a folder, and nothing else, whatever the path and whoever races.
+
+Linux does it in one call, ``openat2`` with ``RESOLVE_BENEATH``. Where that is missing or
+forbidden, the path is walked name by name, each opened without following a link; links are
+read and walked in turn. Both follow links that stay inside, and both say so by the same errors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FOLDER", "PLACE", "Openat2", "Outside", "Resolver", "Walk", "best", "real_parts"]
+
+PLACE: Final = getattr(os, "O_PATH", os.O_RDONLY)
+"""To stand somewhere, without a right to read."""
+FOLDER: Final = PLACE | os.O_DIRECTORY | os.O_CLOEXEC
+
+_SYS_OPENAT2 = 437  # on every architecture but alpha
+_NO_MAGICLINKS, _BENEATH = 0x02, 0x08
+_LINKS = 40  # as many as Linux follows
+_TRIES = 64
+
+
+class Outside(OSError):  # noqa: N818 - what happened, as the errors' leaves say it
+    """A path leads out of the folder."""
+
+
+class Resolver(Protocol):
+    """A way to open what lies beneath a folder."""
+
+    name: str
+
+    def open(self, root: int, parts: Sequence[str], flags: int) -> int:
+        """Return a descriptor of what lies at a path beneath a folder.
+
+        Parameters
+        ----------
+        root
+            A descriptor of the folder.
+        parts
+            The names of the path; none for the folder itself. Links are followed, the last
+            one too unless the flags have ``O_NOFOLLOW``.
+        flags
+            As `os.open` takes them; nothing is created.
+
+        Raises
+        ------
+        Outside
+            The path leads out of the folder.
+        OSError
+            As `os.open`.
+        """
+
+
+class Openat2:
+    """The kernel looks after it, in one call.
+
+    Source: openat2(2), Linux 5.6.
+    """
+
+    name = "openat2"
+
+    def __init__(self) -> None:
+        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+
+    def open(self, root: int, parts: Sequence[str], flags: int) -> int:
+        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
+        path = os.fsencode("/".join(parts) or ".")
+        how = _how(flags | os.O_CLOEXEC)
+        number, size = ctypes.c_long(_SYS_OPENAT2), ctypes.c_size_t(len(how))
+        for _ in range(_TRIES):
+            found = self._syscall(number, root, path, how, size)
+            if found >= 0:
+                return int(found)
+            code = ctypes.get_errno()
+            # EAGAIN: something was renamed meanwhile, and the kernel cannot be sure.
+            if code not in {errno.EAGAIN, errno.EINTR}:
+                break
+        if code == errno.EXDEV:
+            raise Outside(code, os.strerror(code))
+        raise OSError(code, os.strerror(code))
+
+
+@lru_cache(maxsize=64)
+def _how(flags: int) -> bytes:
+    return struct.pack("QQQ", flags, 0, _BENEATH | _NO_MAGICLINKS)
+
+
+class Walk:
+    """Name by name, each opened in the folder before it, links read instead of followed."""
+
+    name = "walk"
+
+    def open(self, root: int, parts: Sequence[str], flags: int) -> int:
+        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
+        steps = _Steps(root, parts)
+        try:
+            while steps.waiting:
+                name = steps.waiting.pop()
+                last = not steps.waiting
+                if name == "..":
+                    steps.up()
+                elif last and name != ".":
+                    if (found := steps.last(name, flags)) is not None:
+                        return found
+                elif name != ".":
+                    steps.down(name)
+            # The path ended in a folder that is open already, by `..` or being empty.
+            return os.open(".", flags | os.O_CLOEXEC, dir_fd=steps.here)
+        finally:
+            steps.close()
+
+
+class _Steps:
+    """The folders that a walk has come through, and the names that it has still to go."""
+
+    def __init__(self, root: int, parts: Sequence[str]) -> None:
+        self._root = root
+        self._way: list[tuple[str, int]] = []
+        self.waiting = list(reversed(parts))
+        self._links = 0
+
+    @property
+    def here(self) -> int:
+        return self._way[-1][1] if self._way else self._root
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self._way]
+
+    def up(self) -> None:
+        if not self._way:
+            raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
+        os.close(self._way.pop()[1])
+
+    def down(self, name: str) -> None:
+        """Go into a folder, or take the way that a link of that name says."""
+        try:
+            found = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self.here)
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP} or not self._follow(name):
+                raise
+        else:
+            self._way.append((name, found))
+
+    def last(self, name: str, flags: int) -> int | None:
+        """Return what the last name names, or None where it is a link to go by."""
+        if flags & os.O_NOFOLLOW:
+            return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.here)
+        try:
+            found = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.here)
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP} or not self._follow(name):
+                raise
+            return None
+        try:
+            # With O_PATH a link itself is opened.
+            is_link = flags & PLACE == PLACE and self._follow(name)
+        except OSError:
+            os.close(found)
+            raise
+        if is_link:
+            os.close(found)
+        return None if is_link else found
+
+    def _follow(self, name: str) -> bool:
+        try:
+            target = os.readlink(name, dir_fd=self.here)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no link
+                return False
+            raise
+        self._links += 1
+        if self._links > _LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if target.startswith("/"):
+            raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
+        self.waiting.extend(reversed([part for part in target.split("/") if part]))
+        return True
+
+    def close(self) -> None:
+        for _, found in self._way:
+            os.close(found)
+
+
+def real_parts(root: int, parts: Sequence[str]) -> list[str]:
+    """Return a path beneath a folder without links and ``..``, as far as it exists.
+
+    Raises
+    ------
+    Outside
+        The path leads out of the folder.
+    """
+    steps = _Steps(root, parts)
+    missing: list[str] = []
+    try:
+        while steps.waiting:
+            name = steps.waiting.pop()
+            if name == ".":
+                continue
+            if name == ".." and missing:
+                missing.pop()
+            elif name == "..":
+                steps.up()
+            elif missing:
+                missing.append(name)
+            else:
+                try:
+                    steps.down(name)
+                except OSError as error:
+                    if isinstance(error, Outside) or error.errno not in {
+                        errno.ENOENT,
+                        errno.ENOTDIR,
+                    }:
+                        raise
+                    missing.append(name)
+        return steps.names + missing
+    finally:
+        steps.close()
+
+
+@lru_cache(maxsize=1)
+def best() -> Resolver:
+    """Return openat2 where the system has it and allows it, else the walk."""
+    try:
+        resolver = Openat2()
+        here = os.open("/", FOLDER)
+    except (OSError, AttributeError):  # no libc to call
+        return Walk()
+    try:
+        os.close(resolver.open(here, (), FOLDER))
+    except OSError:  # ENOSYS, or EPERM under a seccomp profile that does not know it
+        return Walk()
+    finally:
+        os.close(here)
+    return resolver

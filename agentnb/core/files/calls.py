@@ -1,0 +1,120 @@
+"""One call on the workspace: its span, its descriptor of the root, and its errors made ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from agentnb.core.errors import ConfigError
+from agentnb.core.files.beneath import FOLDER, Resolver
+from agentnb.core.files.names import parts_of
+from agentnb.core.files.trouble import similar, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Call", "open_root", "opened"]
+
+
+@contextmanager
+def opened(descriptor: int) -> Iterator[int]:
+    """Close a descriptor at the end of a block."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_root(root: Path) -> int:
+    """Return a descriptor of the workspace, which is made where it is not there yet.
+
+    Raises
+    ------
+    ConfigError
+        It is no folder, or cannot be made.
+    """
+    try:
+        try:
+            return os.open(root, FOLDER)
+        except FileNotFoundError:
+            root.mkdir(parents=True, exist_ok=True)
+            return os.open(root, FOLDER)
+    except OSError as error:
+        raise _unusable(root, error) from error
+
+
+def _unusable(root: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the workspace {root} cannot be used: {error.strerror}",
+        service="files",
+        hint="set AGENTNB_WORKSPACE to a folder that you may write to",
+    )
+
+
+class Call:
+    """A call, for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    root
+        The workspace.
+    resolver
+        How to open what lies beneath it.
+    path
+        What the caller named.
+    span
+        The span of the call, entered with it.
+    """
+
+    __slots__ = ("_path", "_resolver", "_root_path", "_span", "parts", "path", "root")
+
+    def __init__(
+        self,
+        root: Path,
+        resolver: Resolver,
+        path: str | os.PathLike[str],
+        span: AbstractContextManager[object],
+    ) -> None:
+        self._root_path, self._resolver, self._path = root, resolver, path
+        self._span = span
+        self.root = -1
+
+    def __enter__(self) -> Self:
+        self._span.__enter__()
+        try:
+            self.parts = parts_of(self._path, self._root_path)
+            self.path = "/".join(self.parts) or "."
+            self.root = open_root(self._root_path)
+        except BaseException as error:
+            self._span.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def open(self, flags: int) -> int:
+        """Return a descriptor of what the path names."""
+        return self._resolver.open(self.root, self.parts, flags)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, OSError):
+                near = self._near() if error.errno == errno.ENOENT else None
+                ours = translated(error, self.path, near=near)
+                kind = type(ours)
+                raise ours from error
+        finally:
+            if self.root >= 0:
+                os.close(self.root)
+            self._span.__exit__(kind, error, traceback)
+
+    def _near(self) -> str | None:
+        return similar(self._resolver, self.root, self.parts)

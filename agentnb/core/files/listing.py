@@ -1,0 +1,92 @@
+"""What is in a folder, and how much room it takes, as tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.files.limits import Measure
+from agentnb.core.files.names import joined
+from agentnb.core.files.trouble import kind_of
+from agentnb.core.files.walking import Found, entries, walk
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Usage", "listing", "usage_of"]
+
+
+def listing(found: Iterable[Found], *, empty: str) -> Table:
+    """Return name, kind, size and time of some entries, folders first."""
+    ordered = sorted(found, key=lambda one: (not one.is_folder, one.path))
+    rows = [
+        (
+            one.path,
+            kind_of(one.stat.st_mode),
+            one.stat.st_size if one.is_file else None,
+            _time(one.stat.st_mtime),
+        )
+        for one in ordered
+    ]
+    return Table(("name", "kind", "size", "modified"), rows, empty=empty)
+
+
+def _time(seconds: float) -> dt.datetime:
+    whole = dt.datetime.fromtimestamp(int(seconds), tz=dt.UTC)
+    return whole.astimezone().replace(tzinfo=None)
+
+
+class Usage(Table):
+    """How much room each thing in a folder takes, the largest first.
+
+    Parameters
+    ----------
+    rows
+        Name, kind, files and bytes of each.
+    total
+        Of all of them.
+    note, empty
+        As a `Table` has them.
+    """
+
+    __slots__ = ("total",)
+
+    def __init__(
+        self, rows: Sequence[tuple[Any, ...]], total: Measure, *, note: str = "", empty: str = ""
+    ) -> None:
+        super().__init__(("name", "kind", "files", "bytes"), rows, note=note, empty=empty)
+        self.total = total
+
+
+def usage_of(folder: int, path: str) -> Usage:
+    """Return how much room each thing in an open folder takes."""
+    total = Measure()
+    parts: dict[str, tuple[str, Measure]] = {}
+    seen: set[tuple[int, int]] = set()
+
+    def miss(_: str) -> None:
+        total.missed += 1
+
+    for one in entries(folder):
+        parts[one.name] = kind_of(one.stat.st_mode), Measure()
+    for one in walk(folder, missed=miss):
+        top = one.path.partition("/")[0]
+        _, part = parts.setdefault(top, (kind_of(one.stat.st_mode), Measure()))
+        for count in (part, total):
+            count.folders += one.is_folder
+            count.files += not one.is_folder
+        identity = one.stat.st_dev, one.stat.st_ino
+        if one.is_file and identity not in seen:
+            if one.stat.st_nlink > 1:
+                seen.add(identity)
+            part.size += one.stat.st_size
+            total.size += one.stat.st_size
+    rows = [(name, kind, part.files, part.size) for name, (kind, part) in parts.items()]
+    rows.sort(key=lambda row: (-row[3], row[0]))
+    said = [f"{total.files:,} files, {total.size:,} bytes in {joined(path)}"]
+    if total.missed:
+        said.append(f"{total.missed:,} folders could not be read, or lie too deep")
+    return Usage(
+        rows, total, note="; ".join(said) if rows else "", empty=f"there is nothing in {path}"
+    )

@@ -1,0 +1,279 @@
+"""The workspace: files that agents read and write, and nothing outside of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.files.beneath import FOLDER
+from agentnb.core.files.calls import Call, open_root, opened
+from agentnb.core.files.copying import Copied, copy_file, copy_tree, plan_of, refuse_inside
+from agentnb.core.files.limits import Measure, Quota, measure
+from agentnb.core.files.names import split_last
+from agentnb.core.files.reader import FileReader
+from agentnb.core.files.reading import READ, bytes_of, check_size
+from agentnb.core.files.removing import remove, remove_empty
+from agentnb.core.files.renaming import move
+from agentnb.core.files.walking import READ_FOLDER
+from agentnb.core.files.writing import ensure_folder, place_of, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from agentnb.core.files.beneath import Resolver
+    from agentnb.core.trace import Tracer
+
+    AnyPath = str | os.PathLike[str]
+    OnProgress = Callable[[int, int], Any]
+
+__all__ = ["FileSystemManager"]
+
+
+class FileSystemManager(FileReader):
+    """Reads and writes files below one folder, and never leaves it.
+
+    Paths are relative to that folder, with ``/`` between names. Links are followed while they
+    stay inside; a path, link or race that leads out is a `PathEscape`. What is no regular file
+    (a FIFO, a device) is refused. Thread-safe.
+
+    Parameters
+    ----------
+    root
+        The folder; made when something is first written.
+    max_size
+        The largest file that is read or written, in bytes; 0 is no limit.
+    quota
+        Bytes of all files together that may be reached by writing; 0 is no limit. Another
+        process's writing is noticed after half a minute.
+    tracer
+        Keeps the spans; by default its own, in memory.
+    resolver
+        How paths are resolved; by default ``openat2`` where Linux has it.
+
+    Examples
+    --------
+    >>> files = FileSystemManager("workspace")
+    >>> files.write_file("src/main.py", "print('hello')")
+    >>> files.read_file("src/main.py"), files.glob("**/*.py")
+    ("print('hello')", ['src/main.py'])
+    >>> files.read_file("../secret.txt")
+    Traceback (most recent call last):
+        ...
+    agentnb.core.errors.PathEscape: ../secret.txt leads out of the workspace
+    hint: links are followed only while they stay inside
+    >>> files.delete("src", recursive=True)
+    2
+    """
+
+    def __init__(
+        self,
+        root: str | Path = "workspace",
+        *,
+        max_size: int = 100_000_000,
+        quota: int = 0,
+        tracer: Tracer | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        super().__init__(root, max_size=max_size, tracer=tracer, resolver=resolver)
+        self._quota = Quota(quota, self._measure)
+
+    @property
+    def quota(self) -> int:
+        """Bytes that all files together may have; 0 is no limit."""
+        return self._quota.limit
+
+    def _measure(self) -> Measure:
+        with (
+            opened(open_root(self.root)) as root,
+            opened(self._resolver.open(root, [], READ_FOLDER)) as top,
+        ):
+            return measure(top, sweeping=True)
+
+    def _other(self, path: AnyPath) -> Call:
+        """Return the second path of a call."""
+        return Call(self.root, self._resolver, path, nullcontext())
+
+    def _made(self, call: Call, parts: list[str]) -> AbstractContextManager[int]:
+        """Return a descriptor of a folder, which is made, for the length of a block."""
+        return opened(ensure_folder(self._resolver, call.root, parts))
+
+    def _steps(self, on_progress: OnProgress | None, size: int) -> Callable[[int], object]:
+        """Return what counts the bytes that are done, and tells."""
+        done = 0
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            if on_progress is not None:
+                self._loop.call(on_progress, done, size)
+
+        return step
+
+    def ensure_directory(self, path: AnyPath) -> None:
+        """Make a folder and those around it, as far as they are not there."""
+        with self._call("mkdir", path) as call:
+            os.close(ensure_folder(self._resolver, call.root, call.parts))
+
+    def write_file(
+        self,
+        path: AnyPath,
+        content: str | bytes,
+        *,
+        encoding: str = "utf-8",
+        if_hash: str | None = None,
+    ) -> None:
+        """Write a file, whole or not at all; the folders around it are made.
+
+        It is written beside its place, forced to the disk and put there in one step. The
+        permissions of a file that was there are kept. A link is followed while it stays inside.
+
+        Parameters
+        ----------
+        path
+            The file.
+        content
+            Text, whose line ends are left as they are, or bytes.
+        encoding
+            Of text.
+        if_hash
+            Write only if the file is still the one whose content had this `hash_of`; ``""``:
+            only if there is none yet. Of several that write so, one wins.
+
+        Raises
+        ------
+        FileChanged
+            By `if_hash`.
+        PathEscape
+            The path leads out.
+        RejectedError
+            It is larger than `max_size`, the quota is used up, or the disk is full.
+        UsageError
+            There is something that is no regular file, or the text cannot be encoded.
+        """
+        with self._call("write", path) as call:
+            data = bytes_of(content, call.path, encoding)
+            check_size(len(data), call.path, self.max_size)
+            with place_of(self._resolver, call.root, call.parts, call.path) as place:
+                more = len(data) - (place.found.st_size if place.found else 0)
+                with self._quota.taken(more, call.path):
+                    replace(place, data, call.path, if_hash)
+
+    async def awrite_file(self, path: AnyPath, content: str | bytes, **options: Any) -> None:
+        """As `write_file`, in a thread."""
+        await asyncio.to_thread(self.write_file, path, content, **options)
+
+    def delete(self, path: AnyPath, *, recursive: bool = False) -> int:
+        """Remove a file, an empty folder, or with `recursive` a folder and all that is in it.
+
+        A link is removed, never what it leads to. A folder disappears in one step.
+
+        Returns
+        -------
+        int
+            How many files and folders were removed.
+
+        Raises
+        ------
+        UsageError
+            A folder that is not empty, without `recursive`; or the workspace itself.
+        """
+        with self._call("delete", path) as call:
+            around, name = split_last(call.parts, call.path)
+            with opened(self._resolver.open(call.root, around, FOLDER)) as folder:
+                kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                if stat.S_ISDIR(kind) and not recursive:
+                    return remove_empty(folder, name, call.path)
+                return remove(folder, name)
+
+    def move(self, source: AnyPath, destination: AnyPath, *, overwrite: bool = False) -> None:
+        """Rename a file or folder; the folders around its new place are made.
+
+        Parameters
+        ----------
+        source
+            What to move; a link itself, not what it leads to.
+        destination
+            Its new path, with its new name.
+        overwrite
+            Whether a file that is there may be replaced.
+
+        Raises
+        ------
+        UsageError
+            The destination is there, or inside of what is to be moved.
+        """
+        with self._call("move", source) as call:
+            around, name = split_last(call.parts, call.path)
+            with opened(self._resolver.open(call.root, around, FOLDER)) as here:
+                os.stat(name, dir_fd=here, follow_symlinks=False)
+                with self._other(destination) as to:
+                    around, new_name = split_last(to.parts, to.path)
+                    with self._made(to, around) as there:
+                        move(here, name, there, new_name, overwrite=overwrite)
+
+    def copy_file(
+        self,
+        source: AnyPath,
+        destination: AnyPath,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Copied:
+        """Copy a file, its permissions and its time; one that is there is replaced.
+
+        Parameters
+        ----------
+        source
+            The file; a link is followed while it stays inside.
+        destination
+            Its path, with its name.
+        on_progress
+            Called with the bytes that are done and those that there are.
+        """
+        with (
+            self._call("copy", source) as call,
+            opened(call.open(READ)) as found,
+            self._other(destination) as to,
+        ):
+            size = os.fstat(found).st_size
+            around, name = split_last(to.parts, to.path)
+            with self._made(to, around) as there, self._quota.taken(size, to.path):
+                step = self._steps(on_progress, size)
+                return Copied(files=1, size=copy_file(found, there, name, to.path, step))
+
+    def copy_directory(
+        self,
+        source: AnyPath,
+        destination: AnyPath,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Copied:
+        """Copy what is in a folder into another, which is made; files there are replaced.
+
+        Links are copied as links and never followed. What is no file, folder or link is left
+        out and named in what is returned. Each file is there whole or not at all.
+
+        Parameters
+        ----------
+        source, destination
+            The folders.
+        on_progress
+            Called with the bytes that are done and those that there are.
+
+        Raises
+        ------
+        UsageError
+            The destination is inside of the source, or has a file where the source has a folder.
+        RejectedError
+            There is not enough room, by the quota or on the disk.
+        """
+        with self._call("copy", source) as call, self._folder(call) as top:
+            plan = plan_of(top, call.path)
+            with self._other(destination) as to:
+                refuse_inside(self._resolver, to, top, call.path)
+                with self._quota.taken(plan.size, to.path), self._made(to, to.parts) as there:
+                    return copy_tree(top, there, to.path, self._steps(on_progress, plan.size))

@@ -1,0 +1,129 @@
+"""The text of a path, taken apart; whether it stays inside is for the kernel to say."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.errors import PathEscape, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MAX_DEPTH", "is_temporary", "joined", "parts_of", "shown", "split_last", "temporary"]
+
+MAX_DEPTH: Final = 128
+"""Folders within folders that a path may name."""
+
+_START, _END = ".agentnb-", ".tmp"
+
+
+def parts_of(path: str | os.PathLike[str], root: Path) -> list[str]:
+    """Return the names that a path goes through, without ``.``; the workspace itself has none.
+
+    Parameters
+    ----------
+    path
+        Relative to the workspace; an absolute one has to begin with the workspace's own.
+    root
+        The workspace, absolute.
+
+    Raises
+    ------
+    UsageError
+        It is no path: empty, not text, with a NUL byte, of more than `MAX_DEPTH` names, or
+        with one of those that `temporary` gives.
+    PathEscape
+        It is absolute and lies elsewhere.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError as error:
+        raise _no_path(f"a path is text, not {type(path).__name__}") from error
+    if not isinstance(text, str):
+        raise _no_path("a path is text, not bytes")
+    if not text:
+        raise _no_path("a path is empty", hint="the workspace itself is '.'")
+    if "\0" in text:
+        raise _no_path(f"a path holds a NUL byte: {shown(text)}")
+    if text.startswith("/"):
+        text = _below(text, root)
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if len(parts) > MAX_DEPTH:
+        raise _no_path(f"a path of {len(parts):,} names is too deep; {MAX_DEPTH} are allowed")
+    if any(map(is_temporary, parts)):
+        raise _no_path(f"{shown(text)}: such names are for what is not finished, and are swept")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise _no_path(f"a path that no file system can write: {shown(text)}") from error
+    return parts
+
+
+def _below(text: str, root: Path) -> str:
+    """Return what an absolute path names below the root, such as what `resolve_path` returned."""
+    start = os.fspath(root).rstrip("/")
+    if text == start or text.startswith(start + "/"):
+        return text[len(start) :] or "."
+    raise PathEscape(
+        f"{shown(text)} is outside the workspace",
+        service="files",
+        hint=f"paths are relative to {start}",
+    )
+
+
+def _no_path(message: str, hint: str | None = None) -> UsageError:
+    return UsageError(message, service="files", hint=hint)
+
+
+def split_last(parts: list[str], path: object) -> tuple[list[str], str]:
+    """Return the names of the folder and the name in it.
+
+    Raises
+    ------
+    UsageError
+        The path ends in the workspace itself or in ``..``, which has no name to give or take.
+    """
+    if not parts or parts[-1] == "..":
+        raise _no_path(
+            f"{shown(str(path))} names a folder by the way to it",
+            hint="name it as it is called in the folder that it lies in",
+        )
+    return parts[:-1], parts[-1]
+
+
+def joined(*parts: str) -> str:
+    """Return the path of some names; of none, the workspace's.
+
+    >>> joined("src", "main.py"), joined("", "a"), joined()
+    ('src/main.py', 'a', '.')
+    """
+    return "/".join(part for part in parts if part not in {"", "."}) or "."
+
+
+def shown(path: str) -> str:
+    r"""Return a path as a person can read it: one line, quoted where it holds what cannot be seen.
+
+    >>> shown("a b.txt"), shown("a\nb")
+    ('a b.txt', "'a\\nb'")
+    """
+    return path if path.isprintable() else ascii(path)
+
+
+def temporary() -> str:
+    """Return a name for what is not finished; it is never listed, and swept if its owner dies."""
+    return f"{_START}{secrets.token_hex(8)}{_END}"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is one of `temporary`.
+
+    >>> is_temporary(temporary()), is_temporary(".agentnb-notes")
+    (True, False)
+    """
+    return (
+        len(name) == len(_START) + 16 + len(_END)
+        and name.startswith(_START)
+        and name.endswith(_END)
+    )

@@ -1,0 +1,125 @@
+"""Reading a file whole, and what it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import Final
+
+from agentnb.core.errors import RejectedError, UsageError
+from agentnb.core.files.names import shown
+from agentnb.core.files.trouble import no_file
+
+__all__ = ["READ", "bytes_of", "check_size", "hash_of", "read_all", "text_of"]
+
+# A FIFO without a writer must not hold us up, nor a terminal become ours.
+READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def read_all(found: int, path: str, limit: int) -> bytes:
+    """Return what is in an open file, and close it.
+
+    Raises
+    ------
+    UsageError
+        It is no regular file.
+    RejectedError
+        It is larger than the limit, in bytes; 0 is none.
+    """
+    try:
+        about = os.fstat(found)
+        if not stat.S_ISREG(about.st_mode):
+            raise no_file(path, about.st_mode)
+        check_size(about.st_size, path, limit)
+        first = os.read(found, about.st_size + 1)
+        if len(first) == about.st_size:
+            return first
+        return _rest(found, first, path, limit)
+    finally:
+        os.close(found)
+
+
+def _rest(found: int, first: bytes, path: str, limit: int) -> bytes:
+    """Read on: it has grown meanwhile, or the system gives large files in pieces."""
+    pieces, size = [first], len(first)
+    while piece := os.read(found, 1 << 24):
+        pieces.append(piece)
+        size += len(piece)
+        check_size(size, path, limit)
+    return b"".join(pieces)
+
+
+def check_size(size: int, path: str, limit: int) -> None:
+    """Refuse what is larger than the limit.
+
+    Raises
+    ------
+    RejectedError
+        It is.
+    """
+    if limit and size > limit:
+        raise RejectedError(
+            f"{shown(path)} has {size:,} bytes; {limit:,} are allowed",
+            service="files",
+            hint="AGENTNB_FILE_SIZE sets the limit",
+        )
+
+
+def text_of(data: bytes, path: str, encoding: str) -> str:
+    """Return bytes as text, line ends and all.
+
+    Raises
+    ------
+    UsageError
+        They are no text of this encoding, or there is no such encoding.
+    """
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{shown(path)} is no text in {encoding}: byte {error.start:,} is "
+            f"0x{data[error.start]:02x}",
+            service="files",
+            hint="encoding=None returns its bytes",
+        ) from error
+    except LookupError as error:
+        raise UsageError(f"there is no encoding {encoding!r}", service="files") from error
+
+
+def bytes_of(content: object, path: str, encoding: str) -> bytes:
+    """Return what is to be written, as bytes.
+
+    Raises
+    ------
+    UsageError
+        It is neither text nor bytes, or text that cannot be encoded so.
+    """
+    if isinstance(content, str):
+        try:
+            return content.encode(encoding)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the text for {shown(path)} cannot be written in {encoding}: "
+                f"{content[error.start]!a} at {error.start:,}",
+                service="files",
+            ) from error
+        except LookupError as error:
+            raise UsageError(f"there is no encoding {encoding!r}", service="files") from error
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content)
+    raise UsageError(
+        f"a file is written from text or bytes, not from {type(content).__name__}",
+        service="files",
+        hint="json.dumps(...) makes text of data",
+    )
+
+
+def hash_of(content: str | bytes, encoding: str = "utf-8") -> str:
+    """Return what `write_file` compares with its ``if_hash``: SHA-256, in hexadecimal digits.
+
+    >>> hash_of("hello")[:12]
+    '2cf24dba5fb0'
+    """
+    data = content.encode(encoding) if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()

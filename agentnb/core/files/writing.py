@@ -1,0 +1,253 @@
+"""Writing a file so that it is there whole or not at all, and making the folders around it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from agentnb.core.errors import FileChanged, UnavailableError
+from agentnb.core.files.beneath import FOLDER, Outside, Resolver
+from agentnb.core.files.names import shown, split_last, temporary
+from agentnb.core.files.reading import READ, hash_of, read_all
+from agentnb.core.files.renaming import rename_new
+from agentnb.core.files.trouble import no_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["NEW", "Place", "create", "ensure_folder", "held", "place_of", "replace", "write_whole"]
+
+NEW: Final = ""
+"""The hash of a file that is not there yet."""
+
+_LINKS = 40
+_LOCK_SECONDS = 10.0
+_PERMISSIONS = 0o777
+
+
+def ensure_folder(resolver: Resolver, root: int, parts: Sequence[str]) -> int:
+    """Return a descriptor of a folder beneath the root; it and those around it are made."""
+    missing = 0
+    while True:
+        try:
+            found = resolver.open(root, parts[: len(parts) - missing], FOLDER)
+            break
+        except FileNotFoundError:
+            missing += 1
+            if missing > len(parts):
+                raise
+    for at in range(len(parts) - missing, len(parts)):
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(parts[at], dir_fd=found)
+        finally:
+            os.close(found)
+        found = resolver.open(root, parts[: at + 1], FOLDER)
+    return found
+
+
+class Place:
+    """A name in an open folder, and what bears it; a link has been followed.
+
+    Parameters
+    ----------
+    folder
+        A descriptor, closed at the end of a ``with`` block.
+    name
+        The name.
+    found
+        What bears it; None where nothing does.
+    """
+
+    __slots__ = ("folder", "found", "name")
+
+    def __init__(self, folder: int, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.found = self._look()
+
+    def _look(self) -> os.stat_result | None:
+        """Return what bears the name."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            os.close(self.folder)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.folder)
+
+
+def place_of(resolver: Resolver, root: int, parts: list[str], path: str) -> Place:
+    """Return the place of a file to be written; the folders around it are made.
+
+    Raises
+    ------
+    UsageError
+        There is something that is no file, or the path has no name at its end.
+    """
+    for _ in range(_LINKS):
+        around, name = split_last(parts, path)
+        place = Place(ensure_folder(resolver, root, around), name)
+        if place.found is None or stat.S_ISREG(place.found.st_mode):
+            return place
+        with place:
+            if not stat.S_ISLNK(place.found.st_mode):
+                raise no_file(path, place.found.st_mode)
+            target = os.readlink(name, dir_fd=place.folder)
+        if target.startswith("/"):
+            raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
+        parts = [*around, *(part for part in target.split("/") if part not in {"", "."})]
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def create(folder: int, mode: int = 0o666) -> tuple[str, int]:
+    """Return the name and descriptor of a new file that is swept if this process dies.
+
+    It is locked as long as it is open. That, and no number of a process, tells the living
+    from the dead, on every machine that shares the folder.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        name = temporary()
+        made = os.open(name, flags, mode, dir_fd=folder)
+        try:
+            fcntl.flock(made, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # a sweeper was quicker than the lock
+        except OSError:
+            return name, made  # a file system without locks
+        else:
+            if os.fstat(made).st_nlink:
+                return name, made
+        os.close(made)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def write_whole(made: int, data: bytes | memoryview) -> None:
+    """Write all of some bytes."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(made, left) :]
+
+
+def keep_mode(made: int, before: os.stat_result) -> None:
+    """Give a new file the permissions, and as far as allowed the owner, of the one before."""
+    own = os.fstat(made)
+    if (own.st_uid, own.st_gid) != (before.st_uid, before.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.fchown(made, before.st_uid, before.st_gid)
+    os.fchmod(made, before.st_mode & _PERMISSIONS)
+
+
+def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
+    """Put these bytes in the place of what is there: all of them, or nothing is changed.
+
+    Raises
+    ------
+    FileChanged
+        What is there has another hash than the given one.
+    """
+    before = place.found
+    if before is None:
+        name, made = create(place.folder)
+    else:
+        name, made = create(place.folder, before.st_mode & _PERMISSIONS)
+    try:
+        try:
+            write_whole(made, data)
+            if before is not None:
+                keep_mode(made, before)
+            os.fsync(made)
+            if if_hash is None:
+                os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            else:
+                _rename_unchanged(name, place, path, if_hash)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=place.folder)
+            raise
+    finally:
+        os.close(made)
+
+
+def _rename_unchanged(name: str, place: Place, path: str, if_hash: str) -> None:
+    with held(place.folder, path):
+        check_unchanged(place, path, if_hash)
+        if if_hash == NEW:
+            try:
+                rename_new(place.folder, name, place.folder, place.name)
+            except FileExistsError as error:
+                raise _changed(path, "is there already") from error
+        else:
+            os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+
+
+def check_unchanged(place: Place, path: str, if_hash: str) -> None:
+    """Refuse to go on where the file is not the one with this hash.
+
+    Raises
+    ------
+    FileChanged
+        It is another one, or gone, or there although it should not be.
+    """
+    try:
+        found = os.open(place.name, READ | os.O_NOFOLLOW, dir_fd=place.folder)
+    except FileNotFoundError as error:
+        if if_hash == NEW:
+            return
+        raise _changed(path, "is gone") from error
+    if if_hash == NEW:
+        os.close(found)
+        raise _changed(path, "is there already")
+    if hash_of(read_all(found, path, 0)) != if_hash:
+        raise _changed(path, "has changed since it was read")
+
+
+def _changed(path: str, what: str) -> FileChanged:
+    return FileChanged(
+        f"{shown(path)} {what}; nothing was written",
+        service="files",
+        hint="read it again, and write with if_hash=hash_of(what was read)",
+    )
+
+
+@contextlib.contextmanager
+def held(folder: int, path: str) -> Iterator[None]:
+    """Be the only one who compares and replaces in a folder, for the length of a block.
+
+    Raises
+    ------
+    UnavailableError
+        Somebody else keeps the folder locked.
+    """
+    lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        until = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise UnavailableError(
+                        f"the folder of {shown(path)} is locked by another program",
+                        service="files",
+                        hint="call again once it is done",
+                    ) from error
+                time.sleep(0.002)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        os.close(lock)
