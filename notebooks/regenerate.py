@@ -44,6 +44,7 @@ def main(names: list[str]) -> None:
     """Regenerate the named notebooks, or all."""
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"AGENTNB_HOME": home, "DATABASE_URL": "", "REDIS_URL": ""}
+        os.environ["AGENTNB_WORKSPACE"] = f"{home}/workspace"
         for path in [Path(name) for name in names] or sorted(HERE.glob("*.ipynb")):
             regenerate(path)
 

@@ -20,6 +20,7 @@ def pytest_configure(config):
     config.add_cleanup(home.cleanup)
     # Empty wins over a .env of the checkout's, and counts as not set.
     os.environ |= {"AGENTNB_HOME": home.name, "DATABASE_URL": "", "REDIS_URL": ""}
+    os.environ["AGENTNB_WORKSPACE"] = f"{home.name}/workspace"
 
 
 def pytest_collection_modifyitems(items):

@@ -7,6 +7,7 @@ import datetime as dt
 import gc
 import os
 import threading
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ from agentnb.core.errors import (
     RejectedError,
     UsageError,
 )
-from agentnb.core.files import FileSystemManager, hash_of
+from agentnb.core.files import FileSystemManager, hash_of, writing
 from agentnb.core.files.beneath import Openat2, Walk, best
 
 
@@ -138,7 +139,12 @@ def test_a_file_that_changed_is_not_overwritten(files):
     assert os.listdir(files.root) == ["plan.md"]
 
 
-def test_of_several_that_add_to_what_they_read_none_is_lost(files, together):
+def test_of_several_that_add_to_what_they_read_none_is_lost(files, together, monkeypatch):
+    def slow(data):
+        time.sleep(0.01)  # between the comparison and the write
+        return hash_of(data)
+
+    monkeypatch.setattr(writing, "hash_of", slow)
     files.write_file("count", "0")
 
     def add():
@@ -153,6 +159,19 @@ def test_of_several_that_add_to_what_they_read_none_is_lost(files, together):
     _, errors = together(8, add)
     assert errors == []
     assert files.read_file("count") == "8"
+
+
+def test_what_is_written_is_on_the_disk_before_it_is_in_its_place(files, monkeypatch):
+    steps = []
+    for name in ("fsync", "rename"):
+        own = getattr(os, name)
+        monkeypatch.setattr(
+            os,
+            name,
+            lambda *args, name=name, own=own, **more: (steps.append(name), own(*args, **more)),
+        )
+    files.write_file("a", "1")
+    assert steps == ["fsync", "rename"]
 
 
 def test_one_of_many_makes_a_file_that_must_be_new(files, together):
@@ -412,7 +431,8 @@ def test_a_failed_write_gives_its_room_back(make):
 # The hub
 
 
-def test_the_hub_has_the_workspace_of_the_settings(tmp_path):
+def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
+    monkeypatch.delenv("AGENTNB_WORKSPACE")
     with agentnb.connect(
         start=tmp_path, home=tmp_path / "h", file_size=10, files_quota="2kB"
     ) as hub:

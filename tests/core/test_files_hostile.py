@@ -448,6 +448,64 @@ def test_a_tree_whose_removal_was_cut_short_is_swept(tmp_path):
 # Races
 
 
+@pytest.fixture
+def swapped(monkeypatch):
+    """Return what puts a link out in the place of a name, right after it was looked at."""
+    look = os.stat
+
+    def arm(place, target, looks):
+        place.with_name(f"{place.name}_link").symlink_to(target)
+        left = [looks]
+
+        def stat(path, *, dir_fd=None, follow_symlinks=True):
+            found = look(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+            if path == place.name and dir_fd is not None:
+                left[0] -= 1
+                if left[0] == 0:  # by the folder, which may have been moved aside
+                    here = {"src_dir_fd": dir_fd, "dst_dir_fd": dir_fd}
+                    os.rename(path, f"{path}_gone", **here)
+                    os.rename(f"{path}_link", path, **here)
+            return found
+
+        monkeypatch.setattr(os, "stat", stat)
+
+    return arm
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda files: files.copy_directory("t", "copied"),
+        lambda files: files.glob("t/**/*.txt"),
+        lambda files: files.usage("t").total.size,
+        lambda files: files.delete("t", recursive=True),
+        lambda files: files.delete("t/v", recursive=True),
+        lambda files: files.watch("t").poll(),
+        lambda files: FileSystemManager(files.root).write_file("new", "sweeps"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t/v", "t/f.txt", "t/.agentnb-0123456789abcdef.tmp"])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_what_becomes_a_link_between_a_look_and_a_step_is_not_followed(
+    files, swapped, tmp_path, call, name, looks
+):
+    files.write_file("t/f.txt", "inside")
+    files.write_file("t/v/x", "inside")
+    (files.root / "t" / ".agentnb-0123456789abcdef.tmp").mkdir()
+    out = tmp_path / "outside"
+    target = out if name != "t/f.txt" else out / "secret.txt"
+    swapped(files.root / name, target, looks)
+    try:
+        found = call(files)
+    except AgentnbError as error:
+        found = error
+    assert "secret" not in str(found)
+    assert found != len(SECRET) + len("insideinside")
+    for path in files.root.joinpath("copied").rglob("*"):
+        assert "secret" not in path.name
+        assert path.is_symlink() or path.is_dir() or path.read_text() == "inside"
+
+
 ATTACKER = """
 import ctypes, os, sys
 root, victim, outside = sys.argv[1:]

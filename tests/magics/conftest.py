@@ -15,7 +15,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".agentnb").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    for name in ("AGENTNB_HOME", "DATABASE_URL", "REDIS_URL"):
+    for name in ("AGENTNB_HOME", "AGENTNB_WORKSPACE", "DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

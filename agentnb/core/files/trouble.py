@@ -83,7 +83,7 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
     if code in _REFUSED:
         return RejectedError(f"{name}: {error.strerror}", service="files")
     usage = {
-        errno.ENOTDIR: f"{name}: a name on the way is not a folder",
+        errno.ENOTDIR: f"{name} is not a folder, or a name on the way to it is none",
         errno.EISDIR: f"{name} is a folder",
         errno.ELOOP: f"{name}: links that lead to each other",
         errno.ENAMETOOLONG: f"{name[:80]}…: the name is too long; a name has 255 bytes at most",

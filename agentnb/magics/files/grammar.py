@@ -1,0 +1,58 @@
+"""The verbs and options of ``%files``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+GRAMMAR = Grammar(
+    "files",
+    "the workspace: files that agents read and write, and nothing outside of it",
+    (
+        Verb("ls", "what is in a folder", ("[PATH]",), live=("path",)),
+        Verb(
+            "cat",
+            "what is in a file: text, or a picture",
+            ("PATH",),
+            (Option(("-n", "--lines"), "show so many lines (default 200)", "LINES", int),),
+            live=("path",),
+        ),
+        Verb(
+            "write",
+            "write a file from the body of the cell",
+            ("PATH",),
+            (
+                Option(("--new",), "only if it is not there yet"),
+                Option(("--if-hash",), "only if it is still the one with this hash", "HASH"),
+            ),
+            live=("path",),
+            cell=True,
+        ),
+        Verb("cp", "copy a file or a folder", ("SOURCE", "DESTINATION"), live=("path", "path")),
+        Verb(
+            "mv",
+            "move or rename a file or a folder",
+            ("SOURCE", "DESTINATION"),
+            (Option(("--overwrite",), "over a file that is there"),),
+            live=("path", "path"),
+        ),
+        Verb(
+            "rm",
+            "remove a file, or a folder with all that is in it",
+            ("PATH",),
+            (Option(("--yes",), "a folder that is not empty too"),),
+            live=("path",),
+        ),
+        Verb("glob", "the paths that match a pattern", ("PATTERN",), live=("path",)),
+        Verb("du", "what takes up the room in a folder", ("[PATH]",), live=("path",)),
+        Verb("panel", "a browser of the workspace, live", ("[PATH]",), live=("path",)),
+    ),
+    examples=(
+        "%%files write src/main.py     (the cell becomes the file)",
+        "%files cat src/main.py",
+        "%files cp src backup/src",
+        "%files glob **/*.py",
+        "%files rm backup --yes",
+    ),
+)
