@@ -13,7 +13,7 @@ from agentnb.core.files.calls import Call, open_root, opened
 from agentnb.core.files.globbing import Pattern
 from agentnb.core.files.listing import Usage, listing, usage_of
 from agentnb.core.files.names import joined
-from agentnb.core.files.reading import READ, hash_of, read_all, text_of
+from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_of
 from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
 from agentnb.core.loop import LoopThread
@@ -147,6 +147,24 @@ class FileReader:
         with self._call("read", path) as call:
             data = read_all(call.open(READ), call.path, self.max_size)
             return data if encoding is None else text_of(data, call.path, encoding)
+
+    def head(self, path: AnyPath, size: int = 65_536) -> bytes:
+        """Return the first bytes of a file, however large it is.
+
+        Parameters
+        ----------
+        path
+            The file.
+        size
+            Bytes at most.
+
+        Raises
+        ------
+        UsageError
+            It is no regular file.
+        """
+        with self._call("head", path) as call, opened(call.open(READ)) as found:
+            return first_of(found, call.path, size)
 
     def hash_file(self, path: AnyPath) -> str:
         """Return the `hash_of` what is in a file."""

@@ -11,7 +11,7 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.files.names import shown
 from agentnb.core.files.trouble import no_file
 
-__all__ = ["READ", "bytes_of", "check_size", "hash_of", "read_all", "text_of"]
+__all__ = ["READ", "bytes_of", "check_size", "first_of", "hash_of", "read_all", "text_of"]
 
 # A FIFO without a writer must not hold us up, nor a terminal become ours.
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -38,6 +38,20 @@ def read_all(found: int, path: str, limit: int) -> bytes:
         return _rest(found, first, path, limit)
     finally:
         os.close(found)
+
+
+def first_of(found: int, path: str, size: int) -> bytes:
+    """Return the first bytes of an open file.
+
+    Raises
+    ------
+    UsageError
+        It is no regular file.
+    """
+    mode = os.fstat(found).st_mode
+    if not stat.S_ISREG(mode):
+        raise no_file(path, mode)
+    return os.read(found, size)
 
 
 def _rest(found: int, first: bytes, path: str, limit: int) -> bytes:

@@ -1,0 +1,281 @@
+"""The files panel: the workspace as a tree, a look into a file, the room it takes, live changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import ipywidgets
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.panels.base import (
+    Confirm,
+    Panel,
+    Size,
+    TableView,
+    TextBlock,
+    label,
+    row,
+    split,
+    stack,
+)
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentnb.core.files import Change, FileSystemManager, Usage, Watcher
+    from agentnb.core.hub import Hub
+
+__all__ = ["FilesPanel", "make"]
+
+LISTED = 2000
+PREVIEW_CHARACTERS = 20_000
+PICTURE_BYTES = 2_000_000
+CHANGES = 200
+_PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp"}
+_EMPTY = "The workspace is empty. Type in a cell:  %%files write PATH"
+_PICK = "Pick a file to look into it, or a folder to unfold it."
+_BARS = 6
+# Measuring may take this share of the time: with millions of files it is slow.
+_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A line of the tree; it is the same one however it is drawn."""
+
+    path: str
+    depth: int = field(compare=False)
+    kind: str = field(compare=False)
+    unfolded: bool = field(compare=False, default=False)
+
+    def __str__(self) -> str:
+        mark = ("▾ " if self.unfolded else "▸ ") if self.kind == "folder" else "\u2003"
+        return "\u2003" * self.depth + mark + self.path.rpartition("/")[2]
+
+
+class Preview(NamedTuple):
+    """What is shown of the file or folder that was picked."""
+
+    path: str
+    about: str
+    text: str = ""
+    picture: tuple[str, bytes] | None = None
+    gone: bool = False
+
+
+class FilesPanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose workspace it shows.
+    path
+        The folder that it shows.
+    every
+        Seconds between two looks, for what the watch may have missed.
+    """
+
+    def __init__(self, hub: Hub, *, path: str = ".", every: float = 5.0) -> None:
+        self._hub = hub
+        self._path = path
+        self._files.list(path)  # an unknown folder is an error here, not in an empty panel
+        self._unfolded: set[str] = set()
+        self._picked: Node | None = None
+        self._watcher: Watcher | None = None
+        self._changes: deque[tuple[str, str, str]] = deque(maxlen=CHANGES)
+        self._usage: Usage | None = None
+        self._next_usage = 0.0
+        self.panel = Panel("Files", every=every, redactor=hub.settings.redactor)
+        self.tree = TableView(
+            ("name", "size", "modified"),
+            key="name",
+            page_size=200,
+            label="Files",
+            hint=_EMPTY,
+            on_select=self.panel.action(self._pick),
+            height="520px",
+            quiet=("modified",),
+        )
+        self.usage = label("")
+        self.about = label(_PICK, dim=True)
+        self.text = TextBlock("Content")
+        self.picture = ipywidgets.Image()
+        self.picture.layout.display = "none"
+        self.picture.add_class("agentnb-picture")
+        self.remove = Confirm(
+            self.panel, "Remove", self._ask, self._remove, tooltip="Remove what is selected"
+        )
+        self.remove.first.disabled = True
+        self.changes = TableView(
+            ("time", "change", "path"),
+            label="Changes",
+            hint="What changes is listed here as it happens.",
+            height="200px",
+            filterable=False,
+        )
+        self.panel.compose(
+            split(
+                stack(self.tree),
+                stack(
+                    self.usage, row(self.about, self.remove), self.text, self.picture, self.changes
+                ),
+            )
+        ).keep_fresh(self._load, self._show).on_close(self._end)
+
+    @property
+    def _files(self) -> FileSystemManager:
+        return self._hub.files
+
+    def _noticed(self, changes: list[Change]) -> None:
+        now = dt.datetime.now().astimezone().strftime("%H:%M:%S")
+        self._changes.extendleft((now, change.kind, change.path) for change in changes)
+        self._next_usage = 0.0
+        self.panel.refresh()
+
+    def _end(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+
+    def _load(self) -> tuple[list[tuple[Any, ...]], Usage | None, Preview | None]:
+        if self._watcher is None or self._watcher.closed:
+            self._watcher = self._files.watch(self._path, on_change=self._noticed)
+        rows = list(self._rows(self._path, 0))
+        if self._usage is None or time.monotonic() >= self._next_usage:
+            begun = time.monotonic()
+            self._usage = self._files.usage(self._path)
+            ended = time.monotonic()
+            self._next_usage = ended + (ended - begun) / _SHARE
+        picked = self._picked
+        return rows, self._usage, None if picked is None else self._preview(picked)
+
+    def _rows(self, folder: str, depth: int) -> Iterator[tuple[Any, ...]]:
+        """Yield the lines of a folder, and below each that is unfolded its own."""
+        for name, kind, size, modified in self._files.list(folder).rows[:LISTED]:
+            path = name if folder == "." else f"{folder}/{name}"
+            unfolded = kind == "folder" and path in self._unfolded
+            shown = kind if kind not in {"file", "folder"} else ""
+            yield (
+                Node(path, depth, kind, unfolded),
+                shown if size is None else Size(size),
+                f"{modified:%Y-%m-%d %H:%M}",
+            )
+            if unfolded:
+                try:
+                    yield from self._rows(path, depth + 1)
+                except (NotFoundError, UsageError):  # gone, or another thing, since it was listed
+                    self._unfolded.discard(path)
+
+    def _preview(self, node: Node) -> Preview:
+        path = node.path
+        try:
+            if node.kind == "folder":
+                total = self._files.usage(path).total
+                return Preview(path, f"folder · {_many(total.files)} · {Size(total.size)}")
+            suffix = path[path.rfind(".") :].lower()
+            if suffix in _PICTURES:
+                data = self._files.head(path, PICTURE_BYTES + 1)
+                if len(data) <= PICTURE_BYTES:
+                    return Preview(path, str(Size(len(data))), picture=(_PICTURES[suffix], data))
+            return _text_of(path, self._files.head(path, 4 * PREVIEW_CHARACTERS + 1))
+        except NotFoundError:
+            return Preview(path, "gone", gone=True)
+        except UsageError as error:  # of this file, not of the workspace
+            return Preview(path, error.message)
+
+    def _show(self, loaded: tuple[list[tuple[Any, ...]], Usage | None, Preview | None]) -> None:
+        rows, usage, preview = loaded
+        self.tree.update(rows)
+        self.usage.value = _bars(usage, self._files.quota) if usage else ""
+        changes = list(self._changes)
+        self.changes.update(changes)
+        if preview is not None and self._picked is not None and preview.path == self._picked.path:
+            self._show_preview(preview)
+
+    def _show_preview(self, preview: Preview) -> None:
+        name = f"<strong>{escape(plain(preview.path))}</strong>"
+        self.about.value = f"{name} · {escape(preview.about)}"
+        self.text.show(preview.text)
+        if preview.picture is not None:
+            self.picture.format, self.picture.value = preview.picture
+        self.picture.layout.display = None if preview.picture else "none"
+        self.remove.first.disabled = preview.gone
+
+    def _pick(self, node: Node) -> None:
+        with self.panel.lock:
+            if node.kind == "folder":
+                self._unfolded ^= {node.path}
+            self._picked = node
+            self.remove.reset()
+
+    def _ask(self) -> tuple[str, str]:
+        node = self._picked
+        if node is None:
+            raise UsageError("nothing is selected", service="files", hint="click on a file")
+        inside = ""
+        if node.kind == "folder":
+            inside = f" and {_many(self._files.usage(node.path).total.files)} in it"
+        return f"Remove {plain(node.path)}{inside}", node.path
+
+    def _remove(self, path: str) -> str:
+        self._files.delete(path, recursive=True)
+        return f"{plain(path)}: removed"
+
+
+def make(hub: Hub, **options: Any) -> Panel:
+    """Return the files panel of a hub.
+
+    Parameters
+    ----------
+    hub
+        Whose workspace it shows.
+    **options
+        As `FilesPanel` takes them.
+    """
+    return FilesPanel(hub, **options).panel
+
+
+def _many(files: int) -> str:
+    return f"{files:,} {'file' if files == 1 else 'files'}"
+
+
+def _text_of(path: str, data: bytes) -> Preview:
+    """Return the beginning of a text, or of other bytes in hexadecimal digits."""
+    more = len(data) > 4 * PREVIEW_CHARACTERS
+    if b"\0" in data[:8000]:
+        lines = [data[at : at + 16].hex(" ") for at in range(0, min(len(data), 256), 16)]
+        return Preview(path, "not text; its first bytes", "\n".join(lines))
+    text = data.decode("utf-8", "replace")
+    if more or len(text) > PREVIEW_CHARACTERS:
+        return Preview(
+            path, f"the first {PREVIEW_CHARACTERS:,} characters", text[:PREVIEW_CHARACTERS]
+        )
+    count = len(text.splitlines())
+    words = f"{count:,} {'line' if count == 1 else 'lines'} · {Size(len(data))}"
+    return Preview(path, words if data else "empty", text)
+
+
+def _bars(usage: Usage, quota: int) -> str:
+    """Return what takes up the room, as bars that are read as text where they are not drawn."""
+    total = usage.total
+    head = f"{_many(total.files)} · {Size(total.size)}"
+    if quota:
+        head += f" of {Size(quota)}"
+    rows = [(name, size) for name, _, _, size in usage.rows if size]
+    shown, rest = rows[:_BARS], rows[_BARS:]
+    if rest:
+        shown.append((f"{len(rest):,} others", sum(size for _, size in rest)))
+    top = max((size for _, size in shown), default=1)
+    lines = [
+        f'<span class="agentnb-room-name">{escape(plain(name))}</span> '
+        f'<span class="agentnb-room"><span style="width:{100 * size / top:.1f}%"></span></span> '
+        f'<span class="agentnb-room-size">{Size(size)}</span>'
+        for name, size in shown
+    ]
+    return f'{escape(head)}<div class="agentnb-rooms">' + "<br>\n".join(lines) + "</div>"
