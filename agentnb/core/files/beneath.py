@@ -70,14 +70,17 @@ class Openat2:
 
     def __init__(self) -> None:
         self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+        # Said once, not for each call; what is behind the number is openat2's own.
+        path, how, size = ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t
+        self._syscall.argtypes = [ctypes.c_long, ctypes.c_int, path, how, size]
+        self._syscall.restype = ctypes.c_long
 
     def open(self, root: int, parts: Sequence[str], flags: int) -> int:
         """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
         path = os.fsencode("/".join(parts) or ".")
         how = _how(flags | os.O_CLOEXEC)
-        number, size = ctypes.c_long(_SYS_OPENAT2), ctypes.c_size_t(len(how))
         for _ in range(_TRIES):
-            found = self._syscall(number, root, path, how, size)
+            found = self._syscall(_SYS_OPENAT2, root, path, how, len(how))
             if found >= 0:
                 return int(found)
             code = ctypes.get_errno()

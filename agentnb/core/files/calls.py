@@ -15,7 +15,6 @@ from agentnb.core.files.trouble import similar, translated
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["Call", "open_root", "opened"]
@@ -30,8 +29,13 @@ def opened(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def open_root(root: Path) -> int:
+def open_root(root: str) -> int:
     """Return a descriptor of the workspace, which is made where it is not there yet.
+
+    Parameters
+    ----------
+    root
+        Its absolute path, as text: it is opened with every call.
 
     Raises
     ------
@@ -42,13 +46,13 @@ def open_root(root: Path) -> int:
         try:
             return os.open(root, FOLDER)
         except FileNotFoundError:
-            root.mkdir(parents=True, exist_ok=True)
+            os.makedirs(root, exist_ok=True)  # noqa: PTH103 - as above
             return os.open(root, FOLDER)
     except OSError as error:
         raise _unusable(root, error) from error
 
 
-def _unusable(root: Path, error: OSError) -> ConfigError:
+def _unusable(root: str, error: OSError) -> ConfigError:
     return ConfigError(
         f"the workspace {root} cannot be used: {error.strerror}",
         service="files",
@@ -62,7 +66,7 @@ class Call:
     Parameters
     ----------
     root
-        The workspace.
+        The workspace, as text.
     resolver
         How to open what lies beneath it.
     path
@@ -75,7 +79,7 @@ class Call:
 
     def __init__(
         self,
-        root: Path,
+        root: str,
         resolver: Resolver,
         path: str | os.PathLike[str],
         span: AbstractContextManager[object],

@@ -89,14 +89,14 @@ class FileSystemManager(FileReader):
 
     def _measure(self) -> Measure:
         with (
-            opened(open_root(self.root)) as root,
+            opened(open_root(self._root)) as root,
             opened(self._resolver.open(root, [], READ_FOLDER)) as top,
         ):
             return measure(top, sweeping=True)
 
     def _other(self, path: AnyPath) -> Call:
         """Return the second path of a call."""
-        return Call(self.root, self._resolver, path, nullcontext())
+        return Call(self._root, self._resolver, path, nullcontext())
 
     def _made(self, call: Call, parts: list[str]) -> AbstractContextManager[int]:
         """Return a descriptor of a folder, which is made, for the length of a block."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agentnb.core.errors import PathEscape, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["MAX_DEPTH", "is_temporary", "joined", "parts_of", "shown", "split_last", "temporary"]
 
@@ -19,7 +16,7 @@ MAX_DEPTH: Final = 128
 _START, _END = ".agentnb-", ".tmp"
 
 
-def parts_of(path: str | os.PathLike[str], root: Path) -> list[str]:
+def parts_of(path: str | os.PathLike[str], root: str) -> list[str]:
     """Return the names that a path goes through, without ``.``; the workspace itself has none.
 
     Parameters
@@ -27,7 +24,7 @@ def parts_of(path: str | os.PathLike[str], root: Path) -> list[str]:
     path
         Relative to the workspace; an absolute one has to begin with the workspace's own.
     root
-        The workspace, absolute.
+        The workspace's own path, absolute.
 
     Raises
     ------
@@ -37,33 +34,39 @@ def parts_of(path: str | os.PathLike[str], root: Path) -> list[str]:
     PathEscape
         It is absolute and lies elsewhere.
     """
-    try:
-        text = os.fspath(path)
-    except TypeError as error:
-        raise _no_path(f"a path is text, not {type(path).__name__}") from error
-    if not isinstance(text, str):
-        raise _no_path("a path is text, not bytes")
+    text = path if type(path) is str else _text(path)
     if not text:
         raise _no_path("a path is empty", hint="the workspace itself is '.'")
     if "\0" in text:
         raise _no_path(f"a path holds a NUL byte: {shown(text)}")
-    if text.startswith("/"):
+    if text[0] == "/":
         text = _below(text, root)
-    parts = [part for part in text.split("/") if part not in {"", "."}]
+    parts = [part for part in text.split("/") if part and part != "."]
     if len(parts) > MAX_DEPTH:
         raise _no_path(f"a path of {len(parts):,} names is too deep; {MAX_DEPTH} are allowed")
-    if any(map(is_temporary, parts)):
+    if _START in text and any(map(is_temporary, parts)):
         raise _no_path(f"{shown(text)}: such names are for what is not finished, and are swept")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError as error:
-        raise _no_path(f"a path that no file system can write: {shown(text)}") from error
+    if not text.isascii():
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError as error:
+            raise _no_path(f"a path that no file system can write: {shown(text)}") from error
     return parts
 
 
-def _below(text: str, root: Path) -> str:
+def _text(path: object) -> str:
+    try:
+        text: object = os.fspath(path)  # type: ignore[call-overload]  # it says whether it can
+    except TypeError as error:
+        raise _no_path(f"a path is text, not {type(path).__name__}") from error
+    if not isinstance(text, str):
+        raise _no_path("a path is text, not bytes")
+    return text
+
+
+def _below(text: str, root: str) -> str:
     """Return what an absolute path names below the root, such as what `resolve_path` returned."""
-    start = os.fspath(root).rstrip("/")
+    start = root.rstrip("/")
     if text == start or text.startswith(start + "/"):
         return text[len(start) :] or "."
     raise PathEscape(

@@ -58,7 +58,8 @@ class FileReader:
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
     ) -> None:
-        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
+        self.root = Path(self._root)
         self.max_size = max_size
         self._resolver = resolver or best()
         self._tracer = tracer or Tracer()
@@ -72,7 +73,7 @@ class FileReader:
 
     def _call(self, name: str, path: AnyPath) -> Call:
         span = self._tracer.span(name, service="files", path=str(path))
-        return Call(self.root, self._resolver, path, span)
+        return Call(self._root, self._resolver, path, span)
 
     def _folder(self, call: Call) -> AbstractContextManager[int]:
         """Return a descriptor of the folder that a call names, for the length of a block."""
@@ -86,7 +87,7 @@ class FileReader:
         ConfigError
             It is no folder, or cannot be made.
         """
-        os.close(open_root(self.root))
+        os.close(open_root(self._root))
 
     def resolve_path(self, path: AnyPath) -> Path:
         """Return the absolute path of what a path names, free of links.
@@ -232,7 +233,7 @@ class FileReader:
         with self._call("watch", path) as call, self._folder(call):
             parts = real_parts(call.root, call.parts)
         place = self.root.resolve(), parts
-        made = Watcher(lambda: open_root(self.root), self._resolver, place, self._watchers.discard)
+        made = Watcher(lambda: open_root(self._root), self._resolver, place, self._watchers.discard)
         self._watchers.add(made)
         if on_change is not None:
             made.start(lambda changes: self._loop.call(on_change, changes))

@@ -32,10 +32,10 @@ def read_all(found: int, path: str, limit: int) -> bytes:
         if not stat.S_ISREG(about.st_mode):
             raise no_file(path, about.st_mode)
         check_size(about.st_size, path, limit)
-        first = os.read(found, about.st_size + 1)
-        if len(first) == about.st_size:
-            return first
-        return _rest(found, first, path, limit)
+        first = os.read(found, about.st_size)
+        more = os.read(found, 1)
+        # More: it has grown, gives large files in pieces, or is one of the system's own.
+        return first if not more else _rest(found, first + more, path, limit)
     finally:
         os.close(found)
 
@@ -55,7 +55,7 @@ def first_of(found: int, path: str, size: int) -> bytes:
 
 
 def _rest(found: int, first: bytes, path: str, limit: int) -> bytes:
-    """Read on: it has grown meanwhile, or the system gives large files in pieces."""
+    """Read on to the end."""
     pieces, size = [first], len(first)
     while piece := os.read(found, 1 << 24):
         pieces.append(piece)
