@@ -24,6 +24,7 @@ from agentnb.panels.base import (
     stack,
 )
 from agentnb.panels.base.cells import plain
+from agentnb.panels.base.units import Blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,9 @@ class Node:
 
     def __str__(self) -> str:
         mark = ("▾ " if self.unfolded else "▸ ") if self.kind == "folder" else "\u2003"
-        return "\u2003" * self.depth + mark + self.path.rpartition("/")[2]
+        name = self.path.rpartition("/")[2]
+        other = "" if self.kind in {"file", "folder"} else f" ({self.kind})"
+        return "\u2003" * self.depth + mark + name + other
 
 
 class Preview(NamedTuple):
@@ -101,7 +104,7 @@ class FilesPanel:
             hint=_EMPTY,
             on_select=self.panel.action(self._pick),
             height="520px",
-            quiet=("modified",),
+            quiet=("name", "modified"),
         )
         self.usage = label("")
         self.about = label(_PICK, dim=True)
@@ -160,10 +163,9 @@ class FilesPanel:
         for name, kind, size, modified in self._files.list(folder).rows[:LISTED]:
             path = name if folder == "." else f"{folder}/{name}"
             unfolded = kind == "folder" and path in self._unfolded
-            shown = kind if kind not in {"file", "folder"} else ""
             yield (
                 Node(path, depth, kind, unfolded),
-                shown if size is None else Size(size),
+                Blank() if size is None else Size(size),
                 f"{modified:%Y-%m-%d %H:%M}",
             )
             if unfolded:
@@ -278,4 +280,4 @@ def _bars(usage: Usage, quota: int) -> str:
         f'<span class="agentnb-room-size">{Size(size)}</span>'
         for name, size in shown
     ]
-    return f'{escape(head)}<div class="agentnb-rooms">' + "<br>\n".join(lines) + "</div>"
+    return f'{escape(head)}\n<div class="agentnb-rooms">' + "<br>\n".join(lines) + "</div>"

@@ -65,7 +65,7 @@ class FileSystemManager(FileReader):
     Traceback (most recent call last):
         ...
     agentnb.core.errors.PathEscape: ../secret.txt leads out of the workspace
-    hint: links are followed only while they stay inside
+    hint: paths are relative to the workspace; links are followed while they stay inside
     >>> files.delete("src", recursive=True)
     2
     """

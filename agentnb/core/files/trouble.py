@@ -72,7 +72,7 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
         return PathEscape(
             f"{name} leads out of the workspace",
             service="files",
-            hint="links are followed only while they stay inside",
+            hint="paths are relative to the workspace; links are followed while they stay inside",
         )
     if code in _FULL:
         return RejectedError(

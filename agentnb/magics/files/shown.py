@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.table import Table
 from agentnb.magics.noun import Said
-from agentnb.panels.base.units import Size
+from agentnb.panels.base.units import Blank, Size
 
 if TYPE_CHECKING:
     from agentnb.core.files import FileSystemManager, Usage
@@ -23,22 +23,13 @@ _EVERY = 0.1
 _BAR = 24
 
 
-class _None(int):
-    """A number that there is none of, in a column of numbers."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return ""
-
-
 def listed(found: Table) -> Table:
     """Return what is in a folder as a person reads it: a slash behind folders, sizes with units."""
     rows: list[tuple[Any, ...]] = [
         (
             f"{name}/" if kind == "folder" else name,
             "" if kind in {"file", "folder"} else kind,
-            _None() if size is None else Size(size),
+            Blank() if size is None else Size(size),
             modified,
         )
         for name, kind, size, modified in found.rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["Seconds", "Size"]
+__all__ = ["Blank", "Seconds", "Size"]
 
 
 class Size(int):
@@ -23,6 +23,19 @@ class Size(int):
                 break
             value, unit = value / 1000, larger
         return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - as above
+
+
+class Blank(int):
+    """A number that there is none of, in a column of numbers.
+
+    >>> str(Blank()), Blank() < Size(1)
+    ('', True)
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ""
 
 
 class Seconds(float):
