@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import gc
 import os
 import threading
@@ -191,6 +192,9 @@ def test_a_mistake_is_told_with_what_to_do(files):
         (lambda: files.read_file("raw", encoding="no"), UsageError, "no encoding 'no'", None),
         (lambda: files.write_file("it", "\ud800"), UsageError, "cannot be written", None),
         (lambda: files.write_file("it", {"a": 1}), UsageError, "not from dict", "json.dumps"),
+        (lambda: files.write_file("new/", ""), UsageError, "names a folder", "name of the file"),
+        (lambda: files.copy_file("raw", "new/"), UsageError, "names a folder", None),
+        (lambda: files.write_file("it", "", if_hash="x"), UsageError, "if_hash cannot", "hash_of"),
         (lambda: files.list("raw"), UsageError, "not a folder", None),
         (lambda: files.delete("src"), UsageError, "not empty", "recursive=True"),
         (lambda: files.delete("."), UsageError, "by the way to it", None),
@@ -377,6 +381,15 @@ def test_a_tree_deeper_than_there_are_descriptors_is_deleted(files):
     assert os.listdir(files.root) == []
 
 
+def test_a_slash_behind_the_name_of_a_folder_means_nothing(files):
+    files.ensure_directory("src/")
+    files.write_file("src/a", "1")
+    assert names(files, "src/") == ["a"]
+    files.move("src/", "to/")
+    assert files.usage("to/").total.size == 1
+    assert files.delete("to/", recursive=True) == 2
+
+
 # Limits
 
 
@@ -426,6 +439,24 @@ def test_a_failed_write_gives_its_room_back(make):
         with pytest.raises(FileChanged):
             files.write_file("a", "x" * 300, if_hash="0" * 64)
     files.write_file("a", "x" * 900)
+
+
+# How it is kept inside
+
+
+def test_where_the_kernels_way_is_missing_or_forbidden_the_path_is_walked(monkeypatch):
+    choose = best.__wrapped__
+    assert type(choose()) is Openat2
+    for code in (errno.ENOSYS, errno.EPERM):
+
+        def refuse(*_, code=code):
+            raise OSError(code, os.strerror(code))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Openat2, "open", refuse)
+            assert type(choose()) is Walk
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert type(choose()) is Walk
 
 
 # The hub

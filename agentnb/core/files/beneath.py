@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLDER", "PLACE", "Openat2", "Outside", "Resolver", "Walk", "best", "real_parts"]
 
-PLACE: Final = getattr(os, "O_PATH", os.O_RDONLY)
-"""To stand somewhere, without a right to read."""
+PLACE: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+"""To stand somewhere, without a right to read where the system has that."""
 FOLDER: Final = PLACE | os.O_DIRECTORY | os.O_CLOEXEC
 
 _SYS_OPENAT2 = 437  # on every architecture but alpha
@@ -233,6 +234,8 @@ def real_parts(root: int, parts: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=1)
 def best() -> Resolver:
     """Return openat2 where the system has it and allows it, else the walk."""
+    if sys.platform != "linux":
+        return Walk()  # the same number is another call there
     try:
         resolver = Openat2()
         here = os.open("/", FOLDER)

@@ -93,6 +93,8 @@ class Call:
         try:
             self.parts = parts_of(self._path, self._root_path)
             self.path = "/".join(self.parts) or "."
+            if self.parts and str(self._path).endswith("/"):
+                self.path += "/"
             self.root = open_root(self._root_path)
         except BaseException as error:
             self._span.__exit__(type(error), error, error.__traceback__)

@@ -12,13 +12,13 @@ from agentnb.core.files.beneath import FOLDER
 from agentnb.core.files.calls import Call, open_root, opened
 from agentnb.core.files.copying import Copied, copy_file, copy_tree, plan_of, refuse_inside
 from agentnb.core.files.limits import Measure, Quota, measure
-from agentnb.core.files.names import split_last
+from agentnb.core.files.names import refuse_folder, split_last
 from agentnb.core.files.reader import FileReader
 from agentnb.core.files.reading import READ, bytes_of, check_size
 from agentnb.core.files.removing import remove, remove_empty
 from agentnb.core.files.renaming import move
 from agentnb.core.files.walking import READ_FOLDER
-from agentnb.core.files.writing import ensure_folder, place_of, replace
+from agentnb.core.files.writing import check_hash, ensure_folder, place_of, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,6 +156,7 @@ class FileSystemManager(FileReader):
             There is something that is no regular file, or the text cannot be encoded.
         """
         with self._call("write", path) as call:
+            check_hash(if_hash)
             data = bytes_of(content, call.path, encoding)
             check_size(len(data), call.path, self.max_size)
             with place_of(self._resolver, call.root, call.parts, call.path) as place:
@@ -240,6 +241,7 @@ class FileSystemManager(FileReader):
             self._other(destination) as to,
         ):
             size = os.fstat(found).st_size
+            refuse_folder(to.path)
             around, name = split_last(to.parts, to.path)
             with self._made(to, around) as there, self._quota.taken(size, to.path):
                 step = self._steps(on_progress, size)

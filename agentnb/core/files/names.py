@@ -8,7 +8,16 @@ from typing import Final
 
 from agentnb.core.errors import PathEscape, UsageError
 
-__all__ = ["MAX_DEPTH", "is_temporary", "joined", "parts_of", "shown", "split_last", "temporary"]
+__all__ = [
+    "MAX_DEPTH",
+    "is_temporary",
+    "joined",
+    "parts_of",
+    "refuse_folder",
+    "shown",
+    "split_last",
+    "temporary",
+]
 
 MAX_DEPTH: Final = 128
 """Folders within folders that a path may name."""
@@ -94,6 +103,18 @@ def split_last(parts: list[str], path: object) -> tuple[list[str], str]:
             hint="name it as it is called in the folder that it lies in",
         )
     return parts[:-1], parts[-1]
+
+
+def refuse_folder(path: str) -> None:
+    """Refuse a path that ends in a slash, where a file's is wanted.
+
+    Raises
+    ------
+    UsageError
+        It does.
+    """
+    if path.endswith("/"):
+        raise _no_path(f"{shown(path)} names a folder", hint="add the name of the file")
 
 
 def joined(*parts: str) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
-from agentnb.core.files.walking import READ_FOLDER, Found, walk
+from agentnb.core.files.walking import READ_FOLDER, Found, entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -35,6 +36,7 @@ _JOIN_SECONDS: Final = 5.0
 _log = logging.getLogger("agentnb.files")
 
 Stamp = tuple[int, int, int, int]
+Events = set[tuple[Any, str]] | None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,53 +84,75 @@ class Watcher:
         self._on_close = on_close
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._wakes: Generator[object] | None = None
+        self._wakes: Generator[Events] | None = None
         self._watched: dict[str, int] = {}
-        self._seen = self._look()
+        self._start = joined(*self._parts)
+        self._seen: dict[str, tuple[int, dict[str, Stamp]]] = {}
+        self.poll()
 
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
         return self._stop.is_set()
 
-    def _look(self) -> dict[str, Stamp]:
-        """Return what there is now, each with what tells that it has changed."""
-        root = self._open_root()
-        self._top = 0
+    def poll(self, folders: Iterable[str] | None = None) -> list[Change]:
+        """Return what has changed since the last look, by path.
+
+        Parameters
+        ----------
+        folders
+            Look into these only, and into what is new in them; by default into all.
+        """
+        before: dict[str, Stamp] = {}
+        now: dict[str, Stamp] = {}
+        waiting = list((self._seen.keys() | {self._start}) if folders is None else folders)
+        done: set[str] = set()
+        while waiting:
+            folder = waiting.pop()
+            if folder in done:
+                continue
+            done.add(folder)
+            _, old = self._seen.pop(folder, (0, {}))
+            new: dict[str, Stamp] = {}
+            looked = self._look(folder)
+            if looked is not None:
+                self._seen[folder] = looked
+                new = looked[1]
+            before.update((joined(folder, name), stamp) for name, stamp in old.items())
+            now.update((joined(folder, name), stamp) for name, stamp in new.items())
+            # A folder that came, went, or is another one now; the others tell of themselves.
+            waiting += [
+                joined(folder, name)
+                for name in old.keys() | new.keys()
+                if _folder_in(old, name) != _folder_in(new, name)
+            ]
+        return _changes(before, now)
+
+    def _look(self, folder: str) -> tuple[int, dict[str, Stamp]] | None:
+        """Return a folder's number and what is in it; None where it is none any more."""
+        parts = [] if folder == "." else folder.split("/")
         try:
-            folder = self._resolver.open(root, self._parts, READ_FOLDER)
+            with (
+                opened(self._open_root()) as root,
+                opened(self._resolver.open(root, parts, READ_FOLDER | os.O_NOFOLLOW)) as found,
+            ):
+                names = {one.name: _stamp(one) for one in entries(found)}
+                return os.fstat(found).st_ino, names
         except OSError:
-            return {}  # the folder itself is gone; it may come back
-        finally:
-            os.close(root)
-        try:
-            self._top = os.fstat(folder).st_ino
-            start = joined(*self._parts)
-            return {joined(start, found.path): _stamp(found) for found in walk(folder)}
-        finally:
-            os.close(folder)
+            return None
 
     def _folders(self) -> dict[str, int]:
         """Return the real folders that are there, as the system names and numbers them."""
-        if not self._top:
-            return {}
-        inner = {path: ino for path, (mode, ino, *_) in self._seen.items() if stat.S_ISDIR(mode)}
-        folders = {joined(*self._parts): self._top, **inner}
-        return {str(self._root / path): ino for path, ino in folders.items()}
+        return {str(self._root / path): ino for path, (ino, _) in self._seen.items()}
 
-    def poll(self) -> list[Change]:
-        """Return what has changed since the last look, by path."""
-        before, self._seen = self._seen, self._look()
-        now = self._seen
-        return sorted(
-            [Change(path, "created") for path in now.keys() - before.keys()]
-            + [Change(path, "deleted") for path in before.keys() - now.keys()]
-            + [
-                Change(path, "modified")
-                for path in now.keys() & before.keys()
-                if now[path] != before[path] and not _is_folder(now[path], before[path])
-            ]
-        )
+    def _meant(self, events: Iterable[tuple[object, str]]) -> set[str]:
+        """Return the folders in which something has happened, or that something happened to."""
+        found: set[str] = set()
+        skip = len(str(self._root)) + 1
+        for _, path in events:
+            inner = path[skip:]
+            found |= {inner.rpartition("/")[0] or ".", inner or "."}
+        return found & self._seen.keys()
 
     def wait(self, timeout: float | None = None) -> list[Change]:
         """Return the next changes, as soon as there are any.
@@ -149,9 +173,11 @@ class Watcher:
             if self._wakes is None:
                 self._watched = self._folders()
                 self._wakes = self._woken(self._watched)
-            woken = next(self._wakes, True)
-            if first or woken:
-                changes = self.poll()
+            woken = next(self._wakes, None)
+            if first or woken is None or woken:
+                # At first, since something may have happened before the watch began.
+                everything = first or not woken
+                changes = self.poll(None if everything else self._meant(woken or ()))
                 if self._folders() != self._watched:
                     self._wakes.close()
                     self._wakes = None
@@ -166,8 +192,8 @@ class Watcher:
             if changes := self.wait():
                 yield changes
 
-    def _woken(self, folders: Iterable[str]) -> Generator[object]:
-        """Yield whenever something may have happened (true) and now and then (false)."""
+    def _woken(self, folders: Iterable[str]) -> Generator[Events]:
+        """Yield what has happened where, or None if anything may have; nothing, now and then."""
         from watchfiles import watch
 
         there = [folder for folder in folders if os.path.isdir(folder)]  # noqa: PTH112 - a Path for each of thousands is slow
@@ -187,7 +213,7 @@ class Watcher:
         except OSError as error:  # a folder went away, or there are more than the system watches
             _log.debug("looking instead of watching: %s", error)
         while not self._stop.wait(_LOOK_SECONDS):
-            yield True
+            yield None
 
     def start(self, call: Callable[[list[Change]], Any]) -> Watcher:
         """Call this with each list of changes, in a thread, until the watcher is closed."""
@@ -226,6 +252,21 @@ def _stamp(found: Found) -> Stamp:
     return about.st_mode, about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def _is_folder(*stamps: Stamp) -> bool:
-    """Tell whether it was a folder and is one: its own time says only that its names changed."""
-    return all(stat.S_ISDIR(mode) for mode, *_ in stamps)
+def _folder_in(names: dict[str, Stamp], name: str) -> int:
+    """Return the number of the folder that has a name, or 0."""
+    mode, ino, *_ = names.get(name, (0, 0))
+    return ino if stat.S_ISDIR(mode) else 0
+
+
+def _changes(before: dict[str, Stamp], now: dict[str, Stamp]) -> list[Change]:
+    modified = (path for path in now.keys() & before.keys() if now[path] != before[path])
+    return sorted(
+        [Change(path, "created") for path in now.keys() - before.keys()]
+        + [Change(path, "deleted") for path in before.keys() - now.keys()]
+        + [
+            Change(path, "modified")
+            for path in modified
+            # A folder's own time says only that its names have changed.
+            if not (stat.S_ISDIR(now[path][0]) and stat.S_ISDIR(before[path][0]))
+        ]
+    )

@@ -6,13 +6,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import stat
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from agentnb.core.errors import FileChanged, UnavailableError
+from agentnb.core.errors import FileChanged, UnavailableError, UsageError
 from agentnb.core.files.beneath import FOLDER, Outside, Resolver
-from agentnb.core.files.names import shown, split_last, temporary
+from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
 from agentnb.core.files.reading import READ, hash_of, read_all
 from agentnb.core.files.renaming import rename_new
 from agentnb.core.files.trouble import no_file
@@ -20,7 +21,16 @@ from agentnb.core.files.trouble import no_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["NEW", "Place", "create", "ensure_folder", "held", "place_of", "replace", "write_whole"]
+__all__ = [
+    "Place",
+    "check_hash",
+    "create",
+    "ensure_folder",
+    "keep_mode",
+    "place_of",
+    "replace",
+    "write_whole",
+]
 
 NEW: Final = ""
 """The hash of a file that is not there yet."""
@@ -28,6 +38,7 @@ NEW: Final = ""
 _LINKS = 40
 _LOCK_SECONDS = 10.0
 _PERMISSIONS = 0o777
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 def ensure_folder(resolver: Resolver, root: int, parts: Sequence[str]) -> int:
@@ -95,6 +106,7 @@ def place_of(resolver: Resolver, root: int, parts: list[str], path: str) -> Plac
     UsageError
         There is something that is no file, or the path has no name at its end.
     """
+    refuse_folder(path)
     for _ in range(_LINKS):
         around, name = split_last(parts, path)
         place = Place(ensure_folder(resolver, root, around), name)
@@ -191,6 +203,22 @@ def _rename_unchanged(name: str, place: Place, path: str, if_hash: str) -> None:
                 raise _changed(path, "is there already") from error
         else:
             os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+
+
+def check_hash(if_hash: str | None) -> None:
+    """Refuse what is no hash, and would never match.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if if_hash and not _HASH.fullmatch(if_hash):
+        raise UsageError(
+            f"if_hash cannot be {if_hash[:80]!r}",
+            service="files",
+            hint='hash_of(what was read), or "" where there is to be no file yet',
+        )
 
 
 def check_unchanged(place: Place, path: str, if_hash: str) -> None:
