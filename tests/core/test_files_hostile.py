@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,8 +27,10 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.files import FileSystemManager
-from agentnb.core.files.beneath import Openat2, Walk
+from agentnb.core.files.beneath import FOLDER, PLACE, Openat2, Outside, Walk
 from agentnb.core.files.names import is_temporary
+from agentnb.core.files.reading import READ
+from agentnb.core.files.walking import READ_FOLDER
 
 SECRET = "the secret of the outside"
 RACE_SECONDS = float(os.environ.get("AGENTNB_RACE") or 1)
@@ -616,3 +620,58 @@ def test_a_tree_that_is_attacked_while_it_is_deleted_takes_nothing_with_it(files
             files.delete("t/v/x")
         with contextlib.suppress(AgentnbError):
             files.write_file("t/v/x", "")
+
+
+# Both ways are one
+
+
+def any_path(chance, most):
+    steps = [*"abcd", *"abcd", "loop", "nothing", "..", "."]
+    return "/".join(chance.choice(steps) for _ in range(chance.randint(1, most)))
+
+
+def tangled(root, chance):
+    """Make folders full of links that lead anywhere."""
+    folders = [root, root / "a", root / "b", root / "a/b", root / "a/b/c"]
+    for folder in folders:
+        folder.mkdir()
+    (root / "loop").symlink_to("loop")
+    for folder in folders:
+        for name in "abcd":
+            target = any_path(chance, 4)
+            with contextlib.suppress(FileExistsError):
+                if chance.random() < 0.6:
+                    (folder / name).symlink_to(f"/{target}" if chance.random() < 0.1 else target)
+                else:
+                    (folder / name).touch(exist_ok=False)
+
+
+def outcome(resolver, top, parts, flags):
+    """Return the number of what is found, or why nothing is."""
+    try:
+        found = resolver.open(top, parts, flags)
+    except Outside:
+        return "outside"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    inode = os.fstat(found).st_ino
+    os.close(found)
+    return inode
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_the_kernel_and_the_walk_agree_on_any_path_through_any_links(tmp_path, seed):
+    chance = random.Random(seed)
+    (tmp_path / "a").mkdir()  # to be found by those who get out
+    tangled(tmp_path / "ws", chance)
+    top = os.open(tmp_path / "ws", os.O_RDONLY)
+    kernel, walk, seen = Openat2(), Walk(), set()
+    for _ in range(3000):
+        path = any_path(chance, 7)
+        parts = [part for part in path.split("/") if part != "."]
+        for flags in (PLACE, READ, READ_FOLDER, PLACE | os.O_NOFOLLOW, FOLDER):
+            found = outcome(kernel, top, parts, flags)
+            assert found == outcome(walk, top, parts, flags), (path, flags)
+            seen.add(found)
+    os.close(top)
+    assert {"outside", "ELOOP", "ENOTDIR", "ENOENT"} <= seen
