@@ -20,6 +20,10 @@ def pytest_configure(config):
     config.add_cleanup(home.cleanup)
     # Empty wins over a .env of the checkout's, and counts as not set.
     os.environ |= {"AGENTNB_HOME": home.name, "DATABASE_URL": "", "REDIS_URL": ""}
+    # ... and from what git is configured to do for them.
+    settings = Path(home.name) / "gitconfig"
+    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
+    os.environ |= {"GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def pytest_collection_modifyitems(items):

@@ -7,7 +7,8 @@ AgentnbError
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
-│   └── LoadFailed      ... the source of a cached value, in another process
+│   ├── LoadFailed      ... the source of a cached value, in another process
+│   └── NonFastForward  ... a git remote or branch, which has commits that are missing here
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
     └── CircuitOpen
@@ -30,6 +31,7 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "LoadFailed",
+    "NonFastForward",
     "NotFoundError",
     "QueryRejected",
     "RejectedError",
@@ -111,6 +113,10 @@ class QueryRejected(RejectedError):  # noqa: N818 - what happened, as its siblin
 
 class LoadFailed(RejectedError):  # noqa: N818 - as QueryRejected
     """The loader of a cached value failed in another process, which shares its failure."""
+
+
+class NonFastForward(RejectedError):  # noqa: N818 - as QueryRejected
+    """A push or a pull met commits that the other side lacks: bring the two together first."""
 
 
 class UnavailableError(AgentnbError):

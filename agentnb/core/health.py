@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Databases
     from agentnb.core.events import EventBus
+    from agentnb.core.git.repositories import Repositories
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
@@ -54,6 +55,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     events: EventBus | None = opened.get("events")
     if events is not None:
         yield ("events", f"{len(events.subscriptions())} handlers", *_pinged(events.ping))
+    repositories: Repositories | None = opened.get("repositories")
+    if repositories is not None:
+        yield ("git", "program", *_pinged(repositories.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

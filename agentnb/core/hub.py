@@ -13,6 +13,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.events import EventBus
+    from agentnb.core.git import GitManager
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -140,6 +142,21 @@ class Hub:
     def events(self) -> EventBus:
         """Return the event bus, on the same server as `redis`."""
         return self._open("events")  # type: ignore[no-any-return]
+
+    @property
+    def git(self) -> GitManager:
+        """Return git on the repository that the working directory belongs to."""
+        return self._open("repositories").here()  # type: ignore[no-any-return]
+
+    def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
+        """Return git on a folder of the workspace; its repository is looked for in there only.
+
+        Raises
+        ------
+        UsageError
+            The folder is outside of the workspace.
+        """
+        return self._open("repositories").under(path)  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

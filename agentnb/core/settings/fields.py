@@ -49,6 +49,10 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -80,6 +84,28 @@ FIELDS: tuple[Field, ...] = (
         "1048576",
         "bytes that an event may have",
         _count,
+    ),
+    Field("git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", _seconds),
+    Field(
+        "git_protected",
+        "AGENTNB_GIT_PROTECTED",
+        None,
+        "branches that take no commit, push or deletion: main,release/*",
+        _words,
+    ),
+    Field(
+        "git_filters",
+        "AGENTNB_GIT_FILTERS",
+        "lfs,nbstripout",
+        "filters that a repository may ask for",
+        _words,
+    ),
+    Field(
+        "git_credentials",
+        "AGENTNB_GIT_CREDENTIALS",
+        None,
+        "logins of https remotes: https://user:token@host",
+        secret=True,
     ),
 )
 

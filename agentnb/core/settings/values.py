@@ -49,6 +49,10 @@ class Settings:
     events_log: int
     events_outbox: int
     events_payload: int
+    git_timeout: float
+    git_protected: tuple[str, ...] | None
+    git_filters: tuple[str, ...]
+    git_credentials: Secret | None
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root
