@@ -24,9 +24,10 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
     from agentnb.magics.extension import Extension
+    from agentnb.magics.git import GitMagic
 
     if find(shell) is None:
-        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic))
+        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic, GitMagic))
 
 
 def unload(shell: InteractiveShell) -> None:
