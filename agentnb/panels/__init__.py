@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.panels.base import (
         Confirm,
+        HtmlBlock,
         Panel,
         PanelRegistry,
         Plot,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Confirm",
+    "HtmlBlock",
     "Panel",
     "PanelRegistry",
     "Plot",
@@ -57,7 +59,7 @@ __all__ = [
 
 
 # One file a panel, of the same name as the capability that it shows.
-_PANELS = ("cache", "db")
+_PANELS = ("cache", "db", "git")
 
 
 def open_panel(
@@ -72,7 +74,7 @@ def open_panel(
     hub
         Whose services the panel shows.
     name
-        ``"cache"`` or ``"db"``.
+        ``"cache"``, ``"db"`` or ``"git"``.
     shell
         The IPython shell, which knows the cell that is running.
     **options

@@ -124,6 +124,11 @@ class Base:
         """
         return self._place().root
 
+    def repository(self) -> Path | None:
+        """Return the top of the work tree, or None where there is no repository."""
+        found = self._find()
+        return None if found is None else found.root
+
     @property
     def is_repository(self) -> bool:
         """Whether the folder belongs to a repository that can be used."""

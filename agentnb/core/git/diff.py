@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.cells import CellChange
 
-__all__ = ["Diff", "FileDiff", "Hunk", "is_nobody", "parse"]
+__all__ = ["Diff", "FileDiff", "Hunk", "is_nobody", "of_new_file", "parse"]
 
 _HUNK = re.compile(r"@@ -(?P<old>\d+)(?:,(?P<olds>\d+))? \+(?P<new>\d+)(?:,(?P<news>\d+))? @@ ?")
 _KINDS: Final = {
@@ -23,6 +23,7 @@ _KINDS: Final = {
     "C": "copied",
     "U": "conflict",
 }
+_SNIFFED: Final = 8000
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES: Final = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 
@@ -266,3 +267,24 @@ def _fill(files: Sequence[FileDiff], patch: str) -> None:
 def is_nobody(name: str) -> bool:
     """Return whether git has no such content: the file is in the work tree, or is not there."""
     return not name.strip("0")
+
+
+def of_new_file(path: str, data: bytes) -> Diff:
+    """Return the difference between nothing and a file.
+
+    >>> of_new_file("a.py", b"a = 1")
+    1 file, +1 -0
+    a.py (new)
+    @@ line 1
+    +a = 1
+    """
+    binary = b"\0" in data[:_SNIFFED]
+    lines = [] if binary else data.decode("utf-8", "replace").splitlines()
+    hunks = [Hunk(0, 1, "", [f"+{line}" for line in lines])] if lines else []
+    file = FileDiff(path, "", "new", "", "", binary=binary, hunks=hunks)
+    file.load = partial(_nothing_and, data)
+    return Diff("", [file])
+
+
+def _nothing_and(data: bytes) -> tuple[bytes, bytes]:
+    return b"", data

@@ -17,7 +17,7 @@ from agentnb.core.git.shown import Shown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from agentnb.core.git.diff import Diff
     from agentnb.core.git.log import Log
@@ -137,6 +137,12 @@ class Reading(Base):
             "--",
             *(words.paths(paths) if paths is not None else []),
         ]
+
+    def diff_of_unknown(self, path: str) -> Diff:
+        """Return a file that git does not know as one that is new, so that it can be looked at."""
+        found = self._place()
+        inner = os.path.normpath(os.path.join(self._prefix(found), words.paths(path)[0]))  # noqa: PTH118 - no file, a name
+        return differences.of_new_file(path, _file(found, inner))
 
     def log(
         self,
@@ -258,9 +264,6 @@ class Reading(Base):
             return self._run("cat-file", "blob", name, at=found).out
 
         return load
-
-    def _known_paths(self, files: Iterable[str]) -> list[str]:
-        return words.paths(list(files))
 
 
 def _operation(found: Place) -> str:
