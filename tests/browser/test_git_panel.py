@@ -54,6 +54,10 @@ def press(panel, name):
     panel.get_by_role("button", name=name, exact=True).click()
 
 
+def in_view(panel):
+    panel.evaluate("element => element.scrollIntoView({block: 'start'})")
+
+
 def told(lab, code):
     return lab.execute(f"print({code})").strip()
 
@@ -63,11 +67,13 @@ def test_a_picked_file_shows_what_has_changed_in_it(lab, panel):
     panel.locator("mark").first.wait_for()
     panel.get_by_text("2 to push · origin/main", exact=False).wait_for()
     assert panel.locator("svg[role=img]").get_attribute("aria-label") == "Graph of 4 commits"
+    in_view(panel)
     lab.page.wait_for_timeout(300)
     lab.screenshot("git_panel")
     row(panel, "plan.ipynb").click()
     panel.get_by_text("code cell 2: changed").wait_for()
     lab.set_theme("JupyterLab Dark")
+    in_view(panel)
     lab.page.wait_for_timeout(500)
     lab.screenshot("git_panel_dark")
     row(panel, "notes").click()

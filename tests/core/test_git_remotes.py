@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import threading
@@ -35,6 +36,11 @@ def origin(tmp_path, repository, plain_git):
     plain_git(tmp_path, "clone", "-q", "--bare", str(repository.path), "served/origin.git")
     plain_git(tmp_path / "served" / "origin.git", "config", "http.receivepack", "true")
     return tmp_path / "served" / "origin.git"
+
+
+@pytest.fixture
+def ssh(require):
+    require("ssh", shutil.which("ssh") is not None, "there is no ssh on PATH")
 
 
 @pytest.fixture
@@ -302,6 +308,7 @@ def test_what_the_server_does_not_have_is_not_found(tmp_path, http):
     assert not (tmp_path / "app").exists()
 
 
+@pytest.mark.usefixtures("ssh")
 def test_no_server_is_unavailable(tmp_path):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -415,6 +422,7 @@ def processes_with(word):
     return found
 
 
+@pytest.mark.usefixtures("ssh")
 @pytest.mark.parametrize("scheme", ["http", "ssh"])
 def test_a_deadline_ends_the_whole_tree_and_leaves_nothing(tmp_path, silent_server, scheme):
     began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Syncing"]
 
+_SHA = re.compile(r"[0-9a-f]{40,64}")
 _TOLD: Final = 8
 _STATES: Final = {" ": "updated", "+": "forced", "-": "deleted", "*": "new", "=": "up to date"}
 
@@ -236,7 +238,8 @@ class Syncing(Branching):
             if flag == "!":
                 raise _push_refused(clean(said), clean(output.err), remote, branch)
             if flag in _STATES and refs:
-                state = f"{_STATES[flag]} ({said.strip('[]')})" if said else _STATES[flag]
+                said = _SHA.sub(lambda sha: sha[0][:10], said.strip("[]"))
+                state = f"{_STATES[flag]} ({said})" if said else _STATES[flag]
                 rows.append((branch, f"{remote}/{branch}", state))
         if output.code:
             self._raise(output, "push")
