@@ -83,20 +83,20 @@ def test_a_picked_file_shows_what_has_changed_in_it(lab, panel):
 
 def test_files_are_staged_committed_and_pushed(lab, panel):
     row(panel, "parser.py").click()
-    press(panel, "Stage the selected file")
+    press(panel, "Stage")
     panel.get_by_text("parser.py: staged", exact=True).wait_for()
     assert told(lab, "git.status().staged") == "['parser.py']"
-    press(panel, "Take it out of the stage")
+    press(panel, "Unstage")
     panel.get_by_text("no longer staged").wait_for()
-    press(panel, "Stage the selected file")
+    press(panel, "Stage")
     panel.get_by_text("parser.py: staged", exact=True).wait_for()
     panel.get_by_placeholder("What was done, and why").fill("Split by commas")
-    press(panel, "Commit what is staged")
+    press(panel, "Commit")
     panel.get_by_text("Split by commas", exact=False).first.wait_for()
     row(panel, "parser.py").wait_for(state="detached")
     assert told(lab, "git.log()[0].subject") == "Split by commas"
     assert told(lab, "git.status().changed") == "['plan.ipynb']"
-    press(panel, "Send the branch to the remote")
+    press(panel, "Push")
     panel.get_by_text("main → origin/main", exact=False).wait_for()
     panel.get_by_text("in step · origin/main").wait_for()
 
@@ -138,7 +138,7 @@ def test_keys_typed_at_the_panel_are_not_shortcuts_of_the_lab(lab, panel):
     row(panel, "parser.py").click()
     panel.locator("mark").first.wait_for()
     for element in (
-        panel.get_by_role("button", name="Stage every change"),
+        panel.get_by_role("button", name="Stage all"),
         panel.get_by_role("region", name="Difference"),
         panel.get_by_role("grid"),
         panel.locator("summary").first,
@@ -153,7 +153,7 @@ def test_keys_typed_at_the_panel_are_not_shortcuts_of_the_lab(lab, panel):
 def test_results_of_the_magic_are_readable_in_light_and_dark(lab):
     lab.open(lab.write("git_results.ipynb", SETUP, "%git status", "%git diff", "%git log --all"))
     lab.run_all()
-    lab.output(3).locator("svg").wait_for()
+    lab.output(3).locator("svg[role=img]").wait_for()
     assert lab.output(2).locator("mark").count() > 0
     lab.output(3).scroll_into_view_if_needed()
     lab.screenshot("git_results")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
 from agentnb.magics.git.grammar import GRAMMAR
+from agentnb.magics.git.paths import files_in, paths_of
 from agentnb.magics.git.progress import Progress
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
@@ -86,7 +86,7 @@ class GitMagic(Noun):
         if kind == "ref":
             return ["HEAD", *git.names()]
         if kind == "path":
-            return _files(git.path, start)
+            return files_in(git.path, start)
         status = git.status(untracked="all")
         return {
             "staged": status.staged,
@@ -103,7 +103,7 @@ class GitMagic(Noun):
     def do_diff(self, call: Call) -> Diff:
         """Return what differs."""
         git = self._git(call)
-        paths = _paths(git, call) if call.arguments else None
+        paths = paths_of(git, call) if call.arguments else None
         staged = "staged" in call.options
         return git.diff(staged, paths=paths, between=call.options.get("with"))
 
@@ -132,13 +132,13 @@ class GitMagic(Noun):
     def do_add(self, call: Call) -> Status:
         """Stage files."""
         git = self._git(call)
-        git.add_files(_paths(git, call))
+        git.add_files(paths_of(git, call))
         return git.status()
 
     def do_unstage(self, call: Call) -> Status:
         """Take files out of the stage."""
         git = self._git(call)
-        git.unstage_files(_paths(git, call))
+        git.unstage_files(paths_of(git, call))
         return git.status()
 
     def do_commit(self, call: Call) -> Any:
@@ -153,7 +153,7 @@ class GitMagic(Noun):
         everything = "all" in call.options
         if everything and call.arguments:
             raise UsageError("--all and paths say different things", service="git")
-        paths = _paths(git, call) if call.arguments else None
+        paths = paths_of(git, call) if call.arguments else None
         if dry:
             given = ["."] if everything else paths
             return git.commit(message or "-", paths=given, dry_run=True)
@@ -310,40 +310,3 @@ def _current(git: GitManager) -> str:
     if branch is None:
         raise UsageError("no branch is checked out", service="git", hint="name one to push")
     return branch
-
-
-def _paths(git: GitManager, call: Call) -> list[str]:
-    """Return the paths on a line; a pattern stands for the changed files that match it."""
-    found: list[str] = []
-    changed: list[str] | None = None
-    for word, value in zip(call.words, call.arguments, strict=True):
-        if word.kind == "bind":
-            found += [str(each) for each in ([value] if isinstance(value, (str, Path)) else value)]
-            continue
-        text = word.text
-        if word.kind == "quoted" or not any(mark in text for mark in "*?["):
-            found.append(text)
-            continue
-        if (git.path / text).exists():
-            found.append(text)
-            continue
-        if changed is None:
-            changed = [change.path for change in git.status(untracked="all").changes]
-        matching = [path for path in changed if fnmatchcase(path, text)]
-        if not matching:
-            raise NotFoundError(
-                f"no changed file matches {text}", service="git", hint="%git status lists them"
-            )
-        found += matching
-    return found or ["."]
-
-
-def _files(folder: Path, start: str) -> list[str]:
-    """Return the files and folders whose path begins so."""
-    before, _, _ = start.rpartition("/")
-    inner = folder / before
-    if not inner.is_dir():
-        return []
-    found = [path for path in inner.iterdir() if path.name != ".git"]
-    prefix = f"{before}/" if before else ""
-    return sorted(f"{prefix}{path.name}{'/' if path.is_dir() else ''}" for path in found)
