@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import threading
 import time
 
@@ -538,6 +540,36 @@ def test_credentials_that_cannot_be_understood_are_not_shown(tmp_path, monkeypat
         assert "hunter22" not in str(caught.value) + str(caught.value.hint)
 
 
+def test_without_git_the_error_says_how_to_get_it(tmp_path):
+    code = (
+        "from agentnb.core.errors import UnavailableError\n"
+        "from agentnb.core.git import GitManager\n"
+        f"try: GitManager({str(tmp_path)!r}).initialize()\n"
+        "except UnavailableError as error: print(error.hint)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "apt-get install git" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_repository_of_somebody_else_s_is_git_s_to_judge(repository, tmp_path, monkeypatch):
+    for path in (repository.path, *repository.path.rglob("*")):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(ConfigError, match="dubious ownership") as caught:
+        repository.status()
+    assert "safe.directory" in caught.value.hint
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f"[safe]\ndirectory = {repository.path}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    assert repository.status().clean
+
+
 def test_what_the_environment_says_of_another_repository_is_ignored(
     repository, tmp_path, monkeypatch
 ):
@@ -620,6 +652,4 @@ def test_the_package_that_compares_notebooks_is_not_imported_before_it_is_needed
         "assert len(d) == 1 and not {'nbdime', 'nbformat'} & set(sys.modules), 'imported'\n"
         "d[0].cells(); assert 'nbdime' in sys.modules"
     )
-    import sys
-
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -275,6 +275,18 @@ def test_no_helper_of_the_user_s_is_told_a_login_of_ours(tmp_path, http, plain_g
     assert not store.exists()
 
 
+def test_a_login_is_not_given_to_whom_the_repository_chooses(tmp_path, http, plain_git):
+    git = GitManager(tmp_path, logins=logins([http.url("", f"{USER}:{QUOTED}")]))
+    clone = git.clone(http.url("origin.git"), "app")
+    assert clone.fetch() is None
+    plain_git(clone.path, "config", "http.proxy", f"http://127.0.0.1:{http.port}")
+    http.asked.clear()
+    with pytest.raises(ConfigError):
+        clone.fetch()
+    assert http.asked
+    assert not any(http.asked)
+
+
 def test_the_user_s_own_helper_is_asked(tmp_path, http, plain_git, monkeypatch):
     settings = tmp_path / "gitconfig"
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))

@@ -107,7 +107,7 @@ class Base:
         output = execute(
             ["rev-parse", "--git-dir"],
             cwd=found.root,
-            env={"GIT_CONFIG_COUNT": "0"},
+            env={},
             seconds=self.timeout,
         )
         if output.code:

@@ -146,9 +146,9 @@ def _once(
     feed: bytes | None,
     progress: Callable[[str], object] | None,
 ) -> Output:
+    git = git_class()
     from git.exc import GitCommandNotFound
 
-    git = git_class()
     with contextlib.ExitStack() as stack:
         stdin = None
         if feed is not None:

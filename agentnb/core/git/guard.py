@@ -102,6 +102,7 @@ def environment(
         Whether the command changes the repository. Then a filter that may not run is an
         error, since content would be stored without it; else it is left out.
     """
+    logins = _safe(config, logins)
     pairs: Pairs = [*_FIXED.items()]
     pairs += _helpers(config, logins)
     pairs += _filters(config, filters, writes=writes)
@@ -136,6 +137,16 @@ def _ssh(config: Config) -> str:
     if os.path.basename(program) != "ssh":  # noqa: PTH119 - of a command, not of a path here
         return command
     return f"{command} -oBatchMode=yes -oConnectTimeout=20"
+
+
+def _safe(config: Config, logins: Sequence[Login]) -> Sequence[Login]:
+    """Return the logins that the repository's own settings would not hand to somebody else."""
+    named = {entry.name for entry in config.repository if entry.section in {"http", "remote"}}
+    if named & {"sslcainfo", "sslcapath"}:
+        return ()  # whoever has chosen the certificates can be any server
+    if named & {"proxy", "curloptresolve"}:
+        return [login for login in logins if login.url.startswith("https:")]
+    return logins
 
 
 def _helpers(config: Config, logins: Sequence[Login]) -> Pairs:

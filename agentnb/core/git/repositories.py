@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.git import place
 from agentnb.core.git.manager import GitManager
 
@@ -34,8 +34,22 @@ class Repositories:
         self._known: dict[tuple[Path, Path | None], GitManager] = {}
 
     def here(self) -> GitManager:
-        """Return the manager of the working directory, whichever that is by now."""
-        return self._manager(Path.cwd(), None)
+        """Return the manager of the working directory, whichever that is by now.
+
+        Raises
+        ------
+        NotFoundError
+            It does not exist any more.
+        """
+        try:
+            folder = Path.cwd()
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "the working directory does not exist any more",
+                service="git",
+                hint="change to one that does: %cd, or os.chdir(...)",
+            ) from error
+        return self._manager(folder, None)
 
     def under(self, path: str | os.PathLike[str]) -> GitManager:
         """Return the manager of a folder in the workspace; it need not exist yet.
