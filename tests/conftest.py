@@ -21,6 +21,10 @@ def pytest_configure(config):
     # Empty wins over a .env of the checkout's, and counts as not set.
     os.environ |= {"AGENTNB_HOME": home.name, "DATABASE_URL": "", "REDIS_URL": ""}
     os.environ["AGENTNB_WORKSPACE"] = f"{home.name}/workspace"
+    # ... and from what git is configured to do for them.
+    settings = Path(home.name) / "gitconfig"
+    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
+    os.environ |= {"GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def pytest_collection_modifyitems(items):

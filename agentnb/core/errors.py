@@ -9,7 +9,8 @@ AgentnbError
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
 │   ├── LoadFailed      ... the source of a cached value, in another process
-│   └── FileChanged     ... the file is not the one that was read
+│   ├── FileChanged     ... the file is not the one that was read
+│   └── NonFastForward  ... a git remote or branch, which has commits that are missing here
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
     └── CircuitOpen
@@ -33,6 +34,7 @@ __all__ = [
     "DeadlineExceeded",
     "FileChanged",
     "LoadFailed",
+    "NonFastForward",
     "NotFoundError",
     "PathEscape",
     "QueryRejected",
@@ -123,6 +125,10 @@ class LoadFailed(RejectedError):  # noqa: N818 - as PathEscape
 
 class FileChanged(RejectedError):  # noqa: N818 - as PathEscape
     """The file is not the one that was read: read it again before overwriting it."""
+
+
+class NonFastForward(RejectedError):  # noqa: N818 - as QueryRejected
+    """A push or a pull met commits that the other side lacks: bring the two together first."""
 
 
 class UnavailableError(AgentnbError):

@@ -9,18 +9,29 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
+    from agentnb.core.git.credentials import Login
+    from agentnb.core.git.repositories import Repositories
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
-__all__ = ["cache", "databases", "events", "files", "logs", "redis", "tracer"]
+__all__ = [
+    "cache",
+    "databases",
+    "events",
+    "files",
+    "logs",
+    "redis",
+    "repositories",
+    "tracer",
+]
 
 
 def tracer(hub: Hub) -> Tracer:
@@ -116,3 +127,41 @@ def files(hub: Hub) -> FileSystemManager:
         quota=settings.files_quota,
         tracer=hub.tracer,
     )
+
+
+def repositories(hub: Hub) -> Repositories:
+    """Return what makes the managers of git, by their folders."""
+    from agentnb.core.git.repositories import Repositories
+
+    settings = hub.settings
+    _ = hub.logs
+    return Repositories(
+        workspace=settings.workspace,
+        logins=_git_logins(hub),
+        timeout=settings.git_timeout,
+        protected=settings.git_protected or (),
+        filters=settings.git_filters,
+        tracer=hub.tracer,
+        hub_id=hub.id,
+    )
+
+
+def _git_logins(hub: Hub) -> list[Login]:
+    from agentnb.core.git.credentials import Login, logins
+
+    settings = hub.settings
+    found = []
+    if settings.github_token is not None:
+        found.append(Login("https://github.com", "x-access-token", settings.github_token))
+    if settings.git_credentials is not None:
+        try:
+            found += logins(settings.git_credentials.reveal().split())
+        except UsageError as error:
+            raise ConfigError(
+                "AGENTNB_GIT_CREDENTIALS cannot be understood",
+                service="settings",
+                hint="https://USER:TOKEN@HOST, several with spaces between them",
+            ) from error
+    for login in found:
+        settings.redactor.add(login.password.reveal())
+    return found

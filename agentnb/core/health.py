@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Databases
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
+    from agentnb.core.git.repositories import Repositories
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
@@ -58,6 +59,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     files: FileSystemManager | None = opened.get("files")
     if files is not None:
         yield ("files", files.confined_by, *_pinged(files.ping))
+    repositories: Repositories | None = opened.get("repositories")
+    if repositories is not None:
+        yield ("git", "program", *_pinged(repositories.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

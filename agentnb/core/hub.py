@@ -13,6 +13,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agentnb.core.db.registry import Named
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
+    from agentnb.core.git import GitManager
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -146,6 +148,21 @@ class Hub:
     def files(self) -> FileSystemManager:
         """Return the workspace: files below AGENTNB_WORKSPACE, and nothing outside of it."""
         return self._open("files")  # type: ignore[no-any-return]
+
+    @property
+    def git(self) -> GitManager:
+        """Return git on the repository that the working directory belongs to."""
+        return self._open("repositories").here()  # type: ignore[no-any-return]
+
+    def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
+        """Return git on a folder of the workspace; its repository is looked for in there only.
+
+        Raises
+        ------
+        UsageError
+            The folder is outside of the workspace.
+        """
+        return self._open("repositories").under(path)  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -25,9 +25,19 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.db import DbMagic
     from agentnb.magics.extension import Extension
     from agentnb.magics.files import FilesMagic
+    from agentnb.magics.git import GitMagic
 
     if find(shell) is None:
-        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic, FilesMagic))
+        Extension(
+            shell,
+            (
+                AgentnbMagic,
+                CacheMagic,
+                DbMagic,
+                FilesMagic,
+                GitMagic,
+            ),
+        )
 
 
 def unload(shell: InteractiveShell) -> None:

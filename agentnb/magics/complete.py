@@ -117,6 +117,8 @@ def _after(
         return word, [(name, "option") for name in by_name]
     if verb is not None and plain and plain[0] == verb.name:
         at = len(plain) - 1
+        if verb.repeats:
+            at = min(at, len(verb.arguments) - 1)
         kinds = [verb.live[at]] if at < len(verb.live) else []
         return word, [(name, "value") for kind in kinds for name in noun.live(kind, word)]
     if not plain:

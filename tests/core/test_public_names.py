@@ -57,6 +57,16 @@ def test_the_names_that_other_code_relies_on_are_there():
         *("copy_directory", "list", "glob", "delete", "move", "usage", "watch"),
     ):
         assert callable(getattr(FileSystemManager, name)), name
+    from agentnb.core.git import GitManager
+
+    for name in ("git", "repo"):
+        assert hasattr(agentnb.Hub, name), name
+    for name in (
+        *("initialize", "clone", "add_files", "commit", "push", "pull", "fetch", "create_branch"),
+        *("switch", "current_branch", "status", "diff", "log", "show", "stash", "worktree"),
+        *("remotes", "get_status", "get_diff", "get_current_branch"),
+    ):
+        assert callable(getattr(GitManager, name)), name
     for name in ("aquery", "aexecute"):
         assert inspect.iscoroutinefunction(getattr(Database, name)), name
 

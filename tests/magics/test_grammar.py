@@ -173,6 +173,14 @@ def test_a_verb_with_its_number_of_arguments_is_the_verb(text):
     assert SQL.parse(text, {}).verb == "begin"
 
 
+def test_a_last_argument_with_dots_may_come_any_number_of_times():
+    grammar = Grammar("git", "g", (Verb("add", "a", ("[PATH...]",)), Verb("rm", "r", ("X...",))))
+    for line in ("add", "add a", "add a b c"):
+        assert grammar.parse(line, {}).arguments == line.split()[1:]
+    assert grammar.parse("rm a b", {}).arguments == ["a", "b"]
+    assert "takes X..." in fails(grammar, "rm").message
+
+
 def test_windows_line_ends_are_spaces():
     assert SQL.parse("begin\r\n", {}).verb == "begin"
     assert SQL.parse("describe task\r", {}).arguments == ["task"]

@@ -50,6 +50,10 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -95,6 +99,28 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _size),
     Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _size),
+    Field("git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", _seconds),
+    Field(
+        "git_protected",
+        "AGENTNB_GIT_PROTECTED",
+        None,
+        "branches that take no commit, push or deletion: main,release/*",
+        _words,
+    ),
+    Field(
+        "git_filters",
+        "AGENTNB_GIT_FILTERS",
+        "lfs,nbstripout",
+        "filters that a repository may ask for",
+        _words,
+    ),
+    Field(
+        "git_credentials",
+        "AGENTNB_GIT_CREDENTIALS",
+        None,
+        "logins of https remotes: https://user:token@host",
+        secret=True,
+    ),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.

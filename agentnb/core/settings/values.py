@@ -51,6 +51,10 @@ class Settings:
     events_payload: int
     file_size: int
     files_quota: int
+    git_timeout: float
+    git_protected: tuple[str, ...] | None
+    git_filters: tuple[str, ...]
+    git_credentials: Secret | None
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root

@@ -63,7 +63,8 @@ class Verb:
     about
         One line for the help.
     arguments
-        Names in their order; one in brackets may be left away.
+        Names in their order; one in brackets may be left away, and a last one such as
+        ``"[PATH...]"`` may come any number of times.
     options
         Those that only this verb has.
     live
@@ -87,7 +88,12 @@ class Verb:
     def takes(self, count: int) -> bool:
         """Return whether it takes this number of arguments."""
         needed = sum(not name.startswith("[") for name in self.arguments)
-        return needed <= count <= len(self.arguments)
+        return needed <= count and (self.repeats or count <= len(self.arguments))
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the last argument may come any number of times."""
+        return bool(self.arguments) and self.arguments[-1].rstrip("]").endswith("...")
 
 
 @dataclass(slots=True)

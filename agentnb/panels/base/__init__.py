@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from agentnb.panels.base.panel import Panel
     from agentnb.panels.base.parts import (
         Confirm,
+        HtmlBlock,
         TextBlock,
         button,
         choice,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Confirm",
+    "HtmlBlock",
     "Panel",
     "PanelRegistry",
     "Plot",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOME = {
     "Confirm": "parts",
+    "HtmlBlock": "parts",
     "Panel": "panel",
     "PanelRegistry": "registry",
     "Plot": "plot",

@@ -62,7 +62,8 @@ def snapshot(root: Widget, title: str, state: str) -> tuple[str, str]:
             texts.append(widget.static_text())
             htmls.append(widget.static_html())
         elif isinstance(widget, ipywidgets.HTML) and widget.value:
-            texts.append(unescape(_TAG.sub("", widget.value)))
+            lines = widget.value.replace("</div>", "\n")
+            texts.append(unescape(_TAG.sub("", lines)).strip("\n"))
             htmls.append(f"<p>{widget.value}</p>")
     body = "\n".join(htmls)
     return "\n".join(texts), f'<div class="agentnb-static">{_ONE_OF_TWO}\n{body}\n</div>'

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Confirm",
+    "HtmlBlock",
     "TextBlock",
     "button",
     "choice",
@@ -246,6 +247,34 @@ class Confirm:
         subject = self._subject
         self.reset()
         return self._do(subject)
+
+
+class HtmlBlock:
+    """HTML that the package has made, which scrolls where it is long.
+
+    Parameters
+    ----------
+    label
+        What it is, for those who hear it.
+    height
+        Greatest height, any CSS length.
+    """
+
+    def __init__(self, label: str, *, height: str = "360px") -> None:
+        self._label, self._height = label, height
+        self._shown = ""
+        self.widget = ipywidgets.HTML()
+        self.widget.add_class("agentnb-html-block")
+
+    def show(self, html: str) -> None:
+        """Show it in the place of the one before; the same again keeps where it was scrolled to."""
+        if html == self._shown:
+            return
+        self._shown = html
+        html = html.encode("utf-8", "replace").decode("utf-8")  # as in TextBlock
+        style = f"max-height:{self._height};overflow:auto"
+        start = f'<div tabindex="0" role="region" aria-label="{escape(self._label)}"'
+        self.widget.value = f'{start} style="{style}">{html}</div>' if html else ""
 
 
 class TextBlock:

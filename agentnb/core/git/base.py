@@ -1,0 +1,275 @@
+"""What every part of the manager stands on: a folder, its repository, and running git there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError
+from agentnb.core.git import config as configuration
+from agentnb.core.git import guard, place
+from agentnb.core.git.credentials import clean, split_url
+from agentnb.core.git.executor import execute
+from agentnb.core.git.refusals import refused
+from agentnb.core.trace import Tracer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentnb.core.git.config import Config, Signature
+    from agentnb.core.git.credentials import Login
+    from agentnb.core.git.executor import Output
+    from agentnb.core.git.place import Place
+
+__all__ = ["Base"]
+
+_logger = logging.getLogger("agentnb.git")
+
+READS: Final = frozenset(
+    {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
+    | {"ls-files", "ls-tree", "diff-tree", "remote", "version"}
+)
+
+
+class Base:
+    """A folder and the repository that it belongs to. See `GitManager`."""
+
+    def __init__(
+        self,
+        working_directory: str | os.PathLike[str] = ".",
+        *,
+        ceiling: str | os.PathLike[str] | None = None,
+        timeout: float = 60.0,
+        protected: Sequence[str] = (),
+        filters: Sequence[str] = ("lfs", "nbstripout"),
+        logins: Sequence[Login] = (),
+        tracer: Tracer | None = None,
+        hub_id: str | None = None,
+    ) -> None:
+        if not timeout > 0:
+            raise UsageError(f"a git command cannot be over within {timeout} s", service="git")
+        self.ceiling = None if ceiling is None else Path(ceiling).resolve()
+        self.path = place.bound(Path(working_directory).expanduser(), self.ceiling)
+        self.timeout = timeout
+        self.protected = tuple(protected)
+        self.filters = tuple(filters)
+        self._logins = tuple(logins)
+        self._tracer = tracer or Tracer()
+        self._hub_id = hub_id
+        self._lock = threading.Lock()
+        self._known: tuple[tuple[Place | None, Signature], Config] | None = None
+
+    def at(self, folder: str | os.PathLike[str]) -> Any:
+        """Return a manager of another folder, with the same time, limits and logins."""
+        return type(self)(
+            self.path / folder,
+            ceiling=self.ceiling,
+            timeout=self.timeout,
+            protected=self.protected,
+            filters=self.filters,
+            logins=self._logins,
+            tracer=self._tracer,
+            hub_id=self._hub_id,
+        )
+
+    # Where
+
+    def _find(self) -> Place | None:
+        found = place.find(self.path, self.ceiling)
+        if found is not None and os.name == "posix":
+            owner = found.git_dir.stat().st_uid
+            if owner != os.geteuid():
+                self._ask_git_about_the_owner(found)
+        return found
+
+    def _place(self) -> Place:
+        """Return the repository.
+
+        Raises
+        ------
+        NotFoundError
+            The folder belongs to none.
+        """
+        found = self._find()
+        if found is None:
+            raise NotFoundError(
+                f"{self.path} is in no git repository",
+                service="git",
+                hint="make one: %git init, or hub.git.initialize()",
+            )
+        return found
+
+    def _ask_git_about_the_owner(self, found: Place) -> None:
+        """Let git decide on a repository of another user's, as it does without our help."""
+        output = execute(
+            ["rev-parse", "--git-dir"],
+            cwd=found.root,
+            env={},
+            seconds=self.timeout,
+        )
+        if output.code:
+            raise refused(output, "status")
+
+    @property
+    def root(self) -> Path:
+        """Return the top of the repository's work tree.
+
+        Raises
+        ------
+        NotFoundError
+            The folder belongs to no repository.
+        """
+        return self._place().root
+
+    def repository(self) -> Path | None:
+        """Return the top of the work tree, or None where there is no repository."""
+        found = self._find()
+        return None if found is None else found.root
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether the folder belongs to a repository that can be used."""
+        try:
+            return self._find() is not None
+        except AgentnbError:
+            return False
+
+    # Paths: git's are relative to the root, ours to the folder that the manager is bound to
+
+    def _prefix(self, found: Place) -> str:
+        relative = os.path.relpath(self.path, found.root)
+        return "" if relative == "." else relative
+
+    def _shown(self, found: Place) -> Callable[[str], str]:
+        prefix = self._prefix(found)
+        if not prefix:
+            return lambda path: path
+        return lambda path: os.path.relpath(path, prefix) + ("/" if path.endswith("/") else "")
+
+    # Running
+
+    def _config(self, found: Place | None) -> Config:
+        """Return what is configured, asked for again when a file of it has changed."""
+        key = (found, configuration.signature(found))
+        with self._lock:
+            known = self._known
+        if known is not None and known[0] == key:
+            return known[1]
+        config = configuration.read(found, seconds=self.timeout)
+        with self._lock:
+            # Files that are included could change without being seen.
+            self._known = None if config.includes else (key, config)
+        return config
+
+    def _run(
+        self,
+        *words: str,
+        at: Place | None = None,
+        outside: bool = False,
+        timeout: float | None = None,
+        feed: bytes | None = None,
+        variables: Mapping[str, str] | None = None,
+        progress: Callable[[str], object] | None = None,
+        fine: Sequence[int] = (0,),
+        doing: str = "",
+        logins: Sequence[Login] = (),
+    ) -> Output:
+        """Run git in the repository, guarded.
+
+        Parameters
+        ----------
+        *words
+            What stands after ``git``; nothing in it is looked at again.
+        at
+            The repository, if it is known already.
+        outside
+            Run in none.
+        timeout
+            Seconds, in place of the manager's.
+        feed
+            Standard input.
+        variables
+            Added to the environment.
+        progress
+            Called with each line of git's progress.
+        fine
+            The exit codes that are no error.
+        doing
+            What an error calls it: by default the command.
+        logins
+            In front of the manager's.
+
+        Raises
+        ------
+        AgentnbError
+            Git failed; `refusals` says which one.
+        """
+        found = None if outside else at or self._place()
+        config = self._config(found)
+        writes = words[0] not in READS
+        known = tuple({login.url: login for login in (*self._logins, *logins)}.values())
+        env = guard.environment(config, filters=self.filters, logins=known, writes=writes)
+        if found is not None:
+            env |= found.environment()
+        env |= variables or {}
+        seconds = self._seconds(timeout)
+        cwd = Path("/") if outside else self.path
+        if not cwd.is_dir():
+            raise NotFoundError(f"the folder {cwd} does not exist", service="git")
+        with self._tracer.span(words[0], service="git", repository=str(found and found.root)):
+            output = execute(words, cwd=cwd, env=env, seconds=seconds, feed=feed, progress=progress)
+            if output.code not in fine:
+                blocked = guard.blocked_filters(config, self.filters)
+                raise refused(output, doing or words[0], blocked=blocked)
+        return output
+
+    def _seconds(self, timeout: float | None) -> float:
+        seconds = self.timeout if timeout is None else timeout
+        if not seconds > 0:
+            raise UsageError(f"a git command cannot be over within {seconds} s", service="git")
+        return seconds
+
+    def ping(self) -> str:
+        """Return git's version, as asked for now."""
+        return self._run("version", outside=True).text.strip().removeprefix("git version ")
+
+    def close(self) -> None:
+        """Do nothing: no process is kept. For symmetry with what keeps one."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def _remote_urls(self, found: Place, remote: str, *, push: bool = False) -> list[str]:
+        """Return where a remote is, for this process's eyes."""
+        words = ["remote", "get-url", "--all", *(["--push"] if push else []), "--", remote]
+        urls = self._run(*words, at=found).text.splitlines()
+        for url in urls:
+            split_url(url)  # refuses what may not be used
+        return urls
+
+    def _say(self, text: str, **data: object) -> None:
+        shown = {key: clean(str(value)) for key, value in data.items()}
+        _logger.info(text, extra={"hub": self._hub_id, "data": shown})
+
+
+def not_protected(branch: str, patterns: Sequence[str], doing: str) -> None:
+    """Refuse to change a protected branch.
+
+    Raises
+    ------
+    ConfigError
+        It is one.
+    """
+    from fnmatch import fnmatchcase
+
+    for pattern in patterns:
+        if fnmatchcase(branch, pattern):
+            raise ConfigError(
+                f"the branch {branch} is protected: no {doing}",
+                service="git",
+                hint=f"work on another branch: %git switch -c NAME "
+                f"(AGENTNB_GIT_PROTECTED has {pattern})",
+            )

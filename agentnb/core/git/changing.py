@@ -1,0 +1,205 @@
+"""Changing a repository: staging and commits."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, overload
+
+from agentnb.core.errors import RejectedError, UsageError
+from agentnb.core.git import words
+from agentnb.core.git.base import not_protected
+from agentnb.core.git.picking import commit_paths
+from agentnb.core.git.reading import Reading
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentnb.core.git.place import Place
+
+__all__ = ["Changing"]
+
+Files = str | os.PathLike[str] | list[str]
+# [main 0123...] subject, [main (root-commit) 0123...] subject
+_MADE = re.compile(r"^\[[^\n]*? ([0-9a-f]{40}(?:[0-9a-f]{24})?)\] ", re.MULTILINE)
+_LONGEST_WORD: Final = 100_000
+
+
+class Changing(Reading):
+    """The part of `GitManager` that stages and commits."""
+
+    def initialize(self, branch: str = "main") -> Path:
+        """Make the folder a repository; one that is there already stays as it is.
+
+        Parameters
+        ----------
+        branch
+            The first branch.
+
+        Returns
+        -------
+        Path
+            The top of its work tree.
+        """
+        words.branch(branch)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(self.path / ".git"):
+            target = ("--", str(self.path))
+            self._run("init", "--quiet", f"--initial-branch={branch}", *target, outside=True)
+            self._say("repository initialized", path=self.path)
+        return self._place().root
+
+    def add_files(self, files: Files = ".") -> None:
+        """Stage files: what a commit will take of them. Those that are gone count too.
+
+        Parameters
+        ----------
+        files
+            Paths, taken literally; a folder is everything in it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        RejectedError
+            It is ignored, or its filter may not run.
+        """
+        self._run("add", "--all", "--", *words.paths(files), doing="add")
+
+    def unstage_files(self, files: Files = ".") -> None:
+        """Take files out of what is staged; the files themselves stay as they are."""
+        found, given = self._place(), words.paths(files)
+        if self._head(found):
+            self._run("reset", "--quiet", "--", *given, at=found, doing="unstage")
+        else:
+            self._run("rm", "--cached", "-r", "--quiet", "--", *given, at=found, doing="unstage")
+
+    @overload
+    def commit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[False] = False,
+    ) -> str: ...
+    @overload
+    def commit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[True],
+    ) -> Table: ...
+    def commit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: bool = False,
+    ) -> str | Table:
+        """Commit what is staged, or exactly these paths.
+
+        Hooks do not run, and nothing is signed: both are programs of the repository's choice.
+
+        Parameters
+        ----------
+        message
+            What was done and why.
+        paths
+            Take these as they are now, new ones too, and nothing else. What else is staged
+            stays staged.
+        author
+            ``"Name <email>"``, if that is somebody else.
+        allow_empty
+            Commit even where nothing has changed.
+        dry_run
+            Change nothing and return what would be committed.
+
+        Returns
+        -------
+        str or Table
+            The sha; with ``dry_run`` the changes.
+
+        Raises
+        ------
+        RejectedError
+            There is nothing to commit.
+        ConfigError
+            The branch is protected, or git does not know who you are.
+        """
+        if not message.strip() or "\0" in message:
+            raise UsageError("a commit wants a message", service="git")
+        found = self._place()
+        given = None if paths is None else words.paths(paths)
+        if dry_run:
+            return self._would_commit(found, given)
+        if self.protected:
+            not_protected(self.current_branch() or "", self.protected, "commits")
+        if given is not None:
+            sha = commit_paths(
+                partial(self._run, at=found, doing="commit"),
+                found,
+                given,
+                message,
+                author=author,
+                allow_empty=allow_empty,
+            )
+            self._say("changes committed", sha=sha, path=found.root)
+            return sha
+        options = ["--allow-empty"] if allow_empty else []
+        if author is not None:
+            options.append(f"--author={author}")
+        return self._commit(found, message, options)
+
+    def _commit(self, found: Place, message: str, options: list[str]) -> str:
+        feed: bytes | None = message.encode("utf-8", "surrogateescape")
+        text = "--file=-"
+        if feed is not None and len(feed) <= _LONGEST_WORD:
+            feed, text = None, f"--message={message}"
+        output = self._run(
+            *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign", "--no-status"),
+            *options,
+            text,
+            at=found,
+            feed=feed,
+            fine=(0, 1),
+        )
+        made = _MADE.search(output.text) if output.code == 0 else None
+        if made is None:
+            if output.err.strip():
+                self._raise(output, "commit")
+            raise RejectedError(
+                "there is nothing to commit",
+                service="git",
+                hint="stage something first: hub.git.add_files([...]) (%git add PATH)",
+            )
+        self._say("changes committed", sha=made[1], path=found.root)
+        return made[1]
+
+    def _would_commit(self, found: Place, given: list[str] | None) -> Table:
+        status = ("status", "--porcelain=v2", "-z", "--untracked-files=all")
+        output = self._run(*(*status, "--ignore-submodules=dirty", "--", *(given or ())), at=found)
+        from agentnb.core.git.status import parse
+
+        status_now = parse(output.text, self._shown(found), "")
+        if given is None:
+            rows = [row[1:] for row in status_now.rows if row[0] == "staged"]
+        else:
+            rows = [(row[1] or "new", row[2]) for row in status_now.rows]
+        rows = list(dict.fromkeys(rows))
+        return Table(("change", "path"), rows, empty="nothing would be committed")
+
+    def _head(self, found: Place) -> str:
+        """Return the sha of the last commit, or ``""``."""
+        output = self._run(
+            "rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=found, fine=(0, 1, 128)
+        )
+        return output.text.strip() if output.code == 0 else ""

@@ -1,0 +1,260 @@
+"""Running git: with a deadline that ends all it started, and with patience for its locks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import selectors
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from time import monotonic, sleep
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import DeadlineExceeded, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from subprocess import Popen
+
+__all__ = ["INHERITED", "Output", "execute", "git_class"]
+
+LOCK_PATIENCE: Final = 10.0
+"""Seconds for which a lock of another git is waited for, within the deadline."""
+
+_LOCKED = re.compile(r"Unable to create '(?P<path>[^']*\.lock)': File exists")
+_PROGRESS = re.compile(rb"[\r\n]+")
+_CHUNK = 1 << 16
+# What of the environment would lead git to another repository, index or program than is meant.
+INHERITED: Final = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE"),
+    *("GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"),
+    *("GIT_EXTERNAL_DIFF", "GIT_ATTR_SOURCE", "GIT_CEILING_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a git command said, and how it ended.
+
+    Parameters
+    ----------
+    code
+        0 if it did what was asked.
+    out
+        Its standard output.
+    err
+        Its standard error, as text.
+    """
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Return the standard output as text; what is no UTF-8 survives a round trip."""
+        return self.out.decode("utf-8", "surrogateescape")
+
+
+def git_class() -> Any:
+    """Return GitPython's executor.
+
+    Raises
+    ------
+    UnavailableError
+        There is no git on PATH.
+    """
+    try:
+        from git.cmd import Git
+    except ImportError as error:
+        raise _no_git() from error
+    return Git
+
+
+def _no_git() -> UnavailableError:
+    return UnavailableError(
+        "git is not installed, or not on PATH",
+        service="git",
+        hint="install it: apt-get install git, brew install git, conda install git",
+    )
+
+
+def execute(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    seconds: float,
+    feed: bytes | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> Output:
+    """Run one git command to its end.
+
+    Parameters
+    ----------
+    words
+        What stands after ``git``.
+    cwd
+        The folder it runs in.
+    env
+        Added to the environment.
+    seconds
+        The time that it may take, waiting for locks included. Afterwards it and everything
+        that it started are ended.
+    feed
+        Its standard input; by default there is none.
+    progress
+        Called with each line that it says meanwhile.
+
+    Raises
+    ------
+    DeadlineExceeded
+        It was not over in time.
+    UnavailableError
+        There is no git, or a lock of another git stayed.
+    """
+    until = monotonic() + seconds
+    patience = min(until, monotonic() + LOCK_PATIENCE)
+    pause = 0.02
+    while True:
+        output = _once(words, cwd, env, until, seconds, feed, progress)
+        locked = _LOCKED.search(output.err) if output.code else None
+        if locked is None:
+            return output
+        if monotonic() + pause > patience:
+            raise UnavailableError(
+                f"another git is at work here: {locked['path']} exists",
+                service="git",
+                hint="try again when it is done; if none is running, it has crashed: "
+                "remove that file",
+            )
+        sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+def _once(
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    until: float,
+    seconds: float,
+    feed: bytes | None,
+    progress: Callable[[str], object] | None,
+) -> Output:
+    git = git_class()
+    from git.exc import GitCommandNotFound
+
+    with contextlib.ExitStack() as stack:
+        stdin = None
+        if feed is not None:
+            stdin = stack.enter_context(tempfile.TemporaryFile())
+            stdin.write(feed)
+            stdin.seek(0)
+        try:
+            running = git(str(cwd)).execute(
+                [*_without(INHERITED), git.GIT_PYTHON_GIT_EXECUTABLE, *words],
+                istream=stdin,
+                as_process=True,
+                env=env,
+                # A terminal that it could ask on, and a group to end with all that it starts.
+                start_new_session=True,
+            )
+        except GitCommandNotFound as error:
+            raise _no_git() from error
+        process: Popen[bytes] = running.proc
+        stack.callback(_close, process)
+        try:
+            out, err = _read(process, until, progress)
+            process.wait(max(0.0, until - monotonic()))
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, TimeoutError):
+                raise _late(words, seconds) from error
+            raise
+        return Output(process.returncode, out, err.decode("utf-8", "replace"))
+
+
+def _without(names: Sequence[str]) -> list[str]:
+    """Return what takes variables out of the environment, which GitPython only adds to."""
+    present = [name for name in names if name in os.environ]
+    present += [name for name in os.environ if name.startswith("GIT_TRACE")]
+    return ["env", *(word for name in present for word in ("-u", name))] if present else []
+
+
+def _read(
+    process: Popen[bytes], until: float, progress: Callable[[str], object] | None
+) -> tuple[bytes, bytes]:
+    """Read both outputs to their end, or until nobody is there to write to them."""
+    assert process.stdout is not None  # noqa: S101 - both are pipes
+    assert process.stderr is not None  # noqa: S101
+    out: list[bytes] = []
+    err: list[bytes] = []
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ, out)
+        waiting.register(process.stderr, selectors.EVENT_READ, err)
+        while waiting.get_map():
+            left = until - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            ready = waiting.select(min(left, 0.25))
+            if not ready and process.poll() is not None:
+                break  # a process of its own that it left behind holds them open
+            for key, _ in ready:
+                data = os.read(key.fd, _CHUNK)
+                if not data:
+                    waiting.unregister(key.fileobj)
+                    continue
+                key.data.append(data)
+                if key.data is err and progress is not None:
+                    _tell(data, progress)
+    return b"".join(out), b"".join(err)
+
+
+def _tell(data: bytes, progress: Callable[[str], object]) -> None:
+    lines = [line.strip() for line in _PROGRESS.split(data)]
+    said = [line for line in lines if line]
+    if said:
+        progress(said[-1].decode("utf-8", "replace"))
+
+
+def _late(words: Sequence[str], seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"git {words[0]} took longer than {seconds:g} s and was ended",
+        service="git",
+        hint="give it more time: timeout=, or AGENTNB_GIT_TIMEOUT",
+    )
+
+
+def _end(process: Popen[bytes]) -> None:
+    """End a process and its group: politely, so that it takes its locks away, then not."""
+    _signal(process.pid, signal.SIGTERM)
+    until = monotonic() + 1.0
+    # Not reaped before the group has been killed: its number is the group's.
+    while monotonic() < until and not _is_over(process.pid):
+        time.sleep(0.01)
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _is_over(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _signal(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _close(process: Popen[bytes]) -> None:
+    pipes: list[IO[bytes] | None] = [process.stdout, process.stderr]
+    for pipe in pipes:
+        if pipe is not None:
+            pipe.close()

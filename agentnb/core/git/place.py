@@ -1,0 +1,125 @@
+"""Where a repository lies: its work tree and its folders, found no higher than is allowed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Place", "bound", "find", "inside"]
+
+_LONGEST_POINTER = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository on disk.
+
+    Parameters
+    ----------
+    root
+        The top of the work tree.
+    git_dir
+        Its ``.git``, or what the file of that name points to.
+    common_dir
+        Where objects, branches and settings are; another one in a linked work tree.
+    """
+
+    root: Path
+    git_dir: Path
+    common_dir: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return what leads git here, whatever the repository's own settings say."""
+        found = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.root)}
+        if self.common_dir != self.git_dir:
+            found["GIT_COMMON_DIR"] = str(self.common_dir)
+        return found
+
+
+def find(path: Path, ceiling: Path | None = None) -> Place | None:
+    """Return the repository that a folder belongs to, or None.
+
+    Parameters
+    ----------
+    path
+        An absolute folder; one that does not exist belongs to none.
+    ceiling
+        The highest folder that is looked at; the repository's parts must be below it too.
+
+    Raises
+    ------
+    ConfigError
+        ``.git`` is no repository, or points out of the ceiling.
+    """
+    for folder in (path, *path.parents):
+        marker = folder / ".git"
+        if os.path.lexists(marker):
+            return _place(folder, marker, ceiling)
+        if ceiling is not None and folder == ceiling:
+            return None
+    return None
+
+
+def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:
+    git_dir = marker
+    if marker.is_file():
+        text = _pointer(marker)
+        if not text.startswith("gitdir:"):
+            raise ConfigError(f"{marker} is no pointer to a repository", service="git")
+        git_dir = root / text.removeprefix("gitdir:").strip()
+    common = git_dir
+    if (git_dir / "commondir").is_file():
+        common = git_dir / _pointer(git_dir / "commondir").strip()
+    git_dir, common = git_dir.resolve(), common.resolve()
+    if not (git_dir / "HEAD").exists() and not (git_dir / "HEAD").is_symlink():
+        raise ConfigError(
+            f"{marker} is there, and is no repository",
+            service="git",
+            hint="remove it, and git init again",
+        )
+    if ceiling is not None:
+        for part in (git_dir, common, (common / "objects").resolve()):
+            if not inside(part, ceiling):
+                raise ConfigError(
+                    f"the repository of {root} lies elsewhere: {part}",
+                    service="git",
+                    hint=f"it has to be in {ceiling}",
+                )
+    return Place(root, git_dir, common)
+
+
+def _pointer(path: Path) -> str:
+    with path.open("rb") as file:
+        return os.fsdecode(file.read(_LONGEST_POINTER)).rstrip("\n")
+
+
+def inside(path: Path, ceiling: Path) -> bool:
+    """Return whether a path without links is the ceiling or below it.
+
+    >>> from pathlib import Path
+    >>> inside(Path("/work/app"), Path("/work")), inside(Path("/works"), Path("/work"))
+    (True, False)
+    """
+    return path == ceiling or ceiling in path.parents
+
+
+def bound(path: Path, ceiling: Path | None) -> Path:
+    """Return a folder without links.
+
+    Raises
+    ------
+    UsageError
+        It is not below the ceiling.
+    """
+    found = path.resolve()
+    if ceiling is not None and not inside(found, ceiling):
+        raise UsageError(
+            f"{path} is outside of {ceiling}", service="git", hint="name a folder below it"
+        )
+    return found

@@ -1,0 +1,73 @@
+"""A commit, as it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, ClassVar
+
+from agentnb.core.table import text_of
+
+if TYPE_CHECKING:
+    from agentnb.core.git.diff import Diff
+
+__all__ = ["Shown"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """A commit with what it changed.
+
+    Parameters
+    ----------
+    sha
+        Its name.
+    author, email, when
+        Who made it, and when by their clock.
+    message
+        All of it.
+    parents
+        The commits before it.
+    diff
+        What it changed against the first of these.
+    """
+
+    FORMAT: ClassVar[str] = "%H%x00%an%x00%ae%x00%aI%x00%P%x00%B%x00%x01"
+    END: ClassVar[str] = "\0\x01\n"
+
+    sha: str
+    author: str
+    email: str
+    when: str
+    message: str
+    parents: tuple[str, ...]
+    diff: Diff
+
+    @classmethod
+    def parse(cls, text: str, diff: Diff) -> Shown:
+        """Return the commit in what git said in `FORMAT`."""
+        sha, author, email, when, parents, message = text.split("\0", 5)
+        return cls(sha, author, email, when, message.strip("\n"), tuple(parents.split()), diff)
+
+    def _head(self) -> list[str]:
+        who = f"{text_of(self.author)} <{text_of(self.email)}>, {self.when}"
+        lines = [f"commit {self.sha}", who]
+        if len(self.parents) > 1:
+            lines.append("merges " + " and ".join(parent[:10] for parent in self.parents))
+        return lines
+
+    def __repr__(self) -> str:
+        message = [text_of(line) if line else "" for line in self.message.splitlines()]
+        return "\n".join([*self._head(), "", *message, "", repr(self.diff)])
+
+    def _repr_html_(self) -> str:
+        subject, _, body = self.message.partition("\n")
+        head = "<br>".join(escape(line) for line in self._head())
+        text = "\n".join(text_of(line) if line else "" for line in body.strip("\n").splitlines())
+        return (
+            '<div style="color:var(--jp-content-font-color1,inherit)">'
+            f'<div style="font-weight:600">{escape(text_of(subject))}</div>'
+            f'<div style="color:var(--jp-ui-font-color2,#757575)">{head}</div>'
+            f'<div style="white-space:pre-wrap;margin:4px 0">{escape(text)}</div></div>'
+            f"{self.diff._repr_html_()}"
+        )

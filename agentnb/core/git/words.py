@@ -1,0 +1,92 @@
+"""Words that are handed to git: none may be taken for an option, or for a command."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["branch", "paths", "plain", "revision"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# git-check-ref-format(1). Source: https://git-scm.com/docs/git-check-ref-format
+_NO_REF = re.compile(
+    r"^/|/$|//|\.\.|@\{|[ ~^:?*\[\\]|(?:^|/)\.|\.(?:lock)?(?:/|$)|^@$|^HEAD$", re.ASCII
+)
+
+
+def plain(word: str, kind: str) -> str:
+    """Return a word that is no option.
+
+    Parameters
+    ----------
+    word
+        What is handed to git.
+    kind
+        What it is, for the error.
+
+    Raises
+    ------
+    UsageError
+        It is empty, begins with a dash, or holds a control character.
+    """
+    if not isinstance(word, str) or not word:
+        raise UsageError(f"a {kind} is a text that is not empty", service="git")
+    if word.startswith("-"):
+        raise UsageError(
+            f"{word[:60]!r} is no {kind}: it looks like an option",
+            service="git",
+            hint=f"a {kind} does not begin with -",
+        )
+    if _CONTROL.search(word):
+        raise UsageError(f"{word[:60]!r} is no {kind}: control characters", service="git")
+    return word
+
+
+def branch(name: str, kind: str = "branch") -> str:
+    """Return the name of a branch.
+
+    >>> branch("feature/one")
+    'feature/one'
+
+    Raises
+    ------
+    UsageError
+        Git does not allow it.
+    """
+    if _NO_REF.search(plain(name, kind)):
+        raise UsageError(
+            f"{name[:60]!r} is not the name of a {kind}",
+            service="git",
+            hint="words with / between them; no spaces, no .. and none of ~ ^ : ? * [ \\",
+        )
+    return name
+
+
+def revision(name: str) -> str:
+    """Return what names a commit: a branch, a tag, a sha, ``HEAD~2``, ``main..topic``."""
+    return plain(name, "revision")
+
+
+def paths(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return paths as git takes them after ``--``.
+
+    Raises
+    ------
+    UsageError
+        There is none, or one is empty or holds a NUL.
+    """
+    given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    found = [os.fspath(file) for file in given]
+    if not found:
+        raise UsageError("no paths are given", service="git", hint="'.' is everything here")
+    for path in found:
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise UsageError(f"{path!r} is no path", service="git")
+    return [str(Path(path)) if path != "." else path for path in found]

@@ -1,0 +1,345 @@
+"""The git panel: what has changed and how, stage and commit, branches, the graph, the remote."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.panels.base import (
+    HtmlBlock,
+    Panel,
+    TableView,
+    button,
+    choice,
+    label,
+    row,
+    split,
+    stack,
+    text_box,
+)
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.git import Diff, GitManager, Log, Status
+    from agentnb.core.git.status import Change
+    from agentnb.core.hub import Hub
+
+__all__ = ["GitPanel", "make"]
+
+COMMITS: Final = 40
+LISTED: Final = 2000
+_NO_REPOSITORY: Final = "No git repository here. Type in a cell:  %git init"
+_CLEAN: Final = "Nothing has changed since the last commit."
+_PICK: Final = "Pick a file to see what has changed in it."
+_NO_BRANCH: Final = "(no branch)"
+_WORDS: Final = {
+    "A": "new",
+    "M": "modified",
+    "D": "deleted",
+    "R": "renamed",
+    "C": "copied",
+    "T": "another type",
+    "U": "conflict",
+    "?": "untracked",
+}
+# Looking may take this share of the time: in a huge tree it is slow.
+_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen at one time."""
+
+    status: Status
+    branches: list[str]
+    log: Log
+    picked: str | None
+    diffs: list[tuple[str, Diff]]
+
+
+class GitPanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose git it is.
+    repo
+        A folder of the workspace; by default the working directory's repository.
+    every
+        Seconds between two looks at the repository.
+    """
+
+    def __init__(self, hub: Hub, *, repo: str | None = None, every: float = 3.0) -> None:
+        # Bound to a folder from now on, wherever the notebook goes.
+        self._git: GitManager = hub.git if repo is None else hub.repo(repo)
+        self._picked: str | None = None
+        self._known: dict[str, Change] = {}
+        self._setting = False
+        self._next_look = 0.0
+        self._last: _Look | None = None
+        self.panel = Panel("Git", every=every, redactor=hub.settings.redactor)
+        act, say = self.panel.action, self.panel.say
+
+        def acting(function: Callable[[], str], text: str, about: str, icon: str) -> Any:
+            return button(text, act(self._done(function), say), tooltip=about, icon=icon)
+
+        self.branches = choice([], tooltip="Branch", on_change=self._chosen)
+        self._switch_to = act(self._switch, say)
+        self.new_branch = text_box(
+            placeholder="New branch · Enter",
+            width="150px",
+            on_change=act(self._create, say),
+        )
+        self.sync = label("", dim=True)
+        self.fetch = acting(self._fetch, "Fetch", "Fetch what the remote has", "refresh")
+        self.pull = acting(self._pull, "Pull", "Bring the branch up to the remote's", "arrow-down")
+        self.push = acting(self._push, "Push", "Send the branch to the remote", "arrow-up")
+        self.files = TableView(
+            ("file", "staged", "not staged"),
+            key="file",
+            label="Changes",
+            hint=_CLEAN,
+            on_select=act(self._pick),
+            height="300px",
+        )
+        self.stage = acting(self._stage, "Stage", "Stage the selected file", "plus")
+        self.unstage = acting(self._unstage, "Unstage", "Take it out of the stage", "minus")
+        self.stage_all = acting(self._stage_all, "Stage all", "Stage every change", "")
+        self.unstage_all = acting(self._unstage_all, "Unstage all", "Empty the stage", "")
+        self.message = text_box(
+            placeholder="What was done, and why", tooltip="Message of the commit", rows=3
+        )
+        self.commit = button(
+            "Commit",
+            act(self._done(self._commit), say),
+            tooltip="Commit what is staged",
+            icon="check",
+            primary=True,
+        )
+        self.diff = HtmlBlock("Difference", height="430px")
+        self.graph = HtmlBlock("History", height="260px")
+        self.panel.compose(
+            row(self.branches, self.new_branch, self.fetch, self.pull, self.push, self.sync),
+            split(
+                stack(
+                    self.files,
+                    row(self.stage, self.unstage, self.stage_all, self.unstage_all),
+                    self.message,
+                    row(self.commit),
+                ),
+                stack(self.diff),
+            ),
+            self.graph,
+        ).keep_fresh(self._load, self._show)
+        self._enable(None)
+
+    # Looking
+
+    def _load(self) -> _Look | None:
+        with self.panel.lock:
+            picked, last = self._picked, self._last
+        if self._git.repository() is None:
+            return None
+        if last is not None and last.picked == picked and time.monotonic() < self._next_look:
+            return last
+        begun = time.monotonic()
+        status = self._git.status(untracked="all")
+        look = _Look(
+            status=status,
+            branches=[found.branch for found in self._git.branches()],
+            log=self._git.log(COMMITS, every=True),
+            picked=picked,
+            diffs=self._differences(status, picked),
+        )
+        ended = time.monotonic()
+        self._next_look = ended + (ended - begun) * (1 / _SHARE - 1)
+        return look
+
+    def _differences(self, status: Status, picked: str | None) -> list[tuple[str, Diff]]:
+        change = next((each for each in status.changes if each.path == picked), None)
+        if change is None or picked is None:
+            return []
+        if change.untracked:
+            return [("untracked", self._git.diff_of_unknown(picked))]
+        found = []
+        if change.work:
+            found.append(("not staged", self._git.diff(paths=[picked])))
+        if change.staged:
+            paths = [path for path in (change.was, picked) if path]
+            found.append(("staged", self._git.diff(cached=True, paths=paths)))
+        return found
+
+    def _show(self, look: _Look | None) -> None:
+        if look is None:
+            self.files.update([], hint=_NO_REPOSITORY)
+            self._enable(None)
+            return
+        self._last = look
+        status = look.status
+        self._known = {change.path: change for change in status.changes}
+        rows = [
+            (change.path, _WORDS.get(change.index.strip("?"), ""), _WORDS.get(change.work, ""))
+            for change in status.changes[:LISTED]
+        ]
+        more = len(status.changes) - LISTED
+        self.files.update(rows, note=f"first {LISTED:,}" if more > 0 else "", hint=_CLEAN)
+        self.sync.value = escape(_sync(status))
+        self._show_branches(status.branch or _NO_BRANCH, look.branches)
+        self.graph.show(look.log._repr_html_())
+        if look.picked == self._picked:
+            self.diff.show(_diff_html(look))
+        self._enable(self._known.get(self._picked or ""))
+
+    def _show_branches(self, current: str, names: list[str]) -> None:
+        options = names if current in names else [current, *names]
+        self._setting = True  # what the panel sets is no choice of anybody's
+        try:
+            if list(self.branches.options) != options:
+                self.branches.options = options
+            if self.branches.value != current:
+                self.branches.value = current
+        finally:
+            self._setting = False
+
+    def _enable(self, change: Change | None) -> None:
+        self.stage.disabled = change is None or not change.work
+        self.unstage.disabled = change is None or not change.staged
+        self.stage_all.disabled = not any(each.work for each in self._known.values())
+        staged = any(each.staged for each in self._known.values())
+        self.unstage_all.disabled = not staged
+        self.commit.disabled = not staged
+
+    # Doing
+
+    def _done(self, function: Callable[[], str]) -> Callable[[], str]:
+        """Return a function after which the repository is looked at anew."""
+
+        def run() -> str:
+            try:
+                return function()
+            finally:
+                self._next_look = 0.0
+
+        return run
+
+    def _pick(self, path: str) -> None:
+        with self.panel.lock:
+            self._picked = path
+
+    def _picked_or_error(self) -> str:
+        if self._picked is None or self._picked not in self._known:
+            raise UsageError("no file is selected", service="git", hint="click on one")
+        return self._picked
+
+    def _stage(self) -> str:
+        path = self._picked_or_error()
+        self._git.add_files([path])
+        return f"{plain(path)}: staged"
+
+    def _unstage(self) -> str:
+        path = self._picked_or_error()
+        was = self._known[path].was
+        self._git.unstage_files([each for each in (path, was) if each])
+        return f"{plain(path)}: no longer staged"
+
+    def _stage_all(self) -> str:
+        self._git.at(self._git.root).add_files()
+        return "everything is staged"
+
+    def _unstage_all(self) -> str:
+        self._git.at(self._git.root).unstage_files()
+        return "nothing is staged any more"
+
+    def _commit(self) -> str:
+        message = self.message.value.strip()
+        if not message:
+            raise UsageError("a commit wants a message", service="git", hint="type one above")
+        sha = self._git.commit(message)
+        with self.panel.lock:
+            self.message.value = ""
+        return f"committed {sha[:10]}: {message.splitlines()[0]}"
+
+    def _chosen(self, name: str) -> None:
+        if not self._setting and name != _NO_BRANCH:
+            self._switch_to(name)
+
+    def _switch(self, name: str) -> str:
+        self._next_look = 0.0
+        if name == self._git.current_branch():
+            return ""
+        self._git.switch(name)
+        return f"on {name}"
+
+    def _create(self, name: str) -> str:
+        self._next_look = 0.0
+        name = name.strip()
+        if not name:
+            return ""
+        self._git.create_branch(name)
+        with self.panel.lock:
+            self.new_branch.value = ""
+        return f"on {name}, which is new"
+
+    def _remote(self) -> str:
+        remotes = [found.remote for found in self._git.remotes()]
+        if not remotes:
+            raise NotFoundError(
+                "there is no remote", service="git", hint="%git remote add origin URL"
+            )
+        return "origin" if "origin" in remotes else str(remotes[0])
+
+    def _fetch(self) -> str:
+        remote = self._remote()
+        self._git.fetch(remote)
+        return f"fetched from {remote}"
+
+    def _pull(self) -> str:
+        sha = self._git.pull(self._remote())
+        return f"the branch is at {sha[:10]}"
+
+    def _push(self) -> str:
+        branch = self._git.current_branch()
+        if branch is None:
+            raise UsageError("no branch is checked out", service="git", hint="choose one")
+        done = self._git.push(self._remote(), branch)
+        return ", ".join(f"{each.branch} → {each.to}: {each.state}" for each in done)
+
+
+def make(hub: Hub, **options: Any) -> Panel:
+    """Return the git panel of a hub.
+
+    Parameters
+    ----------
+    hub
+        Whose git it is.
+    **options
+        As `GitPanel` takes them.
+    """
+    return GitPanel(hub, **options).panel
+
+
+def _sync(status: Status) -> str:
+    if not status.upstream:
+        return "follows no remote branch" if status.sha else "no commits yet"
+    parts = []
+    if status.ahead:
+        parts.append(f"↑ {status.ahead} to push")
+    if status.behind:
+        parts.append(f"↓ {status.behind} to pull")
+    words = " · ".join(parts) or "in step"
+    return f"{words} · {status.upstream}" + (f" · {status.doing}" if status.doing else "")
+
+
+def _diff_html(look: _Look) -> str:
+    if not look.diffs:
+        return f'<div class="agentnb-dim">{escape(_PICK)}</div>'
+    return "".join(
+        f'<div class="agentnb-dim">{escape(about)}</div>{diff._repr_html_()}'
+        for about, diff in look.diffs
+    )

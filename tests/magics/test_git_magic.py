@@ -1,0 +1,216 @@
+"""%git on a real repository: the project's folder."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from agentnb.core.errors import NonFastForward, NotFoundError, UsageError
+from agentnb.core.git import GitManager
+from agentnb.core.table import Table
+
+
+@pytest.fixture
+def repository(project, run):
+    """Return the project's folder as a repository of one commit."""
+    run("%git init")
+    (project / ".gitignore").write_text(".agentnb\n.ipython\nworkspace\n")
+    (project / "a.py").write_text("a = 1\n")
+    run('%git add\n%git commit -m "first"')
+    return project
+
+
+@pytest.fixture
+def origin(repository, tmp_path_factory, run):
+    """Give it a remote."""
+    folder = tmp_path_factory.mktemp("remote") / "origin.git"
+    subprocess.run(["git", "clone", "-q", "--bare", repository, folder], check=True)
+    run(f"%git remote add origin {folder}")
+    return folder
+
+
+def test_the_bare_magic_tells_where_things_stand(shown, repository):
+    assert "on main\nnothing has changed" in shown("%git")
+    (repository / "a.py").write_text("a = 2\n")
+    assert "changed  modified  a.py" in shown("%git")
+
+
+def test_no_repository_is_an_error_that_says_how_to_make_one(shown):
+    said = shown("%git")
+    assert "NotFoundError" in said
+    assert "%git init" in said
+
+
+def test_paths_patterns_and_bound_names_are_added(run, shell, repository):
+    for name in ("b.py", "c.py", "d.txt", "e.txt"):
+        (repository / name).write_text("x")
+    assert run("%git add b.py d.txt").staged == ["b.py", "d.txt"]
+    assert run("%git unstage").staged == []
+    assert run("%git add *.py").staged == ["b.py", "c.py"]
+    shell.user_ns["names"] = ["e.txt"]
+    assert run("%git add :names").staged == ["b.py", "c.py", "e.txt"]
+    with pytest.raises(NotFoundError, match=r"no changed file matches \*\.md"):
+        run("%git add *.md")
+
+
+def test_a_commit_is_of_what_is_staged_or_of_paths(run, shown, repository):
+    for name in ("b.py", "c.py"):
+        (repository / name).write_text("x")
+    run("%git add b.py")
+    assert [tuple(row) for row in run("%git commit --dry-run")] == [("new", "b.py")]
+    sha = run('%git commit -m "only c" c.py')
+    assert len(sha) == 40
+    assert run("%git status").staged == ["b.py"]
+    assert "main " in shown('%git commit -m "now b"')
+    (repository / "d.py").write_text("x")
+    run('%git commit --all -m "all"')
+    assert run("%git status").clean
+    assert [row.subject for row in run("%git log")] == ["all", "now b", "only c", "first"]
+
+
+def test_a_commit_wants_a_message(run, repository):
+    (repository / "b.py").write_text("x")
+    with pytest.raises(UsageError, match="wants a message") as caught:
+        run("%git commit b.py")
+    assert "-m" in caught.value.hint
+
+
+def test_what_differs_is_shown_and_told_by_options(run, repository):
+    (repository / "a.py").write_text("a = 2\n")
+    diff = run("%git diff")
+    assert "+a = 2" in repr(diff)
+    assert "<mark" in diff._repr_html_()
+    assert not run("%git diff --staged")
+    run("%git add")
+    assert len(run("%git diff --staged a.py")) == 1
+    assert len(run("%git diff --with HEAD")) == 1
+
+
+def test_history_is_shown_with_its_graph(run, repository):
+    (repository / "b.py").write_text("x")
+    run('%git switch -c topic\n%git commit -m "on topic" b.py')
+    (repository / "c.py").write_text("x")
+    run('%git switch main\n%git commit -m "on main" c.py')
+    log = run("%git log --all -n 2")
+    assert len(log) == 2
+    assert log.more
+    assert "<svg" in run("%git log --all")._repr_html_()
+    assert [row.subject for row in run("%git log topic --path b.py")] == ["on topic"]
+    assert run("%git show topic").message == "on topic"
+
+
+@pytest.mark.usefixtures("repository")
+def test_branches_are_listed_made_and_deleted(run):
+    assert "topic: made" in run("%git branch topic")
+    assert {row.branch for row in run("%git branch")} == {"main", "topic"}
+    assert run("%git switch topic").branch == "topic"
+    assert run("%git switch main").branch == "main"
+    assert "topic: deleted" in run("%git branch topic -d")
+    with pytest.raises(NotFoundError, match="no branch 'topic'"):
+        run("%git switch topic")
+
+
+def test_changes_are_put_aside_and_brought_back(run, repository):
+    assert "nothing to stash" in run("%git stash")
+    (repository / "a.py").write_text("a = 2\n")
+    assert "put aside" in run("%git stash -m later")
+    assert len(run("%git stash list")) == 1
+    assert run("%git stash pop").changed == ["a.py"]
+    with pytest.raises(UsageError, match="no 'lst'"):
+        run("%git stash lst")
+
+
+@pytest.mark.usefixtures("repository")
+def test_work_trees_are_added_and_removed(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trees") / "agent"
+    assert "checked out" in run(f"%git worktree add {folder} agent/1")
+    assert len(run("%git worktree")) == 2
+    assert "removed" in run(f"%git worktree rm {folder}")
+    with pytest.raises(UsageError, match="wants a folder and a branch"):
+        run("%git worktree add")
+
+
+def test_push_pull_and_fetch_are_of_the_current_branch(run, repository, origin):
+    (repository / "b.py").write_text("x")
+    run('%git switch -c topic\n%git commit -m "x" b.py')
+    assert run("%git push --dry-run")[0].state.startswith("new")
+    assert tuple(run("%git push")[0])[:2] == ("topic", "origin/topic")
+    other = GitManager(repository.parent).clone(str(origin), origin.parent / "other")
+    other.switch("topic")
+    (other.path / "c.py").write_text("x")
+    other.commit("theirs", paths=["c.py"])
+    other.push("origin", "topic")
+    assert run("%git fetch").behind == 1
+    (repository / "d.py").write_text("x")
+    run('%git commit -m "mine" d.py')
+    with pytest.raises(NonFastForward):
+        run("%git push")
+    with pytest.raises(NonFastForward):
+        run("%git pull")
+    assert run("%git pull --rebase").ahead == 1
+    run("%git push")
+    assert [row.remote for row in run("%git remote")] == ["origin"]
+
+
+def test_a_repository_of_the_workspace_is_named(run, repository, origin):
+    (repository / "workspace").mkdir()
+    made = run(f"%git --repo . clone {origin} app")
+    assert made.path == repository / "workspace" / "app"
+    assert run("%git --repo app").branch == "main"
+    assert run("%git -C app log")[0].subject == "first"
+    with pytest.raises(UsageError, match="outside of"):
+        run("%git --repo .. status")
+
+
+def test_an_option_of_git_s_that_is_none_of_ours_is_an_error(run, repository):
+    for line in ("%git diff --output=canary", "%git log --exec=x", "%git push --receive-pack=x"):
+        with pytest.raises(UsageError, match="has no option"):
+            run(line)
+    with pytest.raises(UsageError, match="looks like an option"):
+        run('%git show "--output=canary"')
+    assert not (repository / "canary").exists()
+
+
+def test_every_verb_has_a_line_of_help_and_runs_nothing_then(shown, shell):
+    noun = shell.find_magic("git").__self__
+    for verb in noun.grammar.verbs:
+        assert f"%git {verb}" in shown(f"%git {verb} --help") or verb == "help"
+
+
+@pytest.mark.usefixtures("repository")
+def test_results_are_tables_where_they_are(run):
+    for line in ("%git status", "%git log", "%git branch", "%git remote", "%git worktree"):
+        assert isinstance(run(line), Table), line
+
+
+# Tab
+
+
+def offered(shell, text):
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, len(text)))
+    words = [text[: completion.start] + completion.text for completion in found]
+    return [word[text.rfind(" ") + 1 :] for word in words]
+
+
+@pytest.mark.usefixtures("origin")
+def test_tab_offers_branches_remotes_and_changed_paths(run, shell, repository):
+    run("%git branch topic")
+    (repository / "b.py").write_text("x")
+    (repository / "a.py").write_text("x")
+    assert offered(shell, "%git switch to") == ["topic"]
+    assert offered(shell, "%git push or") == ["origin"]
+    assert offered(shell, "%git push origin ma") == ["main"]
+    assert offered(shell, "%git add ") == ["a.py", "b.py"]
+    assert offered(shell, "%git add a.py b") == ["b.py"]
+    assert offered(shell, "%git commit -m x b") == ["b.py"]
+    assert offered(shell, "%git diff --with HE") == ["HEAD"]
+    assert offered(shell, "%git stash ") == ["list", "pop"]
+    assert offered(shell, "%git log --path a") == ["a.py"]
+    assert "switch" in offered(shell, "%git sw")
+
+
+def test_tab_says_nothing_where_there_is_no_repository(shell):
+    assert not {"main", "HEAD"} & set(offered(shell, "%git switch "))

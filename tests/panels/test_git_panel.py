@@ -1,0 +1,160 @@
+"""The git panel over a real repository; what the browser adds is tested there."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import agentnb
+from agentnb.panels.git import GitPanel
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    (tmp_path / "repository").mkdir()
+    monkeypatch.chdir(tmp_path / "repository")
+    with agentnb.connect(home=tmp_path / "home", workspace=tmp_path / "ws") as hub:
+        yield hub
+
+
+@pytest.fixture
+def git(hub):
+    git = hub.git
+    git.initialize()
+    (git.path / "a.py").write_text("a = 1\n")
+    git.add_files()
+    git.commit("first")
+    return git
+
+
+@pytest.fixture
+def view(hub):
+    made = []
+
+    def open_view(**options):
+        made.append(GitPanel(hub, every=None, **options))
+        made[-1].panel.refresh()
+        until(lambda: made[-1].panel.state == "live")
+        return made[-1]
+
+    yield open_view
+    for one in made:
+        one.panel.close()
+
+
+def until(ready):
+    end = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def refreshed(view):
+    view._next_look = 0.0
+    runs = view.panel._refresher.runs
+    view.panel.refresh()
+    until(lambda: view.panel._refresher.runs > runs)
+    return view
+
+
+def pick(view, path):
+    view.files.select(path)
+    view.files.on_select(path)
+    until(lambda: path in view.diff.widget.value)
+
+
+def message(view):
+    return view.panel._bar.widget.message
+
+
+def test_no_repository_says_what_to_type_and_one_that_comes_is_seen(hub, view):
+    it = view()
+    assert "%git init" in it.panel._repr_mimebundle_()[0]["text/plain"]
+    hub.git.initialize()
+    (hub.git.path / "x").write_text("x")
+    assert refreshed(it).files.shown() == ["x"]
+
+
+def test_changes_are_listed_by_file(git, view):
+    (git.path / "a.py").write_text("a = 2\n")
+    git.add_files()
+    (git.path / "a.py").write_text("a = 3\n")
+    (git.path / "new").mkdir()
+    (git.path / "new" / "b.py").write_text("b\n")
+    it = view()
+    cells = [list(cells) for _, cells in it.files.state()["rows"]]
+    assert cells == [["a.py", "modified", "modified"], ["new/b.py", "", "untracked"]]
+    pick(it, "a.py")
+    assert it.diff.widget.value.count("<details") == 2  # staged, and not staged
+    assert not it.stage.disabled
+    assert not it.unstage.disabled
+    pick(it, "new/b.py")
+    assert "new" in it.diff.widget.value
+    assert it.unstage.disabled
+
+
+def test_a_file_is_staged_unstaged_and_committed(git, view):
+    (git.path / "a.py").write_text("a = 2\n")
+    (git.path / "b.py").write_text("b\n")
+    it = view()
+    pick(it, "b.py")
+    it.stage.click()
+    until(lambda: git.status().staged == ["b.py"])
+    refreshed(it)
+    it.unstage.click()
+    assert git.status().staged == []
+    it.commit.click()
+    until(lambda: "wants a message" in message(it)["text"])
+    refreshed(it)
+    it.stage.click()
+    it.message.value = "by hand"
+    it.commit.click()
+    assert git.log()[0].subject == "by hand"
+    assert git.status().changed == ["a.py"]
+    assert it.message.value == ""
+    it.stage_all.click()
+    assert git.status().staged == ["a.py"]
+    it.unstage_all.click()
+    assert git.status().staged == []
+
+
+def test_what_the_panel_itself_sets_switches_no_branch(git, view):
+    git.create_branch("topic", switch=False)
+    it = view()
+    assert set(it.branches.options) == {"main", "topic"}
+    git.switch("topic")
+    refreshed(it)
+    assert it.branches.value == "topic"
+    assert git.current_branch() == "topic"
+    it.branches.value = "main"
+    until(lambda: git.current_branch() == "main")
+
+
+def test_errors_are_told_and_change_nothing(git, view):
+    it = view()
+    it.push.click()
+    until(lambda: "there is no remote" in message(it)["text"])
+    it.new_branch.value = "a..b"
+    until(lambda: "not the name of a branch" in message(it)["text"])
+    assert git.current_branch() == "main"
+    it.new_branch.value = "topic"
+    until(lambda: git.current_branch() == "topic")
+
+
+def test_a_panel_stays_with_its_repository(git, view, tmp_path, monkeypatch):
+    it = view()
+    monkeypatch.chdir(tmp_path)
+    (git.path / "late").write_text("x")
+    assert refreshed(it).files.shown() == ["late"]
+
+
+def test_a_repository_of_the_workspace_is_shown(hub, view):
+    hub.repo("app").initialize()
+    (hub.repo("app").path / "x").write_text("x")
+    assert view(repo="app").files.shown() == ["x"]
+
+
+def test_the_graph_is_drawn(git, view):
+    assert "<svg" in view().graph.widget.value
+    assert git.log()[0].sha[:8] in view().graph.widget.value
