@@ -3,10 +3,12 @@
 ```
 AgentnbError
 ├── UsageError          fix the call
+│   └── OptionRefused   ... which asked for more than is allowed
 ├── ConfigError         fix the settings
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
+│   ├── BuildFailed     ... a step of an image's
 │   └── LoadFailed      ... the source of a cached value, in another process
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentnbError",
+    "BuildFailed",
     "CircuitOpen",
     "ConfigError",
     "DeadlineExceeded",
     "LoadFailed",
     "NotFoundError",
+    "OptionRefused",
     "QueryRejected",
     "RejectedError",
     "UnavailableError",
@@ -93,6 +97,10 @@ class UsageError(AgentnbError):
     """The call is wrong: fix it and call again."""
 
 
+class OptionRefused(UsageError):  # noqa: N818 - what happened, as QueryRejected
+    """The call asked for what nothing here is allowed to do; the option is named."""
+
+
 class ConfigError(AgentnbError):
     """A setting is missing or wrong: fix it where it comes from."""
 
@@ -107,6 +115,10 @@ class RejectedError(AgentnbError):
 
 class QueryRejected(RejectedError):  # noqa: N818 - what happened, as its siblings say it
     """The database was reached and refused the statement."""
+
+
+class BuildFailed(RejectedError):  # noqa: N818 - as QueryRejected
+    """A step of an image's build failed; the message ends with what it printed last."""
 
 
 class LoadFailed(RejectedError):  # noqa: N818 - as QueryRejected

@@ -14,12 +14,13 @@ from agentnb.core.errors import ConfigError
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
-__all__ = ["cache", "databases", "events", "logs", "redis", "tracer"]
+__all__ = ["cache", "databases", "docker", "events", "logs", "redis", "tracer"]
 
 
 def tracer(hub: Hub) -> Tracer:
@@ -99,5 +100,35 @@ def events(hub: Hub) -> EventBus:
         log_size=settings.events_log,
         outbox_size=settings.events_outbox,
         payload=settings.events_payload,
+        hub_id=hub.id,
+    )
+
+
+def docker(hub: Hub) -> DockerManager:
+    """Return the containers of the home, on the engine that DOCKER_HOST or DOCKER_CONTEXT means."""
+    from dataclasses import replace
+
+    from agentnb.core.docker import POLICIES, DockerManager
+    from agentnb.core.paths import ensure_home
+
+    settings = hub.settings
+    _ = hub.logs, hub.tracer
+    policies = [
+        replace(
+            POLICIES[name],
+            memory=settings.docker_memory,
+            cpus=settings.docker_cpus,
+            pids=settings.docker_pids,
+        )
+        for name in settings.docker_policies
+    ]
+    return DockerManager(
+        settings.docker_host,
+        context=settings.docker_context,
+        home=ensure_home(settings.home),
+        policies=policies,
+        roots=[settings.root, settings.workspace],
+        workspace=settings.workspace,
+        tracer=hub.tracer,
         hub_id=hub.id,
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.db import Databases
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -54,6 +55,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     events: EventBus | None = opened.get("events")
     if events is not None:
         yield ("events", f"{len(events.subscriptions())} handlers", *_pinged(events.ping))
+    docker: DockerManager | None = opened.get("docker")
+    if docker is not None:
+        yield ("docker", "engine", *_pinged(docker.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
@@ -140,6 +141,11 @@ class Hub:
     def events(self) -> EventBus:
         """Return the event bus, on the same server as `redis`."""
         return self._open("events")  # type: ignore[no-any-return]
+
+    @property
+    def docker(self) -> DockerManager:
+        """Return the containers and images of this home, on DOCKER_HOST's engine."""
+        return self._open("docker")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

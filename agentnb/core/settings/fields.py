@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FIELDS", "OTHER_VARIABLES", "Field", "Value"]
+__all__ = ["FIELDS", "OTHER_VARIABLES", "Field", "Value", "size_of"]
+
+_POLICIES = ("isolated", "network", "service")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,37 @@ def _count(text: str) -> int:
     return value
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number above 0")
+    return value
+
+
+def size_of(value: float | str) -> int:
+    """Return a number of bytes, from one or from text with a unit.
+
+    >>> size_of("512m"), size_of("1.5g"), size_of(1000)
+    (536870912, 1610612736, 1000)
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None or float(found[1]) <= 0:
+        raise ValueError("bytes above 0, or with a unit, such as 512m or 2g")
+    return int(float(found[1]) * 1024 ** " kmg".index(found[2].lower() or " "))
+
+
+def _policies(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(name in _POLICIES for name in names):
+        raise ValueError(f"one or more of {', '.join(_POLICIES)}, with commas")
+    return names
+
+
 FIELDS: tuple[Field, ...] = (
     Field("home", "AGENTNB_HOME", ".agentnb", "the SQLite file, the logs, what agentnb keeps"),
     Field("workspace", "AGENTNB_WORKSPACE", "workspace", "the folder that agents write to"),
@@ -69,6 +104,18 @@ FIELDS: tuple[Field, ...] = (
         "separates those who share a server",
         empty=True,
     ),
+    Field("docker_host", "DOCKER_HOST", None, "the Docker engine; empty: docker's own choice"),
+    Field("docker_context", "DOCKER_CONTEXT", None, "the docker context, where no host is given"),
+    Field(
+        "docker_policies",
+        "AGENTNB_DOCKER_POLICIES",
+        "isolated,network,service",
+        "what containers may be allowed; the first is the default",
+        _policies,
+    ),
+    Field("docker_memory", "AGENTNB_DOCKER_MEMORY", "1g", "memory of a container at most", size_of),
+    Field("docker_cpus", "AGENTNB_DOCKER_CPUS", "1", "processors of a container at most", _amount),
+    Field("docker_pids", "AGENTNB_DOCKER_PIDS", "256", "processes in a container at most", _count),
     Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
     Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows a query returns unless told", _count),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
