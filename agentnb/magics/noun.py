@@ -56,6 +56,7 @@ class Noun(Magics):
         """Run a line, or a line and its body, and return what is to be shown."""
         namespace = self.namespace(local_ns)
         call = self.grammar.parse(line, namespace)
+        call.body = cell
         if call.verb == "help" or "help" in call.options:
             # A pager's output cannot be saved, nor seen by a test.
             about = call.arguments[0] if call.verb == "help" and call.arguments else call.verb

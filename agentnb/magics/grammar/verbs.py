@@ -110,6 +110,8 @@ class Call:
         What came after ``--``, verbatim; None if there was none.
     namespace
         Where ``:name`` is looked up.
+    body
+        The cell below the line; None where there is none.
     """
 
     verb: str | None = None
@@ -119,6 +121,7 @@ class Call:
     text: str = ""
     rest: str | None = None
     namespace: Mapping[str, Any] = field(default_factory=dict)
+    body: str | None = None
 
 
 HELP = Option(("--help",), "print this")
