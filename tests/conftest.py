@@ -24,8 +24,15 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Run the browser's tests last: its driver keeps an event loop running in the main thread."""
+    """Run the browser's tests last: its driver keeps an event loop running in the main thread.
+
+    The tutorial of containers is skipped where there is no engine and none is required.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    containers = [item for item in items if item.path.name == "07_docker.ipynb"]
+    if containers and "docker" not in _required() and (reason := _no_engine()):
+        for item in containers:
+            item.add_marker(pytest.mark.skip(reason=f"docker: {reason}"))
 
 
 def pytest_sessionstart():
@@ -37,13 +44,31 @@ def pytest_sessionstart():
             pytest.exit(f"agentnb comes from {agentnb.__file__}, not from {sys.prefix}", 3)
 
 
+def _required():
+    return os.environ.get("AGENTNB_REQUIRE", "").replace(",", " ").split()
+
+
+def _no_engine():
+    """Return why there is no Docker engine to test on, or None."""
+    from agentnb.core.docker import DockerManager
+    from agentnb.core.errors import AgentnbError
+
+    docker = DockerManager()
+    try:
+        docker.ping()
+    except AgentnbError as error:
+        return str(error)
+    finally:
+        docker.close()
+
+
 @pytest.fixture(scope="session")
 def require():
     """Skip where the machine lacks something; fail if AGENTNB_REQUIRE names it.
 
     ``require("browser", shutil.which("chromium") is not None, "no chromium on PATH")``
     """
-    required = os.environ.get("AGENTNB_REQUIRE", "").replace(",", " ").split()
+    required = _required()
 
     def check(ability, present, reason):
         if not present and ability in required:
@@ -96,10 +121,9 @@ def docker_engine(require):
     """Return the SDK's client of an engine that answers, for what tests have to do beside ours."""
     import docker
 
-    try:
-        client = docker.APIClient(version="auto", timeout=30)
-    except docker.errors.DockerException as error:
-        require("docker", present=False, reason=str(error))
+    reason = _no_engine()
+    require("docker", reason is None, reason)
+    client = docker.APIClient(os.environ.get("DOCKER_HOST"), version="auto", timeout=30)
     yield client
     client.close()
 

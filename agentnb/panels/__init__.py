@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Plot,
         Seconds,
         Size,
+        Spark,
         TableView,
         TextBlock,
         button,
@@ -41,6 +42,7 @@ __all__ = [
     "Plot",
     "Seconds",
     "Size",
+    "Spark",
     "TableView",
     "TextBlock",
     "button",
@@ -57,7 +59,7 @@ __all__ = [
 
 
 # One file a panel, of the same name as the capability that it shows.
-_PANELS = ("cache", "db")
+_PANELS = ("cache", "db", "docker")
 
 
 def open_panel(
@@ -72,7 +74,7 @@ def open_panel(
     hub
         Whose services the panel shows.
     name
-        ``"cache"`` or ``"db"``.
+        ``"cache"``, ``"db"`` or ``"docker"``.
     shell
         The IPython shell, which knows the cell that is running.
     **options

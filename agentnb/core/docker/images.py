@@ -161,4 +161,4 @@ class Images:
                         removed.append(tag)
 
                 self._engine.call("remove image", work)
-        return removed
+        return sorted(removed)

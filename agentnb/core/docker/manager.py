@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 
@@ -54,7 +55,8 @@ class DockerManager:
     Parameters
     ----------
     host, context
-        As ``DOCKER_HOST`` and ``DOCKER_CONTEXT``; None for docker's own choice.
+        The engine; without either, as ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` of the environment
+        say, and else docker's own choice.
     home
         The folder that tells whose the containers are; None for one that this user's processes
         without a home share.
@@ -97,6 +99,8 @@ class DockerManager:
         self.policies = tuple(POLICIES.values() if policies is None else policies)
         if not self.policies:
             raise UsageError("there is no policy", service="docker", hint="policies=[...]")
+        if host is None and context is None:
+            host, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
         self._home, self._roots, self._workspace = home, tuple(roots), workspace
         self.engine = Engine(host, context, tracer=tracer or Tracer(), hub_id=hub_id)
         self._lock = threading.Lock()
