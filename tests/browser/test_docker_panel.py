@@ -61,7 +61,7 @@ def test_containers_live_with_their_log_and_numbers(lab, panel, tag):
 def test_a_container_is_stopped_from_the_panel(lab, panel):
     row(panel, "agentnb-lab-done").click()
     panel.get_by_text("agentnb-lab-done ·", exact=False).wait_for()
-    panel.get_by_role("button", name="Stop and remove", exact=True).click()
+    panel.get_by_role("button", name="Stop and remove").click()
     panel.get_by_role("button", name="Stop and remove agentnb-lab-done").click()
     panel.get_by_text("agentnb-lab-done: stopped and removed").wait_for()
     assert lab.execute("print(len(hub.docker.list()))").strip() == "1"

@@ -144,7 +144,7 @@ class Containers:
         container = self.described(name)["Id"]
 
         where = f"/containers/{container}/archive"
-        chunks = self._engine.stream(where, {"path": path}, timeout=_ARCHIVE_SECONDS)
+        chunks = self._engine.stream(where, {"path": path}, timeout=_ARCHIVE_SECONDS, live=False)
         with closing(chunks):
             return files_in(chunks, limit)
 

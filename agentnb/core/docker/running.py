@@ -177,7 +177,8 @@ def follow(
     lines = Lines(tty=tty, stamped=stamped)
     if stamped:
         params["timestamps"] = 1
-    for data in engine.stream(path, params, timeout=timeout):
+    live = bool(params.get("follow"))
+    for data in engine.stream(path, params, timeout=timeout, live=live):
         yield from lines.feed(data)
     if stamped:
         # An engine stops to follow when a container ends, however much of its log is left.
@@ -185,7 +186,7 @@ def follow(
         params["follow"] = 0
         if lines.newest:
             params |= {"since": _unix(min(lines.newest.values())), "tail": "all"}
-        for data in engine.stream(path, params, timeout=timeout):
+        for data in engine.stream(path, params, timeout=timeout, live=False):
             yield from lines.feed(data)
     yield from lines.end()
 
