@@ -45,7 +45,7 @@ def test_containers_live_with_their_log_and_numbers(lab, panel, tag):
     box.press("Enter")
     panel.get_by_text("of the last", exact=False).wait_for()
     assert "request" not in panel.locator("pre").inner_text()
-    lab.page.wait_for_timeout(9000)  # for the picture: a line needs points
+    lab.page.wait_for_timeout(4500)  # for the picture: a line needs points
     assert "%, between" in panel.get_by_role("img", name="Processor").get_attribute("aria-label")
     lab.screenshot("docker_panel")
     lab.set_theme("JupyterLab Dark")
