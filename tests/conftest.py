@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -28,8 +29,15 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Run the browser's tests last: its driver keeps an event loop running in the main thread."""
+    """Run the browser's tests last: its driver keeps an event loop running in the main thread.
+
+    The tutorial of containers is skipped where there is no engine and none is required.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    containers = [item for item in items if item.path.name == "07_docker.ipynb"]
+    if containers and "docker" not in _required() and (reason := _no_engine()):
+        for item in containers:
+            item.add_marker(pytest.mark.skip(reason=f"docker: {reason}"))
 
 
 def pytest_sessionstart():
@@ -41,13 +49,31 @@ def pytest_sessionstart():
             pytest.exit(f"agentnb comes from {agentnb.__file__}, not from {sys.prefix}", 3)
 
 
+def _required():
+    return os.environ.get("AGENTNB_REQUIRE", "").replace(",", " ").split()
+
+
+def _no_engine():
+    """Return why there is no Docker engine to test on, or None."""
+    from agentnb.core.docker import DockerManager
+    from agentnb.core.errors import AgentnbError
+
+    docker = DockerManager()
+    try:
+        docker.ping()
+    except AgentnbError as error:
+        return str(error)
+    finally:
+        docker.close()
+
+
 @pytest.fixture(scope="session")
 def require():
     """Skip where the machine lacks something; fail if AGENTNB_REQUIRE names it.
 
     ``require("browser", shutil.which("chromium") is not None, "no chromium on PATH")``
     """
-    required = os.environ.get("AGENTNB_REQUIRE", "").replace(",", " ").split()
+    required = _required()
 
     def check(ability, present, reason):
         if not present and ability in required:
@@ -93,6 +119,66 @@ def redis_home():
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         pytest.fail(f"the embedded server was left behind: {left}")
+
+
+@pytest.fixture(scope="session")
+def docker_engine(require):
+    """Return the SDK's client of an engine that answers, for what tests have to do beside ours."""
+    import docker
+
+    reason = _no_engine()
+    require("docker", reason is None, reason)
+    client = docker.APIClient(os.environ.get("DOCKER_HOST"), version="auto", timeout=30)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def docker_image(require, docker_engine, tmp_path_factory):
+    """Return the name of an image of busybox alone, since there is none to fetch one from."""
+    from agentnb.core.docker import DockerManager
+
+    busybox = shutil.which("busybox")
+    require("docker", busybox is not None, "no busybox on PATH (busybox-static)")
+    folder = tmp_path_factory.mktemp("image")
+    shutil.copy(busybox, folder / "busybox")
+    text = (
+        "FROM scratch\nCOPY busybox /bin/busybox\n"
+        'RUN ["/bin/busybox", "--install", "-s", "/bin"]\nENV PATH=/bin\n'
+    )
+    tag = f"agentnb-test-{os.getpid()}:1"
+    with DockerManager(home=tmp_path_factory.mktemp("image-home")) as docker:
+        docker.build_image(folder, tag, text=text)
+    yield tag
+    docker_engine.remove_image(tag, force=True)
+
+
+@pytest.fixture
+def make_docker(docker_image, docker_engine, tmp_path):  # noqa: ARG001 - it skips where there is none
+    """Return what makes managers, each in a home of its own; nothing of theirs is left."""
+    from agentnb.core.docker import DockerManager
+
+    made = []
+
+    def make(**options):
+        home = tmp_path / f"docker-home-{len(made)}"
+        made.append(DockerManager(**{"home": home, **options}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        for row in one.list().rows:
+            one.stop_container(row[0], grace=0)
+        one.prune(images=True)
+        owner = one._open().session.owner.id
+        one.close()
+        label = {"label": [f"agentnb.container.owner={owner}"]}
+        assert docker_engine.containers(all=True, filters=label) == []
+
+
+@pytest.fixture
+def docker(make_docker):
+    return make_docker()
 
 
 def _working_in(folder):

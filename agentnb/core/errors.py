@@ -3,11 +3,13 @@
 ```
 AgentnbError
 ├── UsageError          fix the call
-│   └── PathEscape      ... it named a path outside the workspace
+│   ├── PathEscape      ... it named a path outside the workspace
+│   └── OptionRefused   ... which asked for more than is allowed
 ├── ConfigError         fix the settings
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
+│   ├── BuildFailed     ... a step of an image's
 │   ├── LoadFailed      ... the source of a cached value, in another process
 │   ├── FileChanged     ... the file is not the one that was read
 │   └── NonFastForward  ... a git remote or branch, which has commits that are missing here
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentnbError",
+    "BuildFailed",
     "CircuitOpen",
     "ConfigError",
     "DeadlineExceeded",
@@ -36,6 +39,7 @@ __all__ = [
     "LoadFailed",
     "NonFastForward",
     "NotFoundError",
+    "OptionRefused",
     "PathEscape",
     "QueryRejected",
     "RejectedError",
@@ -103,6 +107,10 @@ class PathEscape(UsageError):  # noqa: N818 - what happened, as its siblings say
     """A path leads out of the workspace: by its text, by a link, or by a race."""
 
 
+class OptionRefused(UsageError):  # noqa: N818 - what happened, as QueryRejected
+    """The call asked for what nothing here is allowed to do; the option is named."""
+
+
 class ConfigError(AgentnbError):
     """A setting is missing or wrong: fix it where it comes from."""
 
@@ -119,7 +127,11 @@ class QueryRejected(RejectedError):  # noqa: N818 - as PathEscape
     """The database was reached and refused the statement."""
 
 
-class LoadFailed(RejectedError):  # noqa: N818 - as PathEscape
+class BuildFailed(RejectedError):  # noqa: N818 - as QueryRejected
+    """A step of an image's build failed; the message ends with what it printed last."""
+
+
+class LoadFailed(RejectedError):  # noqa: N818 - as QueryRejected
     """The loader of a cached value failed in another process, which shares its failure."""
 
 

@@ -14,6 +14,7 @@ from agentnb.core.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git.credentials import Login
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "cache",
     "databases",
+    "docker",
     "events",
     "files",
     "logs",
@@ -165,3 +167,33 @@ def _git_logins(hub: Hub) -> list[Login]:
     for login in found:
         settings.redactor.add(login.password.reveal())
     return found
+
+
+def docker(hub: Hub) -> DockerManager:
+    """Return the containers of the home, on the engine that DOCKER_HOST or DOCKER_CONTEXT means."""
+    from dataclasses import replace
+
+    from agentnb.core.docker import POLICIES, DockerManager
+    from agentnb.core.paths import ensure_home
+
+    settings = hub.settings
+    _ = hub.logs, hub.tracer
+    policies = [
+        replace(
+            POLICIES[name],
+            memory=settings.docker_memory,
+            cpus=settings.docker_cpus,
+            pids=settings.docker_pids,
+        )
+        for name in settings.docker_policies
+    ]
+    return DockerManager(
+        settings.docker_host,
+        context=settings.docker_context,
+        home=ensure_home(settings.home),
+        policies=policies,
+        roots=[settings.root, settings.workspace],
+        workspace=settings.workspace,
+        tracer=hub.tracer,
+        hub_id=hub.id,
+    )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.db import Databases
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git.repositories import Repositories
@@ -62,6 +63,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     repositories: Repositories | None = opened.get("repositories")
     if repositories is not None:
         yield ("git", "program", *_pinged(repositories.ping))
+    docker: DockerManager | None = opened.get("docker")
+    if docker is not None:
+        yield ("docker", "engine", *_pinged(docker.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
+    from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
@@ -163,6 +164,11 @@ class Hub:
             The folder is outside of the workspace.
         """
         return self._open("repositories").under(path)  # type: ignore[no-any-return]
+
+    @property
+    def docker(self) -> DockerManager:
+        """Return the containers and images of this home, on DOCKER_HOST's engine."""
+        return self._open("docker")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

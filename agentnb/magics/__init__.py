@@ -23,6 +23,7 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.agentnb import AgentnbMagic
     from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
+    from agentnb.magics.docker import DockerMagic
     from agentnb.magics.extension import Extension
     from agentnb.magics.files import FilesMagic
     from agentnb.magics.git import GitMagic
@@ -34,6 +35,7 @@ def load(shell: InteractiveShell) -> None:
                 AgentnbMagic,
                 CacheMagic,
                 DbMagic,
+                DockerMagic,
                 FilesMagic,
                 GitMagic,
             ),

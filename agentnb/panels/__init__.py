@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Plot,
         Seconds,
         Size,
+        Spark,
         TableView,
         TextBlock,
         button,
@@ -43,6 +44,7 @@ __all__ = [
     "Plot",
     "Seconds",
     "Size",
+    "Spark",
     "TableView",
     "TextBlock",
     "button",
@@ -62,6 +64,7 @@ __all__ = [
 _PANELS = (
     "cache",
     "db",
+    "docker",
     "files",
     "git",
 )

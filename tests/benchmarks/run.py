@@ -21,6 +21,7 @@ SUBJECTS = (
     *("cache", "loader", "invalidate", "server"),
     "files",
     "git_files",
+    "containers",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -31,6 +32,7 @@ LIBRARIES = (
     *("dogpile.cache", "cashews", "aiocache", "diskcache"),
     "fsspec",
     "GitPython",
+    "docker",
 )
 
 

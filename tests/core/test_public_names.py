@@ -41,6 +41,7 @@ def test_the_names_that_other_code_relies_on_are_there():
         "db",
         "databases",
         "files",
+        "docker",
         "health",
         "close",
         "stop",

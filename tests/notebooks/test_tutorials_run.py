@@ -18,6 +18,8 @@ def code_cells(notebook):
 
 @pytest.fixture(params=TUTORIALS, ids=lambda path: path.stem)
 def tutorial(request):
+    if request.param.stem == "07_docker":
+        request.getfixturevalue("docker_engine")
     return nbformat.read(request.param, as_version=4)
 
 

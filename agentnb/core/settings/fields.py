@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FIELDS", "OTHER_VARIABLES", "Field", "Value"]
+__all__ = ["FIELDS", "OTHER_VARIABLES", "Field", "Value", "size_of"]
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?P<decimal>b?)", re.IGNORECASE)
+
+_POLICIES = ("isolated", "network", "service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,45 @@ def _count(text: str) -> int:
     return value
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number above 0")
+    return value
 
 
-def _size(text: str) -> int:
+def size_of(value: float | str) -> int:
+    """Return a number of bytes, from one or from text with a unit.
+
+    ``m`` alone counts by 1,024, as Docker does; ``MB`` by 1,000.
+
+    >>> size_of("512m"), size_of("1.5GB"), size_of(1000)
+    (536870912, 1500000000, 1000)
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    size = _limit(str(value))
+    if not size:
+        raise ValueError("bytes above 0, or with a unit, such as 512m or 2GB")
+    return size
+
+
+def _limit(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise ValueError("bytes, such as 500MB; 0 for no limit")
-    return int(float(found[1]) * _UNITS[found[2].lower()])
+        raise ValueError("bytes, or with a unit, such as 500MB; 0 for no limit")
+    power = " kmgt".index(found["unit"].lower() or " ")
+    return int(float(found["number"]) * (1000 if found["decimal"] else 1024) ** power)
+
+
+def _policies(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(name in _POLICIES for name in names):
+        raise ValueError(f"one or more of {', '.join(_POLICIES)}, with commas")
+    return names
 
 
 FIELDS: tuple[Field, ...] = (
@@ -85,6 +119,18 @@ FIELDS: tuple[Field, ...] = (
         "separates those who share a server",
         empty=True,
     ),
+    Field("docker_host", "DOCKER_HOST", None, "the Docker engine; empty: docker's own choice"),
+    Field("docker_context", "DOCKER_CONTEXT", None, "the docker context, where no host is given"),
+    Field(
+        "docker_policies",
+        "AGENTNB_DOCKER_POLICIES",
+        "isolated,network,service",
+        "what containers may be allowed; the first is the default",
+        _policies,
+    ),
+    Field("docker_memory", "AGENTNB_DOCKER_MEMORY", "1g", "memory of a container at most", size_of),
+    Field("docker_cpus", "AGENTNB_DOCKER_CPUS", "1", "processors of a container at most", _amount),
+    Field("docker_pids", "AGENTNB_DOCKER_PIDS", "256", "processes in a container at most", _count),
     Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
     Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows a query returns unless told", _count),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
@@ -97,8 +143,8 @@ FIELDS: tuple[Field, ...] = (
         "bytes that an event may have",
         _count,
     ),
-    Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _size),
-    Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _size),
+    Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _limit),
+    Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _limit),
     Field("git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", _seconds),
     Field(
         "git_protected",

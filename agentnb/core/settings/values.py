@@ -43,6 +43,12 @@ class Settings:
     redis_url: str | None
     github_token: Secret | None
     key_prefix: str
+    docker_host: str | None
+    docker_context: str | None
+    docker_policies: tuple[str, ...]
+    docker_memory: int
+    docker_cpus: float
+    docker_pids: int
     db_timeout: float
     db_rows: int
     db_pool: int

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.table import TableView
-    from agentnb.panels.base.units import Seconds, Size
+    from agentnb.panels.base.units import Seconds, Size, Spark
 
 __all__ = [
     "Confirm",
@@ -32,6 +32,7 @@ __all__ = [
     "Plot",
     "Seconds",
     "Size",
+    "Spark",
     "TableView",
     "TextBlock",
     "button",
@@ -53,6 +54,7 @@ _HOME = {
     "Plot": "plot",
     "Seconds": "units",
     "Size": "units",
+    "Spark": "units",
     "TableView": "table",
     "TextBlock": "parts",
     "button": "parts",

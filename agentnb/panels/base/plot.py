@@ -105,18 +105,29 @@ class Plot:
             if self.widget.comm is not None:
                 self.widget.send({"v": self._version, "add": number})
 
+    def clear(self) -> None:
+        """Begin anew, without a value."""
+        with self._lock:
+            self._values.clear()
+            self._version += 1
+            if self.widget.comm is not None:
+                self.widget.send({"v": self._version, "full": self._state()})
+
     def state(self) -> dict[str, object]:
         """Return all that a new view of this plot has to know."""
         with self._lock:
-            return {
-                "v": self._version,
-                "label": self.label,
-                "unit": self._unit,
-                "points": self._values.maxlen,
-                "low": self._low,
-                "high": self._high,
-                "values": list(self._values),
-            }
+            return self._state()
+
+    def _state(self) -> dict[str, object]:
+        return {
+            "v": self._version,
+            "label": self.label,
+            "unit": self._unit,
+            "points": self._values.maxlen,
+            "low": self._low,
+            "high": self._high,
+            "values": list(self._values),
+        }
 
     def close(self) -> None:
         """Close the widget. The panel that it is in does so too."""

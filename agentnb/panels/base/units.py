@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Self
 
-__all__ = ["Blank", "Seconds", "Size"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Blank", "Seconds", "Size", "Spark"]
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 class Size(int):
@@ -57,3 +63,39 @@ class Seconds(float):
         if self < 2 * 86400:
             return f"{int(self // 3600)} h"
         return f"{int(self // 86400)} days"
+
+
+class Spark(float):
+    """A number with a small line of what it was before, the newest at the right.
+
+    The line is as high as 100, or as the highest value. It sorts by its newest value; one that is
+    not known counts as 0.
+
+    Parameters
+    ----------
+    value
+        The newest; None where it is not known.
+    history
+        The values up to it; None is a gap.
+
+    Examples
+    --------
+    >>> str(Spark(50, [0, None, 100, 50])), str(Spark(None, [None])), str(Spark(0.4, [0, 0.4]))
+    ('▁ █▅ 50.0', '', '▁▁ 0.4')
+    """
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __new__(cls, value: float | None, history: Iterable[float | None]) -> Self:
+        """Make the number and its text at once: the history goes on."""
+        made = super().__new__(cls, value or 0.0)
+        known = list(history)
+        top = max([100.0, *(one for one in known if one is not None)])
+        last = len(_BARS) - 1
+        bars = "".join(" " if one is None else _BARS[round(one / top * last)] for one in known)
+        made._text = "" if value is None else f"{bars.lstrip()} {value:.1f}"
+        return made
+
+    def __str__(self) -> str:
+        return self._text

@@ -1,0 +1,18 @@
+"""Containers and images: a real engine, by the docker SDK, safe by default."""
+
+from __future__ import annotations
+
+from agentnb.core.docker.manager import DockerManager
+from agentnb.core.docker.policy import POLICIES, Policy
+from agentnb.core.docker.results import BuildResult, Container, ExecResult, RunResult, Stats
+
+__all__ = [
+    "POLICIES",
+    "BuildResult",
+    "Container",
+    "DockerManager",
+    "ExecResult",
+    "Policy",
+    "RunResult",
+    "Stats",
+]

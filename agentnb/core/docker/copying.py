@@ -1,0 +1,167 @@
+"""Files into and out of containers, without a mount."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import stat
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import OptionRefused, RejectedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["LARGEST", "archive_of", "files_in", "work_folder"]
+
+LARGEST = 64 * 1024**2
+"""Bytes that are taken out of a container unless told otherwise."""
+
+_MODE = 0o666
+_ROOM = 65_536
+_EVERYBODYS = 0o777
+_BLOCK = 512
+
+
+def archive_of(files: Mapping[str, Any], roots: Sequence[Path] = ()) -> bytes:
+    """Return files as a tar archive.
+
+    Parameters
+    ----------
+    files
+        By their paths below the folder: text, bytes, or a `pathlib.Path` to read.
+    roots
+        The folders that such a path must be in, links followed; none for anywhere.
+
+    Raises
+    ------
+    OptionRefused
+        A file of the host's that is somewhere else.
+    UsageError
+        A path that leads out, or something else than files.
+    """
+    if not isinstance(files, Mapping):
+        raise UsageError(
+            f"files are a dictionary, not {type(files).__name__}",
+            service="docker",
+            hint='{"main.py": "print(1)"}: text, bytes or a Path by the path inside',
+        )
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for folder in sorted({one for path in files for one in _above(_inside(path))}):
+            archive.addfile(_folder(folder))
+        for path, content in files.items():
+            data, mode = _content(path, content, roots)
+            info = tarfile.TarInfo(_inside(path))
+            info.size, info.mode = len(data), mode
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+def work_folder(name: str) -> bytes:
+    """Return an archive of a folder that is everybody's: nobody in particular works there."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(_folder(name))
+    return made.getvalue()
+
+
+def files_in(chunks: Iterable[bytes], limit: int) -> dict[str, bytes]:
+    """Return the files of an archive that a container sent; it is not trusted.
+
+    Links, devices and the like are left out, and nothing is written anywhere.
+
+    Raises
+    ------
+    RejectedError
+        There are more bytes than the limit, or it is no archive.
+    """
+    found: dict[str, bytes] = {}
+    source = _Chunks(iter(chunks), limit + _ROOM)
+    try:
+        # A stream: the archive is never in memory as a whole.
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            held = 0
+            for member in archive:
+                held += member.size + _BLOCK
+                if held > limit + _ROOM:
+                    raise _too_much(limit)
+                if member.isreg() and (file := archive.extractfile(member)) is not None:
+                    found[member.name] = file.read()
+    except tarfile.TarError as error:
+        raise RejectedError(
+            f"what the container sent is no archive: {error}", service="docker"
+        ) from error
+    return found
+
+
+class _Chunks(io.RawIOBase):
+    """Pieces of bytes as a file to read."""
+
+    def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
+        self._chunks, self._rest = chunks, b""
+        self._room, self._limit = limit * 2, limit
+
+    def read(self, size: int = -1, /) -> bytes:
+        parts, wanted = [self._rest], size - len(self._rest)
+        while wanted > 0 and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            wanted -= len(chunk)
+            self._room -= len(chunk)
+            if self._room < 0:
+                raise _too_much(self._limit)
+        data = b"".join(parts)
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _too_much(limit: int) -> RejectedError:
+    return RejectedError(
+        f"there is more to take out than {limit:,} bytes",
+        service="docker",
+        hint="name a smaller part, or give a higher limit=",
+    )
+
+
+def _inside(path: str) -> str:
+    text = str(path)
+    if not text or text.startswith("/") or "\0" in text or ".." in text.split("/"):
+        raise UsageError(
+            f"{text!r} is not a path below the folder", service="docker", hint="such as src/main.py"
+        )
+    return posixpath.normpath(text)
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def _folder(path: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path)
+    info.type, info.mode = tarfile.DIRTYPE, _EVERYBODYS
+    return info
+
+
+def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int]:
+    if isinstance(content, str):
+        return content.encode(), _MODE
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content), _MODE
+    if isinstance(content, Path):
+        real = content.resolve()
+        if roots and not any(real.is_relative_to(root.resolve()) for root in roots):
+            raise OptionRefused(
+                f"the option 'files' is refused with {str(content)!r}: "
+                "it is outside of the project",
+                service="docker",
+            )
+        return content.read_bytes(), _MODE | (stat.S_IMODE(content.stat().st_mode) & 0o111)
+    raise UsageError(
+        f"{path!r} is of type {type(content).__name__}",
+        service="docker",
+        hint="text, bytes or a pathlib.Path",
+    )

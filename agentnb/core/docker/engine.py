@@ -1,0 +1,266 @@
+"""The engine: found and connected on first use, its errors put into ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from agentnb.core.docker.endpoint import Endpoint, find, how_to_start
+from agentnb.core.errors import (
+    AgentnbError,
+    ConfigError,
+    DeadlineExceeded,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+)
+from agentnb.core.resilience import Boundary, RetryPolicy
+from agentnb.core.trace.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+    from typing import IO
+
+    from agentnb.core.trace import Tracer
+
+__all__ = ["Engine", "connected", "explain"]
+
+CONNECT_SECONDS = 1.0
+"""How long the first answer may take: within 2 s everybody knows."""
+
+CALL_SECONDS = 60.0
+CHUNK = 65_536
+_OLD = "1.24"
+# Repeats what the daemon's own address is; nothing that anybody could use.
+_NOISE = re.compile(
+    r"^(?:OCI runtime create failed: )?(?:container_linux\.go:\d+: )?", re.MULTILINE
+)
+
+T = TypeVar("T")
+
+
+class Engine:
+    """A connection to an engine. Thread-safe; a forked child makes its own.
+
+    Parameters
+    ----------
+    host, context
+        ``DOCKER_HOST`` and ``DOCKER_CONTEXT``; None for docker's own choice.
+    tracer
+        Where spans go.
+    hub_id
+        The hub whose log file takes what is logged.
+    """
+
+    def __init__(
+        self, host: str | None, context: str | None, *, tracer: Tracer, hub_id: str | None
+    ) -> None:
+        self._host, self._context = host, context
+        self.tracer = tracer
+        self._lock = threading.Lock()
+        self._api: Any = None
+        self._pid = 0
+        self._endpoint: Endpoint | None = None
+        self.log = logging.LoggerAdapter(logging.getLogger("agentnb.docker"), {"hub": hub_id})
+        self._boundary = Boundary("docker", retry=RetryPolicy(attempts=2))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the engine is.
+
+        Raises
+        ------
+        ConfigError
+            A misspelt context, or an address that cannot be used.
+        """
+        if self._endpoint is None:
+            self._endpoint = find(self._host, self._context)
+        return self._endpoint
+
+    @property
+    def api(self) -> Any:
+        """The SDK's client, connected; it answered at least once.
+
+        Raises
+        ------
+        UnavailableError
+            No engine answers, which is known within 2 s.
+        ConfigError
+            As `endpoint`.
+        """
+        with self._lock:
+            if self._api is None or self._pid != os.getpid():
+                self._api = connected(self.endpoint)
+                self._pid = os.getpid()
+            return self._api
+
+    def call(
+        self,
+        name: str,
+        function: Callable[[Any], T],
+        *,
+        idempotent: bool = False,
+        **attributes: object,
+    ) -> T:
+        """Call the engine, as a span, with its errors put into ours.
+
+        Parameters
+        ----------
+        name
+            What is done, for the span and for messages.
+        function
+            Does it; it is given the SDK's client.
+        idempotent
+            Whether doing it twice does the same as once; then it is tried again when the engine
+            was not reached.
+        """
+        api = self.api  # where none answers, it has had its time: that is not tried again
+
+        def attempt(_: object) -> T:
+            try:
+                return function(api)
+            except AgentnbError:
+                raise
+            except Exception as error:  # noqa: BLE001 - put into ours, or raised as it is
+                explain(error, name, self.endpoint)
+
+        with Span(self.tracer, name, "docker", 1, attributes or None):
+            return self._boundary.call(attempt, idempotent=idempotent, doing=name)
+
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, object],
+        *,
+        timeout: float | None,
+        archive: IO[bytes] | None = None,
+        live: bool = True,
+    ) -> Generator[bytes, None, None]:
+        """Yield what the engine sends, as it comes; closing the iterator ends it.
+
+        Parameters
+        ----------
+        path
+            Behind the version, such as ``/containers/x/logs``.
+        params
+            Behind the question mark.
+        timeout
+            Seconds without a word after which it is given up; None for no limit.
+        archive
+            A tar archive to send with the question.
+        live
+            Whether to yield at once what has come; else in large pieces, which is faster.
+        """
+        api = self.api
+        headers = {"Accept-Encoding": "identity"}  # an archive would come compressed
+        if archive is not None:
+            headers["Content-Type"] = "application/x-tar"
+            api._set_auth_headers(headers)  # noqa: SLF001 - for base images that are not public
+        try:
+            answer = api.request(
+                "GET" if archive is None else "POST",
+                f"{api.base_url}/v{api.api_version}{path}",
+                params=dict(params),
+                data=archive,
+                headers=headers,
+                stream=True,
+                timeout=(CALL_SECONDS, timeout),
+            )
+            api._raise_for_status(answer)  # noqa: SLF001 - the one way to the engine's own words
+        except Exception as error:  # noqa: BLE001 - as in call
+            explain(error, path, self.endpoint)
+        read = answer.raw.read1 if live else answer.raw.read
+        with answer:
+            while True:
+                try:
+                    data = read(CHUNK)
+                except Exception as error:  # noqa: BLE001 - as in call
+                    explain(error, path, self.endpoint)
+                if not data:
+                    return
+                yield data
+
+    def close(self) -> None:
+        """Close the connections; the next use opens others."""
+        with self._lock:
+            if self._api is not None and self._pid == os.getpid():
+                self._api.close()
+            self._api = None
+
+
+def connected(endpoint: Endpoint) -> Any:
+    """Return the SDK's client of an engine that has answered.
+
+    Raises
+    ------
+    UnavailableError
+        None does.
+    ConfigError
+        The certificates cannot be used.
+    """
+    import docker
+    from docker.errors import TLSParameterError
+
+    try:
+        tls = docker.tls.TLSConfig(**endpoint.tls) if endpoint.tls else False
+        _knock(endpoint)
+        # Asked by a client of its own: the SDK leaks the one whose first call fails.
+        first = docker.APIClient(endpoint.url, version=_OLD, tls=tls, timeout=CONNECT_SECONDS)
+        with closing(first):
+            version = first.version(api_version=False)["ApiVersion"]
+        api = docker.APIClient(endpoint.url, version=version, tls=tls, timeout=CALL_SECONDS)
+    except TLSParameterError as error:
+        raise ConfigError(
+            f"the certificates of {endpoint.said} cannot be used: {error}",
+            service="docker",
+            hint="DOCKER_CERT_PATH is the folder of ca.pem, cert.pem and key.pem",
+        ) from error
+    except Exception as error:
+        raise UnavailableError(
+            f"no Docker engine answers at {endpoint.url} ({endpoint.said})",
+            service="docker",
+            hint=how_to_start(endpoint),
+        ) from error
+    if endpoint.url.startswith("unix://"):
+        api.trust_env = False  # a third of a call goes into looking for proxies, and none is used
+    return api
+
+
+def _knock(endpoint: Endpoint) -> None:
+    """Connect to a socket's file and leave again: the SDK leaks a socket that cannot connect."""
+    if endpoint.url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(CONNECT_SECONDS)
+            link.connect(endpoint.url.removeprefix("unix://"))
+
+
+def explain(error: Exception, doing: str, endpoint: Endpoint) -> NoReturn:
+    """Raise our error for one of the SDK's; what is neither is raised as it is."""
+    import requests
+    import urllib3
+    from docker.errors import APIError, DockerException, NotFound
+
+    if isinstance(error, APIError):
+        said = _NOISE.sub("", str(error.explanation or error)).strip()
+        kind = NotFoundError if isinstance(error, NotFound) else RejectedError
+        raise kind(said, service="docker") from error
+    slow = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+    if isinstance(error, slow) or "Read timed out" in str(error):
+        raise DeadlineExceeded(
+            f"{doing}: the engine did not answer in time",
+            service="docker",
+            hint="give it more time, or look at what the engine is doing",
+        ) from error
+    lost = (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError)
+    if isinstance(error, lost):
+        raise UnavailableError(
+            f"{doing}: the Docker engine at {endpoint.url} was lost",
+            service="docker",
+            hint=how_to_start(endpoint),
+        ) from error
+    raise error

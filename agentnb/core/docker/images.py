@@ -1,0 +1,164 @@
+"""Images: built from a folder or a text, listed and removed by their owner."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.building import BuildLog, Order, Step, build
+from agentnb.core.docker.context import DOCKERFILE, pack
+from agentnb.core.docker.options import image_name
+from agentnb.core.docker.owner import tag_is_ours
+from agentnb.core.docker.results import BuildResult
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from agentnb.core.docker.engine import Engine
+    from agentnb.core.docker.owner import Owner
+    from agentnb.core.docker.policy import Policy
+
+__all__ = ["Images"]
+
+
+class Images:
+    """The images of one owner.
+
+    Parameters
+    ----------
+    engine, owner
+        Where, and whose.
+    """
+
+    def __init__(self, engine: Engine, owner: Owner) -> None:
+        self._engine, self._owner = engine, owner
+
+    def build(
+        self,
+        folder: Path | None,
+        tag: str,
+        *,
+        text: str | None,
+        name: str | None,
+        args: Mapping[str, str],
+        target: str | None,
+        policy: Policy,
+        fresh: bool,
+        timeout: float,
+        on_step: Callable[[Step], object] | None,
+    ) -> BuildResult:
+        """Build an image; `DockerManager.build_image` says how."""
+        tag = image_name(tag)
+        tag = tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
+        if "@" in tag:
+            raise UsageError(f"{tag!r} is no tag", service="docker", hint="such as app:latest")
+        name = name or DOCKERFILE
+        started = perf_counter()
+        before = self._id_of(tag)
+        log = BuildLog(on_step)
+        order = Order(
+            tag=tag,
+            dockerfile=name,
+            args=args,
+            labels=self._owner.image_labels(tag),
+            policy=policy,
+            fresh=fresh,
+            target=target,
+        )
+        with pack(folder, text, name) as context:
+            build(self._engine, context, order, log, timeout)
+        self._forget(before, tag)
+        seconds = perf_counter() - started
+        return BuildResult(log.image, tag, log.steps, log.text, seconds)
+
+    def _id_of(self, tag: str) -> str | None:
+        return next((one["Id"] for one in self.listed() if tag in one["RepoTags"]), None)
+
+    def _forget(self, before: str | None, tag: str) -> None:
+        """Remove the image that had the tag until now, if nothing uses it."""
+        now = self._id_of(tag)
+        if before is None or now is None or before == now:
+            return
+
+        def work(api: Any) -> None:
+            from docker.errors import APIError
+
+            try:
+                if not api.inspect_image(before)["RepoTags"]:
+                    api.remove_image(before)
+            except APIError:
+                pass  # a container uses it, or another image stands on it
+
+        self._engine.call("forget", work)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the owner's images as the engine lists them."""
+        found = self._engine.call(
+            "images",
+            lambda api: api.images(filters={"label": list(self._owner.image_labels(""))}),
+            idempotent=True,
+        )
+        return [one for one in found if tag_is_ours(one, self._owner.id)]
+
+    def table(self) -> Table:
+        """Return tag, bytes, time of making and id of each."""
+        from datetime import UTC, datetime
+
+        rows = [
+            (tag, one["Size"], datetime.fromtimestamp(one["Created"], UTC), one["Id"][7:19])
+            for one in self.listed()
+            for tag in one["RepoTags"]
+        ]
+        return Table(
+            ("image", "size", "created", "id"),
+            sorted(rows),
+            empty="no image has been built here yet: %%docker build -t TAG",
+        )
+
+    def find(self, image: str) -> dict[str, Any]:
+        """Return an image as the engine describes it, whoever's it is.
+
+        Raises
+        ------
+        NotFoundError
+            The engine does not have it.
+        """
+        name = image_name(image)
+        try:
+            found: dict[str, Any] = self._engine.call(
+                "image", lambda api: api.inspect_image(name), idempotent=True
+            )
+        except NotFoundError as error:
+            ours = [tag for one in self.listed() for tag in one["RepoTags"]]
+            raise NotFoundError(
+                f"the engine has no image {name!r}",
+                service="docker",
+                hint=did_you_mean(name, ours)
+                or f"build it: %%docker build -t {name}, or fetch it: docker pull {name}",
+            ) from error
+        return {**found, "Asked": name}
+
+    def remove(self) -> list[str]:
+        """Remove the owner's images that no container uses; return their tags."""
+        from docker.errors import APIError
+
+        removed: list[str] = []
+        for one in self.listed():
+            for tag in one["RepoTags"]:
+                if not tag_is_ours({**one, "RepoTags": [tag]}, self._owner.id):
+                    continue  # somebody has given it a second name
+
+                def work(api: Any, tag: str = tag) -> None:
+                    try:
+                        api.remove_image(tag)
+                    except APIError as error:
+                        if error.status_code not in {404, 409}:
+                            raise
+                    else:
+                        removed.append(tag)
+
+                self._engine.call("remove image", work)
+        return sorted(removed)

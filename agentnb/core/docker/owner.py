@@ -1,0 +1,144 @@
+"""Whose a container or an image is: labels, and what tells whether their maker still lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["IMAGE", "KEEP", "NAME", "OWNER", "POLICY", "SESSION", "Owner", "is_ours", "tag_is_ours"]
+
+OWNER = "agentnb.container.owner"
+NAME = "agentnb.container.name"
+SESSION = "agentnb.container.session"
+KEEP = "agentnb.container.keep"
+POLICY = "agentnb.container.policy"
+IMAGE = "agentnb.image"
+
+_MODE = 0o600
+
+
+class Owner:
+    """Who makes containers: a home, and within it the session of one process.
+
+    A home's id is in its folder, so that all of its kernels see the same containers, and nobody
+    else's. A session holds a lock on a file of its name, which the system drops even when the
+    process is killed.
+
+    Parameters
+    ----------
+    home
+        The home's folder; None for one that this user's processes without a home share.
+
+    Raises
+    ------
+    ConfigError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, home: Path | None) -> None:
+        shared = Path(tempfile.gettempdir()) / f"agentnb-docker-{os.getuid()}"
+        self._folder = shared if home is None else home / "docker"
+        self.session = secrets.token_hex(8)
+        self.pid = os.getpid()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self._folder.stat().st_uid != os.getuid() and home is None:
+                raise PermissionError(f"{self._folder} belongs to somebody else")
+            self.id = _id_in(self._folder)
+            self._lock = os.open(self._file(self.session), os.O_RDWR | os.O_CREAT, _MODE)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ConfigError(
+                f"there is no place to note down which containers are whose: {error}",
+                service="docker",
+                hint="AGENTNB_HOME is a folder that can be written to",
+            ) from error
+
+    def _file(self, session: str) -> Path:
+        return self._folder / f"{session}.session"
+
+    @property
+    def filters(self) -> dict[str, list[str]]:
+        """The engine's filter for this home's containers."""
+        return {"label": [f"{OWNER}={self.id}"]}
+
+    def labels(self, name: str, policy: str, *, keep: bool) -> dict[str, str]:
+        """Return a container's labels: all of them, since others are inherited from the image."""
+        return {
+            OWNER: self.id,
+            NAME: name,
+            POLICY: policy,
+            SESSION: "" if keep else self.session,
+            KEEP: "true" if keep else "",
+        }
+
+    def image_labels(self, tag: str) -> dict[str, str]:
+        """Return an image's label."""
+        return {IMAGE: f"{self.id}/{tag}"}
+
+    def is_dead(self, session: str) -> bool:
+        """Tell whether the process of a session is gone; its note goes, too."""
+        if session == self.session or not session.isalnum():
+            return False
+        try:
+            held = os.open(self._file(session), os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file(session).unlink(missing_ok=True)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(held)
+        return True
+
+    def close(self) -> None:
+        """Let go of the session."""
+        if self.pid == os.getpid():
+            self._file(self.session).unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def is_ours(labels: Mapping[str, str] | None, name: str, owner: str) -> bool:
+    """Tell whether a container is one of an owner's.
+
+    An image's labels are those of every container made of it, by whomever. None can know the
+    container's name, so that has to be right, too; one that was renamed has been taken over.
+    """
+    found = labels or {}
+    return found.get(OWNER) == owner and found.get(NAME) == name.lstrip("/")
+
+
+def tag_is_ours(image: Mapping[str, Any], owner: str) -> bool:
+    """Tell whether an image was built by an owner, under a tag that it still has.
+
+    One that others have built upon it inherits the label, yet not the tag.
+    """
+    label = (image.get("Labels") or {}).get(IMAGE, "")
+    return any(label == f"{owner}/{tag}" for tag in image.get("RepoTags") or ())
+
+
+def _id_in(folder: Path) -> str:
+    """Return the folder's id, which the first who asks gives to it."""
+    path = folder / "owner"
+    made = secrets.token_hex(8)
+    fresh = folder / f"owner.{made}"
+    if not path.exists():
+        fresh.write_text(made, encoding="ascii")
+        try:
+            os.link(fresh, path)  # fails where somebody was quicker
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text(encoding="ascii").strip()

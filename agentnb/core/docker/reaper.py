@@ -1,0 +1,48 @@
+"""The process that removes a kernel's containers at once when the kernel is gone.
+
+Run as a program, by itself, with the other end of its input in the kernel's hands. It reads one
+line of JSON, and then waits: the input ends when the kernel does, however that came about.
+A kernel that has removed its containers itself says ``done`` first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Wait for the end of the input, then remove what the line said."""
+    told = json.loads(_line())
+    if _line():
+        return
+    import docker
+
+    tls = docker.tls.TLSConfig(**told["tls"]) if told["tls"] else False
+    api = docker.APIClient(told["url"], version="auto", tls=tls, timeout=30)
+    filters = {"label": [f"{name}={value}" for name, value in told["labels"].items()]}
+    # Twice, since one that was being made when its maker died may appear a moment later.
+    for _ in range(2):
+        for found in api.containers(all=True, filters=filters):
+            name = found["Names"][0].lstrip("/") if found.get("Names") else ""
+            if found["Labels"].get(told["name"]) == name:
+                try:
+                    api.remove_container(found["Id"], force=True, v=True)
+                except docker.errors.APIError:
+                    continue  # somebody else is removing it
+
+
+def _line() -> bytes:
+    """Return the input's next line, byte by byte: what comes after it is not to be taken."""
+    read = b""
+    while not read.endswith(b"\n"):
+        byte = os.read(sys.stdin.fileno(), 1)
+        if not byte:
+            break
+        read += byte
+    return read
+
+
+if __name__ == "__main__":
+    main()

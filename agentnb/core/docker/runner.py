@@ -1,0 +1,219 @@
+"""Running: containers that go on, containers to their end, programs inside of one."""
+
+from __future__ import annotations
+
+import posixpath
+from contextlib import closing
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.containers import Containers, container_of
+from agentnb.core.docker.copying import archive_of, work_folder
+from agentnb.core.docker.logs import collect
+from agentnb.core.docker.options import checked
+from agentnb.core.docker.owner import POLICY
+from agentnb.core.docker.results import ExecResult, RunResult
+from agentnb.core.docker.running import (
+    Watchdog,
+    configuration,
+    interpreter,
+    new_name,
+    socket_lines,
+    start,
+)
+from agentnb.core.docker.session import remove
+from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from agentnb.core.docker.engine import Engine
+    from agentnb.core.docker.images import Images
+    from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.options import Wanted
+    from agentnb.core.docker.policy import Policy
+    from agentnb.core.docker.results import Container
+    from agentnb.core.docker.session import Session
+
+__all__ = ["Runner"]
+
+_SCRIPT = ".script"
+_GRACE = 10.0
+_KILLED = 137
+_NO_PROGRAM = (126, 127)
+_INIT = "[FATAL tini"
+
+
+class Runner:
+    """Makes and runs an owner's containers; `DockerManager` says what each call means.
+
+    Parameters
+    ----------
+    engine, session, images, containers
+        Where they are, whose, of what they are made, and those there are.
+    roots
+        The folders that files of the host's must be in.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        session: Session,
+        images: Images,
+        containers: Containers,
+        roots: Sequence[Path],
+    ) -> None:
+        self._engine, self._session, self._images = engine, session, images
+        self._containers, self._roots = containers, roots
+
+    def run(
+        self,
+        image: str,
+        command: Sequence[str] | None,
+        wanted: Wanted,
+        files: Mapping[str, Any],
+    ) -> Container:
+        """Start one."""
+        found = self._create(image, command, wanted, files)
+        try:
+            start(self._engine, found)
+        except BaseException:
+            remove(self._engine, found)
+            raise
+        described = self._engine.call(
+            "inspect", lambda api: api.inspect_container(found), idempotent=True
+        )
+        return container_of(described)
+
+    def _create(
+        self,
+        image: str,
+        command: Sequence[str] | None,
+        wanted: Wanted,
+        files: Mapping[str, Any],
+    ) -> str:
+        archive = archive_of(files, self._roots) if files else b""
+        known = self._images.find(image)
+        name = wanted.name or new_name(image)
+        config = configuration(known, name, command, wanted, self._session.owner)
+        self._session.watch()  # before there is one to remove
+        made = self._engine.call(
+            "create",
+            lambda api: api.create_container_from_config(config, name),
+            image=image,
+            policy=wanted.policy.name,
+        )
+        container: str = made["Id"]
+        try:
+            if wanted.work:
+                parent, name = posixpath.split(wanted.work)
+                self._send(container, parent, work_folder(name))
+                if archive:
+                    self._send(container, wanted.work, archive)
+        except BaseException:
+            remove(self._engine, container)
+            raise
+        return container
+
+    def _send(self, container: str, to: str, archive: bytes) -> None:
+        self._engine.call("put", lambda api: api.put_archive(container, to, archive))
+
+    def run_to_end(
+        self,
+        image: str,
+        command: Sequence[str] | None,
+        wanted: Wanted,
+        files: Mapping[str, Any],
+        *,
+        script: str | None,
+        timeout: float | None,
+        limit: int,
+        on_line: Callable[[LogLine], object] | None,
+    ) -> RunResult:
+        """Run one to its end and remove it."""
+        if script is not None:
+            files = {**files, _SCRIPT: script}
+            command = [*interpreter(script), f"{wanted.work}/{_SCRIPT}"]
+        container = self._create(image, command, wanted, files)
+        try:
+            # Before the start, so that nothing is missed; one that follows a log can miss its end.
+            params = {"stdout": 1, "stderr": 1, "stream": 1}
+            connection = self._engine.call(
+                "attach", lambda api: api.attach_socket(container, params=params)
+            )
+            begun = perf_counter()
+            silence = None if timeout is None else timeout + _GRACE
+            lines = socket_lines(connection, tty=wanted.tty, timeout=silence)
+            with closing(lines), Watchdog(self._engine, container, timeout) as watchdog:
+                start(self._engine, container)
+                logs = collect(_told(lines, on_line), limit)
+                code = self._engine.call(
+                    "wait", lambda api: int(api.wait(container, timeout=silence)["StatusCode"])
+                )
+            seconds = perf_counter() - begun
+            state = self._engine.call(
+                "inspect", lambda api: api.inspect_container(container), idempotent=True
+            )["State"]
+        finally:
+            remove(self._engine, container)
+        if code in _NO_PROGRAM and logs.stderr.startswith(_INIT):
+            said = logs.stderr.partition("exec ")[2].strip()
+            raise NotFoundError(
+                f"there is no such program in the image: {said}",
+                service="docker",
+                hint="is its name right? Give words, or a shell: sh -c '...'",
+            )
+        if watchdog.expired and code == _KILLED:
+            last = logs.end(5)
+            raise DeadlineExceeded(
+                f"it ran longer than {timeout:g} s and was killed" + (f":\n{last}" if last else ""),
+                service="docker",
+                hint="timeout= gives it more",
+            )
+        return RunResult(code, logs, oom_killed=bool(state["OOMKilled"]), seconds=seconds)
+
+    def exec(
+        self,
+        name: str,
+        command: Sequence[str],
+        options: Mapping[str, Any],
+        policies: Iterable[Policy],
+        *,
+        timeout: float | None,
+        limit: int,
+        on_line: Callable[[LogLine], object] | None,
+    ) -> ExecResult:
+        """Run another program in one."""
+        if not command:
+            raise UsageError("there is no program to run", service="docker")
+        found = self._containers.described(name)
+        allowed = [one for one in policies if one.name == found["Config"]["Labels"].get(POLICY)]
+        wanted = checked(options, allowed or policies)
+        made = self._engine.call(
+            "exec",
+            lambda api: api.exec_create(
+                found["Id"],
+                list(command),
+                environment=[f"{key}={value}" for key, value in wanted.env.items()],
+                user=wanted.user or "",
+                workdir=wanted.workdir,
+            ),
+            container=name,
+        )
+        connection = self._engine.call("exec", lambda api: api.exec_start(made["Id"], socket=True))
+        lines = socket_lines(connection, tty=False, timeout=timeout)
+        logs = collect(_told(lines, on_line), limit)
+        code = self._engine.call(
+            "exec", lambda api: api.exec_inspect(made["Id"])["ExitCode"], idempotent=True
+        )
+        return ExecResult(-1 if code is None else int(code), logs)
+
+
+def _told(
+    lines: Iterable[LogLine], on_line: Callable[[LogLine], object] | None
+) -> Iterator[LogLine]:
+    for line in lines:
+        if on_line is not None:
+            on_line(line)
+        yield line

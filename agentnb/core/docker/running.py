@@ -1,0 +1,266 @@
+"""What it takes to run: a configuration, a start, an end in time, output as lines."""
+
+from __future__ import annotations
+
+import posixpath
+import secrets
+import threading
+from contextlib import suppress
+from datetime import datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.docker.logs import Lines
+from agentnb.core.docker.policy import NOBODY
+from agentnb.core.errors import DeadlineExceeded, NotFoundError, RejectedError
+from agentnb.core.trace import traceparent
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Generator, Sequence
+
+    from agentnb.core.docker.engine import Engine
+    from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.options import Wanted
+    from agentnb.core.docker.owner import Owner
+
+__all__ = [
+    "Watchdog",
+    "configuration",
+    "follow",
+    "interpreter",
+    "new_name",
+    "socket_lines",
+    "start",
+]
+
+_CHUNK = 65_536
+_ROOTS = {"", "root", "0", "0:0", "root:root"}
+
+
+def configuration(
+    image: dict[str, Any],
+    name: str,
+    command: Sequence[str] | None,
+    wanted: Wanted,
+    owner: Owner,
+) -> dict[str, Any]:
+    """Return the engine's whole configuration of a container.
+
+    Parameters
+    ----------
+    image
+        As the engine describes it, and under ``Asked`` the name it was asked for by.
+    name
+        The container's.
+    command
+        None for the image's own.
+    wanted
+        The options, checked.
+    owner
+        Whose it is.
+    """
+    policy = wanted.policy
+    limits = {
+        "Memory": wanted.memory,
+        "MemorySwap": wanted.memory,
+        "NanoCpus": int(wanted.cpus * 1e9),
+        "PidsLimit": wanted.pids,
+    }
+    bindings = {
+        f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside or "")}]
+        for inside, outside in wanted.ports.items()
+    }
+    env = dict(wanted.env)
+    if (trace := traceparent()) is not None:
+        env.setdefault("TRACEPARENT", trace)
+    own = str((image.get("Config") or {}).get("User") or "")
+    user = wanted.user or ("" if policy.root or own not in _ROOTS else NOBODY)
+    return {
+        "Image": image["Asked"],
+        "Cmd": None if command is None else list(command),
+        "Entrypoint": None if wanted.entrypoint is None else list(wanted.entrypoint),
+        "Env": [f"{key}={value}" for key, value in env.items()],
+        "User": user,
+        "WorkingDir": wanted.workdir or wanted.work or "",
+        "Labels": {**wanted.labels, **owner.labels(name, policy.name, keep=wanted.keep)},
+        "Tty": wanted.tty,
+        "Volumes": {posixpath.dirname(wanted.work): {}} if wanted.work else {},
+        "ExposedPorts": {port: {} for port in bindings},
+        "HostConfig": {**policy.host_config(), **limits, "PortBindings": bindings},
+    }
+
+
+def new_name(image: str) -> str:
+    """Return a name that says what it is of, and is easy to type."""
+    base = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return f"{base[:40] or 'container'}-{secrets.token_hex(2)}"
+
+
+def start(engine: Engine, container: str) -> None:
+    """Start a container.
+
+    Raises
+    ------
+    RejectedError
+        It cannot be started, as when there is no such program in it.
+    """
+    try:
+        engine.call("start", lambda api: api.start(container), container=container)
+    except (RejectedError, NotFoundError) as error:
+        if "executable file not found" in error.message or "no such file" in error.message:
+            raise NotFoundError(
+                "there is no such program in the image: " + error.message.rpartition("exec: ")[2],
+                service="docker",
+                hint="its name is right, and the image has it? Give words, or a shell: sh -c '...'",
+            ) from error
+        raise RejectedError(error.message, service="docker") from error
+
+
+class Watchdog:
+    """Kills a container when its time is over; what reads its output then comes to its end.
+
+    Parameters
+    ----------
+    engine, container
+        What to kill, and where.
+    seconds
+        After which time; None for never.
+    """
+
+    def __init__(self, engine: Engine, container: str, seconds: float | None) -> None:
+        self.expired = False
+        self._engine, self._container = engine, container
+        self._timer: threading.Timer | None = None
+        if seconds is not None:
+            self._timer = threading.Timer(seconds, self._kill)
+            self._timer.daemon = True
+
+    def _kill(self) -> None:
+        self.expired = True
+        with suppress(Exception):  # it may have come to its end by itself just now
+            self._engine.call("kill", lambda api: api.kill(self._container))
+
+    def __enter__(self) -> Self:
+        if self._timer is not None:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def follow(
+    engine: Engine,
+    container: str,
+    *,
+    tty: bool,
+    timeout: float | None = None,
+    **params: object,
+) -> Generator[LogLine, None, None]:
+    """Yield the lines of a container's log.
+
+    Parameters
+    ----------
+    engine, container
+        Of which, and where.
+    tty
+        Whether it has a terminal.
+    timeout
+        Seconds without a word after which it is given up; None for no limit.
+    **params
+        The engine's: ``follow``, ``since``, ``tail``, ``stdout``, ``stderr``.
+    """
+    path = f"/containers/{container}/logs"
+    stamped = bool(params.get("follow")) and not tty
+    lines = Lines(tty=tty, stamped=stamped)
+    if stamped:
+        params["timestamps"] = 1
+    live = bool(params.get("follow"))
+    for data in engine.stream(path, params, timeout=timeout, live=live):
+        yield from lines.feed(data)
+    if stamped:
+        # An engine stops to follow when a container ends, however much of its log is left.
+        lines.skip_seen()
+        params["follow"] = 0
+        if lines.newest:
+            params |= {"since": _unix(min(lines.newest.values())), "tail": "all"}
+        for data in engine.stream(path, params, timeout=timeout, live=False):
+            yield from lines.feed(data)
+    yield from lines.end()
+
+
+def socket_lines(
+    connection: Any, *, tty: bool, timeout: float | None
+) -> Generator[LogLine, None, None]:
+    """Yield the lines that come over the engine's connection to a program.
+
+    Parameters
+    ----------
+    connection
+        As the SDK gives it; closed at the end.
+    tty
+        Whether the program has a terminal.
+    timeout
+        Seconds in all; None for no limit.
+
+    Raises
+    ------
+    DeadlineExceeded
+        It took too long. The engine has no way to end a program: it goes on.
+    """
+    lines = Lines(tty=tty)
+    until = None if timeout is None else monotonic() + timeout
+    wire: socket.socket = getattr(connection, "_sock", connection)
+    try:
+        while True:
+            wire.settimeout(None if until is None else _left(until))
+            data = wire.recv(_CHUNK)
+            if not data:
+                break
+            yield from lines.feed(data)
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            f"the program did not end within {timeout:g} s, and goes on in the container",
+            service="docker",
+            hint="timeout= gives it more; stop_container ends all of it",
+        ) from error
+    finally:
+        connection.close()
+        if wire is not connection:
+            wire.close()
+    yield from lines.end()
+
+
+def _unix(stamp: bytes) -> str:
+    """Return the engine's time, which is UTC, as the engine wants it.
+
+    >>> _unix(b"1970-01-02T00:00:01.000000123Z")
+    '86401.000000123'
+    """
+    text = stamp.decode("ascii")
+    whole = datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
+    return f"{whole:.0f}.{text[20:29]}"
+
+
+def _left(until: float) -> float:
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def interpreter(script: str) -> list[str]:
+    r"""Return the program that a script asks for in its first line; ``sh`` if in none.
+
+    >>> interpreter("#!/usr/bin/env python3\nprint(1)"), interpreter("echo hi")
+    (['python3'], ['sh'])
+    """
+    first = script.lstrip("\n").partition("\n")[0]
+    if not first.startswith("#!"):
+        return ["sh"]
+    words = first[2:].split()
+    if words and posixpath.basename(words[0]) == "env":
+        words = [word for word in words[1:] if word != "-S"]
+    return words or ["sh"]

@@ -1,0 +1,172 @@
+"""Waiting until a container is ready: healthy, a line, a port, or its end."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.logs import collect
+from agentnb.core.docker.running import follow
+from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.docker.engine import Engine
+
+__all__ = ["Waiting"]
+
+_PAUSE = 0.1
+_LISTENS = "0A"
+_PEEK = 0.2
+
+
+class Waiting:
+    """Waits for one container.
+
+    Parameters
+    ----------
+    engine, container
+        Which, by its id, and where.
+    tty
+        Whether it has a terminal.
+    timeout
+        Seconds at most.
+    """
+
+    def __init__(self, engine: Engine, container: str, *, tty: bool, timeout: float) -> None:
+        self._engine, self._container, self._tty = engine, container, tty
+        self._timeout = timeout
+        self._until = monotonic() + timeout
+        self._pause = threading.Event()
+
+    def healthy(self) -> None:
+        """Wait until its own check says so."""
+
+        def ready(state: dict[str, Any]) -> bool:
+            health = state.get("Health")
+            if not health or health.get("Status") == "none":
+                raise UsageError(
+                    "the image has no HEALTHCHECK",
+                    service="docker",
+                    hint="wait for a line or a port",
+                )
+            return bool(health["Status"] == "healthy")
+
+        self._poll(ready, "is not healthy")
+
+    def exited(self) -> int:
+        """Wait for its end, and return its exit code."""
+        state = self._poll(lambda state: not state["Running"], "has not ended", may_end=True)
+        return int(state["ExitCode"])
+
+    def line(self, wanted: str | re.Pattern[str]) -> str:
+        """Wait until it has printed a line that holds a text, or that a pattern finds."""
+        pattern = re.compile(re.escape(wanted)) if isinstance(wanted, str) else wanted
+        left = max(0.1, self._until - monotonic())
+        # The engine would not notice that nobody listens any more: each word is checked.
+        lines = follow(
+            self._engine,
+            self._container,
+            tty=self._tty,
+            timeout=left,
+            follow=1,
+            stdout=1,
+            stderr=1,
+        )
+        try:
+            for line in lines:
+                if pattern.search(line.text):
+                    return line.text
+                if monotonic() > self._until:
+                    raise self._late(f"has not printed {pattern.pattern!r}")
+        except DeadlineExceeded as error:
+            raise self._late(f"has not printed {pattern.pattern!r}") from error
+        finally:
+            with suppress(UnavailableError):
+                lines.close()
+        raise self._ended(f"without having printed {pattern.pattern!r}")
+
+    def port(self, port: int, published: int | None) -> None:
+        """Wait until something listens on a port inside."""
+        listens: Callable[[], bool] = (
+            (lambda: _answers(published)) if published else (lambda: self._listens(port))
+        )
+        self._poll(lambda _: listens(), f"does not listen on port {port}")
+
+    def _poll(
+        self, ready: Callable[[dict[str, Any]], bool], what: str, *, may_end: bool = False
+    ) -> dict[str, Any]:
+        while True:
+            found = self._engine.call(
+                "inspect", lambda api: api.inspect_container(self._container), idempotent=True
+            )
+            state: dict[str, Any] = found["State"]
+            if not may_end and not state["Running"]:
+                raise self._ended(f"with exit code {state['ExitCode']}")
+            if ready(state):
+                return state
+            if monotonic() > self._until:
+                raise self._late(what)
+            self._pause.wait(_PAUSE)
+
+    def _listens(self, port: int) -> bool:
+        """Look from inside: without a network there is no other way."""
+
+        def work(api: Any) -> str:
+            made = api.exec_create(
+                self._container, ["cat", "/proc/net/tcp", "/proc/net/tcp6"], stderr=False
+            )
+            text: bytes = api.exec_start(made["Id"])
+            return text.decode("ascii", "replace")
+
+        text = self._engine.call("listens", work, idempotent=True)
+        if "local_address" not in text:
+            raise UsageError(
+                "the image has no cat to look with from inside",
+                service="docker",
+                hint="publish the port (ports=), or wait for a line",
+            )
+        rows = [line.split() for line in text.splitlines() if ":" in line]
+        wanted = f":{port:04X}"
+        return any(len(r) > 3 and r[1].endswith(wanted) and r[3] == _LISTENS for r in rows)  # noqa: PLR2004 - /proc/net/tcp
+
+    def _late(self, what: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the container {what} after {self._timeout:g} s{self._last()}",
+            service="docker",
+            hint="timeout= gives it more",
+        )
+
+    def _ended(self, how: str) -> RejectedError:
+        return RejectedError(f"the container ended {how}{self._last()}", service="docker")
+
+    def _last(self) -> str:
+        lines = follow(
+            self._engine, self._container, tty=self._tty, timeout=5, stdout=1, stderr=1, tail=5
+        )
+        try:
+            text = str(collect(lines)).rstrip()
+        except Exception:  # noqa: BLE001 - what is to be said is more important
+            return ""
+        return f":\n{text}" if text else ""
+
+
+def _answers(port: int) -> bool:
+    """Tell whether something is behind a published port.
+
+    The engine's own proxy accepts at once; where nothing is behind it, it closes at once.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as link:
+            link.settimeout(_PEEK)
+            try:
+                return link.recv(1) != b""
+            except TimeoutError:
+                return True  # it waits for us to speak, as a web server does
+    except OSError:
+        return False

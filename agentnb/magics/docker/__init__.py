@@ -1,0 +1,7 @@
+"""``%docker`` and ``%%docker``."""
+
+from __future__ import annotations
+
+from agentnb.magics.docker.magic import DockerMagic
+
+__all__ = ["DockerMagic"]

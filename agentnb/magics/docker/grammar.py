@@ -1,0 +1,134 @@
+"""The verbs and options of ``%docker``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+
+def _pairs(value: Any) -> dict[str, str]:
+    """Return ``A=1,B=2``, or a dictionary that a ``:name`` stands for."""
+    if isinstance(value, dict):
+        return value
+    pairs = [part.partition("=") for part in str(value).split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError(value)
+    return {name.strip(): text for name, _, text in pairs}
+
+
+def _ports(value: Any) -> dict[int, int | None]:
+    """Return ``8000,9000:80`` as docker has it: the port outside stands in front."""
+    found: dict[int, int | None] = {}
+    for part in str(value).split(","):
+        outside, colon, inside = part.rpartition(":")
+        found[int(inside)] = int(outside) if colon else None
+    return found
+
+
+def _names(value: Any) -> list[str]:
+    return [part.strip() for part in str(value).split(",") if part.strip()]
+
+
+_POLICY = Option(
+    ("--policy",), "what it may do; %docker shows which there are", "NAME", live="policy"
+)
+_TIMEOUT = Option(("--timeout",), "seconds at most", "SECONDS", float)
+_ENV = Option(("-e", "--env"), "variables; or :name of a dictionary", "A=1,B=2", _pairs)
+_WORKDIR = Option(("--workdir",), "the folder inside that it starts in", "PATH")
+
+GRAMMAR = Grammar(
+    "docker",
+    "containers and images of this home, on a Docker engine",
+    (
+        Verb("ps", "our containers, those that have ended too"),
+        Verb("images", "the images that were built here"),
+        Verb(
+            "build",
+            "build an image from a folder, or from the Dockerfile in the cell",
+            ("[FOLDER]",),
+            (
+                Option(("-t", "--tag"), "its name, such as app:latest", "TAG", live="image"),
+                Option(("-f", "--file"), "the Dockerfile's path in the folder", "PATH"),
+                Option(("--arg",), "the build's arguments; no secrets", "A=1,B=2", _pairs),
+                Option(("--target",), "the stage to build", "STAGE"),
+                Option(("--fresh",), "run every step, whatever was built before"),
+                _POLICY,
+                _TIMEOUT,
+            ),
+            cell=True,
+        ),
+        Verb(
+            "run",
+            "run a command (IMAGE -- COMMAND), or the script in the cell, to its end",
+            ("IMAGE",),
+            (
+                Option(("-d", "--detach"), "return while it runs"),
+                Option(("--name",), "what it is called", "NAME"),
+                _ENV,
+                Option(("--memory",), "bytes at most, such as 256m", "BYTES"),
+                Option(("--cpus",), "processors at most", "N", float),
+                Option(("--pids",), "processes at most", "N", int),
+                Option(("-p", "--ports"), "publish on 127.0.0.1: [HERE:]THERE", "PORTS", _ports),
+                Option(("--user",), "who it runs as, in numbers", "UID[:GID]"),
+                _WORKDIR,
+                Option(("--files",), "copies of these files, in /mnt/work", "PATHS", _names),
+                Option(("--keep",), "with -d: let it outlive this kernel"),
+                _POLICY,
+                _TIMEOUT,
+            ),
+            live=("image",),
+            cell=True,
+        ),
+        Verb(
+            "logs",
+            "what a container has printed",
+            ("NAME",),
+            (
+                Option(("-n", "--tail"), "the last so many lines", "LINES", int),
+                Option(("--since",), "of the last so many seconds", "SECONDS", float),
+                Option(("--grep",), "lines that hold a text", "TEXT"),
+                Option(("-f", "--follow"), "go on while it runs; interrupt the cell to end"),
+                _TIMEOUT,
+            ),
+            live=("container",),
+        ),
+        Verb(
+            "exec",
+            "run a command in a container (NAME -- COMMAND)",
+            ("NAME",),
+            (_ENV, _WORKDIR, Option(("--user",), "who it runs as", "UID[:GID]"), _TIMEOUT),
+            live=("container",),
+        ),
+        Verb(
+            "stop",
+            "stop a container and remove it",
+            ("[NAME]",),
+            (
+                Option(("--all",), "all of ours"),
+                Option(("--grace",), "seconds before it is killed (default 5)", "SECONDS", float),
+                Option(("--yes",), "however many they are"),
+            ),
+            live=("container",),
+        ),
+        Verb("stats", "what our containers use"),
+        Verb(
+            "prune",
+            "remove our containers that have ended",
+            (),
+            (
+                Option(("--images",), "and our images that nothing uses"),
+                Option(("--yes",), "do it; without, it says what would go"),
+            ),
+        ),
+        Verb("panel", "containers, their logs and numbers, and images"),
+    ),
+    examples=(
+        "%docker run app:latest --memory 256m -- pytest -q",
+        "%%docker build -t app:latest     (the Dockerfile in the cell)",
+        "%%docker run app:latest          (a script in the cell: sh, or what #! names)",
+        "%docker logs app-3f2a --grep error",
+    ),
+)

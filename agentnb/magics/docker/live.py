@@ -1,0 +1,93 @@
+"""What is shown while a container runs or an image is built."""
+
+from __future__ import annotations
+
+import sys
+from html import escape
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from agentnb.core.docker.building import Step
+    from agentnb.core.docker.logs import LogLine
+
+__all__ = ["BuildBar", "Printer"]
+
+SHOWN = 100_000
+"""Characters of output that a cell shows; the result has the end of what there was."""
+
+_CELLS = 20
+
+
+class Printer:
+    """Prints lines as they come, each on its own stream, up to a limit.
+
+    A notebook that is flooded is of no use to anybody: what is beyond the limit is not printed.
+    """
+
+    def __init__(self) -> None:
+        self._room = SHOWN
+        self._left_out = 0
+
+    def __call__(self, line: LogLine) -> None:
+        """Print a line."""
+        self._room -= len(line.text) + 1
+        if self._room < 0:
+            self._left_out += 1
+            return
+        print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout)
+
+    def end(self) -> None:
+        """Say how much was left out."""
+        if self._left_out:
+            print(f"… {self._left_out:,} lines more; the result has the last of them")  # noqa: T201 - as above
+
+
+class BuildBar:
+    """A bar that grows with the steps of a build, in one output.
+
+    Parameters
+    ----------
+    tag
+        What is built.
+    """
+
+    def __init__(self, tag: str) -> None:
+        self._tag, self._done, self._total = tag, 0, 1
+        self._text = "sending the context"
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        from IPython.display import display
+
+        show: Any = display
+        self._handle = show(self, display_id=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._done, self._text = self._total, "done"
+        else:
+            self._text = f"failed: {self._text}"
+        self._show()
+
+    def __call__(self, step: Step) -> None:
+        """Show that a step begins."""
+        self._done, self._total, self._text = step.number - 1, step.total, step.text
+        self._show()
+
+    def _show(self) -> None:
+        if self._handle is not None:
+            self._handle.update(self)
+
+    def __repr__(self) -> str:
+        full = round(_CELLS * self._done / self._total)
+        bar = "█" * full + "░" * (_CELLS - full)
+        return f"{bar} {self._done}/{self._total} {self._tag}: {self._text}"
+
+    def _repr_html_(self) -> str:
+        label = escape(f"{self._tag}: {self._text}")
+        return (
+            f'<progress aria-label="{label}" value="{self._done}" max="{self._total}" '
+            f'style="width:16em;vertical-align:middle"></progress> '
+            f"<small>{self._done}/{self._total}</small> <code>{label}</code>"
+        )

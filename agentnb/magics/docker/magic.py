@@ -1,0 +1,229 @@
+"""``%docker``: containers and images; ``%%docker``: a Dockerfile or a script in the cell."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.magics.docker.grammar import GRAMMAR
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentnb.core.docker import BuildResult, Container, DockerManager, ExecResult, RunResult
+    from agentnb.core.docker.logs import Logs
+    from agentnb.core.table import Table
+    from agentnb.magics.docker.live import Printer
+    from agentnb.magics.grammar import Call
+
+__all__ = ["DockerMagic"]
+
+_T = TypeVar("_T")
+_LOOK_AGAIN = 0.3
+_OF_A_CONTAINER = ("name", "env", "memory", "cpus", "pids", "ports", "user", "workdir", "policy")
+
+
+@magics_class
+class DockerMagic(Noun):
+    """The magic ``%docker`` and ``%%docker``."""
+
+    grammar = GRAMMAR
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def docker(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Containers and images; `%%docker run IMAGE` runs the cell. `%docker help` tells all."""
+        return self.call(line, cell, local_ns)
+
+    def reset(self) -> None:
+        """There is no state of its own to go back from."""
+
+    @property
+    def _docker(self) -> DockerManager:
+        return self.hub.docker
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
+        """Return which engine it is and what of ours is there."""
+        return self._docker.status()
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as status
+        """Refuse a cell without a verb."""
+        raise UsageError(
+            "%%docker wants to know what the cell is",
+            service="docker",
+            hint="%%docker build -t TAG over a Dockerfile, or %%docker run IMAGE over a script",
+        )
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - they are few
+        """Return the names of containers, images or policies, for Tab."""
+        if kind == "policy":
+            return [policy.name for policy in self._docker.policies]
+        try:
+            return [name for name in self._docker.names(kind) if is_word(name)]
+        except AgentnbError:
+            return ()  # nobody is helped by an error while typing
+
+    def do_ps(self, call: Call) -> Table:  # noqa: ARG002 - as status
+        """Return our containers."""
+        return self._docker.list()
+
+    def do_images(self, call: Call) -> Table:  # noqa: ARG002 - as status
+        """Return the images that were built here."""
+        return self._docker.images()
+
+    def do_build(self, call: Call) -> BuildResult:
+        """Build an image, with a bar."""
+        from agentnb.magics.docker.live import BuildBar
+
+        tag = call.options.get("tag")
+        text = call.body if call.body and call.body.strip() else None
+        if tag is None:
+            raise UsageError("the image has no name", service="docker", hint="-t app:latest")
+        if text is None and not call.arguments:
+            raise UsageError(
+                "there is neither a folder nor a Dockerfile",
+                service="docker",
+                hint=f"%docker build FOLDER -t {tag}, or %%docker build -t {tag} over a Dockerfile",
+            )
+        options: dict[str, Any] = {
+            "dockerfile": call.options.get("file"),
+            "text": text,
+            "args": call.options.get("arg"),
+            "target": call.options.get("target"),
+            "policy": call.options.get("policy"),
+            "fresh": call.options.get("fresh", False),
+        }
+        if "timeout" in call.options:
+            options["timeout"] = call.options["timeout"]
+        folder = str(call.arguments[0]) if call.arguments else None
+        if "quiet" in call.options:
+            return self._docker.build_image(folder, tag, **options)
+        with BuildBar(tag) as bar:
+            return self._docker.build_image(folder, tag, on_step=bar, **options)
+
+    def do_run(self, call: Call) -> RunResult | Container:
+        """Run a command or a script; its output is printed as it comes."""
+        image = str(call.arguments[0])
+        options = {name: call.options[name] for name in _OF_A_CONTAINER if name in call.options}
+        if "files" in call.options:
+            options["files"] = {Path(path).name: Path(path) for path in call.options["files"]}
+        script = call.body if call.body and call.body.strip() else None
+        if "detach" in call.options:
+            if script is not None:
+                raise UsageError("a script is run to its end", service="docker", hint="without -d")
+            if "keep" in call.options:
+                options["keep"] = True
+            return self._docker.run_container(image, call.rest or None, **options)
+        if "keep" in call.options:
+            raise UsageError("--keep is for a container that goes on", service="docker", hint="-d")
+        if "timeout" in call.options:
+            options["timeout"] = call.options["timeout"]
+        return self._printed(
+            call,
+            lambda told: self._docker.run(
+                image, call.rest or None, script=script, on_line=told, **options
+            ),
+        )
+
+    def do_exec(self, call: Call) -> ExecResult:
+        """Run a command in a container; its output is printed as it comes."""
+        if not call.rest:
+            raise UsageError(
+                "there is no command",
+                service="docker",
+                hint=f"%docker exec {call.words[0].text} -- COMMAND",
+            )
+        names = ("env", "user", "workdir", "timeout")
+        options = {name: call.options[name] for name in names if name in call.options}
+        return self._printed(
+            call,
+            lambda told: self._docker.exec(_text(call), call.rest or "", on_line=told, **options),
+        )
+
+    def _printed(self, call: Call, run: Callable[[Printer | None], _T]) -> _T:
+        from agentnb.magics.docker.live import Printer
+
+        if "quiet" in call.options:
+            return run(None)
+        printer = Printer()
+        try:
+            return run(printer)
+        finally:
+            printer.end()
+
+    def do_logs(self, call: Call) -> Logs | None:
+        """Return what a container has printed, or print it as it comes."""
+        options: dict[str, Any] = {
+            name: call.options[name] for name in ("tail", "since") if name in call.options
+        }
+        wanted = call.options.get("grep")
+        if "follow" not in call.options:
+            logs = self._docker.get_container_logs(_text(call), follow=False, **options)
+            return logs if wanted is None else logs.matching(wanted)
+        from agentnb.magics.docker.live import Printer
+
+        printer = Printer()
+        timeout = call.options.get("timeout")
+        lines = self._docker.get_container_logs(
+            _text(call), follow=True, timeout=timeout, **options
+        )
+        try:
+            for line in lines:
+                if wanted is None or wanted.casefold() in line.text.casefold():
+                    printer(line)
+        except KeyboardInterrupt:
+            pass  # this is how one ends it
+        finally:
+            printer.end()
+        return None
+
+    def do_stop(self, call: Call) -> str:
+        """Stop one of our containers, or all, and remove it."""
+        every = "all" in call.options
+        if every == bool(call.arguments):
+            raise UsageError(
+                "which container?", service="docker", hint="%docker stop NAME, or --all"
+            )
+        names = list(self._docker.names("container")) if every else [_text(call)]
+        if len(names) > 1 and "yes" not in call.options:
+            raise UsageError(
+                f"that would stop {len(names)} containers: {', '.join(names)}",
+                service="docker",
+                hint="%docker stop --all --yes",
+            )
+        for name in names:
+            self._docker.stop_container(name, grace=call.options.get("grace", 5.0))
+        return Said(", ".join(names) + ": stopped and removed" if names else "there is none")
+
+    def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - as status
+        """Return what our containers use; where that is not known yet, of a moment."""
+        found = self._docker.usage()
+        if any(row.cpu is None for row in found):
+            time.sleep(_LOOK_AGAIN)  # processor time is a difference
+            found = self._docker.usage()
+        return found
+
+    def do_prune(self, call: Call) -> Table:
+        """Remove our containers that have ended, or say which those are."""
+        sure = "yes" in call.options
+        gone = self._docker.prune(images="images" in call.options, dry_run=not sure)
+        if gone:
+            gone.note = "removed" if sure else "nothing is removed yet: add --yes"
+        return gone
+
+    def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
+        """Open the panel."""
+        return self.hub.panel("docker")
+
+
+def _text(call: Call) -> str:
+    return str(call.arguments[0])

@@ -1,0 +1,227 @@
+"""The docker panel: containers with what they use and print, and the images built here."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.panels.base import (
+    Confirm,
+    Panel,
+    Plot,
+    Size,
+    Spark,
+    TableView,
+    TextBlock,
+    label,
+    row,
+    split,
+    stack,
+    text_box,
+)
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from agentnb.core.docker import DockerManager
+    from agentnb.core.hub import Hub
+    from agentnb.core.table import Table
+
+__all__ = ["DockerPanel", "make"]
+
+TAIL = 500
+_SHOWN = 200
+_HISTORY = 12
+_IMAGES_EVERY = 10.0
+_EMPTY = (
+    "No containers. Type in a cell:  %docker run IMAGE -d -- COMMAND   or, over a script:  "
+    "%%docker run IMAGE"
+)
+_NO_IMAGES = "No image has been built here. Type over a Dockerfile:  %%docker build -t TAG"
+_PICK = "Pick a container to see its log and its numbers."
+_MB = 1024**2
+
+
+class _Loaded(NamedTuple):
+    """What one look at the engine found."""
+
+    containers: Table
+    usage: dict[str, tuple[float | None, int, int]]
+    images: Table
+    picked: str | None
+    log: str | None
+    found: str
+
+
+class DockerPanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose containers it shows.
+    every
+        Seconds between two looks at the engine.
+    """
+
+    def __init__(self, hub: Hub, *, every: float = 2.0) -> None:
+        self._hub = hub
+        self._picked: str | None = None
+        self._wanted = ""
+        self._histories: dict[str, deque[float | None]] = {}
+        self._images: tuple[float, Table] | None = None
+        self.panel = Panel("Docker", every=every, redactor=hub.settings.redactor)
+        act = self.panel.action
+        self.containers = TableView(
+            ("name", "cpu %", "memory", "status", "image", "ports"),
+            key="name",
+            label="Containers",
+            hint=_EMPTY,
+            on_select=act(self._pick),
+            height="300px",
+            quiet=("cpu %", "memory", "status"),
+        )
+        self.images = TableView(
+            ("image", "size", "created", "id"),
+            key="image",
+            label="Images",
+            hint=_NO_IMAGES,
+            height="200px",
+            filterable=False,
+        )
+        self.about = label(_PICK, dim=True)
+        self.cpu = Plot("Processor", "%")
+        self.memory = Plot("Memory", "MB")
+        self.wanted = text_box(
+            placeholder="Lines that hold… · Enter",
+            tooltip="Filter of the log",
+            on_change=act(self._filter),
+        )
+        self.log = TextBlock("Log")
+        self.log_about = label("", dim=True)
+        self.stop = Confirm(
+            self.panel,
+            "Stop and remove",
+            self._ask,
+            self._stop,
+            tooltip="Stop the selected container and remove it",
+        )
+        self.panel.compose(
+            split(
+                stack(self.containers, self.images),
+                stack(
+                    row(self.about, self.stop),
+                    self.cpu,
+                    self.memory,
+                    row(self.wanted, self.log_about),
+                    self.log,
+                ),
+                wide_left=True,
+            )
+        ).keep_fresh(self._load, self._show)
+
+    @property
+    def _docker(self) -> DockerManager:
+        return self._hub.docker
+
+    def _pick(self, name: str) -> None:
+        with self.panel.lock:
+            if name == self._picked:
+                return
+            self._picked = name
+            self.stop.reset()
+            # What another one used is no part of this one's line.
+            self.cpu.clear()
+            self.memory.clear()
+
+    def _filter(self, text: str) -> None:
+        with self.panel.lock:
+            self._wanted = text.strip()
+
+    def _load(self) -> _Loaded:
+        with self.panel.lock:
+            picked, wanted = self._picked, self._wanted
+        docker = self._docker
+        containers = docker.list()
+        usage = {name: (cpu, memory, most) for name, cpu, memory, most, _ in docker.usage().rows}
+        if self._images is None or time.monotonic() > self._images[0]:
+            self._images = time.monotonic() + _IMAGES_EVERY, docker.images()
+        log, found = (None, "") if picked is None else self._log_of(picked, wanted)
+        return _Loaded(containers, usage, self._images[1], picked, log, found)
+
+    def _log_of(self, name: str, wanted: str) -> tuple[str | None, str]:
+        logs = None
+        with suppress(NotFoundError, RejectedError):  # it has gone in the meantime
+            logs = self._docker.get_container_logs(name, tail=TAIL)
+        if logs is None:
+            return None, ""
+        shown = logs.matching(wanted) if wanted else logs
+        found = f"{len(shown):,} of the last {len(logs):,} lines" if wanted else ""
+        return shown.end(_SHOWN), found
+
+    def _show(self, loaded: _Loaded) -> None:
+        self._keep(loaded.usage)
+        rows = []
+        for name, image, _, status, ports, _, _ in loaded.containers.rows:
+            used = loaded.usage.get(name)
+            cpu = Spark(used[0], self._histories[name]) if used else ""
+            memory = Size(used[1]) if used else ""
+            rows.append((name, cpu, memory, status, image, ports))
+        self.containers.update(rows)
+        self.images.update(
+            [
+                (image, Size(size), f"{made.astimezone():%Y-%m-%d %H:%M}", id_)
+                for image, size, made, id_ in loaded.images.rows
+            ]
+        )
+        if loaded.picked == self._picked:
+            self._show_picked(loaded)
+
+    def _keep(self, usage: dict[str, tuple[float | None, int, int]]) -> None:
+        for gone in self._histories.keys() - usage.keys():
+            del self._histories[gone]
+        for name, (cpu, _, _) in usage.items():
+            self._histories.setdefault(name, deque(maxlen=_HISTORY)).append(cpu)
+
+    def _show_picked(self, loaded: _Loaded) -> None:
+        name = loaded.picked
+        if name is None:
+            return
+        words = f"<strong>{escape(plain(name))}</strong>"
+        row_ = next((one for one in loaded.containers.rows if one[0] == name), None)
+        self.stop.first.disabled = row_ is None
+        if row_ is None:
+            self.about.value = f"{words} · gone: it was removed"
+            self.log.show("")
+            return
+        self.about.value = " · ".join([words, *(escape(plain(row_[at])) for at in (2, 3, 5))])
+        used = loaded.usage.get(name)
+        self.cpu.add(used[0] if used else None)
+        self.memory.add(round(used[1] / _MB, 1) if used else None)
+        self.log_about.value = escape(loaded.found)
+        self.log.show(loaded.log or "nothing was printed")
+
+    def _ask(self) -> tuple[str, str]:
+        if self._picked is None:
+            raise UsageError("no container is selected", service="docker", hint="click on one")
+        return f"Stop and remove {plain(self._picked)}", self._picked
+
+    def _stop(self, name: str) -> str:
+        self._docker.stop_container(name)
+        return f"{plain(name)}: stopped and removed"
+
+
+def make(hub: Hub, **options: Any) -> Panel:
+    """Return the docker panel of a hub.
+
+    Parameters
+    ----------
+    hub
+        Whose containers it shows.
+    **options
+        As `DockerPanel` takes them.
+    """
+    return DockerPanel(hub, **options).panel

@@ -1,0 +1,186 @@
+"""%docker and %%docker on a real engine."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from agentnb.core.errors import BuildFailed, NotFoundError, OptionRefused, UsageError
+
+
+@pytest.fixture
+def image(docker_image, run):
+    """Return an image that this project has built."""
+    tag = f"{docker_image.partition(':')[0]}-magic:latest"
+    run(f"%%docker build -t {tag} --quiet\nFROM {docker_image}\n")
+    yield tag
+    run("%docker stop --all --yes --grace 0")
+    run("%docker prune --images --yes")
+
+
+def offered(shell, text):
+    with provisionalcompleter():
+        return [text[: c.start] + c.text for c in shell.Completer.completions(text, len(text))]
+
+
+def test_the_bare_magic_says_which_engine_and_what_is_there(run, image):
+    run(f"%docker run {image} -d -- sleep 60")
+    [row] = run("%docker")
+    assert row.engine.startswith("Docker ")
+    assert (row.running, row.ended, row.images) == (1, 0, 1)
+    assert row.policies == "isolated, network, service"
+
+
+def test_a_command_is_run_with_its_output_on_its_streams(shell, image, capsys):
+    found = shell.run_cell(f"%docker run {image} -- sh -c 'echo out; echo err >&2; exit 3'")
+    assert found.result.exit_code == 3
+    captured = capsys.readouterr()
+    assert captured.out.startswith("out\n")
+    assert captured.err == "err\n"
+    assert "exit code 3" in captured.out
+
+
+def test_a_cell_is_run_as_a_script(run, shown, image):
+    assert shown(f"%%docker run {image}\nx='{{y}}'\necho \"$x $((6 * 7))\"").startswith("{y} 42\n")
+    result = run(f"%%docker run {image} --env A=1,B=two\n#!/usr/bin/env sh\necho $A $B")
+    assert result.stdout == "1 two\n"
+    assert run(f"%%docker run {image} --quiet\necho x") is None
+
+
+def test_a_cell_is_built_as_a_dockerfile_with_a_bar(shell, run, image, docker_image, capsys):
+    tag = image.replace("magic", "built")
+    found = shell.run_cell(f"%%docker build -t {tag}\nFROM {docker_image}\nENV A=1\nRUN true\n")
+    assert found.result.tag == tag
+    assert re.search(r"░{20} 0/1 .*: sending the context", capsys.readouterr().out)
+    assert [row.image for row in run("%docker images")] == sorted([tag, image])
+
+
+def test_a_failed_build_says_at_which_step(shell, shown, docker_image):
+    text = shown(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nRUN exit 5\n")
+    assert "The command '/bin/sh -c exit 5' returned a non-zero code: 5" in text
+    assert "Step 2/3 : RUN exit 5" in text
+    assert "policy='network'" in text
+    with pytest.raises(BuildFailed):
+        shell.run_cell(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nFOO").raise_error()
+
+
+def test_the_bar_grows_step_by_step_and_escapes_what_it_shows(capsys):
+    from agentnb.core.docker.building import Step
+    from agentnb.magics.docker.live import BuildBar
+
+    with pytest.raises(RuntimeError), BuildBar("app") as bar:
+        assert repr(bar) == "░" * 20 + " 0/1 app: sending the context"
+        bar(Step(2, 4, "RUN <b>"))
+        assert repr(bar) == "█" * 5 + "░" * 15 + " 1/4 app: RUN <b>"
+        assert "app: RUN &lt;b&gt;" in bar._repr_html_()
+        raise RuntimeError
+    assert repr(bar).endswith("1/4 app: failed: RUN <b>")
+    with BuildBar("app") as bar:
+        bar(Step(1, 4, "FROM x"))
+    assert repr(bar) == "█" * 20 + " 4/4 app: done"
+    capsys.readouterr()
+
+
+def test_a_folder_is_built(run, image, docker_image, project):
+    (project / "app").mkdir()
+    (project / "app" / "Containerfile").write_text(f"FROM {docker_image}\nARG A\nENV A=$A\n")
+    tag = image.replace("magic", "folder")
+    built = run(f"%docker build app -t {tag} -f Containerfile --arg A=5")
+    assert built.steps == 3
+    assert run(f"%docker run {tag} -- sh -c 'echo $A'").stdout == "5\n"
+
+
+def test_a_container_is_started_looked_at_and_stopped(run, shown, image):
+    started = run(
+        f"%docker run {image} -d --name agentnb-magic --memory 64m "
+        "-- sh -c 'echo one; echo two; sleep 9'"
+    )
+    assert started.name == "agentnb-magic"
+    [row] = run("%docker ps")
+    assert (row.name, row.state) == ("agentnb-magic", "running")
+    assert shown("%docker logs agentnb-magic -f --timeout 1").startswith("one\ntwo\n")
+    assert str(run("%docker logs agentnb-magic --grep TWO")) == "two\n"
+    assert str(run("%docker logs agentnb-magic -n 1")) == "two\n"
+    assert run("%docker exec agentnb-magic -- echo hi").stdout == "hi\n"
+    [used] = run("%docker stats")
+    assert used.cpu is not None
+    assert used.limit == 64 * 1024**2
+    assert str(run("%docker stop agentnb-magic --grace 0")) == "agentnb-magic: stopped and removed"
+    assert len(run("%docker ps")) == 0
+
+
+def test_many_are_stopped_or_pruned_only_if_that_is_meant(run, image):
+    for _ in range(2):
+        run(f"%docker run {image} -d -- true")
+    with pytest.raises(UsageError, match="would stop 2 containers"):
+        run("%docker stop --all")
+    told = run("%docker prune")
+    assert "add --yes" in told.note
+    run("%docker stop --all --yes")
+    assert len(run("%docker ps")) == 0
+    with pytest.raises(UsageError, match="which container"):
+        run("%docker stop")
+
+
+def test_files_go_in_and_ports_come_out(run, image, project):
+    (project / "rows.csv").write_text("a,b\n")
+    assert run(f"%docker run {image} --files rows.csv -- cat rows.csv").stdout == "a,b\n"
+    made = run(f"%docker run {image} -d --policy network -p 8000 -- sleep 60")
+    assert list(made.ports) == [8000]
+    with pytest.raises(OptionRefused, match="'files' is refused"):
+        run(f"%docker run {image} --files /etc/passwd -- cat passwd")
+
+
+def test_what_is_not_allowed_or_not_there_is_said(run, image):
+    with pytest.raises(UsageError, match="has no option --privileged"):
+        run(f"%docker run {image} --privileged -- true")
+    with pytest.raises(UsageError, match="has no option -v"):
+        run(f"%docker run {image} -v /:/host -- true")
+    with pytest.raises(OptionRefused, match="'user'"):
+        run(f"%docker run {image} --user 0 -- true")
+    with pytest.raises(OptionRefused, match="'memory'"):
+        run(f"%docker run {image} --memory 64g -- true")
+    with pytest.raises(NotFoundError, match="no container 'agentnb-nosuch'"):
+        run("%docker logs agentnb-nosuch")
+    with pytest.raises(UsageError, match="wants to know what the cell is"):
+        run("%%docker\necho x")
+    with pytest.raises(UsageError, match="has no name"):
+        run("%%docker build\nFROM scratch")
+    with pytest.raises(UsageError, match="there is no command"):
+        run("%docker exec agentnb-nosuch")
+    with pytest.raises(UsageError, match="neither a folder nor a Dockerfile"):
+        run("%docker build -t x")
+
+
+def test_a_flood_of_output_is_cut_and_the_result_has_its_end(run, shown, image):
+    text = shown(f"out = %docker run {image} -- seq 1 40000")
+    assert len(text) < 120_000
+    assert re.search(r"… [\d,]+ lines more; the result has the last of them", text)
+    assert run("out").stdout.endswith("39999\n40000\n")
+
+
+def test_tab_offers_verbs_options_and_live_names(run, shell, image):
+    run(f"%docker run {image} -d --name agentnb-tab -- sleep 60")
+    assert offered(shell, "%docker sto") == ["%docker stop"]
+    assert offered(shell, "%docker logs agentnb-t") == ["%docker logs agentnb-tab"]
+    assert offered(shell, f"%docker run {image[:-9]}") == [f"%docker run {image}"]
+    assert offered(shell, f"%%docker run {image[:-9]}") == [f"%%docker run {image}"]
+    assert offered(shell, "%docker run x --policy net") == ["%docker run x --policy network"]
+    assert "%docker run x --memory" in offered(shell, "%docker run x --mem")
+
+
+def test_without_an_engine_the_error_says_how_to_start_one(shown, shell, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    text = shown("%docker ps")
+    assert "no Docker engine answers at unix:///nowhere/docker.sock (DOCKER_HOST)" in text
+    assert "start one" in text
+    assert shell.find_magic("docker").__self__.live("container") == ()
+    assert "%docker: containers" in shown("%docker help")
+
+
+def test_the_help_names_every_verb(shown):
+    text = shown("%docker help")
+    for verb in ("ps", "images", "build", "run", "logs", "exec", "stop", "stats", "prune", "panel"):
+        assert re.search(rf"^  {verb}\b", text, re.MULTILINE)
