@@ -36,12 +36,22 @@ def test_another_name_is_an_attribute_error():
 def test_the_names_that_other_code_relies_on_are_there():
     from agentnb.core.db import Database
 
-    for name in ("settings", "db", "databases", "health", "close", "stop", "reset", "panel"):
+    for name in ("settings", "db", "databases", "events", "health", "close", "stop", "reset", "panel"):
         assert hasattr(agentnb.Hub, name), name
     for name in ("query", "execute", "transaction", "run", "load", "tables", "describe", "stream"):
         assert callable(getattr(Database, name)), name
     for name in ("aquery", "aexecute"):
         assert inspect.iscoroutinefunction(getattr(Database, name)), name
+
+
+def test_the_names_of_events_are_there():
+    from agentnb.core.events import Event, EventBus
+
+    for name in ("publish", "subscribe", "unsubscribe", "wait_for", "history", "dead_letters"):
+        assert callable(getattr(EventBus, name)), name
+    assert inspect.iscoroutinefunction(EventBus.apublish)
+    for name in ("id", "channel", "data", "time", "source", "trace_id", "correlation_id"):
+        assert name in Event.__slots__ or isinstance(getattr(Event, name), property), name
 
 
 def test_the_classes_work_without_a_hub(tmp_path):

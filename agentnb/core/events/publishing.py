@@ -209,8 +209,7 @@ class Publishing:
         if not durable:
             words = [words[1], before + after, words[6], words[7]]
         letter = Letter(event, words, durable)
-        if len(self._outbox):
-            self._outbox.check()
+        if self._outbox.check():
             self._outbox.add(letter)
             self.receiver.deliver(event, durable=durable)
             return event
