@@ -23,10 +23,11 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.agentnb import AgentnbMagic
     from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
+    from agentnb.magics.events import EventsMagic
     from agentnb.magics.extension import Extension
 
     if find(shell) is None:
-        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic))
+        Extension(shell, (AgentnbMagic, CacheMagic, DbMagic, EventsMagic))
 
 
 def unload(shell: InteractiveShell) -> None:

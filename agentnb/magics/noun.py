@@ -40,6 +40,8 @@ class Noun(Magics):
     grammar: Grammar
     cell_grammar: Grammar | None = None
     """The line of ``%%noun``, behind its one verb, where the body is Python."""
+    body_is_python = False
+    """Whether the body of its cells is Python, which IPython completes by itself."""
 
     def __init__(self, extension: Extension) -> None:
         super().__init__(shell=extension.shell)
@@ -56,6 +58,7 @@ class Noun(Magics):
         """Run a line, or a line and its body, and return what is to be shown."""
         namespace = self.namespace(local_ns)
         call = self.grammar.parse(line, namespace)
+        call.cell = cell
         if call.verb == "help" or "help" in call.options:
             # A pager's output cannot be saved, nor seen by a test.
             about = call.arguments[0] if call.verb == "help" and call.arguments else call.verb

@@ -36,7 +36,17 @@ def test_another_name_is_an_attribute_error():
 def test_the_names_that_other_code_relies_on_are_there():
     from agentnb.core.db import Database
 
-    for name in ("settings", "db", "databases", "events", "health", "close", "stop", "reset", "panel"):
+    for name in (
+        "settings",
+        "db",
+        "databases",
+        "events",
+        "health",
+        "close",
+        "stop",
+        "reset",
+        "panel",
+    ):
         assert hasattr(agentnb.Hub, name), name
     for name in ("query", "execute", "transaction", "run", "load", "tables", "describe", "stream"):
         assert callable(getattr(Database, name)), name

@@ -88,6 +88,10 @@ class EventLog:
         gap, entries = self._read.run(self._redis, [self.key], [after, most])
         return Chunk(gap > 0, gap > 1, [self._entry(*entry) for entry in entries])
 
+    def size(self) -> int:
+        """Return how many events there are."""
+        return int(self._redis.execute_command("XLEN", self.key))
+
     def end(self) -> str:
         """Return the place of the last entry, ``"0-0"`` where there is none."""
         return str(self._end.run(self._redis, [self.key], []).decode())

@@ -110,6 +110,8 @@ class Call:
         What came after ``--``, verbatim; None if there was none.
     namespace
         Where ``:name`` is looked up.
+    cell
+        The body of the cell; None where there is only a line.
     """
 
     verb: str | None = None
@@ -119,6 +121,7 @@ class Call:
     text: str = ""
     rest: str | None = None
     namespace: Mapping[str, Any] = field(default_factory=dict)
+    cell: str | None = None
 
 
 HELP = Option(("--help",), "print this")
