@@ -57,7 +57,7 @@ __all__ = [
 
 
 # One file a panel, of the same name as the capability that it shows.
-_PANELS = ("cache", "db")
+_PANELS = ("cache", "db", "events")
 
 
 def open_panel(
@@ -72,7 +72,7 @@ def open_panel(
     hub
         Whose services the panel shows.
     name
-        ``"cache"`` or ``"db"``.
+        ``"cache"``, ``"db"`` or ``"events"``.
     shell
         The IPython shell, which knows the cell that is running.
     **options
