@@ -18,7 +18,7 @@ from pathlib import Path
 
 SUBJECTS = (
     *("load_ext", "db", "frames", "memory", "panel", "spans"),
-    *("cache", "loader", "invalidate", "server"),
+    *("cache", "loader", "invalidate", "server", "events"),
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
