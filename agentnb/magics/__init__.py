@@ -24,6 +24,7 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
     from agentnb.magics.docker import DockerMagic
+    from agentnb.magics.events import EventsMagic
     from agentnb.magics.extension import Extension
     from agentnb.magics.files import FilesMagic
     from agentnb.magics.git import GitMagic
@@ -36,6 +37,7 @@ def load(shell: InteractiveShell) -> None:
                 CacheMagic,
                 DbMagic,
                 DockerMagic,
+                EventsMagic,
                 FilesMagic,
                 GitMagic,
             ),

@@ -44,6 +44,8 @@ def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMa
             return SimpleMatcherResult(completions=[], suppress=False)
         _, before, body = found
         grammar = noun.grammar
+        if noun.body_is_python and body is not None:
+            return SimpleMatcherResult(completions=[], suppress=False)
         if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
             if body is not None:  # it is Python
                 return SimpleMatcherResult(completions=[], suppress=False)

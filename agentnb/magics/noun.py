@@ -40,6 +40,8 @@ class Noun(Magics):
     grammar: Grammar
     cell_grammar: Grammar | None = None
     """The line of ``%%noun``, behind its one verb, where the body is Python."""
+    body_is_python = False
+    """Whether the body of its cells is Python, which IPython completes by itself."""
 
     def __init__(self, extension: Extension) -> None:
         super().__init__(shell=extension.shell)

@@ -65,6 +65,7 @@ _PANELS = (
     "cache",
     "db",
     "docker",
+    "events",
     "files",
     "git",
 )

@@ -22,6 +22,7 @@ SUBJECTS = (
     "files",
     "git_files",
     "containers",
+    "events",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -222,18 +224,19 @@ def together():
 
 
 @pytest.fixture
-def caching():
-    """Return what runs a script in another process; ``cache`` is in its scope."""
+def elsewhere():
+    """Return what runs a script in another process; ``redis`` is in its scope, and what is made."""
     started = []
 
-    def start(source, redis, *, prefix, **options):
-        target = redis.target.options["path"]
+    def start(source, redis, made, **options):
+        target = redis if isinstance(redis, str) else f"unix://{redis.target.options['path']}"
         begin = (
             "import json, os, signal, sys, time\n"
             "from agentnb.core.redis import RedisClient\n"
             "from agentnb.core.cache import Cache\n"
-            f"redis = RedisClient('unix://{target}')\n"
-            f"cache = Cache(redis, prefix={prefix!r}, **{options!r})\n"
+            "from agentnb.core.events import EventBus\n"
+            f"redis = RedisClient({target!r})\n"
+            f"{made}(redis, **{options!r})\n"
             # In one piece, since several threads speak.
             "def say(*words): os.write(1, (' '.join(map(str, words)) + '\\n').encode())\n"
         )
@@ -288,3 +291,81 @@ def plain_git():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def caching(elsewhere):
+    """Return what runs a script in another process; ``cache`` is in its scope."""
+
+    def start(source, redis, **options):
+        return elsewhere(source, redis, "cache = Cache", **options)
+
+    return start
+
+
+@pytest.fixture
+def listening(elsewhere):
+    """Return what runs a script in another process; ``bus`` is in its scope."""
+
+    def start(source, redis, **options):
+        return elsewhere(source, redis, "bus = EventBus", **options)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def ioredis(require, tmp_path_factory):
+    """Return a folder that the client of the Node services is installed in."""
+    npm = shutil.which("npm") if shutil.which("node") else None
+    require("node", npm is not None, "no node and npm on PATH")
+    folder = tmp_path_factory.mktemp("ioredis")
+    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "ioredis@5"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    require("node", done.returncode == 0, f"npm cannot install ioredis: {done.stderr.strip()}")
+    return folder
+
+
+class Neighbour:
+    """A Node service, called from here."""
+
+    def __init__(self, script, socket, modules):
+        self.process = subprocess.Popen(
+            [shutil.which("node"), str(script), socket, str(modules)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def __getattr__(self, method):
+        def call(*words):
+            self.process.stdin.write(json.dumps([method, *words]) + "\n")
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline())
+            assert "error" not in answer, answer
+            return answer["value"]
+
+        return call
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.read()
+        self.process.stdout.close()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def neighbour(ioredis):
+    """Return what starts one of the Node services in ``data`` on the server of a client."""
+    started = []
+
+    def start(script, redis):
+        path = Path(__file__).parent / "data" / script
+        started.append(Neighbour(path, redis.target.options["path"], ioredis))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

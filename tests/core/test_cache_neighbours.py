@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
-
-_SERVICE = Path(__file__).parent / "data" / "cache_manager.mjs"
 
 VALUES = [
     {"name": "Ada", "tags": ["x", 1, 1.5, None, True], "deep": {"a": {"b": []}}},
@@ -19,54 +13,9 @@ VALUES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def ioredis(require, tmp_path_factory):
-    """Return a folder that the client of the Node service is installed in."""
-    npm = shutil.which("npm") if shutil.which("node") else None
-    require("node", npm is not None, "no node and npm on PATH")
-    folder = tmp_path_factory.mktemp("ioredis")
-    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "ioredis@5"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
-    require("node", done.returncode == 0, f"npm cannot install ioredis: {done.stderr.strip()}")
-    return folder
-
-
-class Service:
-    """The Node service, called from here."""
-
-    def __init__(self, socket, modules):
-        self.process = subprocess.Popen(
-            [shutil.which("node"), str(_SERVICE), socket, str(modules)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def __getattr__(self, method):
-        def call(*words):
-            self.process.stdin.write(json.dumps([method, *words]) + "\n")
-            self.process.stdin.flush()
-            answer = json.loads(self.process.stdout.readline())
-            assert "error" not in answer, answer
-            return answer["value"]
-
-        return call
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.read()
-        self.process.stdout.close()
-        self.process.wait(20)
-
-
 @pytest.fixture
-def service(ioredis, shared_redis):
-    made = Service(shared_redis.target.options["path"], ioredis)
-    yield made
-    made.close()
+def service(neighbour, shared_redis):
+    return neighbour("cache_manager.mjs", shared_redis)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

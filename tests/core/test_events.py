@@ -152,7 +152,7 @@ def test_waiting_for_an_event(make_bus):
     here, there = make_bus(), make_bus()
     threading.Timer(0.05, lambda: here.publish("ready.now", "yes")).start()
     assert there.wait_for("ready.*", timeout=5).data == "yes"
-    with pytest.raises(DeadlineExceeded, match="no event on never within 0.05 s"):
+    with pytest.raises(DeadlineExceeded, match=r"no event on never within 0\.05 s"):
         there.wait_for("never", timeout=0.05)
 
     async def wait():
@@ -310,7 +310,7 @@ def test_a_dead_letter_is_tried_again_by_its_handler_alone(bus, until):
 def test_a_dead_letter_of_a_handler_that_is_gone_is_published_anew(make_bus, until):
     here, there = make_bus(), make_bus()
 
-    def fail(event):
+    def fail(_):
         raise RuntimeError("never")
 
     with here.subscribe("c", fail):
@@ -393,7 +393,7 @@ def test_unsubscribing_from_a_channel_removes_all_its_handlers(make_bus, until):
     got = []
     for _ in range(2):
         there.subscribe("c", got.append)
-    there.subscribe("*", lambda event: got.append("other"))
+    there.subscribe("*", lambda _: got.append("other"))
     assert there.unsubscribe("c") == 2
     here.publish("c", 1)
     until(lambda: got)
@@ -437,10 +437,10 @@ def test_a_handler_that_hangs_delays_no_other_and_is_named(make_bus, until, capl
     got = []
     go = threading.Event()
 
-    def hang(event):
+    def hang(_):
         go.wait(30)
 
-    async def hang_too(event):
+    async def hang_too(_):
         await asyncio.sleep(30)
 
     stuck = bus.subscribe("c", hang)
@@ -489,7 +489,7 @@ def test_a_closed_bus_says_so(make_bus):
 def test_the_threads_of_a_bus_end_with_it(shared_redis, until):
     before = set(threading.enumerate())
     with EventBus(shared_redis, prefix="threads") as bus:
-        bus.subscribe("c", lambda event: None)
+        bus.subscribe("c", lambda _: None)
         bus.publish("c", 1)
     until(lambda: set(threading.enumerate()) <= before)
 

@@ -42,6 +42,7 @@ def test_the_names_that_other_code_relies_on_are_there():
         "databases",
         "files",
         "docker",
+        "events",
         "health",
         "close",
         "stop",
@@ -70,6 +71,16 @@ def test_the_names_that_other_code_relies_on_are_there():
         assert callable(getattr(GitManager, name)), name
     for name in ("aquery", "aexecute"):
         assert inspect.iscoroutinefunction(getattr(Database, name)), name
+
+
+def test_the_names_of_events_are_there():
+    from agentnb.core.events import Event, EventBus
+
+    for name in ("publish", "subscribe", "unsubscribe", "wait_for", "history", "dead_letters"):
+        assert callable(getattr(EventBus, name)), name
+    assert inspect.iscoroutinefunction(EventBus.apublish)
+    for name in ("id", "channel", "data", "time", "source", "trace_id", "correlation_id"):
+        assert name in Event.__slots__ or isinstance(getattr(Event, name), property), name
 
 
 def test_the_classes_work_without_a_hub(tmp_path):

@@ -127,6 +127,10 @@ class DeadLetters:
                     return
                 self._unsent.popleft()
 
+    def size(self) -> int:
+        """Return how many there are."""
+        return int(self._redis.execute_command("XLEN", self.key))
+
     def last(self, n: int) -> list[DeadLetter]:
         """Return the last ones, newest first."""
         found: Any = self._redis.execute_command("XREVRANGE", self.key, "+", "-", "COUNT", n)

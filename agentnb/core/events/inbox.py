@@ -84,6 +84,7 @@ class Inbox:
         self._place_text = "0-0"
         self._target = 0
         self._replay = 0
+        self._cut = False
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._later)
@@ -99,11 +100,18 @@ class Inbox:
             if self.behind:
                 self.wake()
 
+    def cut(self) -> None:
+        """Note that the connection is gone: what comes on the next one does not follow at once."""
+        with self.lock:
+            self._cut = True
+
     def advance(self, place: str, *, missed: bool) -> None:
         """Note that the log has reached a place, and whether what came before it was missed."""
         with self.lock:
             number = place_number(place)
-            if number == self._place or self.closed:
+            if missed:
+                self._cut = False
+            if self.closed or (number == self._place and self._target <= number):
                 return
             if missed or self.behind:
                 self.behind = True
@@ -124,11 +132,11 @@ class Inbox:
         with self.lock:
             if self.closed:
                 return
-            queue = self._later if self.behind else self._queue
+            queue = self._later if self.behind or self._later else self._queue
             if number:
                 if number <= self._place:
                     return
-                if self.behind:
+                if self.behind or self._cut:
                     self._target = max(self._target, number)
                     return
                 if self.rereads and len(queue) >= self._limit:

@@ -51,6 +51,8 @@ class Listener:
     stands
         Told where the log ended, the names that are subscribed to for the first time, and
         whether the connection is a new one.
+    lost
+        Told that the connection is gone.
     log
         Where it says how the connection is.
     """
@@ -62,6 +64,7 @@ class Listener:
         *,
         heard: Callable[[bytes, bytes, bytes], None],
         stands: Callable[[str, frozenset[str], bool], None],
+        lost: Callable[[], None],
         log: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._redis = redis
@@ -69,6 +72,7 @@ class Listener:
         self._log_key = log_key
         self._heard_message = heard
         self._stands = stands
+        self._lost = lost
         self._log = log
         self._lock = threading.RLock()
         self._names: list[str] = []
@@ -227,6 +231,7 @@ class Listener:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
+            self._lost()
 
     def close(self, seconds: float) -> bool:
         """End the connection, and return whether the thread has ended within so many seconds."""

@@ -34,10 +34,14 @@ class Script:
 
     def run(self, redis: RedisClient, keys: list[str], args: list[Any]) -> Any:
         """Run it; a server that was started since does not know it, and is told."""
+        return self.run_by(redis.execute_command, keys, args)
+
+    def run_by(self, send: Callable[..., Any], keys: list[str], args: list[Any]) -> Any:
+        """Run it by a function that sends a command; as `run`."""
         try:
-            return redis.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+            return send("EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScript:
-            return redis.execute_command("EVAL", self.text, len(keys), *keys, *args)
+            return send("EVAL", self.text, len(keys), *keys, *args)
 
 
 class Entry(NamedTuple):
@@ -87,6 +91,10 @@ class EventLog:
         """
         gap, entries = self._read.run(self._redis, [self.key], [after, most])
         return Chunk(gap > 0, gap > 1, [self._entry(*entry) for entry in entries])
+
+    def size(self) -> int:
+        """Return how many events there are."""
+        return int(self._redis.execute_command("XLEN", self.key))
 
     def end(self) -> str:
         """Return the place of the last entry, ``"0-0"`` where there is none."""

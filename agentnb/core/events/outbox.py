@@ -23,6 +23,8 @@ __all__ = ["Letter", "Outbox"]
 
 _BATCH = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+# Seconds that a publisher waits to learn whether the server is back already.
+_FIRST_WAIT = 0.3
 
 
 @dataclass(slots=True)
@@ -81,19 +83,26 @@ class Outbox:
         self._empty = threading.Event()
         self._empty.set()
         self._ending = threading.Event()
+        self._flows: bool | None = False  # None: it is not known yet
         self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
         return len(self._letters)
 
-    def check(self) -> None:
-        """Refuse another letter, if there is no room for it.
+    def check(self) -> bool:
+        """Return whether something waits, behind which another letter has to queue.
+
+        As long as letters are on their way it waits for them, so that one who publishes without
+        a pause does not fill the outbox of a server that is there.
 
         Raises
         ------
         UnavailableError
-            There is none.
+            There is no room for another.
         """
+        until = monotonic() + _FIRST_WAIT
+        while self._letters and (self._flows or (self._flows is None and monotonic() < until)):
+            self._empty.wait(0.02)
         if len(self._letters) >= self.limit:
             raise UnavailableError(
                 f"the outbox is full: {self.limit:,} events wait for {self._redis.target}; "
@@ -101,6 +110,7 @@ class Outbox:
                 service="events",
                 hint="publish again once the server is back; AGENTNB_EVENTS_OUTBOX sets the limit",
             )
+        return bool(self._letters)
 
     def add(self, letter: Letter) -> None:
         """Keep a letter, and send it as soon as that can be done."""
@@ -109,6 +119,7 @@ class Outbox:
             self._letters.append(letter)
             self._empty.clear()
             if self._thread is None:
+                self._flows = None
                 self._thread = threading.Thread(
                     target=self._run, name="agentnb-events-outbox", daemon=True
                 )
@@ -131,16 +142,18 @@ class Outbox:
             with self._lock:
                 batch = [self._letters[n] for n in range(min(_BATCH, len(self._letters)))]
                 if not batch:
-                    self._thread = None
+                    self._flows, self._thread = False, None
                     self._empty.set()
                     break
             try:
                 sent = self._send(batch)
             except AgentnbError as error:
+                self._flows = False
                 self._said.debug("events still wait: %s", error)
                 self._ending.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
+            self._flows = True
             total += sent
             pause = _FIRST_PAUSE
         self._said.info("%d events that waited were sent, after %.1f s", total, monotonic() - began)

@@ -59,6 +59,7 @@ class Publishing:
         self._marker = self.keys.internal("events-values")
         self._most = log_size
         self._outbox_size = outbox_size
+        self._publisher = redis.publisher
         self._publish, self._plain = Script(PUBLISH), Script(PLAIN)
         self._begin()
 
@@ -128,9 +129,12 @@ class Publishing:
         """
         event, before, after = self._made(channel, data, correlation_id)
 
-        def send(_: Held) -> Event:
-            with Span(self.tracer, "publish", "events", 1, {"channel": channel}):
-                return self._sent(event, before, after, durable)
+        def send(waiting: Held) -> Event:
+            with Span(self.tracer, "publish", "events", 1, {"channel": channel}) as span:
+                words = self._words(event, before, after)
+                if not durable:
+                    words = [words[1], before + after, words[6], words[7]]
+                return self._sent(Letter(event, words, durable), span, waiting)
 
         # An interrupt waits until it is clear what becomes of the event.
         return held(send)
@@ -204,19 +208,15 @@ class Publishing:
         name = self.keys.channel(event.channel).encode("utf-8", "surrogateescape")
         return [self._log_key, name, event.id, before, after, self._most, self._marker, bare]
 
-    def _sent(self, event: Event, before: bytes, after: bytes, durable: bool) -> Event:  # noqa: FBT001 - by position, once
-        words = self._words(event, before, after)
-        if not durable:
-            words = [words[1], before + after, words[6], words[7]]
-        letter = Letter(event, words, durable)
-        if len(self._outbox):
-            self._outbox.check()
+    def _sent(self, letter: Letter, span: Span, waiting: Held) -> Event:
+        event, durable = letter.event, letter.durable
+        if self._outbox.check():
             self._outbox.add(letter)
             self.receiver.deliver(event, durable=durable)
             return event
         self.receiver.deliver(event, durable=durable)
         try:
-            self._send(letter)
+            self._send(letter, span, waiting)
         except UnavailableError as error:
             if not getattr(error.__cause__, "unsent", False):
                 letter.after = self._last_place
@@ -231,15 +231,19 @@ class Publishing:
             self.log.debug("event published: %s %s", event.channel, event.id)
         return event
 
-    def _send(self, letter: Letter) -> None:
-        publisher, words = self.redis.publisher, letter.words
+    def _send(self, letter: Letter, span: Span, waiting: Held) -> None:
+        words = letter.words
+
+        def send(*args: Any) -> Any:
+            return self._publisher.execute_within(span, waiting, *args)
+
         if letter.durable:
-            place = self._publish.run(publisher, words[:1], words[1:]).decode()
+            place = self._publish.run_by(send, words[:1], words[1:]).decode()
             letter.event.place = self._last_place = place
         elif words[3]:
-            self._plain.run(publisher, [], words)
+            self._plain.run_by(send, [], words)
         else:
-            publisher.execute_command("PUBLISH", words[0], words[1])
+            send("PUBLISH", words[0], words[1])
 
     # Looking back
 

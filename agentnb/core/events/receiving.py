@@ -101,7 +101,12 @@ class Receiver:
         self._marked: tuple[bytes, Event, set[bytes]] | None = None
         self._marker = keys.internal("events-values").encode()
         self._listener = Listener(
-            redis, event_log.key, heard=self._heard, stands=self._stands, log=log
+            redis,
+            event_log.key,
+            heard=self._heard,
+            stands=self._stands,
+            lost=self._lost,
+            log=log,
         )
 
     # Subscriptions
@@ -185,6 +190,10 @@ class Receiver:
         return found
 
     # What the server says; called by the thread that listens
+
+    def _lost(self) -> None:
+        for one in self.subscriptions():
+            one.inbox.cut()
 
     def _stands(self, place: str, new: frozenset[str], missed: bool) -> None:  # noqa: FBT001 - as the listener calls it
         names = {name.encode("utf-8", "surrogateescape") for name in new}

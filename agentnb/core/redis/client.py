@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from redis.connection import ConnectionPool
 
     from agentnb.core.redis.connection import Timed
+    from agentnb.core.redis.interrupt import Held
 
 __all__ = ["RedisClient"]
 
@@ -169,6 +170,26 @@ class RedisClient(redis.Redis):
                 seconds=seconds,
                 repeatable=bool(flags & REPEATABLE),
             )
+
+    def execute_within(self, span: Span, waiting: Held, *args: Any) -> Any:
+        """Send a command for a caller with a span of its own, that `held` keeps from interrupts.
+
+        It is as `execute_command`, without doing either twice, and is never sent twice unless it
+        did not reach the server.
+        """
+        link, pool, seconds = self.link, self.connection_pool, self.timeout
+        until = monotonic() + seconds
+
+        def work(connection: Timed) -> Any:
+            connection.send_command(*args, check_health=False)
+            return self.parse_response(connection, args[0])
+
+        def attempt() -> Any:
+            connection = pool.borrow()  # type: ignore[attr-defined]  # it is one of ours
+            waiting.end = connection.abort
+            return on(connection, pool, work, until)  # type: ignore[arg-type]  # as above
+
+        return link.call(attempt, span=span, until=until, seconds=seconds, repeatable=False)
 
     def _wait(
         self, work: Callable[[Timed], Any], span: Span, args: tuple[Any, ...], flags: int

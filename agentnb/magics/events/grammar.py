@@ -1,0 +1,94 @@
+"""The verbs and options of ``%events``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+_COUNT = Option(("-n", "--count"), "how many at most", "N", _count)
+
+GRAMMAR = Grammar(
+    "events",
+    "events between notebooks, processes and machines; %%events on CHANNEL makes a cell a handler",
+    (
+        Verb(
+            "publish",
+            "publish an event: JSON, text, or :name",
+            ("CHANNEL", "[DATA]"),
+            (
+                Option(("--correlation",), "a correlation id, free text", "ID"),
+                Option(("--passing",), "do not keep it in the log"),
+            ),
+            live=("channel", "bound"),
+        ),
+        Verb(
+            "history",
+            "the last events that the log has",
+            ("[PATTERN]",),
+            (_COUNT, Option(("--since",), "of the last so many seconds", "SECONDS", _seconds)),
+            live=("channel",),
+        ),
+        Verb(
+            "tail",
+            "show events as they come",
+            ("[PATTERN]",),
+            (_COUNT, Option(("--timeout",), "stop after so many seconds", "SECONDS", _seconds)),
+            live=("channel",),
+        ),
+        Verb(
+            "on",
+            "make the cell a handler, with `event` in scope",
+            ("PATTERN",),
+            (
+                Option(("--replay",), "give it the last events of before first", "N", _count),
+                Option(("--queue",), "how many events may wait (default 1000)", "N", _count),
+                Option(
+                    ("--overflow",),
+                    "what happens when more do",
+                    choices=("drop_oldest", "drop_newest", "reread"),
+                ),
+                Option(("--schema",), "a class that event.data is made of", "NAME", live="schema"),
+            ),
+            live=("channel",),
+            cell=True,
+        ),
+        Verb("list", "the handlers of this notebook, with their counts"),
+        Verb(
+            "unsubscribe", "remove every handler of a channel", ("PATTERN",), live=("subscribed",)
+        ),
+        Verb(
+            "dead",
+            "events that were not handled, with the error",
+            (),
+            (
+                _COUNT,
+                Option(("--replay",), "hand one to its handler again, or all", "ID|all"),
+                Option(("--discard",), "remove one, or all", "ID|all"),
+                Option(("--yes",), "however many they are"),
+            ),
+        ),
+        Verb("panel", "a live view of all channels"),
+    ),
+    examples=(
+        '%events publish agent.task.completed {"task_id": "task-456"}',
+        "%events history agent.* --count 20",
+        "%events tail agent.* --count 5 --timeout 30",
+        "%%events on agent.*     (the cell's body handles each event, as `event`)",
+    ),
+)

@@ -1,0 +1,321 @@
+"""``%events``: publish, look back, listen; ``%%events on``: a cell that handles events."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.table import Table
+from agentnb.magics.events.grammar import GRAMMAR
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.events import Event, EventBus, Subscription
+    from agentnb.magics.grammar import Call
+
+__all__ = ["EventsMagic", "Tail"]
+
+_SHOWN = 20
+_MANY = 10
+_LOOKED_AT = 500
+_TAIL_COUNT, _TAIL_SECONDS = 10, 10.0
+
+
+class Tail(list[Any]):
+    """The events that came while ``%events tail`` looked; each was printed already."""
+
+    def __repr__(self) -> str:
+        return f"{len(self):,} event{'' if len(self) == 1 else 's'}"
+
+    def df(self) -> Any:
+        """Return them as a pandas DataFrame."""
+        return _table(self).df()
+
+
+@magics_class
+class EventsMagic(Noun):
+    """The magic ``%events`` and ``%%events``."""
+
+    grammar = GRAMMAR
+    body_is_python = True
+
+    def __init__(self, extension: Any) -> None:
+        super().__init__(extension)
+        self._cells: dict[str, Subscription] = {}
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def events(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Publish and handle events; `%%events on CHANNEL` is a handler. See `%events help`."""
+        __tracebackhide__ = True
+        return self.call(line, cell, local_ns)
+
+    def reset(self) -> None:
+        """Remove the handlers that cells have made."""
+        for one in self._cells.values():
+            one.close()
+        self._cells.clear()
+
+    @property
+    def _bus(self) -> EventBus:
+        return self.hub.events
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
+        """Return how many handlers, events and dead letters there are."""
+        bus = self._bus
+        last = bus.history("*", 1)
+        rows = [
+            ("handlers in this notebook", len(bus.subscriptions())),
+            ("events in the log", bus.event_log.size()),
+            ("dead letters", bus.dead.size()),
+            ("events that wait for the server", bus.pending),
+        ]
+        note = (
+            f"last: {last[0].channel}, {_clock(last[0])}"
+            if last
+            else "%events publish CHANNEL DATA"
+        )
+        return Table(("what", "count"), rows, note=note)
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
+        """Refuse a cell without a verb."""
+        raise UsageError("%%events wants a verb", service="events", hint="%%events on CHANNEL")
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return channels, patterns with handlers, or the notebook's variables, for Tab."""
+        names = self.extension.shell.user_ns
+        shown = [n for n in names if n[:1] != "_" and n not in self.extension.shell.user_ns_hidden]
+        if kind == "bound":
+            return [f":{name}" for name in shown]
+        if kind == "schema":
+            return [name for name in shown if isinstance(names[name], type)]
+        patterns = {one.pattern for one in self._bus.subscriptions()}
+        if kind == "channel":
+            with suppress(AgentnbError):  # nobody is helped by an error while typing
+                patterns |= {event.channel for event in self._bus.history("*", _LOOKED_AT)}
+        return sorted(name for name in patterns if is_word(name))
+
+    def do_publish(self, call: Call) -> Event:
+        """Publish an event."""
+        data: Any = call.arguments[1] if len(call.arguments) > 1 else None
+        if len(call.words) > 1 and call.words[1].kind == "plain":  # in quotes it is text
+            with suppress(ValueError):  # what is no JSON is the text itself
+                data = json.loads(data)
+        return self._bus.publish(
+            _text(call, 0),
+            data,
+            correlation_id=call.options.get("correlation"),
+            durable="passing" not in call.options,
+        )
+
+    def do_history(self, call: Call) -> Table:
+        """Return the last events."""
+        pattern = _text(call, 0) if call.arguments else "*"
+        since = call.options.get("since")
+        found = self._bus.history(
+            pattern,
+            call.options.get("count", _SHOWN),
+            since=None if since is None else time.time() - since,
+        )
+        return _table(found, empty=f"no event on {pattern} yet: %events publish CHANNEL DATA")
+
+    def do_tail(self, call: Call) -> Tail:
+        """Show events as they come, and return them."""
+        pattern = _text(call, 0) if call.arguments else "*"
+        count = call.options.get("count", _TAIL_COUNT)
+        until = time.monotonic() + call.options.get("timeout", _TAIL_SECONDS)
+        came: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        found = Tail()
+        # Ctrl-C ends the looking; what came is there.
+        with (
+            suppress(KeyboardInterrupt),
+            self._bus.subscribe(pattern, came.put, name="%events tail"),
+        ):
+            while len(found) < count and (left := until - time.monotonic()) > 0:
+                with suppress(queue.Empty):
+                    event = came.get(timeout=left)
+                    found.append(event)
+                    if "quiet" not in call.options:
+                        print(f"{_clock(event)}  {event.channel}  {_brief(event.data)}")  # noqa: T201 - in the cell that looks
+        return found
+
+    def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as status
+        """Return the handlers."""
+        return self._bus.table()
+
+    def do_unsubscribe(self, call: Call) -> str:
+        """Remove every handler of a channel or pattern."""
+        pattern = _text(call, 0)
+        count = self._bus.unsubscribe(pattern)
+        if not count:
+            known = [one.pattern for one in self._bus.subscriptions()]
+            raise NotFoundError(
+                f"there is no handler of {pattern}",
+                service="events",
+                hint=did_you_mean(pattern, known) or "%events list",
+            )
+        return Said(f"{pattern}: {count} handler{'' if count == 1 else 's'} removed")
+
+    def do_dead(self, call: Call) -> Any:
+        """Return the events that were not handled, or do something about them."""
+        for option, act in (("replay", self._replay), ("discard", self._discard)):
+            if option in call.options:
+                return act(call.options[option], sure="yes" in call.options)
+        letters = self._bus.dead_letters(call.options.get("count", _SHOWN))
+        rows = [(one.place, one.time, one.channel, one.handler, one.error) for one in letters]
+        return Table(
+            ("id", "time", "channel", "handler", "error"),
+            [(a, f"{b:%H:%M:%S}", *rest) for a, b, *rest in rows],
+            note="again: %events dead --replay ID" if rows else "",
+            empty="no dead letters: every event was handled",
+        )
+
+    def _replay(self, which: str, *, sure: bool) -> str:
+        letters = self._letters(which, "--replay", sure=sure)
+        for one in reversed(letters):  # in the order in which they failed
+            self._bus.replay(one)
+        return Said(f"{len(letters):,} replayed")
+
+    def _discard(self, which: str, *, sure: bool) -> str:
+        letters = self._letters(which, "--discard", sure=sure)
+        return Said(f"{self._bus.discard(*letters):,} removed")
+
+    def _letters(self, which: str, option: str, *, sure: bool) -> list[str]:
+        known = [one.place for one in self._bus.dead_letters(1000)]
+        if which != "all":
+            if which not in known:
+                raise NotFoundError(
+                    f"there is no dead letter {which}", service="events", hint="%events dead"
+                )
+            return [which]
+        if len(known) > _MANY and not sure:
+            raise UsageError(
+                f"{len(known):,} dead letters; nothing was done",
+                service="events",
+                hint=f"%events dead {option} all --yes",
+            )
+        return known
+
+    def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
+        """Open the panel."""
+        return self.hub.panel("events")
+
+    def do_on(self, call: Call) -> Any:
+        """Make the cell a handler, in the place of the one that it made before."""
+        from agentnb.magics.events.cell import handler_of
+        from agentnb.magics.events.output import Output
+
+        pattern = _text(call, 0)
+        if call.body is None:
+            raise UsageError(
+                "the handler is the body of the cell",
+                service="events",
+                hint=f"%%events on {pattern}, and under it such as: print(event.data)",
+            )
+        shell: Any = self.extension.shell  # IPython leaves its methods untyped
+        line = f"%%events on {pattern}"
+        source = shell.transform_cell(call.body)
+        # The line of the magic is counted, so that a traceback's lines are the notebook's.
+        filename = shell.compile.cache(
+            f"{line}\n{source}", shell.execution_count, raw_code=f"{line}\n{call.body}"
+        )
+        handler = handler_of(
+            f"\n{source}",
+            shell.user_ns,
+            name="handler",
+            filename=filename,
+            flags=shell.compile.flags,
+        )
+        options = {
+            key: call.options[key] for key in ("replay", "queue", "overflow") if key in call.options
+        }
+        schema = self._schema(call)
+        output = Output(shell) if hasattr(shell, "kernel") else None
+        key = self._key(pattern)
+        before = self._cells.pop(key, None)
+        if before is not None:
+            before.close()
+        made = self._cells[key] = self._bus.subscribe(
+            pattern,
+            handler if output is None else output.of(handler),
+            schema=schema,
+            name=line,
+            **options,
+        )
+        return (
+            Said(f"{pattern}: handled by this cell") if output is None else self._view(made, output)
+        )
+
+    def _schema(self, call: Call) -> Any:
+        name = call.options.get("schema")
+        if name is None or not isinstance(name, str):
+            return name
+        names = self.extension.shell.user_ns
+        if name not in names:
+            raise NotFoundError(
+                f"there is no class {name!r} for --schema",
+                service="events",
+                hint=did_you_mean(name, self.live("schema")),
+            )
+        return names[name]
+
+    def _key(self, pattern: str) -> str:
+        from agentnb.panels.base.registry import cell_id
+
+        # Without a notebook's cells, what is handled is what tells two of them apart.
+        return cell_id(self.extension.shell) or pattern
+
+    def _view(self, made: Subscription, output: Any) -> Any:
+        from agentnb.panels.base import cell_id, run_id
+        from agentnb.panels.handler import make
+
+        shell = self.extension.shell
+
+        def opened() -> Any:
+            panel = make(self.hub, made, output)
+            output.changed = panel.refresh
+            return panel
+
+        return self.extension.panels.open(
+            f"handler {self._key(made.pattern)}", opened, cell_id(shell), run_id(shell)
+        )
+
+
+def _text(call: Call, at: int) -> str:
+    """Return an argument that is a text, such as a channel."""
+    value = call.arguments[at]
+    if call.words[at].kind == "json":
+        return call.words[at].text  # `[ab]*` is as good as any other pattern here
+    if not isinstance(value, str):
+        raise UsageError(
+            f"{call.words[at].text} is of type {type(value).__name__}; a channel is text",
+            service="events",
+        )
+    return value
+
+
+def _table(events: list[Event], *, empty: str = "") -> Table:
+    rows = [(_clock(event), event.channel, _brief(event.data), event.id) for event in events]
+    return Table(("time", "channel", "data", "id"), rows, empty=empty)
+
+
+def _clock(event: Event) -> str:
+    return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
+
+
+def _brief(data: Any) -> str:
+    if isinstance(data, str):
+        return data
+    return json.dumps(data, ensure_ascii=False, default=str)

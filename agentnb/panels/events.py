@@ -1,0 +1,347 @@
+"""The events panel: what happens on all channels, as it happens, and what was not handled."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentnb.core.errors import UsageError
+from agentnb.core.events.glob import is_pattern, matcher
+from agentnb.panels.base import (
+    Confirm,
+    Panel,
+    Plot,
+    TableView,
+    TextBlock,
+    button,
+    label,
+    row,
+    split,
+    stack,
+    text_box,
+)
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from agentnb.core.events import DeadLetter, Event, EventBus, Subscription
+    from agentnb.core.hub import Hub
+
+__all__ = ["EventsPanel", "make"]
+
+KEPT = 1000
+LETTERS = 200
+_EMPTY = "No events yet. Type in a cell:  %events publish CHANNEL DATA"
+_NO_LETTERS = "No dead letters: every event was handled."
+_PICK = "Click on an event to see its envelope, or on a dead letter to see its error."
+_BRIEF = 300
+
+
+class _Loaded(NamedTuple):
+    wanted: tuple[str, str]
+    events: list[tuple[str, Event]]
+    rate: float | None
+    handlers: str
+    letters: list[DeadLetter]
+
+
+class EventsPanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose events it shows.
+    channel
+        A pattern, or a part of the names, of the channels that it shows first.
+    every
+        Seconds between two looks.
+    """
+
+    def __init__(self, hub: Hub, *, channel: str = "", every: float = 1.0) -> None:
+        self._hub = hub
+        self._tail = _Tail()
+        self._wanted = (channel.strip(), "")
+        self._picked_letter: str | None = None
+        self._letters: dict[str, DeadLetter] = {}
+        self.panel = Panel("Events", every=every, redactor=hub.settings.redactor)
+        act = self.panel.action
+        self.channel = text_box(
+            value=channel,
+            placeholder="Channel, such as agent.* · Enter",
+            tooltip="Channel: a pattern, or a part of the name",
+            on_change=act(lambda text: self._want(channel=text)),
+        )
+        self.text = text_box(
+            placeholder="Text in the data · Enter",
+            tooltip="Text in the data",
+            on_change=act(lambda text: self._want(text=text)),
+        )
+        self.events = TableView(
+            ("time", "channel", "data", "id"),
+            key="id",
+            label="Events",
+            hint=_EMPTY,
+            on_select=act(self._pick, self._show_picked),
+            height="440px",
+            filterable=False,
+        )
+        self.rate = Plot("Events a second, all channels")
+        self.numbers = label("", dim=True)
+        self.about = label(_PICK, dim=True)
+        self.detail = TextBlock("Envelope")
+        self.to = text_box(placeholder="Channel", tooltip="Channel to publish on", width="38%")
+        self.data = text_box(placeholder='Data: {"task": 1}, or text', tooltip="Data to publish")
+        self.publish = button(
+            "Publish",
+            act(self._publish, self.panel.say),
+            tooltip="Publish an event",
+            icon="paper-plane",
+            primary=True,
+        )
+        self.letters = TableView(
+            ("time", "channel", "handler", "error", "id"),
+            key="id",
+            label="Dead letters",
+            hint=_NO_LETTERS,
+            on_select=act(self._pick_letter, self._show_picked),
+            height="180px",
+            filterable=False,
+        )
+        self.replay = button(
+            "Replay",
+            act(self._replay, self.panel.say),
+            tooltip="Hand the selected dead letter to its handler again",
+            icon="repeat",
+        )
+        self.replay.disabled = True
+        self.discard = Confirm(
+            self.panel,
+            "Discard",
+            self._ask_discard,
+            self._discard,
+            tooltip="Remove the selected dead letter, or all if none is selected",
+        )
+        self.panel.compose(
+            split(
+                stack(
+                    row(self.channel, self.text), self.events, row(self.to, self.data, self.publish)
+                ),
+                stack(
+                    self.rate,
+                    self.numbers,
+                    self.about,
+                    self.detail,
+                    row(label("Dead letters"), self.replay, self.discard),
+                    self.letters,
+                ),
+                wide_left=True,
+            )
+        ).keep_fresh(self._load, self._show).on_close(self._tail.close)
+
+    @property
+    def _bus(self) -> EventBus:
+        return self._hub.events
+
+    def _want(self, *, channel: str | None = None, text: str | None = None) -> None:
+        before = self._wanted
+        with self.panel.lock:
+            self._wanted = (
+                before[0] if channel is None else channel.strip(),
+                before[1] if text is None else text.strip(),
+            )
+
+    def _load(self) -> _Loaded:
+        bus, wanted = self._bus, self._wanted
+        self._tail.follow(bus, wanted[0])
+        words = wanted[1].casefold()
+        events = [
+            (key, event)
+            for key, event in self._tail.newest()
+            if not words or words in _json(event).casefold()
+        ]
+        handlers = [one for one in bus.subscriptions() if one is not self._tail.subscription]
+        failed, dropped = sum(one.failed for one in handlers), sum(one.dropped for one in handlers)
+        said = f"{len(handlers)} handler{'' if len(handlers) == 1 else 's'} in this notebook"
+        said += f" · {failed:,} failed" if failed else ""
+        said += f" · {dropped:,} dropped" if dropped else ""
+        said += f" · {bus.pending:,} wait for the server" if bus.pending else ""
+        return _Loaded(wanted, events, self._tail.rate(), said, bus.dead_letters(LETTERS))
+
+    def _show(self, loaded: _Loaded) -> None:
+        self.rate.add(loaded.rate)
+        self.numbers.value = escape(loaded.handlers)
+        if loaded.wanted == self._wanted:  # else a later one is being looked for
+            rows = [
+                (_clock(event), _name(event), _brief(event), key) for key, event in loaded.events
+            ]
+            note = f"the last {KEPT:,}" if len(rows) >= KEPT else ""
+            hint = f"No event with {' and '.join(filter(None, loaded.wanted))}"
+            self.events.update(rows, note=note, hint=hint if any(loaded.wanted) else _EMPTY)
+        self._letters = {one.place: one for one in loaded.letters}
+        self.letters.update(
+            [
+                (
+                    f"{one.time.astimezone():%H:%M:%S}",
+                    one.channel,
+                    one.handler,
+                    one.error,
+                    one.place,
+                )
+                for one in loaded.letters
+            ]
+        )
+        if self._picked_letter not in self._letters:
+            self._picked_letter = None
+        self.replay.disabled = self._picked_letter is None
+
+    def _pick(self, key: str) -> tuple[str, str]:
+        event = self._tail.get(key)
+        if event is None:
+            return "gone: newer events took its place", ""
+        text = json.dumps(event.envelope(), indent=2, ensure_ascii=False, default=str)
+        return f"<strong>{escape(plain(event.channel))}</strong> · {_clock(event)}", text
+
+    def _pick_letter(self, place: str) -> tuple[str, str]:
+        with self.panel.lock:
+            self._picked_letter = place
+            self.replay.disabled = False
+        self.discard.reset()
+        letter = self._letters.get(place)
+        if letter is None:
+            return "gone", ""
+        who = letter.handler or "nobody can read it"
+        text = f"{letter.error}\n\n{letter.message.decode('utf-8', 'replace')}"
+        return f"<strong>{escape(plain(letter.channel))}</strong> · {escape(plain(who))}", text
+
+    def _show_picked(self, found: tuple[str, str]) -> None:
+        self.about.value, text = found
+        self.detail.show(text)
+
+    def _publish(self) -> str:
+        channel, data = self.to.value.strip(), self.data.value.strip()
+        if not channel:
+            raise UsageError("which channel?", service="events", hint="such as agent.done")
+        value: Any = data or None
+        with suppress(ValueError):  # what is no JSON is the text itself
+            value = json.loads(data)
+        event = self._bus.publish(channel, value)
+        return f"{plain(channel)}: {'waits for the server' if event.pending else 'published'}"
+
+    def _replay(self) -> str:
+        place = self._picked_letter
+        if place is None:
+            raise UsageError("no dead letter is selected", service="events", hint="click on one")
+        handlers = self._bus.replay(place)
+        return "handed to its handler again" if handlers else "published anew"
+
+    def _ask_discard(self) -> tuple[str, list[str]]:
+        if self._picked_letter is not None:
+            return "Remove the selected one", [self._picked_letter]
+        places = list(self._letters)
+        if not places:
+            raise UsageError("there are no dead letters", service="events")
+        return f"Remove {len(places):,} dead letters", places
+
+    def _discard(self, places: list[str]) -> str:
+        return f"{self._bus.discard(*places):,} removed"
+
+
+class _Tail:
+    """The last events on the channels that are wanted, and how many there are on all."""
+
+    def __init__(self) -> None:
+        self.subscription: Subscription | None = None
+        self._bus: EventBus | None = None
+        self._lock = threading.Lock()
+        self._matches = matcher("*")
+        self._channel: str | None = None
+        self._events: dict[str, Event] = {}
+        self._order: deque[str] = deque()
+        self._count = 0
+        self._counted: tuple[float, int] | None = None
+
+    def follow(self, bus: EventBus, channel: str) -> None:
+        """Begin with what the log has, if the bus or the channel is another than before."""
+        if bus is not self._bus or self.subscription is None:
+            self.close()
+            self._bus, self._channel = bus, None
+            self.subscription = bus.subscribe("*", self._take, queue=5000, name="events panel")
+        if channel != self._channel:
+            wanted = channel if is_pattern(channel) else "*"
+            matches = matcher(wanted)
+            part = "" if is_pattern(channel) else channel.casefold()
+            with self._lock:
+                self._channel = channel
+                self._matches = lambda name: matches(name) and part in name.casefold()
+                self._events.clear()
+                self._order.clear()
+            for event in bus.history("*", KEPT):
+                self._take(event, new=False)
+
+    def _take(self, event: Event, *, new: bool = True) -> None:
+        with self._lock:
+            self._count += new
+            key = event.id or f"#{self._count}"
+            if key in self._events or not (event.gap or self._matches(event.channel)):
+                return
+            self._events[key] = event
+            self._order.append(key)
+            if len(self._order) > KEPT:
+                del self._events[self._order.popleft()]
+
+    def newest(self) -> list[tuple[str, Event]]:
+        """Return the events, newest first, each with a name of its own."""
+        with self._lock:
+            return [(key, self._events[key]) for key in reversed(self._order)]
+
+    def get(self, key: str) -> Event | None:
+        """Return an event by its name."""
+        with self._lock:
+            return self._events.get(key)
+
+    def rate(self) -> float | None:
+        """Return the events a second since the last time that this was asked."""
+        now, count = time.monotonic(), self._count
+        before, self._counted = self._counted, (now, count)
+        return None if before is None else (count - before[1]) / max(now - before[0], 0.1)
+
+    def close(self) -> None:
+        """End the subscription."""
+        if self.subscription is not None:
+            self.subscription.close()
+        self.subscription = None
+
+
+def make(hub: Hub, **options: Any) -> Panel:
+    """Return the events panel of a hub.
+
+    Parameters
+    ----------
+    hub
+        Whose events it shows.
+    **options
+        As `EventsPanel` takes them.
+    """
+    return EventsPanel(hub, **options).panel
+
+
+def _clock(event: Event) -> str:
+    return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
+
+
+def _name(event: Event) -> str:
+    return f"{event.channel} (gap)" if event.gap else event.channel
+
+
+def _json(event: Event) -> str:
+    return json.dumps(event.data, ensure_ascii=False, default=str)
+
+
+def _brief(event: Event) -> str:
+    text = event.data if isinstance(event.data, str) else _json(event)
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"

@@ -1,0 +1,65 @@
+"""What a handler made of a cell prints, and how it is doing."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Protocol
+
+from agentnb.panels.base import Panel, TextBlock, button, label, row
+
+if TYPE_CHECKING:
+    from agentnb.core.events import Subscription
+    from agentnb.core.hub import Hub
+
+__all__ = ["make"]
+
+
+class Printed(Protocol):
+    """What was printed."""
+
+    @property
+    def text(self) -> str:
+        """Return it."""
+
+    def clear(self) -> None:
+        """Forget it."""
+
+
+def make(hub: Hub, subscription: Subscription, output: Printed) -> Panel:
+    """Return the view of a handler.
+
+    Parameters
+    ----------
+    hub
+        Whose handler it is.
+    subscription
+        The handler's.
+    output
+        What it prints.
+    """
+    panel = Panel(f"on {subscription.pattern}", every=1.0, redactor=hub.settings.redactor)
+    counts = label("", dim=True)
+    text = TextBlock(f"Output of the handler of {subscription.pattern}")
+    clear = button("Clear", panel.action(output.clear), tooltip="Clear the output", icon="eraser")
+    stop = button(
+        "Unsubscribe",
+        panel.action(subscription.close),
+        tooltip="Remove this handler",
+        icon="stop",
+        danger=True,
+    )
+    panel.compose(row(counts, clear, stop), text)
+
+    def load() -> tuple[str, str]:
+        one = subscription
+        words = [f"{one.state} · {one.handled:,} handled"]
+        words += [f"{one.failed:,} failed: %events dead"] if one.failed else []
+        words += [f"{one.dropped:,} dropped"] if one.dropped else []
+        words += [f"{one.waiting:,} waiting"] if one.waiting else []
+        return " · ".join(words), output.text
+
+    def show(loaded: tuple[str, str]) -> None:
+        counts.value = escape(loaded[0])
+        text.show(loaded[1] or "What the cell prints comes here.")
+
+    return panel.keep_fresh(load, show)
