@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
+    from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
-__all__ = ["cache", "databases", "events", "logs", "redis", "tracer"]
+__all__ = ["cache", "databases", "events", "logs", "queues", "redis", "tracer"]
 
 
 def tracer(hub: Hub) -> Tracer:
@@ -99,5 +100,21 @@ def events(hub: Hub) -> EventBus:
         log_size=settings.events_log,
         outbox_size=settings.events_outbox,
         payload=settings.events_payload,
+        hub_id=hub.id,
+    )
+
+
+def queues(hub: Hub) -> TaskQueue:
+    """Return the task queues on the hub's Redis."""
+    from agentnb.core.queue import TaskQueue
+
+    settings = hub.settings
+    return TaskQueue(
+        hub.redis,
+        prefix=settings.key_prefix,
+        lease=settings.queue_lease,
+        limit=settings.queue_payload,
+        tracer=hub.tracer,
+        redactor=settings.redactor,
         hub_id=hub.id,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.events import EventBus
+    from agentnb.core.queue import Queue, TaskQueue
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -140,6 +141,21 @@ class Hub:
     def events(self) -> EventBus:
         """Return the event bus, on the same server as `redis`."""
         return self._open("events")  # type: ignore[no-any-return]
+
+    @property
+    def queues(self) -> TaskQueue:
+        """Return the task queues, on the same server as `redis`."""
+        return self._open("queues")  # type: ignore[no-any-return]
+
+    def queue(self, name: str) -> Queue:
+        """Return a task queue by its name, made on first use.
+
+        Raises
+        ------
+        UsageError
+            The name is not one.
+        """
+        return self.queues.get_queue(name)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -97,6 +97,7 @@ class RedisClient(redis.Redis):
         self.link = Link(target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log)
         self.timeout = timeout
         self.waits = False
+        self.repeats = False
         self.owner = True
         super().__init__(connection_pool=self.link.commands)
         self.publisher = self._view(self.link.publishing)
@@ -124,6 +125,15 @@ class RedisClient(redis.Redis):
         if not seconds > 0:
             raise UsageError(f"a call cannot be over within {seconds} s", service="redis")
         return self._view(self.connection_pool, timeout=seconds)
+
+    @property
+    def repeating(self) -> Self:
+        """Return this client for calls that may be made twice, though not all such calls may.
+
+        It is for scripts that find out that they have run already. A call whose reply was lost
+        is made again, within its time.
+        """
+        return self._view(self.connection_pool, repeats=True)
 
     @property
     def target(self) -> Target:
@@ -167,7 +177,7 @@ class RedisClient(redis.Redis):
                 span=span,
                 until=until,
                 seconds=seconds,
-                repeatable=bool(flags & REPEATABLE),
+                repeatable=self.repeats or bool(flags & REPEATABLE),
             )
 
     def _wait(

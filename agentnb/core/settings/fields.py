@@ -81,6 +81,14 @@ FIELDS: tuple[Field, ...] = (
         "bytes that an event may have",
         _count,
     ),
+    Field(
+        "queue_lease",
+        "AGENTNB_QUEUE_LEASE",
+        "30",
+        "seconds a silent worker keeps its jobs",
+        _seconds,
+    ),
+    Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", _count),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.

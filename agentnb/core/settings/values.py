@@ -49,6 +49,8 @@ class Settings:
     events_log: int
     events_outbox: int
     events_payload: int
+    queue_lease: float
+    queue_payload: int
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root
