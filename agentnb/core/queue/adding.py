@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,16 +10,15 @@ from agentnb.core.queue.job import Job
 from agentnb.core.queue.options import DEFAULTS, Message, Options, seconds
 from agentnb.core.queue.storage import Added
 from agentnb.core.trace import current
+from agentnb.core.trace.context import random_bits
 
 if TYPE_CHECKING:
     from agentnb.core.queue.queue import Queue
 
 __all__ = ["Adding"]
 
-_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
-_LENGTH = 12
-# A generator of our own, so that a notebook that seeds random's does not repeat ids.
-_ids = random.SystemRandom()
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_BITS = 60
 
 
 class Adding:
@@ -113,4 +111,6 @@ _GIVEN = (3, None, None, None, False, 100, 50)
 
 
 def _new_id() -> str:
-    return "".join(_ids.choices(_LETTERS, k=_LENGTH))
+    # The generator of trace ids, which a notebook that seeds random's does not repeat.
+    bits = random_bits(_BITS)
+    return "".join([_LETTERS[bits >> shift & 31] for shift in range(0, _BITS, 5)])

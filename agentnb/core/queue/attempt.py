@@ -50,6 +50,8 @@ class Attempt:
         Why it failed, or None.
     final
         Whether another attempt would fail as well.
+    thread
+        The number of the worker's thread that runs it.
     overdue
         When it has to be over, of the monotonic clock; None while it may take its time.
     """
@@ -62,7 +64,7 @@ class Attempt:
         self.lost = threading.Event()
         self.failure: Failure | None = None
         self.final = False
-        self.began = monotonic()
+        self.thread = threading.get_ident()
         self.overdue: float | None = None
         self._cancel: Any = None
         self._timeout: float | None = None

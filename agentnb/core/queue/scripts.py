@@ -6,8 +6,8 @@ order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``compl
 ``unique`` with the jobs that have a key; ``bell``, a list on which idle workers wait. A job is a
 hash at ``KEYS[2]`` and its id, in the same slot of a cluster.
 
-An attempt is fenced: a step of a worker's counts only while the job's owner and attempt are the
-ones that the worker was given.
+An attempt is fenced: a step of a worker's counts only while the job is active, and its owner and
+attempt are the ones that the worker was given.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function ring(times)
-  for _ = 1, times do redis.call('LPUSH', base .. ':bell', '1') end
-  redis.call('LTRIM', base .. ':bell', 0, 127)
+  local there = redis.call('LLEN', base .. ':bell')
+  for _ = there + 1, math.min(there + times, 64) do
+    redis.call('LPUSH', base .. ':bell', '1')
+  end
 end
 """
 
@@ -102,75 +104,79 @@ end
 return id
 """
 
-# ARGV: owner, lease in ms.
-# Gives: the id, the message, the attempt, the errors so far; or false and in how many ms to look
-# again, -1 for whenever the bell rings.
-TAKE = f"""{_BEGIN}{_WAIT}
-if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {{false, -1}} end
-local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf', now, 'LIMIT', 0, 100)
-for _, id in ipairs(due) do
-  redis.call('ZREM', base .. ':delayed', id)
-  wait_again(id)
-end
-if #due > 1 then ring(#due - 1) end
-while true do
-  local id = redis.call('ZPOPMIN', base .. ':wait')[1]
-  if not id then break end
-  local message = redis.call('HGET', jobs .. id, 'message')
-  if message then
-    local attempt = redis.call('HINCRBY', jobs .. id, 'attempt', 1)
-    redis.call('HSET', jobs .. id, 'owner', ARGV[1], 'started', now)
-    redis.call('ZADD', base .. ':active', now + ARGV[2], id)
-    return {{id, message, attempt}}
+# Gives: the id, the message, the attempt; or false and in how many ms to look again, -1 for
+# whenever the bell rings.
+_NEXT = """
+local function take(owner, lease)
+  if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
+  local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf', now, 'LIMIT', 0, 100)
+  for _, id in ipairs(due) do
+    redis.call('ZREM', base .. ':delayed', id)
+    wait_again(id)
   end
+  if #due > 1 then ring(#due - 1) end
+  while true do
+    local id = redis.call('ZPOPMIN', base .. ':wait')[1]
+    if not id then break end
+    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt')
+    if fields[1] then
+      local attempt = (tonumber(fields[2]) or 0) + 1
+      redis.call('HSET', jobs .. id, 'attempt', attempt, 'owner', owner, 'started', now)
+      redis.call('ZADD', base .. ':active', now + lease, id)
+      return {id, fields[1], attempt}
+    end
+  end
+  local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
+  return {false, next and math.max(next - now, 0) or -1}
 end
-local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
-return {{false, next and math.max(next - now, 0) or -1}}
+"""
+
+# ARGV: owner, lease in ms. Gives: what `take` gives.
+TAKE = f"""{_BEGIN}{_WAIT}{_NEXT}
+return take(ARGV[1], ARGV[2])
 """
 
 # ARGV: id, owner, attempt, where to (completed, failed, delayed, wait), result or error, how many
-# to keep there or -1 for all, ms of delay, how many attempts it has had by now; then the
-# arguments of an event (or none), whose log is KEYS[3].
-# Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place.
-# Safe to repeat.
+# to keep there or -1 for all, ms of delay, how many attempts it has had by now, the lease in ms of
+# the next job or empty for none; then the arguments of an event (or none), whose log is KEYS[3].
+# Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
+# the next job as `take` gives it. Safe to repeat: a job taken twice over comes back by its lease.
 FINISH = """
 {publish}
-{begin}{wait}{drop}{tell}
-local id, set = ARGV[1], ARGV[4]
-local job = jobs .. id
-local fields = redis.call('HMGET', job, 'owner', 'attempt', 'waiters', 'ended', 'message')
-local token = ARGV[2] .. '/' .. ARGV[3]
-if not fields[5] then return {{2, false}} end
-if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] or
-  redis.call('ZREM', base .. ':active', id) == 0 then
-  return {{fields[4] == token and 1 or 0, false}}
-end
-redis.call('HDEL', job, 'owner')
-redis.call('HSET', job, 'ended', token, 'attempt', ARGV[8])
-if set == 'completed' then
-  redis.call('HSET', job, 'result', ARGV[5], 'finished', now)
-elseif ARGV[5] ~= '' then
-  redis.call('HSET', job, 'error', ARGV[5], 'finished', now)
-end
-if set == 'wait' then
-  wait_again(id)
-  ring(1)
-elseif set == 'delayed' then
-  redis.call('ZADD', base .. ':delayed', now + ARGV[7], id)
-  if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
-else
-  redis.call('HINCRBY', base .. ':meta', set, 1)
-  tell(id, fields[3], set .. ' ' .. ARGV[5])
-  local keep = tonumber(ARGV[6])
-  if keep == 0 then
-    drop(id)
+{begin}{wait}{drop}{tell}{next}
+local function finish(id, owner, attempt, set, value, keep, delay, attempts)
+  local job = jobs .. id
+  local fields = redis.call('HMGET', job, 'owner', 'attempt', 'waiters', 'message')
+  if not fields[4] then return 2 end
+  if fields[1] ~= owner or fields[2] ~= attempt then return 0 end
+  -- Not active, and yet this attempt's: it has been finished, and the answer was lost.
+  if redis.call('ZREM', base .. ':active', id) == 0 then return 3 end
+  local name = set == 'completed' and 'result' or 'error'
+  if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
+  if attempts ~= attempt then redis.call('HSET', job, 'attempt', attempts) end
+  if set == 'wait' then
+    wait_again(id)
+    ring(1)
+  elseif set == 'delayed' then
+    redis.call('ZADD', base .. ':delayed', now + delay, id)
+    if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
   else
-    redis.call('ZADD', base .. ':' .. set, now, id)
-    if keep > 0 then trim(':' .. set, keep) end
+    redis.call('HINCRBY', base .. ':meta', set, 1)
+    tell(id, fields[3], set .. ' ' .. value)
+    keep = tonumber(keep)
+    if keep == 0 then
+      drop(id)
+    else
+      redis.call('ZADD', base .. ':' .. set, now, id)
+      if keep > 0 then trim(':' .. set, keep) end
+    end
   end
+  return 1
 end
-if #ARGV > 8 then return {{1, agentnb_publish(KEYS[3], unpack(ARGV, 9))}} end
-return {{1, false}}
+local counts, place = finish(unpack(ARGV, 1, 8)), false
+if counts == 1 and #ARGV > 9 then place = agentnb_publish(KEYS[3], unpack(ARGV, 10)) end
+if counts == 3 then counts = 1 end
+return {{counts, place, ARGV[9] ~= '' and take(ARGV[2], ARGV[9])}}
 """
 
 
@@ -182,7 +188,8 @@ def finish(publish: str) -> str:
     publish
         Lua that defines ``agentnb_publish``; empty where there is no event bus.
     """
-    return FINISH.format(publish=publish, begin=_BEGIN, wait=_WAIT, drop=_DROP, tell=_TELL)
+    parts = {"begin": _BEGIN, "wait": _WAIT, "drop": _DROP, "tell": _TELL, "next": _NEXT}
+    return FINISH.format(publish=publish, **parts)
 
 
 # ARGV: owner, lease in ms, workers' key, what is to be known of the worker (or empty), then pairs
@@ -218,9 +225,12 @@ return {{lost, others, next and math.max(next - now, 0) or -1}}
 # Gives: whether it counted.
 NOTE = """
 local job = KEYS[2] .. ARGV[1]
-local fields = redis.call('HMGET', job, 'owner', 'attempt')
-if ARGV[2] ~= '' and (fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3]) then return 0 end
 if redis.call('EXISTS', job) == 0 then return 0 end
+if ARGV[2] ~= '' then
+  local fields = redis.call('HMGET', job, 'owner', 'attempt')
+  if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] then return 0 end
+  if not redis.call('ZSCORE', KEYS[1] .. ':active', ARGV[1]) then return 0 end
+end
 if ARGV[4] ~= '' then redis.call('HSET', job, 'progress', ARGV[4]) end
 if ARGV[5] ~= '' then
   redis.call('RPUSH', job .. ':log', ARGV[5])
@@ -289,7 +299,7 @@ REQUEUE = f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'result', 'error', 'finished', 'progress', 'ended')
+redis.call('HDEL', jobs .. id, 'result', 'error', 'finished', 'progress', 'owner')
 redis.call('UNLINK', jobs .. id .. ':done')
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
     ----------
     running
         The attempts that run in this process, by their jobs' ids.
+    ahead
+        What a worker's thread was given with the answer to its last job, by the thread's number.
     owner
         The words for the worker of this process, while there is one.
     alarm
@@ -73,6 +76,7 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         self.queue = queue
         self.store = queue.store
         self.running: dict[str, Attempt] = {}
+        self.ahead: dict[int, Taken | int] = {}
         self.owner = ""
         self.alarm: Alarm | None = None
 
@@ -91,7 +95,9 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         alarm = self.alarm
         if alarm is None or alarm.stopped:
             return None
-        found = self.store.take(self.owner)
+        found = self.ahead.pop(get_ident(), None)
+        if found is None:
+            found = self.store.take(self.owner)
         if not isinstance(found, int):
             return found
         if found >= 0:
@@ -124,18 +130,35 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         """Give a job back as if it had not been taken."""
         self._finish(attempt, "wait", b"", counted=False)
 
+    def hand_back_ahead(self) -> None:
+        """Give back what was taken by threads that have ended since."""
+        while self.ahead:
+            _, taken = self.ahead.popitem()
+            if not isinstance(taken, int):
+                self.store.finish(taken, self.owner, "wait", b"", counted=False)
+
     def _finish(self, attempt: Attempt, where: str, value: bytes, **options: Any) -> None:
         """Finish an attempt, however long the server is away; its lease is renewed meanwhile."""
         if attempt.lost.is_set():
             self._over(attempt)
             return
         event = self.queue.tell.event_of(where, attempt, final=where == "failed")
+        # Not by a thread that is not a worker's, such as the tender's.
+        goes_on = (
+            self.alarm is not None and not self.alarm.stopped and attempt.thread == get_ident()
+        )
         refused_until = monotonic() + _REFUSED_FOR
         told = False
         while True:
             try:
-                counts = self.store.finish(
-                    attempt.taken, attempt.owner, where, value, event=event, **options
+                counts, ahead = self.store.finish(
+                    attempt.taken,
+                    attempt.owner,
+                    where,
+                    value,
+                    event=event,
+                    then_take=goes_on,
+                    **options,
                 )
                 break
             except (UnavailableError, RejectedError) as error:
@@ -158,6 +181,8 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
                     )
                 sleep(_RETRY)
         self._over(attempt)
+        if ahead is not None:
+            self.ahead[get_ident()] = ahead
         if counts == FENCED:
             self.queue.log.warning(
                 "what came of the job does not count: it was given to another worker",

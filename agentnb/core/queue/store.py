@@ -110,10 +110,7 @@ class Store:
         UnavailableError
             The server is away. What it may have given all the same comes back with its lease.
         """
-        found = self._run(self._redis, scripts.TAKE, [owner, self._lease])
-        if found[0] is None:
-            return int(found[1])
-        return Taken(found[0].decode(), found[1], int(found[2]))
+        return _taken(self._run(self._redis, scripts.TAKE, [owner, self._lease]))
 
     def listen(self, own: str, seconds: float) -> None:
         """Wait for the bell of the queue, or for one's own."""
@@ -136,7 +133,8 @@ class Store:
         delay: float = 0.0,
         counted: bool = True,
         event: Any = None,
-    ) -> int:
+        then_take: bool = False,
+    ) -> tuple[int, Taken | int | None]:
         """End an attempt.
 
         Parameters
@@ -155,22 +153,26 @@ class Store:
             Whether the attempt counts as one.
         event
             An `Attachment` that is published at the same moment, or None.
+        then_take
+            Whether to take the next job with it, which saves a way to the server.
 
         Returns
         -------
-        int
-            COUNTED, FENCED if the job is not this attempt's any more, GONE if there is no job.
+        tuple
+            COUNTED, FENCED if the job is not this attempt's any more, GONE if there is no job;
+            and what `take` returns, or None.
         """
         attempt = taken.attempt if counted else taken.attempt - 1
         arguments = [taken.id, owner, taken.attempt, where, value, keep, int(delay * 1000), attempt]
+        arguments.append(self._lease if then_take else "")
         keys = self._keys
         if event is not None:
             arguments += event.args
             keys = [*keys, *event.keys]
-        counts, place = self._run(self._again, self._finish, arguments, keys)
+        counts, place, following = self._run(self._again, self._finish, arguments, keys)
         if event is not None and place:
             event.delivered(place)
-        return int(counts)
+        return int(counts), _taken(following) if following else None
 
     def tend(self, owner: str, about: bytes, running: Iterable[tuple[str, int]]) -> Tended:
         """Renew the leases of what runs here, and look at everybody else's."""
@@ -305,6 +307,12 @@ class Store:
             return redis.execute_command("EVALSHA", _sha(script), len(keys), *keys, *arguments)
         except NoScript:
             return redis.execute_command("EVAL", script, len(keys), *keys, *arguments)
+
+
+def _taken(found: Any) -> Taken | int:
+    if found[0] is None:
+        return int(found[1])
+    return Taken(found[0].decode(), found[1], int(found[2]))
 
 
 _shas: dict[str, str] = {}

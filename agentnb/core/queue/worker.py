@@ -99,6 +99,8 @@ class Worker:
             with suppress(AgentnbError):  # then its lease ends by itself
                 storage.hand_back(attempt)
             attempt.lose()
+        with suppress(AgentnbError):  # as above
+            storage.hand_back_ahead()
         self._alarm.stop()
         consumer.scheduler.join(max(until - monotonic(), 1.0))
         with suppress(AgentnbError):
