@@ -112,6 +112,7 @@ def queues(hub: Hub) -> TaskQueue:
     return TaskQueue(
         hub.redis,
         prefix=settings.key_prefix,
+        events=hub.events,
         lease=settings.queue_lease,
         limit=settings.queue_payload,
         tracer=hub.tracer,

@@ -21,13 +21,6 @@ from agentnb.core.queue.failure import JobFailed
 from agentnb.core.redis import RedisClient
 
 
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.fixture
 def queue(queues):
     return queues.get_queue("mail")
@@ -197,7 +190,7 @@ def test_the_last_hundred_completed_and_fifty_failed_are_kept(queue, shared_redi
     assert len(jobs) == 150
 
 
-def test_a_job_may_ask_for_another_number_to_be_kept(queue):
+def test_a_job_may_ask_for_another_number_to_be_kept(queue, until):
     queue.work(echo)
     gone = queue.add(1, remove_on_complete=True)
     until(lambda: gone.state == "gone")
@@ -339,7 +332,7 @@ def test_a_paused_queue_hands_nothing_out_and_goes_on_at_once(queue):
     assert job.result(10) == 1
 
 
-def test_progress_and_log_lines_are_kept_with_the_job(queue):
+def test_progress_and_log_lines_are_kept_with_the_job(queue, until):
     go = threading.Event()
 
     def steps(job):
@@ -469,7 +462,7 @@ def test_a_delayed_job_may_be_run_at_once(queue):
     assert job.result(10) == 1
 
 
-def test_a_removed_job_is_gone_and_a_running_one_is_not_removed(queue):
+def test_a_removed_job_is_gone_and_a_running_one_is_not_removed(queue, until):
     job = queue.add(1)
     job.remove()
     assert job.state == "gone"
@@ -501,7 +494,7 @@ def test_a_job_is_found_by_its_id_alone(queues):
         queues.find("nosuchjob")
 
 
-def test_the_table_says_where_jobs_wait_and_nobody_works(queues):
+def test_the_table_says_where_jobs_wait_and_nobody_works(queues, until):
     queues.add_task("lonely", 1)
     queues.process_queue("busy", echo)
     until(lambda: queues.get_queue("busy").workers())
@@ -553,7 +546,7 @@ def test_a_worker_that_is_stopped_hands_back_what_does_not_end(queue):
     go.set()
 
 
-def test_a_job_taken_ahead_by_a_stopping_worker_is_handed_back(queue):
+def test_a_job_taken_ahead_by_a_stopping_worker_is_handed_back(queue, until):
     for n in range(20):
         queue.add(n)
     worker = queue.work(lambda _: time.sleep(0.01), concurrency=3)
@@ -591,7 +584,7 @@ def test_a_job_carries_the_trace_it_was_added_in(queue):
     assert "process" in spans
 
 
-def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog):
+def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog, until):
     caplog.set_level(logging.INFO, logger="agentnb.queue")
 
     def odd(job):
@@ -615,7 +608,7 @@ def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog):
     assert lines["job failed"].data["error"] == "ValueError: odd"
 
 
-def test_the_signals_of_huey_can_be_used(queue):
+def test_the_signals_of_huey_can_be_used(queue, until):
     seen = []
     queue.huey.signal("complete")(lambda signal, task: seen.append((signal, task.id)))
     queue.work(echo)
@@ -640,3 +633,36 @@ def test_a_queue_of_an_empty_prefix_stays_out_of_the_way(make_queues, shared_red
     assert keys
     assert all(key.startswith("{agentnb}:") for key in keys)
     shared_redis.delete(*keys)
+
+
+def test_ends_and_progress_are_events_at_the_very_moment(make_bus, make_queues, until):
+    bus = make_bus()
+    queue = make_queues(events=bus).get_queue("told")
+    seen = []
+    bus.subscribe("queue.told.*", lambda event: seen.append((event.channel, event.data)))
+
+    def odd(job):
+        job.progress(50)
+        if job.data % 2:
+            raise ValueError("odd; password=hunter22")
+
+    queue.work(odd, concurrency=1)
+    even = queue.add(2)
+    even.result(10)
+    odd_one = queue.add(1, attempts=1)
+    with pytest.raises(JobFailed):
+        odd_one.result(10)
+    until(lambda: len(seen) == 4)
+    channels = [channel.removeprefix("queue.told.") for channel, _ in seen]
+    assert sorted(channels) == ["completed", "failed", "progress", "progress"]
+    assert channels[1] == "completed"
+    failed = next(data for channel, data in seen if channel.endswith("failed"))
+    assert failed == {
+        "queue": "told",
+        "job_id": odd_one.id,
+        "attempt": 1,
+        "error": "ValueError: odd; password=••••••",
+        "final": True,
+    }
+    kept = [event.channel for event in bus.history("queue.told.*")]
+    assert kept == ["queue.told.completed", "queue.told.failed"]

@@ -62,7 +62,7 @@ class Queue(Adding):
             queues.keys,
             name,
             lease=queues.lease,
-            publish=queues.publish if queues.events is not None else "",
+            publish=queues.events.publish_function if queues.events is not None else "",
         )
         self.json = queues.json
         self.tell = Teller(self)

@@ -48,9 +48,7 @@ class TaskQueue:
     prefix
         Separates those who share a server, see `Keys`.
     events
-        The event bus on which the ends of jobs are told; None for none.
-    publish
-        The bus's Lua that defines ``agentnb_publish``.
+        The event bus on which the ends of jobs are told, such as `EventBus`; None for none.
     lease
         Seconds for which an active job is its worker's; renewed well before that.
     limit
@@ -82,7 +80,6 @@ class TaskQueue:
         *,
         prefix: str = "agentnb",
         events: Any = None,
-        publish: str = "",
         lease: float = 30.0,
         limit: int = 1_000_000,
         kind: str = "kernel",
@@ -95,7 +92,6 @@ class TaskQueue:
         self.redis = redis
         self.keys = Keys(prefix)
         self.events = events
-        self.publish = publish
         self.lease = lease
         self.kind = kind
         self.json = Json("queue", "the job's value", limit=limit, setting="AGENTNB_QUEUE_PAYLOAD")
