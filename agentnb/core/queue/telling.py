@@ -57,11 +57,11 @@ class Teller:
             stamped = {"queue": self._queue.name, "job_id": job.id, "attempt": job.attempt, **more}
         return {"data": stamped}
 
-    def say(self, text: str, job: Job) -> None:
-        """Log a step of a job's."""
+    def say_begun(self, job: Job) -> None:
+        """Log that a job is processed; its end is what is logged for everybody."""
         log = self._queue.log
-        if log.isEnabledFor(logging.INFO):
-            log.info(text, extra=self.of(job))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("processing job", extra=self.of(job))
 
     def say_ended(self, attempt: Attempt, where: str) -> None:
         """Log how an attempt ended, with its data or its error."""
