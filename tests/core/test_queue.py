@@ -666,3 +666,24 @@ def test_ends_and_progress_are_events_at_the_very_moment(make_bus, make_queues, 
     }
     kept = [event.channel for event in bus.history("queue.told.*")]
     assert kept == ["queue.told.completed", "queue.told.failed"]
+
+
+def test_a_due_job_that_must_wait_keeps_nobody_busy(queue, shared_redis, until):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(job):
+        begun.set()
+        go.wait(20)
+        return job.data
+
+    queue.work(slow, concurrency=1)
+    queue.add(1)
+    assert begun.wait(10)
+    job = queue.add(2, delay=0.05)
+    time.sleep(0.2)
+    calls = shared_redis.info("stats")["total_commands_processed"]
+    time.sleep(1.0)
+    assert shared_redis.info("stats")["total_commands_processed"] - calls < 60
+    go.set()
+    assert job.result(10) == 2
+    until(lambda: queue.counts()["active"] == 0)

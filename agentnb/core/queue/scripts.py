@@ -218,6 +218,7 @@ for i = 1, #active, 2 do
 end
 if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
+if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
 return {{lost, others, next and math.max(next - now, 0) or -1}}
 """
 

@@ -58,9 +58,10 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         alarm = self._storage.alarm
         if alarm is None:
             return
+        due = False
         try:
             self._end_overdue()
-            self._look()
+            due = self._look()
             if self._away:
                 self._away = False
                 self._queue.log.info("leases are renewed again")
@@ -68,13 +69,17 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
             if not self._away:
                 self._away = True
                 self._queue.log.warning("leases cannot be renewed: %s", error)
-        if alarm.wait(ROUND):
+        # One that is due already, while all are busy, is rung for once a round.
+        if due or alarm.wait(ROUND):
             try:
                 self._storage.store.ring(alarm.name)
             except AgentnbError:
-                return  # the next look finds it due, too
+                self._away = True  # the next look finds it due, too
+        if due:
+            alarm.wait(ROUND)
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Look at all active jobs; return whether a delayed one is due."""
         storage = self._storage
         # A copy: the workers' threads add to it and take from it meanwhile.
         running = list(storage.running.values())
@@ -86,7 +91,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         tended = storage.store.tend(storage.owner, about, pairs)
         for id_ in tended.lost:
             self._lose(id_, running)
-        if tended.due >= 0 and storage.alarm is not None:
+        if tended.due > 0 and storage.alarm is not None:
             storage.alarm.set(tended.due / 1000)
         strange = {}
         for held in tended.others:
@@ -97,6 +102,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         self._strange = {
             key: since for key, since in strange.items() if not self._is_fine(key, tended.others)
         }
+        return tended.due == 0
 
     def _is_fine(self, key: tuple[str, str, int], others: list[Held]) -> bool:
         held = next(one for one in others if (one.id, one.owner, one.attempt) == key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
@@ -36,6 +37,7 @@ class Worker:
         self.concurrency = concurrency
         self.owner = new_owner()
         self._alarm = Alarm()
+        self._turning = threading.Lock()  # held while it starts or stops
         self._consumer: Any = None
 
     @property
@@ -45,15 +47,17 @@ class Worker:
 
     def start(self) -> None:
         """Begin to take jobs."""
+        with self._turning:
+            self._start()
+        stamp = self.queue.tell.of(concurrency=self.concurrency, worker=self.name)
+        self.queue.log.info("worker started", extra=stamp)
+
+    def _start(self) -> None:
         storage = self.queue.huey.storage
         storage.owner, storage.alarm = self.owner, self._alarm
         # The first look makes the worker known, and frees what a dead one has left.
         self._consumer = self.queue.huey.create_consumer(workers=self.concurrency)
         self._consumer.start()
-        self.queue.log.info(
-            "worker started",
-            extra=self.queue.tell.of(concurrency=self.concurrency, worker=self.name),
-        )
 
     @property
     def running(self) -> bool:
@@ -84,8 +88,10 @@ class Worker:
         bool
             Whether everything ended by itself.
         """
-        if not self.running:
-            return True
+        with self._turning:
+            return self._stop(timeout) if self.running else True
+
+    def _stop(self, timeout: float) -> bool:
         until = monotonic() + timeout
         consumer, storage = self._consumer, self.queue.huey.storage
         consumer.stop_flag.set()
