@@ -33,6 +33,7 @@ _BEGIN = """
 local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local moment = time[1] * 1000 + time[2] / 1000 -- no two jobs end at the same one
 local function ring(times)
   local there = redis.call('LLEN', base .. ':bell')
   for _ = there + 1, math.min(there + times, 64) do
@@ -167,7 +168,7 @@ local function finish(id, owner, attempt, set, value, keep, delay, attempts)
     if keep == 0 then
       drop(id)
     else
-      redis.call('ZADD', base .. ':' .. set, now, id)
+      redis.call('ZADD', base .. ':' .. set, moment, id)
       if keep > 0 then trim(':' .. set, keep) end
     end
   end
@@ -318,7 +319,7 @@ redis.call('HDEL', jobs .. id, 'owner')
 redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
 redis.call('HINCRBY', base .. ':meta', 'failed', 1)
 tell(id, redis.call('HGET', jobs .. id, 'waiters'), 'failed ' .. ARGV[2])
-redis.call('ZADD', base .. ':failed', now, id)
+redis.call('ZADD', base .. ':failed', moment, id)
 local keep = tonumber(ARGV[3])
 if keep > 0 then trim(':failed', keep) end
 return state
