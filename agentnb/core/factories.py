@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.repositories import Repositories
     from agentnb.core.hub import Hub
+    from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
 
@@ -30,6 +31,7 @@ __all__ = [
     "events",
     "files",
     "logs",
+    "queues",
     "redis",
     "repositories",
     "tracer",
@@ -195,5 +197,22 @@ def docker(hub: Hub) -> DockerManager:
         roots=[settings.root, settings.workspace],
         workspace=settings.workspace,
         tracer=hub.tracer,
+        hub_id=hub.id,
+    )
+
+
+def queues(hub: Hub) -> TaskQueue:
+    """Return the task queues on the hub's Redis."""
+    from agentnb.core.queue import TaskQueue
+
+    settings = hub.settings
+    return TaskQueue(
+        hub.redis,
+        prefix=settings.key_prefix,
+        events=hub.events,
+        lease=settings.queue_lease,
+        limit=settings.queue_payload,
+        tracer=hub.tracer,
+        redactor=settings.redactor,
         hub_id=hub.id,
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
+    from agentnb.core.queue import Queue, TaskQueue
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
@@ -169,6 +170,21 @@ class Hub:
     def docker(self) -> DockerManager:
         """Return the containers and images of this home, on DOCKER_HOST's engine."""
         return self._open("docker")  # type: ignore[no-any-return]
+
+    @property
+    def queues(self) -> TaskQueue:
+        """Return the task queues, on the same server as `redis`."""
+        return self._open("queues")  # type: ignore[no-any-return]
+
+    def queue(self, name: str) -> Queue:
+        """Return a task queue by its name, made on first use.
+
+        Raises
+        ------
+        UsageError
+            The name is not one.
+        """
+        return self.queues.get_queue(name)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -23,6 +23,7 @@ SUBJECTS = (
     "git_files",
     "containers",
     "events",
+    "queues",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -34,6 +35,7 @@ LIBRARIES = (
     "fsspec",
     "GitPython",
     "docker",
+    *("huey", "dramatiq", "celery"),
 )
 
 

@@ -175,6 +175,28 @@ def bus(make_bus):
 
 
 @pytest.fixture
+def make_queues(shared_redis):
+    """Return what makes task queues, each test's under a prefix of its own."""
+    from agentnb.core.queue import TaskQueue
+
+    made = []
+    own = f"test-{next(_NUMBERS)}"
+
+    def make(redis=shared_redis, *, prefix=own, **options):
+        made.append(TaskQueue(redis, prefix=prefix, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def queues(make_queues):
+    return make_queues()
+
+
+@pytest.fixture
 def until():
     """Return what waits until a condition holds, and fails if it never does."""
 

@@ -143,6 +143,7 @@ def test_two_hubs_share_nothing(tmp_path):
         assert one.tracer is not two.tracer
         one.close()
         assert two.db.query("select 1").scalar() == 1
+        two.logs.flush()
         assert {line["data"]["target"] for line in lines_of(tmp_path / "b") if "data" in line} == {
             str(tmp_path / "b" / "agentnb.db")
         }

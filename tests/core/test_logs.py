@@ -296,6 +296,7 @@ def test_a_forked_child_logs_to_its_own_file(log):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(20)  # a child that hangs must not outlive the test
         DB.info("child")
+        log.flush()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     DB.info("parent again")

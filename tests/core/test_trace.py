@@ -16,7 +16,6 @@ import pytest
 from agentnb.core.redact import Redactor, Secret
 from agentnb.core.trace import (
     Context,
-    Span,
     Tracer,
     current,
     files,
@@ -27,7 +26,7 @@ from agentnb.core.trace import (
     use,
 )
 from agentnb.core.trace.files import LinesFile
-from agentnb.core.trace.writer import SpanWriter
+from agentnb.core.trace.writer import Writer
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -442,10 +441,10 @@ def test_a_full_disk_stops_the_writing_only(tmp_path, caplog):
 
 
 def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path):
-    writer = SpanWriter(tmp_path, "spans", max_bytes=10**6, redactor=str, waiting=10, pause=60)
-    span = Span(None, "query", "db", 1, None)
+    file = LinesFile(tmp_path, "spans", max_bytes=10**6)
+    writer = Writer(file, bytes, waiting=10, pause=60)
     for _ in range(25):
-        writer.submit(span)
+        writer.submit(b"{}\n")
     assert writer.dropped == 15
     writer.close()
     assert len(written(tmp_path).splitlines()) == 10

@@ -201,6 +201,7 @@ def test_calls_are_logged_with_the_ids_of_their_trace(case, hub):
     assert {span.service for span in spans} & {"db", "redis"}
     assert {span.correlation_id for span in spans} == {"order-7"}
     assert any(span.outcome != "ok" for span in spans)
+    hub.logs.flush()
     lines = [
         json.loads(line)
         for path in (hub.settings.home / "logs").glob("agentnb-*.jsonl")

@@ -98,6 +98,8 @@ class RedisClient(redis.Redis):
         self.link = Link(target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log)
         self.timeout = timeout
         self.waits = False
+        self.repeats = False
+        self.spans: Tracer | None = self.link.tracer
         self.owner = True
         super().__init__(connection_pool=self.link.commands)
         self.publisher = self._view(self.link.publishing)
@@ -127,6 +129,20 @@ class RedisClient(redis.Redis):
         return self._view(self.connection_pool, timeout=seconds)
 
     @property
+    def repeating(self) -> Self:
+        """Return this client for calls that may be made twice, though not all such calls may.
+
+        It is for scripts that find out that they have run already. A call whose reply was lost
+        is made again, within its time.
+        """
+        return self._view(self.connection_pool, repeats=True)
+
+    @property
+    def untraced(self) -> Self:
+        """Return this client without spans, for those who make spans of their own around calls."""
+        return self._view(self.connection_pool, spans=None)
+
+    @property
     def target(self) -> Target:
         """Return the server, in words without a password."""
         return self.link.target
@@ -152,7 +168,7 @@ class RedisClient(redis.Redis):
         attributes: dict[str, object] | None = None
         if flags & KEYED and len(args) > 1:
             attributes = {"key": args[1]}
-        with Span(self.link.tracer, args[0], "redis", 1, attributes) as span:
+        with Span(self.spans, args[0], "redis", 1, attributes) as span:
 
             def work(connection: Timed) -> Any:
                 connection.send_command(*args, check_health=False)
@@ -168,7 +184,7 @@ class RedisClient(redis.Redis):
                 span=span,
                 until=until,
                 seconds=seconds,
-                repeatable=bool(flags & REPEATABLE),
+                repeatable=self.repeats or bool(flags & REPEATABLE),
             )
 
     def execute_within(self, span: Span, waiting: Held, *args: Any) -> Any:

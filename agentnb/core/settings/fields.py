@@ -167,6 +167,14 @@ FIELDS: tuple[Field, ...] = (
         "logins of https remotes: https://user:token@host",
         secret=True,
     ),
+    Field(
+        "queue_lease",
+        "AGENTNB_QUEUE_LEASE",
+        "30",
+        "seconds a silent worker keeps its jobs",
+        _seconds,
+    ),
+    Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", _count),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.

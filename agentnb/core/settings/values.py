@@ -61,6 +61,8 @@ class Settings:
     git_protected: tuple[str, ...] | None
     git_filters: tuple[str, ...]
     git_credentials: Secret | None
+    queue_lease: float
+    queue_payload: int
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root

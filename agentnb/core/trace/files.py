@@ -8,6 +8,7 @@ import math
 import os
 import threading
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.redact import MASK, redact
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LinesFile", "clean", "clean_text", "encode", "read_lines"]
 
 _KEEP = 10
+_LOOK = 0.1
 _DEEPEST = 6
 _LONGEST = 20_000
 
@@ -114,6 +116,7 @@ class LinesFile:
         self.failed: str | None = None
         self._fd: int | None = None
         self._size = 0
+        self._looked = 0.0
         _open_files.add(self)
 
     @property
@@ -157,9 +160,14 @@ class LinesFile:
             rest = rest[written:]
 
     def _open(self) -> None:
-        path = self.path
         if self._fd is not None:
-            # Another hub may have rotated the file, or a user deleted the folder.
+            # Another hub may have rotated the file, or a user deleted the folder. Looked for now
+            # and then: what is written in between can still be read where it was moved to.
+            now = monotonic()
+            if now - self._looked < _LOOK:
+                return
+            self._looked = now
+            path = self.path
             here = os.fstat(self._fd)
             self._size = here.st_size
             try:
@@ -169,7 +177,7 @@ class LinesFile:
                 pass
             self._close()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._size = os.fstat(self._fd).st_size
         _prune(self.directory, self.stem)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
 from agentnb.core.trace.files import LinesFile, clean, clean_text, encode
+from agentnb.core.trace.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,21 +119,23 @@ class _LogFileHandler(logging.Handler):
 
     def __init__(self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None) -> None:
         super().__init__()
-        self.file = file
         self.lines = formatter
         self.hub_id = hub_id
         self.kept: deque[bytes] = deque(maxlen=1000)
+        self.writer: Writer[bytes] = Writer(file, bytes, lost=self.kept.extend)
         self.addFilter(StampFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
             return
         line = self.lines.encode(record)
-        if not self.file.write([line]):
+        if not self.writer.submit(line):
             self.kept.append(line)
+        elif record.levelno >= logging.WARNING:
+            self.writer.flush()  # the process may be about to end
 
     def close(self) -> None:
-        self.file.close()
+        self.writer.close()
         super().close()
 
 
@@ -171,6 +174,9 @@ class LogFile:
     handlers go on to see what they saw before; a user who turns the root logger to DEBUG later
     attaches again, or sets the level of ``agentnb``. Nothing is printed: a folder that cannot be
     written to is told by `failed`, and the last 1,000 lines are kept in memory (`kept`).
+
+    A thread writes, within a moment; warnings and errors are written at once, and with them
+    whatever came before.
 
     Parameters
     ----------
@@ -211,18 +217,25 @@ class LogFile:
 
     @property
     def path(self) -> Path:
-        """The file of the running process."""
+        """The file of the running process; what has been logged so far is in it."""
+        self.flush()
         return self._file.path
 
     @property
     def failed(self) -> str | None:
         """Why records are no longer written, or None."""
+        self.flush()
         return self._file.failed
 
     @property
     def kept(self) -> list[str]:
         """The latest lines that could not be written, oldest first."""
+        self.flush()
         return [line.decode().rstrip("\n") for line in list(self._handler.kept)]
+
+    def flush(self) -> None:
+        """Write what is waiting, so that whoever reads the file sees it."""
+        self._handler.writer.flush()
 
     def attach(self) -> None:
         """Start taking records; a second call only looks at the user's levels again."""

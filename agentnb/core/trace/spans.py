@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import Context, context_var, random_bits
-from agentnb.core.trace.files import clean, read_lines
-from agentnb.core.trace.writer import SpanWriter
+from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
+from agentnb.core.trace.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +174,14 @@ class Span(Context):
         return span
 
 
+def _line(redactor: Callable[[str], str], span: Span) -> bytes:
+    try:
+        return encode(span.to_dict(redactor))
+    except Exception as error:  # noqa: BLE001 - an odd attribute must not stop the writer
+        span.attributes = {"unwritable": type(error).__name__}
+        return encode(span.to_dict(redactor))
+
+
 class Tracer:
     """Makes spans, keeps the latest in memory and, given a folder, writes all of them.
 
@@ -208,9 +217,10 @@ class Tracer:
         self._redactor: Callable[[str], str] = redactor or redact
         self._ring: deque[Span] = deque(maxlen=ring)
         self._keep = self._ring.append
-        self._writer: SpanWriter | None = None
+        self._writer: Writer[Span] | None = None
         if path is not None:
-            self._writer = SpanWriter(path, _STEM, max_bytes=max_bytes, redactor=self._redactor)
+            file = LinesFile(path, _STEM, max_bytes=max_bytes)
+            self._writer = Writer(file, partial(_line, self._redactor))
             # Also runs at exit, and when a tracer that nobody closed is collected.
             weakref.finalize(self, self._writer.close)
 

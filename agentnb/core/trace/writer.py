@@ -1,4 +1,4 @@
-"""The thread that writes spans, so that no caller waits for a disk."""
+"""The thread that writes lines, so that no caller waits for a disk."""
 
 from __future__ import annotations
 
@@ -7,49 +7,50 @@ import os
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
-
-from agentnb.core.trace.files import LinesFile, encode
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from agentnb.core.trace.spans import Span
+    from agentnb.core.trace.files import LinesFile
 
-__all__ = ["SpanWriter"]
+__all__ = ["Writer"]
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("agentnb.trace")
-_writers: weakref.WeakSet[SpanWriter] = weakref.WeakSet()
+_writers: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()
 
 
-class SpanWriter:
-    """Writes spans in batches from a daemon thread that the first span starts.
+class Writer(Generic[T]):
+    """Writes things in batches from a daemon thread that the first one starts.
 
     Parameters
     ----------
-    directory, stem, max_bytes
-        As for `LinesFile`.
-    redactor
-        Masks secrets, in the writer's thread.
+    file
+        Where to.
+    line
+        Makes the line of a thing, in the writer's thread; must not raise.
+    lost
+        Called with the lines that the folder did not take; their things are counted as dropped.
     waiting
-        How many spans may wait to be written; what comes on top is dropped and counted.
+        How many may wait to be written; what comes on top is dropped and counted.
     pause
         Seconds between two batches.
     """
 
     def __init__(
         self,
-        directory: Path,
-        stem: str,
+        file: LinesFile,
+        line: Callable[[T], bytes],
         *,
-        max_bytes: int,
-        redactor: Callable[[str], str],
+        lost: Callable[[list[bytes]], object] | None = None,
         waiting: int = 10_000,
         pause: float = 0.2,
     ) -> None:
-        self._file = LinesFile(directory, stem, max_bytes=max_bytes)
-        self._redactor = redactor
+        self._file = file
+        self._line = line
+        self._lost = lost
         self._waiting = waiting
         self._pause = pause
         self._warned = False
@@ -60,7 +61,7 @@ class SpanWriter:
     def _reset(self) -> None:
         """Begin anew, at first and in a forked child: locks may be held, the thread is gone."""
         self.dropped = 0
-        self._queue: deque[Span] = deque()
+        self._queue: deque[T] = deque()
         self._thread: threading.Thread | None = None
         self._idle = True
         self._lock = threading.Lock()
@@ -73,21 +74,24 @@ class SpanWriter:
         """Why nothing is written any more, or None."""
         return self._file.failed
 
-    def submit(self, span: Span) -> None:
-        """Queue a span; never waits, never raises."""
+    def submit(self, thing: T) -> bool:
+        """Queue a thing, and return whether it will be written; never waits, never raises."""
         queue = self._queue
         if self._closed or self._file.failed is not None or len(queue) >= self._waiting:
             with self._lock:
                 self.dropped += 1
-            return
-        queue.append(span)
+            return False
+        queue.append(thing)
         if self._idle:
             self._rouse()
+        return True
 
     def _rouse(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                thread = threading.Thread(target=self._run, name="agentnb-spans", daemon=True)
+                thread = threading.Thread(
+                    target=self._run, name=f"agentnb-{self._file.stem}", daemon=True
+                )
                 try:
                     thread.start()
                 except RuntimeError:
@@ -101,7 +105,7 @@ class SpanWriter:
             self._idle = False
             stop.wait(self._pause)
             self.flush()
-            # Idle is announced before the last look at the queue, so that a span that comes in
+            # Idle is announced before the last look at the queue, so that what comes in
             # between is either seen here or rings the bell.
             wake.clear()
             self._idle = True
@@ -113,22 +117,22 @@ class SpanWriter:
         with self._draining:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), 500))]
-                if not self._file.write([self._line(span) for span in batch]):
-                    with self._lock:
-                        self.dropped += len(batch) + len(self._queue)
+                lines = [self._line(thing) for thing in batch]
+                if not self._file.write(lines):
+                    lines += [self._line(thing) for thing in self._queue]
                     self._queue.clear()
+                    with self._lock:
+                        self.dropped += len(lines)
+                    if self._lost is not None:
+                        self._lost(lines)
         if self._file.failed is not None and not self._warned:
             self._warned = True
             _logger.warning(
-                "spans are no longer written to %s: %s", self._file.directory, self._file.failed
+                "%s are no longer written to %s: %s",
+                self._file.stem,
+                self._file.directory,
+                self._file.failed,
             )
-
-    def _line(self, span: Span) -> bytes:
-        try:
-            return encode(span.to_dict(self._redactor))
-        except Exception as error:  # noqa: BLE001 - an odd attribute must not stop the writer
-            span.attributes = {"unwritable": type(error).__name__}
-            return encode(span.to_dict(self._redactor))
 
     def close(self) -> None:
         """Write what is waiting, stop the thread and close the file."""

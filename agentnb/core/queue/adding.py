@@ -1,0 +1,116 @@
+"""How jobs come into a queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.queue.job import Job
+from agentnb.core.queue.options import DEFAULTS, Message, Options, seconds
+from agentnb.core.queue.storage import Added
+from agentnb.core.trace import current
+from agentnb.core.trace.context import random_bits
+
+if TYPE_CHECKING:
+    from agentnb.core.queue.queue import Queue
+
+__all__ = ["Adding"]
+
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_BITS = 60
+
+
+class Adding:
+    """The part of a `Queue` that adds jobs."""
+
+    def add(  # type: ignore[misc]  # noqa: PLR0913 - it is a part of Queue; one word for each option
+        self: Queue,
+        data: Any = None,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        attempts: int = 3,
+        backoff: float | dict[str, Any] | None = None,
+        timeout: float | None = None,
+        key: str | None = None,
+        lifo: bool = False,
+        remove_on_complete: bool | int = 100,
+        remove_on_fail: bool | int = 50,
+        correlation_id: str | None = None,
+    ) -> Job:
+        """Add a job, and return it.
+
+        Parameters
+        ----------
+        data
+            What JSON has. It is checked by the schema of the processor, where this process
+            has one.
+        priority
+            0 comes first, then 1, 2, ... up to 524,287.
+        delay
+            Seconds before it may run.
+        attempts
+            How often it is tried before it fails, a worker's death counted.
+        backoff
+            Seconds between attempts; or ``{"type": "exponential", "delay": 2}``, the default,
+            which doubles from one to the next, up to five minutes, with some jitter.
+        timeout
+            Seconds that an attempt may take; see `work`.
+        key
+            An idempotency key: while a job of this key is there, waiting, running or kept, no
+            other is added, and that one is returned.
+        lifo
+            Before all others of its priority.
+        remove_on_complete, remove_on_fail
+            How many completed and failed jobs are kept; True for none, False for all.
+        correlation_id
+            Free text that goes with the job.
+
+        Raises
+        ------
+        UsageError
+            The data is not JSON, too large or not of the schema; an option cannot be used.
+        UnavailableError
+            The server is away. The job was not added, or the same call with a ``key`` finds it.
+        """
+        options = DEFAULTS
+        given = (attempts, backoff, timeout, key, lifo, remove_on_complete, remove_on_fail)
+        if priority or given != _GIVEN:
+            options = Options.checked(
+                priority=priority,
+                attempts=attempts,
+                backoff=backoff,
+                timeout=timeout,
+                key=key,
+                lifo=lifo,
+                remove_on_complete=remove_on_complete,
+                remove_on_fail=remove_on_fail,
+            )
+        delay = seconds("delay", delay) if delay else 0.0
+        kind = self.current.schema if self.current is not None else None
+        with self.tracer.span("add", service="queue", queue=self.name) as span:
+            place = current()
+            message = Message(
+                msgspec.Raw(self.json.encode(data, kind)),
+                options,
+                place.traceparent if place else None,
+                correlation_id,
+            )
+            encoded = msgspec.json.encode(message)
+            added = Added(_new_id(), encoded, options, delay)
+            wanted = added.id
+            self.huey.add(added)
+            span.attributes = {"queue": self.name, "job": added.id}
+        if added.id != wanted:
+            return self.get(added.id)
+        return Job(self, added.id, encoded)
+
+
+_GIVEN = (3, None, None, None, False, 100, 50)
+
+
+def _new_id() -> str:
+    # The generator of trace ids, which a notebook that seeds random's does not repeat.
+    bits = random_bits(_BITS)
+    return "".join([_LETTERS[bits >> shift & 31] for shift in range(0, _BITS, 5)])

@@ -1,0 +1,149 @@
+"""What may be said of a job when it is added, checked before anything is done with it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from agentnb.core.errors import UsageError
+from agentnb.core.queue.scripts import MOST_PRIORITY
+
+__all__ = ["DEFAULTS", "Message", "Options", "pause_before"]
+
+LONGEST_PAUSE: Final = 300.0
+"""Seconds that a back-off grows to."""
+_SPREAD = 0.2
+_LONGEST = 10.0**9
+_EXPONENTIAL, _FIXED = "exponential", "fixed"
+
+
+class Options(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A job's options; durations in seconds.
+
+    Attributes
+    ----------
+    attempts
+        How often it is tried.
+    backoff, growing
+        The pause before the second attempt, and whether it doubles from one to the next.
+    keep, keep_failed
+        How many completed and failed jobs the queue keeps, this one among them; -1 for all.
+    timeout
+        How long an attempt may take; None for as long as it takes.
+    priority, lifo
+        The order; carried for those who look at the job.
+    key
+        The idempotency key, or None.
+    """
+
+    attempts: int = 3
+    backoff: float = 2.0
+    growing: bool = True
+    keep: int = 100
+    keep_failed: int = 50
+    timeout: float | None = None
+    priority: int = 0
+    lifo: bool = False
+    key: str | None = None
+
+    @classmethod
+    def checked(cls, **given: Any) -> Options:
+        """Return options from what a caller of `Queue.add` gave; see there.
+
+        Raises
+        ------
+        UsageError
+            One of them cannot be used.
+        """
+        backoff, growing = _backoff(given["backoff"])
+        key = given["key"]
+        if key is not None and (not isinstance(key, str) or not key):
+            raise _wrong("key", key, "text that names the work, such as 'order-17'")
+        timeout = given["timeout"]
+        return cls(
+            attempts=_whole("attempts", given["attempts"], 1, 1000),
+            backoff=backoff,
+            growing=growing,
+            keep=_kept("remove_on_complete", given["remove_on_complete"]),
+            keep_failed=_kept("remove_on_fail", given["remove_on_fail"]),
+            timeout=None if timeout is None else seconds("timeout", timeout, least=0.001),
+            priority=_whole("priority", given["priority"], 0, MOST_PRIORITY),
+            lifo=bool(given["lifo"]),
+            key=key,
+        )
+
+
+DEFAULTS: Final = Options()
+
+
+class Message(msgspec.Struct, omit_defaults=True):
+    """What travels: the data, the options that are not the defaults, and whose trace it is."""
+
+    data: msgspec.Raw
+    options: Options = DEFAULTS
+    traceparent: str | None = None
+    correlation_id: str | None = None
+
+
+def pause_before(options: Options, attempt: int) -> float:
+    """Return the seconds to wait before an attempt; two seconds, four, eight, with some jitter.
+
+    >>> options = Options()
+    >>> 1.6 <= pause_before(options, 2) <= 2.4, 3.2 <= pause_before(options, 3) <= 4.8
+    (True, True)
+    """
+    grown = options.backoff * 2.0 ** min(attempt - 2, 64) if options.growing else options.backoff
+    spread = 1 + _SPREAD * (2 * random.random() - 1)  # noqa: S311 - a lot is drawn
+    return float(min(grown, max(LONGEST_PAUSE, options.backoff)) * spread)
+
+
+def seconds(name: str, value: Any, *, least: float = 0.0) -> float:
+    """Return a duration.
+
+    Raises
+    ------
+    UsageError
+        It is not a number of seconds.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not least <= value < _LONGEST:
+        raise _wrong(name, value, "a number of seconds")
+    return float(value)
+
+
+def _backoff(given: Any) -> tuple[float, bool]:
+    """Return the first pause and whether it grows; a number is a fixed one, as with Bull."""
+    if given is None:
+        return DEFAULTS.backoff, True
+    if isinstance(given, Mapping):
+        kind = given.get("type", _EXPONENTIAL)
+        if kind not in {_EXPONENTIAL, _FIXED} or given.keys() - {"type", "delay"}:
+            raise _wrong("backoff", dict(given), _BACKOFF)
+        return seconds("backoff", given.get("delay", DEFAULTS.backoff)), kind == _EXPONENTIAL
+    try:
+        return seconds("backoff", given), False
+    except UsageError as error:
+        raise _wrong("backoff", given, _BACKOFF) from error
+
+
+_BACKOFF = "seconds, or {'type': 'exponential', 'delay': 2}; the other type is 'fixed'"
+
+
+def _kept(name: str, given: Any) -> int:
+    """Return how many jobs to keep; True removes at once, False keeps all, as with Bull."""
+    if isinstance(given, bool):
+        return 0 if given else -1
+    return _whole(name, given, 0, 1_000_000)
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _wrong(name, value, f"a whole number from {least} to {most:,}")
+    return value
+
+
+def _wrong(name: str, value: Any, wanted: str) -> UsageError:
+    return UsageError(f"{name} cannot be {value!r}", service="queue", hint=f"{name}: {wanted}")

@@ -1,0 +1,87 @@
+"""Which process a worker is, in words that another process can check."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+__all__ = ["describe", "is_alive", "is_dead", "new_owner"]
+
+_STARTED = 19  # of the fields behind the name in /proc/<pid>/stat; the state is the first
+_FIELDS = 5
+
+
+def new_owner() -> str:
+    """Return words for this process: host, pid namespace, pid, start, and a nonce.
+
+    A pid alone says little: it is used again, and means another process in a container. Where
+    there is no ``/proc`` the words are such that nobody takes the process for dead.
+
+    Source: proc(5), random(4).
+    """
+    pid = os.getpid()
+    return "|".join([*_here(), str(pid), _started(pid) or "", secrets.token_hex(4)])
+
+
+def is_dead(owner: str) -> bool:
+    """Return whether an owner's process is known to be dead; False if that cannot be told.
+
+    >>> is_dead(new_owner())
+    False
+    >>> host, space, pid, started, nonce = new_owner().split("|")
+    >>> is_dead("|".join([host, space, pid, "1", nonce])) if started else True
+    True
+    """
+    fields = owner.split("|")
+    if len(fields) != _FIELDS or not fields[3] or tuple(fields[:2]) != _here():
+        return False
+    return _started(int(fields[2])) != fields[3]
+
+
+def is_alive(owner: str) -> bool:
+    """Return whether an owner's process is known to be alive, here; False if that cannot be told.
+
+    >>> is_alive(new_owner()) or not _started(os.getpid())
+    True
+    """
+    fields = owner.split("|")
+    known = len(fields) == _FIELDS and bool(fields[3]) and tuple(fields[:2]) == _here()
+    return known and not is_dead(owner)
+
+
+def describe(owner: str) -> str:
+    """Return an owner in short: its pid, or another word for a stranger's.
+
+    >>> describe("3f2a|4026531836|1234|998877|ab12cd34")
+    '1234.ab12'
+    """
+    fields = owner.split("|")
+    return f"{fields[2]}.{fields[4][:4]}" if len(fields) == _FIELDS else owner[:12]
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return socket.gethostname().replace("|", "-")
+
+
+def _here() -> tuple[str, str]:
+    space = ""
+    with suppress(OSError):
+        space = str(Path("/proc/self/ns/pid").stat().st_ino)
+    return _host(), space
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process began, in ticks since boot; None for one that is gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else fields[_STARTED]

@@ -1,0 +1,109 @@
+"""The functions that process jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentnb.core.errors import UsageError
+from agentnb.core.wire import check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+__all__ = ["Processor", "marked", "processor"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+_MARK = "__agentnb_queue__"
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What processes the jobs of a queue.
+
+    Parameters
+    ----------
+    function
+        Called with a `Job`; its result is the job's. ``def`` or ``async def``.
+    schema
+        The type that the data is checked and made into; None for plain JSON.
+    timeout
+        Seconds that an attempt may take, unless the job says otherwise; None for no limit.
+    source
+        Where it comes from, for people: ``"this kernel"``, ``"pkg.module:function"``.
+    """
+
+    function: Callable[[Any], Any]
+    schema: Any = None
+    timeout: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise UsageError(
+                f"a processor is a function that is given a job, not a "
+                f"{type(self.function).__name__}",
+                service="queue",
+                hint="work(lambda job: job.data)",
+            )
+        check_schema(self.schema, "queue")
+        if self.timeout is not None and not self.timeout > 0:
+            raise UsageError(f"timeout cannot be {self.timeout!r}", service="queue")
+
+    @property
+    def name(self) -> str:
+        """Return the function's name, and where it comes from."""
+        name = str(getattr(self.function, "__name__", type(self.function).__name__))
+        return f"{name} ({self.source})" if self.source else name
+
+
+def processor(queue: str, *, schema: Any = None, timeout: float | None = None) -> Callable[[F], F]:
+    """Mark a function as a queue's processor, for ``agentnb worker --app MODULE`` to find.
+
+    The function stays as it is.
+
+    Parameters
+    ----------
+    queue
+        The queue's name.
+    schema, timeout
+        As `Queue.work` takes them.
+
+    Examples
+    --------
+    >>> @processor("mail", timeout=60)
+    ... def send(job):
+    ...     return len(job.data["to"])
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, (queue, schema, timeout))
+        return function
+
+    return mark
+
+
+def marked(module: ModuleType) -> dict[str, Processor]:
+    """Return the processors that a module has marked, by their queues.
+
+    Raises
+    ------
+    UsageError
+        Two are marked for one queue.
+    """
+    found: dict[str, Processor] = {}
+    for value in list(vars(module).values()):
+        mark = getattr(value, _MARK, None)
+        if not isinstance(mark, tuple):
+            continue
+        queue, schema, timeout = mark
+        source = f"{module.__name__}:{getattr(value, '__name__', '?')}"
+        if queue in found and found[queue].function is not value:
+            raise UsageError(
+                f"{module.__name__} has two processors for {queue!r}: "
+                f"{found[queue].source} and {source}",
+                service="queue",
+            )
+        found[queue] = Processor(value, schema, timeout, source)
+    return found

@@ -1,0 +1,204 @@
+"""The queues of one hub, by their names."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.loop import LoopThread
+from agentnb.core.queue.queue import Queue
+from agentnb.core.redact import redact
+from agentnb.core.redis import Keys
+from agentnb.core.table import Table
+from agentnb.core.trace import Tracer
+from agentnb.core.wire import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.queue.job import Job
+    from agentnb.core.queue.worker import Worker
+    from agentnb.core.redis import RedisClient
+
+__all__ = ["TaskQueue"]
+
+_logger = logging.getLogger("agentnb.queue")
+_LONGEST_NAME = 200
+_CLOSING = 5.0
+
+
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """Stamps every line with the hub, and leaves it what else it is stamped with."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        return msg, kwargs
+
+
+class TaskQueue:
+    """Named queues, each made on first use.
+
+    Parameters
+    ----------
+    redis
+        The client. Whoever made it closes it.
+    prefix
+        Separates those who share a server, see `Keys`.
+    events
+        The event bus on which the ends of jobs are told, such as `EventBus`; None for none.
+    lease
+        Seconds for which an active job is its worker's; renewed well before that.
+    limit
+        Bytes that a job's data or result may take.
+    kind
+        What workers here are called: ``kernel`` or ``process``.
+    tracer
+        Where spans go; default: one of its own, in memory.
+    redactor
+        Masks secrets in what is kept of errors.
+    hub_id
+        The hub whose log file takes what is logged; default: any.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from agentnb.core.redis import RedisClient
+    >>> with tempfile.TemporaryDirectory() as home, RedisClient(home=Path(home)) as redis:
+    ...     with TaskQueue(redis) as queues:
+    ...         worker = queues.get_queue("squares").work(lambda job: job.data**2)
+    ...         queues.add_task("squares", 7).result(timeout=10)
+    49
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        prefix: str = "agentnb",
+        events: Any = None,
+        lease: float = 30.0,
+        limit: int = 1_000_000,
+        kind: str = "kernel",
+        tracer: Tracer | None = None,
+        redactor: Callable[[str], str] = redact,
+        hub_id: str | None = None,
+    ) -> None:
+        if not lease > 0:
+            raise UsageError(f"a lease cannot be {lease!r} s", service="queue")
+        self.redis = redis
+        self.keys = Keys(prefix)
+        self.events = events
+        self.lease = lease
+        self.kind = kind
+        self.json = Json("queue", "the job's value", limit=limit, setting="AGENTNB_QUEUE_PAYLOAD")
+        self.loop = LoopThread()
+        self.tracer = tracer or Tracer()
+        self.redactor = redactor
+        self.log = _Log(_logger, {"hub": hub_id})
+        self._lock = threading.Lock()
+        self._queues: dict[str, Queue] = {}
+
+    def get_queue(self, name: str) -> Queue:
+        """Return a queue by its name; nothing has to be set up.
+
+        Raises
+        ------
+        UsageError
+            The name is not one.
+        """
+        found = self._queues.get(name) if isinstance(name, str) else None
+        if found is not None:
+            return found
+        good = isinstance(name, str) and name.isprintable() and " " not in name
+        if not good or not 0 < len(name) <= _LONGEST_NAME or name.startswith("-"):
+            raise UsageError(
+                f"a queue cannot be called {name!r}",
+                service="queue",
+                hint="a name is a word, such as scaffold-tasks",
+            )
+        with self._lock:
+            return self._queues.setdefault(name, Queue(self, name))
+
+    def add_task(self, name: str, data: Any = None, **options: Any) -> Job:
+        """Add a job to a queue; see `Queue.add`."""
+        return self.get_queue(name).add(data, **options)
+
+    def process_queue(
+        self, name: str, processor: Callable[[Job], Any], concurrency: int = 5, **options: Any
+    ) -> Worker:
+        """Process the jobs of a queue in this process; see `Queue.work`."""
+        return self.get_queue(name).work(processor, concurrency=concurrency, **options)
+
+    def names(self) -> list[str]:
+        """Return the queues that anybody has added a job to, or that work here."""
+        found: Any = self.redis.smembers(self.keys.internal("queues"))
+        here = {name for name, queue in self._queues.items() if queue.current is not None}
+        return sorted({name.decode() for name in found} | here)
+
+    def find(self, job_id: str) -> Job:
+        """Return a job by its id, whichever queue it is in.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        name: Any = self.redis.hget(self.keys.internal("job", job_id), "queue")
+        if name is None:
+            raise NotFoundError(
+                f"there is no job {job_id}: it was removed, or is no longer kept",
+                service="queue",
+                hint=did_you_mean(job_id, self.names()) or "%queue list shows the queues",
+            )
+        return self.get_queue(name.decode()).get(job_id)
+
+    def table(self) -> Table:
+        """Return all queues with their jobs by state, and whether anybody works on them."""
+        rows, notes = [], []
+        for name in self.names():
+            queue = self.get_queue(name)
+            counts, workers = queue.counts(), queue.workers()
+            waiting = counts["waiting"] + counts["paused"]
+            state = "paused" if queue.paused else "working" if workers else "no worker"
+            if state == "no worker" and waiting + counts["delayed"]:
+                state = "no worker: jobs wait"
+                notes.append(queue.why_waiting() or "")
+            rows.append(
+                (
+                    name,
+                    state,
+                    waiting,
+                    *(counts[state] for state in ("delayed", "active", "completed", "failed")),
+                    sum(one.concurrency for one in workers),
+                )
+            )
+        columns = ("queue", "state", "waiting", "delayed", "active", "completed", "failed", "slots")
+        return Table(
+            columns,
+            rows,
+            note="\n".join(dict.fromkeys(filter(None, notes))),
+            empty="no queue has a job yet: %queue add QUEUE JSON, and %%queue task QUEUE over a "
+            "cell that processes them",
+        )
+
+    def close(self) -> None:
+        """Stop the workers of this process; what runs has five seconds, and is then handed back."""
+        with self._lock:
+            queues = list(self._queues.values())
+        until = monotonic() + _CLOSING
+        for queue in queues:
+            queue.stop(max(until - monotonic(), 0.1))
+        self.loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"TaskQueue({', '.join(sorted(self._queues))})"

@@ -1,0 +1,326 @@
+"""The steps of a job's life, each at once, as Lua on the server, by the server's clock.
+
+A queue's keys are named after its base, ``KEYS[1]``: sorted sets ``wait`` (by priority, then
+order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``completed`` and
+``failed`` (by when they ended); ``meta`` with the order, the totals and whether it is paused;
+``unique`` with the jobs that have a key; ``bell``, a list on which idle workers wait. A job is a
+hash at ``KEYS[2]`` and its id, in the same slot of a cluster.
+
+An attempt is fenced: a step of a worker's counts only while the job is active, and its owner and
+attempt are the ones that the worker was given.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ADD",
+    "CANCEL",
+    "FINISH",
+    "JOBS",
+    "MOST_PRIORITY",
+    "NOTE",
+    "REMOVE",
+    "REQUEUE",
+    "SHOW",
+    "TAKE",
+    "TEND",
+    "WAIT",
+]
+
+MOST_PRIORITY = 2**19 - 1
+
+_BEGIN = """
+local base, jobs = KEYS[1], KEYS[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local moment = time[1] * 1000 + time[2] / 1000 -- no two jobs end at the same one
+local function ring(times)
+  local there = redis.call('LLEN', base .. ':bell')
+  for _ = there + 1, math.min(there + times, 64) do
+    redis.call('LPUSH', base .. ':bell', '1')
+  end
+end
+"""
+
+# Order within a priority: 2^33 jobs before and behind the first; exact in a double.
+_WAIT = """
+local function wait(id, priority, lifo)
+  local order = redis.call('HINCRBY', base .. ':meta', 'order', 1)
+  if lifo then order = -order end
+  redis.call('ZADD', base .. ':wait', priority * 17179869184 + 8589934592 + order, id)
+end
+local function wait_again(id)
+  local fields = redis.call('HMGET', jobs .. id, 'priority', 'lifo')
+  wait(id, tonumber(fields[1] or 0), fields[2])
+end
+"""
+
+_DROP = """
+local function drop(id)
+  local unique = redis.call('HGET', jobs .. id, 'unique')
+  if unique then redis.call('HDEL', base .. ':unique', unique) end
+  redis.call('UNLINK', jobs .. id, jobs .. id .. ':log')
+end
+local function trim(set, keep)
+  local extra = redis.call('ZCARD', base .. set) - keep
+  if extra <= 0 then return end
+  local old = redis.call('ZPOPMIN', base .. set, extra)
+  for i = 1, #old, 2 do drop(old[i]) end
+end
+"""
+
+# Tells those who wait for a job's result.
+_TELL = """
+local function tell(id, waiters, outcome)
+  if not waiters then return end
+  for _ = 1, tonumber(waiters) do redis.call('RPUSH', jobs .. id .. ':done', outcome) end
+  redis.call('PEXPIRE', jobs .. id .. ':done', 60000)
+  redis.call('HDEL', jobs .. id, 'waiters')
+end
+"""
+
+# ARGV: id, message, priority, delay in ms, 1 for last in first out, unique key, queue, queues' key.
+# Gives: the id of the job, which is another's if that has the unique key. Safe to repeat.
+ADD = f"""{_BEGIN}{_WAIT}
+local id, priority, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+local job = jobs .. id
+if redis.call('EXISTS', job) == 1 then return id end
+if ARGV[6] ~= '' then
+  local other = redis.call('HGET', base .. ':unique', ARGV[6])
+  if other then return other end
+  redis.call('HSET', base .. ':unique', ARGV[6], id)
+  redis.call('HSET', job, 'unique', ARGV[6])
+end
+redis.call('HSET', job, 'queue', ARGV[7], 'message', ARGV[2], 'created', now)
+if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
+if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
+redis.call('SADD', ARGV[8], ARGV[7])
+if delay > 0 then
+  redis.call('ZADD', base .. ':delayed', now + delay, id)
+  if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
+else
+  wait(id, priority, ARGV[5] == '1')
+  ring(1)
+end
+return id
+"""
+
+# Gives: the id, the message, the attempt; or false and in how many ms to look again, -1 for
+# whenever the bell rings.
+_NEXT = """
+local function take(owner, lease)
+  if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
+  local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf', now, 'LIMIT', 0, 100)
+  for _, id in ipairs(due) do
+    redis.call('ZREM', base .. ':delayed', id)
+    wait_again(id)
+  end
+  if #due > 1 then ring(#due - 1) end
+  while true do
+    local id = redis.call('ZPOPMIN', base .. ':wait')[1]
+    if not id then break end
+    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt')
+    if fields[1] then
+      local attempt = (tonumber(fields[2]) or 0) + 1
+      redis.call('HSET', jobs .. id, 'attempt', attempt, 'owner', owner, 'started', now)
+      redis.call('ZADD', base .. ':active', now + lease, id)
+      return {id, fields[1], attempt}
+    end
+  end
+  local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
+  return {false, next and math.max(next - now, 0) or -1}
+end
+"""
+
+# ARGV: owner, lease in ms. Gives: what `take` gives.
+TAKE = f"""{_BEGIN}{_WAIT}{_NEXT}
+return take(ARGV[1], ARGV[2])
+"""
+
+# ARGV: id, owner, attempt, where to (completed, failed, delayed, wait), result or error, how many
+# to keep there or -1 for all, ms of delay, how many attempts it has had by now, the lease in ms of
+# the next job or empty for none; then the arguments of an event (or none), whose log is KEYS[3].
+# Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
+# the next job as `take` gives it. Safe to repeat: a job taken twice over comes back by its lease.
+FINISH = """
+{publish}
+{begin}{wait}{drop}{tell}{next}
+local function finish(id, owner, attempt, set, value, keep, delay, attempts)
+  local job = jobs .. id
+  local fields = redis.call('HMGET', job, 'owner', 'attempt', 'waiters', 'message')
+  if not fields[4] then return 2 end
+  if fields[1] ~= owner or fields[2] ~= attempt then return 0 end
+  -- Not active, and yet this attempt's: it has been finished, and the answer was lost.
+  if redis.call('ZREM', base .. ':active', id) == 0 then return 3 end
+  local name = set == 'completed' and 'result' or 'error'
+  if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
+  if attempts ~= attempt then redis.call('HSET', job, 'attempt', attempts) end
+  if set == 'wait' then
+    wait_again(id)
+    ring(1)
+  elseif set == 'delayed' then
+    redis.call('ZADD', base .. ':delayed', now + delay, id)
+    if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
+  else
+    redis.call('HINCRBY', base .. ':meta', set, 1)
+    tell(id, fields[3], set .. ' ' .. value)
+    keep = tonumber(keep)
+    if keep == 0 then
+      drop(id)
+    else
+      redis.call('ZADD', base .. ':' .. set, moment, id)
+      if keep > 0 then trim(':' .. set, keep) end
+    end
+  end
+  return 1
+end
+local counts, place = finish(unpack(ARGV, 1, 8)), false
+if counts == 1 and #ARGV > 9 then place = agentnb_publish(KEYS[3], unpack(ARGV, 10)) end
+if counts == 3 then counts = 1 end
+return {{counts, place, ARGV[9] ~= '' and take(ARGV[2], ARGV[9])}}
+"""
+
+
+def finish(publish: str) -> str:
+    """Return the script that ends an attempt.
+
+    Parameters
+    ----------
+    publish
+        Lua that defines ``agentnb_publish``; empty where there is no event bus.
+    """
+    parts = {"begin": _BEGIN, "wait": _WAIT, "drop": _DROP, "tell": _TELL, "next": _NEXT}
+    return FINISH.format(publish=publish, **parts)
+
+
+# ARGV: owner, lease in ms, workers' key, what is to be known of the worker (or empty), then pairs
+# of id and attempt that run here.
+# Gives: the ids that have been lost; id, owner, attempt and ms left of all other active jobs; in
+# how many ms a delayed one is due, or -1.
+TEND = f"""{_BEGIN}
+local lost, others, mine = {{}}, {{}}, {{}}
+for i = 5, #ARGV, 2 do
+  local id = ARGV[i]
+  local fields = redis.call('HMGET', jobs .. id, 'owner', 'attempt')
+  local ends = redis.call('ZSCORE', base .. ':active', id)
+  mine[id] = true
+  if not ends or fields[1] ~= ARGV[1] or fields[2] ~= ARGV[i + 1] then
+    table.insert(lost, id)
+  elseif ends - now < ARGV[2] * 2 / 3 then
+    redis.call('ZADD', base .. ':active', now + ARGV[2], id)
+  end
+end
+local active = redis.call('ZRANGE', base .. ':active', 0, 999, 'WITHSCORES')
+for i = 1, #active, 2 do
+  if not mine[active[i]] then
+    local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt')
+    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now}})
+  end
+end
+if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end
+local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
+if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
+return {{lost, others, next and math.max(next - now, 0) or -1}}
+"""
+
+# ARGV: id, owner, attempt, the progress (or empty), a line of the log (or empty), lines to keep.
+# Gives: whether it counted.
+NOTE = """
+local job = KEYS[2] .. ARGV[1]
+if redis.call('EXISTS', job) == 0 then return 0 end
+if ARGV[2] ~= '' then
+  local fields = redis.call('HMGET', job, 'owner', 'attempt')
+  if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] then return 0 end
+  if not redis.call('ZSCORE', KEYS[1] .. ':active', ARGV[1]) then return 0 end
+end
+if ARGV[4] ~= '' then redis.call('HSET', job, 'progress', ARGV[4]) end
+if ARGV[5] ~= '' then
+  redis.call('RPUSH', job .. ':log', ARGV[5])
+  redis.call('LTRIM', job .. ':log', -ARGV[6], -1)
+end
+return 1
+"""
+
+_STATE = """
+local function state_of(id)
+  for _, set in ipairs({'wait', 'active', 'completed', 'delayed', 'failed'}) do
+    local score = redis.call('ZSCORE', base .. ':' .. set, id)
+    if score then return set, score end
+  end
+  return 'gone', 0
+end
+"""
+
+# ARGV: id. Gives: its state, that state's score, whether the queue is paused, the server's clock
+# in ms, the fields of its hash.
+SHOW = f"""{_BEGIN}{_STATE}
+local state, score = state_of(ARGV[1])
+local paused = redis.call('HEXISTS', base .. ':meta', 'paused')
+return {{state, score, paused, now, redis.call('HGETALL', jobs .. ARGV[1])}}
+"""
+
+# ARGV: state, how many, from which, 1 for the newest first.
+# Gives: paused, clock, then id, score and fields of each.
+JOBS = f"""{_BEGIN}
+local from, to = tonumber(ARGV[3]), ARGV[3] + ARGV[2] - 1
+local read = ARGV[4] == '1' and 'ZREVRANGE' or 'ZRANGE'
+local found = redis.call(read, base .. ':' .. ARGV[1], from, to, 'WITHSCORES')
+local all = {{redis.call('HEXISTS', base .. ':meta', 'paused'), now}}
+for i = 1, #found, 2 do
+  table.insert(all, {{found[i], found[i + 1], redis.call('HGETALL', jobs .. found[i])}})
+end
+return all
+"""
+
+# ARGV: id. Gives: completed or failed and what came of it; or waits for that, and gives false.
+WAIT = f"""{_BEGIN}{_STATE}
+local state = state_of(ARGV[1])
+if state == 'completed' then
+  return {{state, redis.call('HGET', jobs .. ARGV[1], 'result')}}
+elseif state == 'failed' then
+  return {{state, redis.call('HGET', jobs .. ARGV[1], 'error')}}
+elseif state == 'gone' then
+  return {{state, false}}
+end
+redis.call('HINCRBY', jobs .. ARGV[1], 'waiters', 1)
+return {{false, false}}
+"""
+
+# ARGV: id, 1 to take it from a worker. Gives: the state that it had.
+REMOVE = f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+local state = state_of(ARGV[1])
+if state == 'gone' or (state == 'active' and ARGV[2] ~= '1') then return state end
+redis.call('ZREM', base .. ':' .. state, ARGV[1])
+tell(ARGV[1], redis.call('HGET', jobs .. ARGV[1], 'waiters'), 'removed ')
+drop(ARGV[1])
+return state
+"""
+
+# ARGV: id. From delayed, failed or completed; with all its attempts. Gives: the state it had.
+REQUEUE = f"""{_BEGIN}{_STATE}{_WAIT}
+local id, state = ARGV[1], state_of(ARGV[1])
+if state == 'gone' or state == 'active' or state == 'wait' then return state end
+redis.call('ZREM', base .. ':' .. state, id)
+redis.call('HDEL', jobs .. id, 'result', 'error', 'finished', 'progress', 'owner')
+redis.call('UNLINK', jobs .. id .. ':done')
+if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
+wait_again(id)
+ring(1)
+return state
+"""
+
+# ARGV: id, the error, how many to keep. An active one is taken from its worker.
+# Gives: the state it had.
+CANCEL = f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+local id, state = ARGV[1], state_of(ARGV[1])
+if state == 'gone' or state == 'completed' or state == 'failed' then return state end
+redis.call('ZREM', base .. ':' .. state, id)
+redis.call('HDEL', jobs .. id, 'owner')
+redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
+redis.call('HINCRBY', base .. ':meta', 'failed', 1)
+tell(id, redis.call('HGET', jobs .. id, 'waiters'), 'failed ' .. ARGV[2])
+redis.call('ZADD', base .. ':failed', moment, id)
+local keep = tonumber(ARGV[3])
+if keep > 0 then trim(':failed', keep) end
+return state
+"""

@@ -1,0 +1,689 @@
+"""Adding jobs, processing them, and what is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from agentnb.core.errors import (
+    DeadlineExceeded,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+from agentnb.core.queue.failure import JobFailed
+from agentnb.core.redis import RedisClient
+
+
+@pytest.fixture
+def queue(queues):
+    return queues.get_queue("mail")
+
+
+def echo(job):
+    return job.data
+
+
+def fail(job):
+    raise ValueError(f"no {job.data}")
+
+
+def test_a_job_is_processed_and_its_result_comes_back(queue):
+    job = queue.add({"to": "ada"})
+    assert job.state == "waiting"
+    queue.work(lambda job: {"sent": job.data["to"]})
+    assert job.result(10) == {"sent": "ada"}
+    assert job.state == "completed"
+
+
+def test_the_names_of_the_specification_work(queues):
+    worker = queues.process_queue("scaffold-tasks", echo, 2)
+    job = queues.add_task("scaffold-tasks", {"type": "create-app"}, priority=1, delay=0.05)
+    assert job.result(10) == {"type": "create-app"}
+    assert queues.get_queue("scaffold-tasks") is worker.queue
+    assert worker.concurrency == 2
+
+
+def test_a_coroutine_function_is_a_processor_too(queue):
+    async def wait(job):
+        await asyncio.sleep(0.01)
+        return job.data * 2
+
+    queue.work(wait)
+    assert [job.result(10) for job in [queue.add(n) for n in range(5)]] == [0, 2, 4, 6, 8]
+
+
+def test_a_job_can_be_awaited(queue):
+    queue.work(echo)
+
+    async def both():
+        return await asyncio.gather(queue.add(1), queue.add(2))
+
+    assert asyncio.run(both()) == [1, 2]
+
+
+def test_an_awaited_job_that_is_given_up_leaves_no_thread_behind(queue):
+    async def give_up():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await queue.add(1)
+
+    asyncio.run(give_up())
+    assert queue.jobs("waiting")
+
+
+def test_a_result_that_is_waited_for_in_vain_says_why(queue):
+    job = queue.add(1)
+    with pytest.raises(DeadlineExceeded, match="is waiting") as caught:
+        job.result(0.05)
+    assert "nobody works on mail" in caught.value.hint
+    queue.pause()
+    with pytest.raises(DeadlineExceeded, match="is paused") as caught:
+        job.result(0.05)
+    assert "%queue resume mail" in caught.value.hint
+
+
+def test_several_may_wait_for_one_result(queue, together):
+    job = queue.add(7)
+    started = threading.Timer(0.1, lambda: queue.work(echo))
+    started.start()
+    results, errors = together(4, lambda: job.result(10))
+    assert (results, errors) == ([7, 7, 7, 7], [])
+
+
+def test_an_order_by_priority_then_by_age(queue):
+    done = []
+    for name, priority in (("c", 2), ("a", 0), ("d", 2), ("b", 1)):
+        queue.add(name, priority=priority)
+    worker = queue.work(lambda job: done.append(job.data), concurrency=1)
+    worker.drain(10)
+    assert done == ["a", "b", "c", "d"]
+
+
+def test_the_last_in_is_the_first_out_where_that_is_asked_for(queue):
+    done = []
+    for name in ("old", "new"):
+        queue.add(name, lifo=True)
+    queue.add("first of the others")
+    queue.work(lambda job: done.append(job.data), concurrency=1).drain(10)
+    assert done == ["new", "old", "first of the others"]
+
+
+def test_a_delayed_job_waits_for_its_time(queue):
+    queue.work(echo)
+    began = time.monotonic()
+    job = queue.add(1, delay=0.3)
+    assert job.state == "delayed"
+    job.result(10)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_failed_attempt_is_tried_again_with_growing_pauses(queue):
+    times = []
+
+    def third_time(job):
+        times.append(time.monotonic())
+        if job.attempt < 3:
+            raise OSError("not yet")
+        return job.attempt
+
+    queue.work(third_time)
+    job = queue.add(1, backoff={"type": "exponential", "delay": 0.1})
+    assert job.result(10) == 3
+    first, second = times[1] - times[0], times[2] - times[1]
+    assert first >= 0.08
+    assert second >= 0.16
+
+
+def test_a_job_that_fails_for_good_says_why_and_is_kept(queue):
+    queue.work(fail)
+    job = queue.add("stamps", attempts=2, backoff=0)
+    with pytest.raises(JobFailed, match="attempt 2 of 2: ValueError: no stamps"):
+        job.result(10)
+    (kept,) = queue.jobs("failed")
+    assert kept == job
+    assert kept.attempt == 2
+    assert kept.failure.error == "ValueError: no stamps"
+    assert "in fail" in kept.failure.traceback
+
+
+def test_secrets_are_in_no_error_that_is_kept(queue):
+    def leak(job):  # noqa: ARG001 - what a processor is given
+        raise ValueError("redis://:hunter22@host password=hunter22")
+
+    queue.work(leak)
+    job = queue.add(1, attempts=1)
+    with pytest.raises(JobFailed) as caught:
+        job.result(10)
+    assert "hunter22" not in f"{caught.value} {queue.jobs('failed')[0].failure}"
+
+
+def test_a_processor_that_exits_fails_the_job_and_not_the_worker(queue):
+    def leave(job):
+        if job.data:
+            raise SystemExit(3)
+
+    worker = queue.work(leave, concurrency=1)
+    with pytest.raises(JobFailed, match="SystemExit: 3"):
+        queue.add(1, attempts=1).result(10)
+    assert queue.add(0).result(10) is None
+    assert worker.running
+
+
+def test_the_last_hundred_completed_and_fifty_failed_are_kept(queue, shared_redis):
+    def odd(job):
+        if job.data % 2:
+            raise ValueError("odd")
+
+    for n in range(240):
+        queue.add(n, attempts=1)
+    queue.work(odd).drain(30)
+    assert len(queue.jobs("completed", 1000)) == 100
+    assert len(queue.jobs("failed", 1000)) == 50
+    jobs = shared_redis.keys(f"{queue.store.jobs}*".replace("{", "\\{").replace("}", "\\}"))
+    assert len(jobs) == 150
+
+
+def test_a_job_may_ask_for_another_number_to_be_kept(queue, until):
+    queue.work(echo)
+    gone = queue.add(1, remove_on_complete=True)
+    until(lambda: gone.state == "gone")
+    with pytest.raises(NotFoundError, match="no longer kept"):
+        gone.result(1)
+    for n in range(4):
+        queue.add(n, remove_on_complete=2).result(10)
+    assert [job.data for job in queue.jobs("completed")] == [3, 2]
+
+
+def test_a_result_is_told_even_if_the_job_is_not_kept(queue):
+    job = queue.add(5, remove_on_complete=True, delay=0.1)
+    queue.work(echo)
+    assert job.result(10) == 5
+
+
+def test_a_key_makes_a_job_unique_while_it_is_there(queue):
+    first = queue.add(1, key="order-17")
+    again = queue.add(2, key="order-17")
+    assert (again.id, again.data) == (first.id, 1)
+    queue.work(echo)
+    assert first.result(10) == 1
+    assert queue.add(3, key="order-17") == first
+    first.remove()
+    assert queue.add(4, key="order-17") != first
+
+
+def test_a_worker_that_is_given_another_function_uses_it_from_the_next_job_on(queue):
+    worker = queue.work(lambda _: "old")
+    assert queue.add(1).result(10) == "old"
+    assert queue.work(lambda _: "new") is worker
+    assert queue.add(1).result(10) == "new"
+
+
+def test_another_number_of_threads_makes_another_worker(queue):
+    first = queue.work(echo)
+    second = queue.work(concurrency=2)
+    assert (first.running, second.running) == (False, True)
+    assert queue.add(1).result(10) == 1
+
+
+def test_a_queue_without_a_processor_does_not_work(queue):
+    with pytest.raises(UsageError, match="no processor") as caught:
+        queue.work()
+    assert "%%queue task mail" in caught.value.hint
+
+
+@dataclass
+class Mail:
+    to: str
+    copies: int = 1
+
+
+def test_a_schema_checks_the_data_and_makes_a_value_of_it(queue):
+    job = queue.add({"to": "ada"})
+    queue.work(lambda job: [type(job.data).__name__, job.data.copies], schema=Mail)
+    assert job.result(10) == ["Mail", 1]
+    with pytest.raises(UsageError, match="is not Mail"):
+        queue.add({"from": "ada"})
+
+
+def test_data_that_the_schema_refuses_fails_at_once_and_is_kept(queue):
+    job = queue.add({"from": "ada"}, backoff=0)
+    queue.work(echo, schema=Mail)
+    with pytest.raises(JobFailed, match="attempt 1 of 3: UsageError: the job's value is not Mail"):
+        job.result(10)
+    assert queue.jobs("failed")[0].data == {"from": "ada"}
+
+
+def test_a_message_that_cannot_be_read_fails_and_is_kept(queue, shared_redis):
+    job = queue.add(1)
+    shared_redis.hset(f"{queue.store.jobs}{job.id}", "message", b"\x80\x04pickle")
+    queue.work(echo)
+    with pytest.raises(JobFailed, match="cannot be read"):
+        job.result(10)
+    assert queue.get(job.id).state == "failed"
+
+
+def test_a_result_that_json_has_not_fails_the_job_without_another_try(queue):
+    queue.work(lambda _: {1, 2})
+    with pytest.raises(JobFailed, match=r"attempt 1 of 3: UsageError.*would come back as a list"):
+        queue.add(1, backoff=0).result(10)
+
+
+@pytest.mark.parametrize("data", [(1, 2), {1: 2}, {"a": float("nan")}, object(), b"bytes"])
+def test_data_that_would_not_come_back_equal_is_refused(queue, data):
+    with pytest.raises(UsageError, match="the job's value"):
+        queue.add(data)
+    assert queue.counts()["waiting"] == 0
+
+
+def test_data_that_is_too_large_is_refused_with_the_limit(queue):
+    with pytest.raises(
+        UsageError, match=r"takes 10,000,002 bytes; 1,000,000 are allowed"
+    ) as caught:
+        queue.add("x" * 10_000_000)
+    assert "AGENTNB_QUEUE_PAYLOAD" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": -1},
+        {"priority": 1.5},
+        {"delay": -1},
+        {"delay": "soon"},
+        {"attempts": 0},
+        {"attempts": True},
+        {"backoff": "fast"},
+        {"backoff": {"type": "cubic"}},
+        {"timeout": 0},
+        {"key": ""},
+        {"key": 17},
+        {"remove_on_complete": -2},
+        {"remove_on_fail": 0.5},
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused(queue, options):
+    (name,) = options
+    with pytest.raises(UsageError, match=name):
+        queue.add(1, **options)
+    assert not queue.jobs()
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "line\nbreak", "x" * 300, None, 5, "-c"])
+def test_a_name_that_is_none_is_refused(queues, name):
+    with pytest.raises(UsageError, match="cannot be called"):
+        queues.get_queue(name)
+
+
+def test_a_paused_queue_hands_nothing_out_and_goes_on_at_once(queue):
+    queue.work(echo)
+    queue.pause()
+    job = queue.add(1)
+    assert (job.state, queue.counts()["paused"]) == ("paused", 1)
+    time.sleep(0.1)
+    assert job.state == "paused"
+    queue.resume()
+    assert job.result(10) == 1
+
+
+def test_progress_and_log_lines_are_kept_with_the_job(queue, until):
+    go = threading.Event()
+
+    def steps(job):
+        job.progress(40)
+        job.log("halfway; token=abc123secret")
+        go.wait(10)
+        job.progress({"done": 2, "of": 2})
+
+    queue.work(steps)
+    job = queue.add(1)
+    until(job.logs)
+    assert (job.progress(), job.logs()) == (40, ["halfway; token=••••••"])
+    go.set()
+    job.result(10)
+    assert job.progress() == {"done": 2, "of": 2}
+
+
+def test_a_waiting_job_is_cancelled_and_never_runs(queue):
+    job = queue.add(1)
+    job.cancel()
+    with pytest.raises(JobFailed, match="cancelled"):
+        job.result(1)
+    done = []
+    queue.work(done.append).drain(10)
+    assert not done
+    with pytest.raises(RejectedError, match="it is failed"):
+        job.cancel()
+
+
+def test_a_running_coroutine_is_cancelled(queue):
+    begun, ended = threading.Event(), threading.Event()
+
+    async def forever(job):  # noqa: ARG001 - what a processor is given
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    worker = queue.work(forever, concurrency=1)
+    job = queue.add(1)
+    assert begun.wait(10)
+    job.cancel()
+    assert ended.wait(10)
+    with pytest.raises(JobFailed, match="cancelled"):
+        job.result(1)
+    queue.work(echo, concurrency=1)
+    assert queue.add(2).result(10) == 2
+    assert worker.running
+
+
+def test_a_running_function_sees_that_it_was_cancelled(queue):
+    begun, seen = threading.Event(), threading.Event()
+
+    def patient(job):
+        begun.set()
+        while not job.cancelled:
+            time.sleep(0.01)
+        seen.set()
+        job.check_cancelled()
+
+    queue.work(patient)
+    job = queue.add(1)
+    assert begun.wait(10)
+    job.cancel()
+    assert seen.wait(10)
+    assert job.state == "failed"
+
+
+def test_a_coroutine_that_takes_too_long_is_cancelled(queue):
+    cancelled = threading.Event()
+
+    async def slow(job):  # noqa: ARG001 - what a processor is given
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    queue.work(slow)
+    job = queue.add(1, attempts=1, timeout=0.1)
+    with pytest.raises(JobFailed, match=r"took longer than 0.1 s; it was cancelled"):
+        job.result(10)
+    assert cancelled.wait(10)
+
+
+def test_a_function_that_takes_too_long_is_left_behind_and_does_not_count(queue):
+    go, late = threading.Event(), threading.Event()
+
+    def slow(job):
+        if job.attempt == 1:
+            go.wait(20)
+            with pytest.raises(RejectedError):
+                job.progress(99)
+            late.set()
+        return job.attempt
+
+    queue.work(slow, concurrency=1)
+    job = queue.add(1, timeout=0.2, backoff=0)
+    assert job.result(10) == 2
+    go.set()
+    assert late.wait(10)
+    assert queue.get(job.id).result(1) == 2
+
+
+def test_a_failed_job_is_retried_with_all_its_attempts(queue):
+    queue.work(fail)
+    job = queue.add("stamps", attempts=2, backoff=0)
+    with pytest.raises(JobFailed):
+        job.result(10)
+    queue.work(lambda job: job.attempt)
+    job.retry()
+    assert job.result(10) == 1
+    with pytest.raises(NotFoundError):
+        queue.retry("nosuchjob")
+
+
+def test_a_waiting_job_cannot_be_retried(queue):
+    with pytest.raises(RejectedError, match="waits already"):
+        queue.add(1).retry()
+
+
+def test_a_delayed_job_may_be_run_at_once(queue):
+    queue.work(echo)
+    job = queue.add(1, delay=600)
+    job.retry()
+    assert job.result(10) == 1
+
+
+def test_a_removed_job_is_gone_and_a_running_one_is_not_removed(queue, until):
+    job = queue.add(1)
+    job.remove()
+    assert job.state == "gone"
+    with pytest.raises(NotFoundError):
+        job.remove()
+    go = threading.Event()
+    queue.work(lambda _: go.wait(10))
+    running = queue.add(2)
+    until(lambda: running.state == "active")
+    with pytest.raises(RejectedError, match="it is active"):
+        running.remove()
+    running.remove(force=True)
+    go.set()
+    queue.worker.drain(10)
+    assert running.state == "gone"
+
+
+def test_who_waits_for_a_job_that_is_removed_is_told(queue):
+    job = queue.add(1)
+    threading.Timer(0.1, job.remove).start()
+    with pytest.raises(NotFoundError):
+        job.result(10)
+
+
+def test_a_job_is_found_by_its_id_alone(queues):
+    job = queues.add_task("a", 1)
+    assert queues.find(job.id).queue.name == "a"
+    with pytest.raises(NotFoundError):
+        queues.find("nosuchjob")
+
+
+def test_the_table_says_where_jobs_wait_and_nobody_works(queues, until):
+    queues.add_task("lonely", 1)
+    queues.process_queue("busy", echo)
+    until(lambda: queues.get_queue("busy").workers())
+    table = queues.table()
+    assert [(row.queue, row.state) for row in table] == [
+        ("busy", "working"),
+        ("lonely", "no worker: jobs wait"),
+    ]
+    assert "agentnb worker lonely" in table.note
+
+
+def test_an_empty_table_says_what_to_type(make_queues):
+    assert "%queue add" in make_queues(prefix="nothing-here").table().empty
+
+
+def test_a_worker_stops_after_what_runs(queue):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(job):
+        begun.set()
+        go.wait(10)
+        return job.data
+
+    worker = queue.work(slow, concurrency=1)
+    running, waiting = queue.add(1), queue.add(2)
+    assert begun.wait(10)
+    threading.Timer(0.1, go.set).start()
+    assert worker.stop()
+    assert (running.state, waiting.state) == ("completed", "waiting")
+    assert not queue.workers()
+
+
+def test_a_worker_that_is_stopped_hands_back_what_does_not_end(queue):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(job):
+        if not begun.is_set():
+            begun.set()
+            go.wait(20)
+        return job.attempt
+
+    worker = queue.work(slow, concurrency=1)
+    job = queue.add(1)
+    assert begun.wait(10)
+    assert not worker.stop(timeout=0.1)
+    assert (job.state, queue.get(job.id).attempt) == ("waiting", 0)
+    queue.work(slow, concurrency=2)
+    assert job.result(10) == 1
+    go.set()
+
+
+def test_a_job_taken_ahead_by_a_stopping_worker_is_handed_back(queue, until):
+    for n in range(20):
+        queue.add(n)
+    worker = queue.work(lambda _: time.sleep(0.01), concurrency=3)
+    until(lambda: queue.counts()["ever completed"] >= 1)
+    worker.stop()
+    counts = queue.counts()
+    assert counts["active"] == 0
+    assert counts["waiting"] + counts["completed"] == 20
+
+
+def test_drain_says_what_is_left(queue):
+    worker = queue.work(echo)
+    queue.add(1, delay=600)
+    with pytest.raises(DeadlineExceeded, match="1 jobs of mail"):
+        worker.drain(0.1)
+
+
+def test_drain_tells_how_far_it_is(queue):
+    for n in range(10):
+        queue.add(n)
+    told = []
+    assert queue.work(echo).drain(10, on_progress=lambda *now: told.append(now)) <= 10
+    assert told[-1][0] == told[-1][1]
+
+
+def test_a_job_carries_the_trace_it_was_added_in(queue):
+    from agentnb.core.trace import current, start_trace, use
+
+    with use(None):
+        here = start_trace()
+        queue.work(lambda _: current().trace_id)
+        assert queue.add(1).result(10) == here.trace_id
+    spans = [span.name for span in queue.tracer.trace(here.trace_id)]
+    assert "add" in spans
+    assert "process" in spans
+
+
+def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog, until):
+    caplog.set_level(logging.INFO, logger="agentnb.queue")
+
+    def odd(job):
+        if job.data % 2:
+            raise ValueError("odd")
+
+    queue.work(odd)
+    even, odd_one = queue.add(2), queue.add(1, attempts=1)
+    even.result(10)
+    with pytest.raises(JobFailed):
+        odd_one.result(10)
+    lines = {record.message: record for record in caplog.records}
+    until(lambda: "job failed" in {record.message for record in caplog.records})
+    lines = {record.message: record for record in caplog.records}
+    assert lines["job completed"].data == {
+        "queue": "mail",
+        "job_id": even.id,
+        "attempt": 1,
+        "data": "2",
+    }
+    assert lines["job failed"].data["error"] == "ValueError: odd"
+
+
+def test_the_signals_of_huey_can_be_used(queue, until):
+    seen = []
+    queue.huey.signal("complete")(lambda signal, task: seen.append((signal, task.id)))
+    queue.work(echo)
+    job = queue.add(1)
+    job.result(10)
+    until(lambda: seen == [("complete", job.id)])
+
+
+def test_without_a_server_adding_is_an_error_and_not_a_wait(make_queues, tmp_path):
+    with RedisClient(f"unix://{tmp_path}/nobody", timeout=0.3) as away:
+        queues = make_queues(away)
+        with pytest.raises(UnavailableError):
+            queues.add_task("mail", 1)
+
+
+def test_a_queue_of_an_empty_prefix_stays_out_of_the_way(make_queues, shared_redis):
+    queue = make_queues(prefix="").get_queue("barely")
+    queue.work(echo)
+    queue.add(1).result(10)
+    queue.stop()
+    keys = {key.decode() for key in shared_redis.keys("*barely*")}
+    assert keys
+    assert all(key.startswith("{agentnb}:") for key in keys)
+    shared_redis.delete(*keys)
+
+
+def test_ends_and_progress_are_events_at_the_very_moment(make_bus, make_queues, until):
+    bus = make_bus()
+    queue = make_queues(events=bus).get_queue("told")
+    seen = []
+    bus.subscribe("queue.told.*", lambda event: seen.append((event.channel, event.data)))
+
+    def odd(job):
+        job.progress(50)
+        if job.data % 2:
+            raise ValueError("odd; password=hunter22")
+
+    queue.work(odd, concurrency=1)
+    even = queue.add(2)
+    even.result(10)
+    odd_one = queue.add(1, attempts=1)
+    with pytest.raises(JobFailed):
+        odd_one.result(10)
+    until(lambda: len(seen) == 4)
+    channels = [channel.removeprefix("queue.told.") for channel, _ in seen]
+    assert sorted(channels) == ["completed", "failed", "progress", "progress"]
+    assert channels[1] == "completed"
+    failed = next(data for channel, data in seen if channel.endswith("failed"))
+    assert failed == {
+        "queue": "told",
+        "job_id": odd_one.id,
+        "attempt": 1,
+        "error": "ValueError: odd; password=••••••",
+        "final": True,
+    }
+    kept = [event.channel for event in bus.history("queue.told.*")]
+    assert kept == ["queue.told.completed", "queue.told.failed"]
+
+
+def test_a_due_job_that_must_wait_keeps_nobody_busy(queue, shared_redis, until):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(job):
+        begun.set()
+        go.wait(20)
+        return job.data
+
+    queue.work(slow, concurrency=1)
+    queue.add(1)
+    assert begun.wait(10)
+    job = queue.add(2, delay=0.05)
+    time.sleep(0.2)
+    calls = shared_redis.info("stats")["total_commands_processed"]
+    time.sleep(1.0)
+    assert shared_redis.info("stats")["total_commands_processed"] - calls < 60
+    go.set()
+    assert job.result(10) == 2
+    until(lambda: queue.counts()["active"] == 0)
