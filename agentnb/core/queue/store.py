@@ -295,6 +295,10 @@ class Store:
         seconds, micro = self._redis.time()
         return int(seconds) * 1000 + int(micro) // 1000
 
+    def ask(self, script: str, arguments: Sequence[Any]) -> Any:
+        """Run a script that changes nothing."""
+        return self._run(self._again, script, arguments)
+
     def _run(
         self,
         redis: RedisClient,
