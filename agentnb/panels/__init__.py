@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.panels.base import (
         Confirm,
+        Drawn,
+        Duration,
         HtmlBlock,
+        Notice,
         Panel,
         PanelRegistry,
         Plot,
@@ -29,16 +32,22 @@ if TYPE_CHECKING:
         cell_id,
         choice,
         label,
+        progress,
         row,
         run_id,
         split,
         stack,
+        stacked,
+        state,
         text_box,
     )
 
 __all__ = [
     "Confirm",
+    "Drawn",
+    "Duration",
     "HtmlBlock",
+    "Notice",
     "Panel",
     "PanelRegistry",
     "Plot",
@@ -52,10 +61,13 @@ __all__ = [
     "choice",
     "label",
     "open_panel",
+    "progress",
     "row",
     "run_id",
     "split",
     "stack",
+    "stacked",
+    "state",
     "text_box",
 ]
 
@@ -68,6 +80,7 @@ _PANELS = (
     "events",
     "files",
     "git",
+    "queue",
 )
 
 

@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentnb.panels.base.drawn import Drawn, progress, stacked, state
+    from agentnb.panels.base.notice import Notice
     from agentnb.panels.base.panel import Panel
     from agentnb.panels.base.parts import (
         Confirm,
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.table import TableView
-    from agentnb.panels.base.units import Seconds, Size, Spark
+    from agentnb.panels.base.units import Duration, Seconds, Size, Spark
 
 __all__ = [
     "Confirm",
+    "Drawn",
+    "Duration",
     "HtmlBlock",
+    "Notice",
     "Panel",
     "PanelRegistry",
     "Plot",
@@ -39,16 +44,22 @@ __all__ = [
     "cell_id",
     "choice",
     "label",
+    "progress",
     "row",
     "run_id",
     "split",
     "stack",
+    "stacked",
+    "state",
     "text_box",
 ]
 
 _HOME = {
     "Confirm": "parts",
+    "Drawn": "drawn",
+    "Duration": "units",
     "HtmlBlock": "parts",
+    "Notice": "notice",
     "Panel": "panel",
     "PanelRegistry": "registry",
     "Plot": "plot",
@@ -61,10 +72,13 @@ _HOME = {
     "cell_id": "registry",
     "choice": "parts",
     "label": "parts",
+    "progress": "drawn",
     "row": "parts",
     "run_id": "registry",
     "split": "parts",
     "stack": "parts",
+    "stacked": "drawn",
+    "state": "drawn",
     "text_box": "parts",
 }
 

@@ -6,9 +6,14 @@ import datetime as dt
 import json
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
-__all__ = ["MAX_CELL", "cell", "plain", "sort_key"]
+from agentnb.panels.base.drawn import Drawn
+
+__all__ = ["MAX_CELL", "Shown", "cell", "plain", "sort_key", "written"]
+
+Shown: TypeAlias = "str | dict[str, object] | None"
+"""A cell as the page is sent it: its text, or its text and how it is drawn, or NULL."""
 
 MAX_CELL: Final = 300
 """Characters of a cell that are shown; the rest is cut off, marked by an ellipsis."""
@@ -53,7 +58,7 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def cell(value: object) -> str | None:
+def cell(value: object) -> Shown:
     """Return what is shown for the value: None for NULL, else at most `MAX_CELL` characters.
 
     >>> cell(None), cell(1.5), len(cell("x" * 1000))
@@ -64,7 +69,13 @@ def cell(value: object) -> str | None:
     if isinstance(value, str) and len(value) > MAX_CELL:
         value = value[: MAX_CELL + 1]  # cut before the work, not after it
     text = plain(value)
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+    text = text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+    return value.shown(text) if isinstance(value, Drawn) else text
+
+
+def written(shown: Shown) -> str | None:
+    """Return the text of a cell, however it is drawn."""
+    return str(shown["text"]) if isinstance(shown, dict) else shown
 
 
 def is_number(value: object) -> bool:
@@ -84,5 +95,7 @@ def sort_key(value: object) -> tuple[int, object, str]:
         return (0, value, "")
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
         return (2, 0, value.isoformat())
+    if isinstance(value, Drawn) and value.order is not None:
+        return (0, value.order, "")
     text = plain(value)
     return (3, 0, text.casefold() + "\0" + text)

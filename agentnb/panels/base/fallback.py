@@ -6,6 +6,7 @@ import re
 from html import escape, unescape
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from agentnb.panels.base.cells import written
 from agentnb.panels.base.live import walk
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def page_html(page: Page, *, hint: str) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            _html_cell(value, number=number)
+            _html_cell(written(value), number=number)
             for value, (_, number) in zip(cells, page.columns, strict=False)
         )
         + "</tr>"
@@ -102,7 +103,8 @@ def page_text(page: Page, *, hint: str) -> str:
     """Return a page of rows as aligned text."""
     if not page.rows:
         return hint
-    rows = [["NULL" if value is None else value for value in cells] for cells in page.rows.values()]
+    written_rows = [[written(value) for value in cells] for cells in page.rows.values()]
+    rows = [["NULL" if text is None else text for text in cells] for cells in written_rows]
     names = [name for name, _ in page.columns]
     widths = [
         min(_TEXT_WIDTH, max(len(line[at]) for line in [names, *rows])) for at in range(len(names))

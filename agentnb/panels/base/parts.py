@@ -284,10 +284,12 @@ class TextBlock:
     ----------
     label
         What the text is, for those who hear it.
+    heading
+        Whether that stands above the text too.
     """
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, label: str, *, heading: bool = False) -> None:
+        self._label, self._heading = label, heading
         self.widget = ipywidgets.HTML()
         self.widget.add_class("agentnb-text-block")
 
@@ -297,4 +299,6 @@ class TextBlock:
         text = text.encode("utf-8", "replace").decode("utf-8")
         # Focusable, so that the keyboard can scroll it.
         start = f'<pre tabindex="0" role="region" aria-label="{escape(self._label)}">'
-        self.widget.value = f"{start}{escape(text)}</pre>" if text else ""
+        above = f'<div class="agentnb-heading">{escape(self._label)}</div>' if self._heading else ""
+        self.widget.value = f"{above}{start}{escape(text)}</pre>" if text else ""
+        self.widget.layout.display = None if text else "none"

@@ -12,6 +12,7 @@ import anywidget
 import traitlets
 
 from agentnb.panels.base.static import read
+from agentnb.panels.base.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ class Plot:
     label
         What the number is.
     unit
-        Behind each value, such as ``"%"``.
+        Behind each value, such as ``"%"``. Seconds, ``"s"``, are read as durations: 12 ms, 2 min.
     points
         How many values are kept; the newest is at the right.
     low, high
@@ -186,6 +187,8 @@ class Plot:
         return self._low + next(fits)
 
     def _said(self, value: float) -> str:
+        if self._unit == "s" and value > 0:
+            return str(Duration(value))
         return f"{value:,g} {self._unit}".rstrip()
 
     def _received(self, _: object, content: dict[str, object], __: object) -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agentnb.panels.base.cells import cell, is_number, plain, sort_key
+from agentnb.panels.base.cells import Shown, cell, is_number, plain, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -28,7 +28,7 @@ class Page:
     """
 
     columns: tuple[tuple[str, bool], ...]
-    rows: dict[int, tuple[str | None, ...]]
+    rows: dict[int, tuple[Shown, ...]]
     meta: dict[str, object]
 
     def state(self) -> dict[str, object]:
@@ -69,6 +69,7 @@ class Rows:
     sort: tuple[str, bool] | None = None
     page: int = 0
     selected: Hashable = None
+    marked: set[Hashable] = field(default_factory=set)
     _rows: dict[Hashable, Sequence[object]] = field(default_factory=dict)
     _ids: dict[Hashable, int] = field(default_factory=dict)
     _next_id: int = 0
@@ -97,6 +98,7 @@ class Rows:
             # A key that is not unique must lose no row.
             named[(key, number) if taken else key] = row
         self._rows = named
+        self.marked &= named.keys()
         if self.sort and self.sort[0] not in self.columns:
             self.sort = None
 
@@ -108,6 +110,15 @@ class Rows:
             self.sort = (column, False)
         else:
             self.sort = None if self.sort[1] else (column, True)
+
+    def mark(self, keys: Iterable[Hashable], *, on: bool = True) -> None:
+        """Mark rows, or take their marks away. A row that goes takes its mark with it."""
+        known = {key for key in keys if key in self._rows}
+        self.marked = self.marked | known if on else self.marked - known
+
+    def marks(self) -> list[Hashable]:
+        """Return the keys of the rows that are marked, as they came, whatever the filter."""
+        return [key for key in self._rows if key in self.marked]
 
     def shown(self) -> list[Hashable]:
         """Return the keys of the rows that pass the filter, in order, over all pages."""
@@ -178,6 +189,8 @@ class Rows:
                 "sort": list(self.sort) if self.sort else None,
                 "filter": self.filter,
                 "selected": ids.get(self.selected),
+                "marked": [ids[key] for key in visible if key in self.marked],
+                "marks": len(self.marked),
             },
         )
 

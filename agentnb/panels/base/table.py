@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TableView"]
 
+_SCRIPTS = ("table_model.js", "table_cell.js", "table.js")
+
 
 @runtime_checkable
 class Tabular(Protocol):
@@ -40,7 +42,7 @@ class _Grid(anywidget.AnyWidget):
 
     def __init__(self, view: TableView) -> None:
         self._view = view
-        super().__init__(_esm=read("table_model.js") + read("table.js"), _css=read("table.css"))
+        super().__init__(_esm="".join(map(read, _SCRIPTS)), _css=read("table.css"))
 
     def page_now(self) -> dict[str, object]:
         return self._view.state()
@@ -87,6 +89,8 @@ class TableView:
         Whether there is a box for the filter.
     quiet
         Columns whose changes do not flash, such as a clock.
+    markable
+        Whether rows can be marked, several at once: by a box before each, or the space bar.
 
     Examples
     --------
@@ -98,7 +102,7 @@ class TableView:
     >>> table.close()
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each documented
         self,
         columns: Sequence[str],
         rows: Iterable[Sequence[object]] = (),
@@ -111,6 +115,7 @@ class TableView:
         height: str = "360px",
         filterable: bool = True,
         quiet: Sequence[str] = (),
+        markable: bool = False,
     ) -> None:
         self._lock = threading.RLock()
         self._rows = Rows([str(name) for name in columns], key=key, page_size=page_size)
@@ -118,7 +123,12 @@ class TableView:
         self._page = self._rows.page_shown()
         self._version = 0
         self.label, self._hint, self._note = label, hint, ""
-        self._fixed = {"height": height, "filterable": filterable, "quiet": list(quiet)}
+        self._fixed = {
+            "height": height,
+            "filterable": filterable,
+            "quiet": list(quiet),
+            "markable": markable,
+        }
         self._sent_words = self._words()
         self.on_select = on_select
         self.widget = _Grid(self)
@@ -185,6 +195,18 @@ class TableView:
         """The key of the selected row, or None."""
         return self._rows.selected
 
+    @property
+    def marked(self) -> list[Any]:
+        """The keys of the rows that are marked, over all pages, whatever the filter."""
+        with self._lock:
+            return self._rows.marks()
+
+    def mark(self, keys: Iterable[Hashable], *, on: bool = True) -> None:
+        """Mark rows, or take their marks away."""
+        with self._lock:
+            self._rows.mark(keys, on=on)
+            self._send()
+
     def row(self, key: Hashable) -> Sequence[object]:
         """Return the values of a row. Raises KeyError if there is no such row any more."""
         with self._lock:
@@ -248,6 +270,8 @@ class TableView:
             with self._lock:
                 self._rows.order_by(str(content.get("column")))
                 self._send()
+        elif what == "mark":
+            self._mark(content.get("rows"), on=bool(content.get("on")))
         elif what == "full":  # a view that has missed a message
             with self._lock:
                 self.widget.send({"v": self._version, "full": self.state()})
@@ -259,3 +283,12 @@ class TableView:
                 self.select(key)
             if self.on_select is not None:
                 self.on_select(key)
+
+    def _mark(self, rows: object, *, on: bool) -> None:
+        """Mark these visible rows, or with ``"all"`` whatever passes the filter."""
+        with self._lock:
+            if rows == "all":
+                self.mark(self._rows.shown(), on=on)
+            elif isinstance(rows, list):
+                found = (self._rows.key_of(row) for row in rows)
+                self.mark([key for key in found if key is not None], on=on)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Blank", "Seconds", "Size", "Spark"]
+__all__ = ["Blank", "Duration", "Seconds", "Size", "Spark"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -99,3 +99,26 @@ class Spark(float):
 
     def __str__(self) -> str:
         return self._text
+
+
+class Duration(float):
+    """How long something took, in seconds: as fine as anybody wants to know it.
+
+    >>> str(Duration(0.00042)), str(Duration(0.0123)), str(Duration(1.234)), str(Duration(75))
+    ('0.42 ms', '12 ms', '1.2 s', '1 min 15 s')
+    >>> str(Duration(7500))
+    '2 h 5 min'
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if self < 0.9995:  # noqa: PLR2004 - what rounds to less than a second
+            return f"{self * 1000:.2g} ms" if self < 0.00995 else f"{self * 1000:.0f} ms"  # noqa: PLR2004 - two digits
+        if self < 59.5:  # noqa: PLR2004 - as above
+            return f"{self:.1f} s" if self < 9.95 else f"{self:.0f} s"  # noqa: PLR2004 - as above
+        minutes, seconds = divmod(round(self), 60)
+        if minutes < 60:  # noqa: PLR2004 - of an hour
+            return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"

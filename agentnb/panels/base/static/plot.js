@@ -31,6 +31,22 @@ function drawing(tag, className) {
 
 const isNumber = (value) => value !== null && value !== undefined;
 
+// A duration, as Python's Duration says it.
+function duration(seconds) {
+  const ms = seconds * 1000;
+  if (ms < 999.5) return `${ms < 9.95 ? Number(ms.toPrecision(2)) : ms.toFixed(0)} ms`;
+  if (seconds < 59.5) return `${seconds.toFixed(seconds < 9.95 ? 1 : 0)} s`;
+  const whole = Math.round(seconds);
+  const joined = (large, small, word) => (small ? `${large} ${small} ${word}` : large);
+  if (whole < 3600) return joined(`${Math.floor(whole / 60)} min`, whole % 60, "s");
+  return joined(`${Math.floor(whole / 3600)} h`, Math.floor((whole % 3600) / 60), "min");
+}
+
+function worded(value, unit) {
+  if (unit === "s" && value > 0) return duration(value);
+  return `${value.toLocaleString("en")} ${unit}`.trim();
+}
+
 // The upper end of the scale: 1, 2 or 5 times a power of ten.
 function topOf({ values, low, high }) {
   if (isNumber(high)) return high;
@@ -82,7 +98,7 @@ function render({ model, el }) {
 
   const draw = () => {
     const series = model.get("series");
-    const said = (value) => `${value.toLocaleString("en")} ${series.unit}`.trim();
+    const said = (value) => worded(value, series.unit);
     const known = series.values.filter(isNumber);
     const top = topOf(series);
     const found = runs(series, top);

@@ -1,26 +1,10 @@
 // A table that stays alive: the views. Each is redrawn from the model's "page", touching only the
 // nodes that differ, so that scroll position, focus and active row stay. Values enter as text,
-// never as HTML. Sent as one module with table_model.js before it, which defines `initialize`.
+// never as HTML. Sent as one module with table_model.js, which defines `initialize`, and
+// table_cell.js, which draws a cell, before it.
 
-const SUPPRESS = "data-lm-suppress-shortcuts";
 const TYPING_MS = 200;
 let lastView = 0;
-
-function node(tag, className, attributes = {}) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setAttribute(element, name, value) {
-  if (value === null) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
-}
 
 // ---- a view
 
@@ -71,6 +55,13 @@ function render({ model, el }) {
   const head = node("thead", "", { role: "rowgroup" });
   const headRow = node("tr", "", { role: "row", "aria-rowindex": "1" });
   head.append(headRow);
+  const lead = first.markable ? 1 : 0; // columns before the first
+  const markAll = markBox("Mark all", (on) => model.send({ do: "mark", rows: "all", on }));
+  if (lead) {
+    const cell = node("th", "agentnb-mark-cell", { role: "columnheader", scope: "col" });
+    cell.append(markAll);
+    headRow.append(cell);
+  }
   const body = node("tbody", "", { role: "rowgroup" });
   table.append(head, body);
   const empty = node("div", "agentnb-empty");
@@ -81,13 +72,18 @@ function render({ model, el }) {
   let active = null; // row id
   let landing = null; // where the active row goes when the next page has come
   let shownPage = null;
+  let lastMarked = null; // row id; marking with the shift key goes from there
 
   // -- drawing
 
   function drawHead({ cols, meta }) {
-    while (headRow.children.length > cols.length) headRow.lastChild.remove();
+    while (headRow.children.length > cols.length + lead) headRow.lastChild.remove();
+    if (lead) {
+      markAll.checked = meta.marks > 0 && meta.marks >= meta.shown;
+      markAll.indeterminate = meta.marks > 0 && !markAll.checked;
+    }
     cols.forEach(([name, number], at) => {
-      let cell = headRow.children[at];
+      let cell = headRow.children[at + lead];
       if (!cell) {
         cell = node("th", "", { role: "columnheader", scope: "col" });
         const button = node("button", "agentnb-sort", {
@@ -112,22 +108,15 @@ function render({ model, el }) {
   }
 
   function drawRow(row, cells, cols) {
-    while (row.children.length > cols.length) row.lastChild.remove();
-    cols.forEach(([, number], at) => {
-      let cell = row.children[at];
+    while (row.children.length > cols.length + lead) row.lastChild.remove();
+    cols.forEach(([name, number], at) => {
+      let cell = row.children[at + lead];
       if (!cell) {
         cell = node("td", "", { role: "gridcell" });
         row.append(cell);
       }
-      const value = cells[at] ?? null;
-      const text = value === null ? "NULL" : value;
-      if (cell.textContent !== text) {
-        const changed = cell.textContent !== "" && row.isConnected;
-        cell.textContent = text;
-        setAttribute(cell, "title", text.length > 24 ? text : null);
-        if (changed && !first.quiet.includes(cols[at][0])) flash(cell);
-      }
-      cell.classList.toggle("agentnb-null", value === null);
+      const changed = drawValue(cell, cells[at] ?? null);
+      if (changed && row.isConnected && !first.quiet.includes(name)) flash(cell);
       cell.classList.toggle("agentnb-number", Boolean(number));
     });
   }
@@ -154,6 +143,14 @@ function render({ model, el }) {
           activate(id);
           choose();
         });
+        if (lead) {
+          const cell = node("td", "agentnb-mark-cell", { role: "gridcell" });
+          const box = markBox(`Mark ${textOf(cells[0] ?? null)}`, (on, range) => mark(id, on, range));
+          box.tabIndex = -1; // the space bar marks the active row
+          cell.append(box);
+          cell.addEventListener("click", (event) => event.stopPropagation());
+          row.append(cell);
+        }
         drawn.set(id, row);
       }
       if (row === place) place = place.nextSibling;
@@ -161,6 +158,7 @@ function render({ model, el }) {
       drawRow(row, cells, cols);
       setAttribute(row, "aria-rowindex", meta.page * meta.size + at + 2);
       setAttribute(row, "aria-selected", id === meta.selected);
+      if (lead) row.querySelector(".agentnb-mark").checked = meta.marked.includes(id);
     });
   }
 
@@ -168,7 +166,8 @@ function render({ model, el }) {
     const number = (value) => value.toLocaleString("en");
     const all = `${number(meta.total)} ${meta.total === 1 ? "row" : "rows"}`;
     const some = meta.shown === meta.total ? all : `${number(meta.shown)} of ${all}`;
-    setText(count, note ? `${some} · ${note}` : some);
+    const marks = meta.marks ? `${number(meta.marks)} marked` : "";
+    setText(count, [some, note, marks].filter(Boolean).join(" · "));
     setText(where, `${meta.page + 1} / ${meta.pages}`);
     pager.hidden = meta.pages < 2;
     back.disabled = meta.page === 0;
@@ -179,7 +178,7 @@ function render({ model, el }) {
     empty.hidden = rows.length > 0;
     table.hidden = rows.length === 0 && !filtered;
     setAttribute(table, "aria-rowcount", meta.shown + 1);
-    setAttribute(table, "aria-colcount", cols.length);
+    setAttribute(table, "aria-colcount", cols.length + lead);
     tools.hidden = meta.total === 0 && !meta.filter;
   }
 
@@ -219,6 +218,13 @@ function render({ model, el }) {
     if (active !== null) model.send({ do: "select", row: active });
   }
 
+  function mark(id, on, range) {
+    const ids = page().rows.map(([each]) => each);
+    const [from, to] = [ids.indexOf(range ? lastMarked : id), ids.indexOf(id)].sort((a, b) => a - b);
+    lastMarked = id;
+    model.send({ do: "mark", rows: from < 0 ? [id] : ids.slice(from, to + 1), on });
+  }
+
   function turnBy(by) {
     const { meta } = page();
     const to = meta.page + by;
@@ -255,6 +261,9 @@ function render({ model, el }) {
       Home: () => jump(0),
       End: () => jump(-1),
       Enter: choose,
+      " ": () => {
+        if (lead && active !== null) mark(active, !page().meta.marked.includes(active), event.shiftKey);
+      },
       "/": () => filter.focus(),
     };
     const act = keys[event.key];
