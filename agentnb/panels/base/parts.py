@@ -196,6 +196,10 @@ class Confirm:
         What it is for; also its name for those who hear it.
     icon
         A Font Awesome 4 name such as ``"trash"``.
+    danger
+        Show that it destroys something.
+    back
+        What the first button says while it takes back.
     """
 
     def __init__(
@@ -207,16 +211,19 @@ class Confirm:
         *,
         tooltip: str = "",
         icon: str = "trash",
+        danger: bool = True,
+        back: str = "Cancel",
     ) -> None:
         self._text, self._tooltip, self._icon = text, tooltip or text, icon
+        self._back = back
         self._ask, self._do = ask, do
         self._subject: Any = None
         self.asking = False
         act = panel.action
         self.first = button(
-            text, act(self._clicked, self._offer), tooltip=tooltip, icon=icon, danger=True
+            text, act(self._clicked, self._offer), tooltip=tooltip, icon=icon, danger=danger
         )
-        self.second = button("", act(self._confirmed, panel.say), danger=True, primary=True)
+        self.second = button("", act(self._confirmed, panel.say), danger=danger, primary=True)
         self.second.layout.display = "none"
         self.widget = row(self.first, self.second)
 
@@ -236,8 +243,8 @@ class Confirm:
             return
         words, self._subject = offer
         self.asking = True
-        self.first.description, self.first.icon = "Cancel", ""
-        self.first.tooltip = "Cancel"
+        self.first.description, self.first.icon = self._back, ""
+        self.first.tooltip = self._back
         self.second.description = self.second.tooltip = words
         self.second.layout.display = None
 

@@ -89,6 +89,8 @@ class TableView:
         Whether there is a box for the filter.
     quiet
         Columns whose changes do not flash, such as a clock.
+    noun
+        What one row is, and what several are: ``("job", "jobs")``.
     markable
         Whether rows can be marked, several at once: by a box before each, or the space bar.
 
@@ -115,6 +117,7 @@ class TableView:
         height: str = "360px",
         filterable: bool = True,
         quiet: Sequence[str] = (),
+        noun: tuple[str, str] = ("row", "rows"),
         markable: bool = False,
     ) -> None:
         self._lock = threading.RLock()
@@ -127,6 +130,7 @@ class TableView:
             "height": height,
             "filterable": filterable,
             "quiet": list(quiet),
+            "noun": list(noun),
             "markable": markable,
         }
         self._sent_words = self._words()

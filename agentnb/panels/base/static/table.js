@@ -164,7 +164,7 @@ function render({ model, el }) {
 
   function drawTools({ meta, note, hint, rows, cols }) {
     const number = (value) => value.toLocaleString("en");
-    const all = `${number(meta.total)} ${meta.total === 1 ? "row" : "rows"}`;
+    const all = `${number(meta.total)} ${first.noun[meta.total === 1 ? 0 : 1]}`;
     const some = meta.shown === meta.total ? all : `${number(meta.shown)} of ${all}`;
     const marks = meta.marks ? `${number(meta.marks)} marked` : "";
     setText(count, [some, note, marks].filter(Boolean).join(" · "));

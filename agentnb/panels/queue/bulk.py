@@ -1,0 +1,198 @@
+"""What is done with many jobs at once: those that are marked, else all that pass the filter."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import NotFoundError, RejectedError
+from agentnb.core.queue.glance import ids
+from agentnb.panels.base import Confirm, row
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.queue import Queue, TaskQueue
+    from agentnb.panels.base import Panel
+    from agentnb.panels.queue.look import Filter
+
+__all__ = ["Bulk"]
+
+MOST: Final = 100_000
+"""Jobs that one click does something with."""
+_SAID_EVERY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that can be done with a job: its name, what it is then, and in which states.
+
+    `usual` are the states of the jobs that it is done with where nobody said which.
+    """
+
+    verb: str
+    done: str
+    states: tuple[str, ...]
+    usual: tuple[str, ...]
+    icon: str
+    tooltip: str
+
+
+RETRY = Deed(
+    "Retry",
+    "run again",
+    ("failed", "completed", "delayed"),
+    ("failed",),
+    "repeat",
+    "Let marked jobs, or all that pass the filter, run now with all their attempts",
+)
+CANCEL = Deed(
+    "Cancel",
+    "cancelled",
+    ("active", "waiting", "delayed"),
+    ("active", "waiting", "delayed"),
+    "ban",
+    "Let marked jobs, or all that pass the filter, fail as cancelled",
+)
+REMOVE = Deed(
+    "Remove",
+    "removed",
+    ("waiting", "delayed", "failed", "completed"),
+    ("waiting", "delayed", "failed", "completed"),
+    "trash",
+    "Remove marked jobs, or all that pass the filter, with all that is kept of them",
+)
+
+Found = list[tuple[str, list[str]]]
+
+
+class Bulk:
+    """Three buttons that ask before they do.
+
+    Parameters
+    ----------
+    panel
+        Says what was done, and what went wrong.
+    queues
+        Returns the queues.
+    wanted
+        Returns the filter.
+    marked
+        Returns the queue, the state and the id of each job that is marked.
+    forget
+        Called when something was done.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        queues: Callable[[], TaskQueue],
+        wanted: Callable[[], Filter],
+        marked: Callable[[], list[tuple[str, str, str]]],
+        forget: Callable[[], object],
+    ) -> None:
+        self._panel, self._queues, self._forget = panel, queues, forget
+        self._wanted, self._marked = wanted, marked
+        self.retry, self.cancel, self.remove = map(self._button, (RETRY, CANCEL, REMOVE))
+        self.widget = row(self.retry, self.cancel, self.remove)
+
+    def _button(self, deed: Deed) -> Confirm:
+        return Confirm(
+            self._panel,
+            f"{deed.verb}…",
+            lambda: self._ask(deed),
+            lambda found: self._do(deed, found),
+            tooltip=deed.tooltip,
+            icon=deed.icon,
+            danger=deed is not RETRY,
+            back="Back",
+        )
+
+    def reset(self) -> None:
+        """Take every question back, since it would be another by now."""
+        for button in (self.retry, self.cancel, self.remove):
+            if button.asking:
+                button.reset()
+
+    def _ask(self, deed: Deed) -> tuple[str, Found]:
+        marked, wanted = self._marked(), self._wanted()
+        if marked:
+            found = _of_marked(deed, marked)
+            which = "marked"
+            beside = ""
+        else:
+            states = deed.usual if wanted.state is None else (wanted.state,)
+            states = tuple(state for state in states if state in deed.states)
+            found = _of_filter(self._queues(), wanted, states)
+            which = states[0] if len(states) == 1 else ""
+            beside = _beside(wanted)
+        count = sum(len(each) for _, each in found)
+        if not count:
+            able = ", ".join(deed.states[:-1]) + f" or {deed.states[-1]}"
+            raise NotFoundError(
+                f"there is no {'marked ' if marked else ''}job to {deed.verb.lower()}{beside}",
+                service="queue",
+                hint=f"it has to be {able}",
+            )
+        words = f"{deed.verb} {count:,} {which} {'job' if count == 1 else 'jobs'}{beside}"
+        return " ".join(words.split()), found
+
+    def _do(self, deed: Deed, found: Found) -> str:
+        total = sum(len(each) for _, each in found)
+        done = missed = 0
+        said = time.monotonic()
+        try:
+            for name, each in found:
+                act = _act(self._queues().get_queue(name), deed)
+                for id_ in each:
+                    try:
+                        act(id_)
+                    except (NotFoundError, RejectedError) as error:
+                        if error.service != "queue":
+                            raise
+                        missed += 1
+                    else:
+                        done += 1
+                    if time.monotonic() > said + _SAID_EVERY:
+                        said = time.monotonic()
+                        self._panel.say(f"{done:,} of {total:,} jobs {deed.done}…")
+        finally:
+            self._forget()
+        jobs = f"{done:,} {'job' if done == 1 else 'jobs'} {deed.done}"
+        return f"{jobs}; {missed:,} had gone on meanwhile" if missed else jobs
+
+
+def _act(queue: Queue, deed: Deed) -> Callable[[str], Any]:
+    if deed is RETRY:
+        return queue.retry
+    return queue.cancel if deed is CANCEL else queue.remove
+
+
+def _of_marked(deed: Deed, marked: list[tuple[str, str, str]]) -> Found:
+    by_queue: dict[str, list[str]] = {}
+    for name, state, id_ in marked:
+        if ("waiting" if state == "paused" else state) in deed.states:
+            by_queue.setdefault(name, []).append(id_)
+    return list(by_queue.items())
+
+
+def _of_filter(queues: TaskQueue, wanted: Filter, states: tuple[str, ...]) -> Found:
+    names = queues.names() if wanted.queue is None else [wanted.queue]
+    room = MOST
+    found: Found = []
+    for name in names:
+        for state in states:
+            if room > 0:
+                some = ids(queues.get_queue(name), state, wanted.text, n=room).jobs
+                room -= len(some)
+                found.append((name, some))
+    return found
+
+
+def _beside(wanted: Filter) -> str:
+    of = f" of {wanted.queue}" if wanted.queue else ""
+    text = plain(wanted.text)
+    shown = text if len(text) <= 30 else f"{text[:29]}…"  # noqa: PLR2004 - what a button bears
+    return f"{of} with “{shown}”" if shown else of

@@ -1,0 +1,216 @@
+"""All that is known of one job."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
+from agentnb.core.queue.owner import describe
+from agentnb.panels.base import Duration, TextBlock, button, label, row, stack
+from agentnb.panels.base.cells import plain
+from agentnb.panels.queue.rows import since
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from agentnb.core.queue import Job, TaskQueue
+    from agentnb.panels.base import Panel
+
+__all__ = ["Detail", "Details", "read"]
+
+SHOWN: Final = 20_000
+"""Characters that are shown of data, a result, a log or an error."""
+_PRETTY = 200_000
+_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A job, and its parts as text."""
+
+    job: Job
+    state: str
+    progress: str
+    log: str
+    result: str
+    data: str
+    error: str
+
+
+def read(queues: TaskQueue, job_id: str) -> Details | None:
+    """Return all that is known of a job; None if it is gone."""
+    try:
+        job = queues.find(job_id)
+    except NotFoundError:
+        return None
+    fields = job.seen.fields if job.seen else {}
+    failure = job.failure
+    error = ""
+    if failure is not None:
+        of = f" (attempt {failure.attempt})" if failure.attempt else ""
+        error = f"{failure.error}{of}\n\n{failure.traceback}".rstrip()
+    redact = job.queue.redact
+    said = ""
+    with suppress(AgentnbError, ValueError):
+        said = _progress(json.loads(fields["progress"])) if "progress" in fields else ""
+    return Details(
+        job=job,
+        state=job.seen.state if job.seen else "gone",
+        progress=said,
+        log=_cut("\n".join(job.logs(_LINES)), end=True),
+        result=redact(_pretty(fields["result"])) if "result" in fields else "",
+        data=redact(_data(job)),
+        error=_cut(error),
+    )
+
+
+def _data(job: Job) -> str:
+    try:
+        _ = job.data
+    except UsageError as error:
+        message = job.seen.fields.get("message", b"") if job.seen else b""
+        return f"{error.message}\n\n{_cut(message[:SHOWN].decode('utf-8', 'replace'))}"
+    return _pretty(job.raw)
+
+
+def _progress(value: Any) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:g} %"
+    return plain(value)
+
+
+def _pretty(data: bytes) -> str:
+    """Return JSON as a person reads it, cut where it is long."""
+    if len(data) > _PRETTY:
+        return _cut(data[: 2 * SHOWN].decode("utf-8", "replace"))
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return _cut(data.decode("utf-8", "replace"))
+    if isinstance(value, str):
+        return _cut(value)
+    return _cut(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _cut(text: str, *, end: bool = False) -> str:
+    if len(text) <= SHOWN:
+        return text
+    return f"…{text[-SHOWN:]}" if end else f"{text[:SHOWN]}…"
+
+
+class Detail:
+    """Shows one job, and has buttons for what can be done with it.
+
+    Parameters
+    ----------
+    panel
+        Says what was done, and what went wrong.
+    forget
+        Called when something was done.
+    """
+
+    def __init__(self, panel: Panel, forget: Callable[[], object]) -> None:
+        self._forget = forget
+        self._job: Job | None = None
+        self.about = label("", dim=True)
+        self.times = label("", dim=True)
+        make = self._make(panel)
+        self.retry = make("Retry", "repeat", "run again", "Let it run now with all its attempts")
+        self.cancel = make("Cancel", "ban", "cancelled", "Let it fail as cancelled", danger=True)
+        self.remove = make("Remove", "trash", "removed", "Remove the job", danger=True)
+        self.buttons = row(self.retry, self.cancel, self.remove)
+        self.error, self.log, self.result, self.data = (
+            TextBlock(name, heading=True) for name in ("Error", "Log", "Result", "Data")
+        )
+        self.widget = stack(
+            self.about, self.times, self.buttons, self.error, self.log, self.result, self.data
+        )
+        self.show(None, None)
+
+    def _make(self, panel: Panel) -> Callable[..., Any]:
+        def make(text: str, icon: str, done: str, tooltip: str, *, danger: bool = False) -> object:
+            def act() -> str:
+                job = self._job
+                if job is None:
+                    raise UsageError("no job is picked", service="queue", hint="click on one")
+                getattr(job, text.lower())()
+                self._forget()
+                return f"{job.id}: {done}"
+
+            return button(
+                text, panel.action(act, panel.say), tooltip=tooltip, icon=icon, danger=danger
+            )
+
+        return make
+
+    def show(self, picked: str | None, found: Details | None) -> None:
+        """Show a job; None for one that is gone, or, without an id, for none at all."""
+        self._job = found.job if found else None
+        state = found.state if found else ""
+        self.retry.disabled = state not in {"failed", "completed", "delayed"}
+        self.cancel.disabled = state not in {"active", "waiting", "paused", "delayed"}
+        self.remove.disabled = state in {"", "active"}
+        self.widget.layout.display = None if picked else "none"
+        self.buttons.layout.display = None if found else "none"
+        self.times.layout.display = None if found else "none"
+        for block, text in (
+            (self.error, found.error if found else ""),
+            (self.log, found.log if found else ""),
+            (self.result, found.result if found else ""),
+            (self.data, found.data if found else ""),
+        ):
+            block.show(text)
+        if picked is None:
+            return
+        name = f"<strong>{escape(picked)}</strong>"
+        if found is None:
+            self.about.value = f"{name} · gone: removed, or no longer kept"
+            return
+        self.about.value = " · ".join([name, *map(escape, _words(found))])
+        self.times.value = " · ".join(_times(found.job, state))
+
+
+def _words(found: Details) -> list[str]:
+    job, options = found.job, found.job.options
+    words = [job.queue.name, found.state]
+    if job.attempt:
+        words.append(f"attempt {job.attempt} of {options.attempts}")
+    if found.progress:
+        words.append(found.progress)
+    if found.state == "active" and job.worker:
+        words.append(f"worker {describe(job.worker)}")
+    if options.priority:
+        words.append(f"priority {options.priority}")
+    words += [f"{name} {value}" for name, value in _free(job) if value]
+    return words
+
+
+def _free(job: Job) -> list[tuple[str, str | None]]:
+    redact = job.queue.redact
+    texts = (("key", job.options.key), ("correlation", job.correlation_id))
+    return [(name, redact(plain(text)) if text else None) for name, text in texts]
+
+
+def _times(job: Job, state: str) -> list[str]:
+    seen = job.seen
+    now = seen.now / 1000 if seen else 0.0
+    words = []
+    for name, at in (("added", job.created), ("started", job.started), ("ended", job.finished)):
+        if at is not None and not (name == "ended" and state == "active"):
+            words.append(_time(name, at, now))
+    if state == "delayed" and seen:
+        left = seen.score / 1000 - now
+        words.append(f"due in {Duration(left)}" if left > 0 else "due now")
+    if job.started and job.finished and job.finished >= job.started and state != "active":
+        words.append(f"took {Duration((job.finished - job.started).total_seconds())}")
+    return words
+
+
+def _time(name: str, at: dt.datetime, now: float) -> str:
+    exact = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
+    return f'<span title="{exact}">{name} {since(max(now - at.timestamp(), 0.0))}</span>'

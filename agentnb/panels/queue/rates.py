@@ -1,0 +1,88 @@
+"""How fast queues are: what ended between two looks, and how long the last jobs took."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentnb.core.queue.glance import glances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentnb.core.queue import Queue
+    from agentnb.core.queue.glance import Glance
+
+__all__ = ["Rates", "Speed"]
+
+_LAST = 50
+
+
+class Speed(NamedTuple):
+    """How fast queues are; None for what is not known.
+
+    Parameters
+    ----------
+    which
+        The queue that it is of; None for all.
+    ended
+        Jobs that ended, well or not, a second, since the look before.
+    wait
+        Seconds from added to started: the median of the jobs that have completed since then, at
+        their first attempt.
+    run
+        Seconds from started to finished: the same.
+    """
+
+    which: str | None
+    ended: float | None
+    wait: float | None
+    run: float | None
+
+
+class Rates:
+    """Remembers the totals of one look until the next."""
+
+    def __init__(self) -> None:
+        self._which: str | None = None
+        self._at: float | None = None
+        self._totals: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, float] = {}
+
+    def of(
+        self, which: str | None, queues: Sequence[tuple[Queue, dict[str, int]]], now: float
+    ) -> Speed:
+        """Return how fast these queues are, at a time of the monotonic clock."""
+        if which != self._which:
+            self._which, self._at = which, None
+            self._totals, self._seen = {}, {}
+        ended, fresh = 0, []
+        for queue, counts in queues:
+            total = (counts["ever completed"], counts["ever failed"])
+            before = self._totals.get(queue.name)
+            self._totals[queue.name] = total
+            if before is not None:
+                ended += max(sum(total) - sum(before), 0)
+            if total[0] != (before or (0, 0))[0]:
+                fresh += self._finished(queue)
+        rate = None if self._at is None or now <= self._at else ended / (now - self._at)
+        self._at = now
+        waits = [
+            max(one.started - one.created, 0.0)
+            for one in fresh
+            if one.attempt == 1 and one.started is not None and one.created is not None
+        ]
+        runs = [
+            max(one.finished - one.started, 0.0)
+            for one in fresh
+            if one.finished is not None and one.started is not None
+        ]
+        return Speed(which, rate, median(waits) if waits else None, median(runs) if runs else None)
+
+    def _finished(self, queue: Queue) -> list[Glance]:
+        """Return the last jobs that have completed since this was asked before."""
+        jobs = glances(queue, "completed", n=_LAST).jobs
+        since = self._seen.get(queue.name, 0.0)
+        fresh = [one for one in jobs if (one.finished or 0.0) > since]
+        self._seen[queue.name] = max((one.finished or 0.0 for one in jobs), default=since)
+        return fresh

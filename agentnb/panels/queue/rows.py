@@ -1,0 +1,200 @@
+"""Queues, jobs and workers as the rows of their tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.queue.glance import Glance
+    from agentnb.core.queue.registry import WorkerInfo
+    from agentnb.panels.queue.look import QueueLook
+
+__all__ = [
+    "JOB_COLUMNS",
+    "QUEUE_COLUMNS",
+    "WORKER_COLUMNS",
+    "job_rows",
+    "queue_row",
+    "since",
+    "worker_row",
+]
+
+QUEUE_COLUMNS: Final = (
+    "queue",
+    "state",
+    "jobs",
+    "waiting",
+    "delayed",
+    "active",
+    "completed",
+    "failed",
+    "busy",
+)
+JOB_COLUMNS: Final = (
+    "job",
+    "queue",
+    "state",
+    "progress",
+    "data or error",
+    "attempt",
+    "when",
+    "took",
+)
+    "job",
+    "queue",
+    "state",
+    "progress",
+    "data or error",
+    "attempt",
+    "when",
+    "took",
+)
+_BESIDE: Final = ("attempt", "took")  # the detail has them
+WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "sign of life", "processor")
+
+TONES: Final = {
+    "completed": "good",
+    "active": "brand",
+    "waiting": "dim",
+    "paused": "warn",
+    "delayed": "dim",
+    "failed": "bad",
+}
+_LATE = 8.0  # seconds; a sign of life comes every 5
+
+
+def queue_row(one: QueueLook) -> tuple[object, ...]:
+    """Return the row of a queue."""
+    counts = one.counts
+    parts = [
+        (name, counts[name], TONES[name])
+        for name in ("completed", "active", "waiting", "paused", "delayed", "failed")
+    ]
+    numbers = (counts[name] for name in ("delayed", "active", "completed", "failed"))
+    return (
+        one.queue.name,
+        _state_of(one),
+        stacked(parts),
+        one.waiting,
+        *numbers,
+        _busy(one.workers),
+    )
+
+
+def _state_of(one: QueueLook) -> Drawn:
+    if one.paused:
+        return state("paused", "warn")
+    if one.workers:
+        return state("working", "good")
+    return state("no worker", "bad" if one.why else "dim")
+
+
+def _busy(workers: list[WorkerInfo]) -> object:
+    slots = sum(one.concurrency for one in workers)
+    running = sum(one.running for one in workers)
+    if not slots:
+        return ""
+    return progress(100 * running / slots, text=f"{running:,} of {slots:,}")
+
+
+def job_rows(
+    jobs: Iterable[Glance], *, queue: bool, beside: bool
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Return the columns and the rows of jobs.
+
+    Parameters
+    ----------
+    jobs
+        The jobs.
+    queue
+        Whether they are of several queues, which have a column then.
+    beside
+        Whether there is less room, since the detail of one stands beside them.
+    """
+    left_out = {*(() if queue else ("queue",)), *(_BESIDE if beside else ())}
+    kept = [at for at, name in enumerate(JOB_COLUMNS) if name not in left_out]
+    rows = [job_row(one) for one in jobs]
+    columns = tuple(JOB_COLUMNS[at] for at in kept)
+    return columns, [tuple(cells[at] for at in kept) for cells in rows]
+
+
+def job_row(one: Glance) -> tuple[object, ...]:
+    """Return the row of a job, under `JOB_COLUMNS`."""
+    return (
+        one.id,
+        one.queue,
+        state(one.state, TONES[one.state]),
+        _progress(one),
+        _about(one),
+        _attempt(one),
+        _when(one),
+        _took(one),
+    )
+
+
+def _progress(one: Glance) -> object:
+    said = one.progress
+    if said is None:
+        return ""
+    if isinstance(said, (int, float)) and not isinstance(said, bool):
+        return progress(said, tone=TONES[one.state])
+    return said
+
+
+def _attempt(one: Glance) -> object:
+    if not one.attempt:
+        return ""
+    of = f" of {one.attempts}" if one.attempts else ""
+    again = one.attempt > 1 and one.state != "completed"
+    return Drawn(f"{one.attempt}{of}", "warn" if again else "", order=one.attempt)
+
+
+def _when(one: Glance) -> Drawn:
+    if one.due is not None:
+        left = one.due - one.now
+        return Drawn(f"in {Seconds(left)}" if left >= 1 else "due now", order=one.due)
+    at = {"active": one.started, "completed": one.finished, "failed": one.finished}.get(
+        one.state, one.created
+    )
+    if at is None:
+        return Drawn("")
+    return Drawn(since(max(one.now - at, 0.0)), order=at)
+
+
+def since(passed: float) -> str:
+    """Return how long ago something was.
+
+    >>> since(0.4), since(75)
+    ('just now', '1 min ago')
+    """
+    return f"{Seconds(passed)} ago" if passed >= 1 else "just now"
+
+
+def _took(one: Glance) -> object:
+    ended = one.now if one.state == "active" else one.finished
+    if ended is None or one.started is None or ended < one.started:
+        return ""
+    took = Duration(ended - one.started)
+    return Drawn(str(took), order=took)
+
+
+def _about(one: Glance) -> object:
+    if one.error and one.state in {"failed", "delayed"}:
+        return Drawn(one.error, TONES[one.state] if one.state == "failed" else "warn")
+    return one.data
+
+
+def worker_row(queue: str, one: WorkerInfo) -> tuple[object, ...]:
+    """Return the row of a worker."""
+    return (
+        one.name,
+        queue,
+        f"{one.kind} {one.pid} on {one.host}",
+        _busy([one]),
+        Drawn(since(one.seen), "good" if one.seen <= _LATE else "warn", dot=True, order=one.seen),
+        one.processor,
+    )

@@ -1,0 +1,303 @@
+"""The queue panel, composed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.panels.base import (
+    Notice,
+    Panel,
+    Plot,
+    TableView,
+    button,
+    choice,
+    row,
+    split,
+    stack,
+    text_box,
+)
+from agentnb.panels.queue.bulk import Bulk
+from agentnb.panels.queue.detail import Detail, Details, read
+from agentnb.panels.queue.look import STATES, Filter, Look, Looker
+from agentnb.panels.queue.rows import (
+    JOB_COLUMNS,
+    QUEUE_COLUMNS,
+    WORKER_COLUMNS,
+    job_rows,
+    queue_row,
+    worker_row,
+)
+
+if TYPE_CHECKING:
+    from agentnb.core.hub import Hub
+    from agentnb.core.queue import TaskQueue
+    from agentnb.core.queue.glance import Glance
+
+__all__ = ["QueuePanel"]
+
+ALL_QUEUES: Final = "all queues"
+ANY_STATE: Final = "any state"
+EMPTY: Final = (
+    "No queue has a job yet. Type in a cell:  %queue add QUEUE JSON\n"
+    "and over a cell that processes its jobs:  %%queue task QUEUE"
+)
+_NOTICES = 3
+
+
+class QueuePanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose queues it shows.
+    queue
+        The queue whose jobs it shows first; None for all.
+    state
+        The state of the jobs that it shows first; None for any.
+    text
+        What they have to hold in their id, data or error.
+    every
+        Seconds between two looks at the queues.
+
+    Raises
+    ------
+    UsageError
+        No such state.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        queue: str | None = None,
+        state: str | None = None,
+        text: str = "",
+        every: float | None = 1.0,
+    ) -> None:
+        if state is not None and state not in STATES:
+            raise UsageError(
+                f"no such state: {state!r}",
+                service="queue",
+                hint=did_you_mean(state, STATES) or f"states: {', '.join(STATES)}",
+            )
+        self._hub = hub
+        self.filter = Filter(queue, state, text.strip())
+        self._picked: str | None = None
+        self._listed: list[Glance] = []
+        self._looker = Looker()
+        self._plotted = queue
+        self._syncing = False
+        self.panel = Panel("Queue", every=every, redactor=hub.settings.redactor)
+        self._make_queues()
+        self._make_jobs()
+        self.detail = Detail(self.panel, self._looker.forget)
+        self.body = [
+            row(self.ended, self.wait, self.run),
+            row(self.which, self.state, self.text, self.pause, self.bulk),
+            split(stack(self.jobs), self.detail.widget, wide_left=True),
+            self.workers,
+        ]
+        self.panel.compose(self.notice, self.queues, *self.body)
+        self.panel.keep_fresh(self._load, self._show)
+
+    def _make_queues(self) -> None:
+        act = self.panel.action
+        self.notice = Notice()
+        self.queues = TableView(
+            QUEUE_COLUMNS,
+            key="queue",
+            label="Queues",
+            hint=EMPTY,
+            on_select=act(self._click_queue),
+            height="216px",
+            filterable=False,
+            noun=("queue", "queues"),
+        )
+        self.ended = Plot("Throughput", "jobs/s")
+        self.wait = Plot("Wait before start, median", "s")
+        self.run = Plot("Run time, median", "s")
+        self.workers = TableView(
+            WORKER_COLUMNS,
+            key="worker",
+            label="Workers",
+            hint="Nobody works here. Type in a cell:  %queue work QUEUE\n"
+            "or in a terminal:  agentnb worker QUEUE",
+            height="180px",
+            filterable=False,
+            noun=("worker", "workers"),
+            quiet=("sign of life",),
+        )
+
+    def _make_jobs(self) -> None:
+        act = self.panel.action
+        wanted = self.filter
+        self.which = choice(
+            [ALL_QUEUES, *([wanted.queue] if wanted.queue else [])],
+            value=wanted.queue or ALL_QUEUES,
+            tooltip="Queue",
+            on_change=self._unless_syncing(act(self._use_queue)),
+        )
+        self.state = choice(
+            [ANY_STATE, *STATES],
+            value=wanted.state or ANY_STATE,
+            tooltip="State",
+            on_change=act(lambda word: self._use(state=None if word == ANY_STATE else word)),
+        )
+        self.text = text_box(
+            value=wanted.text,
+            placeholder="Text in id, data or error · Enter",
+            tooltip="Text in id, data or error",
+            on_change=act(lambda text: self._use(text=text.strip())),
+        )
+        self.pause = button(
+            "Pause", act(self._pause, self.panel.say), tooltip="Pause the queue", icon="pause"
+        )
+        self.jobs = TableView(
+            JOB_COLUMNS,
+            key="job",
+            label="Jobs",
+            hint="No job is here.",
+            on_select=act(self._pick),
+            height="420px",
+            filterable=False,
+            quiet=("when", "took", "progress"),
+            noun=("job", "jobs"),
+            markable=True,
+        )
+        self.bulk = Bulk(
+            self.panel,
+            lambda: self._queues,
+            lambda: self.filter,
+            self._marked,
+            self._looker.forget,
+        )
+
+    @property
+    def _queues(self) -> TaskQueue:
+        return self._hub.queues
+
+    def _unless_syncing(self, function: Any) -> Any:
+        """Let a choice's own words be changed without that being a choice."""
+        return lambda word: None if self._syncing else function(word)
+
+    def _use(self, **changed: Any) -> None:
+        with self.panel.lock:
+            now = self.filter
+            fields = {"queue": now.queue, "state": now.state, "text": now.text} | changed
+            self.filter = Filter(**fields)
+            self.bulk.reset()
+
+    def _use_queue(self, word: str) -> None:
+        self._use(queue=None if word == ALL_QUEUES else word)
+
+    def _click_queue(self, name: str) -> None:
+        """Show the jobs of a queue; of all, if it was this one's already."""
+        self._use(queue=None if self.filter.queue == name else name)
+
+    def _pick(self, job_id: str) -> None:
+        """Show all of a job; no longer, if it was this one already."""
+        with self.panel.lock:
+            self._picked = None if self._picked == job_id else job_id
+            if self._picked is None:
+                self.jobs.select(None)
+
+    def _marked(self) -> list[tuple[str, str, str]]:
+        with self.panel.lock:
+            marked = set(self.jobs.marked)
+            return [(one.queue, one.state, one.id) for one in self._listed if one.id in marked]
+
+    def _pause(self) -> str:
+        name = self.filter.queue
+        if name is None:
+            raise UsageError("no queue is chosen", service="queue", hint="click on one")
+        queue = self._queues.get_queue(name)
+        if queue.paused:
+            queue.resume()
+            return f"{name} goes on"
+        queue.pause()
+        return f"{name} is paused: what runs goes on, and nothing more is taken"
+
+    def _load(self) -> tuple[Look, str | None, Details | None]:
+        with self.panel.lock:
+            wanted, picked = self.filter, self._picked
+        look = self._looker.look(self._queues, wanted)
+        found = None if picked is None else read(self._queues, picked)
+        return look, picked, found
+
+    def _show(self, loaded: tuple[Look, str | None, Details | None]) -> None:
+        look, picked, found = loaded
+        self._show_queues(look)
+        self._show_speed(look)
+        if look.wanted == self.filter:  # else others are being looked for
+            self._show_jobs(look)
+        if picked == self._picked:
+            self.detail.show(picked, found)
+
+    def _show_queues(self, look: Look) -> None:
+        names = [one.queue.name for one in look.queues]
+        more = f"{look.more:,} more are not shown" if look.more else ""
+        self.queues.update([queue_row(one) for one in look.queues], note=more)
+        self.queues.select(self.filter.queue)
+        lines = [one.why for one in look.queues if one.why]
+        hidden = len(lines) - _NOTICES
+        rest = [f"and {hidden:,} more queues whose jobs wait"] if hidden > 0 else []
+        self.notice.show(f"Jobs wait: {line}" for line in lines[:_NOTICES])
+        if rest:
+            self.notice.show([*self.notice.lines, *rest])
+        for part in self.body:
+            widget = getattr(part, "widget", part)
+            widget.layout.display = None if look.queues else "none"
+        options = [ALL_QUEUES, *names]
+        value = self.filter.queue or ALL_QUEUES
+        if list(self.which.options) != options or self.which.value != value:
+            self._syncing = True
+            try:
+                self.which.options = options if value in options else [*options, value]
+                self.which.value = value
+            finally:
+                self._syncing = False
+        self._show_pause(look)
+
+    def _show_pause(self, look: Look) -> None:
+        name = self.filter.queue
+        chosen = next((one for one in look.queues if one.queue.name == name), None)
+        paused = chosen is not None and chosen.paused
+        word = "Resume" if paused else "Pause"
+        self.pause.description, self.pause.icon = word, "play" if paused else "pause"
+        self.pause.tooltip = f"{word} {name}" if name else "Choose a queue to pause it"
+        self.pause.disabled = chosen is None
+
+    def _show_speed(self, look: Look) -> None:
+        speed = look.speed
+        if speed.which != self._plotted:
+            self._plotted = speed.which
+            for plot in (self.ended, self.wait, self.run):
+                plot.clear()
+        self.ended.add(speed.ended)
+        self.wait.add(speed.wait)
+        self.run.add(speed.run)
+
+    def _show_jobs(self, look: Look) -> None:
+        wanted = look.wanted
+        self._listed = look.listed.jobs
+        columns, rows = job_rows(
+            self._listed, queue=wanted.queue is None, beside=self._picked is not None
+        )
+        self.jobs.update(rows, columns, note=look.listed.note, hint=_hint(wanted))
+        self.workers.update(
+            [
+                worker_row(one.queue.name, worker)
+                for one in look.queues
+                if wanted.queue in {None, one.queue.name}
+                for worker in one.workers
+            ]
+        )
+
+
+def _hint(wanted: Filter) -> str:
+    state = f" {wanted.state}" if wanted.state else ""
+    of = f" of {wanted.queue}" if wanted.queue else ""
+    text = f" holds “{wanted.text}”" if wanted.text else " is here"
+    return f"No{state} job{of}{text}."
