@@ -151,6 +151,19 @@ def test_a_job_that_fails_for_good_says_why_and_is_kept(queue):
     assert kept.attempt == 2
     assert kept.failure.error == "ValueError: no stamps"
     assert "in fail" in kept.failure.traceback
+    assert "attempt.py" not in kept.failure.traceback
+
+
+def test_the_traceback_of_a_coroutine_begins_with_it(queue):
+    async def fail_later(job):
+        await asyncio.sleep(0)
+        return fail(job)
+
+    job = queue.add(1, attempts=1)
+    queue.work(fail_later, concurrency=1).drain(10)
+    first, *_, last = queue.get(job.id).failure.traceback.strip().splitlines()
+    assert "in fail_later" in first
+    assert "raise ValueError" in last
 
 
 def test_secrets_are_in_no_error_that_is_kept(queue):
@@ -596,8 +609,8 @@ def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog, until):
     even.result(10)
     with pytest.raises(JobFailed):
         odd_one.result(10)
-    lines = {record.message: record for record in caplog.records}
-    until(lambda: "job failed" in {record.message for record in caplog.records})
+    wanted = {"job completed", "job failed"}
+    until(lambda: wanted <= {record.message for record in caplog.records})
     lines = {record.message: record for record in caplog.records}
     assert lines["job completed"].data == {
         "queue": "mail",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,11 +13,13 @@ from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
 __all__ = ["CANCELLED", "DIED", "Failure", "JobFailed"]
 
 _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
+_CALLS_THEM = str(Path(__file__).with_name("attempt.py"))
 
 CANCELLED = "cancelled"
 DIED = "its worker died"
@@ -42,7 +45,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
         hint = error.hint if isinstance(error, AgentnbError) else None
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
         text = f"{text} ({hint})" if hint else text
-        where = "".join(traceback.format_tb(error.__traceback__)[-8:])
+        where = "".join(traceback.format_tb(_theirs(error.__traceback__))[-8:])
         return cls(redactor(text)[:_LONGEST], attempt, redactor(where)[-_LONGEST_TRACEBACK:])
 
     @classmethod
@@ -56,3 +59,13 @@ class Failure(msgspec.Struct, omit_defaults=True):
     def write(self) -> bytes:
         """Return it as JSON."""
         return msgspec.json.encode(self)
+
+
+def _theirs(found: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the processor on; all of it if the processor is not in it."""
+    begin, at = found, found
+    while at is not None:
+        if at.tb_frame.f_code.co_filename == _CALLS_THEM and at.tb_next is not None:
+            begin = at.tb_next
+        at = at.tb_next
+    return begin
