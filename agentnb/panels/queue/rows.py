@@ -44,15 +44,6 @@ JOB_COLUMNS: Final = (
     "when",
     "took",
 )
-    "job",
-    "queue",
-    "state",
-    "progress",
-    "data or error",
-    "attempt",
-    "when",
-    "took",
-)
 _BESIDE: Final = ("attempt", "took")  # the detail has them
 WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "sign of life", "processor")
 
