@@ -137,7 +137,8 @@ class Bulk:
                 hint=f"it has to be {able}",
             )
         words = f"{deed.verb} {count:,} {which} {'job' if count == 1 else 'jobs'}{beside}"
-        return " ".join(words.split()), found
+        more = ", there may be more" if count == MOST else ""
+        return " ".join(words.split()) + more, found
 
     def _do(self, deed: Deed, found: Found) -> str:
         total = sum(len(each) for _, each in found)

@@ -59,11 +59,10 @@ class Rates:
         ended, fresh = 0, []
         for queue, counts in queues:
             total = (counts["ever completed"], counts["ever failed"])
-            before = self._totals.get(queue.name)
+            before = self._totals.get(queue.name, (0, 0))  # where it was not there before
             self._totals[queue.name] = total
-            if before is not None:
-                ended += max(sum(total) - sum(before), 0)
-            if total[0] != (before or (0, 0))[0]:
+            ended += max(sum(total) - sum(before), 0)
+            if total[0] != before[0]:
                 fresh += self._finished(queue)
         rate = None if self._at is None or now <= self._at else ended / (now - self._at)
         self._at = now
