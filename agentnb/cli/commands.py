@@ -1,0 +1,108 @@
+"""The short commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentnb.cli.telling import complain
+from agentnb.core.errors import AgentnbError, ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agentnb.core.tutorials import Copied
+
+__all__ = ["check", "lab", "status", "tutorials", "version"]
+
+
+def version(_: argparse.Namespace) -> int:
+    """Print the version."""
+    import agentnb
+
+    print(f"agentnb {agentnb.__version__}")
+    return 0
+
+
+def tutorials(options: argparse.Namespace) -> int:
+    """Copy the tutorials."""
+    from agentnb.core.tutorials import copy_tutorials
+
+    _tell(copy_tutorials(options.dir))
+    return 0
+
+
+def _tell(copied: Copied) -> None:
+    print(f"{copied.folder}: copied {len(copied.new)}, kept {len(copied.kept)} as they were")
+
+
+def lab(options: argparse.Namespace) -> int:
+    """Copy the tutorials and become JupyterLab."""
+    from importlib.util import find_spec
+
+    from agentnb.core.tutorials import FIRST, copy_tutorials
+
+    if find_spec("jupyterlab") is None:
+        raise ConfigError(
+            "JupyterLab is not installed in this environment",
+            service="lab",
+            hint=f"{sys.executable} -m pip install jupyterlab",
+        )
+    copied = copy_tutorials(options.dir)
+    _tell(copied)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={copied.folder}"]
+    if FIRST in {*copied.new, *copied.kept}:
+        command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")
+    if options.port:
+        command.append(f"--port={options.port}")
+    if options.no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # Lab refuses root, and in a container one is root
+    # The kernel of this environment comes before others of the same name, a user's own included.
+    ours = str(Path(sys.prefix, "share", "jupyter"))
+    paths = [ours, *filter(None, os.environ.get("JUPYTER_PATH", "").split(os.pathsep))]
+    environment = {
+        **os.environ,
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_PATH": os.pathsep.join(paths),
+    }
+    sys.stdout.flush()
+    os.chdir(copied.folder)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - Lab takes this process over
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look for secrets in notebooks; 1 if there are any."""
+    from agentnb.core.check import scan_notebook
+    from agentnb.core.settings import Settings
+
+    secrets = Settings.load().secrets()
+    found, read = 0, 0
+    for path in options.notebook:
+        try:
+            findings = scan_notebook(path, secrets=secrets)
+        except AgentnbError as error:
+            complain(error)  # and go on: the next may hold a secret
+            continue
+        read += 1
+        found += len(findings)
+        for finding in findings:
+            print(f"{path}: {finding}")
+    print(f"{found or 'no'} secret{'' if found == 1 else 's'} in {read} of {len(options.notebook)}")
+    if read < len(options.notebook):
+        return 2
+    return 1 if found else 0
+
+
+def status(_: argparse.Namespace) -> int:
+    """Show every setting and its source."""
+    import agentnb
+    from agentnb.core.settings import Settings
+
+    settings = Settings.load()
+    print(f"agentnb {agentnb.__version__}, Python {sys.version.split()[0]}, root {settings.root}")
+    print(settings.table())
+    return 0
