@@ -155,7 +155,7 @@ def test_jobs_that_wait_for_nobody_are_noticed(hub, view):
     assert [line.split(":")[1] for line in it.notice.lines] == [" nobody works on e"]
     hub.queue("e").pause()
     refreshed(it)
-    assert it.notice.lines == ["Jobs wait: the queue is paused: %queue resume e"]
+    assert it.notice.lines == ["Jobs wait: e is paused: %queue resume e"]
 
 
 def test_a_job_is_shown_with_its_progress_its_data_and_its_worker(hub, view):
@@ -184,6 +184,7 @@ def test_a_job_is_shown_with_its_progress_its_data_and_its_worker(hub, view):
     assert (person["worker"], person["queue"]) == (worker.name, "mail")
     assert person["where"].startswith("kernel ")
     assert person["processor"] == "wait"
+    assert person["busy"] == cells(it.queues)["mail"]["busy"] == "1 of 2"
     assert re.search(r"now|s ago", person["sign of life"])
     shown = it.panel._repr_mimebundle_()[0]["text/plain"] + it.detail.data.widget.value
     assert "hunter2" not in shown
@@ -337,11 +338,11 @@ def test_a_queue_is_paused_and_goes_on(hub, view):
     until(lambda: not it.pause.disabled)
     it.pause.click()
     assert queue.paused
-    until(lambda: it.pause.description == "Resume")
+    until(lambda: it.pause.description == "Resume queue")
     assert cells(it.jobs)[job.id]["state"] == "paused"
     it.pause.click()
     assert not queue.paused
-    until(lambda: it.pause.description == "Pause")
+    until(lambda: it.pause.description == "Pause queue")
 
 
 def test_throughput_and_latency_are_those_between_two_looks(hub, view):

@@ -312,7 +312,7 @@ class Queue(Adding):
     def why_waiting(self) -> str | None:
         """Return why jobs wait and what to do, or None if somebody works on them."""
         if self.paused:
-            return f"the queue is paused: %queue resume {self.name}"
+            return f"{self.name} is paused: %queue resume {self.name}"
         if not self.workers():
             return (
                 f"nobody works on {self.name}: hub.queue({self.name!r}).work(function), "

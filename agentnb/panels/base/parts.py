@@ -293,12 +293,16 @@ class TextBlock:
         What the text is, for those who hear it.
     heading
         Whether that stands above the text too.
+    wrap
+        Whether a line that is too long goes on in the next one.
     """
 
-    def __init__(self, label: str, *, heading: bool = False) -> None:
+    def __init__(self, label: str, *, heading: bool = False, wrap: bool = False) -> None:
         self._label, self._heading = label, heading
         self.widget = ipywidgets.HTML()
         self.widget.add_class("agentnb-text-block")
+        if wrap:
+            self.widget.add_class("agentnb-wrap")
 
     def show(self, text: str) -> None:
         """Show a text in the place of the one before; an empty one takes up no room."""

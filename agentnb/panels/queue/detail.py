@@ -125,7 +125,7 @@ class Detail:
         self.remove = make("Remove", "trash", "removed", "Remove the job", danger=True)
         self.buttons = row(self.retry, self.cancel, self.remove)
         self.error, self.log, self.result, self.data = (
-            TextBlock(name, heading=True) for name in ("Error", "Log", "Result", "Data")
+            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Log", "Result", "Data")
         )
         self.widget = stack(
             self.about, self.times, self.buttons, self.error, self.log, self.result, self.data

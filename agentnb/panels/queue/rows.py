@@ -44,7 +44,7 @@ JOB_COLUMNS: Final = (
     "when",
     "took",
 )
-_BESIDE: Final = ("attempt", "took")  # the detail has them
+_BESIDE: Final = ("attempt", "when", "took")  # the detail has them
 WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "sign of life", "processor")
 
 TONES: Final = {
@@ -72,7 +72,7 @@ def queue_row(one: QueueLook) -> tuple[object, ...]:
         stacked(parts),
         one.waiting,
         *numbers,
-        _busy(one.workers),
+        _busy(one, one.workers),
     )
 
 
@@ -84,9 +84,9 @@ def _state_of(one: QueueLook) -> Drawn:
     return state("no worker", "bad" if one.why else "dim")
 
 
-def _busy(workers: list[WorkerInfo]) -> object:
+def _busy(of: QueueLook, workers: list[WorkerInfo]) -> object:
     slots = sum(one.concurrency for one in workers)
-    running = sum(one.running for one in workers)
+    running = sum(of.running.get(one.name, 0) for one in workers)
     if not slots:
         return ""
     return progress(100 * running / slots, text=f"{running:,} of {slots:,}")
@@ -179,13 +179,13 @@ def _about(one: Glance) -> object:
     return one.data
 
 
-def worker_row(queue: str, one: WorkerInfo) -> tuple[object, ...]:
-    """Return the row of a worker."""
+def worker_row(of: QueueLook, one: WorkerInfo) -> tuple[object, ...]:
+    """Return the row of one of a queue's workers."""
     return (
         one.name,
-        queue,
+        of.queue.name,
         f"{one.kind} {one.pid} on {one.host}",
-        _busy([one]),
+        _busy(of, [one]),
         Drawn(since(one.seen), "good" if one.seen <= _LATE else "warn", dot=True, order=one.seen),
         one.processor,
     )

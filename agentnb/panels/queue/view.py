@@ -151,9 +151,7 @@ class QueuePanel:
             tooltip="Text in id, data or error",
             on_change=act(lambda text: self._use(text=text.strip())),
         )
-        self.pause = button(
-            "Pause", act(self._pause, self.panel.say), tooltip="Pause the queue", icon="pause"
-        )
+        self.pause = button("Pause queue", act(self._pause, self.panel.say), icon="pause")
         self.jobs = TableView(
             JOB_COLUMNS,
             key="job",
@@ -265,7 +263,7 @@ class QueuePanel:
         chosen = next((one for one in look.queues if one.queue.name == name), None)
         paused = chosen is not None and chosen.paused
         word = "Resume" if paused else "Pause"
-        self.pause.description, self.pause.icon = word, "play" if paused else "pause"
+        self.pause.description, self.pause.icon = f"{word} queue", "play" if paused else "pause"
         self.pause.tooltip = f"{word} {name}" if name else "Choose a queue to pause it"
         self.pause.disabled = chosen is None
 
@@ -288,7 +286,7 @@ class QueuePanel:
         self.jobs.update(rows, columns, note=look.listed.note, hint=_hint(wanted))
         self.workers.update(
             [
-                worker_row(one.queue.name, worker)
+                worker_row(one, worker)
                 for one in look.queues
                 if wanted.queue in {None, one.queue.name}
                 for worker in one.workers
