@@ -143,6 +143,43 @@ def test_a_paused_queue_goes_on_at_a_click(lab, panel):
     assert lab.execute("print(hub.queue('mail').paused)").strip() == "True"
 
 
+def test_rows_are_marked_by_mouse_and_keyboard_and_keys_are_no_shortcuts_of_the_lab(lab, panel):
+    cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
+    panel.locator("select").nth(1).select_option("failed")
+    panel.get_by_text("6 jobs", exact=True).wait_for()
+    table = grid(panel, "Jobs")
+    boxes = table.get_by_role("checkbox")
+    boxes.nth(2).click()
+    panel.get_by_text("6 jobs · 1 marked").wait_for()
+    boxes.nth(4).click(modifiers=["Shift"])
+    panel.get_by_text("6 jobs · 3 marked").wait_for()
+    table.focus()
+    lab.page.keyboard.press("Home")
+    lab.page.keyboard.press("Space")
+    panel.get_by_text("6 jobs · 4 marked").wait_for()
+    assert boxes.nth(0).evaluate("box => box.indeterminate")
+    boxes.nth(0).click()
+    panel.get_by_text("6 jobs · 6 marked").wait_for()
+    assert panel.get_by_role("region", name="Error").count() == 0  # a mark is no choice
+    for element in (boxes.nth(0), boxes.nth(3), table, panel.locator("select").first):
+        element.focus()
+        for key in ("b", "x", "d", "d"):
+            lab.page.keyboard.press(key)
+    assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells
+    table.focus()
+    lab.page.keyboard.press("Enter")
+    panel.get_by_role("region", name="Error").wait_for()
+
+
+def test_a_click_is_answered_while_a_cell_is_busy(lab, panel):
+    number = lab.add_cell("time.sleep(20); print('slept')", wait=False)
+    row(panel, "package.json", "Jobs").click()
+    panel.get_by_role("region", name="Error").wait_for(timeout=10_000)
+    assert "slept" not in lab.cell_output_text(number)
+    lab.command("kernelmenu:interrupt")
+    lab.wait_idle()
+
+
 def test_without_queues_it_says_what_to_type_and_comes_to_life_with_the_first_job(lab):
     lab.open(
         lab.write(
