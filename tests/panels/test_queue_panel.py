@@ -348,18 +348,21 @@ def test_a_queue_is_paused_and_goes_on(hub, view):
 def test_throughput_and_latency_are_those_between_two_looks(hub, view):
     queue = hub.queue("mail")
     it = view()
-    queue.work(lambda _: time.sleep(0.05))
-    for number in range(10):
-        queue.add(number)
+    queue.work(lambda job: time.sleep(job.data))
+    for _ in range(10):
+        queue.add(0.3)
     queue.worker.drain(20)
     refreshed(it)
     refreshed(it)
     _, during, after = it.ended.values
     assert during > 0
     assert after == 0
-    assert it.run.values[-2] >= 0.05
+    assert it.run.values[-2] >= 0.3
     assert it.wait.values[-2] > 0
     assert it.run.values[-1] is None
+    queue.add(0)
+    queue.worker.drain(20)
+    assert refreshed(it).run.values[-1] < 0.3  # the slow ones were told of before
     it.queues.on_select("mail")
     until(lambda: len(it.ended.values) == 1)
 
