@@ -52,6 +52,8 @@ class Attempt:
         Whether another attempt would fail as well.
     thread
         The number of the worker's thread that runs it.
+    began
+        When it was taken, of the monotonic clock.
     overdue
         When it has to be over, of the monotonic clock; None while it may take its time.
     """
@@ -65,6 +67,7 @@ class Attempt:
         self.failure: Failure | None = None
         self.final = False
         self.thread = threading.get_ident()
+        self.began = monotonic()
         self.overdue: float | None = None
         self._cancel: Any = None
         self._timeout: float | None = None
@@ -73,6 +76,11 @@ class Attempt:
     def left(self) -> int:
         """Return how many attempts are left after this one."""
         return 0 if self.final else max(self.job.options.attempts - self.taken.attempt, 0)
+
+    @property
+    def ms(self) -> float:
+        """Return the ms since it was taken."""
+        return (monotonic() - self.began) * 1000
 
     @property
     def pause(self) -> float:

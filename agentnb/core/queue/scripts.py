@@ -150,8 +150,10 @@ local function finish(id, owner, attempt, set, value, keep, delay, attempts)
   local fields = redis.call('HMGET', job, 'owner', 'attempt', 'waiters', 'message')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or fields[2] ~= attempt then return 0 end
-  -- Not active, and yet this attempt's: it has been finished, and the answer was lost.
-  if redis.call('ZREM', base .. ':active', id) == 0 then return 3 end
+  -- Not active: it was finished like this and the answer was lost, or it was taken from it.
+  if redis.call('ZREM', base .. ':active', id) == 0 then
+    return redis.call('ZSCORE', base .. ':' .. set, id) and 3 or 0
+  end
   local name = set == 'completed' and 'result' or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
   if attempts ~= attempt then redis.call('HSET', job, 'attempt', attempts) end
@@ -176,7 +178,6 @@ local function finish(id, owner, attempt, set, value, keep, delay, attempts)
 end
 local counts, place = finish(unpack(ARGV, 1, 8)), false
 if counts == 1 and #ARGV > 9 then place = agentnb_publish(KEYS[3], unpack(ARGV, 10)) end
-if counts == 3 then counts = 1 end
 return {{counts, place, ARGV[9] ~= '' and take(ARGV[2], ARGV[9])}}
 """
 

@@ -12,7 +12,7 @@ from huey.utils import Error
 
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError, UsageError
 from agentnb.core.queue.failure import Failure
-from agentnb.core.queue.store import COUNTED, FENCED
+from agentnb.core.queue.store import AGAIN, COUNTED, FENCED
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -188,7 +188,7 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
                 "what came of the job does not count: it was given to another worker",
                 extra=self.queue.tell.of(attempt.job),
             )
-        elif counts == COUNTED and where != "wait":
+        elif counts in {COUNTED, AGAIN} and where != "wait":
             self.queue.tell.say_ended(attempt, where)
 
     def _over(self, attempt: Attempt) -> None:

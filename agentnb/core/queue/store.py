@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Held", "Seen", "Store", "Taken", "Tended"]
 
-COUNTED, FENCED, GONE = 1, 0, 2
+COUNTED, FENCED, GONE, AGAIN = 1, 0, 2, 3
 _LOG_LINES = 1000
 _BELL_MS = 10_000
 
@@ -159,8 +159,8 @@ class Store:
         Returns
         -------
         tuple
-            COUNTED, FENCED if the job is not this attempt's any more, GONE if there is no job;
-            and what `take` returns, or None.
+            COUNTED, FENCED if the job is not this attempt's any more, GONE if there is no job,
+            AGAIN if the same end has counted before; and what `take` returns, or None.
         """
         attempt = taken.attempt if counted else taken.attempt - 1
         arguments = [taken.id, owner, taken.attempt, where, value, keep, int(delay * 1000), attempt]

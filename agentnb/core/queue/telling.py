@@ -65,19 +65,19 @@ class Teller:
 
     def say_ended(self, attempt: Attempt, where: str) -> None:
         """Log how an attempt ended, with its data or its error."""
-        job = attempt.job
+        job, ms = attempt.job, round(attempt.ms, 1)
         if where == "completed":
             if self._queue.log.isEnabledFor(logging.INFO):
                 data = job.raw[:_GLANCE].decode("utf-8", "replace")
-                self._queue.log.info("job completed", extra=self.of(job, data=data))
+                self._queue.log.info("job completed", extra=self.of(job, ms=ms, data=data))
             return
         error = attempt.failure.error if attempt.failure else "unknown"
         if where == "failed":
-            self._queue.log.error("job failed", extra=self.of(job, error=error))
+            self._queue.log.error("job failed", extra=self.of(job, ms=ms, error=error))
         else:
             left = attempt.left
             self._queue.log.warning(
-                "job is tried again", extra=self.of(job, error=error, left=left)
+                "job is tried again", extra=self.of(job, ms=ms, error=error, left=left)
             )
 
     def event_of(self, where: str, attempt: Attempt, *, final: bool) -> Any:

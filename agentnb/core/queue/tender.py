@@ -12,7 +12,7 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.queue.failure import DIED, Failure
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.owner import describe, is_alive, is_dead
-from agentnb.core.queue.store import Taken
+from agentnb.core.queue.store import COUNTED, Taken
 
 if TYPE_CHECKING:
     from agentnb.core.queue.attempt import Attempt
@@ -122,22 +122,29 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
 
     def _free(self, held: Held, why: str, *, counted: bool = True) -> None:
         """Give another's job back to the queue; for good if it has no attempt left."""
-        store = self._storage.store
+        store, tell = self._storage.store, self._queue.tell
         seen = store.show(held.id)
-        job = Job(self._queue, held.id, seen.fields.get("message", b"") if seen else b"")
+        message = seen.fields.get("message", b"") if seen else b""
+        job = Job(self._queue, held.id, message, attempt=held.attempt)
         taken = Taken(held.id, b"", held.attempt)
         failure = Failure(f"{why} ({describe(held.owner)})", held.attempt)
         options = job.options
-        self._queue.log.warning(
-            "job is taken back: %s", failure.error, extra=self._queue.tell.of(job)
-        )
-        if counted and held.attempt >= options.attempts:
-            event = self._queue.tell.announcement("failed", job, attempt=held.attempt, error=why)
+        final = counted and held.attempt >= options.attempts
+        if final:
+            event = tell.announcement("failed", job, attempt=held.attempt, error=why)
             keep = options.keep_failed
-            store.finish(taken, held.owner, "failed", failure.write(), keep=keep, event=event)
+            counts, _ = store.finish(
+                taken, held.owner, "failed", failure.write(), keep=keep, event=event
+            )
         else:
             value = failure.write() if counted else b""
-            store.finish(taken, held.owner, "wait", value, counted=counted)
+            counts, _ = store.finish(taken, held.owner, "wait", value, counted=counted)
+        if counts != COUNTED:
+            return  # another has seen it first
+        if final:
+            self._queue.log.error("job failed", extra=tell.of(job, error=failure.error))
+        else:
+            self._queue.log.warning("job is taken back: %s", failure.error, extra=tell.of(job))
 
     def _lose(self, id_: str, running: list[Attempt]) -> None:
         for attempt in running:

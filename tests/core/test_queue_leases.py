@@ -1,0 +1,128 @@
+"""What becomes of a job whose worker is gone, or is slow to hear that it lost it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+
+import pytest
+
+from agentnb.core.queue.failure import JobFailed
+from agentnb.core.queue.owner import is_alive, is_dead, new_owner
+
+
+@pytest.fixture
+def queue(queues):
+    return queues.get_queue("mail")
+
+
+def take_as(queue, owner):
+    """Let somebody take the next job."""
+    return queue.store.take(owner)
+
+
+def dead_here():
+    """Return the words of a process of this host that has ended."""
+    host, space, pid, started, nonce = new_owner().split("|")
+    return "|".join([host, space, pid, str(int(started) - 1), nonce])
+
+
+def elsewhere():
+    """Return the words of a process of another host."""
+    _, space, pid, started, _ = new_owner().split("|")
+    return "|".join(["another-boot", space, pid, started, secrets.token_hex(4)])
+
+
+def test_what_comes_late_from_a_worker_that_lost_its_job_does_not_count(queue, caplog):
+    caplog.set_level(logging.INFO, "agentnb.queue")
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(job):
+        begun.set()
+        go.wait(10)
+        return job.attempt
+
+    worker = queue.work(slow, concurrency=1)
+    job = queue.add(1)
+    assert begun.wait(10)
+    # As the tender of another worker's would: the attempt counts, and the job waits again.
+    (attempt,) = queue.huey.storage.running.values()
+    queue.pause()
+    queue.store.finish(attempt.taken, attempt.owner, "wait", b"gone", counted=True)
+    go.set()
+    worker.stop()
+    said = [record.getMessage() for record in caplog.records]
+    assert "job completed" not in said
+    assert job.state == "paused"
+    queue.resume()
+    queue.work(slow, concurrency=1)
+    assert job.result(10) == 2
+
+
+def test_an_end_whose_answer_was_lost_counts_once(queue):
+    job = queue.add(1)
+    taken = take_as(queue, "me")
+    ends = [queue.store.finish(taken, "me", "completed", b"7")[0] for _ in range(3)]
+    assert ends == [1, 3, 3]
+    assert queue.counts()["ever completed"] == 1
+    assert job.result(1) == 7
+
+
+def test_a_job_of_a_dead_process_of_this_host_runs_again_at_once(queue, caplog):
+    job = queue.add(1)
+    take_as(queue, dead_here())
+    queue.work(lambda job: job.attempt)
+    # The lease has 30 s left.
+    assert job.result(5) == 2
+    assert any("its worker died" in record.getMessage() for record in caplog.records)
+
+
+def test_a_job_of_another_host_waits_for_the_end_of_its_lease(make_queues, until):
+    queue = make_queues(lease=0.6).get_queue("mail")
+    job = queue.add(1)
+    taken_by = elsewhere()
+    take_as(queue, taken_by)
+    assert (is_dead(taken_by), is_alive(taken_by)) == (False, False)
+    worker = queue.work(lambda job: job.attempt)
+    assert job.result(10) == 2
+    assert worker.running
+    until(lambda: queue.counts()["active"] == 0)
+
+
+def test_a_job_that_outlives_none_of_its_workers_fails_for_good(queue, caplog):
+    job = queue.add("poison", attempts=2)
+    take_as(queue, dead_here())
+    queue.work(lambda _: os.getpid())
+    assert job.result(10)
+    last = queue.add("poison", attempts=1)
+    queue.stop()
+    queue.store.requeue(last.id)
+    take_as(queue, dead_here())
+    queue.work(list)
+    with pytest.raises(JobFailed, match="its worker died"):
+        last.result(10)
+    (record,) = [one for one in caplog.records if one.getMessage() == "job failed"]
+    assert record.data["job_id"] == last.id
+    assert record.data["attempt"] == 1
+    assert "its worker died" in record.data["error"]
+
+
+def test_a_pid_that_is_used_again_is_another_process():
+    host, space, pid, started, nonce = new_owner().split("|")
+    assert is_alive(f"{host}|{space}|{pid}|{started}|{nonce}")
+    assert is_dead("|".join([host, space, pid, str(int(started) + 1), nonce]))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_process_of_another_boot_or_another_pid_namespace_is_not_taken_for_dead(place):
+    words = new_owner().split("|")
+    words[place] = "another"
+    words[2] = "999999999"
+    owner = "|".join(words)
+    assert (is_dead(owner), is_alive(owner)) == (False, False)
+
+
+def test_words_that_make_no_sense_are_nobody_who_is_dead():
+    assert [is_dead(owner) for owner in ("", "me", "a|b|c", "||||")] == [False] * 4
