@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -204,3 +207,93 @@ def wait_until_gone(redis_home):
         pytest.fail("the embedded server is still there")
 
     return wait
+
+
+class Working:
+    """An ``agentnb worker`` of a test's own; what it says is read as it comes."""
+
+    def __init__(self, words, folder, environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "agentnb.cli", "worker", *map(str, words)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        with self.process.stdout as pipe:
+            for line in pipe:
+                with self._news:
+                    self.lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def hear(self, pattern, seconds=30, count=1):
+        """Wait until so many lines match, and return what was found in the last of them."""
+
+        def found():
+            matches = [match for line in self.lines if (match := re.search(pattern, line))]
+            return matches[count - 1] if len(matches) >= count else None
+
+        with self._news:
+            if not self._news.wait_for(found, seconds):
+                raise AssertionError("\n".join([f"it never said {pattern!r}", *self.lines]))
+            return found()
+
+    def end(self, number=signal.SIGTERM, seconds=30):
+        """Send a signal, and return the exit code."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds=30):
+        code = self.process.wait(seconds)
+        self._reader.join(seconds)
+        return code
+
+    def close(self):
+        """Kill it, and every process that it has started."""
+        for pid in _descendants(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.wait()
+
+
+def _descendants(pid):
+    text = ""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    children = [int(word) for word in text.split()]
+    return children + [one for child in children for one in _descendants(child)]
+
+
+@pytest.fixture
+def start_worker(tmp_path):
+    """Return what starts ``agentnb worker`` on a home, in the test's own folder."""
+    started = []
+
+    def start(home, *words, lease=30, **variables):
+        environment = {
+            **os.environ,
+            "AGENTNB_HOME": str(home),
+            "AGENTNB_QUEUE_LEASE": str(lease),
+            "PYTHONUNBUFFERED": "1",
+            **variables,
+        }
+        started.append(Working(words, tmp_path, environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

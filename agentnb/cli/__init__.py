@@ -1,0 +1,49 @@
+"""The command line: ``agentnb lab``, ``tutorials``, ``worker``, ``check``, ``status``.
+
+Exit codes: 0 all is well, 1 `check` found secrets, 2 the call or a setting is wrong; and as the
+shell has them, 130 or 143 for a worker that was told twice to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from agentnb.cli.parser import parse
+from agentnb.cli.telling import complain
+from agentnb.core.errors import AgentnbError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``agentnb``; default: those of this process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    try:
+        options = parse(sys.argv[1:] if arguments is None else list(arguments))
+        run: Callable[[argparse.Namespace], int] = options.run
+        code = run(options)
+        sys.stdout.flush()
+    except AgentnbError as error:
+        complain(error)
+        return 2
+    except BrokenPipeError:
+        # The reader of a pipe has gone: there is nobody to tell, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code

@@ -1,0 +1,155 @@
+"""The words of the command line, and what a misspelt one is told."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from agentnb.cli import commands, worker
+from agentnb.core.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Parser", "parse"]
+
+_HIGHEST_PORT = 65535
+_MOST_AT_ONCE = 1000
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises this project's errors rather than printing argparse's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what would have been printed."""
+        raise UsageError(message, service="cli", hint=f"{self.prog} --help")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of a command, with the function that runs it as ``run``.
+
+    Raises
+    ------
+    UsageError
+        They cannot be understood.
+    """
+    parser = Parser(
+        prog="agentnb",
+        description="Every backing service of an agent system at the prompt of a notebook.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    # Asked for after the parsing, so that a misspelt command is named before its options are.
+    known = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    _add_commands(known)
+    word = next((word for word in arguments if not word.startswith("-")), None)
+    if word is not None and word not in known.choices:
+        raise UsageError(
+            f"no such command: {word}",
+            service="cli",
+            hint=did_you_mean(word, known.choices) or f"commands: {', '.join(known.choices)}",
+        )
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        chosen = known.choices[word] if word else parser
+        names = [name for name in chosen._option_string_actions if name.startswith("--")]  # noqa: SLF001 - argparse has no other list of a parser's options
+        hint = did_you_mean(unknown[0].split("=")[0], names) or f"{chosen.prog} --help"
+        what = "no such option" if unknown[0].startswith("-") else "not expected"
+        raise UsageError(f"{what}: {unknown[0]}", service="cli", hint=hint)
+    if options.version:
+        options.run = commands.version
+    elif word is None:
+        parser.error("a command is needed: " + ", ".join(known.choices))
+    return options
+
+
+def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
+    def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
+        parser = known.add_parser(name, help=about, description=about, allow_abbrev=False)
+        parser.set_defaults(run=run)
+        return parser
+
+    about = "Copy the tutorials, overwriting nothing, and open JupyterLab on them."
+    lab = add("lab", commands.lab, about)
+    lab.add_argument("dir", nargs="?", default="tutorials", help="folder (default: ./tutorials)")
+    lab.add_argument("--port", type=_port, help="port (default: 8888, or the next that is free)")
+    lab.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    about = "Copy the tutorials to a folder, overwriting nothing."
+    tutorials = add("tutorials", commands.tutorials, about)
+    tutorials.add_argument("dir", help="the folder")
+    _add_worker(add("worker", worker.run, "Process the jobs of queues, until told to stop."))
+    about = "Look for secrets in saved notebooks, their outputs included."
+    check = add("check", commands.check, about)
+    check.add_argument("notebook", nargs="+", help="the notebooks' files")
+    add("status", commands.status, "Show every setting and where it came from; secrets are masked.")
+
+
+def _add_worker(parser: Parser) -> None:
+    parser.add_argument("queue", nargs="*", help="queues (default: all that --app registers)")
+    parser.add_argument(
+        "--processor",
+        metavar="MODULE:FUNCTION",
+        help="the function that is given each job (default: the cell under %%%%queue task)",
+    )
+    parser.add_argument(
+        "--app",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a module whose functions are marked with @processor(QUEUE); may be given again",
+    )
+    parser.add_argument(
+        "--concurrency",
+        metavar="N",
+        type=_at_once,
+        default=5,
+        help="how many jobs of each queue run at once (default: 5)",
+    )
+    parser.add_argument(
+        "--processes",
+        action="store_true",
+        help="in a process each, which is killed if its job takes too long (default: threads)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        help="seconds for an attempt, where neither job nor processor says (default: no limit)",
+    )
+    parser.add_argument(
+        "--grace",
+        metavar="S",
+        type=_seconds,
+        default=30.0,
+        help="seconds that running jobs have when told to stop; then they go back (default: 30)",
+    )
+    parser.add_argument(
+        "--drain", action="store_true", help="stop once no job waits, runs or is delayed"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no line for each job")
+    # How a process of --processes is started: the pipe to the one that looks after it.
+    parser.add_argument("--life", type=int, help=argparse.SUPPRESS)
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else 0
+    if not 0 < port <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 1 to {_HIGHEST_PORT}")
+    return port
+
+
+def _at_once(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 0 < number <= _MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_AT_ONCE}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value

@@ -1,0 +1,39 @@
+"""``agentnb worker``: processes the jobs of queues, in threads or in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["run"]
+
+_FIRST_ANSWER = 3.0  # seconds
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until told to stop, and return the exit code."""
+    import agentnb
+    from agentnb.cli.worker.sources import sources
+    from agentnb.cli.worker.supervisor import supervise
+    from agentnb.cli.worker.working import work, work_alone
+
+    with agentnb.connect() as hub:
+        found = sources(options, hub.settings.home)
+        hub.queues.kind = "process"
+        # Said now, where a wrong setting can be mended; later on a worker waits for its server.
+        hub.redis.within(_FIRST_ANSWER).ping()
+        if options.life is not None:
+            orderly = work_alone(hub, found, options)
+        elif options.processes:
+            return supervise(hub, found, options)
+        else:
+            orderly = work(hub, found, options)
+    if not orderly:
+        # What was handed back may run on in a thread that cannot be ended but with the process.
+        sys.stdout.flush()
+        os._exit(0)
+    return 0

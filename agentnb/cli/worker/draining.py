@@ -1,0 +1,50 @@
+"""Until nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from agentnb.cli.worker.show import Screen
+    from agentnb.core.queue import Queue
+
+__all__ = ["Draining"]
+
+
+class Draining:
+    """Looks how many jobs of some queues are left, whoever works on them.
+
+    Parameters
+    ----------
+    queues
+        The queues.
+    screen
+        Where that is shown.
+    """
+
+    def __init__(self, queues: list[Queue], screen: Screen) -> None:
+        self._queues = queues
+        self._screen = screen
+        self._warned: set[str] = set()
+        self._first = sum(_ended(queue.counts()) for queue in queues)
+
+    def done(self) -> bool:
+        """Show how far it is, and return whether nothing waits, runs or is delayed."""
+        try:
+            counts = [queue.counts() for queue in self._queues]
+        except UnavailableError:
+            return False  # the workers say so
+        for queue, one in zip(self._queues, counts, strict=True):
+            if one["paused"] and queue.name not in self._warned:
+                self._warned.add(queue.name)
+                self._screen.say(f"{queue.name}  {queue.why_waiting()}")
+        ended = sum(map(_ended, counts)) - self._first
+        left = sum(one[s] for one in counts for s in ("waiting", "paused", "delayed", "active"))
+        self._screen.progress(ended, ended + left)
+        return not left
+
+
+def _ended(counts: dict[str, int]) -> int:
+    return counts["ever completed"] + counts["ever failed"]

@@ -1,0 +1,149 @@
+"""What a worker shows: a line for each job, and a bar while it drains."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import threading
+from contextlib import suppress
+from time import monotonic, strftime
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["JobLines", "Screen", "line_of"]
+
+_LONGEST = 200
+_ENDED = {"job completed": "completed", "job failed": "failed", "job is tried again": "again"}
+_BAR = 28
+
+
+def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
+    """Return how a job ended, or nothing, and a line; None for a record that is not shown."""
+    data: dict[str, Any] = getattr(record, "data", None) or {}
+    outcome = _ENDED.get(record.msg, "")
+    queue, job = data.get("queue", ""), data.get("job_id", "")
+    if outcome:
+        words = {"again": f"failed, {data.get('left')} left"}.get(outcome, outcome)
+        what = f"{words:<14}  {data.get('ms', 0.0):>8,.0f} ms"
+        error = data.get("error")
+        if error:
+            what += f"  attempt {data.get('attempt')}: {error}"
+    elif record.levelno >= logging.WARNING or not job:
+        what = " ".join(filter(None, (record.getMessage(), data.get("worker"))))
+    else:
+        return None
+    words = f"{queue}  {job}" if job else str(queue)
+    # One line each: an error's text may have several.
+    return outcome, " ".join(f"{words}  {what}".split("\n"))[:_LONGEST]
+
+
+class JobLines(logging.Handler):
+    """Hands on what a hub's queues log, as lines for people.
+
+    Parameters
+    ----------
+    hub_id
+        The hub.
+    tell
+        Given the outcome, or nothing, and the line.
+    """
+
+    def __init__(self, hub_id: str, tell: Callable[[str, str], object]) -> None:
+        super().__init__(logging.INFO)
+        self._hub_id = hub_id
+        self._tell = tell
+        self._logger = logging.getLogger("agentnb.queue")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record on."""
+        if getattr(record, "hub", None) != self._hub_id:
+            return
+        found = line_of(record)
+        if found is not None:
+            self._tell(*found)
+
+    def __enter__(self) -> Self:
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+
+
+class Screen:
+    """Standard output: lines, and below them a bar where it is a terminal.
+
+    Parameters
+    ----------
+    quiet
+        Whether lines that tell how a job ended are left out.
+
+    Attributes
+    ----------
+    ended
+        How many attempts have ended, by how.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.ended = {"completed": 0, "failed": 0, "again": 0}
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._bar = ""
+        self._out = sys.stdout
+        self._terminal = self._out.isatty()
+        self._began = monotonic()
+
+    def tell(self, outcome: str, line: str) -> None:
+        """Count an outcome and print a line."""
+        with self._lock:
+            if outcome:
+                self.ended[outcome] += 1
+            if not (outcome and self._quiet):
+                self._write(f"{strftime('%H:%M:%S')}  {line}\n")
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self.tell("", line)
+
+    def progress(self, ended: int, total: int) -> None:
+        """Draw the bar anew; nothing where this is no terminal."""
+        if not self._terminal:
+            return
+        share = ended / total if total else 1.0
+        full = round(share * _BAR)
+        seconds = max(monotonic() - self._began, 0.001)
+        bar = "\u2588" * full + "\u2591" * (_BAR - full)
+        rate = ended / seconds
+        speed = f"{rate:,.0f} a second" if rate >= 1 else f"{rate * 60:,.0f} a minute"
+        text = f"{bar} {share:4.0%}  {ended:,} of {total:,}  {speed}"
+        text = text[: shutil.get_terminal_size().columns - 1]
+        with self._lock:
+            if text != self._bar:
+                self._bar = text
+                self._write("")
+
+    def clear(self) -> None:
+        """Leave the bar as it is, and go on below it."""
+        with self._lock:
+            if self._bar:
+                self._write("", end="\n")
+                self._bar = ""
+
+    def sum_up(self) -> None:
+        """Print what was done."""
+        counts = [f"{self.ended['completed']:,} completed", f"{self.ended['failed']:,} failed"]
+        if self.ended["again"]:
+            counts.append(f"{self.ended['again']:,} tried again")
+        self.say(f"stopped: {', '.join(counts)}")
+
+    def _write(self, text: str, end: str = "") -> None:
+        erase = "\r\x1b[K" if self._bar else ""
+        whole = f"{erase}{text}{self._bar}{end}"
+        # Whoever read it may be gone, and a worker goes on working all the same.
+        with suppress(OSError):
+            self._out.flush()
+            self._out.buffer.write(whole.encode(self._out.encoding or "utf-8", "replace"))
+            self._out.buffer.flush()

@@ -1,0 +1,185 @@
+"""Worker processes that are looked after: started, heard, ended, and started again."""
+
+from __future__ import annotations
+
+import os
+import selectors
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from agentnb.cli.worker.child import Child
+from agentnb.cli.worker.draining import Draining
+from agentnb.cli.worker.show import Screen
+from agentnb.cli.worker.signals import Signals
+from agentnb.core.queue.tender import KILLED
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agentnb.cli.worker.sources import Source
+    from agentnb.core.hub import Hub
+
+__all__ = ["supervise"]
+
+_LOOK = 0.1
+_WRONG = 2  # the exit code of a call or a setting that is wrong
+_STARTING = 60.0
+_SOON = 5.0  # seconds; whoever dies sooner is started again ever later
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_AFTER_GRACE = 5.0
+
+
+class _Place:
+    """A place that a process is to fill."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        self.child: Child | None = None
+        self.since = 0.0
+        self.next = 0.0
+        self._died = 0
+
+    def vacate(self, now: float, *, expected: bool) -> float:
+        """Note the end of its process, and return in how many seconds there is a new one."""
+        self.child = None
+        self._died = 0 if expected or now - self.since > _SOON else self._died + 1
+        pause = min(_FIRST_PAUSE * 2.0 ** (self._died - 1), _LONGEST_PAUSE) if self._died else 0.0
+        self.next = now + pause
+        return pause
+
+
+class _Supervisor:
+    """Looks after the processes of a worker.
+
+    Parameters
+    ----------
+    sources
+        The queues, whose processors have been found to be there.
+    options
+        Those of the command line.
+    lease
+        Seconds; a process that is silent for longer has lost its job, and is killed.
+    screen
+        Where is shown what they do.
+    """
+
+    def __init__(
+        self, sources: list[Source], options: argparse.Namespace, lease: float, screen: Screen
+    ) -> None:
+        self._options = options
+        self._silent = max(lease, 2.0)
+        self._screen = screen
+        self._selector = selectors.DefaultSelector()
+        self._places = [
+            _Place(source.queue) for source in sources for _ in range(options.concurrency)
+        ]
+        self._stopping = False
+        self.code = 0
+
+    @property
+    def children(self) -> list[Child]:
+        """The processes that run."""
+        return [place.child for place in self._places if place.child is not None]
+
+    def end_at_once(self, number: int) -> None:
+        """Kill the processes, and end this one."""
+        for child in self.children:
+            child.kill()
+        os._exit(128 + number)
+
+    def listen_to(self, pipe: int) -> None:
+        """Be woken by another pipe as well."""
+        self._selector.register(pipe, selectors.EVENT_READ)
+
+    def round(self) -> None:
+        """Hear the processes, see to the dead and the silent, and fill the empty places."""
+        heard = [key.data for key, _ in self._selector.select(_LOOK) if key.data is not None]
+        for child in heard:
+            self._hear(child)
+        # Judged only after all that was said meanwhile: this process may have slept.
+        for place in self._places:
+            if place.child is None:
+                self._fill(place)
+            elif place.child.code is not None:
+                self._bury(place, place.child)
+            elif place.child not in heard:
+                self._judge(place.child)
+
+    def _hear(self, child: Child) -> None:
+        for outcome, line in child.hear():
+            self._screen.tell(outcome, line)
+
+    def _fill(self, place: _Place) -> None:
+        now = monotonic()
+        if self._stopping or now < place.next:
+            return
+        place.since = now
+        place.child = Child(place.queue, self._options)
+        self._selector.register(place.child.pipe, selectors.EVENT_READ, place.child)
+
+    def _bury(self, place: _Place, child: Child) -> None:
+        self._hear(child)
+        self._selector.unregister(child.pipe)
+        child.close()
+        code = child.code
+        pause = place.vacate(monotonic(), expected=code == KILLED)
+        if self._stopping:
+            return
+        if code == _WRONG:
+            self.code = _WRONG
+            self.stop()
+            return
+        then = f"another starts in {pause:g} s" if pause else "another starts"
+        self._screen.say(f"{child.queue}  process {child.pid} {_ended(code)}; {then}")
+
+    def _judge(self, child: Child) -> None:
+        silent = child.silent_for
+        limit = self._silent if child.heard else _STARTING
+        if silent > limit and not child.killed:
+            self._screen.say(
+                f"{child.queue}  process {child.pid} gave no sign of life for {silent:.1f} s, "
+                "longer than its lease: it is killed"
+            )
+            child.kill()
+
+    def stop(self) -> None:
+        """Tell the processes to stop, and fill no place again."""
+        self._stopping = True
+        for child in self.children:
+            child.terminate()
+
+
+def supervise(hub: Hub, sources: list[Source], options: argparse.Namespace) -> int:
+    """Let processes work until told to stop, or until nothing is left; return the exit code."""
+    screen = Screen(quiet=options.quiet)
+    queues = [hub.queue(source.queue) for source in sources]
+    draining = Draining(queues, screen) if options.drain else None
+    many = "1 process" if options.concurrency == 1 else f"{options.concurrency} processes"
+    for source in sources:
+        screen.say(f"{source.queue}  {source.processor.name}, {many}, on {hub.redis.target}")
+    supervisor = _Supervisor(sources, options, hub.settings.queue_lease, screen)
+    with Signals(supervisor.end_at_once) as signals:
+        supervisor.listen_to(signals.woken)
+        try:
+            while signals.told is None and not supervisor.code:
+                supervisor.round()
+                if draining is not None and draining.done():
+                    break
+            screen.clear()
+            supervisor.stop()
+            until = monotonic() + options.grace + _AFTER_GRACE
+            while supervisor.children and monotonic() < until:
+                supervisor.round()
+        finally:
+            for child in supervisor.children:
+                child.kill()
+    screen.sum_up()
+    return supervisor.code
+
+
+def _ended(code: int | None) -> str:
+    if code == KILLED:
+        return "ended, since its job took too long or was taken from it"
+    if code is not None and code < 0:
+        return f"was killed by signal {-code}"
+    return f"ended with {code}"

@@ -1,0 +1,341 @@
+"""``agentnb worker``, run as people run it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from agentnb.core.modules import module_path
+from agentnb.core.queue import TaskQueue
+from agentnb.core.redis import RedisClient
+
+_NUMBERS = itertools.count(1)
+
+JOBS = """
+import os, time
+from agentnb.core.queue import processor
+
+def echo(job):
+    return job.data
+
+def fail(job):
+    raise ValueError(f"no {job.data}")
+
+def slow(job):
+    open("began", "w").close()
+    time.sleep(job.data)
+    return "slow"
+
+@processor("letters", timeout=60)
+async def letters(job):
+    return job.data.upper()
+
+@processor("numbers")
+def numbers(job):
+    return job.data + 1
+"""
+
+
+@pytest.fixture(scope="module")
+def home():
+    """Return a home whose server stays while these tests run."""
+    with tempfile.TemporaryDirectory(prefix="agentnb-worker-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        with RedisClient(home=home) as client:
+            client.ping()
+            yield home
+        for _ in range(200):
+            if not (home / "redis" / "running").exists():
+                break
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def queues(home):
+    with RedisClient(home=home) as client, TaskQueue(client) as queues:
+        yield queues
+
+
+@pytest.fixture
+def queue(queues):
+    return queues.get_queue(f"q{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def worker(start_worker, home, tmp_path):
+    """Return what starts a worker in a folder with some processors."""
+    (tmp_path / "jobs.py").write_text(JOBS)
+    return lambda *words, **options: start_worker(home, *words, **options)
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.02)
+    return found
+
+
+def keep(home, queue, source):
+    """Keep a cell's module as a notebook does: at once, and readable by its owner alone."""
+    path = module_path(home, "queue", queue.name)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = source.replace("QUEUE", queue.name)
+    scratch = path.with_suffix(".new")
+    scratch.write_text(f"from agentnb.core.queue import processor\n{text}\n")
+    scratch.chmod(0o600)
+    scratch.replace(path)
+    return path
+
+
+def says(word):
+    return f"@processor('QUEUE')\ndef cell(job):\n    return {word!r}"
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        ([], "no queue is named", "agentnb worker QUEUE, or --app MODULE"),
+        (["mail"], "mail has no processor", "--processor pkg.module:function, or --app"),
+        (["mail", "--processor", "jbos:echo"], "there is no module jbos", "did you mean jobs?"),
+        (["mail", "--processor", "jobs:ehco"], "jobs has no ehco", "did you mean echo?"),
+        (["mail", "--processor", "jobs"], "--processor cannot be 'jobs'", "pkg.module:function"),
+        (["mail", "--app", "jobs"], "jobs has no processor for mail", "it has: letters, numbers"),
+        (["leters", "--app", "jobs"], "no processor for leters", "did you mean letters?"),
+        (["mail", "--app", "broken"], "broken cannot be imported: NameError", "import broken"),
+        (["mail", "--app", "needs"], "No module named 'no_such_thing'", "import needs"),
+        (["mail", "--app", "empty"], "empty marks no function", "@processor('QUEUE')"),
+        (["a", "a", "--app", "jobs"], "a queue is named twice", None),
+        (["mail", "--concurrency", "0"], "not a number from 1", "agentnb worker --help"),
+        (["mail", "--grace", "soon"], "not a number of seconds", "agentnb worker --help"),
+        (["mail", "--proces"], "no such option: --proces", "did you mean --process"),
+        (["a b", "--processor", "jobs:echo"], "a queue cannot be called 'a b'", "a name is a word"),
+    ],
+)
+def test_a_wrong_call_is_a_short_error_with_a_hint(worker, tmp_path, words, what, hint):
+    (tmp_path / "broken.py").write_text("nothing")
+    (tmp_path / "needs.py").write_text("import no_such_thing")
+    (tmp_path / "empty.py").write_text("")
+    one = worker(*words)
+    assert one.wait() == 2
+    assert what in one.lines[0]
+    assert hint is None or hint in one.lines[1]
+    assert len(one.lines) <= 2
+
+
+def test_a_server_that_is_away_is_an_error_at_the_start(worker):
+    one = worker("mail", "--processor", "jobs:echo", REDIS_URL="redis://:hunter22x@127.0.0.1:1")
+    assert one.wait() == 2
+    assert one.lines[0].startswith("agentnb: ")
+    assert "hunter22x" not in "".join(one.lines)
+
+
+def test_draining_shows_a_line_for_each_job_and_ends(worker, queue):
+    good = [queue.add(n) for n in range(3)]
+    one = worker(queue.name, "--processor", "jobs:echo", "--drain")
+    assert one.wait() == 0
+    for job in good:
+        one.hear(rf"^\d\d:\d\d:\d\d  {queue.name}  {job.id}  completed +\d+ ms$", 0)
+    assert "echo (jobs:echo), 5 threads" in one.lines[0]
+    assert one.lines[-1].endswith("stopped: 3 completed, 0 failed")
+    assert [job.result(0) for job in good] == [0, 1, 2]
+    assert not [line for line in one.lines if "█" in line or "\r" in line]
+
+
+def test_a_failed_attempt_is_told_with_its_error(worker, queue):
+    job = queue.add("stamps", attempts=2, backoff=0.01)
+    one = worker(queue.name, "--processor", "jobs:fail", "--drain")
+    assert one.wait() == 0
+    one.hear(rf"{job.id}  failed, 1 left .* attempt 1: ValueError: no stamps", 0)
+    one.hear(rf"{job.id}  failed  .* attempt 2: ValueError: no stamps", 0)
+    assert one.lines[-1].endswith("stopped: 0 completed, 1 failed, 1 tried again")
+
+
+def test_quiet_leaves_out_the_lines_of_jobs(worker, queue):
+    queue.add(1)
+    one = worker(queue.name, "--processor", "jobs:echo", "--drain", "--quiet")
+    assert one.wait() == 0
+    assert not [line for line in one.lines if "completed  " in line]
+    assert one.lines[-1].endswith("stopped: 1 completed, 0 failed")
+
+
+def test_an_app_brings_all_its_queues(worker, queues):
+    jobs = [queues.get_queue("letters").add("a"), queues.get_queue("numbers").add(1)]
+    one = worker("--app", "jobs", "--drain", "--concurrency", 1)
+    assert one.wait() == 0
+    assert [job.result(0) for job in jobs] == ["A", 2]
+    assert "letters (jobs:letters), 1 thread," in one.lines[0]
+
+
+def test_a_terminal_has_a_bar(queue, home, tmp_path, worker):
+    assert worker
+    for n in range(20):
+        queue.add(n)
+    mine, theirs = pty.openpty()
+    words = [queue.name, "--processor", "jobs:echo", "--drain"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "agentnb.cli", "worker", *words],
+        cwd=tmp_path,
+        env={**os.environ, "AGENTNB_HOME": str(home), "COLUMNS": "80", "TERM": "xterm"},
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while piece := os.read(mine, 65536):
+                text += piece
+        os.close(mine)
+        assert process.wait(30) == 0
+    shown = text.decode()
+    assert "\r\x1b[K" in shown
+    assert re.search(r"█{28} 100%  20 of 20  \d+ a second", shown)
+    bars = [one for one in re.split(r"[\r\n]|\x1b\[K", shown) if "a second" in one]
+    assert max(map(len, bars)) < 80
+
+
+def test_workers_of_a_process_are_known_as_such(worker, queue):
+    one = worker(queue.name, "--processor", "jobs:echo", "--concurrency", 2)
+    one.hear("worker started")
+    (info,) = until(queue.workers)
+    assert (info.kind, info.pid, info.concurrency) == ("process", one.pid, 2)
+    assert info.processor == "echo (jobs:echo)"
+    assert one.end() == 0
+    assert queue.workers() == []
+
+
+def test_sigterm_lets_what_runs_end(worker, queue, tmp_path):
+    one = worker(queue.name, "--processor", "jobs:slow", "--concurrency", 1)
+    job, next_one = queue.add(0.6), queue.add(0)
+    until((tmp_path / "began").exists)
+    assert one.end() == 0
+    one.hear("stopping: 1 running, up to 30 s", 0)
+    assert job.result(0) == "slow"
+    assert (next_one.state, next_one.refresh().attempt) == ("waiting", 0)
+
+
+def test_what_runs_longer_than_its_grace_goes_back_uncounted(worker, queue, tmp_path):
+    one = worker(queue.name, "--processor", "jobs:slow", "--grace", 0.2)
+    job = queue.add(60)
+    until((tmp_path / "began").exists)
+    assert one.end(seconds=10) == 0
+    one.hear(f"{job.id}  job is handed back", 0)
+    assert (job.state, job.refresh().attempt) == ("waiting", 0)
+
+
+@pytest.mark.parametrize("extra", [[], ["--processes"]])
+def test_a_second_signal_ends_at_once(worker, queue, tmp_path, extra):
+    one = worker(queue.name, "--processor", "jobs:slow", "--concurrency", 1, *extra)
+    job = queue.add(60)
+    until((tmp_path / "began").exists)
+    one.process.send_signal(signal.SIGINT)
+    if not extra:
+        one.hear("again: at once")
+    time.sleep(0.3)
+    assert one.end(signal.SIGTERM, 10) == 143
+    assert job.state == "active"
+    queue.work(lambda job: job.attempt)
+    assert job.result(5) == 2
+
+
+def test_a_kept_cell_is_run_and_the_next_one_replaces_it(worker, queue, home):
+    path = keep(home, queue, says("one"))
+    one = worker(queue.name)
+    assert queue.add().result(20) == "one"
+    keep(home, queue, says("two"))
+    assert queue.add().result(10) == "two"
+    keep(home, queue, "1 / 0")
+    assert queue.add().result(10) == "two"
+    one.hear(rf"{path.name} cannot be used: ZeroDivisionError")
+    one.hear("the processor from before is used on")
+    path.unlink()
+    assert queue.add().result(10) == "two"
+    assert one.end() == 0
+    assert len([line for line in one.lines if "ZeroDivisionError" in line]) == 1
+
+
+def test_a_cell_that_comes_to_need_its_notebook_lets_its_jobs_wait(worker, queue, home):
+    keep(home, queue, says("one"))
+    one = worker(queue.name, "--concurrency", 2)
+    assert queue.add().result(20) == "one"
+    keep(home, queue, 'KERNEL_ONLY = ("rates", "client")')
+    waiting = [queue.add() for _ in range(3)]
+    one.hear("uses names of its notebook: rates, client")
+    until(lambda: not queue.workers())
+    assert "nobody works on" in queue.why_waiting()
+    assert [(job.state, job.refresh().attempt) for job in waiting] == [("waiting", 0)] * 3
+    keep(home, queue, says("three"))
+    assert [job.result(20) for job in waiting] == ["three"] * 3
+
+
+def test_a_cell_that_needs_its_notebook_is_refused_at_the_start(worker, queue, home):
+    keep(home, queue, 'KERNEL_ONLY = ("rates",)')
+    one = worker(queue.name)
+    assert one.wait() == 2
+    assert "uses names of its notebook: rates" in one.lines[0]
+    assert "import or make them inside the cell" in one.lines[1]
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_module_that_others_can_write_to_is_not_run(worker, queue, home, mode):
+    path = keep(home, queue, "raise SystemExit('it was run')")
+    path.chmod(mode)
+    one = worker(queue.name)
+    assert one.wait() == 2
+    assert "others than you can write to it" in one.lines[0]
+
+
+def test_a_folder_that_others_can_write_to_is_not_trusted(worker, queue, home):
+    path = keep(home, queue, "raise SystemExit('it was run')")
+    path.parent.chmod(0o770)
+    try:
+        one = worker(queue.name)
+        assert one.wait() == 2
+        assert "modules is not run: others than you can write to it" in one.lines[0]
+    finally:
+        path.parent.chmod(0o700)
+
+
+def test_a_link_in_place_of_a_module_is_not_followed(worker, queue, home, tmp_path):
+    path = keep(home, queue, says("x"))
+    path.rename(tmp_path / "elsewhere.py")
+    path.symlink_to(tmp_path / "elsewhere.py")
+    one = worker(queue.name)
+    assert one.wait() == 2
+    assert "cannot be read" in one.lines[0]
+
+
+def test_processes_run_jobs_each_in_a_session_of_its_own(worker, queue, tmp_path):
+    (tmp_path / "where.py").write_text(
+        "import os, time\n"
+        "def where(job):\n"
+        "    time.sleep(0.3)\n"
+        "    return [os.getpid(), os.getsid(0)]\n"
+    )
+    one = worker(queue.name, "--processor", "where:where", "--processes", "--concurrency", 2)
+    jobs = [queue.add() for _ in range(4)]
+    found = [job.result(30) for job in jobs]
+    assert len({pid for pid, _ in found}) == 2
+    assert all(pid == session != one.pid for pid, session in found)
+    one.hear(f"{jobs[-1].id}  completed +[0-9]+ ms")
+    assert one.end() == 0
+    assert one.lines[-1].endswith("stopped: 4 completed, 0 failed")
+
+
+def test_processes_drain_too(worker, queue):
+    jobs = [queue.add(n) for n in range(10)]
+    one = worker(queue.name, "--processor", "jobs:echo", "--drain", "--processes")
+    assert one.wait() == 0
+    assert [job.result(0) for job in jobs] == list(range(10))
+    assert one.lines[-1].endswith("stopped: 10 completed, 0 failed")
