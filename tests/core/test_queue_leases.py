@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 
 import pytest
 
@@ -89,6 +90,35 @@ def test_a_job_of_another_host_waits_for_the_end_of_its_lease(make_queues, until
     assert job.result(10) == 2
     assert worker.running
     until(lambda: queue.counts()["active"] == 0)
+
+
+def test_a_lease_that_ran_out_while_the_server_was_away_can_still_be_renewed(
+    make_queues, until, caplog
+):
+    queue = make_queues(lease=0.3).get_queue("mail")
+    job, other = queue.add(1), elsewhere()
+    taken = take_as(queue, other)
+    until(lambda: queue.store.tend("another", b"", []).others[0].left < 0)
+    # Now both are back, and we happen to be first.
+    queue.work(lambda job: job.data)
+    until(queue.workers)
+    for _ in range(8):
+        assert queue.store.tend(other, b"", [(job.id, 1)]).lost == []
+        time.sleep(0.1)
+    assert queue.store.finish(taken, other, "completed", b"1")[0] == 1
+    assert "sign of life" not in caplog.text
+
+
+def test_a_lease_ends_in_its_time_after_the_clock_of_the_server_was_put_back(queue, until):
+    go = threading.Event()
+    queue.work(lambda _: go.wait(10))
+    job = queue.add(1)
+    until(lambda: job.state == "active")
+    hour = queue.store.now() + 3_600_000
+    queue.queues.redis.zadd(f"{queue.store.base}:active", {job.id: hour})
+    until(lambda: queue.store.tend("another", b"", []).others[0].left <= 30_000)
+    go.set()
+    assert job.result(10) is True
 
 
 def test_a_job_that_outlives_none_of_its_workers_fails_for_good(queue, caplog):

@@ -207,7 +207,8 @@ for i = 5, #ARGV, 2 do
   mine[id] = true
   if not ends or fields[1] ~= ARGV[1] or fields[2] ~= ARGV[i + 1] then
     table.insert(lost, id)
-  elseif ends - now < ARGV[2] * 2 / 3 then
+  elseif ends - now < ARGV[2] * 2 / 3 or ends - now > ARGV[2] + 1000 then
+    -- The second: the server's clock has been put back.
     redis.call('ZADD', base .. ':active', now + ARGV[2], id)
   end
 end

@@ -24,6 +24,7 @@ __all__ = ["KILLED", "Tender"]
 
 ROUND = 0.5  # seconds between two looks
 SIGN_OF_LIFE = 5.0  # seconds between two notes that a worker is there
+_UNSEEN = 2.0  # seconds
 KILLED = 75
 """The exit code of a worker process that ended itself because a job took too long."""
 
@@ -34,8 +35,8 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
     - A lease of ours that is gone: the attempt is told.
     - A job of ours that nobody here runs: its handing over was cut off; it is given back.
     - A job whose worker is dead on this host: given back at once, the attempt counted.
-    - A lease that has run out: given back. If its worker is alive on this host, both may have
-      slept (a laptop's lid), so it is given the time of a renewal first.
+    - A lease that has run out: given back, after the time of a renewal. Its worker may have slept
+      as long as we have, or the server was away for everybody.
 
     Parameters
     ----------
@@ -115,10 +116,17 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
                 self._free(held, "its handing over was cut off", counted=False)
         elif is_dead(held.owner):
             self._free(held, DIED)
-        elif held.left < 0 and (
-            not is_alive(held.owner) or strange_for > self._queue.lease / 3 + ROUND
-        ):
+        elif held.left < 0 and strange_for > self._grace(held.owner) + ROUND:
             self._free(held, "its worker gave no sign of life")
+
+    def _grace(self, owner: str) -> float:
+        """Return how long a worker may take to renew a lease that has run out.
+
+        All leases run out together while the server is away or its clock jumps, and a worker
+        that lives renews its own within a round; one that is seen to live may be slower.
+        """
+        grace = self._queue.lease / 3
+        return grace if is_alive(owner) else min(grace, _UNSEEN)
 
     def _free(self, held: Held, why: str, *, counted: bool = True) -> None:
         """Give another's job back to the queue; for good if it has no attempt left."""
