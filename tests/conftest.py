@@ -209,12 +209,28 @@ def wait_until_gone(redis_home):
     return wait
 
 
+@pytest.fixture(scope="session")
+def steady_home():
+    """Return a home whose server stays for the session; tests share it under names of their own."""
+    from agentnb.core.redis import RedisClient
+
+    with tempfile.TemporaryDirectory(prefix="agentnb-steady-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        with RedisClient(home=home) as client:
+            client.ping()
+            yield home
+        for _ in range(200):  # the keeper stops it a moment after the last has left
+            if not (home / "redis" / "running").exists():
+                break
+            time.sleep(0.05)
+
+
 class Working:
     """An ``agentnb worker`` of a test's own; what it says is read as it comes."""
 
-    def __init__(self, words, folder, environment):
+    def __init__(self, words, folder, environment, within=()):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agentnb.cli", "worker", *map(str, words)],
+            [*within, sys.executable, "-m", "agentnb.cli", "worker", *map(str, words)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -283,7 +299,7 @@ def start_worker(tmp_path):
     """Return what starts ``agentnb worker`` on a home, in the test's own folder."""
     started = []
 
-    def start(home, *words, lease=30, **variables):
+    def start(home, *words, lease=30, within=(), **variables):
         environment = {
             **os.environ,
             "AGENTNB_HOME": str(home),
@@ -291,7 +307,7 @@ def start_worker(tmp_path):
             "PYTHONUNBUFFERED": "1",
             **variables,
         }
-        started.append(Working(words, tmp_path, environment))
+        started.append(Working(words, tmp_path, environment, within))
         return started[-1]
 
     yield start

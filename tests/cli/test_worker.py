@@ -10,9 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
@@ -47,18 +45,9 @@ def numbers(job):
 """
 
 
-@pytest.fixture(scope="module")
-def home():
-    """Return a home whose server stays while these tests run."""
-    with tempfile.TemporaryDirectory(prefix="agentnb-worker-", dir="/tmp") as folder:
-        home = Path(folder) / "home"
-        with RedisClient(home=home) as client:
-            client.ping()
-            yield home
-        for _ in range(200):
-            if not (home / "redis" / "running").exists():
-                break
-            time.sleep(0.05)
+@pytest.fixture
+def home(steady_home):
+    return steady_home
 
 
 @pytest.fixture

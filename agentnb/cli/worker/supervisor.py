@@ -93,16 +93,15 @@ class _Supervisor:
 
     def round(self) -> None:
         """Hear the processes, see to the dead and the silent, and fill the empty places."""
-        heard = [key.data for key, _ in self._selector.select(_LOOK) if key.data is not None]
-        for child in heard:
-            self._hear(child)
-        # Judged only after all that was said meanwhile: this process may have slept.
+        for key, _ in self._selector.select(_LOOK):
+            if key.data is not None:
+                self._hear(key.data)
         for place in self._places:
             if place.child is None:
                 self._fill(place)
             elif place.child.code is not None:
                 self._bury(place, place.child)
-            elif place.child not in heard:
+            else:
                 self._judge(place.child)
 
     def _hear(self, child: Child) -> None:
@@ -135,7 +134,12 @@ class _Supervisor:
     def _judge(self, child: Child) -> None:
         silent = child.silent_for
         limit = self._silent if child.heard else _STARTING
-        if silent > limit and not child.killed:
+        if silent <= limit or child.killed:
+            return
+        # This process itself may have slept, before or after it last heard: what was said
+        # meanwhile is still in the pipe.
+        self._hear(child)
+        if child.silent_for >= silent:
             self._screen.say(
                 f"{child.queue}  process {child.pid} gave no sign of life for {silent:.1f} s, "
                 "longer than its lease: it is killed"

@@ -1,0 +1,277 @@
+"""Workers that are killed, stopped, late or stuck while they have jobs."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from agentnb.core.queue import TaskQueue
+from agentnb.core.queue.failure import JobFailed
+from agentnb.core.redis import RedisClient
+
+_NUMBERS = itertools.count(1)
+
+JOBS = r"""
+import asyncio, os, re, time
+
+def note(*words):
+    # In one piece, since several processes write.
+    with open("notes", "ab", 0) as file:
+        file.write((" ".join(map(str, words)) + "\n").encode())
+
+def work(job):
+    note("begun", job.id, os.getpid())
+    time.sleep(job.data)
+    note("done", job.id, os.getpid())
+    return os.getpid()
+
+def poison(job):
+    if job.data == "poison":
+        os.kill(os.getpid(), 9)
+    return os.getpid()
+
+def sleep(job):
+    if job.data:
+        time.sleep(60)
+    return os.getpid()
+
+async def wait(job):
+    try:
+        if job.data:
+            await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        note("cancelled", job.id)
+        raise
+    return os.getpid()
+
+def hog(job):
+    # C code that lets no other thread run.
+    if job.data:
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    return os.getpid()
+"""
+
+
+@pytest.fixture
+def queue(steady_home):
+    with RedisClient(home=steady_home) as client, TaskQueue(client) as queues:
+        yield queues.get_queue(f"f{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def worker(start_worker, steady_home, tmp_path, queue):
+    """Return what starts a worker of the queue; what its jobs do is noted."""
+    (tmp_path / "jobs.py").write_text(JOBS)
+
+    def start(function, *words, **options):
+        words = [queue.name, "--processor", f"jobs:{function}", *words]
+        return start_worker(steady_home, *words, **options)
+
+    return start
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """Return what reads the side effects of jobs: ``begun ID PID``, ``done ID PID``."""
+
+    def read(word):
+        with contextlib.suppress(OSError):
+            lines = (tmp_path / "notes").read_text().splitlines()
+            return [line.split()[1:] for line in lines if line.startswith(f"{word} ")]
+        return []
+
+    return read
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.01)
+    return found
+
+
+def test_every_job_of_killed_workers_is_done(worker, queue, notes):
+    jobs = [queue.add(0.2, attempts=10) for _ in range(20)]
+    workers = [worker("work", "--concurrency", 2) for _ in range(2)]
+    for _ in range(3):
+        victim = workers.pop(0)
+
+        def in_the_middle(pid=str(victim.pid)):
+            ended = {tuple(one) for one in notes("done")}
+            return [one for one in notes("begun") if one[1] == pid and tuple(one) not in ended]
+
+        until(in_the_middle)
+        victim.process.kill()
+        assert victim.wait() == -signal.SIGKILL
+        workers.append(worker("work", "--concurrency", 2))
+    for job in jobs:
+        assert job.result(30) > 0
+    begun = collections.Counter(id_ for id_, _ in notes("begun"))
+    done = collections.Counter(id_ for id_, _ in notes("done"))
+    # Each attempt is one that was begun, or was killed between being taken and beginning.
+    attempts = {job.id: job.refresh().attempt for job in jobs}
+    assert all(1 <= begun[id_] <= attempts[id_] for id_ in attempts)
+    assert set(done) == set(attempts)
+    again = sum(attempts.values()) - 20
+    assert 3 <= again <= 6  # two threads died with each of the three
+    assert sum(done.values()) <= 20 + again
+    assert queue.counts()["ever completed"] == 20
+
+
+def test_what_a_stalled_worker_says_late_does_not_count(worker, queue, notes):
+    slow = worker("work", "--concurrency", 1, lease=1)
+    job = queue.add(0.5)
+    until(lambda: notes("begun"))
+    os.kill(slow.pid, signal.SIGSTOP)
+    other = worker("work", "--concurrency", 1, lease=1)
+    assert job.result(30) == other.pid
+    os.kill(slow.pid, signal.SIGCONT)
+    slow.hear(f"{job.id}  (job is not this worker's any more|what came of the job does not count)")
+    slow.end()
+    assert not [line for line in slow.lines if "completed  " in line]
+    assert (job.result(0), job.refresh().attempt) == (other.pid, 2)
+    assert queue.counts()["ever completed"] == 1
+
+
+def test_a_job_that_kills_every_worker_fails_and_the_others_are_done(worker, queue):
+    one = worker("poison", "--processes", "--concurrency", 1)
+    poison, good = queue.add("poison"), queue.add("good")
+    with pytest.raises(JobFailed, match="attempt 3 of 3: its worker died"):
+        poison.result(40)
+    assert good.result(30) > 0
+    one.hear("was killed by signal 9; another starts", count=3)
+    one.hear(f"{poison.id}  failed  .* attempt 3: its worker died")
+    one.end()
+
+
+def test_processes_kill_a_job_that_takes_too_long(worker, queue):
+    one = worker("sleep", "--processes", "--concurrency", 1)
+    before = queue.add(0).result(30)
+    job = queue.add(1, attempts=2, backoff=0, timeout=0.3)
+    with pytest.raises(JobFailed, match=r"attempt 2 of 2: .*its process was killed"):
+        job.result(30)
+    assert queue.add(0).result(30) != before
+    one.hear(f"process {before} ended, since its job took too long")
+    # The default for all jobs, from the command line.
+    other = worker("sleep", "--processes", "--concurrency", 1, "--timeout", "0.3")
+    one.end()
+    with pytest.raises(JobFailed, match=r"took longer than 0\.3 s"):
+        queue.add(1, attempts=1).result(30)
+    other.end()
+
+
+def test_a_coroutine_that_takes_too_long_is_cancelled_in_a_process_that_goes_on(
+    worker, queue, notes
+):
+    worker("wait", "--processes", "--concurrency", 1)
+    before = queue.add(0).result(30)
+    job = queue.add(1, attempts=1, timeout=0.2)
+    with pytest.raises(JobFailed, match="it was cancelled"):
+        job.result(30)
+    assert notes("cancelled") == [[job.id]]
+    assert queue.add(0).result(30) == before
+
+
+def test_a_thread_that_takes_too_long_is_fenced_off(worker, queue, notes):
+    one = worker("work", "--concurrency", 1)
+    job = queue.add(0.6, attempts=1, timeout=0.2)
+    with pytest.raises(JobFailed, match="its thread may run on"):
+        job.result(30)
+    assert queue.add(0).result(30) == one.pid  # the place of that thread is not lost
+    until(lambda: [id_ for id_, _ in notes("done") if id_ == job.id])
+    assert job.state == "failed"
+
+
+def test_a_process_that_lets_none_of_its_threads_run_is_killed(worker, queue):
+    one = worker("hog", "--processes", "--concurrency", 1, lease=1.5)
+    before = queue.add(0).result(30)
+    job = queue.add(1, attempts=1)
+    with pytest.raises(JobFailed, match=r"its worker died|no sign of life"):
+        job.result(30)
+    one.hear(f"process {before} gave no sign of life")
+    assert queue.add(0).result(30) != before
+
+
+def test_a_killed_process_is_replaced(worker, queue):
+    one = worker("work", "--processes", "--concurrency", 2)
+    first = queue.add(0).result(30)
+    os.kill(first, signal.SIGKILL)
+    one.hear(f"process {first} was killed by signal 9; another starts")
+    one.hear("worker started", count=3)
+    found = {job.result(30) for job in [queue.add(0.2) for _ in range(4)]}
+    assert first not in found
+    assert len(found) == 2
+    assert one.end() == 0
+
+
+def test_processes_whose_keeper_is_killed_end_their_jobs_and_go(worker, queue, notes, gone):
+    one = worker("work", "--processes", "--concurrency", 2)
+    jobs = [queue.add(1.5) for _ in range(2)]
+    pids = until(lambda: len(notes("begun")) == 2 and [int(pid) for _, pid in notes("begun")])
+    one.process.kill()
+    assert [job.result(30) for job in jobs] == pids or [job.result(0) for job in jobs] == pids[::-1]
+    assert gone(*pids)
+    assert queue.workers() == []
+    assert [job.refresh().attempt for job in jobs] == [1, 1]
+
+
+def test_a_keeper_that_slept_does_not_take_its_processes_for_dead(worker, queue):
+    one = worker("work", "--processes", "--concurrency", 1, lease=1)
+    before = queue.add(0).result(30)
+    os.kill(one.pid, signal.SIGSTOP)
+    assert queue.add(2.5).result(30) == before  # longer than it may be silent
+    os.kill(one.pid, signal.SIGCONT)
+    assert queue.add(0).result(30) == before
+    assert one.end() == 0
+    assert not [line for line in one.lines if "no sign of life" in line]
+
+
+def test_a_worker_in_another_pid_namespace_is_left_its_job(worker, queue, notes):
+    unshare = shutil.which("unshare")
+    words = [unshare, "--pid", "--fork", "--mount-proc", "true"]
+    if unshare is None or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("no pid namespace can be made here")
+    inside = worker("work", "--concurrency", 1, within=words[:-1])
+    job = queue.add(2)
+    until(lambda: notes("begun"))
+    # The pid that it has in there is another process's or nobody's out here.
+    outside = worker("work", "--concurrency", 1)
+    outside.hear("worker started")
+    assert job.result(30) == int(notes("begun")[0][1])
+    assert job.refresh().attempt == 1
+    assert not [line for line in outside.lines if "taken back" in line]
+    inside.close()
+
+
+def test_a_wall_clock_that_jumps_in_a_worker_changes_nothing(worker, queue, tmp_path):
+    # Python runs this in every process that finds it on its path.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\n"
+        "real = time.time\n"
+        "def jumped():\n"
+        "    try: by = float(open('jump').read() or 0)\n"
+        "    except OSError: by = 0\n"
+        "    return real() + by\n"
+        "time.time = jumped\n"
+        "time.time_ns = lambda: int(jumped() * 1e9)\n"
+    )
+    jump = tmp_path / "jump"
+    jump.write_text("86400")
+    one = worker("work", "--concurrency", 2, lease=1, PYTHONPATH=str(tmp_path))
+    other = worker("work", "--concurrency", 1, lease=1)
+    other.hear("worker started")
+    jobs = [queue.add(1.2), queue.add(0, delay=0.5)]
+    one.hear("worker started")
+    jump.write_text("-86400")
+    jobs.append(queue.add(1.2))
+    assert [job.result(30) in {one.pid, other.pid} for job in jobs] == [True] * 3
+    assert [job.refresh().attempt for job in jobs] == [1, 1, 1]
