@@ -169,6 +169,18 @@ def test_processes_kill_a_job_that_takes_too_long(worker, queue):
     other.end()
 
 
+def test_the_process_of_a_cancelled_job_is_ended(worker, queue, gone):
+    worker("sleep", "--processes", "--concurrency", 1)
+    before = queue.add(0).result(30)
+    job = queue.add(1)
+    until(lambda: job.state == "active")
+    job.cancel()
+    assert gone(before)
+    with pytest.raises(JobFailed, match="cancelled"):
+        job.result(0)
+    assert queue.add(0).result(30) != before
+
+
 def test_a_coroutine_that_takes_too_long_is_cancelled_in_a_process_that_goes_on(
     worker, queue, notes
 ):

@@ -170,6 +170,8 @@ def supervise(hub: Hub, sources: list[Source], options: argparse.Namespace) -> i
                 if draining is not None and draining.done():
                     break
             screen.clear()
+            if signals.told is not None:
+                screen.say(f"stopping: up to {options.grace:g} s; again: at once")
             supervisor.stop()
             until = monotonic() + options.grace + _AFTER_GRACE
             while supervisor.children and monotonic() < until:
