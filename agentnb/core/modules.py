@@ -1,0 +1,130 @@
+"""Modules that are kept in the home, such as a queue's processor that a cell has made.
+
+A worker process loads them. They are code, so only what this user wrote, and nobody else can
+write to, is run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from agentnb.core.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["KeptModule", "load_module", "module_path"]
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def module_path(home: Path, kind: str, name: str) -> Path:
+    """Return where the module of something in a home is kept.
+
+    >>> from pathlib import Path
+    >>> module_path(Path("/h"), "queue", "mail/out").as_posix()
+    '/h/modules/queue_mail%2Fout.py'
+    """
+    return home / "modules" / f"{kind}_{quote(name, safe='')}.py"
+
+
+def load_module(path: Path) -> ModuleType:
+    """Run a kept module, and return it.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    ConfigError
+        Somebody else could have written it, or it fails.
+    """
+    name = f"agentnb_{path.stem}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    before = sys.modules.get(name)
+    # There before it runs: a dataclass looks its module up to understand its annotations.
+    sys.modules[name] = module
+    try:
+        # Not by an import, whose cached bytecode could be of another version of the file.
+        exec(compile(_read(path), str(path), "exec"), vars(module))  # noqa: S102 - that is what it is for
+    except BaseException as error:
+        if before is None:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = before
+        if isinstance(error, ConfigError | NotFoundError | KeyboardInterrupt):
+            raise
+        raise ConfigError(
+            f"{path.name} cannot be used: {type(error).__name__}: {error}",
+            service="modules",
+            hint="mend its cell and run it again",
+        ) from error
+    return module
+
+
+def _read(path: Path) -> bytes:
+    """Return the source, if nobody else can have written it."""
+    try:
+        folder = path.parent.stat()
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}", service="modules") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}", service="modules") from error
+    with os.fdopen(file, "rb") as opened:
+        # Of the file that is open: what the name stands for may change at any time.
+        for what, found in ((path, os.fstat(file)), (path.parent, folder)):
+            if found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
+                raise ConfigError(
+                    f"{what} is not run: others than you can write to it",
+                    service="modules",
+                    hint=f"chown {os.geteuid()} and chmod go-w, if you trust what it holds",
+                )
+        return opened.read()
+
+
+class KeptModule:
+    """A module that is loaded again when its file has changed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    use
+        Given each version of the module; what it raises keeps the one before in use.
+    """
+
+    def __init__(self, path: Path, use: Callable[[ModuleType], Any]) -> None:
+        self.path = path
+        self._use = use
+        self._seen: object = None
+
+    def refresh(self) -> bool:
+        """Load the module if its file is another than before, and return whether it was.
+
+        A file that is gone changes nothing, except for the first time.
+
+        Raises
+        ------
+        NotFoundError, ConfigError
+            As `load_module`, and what ``use`` raises; once for each version.
+        """
+        try:
+            found = self.path.stat()
+        except OSError:
+            if self._seen is not None:
+                return False
+            now: object = None
+        else:
+            now = (found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode, found.st_uid)
+            if now == self._seen:
+                return False
+        self._seen = now
+        self._use(load_module(self.path))
+        return True
