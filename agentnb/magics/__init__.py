@@ -28,6 +28,7 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.extension import Extension
     from agentnb.magics.files import FilesMagic
     from agentnb.magics.git import GitMagic
+    from agentnb.magics.queue import QueueMagic
 
     if find(shell) is None:
         Extension(
@@ -40,6 +41,7 @@ def load(shell: InteractiveShell) -> None:
                 EventsMagic,
                 FilesMagic,
                 GitMagic,
+                QueueMagic,
             ),
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -115,6 +115,37 @@ class Noun(Magics):
             The whole cell.
         """
         return []
+
+    def variables(self) -> dict[str, Any]:
+        """Return what the notebook has defined, for Tab."""
+        shell = self.extension.shell
+        hidden = shell.user_ns_hidden
+        names = shell.user_ns
+        return {n: names[n] for n in list(names) if n[:1] != "_" and n not in hidden}
+
+    def classes(self) -> list[str]:
+        """Return the names of the classes that the notebook has, for Tab."""
+        return [name for name, value in self.variables().items() if isinstance(value, type)]
+
+    def schema(self, call: Call) -> Any:
+        """Return the class that ``--schema`` names, or None.
+
+        Raises
+        ------
+        NotFoundError
+            The notebook has no such class.
+        """
+        name = call.options.get("schema")
+        if not isinstance(name, str):
+            return name
+        names = self.extension.shell.user_ns
+        if name not in names:
+            raise NotFoundError(
+                f"there is no class {name!r} for --schema",
+                service=self.grammar.noun,
+                hint=did_you_mean(name, self.classes()),
+            )
+        return names[name]
 
     def namespace(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
         """Return the names that ``:name`` sees: a function's own before the notebook's."""

@@ -3,10 +3,62 @@
 from __future__ import annotations
 
 import gc
+import re
+from queue import Empty
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Kernel:
+    """A real kernel, and a client that runs cells in it."""
+
+    def __init__(self, manager, client):
+        self.manager, self.client = manager, client
+
+    def run(self, code, *, when_printed=None):
+        """Run a cell; return what it shows, and what it raised as the kernel tells it."""
+        asked = self.client.execute(code)
+        shown, raised = [], ""
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=60)
+            except Empty:
+                pytest.fail(f"the kernel is stuck after {shown}")
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                shown.append(content["text"])
+            elif kind in {"execute_result", "display_data"}:
+                shown.append(content["data"]["text/plain"])
+            elif kind == "error":
+                raised = _COLOURS.sub("", "\n".join(content["traceback"]))
+            elif kind == "status" and content["execution_state"] == "idle":
+                return "".join(shown), raised
+            if shown and when_printed is not None:
+                when_printed()
+                when_printed = None
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    """Return a kernel after ``%load_ext agentnb``, in a project of its own."""
+    manager_module = pytest.importorskip("jupyter_client.manager")
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".agentnb").mkdir()
+    manager, client = manager_module.start_new_kernel(
+        kernel_name="python3", cwd=str(folder), extra_arguments=["--HistoryManager.enabled=False"]
+    )
+    kernel = Kernel(manager, client)
+    kernel.run(f"import os; os.environ['AGENTNB_HOME'] = {str(folder / '.agentnb')!r}")
+    kernel.run("%load_ext agentnb")
+    yield kernel
+    client.stop_channels()
+    manager.shutdown_kernel()
 
 
 @pytest.fixture

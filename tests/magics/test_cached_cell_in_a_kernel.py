@@ -2,56 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from queue import Empty
-
 import pytest
-
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class Kernel:
-    def __init__(self, manager, client):
-        self.manager, self.client = manager, client
-
-    def run(self, code, *, when_printed=None):
-        """Run a cell; return what it shows, and what it raised as the kernel tells it."""
-        asked = self.client.execute(code)
-        shown, raised = [], ""
-        while True:
-            try:
-                message = self.client.get_iopub_msg(timeout=60)
-            except Empty:
-                pytest.fail(f"the kernel is stuck after {shown}")
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            if kind == "stream":
-                shown.append(content["text"])
-                if when_printed is not None:
-                    when_printed()
-            elif kind in {"execute_result", "display_data"}:
-                shown.append(content["data"]["text/plain"])
-            elif kind == "error":
-                raised = _COLOURS.sub("", "\n".join(content["traceback"]))
-            elif kind == "status" and content["execution_state"] == "idle":
-                return "".join(shown), raised
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
-    manager_module = pytest.importorskip("jupyter_client.manager")
-    folder = tmp_path_factory.mktemp("project")
-    (folder / ".agentnb").mkdir()
-    manager, client = manager_module.start_new_kernel(
-        kernel_name="python3", cwd=str(folder), extra_arguments=["--HistoryManager.enabled=False"]
-    )
-    kernel = Kernel(manager, client)
-    kernel.run(f"import os; os.environ['AGENTNB_HOME'] = {str(folder / '.agentnb')!r}")
-    kernel.run("%load_ext agentnb")
-    yield kernel
-    client.stop_channels()
-    manager.shutdown_kernel()
 
 
 def test_a_traceback_shows_the_lines_of_the_cell_and_none_of_ours(kernel):

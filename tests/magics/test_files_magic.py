@@ -7,7 +7,8 @@ from IPython.core.completer import provisionalcompleter
 
 from agentnb.core.errors import FileChanged, PathEscape, UsageError
 from agentnb.core.files import hash_of
-from agentnb.magics.files.shown import Progress
+from agentnb.magics.progress import Progress
+from agentnb.panels.base.units import Size
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_an_escape_is_an_error_that_tests_can_see(run):
 
 
 def test_progress_appears_only_when_it_takes_long(monkeypatch):
-    import agentnb.magics.files.shown as module
+    import agentnb.magics.progress as module
 
     shown = []
 
@@ -175,7 +176,7 @@ def test_progress_appears_only_when_it_takes_long(monkeypatch):
     monkeypatch.setattr("IPython.display.display", display)
     clock = iter([0.0, 0.1, 0.6, 0.61, 0.8])
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    with Progress("copying a") as progress:
+    with Progress("copying a", Size) as progress:
         for done in (1, 2_000, 3_000, 4_000):
             progress(done, 10_000)
     assert shown == ["copying a: 2.0 kB of 10 kB", "copying a: 4.0 kB of 10 kB", ""]

@@ -12,6 +12,7 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.table import Table
+from agentnb.magics.body import Role, body_of
 from agentnb.magics.events.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
@@ -28,6 +29,7 @@ _SHOWN = 20
 _MANY = 10
 _LOOKED_AT = 500
 _TAIL_COUNT, _TAIL_SECONDS = 10, 10.0
+_ROLE = Role("events", "handler", "event", "a handler", "print(event.data)", "publish it")
 
 
 class Tail(list[Any]):
@@ -95,12 +97,10 @@ class EventsMagic(Noun):
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return channels, patterns with handlers, or the notebook's variables, for Tab."""
-        names = self.extension.shell.user_ns
-        shown = [n for n in names if n[:1] != "_" and n not in self.extension.shell.user_ns_hidden]
         if kind == "bound":
-            return [f":{name}" for name in shown]
+            return [f":{name}" for name in self.variables()]
         if kind == "schema":
-            return [name for name in shown if isinstance(names[name], type)]
+            return self.classes()
         patterns = {one.pattern for one in self._bus.subscriptions()}
         if kind == "channel":
             with suppress(AgentnbError):  # nobody is helped by an error while typing
@@ -214,34 +214,16 @@ class EventsMagic(Noun):
 
     def do_on(self, call: Call) -> Any:
         """Make the cell a handler, in the place of the one that it made before."""
-        from agentnb.magics.events.cell import handler_of
         from agentnb.magics.events.output import Output
 
         pattern = _text(call, 0)
-        if call.body is None:
-            raise UsageError(
-                "the handler is the body of the cell",
-                service="events",
-                hint=f"%%events on {pattern}, and under it such as: print(event.data)",
-            )
-        shell: Any = self.extension.shell  # IPython leaves its methods untyped
         line = f"%%events on {pattern}"
-        source = shell.transform_cell(call.body)
-        # The line of the magic is counted, so that a traceback's lines are the notebook's.
-        filename = shell.compile.cache(
-            f"{line}\n{source}", shell.execution_count, raw_code=f"{line}\n{call.body}"
-        )
-        handler = handler_of(
-            f"\n{source}",
-            shell.user_ns,
-            name="handler",
-            filename=filename,
-            flags=shell.compile.flags,
-        )
+        shell = self.extension.shell
+        handler = body_of(call, line, _ROLE, shell).bound(shell.user_ns)
         options = {
             key: call.options[key] for key in ("replay", "queue", "overflow") if key in call.options
         }
-        schema = self._schema(call)
+        schema = self.schema(call)
         output = Output(shell) if hasattr(shell, "kernel") else None
         key = self._key(pattern)
         before = self._cells.pop(key, None)
@@ -257,19 +239,6 @@ class EventsMagic(Noun):
         return (
             Said(f"{pattern}: handled by this cell") if output is None else self._view(made, output)
         )
-
-    def _schema(self, call: Call) -> Any:
-        name = call.options.get("schema")
-        if name is None or not isinstance(name, str):
-            return name
-        names = self.extension.shell.user_ns
-        if name not in names:
-            raise NotFoundError(
-                f"there is no class {name!r} for --schema",
-                service="events",
-                hint=did_you_mean(name, self.live("schema")),
-            )
-        return names[name]
 
     def _key(self, pattern: str) -> str:
         from agentnb.panels.base.registry import cell_id

@@ -1,18 +1,12 @@
-"""What a handler prints, kept for a view of its own.
-
-A handler runs on a thread of its own, and what it prints would otherwise land in whichever cell
-runs at the moment.
-"""
+"""What a handler prints, kept for a view of its own."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
-from contextlib import suppress
-from contextvars import ContextVar
-from functools import wraps
 from typing import TYPE_CHECKING, Any
+
+from agentnb.magics.output import LONGEST, diverted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["Output"]
 
 _LINES = 500
-_LONGEST = 2000
-# Which output the running code belongs to: a context variable, as it is in a trace.
-_output: ContextVar[Output | None] = ContextVar("agentnb_output", default=None)
 
 
 class Output:
@@ -45,11 +36,14 @@ class Output:
         """Take what is printed."""
         with self._lock:
             *lines, self._open = (self._open + text).split("\n")
-            self._lines.extend(line[:_LONGEST] for line in lines)
-            self._open = self._open[-_LONGEST:]
+            self._lines.extend(line[:LONGEST] for line in lines)
+            self._open = self._open[-LONGEST:]
         if self.changed is not None:
             self.changed()
         return len(text)
+
+    def end(self) -> None:
+        """Leave an unfinished line to what is printed next."""
 
     @property
     def text(self) -> str:
@@ -65,67 +59,4 @@ class Output:
 
     def of(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """Return the handler, whose output comes here."""
-        import inspect
-
-        if inspect.iscoroutinefunction(handler):
-
-            @wraps(handler)
-            async def awaited(event: Any) -> Any:
-                token = self._begin()
-                try:
-                    return await handler(event)
-                finally:
-                    _output.reset(token)
-
-            return awaited
-
-        @wraps(handler)
-        def called(event: Any) -> Any:
-            token = self._begin()
-            try:
-                return handler(event)
-            finally:
-                _output.reset(token)
-
-        return called
-
-    def _begin(self) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            _divert(stream)
-        _divert_display(self._shell)
-        return _output.set(self)
-
-
-def _divert(stream: Any) -> None:
-    """Let what is written by a handler go to its output; all else goes where it went."""
-    write = stream.write
-    if getattr(write, "agentnb", False):
-        return
-
-    def diverted(text: str) -> int:
-        output = _output.get()
-        return write(text) if output is None else output.write(text)
-
-    diverted.agentnb = True  # type: ignore[attr-defined]  # how it is known
-    # On the stream itself: the kernel and others hold on to the object.
-    with suppress(AttributeError):  # one that is written in C and cannot be told
-        stream.write = diverted
-
-
-def _divert_display(shell: Any) -> None:
-    """Let what a handler displays go to its output, as text."""
-    publisher = getattr(shell, "display_pub", None)
-    publish = getattr(publisher, "publish", None)
-    if publish is None or getattr(publish, "agentnb", False):
-        return
-
-    def diverted(data: Any, *args: Any, **options: Any) -> Any:
-        output = _output.get()
-        if output is None:
-            return publish(data, *args, **options)
-        text = data.get("text/plain", "") if isinstance(data, dict) else ""
-        output.write(f"{text or '<' + ', '.join(data) + '>'}\n")
-        return None
-
-    diverted.agentnb = True  # type: ignore[attr-defined]  # as above
-    publisher.publish = diverted  # type: ignore[union-attr]  # it was asked for
+        return diverted(handler, lambda _event: self, self._shell)

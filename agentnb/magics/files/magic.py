@@ -114,13 +114,14 @@ class FilesMagic(Noun):
 
     def do_cp(self, call: Call) -> str:
         """Copy a file or a folder."""
-        from agentnb.magics.files.shown import Progress
+        from agentnb.magics.progress import Progress
+        from agentnb.panels.base.units import Size
 
         source, target = _path(call, 0), _path(call, 1)
         files = self._files
         is_folder = _is_folder(files, source)
         target = self._into(source, target)
-        with Progress(f"copying {source}") as progress:
+        with Progress(f"copying {source}", Size) as progress:
             copy = files.copy_directory if is_folder else files.copy_file
             return _said(source, target, copy(source, target, on_progress=progress))
 

@@ -1,10 +1,9 @@
-"""What ``%files`` shows: sizes with their unit, long texts cut, pictures, progress."""
+"""What ``%files`` shows: sizes with their unit, long texts cut, pictures."""
 
 from __future__ import annotations
 
 from html import escape
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.table import Table
 from agentnb.magics.noun import Said
@@ -13,13 +12,11 @@ from agentnb.panels.base.units import Blank, Size
 if TYPE_CHECKING:
     from agentnb.core.files import FileSystemManager, Usage
 
-__all__ = ["Progress", "Text", "listed", "measured", "picture", "text"]
+__all__ = ["Text", "listed", "measured", "picture", "text"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _LINES = 200
 _CHARACTERS = 50_000
-_SHOW_AFTER = 0.5
-_EVERY = 0.1
 _BAR = 24
 
 
@@ -100,56 +97,3 @@ def picture(files: FileSystemManager, path: str) -> Any:
 
     show: Any = Image
     return show(data=files.read_file(path, encoding=None))
-
-
-class Progress:
-    """A bar that appears when something takes long, and is gone when it is done.
-
-    Parameters
-    ----------
-    what
-        What is being done.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._begun = self._last = monotonic()
-        self._handle: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show so many bytes of all as done."""
-        now = monotonic()
-        if now - self._begun < _SHOW_AFTER or now - self._last < _EVERY:
-            return
-        self._last = now
-        from IPython.display import display
-
-        show: Any = display
-        shown = _Bar(self._what, done, total)
-        if self._handle is None:
-            self._handle = show(shown, display_id=True)
-        else:
-            self._handle.update(shown)
-
-    def __exit__(self, *_: object) -> None:
-        if self._handle is not None:
-            self._handle.update(_Bar("", 0, 0))
-
-
-class _Bar:
-    def __init__(self, what: str, done: int, total: int) -> None:
-        self._what, self._done, self._total = what, done, total
-
-    def __repr__(self) -> str:
-        return f"{self._what}: {Size(self._done)} of {Size(self._total)}" if self._what else ""
-
-    def _repr_html_(self) -> str:
-        if not self._what:
-            return ""
-        return (
-            f'<progress max="{self._total}" value="{self._done}" '
-            f'style="width:16em;vertical-align:middle"></progress> {escape(repr(self))}'
-        )

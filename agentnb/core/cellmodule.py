@@ -1,0 +1,197 @@
+"""Modules made of cells: a function that another process can run, or why it cannot.
+
+A cell's function may use names of its notebook. Those of imported modules become imports of the
+module; any other is not there in another process, so the module then only names them, for the
+loader to say so.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import os
+import symtable
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import ConfigError
+from agentnb.core.paths import ensure_home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["CellModule", "keep_module"]
+
+# Put among the builtins by IPython, which a worker process has not.
+_OF_A_NOTEBOOK = {"get_ipython", "display", "__IPYTHON__"}
+_OF_A_MODULE = {"__name__", "__file__", "__doc__"}
+
+
+class CellModule:
+    r"""A function as the source of a module of its own.
+
+    Parameters
+    ----------
+    source
+        The function, ``def`` or ``async def``.
+    name
+        Its name.
+    namespace
+        The notebook's names, by which it was written.
+    marked
+        The module and the function that mark it, and what is given to that, as Python: such as
+        ``("agentnb.core.queue", "processor", "'mail'")``.
+    also
+        Names that the function needs besides those in its source.
+    flags
+        The compiler's, for what earlier cells imported from ``__future__``.
+
+    Attributes
+    ----------
+    needs
+        The names of the notebook's that keep it in the notebook, sorted.
+    text
+        The module.
+
+    Examples
+    --------
+    >>> import math
+    >>> made = CellModule(
+    ...     "def process(job):\n    return math.sqrt(job.data)",
+    ...     "process",
+    ...     {"math": math},
+    ...     ("agentnb.core.queue", "processor", "'roots'"),
+    ... )
+    >>> print(made.text)
+    from agentnb.core.queue import processor as _processor
+    import math
+    <BLANKLINE>
+    @_processor('roots')
+    def process(job):
+        return math.sqrt(job.data)
+    <BLANKLINE>
+    >>> made = CellModule("def f(job):\n    return rate * job", "f", {"rate": 2}, ("m", "p", ""))
+    >>> made.needs, made.text
+    (('rate',), "KERNEL_ONLY = ('rate',)\n")
+    """
+
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        namespace: Mapping[str, Any],
+        marked: tuple[str, str, str],
+        *,
+        also: tuple[str, ...] = (),
+        flags: int = 0,
+    ) -> None:
+        imports, needs = [], list(also)
+        # The function's own name is not bound in the notebook.
+        future = [f"from __future__ import {one}" for one in _features(flags)]
+        for free in sorted(_free("\n".join([*future, source]), namespace)):
+            module = _importable(namespace.get(free))
+            if module is None or free == name:
+                needs.append(free)
+            else:
+                imports.append(f"import {module}" + ("" if module == free else f" as {free}"))
+                imports += [f"import {one}" for one in _inner(source, free, module)]
+        self.needs = tuple(sorted(set(needs)))
+        if self.needs:
+            self.text = f"KERNEL_ONLY = {self.needs!r}\n"
+            return
+        of, mark, given = marked
+        head = [*future, f"from {of} import {mark} as _{mark}", *imports]
+        lines = [*head, "", f"@_{mark}({given})", source]
+        self.text = "\n".join(lines) + "\n"
+
+
+def _free(source: str, namespace: Mapping[str, Any]) -> set[str]:
+    """Return the names that a function takes from around it, and that Python itself has not."""
+    top = symtable.symtable(source, "<cell>", "exec")
+    used = {name for table in top.get_children() for name in _globals(table)}
+    return {name for name in used - _OF_A_MODULE if not _is_builtin(name, namespace)}
+
+
+def _globals(table: symtable.SymbolTable) -> Iterator[str]:
+    if table.get_type() == "annotation":  # which nothing evaluates
+        return
+    for symbol in table.get_symbols():
+        if symbol.is_global():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _globals(child)
+
+
+def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
+    if name in _OF_A_NOTEBOOK or not hasattr(builtins, name):
+        return False
+    return name not in namespace or namespace[name] is getattr(builtins, name)
+
+
+def _importable(value: object) -> str | None:
+    """Return the name by which a module is imported anywhere, or None."""
+    if not isinstance(value, ModuleType) or value.__name__ == "__main__":
+        return None
+    found = sys.modules.get(value.__name__) is value and getattr(value, "__spec__", None)
+    return value.__name__ if found else None
+
+
+def _inner(source: str, name: str, module: str) -> list[str]:
+    """Return the modules inside of one that a function reaches through its name."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        path: list[str] = []
+        at: ast.AST = node
+        while isinstance(at, ast.Attribute):
+            path.insert(0, at.attr)
+            at = at.value
+        if isinstance(at, ast.Name) and at.id == name:
+            found |= {".".join([module, *path[: n + 1]]) for n in range(len(path))}
+    return sorted(one for one in found if _importable(sys.modules.get(one)) == one)
+
+
+def _features(flags: int) -> list[str]:
+    known = {name: getattr(__future__, name) for name in __future__.all_feature_names}
+    return [name for name, one in known.items() if flags & one.compiler_flag and not _always(one)]
+
+
+def _always(feature: Any) -> bool:
+    mandatory = feature.getMandatoryRelease()
+    return mandatory is not None and mandatory <= sys.version_info
+
+
+def keep_module(home: Path, path: Path, text: str) -> None:
+    """Write a module into a home, for this user alone, whole or not at all.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written.
+    """
+    ensure_home(home)
+    folder = path.parent
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+        # Made with mode 0600, under a name that is no module's.
+        number, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"the module of the cell cannot be kept: {error}",
+            service="modules",
+            hint="set AGENTNB_HOME to a folder that you may write to",
+        ) from error

@@ -1,0 +1,113 @@
+"""What a function of a cell prints on a thread of its own, kept out of whichever cell runs."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LONGEST", "Sink", "diverted"]
+
+LONGEST = 2000
+"""Characters of a line that are kept."""
+
+
+class Sink(Protocol):
+    """Where it goes instead."""
+
+    def write(self, text: str) -> int:
+        """Take what is printed."""
+
+    def end(self) -> None:
+        """Note that the function has ended."""
+
+
+# Where the running code's output goes: a context variable, as the trace is.
+_sink: ContextVar[Sink | None] = ContextVar("agentnb_output", default=None)
+
+
+def diverted(
+    function: Callable[..., Any], sink_for: Callable[[Any], Sink], shell: Any
+) -> Callable[..., Any]:
+    """Return a function whose output goes elsewhere: what it prints, and as text what it displays.
+
+    Parameters
+    ----------
+    function
+        Called with one argument. ``def`` or ``async def``.
+    sink_for
+        Called with the same argument: returns where the output of that call goes.
+    shell
+        The IPython shell, for what is displayed.
+    """
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def awaited(argument: Any) -> Any:
+            sink, token = _begin(sink_for(argument), shell)
+            try:
+                return await function(argument)
+            finally:
+                _sink.reset(token)
+                sink.end()
+
+        return awaited
+
+    @wraps(function)
+    def called(argument: Any) -> Any:
+        sink, token = _begin(sink_for(argument), shell)
+        try:
+            return function(argument)
+        finally:
+            _sink.reset(token)
+            sink.end()
+
+    return called
+
+
+def _begin(sink: Sink, shell: Any) -> tuple[Sink, Any]:
+    for stream in (sys.stdout, sys.stderr):
+        _divert(stream)
+    _divert_display(shell)
+    return sink, _sink.set(sink)
+
+
+def _divert(stream: Any) -> None:
+    """Let what is written by such a function go to its sink; all else goes where it went."""
+    write = stream.write
+    if getattr(write, "agentnb", False):
+        return
+
+    def diverting(text: str) -> int:
+        sink = _sink.get()
+        return write(text) if sink is None else sink.write(text)
+
+    diverting.agentnb = True  # type: ignore[attr-defined]  # how it is known
+    # On the stream itself: the kernel and others hold on to the object.
+    with suppress(AttributeError):  # one that is written in C and cannot be told
+        stream.write = diverting
+
+
+def _divert_display(shell: Any) -> None:
+    """Let what such a function displays go to its sink, as text."""
+    publisher = getattr(shell, "display_pub", None)
+    publish = getattr(publisher, "publish", None)
+    if publish is None or getattr(publish, "agentnb", False):
+        return
+
+    def diverting(data: Any, *args: Any, **options: Any) -> Any:
+        sink = _sink.get()
+        if sink is None:
+            return publish(data, *args, **options)
+        text = data.get("text/plain", "") if isinstance(data, dict) else ""
+        sink.write(f"{text or '<' + ', '.join(data) + '>'}\n")
+        return None
+
+    diverting.agentnb = True  # type: ignore[attr-defined]  # as above
+    publisher.publish = diverting  # type: ignore[union-attr]  # it was asked for

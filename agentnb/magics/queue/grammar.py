@@ -1,0 +1,120 @@
+"""The verbs and options of ``%queue``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR", "STATES"]
+
+STATES = ("waiting", "paused", "delayed", "active", "completed", "failed")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def _backoff(given: Any) -> Any:
+    # What may be in it is known where jobs are added.
+    return json.loads(given) if isinstance(given, str) else given
+
+
+_YES = Option(("--yes",), "however many they are")
+_MANY = (
+    Option(("--from",), "all of this queue", "QUEUE", live="queue"),
+    Option(("--state",), "that are in this state", choices=STATES),
+    _YES,
+)
+_TIMEOUT = Option(("--timeout",), "that an attempt may take", "SECONDS", _seconds)
+
+GRAMMAR = Grammar(
+    "queue",
+    "jobs for workers here, in other processes and on other machines; %%queue task QUEUE makes a "
+    "cell the queue's processor",
+    (
+        Verb(
+            "add",
+            "add a job: JSON, text, or :name",
+            ("QUEUE", "[DATA]"),
+            (
+                Option(("--priority",), "0 comes first, the default", "N", int),
+                Option(("--delay",), "before it may run", "SECONDS", float),
+                Option(("--attempts",), "how often it is tried (default 3)", "N", int),
+                Option(
+                    ("--backoff",),
+                    'seconds between attempts, or {"type": "exponential", "delay": 2}, the default',
+                    "SECONDS|JSON",
+                    _backoff,
+                ),
+                _TIMEOUT,
+                Option(("--key",), "while a job has this key no other is added", "TEXT"),
+                Option(("--lifo",), "before all others of its priority"),
+                Option(("--correlation",), "a correlation id, free text", "ID"),
+            ),
+            live=("queue", "bound"),
+        ),
+        Verb(
+            "task",
+            "make the cell the queue's processor, with `job` in scope; the job's result is what "
+            "it returns, else the value of its last expression",
+            ("QUEUE",),
+            (
+                Option(("--schema",), "a class that job.data is made of", "NAME", live="schema"),
+                _TIMEOUT,
+            ),
+            live=("queue",),
+            cell=True,
+        ),
+        Verb(
+            "work",
+            "process the jobs of a queue in this kernel, in threads",
+            ("QUEUE",),
+            (
+                Option(("-c", "--concurrency"), "how many at once (default 5)", "N", _count),
+                Option(("--drain",), "wait until no job is left"),
+            ),
+            live=("queue",),
+        ),
+        Verb(
+            "stop", "stop working on a queue here; what runs may end", ("QUEUE",), (), ("working",)
+        ),
+        Verb("list", "the queues, with their jobs by state"),
+        Verb(
+            "jobs",
+            "the jobs of a queue",
+            ("QUEUE",),
+            (
+                Option(("--state",), "only those in this state", choices=STATES),
+                Option(("-n", "--count"), "how many of each state at most (20)", "N", _count),
+            ),
+            live=("queue",),
+        ),
+        Verb("show", "a job whole: result or error, log, times", ("JOB",), live=("job",)),
+        Verb("retry", "let jobs run again now", ("[JOB...]",), _MANY, live=("ended",)),
+        Verb("cancel", "let jobs fail; stop those that run", ("[JOB...]",), _MANY, live=("open",)),
+        Verb("rm", "remove jobs with all that is kept of them", ("[JOB...]",), _MANY, ("job",)),
+        Verb("pause", "let nobody take jobs of a queue", ("QUEUE",), live=("queue",)),
+        Verb("resume", "let them be taken again", ("QUEUE",), live=("queue",)),
+        Verb("workers", "who works on a queue, or on any", ("[QUEUE]",), live=("queue",)),
+        Verb("panel", "a live view of all queues"),
+    ),
+    examples=(
+        '%queue add mail {"to": "ada@example.com"} --priority 1 --delay 5',
+        "%%queue task mail     (the cell's body processes each job, as `job`)",
+        "%queue work mail --concurrency 5 --drain",
+        "%queue jobs mail --state failed",
+        "%queue retry --from mail --state failed",
+    ),
+)

@@ -1,0 +1,295 @@
+"""``%queue``: add jobs, look at them, work; ``%%queue task``: a cell that processes them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError, did_you_mean
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+from agentnb.magics.queue.grammar import GRAMMAR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentnb.core.queue import Job, Queue, TaskQueue, Worker
+    from agentnb.core.table import Table
+    from agentnb.magics.grammar import Call
+    from agentnb.magics.queue.shown import JobView
+
+__all__ = ["QueueMagic"]
+
+_SHOWN = 20
+_MANY = 10
+_AT_ONCE = 500
+_OFFERED = 50
+_STATES_OF = {
+    "job": (None,),
+    "ended": ("failed", "completed", "delayed"),
+    "open": ("waiting", "paused", "delayed", "active"),
+}
+
+
+@magics_class
+class QueueMagic(Noun):
+    """The magic ``%queue`` and ``%%queue``."""
+
+    grammar = GRAMMAR
+    body_is_python = True
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def queue(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Add and process jobs; `%%queue task QUEUE` is a processor. See `%queue help`."""
+        __tracebackhide__ = True
+        return self.call(line, cell, local_ns)
+
+    def reset(self) -> None:
+        """Nothing is kept here: queues, workers and processors are the hub's."""
+
+    @property
+    def _queues(self) -> TaskQueue:
+        return self.hub.queues
+
+    def _known(self, call: Call) -> Queue:
+        """Return a queue that somebody has used before."""
+        name = call.arguments[0]
+        queue = self._queues.get_queue(name)
+        names = self._queues.names()
+        if name not in names:
+            raise NotFoundError(
+                f"there is no queue {name} yet",
+                service="queue",
+                hint=did_you_mean(name, names) or f"%queue add {name} JSON makes it",
+            )
+        return queue
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
+        """Return the queues, with their jobs by state."""
+        return self._queues.table()
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
+        """Refuse a cell without a verb."""
+        raise UsageError("%%queue wants a verb", service="queue", hint="%%queue task QUEUE")
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return queues, jobs, or the notebook's variables, for Tab."""
+        if kind == "bound":
+            return [f":{name}" for name in self.variables()]
+        if kind == "schema":
+            return self.classes()
+        with suppress(AgentnbError):  # nobody is helped by an error while typing
+            queues = [self._queues.get_queue(name) for name in self._queues.names()]
+            if kind in _STATES_OF:
+                return [
+                    job.id
+                    for queue in queues
+                    for state in _STATES_OF[kind]
+                    for job in queue.jobs(state, _OFFERED)
+                ]
+            found = [one.name for one in queues if kind == "queue" or one.worker is not None]
+            return [name for name in found if is_word(name)]
+        return ()
+
+    def do_add(self, call: Call) -> Job:
+        """Add a job."""
+        data: Any = call.arguments[1] if len(call.arguments) > 1 else None
+        if len(call.words) > 1 and call.words[1].kind == "plain":  # in quotes it is text
+            with suppress(ValueError):  # what is no JSON is the text itself
+                data = json.loads(data)
+        names = {"correlation": "correlation_id"}
+        known = ("priority", "delay", "attempts", "backoff", "timeout", "key", "lifo")
+        options = {
+            names.get(key, key): call.options[key]
+            for key in (*known, *names)
+            if key in call.options
+        }
+        return self._queues.get_queue(call.arguments[0]).add(data, **options)
+
+    def do_task(self, call: Call) -> Said:
+        """Make the cell the queue's processor, in the place of the one before."""
+        from agentnb.magics.queue.task import make_processor
+
+        queue = self._queues.get_queue(call.arguments[0])
+        home = self.hub.settings.home
+        return make_processor(call, queue, self.schema(call), home, self.extension.shell)
+
+    def do_work(self, call: Call) -> Worker:
+        """Process the jobs of a queue in this kernel."""
+        name = call.arguments[0]
+        queue = self._queues.get_queue(name)
+        drain = "drain" in call.options
+        if drain and queue.paused:
+            raise RejectedError(
+                f"{name} is paused: none of its jobs would end",
+                service="queue",
+                hint=f"%queue resume {name}",
+            )
+        given = (
+            {"concurrency": call.options["concurrency"]} if "concurrency" in call.options else {}
+        )
+        worker = queue.work(**given)
+        if drain:
+            self._drain(worker, name)
+        return worker
+
+    def _drain(self, worker: Worker, name: str) -> None:
+        from agentnb.magics.progress import Progress
+
+        # At once, since the first job may take long and changes alone are told.
+        with Progress(name, after=0.0) as progress:
+
+            def told(done: int, total: int) -> None:
+                if total:
+                    progress(done, total)
+
+            try:
+                worker.drain(on_progress=told)
+            except KeyboardInterrupt:
+                print(f"{name} is worked on all the same: %queue stop {name}")  # noqa: T201 - what an interrupt leaves
+                raise
+
+    def do_stop(self, call: Call) -> Said:
+        """Stop working on a queue here."""
+        name = call.arguments[0]
+        queue = self._queues.get_queue(name)
+        if queue.worker is None:
+            working = list(self.live("working"))
+            raise NotFoundError(
+                f"nobody works on {name} in this kernel",
+                service="queue",
+                hint=did_you_mean(name, working) or f"%queue workers {name} shows who does",
+            )
+        orderly = queue.stop()
+        return Said(
+            f"{name}: stopped" if orderly else f"{name}: stopped, and what ran was handed back"
+        )
+
+    def do_list(self, call: Call) -> Table:
+        """Return the queues."""
+        return self.status(call)
+
+    def do_jobs(self, call: Call) -> Table:
+        """Return the jobs of a queue."""
+        from agentnb.magics.queue.shown import jobs
+
+        queue, state = self._known(call), call.options.get("state")
+        found = queue.jobs(state, call.options.get("count", _SHOWN))
+        what = f"no {state} job" if state else "no job"
+        return jobs(found, empty=f"{what} in {queue.name}: %queue add {queue.name} JSON")
+
+    def do_show(self, call: Call) -> JobView:
+        """Return a job whole."""
+        from agentnb.magics.queue.shown import JobView
+
+        return JobView(self._queues.find(_id(call.arguments[0])))
+
+    def do_retry(self, call: Call) -> Said:
+        """Let jobs run again."""
+        return self._each(call, "failed", lambda job: job.retry(), "retried")
+
+    def do_cancel(self, call: Call) -> Said:
+        """Let jobs fail."""
+        return self._each(call, None, lambda job: job.cancel(), "cancelled")
+
+    def do_rm(self, call: Call) -> Said:
+        """Remove jobs."""
+        return self._each(call, None, lambda job: job.remove(), "removed")
+
+    def _each(self, call: Call, usual: str | None, act: Callable[[Job], object], done: str) -> Said:
+        """Do something with each job that is named, or that is in a state."""
+        found = self._chosen(call, usual)
+        if len(found) > _MANY and "yes" not in call.options:
+            raise UsageError(
+                f"{len(found):,} jobs; nothing was done",
+                service="queue",
+                hint="the same line with --yes",
+            )
+        count = 0
+        for job in found:
+            try:
+                act(job)
+            except (NotFoundError, RejectedError):
+                # Of many, some will have moved on meanwhile; of those named it is an error.
+                if call.arguments:
+                    raise
+            else:
+                count += 1
+        return Said(f"{count:,} {done}")
+
+    def _chosen(self, call: Call, usual: str | None) -> list[Job]:
+        verb, name = call.verb, call.options.get("from")
+        if bool(call.arguments) == bool(name):
+            raise UsageError(
+                f"%queue {verb} wants either jobs or --from QUEUE",
+                service="queue",
+                hint=f"%queue {verb} --from QUEUE --state failed",
+            )
+        if name:
+            state = call.options.get("state", usual)
+            if state is None:
+                raise UsageError(
+                    f"%queue {verb} --from {name} wants a --state",
+                    service="queue",
+                    hint=f"%queue {verb} --from {name} --state waiting",
+                )
+            names = self._queues.names()
+            if name not in names:
+                raise NotFoundError(
+                    f"there is no queue {name}", service="queue", hint=did_you_mean(name, names)
+                )
+            return self._queues.get_queue(name).jobs(state, _AT_ONCE)
+        if "state" in call.options:
+            raise UsageError("--state goes with --from QUEUE", service="queue")
+        ids: list[Any] = []
+        for given in call.arguments:
+            ids += given if isinstance(given, list | tuple) else [given]
+        # All are looked up first, so that a wrong one stops before anything is done.
+        return [self._queues.find(_id(one)) for one in ids]
+
+    def do_pause(self, call: Call) -> Said:
+        """Let nothing be taken."""
+        queue = self._known(call)
+        queue.pause()
+        return Said(f"{queue.name}: paused; what runs goes on: %queue resume {queue.name}")
+
+    def do_resume(self, call: Call) -> Said:
+        """Let jobs be taken again."""
+        queue = self._known(call)
+        queue.resume()
+        return Said(f"{queue.name}: goes on")
+
+    def do_workers(self, call: Call) -> Table:
+        """Return who works on queues."""
+        from agentnb.magics.queue.shown import workers
+
+        names = [self._known(call).name] if call.arguments else self._queues.names()
+        found = [(name, one) for name in names for one in self._queues.get_queue(name).workers()]
+        shown = names[0] if call.arguments else "QUEUE"
+        where = f"on {names[0]}" if call.arguments else "on any queue"
+        return workers(
+            found, empty=f"nobody works {where}: %queue work {shown}, or agentnb worker {shown}"
+        )
+
+    def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
+        """Open the panel."""
+        return self.hub.panel("queue")
+
+
+def _id(value: Any) -> str:
+    """Return a job's id, of a job or of what was typed."""
+    found = getattr(value, "id", value)
+    if not isinstance(found, str):
+        raise UsageError(
+            f"a job is named by its id, not by a {type(value).__name__}",
+            service="queue",
+            hint="%queue jobs QUEUE lists them",
+        )
+    return found

@@ -1,0 +1,203 @@
+"""What ``%queue`` shows: jobs, one whole or many as a table."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agentnb
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from agentnb.core.queue import Job
+
+__all__ = ["JobView", "jobs", "workers"]
+
+_LONGEST = 2000
+_BAR = 20
+_FRAME = '  File "'
+_OURS = str(Path(agentnb.__file__).parent)
+_PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
+
+
+class JobView:
+    """A job whole, as it was when it was looked at.
+
+    Attributes
+    ----------
+    job
+        The job.
+    log
+        The lines of its log, the last 100.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.log = job.logs()
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What is known of it, by its name."""
+        job, failure = self.job, self.job.failure
+        state = job.seen.state if job.seen else ""
+        rows = [
+            ("job", job.id),
+            ("queue", job.queue.name),
+            ("state", state),
+            ("attempt", f"{job.attempt} of {job.options.attempts}"),
+            ("data", _short(job.raw)),
+        ]
+        if job.options.priority:
+            rows.append(("priority", str(job.options.priority)))
+        if job.options.key:
+            rows.append(("key", job.options.key))
+        rows += [(name, _clock(when)) for name, when in self._times() if when is not None]
+        if job.started and job.finished and job.finished >= job.started:
+            rows.append(("took", f"{(job.finished - job.started).total_seconds():.3f} s"))
+        if (progress := _field(job, "progress")) is not None:
+            rows.append(("progress", drawn(progress)))
+        if (result := _field(job, "result")) is not None:
+            rows.append(("result", _short(result)))
+        if failure is not None:
+            what = "error" if state == "failed" else f"error of attempt {failure.attempt}"
+            rows.append((what, failure.error))
+        if state in {"waiting", "delayed", "paused"} and (why := job.queue.why_waiting()):
+            rows.append(("waits", why))
+        return rows
+
+    def _times(self) -> list[tuple[str, dt.datetime | None]]:
+        import datetime as dt
+
+        job, seen = self.job, self.job.seen
+        due = None
+        if seen is not None and seen.state == "delayed":
+            due = dt.datetime.fromtimestamp(seen.score / 1000, dt.UTC)
+        return [
+            ("added", job.created),
+            ("due", due),
+            ("started", job.started),
+            ("ended", job.finished),
+        ]
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of its latest failure, from the first line that is not of agentnb."""
+        failure = self.job.failure
+        return _theirs(failure.traceback) if failure is not None else ""
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.rows)
+        lines = [f"{name:<{width}}  {value}" for name, value in self.rows]
+        if self.traceback:
+            lines += ["traceback", self.traceback.rstrip()]
+        if self.log:
+            lines += ["log", *(f"  {line}" for line in self.log)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = ["<table>"]
+        parts += [
+            f'<tr><th style="text-align:left">{escape(name)}</th>'
+            f'<td style="text-align:left;white-space:pre-wrap">{escape(value)}</td></tr>'
+            for name, value in self.rows
+        ]
+        parts.append("</table>")
+        for title, text in (("traceback", self.traceback.rstrip()), ("log", "\n".join(self.log))):
+            if text:
+                parts.append(
+                    f"<details open><summary>{title}</summary>"
+                    f'<pre style="{_PRE}">{escape(text)}</pre></details>'
+                )
+        return f'<div class="agentnb-job">{"".join(parts)}</div>'
+
+
+def jobs(found: list[Job], *, empty: str) -> Table:
+    """Return jobs as a table."""
+    rows: list[tuple[str, ...]] = [
+        (
+            job.id,
+            job.seen.state if job.seen else "",
+            f"{job.attempt} of {job.options.attempts}",
+            _short(job.raw),
+            drawn(_field(job, "progress")),
+            _outcome(job),
+            _clock(job.created),
+        )
+        for job in found
+    ]
+    columns: tuple[str, ...]
+    columns = ("job", "state", "attempt", "data", "progress", "outcome", "added")
+    if not any(row[4] for row in rows):
+        columns = (*columns[:4], *columns[5:])
+        rows = [(*row[:4], *row[5:]) for row in rows]
+    return Table(columns, rows, empty=empty)
+
+
+def workers(found: list[tuple[str, Any]], *, empty: str) -> Table:
+    """Return who works on queues, as a table."""
+    rows = [
+        (name, one.processor, one.kind, one.host, one.pid, one.running, one.concurrency, one.seen)
+        for name, one in found
+    ]
+    columns = ("queue", "processor", "in", "host", "pid", "running", "slots", "seen s ago")
+    return Table(columns, rows, empty=empty)
+
+
+def drawn(progress: bytes | None) -> str:
+    """Return a job's progress: a number is percent, and drawn.
+
+    >>> drawn(b"40")
+    '████████░░░░░░░░░░░░ 40 %'
+    >>> drawn(b'"half"'), drawn(None)
+    ('half', '')
+    """
+    if progress is None:
+        return ""
+    try:
+        value = json.loads(progress)
+    except ValueError:
+        return _short(progress)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:  # noqa: PLR2004 - percent
+        full = round(_BAR * value / 100)
+        return f"{'█' * full}{'░' * (_BAR - full)} {value:g} %"
+    return value if isinstance(value, str) else _short(progress)
+
+
+def _outcome(job: Job) -> str:
+    failure = job.failure
+    result = _field(job, "result")
+    if result is not None:
+        return _short(result)
+    return failure.error if failure is not None else ""
+
+
+def _field(job: Job, name: str) -> bytes | None:
+    return job.seen.fields.get(name) if job.seen else None
+
+
+def _short(raw: bytes) -> str:
+    """Return JSON as it is read: other alphabets as they are, and not too long."""
+    text = raw.decode("utf-8", "replace")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(raw):,} bytes)"
+
+
+def _clock(when: dt.datetime | None) -> str:
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _theirs(traceback: str) -> str:
+    """Return a traceback without the frames of ours that lead to the processor."""
+    frames = traceback.split(f"\n{_FRAME}")
+    frames = [frames[0], *(_FRAME + one for one in frames[1:])]
+    ours = f"{_FRAME}{_OURS}"
+    while len(frames) > 1 and frames[0].startswith(ours):
+        frames.pop(0)
+    return "\n".join(frames)
