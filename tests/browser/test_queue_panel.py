@@ -57,7 +57,7 @@ threading.Thread(target=feed, daemon=True).start()"""
 def panel(lab):
     """Open a notebook with a queue panel, and return the panel's element."""
     lab.page.set_viewport_size({"width": 1280, "height": 1250})
-    lab.open(lab.write("queue.ipynb", SETUP, "hub.panel('queue')"))
+    lab.open(lab.write("queue.ipynb", SETUP, "%queue panel"))
     lab.run_all()
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
