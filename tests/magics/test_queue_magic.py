@@ -331,6 +331,14 @@ def test_a_cell_that_uses_its_notebook_is_for_the_kernel_only(run, kept, body, n
     assert marked(module) == {}
 
 
+def test_the_shells_own_open_is_every_pythons(run, kept, shell):
+    from IPython.core import interactiveshell
+
+    shell.user_ns["open"] = interactiveshell._modified_open
+    run("%%queue task q\nopen(job.data).read()")
+    assert "q" in marked(kept("q"))
+
+
 def test_a_class_of_the_notebooks_keeps_it_in_the_kernel(run, kept):
     run("import dataclasses\n@dataclasses.dataclass\nclass Mail:\n    to: str")
     assert "Mail" in run("%%queue task q --schema Mail\njob.data.to")
