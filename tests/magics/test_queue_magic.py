@@ -122,7 +122,7 @@ def test_a_job_that_waits_says_why(run, shown, shell):
     shell.user_ns["job"] = run("%queue add q 1")
     assert "nobody works on q" in shown("%queue show :job")
     run("%queue pause q")
-    assert "the queue is paused" in shown("%queue show :job")
+    assert "q is paused" in shown("%queue show :job")
 
 
 def test_jobs_are_retried_cancelled_and_removed(run, shell, hub):
