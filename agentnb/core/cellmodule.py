@@ -130,7 +130,10 @@ def _globals(table: symtable.SymbolTable) -> Iterator[str]:
 def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
     if name in _OF_A_NOTEBOOK or not hasattr(builtins, name):
         return False
-    return name not in namespace or namespace[name] is getattr(builtins, name)
+    ours = getattr(builtins, name)
+    value = namespace.get(name, ours)
+    # A shell puts an ``open`` of its own, wrapped around Python's, into every notebook.
+    return value is ours or getattr(value, "__wrapped__", None) is ours
 
 
 def _importable(value: object) -> str | None:

@@ -122,7 +122,7 @@ def test_a_job_that_waits_says_why(run, shown, shell):
     shell.user_ns["job"] = run("%queue add q 1")
     assert "nobody works on q" in shown("%queue show :job")
     run("%queue pause q")
-    assert "is paused: %queue resume" in shown("%queue show :job")
+    assert "q is paused" in shown("%queue show :job")
 
 
 def test_jobs_are_retried_cancelled_and_removed(run, shell, hub):
@@ -329,6 +329,14 @@ def test_a_cell_that_uses_its_notebook_is_for_the_kernel_only(run, kept, body, n
     module = kept("q")
     assert names == module.KERNEL_ONLY
     assert marked(module) == {}
+
+
+def test_the_shells_own_open_is_every_pythons(run, kept, shell):
+    from IPython.core import interactiveshell
+
+    shell.user_ns["open"] = interactiveshell._modified_open
+    run("%%queue task q\nopen(job.data).read()")
+    assert "q" in marked(kept("q"))
 
 
 def test_a_class_of_the_notebooks_keeps_it_in_the_kernel(run, kept):
