@@ -9,7 +9,7 @@ import time
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UsageError
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.queue.processing import marked
 
@@ -104,7 +104,7 @@ def test_a_job_is_shown_with_its_error_traceback_and_log(run, shown, hub):
     assert "failed" in text
     assert "1 of 1" in text
     assert "ZeroDivisionError: division by zero" in text
-    assert "████████░░░░░░░░░░░░ 40 %" in text
+    assert "████░░░░░░ 40 %" in text
     assert "1 / job.data" in text.split("traceback")[1].split("log")[0]
     assert "attempt.py" not in text
     assert text.rstrip().endswith("log\n  begun 0\n  no end of line")
@@ -351,6 +351,21 @@ def test_an_awaiting_cell_is_kept_with_what_it_imports_from_the_future(run, kept
     import asyncio
 
     assert asyncio.run(marked(kept("q"))["q"].function(None)) == 5
+
+
+def test_a_folder_of_modules_that_others_could_write_to_is_made_private(run, project, kept):
+    folder = project / ".agentnb" / "modules"
+    folder.mkdir()
+    folder.chmod(0o777)
+    run("%%queue task q\n1")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert marked(kept("q"))["q"].function(None) == 1
+
+
+def test_a_module_that_cannot_be_kept_is_an_error(run, project):
+    (project / ".agentnb" / "modules").write_text("in the way")
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        run("%%queue task q\n1")
 
 
 # What a person is offered

@@ -179,4 +179,5 @@ class Worker:
             return f"Worker({self.queue.name!r}, stopped)"
         busy = self.busy
         what = f"{busy} running" if busy else "idle"
-        return f"Worker({self.queue.name!r}, {self.concurrency} threads, {what})"
+        threads = "1 thread" if self.concurrency == 1 else f"{self.concurrency} threads"
+        return f"Worker({self.queue.name!r}, {threads}, {what})"

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["JobView", "jobs", "workers"]
 
 _LONGEST = 2000
-_BAR = 20
+_BAR = 10
 _FRAME = '  File "'
 _OURS = str(Path(agentnb.__file__).parent)
+_CELL = "text-align:left;padding:2px 10px"
 _PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
 
 
@@ -105,8 +106,8 @@ class JobView:
     def _repr_html_(self) -> str:
         parts = ["<table>"]
         parts += [
-            f'<tr><th style="text-align:left">{escape(name)}</th>'
-            f'<td style="text-align:left;white-space:pre-wrap">{escape(value)}</td></tr>'
+            f'<tr><th style="{_CELL}">{escape(name)}</th>'
+            f'<td style="{_CELL};white-space:pre-wrap">{escape(value)}</td></tr>'
             for name, value in self.rows
         ]
         parts.append("</table>")
@@ -155,7 +156,7 @@ def drawn(progress: bytes | None) -> str:
     """Return a job's progress: a number is percent, and drawn.
 
     >>> drawn(b"40")
-    '████████░░░░░░░░░░░░ 40 %'
+    '████░░░░░░ 40 %'
     >>> drawn(b'"half"'), drawn(None)
     ('half', '')
     """

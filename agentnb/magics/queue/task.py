@@ -79,6 +79,6 @@ def _elsewhere(queue: Queue, needs: tuple[str, ...]) -> str:
         return f"in a process of its own: agentnb worker {queue.name}"
     shown = ["IPython's own syntax" if one == "get_ipython" else one for one in needs]
     return (
-        f"in this kernel only, since it uses {', '.join(shown)} of this notebook; for worker "
-        "processes import or make them inside the cell"
+        f"in this kernel only, since a worker process has not got {', '.join(shown)}: import or "
+        "make inside the cell what it needs"
     )
