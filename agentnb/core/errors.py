@@ -12,9 +12,11 @@ AgentnbError
 │   ├── BuildFailed     ... a step of an image's
 │   ├── LoadFailed      ... the source of a cached value, in another process
 │   ├── FileChanged     ... the file is not the one that was read
+│   ├── InvalidResponse ... an API, with what is not what was asked for
 │   └── NonFastForward  ... a git remote or branch, which has commits that are missing here
 └── UnavailableError    start the service or try later
     ├── DeadlineExceeded
+    ├── RateLimited     ... at the time that the error says
     └── CircuitOpen
 ```
 """
@@ -28,6 +30,7 @@ from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 __all__ = [
     "AgentnbError",
@@ -36,18 +39,21 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "FileChanged",
+    "InvalidResponse",
     "LoadFailed",
     "NonFastForward",
     "NotFoundError",
     "OptionRefused",
     "PathEscape",
     "QueryRejected",
+    "RateLimited",
     "RejectedError",
     "UnavailableError",
     "UsageError",
     "did_you_mean",
 ]
 
+_REBUILT = frozenset({"message", "service", "hint", "__notes__"})
 _RED, _DIM, _END = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -71,6 +77,9 @@ class AgentnbError(Exception):
     ('no such verb: lst', 'db', 'did you mean list?')
     """
 
+    status: int | None = None
+    """The HTTP status, where a service answered with one."""
+
     def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
         self.message = redact(message)
         self.service = service
@@ -80,7 +89,8 @@ class AgentnbError(Exception):
             self.add_note(f"hint: {self.hint}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.service, self.hint))
+        state = {key: vars(self)[key] for key in vars(self) if key not in _REBUILT}
+        return (_rebuild, (type(self), self.message, self.service, self.hint), state or None)
 
     def _render_traceback_(self) -> list[str]:
         """Show message and hint in place of a traceback, as IPython asks an error to."""
@@ -139,6 +149,21 @@ class FileChanged(RejectedError):  # noqa: N818 - as PathEscape
     """The file is not the one that was read: read it again before overwriting it."""
 
 
+class InvalidResponse(RejectedError):  # noqa: N818 - as QueryRejected
+    """An API's reply is not what was asked for: no JSON, not the schema's, or too large.
+
+    Attributes
+    ----------
+    content_type
+        What the service calls it, or None.
+    snippet
+        How the body begins, with secrets masked.
+    """
+
+    content_type: str | None = None
+    snippet: str = ""
+
+
 class NonFastForward(RejectedError):  # noqa: N818 - as QueryRejected
     """A push or a pull met commits that the other side lacks: bring the two together first."""
 
@@ -149,6 +174,18 @@ class UnavailableError(AgentnbError):
 
 class DeadlineExceeded(UnavailableError):  # noqa: N818 - a state the caller waits for, not a fault
     """The call took longer than it was given and was cancelled."""
+
+
+class RateLimited(UnavailableError):  # noqa: N818 - as DeadlineExceeded
+    """The service wants no more calls for now.
+
+    Attributes
+    ----------
+    reset_at
+        When it will take calls again, in UTC; None if it does not say.
+    """
+
+    reset_at: datetime | None = None
 
 
 class CircuitOpen(UnavailableError):  # noqa: N818 - as DeadlineExceeded

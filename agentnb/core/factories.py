@@ -6,12 +6,14 @@ What is opened first is closed last: the tracer and the log are there for all th
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from agentnb.core.api import APIClient, GitHub
+    from agentnb.core.api.clients import Clients
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.docker import DockerManager
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from agentnb.core.trace import LogFile, Tracer
 
 __all__ = [
+    "apis",
     "cache",
     "databases",
     "docker",
     "events",
     "files",
+    "github",
     "logs",
     "queues",
     "redis",
@@ -216,3 +220,34 @@ def queues(hub: Hub) -> TaskQueue:
         redactor=settings.redactor,
         hub_id=hub.id,
     )
+
+
+def apis(hub: Hub) -> Clients:
+    """Return what makes the clients of APIs, by their base URLs."""
+    from agentnb.core.api import APIClient
+    from agentnb.core.api.clients import Clients
+
+    settings = hub.settings
+    _ = hub.logs, hub.tracer
+
+    def make(base_url: str, **options: Any) -> APIClient:
+        defaults = {"timeout": settings.api_timeout, "max_bytes": settings.api_max_bytes}
+        return APIClient(
+            base_url,
+            **(defaults | options),
+            tracer=hub.tracer,
+            redactor=settings.redactor,
+            hub_id=hub.id,
+        )
+
+    return Clients(make)
+
+
+def github(hub: Hub) -> GitHub:
+    """Return GitHub's API, with GITHUB_TOKEN if it is set."""
+    from agentnb.core.api import GitHub
+    from agentnb.core.api.github import HEADERS
+
+    token = hub.settings.github_token
+    client = hub.api(hub.settings.github_url, auth=token, headers=HEADERS)
+    return GitHub(client, has_token=token is not None)

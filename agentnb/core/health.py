@@ -10,6 +10,7 @@ from agentnb.core.errors import AgentnbError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from agentnb.core.api.clients import Clients
     from agentnb.core.db import Databases
     from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
@@ -66,6 +67,11 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     docker: DockerManager | None = opened.get("docker")
     if docker is not None:
         yield ("docker", "engine", *_pinged(docker.ping))
+    apis: Clients | None = opened.get("apis")
+    if apis is not None:
+        count = len(apis.all())
+        kind = f"{count} client{'' if count == 1 else 's'}"
+        yield ("api", kind, *_pinged(apis.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

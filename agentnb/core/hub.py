@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from agentnb.core.api import APIClient, GitHub
+    from agentnb.core.api.clients import Clients
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
@@ -185,6 +187,33 @@ class Hub:
             The name is not one.
         """
         return self.queues.get_queue(name)
+
+    @property
+    def apis(self) -> Clients:
+        """Return the clients of APIs that `api` has made, and the breakers of their hosts."""
+        return self._open("apis")  # type: ignore[no-any-return]
+
+    def api(self, base_url: str, **options: Any) -> APIClient:
+        """Return the client of an API; the same for the same base URL and options.
+
+        Parameters
+        ----------
+        base_url
+            Such as ``"https://api.example/v1"``.
+        **options
+            As `agentnb.core.api.APIClient` takes them: ``auth``, ``headers``, ``schema``, ...
+
+        Raises
+        ------
+        UsageError
+            It is no URL, or an option cannot have its value.
+        """
+        return self.apis.get(base_url, **options)
+
+    @property
+    def github(self) -> GitHub:
+        """Return GitHub's API, called with GITHUB_TOKEN."""
+        return self._open("github")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -61,7 +61,7 @@ class Json:
         UsageError
             The value would not come back equal, is not of that type, or is too large.
         """
-        data = self._json(value)
+        data = self.raw(value)
         if len(data) > self._limit:
             raise UsageError(
                 f"{self._what} takes {len(data):,} bytes; {self._limit:,} are allowed",
@@ -101,7 +101,14 @@ class Json:
                 hint="send what the schema wants" if kind is not None else None,
             ) from error
 
-    def _json(self, value: Any) -> bytes:
+    def raw(self, value: Any) -> bytes:
+        """Return the JSON of a value, whether or not it would come back equal.
+
+        Raises
+        ------
+        UsageError
+            JSON has nothing for it.
+        """
         if hasattr(value, "model_dump_json"):  # a pydantic model
             return bytes(value.model_dump_json().encode())
         try:

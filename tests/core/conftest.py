@@ -391,3 +391,36 @@ def neighbour(ioredis):
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def web():
+    """Return an HTTP server whose paths do what the test says."""
+    from .api_server import Server
+
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_client(web):
+    """Return what makes clients of ``web``, which pause but a moment before they try again."""
+    from agentnb.core.api import APIClient
+    from agentnb.core.resilience import RetryPolicy
+
+    made = []
+
+    def make(url=None, **options):
+        options.setdefault("retries", RetryPolicy(attempts=4, first=0.01, jitter=0))
+        made.append(APIClient(url or web.url, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client()

@@ -83,6 +83,21 @@ def test_the_names_of_events_are_there():
         assert name in Event.__slots__ or isinstance(getattr(Event, name), property), name
 
 
+def test_the_names_of_apis_are_there():
+    from agentnb.core.api import APIClient, GitHub
+
+    for name in ("api", "apis", "github"):
+        assert hasattr(agentnb.Hub, name), name
+    for name in ("get", "post", "put", "patch", "delete", "request"):
+        assert callable(getattr(APIClient, name)), name
+        assert inspect.iscoroutinefunction(getattr(APIClient, f"a{name}")), name
+    for name in (
+        *("create_pull_request", "get_pull_request", "list_pull_requests", "comment"),
+        "paginate",
+    ):
+        assert callable(getattr(GitHub, name)), name
+
+
 def test_the_classes_work_without_a_hub(tmp_path):
     from agentnb.core.db import Database
 

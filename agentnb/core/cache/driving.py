@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core import steps
 from agentnb.core.cache.loading import Ask, Load, Pause
 
 if TYPE_CHECKING:
@@ -20,50 +22,23 @@ __all__ = ["adrive", "drive"]
 
 def drive(flow: Steps, loader: Callable[[], Any], loop: LoopThread) -> Any:
     """Do what the steps ask for, and return what they return."""
-    reply: Any = None
-    failure: BaseException | None = None
-    try:
-        while True:
-            try:
-                step = flow.send(reply) if failure is None else flow.throw(failure)
-            except StopIteration as done:
-                return done.value
-            reply = failure = None
-            try:
-                if isinstance(step, Ask):
-                    reply = step.call()
-                elif isinstance(step, Load):
-                    reply = loop.call(loader)
-                else:
-                    time.sleep(step.seconds)
-            except BaseException as error:  # noqa: BLE001 - the steps decide what becomes of it
-                failure = error
-    finally:
-        flow.close()
-        reply = failure = None  # an exception that its own frame refers to is not collected
+
+    def do(step: Ask | Load | Pause) -> Any:
+        if isinstance(step, Ask):
+            return step.call()
+        if isinstance(step, Load):
+            return loop.call(loader)
+        return time.sleep(step.seconds)
+
+    return steps.drive(flow, do)
 
 
 async def adrive(flow: Steps, loader: Callable[[], Any]) -> Any:
     """Await what the steps ask for, and return what they return."""
-    reply: Any = None
-    failure: BaseException | None = None
-    try:
-        while True:
-            try:
-                step = flow.send(reply) if failure is None else flow.throw(failure)
-            except StopIteration as done:
-                return done.value
-            reply = failure = None
-            try:
-                reply = await _done(step, loader)
-            except BaseException as error:  # noqa: BLE001 - as in drive
-                failure = error
-    finally:
-        flow.close()
-        reply = failure = None
+    return await steps.adrive(flow, partial(_done, loader))
 
 
-async def _done(step: Ask | Load | Pause, loader: Callable[[], Any]) -> Any:
+async def _done(loader: Callable[[], Any], step: Ask | Load | Pause) -> Any:
     if isinstance(step, Pause):
         return await asyncio.sleep(step.seconds)
     if isinstance(step, Load):

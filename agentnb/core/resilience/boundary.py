@@ -6,9 +6,8 @@ import logging
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from agentnb.core.errors import CircuitOpen, DeadlineExceeded, UnavailableError
-from agentnb.core.redact import redact
 from agentnb.core.resilience.deadline import Deadline
-from agentnb.core.resilience.retry import RetryPolicy
+from agentnb.core.resilience.retry import RetryPolicy, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,17 +165,13 @@ class Boundary:
             return False
         if self.breaker is not None and self.breaker.state == "open":
             return False
-        attempts = self.retry.attempts
-        message = redact(f"{type(error).__name__}: {error}")
-        self._logger.warning(
-            "%s failed, attempt %d of %d, %d left, next in %.2f s: %s",
-            doing,
-            number,
-            attempts,
-            attempts - number,
-            pause,
-            message,
-            extra={"data": {"doing": doing, "attempt": number, "left": attempts - number}},
+        warn(
+            self._logger,
+            error,
+            doing=doing,
+            number=number,
+            attempts=self.retry.attempts,
+            pause=pause,
         )
         return pause
 

@@ -11,6 +11,8 @@ from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
 
 __all__ = ["Breaker"]
 
@@ -100,20 +102,26 @@ class Breaker:
         CircuitOpen
             When it is open. Whatever else the function raises is passed on.
         """
-        period = self._admit()
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            if self._counts(error):
-                self._failed(period, error)
-            else:
-                self._succeeded(period)
-            raise
-        except BaseException:
-            self._gave_up(period)
-            raise
-        self._succeeded(period)
-        return result
+        with self.guard():
+            return function(*args, **kwargs)
+
+    def guard(self) -> AbstractContextManager[None]:
+        """Return a block that is a call, for callers that await in it.
+
+        Raises
+        ------
+        CircuitOpen
+            When the block is entered while the breaker is open.
+
+        Examples
+        --------
+        >>> breaker = Breaker("api")
+        >>> with breaker.guard():
+        ...     answer = 42
+        >>> breaker.state
+        'closed'
+        """
+        return _Guard(self)
 
     @property
     def state(self) -> str:
@@ -178,6 +186,16 @@ class Breaker:
             hint=f"try again {when}",
         )
 
+    def _ended(self, period: int, error: BaseException | None) -> None:
+        if error is None:
+            self._succeeded(period)
+        elif not isinstance(error, Exception):
+            self._gave_up(period)
+        elif self._counts(error):
+            self._failed(period, error)
+        else:
+            self._succeeded(period)
+
     def _succeeded(self, period: int) -> None:
         with self._lock:
             if period != self._period:
@@ -208,3 +226,23 @@ class Breaker:
 
     def __repr__(self) -> str:
         return f"<Breaker {self.service} {self.state}>"
+
+
+class _Guard:
+    """One call under a breaker; not made by contextlib, which costs more than all else here."""
+
+    __slots__ = ("_breaker", "_period")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def __enter__(self) -> None:
+        self._period = self._breaker._admit()  # noqa: SLF001 - the two classes are one mechanism
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._breaker._ended(self._period, error)  # noqa: SLF001 - as above

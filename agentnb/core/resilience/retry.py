@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.errors import UsageError
+from agentnb.core.redact import redact
 
-__all__ = ["RetryPolicy"]
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["RetryPolicy", "warn"]
 
 # Of our own: jitter must not move the sequence of a notebook that called random.seed().
 _jitter = random.Random()  # noqa: S311 - spreads callers out, protects nothing
@@ -65,3 +69,43 @@ class RetryPolicy:
         factor = failed if self.backoff == "linear" else 2 ** min(failed - 1, 60)
         jitter = _jitter.uniform(0, self.jitter) if self.jitter else 0
         return min(self.cap, self.first * factor + jitter)
+
+
+def warn(
+    logger: logging.Logger | logging.LoggerAdapter[Any],
+    error: Exception,
+    *,
+    doing: str,
+    number: int,
+    attempts: int,
+    pause: float,
+    **extra: object,
+) -> None:
+    """Log that a call failed and will be made again.
+
+    Parameters
+    ----------
+    logger
+        Where to.
+    error
+        What the attempt raised.
+    doing
+        What was done, as in "query failed".
+    number, attempts
+        Which attempt failed, of how many.
+    pause
+        Seconds until the next one.
+    **extra
+        More of the record.
+    """
+    left = attempts - number
+    logger.warning(
+        "%s failed, attempt %d of %d, %d left, next in %.2f s: %s",
+        doing,
+        number,
+        attempts,
+        left,
+        pause,
+        redact(f"{type(error).__name__}: {error}"),
+        extra={"data": {"doing": doing, "attempt": number, "left": left}, **extra},
+    )

@@ -112,6 +112,9 @@ FIELDS: tuple[Field, ...] = (
     Field("database_url", "DATABASE_URL", None, "the default database; empty: a SQLite file"),
     Field("redis_url", "REDIS_URL", None, "the Redis or Valkey that machines share"),
     Field("github_token", "GITHUB_TOKEN", None, "for the GitHub API", secret=True),
+    Field("github_url", "GITHUB_API_URL", "https://api.github.com", "the GitHub API itself"),
+    Field("api_timeout", "AGENTNB_API_TIMEOUT", "30", "seconds an API's call may take", _seconds),
+    Field("api_max_bytes", "AGENTNB_API_MAX_BYTES", "10MB", "the largest reply of an API", size_of),
     Field(
         "key_prefix",
         "AGENTNB_KEY_PREFIX",

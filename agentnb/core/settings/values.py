@@ -42,6 +42,9 @@ class Settings:
     database_url: str | None
     redis_url: str | None
     github_token: Secret | None
+    github_url: str
+    api_timeout: float
+    api_max_bytes: int
     key_prefix: str
     docker_host: str | None
     docker_context: str | None

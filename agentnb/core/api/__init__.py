@@ -1,0 +1,9 @@
+"""HTTP APIs: one client a base URL, with a deadline, retries, a breaker and checked replies."""
+
+from __future__ import annotations
+
+from agentnb.core.api.client import APIClient
+from agentnb.core.api.github import GitHub
+from agentnb.core.api.request import Reply, Request
+
+__all__ = ["APIClient", "GitHub", "Reply", "Request"]

@@ -1,0 +1,148 @@
+"""URLs: how they are put together, whom they belong to, and how they are shown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
+
+from agentnb.core.errors import UsageError
+from agentnb.core.redact import MASK, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from urllib.parse import SplitResult
+
+__all__ = ["base_of", "joined", "origin_of", "redirected", "shown"]
+
+_PORTS = {"http": 80, "https": 443}
+# Beyond what is masked everywhere: names that only a query has.
+_SECRET = re.compile(
+    r"(?:^|[_.-])(?:key|sig|signature|sign|code|state|auth|session|sid|jwt|hmac|nonce|otp|pin)$",
+    re.IGNORECASE,
+)
+
+
+def base_of(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return a base URL without a slash at its end, and the login that it held.
+
+    >>> base_of("https://ada:s3cret@api.example/v1/")
+    ('https://api.example/v1', ('ada', 's3cret'))
+
+    Raises
+    ------
+    UsageError
+        It is no address of a service over HTTP.
+    """
+    parts = _split(url)
+    if parts.query or parts.fragment:
+        raise UsageError(
+            "a base URL has neither a query nor a fragment",
+            service="api",
+            hint="give params= to each call",
+        )
+    login, at, host = parts.netloc.rpartition("@")
+    base = urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", ""))
+    if not at:
+        return base, None
+    user, _, password = login.partition(":")
+    return base, (unquote(user), unquote(password))
+
+
+def joined(base: str, url: str, params: Mapping[str, Any] | None = None) -> str:
+    """Return the URL of a call: a path under the base, or a whole URL as it is.
+
+    >>> joined("https://api.example/v1", "/users", {"page": 2, "tag": ["a", "b"], "all": True})
+    'https://api.example/v1/users?page=2&tag=a&tag=b&all=true'
+
+    Raises
+    ------
+    UsageError
+        It is no URL, or holds a login.
+    """
+    if not isinstance(url, str):
+        raise UsageError(f"a URL is text, not a {type(url).__name__}", service="api")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|//|\\", url):
+        parts = _split(url)
+        if "@" in parts.netloc:
+            raise UsageError("the URL holds a login", service="api", hint="give auth= in its place")
+    else:
+        slash = "/" if url and not url.startswith(("/", "?")) else ""
+        parts = _split(f"{base}{slash}{url}")
+    query = parts.query
+    if params:
+        more = urlencode([(k, v) for k, v in _flat(params) if v is not None])
+        query = f"{query}&{more}" if query and more else query or more
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+def _flat(params: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in params.items():
+        many = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+        found += [(name, str(one).lower() if isinstance(one, bool) else one) for one in many]
+    return found
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError("the URL cannot be understood", service="api") from error
+    plain = url.isprintable() and not re.search(r"[\s\\]", parts.netloc)
+    if parts.scheme.lower() not in _PORTS or not parts.hostname or not plain:
+        raise UsageError(
+            f"{shown(url)} is not the URL of an API", service="api", hint="https://HOST/PATH"
+        )
+    return parts
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port: whom credentials belong to, and what a breaker guards.
+
+    >>> origin_of("HTTPS://API.example:443/v1"), origin_of("http://[::1]:8000/")
+    ('https://api.example', 'http://[::1]:8000')
+    """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
+    name = f"[{host}]" if ":" in host else host
+    port = parts.port
+    return f"{scheme}://{name}" + (f":{port}" if port and port != _PORTS.get(scheme) else "")
+
+
+def redirected(url: str, location: str) -> str | None:
+    """Return where a reply leads, or None where no client should follow.
+
+    >>> redirected("https://a.example/x/y", "../z"), redirected("https://a.example", "http://b")
+    ('https://a.example/z', None)
+    """
+    try:
+        target = urljoin(url, location)
+        parts = _split(target)
+    except (UsageError, ValueError):
+        return None
+    if "@" in parts.netloc or (url.lower().startswith("https:") and parts.scheme == "http"):
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
+
+
+def shown(url: str, redactor: Callable[[str], str] = redact) -> str:
+    """Return a URL as it may be shown: no login, no secret in its query, no fragment.
+
+    >>> shown("https://ada:s3cret@api.example/x?page=2&sig=abc&token=def#top")
+    'https://api.example/x?page=2&sig=••••••&token=••••••'
+    """
+    head, mark, query = url.partition("#")[0].partition("?")
+    scheme, slashes, rest = head.partition("://")
+    if slashes and "@" in rest.partition("/")[0]:
+        rest = rest.partition("@")[2] if rest.count("@") == 1 else rest.rpartition("@")[2]
+        head = f"{scheme}://{rest}"
+    if not mark:
+        return redactor(head)
+    pairs = []
+    for pair in query.split("&"):
+        name, equals, _ = pair.partition("=")
+        secret = equals and _SECRET.search(unquote(name))
+        pairs.append(f"{name}={MASK}" if secret else pair)
+    return redactor(f"{head}?{'&'.join(pairs)}")

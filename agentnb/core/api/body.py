@@ -1,0 +1,211 @@
+"""Bodies: values to bytes, and bytes to values, read no further than they may be."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import InvalidResponse, UsageError
+from agentnb.core.table import text_of
+from agentnb.core.wire import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Body", "content_of", "invalid", "snippet_of", "value_of"]
+
+_JSON = "application/json"
+_BINARY = "application/octet-stream"
+_EMPTY = (204, 205, 304)
+_CHARSET = re.compile(r"charset=\"?(?P<name>[\w.:-]+)", re.IGNORECASE)
+# What an error's body is read of at most: it is only to be shown.
+_GLANCE = 16_384
+
+
+class Body:
+    """A body while it is read: unpacked piece by piece, never further than the limit.
+
+    Parameters
+    ----------
+    status, headers
+        The reply's. Of an error's body only the beginning is kept.
+    limit
+        Bytes that it may have once unpacked.
+
+    Raises
+    ------
+    InvalidResponse
+        It is too large, broken, or packed in a way that was not asked for.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
+        self._status, self._headers, self._limit = status, headers, limit
+        self._glance = status >= 300  # noqa: PLR2004 - only the beginning will be shown
+        if self._glance:
+            self._limit = min(limit, _GLANCE)
+        self._parts: list[bytes] = []
+        self._size = 0
+        packed = headers.get("content-encoding", "identity").strip().lower()
+        self._unpack = zlib.decompressobj(31) if packed in {"gzip", "x-gzip"} else None
+        if self._unpack is None and packed not in {"", "identity"}:
+            raise self._invalid(f"its body is packed as {text_of(packed)}, which was not asked for")
+        declared = headers.get("content-length", "")
+        if not self._glance and declared.isdecimal() and int(declared) > limit:
+            raise self._too_large(int(declared))
+
+    def feed(self, part: bytes) -> bool:
+        """Take a part as it came, and return whether there is to be more."""
+        if self._unpack is None:
+            return self._add(part)
+        try:
+            while part:
+                room = self._limit - self._size + 1
+                if not self._add(self._unpack.decompress(part, room)):
+                    return False
+                if self._unpack.eof:
+                    # What follows is another member of the same file, or padding.
+                    part = self._unpack.unused_data.lstrip(b"\0")
+                    if part:
+                        self._unpack = zlib.decompressobj(31)
+                else:
+                    part = self._unpack.unconsumed_tail
+        except zlib.error as error:
+            raise self._invalid("its body is no gzip, whatever it says") from error
+        return True
+
+    def done(self) -> bytes:
+        """Return all of it."""
+        unpack = self._unpack
+        if unpack is not None and self._size and not unpack.eof and not self._glance:
+            raise self._invalid("its body ends in the middle of a gzip")
+        return b"".join(self._parts)
+
+    def _add(self, part: bytes) -> bool:
+        self._size += len(part)
+        if self._size > self._limit:
+            if not self._glance:
+                raise self._too_large(None)
+            part = part[: len(part) - (self._size - self._limit)]
+        self._parts.append(part)
+        return self._size <= self._limit
+
+    def _too_large(self, size: int | None) -> InvalidResponse:
+        found = f"{size:,} bytes" if size else "larger than that"
+        return self._invalid(
+            f"its body may have {self._limit:,} bytes and is {found}",
+            hint="ask for less, or give max_bytes=",
+        )
+
+    def _invalid(self, why: str, hint: str | None = None) -> InvalidResponse:
+        snippet = snippet_of(b"".join(self._parts)[:_GLANCE])
+        return invalid(why, self._status, self._headers, snippet, hint)
+
+
+def invalid(
+    why: str,
+    status: int,
+    headers: Mapping[str, str],
+    snippet: str = "",
+    hint: str | None = None,
+) -> InvalidResponse:
+    """Return the error of a reply that is not what was asked for."""
+    kind = headers.get("content-type")
+    error = InvalidResponse(why, service="api", hint=hint)
+    error.status, error.content_type, error.snippet = status, kind, snippet
+    return error
+
+
+def snippet_of(body: bytes) -> str:
+    """Return how a body begins, as one line without secrets."""
+    from agentnb.core.redact import redact
+
+    text = body[:_GLANCE].decode("utf-8", "replace")
+    return text_of(redact(" ".join(text.split())))
+
+
+def content_of(data: Any) -> tuple[bytes | None, str | None]:
+    """Return the body that a value is sent as, and its content type.
+
+    Raises
+    ------
+    UsageError
+        JSON has nothing for the value, or would lose some of it.
+    """
+    if data is None:
+        return None, _JSON
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data), _BINARY
+    body = _json.raw(data)
+    if b"null" in body and _has_nan(data):
+        raise UsageError("the data holds a NaN, which JSON would send as null", service="api")
+    return body, _JSON
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_nan, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_nan, value))
+
+
+def value_of(
+    status: int, headers: Mapping[str, str], body: bytes, *, method: str, expect: str, schema: Any
+) -> Any:
+    """Return what a body says.
+
+    Parameters
+    ----------
+    expect
+        ``"json"``, ``"text"`` or ``"bytes"``.
+    schema
+        What the JSON must be.
+
+    Raises
+    ------
+    InvalidResponse
+        It is no JSON, or not the schema's.
+    """
+    if status in _EMPTY or method == "HEAD" or (not body and method != "GET"):
+        return None
+    if expect == "bytes":
+        return body
+    found = _CHARSET.search(headers.get("content-type", ""))
+    charset = found["name"].lower() if found else "utf-8"
+    if expect == "text" or charset not in {"utf-8", "utf8", "us-ascii"}:
+        try:
+            text = body.decode(charset, "replace" if expect == "text" else "strict")
+        except (LookupError, UnicodeDecodeError) as error:
+            raise invalid(f"its text is no {charset}", status, headers) from error
+        if expect == "text":
+            return text
+        body = text.encode()
+    try:
+        return _json.decode(body.removeprefix(b"\xef\xbb\xbf"), schema)
+    except UsageError as error:
+        cause = error.__cause__ or error
+        kind = headers.get("content-type") or "no content type"
+        snippet = snippet_of(body)
+        if schema is not None:
+            name = getattr(schema, "__name__", schema)
+            why = f"its body is not {name}: {_reason(cause)}"
+        else:
+            why = f"its body is no JSON but {text_of(kind)}: {snippet or 'nothing'}"
+        hint = None if schema is not None else 'expect="text" takes it as it is'
+        raise invalid(why, status, headers, snippet, hint) from cause
+
+
+def _reason(error: BaseException) -> str:
+    details: Callable[..., Any] | None = getattr(error, "errors", None)
+    if not callable(details):
+        return str(error)
+    # pydantic's own text shows the values, which may be anybody's secrets.
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}"
+        for one in details(include_input=False, include_url=False, include_context=False)
+    )
+
+
+_json = Json("api", "the data", limit=0, setting="")

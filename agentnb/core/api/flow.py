@@ -1,0 +1,302 @@
+"""How a call is made: written once, driven by one who waits and by one who awaits."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from agentnb.core.api.address import origin_of, redirected
+from agentnb.core.api.body import content_of, value_of
+from agentnb.core.api.options import headers_of
+from agentnb.core.api.request import Answer, Call, Outgoing, Pause, Reply, Send
+from agentnb.core.api.status import NEVER_AGAIN, error_of, is_redirect
+from agentnb.core.errors import (
+    AgentnbError,
+    CircuitOpen,
+    DeadlineExceeded,
+    InvalidResponse,
+    RateLimited,
+    RejectedError,
+    UnavailableError,
+)
+from agentnb.core.resilience import Deadline
+from agentnb.core.resilience.retry import warn
+from agentnb.core.trace import current, start_trace, use
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from contextlib import AbstractContextManager
+
+    from agentnb.core.api.client import APIClient
+    from agentnb.core.api.options import Settled
+    from agentnb.core.api.request import Request
+
+__all__ = ["Steps", "steps"]
+
+Steps: TypeAlias = "Generator[Send | Pause | Call, Any, Reply]"
+
+_HOPS = 5
+_LONGEST_WAIT = 30.0
+# What another origin may see of the headers; any of the others may be a credential.
+_HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+_OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding"})
+
+
+@dataclass(slots=True)
+class _Going:
+    """A call on its way."""
+
+    client: APIClient
+    request: Request
+    settled: Settled
+    deadline: Deadline
+    attempts: int
+    content: bytes | None = None
+    number: int = 1
+    again: bool = True
+
+    @property
+    def doing(self) -> str:
+        return f"{self.request.method} {self.client.shown(self.request.url)}"
+
+
+def steps(client: APIClient, request: Request, settled: Settled) -> Steps:
+    """Yield what is to be done for a call, and return its reply.
+
+    The order is: deadline > retry > breaker > one attempt.
+    """
+    if current() is not None:
+        return (yield from _whole(client, request, settled))
+    with use(None):  # all attempts and what is logged of them belong together
+        start_trace()
+        return (yield from _whole(client, request, settled))
+
+
+def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
+    started = perf_counter()
+    for hook in client.on_request:
+        yield Call(hook, request)
+    request.headers = headers_of(request.headers)
+    content, kind = content_of(request.data)
+    if kind is not None:
+        request.headers.setdefault("content-type", kind)
+    if content is None and request.method in {"POST", "PUT", "PATCH"}:
+        content = b""  # whose length is said, as servers want it
+    deadline = Deadline(settled.timeout)
+    attempts = settled.attempts(request.method)
+    going = _Going(client, request, settled, deadline, attempts, content)
+    try:
+        answer, url = yield from _until_it_works(going)
+        value = _value(going, answer)
+    except Exception as error:
+        client.count.failed(error)
+        client.log.error(  # noqa: TRY400 - the caller gets the error, with its traceback
+            "%s failed: %s: %s",
+            going.doing,
+            type(error).__name__,
+            client.redactor(str(error)),
+            extra=_extra(client, status=getattr(error, "status", None), url=going.request.url),
+        )
+        raise
+    ms = (perf_counter() - started) * 1000
+    client.count.done(answer.status, ms)
+    reply = Reply(answer.status, answer.headers, value, url, request.method, going.number, ms)
+    for after in client.on_response:
+        yield Call(after, reply)
+    return reply
+
+
+def _value(going: _Going, answer: Answer) -> Any:
+    settled = going.settled
+    try:
+        return value_of(
+            answer.status,
+            answer.headers,
+            answer.body,
+            method=going.request.method,
+            expect=settled.expect,
+            schema=settled.schema,
+        )
+    except InvalidResponse as error:
+        raise _named(error, going.doing) from error.__cause__
+
+
+def _named(error: InvalidResponse, doing: str) -> InvalidResponse:
+    found = InvalidResponse(f"{doing}: {error.message}", service="api", hint=error.hint)
+    found.status, found.content_type, found.snippet = (
+        error.status,
+        error.content_type,
+        error.snippet,
+    )
+    return found
+
+
+_Got: TypeAlias = "Generator[Send | Pause, Any, tuple[Answer, str]]"
+
+
+def _until_it_works(going: _Going) -> _Got:
+    """Make attempts until one works, or none may help any more."""
+    last: AgentnbError | None = None
+    try:
+        while True:
+            try:
+                return (yield from _attempt(going))
+            except CircuitOpen:
+                if last is None:
+                    raise
+                break  # it has opened meanwhile; the last failure says more
+            except AgentnbError as error:
+                last = error
+                pause = _pause(going, error)
+                if pause is None:
+                    raise
+            warn(
+                going.client.log,
+                last,
+                doing=going.doing,
+                number=going.number,
+                attempts=going.attempts,
+                pause=pause,
+                **going.client.extra,
+            )
+            going.client.count.retried()
+            yield Pause(pause)
+            going.number += 1
+            going.again = True
+        raise last
+    finally:
+        last = None  # its traceback holds this frame: without a cycle, all is freed at once
+
+
+def _pause(going: _Going, error: AgentnbError) -> float | None:
+    """Return the seconds until the next attempt, or None for no other."""
+    if going.number >= going.attempts or not going.again or error.status in NEVER_AGAIN:
+        return None
+    if not isinstance(error, UnavailableError) or isinstance(error, DeadlineExceeded):
+        return None
+    pause = going.settled.retry.pause(going.number)
+    if isinstance(error, RateLimited):
+        wait = _asked(error)
+        if wait is not None and wait > _LONGEST_WAIT:
+            return None
+        pause = pause if wait is None else max(wait, 0.01)
+    left = going.deadline.remaining()
+    if left is not None and left <= pause:
+        return None
+    import stamina
+
+    # stamina's own switch turns retries off everywhere, in tests for instance.
+    return pause if stamina.is_active() else None
+
+
+def _asked(error: RateLimited) -> float | None:
+    if error.reset_at is None:
+        return None
+    from datetime import UTC, datetime
+
+    return (error.reset_at - datetime.now(UTC)).total_seconds()
+
+
+def _attempt(going: _Going) -> _Got:
+    """Make one attempt, and go where it leads."""
+    request, settled = going.request, going.settled
+    url, method, headers, content = request.url, request.method, request.headers, going.content
+    if origin_of(url) != going.client.origin:
+        headers = _without_credentials(headers, going)
+    for _ in range(_HOPS + 1):
+        answer = yield from _hop(going, method, url, headers, content)
+        if not (settled.follow_redirects and is_redirect(answer)):
+            return answer, url
+        target = redirected(url, answer.headers["location"])
+        if target is None:
+            raise _rejected(going, answer, "is sent to where no call should go")
+        if origin_of(target) != origin_of(url):
+            headers = {name: headers[name] for name in headers if name in _HARMLESS | _OF_THE_BODY}
+        if answer.status == 303 or (answer.status in {301, 302} and method == "POST"):  # noqa: PLR2004 - See Other
+            method, content = ("HEAD" if method == "HEAD" else "GET"), None
+            headers = {name: headers[name] for name in headers if name not in _OF_THE_BODY}
+        url = target
+    raise _rejected(going, answer, f"was redirected more than {_HOPS} times")
+
+
+def _without_credentials(headers: dict[str, str], going: _Going) -> dict[str, str]:
+    """Return what a URL of another origin gets: what this call gave, not what the client has."""
+    own = going.client.settled.headers
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _HARMLESS | _OF_THE_BODY or own.get(name) != value
+    }
+
+
+def _rejected(going: _Going, answer: Answer, why: str) -> RejectedError:
+    error = RejectedError(f"{going.doing} {why}", service="api")
+    error.status = answer.status
+    return error
+
+
+def _hop(
+    going: _Going, method: str, url: str, headers: dict[str, str], content: bytes | None
+) -> Generator[Send, Any, Answer]:
+    """Send once, under the breaker of the host and in a span of its own."""
+    from agentnb.core.api.transport import Lost
+
+    client, deadline, settled = going.client, going.deadline, going.settled
+    deadline.check("api", going.doing)
+    origin = origin_of(url)
+    doing = f"{method} {client.shown(url)}"
+    with client.breakers.of(origin).guard(), _span(going, method, url):
+        here = current()
+        if here is not None:
+            headers = {**headers, "traceparent": here.traceparent}
+        silence = deadline.remaining()
+        if silence is not None and going.number < going.attempts:
+            silence /= 2  # a server that hangs leaves time to try again
+        out = Outgoing(method, url, headers, content, silence, deadline, settled.max_bytes)
+        _tell(client, "request", doing, method=method, url=url, data=going.request.data)
+        try:
+            answer: Answer = yield Send(out)
+        except Lost as lost:
+            going.again = lost.again
+            raise lost.error from lost.__cause__
+        except InvalidResponse as error:
+            raise _named(error, doing) from error.__cause__
+        _tell(client, "response", doing, status=answer.status, url=url)
+        if settled.follow_redirects and is_redirect(answer):
+            return answer
+        failure = error_of(answer, doing)
+        if failure is not None:
+            raise failure
+        return answer
+
+
+def _span(going: _Going, method: str, url: str) -> AbstractContextManager[Any]:
+    tracer = going.client.tracer
+    if tracer is None:
+        return nullcontext()
+    return tracer.span(method, service="api", attempt=going.number, url=going.client.shown(url))
+
+
+def _tell(client: APIClient, what: str, doing: str, **data: object) -> None:
+    if client.log.isEnabledFor(logging.DEBUG):
+        shown_data = f" {_brief(client, data['data'])}" if data.get("data") is not None else ""
+        status = f" {data['status']}" if "status" in data else ""
+        client.log.debug("%s %s%s%s", what, doing, status, shown_data, extra=_extra(client, **data))
+
+
+def _brief(client: APIClient, data: object) -> str:
+    from agentnb.core.table import text_of
+    from agentnb.core.trace.files import clean
+
+    return text_of(clean(data, client.redactor))
+
+
+def _extra(client: APIClient, **data: Any) -> dict[str, object]:
+    from agentnb.core.trace.files import clean
+
+    if isinstance(data.get("url"), str):
+        data["url"] = client.shown(data["url"])
+    return {"data": clean(data, client.redactor), **client.extra}

@@ -1,0 +1,212 @@
+"""GitHub: pull requests and what else comes in pages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentnb.core.api.client import APIClient
+
+__all__ = ["GitHub"]
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_NEXT = re.compile(r"<(?P<url>[^>]*)>\s*;[^,<]*\brel=\"?next\"?", re.IGNORECASE)
+_STATES = ("open", "closed", "all")
+HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
+"""Source: https://docs.github.com/en/rest/about-the-rest-api/api-versions."""
+
+
+class GitHub:
+    """GitHub's API, as far as a release needs it; `client` is there for all else.
+
+    Parameters
+    ----------
+    client
+        The client of the API, with a token if there is one.
+    has_token
+        Whether there is; without it nothing can be written.
+    """
+
+    def __init__(self, client: APIClient, *, has_token: bool) -> None:
+        self.client = client
+        self._has_token = has_token
+
+    def create_pull_request(
+        self,
+        repository: str,
+        title: str,
+        head: str,
+        base: str = "main",
+        body: str = "",
+        *,
+        draft: bool = False,
+    ) -> dict[str, Any]:
+        """Ask to merge a branch, and return the pull request.
+
+        Parameters
+        ----------
+        repository
+            As ``"owner/name"``.
+        title, body
+            What people read; the body is Markdown.
+        head
+            The branch with the changes, as ``"branch"`` or ``"owner:branch"``.
+        base
+            The branch that they are for.
+        draft
+            Whether it is not to be merged yet.
+
+        Raises
+        ------
+        ConfigError
+            There is no GITHUB_TOKEN.
+        RejectedError
+            GitHub refuses: there is no such branch, nothing to merge, or one is open already.
+        """
+        self._check_token()
+        data = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
+        return _mapping(self.client.post(f"{_path(repository)}/pulls", data))
+
+    def get_pull_request(self, repository: str, number: int) -> dict[str, Any]:
+        """Return a pull request.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of that number, or the token may not see it.
+        """
+        return _mapping(self.client.get(f"{_path(repository)}/pulls/{_number(number)}"))
+
+    def list_pull_requests(
+        self,
+        repository: str,
+        state: str = "open",
+        *,
+        head: str | None = None,
+        base: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return pull requests, the newest first.
+
+        Parameters
+        ----------
+        repository
+            As ``"owner/name"``.
+        state
+            ``"open"``, ``"closed"`` or ``"all"``.
+        head, base
+            Only those of this ``"owner:branch"``, or for this branch.
+        limit
+            How many at most.
+        """
+        if state not in _STATES:
+            raise UsageError(
+                f"state={state!r}", service="github", hint=f"one of {', '.join(_STATES)}"
+            )
+        pages = self.paginate(
+            f"{_path(repository)}/pulls",
+            limit=limit,
+            state=state,
+            head=head,
+            base=base,
+            per_page=min(limit, 100),
+        )
+        return list(pages)
+
+    def comment(self, repository: str, number: int, body: str) -> dict[str, Any]:
+        """Comment a pull request or an issue, and return the comment.
+
+        Raises
+        ------
+        ConfigError
+            There is no GITHUB_TOKEN.
+        """
+        self._check_token()
+        path = f"{_path(repository)}/issues/{_number(number)}/comments"
+        return _mapping(self.client.post(path, {"body": body}))
+
+    def paginate(self, path: str, *, limit: int | None = None, **params: Any) -> Iterator[Any]:
+        """Yield the things that a path lists, page after page as they are wanted.
+
+        Source: https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
+        (the ``Link`` header names the next page).
+
+        Parameters
+        ----------
+        path
+            Such as ``"/repos/owner/name/issues"``.
+        limit
+            How many at most; None for all.
+        **params
+            The first page's query; ``per_page=100`` takes the fewest calls.
+
+        Raises
+        ------
+        InvalidResponse
+            A page is no list, or names one as the next that is another host's.
+        """
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit={limit!r}", service="github", hint="1 or more, None for all")
+        left, url, query = limit, path, dict(params)
+        while True:
+            reply = self.client.request("GET", url, params=query)
+            found = reply.data
+            if isinstance(found, dict):  # a search has its list under this name
+                found = found.get("items")
+            if not isinstance(found, list):
+                raise _not("a list", path)
+            yield from found if left is None else found[:left]
+            if left is not None:
+                left -= len(found)
+                if left <= 0:
+                    return
+            after = _NEXT.search(reply.headers.get("link", ""))
+            if after is None:
+                return
+            url, query = after["url"], {}
+            if not url.startswith((f"{self.client.origin}/", "/")) or url.startswith("//"):
+                raise _not("under the same host in its next page", path)
+
+    def _check_token(self) -> None:
+        if not self._has_token:
+            raise ConfigError(
+                "GITHUB_TOKEN is not set",
+                service="github",
+                hint="put a token that may write pull requests into the environment or .env",
+            )
+
+    def close(self) -> None:
+        """Do nothing: the client is its owner's to close."""
+
+    def __repr__(self) -> str:
+        return f"GitHub({self.client.base_url!r})"
+
+
+def _path(repository: str) -> str:
+    if not isinstance(repository, str) or not _REPOSITORY.fullmatch(repository):
+        raise UsageError(
+            f"{repository!r} is no repository", service="github", hint="as in owner/name"
+        )
+    return f"/repos/{quote(repository)}"
+
+
+def _number(number: int) -> int:
+    if not isinstance(number, int) or number < 1:
+        raise UsageError(f"{number!r} is no number of a pull request", service="github")
+    return number
+
+
+def _mapping(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise _not("an object", "the reply")
+    return found
+
+
+def _not(what: str, where: str) -> InvalidResponse:
+    return InvalidResponse(f"{where} is not {what}", service="github")
