@@ -313,3 +313,13 @@ def start_worker(tmp_path):
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def web():
+    """Return an HTTP server whose paths do what the test says."""
+    from .core.api_server import Server
+
+    server = Server()
+    yield server
+    server.stop()

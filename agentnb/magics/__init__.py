@@ -21,6 +21,7 @@ def find(shell: InteractiveShell) -> Extension | None:
 def load(shell: InteractiveShell) -> None:
     """Register every magic with a shell; loading again does nothing."""
     from agentnb.magics.agentnb import AgentnbMagic
+    from agentnb.magics.api import ApiMagic
     from agentnb.magics.cache import CacheMagic
     from agentnb.magics.db import DbMagic
     from agentnb.magics.docker import DockerMagic
@@ -35,6 +36,7 @@ def load(shell: InteractiveShell) -> None:
             shell,
             (
                 AgentnbMagic,
+                ApiMagic,
                 CacheMagic,
                 DbMagic,
                 DockerMagic,

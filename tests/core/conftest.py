@@ -394,16 +394,6 @@ def neighbour(ioredis):
 
 
 @pytest.fixture
-def web():
-    """Return an HTTP server whose paths do what the test says."""
-    from .api_server import Server
-
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def make_client(web):
     """Return what makes clients of ``web``, which pause but a moment before they try again."""
     from agentnb.core.api import APIClient

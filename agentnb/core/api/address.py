@@ -18,7 +18,7 @@ __all__ = ["base_of", "joined", "origin_of", "redirected", "shown"]
 _PORTS = {"http": 80, "https": 443}
 # Beyond what is masked everywhere: names that only a query has.
 _SECRET = re.compile(
-    r"(?:^|[_.-])(?:key|sig|signature|sign|code|state|auth|session|sid|jwt|hmac|nonce|otp|pin)$",
+    r"(?:^|[_.-])(?:key|sig|signature|code|auth|session|sid|jwt|hmac|otp)$",
     re.IGNORECASE,
 )
 
@@ -104,7 +104,7 @@ def origin_of(url: str) -> str:
     >>> origin_of("HTTPS://API.example:443/v1"), origin_of("http://[::1]:8000/")
     ('https://api.example', 'http://[::1]:8000')
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     name = f"[{host}]" if ":" in host else host
     port = parts.port

@@ -1,0 +1,66 @@
+"""The verbs and options of ``%api``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("a whole number, 0 or more")
+    return value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise TypeError("a dictionary")
+    return found
+
+
+_OPTIONS = (
+    Option(("--params",), "the query, as JSON or :name", "JSON", _mapping),
+    Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping),
+    Option(("--auth",), "send the token that this variable or .env holds", "VARIABLE"),
+    Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
+    Option(("--timeout",), "seconds that it may take in total", "SECONDS", _seconds),
+    Option(("--retries",), "how often a failed call is made again", "N", _count),
+    Option(("--text",), "take the reply as text, not as JSON"),
+    Option(("--follow",), "go where the service says, at most 5 times"),
+)
+
+
+def _sending(name: str, about: str) -> Verb:
+    return Verb(name, about, ("URL", "[DATA]"), _OPTIONS, live=("url", "bound"), cell=True)
+
+
+GRAMMAR = Grammar(
+    "api",
+    "calls of APIs over HTTP; %%api post URL sends the cell as JSON",
+    (
+        Verb("get", "get from a URL, or from a path of the one API", ("URL",), _OPTIONS, ("url",)),
+        Verb("delete", "delete what a URL names", ("URL",), _OPTIONS, ("url",)),
+        _sending("post", "post JSON: from the line, or from the cell, in which :name binds"),
+        _sending("put", "put JSON, as post"),
+        _sending("patch", "patch by JSON, as post"),
+        Verb("list", "the clients, what they have done, and the breakers of their hosts"),
+    ),
+    examples=(
+        "%api get https://api.github.com/rate_limit",
+        '%api get /users --params {"page": 2} --auth EXAMPLE_TOKEN',
+        '%%api post https://api.example/users     (the cell: {"name": :name, "tags": ["a"]})',
+    ),
+)

@@ -1,0 +1,181 @@
+"""``%api``: call an API; ``%%api post URL``: send the cell as JSON."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.magics.api.grammar import GRAMMAR
+from agentnb.magics.noun import Noun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.api import APIClient
+    from agentnb.core.table import Table
+    from agentnb.magics.api.shown import Shown
+    from agentnb.magics.grammar import Call
+
+__all__ = ["ApiMagic"]
+
+_REMEMBERED = 50
+
+
+@magics_class
+class ApiMagic(Noun):
+    """The magic ``%api`` and ``%%api``."""
+
+    grammar = GRAMMAR
+
+    def __init__(self, extension: Any) -> None:
+        super().__init__(extension)
+        self._called: deque[str] = deque(maxlen=_REMEMBERED)
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def api(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Call an API; `%%api post URL` sends the cell as JSON. See `%api help`."""
+        __tracebackhide__ = True
+        return self.call(line, cell, local_ns)
+
+    def reset(self) -> None:
+        """Forget what Tab offers."""
+        self._called.clear()
+
+    def status(self, call: Call) -> Table:
+        """Return the clients."""
+        return self.do_list(call)
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - magics share a signature
+        """Refuse a cell without a verb."""
+        raise UsageError("%%api wants a verb", service="api", hint="%%api post URL")
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return URLs that are known, or the notebook's variables, for Tab."""
+        names = self.extension.shell.user_ns
+        shown = [n for n in names if n[:1] != "_" and n not in self.extension.shell.user_ns_hidden]
+        if kind == "bound":
+            return [f":{name}" for name in shown]
+        if kind == "schema":
+            return [name for name in shown if isinstance(names[name], type)]
+        bases = [client.base_url for client in self.hub.apis.all()]
+        return sorted({*bases, *self._called})
+
+    def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as free
+        """Return nothing: in JSON only what is bound has a name."""
+        return []
+
+    def do_get(self, call: Call) -> Shown:
+        """Get."""
+        return self._made("GET", call)
+
+    def do_delete(self, call: Call) -> Shown:
+        """Delete."""
+        return self._made("DELETE", call)
+
+    def do_post(self, call: Call) -> Shown:
+        """Post."""
+        return self._made("POST", call, self._data(call))
+
+    def do_put(self, call: Call) -> Shown:
+        """Put."""
+        return self._made("PUT", call, self._data(call))
+
+    def do_patch(self, call: Call) -> Shown:
+        """Patch."""
+        return self._made("PATCH", call, self._data(call))
+
+    def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as free
+        """Return the clients, and the breakers of their hosts."""
+        return self.hub.apis.table()
+
+    def _data(self, call: Call) -> Any:
+        from agentnb.magics.api.body import value_of
+
+        if call.body is not None and call.body.strip():
+            if len(call.arguments) > 1:
+                raise UsageError(
+                    "the data is on the line and in the cell", service="api", hint="give one"
+                )
+            return value_of(call.body, call.namespace)
+        if len(call.arguments) < 2:  # noqa: PLR2004 - the URL, and the data
+            return None
+        if call.words[1].kind == "plain":  # a number, or true
+            return value_of(call.words[1].text, call.namespace)
+        return call.arguments[1]
+
+    def _made(self, method: str, call: Call, data: Any = None) -> Shown:
+        from agentnb.magics.api.shown import Shown
+
+        url = self._url(call)
+        client = self._client(url)
+        reply = client.request(method, url, data, **self._options(call))
+        if url not in self._called:
+            self._called.append(url)
+        return Shown(reply, self.hub.settings.redactor)
+
+    def _url(self, call: Call) -> str:
+        from agentnb.core.redact import has_password
+
+        url = call.arguments[0]
+        if not isinstance(url, str):
+            raise UsageError(f"a URL is text, not a {type(url).__name__}", service="api")
+        # What is bound stands in no saved notebook.
+        if call.words[0].kind != "bind" and has_password(url):
+            raise UsageError(
+                "the URL holds a secret, which the notebook would save",
+                service="api",
+                hint="--auth VARIABLE sends a token; --params :name what a query needs",
+            )
+        return url
+
+    def _client(self, url: str) -> APIClient:
+        from agentnb.core.api.address import origin_of
+
+        apis = self.hub.apis
+        if "://" in url:
+            return apis.serving(url) or self.hub.api(origin_of(url))
+        known = apis.all()
+        if len(known) == 1:
+            return known[0]
+        found = "no API has been called yet" if not known else f"{len(known)} clients are known"
+        raise UsageError(
+            f"{url} is a path, and {found}",
+            service="api",
+            hint="give the whole URL: %api get https://HOST/PATH",
+        )
+
+    def _options(self, call: Call) -> dict[str, Any]:
+        given = call.options
+        options: dict[str, Any] = {
+            name: given[name]
+            for name in ("params", "headers", "timeout", "retries")
+            if name in given
+        }
+        if "auth" in given:
+            options["auth"] = self.hub.variable(given["auth"])
+        if "schema" in given:
+            options["schema"] = self._schema(given["schema"])
+        if "text" in given:
+            options["expect"] = "text"
+        if "follow" in given:
+            options["follow_redirects"] = True
+        return options
+
+    def _schema(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return name
+        names = self.extension.shell.user_ns
+        if name not in names:
+            raise NotFoundError(
+                f"there is no class {name!r} for --schema",
+                service="api",
+                hint=did_you_mean(name, self.live("schema")),
+            )
+        return names[name]
