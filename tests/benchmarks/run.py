@@ -23,6 +23,7 @@ SUBJECTS = (
     "git_files",
     "containers",
     "events",
+    "api",
     "queues",
 )
 README = Path(__file__).with_name("README.md")
@@ -35,6 +36,7 @@ LIBRARIES = (
     "fsspec",
     "GitPython",
     "docker",
+    "httpx",
     *("huey", "dramatiq", "celery"),
 )
 

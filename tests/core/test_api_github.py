@@ -126,6 +126,9 @@ def test_the_hub_keeps_one_client_for_a_base_url_and_its_options(connect, web):
     assert other.settled.timeout == 3
     assert other.breakers is one.breakers
     assert other is not hub.api(web.url, auth=("ada", "x"))
+    other.close()
+    assert hub.api(web.url, headers={"X-A": "1"}, timeout=3).closed is False
+    assert other not in hub.apis.all()
     one.get("/x")
     assert hub.tracer.recent(1)[0].service == "api"
     assert next(row for row in hub.health().rows if row[0] == "api")[1:3] == ("3 clients", "ok")

@@ -220,6 +220,11 @@ class APIClient:
         """Await `delete`."""
         return (await self.arequest("DELETE", url, data, **options)).data
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def shown(self, url: str) -> str:
         """Return a URL as it may be shown."""
         return shown(url, self.redactor)

@@ -47,14 +47,15 @@ class Clients:
         with self._lock:
             if self._closed:
                 raise UsageError("these clients are closed", service="api")
-            if key not in self._kept:
-                self._kept[key] = self._make(base_url, breakers=self.breakers, **options)
-            return self._kept[key]
+            found = self._kept.get(key)
+            if found is None or found.closed:
+                found = self._kept[key] = self._make(base_url, breakers=self.breakers, **options)
+            return found
 
     def all(self) -> list[APIClient]:
         """Return the clients, in the order in which they were made."""
         with self._lock:
-            return list(self._kept.values())
+            return [one for one in self._kept.values() if not one.closed]
 
     def serving(self, url: str) -> APIClient | None:
         """Return the client whose base URL a URL is under, the nearest one; None for none."""

@@ -267,7 +267,7 @@ def _hop(
         _tell(client, "response", doing, status=answer.status, url=url)
         if settled.follow_redirects and is_redirect(answer):
             return answer
-        failure = error_of(answer, doing)
+        failure = error_of(answer, doing, harmless=method in {"GET", "HEAD"})
         if failure is not None:
             raise failure
         return answer

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from agentnb.core.api.request import Answer
 
-__all__ = ["NEVER_AGAIN", "error_of", "is_redirect", "wait_of"]
+__all__ = ["AGAIN", "LOOK", "NEVER_AGAIN", "error_of", "is_redirect", "wait_of"]
 
 NEVER_AGAIN = frozenset({501, 505, 511})
 """Failures of a service that another attempt will not change."""
+
+AGAIN = "try again later"
+LOOK = "the service may have done it: look before you send it again"
 
 _FARTHEST = 10 * 365 * 86_400.0
 _TOLD = ("message", "detail", "title", "error_description", "error")
@@ -32,7 +35,7 @@ def is_redirect(answer: Answer) -> bool:
     return answer.status in {301, 302, 303, 307, 308} and "location" in answer.headers
 
 
-def error_of(answer: Answer, doing: str) -> AgentnbError | None:
+def error_of(answer: Answer, doing: str, *, harmless: bool) -> AgentnbError | None:
     """Return the error that a reply is, or None for one that is none.
 
     Parameters
@@ -41,16 +44,18 @@ def error_of(answer: Answer, doing: str) -> AgentnbError | None:
         The reply.
     doing
         Method and URL, as they may be shown.
+    harmless
+        Whether the call changes nothing, so that it may be made again.
     """
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls successful
         return None
-    error = _error(answer, f"{doing}: {_named(status)}{_told(answer.body)}")
+    error = _error(answer, f"{doing}: {_named(status)}{_told(answer.body)}", harmless=harmless)
     error.status = status
     return error
 
 
-def _error(answer: Answer, message: str) -> AgentnbError:
+def _error(answer: Answer, message: str, *, harmless: bool) -> AgentnbError:
     status, headers = answer.status, answer.headers
     if _is_limit(status, headers):
         wait = wait_of(headers)
@@ -59,7 +64,7 @@ def _error(answer: Answer, message: str) -> AgentnbError:
             limited.reset_at = datetime.fromtimestamp(time.time() + wait, UTC)
         return limited
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004 - what HTTP calls a server's
-        return Unavailable(message, service="api", hint="the service failed: try again later")
+        return Unavailable(message, service="api", hint=AGAIN if harmless else LOOK)
     if status in {404, 410}:
         return NotFoundError(message, service="api", hint="look at the URL, or at who may see it")
     hint = None

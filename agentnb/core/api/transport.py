@@ -23,6 +23,7 @@ from agentnb.core.api.address import origin_of, shown
 from agentnb.core.api.body import Body
 from agentnb.core.api.clock import Clock
 from agentnb.core.api.request import Answer
+from agentnb.core.api.status import AGAIN, LOOK
 from agentnb.core.errors import (
     AgentnbError,
     ConfigError,
@@ -252,9 +253,7 @@ def _lost(error: Exception, out: Outgoing) -> Lost:
 
 
 def _unavailable(text: str, out: Outgoing) -> UnavailableError:
-    hint = "try again later"
-    if out.method not in {"GET", "HEAD"}:
-        hint = "the service may have done it: look before you send it again"
+    hint = AGAIN if out.method in {"GET", "HEAD"} else LOOK
     return UnavailableError(text, service="api", hint=hint)
 
 
