@@ -24,7 +24,9 @@ from agentnb.core.errors import (
 )
 from agentnb.core.resilience import Deadline
 from agentnb.core.resilience.retry import warn
+from agentnb.core.table import text_of
 from agentnb.core.trace import current, start_trace, use
+from agentnb.core.trace.files import clean
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -98,7 +100,13 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
             going.doing,
             type(error).__name__,
             client.redactor(str(error)),
-            extra=_extra(client, status=getattr(error, "status", None), url=going.request.url),
+            extra={
+                "data": {
+                    "status": getattr(error, "status", None),
+                    "url": client.shown(going.request.url),
+                },
+                **client.extra,
+            },
         )
         raise
     ms = (perf_counter() - started) * 1000
@@ -245,10 +253,10 @@ def _hop(
     from agentnb.core.api.transport import Lost
 
     client, deadline, settled = going.client, going.deadline, going.settled
-    deadline.check("api", going.doing)
-    origin = origin_of(url)
-    doing = f"{method} {client.shown(url)}"
-    with client.breakers.of(origin).guard(), _span(going, method, url):
+    where = client.shown(url)
+    doing = f"{method} {where}"
+    deadline.check("api", doing)
+    with client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
         here = current()
         if here is not None:
             headers = {**headers, "traceparent": here.traceparent}
@@ -256,7 +264,8 @@ def _hop(
         if silence is not None and going.number < going.attempts:
             silence /= 2  # a server that hangs leaves time to try again
         out = Outgoing(method, url, headers, content, silence, deadline, settled.max_bytes)
-        _tell(client, "request", doing, method=method, url=url, data=going.request.data)
+        if client.log.isEnabledFor(logging.DEBUG):
+            _tell_request(client, doing, {"method": method, "url": where}, going.request.data)
         try:
             answer: Answer = yield Send(out)
         except Lost as lost:
@@ -264,7 +273,11 @@ def _hop(
             raise lost.error from lost.__cause__
         except InvalidResponse as error:
             raise _named(error, doing) from error.__cause__
-        _tell(client, "response", doing, status=answer.status, url=url)
+        if client.log.isEnabledFor(logging.DEBUG):
+            told = {"status": answer.status, "url": where}
+            client.log.debug(
+                "response %s %d", doing, answer.status, extra={"data": told, **client.extra}
+            )
         if settled.follow_redirects and is_redirect(answer):
             return answer
         failure = error_of(answer, doing, harmless=method in {"GET", "HEAD"})
@@ -273,30 +286,16 @@ def _hop(
         return answer
 
 
-def _span(going: _Going, method: str, url: str) -> AbstractContextManager[Any]:
+def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]:
     tracer = going.client.tracer
     if tracer is None:
         return nullcontext()
-    return tracer.span(method, service="api", attempt=going.number, url=going.client.shown(url))
+    return tracer.span(method, service="api", attempt=going.number, url=where)
 
 
-def _tell(client: APIClient, what: str, doing: str, **data: object) -> None:
-    if client.log.isEnabledFor(logging.DEBUG):
-        shown_data = f" {_brief(client, data['data'])}" if data.get("data") is not None else ""
-        status = f" {data['status']}" if "status" in data else ""
-        client.log.debug("%s %s%s%s", what, doing, status, shown_data, extra=_extra(client, **data))
-
-
-def _brief(client: APIClient, data: object) -> str:
-    from agentnb.core.table import text_of
-    from agentnb.core.trace.files import clean
-
-    return text_of(clean(data, client.redactor))
-
-
-def _extra(client: APIClient, **data: Any) -> dict[str, object]:
-    from agentnb.core.trace.files import clean
-
-    if isinstance(data.get("url"), str):
-        data["url"] = client.shown(data["url"])
-    return {"data": clean(data, client.redactor), **client.extra}
+def _tell_request(client: APIClient, doing: str, told: dict[str, object], data: Any) -> None:
+    brief = ""
+    if data is not None:
+        told["data"] = clean(data, client.redactor)
+        brief = f" {text_of(told['data'])}"
+    client.log.debug("request %s%s", doing, brief, extra={"data": told, **client.extra})
