@@ -90,8 +90,11 @@ class Shown:
             return [f"{_named(self.status)}, nothing in it"]
         if isinstance(data, bytes):
             return [text_of(data)]
-        text = data if isinstance(data, str) else _pretty(clean(data, self._redactor))
-        lines = [text_of(self._redactor(line)) for line in text.splitlines()]
+        if isinstance(data, str):
+            text = self._redactor(data)
+        else:
+            text = _pretty(clean(data, self._redactor))
+        lines = [text_of(line) for line in text.splitlines()]
         more = len(lines) - _LINES
         if more > 0:
             lines = [*lines[:_LINES], f"… {more:,} more lines: .data has all"]
