@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.websocket import WebSockets
 
 __all__ = [
     "cache",
@@ -35,6 +36,7 @@ __all__ = [
     "redis",
     "repositories",
     "tracer",
+    "websockets",
 ]
 
 
@@ -214,5 +216,18 @@ def queues(hub: Hub) -> TaskQueue:
         limit=settings.queue_payload,
         tracer=hub.tracer,
         redactor=settings.redactor,
+        hub_id=hub.id,
+    )
+
+
+def websockets(hub: Hub) -> WebSockets:
+    """Return the clients of WebSockets."""
+    from agentnb.core.websocket import WebSockets
+
+    _ = hub.logs
+    return WebSockets(
+        home=hub.settings.home,
+        tracer=hub.tracer,
+        redactor=hub.settings.redactor,
         hub_id=hub.id,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
+    from agentnb.core.websocket import WebSockets
 
 __all__ = ["check"]
 
@@ -66,6 +67,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     docker: DockerManager | None = opened.get("docker")
     if docker is not None:
         yield ("docker", "engine", *_pinged(docker.ping))
+    websockets: WebSockets | None = opened.get("websockets")
+    for client in websockets.clients() if websockets else ():
+        yield ("websocket", client.url, *_pinged(client.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.websocket import WebSocketClient, WebSockets
 
 __all__ = ["Hub", "connect"]
 
@@ -185,6 +186,30 @@ class Hub:
             The name is not one.
         """
         return self.queues.get_queue(name)
+
+    @property
+    def websockets(self) -> WebSockets:
+        """Return the clients of WebSockets, which `websocket` makes."""
+        return self._open("websockets")  # type: ignore[no-any-return]
+
+    def websocket(self, url: str | None = None, **options: Any) -> WebSocketClient:
+        """Return the client of a WebSocket by its URL, made on first use and not yet connected.
+
+        Parameters
+        ----------
+        url
+            ``ws://`` or ``wss://``; default: the ``agentnb serve`` that runs in this home.
+        **options
+            As `agentnb.core.websocket.WebSocketClient` takes them.
+
+        Raises
+        ------
+        UsageError
+            It is no such URL, or is kept already with other options.
+        NotFoundError
+            No URL was given, and no server runs.
+        """
+        return self.websockets.client(url, **options)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

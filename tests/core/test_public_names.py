@@ -83,6 +83,17 @@ def test_the_names_of_events_are_there():
         assert name in Event.__slots__ or isinstance(getattr(Event, name), property), name
 
 
+def test_the_names_of_websockets_are_there():
+    from agentnb.core.websocket import WebSocketClient
+
+    for name in ("on", "off", "connect", "send", "receive", "disconnect", "stats", "__aiter__"):
+        assert callable(getattr(WebSocketClient, name)), name
+    for name in ("aconnect", "asend", "adisconnect"):
+        assert inspect.iscoroutinefunction(getattr(WebSocketClient, name)), name
+    for name in ("websocket", "websockets"):
+        assert hasattr(agentnb.Hub, name), name
+
+
 def test_the_classes_work_without_a_hub(tmp_path):
     from agentnb.core.db import Database
 
