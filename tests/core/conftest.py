@@ -335,18 +335,28 @@ def listening(elsewhere):
     return start
 
 
-@pytest.fixture(scope="session")
-def ioredis(require, tmp_path_factory):
-    """Return a folder that the client of the Node services is installed in."""
+def _installed(require, folder, package):
+    """Install a package of Node's into a folder, and return that."""
     npm = shutil.which("npm") if shutil.which("node") else None
     require("node", npm is not None, "no node and npm on PATH")
-    folder = tmp_path_factory.mktemp("ioredis")
-    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "ioredis@5"]
+    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", package]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
-    require("node", done.returncode == 0, f"npm cannot install ioredis: {done.stderr.strip()}")
+    require("node", done.returncode == 0, f"npm cannot install {package}: {done.stderr.strip()}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ioredis(require, tmp_path_factory):
+    """Return a folder that the client of the Node services is installed in."""
+    return _installed(require, tmp_path_factory.mktemp("ioredis"), "ioredis@5")
+
+
+@pytest.fixture(scope="session")
+def node_ws(require, tmp_path_factory):
+    """Return a folder that Node's library for WebSockets is installed in."""
+    return _installed(require, tmp_path_factory.mktemp("ws"), "ws@8")
 
 
 class Neighbour:

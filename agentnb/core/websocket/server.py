@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import socket
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import ConfigError
@@ -29,7 +31,9 @@ _BUS_QUEUE = 10_000
 class _Bus(Protocol):
     """What is wanted of an event bus."""
 
-    def subscribe(self, pattern: str, handler: Callable[[Any], Any], **options: Any) -> Any:
+    def subscribe(
+        self, pattern: str, handler: Callable[[Any], Any], *, queue: int, name: str | None
+    ) -> Any:
         """Call a handler for each event."""
 
     def matcher(self, pattern: str) -> Callable[[str], bool]:
@@ -93,7 +97,7 @@ class EventServer:
         self._access = Access(token, host, origins)
         self._queue, self._most, self._send_timeout = queue, clients, send_timeout
         self._viewers: set[Viewer] = set()
-        self._server: Any = None
+        self._servers: list[Any] = []
         self._subscription: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -116,8 +120,8 @@ class EventServer:
         self._loop = asyncio.get_running_loop()
         sockets = _bound(self.host, self.port)
         self.port = sockets[0].getsockname()[1]
-        servers = [
-            await serve(
+        for one in sockets:
+            made = await serve(
                 self._handle,
                 sock=one,
                 process_request=self._admit,
@@ -130,9 +134,7 @@ class EventServer:
                 server_header=None,
                 logger=library_log,
             )
-            for one in sockets
-        ]
-        self._server = servers
+            self._servers.append(made)
         self._subscription = await asyncio.to_thread(
             self._bus.subscribe, "*", self._heard, queue=_BUS_QUEUE, name="agentnb serve"
         )
@@ -151,23 +153,26 @@ class EventServer:
         loop = self._loop
         if loop is None or not self._viewers:
             return
+        done: Future[None] = Future()
         # It waits, so that no more is on its way than the bus may keep.
-        with contextlib.suppress(RuntimeError, TimeoutError):  # the loop has ended
-            coroutine = self._hand_out(event)
-            try:
-                asyncio.run_coroutine_threadsafe(coroutine, loop).result(self._send_timeout)
-            finally:
-                coroutine.close()
+        with contextlib.suppress(RuntimeError, FutureTimeoutError):  # the loop has ended
+            loop.call_soon_threadsafe(self._hand_out, event, done)
+            done.result(self._send_timeout)
 
-    async def _hand_out(self, event: Any) -> None:
-        import msgspec
+    def _hand_out(self, event: Any, done: Future[None]) -> None:
+        try:
+            import msgspec
 
-        text: bytes | None = None
-        for viewer in self._viewers:
-            if viewer.wants(event.channel):
-                if text is None:  # once for all of them
-                    text = msgspec.json.encode({"type": "event", **event.envelope()})
-                viewer.put(text)
+            text: bytes | None = None
+            for viewer in self._viewers:
+                if viewer.wants(event.channel):
+                    if text is None:  # once for all of them
+                        text = msgspec.json.encode({"type": "event", **event.envelope()})
+                    viewer.put(text)
+        except Exception as error:  # noqa: BLE001 - it is the bus's, which keeps it as a dead letter
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     async def _handle(self, connection: Any) -> None:
         viewer = Viewer(
@@ -185,22 +190,14 @@ class EventServer:
         """Take leave of all clients, cut off those that do not answer, and stop listening."""
         if self._subscription is not None:
             await asyncio.to_thread(self._subscription.close)
-        for server in self._server or ():
+        for server in self._servers:
             server.close(code=1001, reason="the server stops")
-        for server in self._server or ():
+        for server in self._servers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 3.0)
         for viewer in list(self._viewers):
             viewer.cut()
-        self._server, self._loop = None, None
-
-    async def serve(self, stopped: asyncio.Event) -> None:
-        """Listen until the event is set."""
-        await self.start()
-        try:
-            await stopped.wait()
-        finally:
-            await self.stop()
+        self._servers, self._loop = [], None
 
 
 def _bound(host: str, port: int) -> list[socket.socket]:
