@@ -24,6 +24,7 @@ SUBJECTS = (
     "containers",
     "events",
     "queues",
+    "websocket_echo",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -35,6 +36,7 @@ LIBRARIES = (
     "fsspec",
     "GitPython",
     "docker",
+    "websockets",
     *("huey", "dramatiq", "celery"),
 )
 
