@@ -341,7 +341,9 @@ def test_a_client_that_reads_nothing_loses_the_oldest_and_delays_nobody(serving,
         got = b""
         slow.settimeout(10)
         while b'"type":"dropped"' not in got[-70_000:]:
-            got += slow.recv(65536)
+            some = slow.recv(65536)
+            assert some, "it was never told how many made room"
+            got += some
     assert quick.stats()["dropped"] == 0
 
 
