@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from agentnb.cli import commands, worker
+from agentnb.cli import commands, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -78,10 +78,29 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     tutorials = add("tutorials", commands.tutorials, about)
     tutorials.add_argument("dir", help="the folder")
     _add_worker(add("worker", worker.run, "Process the jobs of queues, until told to stop."))
+    _add_serve(add("serve", serve.run, "Offer the workspace's events over a WebSocket."))
     about = "Look for secrets in saved notebooks, their outputs included."
     check = add("check", commands.check, about)
     check.add_argument("notebook", nargs="+", help="the notebooks' files")
     add("status", commands.status, "Show every setting and where it came from; secrets are masked.")
+
+
+def _add_serve(parser: Parser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="what to listen on (default: loopback)")
+    parser.add_argument(
+        "--port", type=_port_or_any, default=3000, help="port (default: 3000; 0: one that is free)"
+    )
+    parser.add_argument(
+        "--token", help="what clients show (default: AGENTNB_SERVE_TOKEN, or one kept in the home)"
+    )
+    parser.add_argument("--no-token", action="store_true", help="ask for none; on loopback only")
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        help="pages that may connect besides this machine's, as https://app.example.com; "
+        "may be given again",
+    )
 
 
 def _add_worker(parser: Parser) -> None:
@@ -136,6 +155,10 @@ def _port(text: str) -> int:
     if not 0 < port <= _HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 1 to {_HIGHEST_PORT}")
     return port
+
+
+def _port_or_any(text: str) -> int:
+    return 0 if text == "0" else _port(text)
 
 
 def _at_once(text: str) -> int:

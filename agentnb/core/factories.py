@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.websocket import WebSockets
 
 __all__ = [
     "apis",
@@ -39,6 +40,7 @@ __all__ = [
     "redis",
     "repositories",
     "tracer",
+    "websockets",
 ]
 
 
@@ -251,3 +253,16 @@ def github(hub: Hub) -> GitHub:
     token = hub.settings.github_token
     client = hub.api(hub.settings.github_url, auth=token, headers=HEADERS)
     return GitHub(client, has_token=token is not None)
+
+
+def websockets(hub: Hub) -> WebSockets:
+    """Return the clients of WebSockets."""
+    from agentnb.core.websocket import WebSockets
+
+    _ = hub.logs
+    return WebSockets(
+        home=hub.settings.home,
+        tracer=hub.tracer,
+        redactor=hub.settings.redactor,
+        hub_id=hub.id,
+    )

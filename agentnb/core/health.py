@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
+    from agentnb.core.websocket import WebSockets
 
 __all__ = ["check"]
 
@@ -72,6 +73,9 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
         count = len(apis.all())
         kind = f"{count} client{'' if count == 1 else 's'}"
         yield ("api", kind, *_pinged(apis.ping))
+    websockets: WebSockets | None = opened.get("websockets")
+    for client in websockets.clients() if websockets else ():
+        yield ("websocket", client.url, *_pinged(client.ping))
 
 
 def _pinged(ping: Callable[[], object]) -> tuple[str, float]:

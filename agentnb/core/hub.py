@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.websocket import WebSocketClient, WebSockets
 
 __all__ = ["Hub", "connect"]
 
@@ -214,6 +215,30 @@ class Hub:
     def github(self) -> GitHub:
         """Return GitHub's API, called with GITHUB_TOKEN."""
         return self._open("github")  # type: ignore[no-any-return]
+
+    @property
+    def websockets(self) -> WebSockets:
+        """Return the clients of WebSockets, which `websocket` makes."""
+        return self._open("websockets")  # type: ignore[no-any-return]
+
+    def websocket(self, url: str | None = None, **options: Any) -> WebSocketClient:
+        """Return the client of a WebSocket by its URL, made on first use and not yet connected.
+
+        Parameters
+        ----------
+        url
+            ``ws://`` or ``wss://``; default: the ``agentnb serve`` that runs in this home.
+        **options
+            As `agentnb.core.websocket.WebSocketClient` takes them.
+
+        Raises
+        ------
+        UsageError
+            It is no such URL, or is kept already with other options.
+        NotFoundError
+            No URL was given, and no server runs.
+        """
+        return self.websockets.client(url, **options)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

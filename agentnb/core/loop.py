@@ -7,14 +7,17 @@ import contextvars
 import inspect
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
 __all__ = ["LoopThread"]
+
+T = TypeVar("T")
 
 _JOIN_SECONDS = 5.0
 
@@ -78,6 +81,14 @@ class LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop, and return at once with what will be its outcome."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._started())
+
+    def soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Have a function called on the loop, which it must not keep waiting."""
+        self._started().call_soon_threadsafe(function, *args)
 
     def check(self) -> None:
         """Refuse a call that waits, where it is made on the loop itself.

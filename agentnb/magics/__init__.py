@@ -30,6 +30,7 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.files import FilesMagic
     from agentnb.magics.git import GitMagic
     from agentnb.magics.queue import QueueMagic
+    from agentnb.magics.ws import WsMagic
 
     if find(shell) is None:
         Extension(
@@ -44,6 +45,7 @@ def load(shell: InteractiveShell) -> None:
                 FilesMagic,
                 GitMagic,
                 QueueMagic,
+                WsMagic,
             ),
         )
 

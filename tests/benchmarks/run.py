@@ -25,6 +25,7 @@ SUBJECTS = (
     "events",
     "api",
     "queues",
+    "websocket_echo",
 )
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
@@ -37,6 +38,7 @@ LIBRARIES = (
     "GitPython",
     "docker",
     "httpx",
+    "websockets",
     *("huey", "dramatiq", "celery"),
 )
 

@@ -335,18 +335,28 @@ def listening(elsewhere):
     return start
 
 
-@pytest.fixture(scope="session")
-def ioredis(require, tmp_path_factory):
-    """Return a folder that the client of the Node services is installed in."""
+def _installed(require, folder, package):
+    """Install a package of Node's into a folder, and return that."""
     npm = shutil.which("npm") if shutil.which("node") else None
     require("node", npm is not None, "no node and npm on PATH")
-    folder = tmp_path_factory.mktemp("ioredis")
-    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "ioredis@5"]
+    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", package]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
-    require("node", done.returncode == 0, f"npm cannot install ioredis: {done.stderr.strip()}")
+    require("node", done.returncode == 0, f"npm cannot install {package}: {done.stderr.strip()}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ioredis(require, tmp_path_factory):
+    """Return a folder that the client of the Node services is installed in."""
+    return _installed(require, tmp_path_factory.mktemp("ioredis"), "ioredis@5")
+
+
+@pytest.fixture(scope="session")
+def node_ws(require, tmp_path_factory):
+    """Return a folder that Node's library for WebSockets is installed in."""
+    return _installed(require, tmp_path_factory.mktemp("ws"), "ws@8")
 
 
 class Neighbour:
@@ -394,7 +404,7 @@ def neighbour(ioredis):
 
 
 @pytest.fixture
-def make_client(web):
+def make_api(web):
     """Return what makes clients of ``web``, which pause but a moment before they try again."""
     from agentnb.core.api import APIClient
     from agentnb.core.resilience import RetryPolicy
@@ -412,5 +422,57 @@ def make_client(web):
 
 
 @pytest.fixture
-def client(make_client):
-    return make_client()
+def client(make_api):
+    return make_api()
+
+
+class Peer:
+    """A WebSocket server in a process of its own, on a port that it keeps."""
+
+    def __init__(self):
+        self.port = 0
+        self.start()
+
+    def start(self):
+        script = Path(__file__).parent / "websocket_peer.py"
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self.port = int(self._process.stdout.readline())
+
+    def url(self, path="/", user=""):
+        return f"ws://{user}127.0.0.1:{self.port}{path}"
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def peer():
+    """Return a WebSocket server that a test may kill and start again."""
+    made = Peer()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def make_socket(request):
+    """Return what makes clients, of the peer unless a URL is given; they are closed at the end."""
+    from agentnb.core.websocket import WebSocketClient
+
+    made = []
+
+    def make(path="/", *, url=None, user="", **options):
+        url = url or request.getfixturevalue("peer").url(path, user)
+        made.append(WebSocketClient(url, **{"reconnect": 0.05, **options}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.disconnect(1.0)

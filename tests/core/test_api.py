@@ -112,14 +112,14 @@ def test_connections_are_kept_and_shared_by_threads(web, client, together):
     assert not errors
 
 
-def test_a_path_is_put_under_the_base_url(web, make_client):
+def test_a_path_is_put_under_the_base_url(web, make_api):
     web.on("/v1/users", says(200, 1))
-    client = make_client(f"{web.url}/v1/")
+    client = make_api(f"{web.url}/v1/")
     assert client.get("/users") == client.get("users") == client.get(f"{web.url}/v1/users") == 1
 
 
-def test_a_call_overrides_what_the_client_was_told(web, make_client):
-    client = make_client(headers={"X-One": "1", "X-Two": "2"}, auth="first-token", schema=int)
+def test_a_call_overrides_what_the_client_was_told(web, make_api):
+    client = make_api(headers={"X-One": "1", "X-Two": "2"}, auth="first-token", schema=int)
     web.on("/x", says(200, {"a": 1}))
     with pytest.raises(InvalidResponse):
         client.get("/x")
@@ -207,7 +207,7 @@ def test_a_reply_without_a_body_is_none(web, client):
         client.get("/empty")
 
 
-def test_hooks_see_and_change_requests_and_replies(web, make_client):
+def test_hooks_see_and_change_requests_and_replies(web, make_api):
     web.on("/x", says(200, {"a": 1}))
 
     def sign(request):
@@ -217,7 +217,7 @@ def test_hooks_see_and_change_requests_and_replies(web, make_client):
         await asyncio.sleep(0)
         reply.data = reply.data["a"]
 
-    client = make_client(on_request=[sign], on_response=[unwrap])
+    client = make_api(on_request=[sign], on_response=[unwrap])
     assert client.post("/x", {"n": 5}) == 1
     assert last(web)[2]["x-sign"] == "POST 5"
     assert asyncio.run(_closing(client, client.apost("/x", {"n": 6}))) == 1
@@ -231,14 +231,14 @@ async def _closing(client, call):
         await client.aclose()
 
 
-def test_a_synchronous_call_on_the_client_s_own_loop_is_an_error(web, make_client):
+def test_a_synchronous_call_on_the_client_s_own_loop_is_an_error(web, make_api):
     made = []
 
     async def calls_again(_):
         made[0].get("/x")
 
     web.on("/x", says(200, 1))
-    made.append(make_client(on_request=[calls_again]))
+    made.append(make_api(on_request=[calls_again]))
     with pytest.raises(UsageError, match="own event loop"):
         made[0].get("/x")
 
@@ -305,20 +305,20 @@ def test_an_option_that_cannot_be_is_refused_and_shows_no_secret(options):
     assert SECRET not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_closed_client_says_so(web, make_client):
+def test_a_closed_client_says_so(web, make_api):
     web.on("/x", says(200, 1))
-    client = make_client()
+    client = make_api()
     client.get("/x")
     client.close()
     with pytest.raises(UsageError, match="closed"):
         client.get("/x")
 
 
-def test_credentials_stay_with_the_origin_that_they_are_for(make_client):
+def test_credentials_stay_with_the_origin_that_they_are_for(make_api):
     other = Server()
     try:
         other.on("/x", says(200, 1))
-        client = make_client(auth=SECRET, headers={"X-Api-Key": SECRET, "X-Plain": "p"})
+        client = make_api(auth=SECRET, headers={"X-Api-Key": SECRET, "X-Plain": "p"})
         assert client.get(f"{other.url}/x") == 1
         assert SECRET not in str(other.asked)
         client.get(f"{other.url}/x", auth="meant-for-it")
@@ -337,8 +337,8 @@ def test_a_redirect_is_followed_only_when_asked_to(web, client):
     assert (reply.data, reply.url) == ("there", f"{web.url}/b?page=1")
 
 
-def test_a_post_that_is_redirected_keeps_its_body_or_becomes_a_get(web, make_client):
-    client = make_client(follow_redirects=True)
+def test_a_post_that_is_redirected_keeps_its_body_or_becomes_a_get(web, make_api):
+    client = make_api(follow_redirects=True)
     web.on("/x", says(200, 1))
     for status, method, body in ((307, "POST", b'{"n":1}'), (303, "GET", b""), (302, "GET", b"")):
         web.on("/from", says(status, None, Location="/x"))
@@ -346,12 +346,12 @@ def test_a_post_that_is_redirected_keeps_its_body_or_becomes_a_get(web, make_cli
         assert (last(web)[0], last(web)[3]) == (method, body)
 
 
-def test_a_redirect_to_another_origin_gets_no_credentials(web, make_client):
+def test_a_redirect_to_another_origin_gets_no_credentials(web, make_api):
     other = Server()
     try:
         other.on("/x", says(200, 1))
         web.on("/from", says(307, None, Location=f"{other.url}/x"))
-        client = make_client(auth=SECRET, follow_redirects=True)
+        client = make_api(auth=SECRET, follow_redirects=True)
         assert client.post("/from", {"n": 1}, headers={"X-Api-Key": SECRET, "Cookie": SECRET}) == 1
         assert SECRET in str(web.asked)
         assert SECRET not in str(other.asked)
@@ -361,16 +361,16 @@ def test_a_redirect_to_another_origin_gets_no_credentials(web, make_client):
 
 
 @pytest.mark.parametrize("target", ["ftp://a/x", "http://u:p@127.0.0.1/x", "http://["])
-def test_a_redirect_to_where_no_call_should_go_is_refused(web, make_client, target):
+def test_a_redirect_to_where_no_call_should_go_is_refused(web, make_api, target):
     web.on("/from", says(302, None, Location=target))
     with pytest.raises(RejectedError, match="no call should go"):
-        make_client(follow_redirects=True).get("/from")
+        make_api(follow_redirects=True).get("/from")
 
 
-def test_a_trace_goes_on_at_the_service(web, make_client):
+def test_a_trace_goes_on_at_the_service(web, make_api):
     web.on("/x", says(200, 1))
     tracer = Tracer()
-    client = make_client(tracer=tracer)
+    client = make_api(tracer=tracer)
     with use(None):
         here = start_trace()
         client.get("/x")
@@ -380,10 +380,10 @@ def test_a_trace_goes_on_at_the_service(web, make_client):
     assert last(web)[2]["traceparent"] == span.traceparent
 
 
-def test_requests_and_replies_are_logged_without_their_secrets(web, make_client, caplog):
+def test_requests_and_replies_are_logged_without_their_secrets(web, make_api, caplog):
     web.on("/x", says(200, {"a": 1}))
     web.on("/no", says(403, {"message": f"token={SECRET} is not good"}))
-    client = make_client(auth=SECRET, headers={"X-Api-Key": SECRET})
+    client = make_api(auth=SECRET, headers={"X-Api-Key": SECRET})
     with caplog.at_level(logging.DEBUG):
         client.post(f"/x?sig={SECRET}&page=2", {"password": SECRET, "name": "ada"})
         with pytest.raises(RejectedError) as caught:
@@ -402,10 +402,10 @@ def test_requests_and_replies_are_logged_without_their_secrets(web, make_client,
     assert SECRET not in repr(client)
 
 
-def test_no_secret_is_in_a_repr(web, make_client):
+def test_no_secret_is_in_a_repr(web, make_api):
     seen = []
     web.on("/x", says(200, {"token": SECRET}, Set_Cookie=SECRET))
-    client = make_client(
+    client = make_api(
         f"{web.url.replace('//', f'//ada:{SECRET}@')}",
         on_request=[lambda it: seen.append(repr(it))],
         on_response=[lambda it: seen.append(repr(it))],

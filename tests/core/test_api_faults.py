@@ -110,31 +110,31 @@ def test_a_call_may_ask_for_retries_of_its_own(web, client, call):
     assert len(web.asked) == 1
 
 
-def test_a_refused_connection_is_tried_again(make_client, call, caplog):
+def test_a_refused_connection_is_tried_again(make_api, call, caplog):
     with socket.socket() as link:
         link.bind(("127.0.0.1", 0))  # and does not listen
-        client = make_client(f"http://127.0.0.1:{link.getsockname()[1]}")
+        client = make_api(f"http://127.0.0.1:{link.getsockname()[1]}")
         with pytest.raises(UnavailableError, match="does not take connections"):
             call(client, "get", "/x")
     assert len(warnings_of(caplog)) == 3
 
 
-def test_an_unknown_host_is_not_tried_again(make_client, call, caplog):
-    client = make_client("http://no-such-host.invalid")
+def test_an_unknown_host_is_not_tried_again(make_api, call, caplog):
+    client = make_api("http://no-such-host.invalid")
     with pytest.raises(UnavailableError, match=r"the host no-such-host\.invalid is unknown"):
         call(client, "get", "/x")
     assert not warnings_of(caplog)
 
 
-def test_a_host_that_speaks_no_tls_is_not_tried_again(web, make_client, call, caplog):
-    client = make_client(web.url.replace("http:", "https:"))
+def test_a_host_that_speaks_no_tls_is_not_tried_again(web, make_api, call, caplog):
+    client = make_api(web.url.replace("http:", "https:"))
     with pytest.raises(UnavailableError, match="no trusted connection"):
         call(client, "get", "/x")
     assert not warnings_of(caplog)
 
 
 def test_a_certificate_that_nobody_trusts_is_not_tried_again(
-    make_client, call, caplog, require, tmp_path
+    make_api, call, caplog, require, tmp_path
 ):
     openssl = shutil.which("openssl")
     require("openssl", openssl is not None, "no openssl on PATH")
@@ -160,7 +160,7 @@ def test_a_certificate_that_nobody_trusts_is_not_tried_again(
 
         thread = threading.Thread(target=serve)
         thread.start()
-        client = make_client(f"https://127.0.0.1:{listening.getsockname()[1]}")
+        client = make_api(f"https://127.0.0.1:{listening.getsockname()[1]}")
         with pytest.raises(UnavailableError, match=r"no trusted connection.*self-signed") as caught:
             call(client, "get", "/x")
         listening.shutdown(socket.SHUT_RDWR)
@@ -266,9 +266,9 @@ def test_too_many_calls_do_not_open_the_breaker(web, client, call):
     assert client.breakers.of(client.origin).state == "closed"
 
 
-def test_a_host_that_fails_is_left_alone_and_tried_again_later(web, make_client, call):
+def test_a_host_that_fails_is_left_alone_and_tried_again_later(web, make_api, call):
     breakers = Breakers(failures=3, cooldown=0.3)
-    client = make_client(breakers=breakers, retries=0)
+    client = make_api(breakers=breakers, retries=0)
     web.on("/x", says(500), says(500), says(500), says(200, "well"))
     for _ in range(3):
         with pytest.raises(UnavailableError, match="500"):
@@ -282,16 +282,16 @@ def test_a_host_that_fails_is_left_alone_and_tried_again_later(web, make_client,
     assert breakers.of(client.origin).state == "closed"
 
 
-def test_a_breaker_that_opens_between_attempts_leaves_the_last_error(web, make_client, call):
-    client = make_client(breakers=Breakers(failures=2, cooldown=60))
+def test_a_breaker_that_opens_between_attempts_leaves_the_last_error(web, make_api, call):
+    client = make_api(breakers=Breakers(failures=2, cooldown=60))
     web.on("/x", says(500))
     with pytest.raises(UnavailableError, match="500"):
         call(client, "get", "/x")
     assert len(web.asked) == 2
 
 
-def test_a_no_and_a_wrong_body_do_not_open_the_breaker(web, make_client):
-    client = make_client(breakers=Breakers(failures=1))
+def test_a_no_and_a_wrong_body_do_not_open_the_breaker(web, make_api):
+    client = make_api(breakers=Breakers(failures=1))
     web.on("/no", says(400))
     web.on("/html", says(200, raw=b"<html>", kind="text/html"))
     for path, kind in (("/no", RejectedError), ("/html", InvalidResponse)):
@@ -300,19 +300,17 @@ def test_a_no_and_a_wrong_body_do_not_open_the_breaker(web, make_client):
     assert client.breakers.of(client.origin).state == "closed"
 
 
-def test_a_breaker_belongs_to_a_host(web, make_client):
+def test_a_breaker_belongs_to_a_host(web, make_api):
     breakers = Breakers(failures=1, cooldown=60)
     with socket.socket() as link:
         link.bind(("127.0.0.1", 0))
-        dead = make_client(
-            f"http://127.0.0.1:{link.getsockname()[1]}", breakers=breakers, retries=0
-        )
+        dead = make_api(f"http://127.0.0.1:{link.getsockname()[1]}", breakers=breakers, retries=0)
         with pytest.raises(UnavailableError):
             dead.get("/x")
         with pytest.raises(CircuitOpen):
             dead.get("/x")
     web.on("/x", says(200, 1))
-    assert make_client(breakers=breakers).get("/x") == 1
+    assert make_api(breakers=breakers).get("/x") == 1
 
 
 @pytest.mark.parametrize(
@@ -412,12 +410,12 @@ def test_a_redirect_loop_ends_after_five(web, client, call):
     assert len(web.asked) == 6
 
 
-def test_a_header_that_a_hook_breaks_is_not_shown(web, make_client):
+def test_a_header_that_a_hook_breaks_is_not_shown(web, make_api):
     def spoil(request):
         request.headers["authorization"] = "hunter22\nX: 1"
 
     with pytest.raises(UsageError) as caught:
-        make_client(on_request=[spoil]).get("/x")
+        make_api(on_request=[spoil]).get("/x")
     assert "hunter22" not in str(caught.value)
     assert not web.asked
 
@@ -439,12 +437,12 @@ def test_a_call_that_is_cancelled_ends_at_once_and_says_nothing_about_the_host(w
     assert asyncio.run(run()) == (1, "closed")
 
 
-def test_a_proxy_of_the_environment_is_used(web, make_client, monkeypatch):
+def test_a_proxy_of_the_environment_is_used(web, make_api, monkeypatch):
     monkeypatch.setenv("http_proxy", web.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     web.on("http://an.example/x", says(200, "by proxy"))
-    assert make_client("http://an.example").get("/x") == "by proxy"
+    assert make_api("http://an.example").get("/x") == "by proxy"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     web.on("/x", says(200, "direct"))
-    assert make_client().get("/x") == "direct"
+    assert make_api().get("/x") == "direct"

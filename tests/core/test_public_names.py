@@ -98,6 +98,17 @@ def test_the_names_of_apis_are_there():
         assert callable(getattr(GitHub, name)), name
 
 
+def test_the_names_of_websockets_are_there():
+    from agentnb.core.websocket import WebSocketClient
+
+    for name in ("on", "off", "connect", "send", "receive", "disconnect", "stats", "__aiter__"):
+        assert callable(getattr(WebSocketClient, name)), name
+    for name in ("aconnect", "asend", "adisconnect"):
+        assert inspect.iscoroutinefunction(getattr(WebSocketClient, name)), name
+    for name in ("websocket", "websockets"):
+        assert hasattr(agentnb.Hub, name), name
+
+
 def test_the_classes_work_without_a_hub(tmp_path):
     from agentnb.core.db import Database
 

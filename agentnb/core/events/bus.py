@@ -266,6 +266,11 @@ class EventBus(Publishing):
         )
         return EventStream(made, self._stand)
 
+    @staticmethod
+    def matcher(pattern: str) -> Callable[[str], bool]:
+        """Return what tells whether a channel is of a pattern, for those who import no events."""
+        return matcher(pattern)
+
     def table(self) -> Table:
         """Return the subscriptions of this bus with their counts."""
         rows = [

@@ -170,6 +170,7 @@ FIELDS: tuple[Field, ...] = (
         "logins of https remotes: https://user:token@host",
         secret=True,
     ),
+    Field("serve_token", "AGENTNB_SERVE_TOKEN", None, "the token of agentnb serve", secret=True),
     Field(
         "queue_lease",
         "AGENTNB_QUEUE_LEASE",

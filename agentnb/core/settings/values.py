@@ -64,6 +64,7 @@ class Settings:
     git_protected: tuple[str, ...] | None
     git_filters: tuple[str, ...]
     git_credentials: Secret | None
+    serve_token: Secret | None
     queue_lease: float
     queue_payload: int
 

@@ -1,0 +1,95 @@
+"""``agentnb serve``: the workspace's events over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from agentnb.core.settings import Settings
+    from agentnb.core.websocket import EventServer
+
+__all__ = ["run"]
+
+_FIRST_ANSWER = 3.0  # seconds
+_LONG_ENOUGH = 16
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop, and return the exit code."""
+    import agentnb
+    from agentnb.core.paths import ensure_home
+    from agentnb.core.websocket import EventServer
+
+    with agentnb.connect() as hub:
+        home = ensure_home(hub.settings.home)
+        token, about = _token(options, hub.settings, home)
+        hub.settings.redactor.add(token)
+        # Said now, where a wrong setting can be mended; later on it waits for its server.
+        hub.redis.within(_FIRST_ANSWER).ping()
+        server = EventServer(
+            hub.events, token=token, host=options.host, port=options.port, origins=options.origin
+        )
+        asyncio.run(_serve(server, home, token, about))
+    return 0
+
+
+def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple[str, str]:
+    """Return the token that is asked for, and a line about it; ``{}`` stands for the address."""
+    from agentnb.core.websocket.access import is_loopback
+    from agentnb.core.websocket.running import kept_token
+
+    local = is_loopback(options.host)
+    if options.no_token:
+        if options.token is not None:
+            raise UsageError("a token and none at all", service="serve", hint="--token, or not")
+        return "", "no token is asked for: whoever is on this machine may listen"
+    given = options.token
+    if given is None and settings.serve_token is not None:
+        given = settings.serve_token.reveal()
+    if given is not None:
+        if not given.isascii() or not given.isprintable() or " " in given or not given:
+            raise UsageError("a token is letters, digits and signs", service="serve")
+        if not local and len(given) < _LONG_ENOUGH:
+            raise ConfigError(
+                f"a token of {len(given)} characters is too short for {options.host}",
+                service="serve",
+                hint=f"{_LONG_ENOUGH} or more: python -c 'import secrets; "
+                "print(secrets.token_urlsafe())'",
+            )
+        return given, "its token is the one that was given"
+    if not local:
+        raise ConfigError(
+            f"{options.host} is open to other machines, and no token was given",
+            service="serve",
+            hint="set AGENTNB_SERVE_TOKEN, or --token TOKEN",
+        )
+    token, path, new = kept_token(home)
+    about = f"its token, shown this once, is kept in {path}:\n    {{}}?token={token}"
+    return token, about if new else f"its token is in {path}"
+
+
+async def _serve(server: EventServer, home: Path, token: str, about: str) -> None:
+    from agentnb.core.websocket.running import forget, note
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await server.start()
+    try:
+        note(home, server.url, token)
+        print(f"events at {server.url}\n{about.replace('{}', server.url)}")
+        print("Ctrl-C stops it")
+        sys.stdout.flush()
+        await stopped.wait()
+    finally:
+        forget(home)
+        await server.stop()

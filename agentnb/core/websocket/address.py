@@ -1,0 +1,74 @@
+"""Where a client connects to, and how that is shown without its secrets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from agentnb.core.errors import UsageError
+from agentnb.core.redact import MASK
+
+__all__ = ["Address", "address"]
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Address(NamedTuple):
+    """A URL taken apart.
+
+    Attributes
+    ----------
+    url
+        As it was given, secrets included.
+    shown
+        Without the password and the values of its query, any of which may be a token.
+    loopback
+        Whether it leads to this machine, and so past every proxy.
+    secret
+        Whether it holds a password or a query.
+    """
+
+    url: str
+    shown: str
+    loopback: bool
+    secret: bool
+
+
+def address(url: str) -> Address:
+    """Take a URL apart.
+
+    Raises
+    ------
+    UsageError
+        It is not one of a WebSocket.
+
+    Examples
+    --------
+    >>> address("ws://ada:s3cret@localhost:3000/ws?token=t&room=1").shown
+    'ws://ada:••••••@localhost:3000/ws?token=••••••&room=••••••'
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except (ValueError, TypeError, AttributeError):
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme not in {"ws", "wss"} or not host or parts.fragment:
+        raise UsageError(
+            "this is not the URL of a WebSocket" + (f": {parts.scheme}://" if parts.scheme else ""),
+            service="websocket",
+            hint="such as ws://localhost:3000/ws or wss://example.com/ws, without a #fragment",
+        )
+    name = f"[{host}]" if ":" in host else host
+    user = f"{parts.username}{':' + MASK if parts.password else ''}@" if parts.username else ""
+    query = "&".join(_masked(pair) for pair in parts.query.split("&")) if parts.query else ""
+    shown = (
+        f"{parts.scheme}://{user}{name}{f':{port}' if port else ''}{parts.path}"
+        f"{'?' + query if query else ''}"
+    )
+    secret = bool(parts.password or parts.query)
+    return Address(url, shown, host in _LOOPBACK, secret)
+
+
+def _masked(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}={MASK}" if equals else MASK

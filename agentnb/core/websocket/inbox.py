@@ -1,0 +1,156 @@
+"""Messages that wait for somebody who asks for them: the last ones, and no more than so many."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.errors import AgentnbError
+
+__all__ = ["Inbox", "MessageStream"]
+
+
+class Inbox:
+    """A bounded line of messages; the oldest ones make room, and are counted.
+
+    Parameters
+    ----------
+    limit
+        How many may wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._messages: deque[Any] = deque()
+        self._limit = limit
+        self._some = threading.Condition(threading.Lock())
+        self.ended = False
+        self.error: AgentnbError | None = None
+        """Why no further message will come, if it is an error."""
+        self.dropped = 0
+        self.wake: Callable[[], object] | None = None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, message: Any) -> None:
+        """Add a message."""
+        with self._some:
+            if len(self._messages) >= self._limit:
+                self._messages.popleft()
+                self.dropped += 1
+            self._messages.append(message)
+            self._some.notify()
+        if self.wake is not None:
+            self.wake()
+
+    def take(self, timeout: float = 0.0) -> Any:
+        """Return the next message.
+
+        Raises
+        ------
+        IndexError
+            None came within the seconds given, or none will come any more.
+        """
+        with self._some:
+            if not self._messages and timeout > 0:
+                self._some.wait_for(lambda: self._messages or self.ended, timeout)
+            return self._messages.popleft()
+
+    def take_all(self) -> list[Any]:
+        """Return all that wait, and keep none."""
+        with self._some:
+            found = list(self._messages)
+            self._messages.clear()
+            return found
+
+    def begin(self) -> None:
+        """Say that messages come, from now on."""
+        with self._some:
+            self.ended, self.error = False, None
+
+    def end(self, error: AgentnbError | None = None) -> None:
+        """Say that no further message will come, and why if it is an error."""
+        with self._some:
+            self.ended, self.error = True, error
+            self._some.notify_all()
+        if self.wake is not None:
+            self.wake()
+
+
+class _Signal:
+    """Told by any thread that there is something; awaited on one loop."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flag: asyncio.Event | None = None
+
+    def __call__(self) -> None:
+        loop, flag = self._loop, self._flag
+        if loop is not None and flag is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
+                loop.call_soon_threadsafe(flag.set)
+
+    def flag(self) -> asyncio.Event:
+        """Return what is set from now on."""
+        if self._flag is None:
+            self._flag, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        return self._flag
+
+
+class MessageStream:
+    """The messages of a client, for ``async for``; made by the client.
+
+    Parameters
+    ----------
+    inbox
+        Where they come.
+    left
+        Called with the inbox once nobody will ask for the next one.
+    """
+
+    def __init__(self, inbox: Inbox, left: Callable[[Inbox], object]) -> None:
+        self._inbox = inbox
+        # Not this stream's own method: whoever fills the inbox must not keep the stream.
+        self._signal = inbox.wake = _Signal()
+        self._left = left
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next message.
+
+        Raises
+        ------
+        StopAsyncIteration
+            The client was disconnected.
+        AgentnbError
+            The server refuses the client for good.
+        """
+        inbox, flag = self._inbox, self._signal.flag()
+        while True:
+            flag.clear()
+            over = inbox.ended
+            try:
+                return inbox.take()
+            except IndexError:
+                if over:
+                    self._left(inbox)
+                    if inbox.error is not None:
+                        raise inbox.error from inbox.error.__cause__
+                    raise StopAsyncIteration from None
+            await flag.wait()
+
+    async def aclose(self) -> None:
+        """Ask for no further message."""
+        self._left(self._inbox)
+
+    def __del__(self) -> None:
+        # Left by ``break``: nobody will ask for the next one.
+        self._left(self._inbox)

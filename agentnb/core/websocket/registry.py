@@ -1,0 +1,154 @@
+"""The clients of a hub: one a URL, closed together."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.table import Table
+from agentnb.core.websocket.client import WebSocketClient
+from agentnb.core.websocket.running import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentnb.core.redact import Redactor
+    from agentnb.core.trace import Tracer
+
+__all__ = ["WebSockets"]
+
+_CLOSE_SECONDS = 5.0
+
+
+class WebSockets:
+    """Keeps one client for each URL.
+
+    Parameters
+    ----------
+    home
+        Where a running ``agentnb serve`` has left its address; None for nowhere.
+    tracer, redactor, hub_id
+        The hub's.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path | None = None,
+        tracer: Tracer | None = None,
+        redactor: Redactor | None = None,
+        hub_id: str | None = None,
+    ) -> None:
+        self._home = home
+        self._tracer, self._redactor, self._hub_id = tracer, redactor, hub_id
+        self._lock = threading.Lock()
+        self._clients: dict[str, WebSocketClient] = {}
+        self._options: dict[str, dict[str, Any]] = {}
+
+    def client(self, url: str | None = None, **options: Any) -> WebSocketClient:
+        """Return the client of a URL, made on first use; it is not connected by that.
+
+        Parameters
+        ----------
+        url
+            ``ws://`` or ``wss://``; default: the ``agentnb serve`` that runs in this home, with
+            its token.
+        **options
+            As `WebSocketClient` takes them.
+
+        Raises
+        ------
+        UsageError
+            It is kept already, with other options.
+        NotFoundError
+            No server runs in this home.
+        """
+        if url is None:
+            url, token = self._own()
+            bearer = {"Authorization": f"Bearer {token}"} if token else {}
+            options["headers"] = {**bearer, **options.get("headers", {})}
+        with self._lock:
+            kept = self._clients.get(url)
+            if kept is None:
+                kept = self._clients[url] = WebSocketClient(
+                    url, tracer=self._tracer, hub_id=self._hub_id, **options
+                )
+                self._options[url] = options
+                for name, value in options.get("headers", {}).items():
+                    if self._redactor is not None and name.lower() in _SECRET_HEADERS:
+                        self._redactor.add(value.rpartition(" ")[2])
+            elif options and options != self._options[url]:
+                raise UsageError(
+                    f"{kept.url} is kept already, with other options",
+                    service="websocket",
+                    hint="close it first: hub.websockets.close_client(url)",
+                )
+        return kept
+
+    def _own(self) -> tuple[str, str]:
+        found = None if self._home is None else running(self._home)
+        if found is None:
+            raise NotFoundError(
+                "no server of events runs in this home",
+                service="websocket",
+                hint="start one: agentnb serve; or name a URL",
+            )
+        if self._redactor is not None and found.token:
+            self._redactor.add(found.token)
+        return found.url, found.token
+
+    def clients(self) -> list[WebSocketClient]:
+        """Return the clients that are kept, oldest first."""
+        return list(self._clients.values())
+
+    def close_client(self, url: str, timeout: float = _CLOSE_SECONDS) -> bool:
+        """Disconnect a client and forget it; return whether there was one.
+
+        Parameters
+        ----------
+        url
+            As it was given, or as it is shown.
+        timeout
+            Seconds, as `WebSocketClient.disconnect` takes them.
+        """
+        with self._lock:
+            found = [key for key, one in self._clients.items() if url in {key, one.url}]
+            closed = [self._clients.pop(key) for key in found]
+            for key in found:
+                self._options.pop(key, None)
+        for one in closed:
+            one.disconnect(timeout)
+        return bool(closed)
+
+    def table(self) -> Table:
+        """Return the clients with their counts."""
+        rows = []
+        for one in self.clients():
+            s = one.stats()
+            counts = (s["connects"], s["received"], s["sent"], s["waiting"], s["dropped"])
+            error = s["last_error"] or ("" if s["state"] == "connected" else s["last_end"])
+            rows.append((s["url"], s["state"], *counts, error))
+        columns = ("url", "state", "connects", "received", "sent", "waiting", "dropped", "trouble")
+        return Table(columns, rows, empty="no WebSocket yet: %ws connect URL")
+
+    def close(self, timeout: float = _CLOSE_SECONDS) -> None:
+        """Disconnect all, at the same time and within so many seconds."""
+        with self._lock:
+            clients = self.clients()
+            self._clients.clear()
+            self._options.clear()
+        until = monotonic() + timeout
+        threads = [
+            threading.Thread(target=one.disconnect, args=(timeout,), daemon=True)
+            for one in clients
+            if one.state not in {"new", "closed"}
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(until + 1 - monotonic(), 0.1))
+
+
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}

@@ -1,0 +1,182 @@
+"""What a client is made of, and how it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import DeadlineExceeded, UsageError
+from agentnb.core.loop import LoopThread
+from agentnb.core.trace import Tracer
+from agentnb.core.websocket.address import address
+from agentnb.core.websocket.calls import Calls
+from agentnb.core.websocket.ears import Ears
+from agentnb.core.websocket.session import Options, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Sending"]
+
+_logger = logging.getLogger("agentnb.websocket")
+_MARGIN = 1.0
+_ON_ITS_WAY = 64 * 1024
+
+
+class Sending:
+    """The half of a client that sends; see `WebSocketClient`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        reconnect: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+        queue: int = 1000,
+        max_size: int = 2**20,
+        ping: float = 10.0,
+        timeout: float = 5.0,
+        json: bool = True,
+        tracer: Tracer | None = None,
+        hub_id: str | None = None,
+    ) -> None:
+        numbers = (reconnect, queue, max_size, ping, timeout)
+        if not all(0 < number < float("inf") for number in numbers):
+            raise UsageError(
+                "durations, sizes and counts of a client are numbers above 0", service="websocket"
+            )
+        self._address = address(url)
+        self._options = Options(
+            reconnect=reconnect,
+            headers=dict(headers or {}),
+            max_size=max_size,
+            ping=ping,
+            timeout=timeout,
+            json=json,
+        )
+        self._json = json
+        self._queue = queue
+        self._tracer = tracer or Tracer()
+        self._log = logging.LoggerAdapter(_logger, {"hub": hub_id} if hub_id else {})
+        self._codec: Any = None
+        self._calls = Calls(queue, self.url, self._tracer, self._log)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have a life of one's own: a client that was forked has no connection."""
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._loop = LoopThread()
+        self._session: Session | None = None
+        self._sent = self._unsent = self._on_its_way = 0
+        self._ears = Ears(self.url, self._queue, self._calls, json=self._json, log=self._log)
+
+    def _here(self) -> None:
+        if self._pid != os.getpid():
+            self._calls.forked()
+            self._begin()
+
+    @property
+    def url(self) -> str:
+        """The URL, its secrets masked."""
+        return self._address.shown
+
+    @property
+    def state(self) -> str:
+        """``new``, ``connecting``, ``connected``, ``waiting``, ``refused`` or ``closed``."""
+        self._here()
+        return "new" if self._session is None else self._session.state
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self.state == "connected"
+
+    def send(self, message: Any) -> bool:
+        """Send a message.
+
+        It waits for the other side only once more than 64 kB are on their way. What is on its way
+        when the connection is cut is lost, as with every WebSocket; it is counted and logged.
+
+        Returns
+        -------
+        bool
+            Whether it was sent; False, with a warning, if there is no connection.
+
+        Raises
+        ------
+        UsageError
+            The message is not what JSON has.
+        DeadlineExceeded
+            The other side took nothing for ``timeout``; the connection was cut.
+        """
+        data, text = self._encoded(message)
+        sent = self._send(data, text=text)
+        if sent is None:
+            return False
+        if self._on_its_way <= _ON_ITS_WAY:
+            return True
+        try:
+            return sent.result(self._options.timeout + _MARGIN)
+        except FutureTimeoutError as error:
+            raise DeadlineExceeded("the client's loop is stuck", service="websocket") from error
+
+    async def asend(self, message: Any) -> bool:
+        """Send a message, from a coroutine; as `send`, and it always waits."""
+        data, text = self._encoded(message)
+        sent = self._send(data, text=text)
+        return sent is not None and await asyncio.wrap_future(sent)
+
+    def _send(self, data: bytes, *, text: bool) -> Future[bool] | None:
+        self._here()
+        session = self._session
+        if session is None or not session.open:
+            self._not_sent()
+            return None
+        sent: Future[bool] = Future()
+        size = len(data)
+        with self._lock:
+            self._on_its_way += size
+        sent.add_done_callback(lambda done: self._over(done, size))
+        with self._tracer.span("send", service="websocket", bytes=size):
+            self._loop.soon(session.send, data, text, sent)
+        return sent
+
+    def _over(self, sent: Future[bool], size: int) -> None:
+        """Count what became of a message; called on the loop."""
+        with self._lock:
+            self._on_its_way -= size
+        if sent.cancelled() or sent.exception() is not None or not sent.result():
+            self._not_sent()
+        else:
+            self._sent += 1
+
+    def _not_sent(self) -> None:
+        self._unsent += 1
+        self._log.warning("%s is not connected, a message was not sent", self.url)
+
+    def _encoded(self, message: Any) -> tuple[bytes, bool]:
+        if self._json:
+            return self._json_codec().encode(message), True
+        if isinstance(message, str):
+            return message.encode(), True
+        if isinstance(message, bytes | bytearray | memoryview):
+            return bytes(message), False
+        raise UsageError(
+            f"with json=False a message is str or bytes, not {type(message).__name__}",
+            service="websocket",
+        )
+
+    def _json_codec(self) -> Any:
+        if self._codec is None:
+            import sys
+
+            from agentnb.core.wire import Json
+
+            self._codec = Json("websocket", "the message", limit=sys.maxsize, setting="max_size=")
+        return self._codec

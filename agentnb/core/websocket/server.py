@@ -1,0 +1,235 @@
+"""Offers the workspace's events over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentnb.core.errors import ConfigError
+from agentnb.core.websocket.access import PATH, Access, is_loopback
+from agentnb.core.websocket.session import library_log
+from agentnb.core.websocket.viewer import Viewer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["EventServer"]
+
+_logger = logging.getLogger("agentnb.serve")
+_BACKLOG = 100
+_MESSAGE = 64 * 1024
+_HANDSHAKE = 10.0
+_PING = 10.0
+_BUS_QUEUE = 10_000
+
+
+class _Bus(Protocol):
+    """What is wanted of an event bus."""
+
+    def subscribe(
+        self, pattern: str, handler: Callable[[Any], Any], *, queue: int, name: str | None
+    ) -> Any:
+        """Call a handler for each event."""
+
+    def matcher(self, pattern: str) -> Callable[[str], bool]:
+        """Return what tells whether a channel is of a pattern."""
+
+
+class EventServer:
+    """A server of events, for browsers and programs that speak WebSocket.
+
+    A client sends ``{"type": "subscribe", "channels": ["workflows"]}`` or ``"unsubscribe"`` and
+    is told what it then has, ``{"type": "subscribed", "channels": [...]}``. Each event comes as
+    ``{"type": "event", "channel": ..., "data": ..., ...}``, with the names of `Event`. A name
+    covers its channel and all below it, the name of many what is told of one (``workflows`` also
+    ``workflow`` and ``workflow.created``), and a pattern such as ``agent.*`` is itself. What it
+    cannot understand is answered by ``{"type": "error", "message": ...}``. For one that is too
+    slow the oldest events make room, and it is told how many: ``{"type": "dropped", "count": n}``.
+
+    Parameters
+    ----------
+    bus
+        Where the events come from.
+    token
+        Asked of clients; empty for none, which only loopback may have.
+    host, port
+        What it listens on; port 0 for one that is free.
+    origins
+        Origins of pages that may connect, besides those of this machine.
+    queue
+        How many events may wait for one client.
+    clients
+        How many there may be at once.
+    send_timeout
+        Seconds after which a client that takes nothing is cut off.
+
+    Raises
+    ------
+    ConfigError
+        A host that others reach, and no token.
+    """
+
+    def __init__(
+        self,
+        bus: _Bus,
+        *,
+        token: str,
+        host: str = "127.0.0.1",
+        port: int = 3000,
+        origins: Iterable[str] = (),
+        queue: int = 1000,
+        clients: int = 100,
+        send_timeout: float = 10.0,
+    ) -> None:
+        if not token and not is_loopback(host):
+            raise ConfigError(
+                f"{host} is open to other machines, and there is no token",
+                service="serve",
+                hint="--token TOKEN, or AGENTNB_SERVE_TOKEN",
+            )
+        self.host, self.port = host, port
+        self._bus = bus
+        self._access = Access(token, host, origins)
+        self._queue, self._most, self._send_timeout = queue, clients, send_timeout
+        self._viewers: set[Viewer] = set()
+        self._servers: list[Any] = []
+        self._subscription: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to, without the token."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{name}:{self.port}{PATH}"
+
+    async def start(self) -> None:
+        """Listen; `url` says where.
+
+        Raises
+        ------
+        ConfigError
+            The port is taken, or the host is not this machine's.
+        """
+        from websockets.asyncio.server import serve
+
+        self._loop = asyncio.get_running_loop()
+        sockets = _bound(self.host, self.port)
+        self.port = sockets[0].getsockname()[1]
+        for one in sockets:
+            made = await serve(
+                self._handle,
+                sock=one,
+                process_request=self._admit,
+                compression=None,
+                max_size=_MESSAGE,
+                open_timeout=_HANDSHAKE,
+                ping_interval=_PING,
+                ping_timeout=_PING,
+                close_timeout=1.0,
+                server_header=None,
+                logger=library_log,
+            )
+            self._servers.append(made)
+        self._subscription = await asyncio.to_thread(
+            self._bus.subscribe, "*", self._heard, queue=_BUS_QUEUE, name="agentnb serve"
+        )
+
+    def _admit(self, connection: Any, request: Any) -> Any:
+        refusal = self._access.refusal(request.path, request.headers)
+        if refusal is None and len(self._viewers) >= self._most:
+            refusal = 503, "There are too many clients.\n"
+        if refusal is None:
+            return None
+        _logger.warning("refused a client with %d", refusal[0])
+        return connection.respond(*refusal)
+
+    def _heard(self, event: Any) -> None:
+        """Hand an event to those who want it; called on the bus's thread, which waits for it."""
+        loop = self._loop
+        if loop is None or not self._viewers:
+            return
+        done: Future[None] = Future()
+        # It waits, so that no more is on its way than the bus may keep.
+        with contextlib.suppress(RuntimeError, FutureTimeoutError):  # the loop has ended
+            loop.call_soon_threadsafe(self._hand_out, event, done)
+            done.result(self._send_timeout)
+
+    def _hand_out(self, event: Any, done: Future[None]) -> None:
+        try:
+            import msgspec
+
+            text: bytes | None = None
+            for viewer in self._viewers:
+                if viewer.wants(event.channel):
+                    if text is None:  # once for all of them
+                        text = msgspec.json.encode({"type": "event", **event.envelope()})
+                    viewer.put(text)
+        except Exception as error:  # noqa: BLE001 - it is the bus's, which keeps it as a dead letter
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    async def _handle(self, connection: Any) -> None:
+        viewer = Viewer(
+            connection, self._bus.matcher, limit=self._queue, send_timeout=self._send_timeout
+        )
+        self._viewers.add(viewer)
+        _logger.info("a client has come, there are %d", len(self._viewers))
+        try:
+            await viewer.run()
+        finally:
+            self._viewers.discard(viewer)
+            _logger.info("a client has gone, there are %d", len(self._viewers))
+
+    async def stop(self) -> None:
+        """Take leave of all clients, cut off those that do not answer, and stop listening."""
+        if self._subscription is not None:
+            await asyncio.to_thread(self._subscription.close)
+        for server in self._servers:
+            server.close(code=1001, reason="the server stops")
+        for server in self._servers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), 3.0)
+        for viewer in list(self._viewers):
+            viewer.cut()
+        self._servers, self._loop = [], None
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Return the sockets of a host; the two of loopback, since `localhost` may mean either."""
+    try:
+        first = _bind(host, port)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}",
+            service="serve",
+            hint="another port: agentnb serve --port 0 takes one that is free",
+        ) from error
+    found = [first]
+    other = {"127.0.0.1": "::1", "localhost": "::1", "::1": "127.0.0.1"}.get(host)
+    if other is not None:
+        with contextlib.suppress(OSError):  # there is only one of them here, or it is taken
+            found.append(_bind(other, first.getsockname()[1]))
+    return found
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, _, _, place = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    made = socket.socket(family, kind)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(place)
+        made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made

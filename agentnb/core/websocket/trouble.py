@@ -1,0 +1,131 @@
+"""What went wrong with a connection, and what follows from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from agentnb.core.errors import AgentnbError, ConfigError, RejectedError, UnavailableError
+
+__all__ = ["Trouble", "at_the_handshake", "in_between", "retry_after"]
+
+_UNAUTHORISED, _FORBIDDEN, _TOO_MANY, _SERVER, _BUSY = 401, 403, 429, 500, 503
+_NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL = 1000, 1001, 1005, 1006
+_TOO_BIG, _INTERNAL = 1009, 1011
+_LONGEST_PAUSE = 300.0
+
+
+class Trouble(NamedTuple):
+    """An error, and what to do.
+
+    Attributes
+    ----------
+    error
+        What the handlers of ``error`` are given.
+    final
+        Whether trying again is useless.
+    pause
+        Seconds that the server wants to be left alone, if it said so.
+    busy
+        Whether it said that there are too many calls.
+    """
+
+    error: AgentnbError
+    final: bool = False
+    pause: float | None = None
+    busy: bool = False
+
+
+def at_the_handshake(error: Exception, shown: str) -> Trouble:
+    """Return what became of an attempt to connect."""
+    from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+    if isinstance(error, InvalidStatus):
+        made = _status(error.response.status_code, error.response.headers.get("Retry-After"), shown)
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        message = f"the certificate of {shown} is not trusted: {error.verify_message}"
+        hint = "name the authority's certificate by the variable SSL_CERT_FILE"
+        made = Trouble(ConfigError(message, service="websocket", hint=hint), final=True)
+    elif isinstance(error, InvalidHandshake):
+        message = f"{shown} does not answer as a WebSocket: {error}"
+        hint = "look at port and path"
+        made = Trouble(UnavailableError(message, service="websocket", hint=hint))
+    else:
+        what = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
+        message = f"cannot connect to {shown}: {what or type(error).__name__}"
+        hint = "start the server; the client goes on trying"
+        made = Trouble(UnavailableError(message, service="websocket", hint=hint))
+    made.error.__cause__ = error
+    return made
+
+
+def _status(status: int, after: str | None, shown: str) -> Trouble:
+    message = f"{shown} answers {status} in place of a WebSocket"
+    if status in {_UNAUTHORISED, _FORBIDDEN}:
+        who = "who you are" if status == _UNAUTHORISED else "that you may"
+        hint = f"show {who}: headers={{'Authorization': 'Bearer ...'}}, then connect() again"
+        return Trouble(RejectedError(message, service="websocket", hint=hint), final=True)
+    if status in {_TOO_MANY, _BUSY}:
+        hint = "the client waits, and tries again"
+        error = UnavailableError(message, service="websocket", hint=hint)
+        return Trouble(error, pause=retry_after(after), busy=status == _TOO_MANY)
+    if status >= _SERVER:
+        return Trouble(UnavailableError(message, service="websocket", hint="look at its log"))
+    return Trouble(RejectedError(message, service="websocket", hint="look at port and path"))
+
+
+def retry_after(text: str | None, now: dt.datetime | None = None) -> float | None:
+    """Return the seconds of a ``Retry-After``, which are seconds or a date; 300 at most.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+
+    >>> retry_after("7"), retry_after("soon"), retry_after("100000")
+    (7.0, None, 300.0)
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isdecimal():
+        return min(float(text[:9]), _LONGEST_PAUSE)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    left = (at - (now or dt.datetime.now(dt.UTC))).total_seconds()
+    return min(max(left, 0.0), _LONGEST_PAUSE)
+
+
+def in_between(error: Exception, shown: str, limit: int) -> tuple[str, AgentnbError | None]:
+    """Return why a connection ended, in a few words, and the error if that is one.
+
+    A server that stops, and a network that goes away, are no errors: the client comes back.
+    """
+    sent, got = getattr(error, "sent", None), getattr(error, "rcvd", None)
+    ours = sent is not None and not getattr(error, "rcvd_then_sent", True)
+    frame = sent if ours or got is None else got
+    code = _ABNORMAL if frame is None else frame.code
+    reason = "" if frame is None else frame.reason
+    if not hasattr(error, "rcvd"):  # not of a connection that was closed
+        made: AgentnbError = UnavailableError(f"{shown}: {error}", service="websocket")
+        words = str(error)
+    elif code == _TOO_BIG and ours:
+        words = f"a message of more than {limit:,} bytes came"
+        hint = "ask for less at once, or raise max_size= (bytes)"
+        made = RejectedError(f"{words} from {shown}", service="websocket", hint=hint)
+    elif code == _TOO_BIG:
+        words = "a message was larger than the server takes"
+        made = RejectedError(f"{shown}: {words}", service="websocket", hint="send less at once")
+    elif code == _INTERNAL and ours:
+        words = "it no longer answers to pings"
+        made = UnavailableError(f"{shown}: {words}", service="websocket")
+    elif code in {_NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL}:
+        words = {_NORMAL: "closed", _GOING_AWAY: "the server goes away"}.get(code, "cut off")
+        return reason or words, None
+    else:
+        words = f"closed with {code}{': ' + reason if reason else ''}"
+        made = RejectedError(f"{shown} {words}", service="websocket")
+    made.__cause__ = error
+    return words, made

@@ -1,0 +1,79 @@
+"""The verbs and options of ``%ws``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["GRAMMAR"]
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+_CLIENT = Option(("-c", "--client"), "which one, by its URL", "URL", live="client")
+
+GRAMMAR = Grammar(
+    "ws",
+    "WebSockets that are connected again whenever they are cut off",
+    (
+        Verb(
+            "connect",
+            "connect to a URL; without one to the agentnb serve of this home",
+            ("[URL]",),
+            (
+                Option(
+                    ("--env",),
+                    "the variable with the token, or, where no URL is given, with the URL",
+                    "VARIABLE",
+                    live="variable",
+                ),
+                Option(("--reconnect",), "pause after a drop (default 5)", "SECONDS", _seconds),
+            ),
+            live=("client",),
+        ),
+        Verb(
+            "send",
+            "send a message: JSON, text, or :name; or the JSON under %%ws send",
+            ("[DATA]",),
+            (_CLIENT,),
+            live=("bound",),
+            cell=True,
+        ),
+        Verb(
+            "tail",
+            "show messages: those that wait, then as they come",
+            (),
+            (
+                Option(("-n", "--count"), "how many at most (default 10)", "N", _count),
+                Option(
+                    ("--timeout",), "stop after so many seconds (default 10)", "SECONDS", _seconds
+                ),
+                _CLIENT,
+            ),
+        ),
+        Verb("list", "the WebSockets of this notebook, with their counts"),
+        Verb(
+            "close",
+            "disconnect one, and forget it",
+            ("[URL]",),
+            (Option(("--all",), "all of them"),),
+            live=("client",),
+        ),
+    ),
+    examples=(
+        "%ws connect ws://localhost:3000/ws --env AGENTNB_SERVE_TOKEN",
+        '%ws send {"type": "subscribe", "channels": ["workflows"]}',
+        "%ws tail --count 5 --timeout 30",
+    ),
+)

@@ -1,0 +1,219 @@
+"""``%ws``: connect, send, and look at what comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import (
+    DeadlineExceeded,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    did_you_mean,
+)
+from agentnb.core.table import Table
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+from agentnb.magics.ws.grammar import GRAMMAR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.websocket import WebSocketClient, WebSockets
+    from agentnb.magics.grammar import Call
+
+__all__ = ["Messages", "WsMagic"]
+
+_COUNT, _SECONDS = 10, 10.0
+_SHOWN = 500
+
+
+class Messages(list[Any]):
+    """The messages that ``%ws tail`` has shown; each was printed already."""
+
+    def __repr__(self) -> str:
+        return f"{len(self):,} message{'' if len(self) == 1 else 's'}"
+
+    def df(self) -> Any:
+        """Return them as a pandas DataFrame, their keys as columns."""
+        rows = [one if isinstance(one, dict) else {"message": one} for one in self]
+        columns = tuple(dict.fromkeys(str(key) for row in rows for key in row))
+        return Table(columns, [tuple(row.get(key) for key in columns) for row in rows]).df()
+
+
+@magics_class
+class WsMagic(Noun):
+    """The magic ``%ws`` and ``%%ws``."""
+
+    grammar = GRAMMAR
+
+    def __init__(self, extension: Any) -> None:
+        super().__init__(extension)
+        self._used: str | None = None
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def ws(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Talk over WebSockets. See `%ws help`."""
+        __tracebackhide__ = True
+        return self.call(line, cell, local_ns)
+
+    def reset(self) -> None:
+        """Forget which one was used last; the clients are the hub's."""
+        self._used = None
+
+    @property
+    def _all(self) -> WebSockets:
+        return self.hub.websockets
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
+        """Return the WebSockets."""
+        return self._all.table()
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
+        """Refuse a cell without a verb."""
+        raise UsageError("%%ws wants a verb", service="ws", hint="%%ws send")
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return URLs, variables of the environment, or the notebook's names, for Tab."""
+        if kind == "client":
+            return [one.url for one in self._all.clients() if is_word(one.url)]
+        if kind == "variable":
+            return sorted(os.environ)
+        shell = self.extension.shell
+        names = [n for n in shell.user_ns if n[:1] != "_" and n not in shell.user_ns_hidden]
+        return [f":{name}" for name in names]
+
+    def do_connect(self, call: Call) -> str:
+        """Connect, and keep the connection."""
+        client = self._client(call)
+        self._used = client.url
+        if client.connect():
+            return Said(f"connected to {client.url}")
+        trouble = client.stats()["last_error"] or f"no connection to {client.url} yet"
+        return Said(f"{trouble}\nit is tried again and again: %ws list")
+
+    def _client(self, call: Call) -> WebSocketClient:
+        from agentnb.core.redact import has_password
+
+        options: dict[str, Any] = {}
+        if "reconnect" in call.options:
+            options["reconnect"] = call.options["reconnect"]
+        # The words as written: what a `:name` stands for is not saved with the line.
+        if any(has_password(word.text) for word in call.words):
+            raise UsageError(
+                "a password or token on a magic's line would be saved with the notebook",
+                service="ws",
+                hint="put it into the environment or .env, then: %ws connect URL --env VARIABLE",
+            )
+        url = str(call.arguments[0]) if call.arguments else None
+        if "env" in call.options:
+            value = self.hub.variable(call.options["env"]).reveal()
+            if url is None:
+                url = value
+            else:
+                options["headers"] = {"Authorization": f"Bearer {value}"}
+        return self._all.client(url, **options)
+
+    def _chosen(self, call: Call, named: Any = None) -> WebSocketClient:
+        """Return the client that is named, was used last, or is the only one."""
+        clients = {one.url: one for one in self._all.clients()}
+        wanted = str(named) if named is not None else call.options.get("client")
+        if wanted is not None:
+            if wanted not in clients:
+                raise NotFoundError(
+                    f"there is no WebSocket {wanted}",
+                    service="ws",
+                    hint=did_you_mean(wanted, clients) or "%ws list",
+                )
+            self._used = wanted
+        elif self._used not in clients:
+            if len(clients) != 1:
+                what = "there is none" if not clients else "there are several"
+                hint = "%ws connect URL" if not clients else "--client URL"
+                raise UsageError(f"which WebSocket? {what}", service="ws", hint=hint)
+            self._used = next(iter(clients))
+        return clients[str(self._used)]
+
+    def do_send(self, call: Call) -> str:
+        """Send a message."""
+        client = self._chosen(call)
+        if not client.send(self._message(call)):
+            raise UnavailableError(
+                f"{client.url} is {client.state}: nothing was sent",
+                service="ws",
+                hint="it is connected again by itself: %ws list"
+                if client.state in {"connecting", "waiting"}
+                else "%ws connect",
+            )
+        return Said("sent")
+
+    def _message(self, call: Call) -> Any:
+        body = (call.body or "").strip()
+        if bool(body) == bool(call.arguments):
+            raise UsageError(
+                "send takes one message, on the line or in the cell",
+                service="ws",
+                hint='%ws send {"type": "subscribe", "channels": ["workflows"]}',
+            )
+        if body:
+            try:
+                return json.loads(body)
+            except ValueError as error:
+                raise UsageError(
+                    f"the cell is not JSON: {error}", service="ws", hint='text is in quotes: "text"'
+                ) from error
+        value = call.arguments[0]
+        if call.words[0].kind == "plain":  # in quotes it is text
+            with suppress(ValueError):  # what is no JSON is the text itself
+                value = json.loads(value)
+        return value
+
+    def do_tail(self, call: Call) -> Messages:
+        """Show messages as they come, and return them."""
+        client = self._chosen(call)
+        count = call.options.get("count", _COUNT)
+        until = time.monotonic() + call.options.get("timeout", _SECONDS)
+        found = Messages()
+        # Ctrl-C ends the looking; what came is there.
+        with suppress(KeyboardInterrupt, DeadlineExceeded):
+            while len(found) < count:
+                try:
+                    message = client.receive(max(until - time.monotonic(), 0.0))
+                except UnavailableError as error:
+                    if found and not isinstance(error, DeadlineExceeded):
+                        break  # it was closed meanwhile
+                    raise
+                found.append(message)
+                if "quiet" not in call.options:
+                    print(_brief(message))  # noqa: T201 - in the cell that looks
+        return found
+
+    def do_list(self, call: Call) -> Table:
+        """Return the WebSockets."""
+        return self.status(call)
+
+    def do_close(self, call: Call) -> str:
+        """Disconnect."""
+        if "all" in call.options:
+            if call.arguments:
+                raise UsageError("one, or all of them", service="ws", hint="%ws close --all")
+            clients = self._all.clients()
+        else:
+            clients = [self._chosen(call, call.arguments[0] if call.arguments else None)]
+        for one in clients:
+            self._all.close_client(one.url)
+        self._used = None
+        return Said("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
+
+
+def _brief(message: Any) -> str:
+    text = json.dumps(message, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,414 @@
+"""``agentnb serve`` as a process, and the clients that it is for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from agentnb.core.errors import ConfigError, NotFoundError, RejectedError
+from agentnb.core.events import EventBus
+from agentnb.core.hub import Hub
+from agentnb.core.websocket import EventServer, WebSocketClient
+
+TOKEN = "hunter22hunter22"
+
+
+class Serving:
+    """A server of events in a process of its own."""
+
+    def __init__(self, redis, home):
+        self.home = home
+        self.environment = {
+            **os.environ,
+            "REDIS_URL": f"unix://{redis.target.options['path']}",
+            "AGENTNB_HOME": str(home),
+            "AGENTNB_KEY_PREFIX": "serving",
+        }
+        self.bus = EventBus(redis, prefix="serving")
+        self.process = None
+
+    def run(self, *words, **variables):
+        return subprocess.run(
+            [sys.executable, "-m", "agentnb.cli", "serve", *map(str, words)],
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    def start(self, *words, port=0, **variables):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "agentnb.cli", "serve", "--port", str(port), *words],
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said = []
+        while not (self.said and self.said[-1].startswith("Ctrl-C")):
+            line = self.process.stdout.readline()
+            assert line, self.said
+            self.said.append(line)
+        self.url = re.search(r"events at (\S+)", self.said[0]).group(1)
+        self.port = urlsplit(self.url).port
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        process, self.process = self.process, None
+        if process is not None:
+            process.send_signal(number)
+            code = process.wait(20)
+            process.stdout.close()
+            return code
+        return None
+
+    def close(self):
+        self.stop(signal.SIGKILL)
+        self.bus.close()
+
+
+@pytest.fixture
+def serving(shared_redis, tmp_path):
+    made = Serving(shared_redis, tmp_path / "home")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def joined(serving):
+    """Return what makes a client of the server that has subscribed."""
+    made = []
+
+    def join(*channels, token=None, url=None, **options):
+        if token is None:
+            token = (serving.home / "serve" / "token").read_text()
+        client = WebSocketClient(
+            url or serving.url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            reconnect=0.1,
+            **options,
+        )
+        made.append(client)
+        assert client.connect()
+        if channels:
+            client.send({"type": "subscribe", "channels": list(channels)})
+            assert client.receive(5) == {"type": "subscribed", "channels": list(channels)}
+        return client
+
+    yield join
+    for one in made:
+        one.disconnect(1.0)
+
+
+def test_an_event_arrives_with_its_envelope(serving, joined):
+    serving.start()
+    client = joined("workflows")
+    sent = serving.bus.publish("workflow.created", {"tasks": 3}, correlation_id="order 7")
+    got = client.receive(5)
+    assert got.pop("time").startswith(f"{sent.time:%Y-%m-%d}")
+    assert got == {
+        "type": "event",
+        "id": sent.id,
+        "channel": "workflow.created",
+        "source": serving.bus.source,
+        "traceparent": sent.traceparent,
+        "correlation_id": "order 7",
+        "place": sent.place,
+        "data": {"tasks": 3},
+    }
+
+
+def test_a_name_covers_what_is_below_it_and_no_more(serving, joined):
+    serving.start()
+    client = joined("workflows", "agent.task", "x.*.z")
+    for channel in (
+        *("workflows", "workflows.a", "workflow", "workflow.b.c", "workflowing", "work"),
+        *("agent.task", "agent.task.done", "agent.tasks", "agent", "x.y.z", "x.z", "end"),
+    ):
+        serving.bus.publish(channel, 1)
+    client.send({"type": "subscribe", "channels": ["end"]})
+    serving.bus.publish("end", 1)
+    got = []
+    while not got or got[-1] != "end":
+        message = client.receive(5)
+        got += [message["channel"]] if message["type"] == "event" else []
+    assert got == [
+        *("workflows", "workflows.a", "workflow", "workflow.b.c"),
+        *("agent.task", "agent.task.done", "x.y.z", "end"),
+    ]
+
+
+def test_unsubscribed_nothing_comes_any_more(serving, joined):
+    serving.start()
+    client = joined("a", "b")
+    client.send({"type": "unsubscribe", "channels": ["a", "never"]})
+    assert client.receive(5) == {"type": "unsubscribed", "channels": ["b"]}
+    serving.bus.publish("a", 1)
+    serving.bus.publish("b", 2)
+    assert client.receive(5)["data"] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "7",
+        "{}",
+        '{"type": "publish", "channel": "a", "data": 1}',
+        '{"type": "subscribe"}',
+        '{"type": "subscribe", "channels": "a"}',
+        '{"type": "subscribe", "channels": [""]}',
+        json.dumps({"type": "subscribe", "channels": [str(n) for n in range(101)]}),
+        json.dumps({"type": "subscribe", "channels": ["x" * 201]}),
+    ],
+)
+def test_what_cannot_be_understood_is_answered_and_the_link_stays(serving, joined, text):
+    serving.start()
+    client = joined(json=False)
+    client.send(text)
+    assert json.loads(client.receive(5))["type"] == "error"
+    client.send('{"type": "subscribe", "channels": ["a"]}')
+    assert json.loads(client.receive(5)) == {"type": "subscribed", "channels": ["a"]}
+
+
+def test_the_token_is_made_once_kept_for_the_owner_and_shown_once(serving):
+    serving.start()
+    path = serving.home / "serve" / "token"
+    token = path.read_text()
+    assert len(token) >= 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"{serving.url}?token={token}" in "".join(serving.said)
+    assert serving.stop() == 0
+    serving.start()
+    assert token not in "".join(serving.said)
+    assert str(path) in "".join(serving.said)
+    assert path.read_text() == token
+    assert not any(token in log.read_text() for log in (serving.home / "logs").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "hunter22hunter2é"])
+def test_without_the_right_token_nobody_is_let_in(serving, token):
+    serving.start("--token", TOKEN)
+    headers = {} if not token else {"Authorization": f"Bearer {token.encode().decode('latin-1')}"}
+    client = WebSocketClient(serving.url, headers=headers)
+    try:
+        with pytest.raises(RejectedError, match="401"):
+            client.connect()
+    finally:
+        client.disconnect()
+
+
+def test_the_token_may_be_a_header_or_in_the_url(serving, joined):
+    serving.start(AGENTNB_SERVE_TOKEN=TOKEN)
+    joined("a", token=TOKEN)
+    joined("a", token="", url=f"{serving.url}?token={TOKEN}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "no token was given"),
+        (["--host", "0.0.0.0", "--no-token"], "there is no token"),
+        (["--host", "0.0.0.0", "--token", "short"], "too short"),
+        (["--token", "a b"], "letters, digits"),
+        (["--token", TOKEN, "--no-token"], "a token and none at all"),
+        (["--port", "70000"], "not a port"),
+        (["--host", "203.0.113.7", "--token", TOKEN], "cannot listen"),
+    ],
+)
+def test_what_would_not_be_safe_is_refused(serving, words, said):
+    done = serving.run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert TOKEN not in done.stderr
+
+
+def test_a_port_that_is_taken_says_so(serving):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = serving.run("--port", taken.getsockname()[1])
+    assert done.returncode == 2
+    assert "cannot listen on 127.0.0.1" in done.stderr
+
+
+def test_a_token_that_others_may_read_is_refused(serving):
+    serving.start()
+    serving.stop()
+    (serving.home / "serve" / "token").chmod(0o644)
+    done = serving.run("--port", 0)
+    assert done.returncode == 2
+    assert "others may read the token" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("origin", "path", "status"),
+    [
+        ("https://evil.example.com", "/ws", 403),
+        ("null", "/ws", 403),
+        ("http://localhost.evil.com", "/ws", 403),
+        ("http://[", "/ws", 403),
+        ("http://localhost:8888", "/ws", 101),
+        ("https://app.example.com", "/ws", 101),
+        (None, "/ws", 101),
+        (None, "/other", 404),
+    ],
+)
+def test_pages_of_elsewhere_are_refused(serving, origin, path, status):
+    serving.start("--no-token", "--origin", "https://app.example.com/")
+    with socket.create_connection(("127.0.0.1", serving.port)) as link:
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: localhost:{serving.port}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+            *([f"Origin: {origin}"] if origin else []),
+        ]
+        link.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert f" {status} " in link.recv(4096).decode()
+
+
+def test_localhost_is_both_of_its_addresses(serving, joined):
+    serving.start("--no-token")
+    joined("a", token="", url=f"ws://localhost:{serving.port}/ws")
+    try:
+        socket.create_connection(("::1", serving.port)).close()
+    except OSError:
+        if socket.has_ipv6 and Path("/proc/net/if_inet6").exists():
+            addresses = Path("/proc/net/if_inet6").read_text()
+            assert "00000000000000000000000000000001" not in addresses
+
+
+def test_told_to_stop_it_takes_leave_and_forgets_its_address(serving, joined, until):
+    serving.start()
+    client, told = joined("a"), []
+    client.on("disconnected", lambda: told.append(1))
+    begun = time.monotonic()
+    assert serving.stop() == 0
+    assert time.monotonic() - begun < 10
+    until(lambda: told)
+    assert client.stats()["last_end"] == "the server stops"
+    assert not (serving.home / "serve" / "running.json").exists()
+
+
+def test_killed_and_started_again_its_clients_come_back(serving, joined, until):
+    serving.start()
+    client = joined()
+    got = []
+    client.on("connected", lambda: client.send({"type": "subscribe", "channels": ["a"]}))
+    client.on("message", got.append)
+    port = serving.port
+    serving.stop(signal.SIGKILL)
+    until(lambda: not client.connected)
+    serving.start(port=port)
+    until(lambda: got and got[0]["type"] == "subscribed")
+    serving.bus.publish("a", 7)
+    until(lambda: got[-1].get("data") == 7)
+
+
+def test_a_client_that_reads_nothing_loses_the_oldest_and_delays_nobody(serving, joined, until):
+    serving.start("--no-token")
+    quick = joined("flood", token="", queue=20_000)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", serving.port))
+        slow.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert b" 101 " in slow.recv(1000)
+        asked = b'{"type":"subscribe","channels":["flood"]}'
+        slow.sendall(bytes([0x81, 0x80 | len(asked), 0, 0, 0, 0]) + asked)
+        assert b"subscribed" in slow.recv(1000)
+        for n in range(4_000):
+            serving.bus.publish("flood", {"n": n, "words": "x" * 2000}, durable=False)
+        until(lambda: quick.stats()["received"] == 4_001, 60)
+        # What waited meanwhile is at most a queue; the first thing that it is told then is how
+        # many made room.
+        got = b""
+        slow.settimeout(10)
+        while b'"type":"dropped"' not in got[-70_000:]:
+            some = slow.recv(65536)
+            assert some, "it was never told how many made room"
+            got += some
+    assert quick.stats()["dropped"] == 0
+
+
+def test_a_host_that_others_reach_wants_a_token(bus_of_none):
+    with pytest.raises(ConfigError, match="there is no token"):
+        EventServer(bus_of_none, token="", host="0.0.0.0")
+
+
+@pytest.fixture
+def bus_of_none():
+    return None
+
+
+def test_a_hub_finds_the_server_of_its_home(serving):
+    with Hub(home=serving.home) as hub:
+        with pytest.raises(NotFoundError, match="no server of events runs"):
+            hub.websocket()
+        serving.start()
+        client = hub.websocket()
+        assert client.connect()
+        client.send({"type": "subscribe", "channels": ["a"]})
+        assert client.receive(5)["type"] == "subscribed"
+        assert hub.websocket() is client
+        serving.stop(signal.SIGKILL)
+        # Its note is still there, and nobody is.
+        assert (serving.home / "serve" / "running.json").exists()
+        with pytest.raises(NotFoundError):
+            hub.websocket()
+
+
+def test_the_client_of_the_patterns_works_on_node(serving, node_ws):
+    serving.start("--no-token")
+    script = Path(__file__).parent / "data" / "websocket_client.mjs"
+    url = f"ws://localhost:{serving.port}/ws"
+    client = subprocess.Popen(
+        [shutil.which("node"), str(script), url, str(node_ws)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+
+        def said():
+            return json.loads(client.stdout.readline())
+
+        assert said() == ["connected", None]
+        assert said() == ["message", {"type": "subscribed", "channels": ["workflows"]}]
+        serving.bus.publish("workflow.created", {"tasks": 3})
+        what, message = said()
+        assert (what, message["channel"], message["data"]) == (
+            "message",
+            "workflow.created",
+            {"tasks": 3},
+        )
+        port = serving.port
+        serving.stop(signal.SIGKILL)
+        assert said() == ["disconnected", None]
+        serving.start("--no-token", port=port)
+        while (line := said()) != ["connected", None]:
+            assert line[0] in {"error", "disconnected"}
+        assert said()[1]["type"] == "subscribed"
+        client.stdin.close()
+        assert said() == ["disconnected", None]
+        assert client.wait(10) == 0
+    finally:
+        client.kill()
+        client.wait()
+        client.stdout.close()
