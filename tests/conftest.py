@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from .waiting import until as _until
+
 
 def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
@@ -85,6 +87,12 @@ def require():
             pytest.skip(f"{ability}: {reason}")
 
     return check
+
+
+@pytest.fixture
+def until():
+    """Return what waits until a condition holds, and fails if it never does."""
+    return _until
 
 
 @pytest.fixture(scope="session")

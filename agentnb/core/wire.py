@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import marshal
-from typing import TYPE_CHECKING, Any
+import math
+from typing import Any, Final
+
+import msgspec
 
 from agentnb.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = [
+    "MISFITS",
+    "NOT_JSON",
+    "Json",
+    "change",
+    "check_schema",
+    "convert",
+    "exact",
+    "from_json",
+    "has_nan",
+    "same",
+    "to_json",
+]
 
-__all__ = ["Json", "check_schema", "exact", "same"]
+NOT_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""What `to_json` raises for a value that JSON has nothing for."""
+MISFITS: Final = (msgspec.MsgspecError, ValueError, TypeError)
+"""What `from_json` and `convert` raise for what is malformed, or not of the type asked for."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 class Json:
@@ -37,14 +57,8 @@ class Json:
     """
 
     def __init__(self, service: str, what: str, *, limit: int, setting: str) -> None:
-        import msgspec
-
         self._service, self._what = service, what
         self._limit, self._setting = limit, setting
-        self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-        self._typed = msgspec.json.decode
-        self._wrong = (msgspec.MsgspecError, ValueError, TypeError)
 
     def encode(self, value: Any, kind: Any = None) -> bytes:
         """Return the JSON of a value.
@@ -69,14 +83,19 @@ class Json:
                 hint=f"send a path or a key to it, or raise {self._setting} (bytes)",
             )
         if kind is None:
-            copy = self._decode(data)
+            copy = _decode(data)
             fits = exact(copy, value)
         else:
             copy = self.decode(data, kind)
             # Plain values may stand for a schema's: a dict for a Struct.
-            fits = same(copy, value) or exact(self._decode(data), value)
+            fits = same(copy, value) or exact(_decode(data), value)
         if not fits:
-            raise self._would_change(value, copy)
+            raise UsageError(
+                f"{self._what} cannot be sent as it is: {change(value, copy)}",
+                service=self._service,
+                hint="convert tuples, dates, NaN and other keys than text yourself, "
+                "or give a schema=",
+            )
         return data
 
     def decode(self, data: bytes, kind: Any = None) -> Any:
@@ -88,12 +107,8 @@ class Json:
             It is malformed, or not of the type asked for.
         """
         try:
-            if kind is None:
-                return self._decode(data)
-            if hasattr(kind, "model_validate_json"):
-                return kind.model_validate_json(data)
-            return self._typed(data, type=kind)
-        except self._wrong as error:
+            return from_json(data, kind)
+        except MISFITS as error:
             name = "JSON" if kind is None else getattr(kind, "__name__", kind)
             raise UsageError(
                 f"{self._what} is not {name}: {error}",
@@ -109,26 +124,45 @@ class Json:
         UsageError
             JSON has nothing for it.
         """
-        if hasattr(value, "model_dump_json"):  # a pydantic model
-            return bytes(value.model_dump_json().encode())
         try:
-            return self._encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            return to_json(value)
+        except NOT_JSON as error:
             raise UsageError(
                 f"{self._what} is of type {type(value).__name__}, which JSON has not: {error}",
                 service=self._service,
                 hint="send plain values; with a schema= also what it makes of JSON",
             ) from error
 
-    def _would_change(self, value: Any, copy: Any) -> UsageError:
-        name, other = type(value).__name__, type(copy).__name__
-        changed = name != other
-        how = f"a {name} would come back as a {other}" if changed else "it would come back changed"
-        return UsageError(
-            f"{self._what} cannot be sent as it is: {how}",
-            service=self._service,
-            hint="convert tuples, dates, NaN and other keys than text yourself, or give a schema=",
-        )
+
+def to_json(value: Any) -> bytes:
+    """Return the JSON of a value, `NOT_JSON` if there is none.
+
+    >>> to_json({"rate": 1.5})
+    b'{"rate":1.5}'
+    """
+    if hasattr(value, "model_dump_json"):  # a pydantic model
+        return bytes(value.model_dump_json().encode())
+    return _encode(value)
+
+
+def from_json(data: bytes, kind: Any = None) -> Any:
+    """Return the value of JSON, as a type that `check_schema` takes; `MISFITS` if it is none.
+
+    >>> from_json(b"[1, 2]"), from_json(b"[1, 2]", tuple[int, int])
+    ([1, 2], (1, 2))
+    """
+    if kind is None:
+        return _decode(data)
+    if hasattr(kind, "model_validate_json"):
+        return kind.model_validate_json(data)
+    return msgspec.json.decode(data, type=kind)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Return what JSON has given as a value of a type; `MISFITS` if it is none."""
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    return msgspec.convert(value, kind)
 
 
 def exact(copy: Any, value: Any) -> bool:
@@ -153,6 +187,37 @@ def same(copy: Any, value: Any) -> bool:
         return False
 
 
+def change(value: Any, copy: Any) -> str:
+    """Say how a copy differs from the value that it was made of.
+
+    >>> change((1, 2), [1, 2]), change([(1, 2)], [[1, 2]])
+    ('a tuple would come back as a list', 'it would come back changed')
+    """
+    name, other = type(value).__name__, type(copy).__name__
+    return (
+        f"a {name} would come back as a {other}" if name != other else "it would come back changed"
+    )
+
+
+def has_nan(value: Any) -> bool:
+    """Return whether a value holds a NaN or an infinity, which JSON would give as null.
+
+    >>> has_nan({"rates": [1.0, float("nan")]}), has_nan({"rates": [1.0]})
+    (True, False)
+    """
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(has_nan, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(has_nan, value))
+    if isinstance(value, msgspec.Struct):
+        return any(has_nan(getattr(value, name)) for name in value.__struct_fields__)
+    if hasattr(value, "__dataclass_fields__"):
+        return any(has_nan(getattr(value, name, None)) for name in value.__dataclass_fields__)
+    return False
+
+
 def check_schema(schema: Any, service: str) -> None:
     """Refuse what is no schema before the first value is checked by it.
 
@@ -161,8 +226,6 @@ def check_schema(schema: Any, service: str) -> None:
     UsageError
         Nothing can be checked by it.
     """
-    import msgspec
-
     if schema is None or hasattr(schema, "model_validate_json"):
         return
     try:

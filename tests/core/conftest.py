@@ -197,20 +197,6 @@ def queues(make_queues):
 
 
 @pytest.fixture
-def until():
-    """Return what waits until a condition holds, and fails if it never does."""
-
-    def wait(condition, seconds=10.0):
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "it never came about"
-            time.sleep(0.005)
-        return found
-
-    return wait
-
-
-@pytest.fixture
 def kill_server():
     """Return what kills the embedded server of a home, and waits until it is gone."""
 

@@ -11,7 +11,7 @@ import redis as theirs
 
 import agentnb
 from agentnb.core.errors import ConfigError, RejectedError, UsageError
-from agentnb.core.redis import Changed, NoScript, RedisClient
+from agentnb.core.redis import Changed, NoScript, RedisClient, Script
 from agentnb.core.trace import Tracer
 
 
@@ -131,6 +131,20 @@ def test_scripts_are_loaded_when_the_server_does_not_know_them(client):
     with pytest.raises(NoScript) as caught:
         client.evalsha("0" * 40, 0)
     assert isinstance(caught.value, RejectedError)
+
+
+def test_a_script_is_sent_once_and_again_to_a_server_that_has_forgotten_it(client):
+    script = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+    sent = []
+
+    def send(*words):
+        sent.append(words[0])
+        return client.execute_command(*words)
+
+    assert [script.run_by(send, ["n"], [2]) for _ in range(3)] == [2, 4, 6]
+    assert sent == ["EVALSHA", "EVAL", "EVALSHA", "EVALSHA"]
+    client.script_flush()
+    assert script.run(client, ["n"], [2]) == 8
 
 
 def test_a_lock_of_redis_py_works(client):

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from agentnb.core.docker.owner import IMAGE, KEEP, NAME, OWNER, SESSION
 from agentnb.core.errors import NotFoundError
+from tests.waiting import until
 
 MAKER = """
 import sys
@@ -59,13 +59,6 @@ def names(docker_engine):
         return sorted(name for name in every if name.startswith(prefix))
 
     return found
-
-
-def until(ready, seconds=15):
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_killed_kernels_containers_are_removed_at_once(make_docker, maker, names):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
+from tests.waiting import until
 
 # Ctrl-C comes at any moment inside the lines that expect it, as it does to a cell.
 STORM = """
@@ -135,14 +134,6 @@ def run(client, code, seconds=60):
     """Run a cell, and return what it raised or an empty text."""
     reply = client.execute_interactive(code, timeout=seconds, output_hook=lambda _: None)
     return reply["content"].get("ename", "")
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
-    return found
 
 
 def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, steady_home, tmp_path):

@@ -18,6 +18,7 @@ from agentnb.core.errors import RejectedError, UnavailableError, UsageError
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
+from tests.waiting import until
 
 JOBS = r"""
 import os, time
@@ -69,14 +70,6 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
   return code;
 }
 """
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 from agentnb.core.queue import TaskQueue
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.redis import RedisClient
+from tests.waiting import until
 
 _NUMBERS = itertools.count(1)
 
@@ -89,14 +89,6 @@ def notes(tmp_path):
         return []
 
     return read
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.01)
-    return found
 
 
 def test_every_job_of_killed_workers_is_done(worker, queue, notes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -15,18 +14,6 @@ from agentnb.core.events import EventBus
 @pytest.fixture
 def bus(shell):
     return shell.user_ns["hub"].events
-
-
-@pytest.fixture
-def until():
-    def wait(condition, seconds=10.0):
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "it never came about"
-            time.sleep(0.005)
-        return found
-
-    return wait
 
 
 # The verbs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import threading
-import time
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -17,18 +16,6 @@ from agentnb.core.queue.processing import marked
 @pytest.fixture
 def hub(shell):
     return shell.user_ns["hub"]
-
-
-@pytest.fixture
-def until():
-    def wait(condition, seconds=10.0):
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "it never came about"
-            time.sleep(0.005)
-        return found
-
-    return wait
 
 
 @pytest.fixture

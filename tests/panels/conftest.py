@@ -7,6 +7,9 @@ from queue import Empty
 
 import pytest
 
+import agentnb
+from tests.waiting import until
+
 SETUP = """
 import threading, gc
 from agentnb.panels import Panel, PanelRegistry, TableView, button, cell_id, choice, label, row
@@ -127,3 +130,25 @@ def lab(running_kernel):
     running_kernel.run("for each in list(_instances.values()): each.close()")
     running_kernel.comms.clear()
     running_kernel.traffic.clear()
+
+
+@pytest.fixture
+def hub(redis_home):
+    with agentnb.connect(home=redis_home) as hub:
+        yield hub
+
+
+@pytest.fixture
+def view(request, hub):
+    """Return what opens the PANEL of the test's module, refreshed once and then by hand."""
+    made = []
+
+    def open_view(**options):
+        made.append(request.module.PANEL(hub, every=None, **options))
+        made[-1].panel.refresh()
+        until(lambda: made[-1].panel.state != "loading")
+        return made[-1]
+
+    yield open_view
+    for one in made:
+        one.panel.close()

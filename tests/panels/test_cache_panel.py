@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import agentnb
 from agentnb.panels.cache import CachePanel
+from tests.waiting import until
 
-
-@pytest.fixture
-def hub(redis_home):
-    with agentnb.connect(home=redis_home) as hub:
-        yield hub
-
-
-@pytest.fixture
-def view(hub):
-    made = []
-
-    def open_view(**options):
-        made.append(CachePanel(hub, every=None, **options))
-        made[-1].panel.refresh()
-        until(lambda: made[-1].panel.state == "live")
-        return made[-1]
-
-    yield open_view
-    for one in made:
-        one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+PANEL = CachePanel
 
 
 def refreshed(view):

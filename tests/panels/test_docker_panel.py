@@ -9,6 +9,9 @@ import pytest
 import agentnb
 from agentnb.panels import Plot, Spark
 from agentnb.panels.docker import DockerPanel
+from tests.waiting import until
+
+PANEL = DockerPanel
 
 
 @pytest.fixture
@@ -18,28 +21,6 @@ def hub(docker_image, tmp_path):  # noqa: ARG001 - it skips where there is no en
         for row in hub.docker.list().rows:
             hub.docker.stop_container(row[0], grace=0)
         hub.docker.prune(images=True)
-
-
-@pytest.fixture
-def view(hub):
-    made = []
-
-    def open_view():
-        made.append(DockerPanel(hub, every=None))
-        made[-1].panel.refresh()
-        until(lambda: made[-1].panel.state != "loading")
-        return made[-1]
-
-    yield open_view
-    for one in made:
-        one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def refreshed(view):

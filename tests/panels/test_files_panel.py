@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 import agentnb
 from agentnb.core.errors import NotFoundError, PathEscape
 from agentnb.panels.files import FilesPanel
+from tests.waiting import until
+
+PANEL = FilesPanel
 
 
 @pytest.fixture
 def hub(tmp_path):
     with agentnb.connect(home=tmp_path / "home", workspace=tmp_path / "ws") as hub:
         yield hub
-
-
-@pytest.fixture
-def view(hub):
-    made = []
-
-    def open_view(**options):
-        made.append(FilesPanel(hub, every=None, **options))
-        made[-1].panel.refresh()
-        until(lambda: made[-1].panel.state == "live")
-        return made[-1]
-
-    yield open_view
-    for one in made:
-        one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def lines(view):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import agentnb
 from agentnb.panels.git import GitPanel
+from tests.waiting import until
+
+PANEL = GitPanel
 
 
 @pytest.fixture
@@ -26,28 +27,6 @@ def git(hub):
     git.add_files()
     git.commit("first")
     return git
-
-
-@pytest.fixture
-def view(hub):
-    made = []
-
-    def open_view(**options):
-        made.append(GitPanel(hub, every=None, **options))
-        made[-1].panel.refresh()
-        until(lambda: made[-1].panel.state == "live")
-        return made[-1]
-
-    yield open_view
-    for one in made:
-        one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def refreshed(view):

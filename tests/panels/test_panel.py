@@ -7,6 +7,7 @@ import pytest
 
 from agentnb.core.errors import UnavailableError
 from agentnb.panels import Panel, PanelRegistry, TableView, label, row
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -16,13 +17,6 @@ def panels():
         str(time.time_ns()), lambda: Panel(*args, **options)
     )
     registry.close_all()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_failed_refresh_shows_the_hint_masks_secrets_and_recovers(panels):

@@ -16,6 +16,9 @@ import agentnb
 from agentnb.core.errors import UsageError
 from agentnb.panels.queue import bulk, look
 from agentnb.panels.queue.view import QueuePanel
+from tests.waiting import until
+
+PANEL = QueuePanel
 
 
 @pytest.fixture(scope="module")
@@ -38,28 +41,6 @@ def hub(home):
     with agentnb.connect(home=home) as hub:
         hub.redis.flushall()
         yield hub
-
-
-@pytest.fixture
-def view(hub):
-    made = []
-
-    def open_view(**options):
-        made.append(QueuePanel(hub, every=None, **options))
-        made[-1].panel.refresh()
-        until(lambda: made[-1].panel.state == "live")
-        return made[-1]
-
-    yield open_view
-    for one in made:
-        one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def refreshed(view):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import InvalidResponse, UsageError
 from agentnb.core.table import text_of
-from agentnb.core.wire import Json
+from agentnb.core.wire import Json, has_nan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,17 +137,9 @@ def content_of(data: Any) -> tuple[bytes | None, str | None]:
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), _BINARY
     body = _json.raw(data)
-    if b"null" in body and _has_nan(data):
+    if b"null" in body and has_nan(data):
         raise UsageError("the data holds a NaN, which JSON would send as null", service="api")
     return body, _JSON
-
-
-def _has_nan(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(_has_nan, value.values()))
-    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_nan, value))
 
 
 def value_of(

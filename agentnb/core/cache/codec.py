@@ -8,17 +8,16 @@ and read: a JSON value, or a bare string.
 from __future__ import annotations
 
 import json
-import marshal
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
 
 from agentnb.core.cache.frames import KINDS, decode_frame, encode_frame, kind_of
 from agentnb.core.errors import UsageError
+from agentnb.core.wire import MISFITS, NOT_JSON, change, convert, exact, from_json, same, to_json
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Codec", "exact"]
+__all__ = ["Codec"]
 
 # No JSON text begins with this byte, and no text of a person's does.
 _MARK = b"\x01"
@@ -26,6 +25,7 @@ _ZIPPED, _BYTES = b"Z", b"B"
 _WORTH_ZIPPING = 4096
 # How JSON, and what some readers take for it, begins.
 _JSON_BEGINS = frozenset('{["-0123456789tfnNI \t\r\n')
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError)
 LIMIT = 512 * 1024 * 1024
 
 
@@ -49,14 +49,8 @@ class Codec:
     """
 
     def __init__(self, *, plain: bool = False, limit: int = LIMIT) -> None:
-        import msgspec
-
         self._plain = plain
         self._limit = limit
-        self._encode_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-        self._decode_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-        self._malformed = (msgspec.DecodeError, UnicodeDecodeError)
-        self._msgspec = msgspec
 
     def encode(self, value: Any, kind: Any = None) -> bytes:
         """Return the bytes of a value.
@@ -107,7 +101,7 @@ class Codec:
 
     def _checked_copy(self, data: bytes, value: Any, kind: Any) -> Any:
         if kind is None:
-            copy = self._decode_json(data)
+            copy = from_json(data)
             if exact(copy, value):
                 return copy
             raise _would_change(value, copy)
@@ -118,7 +112,7 @@ class Codec:
                 f"the value is not of the type that type= says: {error.__cause__ or error.message}",
                 service="cache",
             ) from error
-        if _same(copy, value):
+        if same(copy, value):
             return copy
         raise _would_change(value, copy)
 
@@ -181,11 +175,9 @@ class Codec:
         return data.decode("utf-8", "replace") + ("" if whole else "…")
 
     def _json(self, value: Any) -> bytes:
-        if hasattr(value, "model_dump_json"):  # a pydantic model
-            return bytes(value.model_dump_json().encode())
         try:
-            return self._encode_json(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            return to_json(value)
+        except NOT_JSON as error:
             raise UsageError(
                 f"a value of type {type(value).__name__} cannot be stored: {error}",
                 service="cache",
@@ -195,25 +187,23 @@ class Codec:
     def _loaded(self, data: bytes, kind: Any) -> Any:
         if kind is None:
             try:
-                return self._decode_json(data)
-            except self._malformed:
+                return from_json(data)
+            except _MALFORMED:
                 return data.decode("utf-8", "surrogateescape")
         try:
-            if hasattr(kind, "model_validate_json"):
-                return kind.model_validate_json(data)
             return self._typed(data, kind)
-        except (self._msgspec.MsgspecError, ValueError, TypeError) as error:
+        except MISFITS as error:
             raise _not_of(kind, str(error)) from error
 
     def _typed(self, data: bytes, kind: Any) -> Any:
         try:
-            return self._msgspec.json.decode(data, type=kind)
-        except self._malformed:
+            return from_json(data, kind)
+        except _MALFORMED:
             text = self._loaded(data, None)
             # Text without quotes may begin as JSON does, such as a date.
             if not isinstance(text, str) or data[:1] == b'"':
                 raise
-            return self._msgspec.convert(text, type=kind)
+            return convert(text, kind)
 
     def _is_bare(self, text: str) -> bool:
         """Return whether a text can stand without quotes: nobody takes it for a JSON value."""
@@ -236,27 +226,6 @@ class Codec:
             )
 
 
-def exact(copy: Any, value: Any) -> bool:
-    """Return whether two values are equal and of the same types, however deep.
-
-    >>> exact([1, {"a": 2}], [1, {"a": 2}]), exact([1.0], [1]), exact([1, 2], (1, 2))
-    (True, False, False)
-    """
-    try:
-        # marshal writes the plain types and refuses their subclasses, such as an Enum's members,
-        # which compare as equal to what they would come back as. Version 2 shares no references.
-        return marshal.dumps(copy, 2) == marshal.dumps(value, 2)
-    except ValueError:
-        return False
-
-
-def _same(copy: Any, value: Any) -> bool:
-    try:
-        return bool(copy == value) and type(copy) is type(value)
-    except (TypeError, ValueError):
-        return False
-
-
 def _not_of(kind: Any, why: str) -> UsageError:
     return UsageError(
         f"what is stored is not of the type asked for ({getattr(kind, '__name__', kind)}): {why}",
@@ -266,12 +235,8 @@ def _not_of(kind: Any, why: str) -> UsageError:
 
 
 def _would_change(value: Any, copy: Any) -> UsageError:
-    name, other = type(value).__name__, type(copy).__name__
-    how = (
-        f"a {name} would come back as a {other}" if name != other else "it would come back changed"
-    )
     return UsageError(
-        f"the value cannot be stored as it is: {how}",
+        f"the value cannot be stored as it is: {change(value, copy)}",
         service="cache",
         hint="convert tuples, dates, NaN and other keys than text yourself, or say type= "
         "what to decode to",

@@ -114,9 +114,8 @@ class Names:
         removed = 0
         starts = [self._keys.cache(""), self.lock(""), self.copy("")]
         while True:
-            reply: Any = self._redis.eval(
-                DROP_TAG, 2, self.tag(tag), self.listed, _STEP, *starts, int(self.bare)
-            )
+            arguments = [_STEP, *starts, int(self.bare)]
+            reply = DROP_TAG.run(self._redis, [self.tag(tag), self.listed], arguments)
             looked_at, gone = map(int, reply)
             removed += gone
             if not looked_at:

@@ -8,6 +8,8 @@ when; a set for each tag lists its keys.
 
 from __future__ import annotations
 
+from agentnb.core.redis.script import Script
+
 __all__ = ["DROP_TAG", "FAIL", "PUT", "RELEASE", "RENEW", "STORE", "TAKE"]
 
 _CLOCK = """
@@ -36,7 +38,7 @@ end
 """
 
 # KEYS: value, listed, tags ... ARGV: data, ms, name, whether names are listed.
-PUT = f"""{_CLOCK}{_LIST}{_TAG}
+PUT = Script(f"""{_CLOCK}{_LIST}{_TAG}
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[4] == '1' then
   redis.call('ZREM', KEYS[2], ARGV[3])
@@ -44,12 +46,12 @@ if ARGV[4] == '1' then
 end
 tag(3, ARGV[3], ARGV[2])
 return 1
-"""
+""")
 
 # KEYS: value, lock, failure, aside, tags ...
 # ARGV: token, lock's ms, name, whose failure counts, whether to load beside a value, tags' ms.
 # Gives: whether the lock is taken now, the value, who loads, the failure.
-TAKE = f"""{_CLOCK}{_LIST}{_TAG}
+TAKE = Script(f"""{_CLOCK}{_LIST}{_TAG}
 local data, holder = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
 local failure = redis.call('GET', KEYS[3])
 if failure and string.sub(failure, 1, #ARGV[1]) ~= ARGV[4] then failure = false end
@@ -59,13 +61,13 @@ list(KEYS[4], ARGV[3], ARGV[2])
 -- Noted before it is loaded, so that to invalidate the tag reaches a loader that runs.
 tag(5, ARGV[3], ARGV[6])
 return {{1, data, false, false}}
-"""
+""")
 
 # KEYS: value, lock, failure, copy, aside, listed, tags ...
 # ARGV: token, data, ms, copy's ms, name, whether names are listed, SHA1 of the value before.
 # A loader that lost its lock, to an invalidation or to another loader, stores nothing, nor does
 # one whose value has been set meanwhile: what it has loaded may be older.
-STORE = f"""{_CLOCK}{_LIST}{_TAG}
+STORE = Script(f"""{_CLOCK}{_LIST}{_TAG}
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local changed = redis.call('EXISTS', KEYS[1]) == 1 and
   (ARGV[7] == '' or redis.sha1hex(redis.call('GET', KEYS[1])) ~= ARGV[7])
@@ -83,33 +85,33 @@ if ARGV[6] == '1' then
 end
 tag(7, ARGV[5], ARGV[3])
 return 1
-"""
+""")
 
 # KEYS: lock, failure. ARGV: token, report, ms for which the failure is shared.
-FAIL = """
+FAIL = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[1])
 return 1
-"""
+""")
 
 # KEYS: lock. ARGV: token.
-RELEASE = """
+RELEASE = Script("""
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
-"""
+""")
 
 # KEYS: lock, aside. ARGV: token, ms, name.
-RENEW = f"""{_CLOCK}{_LIST}
+RENEW = Script(f"""{_CLOCK}{_LIST}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 list(KEYS[2], ARGV[3], ARGV[2])
 return 1
-"""
+""")
 
 # KEYS: tag, listed. ARGV: how many, starts of the keys of value, lock and copy, whether names
 # are listed. Gives: how many names were looked at, how many values removed.
-DROP_TAG = f"""{_CLOCK}
+DROP_TAG = Script(f"""{_CLOCK}
 local names = redis.call('SPOP', KEYS[1], ARGV[1])
 local removed = 0
 for _, name in ipairs(names) do
@@ -120,4 +122,4 @@ for _, name in ipairs(names) do
   if ARGV[5] == '1' then redis.call('ZREM', KEYS[2], name) end
 end
 return {{#names, removed}}
-"""
+""")

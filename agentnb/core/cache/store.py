@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.cache.names import Names
-    from agentnb.core.redis import RedisClient
+    from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
 __all__ = ["Found", "State", "Store", "Wanted"]
@@ -90,7 +90,7 @@ class Store:
             self._redis.execute_command("SET", name, data, "PX", ms)
             return
         keys = [name, self._names.listed, *sets]
-        self._redis.eval(PUT, len(keys), *keys, data, ms, key, int(self._names.bare))
+        PUT.run(self._redis, keys, [data, ms, key, int(self._names.bare)])
 
     def look(self, wanted: Wanted) -> Found:
         """Return a key's data and whether somebody should load it again already."""
@@ -156,8 +156,8 @@ class Store:
         """Return the value of before, where one is kept."""
         return self._hasty.get(self._names.copy(key))  # type: ignore[return-value]  # it is not an awaitable
 
-    def _run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
-        return self._hasty.eval(script, len(keys), *keys, *arguments)
+    def _run(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:
+        return script.run(self._hasty, keys, arguments)
 
 
 def is_due(left: float, early: float) -> bool:

@@ -21,9 +21,9 @@ from agentnb.core.events.inbox import Inbox
 from agentnb.core.events.publishing import LOG, OUTBOX, PAYLOAD, Publishing
 from agentnb.core.events.stream import EventStream
 from agentnb.core.events.subscription import Subscription
-from agentnb.core.events.wire import check_schema
 from agentnb.core.loop import LoopThread
 from agentnb.core.table import Table
+from agentnb.core.wire import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ class EventBus(Publishing):
         name: str | None = None,
     ) -> Subscription:
         self._check(pattern)
-        check_schema(schema)
+        check_schema(schema, "events")
         if replay < 0:
             raise UsageError("replay= is how many events of before: 0 or more", service="events")
         inbox = Inbox(

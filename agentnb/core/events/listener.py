@@ -126,7 +126,7 @@ class Listener:
     def _ask(self, new: frozenset[str], *, missed: bool) -> None:
         self._asked.append((new, missed))
         self._last_asked = monotonic()
-        self._say("EVAL", END, "1", self._log_key)
+        self._say("EVAL", END.text, "1", self._log_key)
 
     def _run(self) -> None:
         failures = 0

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.events.scripts import END, READ
-from agentnb.core.redis import NoScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agentnb.core.redis import RedisClient
 
-__all__ = ["Chunk", "Entry", "EventLog", "Script", "pairs"]
+__all__ = ["Chunk", "Entry", "EventLog", "pairs"]
 
 _STEP = 500
-
-
-class Script:
-    """A script that is sent once, and named after that.
-
-    Parameters
-    ----------
-    text
-        Lua.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        # The server's own name for it, which keeps nothing safe.
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-    def run(self, redis: RedisClient, keys: list[str], args: list[Any]) -> Any:
-        """Run it; a server that was started since does not know it, and is told."""
-        return self.run_by(redis.execute_command, keys, args)
-
-    def run_by(self, send: Callable[..., Any], keys: list[str], args: list[Any]) -> Any:
-        """Run it by a function that sends a command; as `run`."""
-        try:
-            return send("EVALSHA", self.sha, len(keys), *keys, *args)
-        except NoScript:
-            return send("EVAL", self.text, len(keys), *keys, *args)
 
 
 class Entry(NamedTuple):
@@ -78,8 +50,6 @@ class EventLog:
         self._redis = redis
         self.key = key
         self._name_of = name_of
-        self._read = Script(READ)
-        self._end = Script(END)
 
     def read(self, after: str, *, most: int = _STEP) -> Chunk:
         """Return the entries after a place, oldest first.
@@ -89,7 +59,7 @@ class EventLog:
         UnavailableError
             The server is away.
         """
-        gap, entries = self._read.run(self._redis, [self.key], [after, most])
+        gap, entries = READ.run(self._redis, [self.key], [after, most])
         return Chunk(gap > 0, gap > 1, [self._entry(*entry) for entry in entries])
 
     def size(self) -> int:
@@ -98,7 +68,7 @@ class EventLog:
 
     def end(self) -> str:
         """Return the place of the last entry, ``"0-0"`` where there is none."""
-        return str(self._end.run(self._redis, [self.key], []).decode())
+        return str(END.run(self._redis, [self.key], []).decode())
 
     def backwards(self, *, upto: str = "+", since: str = "-") -> Iterator[Entry]:
         """Yield the entries, newest first."""

@@ -193,7 +193,7 @@ class Outbox:
         with self._redis.pipeline(transaction=False) as pipe:
             for letter in batch:
                 script, keys = (PUBLISH, 1) if letter.durable else (PLAIN, 0)
-                pipe.execute_command("EVAL", script, keys, *letter.words)
+                pipe.execute_command("EVAL", script.text, keys, *letter.words)
             return list(pipe.execute(raise_on_error=False))
 
     def _sent(self, letter: Letter, place: str | None) -> None:

@@ -15,7 +15,7 @@ from agentnb.core.events.attachment import Attachment
 from agentnb.core.events.dead import DeadLetter, DeadLetters
 from agentnb.core.events.event import Event
 from agentnb.core.events.glob import matcher
-from agentnb.core.events.log import EventLog, Script
+from agentnb.core.events.log import EventLog
 from agentnb.core.events.outbox import Letter, Outbox
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
@@ -60,7 +60,6 @@ class Publishing:
         self._most = log_size
         self._outbox_size = outbox_size
         self._publisher = redis.publisher
-        self._publish, self._plain = Script(PUBLISH), Script(PLAIN)
         self._begin()
 
     def _begin(self) -> None:
@@ -238,10 +237,10 @@ class Publishing:
             return self._publisher.execute_within(span, waiting, *args)
 
         if letter.durable:
-            place = self._publish.run_by(send, words[:1], words[1:]).decode()
+            place = PUBLISH.run_by(send, words[:1], words[1:]).decode()
             letter.event.place = self._last_place = place
         elif words[3]:
-            self._plain.run_by(send, [], words)
+            PLAIN.run_by(send, [], words)
         else:
             send("PUBLISH", words[0], words[1])
 

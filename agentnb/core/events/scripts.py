@@ -6,6 +6,8 @@ message ``m``. A message on a channel is that of its entry with the entry's plac
 
 from __future__ import annotations
 
+from agentnb.core.redis.script import Script
+
 __all__ = ["END", "PLAIN", "PUBLISH", "PUBLISH_FUNCTION", "READ"]
 
 # Without this, what is neither an object nor enveloped could not be told from a stranger's: the
@@ -30,24 +32,24 @@ end
 their order, puts the event into the log, publishes it and returns its place there."""
 
 # KEYS: log. ARGV: channel, id, before, after, most, marker, bare. Gives: the place.
-PUBLISH = f"""{PUBLISH_FUNCTION}
+PUBLISH = Script(f"""{PUBLISH_FUNCTION}
 return agentnb_publish(KEYS[1], unpack(ARGV))
-"""
+""")
 
 # ARGV: channel, message, marker, bare. Not kept.
-PLAIN = f"""{_SEND}
+PLAIN = Script(f"""{_SEND}
 return agentnb_send(unpack(ARGV))
-"""
+""")
 
 # KEYS: log. Gives: the place of the last entry there is.
-END = """
+END = Script("""
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 return last[1] and last[1][1] or '0-0'
-"""
+""")
 
 # KEYS: log. ARGV: after, how many.
 # Gives: 1 if entries after that place are gone, 2 if the whole log was, else 0; the entries.
-READ = """
+READ = Script("""
 local function field(info, name)
   for i = 1, #info, 2 do if info[i] == name then return info[i + 1] end end
 end
@@ -72,4 +74,4 @@ elseif after ~= last and #redis.call('XRANGE', KEYS[1], after, after) == 0 then
   gap = 1
 end
 return {gap, redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', ARGV[2])}
-"""
+""")

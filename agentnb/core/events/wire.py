@@ -8,18 +8,18 @@ was published, and what it publishes is taken as data.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.events.event import Event
+from agentnb.core.wire import NOT_JSON, has_nan, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ENVELOPE", "Malformed", "Wire", "check_schema", "convert"]
+__all__ = ["ENVELOPE", "Malformed", "Wire"]
 
 ENVELOPE = "_agentnb"
 
@@ -94,11 +94,8 @@ class Wire:
 
     def _json(self, data: Any) -> bytes:
         try:
-            if hasattr(data, "model_dump_json"):  # a pydantic model
-                raw = bytes(data.model_dump_json().encode())
-            else:
-                raw = self._encode(data)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raw = to_json(data)
+        except NOT_JSON as error:
             raise UsageError(
                 f"data of type {type(data).__name__} cannot be published: {error}",
                 service="events",
@@ -110,7 +107,7 @@ class Wire:
                 service="events",
                 hint="publish a path or a key to it; or raise AGENTNB_EVENTS_PAYLOAD (bytes)",
             )
-        if b"null" in raw and _has_nan(data):
+        if b"null" in raw and has_nan(data):
             raise UsageError(
                 "NaN and infinity would arrive as null",
                 service="events",
@@ -177,50 +174,3 @@ class Wire:
         if isinstance(data, dict):
             data.pop(ENVELOPE, None)
         return data
-
-
-def _has_nan(data: Any) -> bool:
-    if isinstance(data, float):
-        return not math.isfinite(data)
-    if isinstance(data, dict):
-        return any(map(_has_nan, data.values()))
-    if isinstance(data, list | tuple | set | frozenset):
-        return any(map(_has_nan, data))
-    if isinstance(data, msgspec.Struct):
-        return any(_has_nan(getattr(data, name)) for name in data.__struct_fields__)
-    if hasattr(data, "__dataclass_fields__"):
-        return any(_has_nan(getattr(data, name, None)) for name in data.__dataclass_fields__)
-    return False
-
-
-def check_schema(schema: Any) -> None:
-    """Refuse what is no schema before the first event is.
-
-    Raises
-    ------
-    UsageError
-        msgspec cannot check data by it.
-    """
-    if schema is None or hasattr(schema, "model_validate"):
-        return
-    try:
-        msgspec.json.Decoder(schema)
-    except TypeError as error:
-        raise UsageError(
-            f"{schema!r} is not a schema: {error}",
-            service="events",
-            hint="a msgspec Struct, a dataclass, a TypedDict or a pydantic model",
-        ) from error
-
-
-def convert(data: Any, schema: Any) -> Any:
-    """Return data as a value of a schema.
-
-    Raises
-    ------
-    ValueError
-        It is not one; pydantic's and msgspec's errors are both of that kind.
-    """
-    if hasattr(schema, "model_validate"):
-        return schema.model_validate(data)
-    return msgspec.convert(data, schema)

@@ -10,6 +10,7 @@ import msgspec
 from agentnb.core.queue.failure import Failure
 from agentnb.core.queue.options import DEFAULTS, Message
 from agentnb.core.queue.owner import describe
+from agentnb.core.redis.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ _DATA = b'{"data":'
 # Gives: clock in ms, whether paused, how many were looked at, how many there are, then of each that
 # was found: id, score, the message's size and beginning, attempt, created, started, finished,
 # progress, owner, error.
-FIND = """
+FIND = Script("""
 local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -65,7 +66,7 @@ for i = 1, #ids, 2 do
   if bytes > tonumber(ARGV[8]) then break end
 end
 return all
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ attempt are the ones that the worker was given.
 
 from __future__ import annotations
 
+from agentnb.core.redis.script import Script
+
 __all__ = [
     "ADD",
     "CANCEL",
-    "FINISH",
     "JOBS",
     "MOST_PRIORITY",
     "NOTE",
@@ -25,6 +26,7 @@ __all__ = [
     "TAKE",
     "TEND",
     "WAIT",
+    "finish",
 ]
 
 MOST_PRIORITY = 2**19 - 1
@@ -81,7 +83,7 @@ end
 
 # ARGV: id, message, priority, delay in ms, 1 for last in first out, unique key, queue, queues' key.
 # Gives: the id of the job, which is another's if that has the unique key. Safe to repeat.
-ADD = f"""{_BEGIN}{_WAIT}
+ADD = Script(f"""{_BEGIN}{_WAIT}
 local id, priority, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local job = jobs .. id
 if redis.call('EXISTS', job) == 1 then return id end
@@ -103,7 +105,7 @@ else
   ring(1)
 end
 return id
-"""
+""")
 
 # Gives: the id, the message, the attempt; or false and in how many ms to look again, -1 for
 # whenever the bell rings.
@@ -133,16 +135,16 @@ end
 """
 
 # ARGV: owner, lease in ms. Gives: what `take` gives.
-TAKE = f"""{_BEGIN}{_WAIT}{_NEXT}
+TAKE = Script(f"""{_BEGIN}{_WAIT}{_NEXT}
 return take(ARGV[1], ARGV[2])
-"""
+""")
 
 # ARGV: id, owner, attempt, where to (completed, failed, delayed, wait), result or error, how many
 # to keep there or -1 for all, ms of delay, how many attempts it has had by now, the lease in ms of
 # the next job or empty for none; then the arguments of an event (or none), whose log is KEYS[3].
 # Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
 # the next job as `take` gives it. Safe to repeat: a job taken twice over comes back by its lease.
-FINISH = """
+_FINISH = """
 {publish}
 {begin}{wait}{drop}{tell}{next}
 local function finish(id, owner, attempt, set, value, keep, delay, attempts)
@@ -182,7 +184,7 @@ return {{counts, place, ARGV[9] ~= '' and take(ARGV[2], ARGV[9])}}
 """
 
 
-def finish(publish: str) -> str:
+def finish(publish: str) -> Script:
     """Return the script that ends an attempt.
 
     Parameters
@@ -191,14 +193,14 @@ def finish(publish: str) -> str:
         Lua that defines ``agentnb_publish``; empty where there is no event bus.
     """
     parts = {"begin": _BEGIN, "wait": _WAIT, "drop": _DROP, "tell": _TELL, "next": _NEXT}
-    return FINISH.format(publish=publish, **parts)
+    return Script(_FINISH.format(publish=publish, **parts))
 
 
 # ARGV: owner, lease in ms, workers' key, what is to be known of the worker (or empty), then pairs
 # of id and attempt that run here.
 # Gives: the ids that have been lost; id, owner, attempt and ms left of all other active jobs; in
 # how many ms a delayed one is due, or -1.
-TEND = f"""{_BEGIN}
+TEND = Script(f"""{_BEGIN}
 local lost, others, mine = {{}}, {{}}, {{}}
 for i = 5, #ARGV, 2 do
   local id = ARGV[i]
@@ -223,11 +225,11 @@ if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
 return {{lost, others, next and math.max(next - now, 0) or -1}}
-"""
+""")
 
 # ARGV: id, owner, attempt, the progress (or empty), a line of the log (or empty), lines to keep.
 # Gives: whether it counted.
-NOTE = """
+NOTE = Script("""
 local job = KEYS[2] .. ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 0 end
 if ARGV[2] ~= '' then
@@ -241,7 +243,7 @@ if ARGV[5] ~= '' then
   redis.call('LTRIM', job .. ':log', -ARGV[6], -1)
 end
 return 1
-"""
+""")
 
 _STATE = """
 local function state_of(id)
@@ -255,15 +257,15 @@ end
 
 # ARGV: id. Gives: its state, that state's score, whether the queue is paused, the server's clock
 # in ms, the fields of its hash.
-SHOW = f"""{_BEGIN}{_STATE}
+SHOW = Script(f"""{_BEGIN}{_STATE}
 local state, score = state_of(ARGV[1])
 local paused = redis.call('HEXISTS', base .. ':meta', 'paused')
 return {{state, score, paused, now, redis.call('HGETALL', jobs .. ARGV[1])}}
-"""
+""")
 
 # ARGV: state, how many, from which, 1 for the newest first.
 # Gives: paused, clock, then id, score and fields of each.
-JOBS = f"""{_BEGIN}
+JOBS = Script(f"""{_BEGIN}
 local from, to = tonumber(ARGV[3]), ARGV[3] + ARGV[2] - 1
 local read = ARGV[4] == '1' and 'ZREVRANGE' or 'ZRANGE'
 local found = redis.call(read, base .. ':' .. ARGV[1], from, to, 'WITHSCORES')
@@ -272,10 +274,10 @@ for i = 1, #found, 2 do
   table.insert(all, {{found[i], found[i + 1], redis.call('HGETALL', jobs .. found[i])}})
 end
 return all
-"""
+""")
 
 # ARGV: id. Gives: completed or failed and what came of it; or waits for that, and gives false.
-WAIT = f"""{_BEGIN}{_STATE}
+WAIT = Script(f"""{_BEGIN}{_STATE}
 local state = state_of(ARGV[1])
 if state == 'completed' then
   return {{state, redis.call('HGET', jobs .. ARGV[1], 'result')}}
@@ -286,20 +288,20 @@ elseif state == 'gone' then
 end
 redis.call('HINCRBY', jobs .. ARGV[1], 'waiters', 1)
 return {{false, false}}
-"""
+""")
 
 # ARGV: id, 1 to take it from a worker. Gives: the state that it had.
-REMOVE = f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
 local state = state_of(ARGV[1])
 if state == 'gone' or (state == 'active' and ARGV[2] ~= '1') then return state end
 redis.call('ZREM', base .. ':' .. state, ARGV[1])
 tell(ARGV[1], redis.call('HGET', jobs .. ARGV[1], 'waiters'), 'removed ')
 drop(ARGV[1])
 return state
-"""
+""")
 
 # ARGV: id. From delayed, failed or completed; with all its attempts. Gives: the state it had.
-REQUEUE = f"""{_BEGIN}{_STATE}{_WAIT}
+REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
@@ -309,11 +311,11 @@ if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)
 ring(1)
 return state
-"""
+""")
 
 # ARGV: id, the error, how many to keep. An active one is taken from its worker.
 # Gives: the state it had.
-CANCEL = f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+CANCEL = Script(f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'completed' or state == 'failed' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
@@ -325,4 +327,4 @@ redis.call('ZADD', base .. ':failed', moment, id)
 local keep = tonumber(ARGV[3])
 if keep > 0 then trim(':failed', keep) end
 return state
-"""
+""")

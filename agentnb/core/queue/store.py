@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.queue import scripts
-from agentnb.core.redis import NoScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentnb.core.queue.options import Options
-    from agentnb.core.redis import RedisClient
+    from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
 __all__ = ["Held", "Seen", "Store", "Taken", "Tended"]
@@ -295,40 +293,24 @@ class Store:
         seconds, micro = self._redis.time()
         return int(seconds) * 1000 + int(micro) // 1000
 
-    def ask(self, script: str, arguments: Sequence[Any]) -> Any:
+    def ask(self, script: Script, arguments: Sequence[Any]) -> Any:
         """Run a script that changes nothing."""
         return self._run(self._again, script, arguments)
 
     def _run(
         self,
         redis: RedisClient,
-        script: str,
+        script: Script,
         arguments: Sequence[Any],
         keys: Sequence[str] | None = None,
     ) -> Any:
-        keys = self._keys if keys is None else keys
-        try:
-            return redis.execute_command("EVALSHA", _sha(script), len(keys), *keys, *arguments)
-        except NoScript:
-            return redis.execute_command("EVAL", script, len(keys), *keys, *arguments)
+        return script.run(redis, self._keys if keys is None else keys, arguments)
 
 
 def _taken(found: Any) -> Taken | int:
     if found[0] is None:
         return int(found[1])
     return Taken(found[0].decode(), found[1], int(found[2]))
-
-
-_shas: dict[str, str] = {}
-
-
-def _sha(script: str) -> str:
-    """Return the name of a script on the server, which is its SHA1."""
-    found = _shas.get(script)
-    if found is None:
-        found = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        _shas[script] = found
-    return found
 
 
 def _state(word: str, *, paused: bool = False) -> str:

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from agentnb.core.redis.client import RedisClient
     from agentnb.core.redis.errors import Changed, NoScript
     from agentnb.core.redis.keys import Keys
+    from agentnb.core.redis.script import Script
     from agentnb.core.redis.server import EmbeddedServer
 
-__all__ = ["Changed", "EmbeddedServer", "Keys", "NoScript", "RedisClient"]
+__all__ = ["Changed", "EmbeddedServer", "Keys", "NoScript", "RedisClient", "Script"]
 
 _MODULES = {
     "Changed": "errors",
@@ -18,6 +19,7 @@ _MODULES = {
     "Keys": "keys",
     "NoScript": "errors",
     "RedisClient": "client",
+    "Script": "script",
 }
 
 

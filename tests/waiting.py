@@ -1,0 +1,16 @@
+"""Waits on a condition, never for a fixed time."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["until"]
+
+
+def until(condition, seconds=30.0):
+    """Return what a condition gives as soon as that is true; fail if it never is."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.005)
+    return found
