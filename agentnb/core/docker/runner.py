@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from contextlib import closing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,10 @@ from agentnb.core.docker.running import (
     configuration,
     interpreter,
     new_name,
-    socket_lines,
     start,
 )
 from agentnb.core.docker.session import remove
+from agentnb.core.docker.wire import attached, executed
 from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -138,15 +137,12 @@ class Runner:
         container = self._create(image, command, wanted, files)
         try:
             # Before the start, so that nothing is missed; one that follows a log can miss its end.
-            params = {"stdout": 1, "stderr": 1, "stream": 1}
-            connection = self._engine.call(
-                "attach", lambda api: api.attach_socket(container, params=params)
-            )
+            wire = attached(self._engine, container)
             begun = perf_counter()
             silence = None if timeout is None else timeout + _GRACE
-            lines = socket_lines(connection, tty=wanted.tty, timeout=silence)
-            with closing(lines), Watchdog(self._engine, container, timeout) as watchdog:
+            with wire, Watchdog(self._engine, container, timeout) as watchdog:
                 start(self._engine, container)
+                lines = wire.lines(tty=wanted.tty, timeout=silence)
                 logs = collect(_told(lines, on_line), limit)
                 code = self._engine.call(
                     "wait", lambda api: int(api.wait(container, timeout=silence)["StatusCode"])
@@ -201,9 +197,8 @@ class Runner:
             ),
             container=name,
         )
-        connection = self._engine.call("exec", lambda api: api.exec_start(made["Id"], socket=True))
-        lines = socket_lines(connection, tty=False, timeout=timeout)
-        logs = collect(_told(lines, on_line), limit)
+        with executed(self._engine, made["Id"]) as wire:
+            logs = collect(_told(wire.lines(tty=False, timeout=timeout), on_line), limit)
         code = self._engine.call(
             "exec", lambda api: api.exec_inspect(made["Id"])["ExitCode"], idempotent=True
         )

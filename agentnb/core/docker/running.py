@@ -7,16 +7,14 @@ import secrets
 import threading
 from contextlib import suppress
 from datetime import datetime
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.docker.logs import Lines
 from agentnb.core.docker.policy import NOBODY
-from agentnb.core.errors import DeadlineExceeded, NotFoundError, RejectedError
+from agentnb.core.errors import NotFoundError, RejectedError
 from agentnb.core.trace import traceparent
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Generator, Sequence
 
     from agentnb.core.docker.engine import Engine
@@ -30,11 +28,9 @@ __all__ = [
     "follow",
     "interpreter",
     "new_name",
-    "socket_lines",
     "start",
 ]
 
-_CHUNK = 65_536
 _ROOTS = {"", "root", "0", "0:0", "root:root"}
 
 
@@ -191,48 +187,6 @@ def follow(
     yield from lines.end()
 
 
-def socket_lines(
-    connection: Any, *, tty: bool, timeout: float | None
-) -> Generator[LogLine, None, None]:
-    """Yield the lines that come over the engine's connection to a program.
-
-    Parameters
-    ----------
-    connection
-        As the SDK gives it; closed at the end.
-    tty
-        Whether the program has a terminal.
-    timeout
-        Seconds in all; None for no limit.
-
-    Raises
-    ------
-    DeadlineExceeded
-        It took too long. The engine has no way to end a program: it goes on.
-    """
-    lines = Lines(tty=tty)
-    until = None if timeout is None else monotonic() + timeout
-    wire: socket.socket = getattr(connection, "_sock", connection)
-    try:
-        while True:
-            wire.settimeout(None if until is None else _left(until))
-            data = wire.recv(_CHUNK)
-            if not data:
-                break
-            yield from lines.feed(data)
-    except TimeoutError as error:
-        raise DeadlineExceeded(
-            f"the program did not end within {timeout:g} s, and goes on in the container",
-            service="docker",
-            hint="timeout= gives it more; stop_container ends all of it",
-        ) from error
-    finally:
-        connection.close()
-        if wire is not connection:
-            wire.close()
-    yield from lines.end()
-
-
 def _unix(stamp: bytes) -> str:
     """Return the engine's time, which is UTC, as the engine wants it.
 
@@ -242,13 +196,6 @@ def _unix(stamp: bytes) -> str:
     text = stamp.decode("ascii")
     whole = datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
     return f"{whole:.0f}.{text[20:29]}"
-
-
-def _left(until: float) -> float:
-    left = until - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 def interpreter(script: str) -> list[str]:

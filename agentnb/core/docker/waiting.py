@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
+from agentnb.core.docker.wire import executed
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["Waiting"]
 _PAUSE = 0.1
 _LISTENS = "0A"
 _PEEK = 0.2
+_LOOK = 10.0
 
 
 class Waiting:
@@ -116,15 +118,12 @@ class Waiting:
 
     def _listens(self, port: int) -> bool:
         """Look from inside: without a network there is no other way."""
-
-        def work(api: Any) -> str:
-            made = api.exec_create(
-                self._container, ["cat", "/proc/net/tcp", "/proc/net/tcp6"], stderr=False
-            )
-            text: bytes = api.exec_start(made["Id"])
-            return text.decode("ascii", "replace")
-
-        text = self._engine.call("listens", work, idempotent=True)
+        command = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]
+        made = self._engine.call(
+            "listens", lambda api: api.exec_create(self._container, command, stderr=False)
+        )
+        with executed(self._engine, made["Id"]) as wire:
+            text = collect(wire.lines(tty=False, timeout=_LOOK)).stdout
         if "local_address" not in text:
             raise UsageError(
                 "the image has no cat to look with from inside",

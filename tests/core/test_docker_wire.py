@@ -1,0 +1,96 @@
+"""The engine's connection to a program: what comes early, and what is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from agentnb.core.docker.endpoint import find
+from agentnb.core.errors import DeadlineExceeded, RejectedError
+
+UPGRADED = b"HTTP/1.1 101"
+
+
+@pytest.fixture
+def hasty_engine(docker_image):  # noqa: ARG001 - it skips where there is no engine
+    """Return the URL of a way to the engine on which a program's output comes with the headers."""
+    engine = find(None, None).url
+    if not engine.startswith("unix://"):
+        pytest.skip("the engine has no socket's file")
+    folder = Path(tempfile.mkdtemp(prefix="agentnb-hasty-", dir="/tmp"))
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(folder / "s"))
+        door.listen()
+        threads = []
+
+        def pump(source, target, *, hasty):
+            with contextlib.suppress(OSError):
+                while data := source.recv(65_536):
+                    if hasty and data.startswith(UPGRADED):
+                        data += source.recv(65_536)  # the output's first piece
+                    target.sendall(data)
+            for link in (source, target):
+                with contextlib.suppress(OSError):
+                    link.shutdown(socket.SHUT_RDWR)
+
+        def serve():
+            with contextlib.ExitStack() as links, contextlib.suppress(OSError):
+                while True:
+                    client = links.enter_context(door.accept()[0])
+                    server = links.enter_context(socket.socket(socket.AF_UNIX))
+                    server.connect(engine.removeprefix("unix://"))
+                    for ends in ((client, server, False), (server, client, True)):
+                        one = threading.Thread(
+                            target=pump, args=ends[:2], kwargs={"hasty": ends[2]}, daemon=True
+                        )
+                        threads.append(one)
+                        one.start()
+
+        main = threading.Thread(target=serve, daemon=True)
+        main.start()
+        try:
+            yield f"unix://{folder}/s"
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            for one in (main, *threads):
+                one.join(5)
+            shutil.rmtree(folder)
+
+
+def test_what_comes_with_the_headers_is_not_lost(hasty_engine, make_docker, docker_image):
+    docker = make_docker(host=hasty_engine)
+    sleeper = docker.run_container(docker_image, ["sleep", "300"])
+    assert docker.exec(sleeper, ["echo", "first"]).stdout == "first\n"
+
+
+def sockets():
+    """Return how many sockets this process has open."""
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += str(link.readlink()).startswith("socket:")
+    return found
+
+
+def test_a_wire_is_closed_though_its_error_is_kept(docker, docker_image):
+    gc.collect()
+    before = sockets()
+    sleeper = docker.run_container(docker_image, ["sleep", "300"])
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        with pytest.raises(RejectedError) as taken:  # it was attached to before it was started
+            docker.run(docker_image, ["true"], policy="network", ports={80: port})
+    with pytest.raises(DeadlineExceeded) as slow:
+        docker.exec(sleeper, ["sleep", "300"], timeout=0.2)
+    with pytest.raises(ZeroDivisionError) as ours:
+        docker.exec(sleeper, ["echo", "one"], on_line=lambda _: 1 / 0)
+    docker.engine.close()
+    assert sockets() <= before
+    assert all(kept.tb for kept in (taken, slow, ours))
