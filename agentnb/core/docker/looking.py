@@ -1,0 +1,177 @@
+"""Looking at containers and images, which changes neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
+from agentnb.core.docker.opening import Opening
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
+
+    from agentnb.core.docker.results import Container, Stats
+    from agentnb.core.table import Table
+
+__all__ = ["Looking"]
+
+
+class Looking(Opening):
+    """What containers print, use and do, which there are, and waiting for one of them."""
+
+    @overload
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[False] = ...,
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        limit: int = ...,
+    ) -> Logs: ...
+    @overload
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[True],
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        timeout: float | None = ...,
+    ) -> Iterator[LogLine]: ...
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: bool = False,
+        since: float | None = None,
+        tail: int | None = None,
+        stdout: bool = True,
+        stderr: bool = True,
+        limit: int = OUTPUT,
+        timeout: float | None = None,
+    ) -> Logs | Iterator[LogLine]:
+        """Return what a container has printed, or yield it as it is printed.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        follow
+            Whether to yield lines until it ends, in place of what there is.
+        since
+            Only what was printed in the last so many seconds.
+        tail
+            Only the last so many lines.
+        stdout, stderr
+            Which of the two.
+        limit
+            Bytes that are kept: the newest. `Logs.truncated` says whether there were more.
+        timeout
+            While following: seconds without a line after which it is given up.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        DeadlineExceeded
+            While following: nothing was printed for so long.
+        """
+        return self._containers.logs(
+            str(container),
+            follow_=follow,
+            since=since,
+            tail=tail,
+            streams=(stdout, stderr),
+            limit=limit,
+            timeout=timeout,
+        )
+
+    def stats(self, container: Container | str) -> Stats:
+        """Return what a container uses; processor time since the last time it was asked."""
+        return self._containers.stats(str(container))
+
+    def usage(self) -> Table:
+        """Return what all of our containers that run use."""
+        return self._containers.usage()
+
+    def events(
+        self, *, since: float = 3600.0, follow: bool = False, timeout: float | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what happened to our containers: time, action, container, exit_code.
+
+        Parameters
+        ----------
+        since
+            From so many seconds ago.
+        follow
+            Whether to go on with what happens from now on, until the iterator is closed.
+        timeout
+            While following: seconds without an event after which it ends.
+        """
+        return self._containers.events(since=since, follow_=follow, timeout=timeout)
+
+    def images(self) -> Table:
+        """Return the images that were built here: tag, bytes, time of making, id."""
+        return self._images.table()
+
+    def list(self) -> Table:
+        """Return our containers, those that have ended too."""
+        return self._containers.table()
+
+    def wait_until(
+        self,
+        container: Container | str,
+        *,
+        healthy: bool = False,
+        line: str | re.Pattern[str] | None = None,
+        port: int | None = None,
+        exited: bool = False,
+        timeout: float = 60.0,
+    ) -> Any:
+        """Wait until a container is ready, in one of four ways.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        healthy
+            Until its own check says so.
+        line
+            Until it has printed a line that holds this, or that this pattern finds; returns it.
+        port
+            Until something listens there.
+        exited
+            Until its end; returns the exit code.
+        timeout
+            Seconds at most.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It is not in time.
+        RejectedError
+            It has ended before.
+        UsageError
+            None or several of the four, or it has no check.
+        """
+        asked = [healthy, line is not None, port is not None, exited]
+        if sum(asked) != 1:
+            raise UsageError(
+                "wait_until wants one of healthy=True, line=, port= and exited=True",
+                service="docker",
+            )
+        waiting = self._containers.waiting(str(container), timeout)
+        if healthy:
+            return waiting.healthy()
+        if line is not None:
+            return waiting.line(line)
+        if port is not None:
+            return waiting.port(port, self._containers.find(str(container)).ports.get(port))
+        return waiting.exited()

@@ -1,0 +1,198 @@
+"""Making images and containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.context import place_of
+from agentnb.core.docker.logs import OUTPUT
+from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.options import checked, words_of
+from agentnb.core.docker.policy import chosen
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from agentnb.core.docker.building import Step
+    from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.results import BuildResult, Container, RunResult
+
+__all__ = ["RUN_SECONDS", "Making"]
+
+BUILD_SECONDS = 600.0
+RUN_SECONDS = 300.0
+
+
+class Making(Opening):
+    """Images that are built, containers that go on, and containers that run to their end."""
+
+    def build_image(
+        self,
+        context: str | Path | None,
+        tag: str,
+        *,
+        dockerfile: str | None = None,
+        text: str | None = None,
+        args: Mapping[str, str] | None = None,
+        target: str | None = None,
+        policy: str | None = None,
+        fresh: bool = False,
+        timeout: float = BUILD_SECONDS,
+        on_step: Callable[[Step], object] | None = None,
+    ) -> BuildResult:
+        """Build an image.
+
+        ``.dockerignore`` is honoured; a link in the context is sent as a link and never
+        followed. Steps run as root with the engine's own capabilities, as in every build, within
+        the policy's memory, and without a network unless the policy has one.
+
+        Parameters
+        ----------
+        context
+            The folder that is sent, from the working directory or from the workspace; None to
+            send nothing but `text`.
+        tag
+            Its name, such as ``"app:latest"``. The image that had it is removed if nothing uses it.
+        dockerfile
+            The Dockerfile's path in the context; default ``Dockerfile``.
+        text
+            The Dockerfile itself, in place of the context's.
+        args
+            The build's ``ARG`` values. They can be read in the image: no secrets.
+        target
+            The stage to build, of several.
+        policy
+            As in `run_container`.
+        fresh
+            Whether every step is to run, whatever the cache has.
+        timeout
+            Seconds at most.
+        on_step
+            Called with each step as it begins.
+
+        Raises
+        ------
+        BuildFailed
+            A step failed; the message ends with what it printed last.
+        NotFoundError
+            There is no such folder, or no Dockerfile in it.
+        OptionRefused
+            The folder is outside of `roots`.
+        DeadlineExceeded
+            It took too long.
+        """
+        if context is None and text is None:
+            raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+        folder = None if context is None else place_of(context, self._roots, self._workspace)
+        return self._images.build(
+            folder,
+            tag,
+            text=text,
+            name=dockerfile,
+            args=dict(args or {}),
+            target=target,
+            policy=chosen(policy, self.policies),
+            fresh=fresh,
+            timeout=timeout,
+            on_step=on_step,
+        )
+
+    def run_container(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        files: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Start a container and return while it runs.
+
+        Parameters
+        ----------
+        image
+            Its name. It is not fetched by itself.
+        command
+            Words, or text that is split as a shell would; None for the image's own.
+        files
+            What to put into `work` before it starts: text, bytes or a `pathlib.Path` by the path
+            inside.
+        **options
+            - ``policy``: what it may do, by name; by default the first that is allowed here.
+            - ``name``: default: the image's with four digits behind it.
+            - ``env``: variables. ``TRACEPARENT`` is set so that its work is part of the trace.
+            - ``user``: numbers, as in ``"1000:1000"``; default: the image's own, or nobody.
+            - ``workdir``: where it starts.
+            - ``work``: a folder of its own that it may write to, that `put_files` and `get_files`
+              reach, and that goes with it; True for ``/mnt/work``, which `files` implies.
+            - ``memory`` (bytes, or ``"256m"``), ``cpus``, ``pids``: less than the policy allows.
+            - ``ports``: those inside, and on which of 127.0.0.1 they are published; None for a
+              free one.
+            - ``labels``, ``entrypoint``, ``tty``.
+            - ``keep``: whether it outlives this process.
+
+        Raises
+        ------
+        OptionRefused
+            An option that would reach the host or goes beyond the policy; it is named.
+        NotFoundError
+            There is no such image, or no such program in it.
+        RejectedError
+            The engine said no: the name is taken, ...
+        """
+        wanted = checked(self._with_work(options, files), self.policies)
+        return self._runner.run(image, words_of(command), wanted, files or {})
+
+    def run(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        script: str | None = None,
+        files: Mapping[str, Any] | None = None,
+        timeout: float | None = RUN_SECONDS,
+        limit: int = OUTPUT,
+        on_line: Callable[[LogLine], object] | None = None,
+        **options: Any,
+    ) -> RunResult:
+        """Run a container to its end and remove it.
+
+        An exit code that is not 0 is no error; `RunResult.check` makes one of it.
+
+        Parameters
+        ----------
+        image, command, files, **options
+            As in `run_container`.
+        script
+            A program to run in place of the command: by what its first line (``#!``) names, else
+            by ``sh``.
+        timeout
+            Seconds after which it is killed; None for never.
+        limit
+            Bytes of output that are kept: the newest.
+        on_line
+            Called with each line as it is printed.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It was killed because its time was over; the message ends with what it printed last.
+        """
+        if script is not None and command is not None:
+            raise UsageError("a command or a script, not both", service="docker")
+        wanted = checked(self._with_work(options, files or script), self.policies)
+        return self._runner.run_to_end(
+            image,
+            words_of(command),
+            wanted,
+            files or {},
+            script=script,
+            timeout=timeout,
+            limit=limit,
+            on_line=on_line,
+        )
+
+    @staticmethod
+    def _with_work(options: dict[str, Any], files: object) -> dict[str, Any]:
+        return {"work": True, **options} if files else options

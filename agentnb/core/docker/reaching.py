@@ -1,0 +1,130 @@
+"""Reaching into containers that are there, and ending them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.logs import OUTPUT
+from agentnb.core.docker.making import RUN_SECONDS
+from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.options import WORK, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.results import Container, ExecResult
+
+__all__ = ["Reaching"]
+
+
+class Reaching(Opening):
+    """Programs in a container, its files in and out, and its end."""
+
+    def stop_container(self, container: Container | str, *, grace: float = 5.0) -> None:
+        """Stop a container and remove it, with what it wrote.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        grace
+            Seconds between asking it to end (SIGTERM) and killing it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        """
+        self._containers.stop(str(container), grace)
+
+    def exec(
+        self,
+        container: Container | str,
+        command: str | Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        workdir: str | None = None,
+        timeout: float | None = RUN_SECONDS,
+        limit: int = OUTPUT,
+        on_line: Callable[[LogLine], object] | None = None,
+    ) -> ExecResult:
+        """Run another program in a container that runs.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        command
+            Words, or text that is split as a shell would.
+        env, user, workdir
+            As in `run_container`.
+        timeout
+            Seconds to wait for its end. An engine cannot end one program: it goes on.
+        limit, on_line
+            As in `run`.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It has not ended in time.
+        RejectedError
+            The container does not run.
+        """
+        options = {"env": env, "user": user, "workdir": workdir}
+        return self._runner.exec(
+            str(container),
+            words_of(command) or [],
+            options,
+            self.policies,
+            timeout=timeout,
+            limit=limit,
+            on_line=on_line,
+        )
+
+    def put_files(
+        self, container: Container | str, files: Mapping[str, Any], to: str = WORK
+    ) -> None:
+        """Copy files into a container.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        files
+            Text, bytes or a `pathlib.Path` by the path below `to`.
+        to
+            A folder there that may be written to: its `work`, or any if the policy is writable.
+
+        Raises
+        ------
+        RejectedError
+            It may not be written to.
+        NotFoundError
+            There is no such folder.
+        """
+        self._containers.put(str(container), files, to)
+
+    def get_files(
+        self, container: Container | str, path: str, *, limit: int = 64 * 1024**2
+    ) -> dict[str, bytes]:
+        """Return the files in a container, by their paths; those of a folder begin with its name.
+
+        Parameters
+        ----------
+        container
+            It or its name; it may have ended.
+        path
+            A file or a folder. ``/tmp`` is memory, and cannot be reached from outside.
+        limit
+            Bytes at most.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such path.
+        RejectedError
+            There is more than the limit.
+        """
+        return self._containers.get(str(container), path, limit)
