@@ -1,8 +1,8 @@
 """Modules made of cells: a function that another process can run, or why it cannot.
 
-A cell's function may use names of its notebook. Those of imported modules become imports of the
-module; any other is not there in another process, so the module then only names them, for the
-loader to say so.
+A cell's function may use names of its notebook. What the notebook has imported becomes an import
+of the module; any other name is not there in another process, so the module then only names them,
+for the loader to say so.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from agentnb.core.errors import ConfigError
 from agentnb.core.paths import ensure_home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["CellModule", "keep_module"]
 
 # Put among the builtins by IPython, which a worker process has not.
 _OF_A_NOTEBOOK = {"get_ipython", "display", "__IPYTHON__"}
+_NOTHING = object()
 _OF_A_MODULE = {"__name__", "__file__", "__doc__"}
 
 
@@ -50,6 +51,8 @@ class CellModule:
         Names that the function needs besides those in its source.
     flags
         The compiler's, for what earlier cells imported from ``__future__``.
+    cells
+        The notebook's cells, as Python: they say where a value came from that does not know.
 
     Attributes
     ----------
@@ -89,17 +92,16 @@ class CellModule:
         *,
         also: tuple[str, ...] = (),
         flags: int = 0,
+        cells: Sequence[str] = (),
     ) -> None:
         imports, needs = [], list(also)
         # The function's own name is not bound in the notebook.
         future = [f"from __future__ import {one}" for one in _features(flags)]
         for free in sorted(_free("\n".join([*future, source]), namespace)):
-            module = _importable(namespace.get(free))
-            if module is None or free == name:
+            found = [] if free == name else _imports(free, namespace.get(free), source, cells)
+            imports += found
+            if not found:
                 needs.append(free)
-            else:
-                imports.append(f"import {module}" + ("" if module == free else f" as {free}"))
-                imports += [f"import {one}" for one in _inner(source, free, module)]
         self.needs = tuple(sorted(set(needs)))
         if self.needs:
             self.text = f"KERNEL_ONLY = {self.needs!r}\n"
@@ -134,6 +136,38 @@ def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
     value = namespace.get(name, ours)
     # A shell puts an ``open`` of its own, wrapped around Python's, into every notebook.
     return value is ours or getattr(value, "__wrapped__", None) is ours
+
+
+def _imports(name: str, value: object, source: str, cells: Sequence[str]) -> list[str]:
+    """Return the statements that import what a name stands for, none if it cannot be imported."""
+    module = _importable(value)
+    if module is not None:
+        first = f"import {module}" + ("" if module == name else f" as {name}")
+        return [first, *(f"import {one}" for one in _inner(source, name, module))]
+    for home, own in (*_by_itself(value), *_as_written(name, cells)):
+        there = sys.modules.get(home)
+        if there is not None and _importable(there) and getattr(there, own, _NOTHING) is value:
+            return [f"from {home} import {own}" + ("" if own == name else f" as {name}")]
+    return []
+
+
+def _by_itself(value: object) -> list[tuple[str, str]]:
+    """Return where a function or a class says that it is from, and its name there."""
+    home, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    return [(home, own)] if isinstance(home, str) and isinstance(own, str) else []
+
+
+def _as_written(name: str, cells: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield where the cells have imported a name from, the last first, and its name there."""
+    for cell in reversed(cells):
+        if "import" not in cell:
+            continue
+        with suppress(SyntaxError, ValueError):
+            for node in ast.walk(ast.parse(cell)):
+                if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    for one in node.names:
+                        if one.name == "*" or (one.asname or one.name) == name:
+                            yield node.module, name if one.name == "*" else one.name
 
 
 def _importable(value: object) -> str | None:

@@ -218,6 +218,7 @@ def queues(hub: Hub) -> TaskQueue:
         events=hub.events,
         lease=settings.queue_lease,
         limit=settings.queue_payload,
+        wrap=hub.wrap_processor,
         tracer=hub.tracer,
         redactor=settings.redactor,
         hub_id=hub.id,

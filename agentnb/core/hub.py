@@ -72,6 +72,7 @@ class Hub:
         """Connections that were named, which outlive a `stop`."""
         self._closed = False
         self.panel_opener: Callable[..., Any] | None = None
+        self.wrap_processor: Callable[[Any], Any] | None = None
 
     @property
     def settings(self) -> Settings:

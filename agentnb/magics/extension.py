@@ -52,6 +52,7 @@ class Extension:
     def _new_hub(self) -> Hub:
         hub = Hub()
         hub.panel_opener = self._open_panel
+        hub.wrap_processor = self._keep_prints
         return hub
 
     def _place_hub(self) -> bool:
@@ -80,6 +81,13 @@ class Extension:
         from agentnb.panels import open_panel
 
         return open_panel(self.panels, self.hub, name, shell=self.shell, **options)
+
+    def _keep_prints(self, processor: Any) -> Any:
+        """Return a queue's processor, which prints into the log of its job."""
+        from agentnb.magics.output import diverted
+        from agentnb.magics.queue.log import JobLog
+
+        return diverted(processor, JobLog, self.shell)
 
     def set_debug(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the whole traceback of agentnb's errors, or only message and hint."""

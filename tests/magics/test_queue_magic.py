@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import stat
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -22,6 +24,14 @@ def hub(shell):
 def kept(project):
     """Return the module that a queue's cell was kept as."""
     return lambda queue: load_module(module_path(project / ".agentnb", "queue", queue))
+
+
+@pytest.fixture
+def in_cell(monkeypatch):
+    """Return what says which of a notebook's cells is running."""
+    return lambda name: monkeypatch.setattr(
+        "agentnb.panels.base.registry.cell_id", lambda _shell: name
+    )
 
 
 # Jobs
@@ -156,7 +166,67 @@ def test_a_paused_queue_hands_out_nothing(run, hub):
     assert hub.queue("q").stop()
 
 
+def test_however_many_jobs_there_are_all_are_done(run, hub):
+    queue = hub.queue("q")
+    for n in range(1100):
+        queue.add(n)
+    assert run("%queue cancel --from q --state waiting --yes") == "1,100 cancelled"
+    # Of those that have failed the last 50 are kept.
+    assert run("%queue retry --from q --yes") == "50 retried"
+    assert run("%queue rm --from q --state waiting --yes") == "50 removed"
+    assert queue.jobs() == []
+
+
+def test_what_has_moved_on_meanwhile_is_counted_apart(run, hub, monkeypatch):
+    queue = hub.queue("q")
+    jobs = [queue.add(n) for n in range(3)]
+    remove = queue.remove
+    monkeypatch.setattr(
+        queue, "remove", lambda id_: (id_ == jobs[0].id and remove(jobs[1].id), remove(id_))
+    )
+    assert run("%queue rm --from q --state waiting") == "2 removed; 1 had gone on meanwhile"
+
+
 # Work
+
+
+def test_a_function_prints_into_the_log_of_its_job_as_a_cell_does(run, hub, capsys):
+    run("def tell(job):\n    print('on it', job.data)\n    return job.data")
+    run("worker = hub.queue('q').work(tell)")
+    job = hub.queue("q").add(3)
+    assert job.result(timeout=10) == 3
+    assert (job.logs(), capsys.readouterr().out) == (["on it 3"], "")
+    assert hub.queue("q").current.name == "tell"
+
+
+def test_a_cell_for_the_kernel_only_waits_for_the_kernel(run, hub):
+    run("rate = 2")
+    run("%%queue task q\nrate * job.data")
+    run("%queue add q 1")
+    why = hub.queue("q").why_waiting()
+    assert "%queue work q" in why
+    assert "agentnb worker" not in why
+    run("%%queue task q\njob.data")
+    assert "agentnb worker q" in hub.queue("q").why_waiting()
+
+
+def test_a_cell_that_is_run_for_another_queue_leaves_the_one_before(run, hub, in_cell, project):
+    in_cell("one")
+    run("%%queue task mail\njob.data")
+    kept_as = module_path(project / ".agentnb", "queue", "mail")
+    assert kept_as.exists()
+    said = run("%%queue task post\njob.data")
+    assert "mail: not processed by this cell any more" in said
+    assert (hub.queue("mail").current, kept_as.exists()) == (None, False)
+    run("%queue work post")
+    said = run("%%queue task letters\njob.data")
+    assert "post: still processed by this cell as it was: %queue stop post" in said
+    assert hub.queue("post").current is not None
+    in_cell("two")
+    run("%%queue task letters\n'the other cell'")
+    in_cell("one")
+    assert "letters" not in run("%%queue task mail\njob.data")
+    assert hub.queue("letters").current.function(None) == "the other cell"
 
 
 def test_work_returns_a_worker_and_stop_ends_it(run, shown):
@@ -304,10 +374,13 @@ def test_a_cell_is_kept_as_a_module_for_worker_processes(run, kept, project):
         ("%queue list", ("get_ipython",)),
         ("display(1)", ("display",)),
         ("len(job.data) + sum([1])", ("sum",)),
+        ("Local()", ("Local",)),
+        ("sqrt(2)", ("sqrt",)),
     ],
 )
 def test_a_cell_that_uses_its_notebook_is_for_the_kernel_only(run, kept, body, names):
-    run("rate = 2\nsum = max")
+    run("rate = 2\nfrom math import sqrt\nsqrt = lambda x: x\nclass Local: pass")
+    run("def sum(found): return max(found)")
     run("%%queue task q\n'as it was'")
     said = run(f"%%queue task q\n{body}")
     assert "in this kernel only" in said
@@ -316,6 +389,27 @@ def test_a_cell_that_uses_its_notebook_is_for_the_kernel_only(run, kept, body, n
     module = kept("q")
     assert names == module.KERNEL_ONLY
     assert marked(module) == {}
+
+
+def test_what_the_notebook_imported_from_a_module_is_imported_by_the_cells_module(run, kept, shell):
+    run("from json import dumps\nfrom collections import Counter as Count, OrderedDict")
+    # Numbers and texts do not know where they are from; the cell that imported them does.
+    shell.run_cell("from math import pi\nfrom string import *", store_history=True)
+    run("from random import choice\nbiggest = max")
+    said = run(
+        "%%queue task q\n"
+        "list_of = OrderedDict(Count(job.data))\n"
+        "[dumps(list_of), pi, choice([7]), digits, biggest(1, 2)]"
+    )
+    assert "agentnb worker q" in said
+    module = kept("q")
+    assert marked(module)["q"].function(SimpleNamespace(data="aa")) == [
+        '{"a": 2}',
+        3.141592653589793,
+        7,
+        "0123456789",
+        2,
+    ]
 
 
 def test_the_shells_own_open_is_every_pythons(run, kept, shell):
@@ -381,9 +475,31 @@ def test_tab_offers_verbs_queues_jobs_and_states(run, shell, hub):
     assert "mail" in offered("%queue stop ")
 
 
+def test_tab_does_not_wait_for_a_server_that_hangs(run, shell, hub, monkeypatch):
+    hub.queue("mail").add(1)
+    run("%%queue task mail\npass")
+    limits = []
+    within = type(hub.redis).within
+    monkeypatch.setattr(
+        type(hub.redis),
+        "within",
+        lambda redis, seconds: (limits.append(seconds), within(redis, seconds))[1],
+    )
+    began = time.monotonic()
+    hub.redis.execute_command("CLIENT", "PAUSE", 3000, "ALL")
+    with provisionalcompleter():
+        text = "%queue show "
+        list(shell.Completer.completions(text, len(text)))
+    assert limits == [1.0]
+    assert time.monotonic() - began < 3
+    hub.redis.execute_command("CLIENT", "UNPAUSE")
+
+
 def test_help_names_every_verb(shown):
     text = shown("%queue help")
     verbs = "add task work stop list jobs show retry cancel rm pause resume workers panel"
     for verb in verbs.split():
         assert f"  {verb}" in text
     assert "the value of its last expression" in shown("%queue help task")
+    assert "hub.queue(QUEUE).add(DATA" in text
+    assert "in Python: hub.queue(QUEUE).pause()" in shown("%queue help pause")

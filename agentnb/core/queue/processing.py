@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,12 +33,15 @@ class Processor:
         Seconds that an attempt may take, unless the job says otherwise; None for no limit.
     source
         Where it comes from, for people: ``"this kernel"``, ``"pkg.module:function"``.
+    needs
+        The names of its notebook that keep it in this process.
     """
 
     function: Callable[[Any], Any]
     schema: Any = None
     timeout: float | None = None
     source: str = ""
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -54,7 +58,8 @@ class Processor:
     @property
     def name(self) -> str:
         """Return the function's name, and where it comes from."""
-        name = str(getattr(self.function, "__name__", type(self.function).__name__))
+        inner = inspect.unwrap(self.function)
+        name = str(getattr(inner, "__name__", type(inner).__name__))
         return f"{name} ({self.source})" if self.source else name
 
 

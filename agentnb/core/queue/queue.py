@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +223,7 @@ class Queue(Adding):
         schema: Any = None,
         timeout: float | None = None,
         source: str = "",
+        needs: tuple[str, ...] = (),
     ) -> None:
         """Make a function the queue's processor in this process; it starts no work by itself.
 
@@ -233,8 +235,26 @@ class Queue(Adding):
             As `work` takes them.
         source
             Where the function comes from, for people.
+        needs
+            The names of its notebook that keep it in this process.
         """
-        self._processor = Processor(processor, schema, timeout, source)
+        made = Processor(processor, schema, timeout, source, needs)
+        wrap = self.queues.wrap
+        self._processor = made if wrap is None else replace(made, function=wrap(made.function))
+
+    def forget_processor(self) -> None:
+        """Have no processor in this process any more.
+
+        Raises
+        ------
+        RejectedError
+            A worker of this process uses it.
+        """
+        if self.worker is not None:
+            raise RejectedError(
+                f"{self.name} is worked on here", service="queue", hint=f"%queue stop {self.name}"
+            )
+        self._processor = None
 
     def work(
         self,
@@ -253,6 +273,7 @@ class Queue(Adding):
         processor
             Called with each `Job`; what it returns, JSON, is the job's result; what it raises
             lets the attempt fail. ``def`` or ``async def``. Default: what `process` was given.
+            In a notebook what it prints is kept in the job's log.
         concurrency
             How many jobs run at once.
         schema
@@ -314,6 +335,11 @@ class Queue(Adding):
         if self.paused:
             return f"{self.name} is paused: %queue resume {self.name}"
         if not self.workers():
+            if self._processor is not None and self._processor.needs:
+                return (
+                    f"nobody works on {self.name}: %queue work {self.name}, since its cell is for "
+                    "this kernel only"
+                )
             return (
                 f"nobody works on {self.name}: hub.queue({self.name!r}).work(function), "
                 f"%queue work {self.name}, or agentnb worker {self.name}"

@@ -61,6 +61,8 @@ class TaskQueue:
         Masks secrets in what is kept of errors.
     hub_id
         The hub whose log file takes what is logged; default: any.
+    wrap
+        Given a processor, returns what is called in its place: a notebook keeps what it prints.
 
     Examples
     --------
@@ -86,6 +88,7 @@ class TaskQueue:
         tracer: Tracer | None = None,
         redactor: Callable[[str], str] = redact,
         hub_id: str | None = None,
+        wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
     ) -> None:
         if not lease > 0:
             raise UsageError(f"a lease cannot be {lease!r} s", service="queue")
@@ -94,6 +97,7 @@ class TaskQueue:
         self.events = events
         self.lease = lease
         self.kind = kind
+        self.wrap = wrap
         self.json = Json("queue", "the job's value", limit=limit, setting="AGENTNB_QUEUE_PAYLOAD")
         self.loop = LoopThread()
         self.tracer = tracer or Tracer()
@@ -138,6 +142,18 @@ class TaskQueue:
         found: Any = self.redis.smembers(self.keys.internal("queues"))
         here = {name for name, queue in self._queues.items() if queue.current is not None}
         return sorted({name.decode() for name in found} | here)
+
+    def working(self) -> list[str]:
+        """Return the queues that are worked on in this process."""
+        return sorted(name for name, one in list(self._queues.items()) if one.worker is not None)
+
+    def within(self, seconds: float) -> TaskQueue:
+        """Return these queues to look at, with another limit to each call to the server.
+
+        Nothing is to be processed by them; see `RedisClient.within`.
+        """
+        redis = self.redis.within(seconds)
+        return TaskQueue(redis, prefix=self.keys.prefix, lease=self.lease, redactor=self.redactor)
 
     def find(self, job_id: str) -> Job:
         """Return a job by its id, whichever queue it is in.

@@ -36,6 +36,7 @@ GRAMMAR = Grammar(
                 Option(("--passing",), "do not keep it in the log"),
             ),
             live=("channel", "bound"),
+            twin="hub.events.publish(CHANNEL, DATA, correlation_id=..., durable=...)",
         ),
         Verb(
             "history",
@@ -43,6 +44,7 @@ GRAMMAR = Grammar(
             ("[PATTERN]",),
             (_COUNT, Option(("--since",), "of the last so many seconds", "SECONDS", _seconds)),
             live=("channel",),
+            twin="hub.events.history(PATTERN, N, since=...)",
         ),
         Verb(
             "tail",
@@ -50,6 +52,7 @@ GRAMMAR = Grammar(
             ("[PATTERN]",),
             (_COUNT, Option(("--timeout",), "stop after so many seconds", "SECONDS", _seconds)),
             live=("channel",),
+            twin="hub.events.stream(PATTERN), or .wait_for(PATTERN, SECONDS)",
         ),
         Verb(
             "on",
@@ -67,10 +70,19 @@ GRAMMAR = Grammar(
             ),
             live=("channel",),
             cell=True,
+            twin="hub.events.subscribe(PATTERN, FUNCTION, replay=..., schema=...)",
         ),
-        Verb("list", "the handlers of this notebook, with their counts"),
         Verb(
-            "unsubscribe", "remove every handler of a channel", ("PATTERN",), live=("subscribed",)
+            "list",
+            "the handlers of this notebook, with their counts",
+            twin="hub.events.subscriptions()",
+        ),
+        Verb(
+            "unsubscribe",
+            "remove every handler of a channel",
+            ("PATTERN",),
+            live=("subscribed",),
+            twin="hub.events.unsubscribe(PATTERN)",
         ),
         Verb(
             "dead",
@@ -82,8 +94,9 @@ GRAMMAR = Grammar(
                 Option(("--discard",), "remove one, or all", "ID|all"),
                 Option(("--yes",), "however many they are"),
             ),
+            twin="hub.events.dead_letters(), .replay(LETTER), .discard(LETTER)",
         ),
-        Verb("panel", "a live view of all channels"),
+        Verb("panel", "a live view of all channels", twin='hub.panel("events")'),
     ),
     examples=(
         '%events publish agent.task.completed {"task_id": "task-456"}',

@@ -230,6 +230,7 @@ class Grammar:
         if verb is not None and verb != "help":
             chosen = self.verbs.get(verb) or self._no_verb(verb)
             lines = [f"%{self.noun} {chosen.usage}", f"    {chosen.about}"]
+            lines += [f"    in Python: {chosen.twin}"] if chosen.twin else []
             options = (*chosen.options, *self.options)
         else:
             lines = [f"%{self.noun}: {self.about}", ""]
@@ -242,6 +243,9 @@ class Grammar:
         width = max(len(option.usage) for option in options)
         lines += ["", "options:"]
         lines += [f"  {option.usage:<{width}}  {option.about}" for option in options]
+        if verb in {None, "help"} and (twins := [v for v in self.verbs.values() if v.twin]):
+            width = max(len(one.name) for one in twins)
+            lines += ["", "in Python:", *(f"  {one.name:<{width}}  {one.twin}" for one in twins)]
         if self.examples and verb in {None, "help"}:
             lines += ["", "examples:", *(f"  {example}" for example in self.examples)]
         return "\n".join(lines)

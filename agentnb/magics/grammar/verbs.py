@@ -71,6 +71,8 @@ class Verb:
         The kind of names that Tab offers for each argument; ``""`` for none.
     cell
         Whether it takes the body of a cell.
+    twin
+        The same in Python.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Verb:
     options: tuple[Option, ...] = ()
     live: tuple[str, ...] = ()
     cell: bool = False
+    twin: str = ""
 
     @property
     def usage(self) -> str:

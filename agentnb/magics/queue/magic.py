@@ -12,9 +12,10 @@ from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, Usag
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
 from agentnb.magics.queue.grammar import GRAMMAR
+from agentnb.magics.queue.task import Cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agentnb.core.queue import Job, Queue, TaskQueue, Worker
     from agentnb.core.table import Table
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["QueueMagic"]
 
 _SHOWN = 20
-_MANY = 10
-_AT_ONCE = 500
 _OFFERED = 50
+_PATIENCE = 1.0
 _STATES_OF = {
-    "job": (None,),
+    "job": ("waiting", "delayed", "active", "completed", "failed"),
     "ended": ("failed", "completed", "delayed"),
-    "open": ("waiting", "paused", "delayed", "active"),
+    "open": ("waiting", "delayed", "active"),
 }
 
 
@@ -51,8 +51,13 @@ class QueueMagic(Noun):
         __tracebackhide__ = True
         return self.call(line, cell, local_ns)
 
+    def __init__(self, extension: Any) -> None:
+        super().__init__(extension)
+        self._cells = Cells()
+
     def reset(self) -> None:
-        """Nothing is kept here: queues, workers and processors are the hub's."""
+        """Forget which cell made which processor; the processors are the hub's."""
+        self._cells = Cells()
 
     @property
     def _queues(self) -> TaskQueue:
@@ -85,17 +90,22 @@ class QueueMagic(Noun):
             return [f":{name}" for name in self.variables()]
         if kind == "schema":
             return self.classes()
+        if kind == "working":
+            return filter(is_word, self._queues.working())
         with suppress(AgentnbError):  # nobody is helped by an error while typing
-            queues = [self._queues.get_queue(name) for name in self._queues.names()]
-            if kind in _STATES_OF:
-                return [
-                    job.id
-                    for queue in queues
-                    for state in _STATES_OF[kind]
-                    for job in queue.jobs(state, _OFFERED)
-                ]
-            found = [one.name for one in queues if kind == "queue" or one.worker is not None]
-            return [name for name in found if is_word(name)]
+            # Whoever types waits no longer than this for a server that hangs.
+            patient = self._queues.within(_PATIENCE)
+            names = patient.names()
+            if kind == "queue":
+                return filter(is_word, names)
+            from agentnb.core.queue.glance import ids
+
+            return [
+                id_
+                for name in names
+                for state in _STATES_OF[kind]
+                for id_ in ids(patient.get_queue(name), state, n=_OFFERED).jobs
+            ]
         return ()
 
     def do_add(self, call: Call) -> Job:
@@ -119,7 +129,8 @@ class QueueMagic(Noun):
 
         queue = self._queues.get_queue(call.arguments[0])
         home = self.hub.settings.home
-        return make_processor(call, queue, self.schema(call), home, self.extension.shell)
+        shell = self.extension.shell
+        return make_processor(call, queue, self.schema(call), home, shell, self._cells)
 
     def do_work(self, call: Call) -> Worker:
         """Process the jobs of a queue in this kernel."""
@@ -187,72 +198,27 @@ class QueueMagic(Noun):
 
     def do_show(self, call: Call) -> JobView:
         """Return a job whole."""
+        from agentnb.magics.queue.many import id_of
         from agentnb.magics.queue.shown import JobView
 
-        return JobView(self._queues.find(_id(call.arguments[0])))
+        return JobView(self._queues.find(id_of(call.arguments[0])))
 
     def do_retry(self, call: Call) -> Said:
         """Let jobs run again."""
-        return self._each(call, "failed", lambda job: job.retry(), "retried")
+        return self._each(call, "retry", "retried")
 
     def do_cancel(self, call: Call) -> Said:
         """Let jobs fail."""
-        return self._each(call, None, lambda job: job.cancel(), "cancelled")
+        return self._each(call, "cancel", "cancelled")
 
     def do_rm(self, call: Call) -> Said:
         """Remove jobs."""
-        return self._each(call, None, lambda job: job.remove(), "removed")
+        return self._each(call, "remove", "removed")
 
-    def _each(self, call: Call, usual: str | None, act: Callable[[Job], object], done: str) -> Said:
-        """Do something with each job that is named, or that is in a state."""
-        found = self._chosen(call, usual)
-        if len(found) > _MANY and "yes" not in call.options:
-            raise UsageError(
-                f"{len(found):,} jobs; nothing was done",
-                service="queue",
-                hint="the same line with --yes",
-            )
-        count = 0
-        for job in found:
-            try:
-                act(job)
-            except (NotFoundError, RejectedError):
-                # Of many, some will have moved on meanwhile; of those named it is an error.
-                if call.arguments:
-                    raise
-            else:
-                count += 1
-        return Said(f"{count:,} {done}")
+    def _each(self, call: Call, deed: str, done: str) -> Said:
+        from agentnb.magics.queue.many import chosen, each
 
-    def _chosen(self, call: Call, usual: str | None) -> list[Job]:
-        verb, name = call.verb, call.options.get("from")
-        if bool(call.arguments) == bool(name):
-            raise UsageError(
-                f"%queue {verb} wants either jobs or --from QUEUE",
-                service="queue",
-                hint=f"%queue {verb} --from QUEUE --state failed",
-            )
-        if name:
-            state = call.options.get("state", usual)
-            if state is None:
-                raise UsageError(
-                    f"%queue {verb} --from {name} wants a --state",
-                    service="queue",
-                    hint=f"%queue {verb} --from {name} --state waiting",
-                )
-            names = self._queues.names()
-            if name not in names:
-                raise NotFoundError(
-                    f"there is no queue {name}", service="queue", hint=did_you_mean(name, names)
-                )
-            return self._queues.get_queue(name).jobs(state, _AT_ONCE)
-        if "state" in call.options:
-            raise UsageError("--state goes with --from QUEUE", service="queue")
-        ids: list[Any] = []
-        for given in call.arguments:
-            ids += given if isinstance(given, list | tuple) else [given]
-        # All are looked up first, so that a wrong one stops before anything is done.
-        return [self._queues.find(_id(one)) for one in ids]
+        return each(call, chosen(call, self._queues), deed, done)
 
     def do_pause(self, call: Call) -> Said:
         """Let nothing be taken."""
@@ -281,15 +247,3 @@ class QueueMagic(Noun):
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
         """Open the panel."""
         return self.hub.panel("queue")
-
-
-def _id(value: Any) -> str:
-    """Return a job's id, of a job or of what was typed."""
-    found = getattr(value, "id", value)
-    if not isinstance(found, str):
-        raise UsageError(
-            f"a job is named by its id, not by a {type(value).__name__}",
-            service="queue",
-            hint="%queue jobs QUEUE lists them",
-        )
-    return found

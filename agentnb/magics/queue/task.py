@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.magics.body import Role, body_of
 from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agentnb.core.queue import Queue
     from agentnb.magics.body import FunctionBody
     from agentnb.magics.grammar import Call
 
-__all__ = ["make_processor"]
+__all__ = ["Cells", "make_processor"]
 
 _ROLE = Role(
     "queue", "process", "job", "a processor", "job.data", "return what comes of it", returns=True
 )
 
 
-def make_processor(call: Call, queue: Queue, schema: Any, home: Any, shell: Any) -> Said:
+class _Made(NamedTuple):
+    queue: Queue
+    processor: Any
+    path: Path
+    text: str
+
+
+class Cells:
+    """Which cell has made the processor of which queue, where cells can be told apart."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, _Made] = {}
+
+    def replace(self, cell: str | None, made: _Made) -> str:
+        """Note what a cell has made, and take back what it made for another queue before.
+
+        Returns
+        -------
+        str
+            What became of that other queue; empty if there is none.
+        """
+        if cell is None:
+            return ""
+        before = self._made.get(cell)
+        self._made[cell] = made
+        if before is None or before.queue is made.queue:
+            return ""
+        queue = before.queue
+        if queue.current is not before.processor:  # another cell's by now
+            return ""
+        if queue.worker is not None:
+            return f"{queue.name}: still processed by this cell as it was: %queue stop {queue.name}"
+        queue.forget_processor()
+        with suppress(OSError):
+            if before.path.read_text(encoding="utf-8") == before.text:
+                before.path.unlink()
+        return f"{queue.name}: not processed by this cell any more"
+
+
+def make_processor(
+    call: Call, queue: Queue, schema: Any, home: Path, shell: Any, cells: Cells
+) -> Said:
     """Make a cell the processor of a queue, and say what to type next.
 
     Parameters
@@ -34,20 +78,27 @@ def make_processor(call: Call, queue: Queue, schema: Any, home: Any, shell: Any)
         The folder where modules are kept.
     shell
         The IPython shell.
+    cells
+        What cells have made.
     """
     from agentnb.core.cellmodule import keep_module
     from agentnb.core.modules import module_path
-    from agentnb.magics.output import diverted
-    from agentnb.magics.queue.log import JobLog
+    from agentnb.panels.base.registry import cell_id
 
     body = body_of(call, f"%%queue task {queue.name}", _ROLE, shell)
     module = _module(call, queue, body, shell)
-    function = diverted(body.bound(shell.user_ns), JobLog, shell)
     queue.process(
-        function, schema=schema, timeout=call.options.get("timeout"), source="this kernel"
+        body.bound(shell.user_ns),
+        schema=schema,
+        timeout=call.options.get("timeout"),
+        source="this kernel",
+        needs=module.needs,
     )
-    keep_module(home, module_path(home, "queue", queue.name), module.text)
-    return Said("\n".join((_here(queue), _elsewhere(queue, module.needs))))
+    path = module_path(home, "queue", queue.name)
+    keep_module(home, path, module.text)
+    left = cells.replace(cell_id(shell), _Made(queue, queue.current, path, module.text))
+    said = (_here(queue), _elsewhere(queue, module.needs), left)
+    return Said("\n".join(filter(None, said)))
 
 
 def _module(call: Call, queue: Queue, body: FunctionBody, shell: Any) -> Any:
@@ -64,6 +115,7 @@ def _module(call: Call, queue: Queue, body: FunctionBody, shell: Any) -> Any:
         ("agentnb.core.queue", "processor", given),
         also=also,
         flags=shell.compile.flags,
+        cells=shell.history_manager.input_hist_parsed,
     )
 
 
