@@ -44,7 +44,7 @@ class Json:
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
         self._typed = msgspec.json.decode
-        self._wrong = (msgspec.MsgspecError, ValueError, TypeError)
+        self._wrong = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 
     def encode(self, value: Any, kind: Any = None) -> bytes:
         """Return the JSON of a value.
