@@ -13,9 +13,9 @@ from agentnb.core.errors import UsageError
 from agentnb.core.redact import MASK, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["check_mapping", "header_text", "hiding"]
+__all__ = ["check_mapping", "credentials", "header_text", "hiding"]
 
 _SECRET = re.compile(r"auth|cookie|key|token|secret|passw|credential|session|signature")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -71,15 +71,17 @@ def header_text(name: object, value: object, service: str) -> str:
     return text.strip()
 
 
-def hiding(headers: Mapping[str, str], redactor: Callable[[str], str]) -> Callable[[str], str]:
-    """Return a redactor that also masks the credentials among headers.
+def hiding(
+    headers: Mapping[str, str], redactor: Callable[[str], str], others: Iterable[str] = ()
+) -> Callable[[str], str]:
+    """Return a redactor that also masks the credentials among headers, and other secrets.
 
     A service may repeat in an error what it was sent.
 
     >>> hiding({"Authorization": "Bearer abc123", "Accept": "text/html"}, str)("abc123 is old")
     '•••••• is old'
     """
-    secrets = [one for name, value in headers.items() if _is_secret(name) for one in _parts(value)]
+    secrets = [*credentials(headers), *(one for one in others if len(one) >= _SHORTEST)]
     if not secrets:
         return redactor
     secrets.sort(key=len, reverse=True)
@@ -90,6 +92,15 @@ def hiding(headers: Mapping[str, str], redactor: Callable[[str], str]) -> Callab
         return redactor(text)
 
     return hide
+
+
+def credentials(headers: Mapping[str, str]) -> list[str]:
+    """Return what among headers is a secret: tokens, passwords, values of cookies.
+
+    >>> credentials({"Authorization": "Bearer abc123", "Cookie": "a=1; sid=s3cret"})
+    ['abc123', 'a=1; sid=s3cret', 's3cret']
+    """
+    return [one for name, value in headers.items() if _is_secret(name) for one in _parts(value)]
 
 
 @lru_cache(maxsize=256)
