@@ -77,7 +77,7 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
 
 
 async def _serve(server: EventServer, home: Path, token: str, about: str) -> None:
-    from agentnb.core.websocket.running import forget, note
+    from agentnb.core.websocket.running import noted
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -85,11 +85,12 @@ async def _serve(server: EventServer, home: Path, token: str, about: str) -> Non
         loop.add_signal_handler(number, stopped.set)
     await server.start()
     try:
-        note(home, server.url, token)
-        print(f"events at {server.url}\n{about.replace('{}', server.url)}")
-        print("Ctrl-C stops it")
-        sys.stdout.flush()
-        await stopped.wait()
+        with noted(home, server.url, token) as found:
+            print(f"events at {server.url}\n{about.replace('{}', server.url)}")
+            if not found:
+                print("another server of this home runs: notebooks go to that one by themselves")
+            print("Ctrl-C stops it")
+            sys.stdout.flush()
+            await stopped.wait()
     finally:
-        forget(home)
         await server.stop()

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 __all__ = [
@@ -87,6 +87,14 @@ class AgentnbError(Exception):
         super().__init__(self.message)
         if self.hint:
             self.add_note(f"hint: {self.hint}")
+
+    def hide(self, redactor: Callable[[str], str]) -> None:
+        """Mask what a redactor knows to be a secret, in all that the error says."""
+        self.message = redactor(self.message)
+        self.args = (self.message, *self.args[1:])
+        if self.hint:
+            self.hint = redactor(self.hint)
+            self.__notes__ = [redactor(note) for note in self.__notes__]
 
     def __reduce__(self) -> tuple[object, ...]:
         state = {key: vars(self)[key] for key in vars(self) if key not in _REBUILT}
@@ -162,6 +170,11 @@ class InvalidResponse(RejectedError):  # noqa: N818 - as QueryRejected
 
     content_type: str | None = None
     snippet: str = ""
+
+    def hide(self, redactor: Callable[[str], str]) -> None:
+        """Mask secrets; see `AgentnbError.hide`."""
+        super().hide(redactor)
+        self.snippet = redactor(self.snippet)
 
 
 class NonFastForward(RejectedError):  # noqa: N818 - as QueryRejected

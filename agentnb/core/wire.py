@@ -26,7 +26,7 @@ __all__ = [
 
 NOT_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 """What `to_json` raises for a value that JSON has nothing for."""
-MISFITS: Final = (msgspec.MsgspecError, ValueError, TypeError)
+MISFITS: Final = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 """What `from_json` and `convert` raise for what is malformed, or not of the type asked for."""
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypedDict
@@ -17,6 +18,7 @@ import pytest
 
 from agentnb.core.api import APIClient
 from agentnb.core.errors import (
+    AgentnbError,
     InvalidResponse,
     NotFoundError,
     RejectedError,
@@ -24,6 +26,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import Secret
+from agentnb.core.resilience import RetryPolicy
 from agentnb.core.trace import Tracer, start_trace, use
 
 from .api_server import Server, says
@@ -297,12 +300,32 @@ def test_what_is_no_url_of_a_call_is_refused(web, client, url):
         *({"timeout": 0}, {"timeout": "3"}, {"max_bytes": 0}, {"retries": -1}),
         *({"headers": {"A B": "x"}}, {"headers": {"A": f"{SECRET}\n"}}, {"auth": 7}),
         {"auth": f"{SECRET}\nX-Other: 1"},
+        *({"headers": [("A", SECRET)]}, {"headers": {f"A\r\n{SECRET[:0]}": "x"}}),
+        *({"headers": {"Content-Length": "5"}}, {"headers": {"Transfer-Encoding": "chunked"}}),
+        *({"timeout": float("inf")}, {"timeout": 1e12}),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_and_shows_no_secret(options):
     with pytest.raises(UsageError) as caught:
         APIClient("https://a.example", **options)
     assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("params", [f"token={SECRET}", [("token", SECRET)]])
+def test_a_query_that_has_no_names_is_refused_and_not_shown(web, client, params):
+    with pytest.raises(UsageError, match="params= cannot be a") as caught:
+        client.get("/x", params=params)
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+    assert not web.asked
+
+
+@pytest.mark.parametrize(
+    "url", [f"ada:{SECRET}@a.example", f"http://ada:{SECRET}/x@a.example", f"ada:{SECRET}@h/a@b"]
+)
+def test_a_url_that_is_wrong_shows_no_login_not_even_in_the_traceback(url):
+    with pytest.raises(UsageError) as caught:
+        APIClient(url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_closed_client_says_so(web, make_api):
@@ -400,6 +423,42 @@ def test_requests_and_replies_are_logged_without_their_secrets(web, make_api, ca
     assert SECRET not in everything
     assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value!r}"
     assert SECRET not in repr(client)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"auth": SECRET}, "authorization"),
+        ({"auth": Secret(SECRET)}, "authorization"),
+        ({"headers": {"X-Api-Key": SECRET}}, "x-api-key"),
+        ({"headers": {"Cookie": f"a=1; session={SECRET}"}}, "cookie"),
+    ],
+)
+def test_what_a_service_repeats_of_a_credential_is_not_shown(web, make_api, caplog, options, name):
+    def repeats(status, kind):
+        def act(handler):
+            said = {k.lower(): v for k, v in handler.headers.items()}[name]
+            handler.say(status, raw=f"<p>{SECRET} of {said}".encode(), kind=kind)
+
+        return act
+
+    web.on("/no", repeats(400, "text/plain"))
+    web.on("/ill", repeats(500, "text/plain"))
+    web.on("/page", repeats(200, "text/html"))
+    tracer = Tracer()
+    client = make_api(tracer=tracer, retries=RetryPolicy(attempts=2, first=0.01), **options)
+    found = []
+    with caplog.at_level(logging.DEBUG, "agentnb"):
+        for path in ("/no", "/ill", "/page"):
+            with pytest.raises(AgentnbError) as caught:
+                client.get(path)
+            error = caught.value
+            found += [*traceback.format_exception(error), getattr(error, "snippet", "")]
+    found += [repr(vars(one)) for one in caplog.records]
+    found += [repr(one) for one in tracer.recent(10)]
+    found.append(repr(client.breakers.of(client.origin).snapshot()))
+    assert SECRET not in "".join(found)
+    assert "•••••• of" in "".join(found)
 
 
 def test_no_secret_is_in_a_repr(web, make_api):

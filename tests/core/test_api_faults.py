@@ -17,7 +17,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from agentnb.core.api import APIClient
+from agentnb.core.api import APIClient, pools
 from agentnb.core.api.breakers import Breakers
 from agentnb.core.errors import (
     CircuitOpen,
@@ -124,6 +124,56 @@ def test_an_unknown_host_is_not_tried_again(make_api, call, caplog):
     with pytest.raises(UnavailableError, match=r"the host no-such-host\.invalid is unknown"):
         call(client, "get", "/x")
     assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300])
+def test_a_name_that_no_host_can_have_is_one_that_is_unknown(make_api, call, caplog, host):
+    with pytest.raises(UnavailableError, match="is unknown"):
+        call(make_api(f"http://{host}"), "get", "/x")
+    assert not warnings_of(caplog)
+
+
+def test_a_name_that_is_looked_up_forever_ends_in_its_time(make_api, monkeypatch):
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def slow(*words, **options):
+        over.wait(20)
+        return real(*words, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    client = make_api("http://localhost:9", retries=0, timeout=0.2)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(DeadlineExceeded):
+            client.get("/x")
+    finally:
+        over.set()
+    assert time.monotonic() - begun < 5
+
+
+def test_more_calls_than_connections_say_nothing_about_the_host(web, make_api, monkeypatch):
+    monkeypatch.setattr(pools, "CONNECTIONS", 1)
+    web.on("/hang", hangs)
+    web.on("/x", says(200, 1))
+    breakers = Breakers(failures=1, cooldown=60)
+    client = make_api(breakers=breakers, retries=0)
+
+    def hang():
+        with pytest.raises(UnavailableError):
+            client.get("/hang")
+
+    busy = threading.Thread(target=hang)
+    busy.start()
+    while not web.asked:
+        time.sleep(0.01)
+    with pytest.raises(DeadlineExceeded, match="got no connection"):
+        client.get("/x", timeout=0.1)
+    assert breakers.of(client.origin).state == "closed"
+    # Closing ends the call that is under way: nobody waits for its time to be over.
+    begun = time.monotonic()
+    client.close()
+    busy.join()
+    assert time.monotonic() - begun < 5
 
 
 def test_a_host_that_speaks_no_tls_is_not_tried_again(web, make_api, call, caplog):
@@ -321,6 +371,7 @@ def test_a_breaker_belongs_to_a_host(web, make_api):
         (b"<!doctype html><p>Log in", "text/html; charset=utf-8"),
         (b"\xff\xfe", "application/json"),
         (b"\xe9", "text/plain; charset=no-such"),
+        (b"[" * 100_000, "application/json"),
     ],
 )
 def test_a_body_that_is_no_json_is_an_error_and_not_asked_for_again(web, client, call, raw, kind):

@@ -201,7 +201,11 @@ def test_the_trace_goes_along_with_the_handshake_and_the_handlers(make_socket, u
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost/ws", "localhost:3000", "ws://", "ws://h/#x", "ws://h:x/", 7]
+    "url",
+    [
+        *("http://localhost/ws", "localhost:3000", "ws://", "ws://h/#x", "ws://h:x/", 7),
+        *("ws://h:0/", "ws://h/a b", "ws://h/a\r\nX-Evil: 1"),
+    ],
 )
 def test_what_is_no_url_of_a_websocket_is_refused(url):
     with pytest.raises(UsageError, match="not the URL of a WebSocket"):
@@ -210,8 +214,22 @@ def test_what_is_no_url_of_a_websocket_is_refused(url):
 
 @pytest.mark.parametrize("option", ["reconnect", "queue", "ping", "timeout", "max_size"])
 def test_numbers_that_cannot_be_used_are_refused(option):
-    with pytest.raises(UsageError, match="above 0"):
-        WebSocketClient("ws://localhost/ws", **{option: 0})
+    for value in (0, "5", None, float("inf")):
+        with pytest.raises(UsageError, match="above 0"):
+            WebSocketClient("ws://localhost/ws", **{option: value})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X": "hunter22\r\nX-Evil: 1"}, {"X\r\nX-Evil": "hunter22"}, {"X": 7}),
+        *(["hunter22"], {"Content-Length": "5"}),
+    ],
+)
+def test_headers_that_a_handshake_cannot_carry_are_refused_and_not_shown(headers):
+    with pytest.raises(UsageError) as error:
+        WebSocketClient("ws://localhost/ws", headers=headers)
+    assert "hunter22" not in f"{error.value} {error.value.hint}"
 
 
 def test_an_unknown_event_is_named(make_socket):
@@ -233,6 +251,20 @@ def test_no_secret_of_a_url_shows_anywhere(make_socket, caplog):
     text = "\n".join([*shown, caplog.text])
     assert "token=••••••&k=••••••" in text
     assert not any(secret in text for secret in ("hunter22", "hunter23", "hunter24"))
+
+
+def test_what_a_server_repeats_of_a_token_is_not_shown(make_socket, until, caplog):
+    errors = []
+    headers = {"Authorization": "Bearer hunter25hunter25", "X-Api-Key": "hunter26"}
+    client = make_socket("/?ticket=hunter27", headers=headers, reconnect=60)
+    client.on("error", errors.append)
+    client.connect()
+    reason = "no hunter25hunter25, hunter26, hunter27"
+    client.send({"do": "close", "code": 4001, "reason": reason})
+    until(lambda: errors)
+    text = f"{errors[0]} {client.stats()} {caplog.text}"
+    assert "4001: no ••••••, ••••••, ••••••" in text
+    assert not any(secret in text for secret in ("hunter25", "hunter26", "hunter27"))
 
 
 def test_a_forked_child_has_no_connection_and_leaves_its_parents_alone(make_socket):

@@ -318,6 +318,19 @@ def test_nobody_at_the_port_is_an_error_that_says_so(make_socket):
     assert "goes on trying" in error.value.hint
 
 
+def test_a_server_that_sends_elsewhere_is_not_followed(make_socket):
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        place = f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/"
+        client = make_socket(
+            f"/status?code=302&location={place}", headers={"X-Api-Key": "hunter22"}, reconnect=60
+        )
+        assert client.connect() is False
+        assert "answers 302" in client.stats()["last_error"]
+        elsewhere.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
 def test_what_is_no_websocket_says_so(make_socket):
     with socket.create_server(("127.0.0.1", 0)) as other:
 

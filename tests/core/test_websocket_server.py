@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -201,8 +201,8 @@ def test_the_token_is_made_once_kept_for_the_owner_and_shown_once(serving):
 @pytest.mark.parametrize("token", ["", "wrong", "hunter22hunter2é"])
 def test_without_the_right_token_nobody_is_let_in(serving, token):
     serving.start("--token", TOKEN)
-    headers = {} if not token else {"Authorization": f"Bearer {token.encode().decode('latin-1')}"}
-    client = WebSocketClient(serving.url, headers=headers)
+    headers = {"Authorization": f"Bearer {token}"} if token.isascii() and token else {}
+    client = WebSocketClient(f"{serving.url}?token={quote(token)}", headers=headers)
     try:
         with pytest.raises(RejectedError, match="401"):
             client.connect()
@@ -225,7 +225,7 @@ def test_the_token_may_be_a_header_or_in_the_url(serving, joined):
         (["--token", "a b"], "letters, digits"),
         (["--token", TOKEN, "--no-token"], "a token and none at all"),
         (["--port", "70000"], "not a port"),
-        (["--host", "203.0.113.7", "--token", TOKEN], "cannot listen"),
+        (["--host", "203.0.113.7", "--token", TOKEN], "an address of this machine"),
     ],
 )
 def test_what_would_not_be_safe_is_refused(serving, words, said):
@@ -241,6 +241,7 @@ def test_a_port_that_is_taken_says_so(serving):
         done = serving.run("--port", taken.getsockname()[1])
     assert done.returncode == 2
     assert "cannot listen on 127.0.0.1" in done.stderr
+    assert "another port" in done.stderr
 
 
 def test_a_token_that_others_may_read_is_refused(serving):
@@ -372,6 +373,34 @@ def test_a_hub_finds_the_server_of_its_home(serving):
         assert (serving.home / "serve" / "running.json").exists()
         with pytest.raises(NotFoundError):
             hub.websocket()
+
+
+def test_a_note_of_a_server_that_is_gone_gives_its_token_to_nobody(serving):
+    folder = serving.home / "serve"
+    folder.mkdir(parents=True)
+    # This process lives: that one of the same number wrote the note is not to be known from it.
+    note = {"url": "ws://127.0.0.1:1/ws", "token": TOKEN, "pid": os.getpid()}
+    (folder / "running.json").write_text(json.dumps(note))
+    (folder / "lock").touch()
+    with Hub(home=serving.home) as hub, pytest.raises(NotFoundError):
+        hub.websocket()
+
+
+def test_a_second_server_of_a_home_leaves_the_first_one_to_be_found(serving):
+    serving.start()
+    first, serving.process = serving.process, None
+    url = serving.url
+    try:
+        serving.start()
+        assert any("another server of this home" in line for line in serving.said)
+        with Hub(home=serving.home) as hub:
+            serving.stop()
+            assert hub.websocket().url == url
+    finally:
+        first.terminate()
+        first.wait(20)
+        first.stdout.close()
+    assert not (serving.home / "serve" / "running.json").exists()
 
 
 def test_the_client_of_the_patterns_works_on_node(serving, node_ws):

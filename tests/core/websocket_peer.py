@@ -21,6 +21,8 @@ def admit(connection, request):
         response = connection.respond(int(asked["code"][0]), "no\n")
         if "after" in asked:
             response.headers["Retry-After"] = asked["after"][0]
+        if "location" in asked:
+            response.headers["Location"] = asked["location"][0]
         return response
     return None
 

@@ -152,8 +152,15 @@ def test_a_token_is_named_by_its_variable(shown, web, project):
     assert SECRET not in text
 
 
-@pytest.mark.parametrize("path", ["/x?api_key=hunter22", "/x?token=hunter22hunter22"])
-def test_a_secret_in_a_url_is_refused(run, web, path):
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/x?api_key=hunter22", "/x?token=hunter22hunter22", "/x?page=1&sig=hunter22"),
+        *('/x --headers {"X-Api-Key": "hunter22"}', '/x --params {"token": "hunter22"}'),
+        '/x --headers {"Authorization": "Bearer hunter22"}',
+    ],
+)
+def test_a_secret_on_the_line_is_refused(run, web, path):
     for url in (web.url + path, web.url.replace("//", "//ada:hunter22@") + "/x"):
         with pytest.raises(UsageError, match="holds a secret") as caught:
             run(f"%api get {url}")

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from agentnb.core.errors import UsageError
 from agentnb.core.redact import MASK, redact
+from agentnb.core.table import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ __all__ = ["base_of", "joined", "origin_of", "redirected", "shown"]
 _PORTS = {"http": 80, "https": 443}
 # Beyond what is masked everywhere: names that only a query has.
 _SECRET = re.compile(
-    r"(?:^|[_.-])(?:key|sig|signature|code|auth|session|sid|jwt|hmac|otp)$",
+    r"^code$|(?:^|[_.-])(?:key|sig|signature|auth|session|sid|jwt|hmac|otp|appid)$",
     re.IGNORECASE,
 )
 
@@ -89,12 +90,20 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError("the URL cannot be understood", service="api") from error
+    except (ValueError, TypeError, AttributeError):
+        parts = None
+    if parts is None:  # not from the original, which quotes the port: it may be a password
+        raise UsageError(
+            "the URL cannot be understood",
+            service="api",
+            hint="https://HOST/PATH; a / in a login is written %2F",
+        )
     plain = url.isprintable() and not re.search(r"[\s\\]", parts.netloc)
     if parts.scheme.lower() not in _PORTS or not parts.hostname or not plain:
         raise UsageError(
-            f"{shown(url)} is not the URL of an API", service="api", hint="https://HOST/PATH"
+            f"{text_of(shown(url))} is not the URL of an API",
+            service="api",
+            hint="https://HOST/PATH",
         )
     return parts
 
@@ -137,9 +146,11 @@ def shown(url: str, redactor: Callable[[str], str] = redact) -> str:
     """
     head, mark, query = url.partition("#")[0].partition("?")
     scheme, slashes, rest = head.partition("://")
-    if slashes and "@" in rest.partition("/")[0]:
+    if not slashes:  # no URL, yet it may have been meant as one that has a login
+        scheme, rest = "", head
+    if "@" in rest.partition("/")[0]:
         rest = rest.partition("@")[2] if rest.count("@") == 1 else rest.rpartition("@")[2]
-        head = f"{scheme}://{rest}"
+        head = f"{scheme}{slashes}{rest}"
     if not mark:
         return redactor(head)
     pairs = []

@@ -6,20 +6,25 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import UnavailableError
+from agentnb.core.errors import DeadlineExceeded, UnavailableError
 from agentnb.core.resilience import Breaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Breakers"]
+__all__ = ["Breakers", "Crowded"]
 
 
 def _ill(error: Exception) -> bool:
     """Whether an error says that the service is ill; one that is busy with us is well."""
     busy = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
     limited = getattr(error, "status", None) == HTTPStatus.FORBIDDEN
-    return isinstance(error, UnavailableError) and not busy and not limited
+    ours = isinstance(error, Crowded)
+    return isinstance(error, UnavailableError) and not busy and not limited and not ours
+
+
+class Crowded(DeadlineExceeded):
+    """No connection was free in time: that says nothing about the host."""
 
 
 class Breakers:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 
 if TYPE_CHECKING:
     import ssl
-
-    import httpx
+    from collections.abc import Callable
 
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Clock"]
+__all__ = ["Backend", "Clock"]
 
 
 class Clock(threading.local):
@@ -40,15 +42,18 @@ class Clock(threading.local):
             raise kind
         return self.deadline.clip(seconds)
 
-    def watch(self, pool: httpx.HTTPTransport) -> None:
-        """Have the connections of a pool keep to it."""
-        inner = pool._pool  # noqa: SLF001 - httpx takes no backend of ours
-        inner._network_backend = _Backend(inner._network_backend, self)  # noqa: SLF001 - as above
 
+class Backend(httpcore.NetworkBackend):
+    """Makes the connections of a pool, which keep to a clock.
 
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend, clock: Clock) -> None:
-        self._inner, self._clock = inner, clock
+    Parameters
+    ----------
+    clock
+        The pool's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._inner, self._clock = httpcore.SyncBackend(), clock
 
     def connect_tcp(
         self,
@@ -58,9 +63,48 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
+        """Connect; see `httpcore.NetworkBackend`."""
         seconds = self._clock.clip(timeout, httpcore.ConnectTimeout)
-        stream = self._inner.connect_tcp(host, port, seconds, local_address, socket_options)
-        return _Stream(stream, self._clock)
+
+        def connect() -> httpcore.NetworkStream:
+            return self._inner.connect_tcp(host, port, seconds, local_address, socket_options)
+
+        return _Stream(_within(seconds, connect), self._clock)
+
+
+def _within(
+    seconds: float | None, connect: Callable[[], httpcore.NetworkStream]
+) -> httpcore.NetworkStream:
+    """Connect on a thread, which is left to itself when the seconds are over.
+
+    To look up a name takes as long as it takes, and of its addresses each may take the seconds.
+    """
+    made: Future[httpcore.NetworkStream] = Future()
+
+    def run() -> None:
+        stream: httpcore.NetworkStream | None = None
+        failure: Exception | None = None
+        try:
+            stream = connect()
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            failure = error
+        if not made.set_running_or_notify_cancel():
+            if stream is not None:
+                stream.close()
+        elif stream is None:
+            made.set_exception(failure)
+        else:
+            made.set_result(stream)
+
+    threading.Thread(target=run, name="agentnb-connect", daemon=True).start()
+    try:
+        return made.result(seconds)
+    except BaseException as error:
+        if made.cancel() and isinstance(error, TimeoutError):
+            raise httpcore.ConnectTimeout from error
+        if made.done() and not made.cancelled() and made.exception() is None:
+            made.result().close()  # it came just now
+        raise
 
 
 class _Stream(httpcore.NetworkStream):
@@ -74,6 +118,9 @@ class _Stream(httpcore.NetworkStream):
         self._inner.write(buffer, self._clock.clip(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
+        # A thread that reads is not woken by close alone.
+        with suppress(OSError):
+            self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._inner.close()
 
     def start_tls(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentnb.core.api.address import origin_of, redirected
+from agentnb.core.api.address import origin_of, redirected, shown
 from agentnb.core.api.body import content_of, value_of
 from agentnb.core.api.options import headers_of
 from agentnb.core.api.request import Answer, Call, Outgoing, Pause, Reply, Send
@@ -22,6 +22,7 @@ from agentnb.core.errors import (
     RejectedError,
     UnavailableError,
 )
+from agentnb.core.headers import hiding
 from agentnb.core.resilience import Deadline
 from agentnb.core.resilience.retry import warn
 from agentnb.core.table import text_of
@@ -29,7 +30,7 @@ from agentnb.core.trace import current, start_trace, use
 from agentnb.core.trace.files import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from agentnb.core.api.client import APIClient
@@ -56,13 +57,15 @@ class _Going:
     settled: Settled
     deadline: Deadline
     attempts: int
+    mask: Callable[[str], str]
+    """Masks secrets, those that this call sends included."""
     content: bytes | None = None
     number: int = 1
     again: bool = True
 
     @property
     def doing(self) -> str:
-        return f"{self.request.method} {self.client.shown(self.request.url)}"
+        return f"{self.request.method} {shown(self.request.url, self.mask)}"
 
 
 def steps(client: APIClient, request: Request, settled: Settled) -> Steps:
@@ -89,7 +92,8 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
         content = b""  # whose length is said, as servers want it
     deadline = Deadline(settled.timeout)
     attempts = settled.attempts(request.method)
-    going = _Going(client, request, settled, deadline, attempts, content)
+    mask = hiding(request.headers, client.redactor)
+    going = _Going(client, request, settled, deadline, attempts, mask, content)
     try:
         answer, url = yield from _until_it_works(going)
         value = _value(going, answer)
@@ -99,11 +103,11 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
             "%s failed: %s: %s",
             going.doing,
             type(error).__name__,
-            client.redactor(str(error)),
+            mask(str(error)),
             extra={
                 "data": {
                     "status": getattr(error, "status", None),
-                    "url": client.shown(going.request.url),
+                    "url": shown(going.request.url, mask),
                 },
                 **client.extra,
             },
@@ -129,7 +133,9 @@ def _value(going: _Going, answer: Answer) -> Any:
             schema=settled.schema,
         )
     except InvalidResponse as error:
-        raise _named(error, going.doing) from error.__cause__
+        named = _named(error, going.doing)
+        named.hide(going.mask)
+        raise named from error.__cause__
 
 
 def _named(error: InvalidResponse, doing: str) -> InvalidResponse:
@@ -250,40 +256,49 @@ def _hop(
     going: _Going, method: str, url: str, headers: dict[str, str], content: bytes | None
 ) -> Generator[Send, Any, Answer]:
     """Send once, under the breaker of the host and in a span of its own."""
-    from agentnb.core.api.transport import Lost
-
-    client, deadline, settled = going.client, going.deadline, going.settled
-    where = client.shown(url)
-    doing = f"{method} {where}"
-    deadline.check("api", doing)
-    with client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
+    deadline, limit = going.deadline, going.settled.max_bytes
+    where = shown(url, going.mask)
+    deadline.check("api", f"{method} {where}")
+    with going.client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
         here = current()
         if here is not None:
             headers = {**headers, "traceparent": here.traceparent}
         silence = deadline.remaining()
         if silence is not None and going.number < going.attempts:
             silence /= 2  # a server that hangs leaves time to try again
-        out = Outgoing(method, url, headers, content, silence, deadline, settled.max_bytes)
-        if client.log.isEnabledFor(logging.DEBUG):
-            _tell_request(client, doing, {"method": method, "url": where}, going.request.data)
+        out = Outgoing(method, url, headers, content, silence, deadline, limit)
         try:
-            answer: Answer = yield Send(out)
-        except Lost as lost:
-            going.again = lost.again
-            raise lost.error from lost.__cause__
-        except InvalidResponse as error:
-            raise _named(error, doing) from error.__cause__
-        if client.log.isEnabledFor(logging.DEBUG):
-            told = {"status": answer.status, "url": where}
-            client.log.debug(
-                "response %s %d", doing, answer.status, extra={"data": told, **client.extra}
-            )
-        if settled.follow_redirects and is_redirect(answer):
-            return answer
-        failure = error_of(answer, doing, harmless=method in {"GET", "HEAD"})
-        if failure is not None:
-            raise failure
+            return (yield from _sent(going, out, where))
+        except AgentnbError as error:
+            error.hide(going.mask)  # before the breaker and the span keep what it says
+            raise
+
+
+def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
+    """Send, and raise what the answer is if that is an error."""
+    from agentnb.core.api.transport import Lost
+
+    client, doing = going.client, f"{out.method} {where}"
+    if client.log.isEnabledFor(logging.DEBUG):
+        _tell_request(going, doing, {"method": out.method, "url": where})
+    try:
+        answer: Answer = yield Send(out)
+    except Lost as lost:
+        going.again = lost.again
+        raise lost.error from lost.__cause__
+    except InvalidResponse as error:
+        raise _named(error, doing) from error.__cause__
+    if client.log.isEnabledFor(logging.DEBUG):
+        told = {"status": answer.status, "url": where}
+        client.log.debug(
+            "response %s %d", doing, answer.status, extra={"data": told, **client.extra}
+        )
+    if going.settled.follow_redirects and is_redirect(answer):
         return answer
+    failure = error_of(answer, doing, harmless=out.method in {"GET", "HEAD"})
+    if failure is not None:
+        raise failure
+    return answer
 
 
 def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]:
@@ -293,9 +308,9 @@ def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]
     return tracer.span(method, service="api", attempt=going.number, url=where)
 
 
-def _tell_request(client: APIClient, doing: str, told: dict[str, object], data: Any) -> None:
-    brief = ""
+def _tell_request(going: _Going, doing: str, told: dict[str, object]) -> None:
+    client, data, brief = going.client, going.request.data, ""
     if data is not None:
-        told["data"] = clean(data, client.redactor)
+        told["data"] = clean(data, going.mask)
         brief = f" {text_of(told['data'])}"
     client.log.debug("request %s%s", doing, brief, extra={"data": told, **client.extra})

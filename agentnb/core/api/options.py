@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.headers import check_mapping, header_text
 from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
 
@@ -17,6 +18,7 @@ __all__ = ["Auth", "Options", "Settled", "header_of", "headers_of"]
 
 Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
 _EXPECT = ("json", "text", "bytes")
+_LONGEST_TIMEOUT = 365 * 86_400.0  # an operating system takes no number of seconds
 
 
 class Options(TypedDict, total=False):
@@ -91,9 +93,11 @@ class Settled:
                 changes["headers"] = _merged(self.headers, value)
             elif name == "retries":
                 changes |= {"retry": policy_of(value), "every": True}
+            elif name == "params":
+                check_mapping(value, "params=", "api")
             elif name in {"timeout", "max_bytes", "schema", "expect", "follow_redirects"}:
                 changes[name] = value
-            elif name != "params":
+            else:
                 known = Options.__annotations__
                 raise UsageError(
                     f"a call has no option {name!r}",
@@ -116,9 +120,13 @@ def checked(settled: Settled) -> Settled:
         They cannot.
     """
     seconds, size = settled.timeout, settled.max_bytes
-    if seconds is not None and (not isinstance(seconds, int | float) or not seconds > 0):
+    if seconds is not None and (
+        not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_TIMEOUT
+    ):
         raise UsageError(
-            f"timeout={seconds!r}", service="api", hint="seconds above 0, or None for no limit"
+            f"timeout={seconds!r}",
+            service="api",
+            hint="seconds above 0, up to a year, or None for no limit",
         )
     if not isinstance(size, int) or size < 1:
         raise UsageError(f"max_bytes={size!r}", service="api", hint="bytes, 1 or more")
@@ -189,24 +197,11 @@ def headers_of(headers: Mapping[str, str | None] | None) -> dict[str, str]:
 
 
 def _merged(before: dict[str, str], headers: Mapping[str, str | None] | None) -> dict[str, str]:
+    check_mapping(headers, "headers=", "api")
     found = dict(before)
     for name, value in (headers or {}).items():
-        text = _text(value) if isinstance(value, Secret) else value
-        fine = isinstance(name, str) and name.isascii() and name.replace("-", "_").isidentifier()
-        if not fine or not (text is None or isinstance(text, str)):
-            raise UsageError(
-                f"{name!r} cannot be a header of type {type(value).__name__}",
-                service="api",
-                hint="names and values are text",
-            )
-        if text is not None and (not text.isascii() or not text.isprintable()):
-            raise UsageError(
-                f"the header {name} holds what HTTP cannot carry",
-                service="api",
-                hint="ASCII in one line; strip() a token that was read from a file",
-            )
-        if text is None:
+        if value is None and isinstance(name, str):
             found.pop(name.lower(), None)
         else:
-            found[name.lower()] = text.strip()
+            found[str(name).lower()] = header_text(name, value, "api")
     return found

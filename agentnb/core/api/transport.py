@@ -1,7 +1,8 @@
 """The one place that knows httpx: an attempt is sent and its body read, in its time.
 
-httpx's transports are used rather than its client: they keep connections, and log no URL, keep no
-cookie and follow no redirect by themselves.
+The pools below httpx's client are used rather than the client: they keep connections, and log no
+URL, keep no cookie and follow no redirect by themselves, and they take a network that keeps to a
+deadline.
 """
 
 from __future__ import annotations
@@ -13,34 +14,35 @@ import socket
 import ssl
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 
 from agentnb.core.api.address import origin_of, shown
 from agentnb.core.api.body import Body
-from agentnb.core.api.clock import Clock
+from agentnb.core.api.breakers import Crowded
+from agentnb.core.api.clock import Backend, Clock
+from agentnb.core.api.pools import CONNECTIONS, made, proxy_of, raw
 from agentnb.core.api.request import Answer
 from agentnb.core.api.status import AGAIN, LOOK
 from agentnb.core.errors import (
     AgentnbError,
-    ConfigError,
     DeadlineExceeded,
     UnavailableError,
     UsageError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agentnb.core.api.request import Outgoing
 
 __all__ = ["Lost", "Transport"]
 
-_Pools = dict[tuple[int, str | None], httpx.HTTPTransport]
-_AsyncPools = dict[str | None, httpx.AsyncHTTPTransport]
+_Pools = dict[tuple[int, str | None], httpcore.ConnectionPool]
+_AsyncPools = dict[str | None, httpcore.AsyncConnectionPool]
 
 
 class Lost(Exception):  # noqa: N818 - never leaves the package
@@ -91,8 +93,8 @@ class Transport:
             response = self._pool(out.url).handle_request(_request(out))
             try:
                 headers = _headers(response)
-                body = Body(response.status_code, headers, out.limit)
-                for part in response.stream:  # type: ignore[union-attr]  # a synchronous pool's
+                body = Body(response.status, headers, out.limit)
+                for part in response.iter_stream():
                     if not body.feed(part):
                         break
             finally:
@@ -101,7 +103,7 @@ class Transport:
             raise _lost(error, out) from error
         finally:
             self._clock.deadline = None
-        return Answer(response.status_code, headers, body.done())
+        return Answer(response.status, headers, body.done())
 
     async def asend(self, out: Outgoing) -> Answer:
         """Await `send`."""
@@ -110,17 +112,17 @@ class Transport:
                 response = await self._apool(out.url).handle_async_request(_request(out))
                 try:
                     headers = _headers(response)
-                    body = Body(response.status_code, headers, out.limit)
-                    async for part in response.stream:  # type: ignore[union-attr]  # as above
+                    body = Body(response.status, headers, out.limit)
+                    async for part in response.aiter_stream():
                         if not body.feed(part):
                             break
                 finally:
                     await response.aclose()
         except (*_THEIRS, TimeoutError) as error:
             raise _lost(error, out) from error
-        return Answer(response.status_code, headers, body.done())
+        return Answer(response.status, headers, body.done())
 
-    def _pool(self, url: str) -> httpx.HTTPTransport:
+    def _pool(self, url: str) -> httpcore.ConnectionPool:
         proxy = self._proxy(url)
         key = (os.getpid(), proxy)
         pool = self._pools.get(key)
@@ -129,36 +131,27 @@ class Transport:
                 self._check()
                 pool = self._pools.get(key)
                 if pool is None:
-                    pool = self._made(httpx.HTTPTransport, proxy)
-                    self._clock.watch(pool)
-                    self._pools[key] = pool
+                    kind = functools.partial(
+                        httpcore.ConnectionPool, network_backend=Backend(self._clock)
+                    )
+                    pool = self._pools[key] = made(kind, proxy)
         return pool
 
-    def _apool(self, url: str) -> httpx.AsyncHTTPTransport:
+    def _apool(self, url: str) -> httpcore.AsyncConnectionPool:
         proxy = self._proxy(url)
         with self._lock:
             self._check()
             pools = self._loops.setdefault(asyncio.get_running_loop(), {})
             if proxy not in pools:
-                pools[proxy] = self._made(httpx.AsyncHTTPTransport, proxy)
+                pools[proxy] = made(httpcore.AsyncConnectionPool, proxy)
             return pools[proxy]
 
     def _proxy(self, url: str) -> str | None:
         """Return the proxy that the environment named when the host was called first."""
         host = origin_of(url)
         if host not in self._proxies:
-            self._proxies[host] = _proxy_of(url)
+            self._proxies[host] = proxy_of(url)
         return self._proxies[host]
-
-    def _made(self, kind: Callable[..., Any], proxy: str | None) -> Any:
-        try:
-            return kind(verify=_tls(*map(os.environ.get, _CERTIFICATES)), proxy=proxy)
-        except (ImportError, ValueError) as error:
-            raise ConfigError(
-                f"the proxy of the environment cannot be used: {type(error).__name__}",
-                service="api",
-                hint="look at HTTPS_PROXY and ALL_PROXY",
-            ) from error
 
     def _check(self) -> None:
         if self._closed:
@@ -186,58 +179,63 @@ class Transport:
         self.close()
 
 
-async def _close_all(pools: Iterable[httpx.AsyncHTTPTransport]) -> None:
+async def _close_all(pools: Iterable[httpcore.AsyncConnectionPool]) -> None:
     for pool in list(pools):
         await pool.aclose()
 
 
-@functools.lru_cache(maxsize=4)
-def _tls(*_named: str | None) -> ssl.SSLContext:
-    """Return what trusts the certificates that the environment names; to read them takes 20 ms."""
-    return httpx.create_ssl_context()
-
-
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_THEIRS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+_WRONG = (httpx.InvalidURL, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError)
+_THEIRS = (
+    *_WRONG,
+    UnicodeError,  # a host whose name no host can have
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+)
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)  # takes as long as a twentieth of a call
+def _parsed(url: str) -> tuple[httpcore.URL, str]:
+    """Return a URL as it goes out, and the host as its header names it."""
+    parsed = httpx.URL(url)  # takes as long as a twentieth of a call
+    return raw(parsed), parsed.netloc.decode("ascii")
 
 
-def _request(out: Outgoing) -> httpx.Request:
-    silence = out.silence
-    waits = {"connect": silence, "read": silence, "write": silence, "pool": silence}
-    return httpx.Request(
+def _request(out: Outgoing) -> httpcore.Request:
+    url, host = _parsed(out.url)
+    headers = {"host": host, **out.headers}
+    if out.content is not None:
+        headers["content-length"] = str(len(out.content))
+    silence, left = out.silence, out.deadline.remaining()
+    # A place among the connections may be long in coming, yet not until the deadline: that would
+    # look as if the host were slow.
+    place = None if left is None else left * 0.95
+    waits = {"connect": silence, "read": silence, "write": silence, "pool": place}
+    return httpcore.Request(
         out.method,
-        _parsed(out.url),
-        headers=out.headers,
-        content=out.content,
+        url,
+        headers=list(headers.items()),
+        content=out.content or b"",
         extensions={"timeout": waits},
     )
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
+def _headers(response: httpcore.Response) -> dict[str, str]:
     # What came twice, such as Link, is one header with commas.
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _proxy_of(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL."""
-    proxies = getproxies()
-    if not proxies:
-        return None
-    parts = urlsplit(url)
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return {name.lower(): value for name, value in httpx.Headers(response.headers).items()}
 
 
 def _lost(error: Exception, out: Outgoing) -> Lost:
     doing = f"{out.method} {shown(out.url)}"
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
+    if isinstance(error, httpcore.PoolTimeout):
+        crowded = Crowded(
+            f"{doing} got no connection: {CONNECTIONS} calls were under way all the time",
+            service="api",
+            hint="make fewer calls at once, or give them more time by timeout=",
+        )
+        return Lost(crowded, again=False)
+    if isinstance(error, TimeoutError | httpcore.TimeoutException):
         if out.deadline.expired or isinstance(error, TimeoutError):
             late = DeadlineExceeded(
                 f"{doing} took longer than {out.deadline.seconds:g} s",
@@ -247,9 +245,9 @@ def _lost(error: Exception, out: Outgoing) -> Lost:
             return Lost(late, again=False)
         text = f"{doing}: no answer within {out.silence:.3g} s"
         return Lost(_unavailable(text, out), again=True)
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpcore.ConnectError | UnicodeError):
         return _unconnected(error, doing, out)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    if isinstance(error, _WRONG):
         # Without their text, which may hold a header's value.
         wrong = UsageError(f"{doing} cannot be sent: {type(error).__name__}", service="api")
         return Lost(wrong, again=False)
@@ -262,7 +260,7 @@ def _unavailable(text: str, out: Outgoing) -> UnavailableError:
     return UnavailableError(text, service="api", hint=hint)
 
 
-def _unconnected(error: httpx.ConnectError, doing: str, out: Outgoing) -> Lost:
+def _unconnected(error: Exception, doing: str, out: Outgoing) -> Lost:
     host = urlsplit(out.url).netloc.rpartition("@")[2]
     causes = list(_causes(error))
     tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
@@ -270,7 +268,7 @@ def _unconnected(error: httpx.ConnectError, doing: str, out: Outgoing) -> Lost:
         why = getattr(tls, "verify_message", "") or tls.reason or "TLS failed"
         text, again = f"{doing}: no trusted connection to {host}: {why}", False
         hint = "look at the address; SSL_CERT_FILE names certificates to trust"
-    elif any(isinstance(one, socket.gaierror) for one in causes):
+    elif any(isinstance(one, socket.gaierror | UnicodeError) for one in causes):
         text, again = f"{doing}: the host {host} is unknown", False
         hint = "look at the address, and whether there is a network"
     else:

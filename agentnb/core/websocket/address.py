@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from agentnb.core.errors import UsageError
 from agentnb.core.redact import MASK
@@ -24,14 +24,14 @@ class Address(NamedTuple):
         Without the password and the values of its query, any of which may be a token.
     loopback
         Whether it leads to this machine, and so past every proxy.
-    secret
-        Whether it holds a password or a query.
+    secrets
+        The password, and the values of the query.
     """
 
     url: str
     shown: str
     loopback: bool
-    secret: bool
+    secrets: tuple[str, ...]
 
 
 def address(url: str) -> Address:
@@ -52,9 +52,11 @@ def address(url: str) -> Address:
         host, port = parts.hostname, parts.port
     except (ValueError, TypeError, AttributeError):
         host, port, parts = None, None, urlsplit("")
-    if parts.scheme not in {"ws", "wss"} or not host or parts.fragment:
+    plain = isinstance(url, str) and url.isprintable() and " " not in url
+    if parts.scheme not in {"ws", "wss"} or not host or port == 0 or parts.fragment or not plain:
+        other = parts.scheme and parts.scheme not in {"ws", "wss"}
         raise UsageError(
-            "this is not the URL of a WebSocket" + (f": {parts.scheme}://" if parts.scheme else ""),
+            "this is not the URL of a WebSocket" + (f": {parts.scheme}://" if other else ""),
             service="websocket",
             hint="such as ws://localhost:3000/ws or wss://example.com/ws, without a #fragment",
         )
@@ -65,8 +67,9 @@ def address(url: str) -> Address:
         f"{parts.scheme}://{user}{name}{f':{port}' if port else ''}{parts.path}"
         f"{'?' + query if query else ''}"
     )
-    secret = bool(parts.password or parts.query)
-    return Address(url, shown, host in _LOOPBACK, secret)
+    values = [one for pair in parse_qsl(parts.query) for one in pair[1:]]
+    secrets = tuple(filter(None, [unquote(parts.password or ""), *values]))
+    return Address(url, shown, host in _LOOPBACK, secrets)
 
 
 def _masked(pair: str) -> str:

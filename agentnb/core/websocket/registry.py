@@ -68,7 +68,7 @@ class WebSockets:
         if url is None:
             url, token = self._own()
             bearer = {"Authorization": f"Bearer {token}"} if token else {}
-            options["headers"] = {**bearer, **options.get("headers", {})}
+            options["headers"] = {**bearer, **(options.get("headers") or {})}
         with self._lock:
             kept = self._clients.get(url)
             if kept is None:
@@ -76,9 +76,9 @@ class WebSockets:
                     url, tracer=self._tracer, hub_id=self._hub_id, **options
                 )
                 self._options[url] = options
-                for name, value in options.get("headers", {}).items():
-                    if self._redactor is not None and name.lower() in _SECRET_HEADERS:
-                        self._redactor.add(value.rpartition(" ")[2])
+                if self._redactor is not None:
+                    for secret in kept.secrets():
+                        self._redactor.add(secret)
             elif options and options != self._options[url]:
                 raise UsageError(
                     f"{kept.url} is kept already, with other options",
@@ -149,6 +149,3 @@ class WebSockets:
             thread.start()
         for thread in threads:
             thread.join(max(until + 1 - monotonic(), 0.1))
-
-
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}

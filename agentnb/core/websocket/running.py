@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentnb.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Running", "forget", "kept_token", "note", "running"]
+__all__ = ["Running", "kept_token", "noted", "running"]
 
-_FOLDER, _TOKEN, _RUNNING = "serve", "token", "running.json"
+_FOLDER, _TOKEN, _RUNNING, _LOCK = "serve", "token", "running.json", "lock"
 _SHORTEST = 8
+_TRIES, _PAUSE = 10, 0.02
 
 
 class Running(NamedTuple):
@@ -23,7 +28,6 @@ class Running(NamedTuple):
 
     url: str
     token: str
-    pid: int
 
 
 def _write(path: Path, text: str) -> None:
@@ -69,29 +73,55 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
     return text, path, True
 
 
-def note(home: Path, url: str, token: str) -> None:
-    """Leave the address of this process's server in the home."""
+@contextmanager
+def noted(home: Path, url: str, token: str) -> Iterator[bool]:
+    """Leave the address of a server in the home while it runs.
+
+    It counts as long as the lock beside it is held: a process id would say nothing, since it is
+    used again, and then the token would go to whoever has the port now.
+
+    Yields
+    ------
+    bool
+        Whether it is this server that is found; false where another one of this home is.
+    """
     folder = home / _FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    text = json.dumps({"url": url, "token": token, "pid": os.getpid()})
-    _write(folder / _RUNNING, text)
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        found = _taken(lock)
+        if found:
+            _write(folder / _RUNNING, json.dumps({"url": url, "token": token}))
+        try:
+            yield found
+        finally:
+            if found:
+                (folder / _RUNNING).unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _taken(lock: int) -> bool:
+    for _ in range(_TRIES):  # one who looks holds it for a moment
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def running(home: Path) -> Running | None:
     """Return the server that runs in a home, or None."""
+    folder = home / _FOLDER
     try:
-        found = json.loads((home / _FOLDER / _RUNNING).read_text(encoding="utf-8"))
-        made = Running(str(found["url"]), str(found["token"]), int(found["pid"]))
-        os.kill(made.pid, 0)
-    except PermissionError:
-        return made
+        lock = os.open(folder / _LOCK, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = json.loads((folder / _RUNNING).read_text(encoding="utf-8"))
+            return Running(str(found["url"]), str(found["token"]))
+        finally:
+            os.close(lock)
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return made
-
-
-def forget(home: Path) -> None:
-    """Remove the address of this process's server."""
-    found = running(home)
-    if found is not None and found.pid == os.getpid():
-        (home / _FOLDER / _RUNNING).unlink(missing_ok=True)
+        pass
+    return None

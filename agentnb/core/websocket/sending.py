@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
+from agentnb.core.headers import check_mapping, credentials, header_text
 from agentnb.core.loop import LoopThread
 from agentnb.core.trace import Tracer
 from agentnb.core.websocket.address import address
@@ -46,14 +47,16 @@ class Sending:
         hub_id: str | None = None,
     ) -> None:
         numbers = (reconnect, queue, max_size, ping, timeout)
-        if not all(0 < number < float("inf") for number in numbers):
+        if not all(isinstance(n, int | float) and 0 < n < float("inf") for n in numbers):
             raise UsageError(
                 "durations, sizes and counts of a client are numbers above 0", service="websocket"
             )
+        check_mapping(headers, "headers=", "websocket")
+        sent = {n: header_text(n, v, "websocket") for n, v in (headers or {}).items()}
         self._address = address(url)
         self._options = Options(
             reconnect=reconnect,
-            headers=dict(headers or {}),
+            headers=sent,
             max_size=max_size,
             ping=ping,
             timeout=timeout,
@@ -85,6 +88,10 @@ class Sending:
     def url(self) -> str:
         """The URL, its secrets masked."""
         return self._address.shown
+
+    def secrets(self) -> list[str]:
+        """Return what must be shown nowhere: of the headers, and of the URL."""
+        return [*credentials(self._options.headers), *self._address.secrets]
 
     @property
     def state(self) -> str:

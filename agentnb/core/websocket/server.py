@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ _MESSAGE = 64 * 1024
 _HANDSHAKE = 10.0
 _PING = 10.0
 _BUS_QUEUE = 10_000
+_NOT_THE_PORT = {errno.EADDRINUSE, errno.EACCES}
 
 
 class _Bus(Protocol):
@@ -208,7 +210,9 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         raise ConfigError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
             service="serve",
-            hint="another port: agentnb serve --port 0 takes one that is free",
+            hint="another port: agentnb serve --port 0 takes one that is free"
+            if error.errno in _NOT_THE_PORT
+            else "--host is a name or an address of this machine",
         ) from error
     found = [first]
     other = {"127.0.0.1": "::1", "localhost": "::1", "::1": "127.0.0.1"}.get(host)

@@ -10,6 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
+from agentnb.core.headers import hiding
+from agentnb.core.redact import redact
 from agentnb.core.trace import use
 from agentnb.core.websocket.trouble import Trouble, at_the_handshake, in_between
 
@@ -111,6 +113,8 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._tries = 0
         self._sending: set[asyncio.Task[None]] = set()
+        # A server may repeat in its words what it was sent.
+        self._hide = hiding(options.headers, redact, address.secrets)
 
     @property
     def open(self) -> bool:
@@ -164,6 +168,7 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001 - told to the owner, whatever the library raises
             trouble = at_the_handshake(error, self.address.shown)
+            trouble.error.hide(self._hide)
             self._owner.trouble(trouble.error)
             return trouble
         self._socket = socket
@@ -180,7 +185,9 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             why, made = in_between(error, self.address.shown, self.options.max_size)
+            why = self._hide(why)
             if made is not None and not self._stopping.is_set():
+                made.hide(self._hide)
                 self._owner.trouble(made)
         finally:
             self._socket = None
@@ -191,13 +198,19 @@ class Session:
     async def _connect(self) -> Any:
         from websockets.asyncio.client import connect
 
+        class Connect(connect):
+            """As browsers do, goes nowhere else: headers are for whom they were given for."""
+
+            def process_redirect(self, exc: Exception) -> Exception:
+                return exc
+
         options = self.options
         with (
             use(self._context),
             self._tracer.span("connect", service="websocket", url=self.address.shown) as span,
         ):
             headers = {"traceparent": span.traceparent, **options.headers}
-            return await connect(
+            return await Connect(
                 self.address.url,
                 additional_headers=headers,
                 # Not deflated: for short messages that costs more than it saves.

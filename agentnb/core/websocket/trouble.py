@@ -8,10 +8,11 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from agentnb.core.errors import AgentnbError, ConfigError, RejectedError, UnavailableError
+from agentnb.core.redact import redact
 
 __all__ = ["Trouble", "at_the_handshake", "in_between", "retry_after"]
 
-_UNAUTHORISED, _FORBIDDEN, _TOO_MANY, _SERVER, _BUSY = 401, 403, 429, 500, 503
+_WRONG, _UNAUTHORISED, _FORBIDDEN, _TOO_MANY, _SERVER, _BUSY = 400, 401, 403, 429, 500, 503
 _NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL = 1000, 1001, 1005, 1006
 _TOO_BIG, _INTERNAL = 1009, 1011
 _LONGEST_PAUSE = 300.0
@@ -52,6 +53,10 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
         message = f"{shown} does not answer as a WebSocket: {error}"
         hint = "look at port and path"
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
+    elif isinstance(error, ssl.SSLError):
+        message = f"{shown} does not speak TLS as it should: {error.reason or 'TLS failed'}"
+        hint = "ws:// is without TLS, wss:// with it"
+        made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     else:
         what = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
         message = f"cannot connect to {shown}: {what or type(error).__name__}"
@@ -73,7 +78,10 @@ def _status(status: int, after: str | None, shown: str) -> Trouble:
         return Trouble(error, pause=retry_after(after), busy=status == _TOO_MANY)
     if status >= _SERVER:
         return Trouble(UnavailableError(message, service="websocket", hint="look at its log"))
-    return Trouble(RejectedError(message, service="websocket", hint="look at port and path"))
+    hint = "look at port and path"
+    if status < _WRONG:
+        hint = "it is not followed: give the URL that it leads to"
+    return Trouble(RejectedError(message, service="websocket", hint=hint))
 
 
 def retry_after(text: str | None, now: dt.datetime | None = None) -> float | None:
@@ -123,9 +131,9 @@ def in_between(error: Exception, shown: str, limit: int) -> tuple[str, AgentnbEr
         made = UnavailableError(f"{shown}: {words}", service="websocket")
     elif code in {_NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL}:
         words = {_NORMAL: "closed", _GOING_AWAY: "the server goes away"}.get(code, "cut off")
-        return reason or words, None
+        return redact(reason) or words, None
     else:
-        words = f"closed with {code}{': ' + reason if reason else ''}"
+        words = redact(f"closed with {code}{': ' + reason if reason else ''}")
         made = RejectedError(f"{shown} {words}", service="websocket")
     made.__cause__ = error
     return words, made

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb
 
-__all__ = ["GRAMMAR"]
+__all__ = ["GRAMMAR", "saved"]
 
 
 def _seconds(text: str) -> float:
@@ -24,7 +25,20 @@ def _count(text: str) -> int:
     return value
 
 
+def saved(what: str) -> UsageError:
+    """Return the error of a line that holds a secret."""
+    return UsageError(
+        f"{what} holds a secret, which the notebook would save",
+        service="api",
+        hint="--auth VARIABLE sends a token; --params :name and --headers :name the rest",
+    )
+
+
 def _mapping(value: Any) -> dict[str, Any]:
+    from agentnb.core.redact import has_password
+
+    if isinstance(value, str) and has_password(value):  # as written; what is bound is no text
+        raise saved("the line")
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
         raise TypeError("a dictionary")

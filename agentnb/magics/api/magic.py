@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
-from agentnb.magics.api.grammar import GRAMMAR
+from agentnb.magics.api.grammar import GRAMMAR, saved
 from agentnb.magics.noun import Noun
 
 if TYPE_CHECKING:
@@ -121,18 +121,14 @@ class ApiMagic(Noun):
         return Shown(reply, self.hub.settings.redactor)
 
     def _url(self, call: Call) -> str:
-        from agentnb.core.redact import has_password
+        from agentnb.core.api.address import shown
 
         url = call.arguments[0]
         if not isinstance(url, str):
             raise UsageError(f"a URL is text, not a {type(url).__name__}", service="api")
         # What is bound stands in no saved notebook.
-        if call.words[0].kind != "bind" and has_password(url):
-            raise UsageError(
-                "the URL holds a secret, which the notebook would save",
-                service="api",
-                hint="--auth VARIABLE sends a token; --params :name what a query needs",
-            )
+        if call.words[0].kind != "bind" and shown(url) != url.partition("#")[0]:
+            raise saved("the URL")
         return url
 
     def _client(self, url: str) -> APIClient:
