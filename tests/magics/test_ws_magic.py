@@ -69,6 +69,17 @@ def test_tail_shows_what_waits_and_what_comes_and_ends_in_its_time(run, shell, u
     assert run("%ws tail --timeout 0.1 --quiet") is None
 
 
+@pytest.mark.usefixtures("url")
+def test_what_tail_shows_holds_no_secret_and_what_it_returns_does(run, shell, shown):
+    message = {"access_token": "hunter22hunter22", "said": "password=hunter22hunter22"}
+    shell.user_ns["message"] = message
+    run("%ws send :message --quiet")
+    text = shown("found = %ws tail --count 1 --timeout 5")
+    assert "••••••" in text
+    assert "hunter22" not in text
+    assert shell.user_ns["found"] == [message]
+
+
 def test_what_comes_while_other_cells_run_does_not_show_in_them(shell, url, shown):
     client = shell.user_ns["hub"].websocket(url)
     client.send("later")

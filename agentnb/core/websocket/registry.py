@@ -129,6 +129,8 @@ class WebSockets:
             s = one.stats()
             counts = (s["connects"], s["received"], s["sent"], s["waiting"], s["dropped"])
             error = s["last_error"] or ("" if s["state"] == "connected" else s["last_end"])
+            for where in (f" to {s['url']}", f" from {s['url']}", f"{s['url']}: ", f"{s['url']} "):
+                error = error.replace(where, "")  # it stands in the row already
             rows.append((s["url"], s["state"], *counts, error))
         columns = ("url", "state", "connects", "received", "sent", "waiting", "dropped", "trouble")
         return Table(columns, rows, empty="no WebSocket yet: %ws connect URL")

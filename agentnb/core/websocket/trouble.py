@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import socket
 import ssl
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -58,19 +60,29 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
         hint = "ws:// is without TLS, wss:// with it"
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     else:
-        what = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
-        message = f"cannot connect to {shown}: {what or type(error).__name__}"
+        message = f"cannot connect to {shown}: {_why(error)}"
         hint = "start the server; the client goes on trying"
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     made.error.__cause__ = error
     return made
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "the host is unknown"
+    text = str(error)
+    if f"[Errno {errno.ECONNREFUSED}]" in text:  # a name of two addresses gives several in one
+        return "nobody listens there"
+    return text or type(error).__name__
+
+
 def _status(status: int, after: str | None, shown: str) -> Trouble:
     message = f"{shown} answers {status} in place of a WebSocket"
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         who = "who you are" if status == _UNAUTHORISED else "that you may"
-        hint = f"show {who}: headers={{'Authorization': 'Bearer ...'}}, then connect() again"
+        hint = f"show {who}, by a header or the URL, then connect() again"
         return Trouble(RejectedError(message, service="websocket", hint=hint), final=True)
     if status in {_TOO_MANY, _BUSY}:
         hint = "the client waits, and tries again"

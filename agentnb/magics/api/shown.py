@@ -21,7 +21,12 @@ __all__ = ["Shown"]
 _LINES = 60
 _WIDE = 88
 _COLUMNS = 8
-_STYLE = "margin:0;white-space:pre-wrap;color:var(--jp-content-font-color1,inherit)"
+# As Lab has its own texts, which this stands among.
+_STYLE = (
+    "margin:0;padding:0 8px;white-space:pre-wrap;color:var(--jp-content-font-color1,inherit);"
+    "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
+    "line-height:var(--jp-code-line-height,1.3)"
+)
 
 
 class Shown:

@@ -18,12 +18,13 @@ from agentnb.core.errors import (
     did_you_mean,
 )
 from agentnb.core.table import Table
+from agentnb.core.trace.files import clean
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
 from agentnb.magics.ws.grammar import GRAMMAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.websocket import WebSocketClient, WebSockets
     from agentnb.magics.grammar import Call
@@ -193,7 +194,7 @@ class WsMagic(Noun):
                     raise
                 found.append(message)
                 if "quiet" not in call.options:
-                    print(_brief(message))  # noqa: T201 - in the cell that looks
+                    print(_brief(message, self.hub.settings.redactor))  # noqa: T201 - in the cell that looks
         return found
 
     def do_list(self, call: Call) -> Table:
@@ -214,6 +215,6 @@ class WsMagic(Noun):
         return Said("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
 
 
-def _brief(message: Any) -> str:
-    text = json.dumps(message, ensure_ascii=False, default=str)
+def _brief(message: Any, redactor: Callable[[str], str]) -> str:
+    text = json.dumps(clean(message, redactor), ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
