@@ -33,16 +33,38 @@ def pytest_configure(config):
     os.environ |= {"GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1"}
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    """Let a second Python run the paths of the code without all of their values."""
+    parser.addoption(
+        "--first-values",
+        action="store_true",
+        help="run each test with the first of its values only; docstrings' examples all run",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
     """Run the browser's tests last: its driver keeps an event loop running in the main thread.
 
     The tutorial of containers is skipped where there is no engine and none is required.
     """
+    if config.getoption("--first-values"):
+        _keep_first_values(config, items)
     items.sort(key=lambda item: "browser" in item.path.parts)
     containers = [item for item in items if item.path.name == "07_docker.ipynb"]
     if containers and "docker" not in _required() and (reason := _no_engine()):
         for item in containers:
             item.add_marker(pytest.mark.skip(reason=f"docker: {reason}"))
+
+
+def _keep_first_values(config, items):
+    seen, kept, left = set(), [], []
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        again = test in seen and item.path.name != "test_doctests.py"
+        (left if again else kept).append(item)
+        seen.add(test)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 def pytest_sessionstart():

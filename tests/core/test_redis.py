@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis as theirs
@@ -13,11 +15,23 @@ import agentnb
 from agentnb.core.errors import ConfigError, RejectedError, UsageError
 from agentnb.core.redis import Changed, NoScript, RedisClient, Script
 from agentnb.core.trace import Tracer
+from tests.waiting import until
+
+
+@pytest.fixture(scope="module")
+def own_home():
+    """Return a home whose server these tests alone use, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="agentnb-redis-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        yield home
+        until(lambda: not (home / "redis" / "running").exists())
 
 
 @pytest.fixture
-def client(redis_home):
-    with RedisClient(home=redis_home, tracer=Tracer()) as made:
+def client(own_home):
+    with RedisClient(home=own_home) as cleaner:
+        cleaner.flushall()
+    with RedisClient(home=own_home, tracer=Tracer()) as made:
         yield made
 
 
@@ -189,6 +203,7 @@ def test_a_span_never_shows_a_password(client):
         client.execute_command("AUTH", "hunter22")
     client.config_set("requirepass", "hunter22")
     assert "hunter22" not in str([span.to_dict() for span in client.link.tracer.recent()])
+    client.config_set("requirepass", "")  # the server is the next test's
 
 
 def test_closing_closes_all_and_the_next_use_opens_again(client):

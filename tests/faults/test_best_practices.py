@@ -56,6 +56,10 @@ class Sqlite:
 class Postgresql(Sqlite):
     far = "postgresql://nobody@127.0.0.1:{port}/none"
 
+    def knock(self, hub):
+        """Call what may not be there; a call that has less time gives up sooner."""
+        return self.use(hub)
+
     def connection(self, hub):
         return hub.db.query("select pg_backend_pid()").scalar()
 
@@ -82,6 +86,9 @@ class Redis:
 
     def use(self, hub):
         return hub.redis.ping()
+
+    def knock(self, hub):
+        return hub.redis.within(0.5).ping()
 
     def connection(self, hub):
         return hub.redis.client_id()
@@ -166,7 +173,7 @@ def test_a_service_that_is_away_is_not_asked_for_ever(case, redis_home):
         unused.bind(("127.0.0.1", 0))
         far = case.far.format(port=unused.getsockname()[1])
         with agentnb.connect(home=redis_home, **{case.url: far}) as hub:
-            seen = [_error(lambda: case.use(hub)) for _ in range(8)]
+            seen = [_error(lambda: case.knock(hub)) for _ in range(8)]
     assert all(isinstance(error, UnavailableError) for error in seen)
     assert isinstance(seen[-1], CircuitOpen)
 
