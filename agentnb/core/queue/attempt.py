@@ -45,7 +45,7 @@ class Attempt:
     Attributes
     ----------
     lost
-        Set when the job was cancelled, or belongs to another: what comes of it does not count.
+        Whether the job was cancelled, or belongs to another: what comes of it does not count.
     failure
         Why it failed, or None.
     final
@@ -63,7 +63,7 @@ class Attempt:
         self.job = job
         self.taken = taken
         self.owner = owner
-        self.lost = threading.Event()
+        self.lost = False
         self.failure: Failure | None = None
         self.final = False
         self.thread = threading.get_ident()
@@ -111,7 +111,7 @@ class Attempt:
             except BaseException as error:  # noqa: BLE001 - a job may raise anything, even SystemExit
                 span.outcome = type(error).__name__
                 self._failed(error)
-                if self.lost.is_set():
+                if self.lost:
                     raise CancelExecution(retry=False) from None
                 if isinstance(error, TaskTimeout):
                     raise TaskTimeout(str(error)) from None
@@ -140,7 +140,7 @@ class Attempt:
             task = asyncio.current_task()
             loop = asyncio.get_running_loop()
             self._cancel = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
-            if self.lost.is_set():
+            if self.lost:
                 self._cancel()
             try:
                 async with asyncio.timeout(self._timeout):
@@ -176,7 +176,7 @@ class Attempt:
         while not done.wait(min(0.2, max(until - monotonic(), 0.001))):
             if monotonic() >= until:
                 raise self._too_long("its thread may run on, and what comes of it does not count")
-            if self.lost.is_set():
+            if self.lost:
                 raise CancelExecution(retry=False)
         found, error = outcome[0]
         if error is not None:
@@ -193,7 +193,7 @@ class Attempt:
 
     def lose(self) -> None:
         """Note that the job is not this attempt's any more, and stop what can be stopped."""
-        self.lost.set()
+        self.lost = True
         cancel = self._cancel
         if cancel is not None:
             with suppress(RuntimeError):  # its loop is closed

@@ -276,7 +276,7 @@ class Job:
 
         For processors that take long; noticed within a second.
         """
-        return self._hold is not None and self._hold.lost.is_set()
+        return self._hold is not None and self._hold.lost
 
     def check_cancelled(self) -> None:
         """Raise an error if the job was cancelled or given to another worker.

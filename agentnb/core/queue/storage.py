@@ -139,7 +139,7 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
 
     def _finish(self, attempt: Attempt, where: str, value: bytes, **options: Any) -> None:
         """Finish an attempt, however long the server is away; its lease is renewed meanwhile."""
-        if attempt.lost.is_set():
+        if attempt.lost:
             self._over(attempt)
             return
         event = self.queue.tell.event_of(where, attempt, final=where == "failed")
@@ -164,7 +164,7 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
             except (UnavailableError, RejectedError) as error:
                 stopped = self.alarm is None or self.alarm.stopped
                 refused = isinstance(error, RejectedError) and monotonic() > refused_until
-                if stopped or refused or attempt.lost.is_set():
+                if stopped or refused or attempt.lost:
                     self.queue.log.error(  # noqa: TRY400 - its place in our code tells nothing
                         "job could not be finished: %s",
                         error,

@@ -7,6 +7,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis._parsers.hiredis import _HiredisParser
 from redis.connection import (
     AbstractConnection,
@@ -32,6 +33,17 @@ _SECONDS_IDLE = 30.0
 _SECONDS_PING = 1.0
 
 
+def _give(link: socket.socket, seconds: float | None) -> None:
+    """Let each step on a socket take so many seconds, give or take a fiftieth.
+
+    To set them lets go of the interpreter, for which other threads wait; most calls are given
+    the same.
+    """
+    has = link.gettimeout()
+    if has is None or seconds is None or not 0.98 * seconds < has < 1.02 * seconds:
+        link.settimeout(seconds)
+
+
 class Parser(_HiredisParser):
     """Gives each read what is left of the call, so that a reply in drips is over in time, too."""
 
@@ -43,7 +55,7 @@ class Parser(_HiredisParser):
             left = self.until - monotonic()
             if left <= 0:
                 raise TheirTimeoutError("Timeout reading from socket")
-            self._sock.settimeout(left)
+            _give(self._sock, left)
         return bool(super().read_from_socket(timeout, raise_on_timeout))
 
 
@@ -105,12 +117,24 @@ class Timed(AbstractConnection):
             error.unsent = True  # type: ignore[attr-defined]  # a note from here to the retry
             raise
 
+    def send_command(self, *args: Any, check_health: bool = True, **options: Any) -> None:
+        """Send a command; as redis-py, which looks at each word by itself before it packs them."""
+        if type(args[0]) is str and " " not in args[0]:
+            try:
+                data = pack_command(args)
+            except TypeError:
+                pass  # such as a bytearray, or what redis-py says better
+            else:
+                self.send_packed_command([data], check_health=check_health)
+                return
+        super().send_command(*args, check_health=check_health, **options)
+
     def limit(self, until: float | None) -> None:
         """Let what follows be over at a time of the monotonic clock; None for no limit."""
         self.until = self._parser.until = until
         link = self._sock
         if link is not None:
-            link.settimeout(None if until is None else max(until - monotonic(), 0.001))
+            _give(link, None if until is None else max(until - monotonic(), 0.001))
 
     def _stale(self, until: float | None) -> bool:
         """Return whether the other end has gone, or something has been said to nobody."""
