@@ -104,7 +104,7 @@ class EventsPanel:
             primary=True,
         )
         self.letters = TableView(
-            ("time", "channel", "handler", "error", "id"),
+            ("time", "channel", "error", "handler", "id"),
             key="id",
             label="Dead letters",
             hint=_NO_LETTERS,
@@ -188,8 +188,8 @@ class EventsPanel:
                 (
                     f"{one.time.astimezone():%H:%M:%S}",
                     one.channel,
-                    one.handler,
                     one.error,
+                    one.handler,
                     one.place,
                 )
                 for one in loaded.letters

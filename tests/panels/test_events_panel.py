@@ -105,7 +105,7 @@ def test_dead_letters_are_replayed_and_discarded(hub, view):
     it = view()
     assert len(it.letters) == 3
     last = it.letters.shown()[0]
-    assert it.letters.row(last)[1:4] == ("c", "mine", "ValueError: not yet")
+    assert it.letters.row(last)[1:4] == ("c", "ValueError: not yet", "mine")
     assert it.replay.disabled
     it.letters.select(last)
     it.letters.on_select(last)

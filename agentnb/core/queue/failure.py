@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ __all__ = ["CANCELLED", "DIED", "Failure", "JobFailed"]
 
 _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
+_OURS = str(Path(__file__).parents[2]) + os.sep
 _CALLS_THEM = str(Path(__file__).with_name("attempt.py"))
 
 CANCELLED = "cancelled"
@@ -62,10 +64,14 @@ class Failure(msgspec.Struct, omit_defaults=True):
 
 
 def _theirs(found: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the processor on; all of it if the processor is not in it."""
+    """Return a traceback from the processor on; all of it if there is nothing but ours."""
     begin, at = found, found
     while at is not None:
         if at.tb_frame.f_code.co_filename == _CALLS_THEM and at.tb_next is not None:
             begin = at.tb_next
         at = at.tb_next
-    return begin
+    at = begin
+    # What a notebook puts around a processor is ours, too.
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
+        at = at.tb_next
+    return begin if at is None else at

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import agentnb
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ __all__ = ["JobView", "jobs", "workers"]
 
 _LONGEST = 2000
 _BAR = 10
-_FRAME = '  File "'
-_OURS = str(Path(agentnb.__file__).parent)
 _CELL = "text-align:left;padding:2px 10px"
 _PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
 
@@ -87,9 +83,9 @@ class JobView:
 
     @property
     def traceback(self) -> str:
-        """The traceback of its latest failure, from the first line that is not of agentnb."""
+        """The traceback of its latest failure."""
         failure = self.job.failure
-        return _theirs(failure.traceback) if failure is not None else ""
+        return failure.traceback if failure is not None else ""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.rows)
@@ -192,13 +188,3 @@ def _short(raw: bytes) -> str:
 
 def _clock(when: dt.datetime | None) -> str:
     return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _theirs(traceback: str) -> str:
-    """Return a traceback without the frames of ours that lead to the processor."""
-    frames = traceback.split(f"\n{_FRAME}")
-    frames = [frames[0], *(_FRAME + one for one in frames[1:])]
-    ours = f"{_FRAME}{_OURS}"
-    while len(frames) > 1 and frames[0].startswith(ours):
-        frames.pop(0)
-    return "\n".join(frames)
