@@ -117,6 +117,26 @@ def test_secrets_never_reach_the_file(log):
         assert secret not in text
 
 
+def test_a_record_says_what_was_so_when_it_was_logged(log):
+    class Counter:
+        n = 0
+
+        def __str__(self):
+            return f"counted {self.n}"
+
+    counter, data, deep = Counter(), {"n": 0}, {"inner": [0]}
+    DB.info(counter)
+    DB.info("flat", extra={"data": data})
+    DB.info("deep", extra={"data": deep})
+    DB.info("counter is at %s", counter)
+    counter.n = data["n"] = deep["inner"][0] = 1
+    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
+    assert [line["message"] for line in lines] == [
+        *("counted 0", "flat", "deep", "counter is at counted 0")
+    ]
+    assert [line.get("data") for line in lines] == [None, {"n": 0}, {"inner": [0]}, None]
+
+
 def test_a_record_that_cannot_be_formatted_is_kept_and_nothing_is_printed(tmp_path, capfd):
     class Broken:
         def __str__(self):

@@ -27,6 +27,7 @@ _logger = logging.getLogger(_NAME)
 _logger.addHandler(logging.NullHandler())
 
 _attaching = threading.Lock()
+_UNCHANGING = frozenset({str, int, float, bool, type(None)})
 
 
 class StampFilter(logging.Filter):
@@ -108,13 +109,38 @@ def _data(data: object, redactor: Callable[[str], str]) -> object:
         return f"unwritable: {type(error).__name__}"
 
 
+def _holds_still(record: logging.LogRecord) -> bool:
+    """Return whether a record will read the same later; its data becomes its own for that."""
+    if record.args or record.exc_info or type(record.msg) is not str:
+        return False
+    data: object = getattr(record, "data", None)
+    if data is None:
+        return True
+    if type(data) is not dict or not _UNCHANGING.issuperset(map(type, data.values())):
+        return False
+    record.data = data.copy()
+    return True
+
+
 class _Level(int):
     """A level that attaching has set: told by its type from one that the user has set."""
 
     __slots__ = ()
 
 
-class _LogFileHandler(logging.Handler):
+class _Unlocked(logging.Handler):
+    """Is safe across threads by itself, so that none waits while another's record is encoded."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record, without the lock that a handler is otherwise under."""
+        found: bool | logging.LogRecord = self.filter(record)
+        if found:
+            # From Python 3.12 on a filter may have put another in its place.
+            self.emit(record if isinstance(found, bool) else found)
+        return bool(found)
+
+
+class _LogFileHandler(_Unlocked):
     """Writes to a file, and never to stderr."""
 
     def __init__(self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None) -> None:
@@ -122,24 +148,30 @@ class _LogFileHandler(logging.Handler):
         self.lines = formatter
         self.hub_id = hub_id
         self.kept: deque[bytes] = deque(maxlen=1000)
-        self.writer: Writer[bytes] = Writer(file, bytes, lost=self.kept.extend)
+        self.writer: Writer[bytes | logging.LogRecord] = Writer(
+            file, self._line, lost=self.kept.extend
+        )
         self.addFilter(StampFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
             return
-        line = self.lines.encode(record)
+        # What cannot change any more is encoded by the thread that writes.
+        line = record if _holds_still(record) else self.lines.encode(record)
         if not self.writer.submit(line):
-            self.kept.append(line)
+            self.kept.append(self._line(line))
         elif record.levelno >= logging.WARNING:
             self.writer.flush()  # the process may be about to end
+
+    def _line(self, line: bytes | logging.LogRecord) -> bytes:
+        return line if isinstance(line, bytes) else self.lines.encode(line)
 
     def close(self) -> None:
         self.writer.close()
         super().close()
 
 
-class _Passage(logging.Handler):
+class _Passage(_Unlocked):
     """Hands on to the user's handlers what would have reached them without a log file.
 
     Our file wants INFO; a user whose root logger is at WARNING would see all of it in the
