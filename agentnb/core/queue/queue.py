@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.core.queue.adding import Adding
-from agentnb.core.queue.failure import CANCELLED, Failure
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.options import DEFAULTS
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.registry import WorkerInfo, workers_of
+from agentnb.core.queue.steering import Steering
 from agentnb.core.queue.store import Store
 from agentnb.core.queue.telling import Teller
 
@@ -33,7 +33,7 @@ STATES = ("waiting", "paused", "delayed", "active", "completed", "failed")
 MOST_THREADS = 1000
 
 
-class Queue(Adding):
+class Queue(Adding, Steering):
     """A queue of jobs, made on first use by `TaskQueue.get_queue`.
 
     Jobs are handed out at least once: one whose worker dies is handed out again, and counted as
@@ -113,7 +113,7 @@ class Queue(Adding):
         seen = self.store.show(job_id)
         if seen is None:
             raise self.gone(job_id)
-        return self._job(seen)
+        return self.job_of(seen)
 
     def gone(self, job_id: str) -> NotFoundError:
         """Return the error for a job that is not there."""
@@ -124,7 +124,8 @@ class Queue(Adding):
             f"and {DEFAULTS.keep_failed} failed are kept",
         )
 
-    def _job(self, seen: Seen) -> Job:
+    def job_of(self, seen: Seen) -> Job:
+        """Return the job that was seen on the server."""
         fields = seen.fields
         attempt = int(fields.get("attempt", 0))
         return Job(self, seen.id, fields.get("message", b""), attempt=attempt, seen=seen)
@@ -160,7 +161,7 @@ class Queue(Adding):
         for one in STATES if state is None else (state,):
             backwards = one in {"completed", "failed"} if newest is None else newest
             found += self.store.jobs_in(one, n, start, newest=backwards)
-        return [self._job(seen) for seen in found]
+        return [self.job_of(seen) for seen in found]
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs there are by state; also how many ever completed and failed."""
@@ -180,36 +181,6 @@ class Queue(Adding):
     def paused(self) -> bool:
         """Whether nothing is taken."""
         return self.store.is_paused()
-
-    def retry(self, job_id: str) -> None:
-        """Let a failed, completed or delayed job run now, with all its attempts."""
-        self._refuse(job_id, self.store.requeue(job_id), {"waiting", "active"}, "waits already")
-
-    def remove(self, job_id: str, *, force: bool = False) -> None:
-        """Remove a job with all that is kept of it; a running one only if forced to."""
-        refused = set() if force else {"active"}
-        self._refuse(job_id, self.store.remove(job_id, force=force), refused, "cannot be removed")
-
-    def cancel(self, job_id: str) -> None:
-        """Let a job fail as cancelled; one that runs is stopped where that can be done."""
-        seen = self.store.show(job_id)
-        if seen is None:
-            raise self.gone(job_id)
-        job = self._job(seen)
-        failure = Failure(CANCELLED, job.attempt)
-        state = self.store.cancel(job_id, failure.write(), job.options.keep_failed)
-        self._refuse(job_id, state, {"completed", "failed"}, "cannot be cancelled")
-        self.tell.announce("failed", job, attempt=job.attempt, error=CANCELLED)
-
-    def _refuse(self, job_id: str, state: str, refused: set[str], why: str) -> None:
-        if state == "gone":
-            raise self.gone(job_id)
-        if state in refused:
-            raise RejectedError(
-                f"job {job_id} {why}: it is {state}",
-                service="queue",
-                hint=f"%queue show {job_id}" if state != "active" else "job.cancel() stops it",
-            )
 
     @property
     def current(self) -> Processor | None:
