@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSockets
+    from agentnb.core.workflow import Orchestrator
 
 __all__ = [
     "apis",
@@ -41,6 +42,7 @@ __all__ = [
     "repositories",
     "tracer",
     "websockets",
+    "workflows",
 ]
 
 
@@ -66,32 +68,44 @@ def logs(hub: Hub) -> LogFile:
 
 def databases(hub: Hub) -> Databases:
     """Return the named connections, the default one among them."""
-    from agentnb.core.db import Database, Databases
-    from agentnb.core.paths import ensure_home
+    from agentnb.core.db import Databases
 
     settings = hub.settings
     _ = hub.logs, hub.tracer
 
     def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
-        return Database(
-            url,
-            name=name,
-            read_only=read_only,
-            timeout=settings.db_timeout,
-            rows=settings.db_rows,
-            pool_size=settings.db_pool,
-            resolve=settings.resolve,
-            tracer=hub.tracer,
-            hub_id=hub.id,
-        )
+        return _database(hub, name, url, read_only=read_only, pool_size=settings.db_pool)
 
-    def default_url() -> str:
-        if settings.database_url:
-            return settings.database_url
-        # Quoted, since a folder's name may hold what means something in a URL.
-        return f"sqlite:///{quote(str(ensure_home(settings.home) / 'agentnb.db'))}"
+    return Databases(make, lambda: _default_url(hub), hub.named)
 
-    return Databases(make, default_url, hub.named)
+
+def _database(
+    hub: Hub, name: str, url: str, *, pool_size: int, read_only: bool = False
+) -> Database:
+    from agentnb.core.db import Database
+
+    settings = hub.settings
+    return Database(
+        url,
+        name=name,
+        read_only=read_only,
+        timeout=settings.db_timeout,
+        rows=settings.db_rows,
+        pool_size=pool_size,
+        resolve=settings.resolve,
+        tracer=hub.tracer,
+        hub_id=hub.id,
+    )
+
+
+def _default_url(hub: Hub) -> str:
+    from agentnb.core.paths import ensure_home
+
+    settings = hub.settings
+    if settings.database_url:
+        return settings.database_url
+    # Quoted, since a folder's name may hold what means something in a URL.
+    return f"sqlite:///{quote(str(ensure_home(settings.home) / 'agentnb.db'))}"
 
 
 def redis(hub: Hub) -> RedisClient:
@@ -265,5 +279,27 @@ def websockets(hub: Hub) -> WebSockets:
         home=hub.settings.home,
         tracer=hub.tracer,
         redactor=hub.settings.redactor,
+        hub_id=hub.id,
+    )
+
+
+def workflows(hub: Hub) -> Orchestrator:
+    """Return the orchestrator of workflows, on connections of its own to the default database."""
+    from agentnb.core.workflow import Orchestrator
+
+    settings = hub.settings
+    _ = hub.logs, hub.tracer
+    # Tasks may hold all connections of `hub.db`; a heartbeat must not wait for them.
+    database = _database(hub, "workflows", _default_url(hub), pool_size=8)
+    return Orchestrator(
+        database,
+        scope=settings.key_prefix or "agentnb",
+        home=settings.home,
+        lease=settings.workflow_lease,
+        limit=settings.workflow_payload,
+        services=lambda name: getattr(hub, name),
+        tracer=hub.tracer,
+        redactor=settings.redactor,
+        owns_database=True,
         hub_id=hub.id,
     )

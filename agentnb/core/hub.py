@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
+    from agentnb.core.workflow import Orchestrator
 
 __all__ = ["Hub", "connect"]
 
@@ -240,6 +241,11 @@ class Hub:
             No URL was given, and no server runs.
         """
         return self.websockets.client(url, **options)
+
+    @property
+    def workflows(self) -> Orchestrator:
+        """Return the orchestrator of workflows, on the default database."""
+        return self._open("workflows")  # type: ignore[no-any-return]
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

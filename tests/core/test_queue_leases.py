@@ -11,7 +11,7 @@ import time
 import pytest
 
 from agentnb.core.queue.failure import JobFailed
-from agentnb.core.queue.owner import is_alive, is_dead, new_owner
+from agentnb.core.owner import is_alive, is_dead, new_owner
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from huey.exceptions import CancelExecution, TaskTimeout
 
 from agentnb.core.errors import UsageError
-from agentnb.core.queue.failure import Failure
+from agentnb.core.failure import Failure
 from agentnb.core.queue.options import pause_before
 from agentnb.core.trace import parse_traceparent, use
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from agentnb.core.queue.failure import Failure
+from agentnb.core.failure import Failure
+from agentnb.core.owner import describe
 from agentnb.core.queue.options import DEFAULTS, Message
-from agentnb.core.queue.owner import describe
 from agentnb.core.redis.script import Script
 
 if TYPE_CHECKING:

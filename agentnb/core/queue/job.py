@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
-from agentnb.core.queue.failure import Failure, JobFailed
+from agentnb.core.failure import Failure
+from agentnb.core.queue.failure import JobFailed
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 
 if TYPE_CHECKING:

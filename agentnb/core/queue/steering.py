@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
-from agentnb.core.queue.failure import CANCELLED, Failure
+from agentnb.core.failure import CANCELLED, Failure
 
 if TYPE_CHECKING:
     from agentnb.core.queue.queue import Queue

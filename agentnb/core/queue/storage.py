@@ -11,7 +11,7 @@ from huey.storage import BaseStorage
 from huey.utils import Error
 
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError, UsageError
-from agentnb.core.queue.failure import Failure
+from agentnb.core.failure import Failure
 from agentnb.core.queue.store import AGAIN, COUNTED, FENCED
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import BaseProcess
 
 from agentnb.core.errors import AgentnbError
-from agentnb.core.queue.failure import DIED, Failure
+from agentnb.core.failure import DIED, Failure
+from agentnb.core.owner import describe, is_alive, is_dead
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.owner import describe, is_alive, is_dead
 from agentnb.core.queue.store import COUNTED, Taken
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
+from agentnb.core.owner import describe, new_owner
 from agentnb.core.queue.alarm import Alarm
-from agentnb.core.queue.owner import describe, new_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -179,6 +179,20 @@ FIELDS: tuple[Field, ...] = (
         _seconds,
     ),
     Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", _count),
+    Field(
+        "workflow_lease",
+        "AGENTNB_WORKFLOW_LEASE",
+        "30",
+        "seconds a silent worker keeps its tasks",
+        _seconds,
+    ),
+    Field(
+        "workflow_payload",
+        "AGENTNB_WORKFLOW_PAYLOAD",
+        "1000000",
+        "bytes of a task's data or result",
+        _count,
+    ),
 )
 
 # Read by the test suite and the command line, so not a misspelling of a setting.

@@ -67,6 +67,8 @@ class Settings:
     serve_token: Secret | None
     queue_lease: float
     queue_payload: int
+    workflow_lease: float
+    workflow_payload: int
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root

@@ -1,0 +1,49 @@
+"""Workflows that outlive a crash: the database is the truth, everything else a doorbell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.agents import agent
+    from agentnb.core.workflow.context import Context
+    from agentnb.core.workflow.errors import TaskFailed
+    from agentnb.core.workflow.info import AgentInfo, TaskInfo
+    from agentnb.core.workflow.orchestrator import Orchestrator
+    from agentnb.core.workflow.spec import Task
+    from agentnb.core.workflow.worker import Worker
+    from agentnb.core.workflow.workflow import Workflow
+
+__all__ = [
+    "AgentInfo",
+    "Context",
+    "Orchestrator",
+    "Task",
+    "TaskFailed",
+    "TaskInfo",
+    "Worker",
+    "Workflow",
+    "agent",
+]
+
+_MODULES = {
+    "AgentInfo": "info",
+    "Context": "context",
+    "Orchestrator": "orchestrator",
+    "Task": "spec",
+    "TaskFailed": "errors",
+    "TaskInfo": "info",
+    "Worker": "worker",
+    "Workflow": "workflow",
+    "agent": "agents",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: SQLAlchemy's models are not needed to mark an agent.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value

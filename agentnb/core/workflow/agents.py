@@ -1,0 +1,218 @@
+"""Agents: functions and classes that do tasks, under a name."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentnb.core.errors import UsageError
+from agentnb.core.wire import check_schema
+from agentnb.core.workflow.spec import check_name, seconds, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+__all__ = ["Agent", "agent", "made", "marked"]
+
+F = TypeVar("F")
+_MARK = "__agentnb_agent__"
+_RETRIES, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent of this process.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    call
+        Given a `TaskInfo` and a `Context`; may return an awaitable.
+    is_async
+        Whether it does.
+    capabilities, retries, timeout, backoff, schema
+        As `agent` takes them.
+    module
+        Where it comes from, for people.
+    """
+
+    name: str
+    call: Callable[[Any, Any], Any]
+    is_async: bool
+    capabilities: tuple[str, ...] = ()
+    retries: int = _RETRIES
+    timeout: float | None = _TIMEOUT
+    backoff: float = _BACKOFF
+    schema: Any = None
+    module: str = ""
+
+
+def agent(
+    name: str,
+    *,
+    capabilities: Iterable[str] = (),
+    retries: int = _RETRIES,
+    timeout: float | None = _TIMEOUT,
+    backoff: float = _BACKOFF,
+    schema: Any = None,
+) -> Callable[[F], F]:
+    """Mark a function or a class as an agent, for ``agentnb worker --agents --app MODULE``.
+
+    It stays as it is. `Orchestrator.agent` takes the same.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    capabilities
+        What it can do, for those who look for an agent.
+    retries
+        How often a task is tried again after it failed, a worker's death counted.
+    timeout
+        Seconds that an attempt may take; None for no limit. A coroutine is cancelled after that;
+        a function's thread is left behind, and what comes of it does not count.
+    backoff
+        Seconds before the second attempt, which double from one to the next, up to five minutes.
+    schema
+        The type that the data of its tasks is checked and made into: a msgspec Struct, a
+        dataclass, a TypedDict or a pydantic model.
+
+    Examples
+    --------
+    >>> @agent("greet", retries=1)
+    ... def greet(task, ctx):
+    ...     return f"Hello, {task.data}!"
+    """
+    options = {
+        "capabilities": tuple(capabilities),
+        "retries": retries,
+        "timeout": timeout,
+        "backoff": backoff,
+        "schema": schema,
+    }
+    made(name, _nothing, **options)  # what is wrong is said here, not in the worker
+
+    def mark(target: F) -> F:
+        setattr(target, _MARK, (name, options))
+        return target
+
+    return mark
+
+
+def marked(module: ModuleType) -> dict[str, Agent]:
+    """Return the agents that a module has marked, by their names.
+
+    Raises
+    ------
+    UsageError
+        Two have the same name, or one cannot be called.
+    """
+    found: dict[str, Agent] = {}
+    targets: dict[str, Any] = {}
+    for value in list(vars(module).values()):
+        mark = vars(value).get(_MARK) if hasattr(value, "__dict__") else None
+        if not isinstance(mark, tuple):
+            continue
+        name, options = mark
+        if name in targets and targets[name] is not value:
+            raise UsageError(
+                f"{module.__name__} has two agents called {name!r}", service="workflows"
+            )
+        targets[name] = value
+        source = f"{module.__name__}:{getattr(value, '__name__', type(value).__name__)}"
+        found[name] = made(name, value, module=source, **options)
+    return found
+
+
+def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
+    """Return the agent that a function, a class or an object with ``execute`` is.
+
+    Raises
+    ------
+    UsageError
+        It is none of these, or an option cannot have its value.
+    """
+    check_name(name, "an agent")
+    given = {"capabilities": (), "retries": _RETRIES, "timeout": _TIMEOUT, "backoff": _BACKOFF}
+    given |= options
+    capabilities = given["capabilities"]
+    if isinstance(capabilities, str):
+        raise UsageError("capabilities is a list of words", service="workflows")
+    whole("retries", given["retries"], 0, 1000)
+    seconds("backoff", given["backoff"])
+    if given["timeout"] is not None:
+        seconds("timeout", given["timeout"], least=0.001)
+    check_schema(given.get("schema"), "workflows")
+    call, is_async = _callable(name, target)
+    return Agent(
+        name,
+        call,
+        is_async,
+        tuple(map(str, capabilities)),
+        given["retries"],
+        given["timeout"],
+        float(given["backoff"]),
+        given.get("schema"),
+        module or _source(target),
+    )
+
+
+def _callable(name: str, target: Any) -> tuple[Callable[[Any, Any], Any], bool]:
+    if inspect.isclass(target):
+        if not callable(getattr(target, "execute", None)):
+            raise _no_agent(name, target)
+        # Made for each task, so that nothing of one is left in the next.
+        execute = target.execute
+        wide = _words(execute) > 2  # noqa: PLR2004 - self and data
+        if wide:
+            return (lambda task, ctx: target().execute(task.data, ctx)), _is_async(execute)
+        return (lambda task, ctx: target().execute(task.data)), _is_async(execute)  # noqa: ARG005 - called with both
+    execute = getattr(target, "execute", None)
+    if not inspect.isroutine(target) and callable(execute):
+        wide = _words(execute) > 1
+        if wide:
+            return (lambda task, ctx: execute(task.data, ctx)), _is_async(execute)
+        return (lambda task, ctx: execute(task.data)), _is_async(execute)  # noqa: ARG005 - as above
+    if not callable(target):
+        raise _no_agent(name, target)
+    if _words(target) < 2:  # noqa: PLR2004 - the task and its context
+        return (lambda task, ctx: target(task)), _is_async(target)  # noqa: ARG005 - as above
+    return target, _is_async(target)
+
+
+def _is_async(target: Any) -> bool:
+    call = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004 - an object's own
+    return inspect.iscoroutinefunction(inspect.unwrap(call))
+
+
+def _words(function: Any) -> int:
+    """Return how many positional arguments a function takes."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 2
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return 9
+    return sum(one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD} for one in parameters)
+
+
+def _source(target: Any) -> str:
+    module = getattr(target, "__module__", "") or ""
+    if module == "__main__":
+        return "this process"
+    return f"{module}:{getattr(target, '__qualname__', type(target).__name__)}"
+
+
+def _no_agent(name: str, target: Any) -> UsageError:
+    return UsageError(
+        f"agent {name} is a {type(target).__name__} that cannot do a task",
+        service="workflows",
+        hint="def run(task, ctx), async or not, or a class with execute(data)",
+    )
+
+
+def _nothing(task: Any, ctx: Any) -> None:
+    """Stand for what is to be marked."""

@@ -1,0 +1,162 @@
+"""A workflow is made, with its tasks and the event of it, in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.errors import UsageError
+from agentnb.core.trace import current
+from agentnb.core.workflow.graph import frees_of
+from agentnb.core.workflow.ids import new_id
+from agentnb.core.workflow.outbox import note
+from agentnb.core.workflow.spec import Task, check_name, task_of, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.orchestrator import Orchestrator
+
+__all__ = ["create"]
+
+_MOST_TASKS = 10_000
+_LONGEST_KEY = 500
+
+_BY_KEY = "select id from {workflow} where scope = :scope and key = :key"
+_WORKFLOW = """
+insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
+  traceparent, correlation_id)
+values (:id, :scope, :name, :key, 'active', :data, :max_parallel, :pending, {now},
+  :traceparent, :correlation_id)
+on conflict (scope, key) do nothing returning id
+"""
+_TASK = """
+insert into {task} (id, workflow_id, place, scope, name, agent, state, needs, frees, missing, data,
+  attempt, attempts, priority, delay, timeout, backoff, max_parallel, approval, cancel, message,
+  created, due, ready_at)
+values (:id, :workflow_id, :place, :scope, :name, :agent, :state, :needs, :frees, :missing, :data,
+  0, :attempts, :priority, :delay, :timeout, :backoff, :max_parallel, :approval, 0, '',
+  {now}, :due, :ready_at)
+"""
+
+
+def create(
+    orchestrator: Orchestrator,
+    name: str,
+    tasks: Iterable[Task | Mapping[str, Any]],
+    *,
+    key: str | None,
+    max_parallel: int | None,
+    data: Any,
+    correlation_id: str | None,
+) -> tuple[str, dict[str, int]]:
+    """Make a workflow, or find the one of its key.
+
+    Returns
+    -------
+    tuple
+        Its id, and how many tasks could run at once, by their agents.
+    """
+    check_name_of_workflow(name)
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY):
+        raise UsageError(
+            f"key cannot be {key!r}", service="workflows", hint="text that names the work"
+        )
+    if max_parallel is not None:
+        whole("max_parallel", max_parallel, 1, 100_000)
+    wanted = [task_of(one) for one in tasks]
+    if not 0 < len(wanted) <= _MOST_TASKS:
+        raise UsageError(
+            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
+            service="workflows",
+            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
+        )
+    frees = frees_of(wanted)
+    scope, link = orchestrator.scope, orchestrator.link
+    with link.read() as turn:
+        if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
+            return str(row[0]), {}
+        agents = orchestrator.registry.options(turn, [task.agent for task in wanted])
+    encode = orchestrator.json.encode
+    made = [
+        _row(task, agents[task.agent], frees[place], encode(task.data, agents[task.agent].schema))
+        for place, task in enumerate(wanted)
+    ]
+    here = current()
+    number = new_id()
+    words = {
+        "id": number,
+        "scope": scope,
+        "name": name,
+        "key": key,
+        "data": encode(data).decode(),
+        "max_parallel": max_parallel,
+        "pending": len(made),
+        "traceparent": here.traceparent if here else None,
+        "correlation_id": correlation_id
+        if correlation_id is not None or here is None
+        else here.correlation_id,
+    }
+    with link.write() as turn:
+        if turn.row(_WORKFLOW, **words) is None:
+            row = turn.row(_BY_KEY, scope=scope, key=key)
+            return str(row[0]) if row else number, {}
+        orchestrator.registry.write(turn, {task.agent for task in wanted} & agents.keys())
+        _insert(turn, made, words)
+        note(turn, scope, number, "WORKFLOW_CREATED", name=name, tasks=len(made))
+        for one in made:
+            if one["state"] == "approval":
+                note(turn, scope, number, "TASK_APPROVAL", task_id=one["id"], task=one["name"])
+    ready: dict[str, int] = {}
+    for one in made:
+        if one["state"] in {"waiting", "delayed"}:
+            ready[one["agent"]] = ready.get(one["agent"], 0) + 1
+    return number, ready
+
+
+def check_name_of_workflow(name: Any) -> None:
+    """Refuse what is no workflow's name: one line, which may have spaces."""
+    if not isinstance(name, str) or not name.strip():
+        raise UsageError(f"a workflow cannot be called {name!r}", service="workflows")
+    check_name(name.replace(" ", "-"), "a workflow")
+
+
+def _row(task: Task, agent: Agent, frees: list[int], data: bytes) -> dict[str, Any]:
+    retries = agent.retries if task.retries is None else task.retries
+    return {
+        "name": task.name,
+        "agent": task.agent,
+        "needs": msgspec.json.encode(task.needs).decode(),
+        "frees": msgspec.json.encode(frees).decode() if frees else None,
+        "missing": len(task.needs),
+        "data": data.decode(),
+        "attempts": retries + 1,
+        "priority": task.priority,
+        "delay": float(task.delay),
+        "timeout": agent.timeout if task.timeout is None else float(task.timeout),
+        "backoff": agent.backoff,
+        "approval": int(task.approval),
+    }
+
+
+def _insert(turn: Turn, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
+    now = turn.now()
+    for place, row in enumerate(made):
+        state, due = "blocked", None
+        if not row["missing"]:
+            state = "approval" if row["approval"] else "delayed" if row["delay"] else "waiting"
+            due = None if row["approval"] else now + row["delay"]
+        row |= {
+            "id": f"{workflow['id']}-{place + 1}",
+            "workflow_id": workflow["id"],
+            "place": place,
+            "scope": workflow["scope"],
+            "state": state,
+            "due": due,
+            "ready_at": now if state == "waiting" else None,
+            "max_parallel": workflow["max_parallel"],
+        }
+    turn.many(_TASK, made)

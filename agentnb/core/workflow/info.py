@@ -1,0 +1,152 @@
+"""What is seen of tasks and agents: snapshots, as of when they were read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.owner import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["TASK", "TASK_STATES", "WORKFLOW_STATES", "AgentInfo", "TaskInfo", "task_info"]
+
+TASK_STATES = (
+    *("blocked", "approval", "delayed", "waiting", "active"),
+    *("completed", "failed", "cancelled", "skipped"),
+)
+WORKFLOW_STATES = ("active", "completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """A task as it stood when it was read; times in seconds since the epoch.
+
+    Attributes
+    ----------
+    id, workflow_id, name
+        Its own id, that of its workflow, and its name within that.
+    agent
+        Who does it.
+    state
+        ``blocked`` (what it needs is not completed), ``approval`` (waits for a person),
+        ``delayed``, ``waiting`` (no worker has it yet), ``active``, ``completed``, ``failed``,
+        ``cancelled``, ``skipped`` (what it needs did not come about).
+    needs
+        The names of the tasks that it needs.
+    data, result
+        What it was given, and what came of it; None while there is none.
+    error, traceback
+        Why the last attempt failed, and where; None if none has.
+    attempt, attempts
+        Which attempt this is, from 1, or 0 before the first; and how many it has at most.
+    priority
+        0 comes first.
+    progress, message
+        What the agent said last: a fraction of 1, or None, and words.
+    worker
+        Who works on it, in short, or None.
+    created, ready_at, started, finished
+        When it was made, could run, its latest attempt began, and it ended; None if not yet.
+    due
+        When a delayed one may run; None for others.
+    approval, approved_by
+        Whether a person has to approve it, and who did.
+    """
+
+    id: str
+    workflow_id: str
+    name: str
+    agent: str
+    state: str
+    needs: tuple[str, ...]
+    data: Any
+    result: Any
+    error: str | None
+    attempt: int
+    attempts: int
+    priority: int
+    progress: float | None
+    message: str
+    worker: str | None
+    created: float
+    ready_at: float | None
+    started: float | None
+    finished: float | None
+    approval: bool
+    approved_by: str | None
+    due: float | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """An agent as it stood when it was read.
+
+    Attributes
+    ----------
+    name, capabilities
+        As it was registered.
+    state
+        ``working`` (on at least one task), ``idle`` (somebody would), ``no worker``.
+    workers
+        How many workers, of any process, would do its tasks.
+    heartbeat
+        When one of them gave its last sign of life, in seconds since the epoch; None for none.
+    module
+        Where its function comes from.
+    retries, timeout
+        For tasks that do not say.
+    """
+
+    name: str
+    capabilities: tuple[str, ...]
+    state: str
+    workers: int
+    heartbeat: float | None
+    module: str
+    retries: int
+    timeout: float | None
+
+
+TASK = (
+    "id, workflow_id, name, agent, state, needs, data, result, error, attempt, attempts, priority, "
+    "progress, message, owner, created, ready_at, started, finished, approval, approved_by, due, "
+    "traceback"
+)
+"""The columns that `task_info` wants."""
+
+
+def task_info(row: Sequence[Any]) -> TaskInfo:
+    """Return the snapshot of a row."""
+    (number, workflow, name, agent, state, needs, data, result, error, *rest) = row
+    (attempt, attempts, priority, progress, message, owner, *times) = rest
+    (created, ready_at, started, finished, approval, approved_by, due, traceback) = times
+    return TaskInfo(
+        id=number,
+        workflow_id=workflow,
+        name=name,
+        agent=agent,
+        state=state,
+        needs=tuple(msgspec.json.decode(needs)),
+        data=msgspec.json.decode(data),
+        result=None if result is None else msgspec.json.decode(result),
+        error=error,
+        attempt=attempt,
+        attempts=attempts,
+        priority=priority,
+        progress=progress,
+        message=message,
+        worker=describe(owner) if owner and state == "active" else None,
+        created=created,
+        ready_at=ready_at,
+        started=started,
+        finished=finished,
+        approval=bool(approval),
+        approved_by=approved_by,
+        due=due if state == "delayed" else None,
+        traceback=traceback,
+    )

@@ -1,0 +1,196 @@
+"""Short transactions on the database, in plain SQL: what runs for every task is nothing else.
+
+Statements are written once, with ``:name`` for values and ``{task}`` for tables. On SQLite the
+threads of a process take turns by a lock, since SQLite itself would make them sleep and look again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.backend import Watch
+from agentnb.core.resilience import Deadline
+from agentnb.core.workflow.models import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from agentnb.core.db import Database
+
+__all__ = ["Link", "Turn", "listed"]
+
+_SECONDS = 30.0
+_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
+# What PostgreSQL wants to hear to lock a row; SQLite's transactions lock all there is.
+_POSTGRES = {
+    "now": "extract(epoch from clock_timestamp())::float8",
+    "lock": "for update",
+    "lock_free": "for update skip locked",
+}
+_SQLITE = {"now": ":now", "lock": "", "lock_free": ""}
+
+
+class Turn:
+    """A transaction, or a single read, on one connection.
+
+    Attributes
+    ----------
+    postgres
+        Whether it is PostgreSQL.
+    """
+
+    __slots__ = ("_now", "_raw", "postgres")
+
+    def __init__(self, connection: Connection, *, postgres: bool) -> None:
+        raw: Any = connection.connection.dbapi_connection
+        self._raw = raw
+        self.postgres = postgres
+        self._now = time.time()
+
+    def run(self, sql: str, **values: Any) -> int:
+        """Execute a statement, and return how many rows it changed."""
+        return int(self._execute(sql, values).rowcount)
+
+    def many(self, sql: str, rows: list[dict[str, Any]]) -> None:
+        """Execute a statement for each of some rows of values."""
+        if not rows:
+            return
+        text = _text(sql, self.postgres)
+        if self.postgres:
+            with self._raw.cursor() as cursor:
+                cursor.executemany(text, rows)
+        else:
+            self._raw.executemany(text, [{"now": self._now, **row} for row in rows])
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Execute a statement, and return its rows."""
+        found: list[tuple[Any, ...]] = self._execute(sql, values).fetchall()
+        return found
+
+    def row(self, sql: str, **values: Any) -> tuple[Any, ...] | None:
+        """Execute a statement, and return its first row, or None."""
+        found = self.rows(sql, **values)
+        return found[0] if found else None
+
+    def now(self) -> float:
+        """Return the time by the clock that all who share the database go by."""
+        if not self.postgres:
+            return self._now
+        return float(self.rows("select {now}")[0][0])
+
+    def _execute(self, sql: str, values: dict[str, Any]) -> Any:
+        if self.postgres:
+            return self._raw.execute(_text(sql, True), values)  # noqa: FBT003 - cached by position
+        values["now"] = self._now
+        return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
+
+
+class Link:
+    """Lends turns on a database.
+
+    Parameters
+    ----------
+    database
+        SQLite in a file, or PostgreSQL.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.postgres = database.kind == "postgresql"
+        self._one: Any = nullcontext() if self.postgres else threading.Lock()
+
+    @contextmanager
+    def write(self) -> Iterator[Turn]:
+        """Run a block in a transaction of its own, all or nothing.
+
+        Raises
+        ------
+        UnavailableError
+            The database is away, or another process keeps SQLite from being written to.
+        """
+        deadline = Deadline(_SECONDS)
+        backend = self.database.backend
+        with self._one, self.database.checkout(deadline) as connection, self._ours(deadline):
+            backend.begin(connection)
+            try:
+                yield Turn(connection, postgres=self.postgres)
+            except BaseException:
+                self._undo(connection)
+                raise
+            try:
+                backend.commit(connection)
+            except BaseException:
+                self._undo(connection)
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[Turn]:
+        """Run a block whose statements each see what there is at their time."""
+        deadline = Deadline(_SECONDS)
+        with self.database.checkout(deadline) as connection, self._ours(deadline):
+            yield Turn(connection, postgres=self.postgres)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Turn]:
+        """Run a block whose statements all see the same, and write nothing."""
+        deadline = Deadline(_SECONDS)
+        begin = "begin isolation level repeatable read read only" if self.postgres else "begin"
+        with self.database.checkout(deadline) as connection, self._ours(deadline):
+            connection.exec_driver_sql(begin)
+            try:
+                yield Turn(connection, postgres=self.postgres)
+            finally:
+                self._undo(connection)
+
+    def _undo(self, connection: Connection) -> None:
+        try:
+            if self.database.backend.in_transaction(connection):
+                self.database.backend.rollback(connection)
+        except Exception as error:  # noqa: BLE001 - the first error says what happened
+            self.database.log.debug("rollback: %s", error)
+            connection.invalidate()
+
+    @contextmanager
+    def _ours(self, deadline: Deadline) -> Iterator[None]:
+        """Raise our errors for the driver's."""
+        try:
+            yield
+        except Exception as error:
+            ours = self.database.error_of(error, Watch(deadline), "") if _driver(error) else None
+            if ours is None or ours is error:
+                raise
+            raise ours from error
+
+
+def listed(values: Iterable[Any]) -> tuple[str, dict[str, Any]]:
+    """Return the marks of a list in SQL, and its values by their names.
+
+    >>> listed(["a", "b"])
+    (':one_aaa, :one_aab', {'one_aaa': 'a', 'one_aab': 'b'})
+    """
+    named = {f"one_{_letters(n)}": one for n, one in enumerate(values)}
+    return ", ".join(f":{name}" for name in named), named
+
+
+def _letters(number: int) -> str:
+    return "".join(chr(97 + number // 26**n % 26) for n in (2, 1, 0))
+
+
+def _driver(error: Exception) -> bool:
+    """Return whether an error is the driver's or SQLAlchemy's, and not of a value of ours."""
+    return type(error).__module__.partition(".")[0] in {"sqlite3", "psycopg", "sqlalchemy"}
+
+
+@lru_cache(maxsize=500)
+def _text(sql: str, postgres: bool) -> str:  # noqa: FBT001 - as cached
+    kind = "postgresql" if postgres else "sqlite"
+    words = names(kind) | (_POSTGRES if postgres else _SQLITE)
+    filled = re.sub(r"\{([a-z_]+)\}", lambda found: words[found[1]], sql)
+    return _VALUE.sub(r"%(\1)s", filled) if postgres else filled

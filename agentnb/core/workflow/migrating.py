@@ -1,0 +1,141 @@
+"""The tables are made, and brought up to date, by Alembic's migrations in this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import AgentnbError, ConfigError
+from agentnb.core.resilience import Deadline
+from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from agentnb.core.db import Database
+    from agentnb.core.db.executor import Executor
+
+__all__ = ["HEAD", "check_kind", "migrate", "require"]
+
+HEAD = "0001"
+"""The newest version, so that Alembic need not be imported to see that there is nothing to do."""
+_FOLDER = Path(__file__).parent / "migrations"
+_PATIENCE = 60.0
+_LOCK = 0x6167656E746E62  # "agentnb", for PostgreSQL's advisory locks
+
+
+def check_kind(database: Database) -> None:
+    """Refuse databases that workflows cannot be kept in.
+
+    Raises
+    ------
+    ConfigError
+        It is in memory, only reads, or is neither SQLite nor PostgreSQL.
+    """
+    if database.kind not in {"sqlite", "postgresql"}:
+        raise ConfigError(
+            f"workflows are kept in SQLite or PostgreSQL, not in {database.kind}",
+            service="workflows",
+            hint="DATABASE_URL=postgresql://..., or none for the SQLite file of the home",
+        )
+    if database.kind == "sqlite" and database.backend.target.path is None:
+        raise ConfigError(
+            "workflows outlive their process, and a database in memory does not",
+            service="workflows",
+            hint="DATABASE_URL=sqlite:///file.db, or none for the SQLite file of the home",
+        )
+    if database.read_only:
+        raise ConfigError("this connection only reads", service="workflows")
+
+
+def require(database: Database) -> None:
+    """See to it that the tables are there: made on SQLite, asked for on PostgreSQL.
+
+    Raises
+    ------
+    ConfigError
+        PostgreSQL has not got them, or not of this version; they were made by a newer agentnb.
+    """
+    found = _version(database, database.kind)
+    if found == HEAD:
+        return
+    if database.kind == "sqlite":
+        migrate(database)
+        return
+    what = "has no tables for workflows yet" if found is None else f"has those of version {found}"
+    _refuse_newer(found)
+    raise ConfigError(f"this PostgreSQL {what}", service="workflows", hint="agentnb migrate")
+
+
+def migrate(database: Database) -> tuple[str | None, str]:
+    """Bring the tables up to date, all or nothing; two that do so at once take turns.
+
+    Returns
+    -------
+    tuple
+        The version before, None for no tables, and the one now.
+
+    Raises
+    ------
+    ConfigError
+        They were made by a newer agentnb.
+    QueryRejected
+        The database refused, such as to whoever may not make a schema.
+    """
+    check_kind(database)
+    with database.transaction(timeout=_PATIENCE) as tx:
+        if database.kind == "postgresql":
+            tx.execute(f"select pg_advisory_xact_lock({_LOCK})")
+        before = _version(tx, database.kind)
+        if before == HEAD:
+            return before, HEAD
+        _refuse_newer(before)
+        if database.kind == "postgresql":
+            tx.execute(f"create schema if not exists {SCHEMA}")
+        with tx.checkout(Deadline.of(_PATIENCE)) as connection:
+            try:
+                _upgrade(connection)
+            except Exception as error:
+                raise _as_ours(database, error) from error
+    database.log.info("tables of workflows: %s to %s", before or "none", HEAD)
+    return before, HEAD
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _version(database: Executor, kind: str) -> str | None:
+    """Return the version of the tables, None where there are none."""
+    table = names(kind)[VERSIONS]
+    if kind == "postgresql":
+        there = database.query(f"select to_regclass('{table}') is not null").scalar()
+    else:
+        there = database.query(f"select 1 from sqlite_master where name = '{table}'").scalar()
+    if not there:
+        return None
+    found = database.query(f"select version_num from {table}").scalar()
+    return None if found is None else str(found)
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > HEAD:
+        raise ConfigError(
+            f"the tables of workflows are of version {found}; this agentnb knows up to {HEAD}",
+            service="workflows",
+            hint="upgrade agentnb here, or use another database",
+        )
+
+
+def _as_ours(database: Database, error: Exception) -> Exception:
+    from agentnb.core.db.backend import Watch
+
+    if isinstance(error, AgentnbError):
+        return error
+    return database.error_of(error, Watch(Deadline.of(_PATIENCE)), "") or error

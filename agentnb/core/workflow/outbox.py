@@ -1,0 +1,46 @@
+"""Events are written in the transaction of what they tell of; they are published after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.workflow.ids import new_id
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.link import Turn
+
+__all__ = ["CHANNELS", "note"]
+
+CHANNELS = {
+    "WORKFLOW_CREATED": "workflow.created",
+    "WORKFLOW_COMPLETED": "workflow.completed",
+    "WORKFLOW_FAILED": "workflow.failed",
+    "WORKFLOW_CANCELLED": "workflow.cancelled",
+    "WORKFLOW_RETRIED": "workflow.retried",
+    "TASK_STARTED": "workflow.task.started",
+    "TASK_COMPLETED": "agent.task.completed",
+    "TASK_RETRIED": "workflow.task.retried",
+    "TASK_APPROVAL": "workflow.task.approval",
+    "TASK_APPROVED": "workflow.task.approved",
+}
+"""The channel of each type of event."""
+
+_NOTE = """
+insert into {event} (id, scope, workflow_id, type, channel, data, created, taken)
+values (:id, :scope, :workflow_id, :type, :channel, :data, {now}, 0)
+"""
+
+
+def note(turn: Turn, scope: str, workflow_id: str, kind: str, **data: Any) -> None:
+    """Write an event into the outbox, in a transaction."""
+    turn.run(
+        _NOTE,
+        id=new_id(),
+        scope=scope,
+        workflow_id=workflow_id,
+        type=kind,
+        channel=CHANNELS[kind],
+        data=msgspec.json.encode({"workflow_id": workflow_id, **data}).decode(),
+    )

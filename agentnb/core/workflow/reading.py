@@ -1,0 +1,188 @@
+"""Workflows are looked up and looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.owner import is_dead
+from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
+from agentnb.core.workflow.link import listed
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.info import TaskInfo
+    from agentnb.core.workflow.link import Link, Turn
+
+__all__ = ["COLUMNS", "Reader"]
+
+COLUMNS = "id, name, key, state, data, max_parallel, created, finished, error, traceparent"
+_ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
+_NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
+_SHORTEST_PREFIX = 2
+
+
+class Reader:
+    """Looks at the workflows of a scope.
+
+    Parameters
+    ----------
+    link, scope
+        Where they are.
+    """
+
+    def __init__(self, link: Link, scope: str) -> None:
+        self._link = link
+        self._scope = scope
+
+    def find(self, word: str) -> tuple[Any, ...]:
+        """Return a workflow's row by its id, how that alone begins, or the name of the newest.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        UsageError
+            Several ids begin so.
+        """
+        if not isinstance(word, str):
+            raise UsageError(f"a workflow is named by its id, not {word!r}", service="workflows")
+        with self._link.read() as turn:
+            found = turn.row(_ONE, scope=self._scope, id=word)
+            if found is None:
+                where = " and name = :name order by created desc, id desc limit 1"
+                found = turn.row(_NEWEST + where, scope=self._scope, name=word)
+            if found is not None:
+                return found
+            rows = []
+            if len(word) >= _SHORTEST_PREFIX and word.isalnum():
+                where = " and id >= :low and id < :high order by id limit 2"
+                rows = turn.rows(_NEWEST + where, scope=self._scope, low=word, high=f"{word}~")
+            if len(rows) == 1:
+                return rows[0]
+            if rows:
+                raise UsageError(
+                    f"several workflows begin with {word}",
+                    service="workflows",
+                    hint="one more letter",
+                )
+            known = turn.rows(
+                "select distinct name from {workflow} where scope = :scope limit 1000",
+                scope=self._scope,
+            )
+        raise NotFoundError(
+            f"there is no workflow {word!r}",
+            service="workflows",
+            hint=did_you_mean(word, [row[0] for row in known]) or "%workflow list shows them",
+        )
+
+    def row(self, number: str) -> tuple[Any, ...]:
+        """Return a workflow's row by its id."""
+        with self._link.read() as turn:
+            found = turn.row(_ONE, scope=self._scope, id=number)
+        if found is None:
+            raise NotFoundError(f"there is no workflow {number}", service="workflows")
+        return found
+
+    def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
+        """Return the rows of the newest workflows, of one state or all, newest first."""
+        if state is not None and state not in WORKFLOW_STATES:
+            raise UsageError(
+                f"no such state: {state!r}",
+                service="workflows",
+                hint=f"states: {', '.join(WORKFLOW_STATES)}",
+            )
+        where = "" if state is None else " and state = :state"
+        with self._link.read() as turn:
+            return turn.rows(
+                f"{_NEWEST}{where} order by created desc, id desc limit :n",
+                scope=self._scope,
+                **({} if state is None else {"state": state}),
+                n=n,
+            )
+
+    def counts(self, numbers: list[str]) -> dict[str, dict[str, int]]:
+        """Return how many tasks of each state some workflows have, by their ids."""
+        found: dict[str, dict[str, int]] = {number: {} for number in numbers}
+        if not numbers:
+            return found
+        marks, values = listed(numbers)
+        sql = f"select workflow_id, state, count(*) from {{task}} where workflow_id in ({marks}) "
+        with self._link.read() as turn:
+            for number, state, count in turn.rows(sql + "group by workflow_id, state", **values):
+                found[number][state] = count
+        return found
+
+    def tasks(self, number: str) -> list[TaskInfo]:
+        """Return the tasks of a workflow, in the order in which they were given."""
+        sql = f"select {TASK} from {{task}} where workflow_id = :id order by place"
+        with self._link.read() as turn:
+            return [task_info(row) for row in turn.rows(sql, id=number)]
+
+    def results(self, number: str, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """Return the results of completed tasks by their names; None for all."""
+        sql = "select name, result from {task} where workflow_id = :id and state = 'completed' "
+        with self._link.read() as turn:
+            rows = turn.rows(sql + "order by place", id=number)
+        return {
+            name: msgspec.json.decode(result or "null")
+            for name, result in rows
+            if names is None or name in names
+        }
+
+    def progress(self, number: str) -> tuple[str, int, float]:
+        """Return what changes as a workflow goes on: its state, and marks of its tasks."""
+        sql = "select state, pending, coalesce(finished, 0) from {workflow} where id = :id"
+        with self._link.read() as turn:
+            found = turn.row(sql, id=number)
+        if found is None:
+            raise NotFoundError(f"there is no workflow {number}", service="workflows")
+        return found  # type: ignore[return-value]  # the three columns
+
+    def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
+        """Return the last events of a workflow, or of all, oldest first."""
+        where = "scope = :scope" if number is None else "scope = :scope and workflow_id = :id"
+        sql = f"select created, type, data, id, published, workflow_id from {{event}} where {where}"
+        with self._link.read() as turn:
+            values = {} if number is None else {"id": number}
+            rows = turn.rows(f"{sql} order by seq desc limit :n", scope=self._scope, n=n, **values)
+        return rows[::-1]
+
+    def served(self, turn: Turn) -> set[str]:
+        """Return the names of the agents that live workers would work as."""
+        rows = turn.rows(
+            "select owner, agents from {worker} "
+            "where scope = :scope and heartbeat + lease >= {now}",
+            scope=self._scope,
+        )
+        found: set[str] = set()
+        for owner, agents in rows:
+            if not is_dead(owner):
+                found |= set(msgspec.json.decode(agents))
+        return found
+
+    def why_waiting(self, number: str, state: str) -> str:
+        """Return why a workflow does not move and what to do, or nothing if it moves."""
+        if state != "active":
+            return ""
+        sql = "select state, name, agent from {task} where workflow_id = :id and state in "
+        kinds = "('approval', 'delayed', 'waiting', 'active') order by place"
+        with self._link.read() as turn:
+            rows = turn.rows(sql + kinds, id=number)
+            served = self.served(turn)
+        if any(row[0] == "active" for row in rows):
+            return ""
+        ready = [row for row in rows if row[0] in {"waiting", "delayed"}]
+        if any(row[2] in served for row in ready):
+            return ""
+        if ready:
+            agent = ready[0][2]
+            return (
+                f"no worker serves agent {agent}: hub.workflows.work(), "
+                f"or agentnb worker --agents {agent}"
+            )
+        held = [row[1] for row in rows if row[0] == "approval"]
+        if held:
+            return f"task {held[0]} waits for an approval: %workflow approve {number} {held[0]}"
+        return ""

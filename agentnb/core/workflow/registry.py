@@ -1,0 +1,247 @@
+"""The agents that are known: those of this process, those of the home, those of others."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import msgspec
+
+from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.modules import KeptModule, module_path
+from agentnb.core.owner import is_dead
+from agentnb.core.workflow.agents import Agent, marked
+from agentnb.core.workflow.info import AgentInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import ModuleType
+
+    from agentnb.core.workflow.link import Turn
+
+__all__ = ["Registry"]
+
+_KIND = "agent"
+
+
+class _Kept:
+    """An agent that a cell has made; another one as soon as the cell has run again."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
+        self.agent: Agent | None = None
+        self.refused: AgentnbError | None = None
+        self._lock = threading.Lock()
+        self._module = KeptModule(path, self._use)
+
+    def look(self) -> Agent:
+        """Return what the cell has made last.
+
+        Raises
+        ------
+        NotFoundError, ConfigError
+            There is none, it cannot be loaded, or it needs the notebook's names.
+        """
+        with self._lock:
+            try:
+                self._module.refresh()
+            except AgentnbError as error:
+                self.refused = error
+            if self.refused is not None:
+                raise self.refused
+            if self.agent is None:
+                raise NotFoundError(f"there is no agent {self.name}", service="workflows")
+            return self.agent
+
+    def _use(self, module: ModuleType) -> None:
+        self.refused = None
+        names = getattr(module, "KERNEL_ONLY", ())
+        if names:
+            self.refused = ConfigError(
+                f"agent {self.name} uses names of its notebook: {', '.join(names)}",
+                service="workflows",
+                hint="a worker process has not got them: import or make them inside the cell and "
+                "run it again, or hub.workflows.work() in the notebook",
+            )
+            return
+        found = marked(module).get(self.name)
+        if found is None:
+            raise ConfigError(
+                f"{self._module.path.name} has no agent {self.name}",
+                service="workflows",
+                hint=f"run the cell under %%agent {self.name} again",
+            )
+        self.agent = replace(found, module=f"%%agent {self.name}")
+
+
+class Registry:
+    """The agents of a process; those that cells have made are looked for in the home.
+
+    Parameters
+    ----------
+    home
+        The home, or None for none.
+    scope
+        Separates those who share a database.
+    """
+
+    def __init__(self, home: Path | None, scope: str) -> None:
+        self._home = home
+        self._scope = scope
+        self._lock = threading.Lock()
+        self._here: dict[str, Agent] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._written: dict[str, Agent] = {}
+
+    def add(self, agent: Agent) -> None:
+        """Make an agent known, in the place of one of the same name."""
+        with self._lock:
+            self._here[agent.name] = agent
+
+    def remove(self, name: str) -> None:
+        """Forget an agent of this process."""
+        with self._lock:
+            self._here.pop(name, None)
+
+    def here(self) -> list[str]:
+        """Return the names of the agents that were registered in this process."""
+        return list(self._here)
+
+    def kept(self) -> list[str]:
+        """Return the names of the agents that cells have made in this home."""
+        folder = None if self._home is None else module_path(self._home, _KIND, "x").parent
+        if folder is None or not folder.is_dir():
+            return []
+        found = folder.glob(f"{_KIND}_*.py")
+        return sorted(unquote(path.stem.removeprefix(f"{_KIND}_")) for path in found)
+
+    def find(self, name: str) -> Agent:
+        """Return the agent of a name, as it is to be called here.
+
+        Raises
+        ------
+        NotFoundError, ConfigError
+            This process has none, and no cell has made one that could be used.
+        """
+        found = self._here.get(name)
+        if found is not None:
+            return found
+        if self._home is None:
+            raise NotFoundError(f"there is no agent {name} here", service="workflows")
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept is None:
+                kept = self._kept[name] = _Kept(name, module_path(self._home, _KIND, name))
+        return kept.look()
+
+    def write(self, turn: Turn, names: Iterable[str] | None = None) -> None:
+        """Make the agents of this process, or some, known to others."""
+        for name in self.here() if names is None else names:
+            agent = self._here.get(name) or self.find(name)
+            if self._written.get(name) is not agent:
+                turn.run(_REGISTER, scope=self._scope, **_row(agent))
+                self._written[name] = agent
+
+    def options(self, turn: Turn, wanted: Iterable[str]) -> dict[str, Agent]:
+        """Return what is known of some agents, by their names, wherever they are.
+
+        Raises
+        ------
+        UsageError
+            Nobody has registered one of them.
+        """
+        found: dict[str, Agent] = {}
+        for name in dict.fromkeys(wanted):
+            try:
+                found[name] = self.find(name)
+            except AgentnbError as error:
+                row = turn.row(_REGISTERED, scope=self._scope, name=name)
+                if row is None:
+                    raise self._unknown(turn, name, error) from error
+                found[name] = _of_row(row)
+        return found
+
+    def _unknown(self, turn: Turn, name: str, error: AgentnbError) -> UsageError:
+        if isinstance(error, ConfigError):
+            return UsageError(
+                f"agent {name} cannot be used: {error}", service="workflows", hint=error.hint
+            )
+        rows = turn.rows("select name from {agent} where scope = :scope", scope=self._scope)
+        known = sorted({*self.here(), *self.kept(), *(row[0] for row in rows)})
+        return UsageError(
+            f"nobody has registered an agent {name!r}",
+            service="workflows",
+            hint=did_you_mean(name, known)
+            or f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
+        )
+
+    def look(self, turn: Turn) -> list[AgentInfo]:
+        """Return all agents that are known, with who works as them."""
+        agents: dict[str, Agent] = {}
+        for row in turn.rows(f"{_ALL} where scope = :scope", scope=self._scope):
+            agents[row[0]] = _of_row(row)
+        for name in {*self.kept(), *self.here()}:
+            try:
+                agents[name] = self.find(name)
+            except AgentnbError as error:
+                agents.setdefault(name, Agent(name, _never, False, module=f"refused: {error}"))  # noqa: FBT003 - is_async
+        now = turn.now()
+        workers = turn.rows(_WORKERS, scope=self._scope)
+        alive = [w for w in workers if w[3] + w[2] >= now and not is_dead(w[0])]
+        busy = {row[0] for row in turn.rows(_BUSY, scope=self._scope)}
+        found = []
+        for name in sorted(agents):
+            who = [w for w in alive if name in msgspec.json.decode(w[1])]
+            found.append(_info(agents[name], [w[3] for w in who], busy=name in busy))
+        return found
+
+
+_ALL = "select name, capabilities, retries, timeout, backoff, module from {agent}"
+_REGISTERED = f"{_ALL} where scope = :scope and name = :name"
+_REGISTER = """
+insert into {agent} (scope, name, capabilities, retries, timeout, backoff, module, registered)
+values (:scope, :name, :capabilities, :retries, :timeout, :backoff, :module, {now})
+on conflict (scope, name) do update set capabilities = excluded.capabilities,
+  retries = excluded.retries, timeout = excluded.timeout, backoff = excluded.backoff,
+  module = excluded.module, registered = excluded.registered
+"""
+_WORKERS = "select owner, agents, lease, heartbeat from {worker} where scope = :scope"
+_BUSY = "select distinct agent from {task} where scope = :scope and state = 'active'"
+
+
+def _row(agent: Agent) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "capabilities": msgspec.json.encode(agent.capabilities).decode(),
+        "retries": agent.retries,
+        "timeout": agent.timeout,
+        "backoff": agent.backoff,
+        "module": agent.module,
+    }
+
+
+def _of_row(row: tuple[Any, ...]) -> Agent:
+    name, capabilities, retries, timeout, backoff, module = row
+    words = tuple(msgspec.json.decode(capabilities))
+    return Agent(name, _never, False, words, retries, timeout, backoff, None, module)  # noqa: FBT003 - is_async
+
+
+def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
+    state = ("working" if busy else "idle") if beats else "no worker"
+    return AgentInfo(
+        agent.name,
+        agent.capabilities,
+        state,
+        len(beats),
+        max(beats, default=None),
+        agent.module,
+        agent.retries,
+        agent.timeout,
+    )
+
+
+def _never(task: Any, ctx: Any) -> Any:  # noqa: ARG001 - as an agent is called
+    raise NotFoundError("this agent is registered elsewhere", service="workflows")

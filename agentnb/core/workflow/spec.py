@@ -1,0 +1,158 @@
+"""What is asked for: a task of a workflow, as a caller writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any
+
+from agentnb.core.errors import UsageError, did_you_mean
+
+__all__ = ["Task", "check_name", "seconds", "task_of", "whole"]
+
+_LONGEST = 200
+_MOST_SECONDS = 10.0**9
+_MOST_PRIORITY = 524_287
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that a workflow is made with.
+
+    Parameters
+    ----------
+    name
+        Its name within the workflow; also that of its agent, where no other is given.
+    agent
+        Who does it: the name that a function was registered under.
+    data
+        What JSON has; the agent finds it in ``task.data``.
+    needs
+        The names of tasks that have to be completed before.
+    priority
+        0 comes first, then 1, 2, ...
+    delay
+        Seconds that it waits once it could run.
+    approval
+        Whether a person has to approve it once its needs are completed.
+    retries
+        How often it is tried again after it failed; default: as the agent says.
+    timeout
+        Seconds that an attempt may take; default: as the agent says.
+
+    Examples
+    --------
+    >>> Task("api", agent="scaffold", needs=["plan"]).needs
+    ('plan',)
+    """
+
+    name: str
+    _: KW_ONLY
+    agent: str = ""
+    data: Any = None
+    needs: Sequence[str] = ()
+    priority: int = 0
+    delay: float = 0.0
+    approval: bool = False
+    retries: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "a task")
+        if self.agent:
+            check_name(self.agent, "an agent")
+        needs = [self.needs] if isinstance(self.needs, str) else list(self.needs)
+        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
+        object.__setattr__(self, "agent", self.agent or self.name)
+        whole("priority", self.priority, 0, _MOST_PRIORITY)
+        seconds("delay", self.delay)
+        if not isinstance(self.approval, bool):
+            raise _wrong("approval", self.approval, "True or False")
+        if self.retries is not None:
+            whole("retries", self.retries, 0, 1000)
+        if self.timeout is not None:
+            seconds("timeout", self.timeout, least=0.001)
+
+
+_FIELDS = {one.name for one in fields(Task)}
+# The words of the spec's tasks for ours.
+_SYNONYMS = {"agent_id": "agent", "depends_on": "needs", "dependencies": "needs", "input": "data"}
+
+
+def task_of(given: Task | Mapping[str, Any]) -> Task:
+    """Return a task from one, or from a dict of its words.
+
+    Raises
+    ------
+    UsageError
+        It is neither, or one of the words is none of a task's.
+    """
+    if isinstance(given, Task):
+        return given
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            f"a task is a Task or a dict, not a {type(given).__name__}",
+            service="workflows",
+            hint='Task("api", agent="scaffold", needs=["plan"])',
+        )
+    words = {_SYNONYMS.get(word, word): value for word, value in given.items()}
+    for word in words:
+        if word not in _FIELDS:
+            raise UsageError(
+                f"a task has no {word!r}",
+                service="workflows",
+                hint=did_you_mean(str(word), _FIELDS) or f"it has: {', '.join(sorted(_FIELDS))}",
+            )
+    if "name" not in words:
+        raise UsageError("a task has no name", service="workflows", hint='{"name": "api", ...}')
+    return Task(**words)
+
+
+def check_name(name: Any, what: str) -> str:
+    """Return a name that can be one.
+
+    Raises
+    ------
+    UsageError
+        It cannot.
+    """
+    good = isinstance(name, str) and name.isprintable() and not set(name) & set(" ,:<>\"'")
+    if not good or not 0 < len(name) <= _LONGEST or name[0] in "-!#%":
+        raise UsageError(
+            f"{what} cannot be called {name!r}",
+            service="workflows",
+            hint="a name is a word, such as scaffold-api",
+        )
+    return str(name)
+
+
+def seconds(name: str, value: Any, *, least: float = 0.0) -> float:
+    """Return a duration.
+
+    Raises
+    ------
+    UsageError
+        It is not a number of seconds.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    if not good or not least <= value < _MOST_SECONDS:
+        raise _wrong(name, value, "a number of seconds")
+    return float(value)
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """Return a whole number within bounds.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _wrong(name, value, f"a whole number from {least} to {most:,}")
+    return value
+
+
+def _wrong(name: str, value: Any, wanted: str) -> UsageError:
+    return UsageError(f"{name} cannot be {value!r}", service="workflows", hint=f"{name}: {wanted}")

@@ -1,0 +1,69 @@
+"""Tables of workflows and of their events."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentnb.core.workflow.workflow import Workflow
+
+__all__ = ["event_table", "workflow_table"]
+
+_ENDED = ("completed", "failed", "cancelled", "skipped")
+_KNOWN = {"workflow_id", "task", "agent_id", "status"}
+
+
+def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
+    """Return events as a table: time, event, task, agent, status, what else is known."""
+    found = []
+    for created, kind, data, number, published, workflow in rows:
+        known: dict[str, Any] = msgspec.json.decode(data)
+        rest = {word: value for word, value in known.items() if word not in _KNOWN}
+        rest.pop("task_id", None)
+        words = ", ".join(f"{word} {value}" for word, value in rest.items() if value is not None)
+        found.append(
+            (
+                dt.datetime.fromtimestamp(created, dt.UTC),
+                workflow,
+                kind,
+                known.get("task", ""),
+                known.get("agent_id", ""),
+                known.get("status", ""),
+                words,
+                "yes" if published is not None else "not yet",
+                number,
+            )
+        )
+    columns = ("time", "workflow", "event", "task", "agent", "status", "more", "published", "id")
+    return Table(columns, found, empty="nothing has happened yet")
+
+
+def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[str, int]]) -> Table:
+    """Return workflows as a table, with how many of their tasks have ended."""
+    rows = []
+    for one in workflows:
+        states = counts.get(one.id, {})
+        ended = sum(
+            states.get(state, 0) for state in ("completed", "failed", "cancelled", "skipped")
+        )
+        rows.append(
+            (
+                one.id,
+                one.name,
+                one.state,
+                f"{ended}/{sum(states.values())}",
+                states.get("active", 0),
+                states.get("approval", 0),
+                dt.datetime.fromtimestamp(one.created, dt.UTC),
+                one.error or "",
+            )
+        )
+    columns = ("id", "name", "state", "tasks", "active", "approval", "created", "error")
+    return Table(columns, rows, empty="no workflow yet: %%workflow NAME, with a task a line")

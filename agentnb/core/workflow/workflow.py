@@ -1,0 +1,148 @@
+"""A workflow: what its maker holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.errors import NotFoundError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from agentnb.core.table import Table
+    from agentnb.core.workflow.info import TaskInfo
+    from agentnb.core.workflow.orchestrator import Orchestrator
+
+__all__ = ["Workflow"]
+
+
+class Workflow:
+    """A workflow as it stood when it was read; `refresh` reads it again, in place.
+
+    Made by `Orchestrator.create` and `Orchestrator.get`.
+
+    Attributes
+    ----------
+    id, name, key
+        Its id, its name, and the idempotency key it was made with, or None.
+    state
+        ``active``, ``completed``, ``failed`` or ``cancelled``.
+    data
+        What it was given.
+    max_parallel
+        How many of its tasks are active at once at most; None for any number.
+    created, finished
+        When it was made and when it ended, in seconds since the epoch; None if it has not.
+    error
+        Why it failed, or None.
+    traceparent
+        In which trace it was made, W3C, or None.
+    """
+
+    __slots__ = (
+        *("_orchestrator", "created", "data", "error", "finished", "id", "key"),
+        *("max_parallel", "name", "state", "traceparent"),
+    )
+
+    def __init__(self, orchestrator: Orchestrator, row: Sequence[Any]) -> None:
+        self._orchestrator = orchestrator
+        self._take(row)
+
+    def _take(self, row: Sequence[Any]) -> None:
+        self.id: str = row[0]
+        self.name: str = row[1]
+        self.key: str | None = row[2]
+        self.state: str = row[3]
+        self.data: Any = msgspec.json.decode(row[4])
+        self.max_parallel: int | None = row[5]
+        self.created: float = row[6]
+        self.finished: float | None = row[7]
+        self.error: str | None = row[8]
+        self.traceparent: str | None = row[9]
+
+    def refresh(self) -> Workflow:
+        """Read it again, and return it.
+
+        Raises
+        ------
+        NotFoundError
+            It is gone.
+        """
+        self._take(self._orchestrator.reader.row(self.id))
+        return self
+
+    @property
+    def tasks(self) -> list[TaskInfo]:
+        """Its tasks as they stand now, in the order in which they were given."""
+        return self._orchestrator.reader.tasks(self.id)
+
+    def task(self, name: str) -> TaskInfo:
+        """Return one of its tasks as it stands now, by its name or its id.
+
+        Raises
+        ------
+        NotFoundError
+            It has no such task.
+        """
+        tasks = self.tasks
+        for task in tasks:
+            if name in {task.name, task.id}:
+                return task
+        raise NotFoundError(
+            f"workflow {self.id} has no task {name!r}",
+            service="workflows",
+            hint=did_you_mean(name, [task.name for task in tasks])
+            or f"it has: {', '.join(task.name for task in tasks)}",
+        )
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The results of its completed tasks, by their names."""
+        return self._orchestrator.reader.results(self.id)
+
+    def wait(self, timeout: float | None = None) -> Workflow:
+        """Wait until it has ended, and return it; see `Orchestrator.wait`."""
+        return self._orchestrator.wait(self, timeout)
+
+    async def await_(self, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
+        """Await its end; see `Orchestrator.wait`."""
+        return await self._orchestrator.await_(self, timeout)
+
+    def __await__(self) -> Generator[Any, None, Workflow]:
+        """Await its end; see `Orchestrator.wait`."""
+        return self.await_().__await__()
+
+    def cancel(self) -> Workflow:
+        """End it: see `Orchestrator.cancel`."""
+        return self._orchestrator.cancel(self)
+
+    def retry(self, task: str | None = None) -> Workflow:
+        """Let what failed run again: see `Orchestrator.retry`."""
+        return self._orchestrator.retry(self, task)
+
+    def approve(self, task: str, by: str | None = None) -> Workflow:
+        """Let a task run that waits for that: see `Orchestrator.approve`."""
+        return self._orchestrator.approve(self, task, by)
+
+    def reject(self, task: str, reason: str = "", by: str | None = None) -> Workflow:
+        """Let a task that waits for an approval not run: see `Orchestrator.reject`."""
+        return self._orchestrator.reject(self, task, reason, by)
+
+    def events(self, n: int = 100) -> Table:
+        """Return its last events, oldest first: time, event, task, what else is known."""
+        return self._orchestrator.events(self, n)
+
+    def why_waiting(self) -> str:
+        """Return why it does not move and what to do about it; empty while it moves."""
+        return self._orchestrator.reader.why_waiting(self.id, self.refresh().state)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workflow) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"Workflow({self.name!r}, id={self.id!r}, {self.state})"
