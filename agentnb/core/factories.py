@@ -285,10 +285,17 @@ def websockets(hub: Hub) -> WebSockets:
 
 def workflows(hub: Hub) -> Orchestrator:
     """Return the orchestrator of workflows, on connections of its own to the default database."""
+    from agentnb.core.redis import Keys
     from agentnb.core.workflow import Orchestrator
+    from agentnb.core.workflow.bell import RedisBell
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
+    keys = Keys(settings.key_prefix)
+    # Opened first, so that it is closed last: what happens is still published then. Without a
+    # server workers look by themselves, and events stay in the outbox.
+    bus = redis = None
+    with suppress(ConfigError):
+        redis, bus = hub.redis, hub.events
     # Tasks may hold all connections of `hub.db`; a heartbeat must not wait for them.
     database = _database(hub, "workflows", _default_url(hub), pool_size=8)
     return Orchestrator(
@@ -298,6 +305,10 @@ def workflows(hub: Hub) -> Orchestrator:
         lease=settings.workflow_lease,
         limit=settings.workflow_payload,
         services=lambda name: getattr(hub, name),
+        events=bus,
+        bell=RedisBell(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
+        if redis is not None
+        else None,
         tracer=hub.tracer,
         redactor=settings.redactor,
         owns_database=True,

@@ -97,6 +97,7 @@ class Publishing:
         *,
         correlation_id: str | None = None,
         durable: bool = True,
+        event_id: str | None = None,
     ) -> Event:
         """Publish an event.
 
@@ -110,6 +111,9 @@ class Publishing:
             Free text; default: that of the running trace.
         durable
             Keep it in the log. One that is not kept is missed by whoever is cut off.
+        event_id
+            Its id; default: a new one. Whoever is not sure that an event was published does so
+            again under the same id, and subscribers see it once.
 
         Returns
         -------
@@ -126,7 +130,7 @@ class Publishing:
         RejectedError
             The server was reached and refused it; subscribers of this process have it.
         """
-        event, before, after = self._made(channel, data, correlation_id)
+        event, before, after = self._made(channel, data, correlation_id, event_id)
 
         def send(waiting: Held) -> Event:
             with Span(self.tracer, "publish", "events", 1, {"channel": channel}) as span:
@@ -174,12 +178,12 @@ class Publishing:
         return PUBLISH_FUNCTION
 
     def _made(
-        self, channel: str, data: Any, correlation_id: str | None
+        self, channel: str, data: Any, correlation_id: str | None, event_id: str | None = None
     ) -> tuple[Event, bytes, bytes]:
         self._check(channel)
         here = context_var.get()
         event = Event(
-            f"{self._own}-{next(self._numbers):x}",
+            event_id or f"{self._own}-{next(self._numbers):x}",
             channel,
             b"",
             time=dt.datetime.now(dt.UTC),

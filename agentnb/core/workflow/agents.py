@@ -136,7 +136,12 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         It is none of these, or an option cannot have its value.
     """
     check_name(name, "an agent")
-    given = {"capabilities": (), "retries": _RETRIES, "timeout": _TIMEOUT, "backoff": _BACKOFF}
+    given: dict[str, Any] = {
+        "capabilities": (),
+        "retries": _RETRIES,
+        "timeout": _TIMEOUT,
+        "backoff": _BACKOFF,
+    }
     given |= options
     capabilities = given["capabilities"]
     if isinstance(capabilities, str):
@@ -162,14 +167,15 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
 
 def _callable(name: str, target: Any) -> tuple[Callable[[Any, Any], Any], bool]:
     if inspect.isclass(target):
-        if not callable(getattr(target, "execute", None)):
+        execute: Any = getattr(target, "execute", None)
+        if not callable(execute):
             raise _no_agent(name, target)
         # Made for each task, so that nothing of one is left in the next.
-        execute = target.execute
+        make: Any = target
         wide = _words(execute) > 2  # noqa: PLR2004 - self and data
         if wide:
-            return (lambda task, ctx: target().execute(task.data, ctx)), _is_async(execute)
-        return (lambda task, ctx: target().execute(task.data)), _is_async(execute)  # noqa: ARG005 - called with both
+            return (lambda task, ctx: make().execute(task.data, ctx)), _is_async(execute)
+        return (lambda task, ctx: make().execute(task.data)), _is_async(execute)  # noqa: ARG005 - called with both
     execute = getattr(target, "execute", None)
     if not inspect.isroutine(target) and callable(execute):
         wide = _words(execute) > 1

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.base import Base
     from agentnb.core.workflow.link import Turn
-    from agentnb.core.workflow.orchestrator import Orchestrator
 
 __all__ = ["create"]
 
@@ -44,7 +44,7 @@ values (:id, :workflow_id, :place, :scope, :name, :agent, :state, :needs, :frees
 
 
 def create(
-    orchestrator: Orchestrator,
+    orchestrator: Base,
     name: str,
     tasks: Iterable[Task | Mapping[str, Any]],
     *,

@@ -88,17 +88,17 @@ def models(kind: str) -> Models:
         """A task. ``missing`` is how many of its needs are not done, ``frees`` who needs it."""
 
         __table_args__ = (
-            Index(f"{prefix}task_of", "workflow_id", "place"),
+            Index(f"{prefix}task_of", "workflow_id", "place", unique=True),
             Index(
                 f"{prefix}task_ready",
-                *("scope", "agent", "priority", "due"),
+                *("scope", "priority", "due", "place", "agent"),
                 sqlite_where=text(_READY),
                 postgresql_where=text(_READY),
             ),
             Index(
                 f"{prefix}task_active",
                 "scope",
-                "owner",
+                "workflow_id",
                 sqlite_where=text("state = 'active'"),
                 postgresql_where=text("state = 'active'"),
             ),

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
-from agentnb.core.loop import LoopThread
-from agentnb.core.redact import redact
-from agentnb.core.table import Table
-from agentnb.core.trace import Tracer
-from agentnb.core.wire import Json
-from agentnb.core.workflow import migrating
-from agentnb.core.workflow.agents import made
+from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.workflow.creating import create
-from agentnb.core.workflow.link import Link
-from agentnb.core.workflow.reading import Reader
-from agentnb.core.workflow.registry import Registry
 from agentnb.core.workflow.spec import Task, check_name
 from agentnb.core.workflow.telling import event_table, workflow_table
 from agentnb.core.workflow.workflow import Workflow
+from agentnb.core.workflow.working import Working
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from agentnb.core.db import Database
-    from agentnb.core.workflow.info import AgentInfo
+    from agentnb.core.table import Table
 
 __all__ = ["Orchestrator"]
 
-F = TypeVar("F")
-_logger = logging.getLogger("agentnb.workflows")
-_LIMIT = 1_000_000
 
-
-class Orchestrator:
+class Orchestrator(Working):
     """Durable workflows on a database.
 
     Parameters
@@ -55,6 +37,11 @@ class Orchestrator:
         Bytes that a task's data or result may take.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
+    events
+        The event bus on which what happens is published, such as `EventBus`; None for none.
+    bell
+        Carries the bell to other processes, see `agentnb.core.workflow.bell.Remote`; None for
+        none: they then look by themselves, every second.
     tracer
         Where spans go; default: one of its own, in memory.
     redactor
@@ -71,121 +58,11 @@ class Orchestrator:
     >>> with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/a.db") as db:
     ...     with Orchestrator(db) as workflows:
     ...         made = workflows.agent("greet")(lambda task: f"Hello, {task.data}!")
+    ...         worker = workflows.work()
     ...         workflow = workflows.create("hello", [Task("greet", data="Ada")])
-    ...         [(task.name, task.state) for task in workflow.tasks]
-    [('greet', 'waiting')]
+    ...         workflow.wait(timeout=30).result
+    {'greet': 'Hello, Ada!'}
     """
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        scope: str = "agentnb",
-        home: Path | None = None,
-        lease: float = 30.0,
-        limit: int = _LIMIT,
-        services: Callable[[str], Any] | None = None,
-        tracer: Tracer | None = None,
-        redactor: Callable[[str], str] = redact,
-        owns_database: bool = False,
-        hub_id: str | None = None,
-    ) -> None:
-        migrating.check_kind(database)
-        self.database = database
-        self.scope = scope
-        self.lease = lease
-        self.json = Json(
-            "workflows", "the task's value", limit=limit, setting="AGENTNB_WORKFLOW_PAYLOAD"
-        )
-        self.registry = Registry(home, scope)
-        self.services = services
-        self.tracer = tracer or Tracer()
-        self.redactor = redactor
-        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
-        self.loop = LoopThread()
-        self._owns = owns_database
-        self._lock = threading.Lock()
-
-    @cached_property
-    def link(self) -> Link:
-        """The turns on the database, whose tables are there from now on."""
-        migrating.require(self.database)
-        return Link(self.database)
-
-    @cached_property
-    def reader(self) -> Reader:
-        """What looks at workflows."""
-        return Reader(self.link, self.scope)
-
-    def migrate(self) -> tuple[str | None, str]:
-        """Bring the tables up to date; return the version before (None: no tables) and now."""
-        return migrating.migrate(self.database)
-
-    # Agents
-
-    def agent(self, name: str, **options: Any) -> Callable[[F], F]:
-        """Register a function or a class as an agent of this process, in the place of an older one.
-
-        Parameters
-        ----------
-        name
-            Its name, which tasks give.
-        **options
-            ``capabilities=()``, ``retries=3``, ``timeout=600``, ``backoff=2``, ``schema=None``, as
-            `agentnb.core.workflow.agent` takes them.
-
-        Raises
-        ------
-        UsageError
-            It cannot do a task, or an option cannot have its value.
-        """
-        made(name, _anything, **options)
-
-        def register(target: F) -> F:
-            self.registry.add(made(name, target, **options))
-            return target
-
-        return register
-
-    def agents(self) -> Table:
-        """Return the agents that are known: who would work as them, and since when."""
-        columns = ("agent", "capabilities", "state", "workers", "heartbeat", "module")
-        rows = [
-            (
-                one.name,
-                ", ".join(one.capabilities),
-                one.state,
-                one.workers,
-                one.heartbeat,
-                one.module,
-            )
-            for one in self.agent_infos()
-        ]
-        return Table(
-            columns, rows, empty='no agents yet: @hub.workflows.agent("NAME"), or %%agent NAME'
-        )
-
-    def agent_infos(self) -> list[AgentInfo]:
-        """Return the agents that are known, by their names."""
-        with self.link.read() as turn:
-            return self.registry.look(turn)
-
-    def agent_info(self, name: str) -> AgentInfo:
-        """Return one agent.
-
-        Raises
-        ------
-        NotFoundError
-            Nobody has registered it.
-        """
-        found = {one.name: one for one in self.agent_infos()}
-        if name not in found:
-            raise NotFoundError(
-                f"there is no agent {name!r}", service="workflows", hint=did_you_mean(name, found)
-            )
-        return found[name]
-
-    # Workflows
 
     def create(
         self,
@@ -233,7 +110,7 @@ class Orchestrator:
                 correlation_id=correlation_id,
             )
             span.attributes = {"workflow": name, "id": number}
-        self._ring(ready)
+        self.happened(ready)
         return self._of(number)
 
     def create_workflow_with_tasks(
@@ -318,24 +195,71 @@ class Orchestrator:
         number = None if workflow is None else self.get(workflow).id
         return event_table(self.reader.events(number, n))
 
-    def _ring(self, ready: Mapping[str, int]) -> None:
-        pass
-
-    def ping(self) -> None:
-        """Do nothing if the tables can be read.
+    def cancel(self, workflow: str | Workflow, reason: str = "cancelled") -> Workflow:
+        """End what has not begun, and ask what runs to stop: `Context.check_cancelled` raises.
 
         Raises
         ------
-        AgentnbError
-            They cannot.
+        NotFoundError, RejectedError
+            There is no such workflow; it has ended.
         """
-        self.reader.newest(None, 1)
+        found = self.get(workflow)
+        self.steering.cancel(found.id, self.redactor(reason))
+        self.happened({})
+        if self.worker is not None:
+            self.worker.look()
+        return found.refresh()
 
-    def close(self) -> None:
-        """Stop what works here."""
-        self.loop.close()
-        if self._owns:
-            self.database.close()
+    def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
+        """Let what failed or was cancelled run again with all its attempts, and what it held up.
+
+        Results of tasks and steps that are there are not made again.
+
+        Parameters
+        ----------
+        task
+            Only this one of them; default: all.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; it has not failed.
+        """
+        found = self.get(workflow)
+        self.happened(self.steering.retry(found.id, task))
+        return found.refresh()
+
+    def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:
+        """Let a task run that waits for a person.
+
+        Parameters
+        ----------
+        by
+            Who says so; default: the user that this process runs as.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; the task waits for no approval.
+        """
+        found = self.get(workflow)
+        self.happened(self.steering.approve(found.id, task, by or _user()))
+        return found.refresh()
+
+    def reject(
+        self, workflow: str | Workflow, task: str, reason: str = "", by: str | None = None
+    ) -> Workflow:
+        """Let a task that waits for a person not run; what needs it is skipped.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            As `approve`.
+        """
+        found = self.get(workflow)
+        self.steering.reject(found.id, task, self.redactor(reason), by or _user())
+        self.happened({})
+        return found.refresh()
 
     def __enter__(self) -> Self:
         return self
@@ -347,5 +271,10 @@ class Orchestrator:
         return f"Orchestrator({self.scope!r}, on {self.database.backend.target})"
 
 
-def _anything(task: Any, ctx: Any) -> None:
-    """Stand for an agent while its options are checked."""
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # there is no such user, as in a container
+        return "somebody"

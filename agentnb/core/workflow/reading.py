@@ -138,7 +138,7 @@ class Reader:
             found = turn.row(sql, id=number)
         if found is None:
             raise NotFoundError(f"there is no workflow {number}", service="workflows")
-        return found  # type: ignore[return-value]  # the three columns
+        return found
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the last events of a workflow, or of all, oldest first."""

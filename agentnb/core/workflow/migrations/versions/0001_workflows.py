@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_TEXT, _WHOLE, _TIME = sa.Text(), sa.Integer(), sa.Double()
+_TEXT, _WHOLE = sa.Text(), sa.Integer()
+_TIME: sa.Double[float] = sa.Double()
 
 
 def upgrade() -> None:
@@ -22,9 +25,8 @@ def upgrade() -> None:
         op.create_table(prefix + name, *columns, schema=schema)
 
     def index(name: str, of: str, columns: list[str], where: str | None = None) -> None:
-        options = {} if where is None else {"sqlite_where": sa.text(where)}
-        if where is not None:
-            options["postgresql_where"] = sa.text(where)
+        text = None if where is None else sa.text(where)
+        options: dict[str, Any] = {"sqlite_where": text, "postgresql_where": text}
         op.create_index(prefix + name, prefix + of, columns, schema=schema, **options)
 
     op.create_table(
@@ -67,9 +69,11 @@ def upgrade() -> None:
         *(_may(name, _TIME) for name in ("due", "ready_at", "started", "finished")),
     )
     ready = "state in ('waiting', 'delayed')"
-    index("task_of", "task", ["workflow_id", "place"])
-    index("task_ready", "task", ["scope", "agent", "priority", "due"], ready)
-    index("task_active", "task", ["scope", "owner"], "state = 'active'")
+    op.create_index(
+        f"{prefix}task_of", f"{prefix}task", ["workflow_id", "place"], unique=True, schema=schema
+    )
+    index("task_ready", "task", ["scope", "priority", "due", "place", "agent"], ready)
+    index("task_active", "task", ["scope", "workflow_id"], "state = 'active'")
     table(
         "task_step",
         _key("task_id"),

@@ -1,0 +1,214 @@
+"""What an orchestrator is made of, and the agents that it knows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.loop import LoopThread
+from agentnb.core.redact import redact
+from agentnb.core.table import Table
+from agentnb.core.trace import Tracer
+from agentnb.core.wire import Json
+from agentnb.core.workflow import migrating
+from agentnb.core.workflow.agents import made
+from agentnb.core.workflow.bell import Bell
+from agentnb.core.workflow.link import Link
+from agentnb.core.workflow.reading import Reader
+from agentnb.core.workflow.registry import Registry
+from agentnb.core.workflow.relay import Relay
+from agentnb.core.workflow.steering import Steering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from agentnb.core.db import Database
+    from agentnb.core.workflow.bell import Remote
+    from agentnb.core.workflow.info import AgentInfo
+
+__all__ = ["Base"]
+
+F = TypeVar("F")
+_logger = logging.getLogger("agentnb.workflows")
+_LIMIT = 1_000_000
+
+
+class Base:
+    """The part of an `Orchestrator` below its workflows; parameters as there."""
+
+    def __init__(  # noqa: PLR0913 - keyword-only ones, each documented
+        self,
+        database: Database,
+        *,
+        scope: str = "agentnb",
+        home: Path | None = None,
+        lease: float = 30.0,
+        limit: int = _LIMIT,
+        services: Callable[[str], Any] | None = None,
+        events: Any = None,
+        bell: Remote | None = None,
+        tracer: Tracer | None = None,
+        redactor: Callable[[str], str] = redact,
+        owns_database: bool = False,
+        hub_id: str | None = None,
+    ) -> None:
+        migrating.check_kind(database)
+        self.database = database
+        self.scope = scope
+        self.lease = lease
+        self.json = Json(
+            "workflows", "the task's value", limit=limit, setting="AGENTNB_WORKFLOW_PAYLOAD"
+        )
+        self.registry = Registry(home, scope)
+        self.services = services
+        self.tracer = tracer or Tracer()
+        self.redactor = redactor
+        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
+        self.loop = LoopThread()
+        self._bus = events
+        self._remote = bell
+        self._hub_id = hub_id
+        self._owns = owns_database
+        self._lock = threading.RLock()
+
+    @cached_property
+    def link(self) -> Link:
+        """The turns on the database, whose tables are there from now on."""
+        migrating.require(self.database)
+        return Link(self.database)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What looks at workflows."""
+        return Reader(self.link, self.scope)
+
+    @cached_property
+    def steering(self) -> Steering:
+        """What steers workflows."""
+        return Steering(self.link, self.scope)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables up to date; return the version before (None: no tables) and now."""
+        return migrating.migrate(self.database)
+
+    # Agents
+
+    def agent(self, name: str, **options: Any) -> Callable[[F], F]:
+        """Register a function or a class as an agent of this process, in the place of an older one.
+
+        Parameters
+        ----------
+        name
+            Its name, which tasks give.
+        **options
+            ``capabilities=()``, ``retries=3``, ``timeout=600``, ``backoff=2``, ``schema=None``, as
+            `agentnb.core.workflow.agent` takes them.
+
+        Raises
+        ------
+        UsageError
+            It cannot do a task, or an option cannot have its value.
+        """
+        made(name, _anything, **options)
+
+        def register(target: F) -> F:
+            self.registry.add(made(name, target, **options))
+            return target
+
+        return register
+
+    def agents(self) -> Table:
+        """Return the agents that are known: who would work as them, and since when."""
+        columns = ("agent", "capabilities", "state", "workers", "heartbeat", "module")
+        rows = [
+            (
+                one.name,
+                ", ".join(one.capabilities),
+                one.state,
+                one.workers,
+                one.heartbeat,
+                one.module,
+            )
+            for one in self.agent_infos()
+        ]
+        return Table(
+            columns, rows, empty='no agents yet: @hub.workflows.agent("NAME"), or %%agent NAME'
+        )
+
+    def agent_infos(self) -> list[AgentInfo]:
+        """Return the agents that are known, by their names."""
+        with self.link.read() as turn:
+            return self.registry.look(turn)
+
+    def agent_info(self, name: str) -> AgentInfo:
+        """Return one agent.
+
+        Raises
+        ------
+        NotFoundError
+            Nobody has registered it.
+        """
+        found = {one.name: one for one in self.agent_infos()}
+        if name not in found:
+            raise NotFoundError(
+                f"there is no agent {name!r}", service="workflows", hint=did_you_mean(name, found)
+            )
+        return found[name]
+
+    # What is told
+
+    @cached_property
+    def bell(self) -> Bell:
+        """What wakes those who wait."""
+        return Bell(self._remote, self.log)
+
+    @cached_property
+    def relay(self) -> Relay | None:
+        """What publishes the events of the outbox; None where there is no bus."""
+        if self._bus is None:
+            return None
+        return Relay(self.link, self.scope, self._bus, self.log)
+
+    def relay_once(self) -> int:
+        """Publish what stands in the outbox, up to a hundred events, and return how many.
+
+        A thread does so by itself, from the first workflow on that is made or worked on here.
+
+        Raises
+        ------
+        UnavailableError
+            The server is away; they stay in the outbox.
+        """
+        return self.relay.once() if self.relay is not None else 0
+
+    def happened(self, ready: Mapping[str, int], *, ring: bool = True) -> None:
+        """Say that something was committed: tasks of some agents could run, events are there."""
+        if ring:
+            self.bell.ring(ready)
+        if self.relay is not None:
+            self.relay.start()
+            self.relay.wake()
+
+    def tell(self, words: str, *args: Any, level: str = "info", **data: Any) -> None:
+        """Log something of a task or a worker."""
+        number = logging.WARNING if level == "warning" else logging.INFO
+        if _logger.isEnabledFor(number):
+            _logger.log(number, words, *args, extra={"hub": self._hub_id, "data": data})
+
+    def ping(self) -> None:
+        """Do nothing if the tables can be read.
+
+        Raises
+        ------
+        AgentnbError
+            They cannot.
+        """
+        self.reader.newest(None, 1)
+
+
+def _anything(task: Any, ctx: Any) -> None:
+    """Stand for an agent while its options are checked."""

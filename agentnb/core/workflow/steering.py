@@ -1,0 +1,184 @@
+"""Workflows are steered: cancelled, tried again, approved, rejected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
+from agentnb.core.workflow.ending import end_workflow, lock, skip
+from agentnb.core.workflow.outbox import note
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.link import Link, Turn
+
+__all__ = ["Steering"]
+
+_LEFT = "('blocked', 'approval', 'delayed', 'waiting')"
+_CANCEL = f"""
+update {{task}} set state = 'cancelled', finished = {{now}}, error = :why
+where workflow_id = :id and state in {_LEFT}
+"""
+_APPROVE = """
+update {task} set state = case when delay > 0 then 'delayed' else 'waiting' end,
+  due = {now} + delay, ready_at = case when delay > 0 then null else {now} end, approved_by = :by
+where id = :task and state = 'approval' returning agent
+"""
+_REJECT = """
+update {task} set state = 'cancelled', finished = {now}, error = :why
+where id = :task and state = 'approval'
+"""
+_AGAIN = """
+update {task} set state = :state, due = case when :state = 'waiting' then {now} else null end,
+  ready_at = case when :state = 'waiting' then {now} else null end, missing = :missing,
+  attempt = 0, started = null, finished = null, owner = null, cancel = 0, progress = null,
+  error = null, traceback = null, message = '',
+  approved_by = case when :state = 'waiting' then approved_by else null end
+where id = :task
+"""
+
+
+class Steering:
+    """Steers the workflows of a scope; each call is one transaction.
+
+    Parameters
+    ----------
+    link, scope
+        Where they are.
+    """
+
+    def __init__(self, link: Link, scope: str) -> None:
+        self._link = link
+        self._scope = scope
+
+    def cancel(self, workflow: str, reason: str) -> None:
+        """End what has not begun, and ask what runs to stop."""
+        with self._link.write() as turn:
+            state = lock(turn, workflow)
+            if state != "active":
+                raise RejectedError(
+                    f"workflow {workflow} cannot be cancelled: it is {state}", service="workflows"
+                )
+            ended = turn.run(_CANCEL, id=workflow, why=reason)
+            sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
+            turn.run(sql, id=workflow)
+            sql = (
+                "update {workflow} set state = 'cancelled', error = :why, finished = {now}, "
+                "pending = pending - :n where id = :id"
+            )
+            turn.run(sql, id=workflow, why=reason, n=ended)
+            note(turn, self._scope, workflow, "WORKFLOW_CANCELLED", status="cancelled")
+
+    def approve(self, workflow: str, task: str, by: str) -> dict[str, int]:
+        """Let a task run that waits for a person, and return its agent."""
+        with self._link.write() as turn:
+            lock(turn, workflow)
+            found = self._task(turn, workflow, task)
+            row = turn.row(_APPROVE, task=found[0], by=by)
+            if row is None:
+                raise _not_held(workflow, found)
+            self._note(turn, workflow, "TASK_APPROVED", found, status="approved", by=by)
+            return {str(row[0]): 1}
+
+    def reject(self, workflow: str, task: str, reason: str, by: str) -> None:
+        """Let a task that waits for a person not run, nor what needs it."""
+        with self._link.write() as turn:
+            lock(turn, workflow)
+            found = self._task(turn, workflow, task)
+            why = f"rejected by {by}" + (f": {reason}" if reason else "")
+            if not turn.run(_REJECT, task=found[0], why=why):
+                raise _not_held(workflow, found)
+            self._note(turn, workflow, "TASK_COMPLETED", found, status="rejected", error=why)
+            ended = 1 + skip(turn, workflow, [found[3]])
+            sql = (
+                "update {workflow} set pending = pending - :n where id = :id "
+                "returning pending, state"
+            )
+            row = turn.row(sql, n=ended, id=workflow)
+            if row is not None and row[0] <= 0 and row[1] == "active":
+                end_workflow(turn, self._scope, workflow)
+
+    def retry(self, workflow: str, task: str | None) -> dict[str, int]:
+        """Put back what failed, was cancelled or skipped; return what could run, by agents."""
+        with self._link.write() as turn:
+            lock(turn, workflow)
+            rows = turn.rows(_TASKS, id=workflow)
+            bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
+            if task is not None:
+                found = self._task(turn, workflow, task)
+                bad = [row for row in bad if row[0] == found[0]]
+            if not bad:
+                what = f"task {task}" if task is not None else f"workflow {workflow}"
+                raise RejectedError(
+                    f"{what} has not failed: there is nothing to try again", service="workflows"
+                )
+            ready = self._put_back(turn, rows, {row[1] for row in bad})
+            sql = (
+                "update {workflow} set state = 'active', error = null, finished = null, pending = "
+                "(select count(*) from {task} where workflow_id = :id and state in "
+                f"('active', {_LEFT[1:]}) where id = :id"
+            )
+            turn.run(sql, id=workflow)
+            data = {} if task is None else {"task": task}
+            note(turn, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
+            return ready
+
+    def _put_back(self, turn: Turn, rows: list[tuple[Any, ...]], again: set[str]) -> dict[str, int]:
+        """Put tasks back, and all skipped ones whose needs may come about now."""
+        by_name = {row[1]: row for row in rows}
+        needs = {row[1]: msgspec.json.decode(row[3]) for row in rows}
+        state = {row[1]: row[2] for row in rows}
+        good = {name for name in state if state[name] not in {"failed", "cancelled", "skipped"}}
+        good |= again
+        while more := {
+            name
+            for name in state
+            if state[name] == "skipped" and name not in good and good.issuperset(needs[name])
+        }:
+            good |= more
+        ready: dict[str, int] = {}
+        for name in good:
+            if state[name] not in {"failed", "cancelled", "skipped"}:
+                continue
+            number, _, _, _, agent, approval, approved_by, _ = by_name[name]
+            missing = sum(state[need] != "completed" for need in needs[name])
+            now = "blocked" if missing else "waiting"
+            if now == "waiting" and approval and not approved_by:
+                now = "approval"
+            turn.run(_AGAIN, task=number, state=now, missing=missing)
+            if now == "waiting":
+                ready[agent] = ready.get(agent, 0) + 1
+        return ready
+
+    def _task(self, turn: Turn, workflow: str, task: str) -> tuple[Any, ...]:
+        """Return id, name, state and place of a task by its name or id."""
+        rows = turn.rows(_TASKS, id=workflow)
+        for row in rows:
+            if task in {row[0], row[1]}:
+                return (row[0], row[1], row[2], row[7])
+        names = [row[1] for row in rows]
+        raise NotFoundError(
+            f"workflow {workflow} has no task {task!r}",
+            service="workflows",
+            hint=did_you_mean(str(task), names) or f"it has: {', '.join(names)}",
+        )
+
+    def _note(
+        self, turn: Turn, workflow: str, kind: str, task: tuple[Any, ...], **more: Any
+    ) -> None:
+        note(turn, self._scope, workflow, kind, task_id=task[0], task=task[1], **more)
+
+
+_TASKS = (
+    "select id, name, state, needs, agent, approval, approved_by, place from {task} "
+    "where workflow_id = :id order by place"
+)
+
+
+def _not_held(workflow: str, task: tuple[Any, ...]) -> RejectedError:
+    return RejectedError(
+        f"task {task[1]} of workflow {workflow} waits for no approval: it is {task[2]}",
+        service="workflows",
+        hint="%workflow show lists the tasks and their states",
+    )
