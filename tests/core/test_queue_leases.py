@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from agentnb.core.queue.failure import JobFailed
 from agentnb.core.owner import is_alive, is_dead, new_owner
+from agentnb.core.queue.failure import JobFailed
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.trace import parse_traceparent, use
 from agentnb.core.workflow.context import Context, Stopped
+from agentnb.core.workflow.link import plain
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.agents import Agent
@@ -189,12 +190,12 @@ class Attempt:
 
     def note(self, progress: float | None, message: str) -> None:
         """Keep how far the task is."""
-        words = self.orchestrator.redactor(message)[:_LONGEST]
+        words = plain(self.orchestrator.redactor(message))[:_LONGEST]
         self._update(_NOTE, progress=progress, message=words)
 
     def say(self, message: str) -> None:
         """Keep what an agent says."""
-        words = self.orchestrator.redactor(message)[:_LONGEST]
+        words = plain(self.orchestrator.redactor(message))[:_LONGEST]
         self._update(_SAY, message=words)
         extra = {"workflow": self.task.workflow_id, "task": self.task.name}
         self.orchestrator.tell("task says: %s", words, **extra)

@@ -61,7 +61,9 @@ def create(
         Its id, and how many tasks could run at once, by their agents.
     """
     check_name_of_workflow(name)
-    if key is not None and not (isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY):
+    if key is not None and not (
+        isinstance(key, str) and key.isprintable() and key[:_LONGEST_KEY] == key != ""
+    ):
         raise UsageError(
             f"key cannot be {key!r}", service="workflows", hint="text that names the work"
         )
@@ -80,9 +82,8 @@ def create(
         if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
             return str(row[0]), {}
         agents = orchestrator.registry.options(turn, [task.agent for task in wanted])
-    encode = orchestrator.json.encode
     made = [
-        _row(task, agents[task.agent], frees[place], encode(task.data, agents[task.agent].schema))
+        _row(orchestrator, task, agents[task.agent], frees[place])
         for place, task in enumerate(wanted)
     ]
     here = current()
@@ -92,7 +93,7 @@ def create(
         "scope": scope,
         "name": name,
         "key": key,
-        "data": encode(data).decode(),
+        "data": orchestrator.json.encode(data).decode(),
         "max_parallel": max_parallel,
         "pending": len(made),
         "traceparent": here.traceparent if here else None,
@@ -117,6 +118,10 @@ def create(
     return number, ready
 
 
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY and key.isprintable()
+
+
 def check_name_of_workflow(name: Any) -> None:
     """Refuse what is no workflow's name: one line, which may have spaces."""
     if not isinstance(name, str) or not name.strip():
@@ -124,7 +129,13 @@ def check_name_of_workflow(name: Any) -> None:
     check_name(name.replace(" ", "-"), "a workflow")
 
 
-def _row(task: Task, agent: Agent, frees: list[int], data: bytes) -> dict[str, Any]:
+def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:
+    try:
+        data = orchestrator.json.encode(task.data, agent.schema)
+    except UsageError as error:
+        raise UsageError(
+            f"task {task.name}: {error.message}", service="workflows", hint=error.hint
+        ) from error
     retries = agent.retries if task.retries is None else task.retries
     return {
         "name": task.name,

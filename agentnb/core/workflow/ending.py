@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.workflow.graph import dependents
-from agentnb.core.workflow.link import listed
+from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.outbox import note
 
 if TYPE_CHECKING:
@@ -112,19 +112,23 @@ def fail(
     """
     task = claimed.info
     over = lock(turn, task.workflow_id) != "active" or cancelled
-    words = {"error": failure.error, "traceback": failure.traceback or None, **claimed.fence}
+    words: dict[str, Any] = {
+        "error": plain(failure.error),
+        "traceback": plain(failure.traceback) or None,
+    }
+    words |= claimed.fence
     if not over and not final and task.attempt < task.attempts:
         seconds = pause(claimed.backoff, task.attempt) if wait else 0.0
         if not turn.run(_AGAIN, pause=seconds, **words):
             return None
         left = task.attempts - task.attempt
-        kind, more = "TASK_RETRIED", {"error": failure.error, "left": left}
+        kind, more = "TASK_RETRIED", {"error": words["error"], "left": left}
         _tell(turn, scope, claimed, "retried", kind=kind, **more)
         return "delayed"
     state = "cancelled" if over else "failed"
     if not turn.run(_FAIL, state=state, **words):
         return None
-    _tell(turn, scope, claimed, state, error=failure.error)
+    _tell(turn, scope, claimed, state, error=words["error"])
     skipped = skip(turn, task.workflow_id, [claimed.place])
     _count(turn, scope, task.workflow_id, 1 + skipped)
     return state

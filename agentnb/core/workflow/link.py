@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Database
 
-__all__ = ["Link", "Turn", "listed"]
+__all__ = ["Link", "Turn", "listed", "plain"]
 
 _SECONDS = 30.0
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
@@ -177,6 +177,15 @@ def listed(values: Iterable[Any]) -> tuple[str, dict[str, Any]]:
     """
     named = {f"one_{_letters(n)}": one for n, one in enumerate(values)}
     return ", ".join(f":{name}" for name in named), named
+
+
+def plain(text: str) -> str:
+    r"""Return a text that every database takes.
+
+    >>> plain("a\x00b\ud800")
+    'ab?'
+    """
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _letters(number: int) -> str:

@@ -138,10 +138,11 @@ class Registry:
         return kept.look()
 
     def write(self, turn: Turn, names: Iterable[str] | None = None) -> None:
-        """Make the agents of this process, or some, known to others."""
+        """Make the agents of this process, or those of some names, known to others."""
         for name in self.here() if names is None else names:
-            agent = self._here.get(name) or self.find(name)
-            if self._written.get(name) is not agent:
+            kept = self._kept.get(name)
+            agent = self._here.get(name) or (kept.agent if kept is not None else None)
+            if agent is not None and self._written.get(name) is not agent:
                 turn.run(_REGISTER, scope=self._scope, **_row(agent))
                 self._written[name] = agent
 

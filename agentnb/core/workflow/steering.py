@@ -8,6 +8,7 @@ import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.workflow.ending import end_workflow, lock, skip
+from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ class Steering:
                 raise RejectedError(
                     f"workflow {workflow} cannot be cancelled: it is {state}", service="workflows"
                 )
-            ended = turn.run(_CANCEL, id=workflow, why=reason)
+            ended = turn.run(_CANCEL, id=workflow, why=plain(reason))
             sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
             turn.run(sql, id=workflow)
             sql = (
                 "update {workflow} set state = 'cancelled', error = :why, finished = {now}, "
                 "pending = pending - :n where id = :id"
             )
-            turn.run(sql, id=workflow, why=reason, n=ended)
+            turn.run(sql, id=workflow, why=plain(reason), n=ended)
             note(turn, self._scope, workflow, "WORKFLOW_CANCELLED", status="cancelled")
 
     def approve(self, workflow: str, task: str, by: str) -> dict[str, int]:
@@ -75,10 +76,10 @@ class Steering:
         with self._link.write() as turn:
             lock(turn, workflow)
             found = self._task(turn, workflow, task)
-            row = turn.row(_APPROVE, task=found[0], by=by)
+            row = turn.row(_APPROVE, task=found[0], by=plain(by))
             if row is None:
                 raise _not_held(workflow, found)
-            self._note(turn, workflow, "TASK_APPROVED", found, status="approved", by=by)
+            self._note(turn, workflow, "TASK_APPROVED", found, status="approved", by=plain(by))
             return {str(row[0]): 1}
 
     def reject(self, workflow: str, task: str, reason: str, by: str) -> None:
@@ -86,7 +87,7 @@ class Steering:
         with self._link.write() as turn:
             lock(turn, workflow)
             found = self._task(turn, workflow, task)
-            why = f"rejected by {by}" + (f": {reason}" if reason else "")
+            why = plain(f"rejected by {by}" + (f": {reason}" if reason else ""))
             if not turn.run(_REJECT, task=found[0], why=why):
                 raise _not_held(workflow, found)
             self._note(turn, workflow, "TASK_COMPLETED", found, status="rejected", error=why)

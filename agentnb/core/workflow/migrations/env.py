@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection that `agentnb.core.workflow.migrating` has begun a turn on."""
+"""Run by Alembic, on the connection that `agentnb.core.workflow.migrating` has begun a turn on."""  # noqa: INP001 - Alembic runs it, nobody imports it
 
 from __future__ import annotations
 

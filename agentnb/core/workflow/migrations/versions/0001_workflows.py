@@ -1,4 +1,4 @@
-"""Workflows, tasks, their steps, events, agents and workers."""
+"""Workflows, tasks, their steps, events, agents and workers."""  # noqa: INP001 - Alembic runs it, nobody imports it
 
 from __future__ import annotations
 
