@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from .waiting import until as _until
+
+_NUMBERS = itertools.count(1)
 
 
 def pytest_configure(config):
@@ -353,3 +356,52 @@ def web():
     server = Server()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def fresh_url(postgres_url):
+    """Return the URL of an empty PostgreSQL database."""
+    import psycopg
+
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        yield postgres_url.replace("/postgres?", f"/{name}?")
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def workflow_url(request, tmp_path):
+    """Return the URL of an empty database, of each kind that workflows are kept in."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/workflows.db"
+    url = request.getfixturevalue("fresh_url")
+    from agentnb.core.db import Database
+    from agentnb.core.workflow.migrating import migrate
+
+    with Database(url) as database:
+        migrate(database)
+    return url
+
+
+@pytest.fixture
+def make_workflows(workflow_url):
+    """Return what makes orchestrators on one database, each with a pool of its own."""
+    from agentnb.core.db import Database
+    from agentnb.core.workflow import Orchestrator
+
+    made = []
+
+    def make(**options):
+        database = Database(workflow_url, pool_size=8)
+        made.append(Orchestrator(database, owns_database=True, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def workflows(make_workflows):
+    return make_workflows()

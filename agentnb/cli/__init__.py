@@ -1,4 +1,4 @@
-"""The command line: ``agentnb lab``, ``tutorials``, ``worker``, ``check``, ``status``.
+"""The command line: ``agentnb lab``, ``tutorials``, ``worker``, ``migrate``, ``check``, ``status``.
 
 Exit codes: 0 all is well, 1 `check` found secrets, 2 the call or a setting is wrong; and as the
 shell has them, 130 or 143 for a worker that was told twice to stop.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from agentnb.cli import commands, serve, worker
+from agentnb.cli import commands, migrate, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -77,8 +77,12 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     about = "Copy the tutorials to a folder, overwriting nothing."
     tutorials = add("tutorials", commands.tutorials, about)
     tutorials.add_argument("dir", help="the folder")
-    _add_worker(add("worker", worker.run, "Process the jobs of queues, until told to stop."))
+    _add_worker(
+        add("worker", worker.run, "Process the jobs of queues and the tasks of agents, until told.")
+    )
     _add_serve(add("serve", serve.run, "Offer the workspace's events over a WebSocket."))
+    about = "Make the tables of workflows in the database, or bring them up to date."
+    add("migrate", migrate.run, about)
     about = "Look for secrets in saved notebooks, their outputs included."
     check = add("check", commands.check, about)
     check.add_argument("notebook", nargs="+", help="the notebooks' files")
@@ -115,14 +119,21 @@ def _add_worker(parser: Parser) -> None:
         metavar="MODULE",
         action="append",
         default=[],
-        help="a module whose functions are marked with @processor(QUEUE); may be given again",
+        help="a module whose functions are marked with @processor(QUEUE) or, for --agents, with "
+        "@agent(NAME); may be given again",
+    )
+    parser.add_argument(
+        "--agents",
+        metavar="NAME",
+        nargs="*",
+        help="do the tasks of these agents, or of all that --app and %%%%agent cells have made",
     )
     parser.add_argument(
         "--concurrency",
         metavar="N",
         type=_at_once,
         default=5,
-        help="how many jobs of each queue run at once (default: 5)",
+        help="how many jobs of each queue, or tasks, run at once (default: 5)",
     )
     parser.add_argument(
         "--processes",
@@ -143,7 +154,7 @@ def _add_worker(parser: Parser) -> None:
         help="seconds that running jobs have when told to stop; then they go back (default: 30)",
     )
     parser.add_argument(
-        "--drain", action="store_true", help="stop once no job waits, runs or is delayed"
+        "--drain", action="store_true", help="stop once no job or task waits, runs or is delayed"
     )
     parser.add_argument("--quiet", action="store_true", help="print no line for each job")
     # How a process of --processes is started: the pipe to the one that looks after it.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
     from agentnb.core.websocket import WebSockets
+    from agentnb.core.workflow import Orchestrator
 
 __all__ = ["check"]
 
@@ -59,6 +60,11 @@ def _rows(opened: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     events: EventBus | None = opened.get("events")
     if events is not None:
         yield ("events", f"{len(events.subscriptions())} handlers", *_pinged(events.ping))
+    workflows: Orchestrator | None = opened.get("workflows")
+    if workflows is not None:
+        worker = workflows.worker
+        kind = "no worker here" if worker is None else f"{worker.concurrency} threads"
+        yield ("workflows", kind, *_pinged(workflows.ping))
     files: FileSystemManager | None = opened.get("files")
     if files is not None:
         yield ("files", files.confined_by, *_pinged(files.ping))

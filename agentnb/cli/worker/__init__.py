@@ -1,4 +1,4 @@
-"""``agentnb worker``: processes the jobs of queues, in threads or in processes of their own."""
+"""``agentnb worker``: processes the jobs of queues, and does the tasks of agents."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.cli.worker.working import work, work_alone
 
     with agentnb.connect() as hub:
-        found = sources(options, hub.settings.home)
-        hub.queues.kind = "process"
-        # Said now, where a wrong setting can be mended; later on a worker waits for its server.
-        hub.redis.within(_FIRST_ANSWER).ping()
+        # Without a queue's name it is all that the apps mark, unless agents are asked for.
+        queues = options.agents is None or options.queue
+        found = sources(options, hub.settings.home) if queues else []
+        if queues:
+            hub.queues.kind = "process"
+            # Said now, where a wrong setting can be mended; later a worker waits for its server.
+            hub.redis.within(_FIRST_ANSWER).ping()
         if options.life is not None:
             orderly = work_alone(hub, found, options)
         elif options.processes:

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["JobLines", "Screen", "line_of"]
 
 _LONGEST = 200
-_ENDED = {"job completed": "completed", "job failed": "failed", "job is tried again": "again"}
+_ENDED = {"completed": "completed", "failed": "failed", "is tried again": "again"}
+_LOGGERS = ("agentnb.queue", "agentnb.workflows")
 _BAR = 28
 
 
 def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
-    """Return how a job ended, or nothing, and a line; None for a record that is not shown."""
+    """Return how a job or task ended, or nothing, and a line; None for what is not shown."""
     data: dict[str, Any] = getattr(record, "data", None) or {}
-    outcome = _ENDED.get(record.msg, "")
+    kind, _, ended = str(record.msg).partition(" ")
+    outcome = _ENDED.get(ended, "") if kind in {"job", "task"} else ""
     queue, job = data.get("queue", ""), data.get("job_id", "")
+    if record.name == "agentnb.workflows":
+        queue, job = data.get("agent", ""), data.get("task", "")
+        job = f"{data.get('workflow')}/{job}" if job and data.get("workflow") else job
     if outcome:
         words = {"again": f"failed, {data.get('left')} left"}.get(outcome, outcome)
         what = f"{words:<14}  {data.get('ms', 0.0):>8,.0f} ms"
@@ -41,7 +46,7 @@ def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
 
 
 class JobLines(logging.Handler):
-    """Hands on what a hub's queues log, as lines for people.
+    """Hands on what a hub's queues and workflows log, as lines for people.
 
     Parameters
     ----------
@@ -55,7 +60,7 @@ class JobLines(logging.Handler):
         super().__init__(logging.INFO)
         self._hub_id = hub_id
         self._tell = tell
-        self._logger = logging.getLogger("agentnb.queue")
+        self._loggers = [logging.getLogger(name) for name in _LOGGERS]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a record on."""
@@ -66,11 +71,13 @@ class JobLines(logging.Handler):
             self._tell(*found)
 
     def __enter__(self) -> Self:
-        self._logger.addHandler(self)
+        for logger in self._loggers:
+            logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
+        for logger in self._loggers:
+            logger.removeHandler(self)
 
 
 class Screen:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
-__all__ = ["Kept", "Source", "sources"]
+__all__ = ["Kept", "Source", "import_app", "sources"]
 
 
 @dataclass
@@ -119,10 +119,6 @@ def sources(options: argparse.Namespace, home: Path) -> list[Source]:
         raise UsageError("a queue is named twice", service="cli")
     if options.processor and options.app:
         raise UsageError("either --processor or --app names what to run", service="cli")
-    # As `python -m` has it: a project's own modules are found in its folder.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     if options.app:
         return _of_apps(options.app, queues, options.timeout)
     if not queues:
@@ -152,7 +148,7 @@ def _kept(queue: str, home: Path, timeout: float | None) -> Source:
 def _of_apps(apps: list[str], queues: list[str], timeout: float | None) -> list[Source]:
     found: dict[str, Processor] = {}
     for app in apps:
-        of_app = marked(_import(app))
+        of_app = marked(import_app(app))
         for queue in of_app.keys() & found.keys():
             raise ConfigError(f"both apps have a processor for {queue}: {app}", service="queue")
         found |= of_app
@@ -179,7 +175,7 @@ def _named(spec: str) -> Processor:
         raise UsageError(
             f"--processor cannot be {spec!r}", service="cli", hint="pkg.module:function"
         )
-    module = _import(name)
+    module = import_app(name)
     found: Any = module
     for word in path.split("."):
         if not hasattr(found, word):
@@ -196,7 +192,18 @@ def _named(spec: str) -> Processor:
     return Processor(found, source=spec)
 
 
-def _import(name: str) -> ModuleType:
+def import_app(name: str) -> ModuleType:
+    """Return a module that the command line names.
+
+    Raises
+    ------
+    ConfigError, UsageError
+        It cannot be imported; it is no module's name.
+    """
+    # As `python -m` has it: a project's own modules are found in its folder.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agentnb.cli.worker.agents import AgentPost
 from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.life import Life
 from agentnb.cli.worker.post import Post
@@ -28,12 +29,17 @@ def work(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
     screen = Screen(quiet=options.quiet)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
+    agents = None if options.agents is None else AgentPost(hub, options, screen.say)
     for source in sources:
         threads = "1 thread" if options.concurrency == 1 else f"{options.concurrency} threads"
         screen.say(f"{source.queue}  {source.processor.name}, {threads}, on {hub.redis.target}")
 
+    def done() -> bool:
+        return draining is not None and draining.done() and (agents is None or agents.done())
+
     def say_stopping() -> None:
         running = sum(len(queue.huey.storage.running) for queue in queues)
+        running += agents.running if agents is not None else 0
         screen.clear()
         if running:
             screen.say(f"stopping: {running} running, up to {options.grace:g} s; again: at once")
@@ -43,7 +49,8 @@ def work(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
         sources,
         options,
         tell=screen.tell,
-        done=draining.done if draining else lambda: False,
+        done=done,
+        agents=agents,
         stopping=say_stopping,
     )
     screen.clear()
@@ -69,9 +76,11 @@ def _until_told(
     tell: Callable[[str, str], object],
     done: Callable[[], bool],
     stopping: Callable[[], object],
+    agents: AgentPost | None = None,
 ) -> bool:
     with Signals(lambda number: os._exit(128 + number)) as signals, JobLines(hub.id, tell):
-        posts = [
+        posts: list[Post | AgentPost] = [] if agents is None else [agents]
+        posts += [
             Post(
                 hub.queue(source.queue),
                 source,

@@ -128,7 +128,7 @@ class Heart:
         if monotonic() < self._next and agents == self._said:
             return
         with self._orchestrator.link.write() as turn:
-            self._orchestrator.registry.write(turn, worker.known())
+            self._orchestrator.registry.write(turn, agents)
             turn.run(
                 _BEAT,
                 agents=msgspec.json.encode(agents).decode(),

@@ -73,12 +73,15 @@ class Worker(Slots):
     @property
     def agents(self) -> tuple[str, ...]:
         """The agents whose tasks it does."""
-        return self._named if self._named is not None else self.known()
+        named = self._named
+        return tuple(sorted(self.orchestrator.registry.here())) if named is None else named
 
-    def known(self) -> tuple[str, ...]:
-        """Return those of its agents whose function this process has registered."""
-        here = self.orchestrator.registry.here()
-        return tuple(sorted(here if self._named is None else {*here} & {*self._named}))
+    def serve(self, agents: Sequence[str]) -> None:
+        """Do the tasks of these agents from now on."""
+        if tuple(agents) != self._named:
+            self._named = tuple(agents)
+            self._heart.look()
+            self.orchestrator.bell.ring()
 
     def start(self) -> None:
         """Begin to take tasks.
