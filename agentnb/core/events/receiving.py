@@ -171,8 +171,8 @@ class Receiver:
 
     def deliver(self, event: Event, *, durable: bool = True) -> None:
         """Hand an event of this process to its subscribers, unless they have it already."""
-        if not self._all:
-            return
+        if not self._all or event.id in self._places:
+            return  # nobody is there, or another bus has published it before under this id
         live = self._route(event.channel)
         if live and self._mine.new(event.id):
             for one in live:

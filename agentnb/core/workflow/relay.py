@@ -25,6 +25,7 @@ _TAKEN = 5.0  # seconds
 _POLL = 1.0
 _GATHER = 0.05
 _AWAY = 2.0
+_ANSWER = 1.0
 _TAKE = """
 update {event} set taken = {now} + :seconds where seq in (
   select seq from {event} where scope = :scope and published is null and taken < {now}
@@ -51,6 +52,7 @@ class Relay:
         self._scope = scope
         self._bus = bus
         self._log = log
+        self._redis = bus.redis.untraced.within(_ANSWER)
         self._handed: dict[int, None] = {}
         self._turn = threading.Lock()
         self._wake = threading.Event()
@@ -79,23 +81,26 @@ class Relay:
         """
         with self._turn:
             self._settle()
+            # What a bus is handed while its server is away would be lost with this process.
+            self._redis.ping()
             with self._link.write() as turn:
                 rows = turn.rows(_TAKE, scope=self._scope, seconds=_TAKEN, n=_BATCH)
             done: list[int] = []
             try:
-                for seq, number, channel, data in sorted(rows):
-                    value = msgspec.json.decode(data)
-                    event = self._bus.publish(channel, value, event_id=number)
-                    if event.pending:
-                        # The bus has it, and sends it under its id; noted once that has happened.
-                        self._handed[seq] = None
-                    else:
-                        done.append(seq)
+                self._publish(sorted(rows), done)
             finally:
                 self._mark(done)
-            if self._handed:
-                self._settle()
+            self._settle()
             return len(rows)
+
+    def _publish(self, rows: list[tuple[Any, ...]], done: list[int]) -> None:
+        for seq, number, channel, data in rows:
+            event = self._bus.publish(channel, msgspec.json.decode(data), event_id=number)
+            if event.pending:
+                # The bus has it, and sends it under its id; noted once that has happened.
+                self._handed[seq] = None
+                return
+            done.append(seq)
 
     def _settle(self) -> None:
         """Note what the bus was handed while the server was away, once it has been sent.

@@ -174,6 +174,7 @@ class Slots:
             data["error"] = failure.error
         self.orchestrator.tell(
             words,
+            level="warning" if outcome is None else "info",
             workflow=task.workflow_id,
             task=task.name,
             task_id=task.id,
