@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from agentnb.core.errors import UsageError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -21,6 +23,8 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.cli.worker.supervisor import supervise
     from agentnb.cli.worker.working import work, work_alone
 
+    if options.agents is not None and options.processes:
+        raise UsageError("agents work in threads: --processes is for queues", service="cli")
     with agentnb.connect() as hub:
         # Without a queue's name it is all that the apps mark, unless agents are asked for.
         queues = options.agents is None or options.queue

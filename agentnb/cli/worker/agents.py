@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.sources import import_app
-from agentnb.core.errors import AgentnbError, ConfigError, UsageError, did_you_mean
+from agentnb.core.errors import AgentnbError, ConfigError, did_you_mean
 from agentnb.core.workflow.agents import marked
 
 if TYPE_CHECKING:
@@ -33,15 +33,13 @@ class AgentPost:
 
     Raises
     ------
-    UsageError, ConfigError
+    ConfigError
         An agent is not known, cannot be used in a worker process, or a module has none.
     """
 
     def __init__(
         self, hub: Hub, options: argparse.Namespace, tell: Callable[[str], object]
     ) -> None:
-        if options.processes:
-            raise UsageError("agents work in threads: --processes is for queues", service="cli")
         self._workflows = hub.workflows
         self._options = options
         self._tell = tell

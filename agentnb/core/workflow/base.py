@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
@@ -33,8 +32,29 @@ if TYPE_CHECKING:
 __all__ = ["Base"]
 
 F = TypeVar("F")
+T = TypeVar("T")
 _logger = logging.getLogger("agentnb.workflows")
 _LIMIT = 1_000_000
+
+
+class _lazy(Generic[T]):  # noqa: N801 - as property is called
+    """Make a value on first use, once for each object.
+
+    Until 3.12 `functools.cached_property` has one lock for all objects, which is held meanwhile.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, owner: Any, kind: type | None = None) -> T:
+        if owner is None:
+            return self  # type: ignore[return-value]  # asked of the class, by a tool
+        with owner._making:  # noqa: SLF001 - the two are one
+            if self._name not in vars(owner):
+                vars(owner)[self._name] = self._make(owner)
+            return vars(owner)[self._name]  # type: ignore[no-any-return]  # it was made here
 
 
 class Base:
@@ -73,22 +93,23 @@ class Base:
         self._remote = bell
         self._hub_id = hub_id
         self._owns = owns_database
+        self._making = threading.RLock()  # never held while somebody is waited for
         self._lock = threading.RLock()
 
-    @cached_property
+    @_lazy
     def link(self) -> Link:
-        """The turns on the database, whose tables are there from now on."""
+        """Return the turns on the database, whose tables are there from now on."""
         migrating.require(self.database)
         return Link(self.database)
 
-    @cached_property
+    @_lazy
     def reader(self) -> Reader:
-        """What looks at workflows."""
+        """Return what looks at workflows."""
         return Reader(self.link, self.scope)
 
-    @cached_property
+    @_lazy
     def steering(self) -> Steering:
-        """What steers workflows."""
+        """Return what steers workflows."""
         return Steering(self.link, self.scope)
 
     def migrate(self) -> tuple[str | None, str]:
@@ -161,14 +182,14 @@ class Base:
 
     # What is told
 
-    @cached_property
+    @_lazy
     def bell(self) -> Bell:
-        """What wakes those who wait."""
+        """Return what wakes those who wait."""
         return Bell(self._remote, self.log)
 
-    @cached_property
+    @_lazy
     def relay(self) -> Relay | None:
-        """What publishes the events of the outbox; None where there is no bus."""
+        """Return what publishes the events of the outbox; None where there is no bus."""
         if self._bus is None:
             return None
         return Relay(self.link, self.scope, self._bus, self.log)

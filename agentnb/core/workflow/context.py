@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.workflow.spec import check_name
@@ -63,6 +64,8 @@ class Context:
         self._attempt = attempt
         self._async = is_async
         self._steps: set[str] = set()
+        self._workflow: WorkflowInfo | None = None
+        self._inputs: dict[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name not in SERVICES:
@@ -81,21 +84,22 @@ class Context:
         """Which attempt at the task this is, from 1."""
         return self.task.attempt
 
-    @cached_property
+    @property
     def workflow(self) -> WorkflowInfo:
         """The workflow: its ``id``, ``name`` and ``data``."""
-        import msgspec
+        if self._workflow is None:
+            row = self._attempt.orchestrator.reader.row(self.task.workflow_id)
+            self._workflow = WorkflowInfo(row[0], row[1], msgspec.json.decode(row[4]))
+        return self._workflow
 
-        row = self._attempt.orchestrator.reader.row(self.task.workflow_id)
-        return WorkflowInfo(row[0], row[1], msgspec.json.decode(row[4]))
-
-    @cached_property
+    @property
     def inputs(self) -> dict[str, Any]:
         """The results of the tasks that this one needs, by their names."""
         task = self.task
-        if not task.needs:
-            return {}
-        return self._attempt.orchestrator.reader.results(task.workflow_id, task.needs)
+        if self._inputs is None:
+            reader = self._attempt.orchestrator.reader
+            self._inputs = reader.results(task.workflow_id, task.needs) if task.needs else {}
+        return self._inputs
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a function once for this task, whatever happens, and return its result.
