@@ -24,7 +24,7 @@ SUBJECTS = (
     "containers",
     "events",
     "api",
-    "queues",
+    "queues", "workflows",
     "websocket_echo",
 )
 README = Path(__file__).with_name("README.md")
