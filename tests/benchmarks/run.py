@@ -24,7 +24,8 @@ SUBJECTS = (
     "containers",
     "events",
     "api",
-    "queues", "workflows",
+    "queues",
+    "workflows",
     "websocket_echo",
 )
 README = Path(__file__).with_name("README.md")

@@ -137,7 +137,8 @@ def _room(turn: Turn, scope: str, workflow: str, most: int) -> bool:
     """Return whether a workflow may have one more active task; its row is locked from now on."""
     sql = "select 1 from {workflow} where id = :id {lock_free}"
     if turn.row(sql, id=workflow) is None:
-        return False  # whoever has it rings when it is done
+        turn.contended = True
+        return False
     sql = "select count(*) from {task} where scope = :scope and workflow_id = :id "
     found = turn.row(sql + "and state = 'active'", scope=scope, id=workflow)
     return found is not None and found[0] < most

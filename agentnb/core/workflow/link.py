@@ -44,14 +44,17 @@ class Turn:
     ----------
     postgres
         Whether it is PostgreSQL.
+    contended
+        Whether something was left alone since another turn had locked it: worth another look soon.
     """
 
-    __slots__ = ("_now", "_raw", "postgres")
+    __slots__ = ("_now", "_raw", "contended", "postgres")
 
     def __init__(self, connection: Connection, *, postgres: bool) -> None:
         raw: Any = connection.connection.dbapi_connection
         self._raw = raw
         self.postgres = postgres
+        self.contended = False
         self._now = time.time()
 
     def run(self, sql: str, **values: Any) -> int:

@@ -22,6 +22,7 @@ __all__ = ["Slots"]
 
 _POLL = 1.0
 _AWAY = 0.5
+_SOON = 0.01
 
 
 class Slots:
@@ -87,7 +88,7 @@ class Slots:
             return None, _POLL if seconds is None else min(seconds, _POLL)
         with orchestrator.link.write() as turn:
             found = claim(turn, orchestrator.scope, agents, self.owner)
-        return found, _POLL
+        return found, _SOON if turn.contended else _POLL
 
     def _say_away(self, error: AgentnbError) -> None:
         if not self._away:
@@ -131,7 +132,9 @@ class Slots:
         if following is not None and ready.get(following.info.agent):
             ready[following.info.agent] -= 1  # that is this thread's own
         ready = {agent: count for agent, count in ready.items() if count}
-        ended = after is None or after.last or following is None
+        # One more of the workflow that this thread turns from may run now, where that is bounded.
+        turns = following is None or following.info.workflow_id != claimed.info.workflow_id
+        ended = after is None or after.last or turns
         orchestrator.happened(ready, ring=bool(ready) or ended)
         return following
 
