@@ -1,0 +1,68 @@
+"""The states of a task as people see them: a sign, a colour by what it means, an order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["COLOURS", "SIGNS", "TONES", "signed", "tally"]
+
+SIGNS: Final = {
+    "completed": "✓",
+    "active": "▶",
+    "approval": "?",
+    "waiting": "○",
+    "delayed": "◷",
+    "blocked": "◌",
+    "failed": "✗",
+    "skipped": "»",
+    "cancelled": "⊘",
+}
+"""The sign of each state, in the order in which counts are told."""
+
+TONES: Final = {
+    "completed": "good",
+    "active": "brand",
+    "approval": "warn",
+    "waiting": "dim",
+    "delayed": "dim",
+    "blocked": "dim",
+    "failed": "bad",
+    "skipped": "dim",
+    "cancelled": "dim",
+}
+"""What each state's colour means."""
+
+COLOURS: Final = {
+    "good": "var(--jp-success-color1,#388e3c)",
+    "brand": "var(--jp-brand-color1,#1976d2)",
+    "warn": "var(--jp-warn-color1,#f57c00)",
+    "bad": "var(--jp-error-color1,#d32f2f)",
+    "dim": "var(--jp-ui-font-color2,#757575)",
+    "": "var(--jp-ui-font-color1,#424242)",
+}
+"""The colours, which follow the page's theme."""
+
+
+def signed(state: str) -> str:
+    """Return a state with its sign.
+
+    >>> signed("completed"), signed("new")
+    ('✓ completed', 'new')
+    """
+    return f"{SIGNS[state]} {state}" if state in SIGNS else state
+
+
+def tally(states: Iterable[str]) -> str:
+    """Return how many are in each state.
+
+    >>> tally(["blocked", "completed", "completed"])
+    '2 completed, 1 blocked'
+    """
+    found = Counter(states)
+    known = [state for state in SIGNS if state in found]
+    other = [state for state in found if state not in SIGNS]
+    return ", ".join(f"{found[state]:,} {state}" for state in [*known, *other])
