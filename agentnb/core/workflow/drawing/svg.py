@@ -20,7 +20,9 @@ _TEXT: Final = "var(--jp-content-font-color1,#212121)"
 _FAINT: Final = "var(--jp-ui-font-color2,#666)"
 _EDGE: Final = "var(--jp-border-color1,#bdbdbd)"
 _FONT: Final = "var(--jp-ui-font-family,system-ui,sans-serif)"
-_LETTER, _SMALL_LETTER = 6.9, 6.1  # pixels of a letter, on the safe side
+_LETTER, _SMALL_LETTER = 6.5, 5.7  # pixels of a letter, on the safe side
+_SHRINK: Final = 0.8
+"""How small it may become before it has to be scrolled."""
 _WORDS: Final = {"approval": "needs approval", "blocked": "blocked"}
 # Signs, drawn in 14 by 14 pixels: fonts differ in what they have.
 _MARKS: Final = {
@@ -108,7 +110,8 @@ def svg(tasks: Iterable[Drawable], label: str = "Workflow", *, selected: str | N
     return (
         f'<svg role="img" aria-label="{escape(said)}" width="{layout.width:g}" '
         f'height="{layout.height:g}" viewBox="0 0 {layout.width:g} {layout.height:g}" '
-        f'style="display:block;flex:none;font-family:{_FONT}">'
+        f'style="display:block;flex:none;min-width:{layout.width * _SHRINK:.0f}px;max-width:100%;'
+        f'height:auto;font-family:{_FONT}">'
         f'<g fill="none" stroke-width="1.5">{"".join(lines)}</g>{"".join(boxes)}</svg>'
     )
 

@@ -1,0 +1,1 @@
+"""``%workflow``, ``%%workflow`` and ``%%agent``."""

@@ -1,0 +1,334 @@
+"""The body of ``%%workflow``: one task a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from agentnb.core.bind import lookup
+from agentnb.core.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+__all__ = ["FLAGS", "Line", "parse"]
+
+_NAME = re.compile(r"[^\W\d_][\w.-]*|_[\w.-]+|\d[\w.-]*")
+_SPACE = re.compile(r"[ \t\r\f]*")
+_BIND = re.compile(r":([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_FLAG = re.compile(r"!([^\s=!<#]*)(?:=([^\s!<#]*))?")
+_JSON: Final = tuple('{["-0123456789')
+_WORDS: Final = ("true", "false", "null")
+_LIKE: Final = 'api: scaffold {"name": "my-app"} <- plan, other !approve !priority=1'
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _above(text: str) -> float:
+    value = _seconds(text)
+    if not value:
+        raise ValueError(text)
+    return value
+
+
+FLAGS: Final[dict[str, tuple[str, Callable[[str], Any] | None, str]]] = {
+    "approve": ("approval", None, "!approve"),
+    "priority": ("priority", int, "!priority=N, 0 comes first"),
+    "delay": ("delay", _seconds, "!delay=SECONDS"),
+    "retries": ("retries", _whole, "!retries=N"),
+    "timeout": ("timeout", _above, "!timeout=SECONDS"),
+}
+"""The marks of a task: the option that each sets, what makes its value of a text, its usage."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A task as it was written.
+
+    Attributes
+    ----------
+    number
+        The line on which it begins, from 1, the line of the magic not counted.
+    name, agent, data, needs
+        As in a `Task`; a task that names no agent is for the one of its own name.
+    options
+        What its marks say, by the names that a `Task` has for them.
+    """
+
+    number: int
+    name: str
+    agent: str = ""
+    data: Any = None
+    needs: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(
+    body: str, namespace: Mapping[str, Any], agents: Collection[str] | None = None
+) -> list[Line]:
+    r"""Return the tasks of a body.
+
+    A line is ``NAME: AGENT DATA <- NEED, NEED !MARK``; all but the name may be left away. The
+    data is JSON, which may go on over several lines, or ``:name``. A ``#`` begins a comment.
+
+    Parameters
+    ----------
+    body
+        The text.
+    namespace
+        Where ``:name`` is looked up.
+    agents
+        Those there are; None to not look.
+
+    Raises
+    ------
+    UsageError
+        A line cannot be understood, or names what is not there, or the tasks need one another
+        in a circle. It tells the line, and what to write instead.
+
+    Examples
+    --------
+    >>> plan, api = parse('plan\napi: scaffold {"app": "a"} <- plan !approve !delay=5', {})
+    >>> api.agent, api.data, api.needs, api.options
+    ('scaffold', {'app': 'a'}, ['plan'], {'approval': True, 'delay': 5.0})
+    """
+    found = _Reader(body, namespace).tasks()
+    if not found:
+        raise UsageError(
+            "the cell names no task", service="workflow", hint=f"one a line, such as: {_LIKE}"
+        )
+    _check(found, agents)
+    return found
+
+
+class _Reader:
+    """Reads a body from its beginning to its end."""
+
+    def __init__(self, body: str, namespace: Mapping[str, Any]) -> None:
+        self._text, self._at, self._names = body, 0, namespace
+
+    def tasks(self) -> list[Line]:
+        """Return all tasks."""
+        found = []
+        while self._at < len(self._text):
+            self._skip()
+            if self._sees("\n"):
+                self._at += 1
+            elif self._sees("#"):
+                self._comment()
+            elif self._at < len(self._text):
+                found.append(self._task())
+        return found
+
+    def _task(self) -> Line:
+        if self._sees("<-") or self._sees("!"):
+            self._fail("a line begins with the name of a task", _LIKE)
+        task = Line(self._line(), self._name("a name of a task"))
+        self._skip()
+        if self._sees(":"):
+            self._at += 1
+            self._skip()
+            if not self._ends() and not self._sees("<-") and not self._sees("!"):
+                self._agent(task)
+        elif not self._ends() and not self._sees("<-") and not self._sees("!"):
+            self._fail(
+                f"behind the name {task.name} comes a colon", f"{task.name}: AGENT", word=True
+            )
+        task.agent = task.agent or task.name
+        self._rest(task)
+        return task
+
+    def _agent(self, task: Line) -> None:
+        if self._is_data():
+            task.data = self._data(task)
+            return
+        task.agent = self._name("the name of an agent")
+        self._skip()
+        if self._is_data():
+            task.data = self._data(task)
+
+    def _rest(self, task: Line) -> None:
+        self._skip()
+        while not self._ends():
+            if self._sees("<-"):
+                self._at += 2
+                self._needs(task)
+            elif self._sees("!"):
+                self._flag(task)
+            else:
+                self._fail(
+                    f"task {task.name}: {self._word()} cannot be understood",
+                    "data is JSON, with text in double quotes, or :name; needs come behind <- "
+                    "and marks begin with !",
+                )
+            self._skip()
+        if self._sees("#"):
+            self._comment()
+
+    def _needs(self, task: Line) -> None:
+        while True:
+            self._skip()
+            task.needs.append(self._name(f"task {task.name}: behind <- the name of a task"))
+            self._skip()
+            if not self._sees(","):
+                return
+            self._at += 1
+
+    def _flag(self, task: Line) -> None:
+        match = _FLAG.match(self._text, self._at)
+        assert match is not None  # noqa: S101 - a mark begins here
+        name, given = match.groups()
+        if name not in FLAGS:
+            usages = ", ".join(usage for _, _, usage in FLAGS.values())
+            self._fail(
+                f"task {task.name}: there is no mark !{name}",
+                did_you_mean(name, FLAGS) or f"marks: {usages}",
+            )
+        key, convert, usage = FLAGS[name]
+        if convert is None and given is not None:
+            self._fail(f"task {task.name}: !{name} takes no value", usage)
+        try:
+            task.options[key] = True if convert is None else convert(given or "")
+        except ValueError:
+            self._fail(f"task {task.name}: !{name} cannot be {given or 'without a value'}", usage)
+        self._at = match.end()
+
+    def _is_data(self) -> bool:
+        if self._text.startswith(_JSON, self._at) or _BIND.match(self._text, self._at):
+            # A name may begin with a digit, a number is followed by nothing of a name.
+            return not (self._text[self._at].isdigit() and not self._is_number())
+        word = self._word()
+        return word in _WORDS
+
+    def _is_number(self) -> bool:
+        return re.fullmatch(r"\d+(\.\d+)?([eE][+-]?\d+)?", self._word()) is not None
+
+    def _data(self, task: Line) -> Any:
+        bind = _BIND.match(self._text, self._at)
+        if bind:
+            try:
+                value = lookup(bind.group(1), self._names)
+            except UsageError as error:
+                raise UsageError(
+                    f"line {self._line()}: task {task.name}: {error.message}",
+                    service="workflow",
+                    hint=error.hint,
+                ) from error
+            self._at = bind.end()
+            return value
+        try:
+            value, self._at = json.JSONDecoder().raw_decode(self._text, self._at)
+        except json.JSONDecodeError as error:
+            line = self._text.count("\n", 0, error.pos) + 1
+            raise UsageError(
+                f"line {line}: task {task.name}: malformed JSON: {error.msg} at "
+                f"{self._text[error.pos :].split(chr(10))[0][:30]!r}",
+                service="workflow",
+                hint='names and text are in double quotes: {"name": "value"}',
+            ) from error
+        return value
+
+    def _name(self, what: str) -> str:
+        match = _NAME.match(self._text, self._at)
+        if match is None:
+            self._fail(
+                f"{what} is wanted, not {self._word() or 'nothing'}",
+                f"letters, digits, _ - and . as in: {_LIKE}",
+            )
+        self._at = match.end()
+        return match.group()
+
+    def _skip(self) -> None:
+        match = _SPACE.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+
+    def _comment(self) -> None:
+        end = self._text.find("\n", self._at)
+        self._at = len(self._text) if end < 0 else end
+
+    def _sees(self, text: str) -> bool:
+        return self._text.startswith(text, self._at)
+
+    def _ends(self) -> bool:
+        return self._at >= len(self._text) or self._text[self._at] in "\n#"
+
+    def _word(self) -> str:
+        return re.match(r"[^\s,]*", self._text[self._at : self._at + 60]).group()  # type: ignore[union-attr]  # it matches anything
+
+    def _line(self) -> int:
+        return self._text.count("\n", 0, self._at) + 1
+
+    def _fail(self, what: str, hint: str, *, word: bool = False) -> NoReturn:
+        said = f", not {self._word()}" if word else ""
+        raise UsageError(f"line {self._line()}: {what}{said}", service="workflow", hint=hint)
+
+
+def _check(tasks: list[Line], agents: Collection[str] | None) -> None:
+    """Raise unless the names are there once, and nothing waits for itself."""
+    first: dict[str, Line] = {}
+    for task in tasks:
+        if task.name in first:
+            raise UsageError(
+                f"line {task.number}: a second task {task.name}; the first is in line "
+                f"{first[task.name].number}",
+                service="workflow",
+                hint=f"another name for it: {task.name}-2",
+            )
+        first[task.name] = task
+    for task in tasks:
+        for need in task.needs:
+            if need not in first:
+                raise UsageError(
+                    f"line {task.number}: task {task.name} needs {need}, which is no task here",
+                    service="workflow",
+                    hint=did_you_mean(need, first) or f"tasks: {', '.join(first)}",
+                )
+        if agents is not None and task.agent not in agents:
+            raise UsageError(
+                f"line {task.number}: task {task.name} is for the agent {task.agent}, which "
+                "nobody has registered",
+                service="workflow",
+                hint=did_you_mean(task.agent, agents)
+                or f"%%agent {task.agent} over a cell that does it",
+            )
+    circle = _circle(first)
+    if circle:
+        raise UsageError(
+            f"line {first[circle[0]].number}: the tasks wait for one another: "
+            f"{' <- '.join([*circle, circle[0]])}",
+            service="workflow",
+            hint=f"take a need away, such as {circle[1 % len(circle)]} from {circle[0]}",
+        )
+
+
+def _circle(tasks: dict[str, Line]) -> list[str]:
+    """Return names of which each needs the next, and the last the first; none if there are none."""
+    open_ = {name: set(task.needs) for name, task in tasks.items()}
+    while ready := [name for name, needs in open_.items() if not needs]:
+        for name in ready:
+            del open_[name]
+        for needs in open_.values():
+            needs.difference_update(ready)
+    if not open_:
+        return []
+    way = [next(iter(open_))]
+    while True:
+        # Each that is left needs another that is left.
+        following = next(need for need in tasks[way[-1]].needs if need in open_)
+        if following in way:
+            return way[way.index(following) :]
+        way.append(following)
