@@ -47,8 +47,6 @@ def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMa
         if noun.body_is_python and body is not None:
             return SimpleMatcherResult(completions=[], suppress=False)
         if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
-            if body is not None:  # it is Python
-                return SimpleMatcherResult(completions=[], suppress=False)
             grammar = noun.cell_grammar
             before = f"{next(iter(grammar.verbs))} {before}"
         word, names = _candidates(noun, grammar, before, body, context)

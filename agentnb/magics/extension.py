@@ -85,9 +85,9 @@ class Extension:
     def _keep_prints(self, processor: Any) -> Any:
         """Return a queue's processor, which prints into the log of its job."""
         from agentnb.magics.output import diverted
-        from agentnb.magics.queue.log import JobLog
+        from agentnb.magics.queue.log import job_log
 
-        return diverted(processor, JobLog, self.shell)
+        return diverted(processor, job_log, self.shell)
 
     def set_debug(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the whole traceback of agentnb's errors, or only message and hint."""

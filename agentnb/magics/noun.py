@@ -39,7 +39,7 @@ class Noun(Magics):
 
     grammar: Grammar
     cell_grammar: Grammar | None = None
-    """The line of ``%%noun``, behind its one verb, where the body is Python."""
+    """The line of ``%%noun``, behind its one verb, where it is another than that of ``%noun``."""
     body_is_python = False
     """Whether the body of its cells is Python, which IPython completes by itself."""
 

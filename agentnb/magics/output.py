@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentnb.core.errors import AgentnbError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LONGEST", "Sink", "diverted"]
+__all__ = ["LONGEST", "Logged", "Sink", "diverted"]
 
 LONGEST = 2000
 """Characters of a line that are kept."""
@@ -32,27 +35,74 @@ class Sink(Protocol):
 _sink: ContextVar[Sink | None] = ContextVar("agentnb_output", default=None)
 
 
+class Logged:
+    """Takes what a function prints, and logs it line by line with what it works on.
+
+    Parameters
+    ----------
+    log
+        Given each line. Once it has failed it is given no more.
+    lost
+        Told why it failed: to print must not fail.
+    """
+
+    def __init__(
+        self, log: Callable[[str], object], lost: Callable[[AgentnbError], object]
+    ) -> None:
+        self._log, self._tell = log, lost
+        self._lock = threading.Lock()
+        self._open = ""
+        self._lost = False
+
+    def write(self, text: str) -> int:
+        """Take what is printed."""
+        with self._lock:
+            *lines, self._open = (self._open + text).split("\n")
+            self._open = self._open[-LONGEST:]
+        for line in lines:
+            self._keep(line)
+        return len(text)
+
+    def end(self) -> None:
+        """Log the last line, which may not have been finished."""
+        with self._lock:
+            line, self._open = self._open, ""
+        if line:
+            self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        if self._lost:
+            return
+        # Of a bar that was drawn over and over on one line the last is kept.
+        shown = line.rstrip("\r").rpartition("\r")[2]
+        try:
+            self._log(shown[:LONGEST])
+        except AgentnbError as error:
+            self._lost = True
+            self._tell(error)
+
+
 def diverted(
-    function: Callable[..., Any], sink_for: Callable[[Any], Sink], shell: Any
+    function: Callable[..., Any], sink_for: Callable[..., Sink], shell: Any
 ) -> Callable[..., Any]:
     """Return a function whose output goes elsewhere: what it prints, and as text what it displays.
 
     Parameters
     ----------
     function
-        Called with one argument. ``def`` or ``async def``.
+        ``def`` or ``async def``.
     sink_for
-        Called with the same argument: returns where the output of that call goes.
+        Called with the same arguments: returns where the output of that call goes.
     shell
         The IPython shell, for what is displayed.
     """
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
-        async def awaited(argument: Any) -> Any:
-            sink, token = _begin(sink_for(argument), shell)
+        async def awaited(*arguments: Any) -> Any:
+            sink, token = _begin(sink_for(*arguments), shell)
             try:
-                return await function(argument)
+                return await function(*arguments)
             finally:
                 _sink.reset(token)
                 sink.end()
@@ -60,10 +110,10 @@ def diverted(
         return awaited
 
     @wraps(function)
-    def called(argument: Any) -> Any:
-        sink, token = _begin(sink_for(argument), shell)
+    def called(*arguments: Any) -> Any:
+        sink, token = _begin(sink_for(*arguments), shell)
         try:
-            return function(argument)
+            return function(*arguments)
         finally:
             _sink.reset(token)
             sink.end()

@@ -22,7 +22,7 @@ def task(name, state="blocked", needs=(), **more):
 def drawn(tasks, **options):
     """Return the picture as a tree, and the elements of its tasks by name."""
     tree = ET.fromstring(svg(tasks, **options).replace("<svg ", "<svg xmlns='' ", 1))
-    return tree, {e.get("data-task"): e for e in tree.iter() if e.get("data-task") is not None}
+    return tree, {e.get("data-pick"): e for e in tree.iter() if e.get("data-pick") is not None}
 
 
 def chain(count):

@@ -43,6 +43,7 @@ class CacheMagic(Noun):
 
     grammar = GRAMMAR
     cell_grammar = CELL
+    body_is_python = True
 
     @line_cell_magic
     @needs_local_scope

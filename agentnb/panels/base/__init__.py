@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         stack,
         text_box,
     )
+    from agentnb.panels.base.picture import Picture
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.table import TableView
@@ -34,6 +35,7 @@ __all__ = [
     "Notice",
     "Panel",
     "PanelRegistry",
+    "Picture",
     "Plot",
     "Seconds",
     "Size",
@@ -62,6 +64,7 @@ _HOME = {
     "Notice": "notice",
     "Panel": "panel",
     "PanelRegistry": "registry",
+    "Picture": "picture",
     "Plot": "plot",
     "Seconds": "units",
     "Size": "units",

@@ -91,7 +91,7 @@ class Drawable(Protocol):
 def svg(tasks: Iterable[Drawable], label: str = "Workflow", *, selected: str | None = None) -> str:
     """Return the graph of a workflow's tasks.
 
-    Each task bears its name as ``data-task``, and says more to a pointer that rests on it.
+    Each task bears its name as ``data-pick``, and says more to a pointer that rests on it.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _box(box: Box, known: dict[str, Drawable], selected: str | None, *, small: b
     if task.state == "active" and task.progress is not None:
         inner.append(_bar(box, task.progress, colour))
     return (
-        f'<g data-task="{escape(task.name)}" transform="translate({box.x:g} {box.y:g})">'
+        f'<g data-pick="{escape(task.name)}" transform="translate({box.x:g} {box.y:g})">'
         f"<title>{escape(_about(task))}</title>{''.join(inner)}</g>"
     )
 
@@ -255,7 +255,7 @@ def _cell(task: Drawable, x: float, y: float, thick: bool) -> str:  # noqa: FBT0
     speck = _SPECKS.get(task.state, "").format(_PAPER)
     edge, width = (_TEXT, 2) if thick else (colour, 1)
     return (
-        f'<g data-task="{escape(task.name)}" transform="translate({x:g} {y:g})" fill="none" '
+        f'<g data-pick="{escape(task.name)}" transform="translate({x:g} {y:g})" fill="none" '
         f'style="stroke:{colour}"><title>{escape(_about(task))}</title>'
         f'<rect x=".5" y=".5" width="7" height="7" rx="1.5" '
         f'style="fill:{fill};stroke:{edge};stroke-width:{width}"/>{speck}</g>'
