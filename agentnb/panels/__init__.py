@@ -83,6 +83,7 @@ _PANELS = (
     "files",
     "git",
     "queue",
+    "workflow",
 )
 
 

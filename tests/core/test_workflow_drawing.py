@@ -162,7 +162,7 @@ def test_wide_letters_take_the_room_of_two():
 def test_the_picture_says_what_it_shows_to_those_who_hear_it():
     tasks = [task("a", "completed"), task("b", "approval", ("a",))]
     tree, _ = drawn(tasks, label="release 7")
-    assert tree.get("aria-label") == "release 7: 1 completed, 1 approval"
+    assert tree.get("aria-label") == "release 7: 1 completed, 1 awaiting approval"
     assert svg([]).count("no tasks") == 1
 
 

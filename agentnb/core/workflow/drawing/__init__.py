@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentnb.core.workflow.drawing.states import SIGNS, TONES, signed, tally
+from agentnb.core.workflow.drawing.states import COLOURS, SIGNS, TONES, signed, tally
 from agentnb.core.workflow.drawing.svg import Drawable, svg
 
-__all__ = ["SIGNS", "TONES", "Drawable", "signed", "svg", "tally"]
+__all__ = ["COLOURS", "SIGNS", "TONES", "Drawable", "signed", "svg", "tally"]

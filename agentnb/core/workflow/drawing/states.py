@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["COLOURS", "SIGNS", "TONES", "signed", "tally"]
 
@@ -36,6 +36,8 @@ TONES: Final = {
 }
 """What each state's colour means."""
 
+_COUNTED: Final = {"approval": "awaiting approval"}
+
 COLOURS: Final = {
     "good": "var(--jp-success-color1,#388e3c)",
     "brand": "var(--jp-brand-color1,#1976d2)",
@@ -56,13 +58,13 @@ def signed(state: str) -> str:
     return f"{SIGNS[state]} {state}" if state in SIGNS else state
 
 
-def tally(states: Iterable[str]) -> str:
-    """Return how many are in each state.
+def tally(states: Iterable[str] | Mapping[str, int]) -> str:
+    """Return how many are in each state, of states or of counts.
 
-    >>> tally(["blocked", "completed", "completed"])
-    '2 completed, 1 blocked'
+    >>> tally(["blocked", "completed", "completed"]), tally({"failed": 1})
+    ('2 completed, 1 blocked', '1 failed')
     """
     found = Counter(states)
     known = [state for state in SIGNS if state in found]
     other = [state for state in found if state not in SIGNS]
-    return ", ".join(f"{found[state]:,} {state}" for state in [*known, *other])
+    return ", ".join(f"{found[state]:,} {_COUNTED.get(state, state)}" for state in [*known, *other])

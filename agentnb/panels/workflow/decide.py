@@ -1,0 +1,170 @@
+"""What people decide: to let a task begin or fail, to try again, to end it all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError
+from agentnb.panels.base import Confirm, button, row, text_box
+from agentnb.panels.base.cells import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.workflow import TaskInfo, Workflow
+    from agentnb.panels.base import Panel
+    from agentnb.panels.workflow.look import Look
+
+__all__ = ["Decisions"]
+
+_RETRIED = {"failed", "cancelled"}
+
+
+class Decisions:
+    """Buttons for the workflow that is shown; those for one task are for the picked one.
+
+    Where no task is picked, the only one that waits for approval is meant.
+
+    Parameters
+    ----------
+    panel
+        Says what was done, and what went wrong.
+    seen
+        Returns what was seen last.
+    picked
+        Returns the name of the picked task.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        seen: Callable[[], Look | None],
+        picked: Callable[[], str | None],
+    ) -> None:
+        self._seen, self._picked = seen, picked
+        act = panel.action
+        self.approve = button(
+            "Approve",
+            act(self._approve, panel.say),
+            tooltip="Let the task that waits for it begin",
+            icon="check",
+            primary=True,
+        )
+        self.reason = text_box(
+            placeholder="Why not? (optional)", tooltip="Reason of a rejection", width="180px"
+        )
+        self.reject = Confirm(
+            panel,
+            "Reject…",
+            self._ask_reject,
+            self._reject,
+            tooltip="Let the task that waits for approval fail",
+            icon="times",
+            back="Back",
+        )
+        self.retry = button(
+            "Retry",
+            act(self._retry, panel.say),
+            tooltip="Let what failed or was cancelled run again",
+            icon="repeat",
+        )
+        self.cancel = Confirm(
+            panel,
+            "Cancel…",
+            self._ask_cancel,
+            self._cancel,
+            tooltip="End the workflow; what runs is asked to stop",
+            icon="ban",
+            back="Back",
+        )
+        self.widget = row(self.approve, self.reject, self.reason, self.retry, self.cancel)
+        self.show(None, None)
+
+    def reset(self) -> None:
+        """Take every question back, since it would be another by now."""
+        for one in (self.reject, self.cancel):
+            if one.asking:
+                one.reset()
+
+    def show(self, seen: Look | None, picked: str | None) -> None:
+        """Offer what can be done now."""
+        asking = _asking(seen, picked)
+        one = asking[0] if len(asking) == 1 else None
+        self.approve.description = f"Approve {_short(one.name)}" if one else "Approve"
+        self.approve.disabled = self.reject.first.disabled = one is None
+        for part in (self.approve, self.reject.widget, self.reason):
+            part.layout.display = None if asking else "none"
+        again = _again(seen, picked)
+        self.retry.description = f"Retry {_short(again)}" if again else "Retry"
+        self.retry.disabled = not _can_retry(seen)
+        ended = seen is None or seen.chosen is None or seen.chosen.state != "active"
+        self.cancel.first.disabled = ended
+
+    def _workflow(self) -> Workflow:
+        seen = self._seen()
+        if seen is None or seen.chosen is None:
+            raise UsageError("no workflow is shown", service="workflow", hint="click on one")
+        return seen.chosen
+
+    def _one_asking(self) -> tuple[Workflow, TaskInfo]:
+        workflow = self._workflow()
+        asking = _asking(self._seen(), self._picked())
+        if len(asking) != 1:
+            raise UsageError(
+                f"{len(asking)} tasks wait for approval"
+                if asking
+                else "no task waits for approval",
+                service="workflow",
+                hint="click on one" if asking else None,
+            )
+        return workflow, asking[0]
+
+    def _approve(self) -> str:
+        workflow, task = self._one_asking()
+        workflow.approve(task.name)
+        return f"{plain(task.name)} is approved"
+
+    def _ask_reject(self) -> tuple[str, Any]:
+        workflow, task = self._one_asking()
+        return f"Reject {_short(task.name)}", (workflow, task.name)
+
+    def _reject(self, subject: tuple[Workflow, str]) -> str:
+        workflow, name = subject
+        workflow.reject(name, reason=self.reason.value.strip())
+        self.reason.value = ""
+        return f"{plain(name)} is rejected"
+
+    def _retry(self) -> str:
+        workflow = self._workflow()
+        name = _again(self._seen(), self._picked())
+        workflow.retry(name)
+        return f"{plain(name) if name else 'what failed'} runs again"
+
+    def _ask_cancel(self) -> tuple[str, Workflow]:
+        workflow = self._workflow()
+        return f"Cancel {_short(workflow.name)}", workflow
+
+    def _cancel(self, workflow: Workflow) -> str:
+        workflow.cancel()
+        return f"{plain(workflow.name)} is cancelled"
+
+
+def _asking(seen: Look | None, picked: str | None) -> list[TaskInfo]:
+    tasks = [task for task in (seen.tasks if seen else []) if task.state == "approval"]
+    chosen = [task for task in tasks if task.name == picked]
+    return chosen or tasks
+
+
+def _again(seen: Look | None, picked: str | None) -> str | None:
+    """Return the task that is tried again; None for all that have failed."""
+    tasks = seen.tasks if seen else []
+    return next((t.name for t in tasks if t.name == picked and t.state in _RETRIED), None)
+
+
+def _can_retry(seen: Look | None) -> bool:
+    return seen is not None and any(task.state in _RETRIED for task in seen.tasks)
+
+
+def _short(text: str) -> str:
+    shown = plain(text)
+    return shown if len(shown) <= 30 else f"{shown[:29]}…"  # noqa: PLR2004 - what a button bears

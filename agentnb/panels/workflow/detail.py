@@ -1,0 +1,82 @@
+"""All that is known of one task."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.workflow.drawing import signed
+from agentnb.panels.base import TextBlock, label, stack
+from agentnb.panels.base.cells import plain
+from agentnb.panels.workflow.rows import clock, took
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow import TaskInfo
+
+__all__ = ["Detail"]
+
+SHOWN: Final = 20_000
+"""Characters that are shown of data, a result or an error."""
+
+
+class Detail:
+    """Shows one task."""
+
+    def __init__(self) -> None:
+        self.about = label("", dim=True)
+        self.times = label("", dim=True)
+        self.error, self.result, self.data = (
+            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Result", "Data")
+        )
+        self.widget = stack(self.about, self.times, self.error, self.result, self.data)
+
+    def show(self, task: TaskInfo | None, now: float) -> None:
+        """Show a task, or none at all."""
+        self.widget.layout.display = "none" if task is None else None
+        if task is None:
+            return
+        self.about.value = " · ".join(
+            [f"<strong>{escape(plain(task.name))}</strong>", *map(escape, _words(task))]
+        )
+        self.times.value = escape(" · ".join(_times(task, now)))
+        self.error.show(_cut("\n\n".join(part for part in (task.error, task.traceback) if part)))
+        self.result.show(_pretty(task.result))
+        self.data.show(_pretty(task.data))
+
+
+def _words(task: TaskInfo) -> list[str]:
+    words = [signed(task.state), f"agent {plain(task.agent)}"]
+    if task.attempt:
+        words.append(f"attempt {task.attempt} of {task.attempts}")
+    if task.message:
+        words.append(plain(task.message))
+    if task.needs:
+        words.append(f"needs {plain(', '.join(task.needs))}")
+    if task.priority:
+        words.append(f"priority {task.priority}")
+    if task.approved_by:
+        words.append(f"approved by {plain(task.approved_by)}")
+    return words + ([f"worker {task.worker}"] if task.worker else [])
+
+
+def _times(task: TaskInfo, now: float) -> list[str]:
+    named = (("made", task.created), ("ready", task.ready_at), ("started", task.started))
+    words = [f"{name} {clock(at)}" for name, at in named if at is not None]
+    if task.state == "delayed" and task.due is not None:
+        words.append(f"due {clock(task.due)}")
+    spent = str(took(task, now))
+    return words + ([f"took {spent}"] if spent else [])
+
+
+def _pretty(value: Any) -> str:
+    """Return JSON as a person reads it, cut where it is long."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _cut(value)
+    return _cut(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -1,0 +1,87 @@
+"""One look at the workflows: what is asked of the database, never more than a bounded lot."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
+
+__all__ = ["Look", "look"]
+
+LISTED: Final = 50
+EVENTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that was seen at once.
+
+    Attributes
+    ----------
+    workflows
+        The newest, with how many of their tasks are in each state.
+    chosen
+        The workflow that is shown; None where there is none.
+    tasks, events, why
+        Of that one; `why` it does not move, or empty.
+    agents
+        All of them.
+    """
+
+    wanted: str | None
+    workflows: Sequence[tuple[Workflow, Mapping[str, int]]] = ()
+    chosen: Workflow | None = None
+    tasks: list[TaskInfo] = field(default_factory=list)
+    why: str = ""
+    events: list[Any] = field(default_factory=list)
+    agents: list[AgentInfo] = field(default_factory=list)
+    now: float = field(default_factory=time.time)
+
+
+def look(workflows: Orchestrator, wanted: str | None) -> Look:
+    """Return what is to be seen.
+
+    Parameters
+    ----------
+    workflows
+        Whose.
+    wanted
+        The id of the workflow that is shown; None for the newest that has not ended, or else the
+        newest.
+    """
+    found = list(workflows.list(None, LISTED))
+    counts = workflows.reader.counts([one.id for one in found])
+    chosen = _chosen(workflows, found, wanted)
+    seen = [(one, counts.get(one.id, {})) for one in found]
+    if chosen is None:
+        return Look(wanted, seen, agents=workflows.agent_infos())
+    why = chosen.why_waiting() if chosen.state == "active" else ""
+    return Look(
+        wanted,
+        seen,
+        chosen,
+        chosen.tasks,
+        why,
+        list(chosen.events(EVENTS)),
+        workflows.agent_infos(),
+    )
+
+
+def _chosen(workflows: Orchestrator, found: list[Workflow], wanted: str | None) -> Workflow | None:
+    if wanted is not None:
+        known = next((one for one in found if one.id == wanted), None)
+        if known is not None:
+            return known
+        try:
+            return workflows.get(wanted)
+        except NotFoundError:
+            return None
+    active = (one for one in found if one.state == "active")
+    return next(active, found[0] if found else None)

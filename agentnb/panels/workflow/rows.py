@@ -1,0 +1,146 @@
+"""Workflows, tasks, events and agents as the rows of their tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.workflow.drawing import SIGNS, TONES, signed
+from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
+
+__all__ = [
+    "AGENT_COLUMNS",
+    "EVENT_COLUMNS",
+    "TASK_COLUMNS",
+    "WORKFLOW_COLUMNS",
+    "agent_row",
+    "clock",
+    "event_row",
+    "task_rows",
+    "took",
+    "workflow_row",
+]
+
+WORKFLOW_COLUMNS: Final = ("workflow", "state", "tasks", "took", "created", "id")
+TASK_COLUMNS: Final = ("task", "state", "progress", "agent", "attempt", "took", "outcome")
+EVENT_COLUMNS: Final = ("time", "event", "task", "more", "id")
+AGENT_COLUMNS: Final = ("agent", "state", "workers", "can", "from")
+_AGENT_TONES: Final = {"working": "brand", "idle": "good"}
+_BESIDE: Final = ("agent", "attempt", "took")  # the detail has them
+_SHORT = 300
+
+
+def workflow_row(workflow: Workflow, counts: Mapping[str, int], now: float) -> tuple[object, ...]:
+    """Return a workflow as a row."""
+    end = workflow.finished or now
+    return (
+        workflow.name,
+        _state(workflow.state),
+        stacked((name, counts.get(name, 0), TONES[name]) for name in SIGNS),
+        Duration(max(end - workflow.created, 0.0)),
+        clock(workflow.created),
+        workflow.id,
+    )
+
+
+def task_rows(
+    tasks: Sequence[TaskInfo], now: float, *, beside: bool
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Return the columns of tasks and their rows.
+
+    Parameters
+    ----------
+    tasks
+        The tasks.
+    now
+        The time, in seconds since the epoch.
+    beside
+        Whether one of them is shown whole beside the table, which then has less room.
+    """
+    rows: list[tuple[object, ...]] = [
+        (
+            task.name,
+            _state(task.state),
+            _progress(task),
+            task.agent,
+            f"{task.attempt} of {task.attempts}" if task.attempt else "",
+            took(task, now),
+            _outcome(task),
+        )
+        for task in tasks
+    ]
+    if not beside:
+        return TASK_COLUMNS, rows
+    kept = [at for at, name in enumerate(TASK_COLUMNS) if name not in _BESIDE]
+    return tuple(TASK_COLUMNS[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
+
+
+def _state(word: str) -> Drawn:
+    """Return a state, whose sign has its colour."""
+    return Drawn(signed(word), TONES.get(word, ""))
+
+
+def event_row(event: Any) -> tuple[object, ...]:
+    """Return a row of the table of events as one of the panel's."""
+    return (
+        f"{event.time.astimezone():%H:%M:%S}",
+        event.event,
+        event.task or "",
+        ", ".join(part for part in (event.status, event.more) if part),
+        event.id,
+    )
+
+
+def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
+    """Return an agent as a row."""
+    seen = agent.heartbeat
+    return (
+        agent.name,
+        state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
+        str(agent.workers) + ("" if seen is None else f" · {Seconds(max(now - seen, 0.0))} ago"),
+        ", ".join(agent.capabilities),
+        agent.module,
+    )
+
+
+def _progress(task: TaskInfo) -> object:
+    if task.state == "active" and task.progress is not None:
+        return progress(task.progress * 100)
+    return progress(100, tone="good", text="") if task.state == "completed" else Drawn("")
+
+
+def took(task: TaskInfo, now: float) -> object:
+    """Return how long a task took, or has taken so far."""
+    if task.started is None:
+        return ""
+    end = task.finished or (now if task.state == "active" else None)
+    return "" if end is None else Duration(max(end - task.started, 0.0))
+
+
+def _outcome(task: TaskInfo) -> str:
+    if task.state == "active":
+        return task.message
+    if task.error:
+        return task.error
+    if task.state == "completed":
+        return short(task.result)
+    return f"needs {', '.join(task.needs)}" if task.state == "blocked" and task.needs else ""
+
+
+def short(value: Any) -> str:
+    """Return a value of JSON in one line that is not too long."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+
+
+def clock(when: float | None) -> str:
+    """Return a time of the day as the clock of this machine has it."""
+    return "" if when is None else time.strftime("%H:%M:%S", time.localtime(when))

@@ -1,0 +1,190 @@
+"""The workflow panel, composed."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.workflow.drawing import signed, svg, tally
+from agentnb.panels.base import (
+    Duration,
+    Notice,
+    Panel,
+    Picture,
+    TableView,
+    label,
+    row,
+    split,
+    stack,
+)
+from agentnb.panels.base.cells import plain
+from agentnb.panels.workflow.decide import Decisions
+from agentnb.panels.workflow.detail import Detail
+from agentnb.panels.workflow.look import Look, look
+from agentnb.panels.workflow.rows import (
+    AGENT_COLUMNS,
+    EVENT_COLUMNS,
+    TASK_COLUMNS,
+    WORKFLOW_COLUMNS,
+    agent_row,
+    event_row,
+    task_rows,
+    workflow_row,
+)
+
+if TYPE_CHECKING:
+    from agentnb.core.hub import Hub
+    from agentnb.core.workflow import Orchestrator
+
+__all__ = ["WorkflowPanel"]
+
+EMPTY: Final = (
+    "No workflow yet. Type over a cell that does a task, with `task` and `ctx`:  %%agent NAME\n"
+    "and over lines such as  api: NAME <- plan :  %%workflow NAME --run"
+)
+_NO_AGENTS: Final = "No agent yet. Type over a cell that does a task:  %%agent NAME"
+
+
+class WorkflowPanel:
+    """What the panel shows and does; the widgets are composed in `panel`.
+
+    Parameters
+    ----------
+    hub
+        Whose workflows it shows.
+    workflow
+        The id, the beginning of it, or the name of the one that it shows first. By default it is
+        always the newest that has not ended.
+    every
+        Seconds between two looks at the database.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such workflow.
+    """
+
+    def __init__(self, hub: Hub, *, workflow: str | None = None, every: float | None = 1.0) -> None:
+        self._hub = hub
+        self._wanted = None if workflow is None else hub.workflows.get(workflow).id
+        self._picked: str | None = None
+        self._last: Look | None = None
+        self.panel = Panel("Workflows", every=every, redactor=hub.settings.redactor)
+        act = self.panel.action
+        self.notice = Notice()
+        self.workflows = TableView(
+            WORKFLOW_COLUMNS,
+            key="id",
+            label="Workflows",
+            hint=EMPTY,
+            on_select=act(self._choose),
+            height="180px",
+            filterable=False,
+            noun=("workflow", "workflows"),
+            quiet=("took",),
+        )
+        self.about = label("")
+        self.graph = Picture("Graph", on_pick=act(self._pick), height="460px")
+        self.decisions = Decisions(self.panel, lambda: self._last, lambda: self._picked)
+        self.tasks = TableView(
+            TASK_COLUMNS,
+            key="task",
+            label="Tasks",
+            on_select=act(self._pick),
+            height="330px",
+            quiet=("took", "progress"),
+            noun=("task", "tasks"),
+        )
+        self.detail = Detail()
+        self.events = TableView(
+            EVENT_COLUMNS,
+            key="id",
+            label="Events",
+            height="220px",
+            noun=("event", "events"),
+        )
+        self.agents = TableView(
+            AGENT_COLUMNS,
+            key="agent",
+            label="Agents",
+            hint=_NO_AGENTS,
+            height="220px",
+            filterable=False,
+            quiet=("workers",),
+            noun=("agent", "agents"),
+        )
+        self.body = [
+            row(self.about),
+            self.graph,
+            self.decisions.widget,
+            split(stack(self.tasks), self.detail.widget, wide_left=True),
+            split(stack(self.events), stack(self.agents), wide_left=True),
+        ]
+        self.panel.compose(self.notice, self.workflows, *self.body)
+        self.panel.keep_fresh(self._load, self._show)
+
+    @property
+    def _workflows(self) -> Orchestrator:
+        return self._hub.workflows
+
+    def _choose(self, workflow_id: str) -> None:
+        """Show a workflow, and stay with it; the newest again, if it was this one already."""
+        with self.panel.lock:
+            self._wanted = None if self._wanted == workflow_id else workflow_id
+            self._picked = None
+            self.tasks.select(None)
+            self.decisions.reset()
+
+    def _pick(self, name: str) -> None:
+        """Show all of a task; no longer, if it was this one already."""
+        with self.panel.lock:
+            self._picked = None if self._picked == name else name
+            self.tasks.select(self._picked)
+            self.decisions.reset()
+
+    def _load(self) -> Look:
+        with self.panel.lock:
+            wanted = self._wanted
+        return look(self._workflows, wanted)
+
+    def _show(self, seen: Look) -> None:
+        if seen.wanted != self._wanted:  # another one is being looked for
+            return
+        self._last = seen
+        chosen = seen.chosen
+        self.workflows.update(
+            [workflow_row(one, counts, seen.now) for one, counts in seen.workflows]
+        )
+        self.workflows.select(chosen.id if chosen else None)
+        for part in self.body:
+            widget = getattr(part, "widget", part)
+            widget.layout.display = None if chosen else "none"
+        if chosen is None:
+            self.notice.show([])
+            return
+        self.notice.show([f"{chosen.name} waits: {seen.why}"] if seen.why else [])
+        self.about.value = _about(seen)
+        known = {task.name: task for task in seen.tasks}
+        if self._picked not in known:
+            self._picked = None
+        picture = svg(seen.tasks, f"Workflow {chosen.name}", selected=self._picked)
+        self.graph.show(picture, tally(task.state for task in seen.tasks))
+        columns, rows = task_rows(seen.tasks, seen.now, beside=self._picked is not None)
+        self.tasks.update(rows, columns)
+        self.detail.show(known.get(self._picked or ""), seen.now)
+        self.decisions.show(seen, self._picked)
+        self.events.update([event_row(one) for one in reversed(seen.events)])
+        self.agents.update([agent_row(one, seen.now) for one in seen.agents])
+
+
+def _about(seen: Look) -> str:
+    chosen = seen.chosen
+    if chosen is None:
+        return ""
+    took = (chosen.finished or seen.now) - chosen.created
+    words = [signed(chosen.state), tally(task.state for task in seen.tasks)]
+    words += [f"key {plain(chosen.key)}"] if chosen.key else []
+    words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
+    if chosen.finished:
+        words.append(f"took {Duration(max(took, 0.0))}")
+    return " · ".join([f"<strong>{escape(plain(chosen.name))}</strong>", *map(escape, words)])

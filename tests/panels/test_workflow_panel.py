@@ -1,0 +1,273 @@
+"""The workflow panel over a real database; what the browser adds is tested there."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import agentnb
+from agentnb.core.errors import NotFoundError
+from agentnb.core.workflow import Task
+from agentnb.panels.workflow.view import EMPTY, WorkflowPanel
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Keep one embedded server for all of these tests."""
+    # Not under pytest's folder, whose path is too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="agentnb-workflow-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        with agentnb.connect(home=home) as keeper:
+            keeper.redis.ping()
+            yield home
+        for _ in range(200):  # the server leaves a moment after the last of its users
+            if not (home / "redis" / "running").exists():
+                break
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def hub(server, tmp_path):
+    with agentnb.connect(home=server, database_url=f"sqlite:///{tmp_path / 'a.db'}") as hub:
+        yield hub
+
+
+@pytest.fixture
+def workflows(hub):
+    made = hub.workflows
+    made.agent("plan")(lambda task: {"planned": task.name})
+    made.agent("scaffold", capabilities=["files"], retries=0)(scaffold)
+    return made
+
+
+def scaffold(task, ctx):
+    ctx.progress(0.5, "half <b>done</b>")
+    if task.data == "fail":
+        raise ValueError("<img src=x>")
+    return task.data
+
+
+@pytest.fixture
+def view(hub):
+    made = []
+
+    def open_view(**options):
+        made.append(WorkflowPanel(hub, every=None, **options))
+        made[-1].panel.refresh()
+        until(lambda: made[-1].panel.state != "loading")
+        assert made[-1].panel.state == "live"
+        return made[-1]
+
+    yield open_view
+    for one in made:
+        one.panel.close()
+
+
+def until(ready):
+    end = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def refreshed(view):
+    runs = view.panel._refresher.runs
+    view.panel.refresh()
+    until(lambda: view.panel._refresher.runs > runs)
+    return view
+
+
+def cells(table, key=None):
+    """Return the texts of a table's rows by a cell, or their first, with their columns' names."""
+    state = table.state()
+    names = [name for name, _ in state["cols"]]
+    rows = [
+        [cell["text"] if isinstance(cell, dict) else cell for cell in row]
+        for _, row in state["rows"]
+    ]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return {row[key or names[0]]: row for row in found}
+
+
+def click(button):
+    button.click()
+
+
+def said(view):
+    return view.panel._bar.widget.message.get("text", "")
+
+
+def tasks():
+    return [
+        Task("plan"),
+        Task("api", agent="scaffold", needs=["plan"], data={"name": "a"}),
+        Task("release", agent="scaffold", needs=["api"], approval=True),
+    ]
+
+
+def test_an_empty_panel_says_what_to_type(view):
+    empty = view()
+    assert empty.workflows.static_text() == EMPTY
+    assert all(getattr(part, "widget", part).layout.display == "none" for part in empty.body)
+
+
+def test_the_newest_that_has_not_ended_is_shown_with_its_graph(workflows, view):
+    first = workflows.create("first", tasks())
+    panel = view()
+    assert panel.graph.widget.html.count('data-pick="') == 3
+    assert "<strong>first</strong>" in panel.about.value
+    assert cells(panel.tasks)["api"]["state"] == "◌ blocked"
+    assert cells(panel.workflows, "id")[first.id]["tasks"] == "3"
+    (waits,) = panel.notice.lines
+    assert waits.startswith("first waits: no worker serves agent plan: hub.workflows.work()")
+    workflows.create("second", tasks())
+    assert "<strong>second</strong>" in refreshed(panel).about.value
+    assert cells(panel.agents)["scaffold"]["can"] == "files"
+    assert cells(panel.agents)["scaffold"]["state"] == "no worker"
+
+
+def test_a_workflow_that_is_clicked_stays(workflows, view):
+    first = workflows.create("first", tasks())
+    panel = view()
+    panel.workflows.on_select(first.id)
+    workflows.create("second", tasks())
+    assert "<strong>first</strong>" in refreshed(panel).about.value
+    panel.workflows.on_select(first.id)
+    assert "<strong>second</strong>" in refreshed(panel).about.value
+
+
+def test_it_can_begin_with_one_that_is_named(workflows, view):
+    workflows.create("first", tasks())
+    workflows.create("second", tasks())
+    assert "<strong>first</strong>" in view(workflow="first").about.value
+    with pytest.raises(NotFoundError):
+        view(workflow="third")
+
+
+def test_states_move_and_an_approval_is_one_click(workflows, view):
+    workflow = workflows.create("app", tasks())
+    panel = view()
+    assert panel.decisions.approve.layout.display == "none"
+    workflows.work()
+    until(lambda: workflow.task("release").state == "approval")
+    refreshed(panel)
+    assert cells(panel.tasks)["api"]["outcome"] == '{"name": "a"}'
+    assert panel.decisions.approve.description == "Approve release"
+    assert "waits for an approval" in panel.notice.lines[0]
+    click(panel.decisions.approve)
+    assert said(panel) == "release is approved"
+    until(lambda: workflow.refresh().state == "completed")
+    refreshed(panel)
+    assert "✓ completed" in panel.about.value
+    assert panel.decisions.approve.layout.display == "none"
+    assert panel.decisions.cancel.first.disabled
+    assert panel.notice.lines == []
+    assert "TASK_COMPLETED" in {row["event"] for row in cells(panel.events, "id").values()}
+
+
+def test_a_rejection_asks_first_and_tells_why(workflows, view):
+    workflow = workflows.create(
+        "app", [Task("plan", approval=True), Task("api", agent="scaffold", needs=["plan"])]
+    )
+    panel = view()
+    panel.decisions.reason.value = "not today"
+    click(panel.decisions.reject.first)
+    assert panel.decisions.reject.second.description == "Reject plan"
+    assert workflow.task("plan").state == "approval"
+    click(panel.decisions.reject.second)
+    assert said(panel) == "plan is rejected"
+    assert "not today" in workflow.task("plan").error
+    assert workflow.task("api").state == "skipped"
+    assert panel.decisions.reason.value == ""
+
+
+def test_of_several_that_wait_the_picked_one_is_approved(workflows, view):
+    both = [Task("one", agent="plan", approval=True), Task("two", agent="plan", approval=True)]
+    workflow = workflows.create("app", both)
+    panel = view()
+    assert panel.decisions.approve.disabled
+    panel.graph.on_pick("two")
+    assert refreshed(panel).decisions.approve.description == "Approve two"
+    click(panel.decisions.approve)
+    assert [task.state for task in workflow.tasks] == ["approval", "waiting"]
+
+
+def test_what_failed_is_shown_whole_and_tried_again(workflows, view):
+    workflow = workflows.create("app", [Task("api", agent="scaffold", data="fail")])
+    workflows.work()
+    until(lambda: workflow.refresh().state == "failed")
+    panel = view()
+    panel.graph.on_pick("api")
+    refreshed(panel)
+    assert "&lt;img src=x&gt;" in panel.detail.error.widget.value
+    assert "<img" not in panel.detail.error.widget.value + panel.graph.widget.html
+    assert "attempt 1 of 1" in panel.detail.about.value
+    assert "stroke-width:2.5" in panel.graph.widget.html
+    workflows.agent("scaffold")(lambda _: "mended")
+    click(panel.decisions.retry)
+    assert said(panel) == "api runs again"
+    until(lambda: workflow.refresh().state == "completed")
+    panel.tasks.on_select("api")  # again: no longer picked
+    assert refreshed(panel).detail.widget.layout.display == "none"
+
+
+def test_cancel_asks_first_and_means_the_one_that_was_asked_about(workflows, view):
+    first = workflows.create("first", tasks())
+    panel = view()
+    click(panel.decisions.cancel.first)
+    second = workflows.create("second", tasks())
+    refreshed(panel)
+    click(panel.decisions.cancel.second)
+    assert said(panel) == "first is cancelled"
+    assert (first.refresh().state, second.refresh().state) == ("cancelled", "active")
+
+
+def test_what_goes_wrong_is_said(workflows, view):
+    workflow = workflows.create("app", [Task("plan", approval=True)])
+    panel = view()
+    workflow.approve("plan")
+    click(panel.decisions.approve)
+    assert said(panel)
+    assert panel.panel._bar.widget.message["error"]
+
+
+def test_progress_is_seen_while_a_task_runs(workflows, view):
+    go = threading.Event()
+
+    @workflows.agent("slow")
+    def slow(_, ctx):
+        ctx.progress(0.25, "a quarter <i>")
+        go.wait(20)
+
+    workflow = workflows.create("app", [Task("slow")])
+    workflows.work()
+    try:
+        until(lambda: workflow.task("slow").progress == 0.25)
+        panel = view()
+        assert cells(panel.tasks)["slow"]["progress"] == "25 %"
+        assert "25%" in panel.graph.widget.html
+        assert "a quarter &lt;i&gt;" in panel.graph.widget.html
+        assert cells(panel.agents)["slow"]["state"] == "working"
+    finally:
+        go.set()
+    until(lambda: workflow.refresh().state == "completed")
+
+
+def test_a_saved_notebook_has_the_graph_and_the_tables(workflows, view):
+    workflows.create("app", tasks())
+    bundle, _ = view().panel._repr_mimebundle_()
+    assert "<svg" in bundle["text/html"]
+    assert "release" in bundle["text/html"]
+    assert "1 waiting, 2 blocked" in bundle["text/plain"]
+
+
+def test_two_hundred_tasks_are_looked_at_in_a_bounded_lot(workflows, view):
+    many = [Task(f"t{n}", agent="plan", needs=[f"t{n // 2}"] if n else []) for n in range(200)]
+    workflows.create("many", many)
+    panel = view()
+    assert panel.graph.widget.html.count('data-pick="') == 200
+    assert len(panel.graph.widget.html) < 400_000
