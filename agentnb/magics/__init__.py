@@ -30,12 +30,14 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.files import FilesMagic
     from agentnb.magics.git import GitMagic
     from agentnb.magics.queue import QueueMagic
+    from agentnb.magics.workflow import AgentMagic, WorkflowMagic
     from agentnb.magics.ws import WsMagic
 
     if find(shell) is None:
         Extension(
             shell,
             (
+                AgentMagic,
                 AgentnbMagic,
                 ApiMagic,
                 CacheMagic,
@@ -45,6 +47,7 @@ def load(shell: InteractiveShell) -> None:
                 FilesMagic,
                 GitMagic,
                 QueueMagic,
+                WorkflowMagic,
                 WsMagic,
             ),
         )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agentnb.magics.grammar import Call
 
-__all__ = ["FunctionBody", "Role", "body_of"]
+__all__ = ["FunctionBody", "Role", "body_of", "kernel_only"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -162,6 +162,19 @@ def body_of(call: Call, line: str, role: Role, shell: Any) -> FunctionBody:
         f"{line}\n{source}", shell.execution_count, raw_code=f"{line}\n{call.body}"
     )
     return FunctionBody(f"\n{source}", role, filename=filename, flags=shell.compile.flags)
+
+
+def kernel_only(needs: Iterable[str]) -> str:
+    """Return why a cell's function stays in its notebook, and what would let it out.
+
+    >>> kernel_only(["rate", "get_ipython"])[:80]
+    "in this kernel only, since a worker process has not got rate, IPython's own synt"
+    """
+    shown = ["IPython's own syntax" if one == "get_ipython" else one for one in needs]
+    return (
+        f"in this kernel only, since a worker process has not got {', '.join(shown)}: import or "
+        "make inside the cell what it needs"
+    )
 
 
 def _waits(node: ast.AST) -> bool:

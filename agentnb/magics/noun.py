@@ -78,6 +78,30 @@ class Noun(Magics):
             result = getattr(self, f"do_{call.verb}")(call)
         return None if "quiet" in call.options else result
 
+    def cell_call(self, line: str, cell: str, local_ns: dict[str, Any] | None) -> Call:
+        """Understand the line of a cell by `cell_grammar`, whose verb is not written.
+
+        Raises
+        ------
+        UsageError
+            As `Grammar.parse`, in the words of ``%%noun``.
+        """
+        assert self.cell_grammar is not None  # noqa: S101 - for magics that have one
+        noun, verb = self.grammar.noun, next(iter(self.cell_grammar.verbs))
+        try:
+            call = self.cell_grammar.parse(f"{verb} {line}", self.namespace(local_ns))
+        except UsageError as error:
+            # There is no verb to see on this line.
+            written = f"%{noun} {verb}", f"%%{noun}"
+            first = line.split()[:1]
+            hint = (error.hint or "").replace(*written)
+            if first and first[0] in self.grammar.verbs:
+                hint = f"in a cell of its own: %{noun} {self.grammar.verbs[first[0]].usage}"
+            message = error.message.replace(*written)
+            raise UsageError(message, service=noun, hint=hint) from error
+        call.body = cell
+        return call
+
     def reset(self) -> None:
         """Go back to the state after ``%load_ext``."""
         raise NotImplementedError

@@ -90,8 +90,8 @@ def test_needs_and_marks_come_in_any_order_and_more_than_once():
         ("a\nb: x {\n 'c': 1}", 3, "malformed JSON", "double quotes"),
         ('a: x {"b": 1', 1, "malformed JSON", "double quotes"),
         ("a: x y", 1, "y cannot be understood", ":name"),
-        ("a: x <-", 1, "behind <- the name of a task is wanted, not nothing", "letters"),
-        ("a\nb: x <- a,", 2, "behind <- the name of a task is wanted", "letters"),
+        ("a: x <-", 1, "behind <- the name of a task is wanted, not nothing", "a word"),
+        ("a\nb: x <- a,", 2, "behind <- the name of a task is wanted", "a word"),
         ("a: x !aprove", 1, "there is no mark !aprove", "did you mean approve?"),
         ("a: x !zzz", 1, "there is no mark !zzz", "!delay=SECONDS"),
         ("a: x !approve=yes", 1, "!approve takes no value", "!approve"),
@@ -99,6 +99,7 @@ def test_needs_and_marks_come_in_any_order_and_more_than_once():
         ("a: x !delay=soon", 1, "!delay cannot be soon", "!delay=SECONDS"),
         ("a: x !delay=-1", 1, "!delay cannot be -1", "!delay=SECONDS"),
         ("a: x !delay=inf", 1, "!delay cannot be inf", "!delay=SECONDS"),
+        ("a: x !priority=-1", 1, "!priority cannot be -1", "!priority=N"),
         ("a: x !timeout=0", 1, "!timeout cannot be 0", "!timeout=SECONDS"),
         ("a: x !retries=1.5", 1, "!retries cannot be 1.5", "!retries=N"),
         ("a: x\nb: y\na: z", 3, "a second task a; the first is in line 1", "a-2"),
@@ -106,7 +107,7 @@ def test_needs_and_marks_come_in_any_order_and_more_than_once():
         ("b: y <- q", 1, "needs q", "tasks: b"),
         ("a: x <- a", 1, "wait for one another: a <- a", "take a need away"),
         ("s\na: x <- c, s\nb: x <- a\nc: x <- b", 2, "a <- c <- b <- a", "c from a"),
-        ("$: x", 1, "a name of a task is wanted, not $:", "letters"),
+        ('"x": y', 1, 'a name of a task is wanted, not "x":', "a word"),
     ],
 )
 def test_an_error_tells_the_line_and_what_to_write_instead(body, line, what, hint):

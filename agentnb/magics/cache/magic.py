@@ -17,7 +17,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.magics.cache.grammar import CELL, CELL_VERB, GRAMMAR
+from agentnb.magics.cache.grammar import CELL, GRAMMAR
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
 
@@ -55,22 +55,10 @@ class CacheMagic(Noun):
         __tracebackhide__ = True
         if cell is None or line.split()[:1] in (["help"], ["--help"]):
             return self.call(line, None, local_ns)
-        call = self._understood(line, local_ns)
+        call = self.cell_call(line, cell, local_ns)
         if "help" in call.options:
             return self.call("help", None, local_ns)
         return self._cell(line, call, cell)
-
-    def _understood(self, line: str, local_ns: dict[str, Any] | None) -> Call:
-        try:
-            return CELL.parse(f"{CELL_VERB} {line}", self.namespace(local_ns))
-        except UsageError as error:
-            # There is no verb to see on this line.
-            written = f"%cache {CELL_VERB}", "%%cache"
-            first = line.split()[:1]
-            hint = (error.hint or "").replace(*written)
-            if first and first[0] in GRAMMAR.verbs:
-                hint = f"in a cell of its own: %cache {GRAMMAR.verbs[first[0]].usage}"
-            raise UsageError(error.message.replace(*written), service="cache", hint=hint) from error
 
     def reset(self) -> None:
         """There is no state of its own to go back from."""

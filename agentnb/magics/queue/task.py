@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agentnb.magics.body import Role, body_of
+from agentnb.magics.body import Role, body_of, kernel_only
 from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
@@ -129,8 +129,4 @@ def _here(queue: Queue) -> str:
 def _elsewhere(queue: Queue, needs: tuple[str, ...]) -> str:
     if not needs:
         return f"in a process of its own: agentnb worker {queue.name}"
-    shown = ["IPython's own syntax" if one == "get_ipython" else one for one in needs]
-    return (
-        f"in this kernel only, since a worker process has not got {', '.join(shown)}: import or "
-        "make inside the cell what it needs"
-    )
+    return kernel_only(needs)

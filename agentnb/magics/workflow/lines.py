@@ -9,50 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentnb.core.bind import lookup
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.magics.grammar import is_word
+from agentnb.magics.workflow.marks import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["FLAGS", "Line", "parse"]
+__all__ = ["Line", "offered", "parse"]
 
-_NAME = re.compile(r"[^\W\d_][\w.-]*|_[\w.-]+|\d[\w.-]*")
+_NAME = re.compile(r"""[^\s,:<>"'#!%{}\[\]-][^\s,:<>"'#!]*""")
 _SPACE = re.compile(r"[ \t\r\f]*")
 _BIND = re.compile(r":([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
-_FLAG = re.compile(r"!([^\s=!<#]*)(?:=([^\s!<#]*))?")
+_MARK = re.compile(r"!([^\s=!<#]*)(?:=([^\s!<#]*))?")
 _JSON: Final = tuple('{["-0123456789')
 _WORDS: Final = ("true", "false", "null")
 _LIKE: Final = 'api: scaffold {"name": "my-app"} <- plan, other !approve !priority=1'
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-def _above(text: str) -> float:
-    value = _seconds(text)
-    if not value:
-        raise ValueError(text)
-    return value
-
-
-FLAGS: Final[dict[str, tuple[str, Callable[[str], Any] | None, str]]] = {
-    "approve": ("approval", None, "!approve"),
-    "priority": ("priority", int, "!priority=N, 0 comes first"),
-    "delay": ("delay", _seconds, "!delay=SECONDS"),
-    "retries": ("retries", _whole, "!retries=N"),
-    "timeout": ("timeout", _above, "!timeout=SECONDS"),
-}
-"""The marks of a task: the option that each sets, what makes its value of a text, its usage."""
 
 
 @dataclass(slots=True)
@@ -168,7 +139,7 @@ class _Reader:
                 self._at += 2
                 self._needs(task)
             elif self._sees("!"):
-                self._flag(task)
+                self._mark(task)
             else:
                 self._fail(
                     f"task {task.name}: {self._word()} cannot be understood",
@@ -188,17 +159,17 @@ class _Reader:
                 return
             self._at += 1
 
-    def _flag(self, task: Line) -> None:
-        match = _FLAG.match(self._text, self._at)
+    def _mark(self, task: Line) -> None:
+        match = _MARK.match(self._text, self._at)
         assert match is not None  # noqa: S101 - a mark begins here
         name, given = match.groups()
-        if name not in FLAGS:
-            usages = ", ".join(usage for _, _, usage in FLAGS.values())
+        if name not in MARKS:
+            usages = ", ".join(usage for _, _, usage in MARKS.values())
             self._fail(
                 f"task {task.name}: there is no mark !{name}",
-                did_you_mean(name, FLAGS) or f"marks: {usages}",
+                did_you_mean(name, MARKS) or f"marks: {usages}",
             )
-        key, convert, usage = FLAGS[name]
+        key, convert, usage = MARKS[name]
         if convert is None and given is not None:
             self._fail(f"task {task.name}: !{name} takes no value", usage)
         try:
@@ -247,7 +218,7 @@ class _Reader:
         if match is None:
             self._fail(
                 f"{what} is wanted, not {self._word() or 'nothing'}",
-                f"letters, digits, _ - and . as in: {_LIKE}",
+                f"a name is a word, as in: {_LIKE}",
             )
         self._at = match.end()
         return match.group()
@@ -332,3 +303,31 @@ def _circle(tasks: dict[str, Line]) -> list[str]:
         if following in way:
             return way[way.index(following) :]
         way.append(following)
+
+
+def offered(line: str, text: str, agents: Callable[[], list[str]]) -> list[tuple[str, str]]:
+    r"""Return what Tab offers at the end of a line, each with its kind.
+
+    Parameters
+    ----------
+    line
+        What stands before the word that is being typed.
+    text
+        The whole cell.
+    agents
+        Returns the names of the agents.
+
+    Examples
+    --------
+    >>> offered("api: x <- ", "%%workflow w\nplan: x\napi: x <- ", list)
+    [('plan', 'task')]
+    """
+    if line.endswith("!"):
+        return [(name, "mark") for name in MARKS]
+    if "<-" in line:
+        heads = [re.split(r":|<-|!|#|\s", one.strip())[0] for one in text.split("\n")[1:]]
+        here = line.split(":", maxsplit=1)[0].strip()
+        return [(name, "task") for name in dict.fromkeys(heads) if name != here and is_word(name)]
+    if not line.strip() or line.rstrip().endswith(":"):
+        return [(name, "agent") for name in agents()]
+    return []

@@ -1,0 +1,159 @@
+"""``%%agent``: a cell that does tasks of workflows, here and in worker processes."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import AgentnbError
+from agentnb.magics.body import Role, body_of, kernel_only
+from agentnb.magics.noun import Noun, Said
+from agentnb.magics.output import Logged, diverted
+from agentnb.magics.workflow.grammar import AGENT, AGENT_CELL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentnb.core.cellmodule import CellModule
+    from agentnb.core.hub import Hub
+    from agentnb.core.table import Table
+    from agentnb.core.workflow import Context, Orchestrator, TaskInfo
+    from agentnb.magics.body import FunctionBody
+    from agentnb.magics.grammar import Call
+
+__all__ = ["AgentMagic"]
+
+_ROLE = Role(
+    "workflow",
+    "run",
+    "task, ctx",
+    "an agent",
+    'ctx.files.write_file(task.data["path"], "...")',
+    "return what comes of it",
+    returns=True,
+)
+_OPTIONS = ("capabilities", "retries", "timeout")
+
+_log = logging.getLogger("agentnb.workflow")
+
+
+@magics_class
+class AgentMagic(Noun):
+    """The magic ``%agent`` and ``%%agent``."""
+
+    grammar = AGENT
+    cell_grammar = AGENT_CELL
+    body_is_python = True
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def agent(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Do tasks of workflows: `%%agent NAME` makes a cell an agent. See `%agent help`."""
+        __tracebackhide__ = True
+        if cell is None or line.split()[:1] in (["help"], ["--help"]):
+            return self.call(line, None, local_ns)
+        call = self.cell_call(line, cell, local_ns)
+        if "help" in call.options:
+            return self.call("help", None, local_ns)
+        made = make_agent(call, self.hub, self.schema(call), self.extension.shell)
+        return None if "quiet" in call.options else made
+
+    def reset(self) -> None:
+        """Nothing is kept here: agents are the hub's."""
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
+        """Return the agents."""
+        from agentnb.magics.workflow.shown import agents
+
+        return agents(self.hub.workflows.agent_infos())
+
+    def do_list(self, call: Call) -> Table:
+        """Return the agents."""
+        return self.status(call)
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return agents, or the notebook's classes, for Tab."""
+        if kind == "schema":
+            return self.classes()
+        with suppress(AgentnbError):  # nobody is helped by an error while typing
+            return [one.name for one in self.hub.workflows.agent_infos()]
+        return ()
+
+
+def make_agent(call: Call, hub: Hub, schema: Any, shell: Any) -> Said:
+    """Make a cell an agent, and say what to type next.
+
+    Parameters
+    ----------
+    call
+        The magic's line and the cell.
+    hub
+        Whose workflows it is for.
+    schema
+        The class of a task's data, or None.
+    shell
+        The IPython shell.
+    """
+    from agentnb.core.cellmodule import keep_module
+    from agentnb.core.modules import module_path
+    from agentnb.core.workflow.spec import check_name
+
+    name = check_name(call.arguments[0], "an agent")
+    body = body_of(call, f"%%agent {name}", _ROLE, shell)
+    options = {key: call.options[key] for key in _OPTIONS if key in call.options}
+    module = _module(name, options, schema, body, shell)
+    function = diverted(body.bound(shell.user_ns), _logged, shell)
+    workflows = hub.workflows
+    workflows.agent(name, schema=schema, **options)(function)
+    home = hub.settings.home
+    keep_module(home, module_path(home, "agent", name), module.text)
+    return Said("\n".join((_here(name, workflows), _elsewhere(name, module.needs))))
+
+
+def _module(
+    name: str, options: dict[str, Any], schema: Any, body: FunctionBody, shell: Any
+) -> CellModule:
+    from agentnb.core.cellmodule import CellModule
+
+    given = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items())])
+    # A class of the notebook's is not there in another process either.
+    also = () if schema is None else (str(getattr(schema, "__name__", schema)),)
+    return CellModule(
+        body.source,
+        body.name,
+        shell.user_ns,
+        ("agentnb.core.workflow", "agent", given),
+        also=also,
+        flags=shell.compile.flags,
+    )
+
+
+def _logged(task: TaskInfo, ctx: Context) -> Logged:
+    """Return what logs with a task what is printed while it is done."""
+
+    def log(line: str) -> None:
+        ctx.log(line)
+
+    def lost(error: AgentnbError) -> None:
+        # The agent learns of a lost task as it does otherwise.
+        _log.warning("what task %s prints is not kept any more: %s", task.name, error)
+
+    return Logged(log, lost)
+
+
+def _here(name: str, workflows: Orchestrator) -> str:
+    if workflows.worker is not None:
+        return f"{name}: this cell, from its next task on"
+    return f"{name}: this cell, once somebody works: %%workflow NAME --run, or %workflow work"
+
+
+def _elsewhere(name: str, needs: tuple[str, ...]) -> str:
+    if not needs:
+        return f"in a process of its own: agentnb worker --agents {name}"
+    return kernel_only(needs)

@@ -1,0 +1,179 @@
+"""The verbs and options of ``%workflow`` and ``%%agent``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+
+__all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
+
+_STATES = ("active", "completed", "failed", "cancelled")
+_TASK_STATES = (
+    *("blocked", "approval", "delayed", "waiting"),
+    *("active", "completed", "failed", "cancelled", "skipped"),
+)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _times(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("a whole number from 0 on")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (one.strip() for one in text.split(",")) if name)
+
+
+_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 4)", "N", _count)
+_TIMEOUT = Option(("--timeout",), "stop looking after so many seconds", "SECONDS", _seconds)
+_ONE = ("[WORKFLOW]",)
+
+GRAMMAR = Grammar(
+    "workflow",
+    "tasks that need one another, kept in the database: they survive a crash; a workflow is named "
+    "by its id, the beginning of it, or its name; where it may be left away it is the newest",
+    (
+        Verb(
+            "list",
+            "the workflows, the newest first",
+            (),
+            (
+                Option(("--state",), "only those in this state", choices=_STATES),
+                Option(("-n", "--count"), "how many at most (20)", "N", _count),
+            ),
+        ),
+        Verb("show", "a workflow whole: its graph and its tasks", _ONE, live=("workflow",)),
+        Verb(
+            "tasks",
+            "the tasks of a workflow with their results",
+            _ONE,
+            (Option(("--state",), "only those in this state", choices=_TASK_STATES),),
+            live=("workflow",),
+        ),
+        Verb(
+            "run",
+            "work on a workflow in this kernel until it has ended or waits for a person",
+            _ONE,
+            (_CONCURRENCY, _TIMEOUT),
+            live=("open",),
+        ),
+        Verb(
+            "watch",
+            "look at a workflow, wherever it is worked on, until it has ended",
+            _ONE,
+            (_TIMEOUT,),
+            live=("open",),
+        ),
+        Verb(
+            "approve",
+            "let tasks begin that wait for it: those named, or the one there is",
+            ("WORKFLOW", "[TASK...]"),
+            (Option(("--by",), "who approves (default: you)", "NAME"),),
+            live=("asking", "approval"),
+        ),
+        Verb(
+            "reject",
+            "let such tasks fail instead",
+            ("WORKFLOW", "[TASK...]"),
+            (Option(("--reason",), "why", "TEXT"),),
+            live=("asking", "approval"),
+        ),
+        Verb(
+            "retry",
+            "let what failed or was cancelled run again, and what was skipped after it",
+            ("WORKFLOW", "[TASK]"),
+            live=("ended", "failed"),
+        ),
+        Verb("cancel", "end a workflow; what runs is asked to stop", ("WORKFLOW",), (), ("open",)),
+        Verb(
+            "events",
+            "what has happened to a workflow, the newest last",
+            _ONE,
+            (Option(("-n", "--count"), "how many at most (20)", "N", _count),),
+            live=("workflow",),
+        ),
+        Verb("agents", "who does the tasks, and who of them is there"),
+        Verb(
+            "work",
+            "do the tasks of any workflow in this kernel, in threads; by all agents, or by these",
+            ("[AGENT...]",),
+            (_CONCURRENCY,),
+            live=("agent",),
+        ),
+        Verb("stop", "stop working here; what runs may end"),
+        Verb("panel", "a live view of the workflows", _ONE, live=("workflow",)),
+    ),
+    examples=(
+        "%%agent scaffold     (the cell's body does each task, as `task`, with `ctx`)",
+        "%%workflow new-app --run     (one task a line under it:)",
+        "    plan",
+        '    api: scaffold {"name": "my-app"} <- plan !priority=1',
+        "    release: publish <- api !approve",
+        "%workflow approve new-app release",
+        "%workflow watch new-app",
+    ),
+)
+
+CELL = Grammar(
+    "workflow",
+    "make a workflow of the lines below",
+    (
+        Verb(
+            "make",
+            "what it is called",
+            ("NAME",),
+            (
+                Option(("--key",), "with this key it is made once, however often you ask", "TEXT"),
+                Option(("--max-parallel",), "how many tasks at once at most", "N", _count),
+                Option(("--data",), "what all its tasks may know: JSON or :name", "DATA"),
+                Option(("--run",), "work on it at once, as %workflow run does"),
+                _CONCURRENCY,
+            ),
+        ),
+    ),
+)
+
+AGENT = Grammar(
+    "agent",
+    "who does the tasks of workflows; %%agent NAME makes a cell an agent",
+    (Verb("list", "the agents, and who of them is there"),),
+    examples=(
+        "%%agent scaffold --retries 1 --timeout 60",
+        '    ctx.progress(0.5, "half")',
+        '    {"app": task.data["name"]}',
+    ),
+)
+
+AGENT_CELL = Grammar(
+    "agent",
+    "make the cell an agent, with `task` and `ctx` in scope; its result is what it returns, else "
+    "the value of its last expression",
+    (
+        Verb(
+            "define",
+            "what tasks call it",
+            ("NAME",),
+            (
+                Option(("--retries",), "how often a task is tried again (3)", "N", _times),
+                Option(("--timeout",), "that an attempt may take (600)", "SECONDS", _seconds),
+                Option(("--capabilities",), "what it can do, for people", "NAMES", _names),
+                Option(("--schema",), "a class that task.data is made of", "NAME", live="schema"),
+            ),
+            live=("agent",),
+        ),
+    ),
+)

@@ -1,0 +1,329 @@
+"""``%workflow``: make workflows, work on them, watch them; ``%%workflow``: one of a few lines."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
+from agentnb.magics.grammar import is_word
+from agentnb.magics.noun import Noun, Said
+from agentnb.magics.workflow.grammar import CELL, GRAMMAR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentnb.core.table import Table
+    from agentnb.core.workflow import Orchestrator, Worker, Workflow
+    from agentnb.magics.grammar import Call
+    from agentnb.magics.workflow.shown import WorkflowView
+
+__all__ = ["WorkflowMagic"]
+
+_NEWEST = 5
+_SHOWN = 20
+_OFFERED = 50
+_EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
+
+
+@magics_class
+class WorkflowMagic(Noun):
+    """The magic ``%workflow`` and ``%%workflow``."""
+
+    grammar = GRAMMAR
+    cell_grammar = CELL
+
+    @line_cell_magic
+    @needs_local_scope
+    @no_var_expand
+    def workflow(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
+        """Tasks that need one another; `%%workflow NAME` makes some. See `%workflow help`."""
+        __tracebackhide__ = True
+        if cell is None or line.split()[:1] in (["help"], ["--help"]):
+            return self.call(line, None, local_ns)
+        call = self.cell_call(line, cell, local_ns)
+        if "help" in call.options:
+            return self.call("help", None, local_ns)
+        made = self._make(call)
+        return None if "quiet" in call.options else made
+
+    def reset(self) -> None:
+        """Nothing is kept here: workflows are in the database, the worker is the hub's."""
+
+    @property
+    def _workflows(self) -> Orchestrator:
+        return self.hub.workflows
+
+    # What is there
+
+    def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
+        """Return the newest workflows, and what to type next."""
+        found = self._workflows.list(None, _NEWEST)
+        return self._listing(found, note=self._next(found))
+
+    def _listing(self, found: list[Workflow], *, empty: str = _EMPTY, note: str = "") -> Table:
+        from agentnb.magics.workflow.shown import listing
+
+        counts = self._workflows.reader.counts([one.id for one in found])
+        return listing(found, counts, empty=empty, note=note)
+
+    def _next(self, found: list[Workflow]) -> str:
+        """Return what the first of them waits for that anybody could do something about."""
+        for workflow in found:
+            if workflow.state == "active" and (why := workflow.why_waiting()):
+                return f"{workflow.name} waits: {why}"
+        return "%workflow show NAME, %workflow panel" if found else ""
+
+    def free(self, call: Call, cell: str | None, namespace: Any) -> Any:
+        """Never come to: a line is a verb, and a cell has a grammar of its own."""
+        raise NotImplementedError
+
+    def do_list(self, call: Call) -> Table:
+        """Return the workflows."""
+        state, count = call.options.get("state"), call.options.get("count", _SHOWN)
+        found = self._workflows.list(state, count)
+        return self._listing(found, empty=f"no {state} workflow" if state else _EMPTY)
+
+    def do_show(self, call: Call) -> WorkflowView:
+        """Return a workflow whole."""
+        from agentnb.magics.workflow.live import look
+
+        return look(self._one(call))
+
+    def do_tasks(self, call: Call) -> Table:
+        """Return the tasks of a workflow."""
+        from agentnb.magics.workflow.shown import tasks_table
+
+        state = call.options.get("state")
+        tasks = [task for task in self._one(call).tasks if state in {None, task.state}]
+        return tasks_table(tasks, empty=f"no {state} task")
+
+    def do_events(self, call: Call) -> Any:
+        """Return what has happened to a workflow."""
+        return self._one(call).events(call.options.get("count", _SHOWN))
+
+    def do_agents(self, call: Call) -> Table:  # noqa: ARG002 - as above
+        """Return the agents."""
+        from agentnb.magics.workflow.shown import agents
+
+        return agents(self._workflows.agent_infos())
+
+    def do_panel(self, call: Call) -> Any:
+        """Open the panel."""
+        chosen = {"workflow": self._one(call).id} if call.arguments else {}
+        return self.hub.panel("workflow", **chosen)
+
+    def _one(self, call: Call) -> Workflow:
+        """Return the workflow that is named, or else the newest."""
+        if call.arguments:
+            given = call.arguments[0]
+            return self._workflows.get(str(getattr(given, "id", given)))
+        newest = self._workflows.list(None, 1)
+        if not newest:
+            raise NotFoundError("there is no workflow yet", service="workflow", hint=_EMPTY)
+        return newest[0]
+
+    # Making and working
+
+    def _make(self, call: Call) -> Any:
+        from agentnb.core.workflow import Task
+        from agentnb.magics.workflow.lines import parse
+        from agentnb.magics.workflow.live import look
+
+        workflows = self._workflows
+        name = call.arguments[0]
+        if not isinstance(name, str):
+            raise UsageError(
+                f"a workflow is named by text, not by a {type(name).__name__}", service="workflow"
+            )
+        lines = parse(call.body or "", call.namespace, self._agents())
+        tasks = [
+            Task(one.name, agent=one.agent, data=one.data, needs=one.needs, **one.options)
+            for one in lines
+        ]
+        given: dict[str, Any]
+        given = {key: call.options[key] for key in ("key", "max_parallel") if key in call.options}
+        if "data" in call.options:
+            given["data"] = _data(call.options["data"])
+        made = workflows.create(name, tasks, **given)
+        return self._work_on(made, call) if "run" in call.options else look(made)
+
+    def do_run(self, call: Call) -> WorkflowView:
+        """Work on a workflow here until it has ended or waits for a person."""
+        return self._work_on(self._one(call), call)
+
+    def _work_on(self, workflow: Workflow, call: Call) -> WorkflowView:
+        from agentnb.magics.workflow.live import Live, follow, waits_for_a_person
+
+        workflows = self._workflows
+        ours = workflows.worker is None
+        if ours:
+            self._start(call)
+        live = Live(self.extension.shell, quiet="quiet" in call.options)
+        try:
+            view, _ = follow(
+                workflow, live, until=waits_for_a_person, timeout=call.options.get("timeout")
+            )
+        except KeyboardInterrupt:
+            print(  # noqa: T201 - what an interrupt leaves
+                f"{workflow.name} is worked on all the same: %workflow watch {workflow.id}\n"
+                f"to end it: %workflow cancel {workflow.id}; to work no more here: %workflow stop"
+            )
+            raise
+        if view.state == "active":  # somebody else may let it go on, and then it does
+            live.clear()
+            return view
+        if ours:
+            workflows.stop()
+        if view.state == "failed":
+            # The picture stays above the error.
+            workflow.wait(timeout=0)
+        live.clear()
+        return view
+
+    def _start(self, call: Call, agents: list[str] | None = None) -> Worker:
+        options = (
+            {"concurrency": call.options["concurrency"]} if "concurrency" in call.options else {}
+        )
+        return self._workflows.work(agents, **options)
+
+    def do_watch(self, call: Call) -> WorkflowView:
+        """Look at a workflow until it has ended."""
+        from agentnb.magics.workflow.live import Live, follow, look
+
+        workflow = self._one(call)
+        live = Live(self.extension.shell, quiet="quiet" in call.options)
+        view = None
+        # Ctrl-C ends the looking; whoever works goes on.
+        with suppress(KeyboardInterrupt):
+            view, _ = follow(
+                workflow, live, until=lambda _: False, timeout=call.options.get("timeout")
+            )
+        live.clear()
+        return view or look(workflow)
+
+    def do_work(self, call: Call) -> Worker:
+        """Do tasks in this kernel, in threads."""
+        agents = [str(name) for name in call.arguments] or None
+        known = self._agents()
+        for name in agents or ():
+            if name not in known:
+                raise NotFoundError(
+                    f"there is no agent {name}",
+                    service="workflow",
+                    hint=did_you_mean(name, known) or f"%%agent {name} over a cell that does it",
+                )
+        return self._start(call, agents)
+
+    def do_stop(self, call: Call) -> Said:  # noqa: ARG002 - as above
+        """Work no more here."""
+        if self._workflows.worker is None:
+            raise NotFoundError(
+                "nobody works in this kernel",
+                service="workflow",
+                hint="%workflow agents shows who does elsewhere",
+            )
+        self._workflows.stop()
+        return Said("stopped: what waits is done once somebody works again: %workflow work")
+
+    # What people decide
+
+    def do_approve(self, call: Call) -> Said:
+        """Let tasks begin."""
+        by = {"by": call.options["by"]} if "by" in call.options else {}
+        return self._decide(call, lambda one, task: one.approve(task, **by), "approved")
+
+    def do_reject(self, call: Call) -> Said:
+        """Let tasks fail."""
+        why = {"reason": call.options["reason"]} if "reason" in call.options else {}
+        return self._decide(call, lambda one, task: one.reject(task, **why), "rejected")
+
+    def _decide(self, call: Call, act: Callable[[Workflow, str], object], done: str) -> Said:
+        workflow = self._one(call)
+        names = [str(name) for name in call.arguments[1:]]
+        if not names:
+            asking = [task.name for task in workflow.tasks if task.state == "approval"]
+            if len(asking) != 1:
+                raise UsageError(
+                    f"{len(asking)} tasks of {workflow.name} wait for approval"
+                    if asking
+                    else f"no task of {workflow.name} waits for approval",
+                    service="workflow",
+                    hint=f"name them: {', '.join(asking)}" if asking else "%workflow list",
+                )
+            names = asking
+        for name in names:
+            act(workflow, name)
+        return Said(f"{workflow.name}: {', '.join(names)} {done}{self._who_works(workflow)}")
+
+    def do_retry(self, call: Call) -> Said:
+        """Let what has failed run again."""
+        workflow = self._one(call)
+        task = str(call.arguments[1]) if len(call.arguments) > 1 else None
+        workflow.retry(task)
+        return Said(
+            f"{workflow.name}: {task or 'what failed'} runs again{self._who_works(workflow)}"
+        )
+
+    def do_cancel(self, call: Call) -> Said:
+        """End a workflow."""
+        workflow = self._one(call)
+        workflow.cancel()
+        return Said(f"{workflow.name}: cancelled: %workflow retry {workflow.id} takes it up again")
+
+    def _who_works(self, workflow: Workflow) -> str:
+        """Return what to type where nobody works on it now."""
+        workflow.refresh()
+        if self._workflows.worker is not None or workflow.state != "active":
+            return ""
+        return f": %workflow run {workflow.id}" if workflow.why_waiting() else ""
+
+    # Tab
+
+    def _agents(self) -> list[str]:
+        return [one.name for one in self._workflows.agent_infos()]
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return workflows, their tasks, or agents, for Tab."""
+        if kind == "bound":
+            return [f":{name}" for name in self.variables()]
+        with suppress(AgentnbError):  # nobody is helped by an error while typing
+            if kind == "agent":
+                return self._agents()
+            states = {"open": "active", "asking": "active"}
+            found = self._workflows.list(states.get(kind), _OFFERED)
+            if kind in {"approval", "failed"}:
+                wanted = {"approval": {"approval"}, "failed": {"failed", "cancelled"}}[kind]
+                tasks = [task for one in found for task in one.tasks]
+                return list(dict.fromkeys(t.name for t in tasks if t.state in wanted))
+            if kind == "asking":
+                found = [one for one in found if any(t.state == "approval" for t in one.tasks)]
+            elif kind == "ended":
+                found = [one for one in found if one.state in {"failed", "cancelled"}]
+            names = dict.fromkeys(one.name for one in found)
+            return [*(name for name in names if is_word(name)), *(one.id for one in found)]
+        return ()
+
+    def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
+        """Return agents, needs and marks, where a line of ``%%workflow`` has them."""
+        from agentnb.magics.workflow.lines import offered
+
+        return offered(before.rpartition("\n")[2], text, lambda: list(self.live("agent")))
+
+
+def _data(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError as error:
+        raise UsageError(
+            f"--data cannot be {given!r}",
+            service="workflow",
+            hint='JSON in single quotes, \'{"app": "a"}\', or :name',
+        ) from error

@@ -1,0 +1,203 @@
+"""What ``%workflow`` shows: a workflow with its graph, many as a table."""
+
+from __future__ import annotations
+
+import json
+import time
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.table import Table, text_of
+from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
+from agentnb.panels.base.units import Duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
+
+__all__ = ["WorkflowView", "agents", "listing", "outcome", "tasks_table"]
+
+_LONGEST: Final = 2000
+_DIM: Final = "color:var(--jp-ui-font-color2,#757575)"
+
+
+class WorkflowView:
+    """A workflow whole, as it was when it was looked at: its graph and its tasks.
+
+    Parameters
+    ----------
+    workflow
+        The workflow, refreshed.
+    tasks
+        Its tasks.
+    why
+        Why it does not move; empty where it does.
+    """
+
+    def __init__(self, workflow: Workflow, tasks: Sequence[TaskInfo], why: str = "") -> None:
+        self.workflow, self.tasks, self.why = workflow, list(tasks), why
+        # Of that moment: the workflow may be refreshed while this is shown.
+        self.state, self.finished = workflow.state, workflow.finished
+        self._seen = time.time()
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return self.workflow.name
+
+    @property
+    def id(self) -> str:
+        """The workflow's id."""
+        return self.workflow.id
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The results of the tasks that are completed, by their names."""
+        return {task.name: task.result for task in self.tasks if task.state == "completed"}
+
+    def __iter__(self) -> Iterator[TaskInfo]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, name: str) -> TaskInfo:
+        return next(task for task in self.tasks if task.name == name)
+
+    @property
+    def table(self) -> Table:
+        """The tasks as a table."""
+        return tasks_table(self.tasks)
+
+    def df(self) -> Any:
+        """Return the tasks as a pandas DataFrame."""
+        return self.table.df()
+
+    def svg(self) -> str:
+        """Return the graph as an SVG that needs no style or script."""
+        return svg(self.tasks, f"Workflow {self.name}")
+
+    @property
+    def about(self) -> list[str]:
+        """What there is to say of it in short, its name and state left away."""
+        workflow = self.workflow
+        took = (self.finished or self._seen) - workflow.created
+        said = [tally(task.state for task in self.tasks), str(Duration(max(took, 0.0)))]
+        if workflow.key:
+            said.append(f"key {workflow.key}")
+        return [*said, workflow.id]
+
+    def __repr__(self) -> str:
+        head = " · ".join([self.name, signed(self.state), *self.about])
+        lines = [text_of(head), repr(self.table)]
+        return "\n".join([*lines, *([f"waits: {self.why}"] if self.why else [])])
+
+    def _repr_html_(self) -> str:
+        colour = COLOURS[TONES.get(self.state, "")]
+        about = f'<span style="{_DIM}">· {escape(" · ".join(self.about))}</span>'
+        name = escape(text_of(self.name))
+        state = f'<span style="color:{colour}">{escape(signed(self.state))}</span>'
+        parts = [
+            f'<div style="margin-bottom:4px"><strong>{name}</strong> {state} {about}</div>',
+            f'<div style="overflow:auto;margin:2px 0 6px">{self.svg()}</div>',
+        ]
+        if self.why:
+            edge = COLOURS["warn"]
+            parts.append(
+                f'<div style="border-left:3px solid {edge};padding:2px 8px;margin:4px 0">'
+                f"{escape(self.why)}</div>"
+            )
+        parts.append(self.table._repr_html_())
+        return f'<div class="agentnb-workflow">{"".join(parts)}</div>'
+
+
+def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:
+    """Return tasks as a table."""
+    rows = [
+        (
+            task.name,
+            signed(task.state),
+            task.agent,
+            f"{task.attempt} of {task.attempts}" if task.attempt else "",
+            took(task),
+            outcome(task),
+        )
+        for task in tasks
+    ]
+    return Table(("task", "state", "agent", "attempt", "took", "outcome"), rows, empty=empty)
+
+
+def took(task: TaskInfo) -> str:
+    """Return how long a task took, or has taken so far."""
+    if task.started is None:
+        return ""
+    end = task.finished or (time.time() if task.state == "active" else None)
+    return "" if end is None else str(Duration(max(end - task.started, 0.0)))
+
+
+def outcome(task: TaskInfo) -> str:
+    """Return what came of a task, or what it waits for."""
+    if task.state == "completed":
+        return _short(task.result)
+    if task.state == "active":
+        done = "" if task.progress is None else f"{task.progress:.0%}"
+        return " ".join(part for part in (done, task.message) if part)
+    if task.state == "approval":
+        return f"%workflow approve {task.workflow_id} {task.name}"
+    if task.error:
+        return task.error
+    return f"← {', '.join(task.needs)}" if task.state == "blocked" and task.needs else ""
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def listing(
+    found: Sequence[Workflow], counts: Mapping[str, Mapping[str, int]], *, empty: str, note: str
+) -> Table:
+    """Return workflows as a table, each with how far its tasks are."""
+    rows = []
+    for workflow in found:
+        end = workflow.finished or time.time()
+        rows.append(
+            (
+                workflow.name,
+                signed(workflow.state),
+                tally(counts.get(workflow.id, {})),
+                clock(workflow.created),
+                str(Duration(max(end - workflow.created, 0.0))),
+                workflow.id,
+            )
+        )
+    columns = ("workflow", "state", "tasks", "created", "took", "id")
+    return Table(columns, rows, empty=empty, note=note)
+
+
+def clock(when: float | None) -> str:
+    """Return a time as the clock of this machine has it."""
+    return "" if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def agents(found: Sequence[AgentInfo]) -> Table:
+    """Return agents as a table."""
+    now = time.time()
+    rows = [
+        (
+            one.name,
+            one.state,
+            one.workers,
+            "" if one.heartbeat is None else f"{Duration(max(now - one.heartbeat, 0.0))} ago",
+            ", ".join(one.capabilities),
+            one.retries,
+            "none" if one.timeout is None else str(Duration(one.timeout)),
+            one.module,
+        )
+        for one in found
+    ]
+    columns = ("agent", "state", "workers", "seen", "can", "retries", "timeout", "from")
+    return Table(columns, rows, empty="no agent yet: %%agent NAME over a cell that does a task")

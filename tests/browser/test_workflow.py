@@ -1,0 +1,145 @@
+"""Workflows as a person meets them in JupyterLab: cells that make and run them, and the panel."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+LOAD = "%load_ext agentnb\nimport time\n_ = hub.redis.ping()"
+PLAN = """%%agent plan
+["api", "web"]"""
+SCAFFOLD = """%%agent scaffold --retries 0
+for part in range(1, 6):
+    print("part", part, "<b>not bold</b>")
+    ctx.progress(part / 5, f"file {part} of 5")
+    time.sleep(0.3)
+{"files": 5, "app": task.data["name"]}"""
+PUBLISH = """%%agent publish --retries 0
+if task.name == "broken":
+    raise ValueError("<img src=x onerror=alert(1)> is no image")
+"published" """
+LINES = """
+plan
+# the two of them at once
+api: scaffold {"name": "my-api"} <- plan
+web: scaffold {"name": "my-web"} <- plan !priority=1
+release: publish <- api, web !approve
+announce: publish <- release"""
+BROKEN = """%%workflow broken --run
+plan
+broken: publish <- plan
+after: publish <- broken"""
+
+
+def see(lab, name):
+    """Take a picture in the light theme and one in the dark."""
+    lab.screenshot(name)
+    lab.set_theme("JupyterLab Dark")
+    lab.page.wait_for_timeout(300)
+    lab.screenshot(f"{name}_dark")
+    lab.set_theme("JupyterLab Light")
+
+
+@pytest.fixture
+def tall(lab):
+    lab.page.set_viewport_size({"width": 1280, "height": 1350})
+    yield lab
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def node(place, name):
+    return place.locator(f'[data-pick="{name}"]').first
+
+
+def test_a_workflow_runs_in_its_cell_and_stops_where_a_person_is_asked(tall):
+    lab = tall
+    run = f"%%workflow new-app --run{LINES}"
+    lab.open(lab.write("workflow.ipynb", LOAD, PLAN, SCAFFOLD, PUBLISH, run))
+    for number in range(4):
+        lab.run_cell(number)
+    lab.run_cell(4, wait=False)
+    output = lab.output(4)
+    # While it runs the picture moves.
+    expect(node(output, "plan")).to_contain_text("completed")
+    expect(node(output, "api")).to_contain_text(re.compile(r"[24680]+%"))
+    lab.page.locator(".agentnb-workflow").first.scroll_into_view_if_needed()
+    see(lab, "workflow_running")
+    lab.wait_idle()
+    expect(output.locator(".agentnb-workflow")).to_have_count(1)
+    expect(node(output, "release")).to_contain_text("needs approval")
+    expect(output).to_contain_text("%workflow approve")
+    assert output.locator("b, img").count() == 0
+    see(lab, "workflow_asks")
+    number = lab.add_cell("%workflow approve new-app\n%workflow run new-app")
+    output = lab.output(number)
+    expect(node(output, "announce")).to_contain_text("completed")
+    number = lab.add_cell("%workflow")
+    expect(lab.output(number)).to_contain_text("5 completed")
+    number = lab.add_cell(BROKEN)
+    output = lab.output(number)
+    expect(node(output, "after")).to_contain_text("skipped")
+    expect(output).to_contain_text("is no image")
+    assert output.locator("img").count() == 0
+    lab.page.locator(".agentnb-workflow").last.scroll_into_view_if_needed()
+    see(lab, "workflow_failed")
+
+
+def test_the_panel_moves_and_a_click_approves(tall):
+    lab = tall
+    lab.open(lab.write("workflow_panel.ipynb", LOAD, PLAN, SCAFFOLD, PUBLISH, "%workflow panel"))
+    lab.run_all()
+    panel = lab.page.locator(".agentnb-panel")
+    panel.get_by_text("%%workflow NAME --run", exact=False).wait_for()
+    see(lab, "workflow_panel_empty")
+    cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
+    lab.add_cell(f"%%workflow new-app --key once{LINES}\n")
+    expect(node(panel, "plan")).to_contain_text("waiting")
+    panel.get_by_text("no worker serves agent plan", exact=False).wait_for()
+    lab.execute("_ = hub.workflows.work()")
+    expect(node(panel, "api")).to_contain_text(re.compile(r"\d0%"))
+    node(panel, "api").click()
+    panel.get_by_text("file", exact=False).first.wait_for()
+    panel.scroll_into_view_if_needed()
+    see(lab, "workflow_panel")
+    approve = panel.get_by_role("button", name="Approve release")
+    approve.wait_for()
+    # Keys that are pressed in the picture stay there: none is a shortcut of the Lab.
+    node(panel, "api").focus()
+    for key in ("b", "x", "d", "d", "ArrowRight", "Enter"):
+        lab.page.keyboard.press(key)
+    assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells + 1
+    panel.get_by_text("agent scaffold", exact=False).first.wait_for()
+    see(lab, "workflow_panel_asks")
+    approve.click()
+    panel.get_by_text("release is approved").wait_for()
+    expect(node(panel, "announce")).to_contain_text("completed")
+    lab.execute("_ = hub.workflows.create('broken', [{'name': 'broken', 'agent': 'publish'}])")
+    panel.get_by_text("is no image", exact=False).first.wait_for()
+    assert panel.locator("img").count() == 0
+    lab.execute("_ = hub.workflows.agent('publish')(lambda _: 'mended')")
+    panel.get_by_role("button", name="Retry").click()
+    panel.get_by_text("mended", exact=False).first.wait_for()
+
+
+def test_the_panel_answers_while_a_cell_is_busy(lab):
+    lab.open(
+        lab.write(
+            "workflow_busy.ipynb",
+            LOAD,
+            PUBLISH,
+            "%%workflow asks\nrelease: publish !approve",
+            "%workflow panel asks",
+        )
+    )
+    lab.run_all()
+    panel = lab.page.locator(".agentnb-panel")
+    approve = panel.get_by_role("button", name="Approve release")
+    approve.wait_for()
+    number = lab.add_cell("time.sleep(20); print('slept')", wait=False)
+    approve.click()
+    panel.get_by_text("release is approved").wait_for(timeout=10_000)
+    assert "slept" not in lab.cell_output_text(number)
+    lab.command("kernelmenu:interrupt")
+    lab.wait_idle()

@@ -1,0 +1,344 @@
+"""%workflow, %%workflow and %%agent on a real database and a real server."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.modules import load_module, module_path
+from agentnb.core.workflow.agents import marked
+
+AGENTS = (
+    "%%agent plan\nctx.progress(0.5, 'half')\n{'parts': 2}",
+    """%%agent scaffold --retries 0 --timeout 30 --capabilities files,code
+if task.data.get('bad'): raise ValueError('no such app')
+task.data['name'].upper()""",
+    "%%agent publish\n'done'",
+)
+BODY = """
+plan
+api: scaffold {"name": "my-app"} <- plan
+web: scaffold {"name": "web"} <- plan
+release: publish <- api, web
+"""
+
+
+@pytest.fixture
+def hub(shell):
+    return shell.user_ns["hub"]
+
+
+@pytest.fixture
+def agents(run):
+    return [run(cell) for cell in AGENTS]
+
+
+@pytest.fixture
+def until():
+    def wait(condition, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "it never came about"
+            time.sleep(0.01)
+        return found
+
+    return wait
+
+
+def refused(run, source):
+    with pytest.raises((UsageError, NotFoundError)) as caught:
+        run(source)
+    return caught.value
+
+
+# Making
+
+
+def test_a_cell_makes_a_workflow_and_shows_its_graph(run, hub, agents):  # noqa: ARG001 - registered
+    view = run(f'%%workflow new-app --max-parallel 2 --data {{"team": 7}}{BODY}')
+    assert [(task.name, task.agent, task.needs) for task in view] == [
+        ("plan", "plan", ()),
+        ("api", "scaffold", ("plan",)),
+        ("web", "scaffold", ("plan",)),
+        ("release", "publish", ("api", "web")),
+    ]
+    workflow = hub.workflows.get("new-app")
+    assert (workflow.max_parallel, workflow.data, workflow.state) == (2, {"team": 7}, "active")
+    html = view._repr_html_()
+    assert html.count('data-pick="') == 4
+    assert "no worker serves agent plan" in html
+    assert re.search(r"plan +○ waiting", repr(view))
+
+
+def test_the_same_key_gives_the_same_workflow(run, hub, agents):  # noqa: ARG001 - registered
+    one = run("%%workflow a --key order-7\nplan")
+    other = run("%%workflow a --key order-7\nplan")
+    assert one.id == other.id
+    assert len(hub.workflows.list()) == 1
+
+
+def test_marks_and_data_reach_the_tasks(run, shell, agents):  # noqa: ARG001 - registered
+    shell.user_ns["cfg"] = {"name": "bound"}
+    view = run("%%workflow a\nplan: !approve !priority=3 !retries=5\napi: scaffold :cfg !delay=60")
+    plan, api = view
+    assert (plan.state, plan.approval, plan.priority, plan.attempts) == ("approval", True, 3, 6)
+    assert (api.state, api.data) == ("delayed", {"name": "bound"})
+
+
+def test_nothing_is_made_of_a_body_that_is_wrong(run, hub, agents):  # noqa: ARG001 - registered
+    for body, message in (
+        ("plan\napi: scafold <- plan", "line 2: task api is for the agent scafold"),
+        ("plan\napi: scaffold <- paln", "line 2: task api needs paln"),
+        ("api: scaffold {x}", "line 1: task api: malformed JSON"),
+        ("# nothing", "the cell names no task"),
+    ):
+        error = refused(run, f"%%workflow a\n{body}")
+        assert message in error.message
+        assert error.hint
+    assert hub.workflows.list() == []
+
+
+def test_the_line_of_a_cell_says_what_is_wrong_with_it(run, agents):  # noqa: ARG001 - registered
+    assert refused(run, "%%workflow a --kye x\nplan").hint == "did you mean --key?"
+    assert "%%workflow takes NAME" in refused(run, "%%workflow\nplan").message
+    assert refused(run, "%%workflow run a\nplan").hint.startswith("in a cell of its own")
+    assert "whole" not in refused(run, "%%workflow a --data {x}\nplan").message
+    assert "--data" in refused(run, "%%workflow a --data x\nplan").message
+
+
+# Looking
+
+
+def test_a_bare_magic_says_what_to_type_next(run, shown, agents):  # noqa: ARG001 - registered
+    assert "%%workflow NAME" in shown("%workflow")
+    run("%%workflow a\nplan")
+    text = shown("%workflow")
+    assert re.search(r"a +▶ active +1 waiting", text)
+    assert "no worker serves agent plan" in text
+
+
+def test_lists_shows_and_tasks(run, agents):  # noqa: ARG001 - registered
+    first, second = run("%%workflow a\nplan"), run(f"%%workflow b{BODY}")
+    assert [row.id for row in run("%workflow list")] == [second.id, first.id]
+    assert len(run("%workflow list -n 1")) == 1
+    assert repr(run("%workflow list --state failed")) == "no failed workflow"
+    assert run("%workflow show").id == second.id
+    assert run(f"%workflow show {first.id}").name == "a"
+    assert run("%workflow show a").id == first.id
+    assert run("%workflow tasks b --state blocked").column("task") == ["api", "web", "release"]
+    assert run("%workflow tasks b").column("outcome")[1] == "← plan"
+    assert "WORKFLOW_CREATED" in run("%workflow events b").column("event")
+
+
+def test_a_workflow_of_the_notebook_is_as_good_as_its_id(run, shell, hub, agents):  # noqa: ARG001
+    run("%%workflow a\nplan")
+    shell.user_ns["w"] = hub.workflows.get("a")
+    assert run("%workflow show :w").name == "a"
+
+
+def test_an_unknown_workflow_is_refused_with_the_nearest(run, agents):  # noqa: ARG001 - registered
+    assert refused(run, "%workflow show").hint.startswith("no workflow yet")
+    run("%%workflow release\nplan")
+    assert refused(run, "%workflow show relaese").hint == "did you mean release?"
+    assert "verb" in refused(run, "%workflow shwo").message
+
+
+def test_what_is_shown_is_escaped(run, agents):  # noqa: ARG001 - registered
+    run("%%agent bad --retries 0\nraise ValueError('<img src=x onerror=alert(1)>')")
+    run('%%workflow "q & a" --quiet\nbad&all: bad "<b>"')
+    html = run("%workflow show")._repr_html_()
+    assert "q &amp; a" in html
+    assert "bad&amp;all" in html
+    assert "q & a" not in html + run("%workflow list")._repr_html_()
+
+
+# Working
+
+
+def test_run_works_until_all_is_done_and_returns_the_result(run, hub, agents):  # noqa: ARG001
+    view = run(f"%%workflow new-app --run{BODY}")
+    assert view.state == "completed"
+    assert view.result == {"plan": {"parts": 2}, "api": "MY-APP", "web": "WEB", "release": "done"}
+    assert view["api"].state == "completed"
+    assert hub.workflows.worker is None
+    assert run("%workflow tasks").column("outcome")[1] == "MY-APP"
+    assert "completed" in run("%workflow events").column("event")[-1].lower()
+
+
+def test_in_a_terminal_it_prints_what_changes(shown, agents):  # noqa: ARG001 - registered
+    text = shown(f"%%workflow a --run{BODY}")
+    assert "a: plan ✓ completed" in text
+    assert "a: release ✓ completed" in text
+
+
+def test_run_fails_where_the_workflow_does_and_retry_takes_it_up_again(run, shown, hub, agents):  # noqa: ARG001
+    text = shown('%%workflow a --run\napi: scaffold {"bad": 1}\nrelease: publish <- api\nplan')
+    assert "no such app" in text
+    workflow = hub.workflows.get("a")
+    assert {t.name: t.state for t in workflow.tasks} == {
+        "api": "failed",
+        "release": "skipped",
+        "plan": "completed",
+    }
+    assert hub.workflows.worker is None
+    run("%%agent scaffold\n'mended'")
+    said = run("%workflow retry a")
+    assert "what failed runs again" in said
+    assert f"%workflow run {workflow.id}" in said
+    assert run("%workflow run a").result["api"] == "mended"
+
+
+def test_run_stops_where_a_person_is_asked_and_goes_on_once_approved(run, hub, until, agents):  # noqa: ARG001
+    view = run("%%workflow a --run\nplan\nrelease: publish <- plan !approve")
+    assert (view.state, view["plan"].state, view["release"].state) == (
+        "active",
+        "completed",
+        "approval",
+    )
+    assert f"%workflow approve {view.id} release" in repr(view)
+    assert "%workflow approve" in run("%workflow")._repr_html_()
+    assert run("%workflow approve a --by ada") == "a: release approved"
+    until(lambda: hub.workflows.get("a").state == "completed")
+    assert hub.workflows.get("a").task("release").approved_by == "ada"
+    run("%workflow stop")
+    assert hub.workflows.worker is None
+
+
+def test_approve_wants_a_name_where_there_are_several(run, hub, agents):  # noqa: ARG001
+    run("%%workflow a\nplan: !approve\nrelease: publish !approve")
+    error = refused(run, "%workflow approve a")
+    assert error.message == "2 tasks of a wait for approval"
+    assert error.hint == "name them: plan, release"
+    run("%workflow approve a plan release --by ada")
+    assert refused(run, "%workflow approve a").message == "no task of a waits for approval"
+    assert {t.state for t in hub.workflows.get("a").tasks} == {"waiting"}
+
+
+def test_a_rejected_task_takes_what_needs_it_with_it(run, hub, agents):  # noqa: ARG001
+    run("%%workflow a\nplan: !approve\nrelease: publish <- plan")
+    assert "rejected" in run('%workflow reject a plan --reason "not today"')
+    plan, release = hub.workflows.get("a").tasks
+    assert release.state == "skipped"
+    assert "not today" in plan.error
+
+
+def test_cancel_ends_a_workflow(run, hub, agents):  # noqa: ARG001
+    view = run(f"%%workflow a{BODY}")
+    assert f"%workflow retry {view.id}" in run("%workflow cancel a")
+    assert hub.workflows.get("a").state == "cancelled"
+
+
+def test_work_is_for_any_workflow_and_stop_ends_it(run, hub, until, agents):  # noqa: ARG001
+    worker = run("worker = %workflow work -c 2\nworker")
+    assert hub.workflows.worker is worker
+    run(f"%%workflow a{BODY}")
+    until(lambda: hub.workflows.get("a").state == "completed")
+    assert "stopped" in run("%workflow stop")
+    assert "nobody works" in refused(run, "%workflow stop").message
+    assert refused(run, "%workflow work scafold").hint == "did you mean scaffold?"
+
+
+def test_watch_looks_until_it_has_ended_or_the_time_is_up(run, hub, agents):  # noqa: ARG001
+    run("%%workflow a\nplan")
+    assert run("%workflow watch a --timeout 0.1").state == "active"
+    hub.workflows.work()
+    assert run("%workflow watch a").state == "completed"
+
+
+def test_quiet_shows_nothing(run, shown, agents):  # noqa: ARG001
+    assert run(f"%%workflow a --run --quiet{BODY}") is None
+    assert "completed" not in shown("%workflow show --quiet")
+
+
+# Agents
+
+
+def test_an_agents_cell_says_where_it_can_run(agents, run):
+    assert agents[0].splitlines() == [
+        "plan: this cell, once somebody works: %%workflow NAME --run, or %workflow work",
+        "in a process of its own: agentnb worker --agents plan",
+    ]
+    run("factor = 3")
+    text = run("%%agent times\nfactor * task.data")
+    assert "in this kernel only, since a worker process has not got factor" in text
+
+
+def test_an_agents_cell_is_kept_as_a_module_with_its_options(agents, project):  # noqa: ARG001
+    kept = load_module(module_path(project / ".agentnb", "agent", "scaffold"))
+    found = marked(kept)["scaffold"]
+    assert (found.retries, found.timeout, found.capabilities) == (0, 30.0, ("files", "code"))
+
+
+def test_an_agent_sees_the_notebooks_names_and_runs_again_as_another(run, shell):
+    shell.user_ns["factor"] = 3
+    run("%%agent times\nfactor * task.data")
+    assert run("%%workflow a --run\ntimes: times 7").result == {"times": 21}
+    run("%%agent times\nawait __import__('asyncio').sleep(0)\n-task.data")
+    assert run("%%workflow b --run\ntimes: times 7").result == {"times": -7}
+
+
+def test_what_an_agent_prints_is_its_tasks_and_not_the_cells(run, shown, hub):
+    run("%%agent talk\nprint('hello', task.name)\nprint('and bye', end='')")
+    text = shown("%%workflow a --run\ntalk")
+    assert "hello talk" not in text.split("outcome")[0]
+    assert hub.workflows.get("a").task("talk").message == "and bye"
+
+
+def test_an_agents_cell_that_is_none_leaves_the_one_before(run, agents):  # noqa: ARG001
+    for cell, error in (("%%agent plan\nyield 1", UsageError), ("%%agent plan\nx = ", SyntaxError)):
+        with pytest.raises(error):
+            run(cell)
+    assert refused(run, "%%agent plan\n# nothing").hint.startswith("under the line")
+    assert "%%agent takes NAME" in refused(run, "%%agent\n1").message
+    assert run("%%workflow a --run\nplan").result == {"plan": {"parts": 2}}
+
+
+def test_agents_are_listed(run, agents):  # noqa: ARG001
+    for line in ("%workflow agents", "%agent", "%agent list"):
+        table = run(line)
+        assert table.column("agent") == ["plan", "publish", "scaffold"]
+        assert set(table.column("state")) == {"no worker"}
+    assert table.column("can")[2] == "files, code"
+
+
+def test_help_prints(shown):
+    assert "%%workflow new-app --run" in shown("%workflow help")
+    assert "who approves" in shown("%workflow approve --help")
+    assert "approve" in shown("%%workflow help\nplan")
+    assert "%%agent scaffold" in shown("%agent help")
+    assert "%%agent scaffold" in shown("%%agent --help\n1")
+
+
+# Tab
+
+
+def offered(shell, text):
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, len(text)))
+    words = [text[: c.start] + c.text for c in found]
+    cut = max(text.rfind(mark) for mark in (" ", "\n", "=", "(", ",", "!")) + 1
+    return [word[cut:] for word in words]
+
+
+def test_tab_offers_verbs_options_workflows_tasks_and_agents(shell, run, agents):  # noqa: ARG001
+    view = run("%%workflow alpha\nplan: !approve\nrelease: publish <- plan")
+    assert offered(shell, "%workflow app") == ["approve"]
+    assert offered(shell, "%workflow list --st") == ["--state"]
+    assert offered(shell, "%workflow list --state f") == ["failed"]
+    assert offered(shell, "%workflow show al") == ["alpha"]
+    assert offered(shell, f"%workflow show {view.id[:6]}") == [view.id]
+    assert offered(shell, "%workflow approve al") == ["alpha"]
+    assert offered(shell, "%workflow approve alpha ") == ["plan"]
+    assert offered(shell, "%workflow work sc") == ["scaffold"]
+    assert offered(shell, "%%workflow x --max") == ["--max-parallel"]
+    assert offered(shell, "%%agent x --cap") == ["--capabilities"]
+
+
+def test_tab_offers_agents_needs_and_marks_in_the_lines_of_a_workflow(shell, agents):  # noqa: ARG001
+    assert offered(shell, "%%workflow x\nplan\napi: sc") == ["scaffold"]
+    assert offered(shell, "%%workflow x\nplan\napi: scaffold <- ") == ["plan"]
+    assert offered(shell, "%%workflow x\nplan\napi: scaffold <- plan !app") == ["approve"]
