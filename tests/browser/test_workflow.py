@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-LOAD = "%load_ext agentnb\nimport time\n_ = hub.redis.ping()"
+LOAD = """import os, time
+os.environ["DATABASE_URL"] = "sqlite:///NAME.db"
+%load_ext agentnb"""
 PLAN = """%%agent plan
 ["api", "web"]"""
 SCAFFOLD = """%%agent scaffold --retries 0
@@ -49,14 +51,20 @@ def tall(lab):
     lab.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def open_notebook(lab, name, *cells):
+    """Open a notebook on a database of its own."""
+    lab.open(
+        lab.write(f"{name}.ipynb", LOAD.replace("NAME", name), PLAN, SCAFFOLD, PUBLISH, *cells)
+    )
+
+
 def node(place, name):
     return place.locator(f'[data-pick="{name}"]').first
 
 
 def test_a_workflow_runs_in_its_cell_and_stops_where_a_person_is_asked(tall):
     lab = tall
-    run = f"%%workflow new-app --run{LINES}"
-    lab.open(lab.write("workflow.ipynb", LOAD, PLAN, SCAFFOLD, PUBLISH, run))
+    open_notebook(lab, "workflow", f"%%workflow new-app --run{LINES}")
     for number in range(4):
         lab.run_cell(number)
     lab.run_cell(4, wait=False)
@@ -64,7 +72,6 @@ def test_a_workflow_runs_in_its_cell_and_stops_where_a_person_is_asked(tall):
     # While it runs the picture moves.
     expect(node(output, "plan")).to_contain_text("completed")
     expect(node(output, "api")).to_contain_text(re.compile(r"[24680]+%"))
-    lab.page.locator(".agentnb-workflow").first.scroll_into_view_if_needed()
     see(lab, "workflow_running")
     lab.wait_idle()
     expect(output.locator(".agentnb-workflow")).to_have_count(1)
@@ -88,7 +95,7 @@ def test_a_workflow_runs_in_its_cell_and_stops_where_a_person_is_asked(tall):
 
 def test_the_panel_moves_and_a_click_approves(tall):
     lab = tall
-    lab.open(lab.write("workflow_panel.ipynb", LOAD, PLAN, SCAFFOLD, PUBLISH, "%workflow panel"))
+    open_notebook(lab, "workflow_panel", "%workflow panel")
     lab.run_all()
     panel = lab.page.locator(".agentnb-panel")
     panel.get_by_text("%%workflow NAME --run", exact=False).wait_for()
@@ -124,15 +131,8 @@ def test_the_panel_moves_and_a_click_approves(tall):
 
 
 def test_the_panel_answers_while_a_cell_is_busy(lab):
-    lab.open(
-        lab.write(
-            "workflow_busy.ipynb",
-            LOAD,
-            PUBLISH,
-            "%%workflow asks\nrelease: publish !approve",
-            "%workflow panel asks",
-        )
-    )
+    asks = "%%workflow asks\nrelease: publish !approve"
+    open_notebook(lab, "workflow_busy", asks, "%workflow panel asks")
     lab.run_all()
     panel = lab.page.locator(".agentnb-panel")
     approve = panel.get_by_role("button", name="Approve release")

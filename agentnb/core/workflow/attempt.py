@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
@@ -32,8 +33,9 @@ select :id, :name, :result, :attempt, {{now}} where exists (select 1 from {{task
 on conflict (task_id, name) do nothing
 """
 _NOTE = f"update {{task}} set progress = :progress, message = :message where {_OURS}"
-_SAY = f"update {{task}} set message = :message where {_OURS}"
+_SAY = f"update {{task}} set message = :message, log = :log where {_OURS}"
 _LONGEST = 1000
+_LINES = 200
 
 
 class _TooLong(Exception):  # noqa: N818 - what happened
@@ -74,6 +76,7 @@ class Attempt:
         self.failure: Failure | None = None
         self.final = False
         self.is_async = False
+        self._said: deque[str] = deque(maxlen=_LINES)
         self._settled = threading.Lock()
         self._cancel: Any = None
 
@@ -194,11 +197,14 @@ class Attempt:
         self._update(_NOTE, progress=progress, message=words)
 
     def say(self, message: str) -> None:
-        """Keep what an agent says."""
-        words = plain(self.orchestrator.redactor(message))[:_LONGEST]
-        self._update(_SAY, message=words)
+        """Keep what an agent says, a line or several."""
+        words = plain(self.orchestrator.redactor(message))
+        lines = [line[:_LONGEST] for line in words.split("\n")]
+        self._said.extend(lines)
+        self._update(_SAY, message=lines[-1], log="\n".join(self._said))
         extra = {"workflow": self.task.workflow_id, "task": self.task.name}
-        self.orchestrator.tell("task says: %s", words, **extra)
+        for line in lines:
+            self.orchestrator.tell("task says: %s", line, **extra)
 
     def _update(self, sql: str, **values: Any) -> None:
         with self.orchestrator.link.write() as turn:

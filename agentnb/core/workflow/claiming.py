@@ -25,7 +25,7 @@ _ROOM = """
 _ORDER = "order by c.priority, c.due, c.place limit 1"
 _TAKE = """
 update {task} set state = 'active', owner = :owner, attempt = attempt + 1, started = {now},
-  ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = ''
+  ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '', log = null
 where state in ('waiting', 'delayed') and id =
 """
 _GIVES = f"""

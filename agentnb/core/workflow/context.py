@@ -187,7 +187,10 @@ class Context:
         self._attempt.note(fraction, message)
 
     def log(self, message: str) -> None:
-        """Say something about the task: it is its ``message``, and a line in the log.
+        """Say something about the task, in one line or several.
+
+        Its last line is the task's ``message``; the last 200 of the attempt are its log, see
+        `Workflow.logs`, and each is in the log file too.
 
         Raises
         ------

@@ -117,6 +117,7 @@ def models(kind: str) -> Models:
         result: Mapped[str | None] = mapped_column(Text)
         error: Mapped[str | None] = mapped_column(Text)
         traceback: Mapped[str | None] = mapped_column(Text)
+        log: Mapped[str | None] = mapped_column(Text)
         attempt: Mapped[int] = mapped_column(Integer)
         attempts: Mapped[int] = mapped_column(Integer)
         priority: Mapped[int] = mapped_column(Integer)

@@ -120,6 +120,12 @@ class Reader:
         with self._link.read() as turn:
             return [task_info(row) for row in turn.rows(sql, id=number)]
 
+    def log(self, task: str) -> list[str]:
+        """Return what the latest attempt at a task has logged, by the task's id."""
+        with self._link.read() as turn:
+            row = turn.row("select log from {task} where id = :id", id=task)
+        return row[0].split("\n") if row is not None and row[0] else []
+
     def results(self, number: str, names: tuple[str, ...] | None = None) -> dict[str, Any]:
         """Return the results of completed tasks by their names; None for all."""
         sql = "select name, result from {task} where workflow_id = :id and state = 'completed' "

@@ -97,6 +97,16 @@ class Workflow:
             or f"it has: {', '.join(task.name for task in tasks)}",
         )
 
+    def logs(self, task: str) -> list[str]:
+        """Return the last lines that the latest attempt at a task has logged, 200 at most.
+
+        Raises
+        ------
+        NotFoundError
+            It has no such task.
+        """
+        return self._orchestrator.reader.log(self.task(task).id)
+
     @property
     def result(self) -> dict[str, Any]:
         """The results of its completed tasks, by their names."""

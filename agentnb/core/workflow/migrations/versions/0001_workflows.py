@@ -53,7 +53,7 @@ def upgrade() -> None:
         _may("frees", _TEXT),
         *_needed(_WHOLE, "missing"),
         *_needed(_TEXT, "data"),
-        *(_may(name, _TEXT) for name in ("result", "error", "traceback")),
+        *(_may(name, _TEXT) for name in ("result", "error", "traceback", "log")),
         *_needed(_WHOLE, "attempt", "attempts", "priority"),
         *_needed(_TIME, "delay"),
         _may("timeout", _TIME),
