@@ -71,12 +71,16 @@ class Logged:
             self._keep(line)
 
     def _keep(self, line: str) -> None:
-        if self._lost:
-            return
         # Of a bar that was drawn over and over on one line the last is kept.
         shown = line.rstrip("\r").rpartition("\r")[2]
+        self.guarded(lambda: self._log(shown[:LONGEST]))
+
+    def guarded(self, log: Callable[[], object]) -> None:
+        """Log something, unless that has failed before."""
+        if self._lost:
+            return
         try:
-            self._log(shown[:LONGEST])
+            log()
         except AgentnbError as error:
             self._lost = True
             self._tell(error)

@@ -8,7 +8,7 @@ import time
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.workflow.agents import marked
 
@@ -285,7 +285,31 @@ def test_what_an_agent_prints_is_its_tasks_and_not_the_cells(run, shown, hub):
     run("%%agent talk\nprint('hello', task.name)\nprint('and bye', end='')")
     text = shown("%%workflow a --run\ntalk")
     assert "hello talk" not in text.split("outcome")[0]
-    assert hub.workflows.get("a").task("talk").message == "and bye"
+    workflow = hub.workflows.get("a")
+    assert workflow.task("talk").message == "and bye"
+    assert workflow.logs("talk") == ["hello talk", "and bye"]
+    assert "log\n  hello talk\n  and bye" in shown("%workflow show a talk")
+
+
+def test_an_agent_that_prints_in_a_loop_keeps_its_last_lines(run, hub):
+    run("%%agent talk\nfor n in range(3000): print('line', n)")
+    run("%%workflow a --run\ntalk")
+    logged = hub.workflows.get("a").logs("talk")
+    assert logged == [f"line {n}" for n in range(2800, 3000)]
+
+
+def test_a_task_is_shown_whole(run, agents):  # noqa: ARG001 - registered
+    with pytest.raises(RejectedError):
+        run('%%workflow a --run\napi: scaffold {"bad": "<b>"}')
+    view = run("%workflow show a api")
+    text = repr(view)
+    assert re.search(r'data +{"bad": "<b>"}', text)
+    assert "ValueError: no such app" in dict(view)["error"]
+    # From the first line that is the user's.
+    assert text.split("traceback\n")[1].lstrip().startswith("File")
+    assert "raise ValueError" in text
+    assert "<b>" not in view._repr_html_()
+    assert refused(run, "%workflow show a apo").hint == "did you mean api?"
 
 
 def test_an_agents_cell_that_is_none_leaves_the_one_before(run, agents):  # noqa: ARG001

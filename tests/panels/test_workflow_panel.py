@@ -46,6 +46,7 @@ def workflows(hub):
 
 def scaffold(task, ctx):
     ctx.progress(0.5, "half <b>done</b>")
+    ctx.log("reads <i>")
     if task.data == "fail":
         raise ValueError("<img src=x>")
     return task.data
@@ -205,6 +206,7 @@ def test_what_failed_is_shown_whole_and_tried_again(workflows, view):
     refreshed(panel)
     assert "&lt;img src=x&gt;" in panel.detail.error.widget.value
     assert "<img" not in panel.detail.error.widget.value + panel.graph.widget.html
+    assert "reads &lt;i&gt;" in panel.detail.log.widget.value
     assert "attempt 1 of 1" in panel.detail.about.value
     assert "stroke-width:2.5" in panel.graph.widget.html
     workflows.agent("scaffold")(lambda _: "mended")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.table import Table
+from agentnb.magics.whole import Whole
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
 
     from agentnb.core.queue import Job
 
@@ -18,11 +17,9 @@ __all__ = ["JobView", "jobs", "workers"]
 
 _LONGEST = 2000
 _BAR = 10
-_CELL = "text-align:left;padding:2px 10px"
-_PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
 
 
-class JobView:
+class JobView(Whole):
     """A job whole, as it was when it was looked at.
 
     Attributes
@@ -32,6 +29,8 @@ class JobView:
     log
         The lines of its log, the last 100.
     """
+
+    kind = "job"
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -87,33 +86,10 @@ class JobView:
         failure = self.job.failure
         return failure.traceback if failure is not None else ""
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self.rows)
-
-    def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self.rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in self.rows]
-        if self.traceback:
-            lines += ["traceback", self.traceback.rstrip()]
-        if self.log:
-            lines += ["log", *(f"  {line}" for line in self.log)]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        parts = ["<table>"]
-        parts += [
-            f'<tr><th style="{_CELL}">{escape(name)}</th>'
-            f'<td style="{_CELL};white-space:pre-wrap">{escape(value)}</td></tr>'
-            for name, value in self.rows
-        ]
-        parts.append("</table>")
-        for title, text in (("traceback", self.traceback.rstrip()), ("log", "\n".join(self.log))):
-            if text:
-                parts.append(
-                    f"<details open><summary>{title}</summary>"
-                    f'<pre style="{_PRE}">{escape(text)}</pre></details>'
-                )
-        return f'<div class="agentnb-job">{"".join(parts)}</div>'
+    @property
+    def blocks(self) -> list[tuple[str, str]]:
+        """Its traceback and its log."""
+        return [("traceback", self.traceback.rstrip()), ("log", "\n".join(self.log))]
 
 
 def jobs(found: list[Job], *, empty: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
@@ -35,6 +36,8 @@ _ROLE = Role(
     "return what comes of it",
     returns=True,
 )
+# Each call of the database takes a millisecond or so, and an agent may print in a loop.
+_PAUSE = 0.05
 _OPTIONS = ("capabilities", "retries", "timeout")
 
 _log = logging.getLogger("agentnb.workflow")
@@ -108,7 +111,7 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any) -> Said:
     body = body_of(call, f"%%agent {name}", _ROLE, shell)
     options = {key: call.options[key] for key in _OPTIONS if key in call.options}
     module = _module(name, options, schema, body, shell)
-    function = diverted(body.bound(shell.user_ns), _logged, shell)
+    function = diverted(body.bound(shell.user_ns), _TaskLog, shell)
     workflows = hub.workflows
     workflows.agent(name, schema=schema, **options)(function)
     home = hub.settings.home
@@ -134,17 +137,35 @@ def _module(
     )
 
 
-def _logged(task: TaskInfo, ctx: Context) -> Logged:
-    """Return what logs with a task what is printed while it is done."""
+class _TaskLog(Logged):
+    """Logs with a task what is printed while it is done; lines that come at once go together."""
 
-    def log(line: str) -> None:
-        ctx.log(line)
+    def __init__(self, task: TaskInfo, ctx: Context) -> None:
+        def lost(error: AgentnbError) -> None:
+            # The agent learns of a lost task as it does otherwise.
+            _log.warning("what task %s prints is not kept any more: %s", task.name, error)
 
-    def lost(error: AgentnbError) -> None:
-        # The agent learns of a lost task as it does otherwise.
-        _log.warning("what task %s prints is not kept any more: %s", task.name, error)
+        super().__init__(self._gather, lost)
+        self._ctx = ctx
+        self._gathered: list[str] = []
+        self._kept = 0.0
 
-    return Logged(log, lost)
+    def _gather(self, line: str) -> None:
+        self._gathered.append(line)
+        if monotonic() - self._kept >= _PAUSE:
+            self._flush()
+
+    def _flush(self) -> None:
+        lines, self._gathered = self._gathered, []
+        if lines:
+            self._ctx.log("\n".join(lines))
+            self._kept = monotonic()
+
+    def end(self) -> None:
+        """Log what is left."""
+        self._kept = 0.0
+        super().end()
+        self.guarded(self._flush)
 
 
 def _here(name: str, workflows: Orchestrator) -> str:

@@ -56,7 +56,12 @@ GRAMMAR = Grammar(
                 Option(("-n", "--count"), "how many at most (20)", "N", _count),
             ),
         ),
-        Verb("show", "a workflow whole: its graph and its tasks", _ONE, live=("workflow",)),
+        Verb(
+            "show",
+            "a workflow whole: its graph and its tasks; or one task: data, result or error, log",
+            ("[WORKFLOW]", "[TASK]"),
+            live=("workflow", "task"),
+        ),
         Verb(
             "tasks",
             "the tasks of a workflow with their results",

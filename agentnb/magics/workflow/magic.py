@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.workflow import Orchestrator, Worker, Workflow
     from agentnb.magics.grammar import Call
-    from agentnb.magics.workflow.shown import WorkflowView
+    from agentnb.magics.workflow.shown import TaskView, WorkflowView
 
 __all__ = ["WorkflowMagic"]
 
 _NEWEST = 5
 _SHOWN = 20
 _OFFERED = 50
+_TASKS = {"task": set(), "approval": {"approval"}, "failed": {"failed", "cancelled"}}
 _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
 
 
@@ -89,11 +90,16 @@ class WorkflowMagic(Noun):
         found = self._workflows.list(state, count)
         return self._listing(found, empty=f"no {state} workflow" if state else _EMPTY)
 
-    def do_show(self, call: Call) -> WorkflowView:
-        """Return a workflow whole."""
+    def do_show(self, call: Call) -> WorkflowView | TaskView:
+        """Return a workflow whole, or one of its tasks."""
         from agentnb.magics.workflow.live import look
+        from agentnb.magics.workflow.shown import TaskView
 
-        return look(self._one(call))
+        workflow = self._one(call)
+        if len(call.arguments) > 1:
+            task = workflow.task(str(call.arguments[1]))
+            return TaskView(workflow, task, workflow.logs(task.name))
+        return look(workflow)
 
     def do_tasks(self, call: Call) -> Table:
         """Return the tasks of a workflow."""
@@ -297,10 +303,10 @@ class WorkflowMagic(Noun):
                 return self._agents()
             states = {"open": "active", "asking": "active"}
             found = self._workflows.list(states.get(kind), _OFFERED)
-            if kind in {"approval", "failed"}:
-                wanted = {"approval": {"approval"}, "failed": {"failed", "cancelled"}}[kind]
+            if kind in _TASKS:
+                wanted = _TASKS[kind]
                 tasks = [task for one in found for task in one.tasks]
-                return list(dict.fromkeys(t.name for t in tasks if t.state in wanted))
+                return list(dict.fromkeys(t.name for t in tasks if not wanted or t.state in wanted))
             if kind == "asking":
                 found = [one for one in found if any(t.state == "approval" for t in one.tasks)]
             elif kind == "ended":

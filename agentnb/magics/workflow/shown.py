@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.table import Table, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
+from agentnb.magics.whole import Whole
 from agentnb.panels.base.units import Duration
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
 
-__all__ = ["WorkflowView", "agents", "listing", "outcome", "tasks_table"]
+__all__ = ["TaskView", "WorkflowView", "agents", "listing", "outcome", "tasks_table"]
 
 _LONGEST: Final = 2000
 _DIM: Final = "color:var(--jp-ui-font-color2,#757575)"
@@ -110,6 +111,52 @@ class WorkflowView:
             )
         parts.append(self.table._repr_html_())
         return f'<div class="agentnb-workflow">{"".join(parts)}</div>'
+
+
+class TaskView(Whole):
+    """A task whole, as it was when it was looked at.
+
+    Attributes
+    ----------
+    task
+        The task.
+    log
+        The lines that its latest attempt has logged, the last 200.
+    """
+
+    kind = "task"
+
+    def __init__(self, workflow: Workflow, task: TaskInfo, log: Sequence[str]) -> None:
+        self.workflow, self.task, self.log = workflow, task, list(log)
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What is known of it, by its name."""
+        task = self.task
+        known: list[tuple[str, Any]] = [
+            ("task", task.name),
+            ("workflow", f"{self.workflow.name} {task.workflow_id}"),
+            ("state", signed(task.state)),
+            ("agent", task.agent),
+            ("needs", ", ".join(task.needs)),
+            ("attempt", f"{task.attempt} of {task.attempts}" if task.attempt else ""),
+            ("data", _short(task.data)),
+            ("priority", task.priority or ""),
+            ("approved by", task.approved_by),
+            ("worker", task.worker),
+            ("started", clock(task.started)),
+            ("ended", clock(task.finished)),
+            ("took", took(task)),
+            ("result", _short(task.result)),
+            ("error", task.error),
+        ]
+        return [(name, str(value)) for name, value in known if value not in {None, ""}]
+
+    @property
+    def blocks(self) -> list[tuple[str, str]]:
+        """Its traceback and its log."""
+        traceback = (self.task.traceback or "").rstrip()
+        return [("traceback", traceback), ("log", "\n".join(self.log))]
 
 
 def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:

@@ -26,12 +26,12 @@ class Detail:
     def __init__(self) -> None:
         self.about = label("", dim=True)
         self.times = label("", dim=True)
-        self.error, self.result, self.data = (
-            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Result", "Data")
+        self.error, self.log, self.result, self.data = (
+            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Log", "Result", "Data")
         )
-        self.widget = stack(self.about, self.times, self.error, self.result, self.data)
+        self.widget = stack(self.about, self.times, self.error, self.log, self.result, self.data)
 
-    def show(self, task: TaskInfo | None, now: float) -> None:
+    def show(self, task: TaskInfo | None, log: list[str], now: float) -> None:
         """Show a task, or none at all."""
         self.widget.layout.display = "none" if task is None else None
         if task is None:
@@ -41,6 +41,7 @@ class Detail:
         )
         self.times.value = escape(" · ".join(_times(task, now)))
         self.error.show(_cut("\n\n".join(part for part in (task.error, task.traceback) if part)))
+        self.log.show(_cut("\n".join(log)))
         self.result.show(_pretty(task.result))
         self.data.show(_pretty(task.data))
 

@@ -31,6 +31,8 @@ class Look:
         The workflow that is shown; None where there is none.
     tasks, events, why
         Of that one; `why` it does not move, or empty.
+    picked, log
+        The name of the task that is picked, and what it has logged.
     agents
         All of them.
     """
@@ -41,11 +43,13 @@ class Look:
     tasks: list[TaskInfo] = field(default_factory=list)
     why: str = ""
     events: list[Any] = field(default_factory=list)
+    picked: str | None = None
+    log: list[str] = field(default_factory=list)
     agents: list[AgentInfo] = field(default_factory=list)
     now: float = field(default_factory=time.time)
 
 
-def look(workflows: Orchestrator, wanted: str | None) -> Look:
+def look(workflows: Orchestrator, wanted: str | None, picked: str | None = None) -> Look:
     """Return what is to be seen.
 
     Parameters
@@ -55,6 +59,8 @@ def look(workflows: Orchestrator, wanted: str | None) -> Look:
     wanted
         The id of the workflow that is shown; None for the newest that has not ended, or else the
         newest.
+    picked
+        The name of the task that is shown whole.
     """
     found = list(workflows.list(None, LISTED))
     counts = workflows.reader.counts([one.id for one in found])
@@ -63,13 +69,17 @@ def look(workflows: Orchestrator, wanted: str | None) -> Look:
     if chosen is None:
         return Look(wanted, seen, agents=workflows.agent_infos())
     why = chosen.why_waiting() if chosen.state == "active" else ""
+    tasks = chosen.tasks
+    task = next((one for one in tasks if one.name == picked), None)
     return Look(
         wanted,
         seen,
         chosen,
-        chosen.tasks,
+        tasks,
         why,
         list(chosen.events(EVENTS)),
+        picked,
+        [] if task is None else workflows.reader.log(task.id),
         workflows.agent_infos(),
     )
 

@@ -144,8 +144,8 @@ class WorkflowPanel:
 
     def _load(self) -> Look:
         with self.panel.lock:
-            wanted = self._wanted
-        return look(self._workflows, wanted)
+            wanted, picked = self._wanted, self._picked
+        return look(self._workflows, wanted, picked)
 
     def _show(self, seen: Look) -> None:
         if seen.wanted != self._wanted:  # another one is being looked for
@@ -171,7 +171,8 @@ class WorkflowPanel:
         self.graph.show(picture, tally(task.state for task in seen.tasks))
         columns, rows = task_rows(seen.tasks, seen.now, beside=self._picked is not None)
         self.tasks.update(rows, columns)
-        self.detail.show(known.get(self._picked or ""), seen.now)
+        log = seen.log if seen.picked == self._picked else []
+        self.detail.show(known.get(self._picked or ""), log, seen.now)
         self.decisions.show(seen, self._picked)
         self.events.update([event_row(one) for one in reversed(seen.events)])
         self.agents.update([agent_row(one, seen.now) for one in seen.agents])
