@@ -107,7 +107,7 @@ def test_the_panel_moves_and_a_click_approves(tall):
     lab.execute("_ = hub.workflows.work()")
     expect(node(panel, "api")).to_contain_text(re.compile(r"\d0%"))
     node(panel, "api").click()
-    panel.get_by_text("file", exact=False).first.wait_for()
+    panel.get_by_role("region", name="Log").get_by_text("part", exact=False).wait_for()
     panel.scroll_into_view_if_needed()
     see(lab, "workflow_panel")
     approve = panel.get_by_role("button", name="Approve release")

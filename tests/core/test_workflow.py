@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import agentnb
 from agentnb.core.errors import (
     DeadlineExceeded,
     NotFoundError,
@@ -534,3 +535,36 @@ def test_the_same_key_from_eight_callers_is_one_workflow(agents, together):
 def test_pauses_double_up_to_five_minutes():
     assert 0.8 * 4 <= pause(2.0, 2) <= 1.2 * 4
     assert pause(2.0, 30) <= 360
+
+
+def test_the_last_lines_that_an_agent_logs_are_kept_of_its_latest_attempt(workflows):
+    @workflows.agent("talk", retries=1, backoff=0.01)
+    def talk(task, ctx):
+        ctx.log(f"attempt {ctx.attempt}\nof {task.name}")
+        for number in range(3):
+            ctx.log(f"line {number}")
+        if ctx.attempt == 1:
+            raise ValueError("once more")
+        ctx.log("\n".join(f"more {number}" for number in range(198)))
+
+    workflows.work()
+    workflow = workflows.create("app", [Task("talk")]).wait(20)
+    logged = workflow.logs("talk")
+    assert logged == ["line 1", "line 2", *(f"more {number}" for number in range(198))]
+    assert workflow.task("talk").message == "more 197"
+    with pytest.raises(NotFoundError, match="no task 'tlak'"):
+        workflow.logs("tlak")
+
+
+def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
+    def bells():
+        return [one for one in threading.enumerate() if one.name == "agentnb-bell"]
+
+    before = set(bells())
+    with agentnb.connect(home=tmp_path / "home") as hub:
+        hub.workflows.agent("echo")(lambda task: task.data)
+        hub.workflows.work()
+        hub.workflows.create("app", [Task("echo")]).wait(20)
+        assert set(bells()) - before
+        hub.workflows.close()
+        assert set(bells()) == before

@@ -8,6 +8,8 @@ workers look by themselves, too.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +31,9 @@ class Remote(Protocol):
 
     def listen(self, agents: Iterable[str], seconds: float) -> bool:
         """Wait until it rings for one of some agents, and return whether it did."""
+
+    def wake(self) -> None:
+        """Let the one who listens go at once."""
 
 
 class Bell:
@@ -88,7 +93,13 @@ class Bell:
     def deafen(self) -> None:
         """Hear nothing more from elsewhere."""
         self._agents = ()
-        self._listener = None
+        listener, self._listener = self._listener, None
+        if self._remote is None or listener is None or not listener.is_alive():
+            return
+        if not self._away:
+            with suppress(AgentnbError):
+                self._remote.wake()
+        listener.join(_PAUSE)  # what it uses may be closed after that
 
     def _send(self) -> None:
         while True:
@@ -128,6 +139,9 @@ class Bell:
         with self._news:
             self._closed = True
             self._news.notify_all()
+        self.deafen()
+        if self._sender is not None:
+            self._sender.join(_PAUSE)
 
 
 class RedisBell:
@@ -147,6 +161,7 @@ class RedisBell:
     def __init__(self, redis: Any, key: Any) -> None:
         self._redis = redis
         self._key = key
+        self._own = key(f".{token_hex(8)}")
 
     def send(self, ready: Mapping[str, int]) -> None:
         """Ring for some agents; a list that nobody hears is short, and soon gone."""
@@ -161,4 +176,14 @@ class RedisBell:
     def listen(self, agents: Iterable[str], seconds: float) -> bool:
         """Wait until it rings for one of some agents, on a connection of its own."""
         keys = [self._key(agent) for agent in agents]
-        return bool(keys) and self._redis.blpop(keys, seconds) is not None
+        if not keys:
+            return False
+        found = self._redis.blpop([*keys, self._own], seconds)
+        return found is not None
+
+    def wake(self) -> None:
+        """Ring for the one who listens here."""
+        pipeline = self._redis.publisher.pipeline(False)  # noqa: FBT003 - redis-py's own
+        pipeline.lpush(self._own, "1")
+        pipeline.expire(self._own, self.SECONDS)
+        pipeline.execute()
