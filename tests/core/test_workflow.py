@@ -17,6 +17,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.trace import current, start_trace
 from agentnb.core.workflow import Task, TaskFailed
+from agentnb.core.workflow.bell import Bell, RedisBell
 from agentnb.core.workflow.ending import pause
 
 
@@ -562,9 +563,22 @@ def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
 
     before = set(bells())
     with agentnb.connect(home=tmp_path / "home") as hub:
-        hub.workflows.agent("echo")(lambda task: task.data)
-        hub.workflows.work()
-        hub.workflows.create("app", [Task("echo")]).wait(20)
+        heard = RedisBell(hub.redis.untraced, lambda agent: f"test:{agent}")
+        listening = threading.Event()
+
+        class Patient:
+            """Listens for longer than anybody would wait for it."""
+
+            send, wake = heard.send, heard.wake
+
+            def listen(self, agents, _seconds):
+                listening.set()
+                return heard.listen(agents, 60)
+
+        bell = Bell(Patient(), hub.workflows.log)
+        bell.listen(["echo"])
+        bell.ring({"other": 1})
+        assert listening.wait(10)
         assert set(bells()) - before
-        hub.workflows.close()
+        bell.close()
         assert set(bells()) == before
