@@ -132,20 +132,48 @@ def _begin(sink: Sink, shell: Any) -> tuple[Sink, Any]:
     return sink, _sink.set(sink)
 
 
-def _divert(stream: Any) -> None:
-    """Let what is written by such a function go to its sink; all else goes where it went."""
-    write = stream.write
-    if getattr(write, "agentnb", False):
-        return
+class _Write:
+    """The ``write`` of a class of streams, which goes to the sink where there is one.
 
-    def diverting(text: str) -> int:
+    It stands in the class, since IPython sets the ``write`` of a stream anew for each cell and
+    puts the former one back when the cell has ended, whatever others have set meanwhile.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __get__(self, stream: Any, owner: type | None = None) -> Any:
+        if stream is None:
+            return self._function
+        write = vars(stream).get("write") or self._function.__get__(stream, owner)
+        return _diverting(write)
+
+    def __set__(self, stream: Any, write: Any) -> None:
+        vars(stream)["write"] = getattr(write, "agentnb", write)
+
+    def __delete__(self, stream: Any) -> None:
+        vars(stream).pop("write", None)
+
+
+def _diverting(write: Callable[[str], Any]) -> Callable[[str], Any]:
+    def diverting(text: str) -> Any:
         sink = _sink.get()
         return write(text) if sink is None else sink.write(text)
 
-    diverting.agentnb = True  # type: ignore[attr-defined]  # how it is known
-    # On the stream itself: the kernel and others hold on to the object.
-    with suppress(AttributeError):  # one that is written in C and cannot be told
-        stream.write = diverting
+    diverting.agentnb = write  # type: ignore[attr-defined]  # how it is known
+    return diverting
+
+
+def _divert(stream: Any) -> None:
+    """Let what is written by such a function go to its sink; all else goes where it went."""
+    if hasattr(stream.write, "agentnb"):
+        return
+    kind: Any = type(stream)
+    try:
+        kind.write = _Write(kind.write)
+    except TypeError:  # one that is written in C, whose class cannot be changed
+        with suppress(AttributeError):
+            stream.write = _diverting(stream.write)
 
 
 def _divert_display(shell: Any) -> None:

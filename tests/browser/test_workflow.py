@@ -117,17 +117,19 @@ def test_the_panel_moves_and_a_click_approves(tall):
     for key in ("b", "x", "d", "d", "ArrowRight", "Enter"):
         lab.page.keyboard.press(key)
     assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells + 1
-    panel.get_by_text("agent scaffold", exact=False).first.wait_for()
+    picked = panel.locator(".widget-html").filter(has_text="agent scaffold")
+    expect(picked).to_contain_text("web")
     see(lab, "workflow_panel_asks")
     approve.click()
     panel.get_by_text("release is approved").wait_for()
     expect(node(panel, "announce")).to_contain_text("completed")
     lab.execute("_ = hub.workflows.create('broken', [{'name': 'broken', 'agent': 'publish'}])")
-    panel.get_by_text("is no image", exact=False).first.wait_for()
+    tasks = panel.get_by_role("grid", name="Tasks")
+    expect(tasks).to_contain_text("is no image")
     assert panel.locator("img").count() == 0
     lab.execute("_ = hub.workflows.agent('publish')(lambda _: 'mended')")
     panel.get_by_role("button", name="Retry").click()
-    panel.get_by_text("mended", exact=False).first.wait_for()
+    expect(tasks).to_contain_text("mended")
 
 
 def test_the_panel_answers_while_a_cell_is_busy(lab):

@@ -54,6 +54,18 @@ def test_what_an_agent_prints_or_displays_never_lands_in_a_cell(kernel):
     kernel.run("%workflow stop --quiet")
 
 
+def test_what_is_printed_after_the_cell_has_ended_is_the_tasks_as_well(kernel):
+    kernel.run("import threading, time\nfirst, go = threading.Event(), threading.Event()")
+    kernel.run("%%agent twice\nprint('before')\nfirst.set()\ngo.wait(30)\nprint('after')")
+    kernel.run("%%workflow spans --quiet\ntwice")
+    # The first line comes while a cell runs, the second while another one does.
+    kernel.run("worker = hub.workflows.work()\nfirst.wait(30)")
+    shown, _ = kernel.run("go.set()\nworkflow = hub.workflows.get('spans').wait(30)")
+    assert shown == ""
+    assert kernel.run("workflow.logs('twice')")[0] == "['before', 'after']"
+    kernel.run("%workflow stop --quiet")
+
+
 def test_the_traceback_of_a_task_shows_the_lines_of_the_cell(kernel):
     kernel.run("%%agent fails --retries 0\nvalue = 1\nvalue / task.data  # the user's line")
     _, raised = kernel.run("%%workflow sums --run\nfails: fails 0")
