@@ -321,6 +321,24 @@ def test_an_agents_cell_that_is_none_leaves_the_one_before(run, agents):  # noqa
     assert run("%%workflow a --run\nplan").result == {"plan": {"parts": 2}}
 
 
+def test_a_cell_that_is_given_another_name_takes_the_former_agent_back(
+    run, hub, project, monkeypatch
+):
+    monkeypatch.setattr("agentnb.panels.base.registry.cell_id", lambda _shell: "one")
+    run("%%agent plan\n1")
+    path = module_path(project / ".agentnb", "agent", "plan")
+    assert path.exists()
+    assert "plan: not this cell any more" in run("%%agent planner\n1")
+    assert hub.workflows.registry.here() == ["planner"]
+    assert not path.exists()
+    monkeypatch.setattr("agentnb.panels.base.registry.cell_id", lambda _shell: "two")
+    run("%%agent planner\n2")
+    monkeypatch.setattr("agentnb.panels.base.registry.cell_id", lambda _shell: "one")
+    # What another cell has made since is that one's.
+    assert "any more" not in run("%%agent third\n1")
+    assert sorted(hub.workflows.registry.here()) == ["planner", "third"]
+
+
 def test_agents_are_listed(run, agents):  # noqa: ARG001
     for line in ("%workflow agents", "%agent", "%agent list"):
         table = run(line)

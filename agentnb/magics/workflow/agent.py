@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
@@ -17,6 +17,7 @@ from agentnb.magics.workflow.grammar import AGENT, AGENT_CELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from agentnb.core.cellmodule import CellModule
     from agentnb.core.hub import Hub
@@ -64,11 +65,16 @@ class AgentMagic(Noun):
         call = self.cell_call(line, cell, local_ns)
         if "help" in call.options:
             return self.call("help", None, local_ns)
-        made = make_agent(call, self.hub, self.schema(call), self.extension.shell)
+        made = make_agent(call, self.hub, self.schema(call), self.extension.shell, self._cells)
         return None if "quiet" in call.options else made
 
+    def __init__(self, extension: Any) -> None:
+        super().__init__(extension)
+        self._cells = Cells()
+
     def reset(self) -> None:
-        """Nothing is kept here: agents are the hub's."""
+        """Forget which cell has made what; agents are the hub's."""
+        self._cells = Cells()
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
         """Return the agents."""
@@ -89,7 +95,37 @@ class AgentMagic(Noun):
         return ()
 
 
-def make_agent(call: Call, hub: Hub, schema: Any, shell: Any) -> Said:
+class _Made(NamedTuple):
+    name: str
+    agent: Any
+    path: Path
+    text: str
+
+
+class Cells:
+    """Which cell has made which agent, where cells can be told apart."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, _Made] = {}
+
+    def replace(self, cell: str | None, made: _Made, workflows: Orchestrator) -> str:
+        """Note what a cell has made, take back what it made under another name, and say so."""
+        before = self._made.get(cell or "")
+        if cell is not None:
+            self._made[cell] = made
+        if before is None or before.name == made.name:
+            return ""
+        registry = workflows.registry
+        if before.name not in registry.here() or registry.find(before.name) is not before.agent:
+            return ""  # another cell's by now
+        registry.remove(before.name)
+        with suppress(OSError):
+            if before.path.read_text(encoding="utf-8") == before.text:
+                before.path.unlink()
+        return f"{before.name}: not this cell any more"
+
+
+def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> Said:
     """Make a cell an agent, and say what to type next.
 
     Parameters
@@ -102,10 +138,13 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any) -> Said:
         The class of a task's data, or None.
     shell
         The IPython shell.
+    cells
+        What cells have made.
     """
     from agentnb.core.cellmodule import keep_module
     from agentnb.core.modules import module_path
     from agentnb.core.workflow.spec import check_name
+    from agentnb.panels.base.registry import cell_id
 
     name = check_name(call.arguments[0], "an agent")
     body = body_of(call, f"%%agent {name}", _ROLE, shell)
@@ -115,8 +154,12 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any) -> Said:
     workflows = hub.workflows
     workflows.agent(name, schema=schema, **options)(function)
     home = hub.settings.home
-    keep_module(home, module_path(home, "agent", name), module.text)
-    return Said("\n".join((_here(name, workflows), _elsewhere(name, module.needs))))
+    path = module_path(home, "agent", name)
+    keep_module(home, path, module.text)
+    made = _Made(name, workflows.registry.find(name), path, module.text)
+    left = cells.replace(cell_id(shell), made, workflows)
+    said = (_here(name, workflows), _elsewhere(name, module.needs), left)
+    return Said("\n".join(filter(None, said)))
 
 
 def _module(
@@ -134,6 +177,7 @@ def _module(
         ("agentnb.core.workflow", "agent", given),
         also=also,
         flags=shell.compile.flags,
+        cells=shell.history_manager.input_hist_parsed,
     )
 
 
