@@ -21,10 +21,11 @@ _MOVES = {"waiting", "delayed", "active"}
 
 def look(workflow: Workflow) -> WorkflowView:
     """Return a workflow as it is now."""
+    why = workflow.why_waiting()
+    # The tasks last: those of a workflow that has ended have ended, too.
     workflow.refresh()
-    tasks = workflow.tasks
-    why = workflow.why_waiting() if workflow.state == "active" else ""
-    return WorkflowView(workflow, tasks, why)
+    why = why if workflow.state == "active" else ""
+    return WorkflowView(workflow, workflow.tasks, why)
 
 
 class Live:
