@@ -109,6 +109,22 @@ def test_the_names_of_websockets_are_there():
         assert hasattr(agentnb.Hub, name), name
 
 
+def test_the_names_of_workflows_are_there():
+    from agentnb.core.workflow import Context, Orchestrator, Workflow
+
+    assert hasattr(agentnb.Hub, "workflows")
+    for name in (
+        *("agent", "agents", "agent_info", "create", "create_workflow_with_tasks", "pipeline"),
+        *("get", "list", "wait", "cancel", "retry", "approve", "reject", "events", "work", "stop"),
+        *("relay_once", "migrate", "close"),
+    ):
+        assert callable(getattr(Orchestrator, name)), name
+    for name in ("task", "refresh", "wait", "cancel", "retry", "approve", "reject", "logs"):
+        assert callable(getattr(Workflow, name)), name
+    for name in ("step", "progress", "log", "check_cancelled"):
+        assert callable(getattr(Context, name)), name
+
+
 def test_the_classes_work_without_a_hub(tmp_path):
     from agentnb.core.db import Database
 
