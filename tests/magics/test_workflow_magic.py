@@ -74,6 +74,12 @@ def test_a_cell_makes_a_workflow_and_shows_its_graph(run, hub, agents):  # noqa:
     assert re.search(r"plan +○ waiting", repr(view))
 
 
+def test_the_data_of_a_workflow_may_be_a_name_of_the_notebook(run, hub, agents, shell):  # noqa: ARG001 - registered
+    shell.user_ns["about"] = {"app": "it's a greeter", "parts": [1, 2]}
+    run("%%workflow new-app --data :about\nplan")
+    assert hub.workflows.get("new-app").data == {"app": "it's a greeter", "parts": [1, 2]}
+
+
 def test_the_same_key_gives_the_same_workflow(run, hub, agents):  # noqa: ARG001 - registered
     one = run("%%workflow a --key order-7\nplan")
     other = run("%%workflow a --key order-7\nplan")

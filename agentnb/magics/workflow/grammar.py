@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agentnb.magics.grammar import Grammar, Option, Verb
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
@@ -31,6 +33,10 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError("a number of seconds above 0")
+    return value
+
+
+def _as_it_is(value: Any) -> Any:
     return value
 
 
@@ -144,7 +150,9 @@ CELL = Grammar(
             (
                 Option(("--key",), "with this key it is made once, however often you ask", "TEXT"),
                 Option(("--max-parallel",), "how many tasks at once at most", "N", _count),
-                Option(("--data",), "what all its tasks may know: JSON or :name", "DATA"),
+                Option(
+                    ("--data",), "what all its tasks may know: JSON or :name", "DATA", _as_it_is
+                ),
                 Option(("--run",), "work on it at once, as %workflow run does"),
                 _CONCURRENCY,
             ),
