@@ -40,7 +40,7 @@ LIBRARIES = (
     "docker",
     "httpx",
     "websockets",
-    *("huey", "dramatiq", "celery"),
+    *("huey", "dramatiq", "celery", "dbos", "prefect"),
 )
 
 
