@@ -10,6 +10,7 @@ from agentnb.core.errors import ConfigError, UsageError
 __all__ = ["FIRST", "Copied", "copy_tutorials"]
 
 FIRST = "00_start.ipynb"
+_KINDS = ("*.ipynb", "data/*.*", "scripts/*.py")
 
 
 class Copied(NamedTuple):
@@ -31,7 +32,7 @@ class Copied(NamedTuple):
 
 
 def copy_tutorials(target: str | Path) -> Copied:
-    """Copy the tutorials and their data to a folder; nothing that exists is overwritten.
+    """Copy the tutorials, their data and scripts to a folder; nothing that exists is overwritten.
 
     The folder also becomes a root of its own, by an empty ``.agentnb`` in it: what the
     tutorials create stays there.
@@ -54,7 +55,7 @@ def copy_tutorials(target: str | Path) -> Copied:
     kept: list[str] = []
     try:
         (folder / ".agentnb").mkdir(parents=True, exist_ok=True)
-        for path in (*sorted(source.glob("*.ipynb")), *sorted(source.glob("data/*.*"))):
+        for path in (path for kind in _KINDS for path in sorted(source.glob(kind))):
             name = path.relative_to(source).as_posix()
             (new if _copy(path, folder / name) else kept).append(name)
     except (FileExistsError, NotADirectoryError) as error:

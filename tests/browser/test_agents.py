@@ -1,0 +1,51 @@
+"""The story of the agents in JupyterLab: the panel moves while workers come and go."""
+
+from __future__ import annotations
+
+from agentnb.core.tutorials import copy_tutorials
+
+GRAPH = 'svg[role="group"][aria-label^="Workflow new-app: "]'  # it says how many are in which state
+
+KEEP = """panel => {
+  window.seen = [];
+  const look = () => {
+    const said = panel.querySelector('svg[role="group"]')?.ariaLabel;
+    if (said && said !== window.seen.at(-1)) window.seen.push(said);
+  };
+  new MutationObserver(look).observe(panel, {childList: true, subtree: true, attributes: true});
+  look();
+}"""
+
+
+def code_cell(lab, start):
+    """Return the number of the first cell that begins so."""
+    return lab.page.evaluate(
+        "start => jupyterapp.shell.currentWidget.content.widgets"
+        ".findIndex(cell => cell.model.sharedModel.source.startsWith(start))",
+        start,
+    )
+
+
+def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
+    copy_tutorials(lab.root)
+    lab.open("10_agents.ipynb")
+    panel = lab.output(code_cell(lab, "%workflow panel"))
+    lab.command("notebook:clear-all-cell-outputs")  # what was saved is not what is tested
+    lab.command("notebook:run-all-cells", wait=False)
+    panel.locator(GRAPH).wait_for()
+    panel.locator(GRAPH).scroll_into_view_if_needed()
+    panel.evaluate(KEEP)
+    panel.locator(f'{GRAPH}[aria-label*="3 active"]').wait_for()
+    lab.screenshot("agents_active")
+    panel.locator(f'{GRAPH}[aria-label$=": 8 completed"]').wait_for()
+    seen = [said.partition(": ")[2] for said in lab.page.evaluate("window.seen")]
+    # Each of these was drawn while the cells ran that brought them about, in this order.
+    stages = ["1 waiting, 7 blocked", "1 completed, 3 active, 4 blocked", "8 completed"]
+    assert list(dict.fromkeys(said for said in seen if said in stages)) == stages, seen
+    told = lab.output(code_cell(lab, "tell(summary"))
+    told.get_by_text('second attempt: ["code", "tests", "docs"]').wait_for()
+    lab.wait_idle()
+    lab.screenshot("agents")
+    lab.set_theme("JupyterLab Dark")
+    lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
+    lab.screenshot("agents_dark")
