@@ -34,7 +34,8 @@ _KEY_VALUE = re.compile(
     re.IGNORECASE,
 )
 # A password with a slash of its own, which drivers accept; digits before it would be a port.
-_SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)[^\s@]*@")
+# Looked for in what stands before an @: to look for the @ from every :// would be quadratic.
+_SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)")
 _BEARER = re.compile(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _KNOWN_SHAPES = re.compile(
     r"(?P<value>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
@@ -101,7 +102,14 @@ def has_password(url: str) -> bool:
     >>> has_password("postgresql://ada:s3cret@db/app"), has_password("postgresql://ada@db/app")
     (True, False)
     """
-    return redact(url) != url or bool(_SLASHED.search(url))
+    return redact(url) != url or _has_slashed_password(url)
+
+
+def _has_slashed_password(text: str) -> bool:
+    if "://" not in text:
+        return False
+    before = (part for word in text.split() for part in word.split("@")[:-1])
+    return any(map(_SLASHED.search, before))
 
 
 class Redactor:

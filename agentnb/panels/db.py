@@ -111,10 +111,7 @@ class DbPanel:
     def _show(self, loaded: tuple[list[tuple[Any, ...]], Result | None]) -> None:
         rows, preview = loaded
         self.tree.update(rows)
-        names = self._hub.databases.names()
-        if list(self.connections.options) != names:
-            self.connections.options = names
-            self.connections.value = self._connection
+        self.connections.show(self._hub.databases.names(), self._connection)
         if preview is not None and self._previewed is not None:
             self.result.update(preview, note=preview.note)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.panels.base import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GitPanel", "make"]
 
+P = ParamSpec("P")
+
 COMMITS: Final = 40
 LISTED: Final = 2000
 _NO_REPOSITORY: Final = "No git repository here. Type in a cell:  %git init"
@@ -53,8 +55,9 @@ _SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What was seen at one time."""
+    """What was seen at one time; `turn` tells whether anything was done since."""
 
+    turn: int
     status: Status
     branches: list[str]
     log: Log
@@ -80,7 +83,7 @@ class GitPanel:
         self._git: GitManager = hub.git if repo is None else hub.repo(repo)
         self._picked: str | None = None
         self._known: dict[str, Change] = {}
-        self._setting = False
+        self._turn = 0
         self._next_look = 0.0
         self._last: _Look | None = None
         self.panel = Panel("Git", every=every, redactor=hub.settings.redactor)
@@ -89,12 +92,11 @@ class GitPanel:
         def acting(function: Callable[[], str], text: str, about: str, icon: str) -> Any:
             return button(text, act(self._done(function), say), tooltip=about, icon=icon)
 
-        self.branches = choice([], tooltip="Branch", on_change=self._chosen)
-        self._switch_to = act(self._switch, say)
+        self.branches = choice([], tooltip="Branch", on_change=act(self._done(self._switch), say))
         self.new_branch = text_box(
             placeholder="New branch · Enter",
             width="150px",
-            on_change=act(self._create, say),
+            on_change=act(self._done(self._create), say),
         )
         self.sync = label("", dim=True)
         self.fetch = acting(self._fetch, "Fetch", "Fetch what the remote has", "refresh")
@@ -143,14 +145,16 @@ class GitPanel:
 
     def _load(self) -> _Look | None:
         with self.panel.lock:
-            picked, last = self._picked, self._last
+            picked, last, turn = self._picked, self._last, self._turn
         if self._git.repository() is None:
             return None
-        if last is not None and last.picked == picked and time.monotonic() < self._next_look:
+        known = last is not None and (last.turn, last.picked) == (turn, picked)
+        if known and time.monotonic() < self._next_look:
             return last
         begun = time.monotonic()
         status = self._git.status(untracked="all")
         look = _Look(
+            turn=turn,
             status=status,
             branches=[found.branch for found in self._git.branches()],
             log=self._git.log(COMMITS, every=True),
@@ -180,6 +184,8 @@ class GitPanel:
             self.files.update([], hint=_NO_REPOSITORY)
             self._enable(None)
             return
+        if look.turn != self._turn:
+            return  # it began before something was done, after which there is another look
         self._last = look
         status = look.status
         self._known = {change.path: change for change in status.changes}
@@ -197,15 +203,7 @@ class GitPanel:
         self._enable(self._known.get(self._picked or ""))
 
     def _show_branches(self, current: str, names: list[str]) -> None:
-        options = names if current in names else [current, *names]
-        self._setting = True  # what the panel sets is no choice of anybody's
-        try:
-            if list(self.branches.options) != options:
-                self.branches.options = options
-            if self.branches.value != current:
-                self.branches.value = current
-        finally:
-            self._setting = False
+        self.branches.show(names if current in names else [current, *names], current)
 
     def _enable(self, change: Change | None) -> None:
         self.stage.disabled = change is None or not change.work
@@ -217,14 +215,15 @@ class GitPanel:
 
     # Doing
 
-    def _done(self, function: Callable[[], str]) -> Callable[[], str]:
+    def _done(self, function: Callable[P, str]) -> Callable[P, str]:
         """Return a function after which the repository is looked at anew."""
 
-        def run() -> str:
+        def run(*args: P.args, **kwargs: P.kwargs) -> str:
             try:
-                return function()
+                return function(*args, **kwargs)
             finally:
-                self._next_look = 0.0
+                with self.panel.lock:
+                    self._turn += 1
 
         return run
 
@@ -265,25 +264,23 @@ class GitPanel:
             self.message.value = ""
         return f"committed {sha[:10]}: {message.splitlines()[0]}"
 
-    def _chosen(self, name: str) -> None:
-        if not self._setting and name != _NO_BRANCH:
-            self._switch_to(name)
-
     def _switch(self, name: str) -> str:
-        self._next_look = 0.0
-        if name == self._git.current_branch():
+        if name in {_NO_BRANCH, self._git.current_branch()}:
             return ""
         self._git.switch(name)
         return f"on {name}"
 
     def _create(self, name: str) -> str:
-        self._next_look = 0.0
         name = name.strip()
         if not name:
             return ""
         self._git.create_branch(name)
         with self.panel.lock:
             self.new_branch.value = ""
+            self._turn += 1  # a look that is under way does not know it
+            # Before it is said: the old one would be taken for the current one, and to choose
+            # that one is no change of the list's.
+            self._show_branches(name, list(dict.fromkeys([*self.branches.options, name])))
         return f"on {name}, which is new"
 
     def _remote(self) -> str:

@@ -335,6 +335,54 @@ def test_a_lock_of_another_git_is_waited_for(repository):
     assert repository.status().staged == ["x"]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_lock_of_which_git_says_nothing_is_waited_for_too(repository, kept):
+    file, lock = repository.path / "f", repository.path / ".git" / "index.lock"
+    file.write_text("1")
+    repository.commit("f", paths=["f"])
+    file.write_text("2")
+    if kept:
+        repository.stash()
+    lock.touch()
+    threading.Timer(0.4, lock.unlink).start()
+    if kept:
+        repository.stash_pop()
+    else:
+        assert repository.stash()
+    assert (file.read_text(), len(repository.stashes())) == (("2", 0) if kept else ("1", 1))
+
+
+def test_a_stash_behind_a_lock_that_stays_says_so(repository):
+    file, lock = repository.path / "f", repository.path / ".git" / "index.lock"
+    file.write_text("1")
+    repository.commit("f", paths=["f"])
+    file.write_text("2")
+    lock.touch()
+    with pytest.raises(UnavailableError, match=r"index\.lock exists"):
+        GitManager(repository.path, timeout=0.5).stash()
+    assert file.read_text() == "2"
+
+
+def test_a_commit_waits_for_a_lock_that_comes_while_its_index_is_refreshed(repository, monkeypatch):
+    from agentnb.core.git import base
+
+    (repository.path / "x").write_text("x")
+    lock, execute, commands = repository.path / ".git" / "index.lock", base.execute, []
+
+    def watched(words, **options):
+        commands.append(words)
+        if "--refresh" in words:
+            lock.touch()  # as another git does between the two
+            threading.Timer(0.3, lock.unlink).start()
+        return execute(words, **options)
+
+    monkeypatch.setattr(base, "execute", watched)
+    sha = repository.commit("x", paths=["x"])
+    assert any("--refresh" in words for words in commands)
+    assert (repository.log()[0].sha, repository.status().staged) == (sha, [])
+    assert not lock.exists()
+
+
 def test_a_lock_that_stays_is_an_error_which_names_it(repository):
     lock = repository.path / ".git" / "index.lock"
     lock.touch()

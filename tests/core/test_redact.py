@@ -55,7 +55,7 @@ def test_a_long_text_is_masked_in_reasonable_time():
     for text in ("a." * 50_000, "://" * 30_000, "password " * 20_000, "x:" * 50_000 + "@"):
         redact(text)
         has_password(text)
-    assert time.process_time() - started < 30  # seconds: a quadratic pattern takes minutes
+    assert time.process_time() - started < 3  # seconds: it takes 0.1, a quadratic pattern 10
 
 
 def test_known_values_are_masked_the_longest_first():

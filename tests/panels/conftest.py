@@ -152,3 +152,13 @@ def view(request, hub):
     yield open_view
     for one in made:
         one.panel.close()
+
+
+@pytest.fixture
+def choose():
+    """Return what chooses in a list as the page does: by the place of the option."""
+
+    def choose_option(widget, option):
+        widget.set_state({"index": list(widget.options).index(option)})
+
+    return choose_option

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import agentnb
@@ -98,7 +100,7 @@ def test_a_file_is_staged_unstaged_and_committed(git, view):
     assert git.status().staged == []
 
 
-def test_what_the_panel_itself_sets_switches_no_branch(git, view):
+def test_what_the_panel_itself_sets_switches_no_branch(git, view, choose):
     git.create_branch("topic", switch=False)
     it = view()
     assert set(it.branches.options) == {"main", "topic"}
@@ -106,8 +108,50 @@ def test_what_the_panel_itself_sets_switches_no_branch(git, view):
     refreshed(it)
     assert it.branches.value == "topic"
     assert git.current_branch() == "topic"
-    it.branches.value = "main"
+    choose(it.branches, "main")
     until(lambda: git.current_branch() == "main")
+
+
+def test_a_new_branch_is_shown_before_it_is_said(git, view, monkeypatch, choose):
+    it = view()
+    shown = []
+    say = it.panel._bar.say
+
+    def watched(text, **how):
+        shown.append((text, it.branches.value))
+        say(text, **how)
+
+    monkeypatch.setattr(it.panel._bar, "say", watched)
+    it.new_branch.value = "topic"
+    assert ("on topic, which is new", "topic") in shown
+    choose(it.branches, "main")
+    assert git.current_branch() == "main"
+
+
+@pytest.mark.usefixtures("git")
+def test_a_look_that_began_before_a_branch_was_made_does_not_take_it_back(view, monkeypatch):
+    it = view()
+    begun, over, seen = threading.Event(), threading.Event(), []
+    branches, show = it._git.branches, it.branches.show
+
+    def slow():
+        found = branches()
+        if not begun.is_set():
+            begun.set()
+            over.wait(30)
+        return found
+
+    monkeypatch.setattr(it._git, "branches", slow)
+    monkeypatch.setattr(it.branches, "show", lambda *what: (seen.append(what[1]), show(*what)))
+    it._next_look = 0.0
+    runs = it.panel._refresher.runs
+    it.panel.refresh()
+    assert begun.wait(30)
+    it.new_branch.value = "topic"
+    over.set()
+    until(lambda: it.panel._refresher.runs >= runs + 2)
+    assert set(seen) == {"topic"}
+    assert it.branches.value == "topic"
 
 
 def test_errors_are_told_and_change_nothing(git, view):

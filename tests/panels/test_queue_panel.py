@@ -209,7 +209,7 @@ def test_a_job_that_is_gone_or_unreadable_says_so(hub, view):
     assert it.panel.state == "live"
 
 
-def test_queue_state_and_text_are_combined_and_survive_a_refresh(hub, view):
+def test_queue_state_and_text_are_combined_and_survive_a_refresh(hub, view, choose):
     mail, embed = hub.queue("mail"), hub.queue("embed")
     mine = [mail.add({"to": to}) for to in ("ada", "bob", "adam")]
     late = mail.add({"to": "ada"}, delay=60)
@@ -220,10 +220,10 @@ def test_queue_state_and_text_are_combined_and_survive_a_refresh(hub, view):
     new = mail.add({"to": "adam"})
     refreshed(it)
     assert it.jobs.shown() == [mine[0].id, mine[2].id, new.id]
-    it.state.value = "delayed"
+    choose(it.state, "delayed")
     until(lambda: it.jobs.shown() == [late.id])
-    it.state.value = "any state"
-    it.which.value = "all queues"
+    choose(it.state, "any state")
+    choose(it.which, "all queues")
     until(lambda: set(it.jobs.shown()) == {mine[0].id, mine[2].id, new.id, late.id, other.id})
     it.text.value = "nobody"
     until(lambda: it.jobs.state()["hint"] == "No job holds “nobody”.")
@@ -284,12 +284,12 @@ def test_waiting_and_delayed_jobs_are_cancelled(hub, view):
     assert message(it)["text"] == "2 jobs cancelled"
 
 
-def test_another_filter_takes_the_question_back(hub, view):
+def test_another_filter_takes_the_question_back(hub, view, choose):
     hub.queue("mail").add(1)
     it = view()
     it.bulk.remove.first.click()
     assert it.bulk.remove.asking
-    it.state.value = "failed"
+    choose(it.state, "failed")
     assert not it.bulk.remove.asking
     assert hub.queue("mail").counts()["waiting"] == 1
 
@@ -349,14 +349,14 @@ def test_throughput_and_latency_are_those_between_two_looks(hub, view):
 
 
 def test_of_many_jobs_the_first_are_listed_and_the_text_is_looked_for_in_so_many(
-    hub, view, monkeypatch
+    hub, view, monkeypatch, choose
 ):
     queue = hub.queue("mail")
     jobs = [queue.add({"n": number}) for number in range(1300)]
     it = view()
     assert len(it.jobs) == 100
     assert it.jobs.state()["note"] == "the first 100 of each state, of 1,300"
-    it.state.value = "waiting"
+    choose(it.state, "waiting")
     until(lambda: len(it.jobs) == 500)
     assert it.jobs.state()["note"] == "the first 500, of 1,300"
     monkeypatch.setattr(look, "_SEARCHED", 1000)

@@ -26,6 +26,10 @@ LOCK_PATIENCE: Final = 10.0
 """Seconds for which a lock of another git is waited for, within the deadline."""
 
 _LOCKED = re.compile(r"Unable to create '(?P<path>[^']*\.lock)': File exists")
+# What these say of an index that is locked: nothing, or what became of the stash. Of any other
+# failure (conflicts, files in the way) they say more.
+_MUTE: Final = (("stash", "push"), ("stash", "pop"))
+_MUTE_SAYING = re.compile(r"(?:The stash entry is kept in case you need it again\.)?\s*")
 _PROGRESS = re.compile(rb"[\r\n]+")
 _CHUNK = 1 << 16
 # What of the environment would lead git to another repository, index or program than is meant.
@@ -123,18 +127,29 @@ def execute(
     pause = 0.02
     while True:
         output = _once(words, cwd, env, until, seconds, feed, progress)
-        locked = _LOCKED.search(output.err) if output.code else None
-        if locked is None:
+        lock = _lock(words, output)
+        if lock is None:
             return output
         if monotonic() + pause > patience:
             raise UnavailableError(
-                f"another git is at work here: {locked['path']} exists",
+                f"another git is at work here: {lock} exists",
                 service="git",
                 hint="try again when it is done; if none is running, it has crashed: "
                 "remove that file",
             )
         sleep(pause)
         pause = min(2 * pause, 0.5)
+
+
+def _lock(words: Sequence[str], output: Output) -> str | None:
+    """Return the lock of another git for which a command failed, if it was that."""
+    if not output.code:
+        return None
+    said = _LOCKED.search(output.err)
+    if said is not None:
+        return said["path"]
+    mute = tuple(words[:2]) in _MUTE and _MUTE_SAYING.fullmatch(output.text + output.err)
+    return "index.lock" if mute else None
 
 
 def _once(

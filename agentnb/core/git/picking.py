@@ -144,11 +144,13 @@ def _set_entries(run: Runner, sha: str, parent: str) -> None:
         entries.append(b"%s %s\t%s\0" % (mode, content, path))
     try:
         run("update-index", "-z", "--index-info", feed=b"".join(entries))
-        # Without it every status would read these files again, to see that they are the same.
-        run("update-index", "-q", "--refresh", fine=(0, 1))
     except UnavailableError as error:
         raise UnavailableError(
             f"committed as {sha}, but the index could not be brought up to it: {error.message}",
             service="git",
             hint="once that lock is gone, stage those paths: hub.git.add_files([...])",
         ) from error
+    # Without it every status would read these files again, to see that they are the same. Not
+    # with -q: where git finds the index locked, that leaves without the word that is waited upon.
+    with suppress(UnavailableError):  # that status is slower is no reason to call this a failure
+        run("update-index", "--refresh", fine=(0, 1))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 _SLICE = 5.0  # seconds between two looks at a job whose end is waited for
+_TURN = 0.5  # seconds for which an awaited job that is given up keeps its thread at most
 _UNREAD: Any = object()
 
 
@@ -180,7 +181,7 @@ class Job:
         """
         self.queue.loop.check()
         with self.queue.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
-            return self._result(timeout, type, threading.Event())
+            return self._result(timeout, type)
 
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
@@ -194,14 +195,14 @@ class Job:
         """Await the job's result; see `result`."""
         return self.aresult().__await__()
 
-    def _result(self, timeout: float | None, kind: Any, left: threading.Event) -> Any:
+    def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
         store = self.queue.store
         until = None if timeout is None else monotonic() + timeout
-        while not left.is_set():
+        while left is None or not left.is_set():
             found = store.wait(self.id)
             if found is None:
                 pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))
-                found = store.told(self.id, pause)
+                found = self._told(pause, left)
             if found is not None:
                 return self._outcome(*found, kind)
             if until is not None and monotonic() >= until:
@@ -212,6 +213,15 @@ class Job:
                     hint=self.queue.why_waiting() or "wait longer; it goes on meanwhile",
                 )
         return None
+
+    def _told(self, seconds: float, left: threading.Event | None) -> tuple[str, bytes] | None:
+        """Wait to be told what came of it, in short turns where the wait may be given up."""
+        if left is None:
+            return self.queue.store.told(self.id, seconds)
+        until, found = monotonic() + seconds, None
+        while found is None and not left.is_set() and (rest := until - monotonic()) > 0:
+            found = self.queue.store.told(self.id, min(_TURN, max(rest, 0.001)))
+        return found
 
     def _outcome(self, state: str, value: bytes, kind: Any) -> Any:
         if state == "completed":

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         HtmlBlock,
         TextBlock,
         button,
-        choice,
         label,
         row,
         split,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from agentnb.panels.base.picture import Picture
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
+    from agentnb.panels.base.select import choice
     from agentnb.panels.base.table import TableView
     from agentnb.panels.base.units import Duration, Seconds, Size, Spark
 
@@ -73,7 +73,7 @@ _HOME = {
     "TextBlock": "parts",
     "button": "parts",
     "cell_id": "registry",
-    "choice": "parts",
+    "choice": "select",
     "label": "parts",
     "progress": "drawn",
     "row": "parts",

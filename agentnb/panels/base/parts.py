@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from agentnb.panels.base.panel import Panel
 
@@ -17,7 +17,6 @@ __all__ = [
     "HtmlBlock",
     "TextBlock",
     "button",
-    "choice",
     "label",
     "row",
     "split",
@@ -107,36 +106,6 @@ def text_box(
     if width == "auto":
         made.layout.flex = "1 1 auto"
     made.add_class("agentnb-text")
-    if on_change is not None:
-        made.observe(lambda change: on_change(change["new"]), names="value")
-    return made
-
-
-def choice(
-    options: Sequence[str],
-    *,
-    value: str | None = None,
-    tooltip: str = "",
-    on_change: Callable[[str], object] | None = None,
-) -> ipywidgets.Dropdown:
-    """Return a list to choose one of.
-
-    Parameters
-    ----------
-    options
-        What there is.
-    value
-        What is chosen at first: by default the first.
-    tooltip
-        What it is for; also its name for those who hear it.
-    on_change
-        Called with what was chosen.
-    """
-    made = ipywidgets.Dropdown(options=list(options), tooltip=tooltip)
-    if value is not None:
-        made.value = value
-    made.layout.width = "auto"
-    made.add_class("agentnb-choice")
     if on_change is not None:
         made.observe(lambda change: on_change(change["new"]), names="value")
     return made

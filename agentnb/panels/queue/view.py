@@ -88,7 +88,6 @@ class QueuePanel:
         self._listed: list[Glance] = []
         self._looker = Looker()
         self._plotted = queue
-        self._syncing = False
         self.panel = Panel("Queue", every=every, redactor=hub.settings.redactor)
         self._make_queues()
         self._make_jobs()
@@ -137,7 +136,7 @@ class QueuePanel:
             [ALL_QUEUES, *([wanted.queue] if wanted.queue else [])],
             value=wanted.queue or ALL_QUEUES,
             tooltip="Queue",
-            on_change=self._unless_syncing(act(self._use_queue)),
+            on_change=act(self._use_queue),
         )
         self.state = choice(
             [ANY_STATE, *STATES],
@@ -175,10 +174,6 @@ class QueuePanel:
     @property
     def _queues(self) -> TaskQueue:
         return self._hub.queues
-
-    def _unless_syncing(self, function: Any) -> Any:
-        """Let a choice's own words be changed without that being a choice."""
-        return lambda word: None if self._syncing else function(word)
 
     def _use(self, **changed: Any) -> None:
         with self.panel.lock:
@@ -249,13 +244,7 @@ class QueuePanel:
             widget.layout.display = None if look.queues else "none"
         options = [ALL_QUEUES, *names]
         value = self.filter.queue or ALL_QUEUES
-        if list(self.which.options) != options or self.which.value != value:
-            self._syncing = True
-            try:
-                self.which.options = options if value in options else [*options, value]
-                self.which.value = value
-            finally:
-                self._syncing = False
+        self.which.show(options if value in options else [*options, value], value)
         self._show_pause(look)
 
     def _show_pause(self, look: Look) -> None:

@@ -1,0 +1,73 @@
+"""A list to choose one of, which knows a person's choice from what is set by the program."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Choice", "choice"]
+
+
+class Choice(ipywidgets.Dropdown):  # type: ignore[misc] # ipywidgets has no types
+    """A list to choose one of; make it with `choice`.
+
+    What is chosen comes from the page, in a thread of its own, while a refresh may be at work on
+    the same list. A flag for "this is not a choice" would swallow the choices that come while it
+    is up, and a trait's observers are told of both. So only what the page says is a choice.
+    """
+
+    def __init__(self, on_change: Callable[[str], object] | None = None, **state: object) -> None:
+        self._one_at_a_time = threading.RLock()
+        self.value: str | None
+        self.options: Sequence[str]
+        self._on_change = on_change
+        super().__init__(**state)
+
+    def show(self, options: Sequence[str], value: str) -> None:
+        """Show these options, and this one of them as chosen; that is nobody's choice."""
+        with self._one_at_a_time, self.hold_sync():
+            if list(self.options) != list(options):
+                self.options = list(options)
+            if self.value != value:
+                self.value = value
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the page says, and tell of what a person chose there."""
+        with self._one_at_a_time:
+            super().set_state(sync_data)
+            chosen = self.value
+        if "index" in sync_data and chosen is not None and self._on_change is not None:
+            self._on_change(chosen)
+
+
+def choice(
+    options: Sequence[str],
+    *,
+    value: str | None = None,
+    tooltip: str = "",
+    on_change: Callable[[str], object] | None = None,
+) -> Choice:
+    """Return a list to choose one of.
+
+    Parameters
+    ----------
+    options
+        What there is. ``made.show(options, value)`` shows others.
+    value
+        What is chosen at first: by default the first.
+    tooltip
+        What it is for; also its name for those who hear it.
+    on_change
+        Called with what a person chose; not for what is set with `show` or as ``value``.
+    """
+    made = Choice(on_change, options=list(options), tooltip=tooltip)
+    if value is not None:
+        made.value = value
+    made.layout.width = "auto"
+    made.add_class("agentnb-choice")
+    return made
