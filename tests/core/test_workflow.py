@@ -258,6 +258,34 @@ def test_a_coroutine_and_a_thread_that_take_too_long_fail(agents):
     assert agents.create("next", [Task("echo")]).wait(20).state == "completed"
 
 
+class Odd(BaseException):
+    """What no agent should raise."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), Odd("odd")])
+def test_a_worker_outlives_whatever_an_agent_raises(workflows, error):
+    @workflows.agent("plain", retries=0)
+    def plain(task):
+        raise error
+
+    @workflows.agent("awaited", retries=0)
+    async def awaited(task):
+        raise error
+
+    @workflows.agent("good")
+    async def good(task):
+        return 1
+
+    workflows.work(concurrency=1)
+    tasks = [Task("plain"), Task("awaited"), Task("good")]
+    with pytest.raises(TaskFailed):
+        workflows.create("odd", tasks).wait(20)
+    found = {task.name: task for task in workflows.get("odd").tasks}
+    assert type(error).__name__ in found["plain"].error
+    assert type(error).__name__ in found["awaited"].error
+    assert workflows.create("after", [Task("good")]).wait(20).result == {"good": 1}
+
+
 def test_agents_may_be_classes_objects_and_coroutines(workflows):
     @workflows.agent("class")
     class Doubler:
