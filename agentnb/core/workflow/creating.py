@@ -24,6 +24,7 @@ __all__ = ["create"]
 
 _MOST_TASKS = 10_000
 _LONGEST_KEY = 500
+_PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
 
 _BY_KEY = "select id from {workflow} where scope = :scope and key = :key"
 _WORKFLOW = """
@@ -101,7 +102,7 @@ def create(
         if correlation_id is not None or here is None
         else here.correlation_id,
     }
-    with link.write() as turn:
+    with link.write(_PATIENCE) as turn:
         if turn.row(_WORKFLOW, **words) is None:
             row = turn.row(_BY_KEY, scope=scope, key=key)
             return str(row[0]) if row else number, {}
@@ -116,10 +117,6 @@ def create(
         if one["state"] in {"waiting", "delayed"}:
             ready[one["agent"]] = ready.get(one["agent"], 0) + 1
     return number, ready
-
-
-def _is_key(key: Any) -> bool:
-    return isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY and key.isprintable()
 
 
 def check_name_of_workflow(name: Any) -> None:
