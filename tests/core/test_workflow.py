@@ -203,6 +203,55 @@ def test_why_it_does_not_move_is_said(agents):
     assert workflow.why_waiting() == ""
 
 
+def test_a_task_that_waits_for_a_workflow_behind_it_is_told_so(agents, caplog):
+    @agents.agent("outer", retries=0)
+    def outer(task):
+        inner = agents.create("inner", [Task("a", agent="echo")])
+        return inner.wait(2.5).result
+
+    agents.work(concurrency=1)
+    workflow = agents.create("app", [Task("outer")])
+    with pytest.raises(TaskFailed, match="all workers of agent echo are busy"):
+        workflow.wait(20)
+    assert "all workers of agent echo are busy" in caplog.text
+    agents.work(concurrency=2)
+    assert workflow.retry().wait(20).result == {"outer": {"a": {"data": None}}}
+
+
+def test_one_cancelled_task_is_tried_again_with_what_it_needs(agents):
+    tasks = [
+        Task("plan", agent="echo", approval=True),
+        Task("api", agent="echo", needs=["plan"]),
+        Task("web", agent="echo", needs=["plan"]),
+    ]
+    workflow = agents.create("app", tasks)
+    workflow.cancel()
+    workflow.retry("api")
+    assert states(workflow) == {"plan": "approval", "api": "blocked", "web": "cancelled"}
+    workflow.approve("plan")
+    agents.work()
+    with pytest.raises(TaskFailed):
+        workflow.wait(20)
+    assert states(workflow) == {"plan": "completed", "api": "completed", "web": "cancelled"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda w: Task("a", needs=3),
+        lambda w: Task("a", needs=[["b"]]),
+        lambda w: w.create("x", None),
+        lambda w: w.work(concurrency=True),
+        lambda w: w.list(n=-1),
+        lambda w: w.events(n="many"),
+        lambda w: w.create("x", [Task("echo")]).wait("long"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_happens(agents, call):
+    with pytest.raises(UsageError):
+        call(agents)
+
+
 def test_a_cancel_ends_what_waits_and_stops_what_runs(agents, until):
     begun, ended = threading.Event(), []
 

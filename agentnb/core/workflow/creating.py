@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import Task, check_name, task_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
@@ -70,13 +71,7 @@ def create(
         )
     if max_parallel is not None:
         whole("max_parallel", max_parallel, 1, 100_000)
-    wanted = [task_of(one) for one in tasks]
-    if not 0 < len(wanted) <= _MOST_TASKS:
-        raise UsageError(
-            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
-            service="workflows",
-            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
-        )
+    wanted = _wanted(tasks)
     frees = frees_of(wanted)
     scope, link = orchestrator.scope, orchestrator.link
     with link.read() as turn:
@@ -124,6 +119,21 @@ def check_name_of_workflow(name: Any) -> None:
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"a workflow cannot be called {name!r}", service="workflows")
     check_name(name.replace(" ", "-"), "a workflow")
+
+
+def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
+    if not isinstance(tasks, Iterable):
+        raise UsageError(
+            f"tasks is a list of them, not a {type(tasks).__name__}", service="workflows"
+        )
+    wanted = [task_of(one) for one in tasks]
+    if not 0 < len(wanted) <= _MOST_TASKS:
+        raise UsageError(
+            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
+            service="workflows",
+            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
+        )
+    return wanted
 
 
 def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:

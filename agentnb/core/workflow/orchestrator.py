@@ -218,7 +218,7 @@ class Orchestrator(Working):
         Parameters
         ----------
         task
-            Only this one of them; default: all.
+            Only this one of them, and those that it needs; default: all.
 
         Raises
         ------
@@ -243,7 +243,7 @@ class Orchestrator(Working):
             There is no such workflow or task; the task waits for no approval.
         """
         found = self.get(workflow)
-        self.happened(self.steering.approve(found.id, task, by or _user()))
+        self.happened(self.steering.approve(found.id, task, str(by or _user())))
         return found.refresh()
 
     def reject(
@@ -257,7 +257,7 @@ class Orchestrator(Working):
             As `approve`.
         """
         found = self.get(workflow)
-        self.steering.reject(found.id, task, self.redactor(reason), by or _user())
+        self.steering.reject(found.id, task, self.redactor(reason), str(by or _user()))
         self.happened({})
         return found.refresh()
 
