@@ -252,6 +252,21 @@ def test_what_cannot_be_is_refused_before_anything_happens(agents, call):
         call(agents)
 
 
+def test_what_ended_long_ago_is_forgotten_whole_and_nothing_else(agents):
+    agents.work()
+    for n in range(3):
+        agents.create(f"old-{n}", [Task("a", agent="echo")], key=f"k{n}").wait(20)
+    held = agents.create("held", [Task("a", agent="echo", approval=True)])
+    assert agents.prune(3600) == 0
+    assert agents.prune(0) == 3
+    assert [one.name for one in agents.list()] == ["held"]
+    assert {row.workflow for row in agents.events()} == {held.id}
+    with agents.link.read() as turn:
+        assert turn.row("select count(*) from {task}") == (1,)
+        assert turn.row("select count(*) from {event}") == (2,)
+    assert agents.create("new", [Task("a", agent="echo")], key="k0").name == "new"
+
+
 def test_a_cancel_ends_what_waits_and_stops_what_runs(agents, until):
     begun, ended = threading.Event(), []
 

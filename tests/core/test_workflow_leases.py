@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 
 import pytest
 
@@ -111,6 +112,17 @@ def test_a_cancel_of_a_dead_workers_task_lets_it_end(counting, until):
     workflow.cancel()
     counting.work()
     until(lambda: workflow.task("count").state == "cancelled")
+
+
+def test_a_heart_beats_when_the_clock_has_jumped_as_after_a_machines_sleep(
+    counting, monkeypatch, until
+):
+    monkeypatch.setattr(heart, "_SIGN", 3600.0)
+    counting.lease = 30_000.0
+    counting.work()
+    before = counting.agent_info("count").heartbeat
+    monkeypatch.setattr(heart, "time", lambda: time.time() + 4000)
+    until(lambda: counting.agent_info("count").heartbeat > before)
 
 
 def test_a_postgresql_that_is_killed_and_started_again_loses_nothing(server):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.workflow.creating import create
-from agentnb.core.workflow.spec import Task, check_name
+from agentnb.core.workflow.pruning import prune
+from agentnb.core.workflow.spec import Task, check_name, seconds
 from agentnb.core.workflow.telling import event_table, workflow_table
 from agentnb.core.workflow.workflow import Workflow
 from agentnb.core.workflow.working import Working
@@ -260,6 +261,30 @@ class Orchestrator(Working):
         self.steering.reject(found.id, task, self.redactor(reason), str(by or _user()))
         self.happened({})
         return found.refresh()
+
+    def prune(self, older_than: float) -> int:
+        """Forget the workflows that ended long ago: their tasks, steps, results and events.
+
+        The same ``key`` makes another workflow after that. Those whose events have not all been
+        published are kept, where there is an event bus.
+
+        Parameters
+        ----------
+        older_than
+            Seconds since they ended.
+
+        Returns
+        -------
+        int
+            How many there were.
+
+        Raises
+        ------
+        UsageError
+            It is not a number of seconds.
+        """
+        told = self.relay is not None
+        return prune(self.link, self.scope, seconds("older_than", older_than), told=told)
 
     def __enter__(self) -> Self:
         return self
