@@ -104,6 +104,14 @@ def test_the_same_key_is_the_same_workflow_even_with_agents_unknown_by_now(agent
     assert agents.create("app", [Task("echo")], key="order-18") != first
 
 
+def test_a_key_that_another_name_has_is_warned_of(agents, caplog):
+    first = agents.create("app", [Task("a", agent="echo")], key="once")
+    assert agents.create("app", [Task("a", agent="echo")], key="once") == first
+    assert caplog.text == ""
+    assert agents.create("shop", [Task("b", agent="echo")], key="once") == first
+    assert f"is workflow app ({first.id}) already: nothing was made for shop" in caplog.text
+
+
 def test_the_specs_shape_makes_a_workflow(agents):
     workflow = agents.create_workflow_with_tasks(
         {"name": "new app", "data": {"for": "Ada"}},

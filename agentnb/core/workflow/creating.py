@@ -27,7 +27,7 @@ _MOST_TASKS = 10_000
 _LONGEST_KEY = 500
 _PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
 
-_BY_KEY = "select id from {workflow} where scope = :scope and key = :key"
+_BY_KEY = "select id, name from {workflow} where scope = :scope and key = :key"
 _WORKFLOW = """
 insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
   traceparent, correlation_id)
@@ -76,6 +76,9 @@ def create(
     scope, link = orchestrator.scope, orchestrator.link
     with link.read() as turn:
         if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
+            if row[1] != name:
+                said = "this key is workflow %s (%s) already: nothing was made for %s"
+                orchestrator.tell(said, row[1], row[0], name, level="warning")
             return str(row[0]), {}
         agents = orchestrator.registry.options(turn, [task.agent for task in wanted])
     made = [
