@@ -123,9 +123,23 @@ class LoopThread:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
-        loop.run_forever()
+        while not _ran(loop):
+            pass
     finally:
         loop.close()
+
+
+def _ran(loop: asyncio.AbstractEventLoop) -> bool:
+    """Run a loop, and return whether it was told to stop.
+
+    A coroutine that raises one of these also ends the loop, which others need: whoever waits for
+    the coroutine is given its error all the same.
+    """
+    try:
+        loop.run_forever()
+    except (SystemExit, KeyboardInterrupt):
+        return False
+    return True
 
 
 async def _cancel_others() -> None:

@@ -109,6 +109,19 @@ def test_a_closed_loop_starts_anew(loop):
     assert loop.call(one) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_coroutine_that_wants_to_end_the_process_does_not_end_the_loop(loop, error):
+    async def leave():
+        raise error
+
+    async def one():
+        return 1
+
+    with pytest.raises(error):
+        loop.call(leave)
+    assert loop.call(one) == 1
+
+
 def test_closing_from_the_loop_itself_does_not_hang(loop):
     async def close():
         loop.close()

@@ -104,6 +104,14 @@ def test_the_same_key_is_the_same_workflow_even_with_agents_unknown_by_now(agent
     assert agents.create("app", [Task("echo")], key="order-18") != first
 
 
+def test_a_key_that_another_name_has_is_warned_of(agents, caplog):
+    first = agents.create("app", [Task("a", agent="echo")], key="once")
+    assert agents.create("app", [Task("a", agent="echo")], key="once") == first
+    assert caplog.text == ""
+    assert agents.create("shop", [Task("b", agent="echo")], key="once") == first
+    assert f"is workflow app ({first.id}) already: nothing was made for shop" in caplog.text
+
+
 def test_the_specs_shape_makes_a_workflow(agents):
     workflow = agents.create_workflow_with_tasks(
         {"name": "new app", "data": {"for": "Ada"}},
@@ -203,6 +211,70 @@ def test_why_it_does_not_move_is_said(agents):
     assert workflow.why_waiting() == ""
 
 
+def test_a_task_that_waits_for_a_workflow_behind_it_is_told_so(agents, caplog):
+    @agents.agent("outer", retries=0)
+    def outer(task):
+        inner = agents.create("inner", [Task("a", agent="echo")])
+        return inner.wait(2.5).result
+
+    agents.work(concurrency=1)
+    workflow = agents.create("app", [Task("outer")])
+    with pytest.raises(TaskFailed, match="all workers of agent echo are busy"):
+        workflow.wait(20)
+    assert "all workers of agent echo are busy" in caplog.text
+    agents.work(concurrency=2)
+    assert workflow.retry().wait(20).result == {"outer": {"a": {"data": None}}}
+
+
+def test_one_cancelled_task_is_tried_again_with_what_it_needs(agents):
+    tasks = [
+        Task("plan", agent="echo", approval=True),
+        Task("api", agent="echo", needs=["plan"]),
+        Task("web", agent="echo", needs=["plan"]),
+    ]
+    workflow = agents.create("app", tasks)
+    workflow.cancel()
+    workflow.retry("api")
+    assert states(workflow) == {"plan": "approval", "api": "blocked", "web": "cancelled"}
+    workflow.approve("plan")
+    agents.work()
+    with pytest.raises(TaskFailed):
+        workflow.wait(20)
+    assert states(workflow) == {"plan": "completed", "api": "completed", "web": "cancelled"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda w: Task("a", needs=3),
+        lambda w: Task("a", needs=[["b"]]),
+        lambda w: w.create("x", None),
+        lambda w: w.work(concurrency=True),
+        lambda w: w.list(n=-1),
+        lambda w: w.events(n="many"),
+        lambda w: w.create("x", [Task("echo")]).wait("long"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_happens(agents, call):
+    with pytest.raises(UsageError):
+        call(agents)
+
+
+def test_what_ended_long_ago_is_forgotten_whole_and_nothing_else(agents):
+    agents.work()
+    for n in range(3):
+        agents.create(f"old-{n}", [Task("a", agent="echo")], key=f"k{n}").wait(20)
+    held = agents.create("held", [Task("a", agent="echo", approval=True)])
+    assert agents.prune(3600) == 0
+    assert agents.prune(0) == 3
+    assert [one.name for one in agents.list()] == ["held"]
+    assert {row.workflow for row in agents.events()} == {held.id}
+    with agents.link.read() as turn:
+        assert turn.row("select count(*) from {task}") == (1,)
+        assert turn.row("select count(*) from {event}") == (2,)
+    assert agents.create("new", [Task("a", agent="echo")], key="k0").name == "new"
+
+
 def test_a_cancel_ends_what_waits_and_stops_what_runs(agents, until):
     begun, ended = threading.Event(), []
 
@@ -256,6 +328,34 @@ def test_a_coroutine_and_a_thread_that_take_too_long_fail(agents):
     time.sleep(0.1)
     assert workflow.task("thread").result is None
     assert agents.create("next", [Task("echo")]).wait(20).state == "completed"
+
+
+class Odd(BaseException):
+    """What no agent should raise."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), Odd("odd")])
+def test_a_worker_outlives_whatever_an_agent_raises(workflows, error):
+    @workflows.agent("plain", retries=0)
+    def plain(task):
+        raise error
+
+    @workflows.agent("awaited", retries=0)
+    async def awaited(task):
+        raise error
+
+    @workflows.agent("good")
+    async def good(task):
+        return 1
+
+    workflows.work(concurrency=1)
+    tasks = [Task("plain"), Task("awaited"), Task("good")]
+    with pytest.raises(TaskFailed):
+        workflows.create("odd", tasks).wait(20)
+    found = {task.name: task for task in workflows.get("odd").tasks}
+    assert type(error).__name__ in found["plain"].error
+    assert type(error).__name__ in found["awaited"].error
+    assert workflows.create("after", [Task("good")]).wait(20).result == {"good": 1}
 
 
 def test_agents_may_be_classes_objects_and_coroutines(workflows):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 
 import pytest
 
+from agentnb.core.db import Database
+from agentnb.core.errors import UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.owner import new_owner
-from agentnb.core.workflow import Task, TaskFailed, heart
+from agentnb.core.workflow import Orchestrator, Task, TaskFailed, heart
 from agentnb.core.workflow.claiming import claim
 from agentnb.core.workflow.ending import complete, fail
 
@@ -108,3 +112,36 @@ def test_a_cancel_of_a_dead_workers_task_lets_it_end(counting, until):
     workflow.cancel()
     counting.work()
     until(lambda: workflow.task("count").state == "cancelled")
+
+
+def test_a_heart_beats_when_the_clock_has_jumped_as_after_a_machines_sleep(
+    counting, monkeypatch, until
+):
+    monkeypatch.setattr(heart, "_SIGN", 3600.0)
+    counting.lease = 30_000.0
+    counting.work()
+    before = counting.agent_info("count").heartbeat
+    monkeypatch.setattr(heart, "time", lambda: time.time() + 4000)
+    until(lambda: counting.agent_info("count").heartbeat > before)
+
+
+def test_a_postgresql_that_is_killed_and_started_again_loses_nothing(server):
+    with Database(server.url()) as database, Orchestrator(database) as workflows:
+        workflows.migrate()
+        begun, go = threading.Event(), threading.Event()
+
+        @workflows.agent("a", backoff=0.01)
+        def a(task):
+            begun.set()
+            go.wait(30)
+            return task.attempt
+
+        workflows.work(concurrency=1)
+        workflow = workflows.create("x", [Task("a"), Task("b", agent="a", needs=["a"])])
+        assert begun.wait(30)
+        server.kill()
+        go.set()
+        with pytest.raises(UnavailableError):
+            workflow.wait(5)
+        server.start()
+        assert workflow.wait(60).result == {"a": 1, "b": 1}

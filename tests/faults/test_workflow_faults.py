@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 
+import psycopg
 import pytest
 
 import agentnb
+from agentnb.core.errors import UnavailableError
 from agentnb.core.redis import RedisClient
 from agentnb.core.workflow import Task, TaskFailed
 
@@ -309,3 +313,41 @@ def test_without_a_server_all_is_done_and_events_wait(make_hub, until):
     until(lambda: workflow.task("b").state == "approval")
     assert workflow.approve("b").wait(20).state == "completed"
     assert {row.published for row in workflow.events()} == {"not yet"}
+
+
+@contextlib.contextmanager
+def locked(url):
+    """Hold what a task's end has to write, as somebody's open transaction does."""
+    if url.startswith("sqlite"):
+        link = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        link.execute("begin immediate")
+    else:
+        link = psycopg.connect(url)
+        link.execute("lock table agentnb.workflow, agentnb.task in exclusive mode")
+    try:
+        yield
+    finally:
+        link.rollback()
+        link.close()
+
+
+def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(make_workflows, workflow_url):
+    workflows = make_workflows()
+    workflows.link.patience = 0.3
+    begun, go = threading.Event(), threading.Event()
+
+    @workflows.agent("a")
+    def a(task):
+        begun.set()
+        go.wait(30)
+        return 1
+
+    workflows.work(concurrency=1)
+    workflow = workflows.create("x", [Task("a"), Task("b", agent="a", needs=["a"])])
+    assert begun.wait(30)
+    with locked(workflow_url):
+        go.set()
+        with pytest.raises(UnavailableError):
+            workflow.cancel()
+    assert workflow.wait(30).result == {"a": 1, "b": 1}
+    assert {task.attempt for task in workflow.tasks} == {1}

@@ -345,6 +345,16 @@ def test_a_cell_that_is_given_another_name_takes_the_former_agent_back(
     assert sorted(hub.workflows.registry.here()) == ["planner", "third"]
 
 
+def test_prune_wants_a_yes_and_says_how_many(run, until, agents):  # noqa: ARG001 - registered
+    run(f"%%workflow a{BODY}")
+    run("%workflow cancel a")
+    assert "%workflow prune --days 0 --yes" in refused(run, "%workflow prune --days 0").hint
+    assert "0 workflows" in run("%workflow prune --yes")
+    # Once its events are published.
+    until(lambda: "1 workflow forgotten" in run("%workflow prune --days 0 --yes"))
+    assert "no workflow" in refused(run, "%workflow show a").message
+
+
 def test_agents_are_listed(run, agents):  # noqa: ARG001
     for line in ("%workflow agents", "%agent", "%agent list"):
         table = run(line)

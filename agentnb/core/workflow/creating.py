@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import Task, check_name, task_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
@@ -24,8 +25,9 @@ __all__ = ["create"]
 
 _MOST_TASKS = 10_000
 _LONGEST_KEY = 500
+_PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
 
-_BY_KEY = "select id from {workflow} where scope = :scope and key = :key"
+_BY_KEY = "select id, name from {workflow} where scope = :scope and key = :key"
 _WORKFLOW = """
 insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
   traceparent, correlation_id)
@@ -69,17 +71,14 @@ def create(
         )
     if max_parallel is not None:
         whole("max_parallel", max_parallel, 1, 100_000)
-    wanted = [task_of(one) for one in tasks]
-    if not 0 < len(wanted) <= _MOST_TASKS:
-        raise UsageError(
-            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
-            service="workflows",
-            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
-        )
+    wanted = _wanted(tasks)
     frees = frees_of(wanted)
     scope, link = orchestrator.scope, orchestrator.link
     with link.read() as turn:
         if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
+            if row[1] != name:
+                said = "this key is workflow %s (%s) already: nothing was made for %s"
+                orchestrator.tell(said, row[1], row[0], name, level="warning")
             return str(row[0]), {}
         agents = orchestrator.registry.options(turn, [task.agent for task in wanted])
     made = [
@@ -101,7 +100,7 @@ def create(
         if correlation_id is not None or here is None
         else here.correlation_id,
     }
-    with link.write() as turn:
+    with link.write(_PATIENCE) as turn:
         if turn.row(_WORKFLOW, **words) is None:
             row = turn.row(_BY_KEY, scope=scope, key=key)
             return str(row[0]) if row else number, {}
@@ -118,15 +117,26 @@ def create(
     return number, ready
 
 
-def _is_key(key: Any) -> bool:
-    return isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY and key.isprintable()
-
-
 def check_name_of_workflow(name: Any) -> None:
     """Refuse what is no workflow's name: one line, which may have spaces."""
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"a workflow cannot be called {name!r}", service="workflows")
     check_name(name.replace(" ", "-"), "a workflow")
+
+
+def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
+    if not isinstance(tasks, Iterable):
+        raise UsageError(
+            f"tasks is a list of them, not a {type(tasks).__name__}", service="workflows"
+        )
+    wanted = [task_of(one) for one in tasks]
+    if not 0 < len(wanted) <= _MOST_TASKS:
+        raise UsageError(
+            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
+            service="workflows",
+            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
+        )
+    return wanted
 
 
 def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.claiming import Claimed
     from agentnb.core.workflow.link import Turn
 
-__all__ = ["After", "complete", "end_workflow", "fail", "give_back", "lock", "pause", "skip"]
+__all__ = ["After", "complete", "count", "fail", "give_back", "lock", "pause", "skip"]
 
 _LONGEST_PAUSE = 300.0
 _SPREAD = 0.2
@@ -86,7 +86,7 @@ def complete(turn: Turn, scope: str, claimed: Claimed, result: bytes, ms: float)
             elif state != "blocked":
                 ready[agent] = ready.get(agent, 0) + 1
     _tell(turn, scope, claimed, "success", ms=round(ms, 1))
-    return After(ready, _count(turn, scope, task.workflow_id, 1))
+    return After(ready, count(turn, scope, task.workflow_id, 1))
 
 
 def fail(
@@ -130,7 +130,7 @@ def fail(
         return None
     _tell(turn, scope, claimed, state, error=words["error"])
     skipped = skip(turn, task.workflow_id, [claimed.place])
-    _count(turn, scope, task.workflow_id, 1 + skipped)
+    count(turn, scope, task.workflow_id, 1 + skipped)
     return state
 
 
@@ -156,17 +156,17 @@ def skip(turn: Turn, workflow: str, places: Iterable[int]) -> int:
     return turn.run(sql, workflow=workflow, **values)
 
 
-def _count(turn: Turn, scope: str, workflow: str, ended: int) -> bool:
+def count(turn: Turn, scope: str, workflow: str, ended: int) -> bool:
     """Count tasks that have ended, and return whether the workflow has as well."""
     sql = "update {workflow} set pending = pending - :n where id = :id returning pending, state"
     row = turn.row(sql, n=ended, id=workflow)
     if row is None or row[0] > 0 or row[1] != "active":
         return False
-    end_workflow(turn, scope, workflow)
+    _end_workflow(turn, scope, workflow)
     return True
 
 
-def end_workflow(turn: Turn, scope: str, workflow: str) -> None:
+def _end_workflow(turn: Turn, scope: str, workflow: str) -> None:
     """End a workflow none of whose tasks is left."""
     sql = "select name, state, error from {task} where workflow_id = :id and state <> 'completed'"
     rows = turn.rows(sql + " order by finished, place", id=workflow)

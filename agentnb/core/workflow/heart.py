@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -70,6 +70,7 @@ class Heart:
         self._wake = threading.Event()
         self._stopped = False
         self._next = 0.0
+        self._next_by_clock = 0.0
         self._said: tuple[str, ...] = ()
         self._strange: dict[tuple[Any, ...], float] = {}
         self._away = False
@@ -125,7 +126,9 @@ class Heart:
     def _beat(self) -> None:
         worker = self._worker
         agents = worker.agents
-        if monotonic() < self._next and agents == self._said:
+        # The clock of leases goes on while a machine sleeps, and the other does not.
+        early = monotonic() < self._next and time() < self._next_by_clock
+        if early and agents == self._said:
             return
         with self._orchestrator.link.write() as turn:
             self._orchestrator.registry.write(turn, agents)
@@ -140,7 +143,9 @@ class Heart:
         if agents != self._said:
             self._orchestrator.bell.listen(agents)
         self._said = agents
-        self._next = monotonic() + min(_SIGN, worker.lease / 4)
+        pause = min(_SIGN, worker.lease / 4)
+        self._next = monotonic() + pause
+        self._next_by_clock = time() + pause
 
     def _look_at_ours(self) -> None:
         # First those here: what is taken after that is not missed below.

@@ -19,6 +19,7 @@ from agentnb.core.workflow.models import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Turn", "listed", "plain"]
 
-_SECONDS = 30.0
+# A heartbeat that waits so long for another's lock still comes within its lease.
+_PATIENCE = 10.0
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
 # What PostgreSQL wants to hear to lock a row; SQLite's transactions lock all there is.
 _POSTGRES = {
@@ -102,25 +104,31 @@ class Link:
     ----------
     database
         SQLite in a file, or PostgreSQL.
+
+    Attributes
+    ----------
+    patience
+        Seconds that a turn may take, where its taker says nothing else. SQLite waits five for
+        another process to end its writing, whatever is said.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.patience = _PATIENCE
         self.postgres = database.kind == "postgresql"
         self._one: Any = nullcontext() if self.postgres else threading.Lock()
 
     @contextmanager
-    def write(self) -> Iterator[Turn]:
+    def write(self, patience: float | None = None) -> Iterator[Turn]:
         """Run a block in a transaction of its own, all or nothing.
 
         Raises
         ------
         UnavailableError
-            The database is away, or another process keeps SQLite from being written to.
+            The database is away, or somebody else's lock was not released in time.
         """
-        deadline = Deadline(_SECONDS)
         backend = self.database.backend
-        with self._one, self.database.checkout(deadline) as connection, self._ours(deadline):
+        with self._one, self._connection(patience) as connection:
             backend.begin(connection)
             try:
                 yield Turn(connection, postgres=self.postgres)
@@ -136,16 +144,14 @@ class Link:
     @contextmanager
     def read(self) -> Iterator[Turn]:
         """Run a block whose statements each see what there is at their time."""
-        deadline = Deadline(_SECONDS)
-        with self.database.checkout(deadline) as connection, self._ours(deadline):
+        with self._connection() as connection:
             yield Turn(connection, postgres=self.postgres)
 
     @contextmanager
     def snapshot(self) -> Iterator[Turn]:
         """Run a block whose statements all see the same, and write nothing."""
-        deadline = Deadline(_SECONDS)
         begin = "begin isolation level repeatable read read only" if self.postgres else "begin"
-        with self.database.checkout(deadline) as connection, self._ours(deadline):
+        with self._connection() as connection:
             connection.exec_driver_sql(begin)
             try:
                 yield Turn(connection, postgres=self.postgres)
@@ -161,15 +167,22 @@ class Link:
             connection.invalidate()
 
     @contextmanager
-    def _ours(self, deadline: Deadline) -> Iterator[None]:
-        """Raise our errors for the driver's."""
-        try:
-            yield
-        except Exception as error:
-            ours = self.database.error_of(error, Watch(deadline), "") if _driver(error) else None
-            if ours is None or ours is error:
-                raise
-            raise ours from error
+    def _connection(self, patience: float | None = None) -> Iterator[Connection]:
+        """Lend a connection for some seconds, and raise our errors for the driver's."""
+        watch = Watch(Deadline(self.patience if patience is None else patience))
+        with self.database.checkout(watch.deadline) as connection:
+            # SQLite's own wait for a lock is short, and its statements are as well.
+            guard: AbstractContextManager[None] = nullcontext()
+            if self.postgres:
+                guard = self.database.backend.watching(connection, watch)
+            try:
+                with guard:
+                    yield connection
+            except Exception as error:
+                ours = self.database.error_of(error, watch, "") if _driver(error) else None
+                if ours is None or ours is error:
+                    raise
+                raise ours from error
 
 
 def listed(values: Iterable[Any]) -> tuple[str, dict[str, Any]]:

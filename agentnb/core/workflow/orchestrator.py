@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.workflow.creating import create
 from agentnb.core.workflow.spec import Task, check_name
-from agentnb.core.workflow.telling import event_table, workflow_table
-from agentnb.core.workflow.workflow import Workflow
-from agentnb.core.workflow.working import Working
+from agentnb.core.workflow.steered import Steered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from agentnb.core.table import Table
+    from agentnb.core.workflow.workflow import Workflow
 
 __all__ = ["Orchestrator"]
 
 
-class Orchestrator(Working):
+class Orchestrator(Steered):
     """Durable workflows on a database.
 
     Parameters
@@ -166,101 +164,6 @@ class Orchestrator(Working):
         self.agent(agent)(function)
         return Task(word, agent=agent, needs=needs)
 
-    def get(self, workflow: str | Workflow) -> Workflow:
-        """Return a workflow by its id, by how its id alone begins, or the newest of a name.
-
-        Raises
-        ------
-        NotFoundError, UsageError
-            There is none, or there are several.
-        """
-        if isinstance(workflow, Workflow):
-            return workflow.refresh()
-        return Workflow(self, self.reader.find(workflow))
-
-    def _of(self, number: str) -> Workflow:
-        return Workflow(self, self.reader.row(number))
-
-    def table(self, state: str | None = None, n: int = 50) -> Table:
-        """Return the newest workflows with how far they are, as `list` does."""
-        found = self.list(state, n)
-        return workflow_table(found, self.reader.counts([one.id for one in found]))
-
-    def list(self, state: str | None = None, n: int = 50) -> list[Workflow]:
-        """Return the newest workflows, of one state or all, newest first; `table` shows them."""
-        return [Workflow(self, row) for row in self.reader.newest(state, n)]
-
-    def events(self, workflow: str | Workflow | None = None, n: int = 100) -> Table:
-        """Return the last events of a workflow, or of all, oldest first."""
-        number = None if workflow is None else self.get(workflow).id
-        return event_table(self.reader.events(number, n))
-
-    def cancel(self, workflow: str | Workflow, reason: str = "cancelled") -> Workflow:
-        """End what has not begun, and ask what runs to stop: `Context.check_cancelled` raises.
-
-        Raises
-        ------
-        NotFoundError, RejectedError
-            There is no such workflow; it has ended.
-        """
-        found = self.get(workflow)
-        self.steering.cancel(found.id, self.redactor(reason))
-        self.happened({})
-        if self.worker is not None:
-            self.worker.look()
-        return found.refresh()
-
-    def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
-        """Let what failed or was cancelled run again with all its attempts, and what it held up.
-
-        Results of tasks and steps that are there are not made again.
-
-        Parameters
-        ----------
-        task
-            Only this one of them; default: all.
-
-        Raises
-        ------
-        NotFoundError, RejectedError
-            There is no such workflow or task; it has not failed.
-        """
-        found = self.get(workflow)
-        self.happened(self.steering.retry(found.id, task))
-        return found.refresh()
-
-    def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:
-        """Let a task run that waits for a person.
-
-        Parameters
-        ----------
-        by
-            Who says so; default: the user that this process runs as.
-
-        Raises
-        ------
-        NotFoundError, RejectedError
-            There is no such workflow or task; the task waits for no approval.
-        """
-        found = self.get(workflow)
-        self.happened(self.steering.approve(found.id, task, by or _user()))
-        return found.refresh()
-
-    def reject(
-        self, workflow: str | Workflow, task: str, reason: str = "", by: str | None = None
-    ) -> Workflow:
-        """Let a task that waits for a person not run; what needs it is skipped.
-
-        Raises
-        ------
-        NotFoundError, RejectedError
-            As `approve`.
-        """
-        found = self.get(workflow)
-        self.steering.reject(found.id, task, self.redactor(reason), by or _user())
-        self.happened({})
-        return found.refresh()
-
     def __enter__(self) -> Self:
         return self
 
@@ -269,12 +172,3 @@ class Orchestrator(Working):
 
     def __repr__(self) -> str:
         return f"Orchestrator({self.scope!r}, on {self.database.backend.target})"
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # there is no such user, as in a container
-        return "somebody"

@@ -9,7 +9,8 @@ import msgspec
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.owner import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
-from agentnb.core.workflow.link import listed
+from agentnb.core.workflow.link import listed, plain
+from agentnb.core.workflow.spec import whole
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.info import TaskInfo
@@ -20,7 +21,13 @@ __all__ = ["COLUMNS", "Reader"]
 COLUMNS = "id, name, key, state, data, max_parallel, created, finished, error, traceparent"
 _ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
 _NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
+_WORKERS = """
+select w.owner, w.agents, w.concurrency, (select count(*) from {task} t
+  where t.scope = w.scope and t.state = 'active' and t.owner = w.owner)
+from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {now}
+"""
 _SHORTEST_PREFIX = 2
+_MOST_ROWS = 1_000_000
 
 
 class Reader:
@@ -48,6 +55,7 @@ class Reader:
         """
         if not isinstance(word, str):
             raise UsageError(f"a workflow is named by its id, not {word!r}", service="workflows")
+        word = plain(word)
         with self._link.read() as turn:
             found = turn.row(_ONE, scope=self._scope, id=word)
             if found is None:
@@ -93,6 +101,7 @@ class Reader:
                 service="workflows",
                 hint=f"states: {', '.join(WORKFLOW_STATES)}",
             )
+        whole("n", n, 0, _MOST_ROWS)
         where = "" if state is None else " and state = :state"
         with self._link.read() as turn:
             return turn.rows(
@@ -148,6 +157,7 @@ class Reader:
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the last events of a workflow, or of all, oldest first."""
+        whole("n", n, 0, _MOST_ROWS)
         where = "scope = :scope" if number is None else "scope = :scope and workflow_id = :id"
         sql = f"select created, type, data, id, published, workflow_id from {{event}} where {where}"
         with self._link.read() as turn:
@@ -155,17 +165,14 @@ class Reader:
             rows = turn.rows(f"{sql} order by seq desc limit :n", scope=self._scope, n=n, **values)
         return rows[::-1]
 
-    def served(self, turn: Turn) -> set[str]:
-        """Return the names of the agents that live workers would work as."""
-        rows = turn.rows(
-            "select owner, agents from {worker} "
-            "where scope = :scope and heartbeat + lease >= {now}",
-            scope=self._scope,
-        )
-        found: set[str] = set()
-        for owner, agents in rows:
+    def served(self, turn: Turn) -> dict[str, int]:
+        """Return how many more tasks the live workers of each agent would take now."""
+        rows = turn.rows(_WORKERS, scope=self._scope)
+        found: dict[str, int] = {}
+        for owner, agents, concurrency, busy in rows:
             if not is_dead(owner):
-                found |= set(msgspec.json.decode(agents))
+                for agent in msgspec.json.decode(agents):
+                    found[agent] = found.get(agent, 0) + max(concurrency - busy, 0)
         return found
 
     def why_waiting(self, number: str, state: str) -> str:
@@ -180,8 +187,13 @@ class Reader:
         if any(row[0] == "active" for row in rows):
             return ""
         ready = [row for row in rows if row[0] in {"waiting", "delayed"}]
-        if any(row[2] in served for row in ready):
+        if any(served.get(row[2]) or (row[0] == "delayed" and row[2] in served) for row in ready):
             return ""
+        if busy := [row[2] for row in ready if row[2] in served]:
+            return (
+                f"all workers of agent {busy[0]} are busy with other tasks: it waits for one, "
+                "or hub.workflows.work(concurrency=N) does more at once"
+            )
         if ready:
             agent = ready[0][2]
             return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
@@ -62,7 +62,9 @@ class Task:
         check_name(self.name, "a task")
         if self.agent:
             check_name(self.agent, "an agent")
-        needs = [self.needs] if isinstance(self.needs, str) else list(self.needs)
+        needs = [self.needs] if isinstance(self.needs, str) else self.needs
+        if not isinstance(needs, Iterable) or not all(isinstance(one, str) for one in needs):
+            raise _wrong("needs", self.needs, "the names of tasks")
         object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
         object.__setattr__(self, "agent", self.agent or self.name)
         whole("priority", self.priority, 0, _MOST_PRIORITY)

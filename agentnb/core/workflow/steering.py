@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.workflow.ending import end_workflow, lock, skip
+from agentnb.core.workflow.ending import count, lock, skip
 from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
 
@@ -92,13 +92,7 @@ class Steering:
                 raise _not_held(workflow, found)
             self._note(turn, workflow, "TASK_COMPLETED", found, status="rejected", error=why)
             ended = 1 + skip(turn, workflow, [found[3]])
-            sql = (
-                "update {workflow} set pending = pending - :n where id = :id "
-                "returning pending, state"
-            )
-            row = turn.row(sql, n=ended, id=workflow)
-            if row is not None and row[0] <= 0 and row[1] == "active":
-                end_workflow(turn, self._scope, workflow)
+            count(turn, self._scope, workflow, ended)
 
     def retry(self, workflow: str, task: str | None) -> dict[str, int]:
         """Put back what failed, was cancelled or skipped; return what could run, by agents."""
@@ -114,7 +108,7 @@ class Steering:
                 raise RejectedError(
                     f"{what} has not failed: there is nothing to try again", service="workflows"
                 )
-            ready = self._put_back(turn, rows, {row[1] for row in bad})
+            ready = self._put_back(turn, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
                 "update {workflow} set state = 'active', error = null, finished = null, pending = "
                 "(select count(*) from {task} where workflow_id = :id and state in "
@@ -125,7 +119,9 @@ class Steering:
             note(turn, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
             return ready
 
-    def _put_back(self, turn: Turn, rows: list[tuple[Any, ...]], again: set[str]) -> dict[str, int]:
+    def _put_back(
+        self, turn: Turn, workflow: str, rows: list[tuple[Any, ...]], again: set[str]
+    ) -> dict[str, int]:
         """Put tasks back, and all skipped ones whose needs may come about now."""
         by_name = {row[1]: row for row in rows}
         needs = {row[1]: msgspec.json.decode(row[3]) for row in rows}
@@ -148,6 +144,8 @@ class Steering:
             if now == "waiting" and approval and not approved_by:
                 now = "approval"
             turn.run(_AGAIN, task=number, state=now, missing=missing)
+            if now == "approval":
+                self._note(turn, workflow, "TASK_APPROVAL", (number, name))
             if now == "waiting":
                 ready[agent] = ready.get(agent, 0) + 1
         return ready
@@ -175,6 +173,17 @@ _TASKS = (
     "select id, name, state, needs, agent, approval, approved_by, place from {task} "
     "where workflow_id = :id order by place"
 )
+
+
+def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
+    """Return tasks and all that they need which has not come about."""
+    needs = {row[1]: msgspec.json.decode(row[3]) for row in rows if row[2] != "completed"}
+    found, left = set(names), list(names)
+    while left:
+        more = {need for need in needs[left.pop()] if need in needs} - found
+        found |= more
+        left += more
+    return found
 
 
 def _not_held(workflow: str, task: tuple[Any, ...]) -> RejectedError:

@@ -50,9 +50,7 @@ def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[s
     rows = []
     for one in workflows:
         states = counts.get(one.id, {})
-        ended = sum(
-            states.get(state, 0) for state in ("completed", "failed", "cancelled", "skipped")
-        )
+        ended = sum(states.get(state, 0) for state in _ENDED)
         rows.append(
             (
                 one.id,

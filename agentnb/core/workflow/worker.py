@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-_POLL = 1.0
-_AWAY = 0.5
 _LOOK = 0.02
 _LEFT = "state in ('waiting', 'delayed', 'active')"
 
@@ -197,7 +195,7 @@ class Worker(Slots):
             f"select count(*) from {{task}} where scope = :scope and {_LEFT} and agent in ({marks})"
         )
         with self.orchestrator.link.read() as turn:
-            row = turn.row(f"{sql} and {_LEFT}", scope=self.orchestrator.scope, **values)
+            row = turn.row(sql, scope=self.orchestrator.scope, **values)
         return int(row[0]) if row else 0
 
     def __enter__(self) -> Self:

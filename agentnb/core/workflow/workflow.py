@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.table import Table
     from agentnb.core.workflow.info import TaskInfo
-    from agentnb.core.workflow.orchestrator import Orchestrator
+    from agentnb.core.workflow.steered import Steered
 
 __all__ = ["Workflow"]
 
@@ -46,7 +46,7 @@ class Workflow:
         *("max_parallel", "name", "state", "traceparent"),
     )
 
-    def __init__(self, orchestrator: Orchestrator, row: Sequence[Any]) -> None:
+    def __init__(self, orchestrator: Steered, row: Sequence[Any]) -> None:
         self._orchestrator = orchestrator
         self._take(row)
 

@@ -7,10 +7,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
+from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.workflow.base import Base
 from agentnb.core.workflow.errors import TaskFailed
-from agentnb.core.workflow.spec import check_name
+from agentnb.core.workflow.spec import check_name, seconds, whole
 from agentnb.core.workflow.worker import Worker
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class Working(Base):
         ConfigError
             One was made by a cell, and cannot be used in this process.
         """
-        if not isinstance(concurrency, int) or not 1 <= concurrency <= _MOST_THREADS:
-            raise UsageError(f"concurrency cannot be {concurrency!r}", service="workflows")
+        whole("concurrency", concurrency, 1, _MOST_THREADS)
         named = None if agents is None else tuple(dict.fromkeys(agents))
         for name in named or ():
             self.registry.find(check_name(name, "an agent"))
@@ -117,8 +116,8 @@ class Working(Base):
 
     def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
         began = monotonic()
-        until = None if timeout is None else began + timeout
-        pause, said = _FIRST_LOOK, False
+        until = None if timeout is None else began + seconds("timeout", timeout)
+        pause, look, said = _FIRST_LOOK, began + _SAY_SO, ""
         while not left.is_set():
             seen = self.bell.count
             state, _, _ = self.reader.progress(workflow.id)
@@ -131,10 +130,11 @@ class Working(Base):
                     service="workflows",
                     hint=workflow.why_waiting() or "wait longer; it goes on meanwhile",
                 )
-            if not said and now - began > _SAY_SO:
-                said = True
-                if why := workflow.why_waiting():
+            if now > look:
+                look = now + _SAY_SO
+                if (why := workflow.why_waiting()) and why != said:
                     self.log.warning("workflow %s: %s", workflow.id, why)
+                said = why
             self.bell.wait(seen, pause if until is None else min(pause, until - now))
             pause = min(pause * 1.5, _LAST_LOOK)
         return workflow

@@ -8,6 +8,7 @@ from agentnb.magics.grammar import Grammar, Option, Verb
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
+_MOST_DAYS = 10_000
 _STATES = ("active", "completed", "failed", "cancelled")
 _TASK_STATES = (
     *("blocked", "approval", "delayed", "waiting"),
@@ -37,6 +38,13 @@ def _seconds(text: str) -> float:
 
 
 def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= _MOST_DAYS:
+        raise ValueError(f"a number of days from 0 to {_MOST_DAYS}")
     return value
 
 
@@ -116,6 +124,15 @@ GRAMMAR = Grammar(
             _ONE,
             (Option(("-n", "--count"), "how many at most (20)", "N", _count),),
             live=("workflow",),
+        ),
+        Verb(
+            "prune",
+            "forget workflows that ended long ago, with all that is kept of them",
+            (),
+            (
+                Option(("--days",), "so many days ago (30)", "N", _days),
+                Option(("--yes",), "do it: what is forgotten does not come back"),
+            ),
         ),
         Verb("agents", "who does the tasks, and who of them is there"),
         Verb(

@@ -26,6 +26,7 @@ __all__ = ["WorkflowMagic"]
 _NEWEST = 5
 _SHOWN = 20
 _OFFERED = 50
+_DAYS = 30.0
 _TASKS = {"task": set(), "approval": {"approval"}, "failed": {"failed", "cancelled"}}
 _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
 
@@ -281,6 +282,18 @@ class WorkflowMagic(Noun):
         workflow = self._one(call)
         workflow.cancel()
         return Said(f"{workflow.name}: cancelled: %workflow retry {workflow.id} takes it up again")
+
+    def do_prune(self, call: Call) -> Said:
+        """Forget what ended long ago."""
+        days = call.options.get("days", _DAYS)
+        if "yes" not in call.options:
+            raise UsageError(
+                f"workflows that ended {days:g} days ago or longer would be forgotten for good",
+                service="workflow",
+                hint=f"%workflow prune --days {days:g} --yes",
+            )
+        count = self._workflows.prune(days * 86_400)
+        return Said(f"{count} {'workflow' if count == 1 else 'workflows'} forgotten")
 
     def _who_works(self, workflow: Workflow) -> str:
         """Return what to type where nobody works on it now."""

@@ -1,0 +1,56 @@
+"""Workflows that ended long ago are forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.workflow.link import listed
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.link import Link
+
+__all__ = ["prune"]
+
+_BATCH = 200  # so that no lock is held for long
+_DEAD = 3600.0
+_OLD = """
+select id from {workflow} w where scope = :scope and state <> 'active' and pending <= 0
+  and finished < {now} - :seconds
+"""
+_TOLD = """
+and not exists (select 1 from {event} e where e.workflow_id = w.id and e.published is null)
+"""
+_PARTS = (
+    "delete from {task_step} where task_id in (select id from {task} where workflow_id in (OLD))",
+    "delete from {task} where workflow_id in (OLD)",
+    "delete from {event} where workflow_id in (OLD)",
+    "delete from {workflow} where id in (OLD)",
+)
+
+
+def prune(link: Link, scope: str, seconds: float, *, told: bool) -> int:
+    """Delete workflows that ended so many seconds ago, with all that is kept of them.
+
+    Parameters
+    ----------
+    told
+        Leave those alone whose events have not all been published.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    old = _OLD + (_TOLD if told else "") + "order by id limit :n {lock_free}"
+    count = 0
+    while True:
+        with link.write() as turn:
+            rows = turn.rows(old, scope=scope, seconds=seconds, n=_BATCH)
+            marks, values = listed(row[0] for row in rows)
+            for part in _PARTS if rows else ():
+                turn.run(part.replace("OLD", marks), **values)
+            sql = "delete from {worker} where scope = :scope and heartbeat + lease < {now} - :s"
+            turn.run(sql, scope=scope, s=_DEAD)
+        count += len(rows)
+        if len(rows) < _BATCH:
+            return count

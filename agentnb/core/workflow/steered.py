@@ -1,0 +1,148 @@
+"""The part of an orchestrator that finds workflows, steers them and forgets them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.workflow.pruning import prune
+from agentnb.core.workflow.spec import seconds
+from agentnb.core.workflow.telling import event_table, workflow_table
+from agentnb.core.workflow.workflow import Workflow
+from agentnb.core.workflow.working import Working
+
+if TYPE_CHECKING:
+    from agentnb.core.table import Table
+
+__all__ = ["Steered"]
+
+
+class Steered(Working):
+    """The part of an `Orchestrator` for workflows that are there; parameters as there."""
+
+    def get(self, workflow: str | Workflow) -> Workflow:
+        """Return a workflow by its id, by how its id alone begins, or the newest of a name.
+
+        Raises
+        ------
+        NotFoundError, UsageError
+            There is none, or there are several.
+        """
+        if isinstance(workflow, Workflow):
+            return workflow.refresh()
+        return Workflow(self, self.reader.find(workflow))
+
+    def _of(self, number: str) -> Workflow:
+        return Workflow(self, self.reader.row(number))
+
+    def table(self, state: str | None = None, n: int = 50) -> Table:
+        """Return the newest workflows with how far they are, as `list` does."""
+        found = self.list(state, n)
+        return workflow_table(found, self.reader.counts([one.id for one in found]))
+
+    def list(self, state: str | None = None, n: int = 50) -> list[Workflow]:
+        """Return the newest workflows, of one state or all, newest first; `table` shows them."""
+        return [Workflow(self, row) for row in self.reader.newest(state, n)]
+
+    def events(self, workflow: str | Workflow | None = None, n: int = 100) -> Table:
+        """Return the last events of a workflow, or of all, oldest first."""
+        number = None if workflow is None else self.get(workflow).id
+        return event_table(self.reader.events(number, n))
+
+    def cancel(self, workflow: str | Workflow, reason: str = "cancelled") -> Workflow:
+        """End what has not begun, and ask what runs to stop: `Context.check_cancelled` raises.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow; it has ended.
+        """
+        found = self.get(workflow)
+        self.steering.cancel(found.id, self.redactor(reason))
+        self.happened({})
+        if self.worker is not None:
+            self.worker.look()
+        return found.refresh()
+
+    def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
+        """Let what failed or was cancelled run again with all its attempts, and what it held up.
+
+        Results of tasks and steps that are there are not made again.
+
+        Parameters
+        ----------
+        task
+            Only this one of them, and those that it needs; default: all.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; it has not failed.
+        """
+        found = self.get(workflow)
+        self.happened(self.steering.retry(found.id, task))
+        return found.refresh()
+
+    def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:
+        """Let a task run that waits for a person.
+
+        Parameters
+        ----------
+        by
+            Who says so; default: the user that this process runs as.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; the task waits for no approval.
+        """
+        found = self.get(workflow)
+        self.happened(self.steering.approve(found.id, task, str(by or _user())))
+        return found.refresh()
+
+    def reject(
+        self, workflow: str | Workflow, task: str, reason: str = "", by: str | None = None
+    ) -> Workflow:
+        """Let a task that waits for a person not run; what needs it is skipped.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            As `approve`.
+        """
+        found = self.get(workflow)
+        self.steering.reject(found.id, task, self.redactor(reason), str(by or _user()))
+        self.happened({})
+        return found.refresh()
+
+    def prune(self, older_than: float) -> int:
+        """Forget the workflows that ended long ago: their tasks, steps, results and events.
+
+        The same ``key`` makes another workflow after that. Those whose events have not all been
+        published are kept, where there is an event bus.
+
+        Parameters
+        ----------
+        older_than
+            Seconds since they ended.
+
+        Returns
+        -------
+        int
+            How many there were.
+
+        Raises
+        ------
+        UsageError
+            It is not a number of seconds.
+        """
+        told = self.relay is not None
+        return prune(self.link, self.scope, seconds("older_than", older_than), told=told)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # there is no such user, as in a container
+        return "somebody"
