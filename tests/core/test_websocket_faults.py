@@ -60,7 +60,7 @@ def test_a_link_that_is_half_open_is_noticed(make_socket, peer, until):
 
 
 def test_a_flood_with_a_slow_handler_keeps_the_link_and_counts_what_made_room(make_socket, until):
-    client, told = make_socket("/flood", queue=100, ping=0.5), []
+    client, told = make_socket("/flood", queue=100, ping=1), []
     begun = threading.Event()
 
     def slow(value):
