@@ -25,6 +25,9 @@ _NUMBERS = itertools.count(1)
 
 def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what it runs in the background; processes of the tests inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.TemporaryDirectory(prefix="agentnb-tests-")
     config.add_cleanup(home.cleanup)
     # Empty wins over a .env of the checkout's, and counts as not set.
