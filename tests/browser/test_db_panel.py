@@ -6,14 +6,14 @@ import pytest
 
 SETUP = """\
 %load_ext agentnb
-%db --quiet drop table if exists task
+%db --quiet drop table if exists chore
 %db --quiet drop table if exists note
-%db --quiet create table task (id integer primary key, title text, state text)
+%db --quiet create table chore (id integer primary key, title text, state text)
 %db --quiet create table note (body text)
 for number in range(60):
     hub.db.execute(
-        "insert into task (title, state) values (:t, :s)",
-        {"t": f"task {number}", "s": "ready" if number % 3 else "failed"},
+        "insert into chore (title, state) values (:t, :s)",
+        {"t": f"chore {number}", "s": "ready" if number % 3 else "failed"},
     )
 _ = hub.db.execute("insert into note values ('<img src=x onerror=alert(1)>')")"""
 
@@ -25,7 +25,7 @@ def panel(lab):
     lab.run_all()
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
-    row(element, "task").wait_for()
+    row(element, "chore").wait_for()
     return element
 
 
@@ -39,9 +39,9 @@ def run_sql(panel, sql):
 
 
 def test_a_table_unfolds_into_its_columns_and_shows_its_rows(lab, panel):
-    row(panel, "task").click()
-    row(panel, "task.title").wait_for()
-    row(panel, "task 1").wait_for()
+    row(panel, "chore").click()
+    row(panel, "chore.title").wait_for()
+    row(panel, "chore 1").wait_for()
     lab.screenshot("db_panel")
     lab.set_theme("JupyterLab Dark")
     lab.page.wait_for_timeout(300)
@@ -49,11 +49,11 @@ def test_a_table_unfolds_into_its_columns_and_shows_its_rows(lab, panel):
 
 
 def test_sql_is_run_and_an_error_is_shown_in_the_panel(lab, panel):
-    run_sql(panel, "select count(*) as how_many from task")
+    run_sql(panel, "select count(*) as how_many from chore")
     panel.get_by_role("columnheader", name="how_many").wait_for()
     row(panel, "60").wait_for()
-    run_sql(panel, "select * from tasc")
-    panel.get_by_text("did you mean task?").wait_for()
+    run_sql(panel, "select * from chora")
+    panel.get_by_text("did you mean chore?").wait_for()
     lab.screenshot("db_panel_error")
 
 
@@ -69,12 +69,12 @@ def test_html_in_a_value_stays_text(panel):
 
 
 def test_the_filter_holds_over_a_refresh(lab, panel):
-    row(panel, "task").click()
-    row(panel, "task 1").wait_for()
+    row(panel, "chore").click()
+    row(panel, "chore 1").wait_for()
     filters = panel.get_by_placeholder("Filter", exact=False)
     filters.last.fill("state:failed")
     panel.get_by_text("20 of 60", exact=False).wait_for()
-    lab.execute("hub.db.execute(\"insert into task (title, state) values ('late', 'failed')\")")
+    lab.execute("hub.db.execute(\"insert into chore (title, state) values ('late', 'failed')\")")
     panel.get_by_text("21 of 61", exact=False).wait_for()
     assert filters.last.input_value() == "state:failed"
 
@@ -100,7 +100,7 @@ def test_keys_typed_at_the_panel_are_not_shortcuts_of_the_lab(lab, panel):
 @pytest.mark.usefixtures("panel")
 def test_running_the_cell_again_replaces_the_panel(lab):
     lab.run_cell(1)
-    row(lab.page.locator(".agentnb-panel"), "task").wait_for()
+    row(lab.page.locator(".agentnb-panel"), "chore").wait_for()
     assert lab.page.locator(".agentnb-panel").count() == 1
     opened = lab.execute("print(len(get_ipython().find_magic('db').__self__.extension.panels))")
     assert opened.strip() == "1"
@@ -116,5 +116,5 @@ def test_a_saved_panel_is_readable_without_a_kernel(lab, lab_server):
     lab.save()
     lab_server.shut_kernels()
     lab.open("panel.ipynb", kernel=False)
-    lab.page.locator(".agentnb-static").get_by_text("task", exact=True).first.wait_for()
+    lab.page.locator(".agentnb-static").get_by_text("chore", exact=True).first.wait_for()
     lab.screenshot("db_panel_saved")
