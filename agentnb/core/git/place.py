@@ -103,7 +103,7 @@ def inside(path: Path, ceiling: Path) -> bool:
     """Return whether a path without links is the ceiling or below it.
 
     >>> from pathlib import Path
-    >>> inside(Path("/work/app"), Path("/work")), inside(Path("/works"), Path("/work"))
+    >>> inside(Path("/srv/app"), Path("/srv")), inside(Path("/srv2"), Path("/srv"))
     (True, False)
     """
     return path == ceiling or ceiling in path.parents
