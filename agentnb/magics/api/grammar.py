@@ -7,15 +7,9 @@ from typing import Any
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import seconds
 
 __all__ = ["GRAMMAR", "saved"]
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
 
 
 def _count(text: str) -> int:
@@ -50,7 +44,7 @@ _OPTIONS = (
     Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping),
     Option(("--auth",), "send the token that this variable or .env holds", "VARIABLE"),
     Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
-    Option(("--timeout",), "seconds that it may take in total", "SECONDS", _seconds),
+    Option(("--timeout",), "seconds that it may take in total", "SECONDS", seconds),
     Option(("--retries",), "how often a failed call is made again", "N", _count),
     Option(("--text",), "take the reply as text, not as JSON"),
     Option(("--follow",), "go where the service says, at most 5 times"),

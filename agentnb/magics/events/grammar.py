@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count, seconds
 
 __all__ = ["GRAMMAR"]
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("a whole number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
-
-
-_COUNT = Option(("-n", "--count"), "how many at most", "N", _count)
+_COUNT = Option(("-n", "--count"), "how many at most", "N", count)
 
 GRAMMAR = Grammar(
     "events",
@@ -42,7 +29,7 @@ GRAMMAR = Grammar(
             "history",
             "the last events that the log has",
             ("[PATTERN]",),
-            (_COUNT, Option(("--since",), "of the last so many seconds", "SECONDS", _seconds)),
+            (_COUNT, Option(("--since",), "of the last so many seconds", "SECONDS", seconds)),
             live=("channel",),
             twin="hub.events.history(PATTERN, N, since=...)",
         ),
@@ -50,7 +37,7 @@ GRAMMAR = Grammar(
             "tail",
             "show events as they come",
             ("[PATTERN]",),
-            (_COUNT, Option(("--timeout",), "stop after so many seconds", "SECONDS", _seconds)),
+            (_COUNT, Option(("--timeout",), "stop after so many seconds", "SECONDS", seconds)),
             live=("channel",),
             twin="hub.events.stream(PATTERN), or .wait_for(PATTERN, SECONDS)",
         ),
@@ -59,8 +46,8 @@ GRAMMAR = Grammar(
             "make the cell a handler, with `event` in scope",
             ("PATTERN",),
             (
-                Option(("--replay",), "give it the last events of before first", "N", _count),
-                Option(("--queue",), "how many events may wait (default 1000)", "N", _count),
+                Option(("--replay",), "give it the last events of before first", "N", count),
+                Option(("--queue",), "how many events may wait (default 1000)", "N", count),
                 Option(
                     ("--overflow",),
                     "what happens when more do",

@@ -6,24 +6,11 @@ import json
 from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count, seconds
 
 __all__ = ["GRAMMAR", "STATES"]
 
 STATES = ("waiting", "paused", "delayed", "active", "completed", "failed")
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("a whole number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
 
 
 def _backoff(given: Any) -> Any:
@@ -37,7 +24,7 @@ _MANY = (
     Option(("--state",), "that are in this state", choices=STATES),
     _YES,
 )
-_TIMEOUT = Option(("--timeout",), "that an attempt may take", "SECONDS", _seconds)
+_TIMEOUT = Option(("--timeout",), "that an attempt may take", "SECONDS", seconds)
 
 GRAMMAR = Grammar(
     "queue",
@@ -84,7 +71,7 @@ GRAMMAR = Grammar(
             "process the jobs of a queue in this kernel, in threads",
             ("QUEUE",),
             (
-                Option(("-c", "--concurrency"), "how many at once (default 5)", "N", _count),
+                Option(("-c", "--concurrency"), "how many at once (default 5)", "N", count),
                 Option(("--drain",), "wait until no job is left"),
             ),
             live=("queue",),
@@ -105,7 +92,7 @@ GRAMMAR = Grammar(
             ("QUEUE",),
             (
                 Option(("--state",), "only those in this state", choices=STATES),
-                Option(("-n", "--count"), "how many of each state at most (20)", "N", _count),
+                Option(("-n", "--count"), "how many of each state at most (20)", "N", count),
             ),
             live=("queue",),
             twin="hub.queue(QUEUE).jobs(STATE)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count, seconds
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -16,24 +17,10 @@ _TASK_STATES = (
 )
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("a whole number above 0")
-    return value
-
-
 def _times(text: str) -> int:
     value = int(text)
     if value < 0:
         raise ValueError("a whole number from 0 on")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
     return value
 
 
@@ -52,8 +39,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in (one.strip() for one in text.split(",")) if name)
 
 
-_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 4)", "N", _count)
-_TIMEOUT = Option(("--timeout",), "stop looking after so many seconds", "SECONDS", _seconds)
+_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 4)", "N", count)
+_TIMEOUT = Option(("--timeout",), "stop looking after so many seconds", "SECONDS", seconds)
 _ONE = ("[WORKFLOW]",)
 
 GRAMMAR = Grammar(
@@ -67,7 +54,7 @@ GRAMMAR = Grammar(
             (),
             (
                 Option(("--state",), "only those in this state", choices=_STATES),
-                Option(("-n", "--count"), "how many at most (20)", "N", _count),
+                Option(("-n", "--count"), "how many at most (20)", "N", count),
             ),
         ),
         Verb(
@@ -122,7 +109,7 @@ GRAMMAR = Grammar(
             "events",
             "what has happened to a workflow, the newest last",
             _ONE,
-            (Option(("-n", "--count"), "how many at most (20)", "N", _count),),
+            (Option(("-n", "--count"), "how many at most (20)", "N", count),),
             live=("workflow",),
         ),
         Verb(
@@ -166,7 +153,7 @@ CELL = Grammar(
             ("NAME",),
             (
                 Option(("--key",), "with this key it is made once, however often you ask", "TEXT"),
-                Option(("--max-parallel",), "how many tasks at once at most", "N", _count),
+                Option(("--max-parallel",), "how many tasks at once at most", "N", count),
                 Option(
                     ("--data",), "what all its tasks may know: JSON or :name", "DATA", _as_it_is
                 ),
@@ -199,7 +186,7 @@ AGENT_CELL = Grammar(
             ("NAME",),
             (
                 Option(("--retries",), "how often a task is tried again (3)", "N", _times),
-                Option(("--timeout",), "that an attempt may take (600)", "SECONDS", _seconds),
+                Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
                 Option(("--capabilities",), "what it can do, for people", "NAMES", _names),
                 Option(("--schema",), "a class that task.data is made of", "NAME", live="schema"),
             ),

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count, seconds
 
 __all__ = ["GRAMMAR"]
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("a whole number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
 
 
 _CLIENT = Option(("-c", "--client"), "which one, by its URL", "URL", live="client")
@@ -38,7 +25,7 @@ GRAMMAR = Grammar(
                     "VARIABLE",
                     live="variable",
                 ),
-                Option(("--reconnect",), "pause after a drop (default 5)", "SECONDS", _seconds),
+                Option(("--reconnect",), "pause after a drop (default 5)", "SECONDS", seconds),
             ),
             live=("client",),
         ),
@@ -55,9 +42,9 @@ GRAMMAR = Grammar(
             "show messages: those that wait, then as they come",
             (),
             (
-                Option(("-n", "--count"), "how many at most (default 10)", "N", _count),
+                Option(("-n", "--count"), "how many at most (default 10)", "N", count),
                 Option(
-                    ("--timeout",), "stop after so many seconds (default 10)", "SECONDS", _seconds
+                    ("--timeout",), "stop after so many seconds (default 10)", "SECONDS", seconds
                 ),
                 _CLIENT,
             ),
