@@ -173,6 +173,15 @@ def docker_engine(require):
 
 
 @pytest.fixture(scope="session")
+def engine_socket(docker_engine):  # noqa: ARG001 - it skips where there is no engine
+    """Return the file of the engine's socket, for what is put in front of it."""
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not address.startswith("unix://"):
+        pytest.skip("the engine has no socket's file")
+    return address.removeprefix("unix://")
+
+
+@pytest.fixture(scope="session")
 def docker_image(require, docker_engine, tmp_path_factory):
     """Return the name of an image of busybox alone, since there is none to fetch one from."""
     from agentnb.core.docker import DockerManager

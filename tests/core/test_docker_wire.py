@@ -12,18 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.core.docker.endpoint import find
 from agentnb.core.errors import DeadlineExceeded, RejectedError
 
 UPGRADED = b"HTTP/1.1 101"
 
 
 @pytest.fixture
-def hasty_engine(docker_image):  # noqa: ARG001 - it skips where there is no engine
+def hasty_engine(engine_socket):
     """Return the URL of a way to the engine on which a program's output comes with the headers."""
-    engine = find(None, None).url
-    if not engine.startswith("unix://"):
-        pytest.skip("the engine has no socket's file")
     folder = Path(tempfile.mkdtemp(prefix="agentnb-hasty-", dir="/tmp"))
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(folder / "s"))
@@ -45,7 +41,7 @@ def hasty_engine(docker_image):  # noqa: ARG001 - it skips where there is no eng
                 while True:
                     client = links.enter_context(door.accept()[0])
                     server = links.enter_context(socket.socket(socket.AF_UNIX))
-                    server.connect(engine.removeprefix("unix://"))
+                    server.connect(engine_socket)
                     for ends in ((client, server, False), (server, client, True)):
                         one = threading.Thread(
                             target=pump, args=ends[:2], kwargs={"hasty": ends[2]}, daemon=True

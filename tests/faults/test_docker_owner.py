@@ -193,15 +193,14 @@ def test_prune_says_what_it_would_remove_and_removes_what_has_ended(docker, dock
 
 # The SDK leaves the socket with which it could not connect to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_engine_may_be_killed_and_started_again(docker_image, tmp_path):
+def test_the_engine_may_be_killed_and_started_again(docker_image, engine_socket, tmp_path):
     """An engine of the test's own is hurt: another one's socket, in front of the real engine."""
     from agentnb.core.docker import DockerManager
     from agentnb.core.errors import UnavailableError
 
     path = tmp_path / "s"
     relay = "import socket, sys, threading, os\n" + RELAY
-    socket_path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    command = [sys.executable, "-c", relay, str(path), socket_path.removeprefix("unix://")]
+    command = [sys.executable, "-c", relay, str(path), engine_socket]
 
     def start():
         path.unlink(missing_ok=True)
