@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -75,7 +76,8 @@ def test_an_awaited_job_that_is_given_up_leaves_no_thread_behind(queue):
                 await queue.add(1)
 
     asyncio.run(give_up())
-    assert queue.jobs("waiting")
+    (job,) = queue.jobs("waiting")
+    assert queue.store._redis.hget(f"{queue.store.jobs}{job.id}", "waiters") is None
 
 
 def test_a_result_that_is_waited_for_in_vain_says_why(queue):
@@ -95,6 +97,25 @@ def test_several_may_wait_for_one_result(queue, together):
     started.start()
     results, errors = together(4, lambda: job.result(10))
     assert (results, errors) == ([7, 7, 7, 7], [])
+
+
+def test_an_outcome_is_copied_once_for_each_that_waits_however_long_it_takes(queue, monkeypatch):
+    monkeypatch.setattr("agentnb.core.queue.job._SLICE", 0.02)
+    job = queue.add(7)
+
+    def waiters():
+        return queue.store._redis.hget(f"{queue.store.jobs}{job.id}", "waiters")
+
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            job.result(0.05)
+    assert waiters() is None
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(job.result, 10)
+        time.sleep(0.2)
+        assert waiters() == b"1"
+        queue.work(echo)
+        assert waiting.result() == 7
 
 
 def test_an_order_by_priority_then_by_age(queue):

@@ -198,21 +198,25 @@ class Job:
     def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
         store = self.queue.store
         until = None if timeout is None else monotonic() + timeout
-        while left is None or not left.is_set():
-            found = store.wait(self.id)
-            if found is None:
-                pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))
-                found = self._told(pause, left)
+        found = store.wait(self.id, 1)
+        while found is None:
+            pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))
+            found = self._told(pause, left)
             if found is not None:
-                return self._outcome(*found, kind)
-            if until is not None and monotonic() >= until:
+                break
+            late = until is not None and monotonic() >= until
+            given_up = left is not None and left.is_set()
+            found = store.wait(self.id, -1 if late or given_up else 0)
+            if found is None and given_up:
+                return None
+            if found is None and late:
                 raise DeadlineExceeded(
                     f"job {self.id} of {self.queue.name} has not ended within {timeout:g} s: "
                     f"it is {self.state}",
                     service="queue",
                     hint=self.queue.why_waiting() or "wait longer; it goes on meanwhile",
                 )
-        return None
+        return self._outcome(*found, kind)
 
     def _told(self, seconds: float, left: threading.Event | None) -> tuple[str, bytes] | None:
         """Wait to be told what came of it, in short turns where the wait may be given up."""

@@ -276,7 +276,8 @@ end
 return all
 """)
 
-# ARGV: id. Gives: completed or failed and what came of it; or waits for that, and gives false.
+# ARGV: id, how many more wait for it: 1, 0 to wait on, -1 to leave.
+# Gives: completed or failed and what came of it; false if that is still to come.
 WAIT = Script(f"""{_BEGIN}{_STATE}
 local state = state_of(ARGV[1])
 if state == 'completed' then
@@ -286,7 +287,9 @@ elseif state == 'failed' then
 elseif state == 'gone' then
   return {{state, false}}
 end
-redis.call('HINCRBY', jobs .. ARGV[1], 'waiters', 1)
+if redis.call('HINCRBY', jobs .. ARGV[1], 'waiters', ARGV[2]) <= 0 then
+  redis.call('HDEL', jobs .. ARGV[1], 'waiters')
+end
 return {{false, false}}
 """)
 

@@ -253,9 +253,18 @@ class Store:
         """Return whether nothing is taken."""
         return bool(self._redis.hexists(f"{self.base}:meta", "paused"))
 
-    def wait(self, job_id: str) -> tuple[str, bytes] | None:
-        """Return what came of a job; None if that will be told, see `told`."""
-        state, value = self._run(self._redis, scripts.WAIT, [job_id])
+    def wait(self, job_id: str, more: int) -> tuple[str, bytes] | None:
+        """Return what came of a job; None if that will be told, see `told`.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+        more
+            1 to be told, 0 to be told as asked for before, -1 to be told no more: each that waits
+            gets a copy of the outcome.
+        """
+        state, value = self._run(self._redis, scripts.WAIT, [job_id, more])
         return None if state is None else (state.decode(), value or b"")
 
     def told(self, job_id: str, seconds: float) -> tuple[str, bytes] | None:
