@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Noun", "Said"]
 
+_HELP = (["help"], ["--help"])
+
 
 class Said(str):
     """A line of text that shows without quotes."""
@@ -30,6 +32,8 @@ class Said(str):
 
 class Noun(Magics):
     """A magic: one class, one grammar, a method ``do_<verb>(call)`` for each verb.
+
+    A cell has the same verbs, or else a grammar of its own with one verb, which nobody writes.
 
     Parameters
     ----------
@@ -56,19 +60,25 @@ class Noun(Magics):
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Any:
         """Run a line, or a line and its body, and return what is to be shown."""
+        __tracebackhide__ = True  # of a failing cell its own lines are of interest
         namespace = self.namespace(local_ns)
-        call = self.grammar.parse(line, namespace)
-        call.body = cell
+        if cell is not None and self.cell_grammar is not None and line.split()[:1] not in _HELP:
+            call = self._cell_call(self.cell_grammar, line, namespace)
+            verbs = self.cell_grammar.verbs
+        else:
+            call, verbs = self.grammar.parse(line, namespace), self.grammar.verbs
+        call.line, call.body = line, cell
         if call.verb == "help" or "help" in call.options:
+            # Of all there is, where the verb is one that nobody writes.
+            about = call.arguments[0] if call.arguments and call.verb == "help" else call.verb
             # A pager's output cannot be saved, nor seen by a test.
-            about = call.arguments[0] if call.verb == "help" and call.arguments else call.verb
-            print(self.grammar.help(about))  # noqa: T201
+            print(self.grammar.help(about if verbs is self.grammar.verbs else None))  # noqa: T201
             return None
         if call.verb is None:
             bare = not call.text and cell is None
             result = self.status(call) if bare else self.free(call, cell, namespace)
         else:
-            verb = self.grammar.verbs[call.verb]
+            verb = verbs[call.verb]
             if cell is not None and cell.strip() and not verb.cell:
                 raise UsageError(
                     f"%%{self.grammar.noun} {call.verb} takes no body",
@@ -78,18 +88,11 @@ class Noun(Magics):
             result = getattr(self, f"do_{call.verb}")(call)
         return None if "quiet" in call.options else result
 
-    def cell_call(self, line: str, cell: str, local_ns: dict[str, Any] | None) -> Call:
-        """Understand the line of a cell by `cell_grammar`, whose verb is not written.
-
-        Raises
-        ------
-        UsageError
-            As `Grammar.parse`, in the words of ``%%noun``.
-        """
-        assert self.cell_grammar is not None  # noqa: S101 - for magics that have one
-        noun, verb = self.grammar.noun, next(iter(self.cell_grammar.verbs))
+    def _cell_call(self, grammar: Grammar, line: str, namespace: Mapping[str, Any]) -> Call:
+        """Understand the line of a cell whose verb is not written, and speak of it so."""
+        noun, verb = grammar.noun, next(iter(grammar.verbs))
         try:
-            call = self.cell_grammar.parse(f"{verb} {line}", self.namespace(local_ns))
+            return grammar.parse(f"{verb} {line}", namespace)
         except UsageError as error:
             # There is no verb to see on this line.
             written = f"%{noun} {verb}", f"%%{noun}"
@@ -99,8 +102,6 @@ class Noun(Magics):
                 hint = f"in a cell of its own: %{noun} {self.grammar.verbs[first[0]].usage}"
             message = error.message.replace(*written)
             raise UsageError(message, service=noun, hint=hint) from error
-        call.body = cell
-        return call
 
     def reset(self) -> None:
         """Go back to the state after ``%load_ext``."""

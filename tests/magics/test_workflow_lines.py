@@ -5,17 +5,15 @@ import pytest
 from agentnb.core.errors import UsageError
 from agentnb.magics.workflow.lines import parse
 
-AGENTS = ("plan", "scaffold", "tester", "release")
-
 
 def one(line, **names):
     (found,) = parse(line, names)
     return found
 
 
-def refused(body, agents=None, **names):
+def refused(body, **names):
     with pytest.raises(UsageError) as caught:
-        parse(body, names, agents)
+        parse(body, names)
     return caught.value.message, caught.value.hint or ""
 
 
@@ -102,11 +100,6 @@ def test_needs_and_marks_come_in_any_order_and_more_than_once():
         ("a: x !priority=-1", 1, "!priority cannot be -1", "!priority=N"),
         ("a: x !timeout=0", 1, "!timeout cannot be 0", "!timeout=SECONDS"),
         ("a: x !retries=1.5", 1, "!retries cannot be 1.5", "!retries=N"),
-        ("a: x\nb: y\na: z", 3, "a second task a; the first is in line 1", "a-2"),
-        ("plan: x\nb: y <- paln", 2, "needs paln, which is no task here", "did you mean plan?"),
-        ("b: y <- q", 1, "needs q", "tasks: b"),
-        ("a: x <- a", 1, "wait for one another: a <- a", "take a need away"),
-        ("s\na: x <- c, s\nb: x <- a\nc: x <- b", 2, "a <- c <- b <- a", "c from a"),
         ('"x": y', 1, 'a name of a task is wanted, not "x":', "a word"),
     ],
 )
@@ -115,14 +108,6 @@ def test_an_error_tells_the_line_and_what_to_write_instead(body, line, what, hin
     assert message.startswith(f"line {line}: ")
     assert what in message
     assert hint in said
-
-
-def test_an_agent_that_nobody_has_registered_is_refused_with_the_nearest():
-    message, hint = refused("plan\napi: scafold <- plan", AGENTS)
-    assert message == "line 2: task api is for the agent scafold, which nobody has registered"
-    assert hint == "did you mean scaffold?"
-    _, hint = refused("plan\napi: q <- plan", AGENTS)
-    assert hint == "%%agent q over a cell that does it"
 
 
 def test_a_body_without_a_task_says_how_one_is_written():

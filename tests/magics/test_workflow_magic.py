@@ -96,15 +96,28 @@ def test_marks_and_data_reach_the_tasks(run, shell, agents):  # noqa: ARG001 - r
 
 
 def test_nothing_is_made_of_a_body_that_is_wrong(run, hub, agents):  # noqa: ARG001 - registered
-    for body, message in (
-        ("plan\napi: scafold <- plan", "line 2: task api is for the agent scafold"),
-        ("plan\napi: scaffold <- paln", "line 2: task api needs paln"),
-        ("api: scaffold {x}", "line 1: task api: malformed JSON"),
-        ("# nothing", "the cell names no task"),
+    for body, message, hint in (
+        (
+            "plan\napi: scafold <- plan",
+            "line 2: task api: nobody has registered an agent 'scafold'",
+            "did you mean scaffold?",
+        ),
+        ("plan\n\napi: scaffold <- paln", "line 3: task api needs 'paln'", "did you mean plan?"),
+        ("b: plan <- q", "line 1: task b needs 'q'", "tasks: b"),
+        ("a: plan\n# so\nb: plan\na: plan", "line 4: two tasks are called a", "a-2"),
+        ("a: plan <- a", "line 1: these tasks wait for each other: a needs a", "a from a"),
+        (
+            "s: plan\na: plan <- c, s\nb: plan <- a\nc: plan <- b",
+            "line 2: these tasks wait for each other: a needs c needs b needs a",
+            "such as c from a",
+        ),
+        ("api: scaffold {x}", "line 1: task api: malformed JSON", "double quotes"),
+        (f"plan\n{'x' * 300}", "line 2: a task cannot be called", "a name is a word"),
+        ("# nothing", "the cell names no task", "api: scaffold"),
     ):
         error = refused(run, f"%%workflow a\n{body}")
-        assert message in error.message
-        assert error.hint
+        assert error.message.startswith(message)
+        assert hint in error.hint
     assert hub.workflows.list() == []
 
 

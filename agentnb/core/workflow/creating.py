@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.trace import current
+from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import Task, check_name, task_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
@@ -80,11 +82,8 @@ def create(
                 said = "this key is workflow %s (%s) already: nothing was made for %s"
                 orchestrator.tell(said, row[1], row[0], name, level="warning")
             return str(row[0]), {}
-        agents = orchestrator.registry.options(turn, [task.agent for task in wanted])
-    made = [
-        _row(orchestrator, task, agents[task.agent], frees[place])
-        for place, task in enumerate(wanted)
-    ]
+        agents = _agents(orchestrator, turn, wanted)
+    made = _rows(orchestrator, wanted, agents, frees)
     here = current()
     number = new_id()
     words = {
@@ -139,13 +138,38 @@ def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
     return wanted
 
 
-def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:
+def _agents(orchestrator: Base, turn: Turn, wanted: list[Task]) -> dict[str, Agent]:
+    found: dict[str, Agent] = {}
+    for place, task in enumerate(wanted):
+        if task.agent not in found:
+            with _of_task(place, task):
+                found[task.agent] = orchestrator.registry.options(turn, task.agent)
+    return found
+
+
+@contextmanager
+def _of_task(place: int, task: Task) -> Iterator[None]:
+    """Say of which task it is that something is wrong with."""
     try:
-        data = orchestrator.json.encode(task.data, agent.schema)
+        yield
     except UsageError as error:
-        raise UsageError(
-            f"task {task.name}: {error.message}", service="workflows", hint=error.hint
+        raise UnfitTask(
+            f"task {task.name}: {error.message}", hint=error.hint, place=place
         ) from error
+
+
+def _rows(
+    orchestrator: Base, wanted: list[Task], agents: dict[str, Agent], frees: list[list[int]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for place, task in enumerate(wanted):
+        with _of_task(place, task):
+            rows.append(_row(orchestrator, task, agents[task.agent], frees[place]))
+    return rows
+
+
+def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:
+    data = orchestrator.json.encode(task.data, agent.schema)
     retries = agent.retries if task.retries is None else task.retries
     return {
         "name": task.name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.errors import did_you_mean
+from agentnb.core.workflow.errors import UnfitTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,26 +24,27 @@ def frees_of(tasks: Sequence[Task]) -> list[list[int]]:
 
     Raises
     ------
-    UsageError
+    UnfitTask
         Two tasks have the same name, one needs what is not there, or they wait for each other.
     """
     places: dict[str, int] = {}
     for place, task in enumerate(tasks):
         if task.name in places:
-            raise UsageError(
+            raise UnfitTask(
                 f"two tasks are called {task.name}",
-                service="workflows",
-                hint="give each a name of its own; agent= says who does it",
+                hint=f"give each a name of its own, such as {task.name}-2, and say whose it is: "
+                f"{task.agent}",
+                place=place,
             )
         places[task.name] = place
     frees: list[list[int]] = [[] for _ in tasks]
     for place, task in enumerate(tasks):
         for need in task.needs:
             if need not in places:
-                raise UsageError(
+                raise UnfitTask(
                     f"task {task.name} needs {need!r}, which is not one of this workflow's",
-                    service="workflows",
                     hint=did_you_mean(str(need), places) or f"tasks: {', '.join(places)}",
+                    place=place,
                 )
             frees[places[need]].append(place)
     _refuse_cycle(tasks, places, frees)
@@ -72,11 +74,11 @@ def _refuse_cycle(
             cycle = [*path[path.index(following) :], following]
             break
         path.append(following)
-    words = " needs ".join(tasks[place].name for place in cycle)
-    raise UsageError(
-        f"these tasks wait for each other: {words}",
-        service="workflows",
-        hint="leave one of these needs away",
+    names = [tasks[place].name for place in cycle]
+    raise UnfitTask(
+        f"these tasks wait for each other: {' needs '.join(names)}",
+        hint=f"leave one of these needs away, such as {names[1]} from {names[0]}",
+        place=cycle[0],
     )
 
 

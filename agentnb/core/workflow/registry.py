@@ -146,24 +146,21 @@ class Registry:
                 turn.run(_REGISTER, scope=self._scope, **_row(agent))
                 self._written[name] = agent
 
-    def options(self, turn: Turn, wanted: Iterable[str]) -> dict[str, Agent]:
-        """Return what is known of some agents, by their names, wherever they are.
+    def options(self, turn: Turn, name: str) -> Agent:
+        """Return what is known of an agent, wherever it is.
 
         Raises
         ------
         UsageError
-            Nobody has registered one of them.
+            Nobody has registered it.
         """
-        found: dict[str, Agent] = {}
-        for name in dict.fromkeys(wanted):
-            try:
-                found[name] = self.find(name)
-            except AgentnbError as error:
-                row = turn.row(_REGISTERED, scope=self._scope, name=name)
-                if row is None:
-                    raise self._unknown(turn, name, error) from error
-                found[name] = _of_row(row)
-        return found
+        try:
+            return self.find(name)
+        except AgentnbError as error:
+            row = turn.row(_REGISTERED, scope=self._scope, name=name)
+            if row is None:
+                raise self._unknown(turn, name, error) from error
+            return _of_row(row)
 
     def _unknown(self, turn: Turn, name: str, error: AgentnbError) -> UsageError:
         if isinstance(error, ConfigError):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
 
-__all__ = ["CELL", "CELL_VERB", "GRAMMAR"]
-
-CELL_VERB = "cell"
-"""What stands, unseen, between ``%%cache`` and its key."""
+__all__ = ["CELL", "GRAMMAR"]
 
 _TTL = Option(("--ttl",), "keep it so many seconds (default 3600)", "SECONDS", float)
 _TAG = Option(("--tag",), "find it by this tag too; several with commas", "TAG")
@@ -53,7 +50,7 @@ CELL = Grammar(
     "run a cell once and serve what it displayed and assigned after that",
     (
         Verb(
-            CELL_VERB,
+            "cell",
             "the key it is kept under",
             ("KEY",),
             (
@@ -67,6 +64,7 @@ CELL = Grammar(
                 ),
             ),
             live=("key",),
+            cell=True,
         ),
     ),
 )

@@ -53,12 +53,7 @@ class CacheMagic(Noun):
     ) -> Any:
         """Values by key; `%%cache KEY` runs a cell once. `%cache help` tells the rest."""
         __tracebackhide__ = True
-        if cell is None or line.split()[:1] in (["help"], ["--help"]):
-            return self.call(line, None, local_ns)
-        call = self.cell_call(line, cell, local_ns)
-        if "help" in call.options:
-            return self.call("help", None, local_ns)
-        return self._cell(line, call, cell)
+        return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
         """There is no state of its own to go back from."""
@@ -167,14 +162,14 @@ class CacheMagic(Noun):
         """Open the panel."""
         return self.hub.panel("cache")
 
-    def _cell(self, line: str, call: Call, cell: str) -> Any:
+    def do_cell(self, call: Call) -> Any:
         """Serve what the cell left behind, or run it and keep that."""
         from agentnb.core.cache.cells import Cells
 
         __tracebackhide__ = True
         names: dict[str, Any] = self.extension.shell.user_ns
         key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(_tags(call))
-        source, body = self._body(line, cell)
+        source, body = self._body(call.line, call.body or "")
         cells = Cells(self._cache)
         print_of = cells.fingerprint(source, self._inputs(call))
         kept = True
@@ -192,7 +187,7 @@ class CacheMagic(Noun):
                 except UnavailableError as error:
                     _say_not_kept(error)
             names.update(served[1])
-        return None if "quiet" in call.options else served[0]
+        return served[0]
 
     def _body(self, line: str, cell: str) -> tuple[str, Body]:
         """Return the cell as Python, and that again ready to run."""

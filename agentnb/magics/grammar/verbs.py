@@ -119,6 +119,8 @@ class Call:
         What came after ``--``, verbatim; None if there was none.
     namespace
         Where ``:name`` is looked up.
+    line
+        The line as it was written.
     body
         The cell below the line; None where there is none.
     """
@@ -130,6 +132,7 @@ class Call:
     text: str = ""
     rest: str | None = None
     namespace: Mapping[str, Any] = field(default_factory=dict)
+    line: str = ""
     body: str | None = None
 
 

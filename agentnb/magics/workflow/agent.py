@@ -60,13 +60,7 @@ class AgentMagic(Noun):
     ) -> Any:
         """Do tasks of workflows: `%%agent NAME` makes a cell an agent. See `%agent help`."""
         __tracebackhide__ = True
-        if cell is None or line.split()[:1] in (["help"], ["--help"]):
-            return self.call(line, None, local_ns)
-        call = self.cell_call(line, cell, local_ns)
-        if "help" in call.options:
-            return self.call("help", None, local_ns)
-        made = make_agent(call, self.hub, self.schema(call), self.extension.shell, self._cells)
-        return None if "quiet" in call.options else made
+        return self.call(line, cell, local_ns)
 
     def __init__(self, extension: Any) -> None:
         super().__init__(extension)
@@ -81,6 +75,10 @@ class AgentMagic(Noun):
         from agentnb.magics.workflow.shown import agents
 
         return agents(self.hub.workflows.agent_infos())
+
+    def do_define(self, call: Call) -> Said:
+        """Make a cell an agent."""
+        return make_agent(call, self.hub, self.schema(call), self.extension.shell, self._cells)
 
     def do_list(self, call: Call) -> Table:
         """Return the agents."""

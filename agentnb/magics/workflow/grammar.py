@@ -160,6 +160,7 @@ CELL = Grammar(
                 Option(("--run",), "work on it at once, as %workflow run does"),
                 _CONCURRENCY,
             ),
+            cell=True,
         ),
     ),
 )
@@ -191,6 +192,7 @@ AGENT_CELL = Grammar(
                 Option(("--schema",), "a class that task.data is made of", "NAME", live="schema"),
             ),
             live=("agent",),
+            cell=True,
         ),
     ),
 )

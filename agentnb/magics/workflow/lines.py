@@ -13,7 +13,9 @@ from agentnb.magics.grammar import is_word
 from agentnb.magics.workflow.marks import MARKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
+
+    from agentnb.core.workflow import Task
 
 __all__ = ["Line", "offered", "parse"]
 
@@ -47,10 +49,27 @@ class Line:
     needs: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
 
+    def task(self) -> Task:
+        """Return it as the core takes it.
 
-def parse(
-    body: str, namespace: Mapping[str, Any], agents: Collection[str] | None = None
-) -> list[Line]:
+        Raises
+        ------
+        UsageError
+            It cannot be one.
+        """
+        from agentnb.core.workflow import Task
+
+        try:
+            return Task(
+                self.name, agent=self.agent, data=self.data, needs=self.needs, **self.options
+            )
+        except UsageError as error:
+            raise UsageError(
+                f"line {self.number}: {error.message}", service="workflow", hint=error.hint
+            ) from error
+
+
+def parse(body: str, namespace: Mapping[str, Any]) -> list[Line]:
     r"""Return the tasks of a body.
 
     A line is ``NAME: AGENT DATA <- NEED, NEED !MARK``; all but the name may be left away. The
@@ -62,14 +81,11 @@ def parse(
         The text.
     namespace
         Where ``:name`` is looked up.
-    agents
-        Those there are; None to not look.
 
     Raises
     ------
     UsageError
-        A line cannot be understood, or names what is not there, or the tasks need one another
-        in a circle. It tells the line, and what to write instead.
+        A line cannot be understood. It tells the line, and what to write instead.
 
     Examples
     --------
@@ -82,7 +98,6 @@ def parse(
         raise UsageError(
             "the cell names no task", service="workflow", hint=f"one a line, such as: {_LIKE}"
         )
-    _check(found, agents)
     return found
 
 
@@ -246,63 +261,6 @@ class _Reader:
     def _fail(self, what: str, hint: str, *, word: bool = False) -> NoReturn:
         said = f", not {self._word()}" if word else ""
         raise UsageError(f"line {self._line()}: {what}{said}", service="workflow", hint=hint)
-
-
-def _check(tasks: list[Line], agents: Collection[str] | None) -> None:
-    """Raise unless the names are there once, and nothing waits for itself."""
-    first: dict[str, Line] = {}
-    for task in tasks:
-        if task.name in first:
-            raise UsageError(
-                f"line {task.number}: a second task {task.name}; the first is in line "
-                f"{first[task.name].number}",
-                service="workflow",
-                hint=f"another name for it: {task.name}-2",
-            )
-        first[task.name] = task
-    for task in tasks:
-        for need in task.needs:
-            if need not in first:
-                raise UsageError(
-                    f"line {task.number}: task {task.name} needs {need}, which is no task here",
-                    service="workflow",
-                    hint=did_you_mean(need, first) or f"tasks: {', '.join(first)}",
-                )
-        if agents is not None and task.agent not in agents:
-            raise UsageError(
-                f"line {task.number}: task {task.name} is for the agent {task.agent}, which "
-                "nobody has registered",
-                service="workflow",
-                hint=did_you_mean(task.agent, agents)
-                or f"%%agent {task.agent} over a cell that does it",
-            )
-    circle = _circle(first)
-    if circle:
-        raise UsageError(
-            f"line {first[circle[0]].number}: the tasks wait for one another: "
-            f"{' <- '.join([*circle, circle[0]])}",
-            service="workflow",
-            hint=f"take a need away, such as {circle[1 % len(circle)]} from {circle[0]}",
-        )
-
-
-def _circle(tasks: dict[str, Line]) -> list[str]:
-    """Return names of which each needs the next, and the last the first; none if there are none."""
-    open_ = {name: set(task.needs) for name, task in tasks.items()}
-    while ready := [name for name, needs in open_.items() if not needs]:
-        for name in ready:
-            del open_[name]
-        for needs in open_.values():
-            needs.difference_update(ready)
-    if not open_:
-        return []
-    way = [next(iter(open_))]
-    while True:
-        # Each that is left needs another that is left.
-        following = next(need for need in tasks[way[-1]].needs if need in open_)
-        if following in way:
-            return way[way.index(following) :]
-        way.append(following)
 
 
 def offered(line: str, text: str, agents: Callable[[], list[str]]) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
-from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
 from agentnb.magics.workflow.grammar import CELL, GRAMMAR
 
@@ -25,9 +24,7 @@ __all__ = ["WorkflowMagic"]
 
 _NEWEST = 5
 _SHOWN = 20
-_OFFERED = 50
 _DAYS = 30.0
-_TASKS = {"task": set(), "approval": {"approval"}, "failed": {"failed", "cancelled"}}
 _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
 
 
@@ -46,13 +43,7 @@ class WorkflowMagic(Noun):
     ) -> Any:
         """Tasks that need one another; `%%workflow NAME` makes some. See `%workflow help`."""
         __tracebackhide__ = True
-        if cell is None or line.split()[:1] in (["help"], ["--help"]):
-            return self.call(line, None, local_ns)
-        call = self.cell_call(line, cell, local_ns)
-        if "help" in call.options:
-            return self.call("help", None, local_ns)
-        made = self._make(call)
-        return None if "quiet" in call.options else made
+        return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
         """Nothing is kept here: workflows are in the database, the worker is the hub's."""
@@ -137,8 +128,9 @@ class WorkflowMagic(Noun):
 
     # Making and working
 
-    def _make(self, call: Call) -> Any:
-        from agentnb.core.workflow import Task
+    def do_make(self, call: Call) -> WorkflowView:
+        """Make the workflow of a cell."""
+        from agentnb.core.workflow.errors import UnfitTask
         from agentnb.magics.workflow.lines import parse
         from agentnb.magics.workflow.live import look
 
@@ -148,16 +140,19 @@ class WorkflowMagic(Noun):
             raise UsageError(
                 f"a workflow is named by text, not by a {type(name).__name__}", service="workflow"
             )
-        lines = parse(call.body or "", call.namespace, self._agents())
-        tasks = [
-            Task(one.name, agent=one.agent, data=one.data, needs=one.needs, **one.options)
-            for one in lines
-        ]
+        lines = parse(call.body or "", call.namespace)
         given: dict[str, Any]
         given = {key: call.options[key] for key in ("key", "max_parallel") if key in call.options}
         if "data" in call.options:
             given["data"] = _data(call.options["data"])
-        made = workflows.create(name, tasks, **given)
+        try:
+            made = workflows.create(name, [line.task() for line in lines], **given)
+        except UnfitTask as error:
+            raise UsageError(
+                f"line {lines[error.place].number}: {error.message}",
+                service="workflow",
+                hint=error.hint,
+            ) from error
         return self._work_on(made, call) if "run" in call.options else look(made)
 
     def do_run(self, call: Call) -> WorkflowView:
@@ -165,39 +160,9 @@ class WorkflowMagic(Noun):
         return self._work_on(self._one(call), call)
 
     def _work_on(self, workflow: Workflow, call: Call) -> WorkflowView:
-        from agentnb.magics.workflow.live import Live, follow, waits_for_a_person
+        from agentnb.magics.workflow.work import work_on
 
-        workflows = self._workflows
-        ours = workflows.worker is None
-        if ours:
-            self._start(call)
-        live = Live(self.extension.shell, quiet="quiet" in call.options)
-        try:
-            view, _ = follow(
-                workflow, live, until=waits_for_a_person, timeout=call.options.get("timeout")
-            )
-        except KeyboardInterrupt:
-            print(  # noqa: T201 - what an interrupt leaves
-                f"{workflow.name} is worked on all the same: %workflow watch {workflow.id}\n"
-                f"to end it: %workflow cancel {workflow.id}; to work no more here: %workflow stop"
-            )
-            raise
-        if view.state == "active":  # somebody else may let it go on, and then it does
-            live.clear()
-            return view
-        if ours:
-            workflows.stop()
-        if view.state == "failed":
-            # The picture stays above the error.
-            workflow.wait(timeout=0)
-        live.clear()
-        return view
-
-    def _start(self, call: Call, agents: list[str] | None = None) -> Worker:
-        options = (
-            {"concurrency": call.options["concurrency"]} if "concurrency" in call.options else {}
-        )
-        return self._workflows.work(agents, **options)
+        return work_on(self._workflows, workflow, call.options, self.extension.shell)
 
     def do_watch(self, call: Call) -> WorkflowView:
         """Look at a workflow until it has ended."""
@@ -216,6 +181,8 @@ class WorkflowMagic(Noun):
 
     def do_work(self, call: Call) -> Worker:
         """Do tasks in this kernel, in threads."""
+        from agentnb.magics.workflow.work import start
+
         agents = [str(name) for name in call.arguments] or None
         known = self._agents()
         for name in agents or ():
@@ -225,7 +192,7 @@ class WorkflowMagic(Noun):
                     service="workflow",
                     hint=did_you_mean(name, known) or f"%%agent {name} over a cell that does it",
                 )
-        return self._start(call, agents)
+        return start(self._workflows, call.options, agents)
 
     def do_stop(self, call: Call) -> Said:  # noqa: ARG002 - as above
         """Work no more here."""
@@ -309,23 +276,14 @@ class WorkflowMagic(Noun):
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return workflows, their tasks, or agents, for Tab."""
+        from agentnb.magics.workflow.names import names_of
+
         if kind == "bound":
             return [f":{name}" for name in self.variables()]
         with suppress(AgentnbError):  # nobody is helped by an error while typing
             if kind == "agent":
                 return self._agents()
-            states = {"open": "active", "asking": "active"}
-            found = self._workflows.list(states.get(kind), _OFFERED)
-            if kind in _TASKS:
-                wanted = _TASKS[kind]
-                tasks = [task for one in found for task in one.tasks]
-                return list(dict.fromkeys(t.name for t in tasks if not wanted or t.state in wanted))
-            if kind == "asking":
-                found = [one for one in found if any(t.state == "approval" for t in one.tasks)]
-            elif kind == "ended":
-                found = [one for one in found if one.state in {"failed", "cancelled"}]
-            names = dict.fromkeys(one.name for one in found)
-            return [*(name for name in names if is_word(name)), *(one.id for one in found)]
+            return names_of(self._workflows, kind)
         return ()
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
