@@ -9,70 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.panels import base
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.hub import Hub
-    from agentnb.panels.base import (
-        Confirm,
-        Drawn,
-        Duration,
-        HtmlBlock,
-        Notice,
-        Panel,
-        PanelRegistry,
-        Picture,
-        Plot,
-        Seconds,
-        Size,
-        Spark,
-        TableView,
-        TextBlock,
-        button,
-        cell_id,
-        choice,
-        label,
-        progress,
-        row,
-        run_id,
-        split,
-        stack,
-        stacked,
-        state,
-        text_box,
-    )
+    from agentnb.panels.base import *  # noqa: F403 - its names, which it lists itself
 
-__all__ = [
-    "Confirm",
-    "Drawn",
-    "Duration",
-    "HtmlBlock",
-    "Notice",
-    "Panel",
-    "PanelRegistry",
-    "Picture",
-    "Plot",
-    "Seconds",
-    "Size",
-    "Spark",
-    "TableView",
-    "TextBlock",
-    "button",
-    "cell_id",
-    "choice",
-    "label",
-    "open_panel",
-    "progress",
-    "row",
-    "run_id",
-    "split",
-    "stack",
-    "stacked",
-    "state",
-    "text_box",
-]
-
+__all__ = ["open_panel"]
+__all__ += base.__all__
 
 # One file a panel, of the same name as the capability that it shows.
 _PANELS = (
@@ -88,8 +34,8 @@ _PANELS = (
 
 
 def open_panel(
-    registry: PanelRegistry, hub: Hub, name: str, *, shell: object = None, **options: Any
-) -> Panel:
+    registry: base.PanelRegistry, hub: Hub, name: str, *, shell: object = None, **options: Any
+) -> base.Panel:
     """Open a panel by its name, in the place of the one that the same cell opened before.
 
     Parameters
@@ -116,17 +62,14 @@ def open_panel(
             service="panel",
             hint=did_you_mean(name, _PANELS) or f"panels: {', '.join(_PANELS)}",
         )
-    from agentnb.panels.base import cell_id, run_id
-
-    make: Callable[..., Panel] = import_module(f"agentnb.panels.{name}").make
-    return registry.open(name, lambda: make(hub, **options), cell_id(shell), run_id(shell))
+    make: Callable[..., base.Panel] = import_module(f"agentnb.panels.{name}").make
+    cell, run = base.cell_id(shell), base.run_id(shell)
+    return registry.open(name, lambda: make(hub, **options), cell, run)
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__ or name == "open_panel":
+    if name not in base.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agentnb.panels import base
-
     return getattr(base, name)
 
 
