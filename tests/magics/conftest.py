@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import atexit
 import re
 from queue import Empty
 
@@ -82,7 +82,10 @@ def bare_shell(project):  # noqa: ARG001 - the shell lives in it
     yield shell
     if "agentnb" in shell.extension_manager.loaded:
         shell.run_line_magic("unload_ext", "agentnb")
-    gc.collect()
+    # Else each shell is kept up to the end of the run, and tidied up for only then.
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
+    shell.restore_sys_module_state()
 
 
 @pytest.fixture

@@ -2,24 +2,14 @@ from __future__ import annotations
 
 import pytest
 from IPython.core.completer import provisionalcompleter
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
-    (tmp_path / ".agentnb").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AGENTNB_HOME", str(tmp_path / ".agentnb"))
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    shell.run_line_magic("load_ext", "agentnb")
+def shell(shell):
     hub = shell.user_ns["hub"]
     hub.db.execute("create table task (id integer primary key, title text, state text)")
     hub.db.execute("create table agent (name text)")
-    yield shell
-    shell.run_line_magic("unload_ext", "agentnb")
+    return shell
 
 
 def offered(shell, text, cursor=None):
