@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import re
@@ -37,6 +38,12 @@ def pytest_configure(config):
     settings = Path(home.name) / "gitconfig"
     settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
     os.environ |= {"GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def pytest_collection_finish(session):  # noqa: ARG001 - pytest's own name for it
+    """Leave what stays up to the end out of every later look for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser):
@@ -142,22 +149,48 @@ def postgres_url(require):
             server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def left_homes():
+    """Return what takes the folders of homes, removed once their servers are gone: all in the end.
+
+    A server stays for a second after its last user, for which no test waits.
+    """
+    left = {}
+
+    def serving(folder):
+        return _working_in(Path(folder.name).resolve() / "home" / "redis")
+
+    def sweep():
+        for folder in [each for each in left if not serving(each)]:
+            folder.cleanup()
+            del left[folder]
+
+    def leave(folder, test):
+        sweep()
+        left[folder] = test
+
+    yield leave
+    for _ in range(200):
+        sweep()
+        if not left:
+            return
+        time.sleep(0.05)
+    for pid in [pid for each in left for pid in serving(each)]:
+        os.kill(pid, signal.SIGKILL)
+    for each in left:
+        each.cleanup()
+    pytest.fail(f"embedded servers were left behind by {', '.join(left.values())}")
+
+
 @pytest.fixture
-def redis_home():
-    """Return a home whose embedded server is gone when the test is over, or it fails."""
+def redis_home(request, left_homes):
+    """Return a home whose embedded server is gone some time after the test, or the run fails."""
     # Not under pytest's folder, whose path is too long for a socket.
-    with tempfile.TemporaryDirectory(prefix="agentnb-redis-", dir="/tmp") as folder:
-        home = Path(folder) / "home"
-        yield home
-        data = home.resolve() / "redis"
-        for _ in range(200):
-            left = _working_in(data)
-            if not left:
-                return
-            time.sleep(0.05)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        pytest.fail(f"the embedded server was left behind: {left}")
+    folder = tempfile.TemporaryDirectory(
+        prefix="agentnb-redis-", dir="/tmp", ignore_cleanup_errors=True
+    )
+    yield Path(folder.name) / "home"
+    left_homes(folder, request.node.nodeid)
 
 
 @pytest.fixture(scope="session")
