@@ -404,6 +404,21 @@ def web():
 
 
 @pytest.fixture
+def mounted(require):
+    """Return what mounts something and takes it away again."""
+    mounts = []
+
+    def mount(where, *options):
+        done = subprocess.run(["mount", *options, str(where)], capture_output=True, check=False)
+        require("mount", done.returncode == 0, done.stderr.decode().strip())
+        mounts.append(where)
+
+    yield mount
+    for where in reversed(mounts):
+        subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+@pytest.fixture
 def fresh_url(postgres_url):
     """Return the URL of an empty PostgreSQL database."""
     import psycopg

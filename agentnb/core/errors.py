@@ -142,7 +142,16 @@ class RejectedError(AgentnbError):
 
 
 class QueryRejected(RejectedError):  # noqa: N818 - as PathEscape
-    """The database was reached and refused the statement."""
+    """The database was reached and refused the statement.
+
+    Attributes
+    ----------
+    sqlstate
+        The SQLSTATE of the refusal, such as ``"42501"`` for a right that is missing; None where
+        the database gives none.
+    """
+
+    sqlstate: str | None = None
 
 
 class BuildFailed(RejectedError):  # noqa: N818 - as QueryRejected

@@ -311,21 +311,6 @@ def test_a_hard_link_to_the_outside_is_not_written_through(files, tmp_path):
     assert files.read_file("hard") == "x"
 
 
-@pytest.fixture
-def mounted(require):
-    """Return what mounts something and takes it away again."""
-    mounts = []
-
-    def mount(where, *options):
-        done = subprocess.run(["mount", *options, str(where)], capture_output=True, check=False)
-        require("mount", done.returncode == 0, done.stderr.decode().strip())
-        mounts.append(where)
-
-    yield mount
-    for where in reversed(mounts):
-        subprocess.run(["umount", "-l", str(where)], check=True)
-
-
 def test_the_magic_links_of_proc_lead_nowhere(files, mounted):
     (files.root / "proc").mkdir()
     mounted(files.root / "proc", "-t", "proc", "proc")

@@ -48,9 +48,17 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
         return NotFoundError(f"no such table: {name[1]}", service="db")
     if state in {"55P03", "40001", "40P01"}:
         return UnavailableError(text, service="db", hint=hint or "run the transaction again")
+    if state == "53100":
+        return UnavailableError(
+            f"{target} cannot write: {text}",
+            service="db",
+            hint="free some room on the server's disk",
+        )
     if state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03"}:
         return _unreachable(target, text)
-    return QueryRejected(f"{text}{_line_of(error, sql)}", service="db", hint=hint)
+    refused = QueryRejected(f"{text}{_line_of(error, sql)}", service="db", hint=hint)
+    refused.sqlstate = state
+    return refused
 
 
 def _stateless(error: Exception, watch: Watch | None, text: str, target: Target) -> AgentnbError:

@@ -38,6 +38,8 @@ __all__ = ["SQLite"]
 BUSY_SECONDS = 5.0
 STEPS = 10_000
 _BUSY = re.compile(r"database (?:table )?is locked")
+# What PostgreSQL's 25006 is: read_only_sql_transaction.
+_READ_ONLY = "25006"
 
 
 class _Guard:
@@ -222,7 +224,17 @@ class SQLite(Backend):
         if "file is not a database" in text or "malformed" in text:
             return ConfigError(f"{self.target} is not a SQLite database: {text}", service="db")
         if "readonly database" in text:
-            return QueryRejected(f"{text}: this connection only reads", service="db")
+            refused = QueryRejected(f"{text}: this connection only reads", service="db")
+            refused.sqlstate = _READ_ONLY
+            return refused
+        if "disk is full" in text or "disk I/O error" in text:
+            # Where there is no room for the memory that its users share, it calls that I/O.
+            what = "" if "full" in text else ", or mend it"
+            return UnavailableError(
+                f"{self.target} cannot be written to: {text}",
+                service="db",
+                hint=f"free some room on that disk{what}, then run this again",
+            )
         return QueryRejected(text, service="db")
 
     def uri_for_adbc(self) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db.backend import Watch
 from agentnb.core.resilience import Deadline
 from agentnb.core.workflow.models import names
+from agentnb.core.workflow.rights import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,6 +127,8 @@ class Link:
         ------
         UnavailableError
             The database is away, or somebody else's lock was not released in time.
+        ConfigError
+            A right on its tables is missing, or it only reads.
         """
         backend = self.database.backend
         with self._one, self._connection(patience) as connection:
@@ -182,7 +185,7 @@ class Link:
                 ours = self.database.error_of(error, watch, "") if _driver(error) else None
                 if ours is None or ours is error:
                     raise
-                raise ours from error
+                raise explained(self.database, ours) from error
 
 
 def listed(values: Iterable[Any]) -> tuple[str, dict[str, Any]]:

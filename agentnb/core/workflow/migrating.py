@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.resilience import Deadline
 from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
+from agentnb.core.workflow.rights import explaining
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,9 +55,11 @@ def require(database: Database) -> None:
     Raises
     ------
     ConfigError
-        PostgreSQL has not got them, or not of this version; they were made by a newer agentnb.
+        PostgreSQL has not got them, or not of this version; they were made by a newer agentnb; a
+        right on them is missing.
     """
-    found = _version(database, database.kind)
+    with explaining(database):
+        found = _version(database, database.kind)
     if found == HEAD:
         return
     if database.kind == "sqlite":
@@ -78,12 +81,13 @@ def migrate(database: Database) -> tuple[str | None, str]:
     Raises
     ------
     ConfigError
-        They were made by a newer agentnb.
-    QueryRejected
-        The database refused, such as to whoever may not make a schema.
+        They were made by a newer agentnb; a right is missing, such as that to make a schema.
     """
     check_kind(database)
-    with database.transaction(timeout=_PATIENCE) as tx:
+    with (
+        explaining(database, "agentnb migrate"),
+        database.transaction(timeout=_PATIENCE) as tx,
+    ):
         if database.kind == "postgresql":
             tx.execute(f"select pg_advisory_xact_lock({_LOCK})")
         before = _version(tx, database.kind)

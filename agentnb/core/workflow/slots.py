@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import AgentnbError, UnavailableError
+from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.workflow.attempt import Attempt
 from agentnb.core.workflow.claiming import claim, due
@@ -97,11 +97,16 @@ class Slots:
 
     def _end(self, attempt: Attempt) -> Claimed | None:
         """Keep what came of an attempt, and take the next task in the same transaction."""
+        told = False
         while True:
             try:
                 return self._kept(attempt)
-            except UnavailableError as error:
-                self._say_away(error)
+            except (UnavailableError, ConfigError) as error:
+                # The database is at fault, and not what came of the attempt.
+                if not told:
+                    told = True
+                    said = "what came of task %s cannot be kept yet: %s"
+                    self.orchestrator.log.warning(said, attempt.task.name, error)
                 if self._stopping:
                     return None  # the heartbeat ends, and with it the lease
                 self.orchestrator.bell.wait(self.orchestrator.bell.count, _AWAY)
