@@ -10,6 +10,7 @@ import __future__
 
 import ast
 import builtins
+import errno
 import os
 import symtable
 import sys
@@ -19,8 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import ConfigError
-from agentnb.core.paths import ensure_home
+from agentnb.core.errors import UsageError
+from agentnb.core.paths import ensure_home, home_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -207,8 +208,8 @@ def keep_module(home: Path, path: Path, text: str) -> None:
 
     Raises
     ------
-    ConfigError
-        It cannot be written.
+    ConfigError, UnavailableError, UsageError
+        It cannot be written: by this user, since the disk is full, under such a name.
     """
     ensure_home(home)
     folder = path.parent
@@ -227,8 +228,11 @@ def keep_module(home: Path, path: Path, text: str) -> None:
                 Path(name).unlink()
             raise
     except OSError as error:
-        raise ConfigError(
-            f"the module of the cell cannot be kept: {error}",
-            service="modules",
-            hint="set AGENTNB_HOME to a folder that you may write to",
-        ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(
+                "the module of the cell cannot be kept: its name is too long for a file's",
+                service="modules",
+                hint="a shorter name; letters other than ASCII's count for six and more",
+            ) from error
+        what = "the module of the cell cannot be kept"
+        raise home_error(f"{what}: {error}", error, service="modules") from error

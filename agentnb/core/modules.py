@@ -6,6 +6,7 @@ write to, is run.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -73,9 +74,9 @@ def _read(path: Path) -> bytes:
     try:
         folder = path.parent.stat()
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}", service="modules") from error
     except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
+            raise NotFoundError(f"there is no {path}", service="modules") from error
         raise ConfigError(f"{path} cannot be read: {error}", service="modules") from error
     with os.fdopen(file, "rb") as opened:
         # Of the file that is open: what the name stands for may change at any time.

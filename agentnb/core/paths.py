@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import ConfigError, UnavailableError
 
-__all__ = ["ensure_home", "is_network"]
+if TYPE_CHECKING:
+    from agentnb.core.errors import AgentnbError
+
+__all__ = ["ensure_home", "home_error", "is_network"]
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs"}
 
@@ -25,21 +30,31 @@ def ensure_home(home: Path) -> Path:
 
     Raises
     ------
-    ConfigError
-        It cannot be made or written to.
+    ConfigError, UnavailableError
+        It cannot be made or written to; its disk is full.
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore = home / ".gitignore"
         if not ignore.exists() and all(path.name in _OURS for path in home.iterdir()):
-            ignore.write_text("*\n", encoding="utf-8")
+            try:
+                ignore.write_text("*\n", encoding="utf-8")
+            except OSError:
+                ignore.unlink(missing_ok=True)  # an empty one would hide nothing
+                raise
     except OSError as error:
-        raise ConfigError(
-            f"the home folder cannot be used: {error}",
-            service="settings",
-            hint="set AGENTNB_HOME to a folder that you may write to",
-        ) from error
+        what = "the home folder cannot be used"
+        raise home_error(f"{what}: {error}", error, service="settings") from error
     return home
+
+
+def home_error(said: str, error: OSError, *, service: str) -> AgentnbError:
+    """Return the error of a home that cannot be written to, by what is to be done about it."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "free some room on that disk, then run this again"
+        return UnavailableError(said, service=service, hint=hint)
+    hint = "set AGENTNB_HOME to a folder that you may write to"
+    return ConfigError(said, service=service, hint=hint)
 
 
 def is_network(path: Path, mounts: str | None = None) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 from contextlib import closing
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import agentnb
+from agentnb.core.cellmodule import keep_module
 from agentnb.core.db import sqlite
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import ConfigError, UnavailableError
 from agentnb.core.paths import ensure_home, is_network
 
 MOUNTS = """\
@@ -104,3 +106,23 @@ def test_sqlite_on_a_network_goes_without_wal(tmp_path, monkeypatch, network, mo
         assert hub.db.query("pragma journal_mode").scalar() == mode
     with closing(sqlite3.connect(tmp_path / "home" / "agentnb.db")) as raw:
         assert raw.execute("pragma journal_mode").fetchone() == (mode,)
+
+
+def test_a_home_on_a_full_disk_is_an_error_that_says_so_and_is_made_later(mounted, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted(disk, "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    with contextlib.suppress(OSError), (disk / "rest").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    home = disk / "home"
+    module = home / "modules" / "agent_plan.py"
+    for call in (lambda: ensure_home(home), lambda: keep_module(home, module, "x = 1")):
+        with pytest.raises(UnavailableError, match="No space left") as raised:
+            call()
+        assert raised.value.hint.startswith("free some room on that disk")
+    (disk / "rest").unlink()
+    keep_module(home, module, "x = 1")
+    assert (home / ".gitignore").read_text() == "*\n"
+    assert module.read_text() == "x = 1"
+    assert list(module.parent.iterdir()) == [module]

@@ -120,3 +120,13 @@ def test_a_body_without_a_task_says_how_one_is_written():
 def test_many_lines_are_read_in_no_time():
     body = "\n".join(f'task-{n}: work {{"n": {n}}} <- task-{max(0, n - 1)}' for n in range(1, 3000))
     assert len(parse(f"task-0\n{body}", {})) == 3000
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [("1" * 5000, "a number of too many digits"), ("[" * 100_000, "nested too deeply")],
+)
+def test_json_beyond_what_can_be_read_is_refused_with_its_line(data, said):
+    message, _ = refused(f"plan\napi: scaffold {data}")
+    assert message.startswith(f"line 2: task api: malformed JSON: {said} at")
+    assert len(message) < 120

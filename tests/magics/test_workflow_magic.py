@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 
+import msgspec
 import pytest
 from IPython.core.completer import provisionalcompleter
 
@@ -338,6 +340,60 @@ def test_an_agents_cell_that_is_none_leaves_the_one_before(run, agents):  # noqa
     assert refused(run, "%%agent plan\n# nothing").hint.startswith("under the line")
     assert "%%agent takes NAME" in refused(run, "%%agent\n1").message
     assert run("%%workflow a --run\nplan").result == {"plan": {"parts": 2}}
+
+
+def test_a_task_that_runs_ends_with_the_cell_it_began_with_and_the_next_has_the_new_one(
+    run, shell, hub
+):
+    shell.user_ns["began"] = began = threading.Event()
+    shell.user_ns["go"] = go = threading.Event()
+    run("%%agent plan\nbegan.set()\ngo.wait(30)\n'old'")
+    hub.workflows.work(concurrency=1)
+    run("%%workflow a\none: plan\ntwo: plan <- one")
+    assert began.wait(20)
+    run("%%agent plan\n'new'")
+    with pytest.raises(SyntaxError):
+        run("%%agent plan\nthis is ( not Python")
+    go.set()
+    assert hub.workflows.wait("a", 20).result == {"one": "old", "two": "new"}
+
+
+def test_tasks_that_wait_are_checked_by_the_schema_that_their_agent_has_by_then(run, shell, hub):
+    class Size(msgspec.Struct):
+        width: int
+
+    shell.user_ns["Size"] = Size
+    run("%%agent plan\ntask.data")
+    run('%%workflow a\ngood: plan {"width": 2}\nbad: plan {"width": "two"}')
+    run("%%agent plan --schema Size\ntask.data.width + 1")
+    with pytest.raises(RejectedError, match=r"bad: UsageError: .* Expected `int`, got `str`"):
+        run("%workflow run a")
+    found = hub.workflows.get("a")
+    assert found.result == {"good": 3}
+    assert found.task("bad").attempt == 1  # another would fail as well
+
+
+def test_tasks_of_an_agent_that_is_gone_wait_and_say_for_whom(run, hub, project):
+    run("%%agent plan\n1")
+    run("%%workflow a\nplan")
+    hub.workflows.registry.remove("plan")
+    module_path(project / ".agentnb", "agent", "plan").unlink()
+    view = run("%workflow run a --timeout 0.2")
+    assert "no worker serves agent plan" in repr(view)
+    error = refused(run, "%workflow work plan")
+    assert "no agent plan here" in error.message
+    assert "%%agent plan over a cell" in error.hint
+    run("%%agent plan\n2")
+    assert run("%workflow run a").result == {"plan": 2}
+
+
+def test_an_agent_whose_module_cannot_be_kept_is_none(run, hub, project):
+    long = "\u4efb\u52a1" * 20
+    error = refused(run, f"%%agent {long}\n1")
+    assert "too long for a file" in error.message
+    assert hub.workflows.registry.here() == []
+    assert "nobody has registered" in refused(run, f"%%workflow a\n{long}").message
+    assert not list((project / ".agentnb" / "modules").iterdir())
 
 
 def test_a_cell_that_is_given_another_name_takes_the_former_agent_back(

@@ -6,9 +6,9 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.wire import check_schema
-from agentnb.core.workflow.spec import check_name, seconds, whole
+from agentnb.core.workflow.spec import check_name, seconds, several, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +19,7 @@ __all__ = ["Agent", "agent", "made", "marked"]
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
 _RETRIES, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
+_OPTIONS = ("capabilities", "retries", "timeout", "backoff", "schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,14 @@ def agent(
     ...     return f"Hello, {task.data}!"
     """
     options = {
-        "capabilities": tuple(capabilities),
+        "capabilities": capabilities,
         "retries": retries,
         "timeout": timeout,
         "backoff": backoff,
         "schema": schema,
     }
-    made(name, _nothing, **options)  # what is wrong is said here, not in the worker
+    # What is wrong is said here, not in the worker.
+    options["capabilities"] = made(name, _nothing, **options).capabilities
 
     def mark(target: F) -> F:
         setattr(target, _MARK, (name, options))
@@ -142,10 +144,17 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         "timeout": _TIMEOUT,
         "backoff": _BACKOFF,
     }
+    for word in options:
+        if word not in _OPTIONS:
+            raise UsageError(
+                f"an agent has no {word!r}",
+                service="workflows",
+                hint=did_you_mean(word, _OPTIONS) or f"it has: {', '.join(_OPTIONS)}",
+            )
     given |= options
-    capabilities = given["capabilities"]
-    if isinstance(capabilities, str):
+    if isinstance(given["capabilities"], str):
         raise UsageError("capabilities is a list of words", service="workflows")
+    capabilities = several("capabilities", given["capabilities"], "a list of words")
     whole("retries", given["retries"], 0, 1000)
     seconds("backoff", given["backoff"])
     if given["timeout"] is not None:

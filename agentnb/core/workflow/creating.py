@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,8 +14,9 @@ from agentnb.core.trace import current
 from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
+from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.spec import Task, check_name, task_of, whole
+from agentnb.core.workflow.spec import Task, check_name, shown, task_of, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,15 +66,12 @@ def create(
     tuple
         Its id, and how many tasks could run at once, by their agents.
     """
-    check_name_of_workflow(name)
-    if key is not None and not (
-        isinstance(key, str) and key.isprintable() and key[:_LONGEST_KEY] == key != ""
-    ):
-        raise UsageError(
-            f"key cannot be {key!r}", service="workflows", hint="text that names the work"
-        )
+    name = check_name_of_workflow(name)
+    _check_key(key)
     if max_parallel is not None:
         whole("max_parallel", max_parallel, 1, 100_000)
+    if correlation_id is not None:
+        correlation_id = plain(text("correlation_id", correlation_id))
     wanted = _wanted(tasks)
     frees = frees_of(wanted)
     scope, link = orchestrator.scope, orchestrator.link
@@ -116,11 +115,27 @@ def create(
     return number, ready
 
 
-def check_name_of_workflow(name: Any) -> None:
-    """Refuse what is no workflow's name: one line, which may have spaces."""
-    if not isinstance(name, str) or not name.strip():
-        raise UsageError(f"a workflow cannot be called {name!r}", service="workflows")
-    check_name(name.replace(" ", "-"), "a workflow")
+def _check_key(key: Any) -> None:
+    good = isinstance(key, str) and key.isprintable() and key[:_LONGEST_KEY] == key != ""
+    if key is not None and not good:
+        raise UsageError(
+            f"key cannot be {shown(key)}",
+            service="workflows",
+            hint=f"text that names the work, of at most {_LONGEST_KEY} characters",
+        )
+
+
+def check_name_of_workflow(name: Any) -> str:
+    """Return a workflow's name, if it can be one: words in one line."""
+    if isinstance(name, str) and name.strip():
+        with suppress(UsageError):
+            check_name(name.replace(" ", "-"), "a workflow")
+            return str.__str__(name)
+    raise UsageError(
+        f"a workflow cannot be called {shown(name)}",
+        service="workflows",
+        hint="a name is a few words, such as new app",
+    )
 
 
 def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
@@ -128,10 +143,11 @@ def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
         raise UsageError(
             f"tasks is a list of them, not a {type(tasks).__name__}", service="workflows"
         )
-    wanted = [task_of(one) for one in tasks]
+    # There may be no end of them.
+    wanted = [task_of(one) for one in islice(tasks, _MOST_TASKS + 1)]
     if not 0 < len(wanted) <= _MOST_TASKS:
         raise UsageError(
-            f"a workflow has 1 to {_MOST_TASKS:,} tasks, not {len(wanted):,}",
+            f"a workflow has 1 to {_MOST_TASKS:,} tasks: here are {'more' if wanted else 'none'}",
             service="workflows",
             hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
         )

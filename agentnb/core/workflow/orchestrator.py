@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.errors import UsageError, did_you_mean
-from agentnb.core.workflow.creating import create
-from agentnb.core.workflow.spec import Task, check_name
+from agentnb.core.workflow.creating import check_name_of_workflow, create
+from agentnb.core.workflow.spec import Task, check_name, several, shown
 from agentnb.core.workflow.steered import Steered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agentnb.core.workflow.workflow import Workflow
 
@@ -116,11 +117,17 @@ class Orchestrator(Steered):
     ) -> Workflow:
         """Make a workflow from dicts: one of its words (`create`'s), and one for each task."""
         known = {"name", "key", "max_parallel", "data", "correlation_id"}
+        if not isinstance(workflow, Mapping):
+            raise UsageError(
+                f"a workflow is a dict here, not a {type(workflow).__name__}",
+                service="workflows",
+                hint='{"name": "new app"}, [{"name": "plan", "agent": "plan"}]',
+            )
         words = dict(workflow)
         for word in words:
             if word not in known:
                 raise UsageError(
-                    f"a workflow has no {word!r}",
+                    f"a workflow has no {shown(word)}",
                     service="workflows",
                     hint=did_you_mean(str(word), known) or f"it has: {', '.join(sorted(known))}",
                 )
@@ -144,8 +151,9 @@ class Orchestrator(Steered):
             Functions of ``(task, ctx)``, called by their own names or those given with them, and
             `Task` objects. A function is registered as an agent ``NAME.STEP`` of this process.
         """
+        name = check_name_of_workflow(name)
         made_tasks: list[Task] = []
-        for step in steps:
+        for step in several("steps", steps, "a list of functions"):
             made_tasks.append(self._step(name, step, made_tasks[-1].name if made_tasks else None))
         return self.create(name, made_tasks, key=key, data=data)
 
@@ -153,7 +161,8 @@ class Orchestrator(Steered):
         needs = (before,) if before else ()
         if isinstance(step, Task):
             return replace(step, needs=(*step.needs, *needs))
-        word, function = step if isinstance(step, tuple) else (getattr(step, "__name__", ""), step)
+        pair = step if isinstance(step, tuple) else (getattr(step, "__name__", ""), step)
+        word, function = pair if len(pair) == 2 else ("", None)  # noqa: PLR2004 - a pair
         if not word or word == "<lambda>":
             raise UsageError(
                 f"a step of {pipeline} has no name",

@@ -10,7 +10,7 @@ from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.owner import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.link import listed, plain
-from agentnb.core.workflow.spec import whole
+from agentnb.core.workflow.spec import shown, whole
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.info import TaskInfo
@@ -54,7 +54,9 @@ class Reader:
             Several ids begin so.
         """
         if not isinstance(word, str):
-            raise UsageError(f"a workflow is named by its id, not {word!r}", service="workflows")
+            raise UsageError(
+                f"a workflow is named by its id, not {shown(word)}", service="workflows"
+            )
         word = plain(word)
         with self._link.read() as turn:
             found = turn.row(_ONE, scope=self._scope, id=word)
@@ -80,7 +82,7 @@ class Reader:
                 scope=self._scope,
             )
         raise NotFoundError(
-            f"there is no workflow {word!r}",
+            f"there is no workflow {shown(word)}",
             service="workflows",
             hint=did_you_mean(word, [row[0] for row in known]) or "%workflow list shows them",
         )
@@ -97,7 +99,7 @@ class Reader:
         """Return the rows of the newest workflows, of one state or all, newest first."""
         if state is not None and state not in WORKFLOW_STATES:
             raise UsageError(
-                f"no such state: {state!r}",
+                f"no such state: {shown(state)}",
                 service="workflows",
                 hint=f"states: {', '.join(WORKFLOW_STATES)}",
             )

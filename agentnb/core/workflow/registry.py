@@ -48,12 +48,14 @@ class _Kept:
         with self._lock:
             try:
                 self._module.refresh()
+            except NotFoundError:
+                self.refused = None
             except AgentnbError as error:
                 self.refused = error
             if self.refused is not None:
                 raise self.refused
             if self.agent is None:
-                raise NotFoundError(f"there is no agent {self.name}", service="workflows")
+                raise _missing(self.name)
             return self.agent
 
     def _use(self, module: ModuleType) -> None:
@@ -130,7 +132,7 @@ class Registry:
         if found is not None:
             return found
         if self._home is None:
-            raise NotFoundError(f"there is no agent {name} here", service="workflows")
+            raise _missing(name)
         with self._lock:
             kept = self._kept.get(name)
             if kept is None:
@@ -172,8 +174,7 @@ class Registry:
         return UsageError(
             f"nobody has registered an agent {name!r}",
             service="workflows",
-            hint=did_you_mean(name, known)
-            or f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
+            hint=did_you_mean(name, known) or _missing(name).hint,
         )
 
     def look(self, turn: Turn) -> list[AgentInfo]:
@@ -195,6 +196,14 @@ class Registry:
             who = [w for w in alive if name in msgspec.json.decode(w[1])]
             found.append(_info(agents[name], [w[3] for w in who], busy=name in busy))
         return found
+
+
+def _missing(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no agent {name} here",
+        service="workflows",
+        hint=f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
+    )
 
 
 _ALL = "select name, capabilities, retries, timeout, backoff, module from {agent}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
 
-__all__ = ["Task", "check_name", "seconds", "task_of", "whole"]
+__all__ = ["Task", "check_name", "seconds", "several", "shown", "task_of", "text", "whole"]
 
 _LONGEST = 200
+_LONGEST_TEXT = 10_000
 _MOST_SECONDS = 10.0**9
 _MOST_PRIORITY = 524_287
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 80
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,14 @@ class Task:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.name, "a task")
-        if self.agent:
-            check_name(self.agent, "an agent")
-        needs = [self.needs] if isinstance(self.needs, str) else self.needs
-        if not isinstance(needs, Iterable) or not all(isinstance(one, str) for one in needs):
+        name = check_name(self.name, "a task")
+        agent = check_name(self.agent, "an agent") if self.agent else name
+        needs = several("needs", self.needs, "the names of tasks")
+        if not all(isinstance(one, str) for one in needs):
             raise _wrong("needs", self.needs, "the names of tasks")
-        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
-        object.__setattr__(self, "agent", self.agent or self.name)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "agent", agent)
+        object.__setattr__(self, "needs", tuple(dict.fromkeys(map(str.__str__, needs))))
         whole("priority", self.priority, 0, _MOST_PRIORITY)
         seconds("delay", self.delay)
         if not isinstance(self.approval, bool):
@@ -102,7 +106,7 @@ def task_of(given: Task | Mapping[str, Any]) -> Task:
     for word in words:
         if word not in _FIELDS:
             raise UsageError(
-                f"a task has no {word!r}",
+                f"a task has no {shown(word)}",
                 service="workflows",
                 hint=did_you_mean(str(word), _FIELDS) or f"it has: {', '.join(sorted(_FIELDS))}",
             )
@@ -122,11 +126,40 @@ def check_name(name: Any, what: str) -> str:
     good = isinstance(name, str) and name.isprintable() and not set(name) & set(" ,:<>\"'")
     if not good or not 0 < len(name) <= _LONGEST or name[0] in "-!#%":
         raise UsageError(
-            f"{what} cannot be called {name!r}",
+            f"{what} cannot be called {shown(name)}",
             service="workflows",
             hint="a name is a word, such as scaffold-api",
         )
-    return str(name)
+    # The text alone, of numpy's and of an enumeration's as well.
+    return str.__str__(name)
+
+
+def text(name: str, value: Any) -> str:
+    """Return words that somebody gives.
+
+    Raises
+    ------
+    UsageError
+        It is no text, or too long for a remark.
+    """
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise _wrong(name, value, f"text of at most {_LONGEST_TEXT:,} characters")
+    return str.__str__(value)
+
+
+def several(name: str, value: Any, wanted: str) -> list[Any]:
+    """Return the things of a list, or the one text that is given for a list of one.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise _wrong(name, value, wanted)
+    return list(value)
 
 
 def seconds(name: str, value: Any, *, least: float = 0.0) -> float:
@@ -156,5 +189,16 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     return value
 
 
+def shown(value: Any) -> str:
+    """Return how a value reads in an error: not the whole of what is long.
+
+    >>> shown("x" * 1000)[:9], len(shown("x" * 1000))
+    ("'xxxxxxxx", 80)
+    """
+    return _SHOWN.repr(value)
+
+
 def _wrong(name: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"{name} cannot be {value!r}", service="workflows", hint=f"{name}: {wanted}")
+    return UsageError(
+        f"{name} cannot be {shown(value)}", service="workflows", hint=f"{name}: {wanted}"
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 from agentnb.core.workflow.pruning import prune
-from agentnb.core.workflow.spec import seconds
+from agentnb.core.workflow.spec import seconds, text
 from agentnb.core.workflow.telling import event_table, workflow_table
 from agentnb.core.workflow.workflow import Workflow
 from agentnb.core.workflow.working import Working
@@ -34,6 +36,37 @@ class Steered(Working):
     def _of(self, number: str) -> Workflow:
         return Workflow(self, self.reader.row(number))
 
+    def wait(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:
+        """Wait until a workflow has ended, and return it.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such workflow.
+        TaskFailed
+            It failed or was cancelled.
+        DeadlineExceeded
+            It has not ended in time; it goes on. The hint says what it waits for.
+        """
+        self.loop.check()
+        return self._wait(self._held(workflow), timeout, threading.Event())
+
+    async def await_(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
+        """Await the end of a workflow; see `wait`."""
+        left = threading.Event()
+        try:
+            return await asyncio.to_thread(lambda: self._wait(self._held(workflow), timeout, left))
+        finally:
+            left.set()
+
+    def _held(self, workflow: str | Workflow) -> Workflow:
+        return workflow if isinstance(workflow, Workflow) else self.get(workflow)
+
     def table(self, state: str | None = None, n: int = 50) -> Table:
         """Return the newest workflows with how far they are, as `list` does."""
         found = self.list(state, n)
@@ -57,7 +90,7 @@ class Steered(Working):
             There is no such workflow; it has ended.
         """
         found = self.get(workflow)
-        self.steering.cancel(found.id, self.redactor(reason))
+        self.steering.cancel(found.id, self.redactor(text("reason", reason)))
         self.happened({})
         if self.worker is not None:
             self.worker.look()
@@ -96,7 +129,7 @@ class Steered(Working):
             There is no such workflow or task; the task waits for no approval.
         """
         found = self.get(workflow)
-        self.happened(self.steering.approve(found.id, task, str(by or _user())))
+        self.happened(self.steering.approve(found.id, task, text("by", by or _user())))
         return found.refresh()
 
     def reject(
@@ -110,7 +143,8 @@ class Steered(Working):
             As `approve`.
         """
         found = self.get(workflow)
-        self.steering.reject(found.id, task, self.redactor(reason), str(by or _user()))
+        why = self.redactor(text("reason", reason))
+        self.steering.reject(found.id, task, why, text("by", by or _user()))
         self.happened({})
         return found.refresh()
 

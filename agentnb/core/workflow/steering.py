@@ -10,6 +10,7 @@ from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.workflow.ending import count, lock, skip
 from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
+from agentnb.core.workflow.spec import shown
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.link import Link, Turn
@@ -154,11 +155,11 @@ class Steering:
         """Return id, name, state and place of a task by its name or id."""
         rows = turn.rows(_TASKS, id=workflow)
         for row in rows:
-            if task in {row[0], row[1]}:
+            if task in (row[0], row[1]):
                 return (row[0], row[1], row[2], row[7])
         names = [row[1] for row in rows]
         raise NotFoundError(
-            f"workflow {workflow} has no task {task!r}",
+            f"workflow {workflow} has no task {shown(task)}",
             service="workflows",
             hint=did_you_mean(str(task), names) or f"it has: {', '.join(names)}",
         )

@@ -13,6 +13,7 @@ from agentnb.core.workflow.ending import give_back
 from agentnb.core.workflow.heart import Heart
 from agentnb.core.workflow.link import listed
 from agentnb.core.workflow.slots import Slots
+from agentnb.core.workflow.spec import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,6 +130,7 @@ class Worker(Slots):
         bool
             Whether everything ended by itself.
         """
+        seconds("timeout", timeout)
         with self._turning:
             if not self.working:
                 return True
@@ -171,7 +173,7 @@ class Worker(Slots):
         DeadlineExceeded
             There are still some.
         """
-        until = None if timeout is None else monotonic() + timeout
+        until = None if timeout is None else monotonic() + seconds("timeout", timeout)
         told: int | None = None
         while left := self.left():
             if on_progress is not None and left != told:

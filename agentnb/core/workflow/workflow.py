@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.workflow.spec import shown
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -88,12 +89,12 @@ class Workflow:
         """
         tasks = self.tasks
         for task in tasks:
-            if name in {task.name, task.id}:
+            if name in (task.name, task.id):
                 return task
         raise NotFoundError(
-            f"workflow {self.id} has no task {name!r}",
+            f"workflow {self.id} has no task {shown(name)}",
             service="workflows",
-            hint=did_you_mean(name, [task.name for task in tasks])
+            hint=did_you_mean(str(name), [task.name for task in tasks])
             or f"it has: {', '.join(task.name for task in tasks)}",
         )
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.workflow.base import Base
 from agentnb.core.workflow.errors import TaskFailed
-from agentnb.core.workflow.spec import check_name, seconds, whole
+from agentnb.core.workflow.spec import check_name, seconds, several, whole
 from agentnb.core.workflow.worker import Worker
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from agentnb.core.workflow.workflow import Workflow
@@ -64,9 +63,12 @@ class Working(Base):
             One was made by a cell, and cannot be used in this process.
         """
         whole("concurrency", concurrency, 1, _MOST_THREADS)
-        named = None if agents is None else tuple(dict.fromkeys(agents))
+        named = None
+        if agents is not None:
+            given = several("agents", agents, "the names of agents")
+            named = tuple(dict.fromkeys(check_name(name, "an agent") for name in given))
         for name in named or ():
-            self.registry.find(check_name(name, "an agent"))
+            self.registry.find(name)
         with self._lock:
             running = self.worker
             if running is not None:
@@ -87,32 +89,6 @@ class Working(Base):
         """Stop the worker of this process, if there is one; see `Worker.stop`."""
         worker = self.worker
         return worker.stop(timeout) if worker is not None else True
-
-    def wait(self, workflow: Workflow, timeout: float | None = None) -> Workflow:
-        """Wait until a workflow has ended, and return it.
-
-        Parameters
-        ----------
-        timeout
-            Seconds to wait; None for as long as it takes.
-
-        Raises
-        ------
-        TaskFailed
-            It failed or was cancelled.
-        DeadlineExceeded
-            It has not ended in time; it goes on. The hint says what it waits for.
-        """
-        self.loop.check()
-        return self._wait(workflow, timeout, threading.Event())
-
-    async def await_(self, workflow: Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
-        """Await the end of a workflow; see `wait`."""
-        left = threading.Event()
-        try:
-            return await asyncio.to_thread(self._wait, workflow, timeout, left)
-        finally:
-            left.set()
 
     def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
         began = monotonic()

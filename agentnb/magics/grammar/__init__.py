@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from agentnb.magics.grammar.parse import Grammar
 from agentnb.magics.grammar.verbs import Call, Option, Verb
-from agentnb.magics.grammar.words import Word, is_word, words
+from agentnb.magics.grammar.words import Word, is_word, json_at, words
 
-__all__ = ["Call", "Grammar", "Option", "Verb", "Word", "is_word", "words"]
+__all__ = ["Call", "Grammar", "Option", "Verb", "Word", "is_word", "json_at", "words"]

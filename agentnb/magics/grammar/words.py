@@ -12,7 +12,7 @@ from agentnb.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "word_at", "words"]
+__all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "json_at", "word_at", "words"]
 
 BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
 _BARE = re.compile(r"""[^\s'"{\[:-][^\s'"]*""")
@@ -81,11 +81,29 @@ def is_word(text: str) -> bool:
     return text.isprintable() and _BARE.fullmatch(text) is not None
 
 
+def json_at(text: str, at: int) -> tuple[Any, int]:
+    """Return the JSON value that begins at a place, and where it ends.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        There is none, or it is beyond what Python reads.
+    """
+    try:
+        return json.JSONDecoder().raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError as error:
+        raise json.JSONDecodeError("nested too deeply", text, at) from error
+    except ValueError as error:
+        raise json.JSONDecodeError("a number of too many digits", text, at) from error
+
+
 def word_at(text: str, at: int) -> Word:
     """Return the word that begins at a place which is not a space."""
     if text[at] in "{[":
         try:
-            value, end = json.JSONDecoder().raw_decode(text, at)
+            value, end = json_at(text, at)
         except json.JSONDecodeError as error:
             raise UsageError(
                 f"malformed JSON at character {error.pos - at + 1} of {text[at:][:40]!r}: "

@@ -150,10 +150,11 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> S
     module = _module(name, options, schema, body, shell)
     function = diverted(body.bound(shell.user_ns), _TaskLog, shell)
     workflows = hub.workflows
-    workflows.agent(name, schema=schema, **options)(function)
+    register = workflows.agent(name, schema=schema, **options)
     home = hub.settings.home
     path = module_path(home, "agent", name)
-    keep_module(home, path, module.text)
+    keep_module(home, path, module.text)  # where that fails, the agent of before stays
+    register(function)
     made = _Made(name, workflows.registry.find(name), path, module.text)
     left = cells.replace(cell_id(shell), made, workflows)
     said = (_here(name, workflows), _elsewhere(name, module.needs), left)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentnb.core.bind import lookup
 from agentnb.core.errors import UsageError, did_you_mean
-from agentnb.magics.grammar import is_word
+from agentnb.magics.grammar import is_word, json_at
 from agentnb.magics.workflow.marks import MARKS
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class _Reader:
             self._at = bind.end()
             return value
         try:
-            value, self._at = json.JSONDecoder().raw_decode(self._text, self._at)
+            value, self._at = json_at(self._text, self._at)
         except json.JSONDecodeError as error:
             line = self._text.count("\n", 0, error.pos) + 1
             raise UsageError(

@@ -298,9 +298,9 @@ def _data(given: Any) -> Any:
         return given
     try:
         return json.loads(given)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"--data cannot be {given!r}",
+            f"--data cannot be {given[:40]!r}",
             service="workflow",
             hint='JSON in single quotes, \'{"app": "a"}\', or :name',
         ) from error

@@ -1,0 +1,147 @@
+"""What is given to workflows: odd, huge, empty, and what only looks like what is wanted."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import threading
+
+import pytest
+
+from agentnb.core.db import Database
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.workflow import Orchestrator, Task, agent
+
+
+@pytest.fixture
+def flows(tmp_path):
+    """Return an orchestrator on SQLite with two agents."""
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with Orchestrator(database, owns_database=True) as made:
+        made.agent("echo", retries=0)(lambda task: task.data)
+        yield made
+
+
+class Text(str):
+    """A text as numpy's is."""
+
+    __slots__ = ()
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 - as people wrote it before 3.11
+    """An enumeration of texts."""
+
+    plan = "plan"
+
+
+HUGE = "x" * 3_000_000
+ODD = (None, 1, float("nan"), True, b"x", [], {}, object(), "", "\x00", "a\nb", HUGE)
+
+
+def refused(call, *words, error=UsageError):
+    with pytest.raises(error) as raised:
+        call()
+    said = f"{raised.value} {raised.value.hint}"
+    assert len(said) < 500
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize("given", ODD, ids=lambda given: repr(given)[:10])
+def test_what_is_no_name_is_refused_in_few_words(flows, given):
+    task = flows.create("app", [Task("held", agent="echo", approval=True)])
+    refused(lambda: flows.create(given, [Task("echo")]), "a workflow cannot be called")
+    refused(lambda: flows.agent(given), "an agent cannot be called")
+    refused(lambda: Task(given), "a task cannot be called")
+    for steer in (flows.approve, flows.reject, flows.retry):
+        if given is not None:  # which is all of them
+            refused(lambda s=steer: s(task, given), "it has: held", error=NotFoundError)
+    refused(lambda: flows.get(given), "workflow", error=(UsageError, NotFoundError))
+    refused(lambda: flows.wait(given, 1), "workflow", error=(UsageError, NotFoundError))
+    assert flows.list() == [task]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda flows: flows.create("x", [Task("echo")], key=HUGE), "at most 500 characters"),
+        (lambda flows: flows.create("x", [Task("echo")], correlation_id=[1]), "correlation_id"),
+        (lambda flows: flows.create("x", [Task("echo")], correlation_id=HUGE), "at most 10,000"),
+        (lambda flows: flows.create("x", ({"name": f"t{n}"} for n in itertools.count())), "more"),
+        (lambda flows: flows.create("x", [{"name": "a", HUGE: 1}]), "a task has no"),
+        (lambda flows: flows.create_workflow_with_tasks([], []), "a dict here, not a list"),
+        (lambda flows: flows.agent("a", retrys=3), "did you mean retries?"),
+        (lambda flows: flows.agent("a", capabilities=5), "capabilities cannot be 5"),
+        (lambda _: agent("a", capabilities="plan"), "a list of words"),
+        (lambda flows: flows.work(5), "agents cannot be 5"),
+        (lambda flows: flows.stop("soon"), "timeout cannot be 'soon'"),
+        (lambda flows: flows.worker.drain("soon"), "timeout cannot be 'soon'"),
+        (lambda flows: flows.pipeline("p", 5), "steps cannot be 5"),
+        (lambda flows: flows.pipeline("p", [("a", print, 3)]), "has no name"),
+        (lambda flows: flows.pipeline(5, [print]), "a workflow cannot be called 5"),
+    ],
+)
+def test_what_is_of_no_use_is_named_and_changes_nothing(flows, call, words):
+    flows.work()
+    refused(lambda: call(flows), words)
+    assert flows.list() == []
+    assert flows.worker is not None
+
+
+def test_what_a_person_says_is_text(flows):
+    made = flows.create("app", [Task("a", agent="echo", approval=True)])
+    refused(lambda: made.approve("a", by=HUGE), "by cannot be")
+    refused(lambda: made.reject("a", reason=b"no"), "reason cannot be b'no'")
+    refused(lambda: flows.cancel(made, reason=5), "reason cannot be 5")
+    assert made.refresh().state == "active"
+    flows.reject(made, "a", "no \ud800", by="\x00Ada")
+    assert made.task("a").error == "rejected by Ada: no ?"
+
+
+def test_a_text_of_a_kind_of_its_own_is_a_text(flows):
+    flows.agent(Text("plan"))(lambda task: task.name)
+    tasks = [Task(Kind.plan), Task(Text("b"), agent=Kind.plan, needs=[Kind.plan])]
+    made = flows.create(Text("new app"), tasks, key=Text("k"), correlation_id=Text("c"))
+    flows.work(Text("plan"))
+    assert made.wait(20).result == {"plan": "plan", "b": "b"}
+    assert flows.wait("new app", 20).state == "completed"
+
+
+def test_needs_that_are_made_one_by_one_are_needs(flows):
+    assert Task("z", needs=(f"t{n}" for n in range(2))).needs == ("t0", "t1")
+
+
+def test_ten_thousand_tasks_are_made_ended_and_put_back_and_one_more_is_refused(flows):
+    def chain(count):
+        return [Task(f"t{n}", agent="echo", needs=[f"t{n - 1}"] if n else []) for n in range(count)]
+
+    made = flows.create("chain", chain(10_000))
+    assert made.cancel().state == "cancelled"
+    assert made.retry().state == "active"
+    assert [task.state for task in made.tasks[:2]] == ["waiting", "blocked"]
+    refused(lambda: flows.create("x", chain(10_001)), "1 to 10,000 tasks")
+
+
+def test_what_has_happened_already_does_not_happen_again(flows):
+    began, go = threading.Event(), threading.Event()
+
+    @flows.agent("long")
+    def long(task):
+        began.set()
+        return go.wait(30)
+
+    tasks = [Task("a", agent="echo", approval=True), Task("long"), Task("b", agent="long")]
+    made = flows.create("app", tasks, max_parallel=1)
+    made.approve("a")
+    no = RejectedError
+    refused(lambda: made.approve("a"), "waits for no approval: it is waiting", error=no)
+    refused(lambda: made.reject("a"), "waits for no approval", error=no)
+    flows.work(concurrency=1)
+    assert began.wait(20)
+    refused(lambda: made.retry("long"), "has not failed", error=no)
+    refused(made.retry, "has not failed", error=no)
+    refused(lambda: made.approve("long"), "waits for no approval: it is active", error=no)
+    go.set()
+    made.wait(20)
+    refused(made.cancel, "cannot be cancelled: it is completed", error=no)
+    assert made.events().column("event").count("TASK_APPROVED") == 1
