@@ -144,6 +144,30 @@ def test_a_step_that_finds_no_room_fails_the_attempt_which_is_counted(workflows,
     assert "TASK_RETRIED" in workflow.events().column("event")
 
 
+def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counted(
+    workflows, disk, until, caplog
+):
+    began, go = threading.Event(), threading.Event()
+
+    @workflows.agent("long", backoff=0.01)
+    def long(task, ctx):
+        began.set()
+        go.wait(30)
+        return task.attempt
+
+    workflows.work()
+    workflow = workflows.create("x", [Task("a", agent="long")])
+    assert began.wait(20)
+    disk.fill()
+    go.set()
+    until(lambda: "what came of task a cannot be kept yet" in caplog.text)
+    workflows.stop()
+    assert workflow.task("a").state == "active"
+    disk.free()
+    workflows.work()
+    assert workflow.wait(20).result == {"a": 2}
+
+
 def test_no_worker_begins_on_a_full_disk_and_one_that_waits_goes_on_later(workflows, disk):
     workflow = workflows.create("x", [Task("echo", data=1)])
     disk.fill()

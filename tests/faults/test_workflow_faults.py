@@ -74,6 +74,33 @@ if "publish" in sys.argv:
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+KERNEL = """
+import os, pathlib, signal, sys, time
+from agentnb.core.db import Database
+from agentnb.core.workflow import Orchestrator, Task
+
+flows = Orchestrator(Database("sqlite:///home.db"), lease=1, owns_database=True)
+
+@flows.agent("square", backoff=0.01)
+def square(task, ctx):
+    with open("starts", "a") as file:
+        file.write(f"{task.name} {task.attempt} {os.getpid()}" + chr(10))
+    if task.attempt == 1 and task.data >= 10 and sys.argv[1] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while task.data >= 10 and not pathlib.Path("died").exists():
+        time.sleep(0.01)
+    return task.data ** 2
+
+print("ready", flush=True)
+sys.stdin.readline()
+tasks = [Task(f"t{n}", agent="square", data=n) for n in range(30)]
+workflow = flows.create("x", tasks, key="once")
+flows.work(concurrency=1)
+workflow.wait(30)
+print(workflow.id, sum(workflow.result.values()), flush=True)
+flows.close()
+"""
+
 
 @pytest.fixture
 def settings(workflow_url, steady_home, tmp_path):
@@ -303,6 +330,37 @@ def test_eight_callers_with_one_key_make_one_workflow(make_workflows):
     assert len(found) == 8
     assert len(set(found)) == 1
     assert len(made[0].list()) == 1
+
+
+def test_kernels_that_are_the_first_in_a_home_at_once_share_its_work_though_one_is_killed(tmp_path):
+    kernels = [
+        subprocess.Popen(
+            [sys.executable, "-c", KERNEL, what],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for what in ("dies", "stays", "stays")
+    ]
+    try:
+        assert [one.stdout.readline() for one in kernels] == ["ready\n"] * 3
+        for one in kernels:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        assert kernels[0].wait(60) == -signal.SIGKILL
+        (tmp_path / "died").touch()
+        said = {one.communicate(timeout=60)[0] for one in kernels[1:]}
+    finally:
+        for one in kernels:
+            one.kill()
+            one.communicate()
+    assert len(said) == 1  # the same workflow
+    assert said.pop().endswith(f" {sum(n * n for n in range(30))}\n")
+    begun = [line.split() for line in (tmp_path / "starts").read_text().splitlines()]
+    assert len({(name, attempt) for name, attempt, _ in begun}) == len(begun) == 31
+    again = next(name for name, attempt, _ in begun if attempt == "2")
+    assert [name for name, _, pid in begun if int(pid) == kernels[0].pid][-1] == again
 
 
 def test_without_a_server_all_is_done_and_events_wait(make_hub, until):
