@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["CANCELLED", "DIED", "Failure"]
+__all__ = ["CANCELLED", "DIED", "Failure", "words_of"]
 
 _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
@@ -40,11 +40,10 @@ class Failure(msgspec.Struct, omit_defaults=True):
         cls, error: BaseException, attempt: int, redactor: Callable[[str], str] = redact
     ) -> Failure:
         """Return what to keep of an exception, without secrets."""
-        text = str(error)
+        text = words_of(error)
         hint = error.hint if isinstance(error, AgentnbError) else None
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
         text = f"{text} ({hint})" if hint else text
-        where = "".join(traceback.format_tb(_theirs(error.__traceback__))[-8:])
+        where = _written("".join(traceback.format_tb(_theirs(error.__traceback__))[-8:]))
         return cls(redactor(text)[:_LONGEST], attempt, redactor(where)[-_LONGEST_TRACEBACK:])
 
     @classmethod
@@ -58,6 +57,25 @@ class Failure(msgspec.Struct, omit_defaults=True):
     def write(self) -> bytes:
         """Return it as JSON."""
         return msgspec.json.encode(self)
+
+
+def words_of(error: BaseException) -> str:
+    """Return ``ValueError: text`` of an exception, whose class may be anybody's.
+
+    >>> words_of(ValueError("no such app")), words_of(ValueError())
+    ('ValueError: no such app', 'ValueError')
+    """
+    name = type(error).__name__
+    try:
+        text = _written(str(error))
+    except Exception as worse:  # noqa: BLE001 - whatever it is, the error is kept
+        text = f"its text cannot be read ({type(worse).__name__})"
+    return f"{name}: {text}" if text else name
+
+
+def _written(text: str) -> str:
+    """Return a text that can be encoded."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _theirs(found: TracebackType | None) -> TracebackType | None:

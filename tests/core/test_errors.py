@@ -7,6 +7,7 @@ import pytest
 import agentnb
 from agentnb.core import errors
 from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
+from agentnb.core.failure import Failure
 
 LEAVES = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
@@ -68,3 +69,23 @@ def test_the_public_errors_are_those_of_the_tree():
     for name in agentnb.__all__:
         if hasattr(errors, name):
             assert getattr(agentnb, name) is getattr(errors, name)
+
+
+class MuteError(Exception):
+    """An error that says nothing."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MuteError(), "MuteError: its text cannot be read (RuntimeError)"),
+        (ValueError("\ud800 \x00"), "ValueError: ? \x00"),
+    ],
+)
+def test_of_any_exception_something_can_be_kept(error, said):
+    kept = Failure.of(error, 1)
+    assert kept.error == said
+    assert Failure.read(kept.write()) == kept

@@ -145,3 +145,50 @@ def test_what_has_happened_already_does_not_happen_again(flows):
     made.wait(20)
     refused(made.cancel, "cannot be cancelled: it is completed", error=no)
     assert made.events().column("event").count("TASK_APPROVED") == 1
+
+
+class MuteError(Exception):
+    """An error that says nothing."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def test_an_agent_that_fails_in_an_odd_way_fails_and_its_worker_goes_on(flows):
+    errors = {
+        "mute": MuteError(),
+        "odd": ValueError("\ud800 \x00"),
+        "exits": SystemExit(3),
+        "stops": KeyboardInterrupt(),
+    }
+
+    @flows.agent("fails", retries=0)
+    def fails(task):
+        raise errors[task.name]
+
+    flows.work(concurrency=1)
+    made = flows.create("app", [*(Task(name, agent="fails") for name in errors), Task("echo")])
+    with pytest.raises(RejectedError):
+        made.wait(20)
+    assert {task.name: task.error for task in made.tasks} == {
+        "mute": "MuteError: its text cannot be read (RuntimeError)",
+        "odd": "ValueError: ? ",
+        "exits": "SystemExit: 3",
+        "stops": "KeyboardInterrupt",
+        "echo": None,
+    }
+
+
+def test_what_is_no_name_of_a_step_is_refused(flows):
+    @flows.agent("steps", retries=0)
+    def steps(task, ctx):
+        said = []
+        for name in (None, 5, "", "a\nb", HUGE):
+            with pytest.raises(UsageError) as raised:
+                ctx.step(name, lambda: 1)
+            said.append(str(raised.value)[:14])
+        return [*said, ctx.step(Text("call it"), lambda: 2)]
+
+    flows.work(concurrency=1)
+    made = flows.create("app", [Task("steps")]).wait(20)
+    assert made.result["steps"] == ["a step cannot "] * 5 + [2]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.log import pairs
+from agentnb.core.failure import words_of
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class DeadLetters:
         self, channel: str, message: bytes, *, event_id: str, handler: str, error: BaseException
     ) -> None:
         """Write one; while the server is away it is kept here, the last thousand are."""
-        reason = redact(f"{type(error).__name__}: {error}")[:_LONGEST]
+        reason = redact(words_of(error))[:_LONGEST]
         if handler:
             self._log.error("%s failed at an event on %s: %s", handler, channel, reason)
         else:

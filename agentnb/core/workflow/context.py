@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.workflow.spec import check_name
+from agentnb.core.workflow.spec import check_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ class Context:
         RejectedError
             The task was cancelled, or given to another worker.
         """
-        check_name(str(name).replace(" ", "-"), "a step")
+        name = check_words(name, "a step", "call the API")
         if name in self._steps:
             raise UsageError(
                 f"two steps of task {self.task.name} are called {name!r}",

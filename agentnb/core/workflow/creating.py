@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.spec import Task, check_name, shown, task_of, text, whole
+from agentnb.core.workflow.spec import Task, check_words, shown, task_of, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,15 +127,7 @@ def _check_key(key: Any) -> None:
 
 def check_name_of_workflow(name: Any) -> str:
     """Return a workflow's name, if it can be one: words in one line."""
-    if isinstance(name, str) and name.strip():
-        with suppress(UsageError):
-            check_name(name.replace(" ", "-"), "a workflow")
-            return str.__str__(name)
-    raise UsageError(
-        f"a workflow cannot be called {shown(name)}",
-        service="workflows",
-        hint="a name is a few words, such as new app",
-    )
+    return check_words(name, "a workflow", "new app")
 
 
 def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:

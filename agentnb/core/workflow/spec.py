@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
 
-__all__ = ["Task", "check_name", "seconds", "several", "shown", "task_of", "text", "whole"]
+__all__ = [
+    "Task",
+    "check_name",
+    "check_words",
+    "seconds",
+    "several",
+    "shown",
+    "task_of",
+    "text",
+    "whole",
+]
 
 _LONGEST = 200
 _LONGEST_TEXT = 10_000
@@ -132,6 +143,25 @@ def check_name(name: Any, what: str) -> str:
         )
     # The text alone, of numpy's and of an enumeration's as well.
     return str.__str__(name)
+
+
+def check_words(name: Any, what: str, like: str) -> str:
+    """Return a name of one word or several, in one line.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if isinstance(name, str) and name.strip():
+        with suppress(UsageError):
+            check_name(name.replace(" ", "-"), what)
+            return str.__str__(name)
+    raise UsageError(
+        f"{what} cannot be called {shown(name)}",
+        service="workflows",
+        hint=f"a name is a few words, such as {like}",
+    )
 
 
 def text(name: str, value: Any) -> str:
