@@ -593,3 +593,13 @@ def test_a_lock_that_does_not_come_is_an_error_within_the_deadline(tasks):
 def test_a_notice_of_the_server_is_logged(db, caplog):
     db.execute("do $$ begin raise warning 'mind the step'; end $$")
     assert "WARNING: mind the step" in caplog.messages
+
+
+def test_a_servers_full_disk_is_unavailable_and_a_missing_right_has_its_sqlstate(db):
+    raising = "do $$ begin raise exception 'x' using errcode = '{}'; end $$"
+    with pytest.raises(UnavailableError, match="cannot write: x") as raised:
+        db.execute(raising.format("53100"))
+    assert raised.value.hint == "free some room on the server's disk"
+    with pytest.raises(QueryRejected) as refused:
+        db.execute(raising.format("42501"))
+    assert refused.value.sqlstate == "42501"

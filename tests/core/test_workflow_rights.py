@@ -13,7 +13,7 @@ import pytest
 from agentnb.core.db import Database
 from agentnb.core.errors import ConfigError
 from agentnb.core.workflow import Orchestrator, Task
-from agentnb.core.workflow.migrating import HEAD, migrate
+from agentnb.core.workflow.migrating import migrate
 
 ROLE, PASSWORD = "weak-one", "hunter22"
 GRANTS = (
@@ -144,7 +144,7 @@ def test_tables_that_are_gone_meanwhile_are_asked_for(weak, owner, until, caplog
     assert caplog.text.count("tasks cannot be read") == 1
 
 
-def test_the_command_line_says_it_in_two_lines_and_shows_no_password(weak_url, tmp_path, owner):
+def test_the_command_line_says_it_and_shows_no_password(weak_url, fresh_url, tmp_path):
     def agentnb(*words):
         return subprocess.run(
             [sys.executable, "-m", "agentnb.cli", *words],
@@ -156,11 +156,40 @@ def test_the_command_line_says_it_in_two_lines_and_shows_no_password(weak_url, t
             check=False,
         )
 
-    done = agentnb("migrate")
-    said = done.stdout + done.stderr
-    assert done.returncode == 2
-    assert "permission denied for database" in said
-    assert GRANTS[2] in said
-    assert PASSWORD not in said
-    assert "Traceback" not in said
-    assert HEAD not in said
+    def said(*words):
+        done = agentnb(*words)
+        assert done.returncode == 2
+        assert PASSWORD not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    (tmp_path / "app.py").write_text(
+        'from agentnb.core.workflow import agent\necho = agent("echo")(lambda task: task.data)\n'
+    )
+    work = ("worker", "--agents", "--app", "app")
+    assert "agentnb migrate" in said(*work)
+    told = said("migrate")
+    assert "permission denied for database" in told
+    assert GRANTS[2] in told
+    with Database(fresh_url) as database:
+        migrate(database)
+    told = said(*work)
+    assert "permission denied for schema agentnb" in told
+    assert GRANTS[2] in told
+
+
+def test_a_sqlite_file_that_cannot_be_written_to_is_told_of(tmp_path):
+    from sqlalchemy import event
+
+    with Orchestrator(Database(f"sqlite:///{tmp_path}/a.db"), owns_database=True) as flows:
+        flows.agent("echo")(lambda task: task.data)
+        assert flows.list() == []
+
+        def only_reads(raw, *_):
+            raw.execute("pragma query_only = on")
+
+        event.listen(flows.database.engine, "checkout", only_reads)
+        for call in (CALLS["create"], CALLS["work"]):
+            assert "readonly database" in refused(
+                lambda c=call: c(flows), f"let this user write to {tmp_path}/a.db"
+            )
