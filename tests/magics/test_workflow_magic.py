@@ -82,6 +82,35 @@ def test_the_data_of_a_workflow_may_be_a_name_of_the_notebook(run, hub, agents, 
     assert hub.workflows.get("new-app").data == {"app": "it's a greeter", "parts": [1, 2]}
 
 
+def test_what_a_name_is_bound_to_has_to_be_json(run, shell, hub, agents):  # noqa: ARG001 - registered
+    around = []
+    around.append(around)
+    for value in (
+        float("nan"),
+        {1, 2},
+        b"x",
+        (1,),
+        {1: 2},
+        object(),
+        around,
+        "\ud800",
+        "x" * 2**21,
+    ):
+        shell.user_ns["it"] = value
+        for cell in ("%%workflow a\n\nplan: :it", "%%workflow a --data :it\nplan"):
+            error = refused(run, cell)
+            assert "value" in error.message
+            assert error.hint
+            assert len(error.message) < 200
+            assert error.message.startswith("line 2: task plan:") == ("\n\n" in cell)
+    assert hub.workflows.list() == []
+    for text in ("hello", "5"):
+        shell.user_ns["it"] = text
+        run(f"%%workflow {text} --data :it\nplan: :it")
+        made = hub.workflows.get(text)
+        assert (made.data, made.task("plan").data) == (text, text)
+
+
 def test_the_same_key_gives_the_same_workflow(run, hub, agents):  # noqa: ARG001 - registered
     one = run("%%workflow a --key order-7\nplan")
     other = run("%%workflow a --key order-7\nplan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -203,18 +204,21 @@ class Grammar:
         return UsageError(f"{option.names[-1]} wants a value", service=self.noun, hint=option.usage)
 
     def _converted(self, option: Option, text: str, namespace: Mapping[str, Any]) -> Any:
-        value: Any = _bound(text, namespace) if BIND.fullmatch(text) else text
+        bound = BIND.fullmatch(text) is not None
+        value: Any = _bound(text, namespace) if bound else text
         if option.choices and value not in option.choices:
             raise UsageError(
-                f"{option.names[-1]} cannot be {value!r}",
+                f"{option.names[-1]} cannot be {value!r:.80}",
                 service=self.noun,
                 hint=did_you_mean(str(value), option.choices) or option.usage,
             )
+        if option.json and bound:
+            return value
         try:
-            return option.convert(value)
-        except (ValueError, TypeError, OverflowError) as error:
+            return json.loads(value) if option.json else option.convert(value)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(
-                f"{option.names[-1]} cannot be {value!r}",
+                f"{option.names[-1]} cannot be {value!r:.80}",
                 service=self.noun,
                 hint=f"{option.usage}: {option.about}",
             ) from error

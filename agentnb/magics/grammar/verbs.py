@@ -31,6 +31,8 @@ class Option:
         The only values there are.
     live
         The kind of names that Tab offers for the value, such as ``"connection"``.
+    json
+        Whether the value is JSON; that of a ``:name`` is then taken as it is, text too.
     """
 
     names: tuple[str, ...]
@@ -39,6 +41,7 @@ class Option:
     convert: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     live: str = ""
+    json: bool = False
 
     @property
     def key(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, seconds
 
@@ -21,10 +19,6 @@ def _times(text: str) -> int:
     value = int(text)
     if value < 0:
         raise ValueError("a whole number from 0 on")
-    return value
-
-
-def _as_it_is(value: Any) -> Any:
     return value
 
 
@@ -155,7 +149,10 @@ CELL = Grammar(
                 Option(("--key",), "with this key it is made once, however often you ask", "TEXT"),
                 Option(("--max-parallel",), "how many tasks at once at most", "N", count),
                 Option(
-                    ("--data",), "what all its tasks may know: JSON or :name", "DATA", _as_it_is
+                    ("--data",),
+                    "what all its tasks may know: JSON, or :name",
+                    "DATA",
+                    json=True,
                 ),
                 Option(("--run",), "work on it at once, as %workflow run does"),
                 _CONCURRENCY,

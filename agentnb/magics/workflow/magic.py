@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -141,10 +140,8 @@ class WorkflowMagic(Noun):
                 f"a workflow is named by text, not by a {type(name).__name__}", service="workflow"
             )
         lines = parse(call.body or "", call.namespace)
-        given: dict[str, Any]
-        given = {key: call.options[key] for key in ("key", "max_parallel") if key in call.options}
-        if "data" in call.options:
-            given["data"] = _data(call.options["data"])
+        words = ("key", "max_parallel", "data")
+        given: dict[str, Any] = {key: call.options[key] for key in words if key in call.options}
         try:
             made = workflows.create(name, [line.task() for line in lines], **given)
         except UnfitTask as error:
@@ -291,16 +288,3 @@ class WorkflowMagic(Noun):
         from agentnb.magics.workflow.lines import offered
 
         return offered(before.rpartition("\n")[2], text, lambda: list(self.live("agent")))
-
-
-def _data(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        return json.loads(given)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"--data cannot be {given[:40]!r}",
-            service="workflow",
-            hint='JSON in single quotes, \'{"app": "a"}\', or :name',
-        ) from error
