@@ -62,7 +62,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "run",
-            "run a command (IMAGE -- COMMAND), or the script in the cell, to its end",
+            "run a command, or the script in the cell, to its end",
             ("IMAGE",),
             (
                 Option(("-d", "--detach"), "return while it runs"),
@@ -81,6 +81,7 @@ GRAMMAR = Grammar(
             ),
             live=("image",),
             cell=True,
+            rest="[-- COMMAND]",
         ),
         Verb(
             "logs",
@@ -97,10 +98,11 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "exec",
-            "run a command in a container (NAME -- COMMAND)",
+            "run a command in a container",
             ("NAME",),
             (_ENV, _WORKDIR, Option(("--user",), "who it runs as", "UID[:GID]"), _TIMEOUT),
             live=("container",),
+            rest="-- COMMAND",
         ),
         Verb(
             "stop",
@@ -125,6 +127,7 @@ GRAMMAR = Grammar(
         ),
         Verb("panel", "containers, their logs and numbers, and images"),
     ),
+    elsewhere={"list": "ps", "ls": "ps", "rm": "stop", "kill": "stop", "rmi": "prune"},
     examples=(
         "%docker run app:latest --memory 256m -- pytest -q",
         "%%docker build -t app:latest     (the Dockerfile in the cell)",

@@ -124,6 +124,7 @@ GRAMMAR = Grammar(
             ("-C", "--repo"), "a repository of the workspace: its folder", "FOLDER", live="repo"
         ),
     ),
+    elsewhere={"checkout": "switch", "restore": "unstage", "reset": "unstage", "stage": "add"},
     examples=(
         '%git commit -m "Fix the parser" parser.py    (this path; what is staged stays staged)',
         "%git diff --staged",
