@@ -54,7 +54,17 @@ def test_a_cell_is_built_as_a_dockerfile_with_a_bar(shell, run, image, docker_im
     found = shell.run_cell(f"%%docker build -t {tag}\nFROM {docker_image}\nENV A=1\nRUN true\n")
     assert found.result.tag == tag
     assert re.search(r"░{20} 0/1 .*: sending the context", capsys.readouterr().out)
-    assert [row.image for row in run("%docker images")] == sorted([tag, image])
+    images = run("%docker images")
+    assert [row.image for row in images] == sorted([tag, image])
+    size, created = images[0].size, images[0].created
+    assert (size > 1_000_000, str(size)[-2:]) == (True, "MB")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(created))
+
+
+def test_a_line_as_docker_itself_takes_it_is_told_how_it_is_written_here(shown):
+    assert "%docker run app -- echo hi\n" in shown("%docker run app echo hi")
+    assert "%docker exec web -- cat /etc/hosts\n" in shown("%docker exec web cat /etc/hosts")
+    assert "here it is %docker stop [NAME]" in shown("%docker rm web")
 
 
 def test_a_failed_build_says_at_which_step(shell, shown, docker_image):
@@ -106,7 +116,7 @@ def test_a_container_is_started_looked_at_and_stopped(run, shown, image):
     assert run("%docker exec agentnb-magic -- echo hi").stdout == "hi\n"
     [used] = run("%docker stats")
     assert used.cpu is not None
-    assert used.limit == 64 * 1024**2
+    assert (used.limit, str(used.limit)) == (64 * 1024**2, "67 MB")
     assert str(run("%docker stop agentnb-magic --grace 0")) == "agentnb-magic: stopped and removed"
     assert len(run("%docker ps")) == 0
 

@@ -150,7 +150,9 @@ def test_lists_shows_and_tasks(run, agents):  # noqa: ARG001 - registered
     assert run("%workflow show a").id == first.id
     assert run("%workflow tasks b --state blocked").column("task") == ["api", "web", "release"]
     assert run("%workflow tasks b").column("outcome")[1] == "← plan"
-    assert "WORKFLOW_CREATED" in run("%workflow events b").column("event")
+    events = run("%workflow events b")
+    assert "WORKFLOW_CREATED" in events.column("event")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", events.column("time")[0])
 
 
 def test_a_workflow_of_the_notebook_is_as_good_as_its_id(run, shell, hub, agents):  # noqa: ARG001
