@@ -59,7 +59,8 @@ GRAMMAR = Grammar(
         ),
     ),
     examples=(
-        "%ws connect ws://localhost:3000/ws --env AGENTNB_SERVE_TOKEN",
+        "%ws connect     (the agentnb serve of this home)",
+        "%ws connect wss://example.com/ws --env EXAMPLE_TOKEN",
         '%ws send {"type": "subscribe", "channels": ["workflows"]}',
         "%ws tail --count 5 --timeout 30",
     ),
