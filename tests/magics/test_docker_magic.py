@@ -68,7 +68,12 @@ def test_a_line_as_docker_itself_takes_it_is_told_how_it_is_written_here(shown):
 
 
 def test_a_failed_build_says_at_which_step(shell, shown, docker_image):
+    # A registry that nobody serves: an image that is neither here nor to be had.
+    text = shown("%%docker build -t agentnb-test-no\nFROM 127.0.0.1:1/base\nRUN true\n")
+    assert "docker pull 127.0.0.1:1/base" in text
+    assert "network" not in text.rpartition("hint:")[2]
     text = shown(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nRUN exit 5\n")
+    assert "--policy network" in text
     assert "The command '/bin/sh -c exit 5' returned a non-zero code: 5" in text
     assert "Step 2/3 : RUN exit 5" in text
     assert "policy='network'" in text
