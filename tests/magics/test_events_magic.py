@@ -194,6 +194,12 @@ def test_tab_offers_verbs_channels_and_patterns(run, shell):
             return [one.text for one in shell.Completer.completions(text, len(text))]
 
     assert "publish" in offered("%events pu")
+    assert "publish" in offered("%events help pu")
+    assert "event" in offered("%%events on c\neve")
+    assert {"event.channel", "event.data", "event.trace_id"} <= set(
+        offered("%%events on c\nprint(event.")
+    )
+    assert offered("%%events on c\nif event.cha") == ["event.channel"]
     assert "agent.done" in offered("%events history ag")
     assert "other.*" in offered("%events unsubscribe o")
     assert "--replay" in offered("%%events on c --re")

@@ -408,6 +408,10 @@ def test_tab_offers_verbs_options_workflows_tasks_and_agents(shell, run, agents)
     assert offered(shell, "%workflow work sc") == ["scaffold"]
     assert offered(shell, "%%workflow x --max") == ["--max-parallel"]
     assert offered(shell, "%%agent x --cap") == ["--capabilities"]
+    assert offered(shell, "%%agent x\nx = ctx.prog") == ["ctx.progress"]
+    assert {"task.name", "task.data"} <= set(offered(shell, "%%agent x\ntask."))
+    shell.user_ns["prices"] = {}
+    assert "prices" in offered(shell, "%%agent x\npri")  # what the notebook has, too
 
 
 def test_tab_offers_agents_needs_and_marks_in_the_lines_of_a_workflow(shell, agents):  # noqa: ARG001

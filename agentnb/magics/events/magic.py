@@ -107,6 +107,12 @@ class EventsMagic(Noun):
                 patterns |= {event.channel for event in self._bus.history("*", _LOOKED_AT)}
         return sorted(name for name in patterns if is_word(name))
 
+    def in_scope(self) -> dict[str, type]:
+        """Return what a handler is given."""
+        from agentnb.core.events import Event
+
+        return {"event": Event}
+
     def do_publish(self, call: Call) -> Event:
         """Publish an event."""
         data: Any = call.arguments[1] if len(call.arguments) > 1 else None
