@@ -220,3 +220,8 @@ def test_another_notebook_hears_it(run, shell, until):
         other.subscribe("c", found.append)
         run("%events publish c 7")
         assert until(lambda: found)[0].data == 7
+
+
+def test_an_event_is_not_published_on_a_pattern(shown, bus):
+    assert "%events publish agent.done" in shown("%events publish agent.* 1")
+    assert bus.history() == []
