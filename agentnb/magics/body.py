@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.magics.grammar import Call
 
-__all__ = ["FunctionBody", "Role", "body_of", "kernel_only"]
+__all__ = ["FunctionBody", "Role", "body_of", "kernel_only", "no_python"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -147,8 +147,8 @@ def body_of(call: Call, line: str, role: Role, shell: Any) -> FunctionBody:
 
     Raises
     ------
-    SyntaxError, UsageError
-        As `FunctionBody`, and where there is no cell.
+    UsageError
+        There is no cell, it is no Python, has nothing to do, or yields.
     """
     if call.body is None:
         raise UsageError(
@@ -161,7 +161,38 @@ def body_of(call: Call, line: str, role: Role, shell: Any) -> FunctionBody:
     filename = shell.compile.cache(
         f"{line}\n{source}", shell.execution_count, raw_code=f"{line}\n{call.body}"
     )
-    return FunctionBody(f"\n{source}", role, filename=filename, flags=shell.compile.flags)
+    try:
+        return FunctionBody(f"\n{source}", role, filename=filename, flags=shell.compile.flags)
+    except SyntaxError as error:
+        raise no_python(error, role.service, f"{line}\n{call.body}") from error
+
+
+def no_python(error: SyntaxError, service: str, cell: str) -> UsageError:
+    r"""Return what to raise for a cell that is no Python.
+
+    IPython would show a SyntaxError with all the calls that led to the compiler.
+
+    Parameters
+    ----------
+    error
+        The compiler's, its lines counted from the magic's.
+    service
+        Whose the cell is.
+    cell
+        All of it, the line of the magic as well.
+
+    Examples
+    --------
+    >>> try:
+    ...     compile("\nx = (", "<cell>", "exec")
+    ... except SyntaxError as error:
+    ...     print(no_python(error, "queue", "%%queue task q\nx = (").message)
+    SyntaxError: '(' was never closed, in line 2 of the cell: x = (
+    """
+    lines, number = cell.splitlines(), error.lineno or 0
+    text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    where = f", in line {number} of the cell: {text}" if text else ""
+    return UsageError(f"{type(error).__name__}: {error.msg}{where}", service=service)
 
 
 def kernel_only(needs: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,11 @@ _LINE = re.compile(
 )
 _CELL = re.compile(r"^\s*%%(?P<noun>[a-z]+)(?:[ \t](?P<rest>[^\n]*))?", re.DOTALL)
 _LAST_WORD = re.compile(r"[^\s=]*\Z")
+_DOTTED = re.compile(r"(?<![\w.])(?P<name>\w+)(?P<dot>\.\w*)?\Z")
+# The section of a class's docstring.
+_ATTRIBUTES = re.compile(
+    r"^Attributes\n-+\n(?P<them>.*?)(?:\n\n\w+\n-+\n|\Z)", re.DOTALL | re.MULTILINE
+)
 _BIND = re.compile(r"(?<![:\w]):(?P<path>(?:[A-Za-z_]\w*\.)*)(?P<start>\w*)\Z")
 
 
@@ -45,7 +51,7 @@ def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMa
         _, before, body = found
         grammar = noun.grammar
         if noun.body_is_python and body is not None:
-            return SimpleMatcherResult(completions=[], suppress=False)
+            return _in_scope(noun, body)
         if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
             grammar = noun.cell_grammar
             before = f"{next(iter(grammar.verbs))} {before}"
@@ -61,6 +67,33 @@ def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMa
         return SimpleMatcherResult(completions=matches, suppress=True)
 
     return agentnb_matcher  # type: ignore[no-any-return]  # as above
+
+
+def _in_scope(noun: Noun, body: str) -> SimpleMatcherResult:
+    """Return what a cell's function finds in scope, and what that has; all else is Python's."""
+    found = _DOTTED.search(body)
+    if found is None:
+        return SimpleMatcherResult(completions=[], suppress=False)
+    names = noun.in_scope()
+    words = list(names)
+    if found["dot"]:
+        kind = names.get(found["name"])
+        words = [f"{found['name']}.{name}" for name in (_members(kind) if kind else ())]
+    matches = [
+        SimpleCompletion(text=word, type="instance" if found["dot"] else "param")
+        for word in words
+        if word.startswith(found.group())
+    ]
+    return SimpleMatcherResult(completions=matches, suppress=bool(found["dot"] and matches))
+
+
+def _members(kind: type) -> list[str]:
+    """Return the public names that the instances of a class have, those that it documents too."""
+    section = _ATTRIBUTES.search(inspect.getdoc(kind) or "")
+    lines = section["them"].splitlines() if section else []
+    documented = [name.strip() for line in lines if line[:1].strip() for name in line.split(",")]
+    annotated = [name for each in kind.__mro__ for name in vars(each).get("__annotations__", ())]
+    return sorted({n for n in (*dir(kind), *annotated, *documented) if not n.startswith("_")})
 
 
 def _line_of(context: CompletionContext) -> tuple[str, str, str | None] | None:
@@ -115,6 +148,8 @@ def _after(
         return word, [(value, "value") for value in values]
     if word.startswith("-"):
         return word, [(name, "option") for name in by_name]
+    if plain[:1] == ["help"]:
+        return word, [(name, "verb") for name in grammar.verbs]
     if verb is not None and plain and plain[0] == verb.name:
         at = len(plain) - 1
         if verb.repeats:

@@ -127,6 +127,10 @@ class Noun(Magics):
         """
         return ()
 
+    def in_scope(self) -> Mapping[str, type]:
+        """Return what is in scope of a cell that is a function's body, for Tab."""
+        return {}
+
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
         """Return the names, each with its kind, that Tab offers in free text.
 

@@ -50,16 +50,20 @@ def make(hub: Hub, subscription: Subscription, output: Printed) -> Panel:
     )
     panel.compose(row(counts, clear, stop), text)
 
-    def load() -> tuple[str, str]:
+    def load() -> tuple[bool, str, str]:
         one = subscription
-        words = [f"{one.state} · {one.handled:,} handled"]
+        closed = one.state == "closed"
+        words = [f"{'unsubscribed' if closed else one.state} · {one.handled:,} handled"]
         words += [f"{one.failed:,} failed: %events dead"] if one.failed else []
         words += [f"{one.dropped:,} dropped"] if one.dropped else []
         words += [f"{one.waiting:,} waiting"] if one.waiting else []
-        return " · ".join(words), output.text
+        return closed, " · ".join(words), output.text
 
-    def show(loaded: tuple[str, str]) -> None:
-        counts.value = escape(loaded[0])
-        text.show(loaded[1] or "What the cell prints comes here.")
+    def show(loaded: tuple[bool, str, str]) -> None:
+        closed, said, printed = loaded
+        counts.value = escape(said)
+        stop.disabled = closed
+        nothing = "The cell printed nothing." if closed else "What the cell prints comes here."
+        text.show(printed or nothing)
 
     return panel.keep_fresh(load, show)

@@ -104,7 +104,7 @@ def test_a_cell_handles_events_and_shows_what_it_prints_under_itself(lab):
     assert lab.cell_output_text(2) == "published"
     lab.screenshot("events_handler")
     lab.output(1).get_by_role("button", name="Unsubscribe").click()
-    lab.output(1).get_by_text("closed", exact=False).first.wait_for()
+    lab.output(1).get_by_text("unsubscribed", exact=False).first.wait_for()
     assert lab.execute("print(len(hub.events.subscriptions()))").strip() == "0"
 
 

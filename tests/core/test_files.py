@@ -186,7 +186,12 @@ def test_a_mistake_is_told_with_what_to_do(files):
     files.write_file("raw", b"\xff")
     for call, kind, words, hint in (
         (lambda: files.read_file("src/mian.py"), NotFoundError, "no src/mian.py", "main.py"),
-        (lambda: files.read_file("src"), UsageError, "src is a folder, not a file", "list()"),
+        (
+            lambda: files.read_file("src"),
+            UsageError,
+            "src is a folder, not a file",
+            "%files ls src",
+        ),
         (lambda: files.write_file("src", ""), UsageError, "src is a folder", None),
         (lambda: files.read_file("raw"), UsageError, "byte 0 is 0xff", "encoding=None"),
         (lambda: files.read_file("raw", encoding="no"), UsageError, "no encoding 'no'", None),

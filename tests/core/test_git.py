@@ -204,8 +204,10 @@ def test_files_can_be_unstaged_before_the_first_commit(tmp_path):
     git.initialize()
     (tmp_path / "one").write_text("1")
     git.add_files()
+    (tmp_path / "one").write_text("changed after it was staged")
     git.unstage_files()
     assert git.status().untracked == ["one"]
+    assert (tmp_path / "one").read_text() == "changed after it was staged"
 
 
 def test_what_a_user_stages_while_an_agent_commits_is_kept(repository, plain_git):

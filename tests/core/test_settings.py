@@ -204,11 +204,13 @@ def test_a_variable_is_had_by_name_as_a_secret(load, tmp_path):
     assert settings.variable("OTHER_URL").reveal() == "sqlite:///o.db"
     assert settings.variable("API_TOKEN").reveal() == "short12"
     assert settings.redactor("short12") == "••••••"
-    for name, hint in (("OTHER_URI", "did you mean OTHER_URL?"), ("EMPTY", str(tmp_path))):
+    told = ("OTHER_URI", "did you mean OTHER_URL?"), ("EMPTY", str(tmp_path)), ("A_TOKEN", "")
+    for name, hint in told:
         with pytest.raises(ConfigError) as caught:
             settings.variable(name)
         assert str(caught.value) == f"the variable {name} is not set"
         assert hint in caught.value.hint
+        assert settings.redactor(caught.value.hint) == caught.value.hint  # nothing to mask
 
 
 def test_a_variable_that_was_set_a_moment_ago_is_found(load, tmp_path):

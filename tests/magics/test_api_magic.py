@@ -192,6 +192,9 @@ def test_a_bare_api_lists_the_clients_and_their_breakers(run, shell, web):
     assert (row["client"], row["calls"], row["failed"]) == (web.url, 5, 5)
     assert row["last"] == "500 UnavailableError"
     assert row["breaker"].startswith("open, ")
+    with pytest.raises(UnavailableError):
+        run("%api get http://127.0.0.1:1/x --retries 0")
+    assert "NULL" not in repr(run("%api list"))  # nobody has answered, so that it took no time
 
 
 def test_an_error_is_a_message_and_a_hint(shown, web):

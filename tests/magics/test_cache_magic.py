@@ -336,7 +336,7 @@ def test_a_cell_that_raises_keeps_nothing(counted, cache):
     with pytest.raises(ZeroDivisionError):
         counted("broken", "value = 1\n1 / 0")
     assert cache.keys() == []
-    with pytest.raises(SyntaxError):
+    with pytest.raises(UsageError, match="in line 3 of the cell: value = = 1"):
         counted("broken", "value = = 1")
 
 

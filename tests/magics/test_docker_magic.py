@@ -54,11 +54,26 @@ def test_a_cell_is_built_as_a_dockerfile_with_a_bar(shell, run, image, docker_im
     found = shell.run_cell(f"%%docker build -t {tag}\nFROM {docker_image}\nENV A=1\nRUN true\n")
     assert found.result.tag == tag
     assert re.search(r"░{20} 0/1 .*: sending the context", capsys.readouterr().out)
-    assert [row.image for row in run("%docker images")] == sorted([tag, image])
+    images = run("%docker images")
+    assert [row.image for row in images] == sorted([tag, image])
+    size, created = images[0].size, images[0].created
+    assert (size > 1_000_000, str(size)[-2:]) == (True, "MB")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(created))
+
+
+def test_a_line_as_docker_itself_takes_it_is_told_how_it_is_written_here(shown):
+    assert "%docker run app -- echo hi\n" in shown("%docker run app echo hi")
+    assert "%docker exec web -- cat /etc/hosts\n" in shown("%docker exec web cat /etc/hosts")
+    assert "here it is %docker stop [NAME]" in shown("%docker rm web")
 
 
 def test_a_failed_build_says_at_which_step(shell, shown, docker_image):
+    # A registry that nobody serves: an image that is neither here nor to be had.
+    text = shown("%%docker build -t agentnb-test-no\nFROM 127.0.0.1:1/base\nRUN true\n")
+    assert "docker pull 127.0.0.1:1/base" in text
+    assert "network" not in text.rpartition("hint:")[2]
     text = shown(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nRUN exit 5\n")
+    assert "--policy network" in text
     assert "The command '/bin/sh -c exit 5' returned a non-zero code: 5" in text
     assert "Step 2/3 : RUN exit 5" in text
     assert "policy='network'" in text
@@ -106,7 +121,7 @@ def test_a_container_is_started_looked_at_and_stopped(run, shown, image):
     assert run("%docker exec agentnb-magic -- echo hi").stdout == "hi\n"
     [used] = run("%docker stats")
     assert used.cpu is not None
-    assert used.limit == 64 * 1024**2
+    assert (used.limit, str(used.limit)) == (64 * 1024**2, "67 MB")
     assert str(run("%docker stop agentnb-magic --grace 0")) == "agentnb-magic: stopped and removed"
     assert len(run("%docker ps")) == 0
 

@@ -126,7 +126,9 @@ def test_running_a_cell_again_replaces_its_handler(run, shell, until, bus):
 
 def test_a_cell_that_cannot_be_a_handler_leaves_the_one_before(run, shown, bus):
     run("%%events on c\npass")
-    assert "SyntaxError" in shown("%%events on c\nif")
+    broken = shown("%%events on c\npass\nprint(event.")
+    assert "SyntaxError: '(' was never closed, in line 3 of the cell: print(event." in broken
+    assert "File" not in broken  # the calls that led to the compiler are nobody's business
     assert "cannot yield" in shown("%%events on c\nyield event")
     assert "has no body" in shown("%%events on c\n# nothing")
     assert "the body of the cell" in shown("%events on c")
@@ -192,6 +194,12 @@ def test_tab_offers_verbs_channels_and_patterns(run, shell):
             return [one.text for one in shell.Completer.completions(text, len(text))]
 
     assert "publish" in offered("%events pu")
+    assert "publish" in offered("%events help pu")
+    assert "event" in offered("%%events on c\neve")
+    assert {"event.channel", "event.data", "event.trace_id"} <= set(
+        offered("%%events on c\nprint(event.")
+    )
+    assert offered("%%events on c\nif event.cha") == ["event.channel"]
     assert "agent.done" in offered("%events history ag")
     assert "other.*" in offered("%events unsubscribe o")
     assert "--replay" in offered("%%events on c --re")
@@ -212,3 +220,8 @@ def test_another_notebook_hears_it(run, shell, until):
         other.subscribe("c", found.append)
         run("%events publish c 7")
         assert until(lambda: found)[0].data == 7
+
+
+def test_an_event_is_not_published_on_a_pattern(shown, bus):
+    assert "%events publish agent.done" in shown("%events publish agent.* 1")
+    assert bus.history() == []

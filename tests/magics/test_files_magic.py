@@ -60,7 +60,7 @@ def test_a_picture_is_shown_as_one_and_other_bytes_are_an_error(run, files, show
     files.write_file("plot.png", data)
     assert run("%files cat plot.png").data == data
     files.write_file("raw", b"\xff\x00")
-    assert "encoding=None" in shown("%files cat raw")
+    assert "hub.files.read_file(..., encoding=None)" in shown("%files cat raw")
 
 
 def test_files_and_folders_are_copied_into_a_folder_or_under_a_name(run, files):

@@ -195,6 +195,14 @@ def offered(shell, text):
     return [word[text.rfind(" ") + 1 :] for word in words]
 
 
+@pytest.mark.usefixtures("repository")
+def test_hints_can_be_typed_as_they_are(shown, run):
+    assert "(%git remote add origin URL)" in shown("%git push")
+    assert "%git remote add origin URL" in repr(run("%git remote"))
+    assert "(%git branch, %git log)" in shown("%git log nosuch")
+    assert "here it is %git switch BRANCH" in shown("%git checkout main")
+
+
 @pytest.mark.usefixtures("origin")
 def test_tab_offers_branches_remotes_and_changed_paths(run, shell, repository):
     run("%git branch topic")

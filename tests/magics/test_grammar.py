@@ -159,6 +159,23 @@ def test_a_wrong_number_of_arguments_is_told_with_the_usage():
     assert error.hint == "%events publish CHANNEL JSON"
 
 
+def test_what_is_more_than_a_verb_takes_is_told_how_it_is_written():
+    verbs = (
+        Verb("run", "", ("IMAGE",), rest="[-- COMMAND]"),
+        Verb("add", "", ("QUEUE", "[DATA]")),
+        Verb("rm", "", ("PATH",)),
+    )
+    grammar = Grammar("x", "", verbs, elsewhere={"kill": "rm", "gone": "nowhere"})
+    assert fails(grammar, "run app echo hi").hint == "%x run app -- echo hi"
+    assert fails(grammar, "run").hint == "%x run IMAGE [-- COMMAND]"
+    said = fails(grammar, "add mail hello there you").hint
+    assert said == 'a text of several words is in quotes: %x add mail "hello there you"'
+    assert fails(grammar, 'add mail {"a": 1} {"b": 2}').hint == "%x add QUEUE [DATA]"
+    assert fails(grammar, "rm a b").hint == "%x rm PATH"
+    assert fails(grammar, "kill a").hint == "here it is %x rm PATH"
+    assert fails(grammar, "gone").hint.startswith("verbs: ")
+
+
 @pytest.mark.parametrize("text", [
     "select 1", "begin transaction", "describe a b", "Begin", "with x as (select 1) select *",
     "(select 1)", "-- begin", "/* begin */ select 1", "select '--all'", "load a", "-1",

@@ -463,6 +463,9 @@ def test_tab_offers_verbs_queues_jobs_and_states(run, shell, hub):
             return [one.text for one in shell.Completer.completions(text, len(text))]
 
     assert "retry" in offered("%queue re")
+    assert {"job.data", "job.progress", "job.log", "job.attempt"} <= set(
+        offered("%%queue task m\nx = 1\njob.")
+    )
     assert "mail" in offered("%queue jobs ma")
     assert "mail" in offered("%%queue task m")
     assert "delayed" in offered("%queue jobs mail --state de")

@@ -131,8 +131,11 @@ def test_a_server_that_is_away_or_refuses_says_so(run, shown, server):
     assert "tried again" in shown("%ws connect ws://127.0.0.1:1/ --reconnect 30")
     with pytest.raises(UnavailableError, match="nothing was sent"):
         run("%ws send 1")
-    with pytest.raises(RejectedError, match="401"):
+    with pytest.raises(RejectedError, match="401") as refused:
         run(f"%ws connect {server}/status?code=401")
+    assert "%ws connect URL --env VARIABLE" in refused.value.hint
+    with pytest.raises(UnavailableError, match="is refused"):
+        run("%ws tail")
     with pytest.raises(NotFoundError, match="no server of events runs"):
         run("%ws connect")
 

@@ -66,3 +66,14 @@ def test_running_the_cell_again_replaces_handler_and_view(notebook):
     view_of(lab, "new 1")
     assert not any("old 1" in str(state.get("value", "")) for state in lab.comms.values())
     assert lab.run("print(len(hub.events.subscriptions()))")[0] == "1\n"
+
+
+def test_a_handler_that_is_gone_says_so_and_offers_nothing(notebook):
+    lab = notebook
+    lab.run("%%events on gone\nprint(event.data)", metadata={"cellId": "four"})
+    view_of(lab, "listening · 0 handled")
+    lab.run("%events unsubscribe gone")
+    view_of(lab, "unsubscribed · 0 handled")
+    view_of(lab, "The cell printed nothing.")
+    states = list(lab.comms.values())
+    assert [s["disabled"] for s in states if s.get("description") == "Unsubscribe"] == [True]

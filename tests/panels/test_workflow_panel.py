@@ -131,6 +131,15 @@ def test_the_newest_that_has_not_ended_is_shown_with_its_graph(workflows, view):
     assert cells(panel.agents)["scaffold"]["state"] == "no worker"
 
 
+def test_of_many_workflows_it_says_that_it_lists_the_newest(workflows, view):
+    workflows.create("w0", [Task("t", agent="plan")])
+    panel = view()
+    assert panel.workflows.state()["note"] == ""
+    for number in range(1, 51):
+        workflows.create(f"w{number}", [Task("t", agent="plan")])
+    assert refreshed(panel).workflows.state()["note"] == "the newest 50"
+
+
 def test_a_workflow_that_is_clicked_stays(workflows, view):
     first = workflows.create("first", tasks())
     panel = view()

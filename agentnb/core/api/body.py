@@ -184,7 +184,7 @@ def value_of(
             why = f"its body is not {name}: {_reason(cause)}"
         else:
             why = f"its body is no JSON but {text_of(kind)}: {snippet or 'nothing'}"
-        hint = None if schema is not None else 'expect="text" takes it as it is'
+        hint = None if schema is not None else 'expect="text" (--text) takes it as it is'
         raise invalid(why, status, headers, snippet, hint) from cause
 
 

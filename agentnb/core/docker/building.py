@@ -73,6 +73,7 @@ class BuildLog:
         self.steps = 0
         self.image = ""
         self.failed: str | None = None
+        self._last: Step | None = None
 
     @property
     def text(self) -> str:
@@ -98,10 +99,16 @@ class BuildLog:
                 self._lines.append(line)
             if found := _STEP.fullmatch(line):
                 # The engine makes a step of its own of our label, the last one.
-                step = Step(int(found[1]), int(found[2]) - 1, found[3])
+                self._last = step = Step(int(found[1]), int(found[2]) - 1, found[3])
                 self.steps = step.total
                 if self._on_step is not None and step.number <= step.total:
                     self._on_step(step)
+
+    @property
+    def wanted(self) -> str | None:
+        """The image that the step which began last stands on; None where that is another step."""
+        words = self._last.text.split() if self._last is not None else []
+        return words[1] if len(words) > 1 and words[0].upper() == "FROM" else None
 
     def end(self) -> str:
         """Return what it said last."""
@@ -146,7 +153,11 @@ def build(
         raise BuildFailed(error.message, service="docker") from error
     if log.failed is not None:
         said = log.end()
-        hint = None if policy.network else "its steps have no network: policy='network' has one"
+        hint = None
+        if log.wanted is not None:
+            hint = f"build {log.wanted} first, or fetch it: docker pull {log.wanted}"
+        elif not policy.network:
+            hint = "its steps have no network: policy='network' (--policy network) has one"
         raise BuildFailed(f"{log.failed}\n{said}".rstrip(), service="docker", hint=hint)
     return log
 

@@ -95,7 +95,7 @@ def text_of(data: bytes, path: str, encoding: str) -> str:
             f"{shown(path)} is no text in {encoding}: byte {error.start:,} is "
             f"0x{data[error.start]:02x}",
             service="files",
-            hint="encoding=None returns its bytes",
+            hint="hub.files.read_file(..., encoding=None) returns its bytes",
         ) from error
     except LookupError as error:
         raise UsageError(f"there is no encoding {encoding!r}", service="files") from error

@@ -51,7 +51,9 @@ def kind_of(mode: int) -> str:
 def no_file(path: str, mode: int) -> UsageError:
     """Return the error for what is no regular file."""
     kind = kind_of(mode)
-    hint = "list() shows what is in it" if kind == "folder" else "only regular files are opened"
+    hint = "only regular files are opened"
+    if kind == "folder":
+        hint = f"hub.files.list({shown(path)!r}) (%files ls {shown(path)}) shows what is in it"
     return UsageError(f"{shown(path)} is a {kind}, not a file", service="files", hint=hint)
 
 

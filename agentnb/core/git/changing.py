@@ -74,7 +74,9 @@ class Changing(Reading):
         if self._head(found):
             self._run("reset", "--quiet", "--", *given, at=found, doing="unstage")
         else:
-            self._run("rm", "--cached", "-r", "--quiet", "--", *given, at=found, doing="unstage")
+            # Forced, since it would keep what has changed after it was staged; no file is touched.
+            options = ("--cached", "-r", "--force", "--quiet")
+            self._run("rm", *options, "--", *given, at=found, doing="unstage")
 
     @overload
     def commit(

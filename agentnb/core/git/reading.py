@@ -240,7 +240,7 @@ class Reading(Base):
         return Table(
             ("remote", "url"),
             [(name, url) for name, url in rows],
-            empty="no remotes: hub.git.add_remote('origin', URL)",
+            empty="no remotes: %git remote add origin URL, or hub.git.add_remote('origin', URL)",
         )
 
     def names(self) -> list[str]:

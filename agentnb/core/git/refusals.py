@@ -75,7 +75,7 @@ _RULES: Final = (
         r"repository '[^']*' (?:not found|does not exist)|does not appear to be a git repository"
         r"|returned error: 404|no such remote|repository not found",
         NotFoundError,
-        "check the URL; hub.git.remotes() lists what is known here",
+        "check the URL; hub.git.remotes() (%git remote) lists what is known here",
     ),
     _rule(
         r"could not resolve host|failed to connect|couldn't connect|connection refused"
@@ -98,7 +98,7 @@ _RULES: Final = (
     _rule(
         r"did not match any file|pathspec '[^']*' did not match",
         NotFoundError,
-        "hub.git.status() lists what there is",
+        "hub.git.status() (%git status) lists what there is",
     ),
     _rule(r"is outside repository", UsageError, "name paths inside of the repository"),
     _rule(
@@ -112,12 +112,12 @@ _RULES: Final = (
         r"|your current branch .* does not have|src refspec .* does not match|invalid object name"
         r"|bad object|no such ref",
         NotFoundError,
-        "hub.git.branches() and hub.git.log() list what there is",
+        "hub.git.branches() and hub.git.log() (%git branch, %git log) list what there is",
     ),
     _rule(
         r"needs merge|unmerged|conflict|unfinished|in progress",
         RejectedError,
-        "solve the conflicts that hub.git.status() lists, then add and commit",
+        "solve the conflicts that hub.git.status() (%git status) lists, then add and commit",
     ),
     _rule(r"already exists", RejectedError, "choose another name"),
     _rule(r"no space left on device", UnavailableError, "make room on the disk, then try again"),

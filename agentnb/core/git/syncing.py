@@ -274,7 +274,8 @@ class Syncing(Branching):
             raise NotFoundError(
                 f"there is no remote {name!r}",
                 service="git",
-                hint=nearest(name, known) or f"hub.git.add_remote({name!r}, URL)",
+                hint=nearest(name, known)
+                or f"hub.git.add_remote({name!r}, URL) (%git remote add {name} URL)",
             )
         return self._remote_urls(found, name)[0]
 

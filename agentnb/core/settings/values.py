@@ -173,7 +173,7 @@ class Settings:
                 f"the variable {name} is not set",
                 service="settings",
                 hint=did_you_mean(name, variables.keys() - {name})
-                or f"set it in the environment, or as {name}=... in {self.root / '.env'}",
+                or f"set it in the environment, or in {self.root / '.env'}",
             )
         words = _passwords(value.text)
         for word in [*words, value.text] if is_secret_name(name) else words:

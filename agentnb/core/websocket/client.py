@@ -190,7 +190,7 @@ class WebSocketClient(Sending):
             raise UnavailableError(
                 f"no message will come: {self.url} is {self.state}",
                 service="websocket",
-                hint="client.connect()",
+                hint="client.connect() (%ws connect URL)",
             )
         raise DeadlineExceeded(
             f"no message from {self.url} within {timeout:g} s", service="websocket"
@@ -276,7 +276,9 @@ class WebSocketClient(Sending):
             if error is not None and state in {"connecting", "waiting", "refused"}:
                 raise error
             raise UnavailableError(
-                f"{state}: there is no connection", service="websocket", hint="client.connect()"
+                f"{state}: there is no connection",
+                service="websocket",
+                hint="client.connect() (%ws connect URL)",
             )
 
     def __enter__(self) -> Self:

@@ -82,7 +82,10 @@ def _status(status: int, after: str | None, shown: str) -> Trouble:
     message = f"{shown} answers {status} in place of a WebSocket"
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         who = "who you are" if status == _UNAUTHORISED else "that you may"
-        hint = f"show {who}, by a header or the URL, then connect() again"
+        hint = (
+            f"show {who}: headers=, or a token in the URL; %ws connect URL --env VARIABLE, or "
+            "without a URL for the agentnb serve of this home"
+        )
         return Trouble(RejectedError(message, service="websocket", hint=hint), final=True)
     if status in {_TOO_MANY, _BUSY}:
         hint = "the client waits, and tries again"

@@ -138,5 +138,8 @@ def _ended(workflow: Workflow) -> Workflow:
     raise TaskFailed(
         f"workflow {workflow.name} ({workflow.id}) {how}",
         service="workflows",
-        hint=f"%workflow show {workflow.id} has its tasks; workflow.retry() tries again",
+        hint=(
+            f"%workflow show {workflow.id} has its tasks; "
+            f"workflow.retry() (%workflow retry {workflow.id}) tries again"
+        ),
     )

@@ -52,19 +52,45 @@ _OPTIONS = (
 
 
 def _sending(name: str, about: str) -> Verb:
-    return Verb(name, about, ("URL", "[DATA]"), _OPTIONS, live=("url", "bound"), cell=True)
+    return Verb(
+        name,
+        about,
+        ("URL", "[DATA]"),
+        _OPTIONS,
+        live=("url", "bound"),
+        cell=True,
+        twin=f"hub.api(URL).{name}(PATH, DATA)",
+    )
 
 
 GRAMMAR = Grammar(
     "api",
     "calls of APIs over HTTP; %%api post URL sends the cell as JSON",
     (
-        Verb("get", "get from a URL, or from a path of the one API", ("URL",), _OPTIONS, ("url",)),
-        Verb("delete", "delete what a URL names", ("URL",), _OPTIONS, ("url",)),
+        Verb(
+            "get",
+            "get from a URL, or from a path of the one API",
+            ("URL",),
+            _OPTIONS,
+            ("url",),
+            twin="hub.api(URL).get(PATH, params=..., schema=...)",
+        ),
+        Verb(
+            "delete",
+            "delete what a URL names",
+            ("URL",),
+            _OPTIONS,
+            ("url",),
+            twin="hub.api(URL).delete(PATH)",
+        ),
         _sending("post", "post JSON: from the line, or from the cell, in which :name binds"),
         _sending("put", "put JSON, as post"),
         _sending("patch", "patch by JSON, as post"),
-        Verb("list", "the clients, what they have done, and the breakers of their hosts"),
+        Verb(
+            "list",
+            "the clients, what they have done, and the breakers of their hosts",
+            twin="hub.apis.table()",
+        ),
     ),
     examples=(
         "%api get https://api.github.com/rate_limit",

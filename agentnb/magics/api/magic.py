@@ -93,7 +93,9 @@ class ApiMagic(Noun):
 
     def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as free
         """Return the clients, and the breakers of their hosts."""
-        return self.hub.apis.table()
+        from agentnb.magics.api.shown import clients
+
+        return clients(self.hub.apis.table())
 
     def _data(self, call: Call) -> Any:
         from agentnb.magics.api.body import value_of

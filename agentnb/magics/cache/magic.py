@@ -193,6 +193,7 @@ class CacheMagic(Noun):
         """Return the cell as Python, and that again ready to run."""
         from IPython.core.displayhook import DisplayHook
 
+        from agentnb.magics.body import no_python
         from agentnb.magics.cache.cell import Body
 
         shell: Any = self.extension.shell  # IPython leaves its methods untyped
@@ -204,7 +205,11 @@ class CacheMagic(Noun):
         hook: Any = DisplayHook
         quiet = hook.semicolon_at_end_of_expression(source)
         flags = shell.compile.flags
-        return source, Body(f"\n{source}", quiet=quiet, filename=filename, flags=flags)
+        try:
+            body = Body(f"\n{source}", quiet=quiet, filename=filename, flags=flags)
+        except SyntaxError as error:
+            raise no_python(error, "cache", f"%%cache {line}\n{cell}") from error
+        return source, body
 
     def _run(self, body: Body, names: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Run a cell and return its value and the names that it has assigned."""

@@ -43,8 +43,16 @@ GRAMMAR = Grammar(
     "docker",
     "containers and images of this home, on a Docker engine",
     (
-        Verb("ps", "our containers, those that have ended too"),
-        Verb("images", "the images that were built here"),
+        Verb(
+            "ps",
+            "our containers, those that have ended too",
+            twin="hub.docker.list()",
+        ),
+        Verb(
+            "images",
+            "the images that were built here",
+            twin="hub.docker.images()",
+        ),
         Verb(
             "build",
             "build an image from a folder, or from the Dockerfile in the cell",
@@ -59,10 +67,11 @@ GRAMMAR = Grammar(
                 _TIMEOUT,
             ),
             cell=True,
+            twin="hub.docker.build_image(FOLDER, TAG, text=..., args=...)",
         ),
         Verb(
             "run",
-            "run a command (IMAGE -- COMMAND), or the script in the cell, to its end",
+            "run a command, or the script in the cell, to its end",
             ("IMAGE",),
             (
                 Option(("-d", "--detach"), "return while it runs"),
@@ -81,6 +90,8 @@ GRAMMAR = Grammar(
             ),
             live=("image",),
             cell=True,
+            rest="[-- COMMAND]",
+            twin="hub.docker.run(IMAGE, COMMAND, script=...), or .run_container(IMAGE, COMMAND)",
         ),
         Verb(
             "logs",
@@ -94,13 +105,16 @@ GRAMMAR = Grammar(
                 _TIMEOUT,
             ),
             live=("container",),
+            twin="hub.docker.get_container_logs(NAME, tail=..., follow=...)",
         ),
         Verb(
             "exec",
-            "run a command in a container (NAME -- COMMAND)",
+            "run a command in a container",
             ("NAME",),
             (_ENV, _WORKDIR, Option(("--user",), "who it runs as", "UID[:GID]"), _TIMEOUT),
             live=("container",),
+            rest="-- COMMAND",
+            twin="hub.docker.exec(NAME, COMMAND)",
         ),
         Verb(
             "stop",
@@ -112,8 +126,13 @@ GRAMMAR = Grammar(
                 Option(("--yes",), "however many they are"),
             ),
             live=("container",),
+            twin="hub.docker.stop_container(NAME, grace=...)",
         ),
-        Verb("stats", "what our containers use"),
+        Verb(
+            "stats",
+            "what our containers use",
+            twin="hub.docker.usage(), or .stats(NAME)",
+        ),
         Verb(
             "prune",
             "remove our containers that have ended",
@@ -122,9 +141,15 @@ GRAMMAR = Grammar(
                 Option(("--images",), "and our images that nothing uses"),
                 Option(("--yes",), "do it; without, it says what would go"),
             ),
+            twin="hub.docker.prune(images=...)",
         ),
-        Verb("panel", "containers, their logs and numbers, and images"),
+        Verb(
+            "panel",
+            "containers, their logs and numbers, and images",
+            twin='hub.panel("docker")',
+        ),
     ),
+    elsewhere={"list": "ps", "ls": "ps", "rm": "stop", "kill": "stop", "rmi": "prune"},
     examples=(
         "%docker run app:latest --memory 256m -- pytest -q",
         "%%docker build -t app:latest     (the Dockerfile in the cell)",

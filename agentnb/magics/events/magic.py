@@ -107,14 +107,27 @@ class EventsMagic(Noun):
                 patterns |= {event.channel for event in self._bus.history("*", _LOOKED_AT)}
         return sorted(name for name in patterns if is_word(name))
 
+    def in_scope(self) -> dict[str, type]:
+        """Return what a handler is given."""
+        from agentnb.core.events import Event
+
+        return {"event": Event}
+
     def do_publish(self, call: Call) -> Event:
         """Publish an event."""
+        channel = _text(call, 0)
+        if "*" in channel:  # Redis would take it for a channel of that very name
+            raise UsageError(
+                f"{channel} is a pattern, and an event is published on one channel",
+                service="events",
+                hint=f"such as %events publish {channel.replace('*', 'done')}",
+            )
         data: Any = call.arguments[1] if len(call.arguments) > 1 else None
         if len(call.words) > 1 and call.words[1].kind == "plain":  # in quotes it is text
             with suppress(ValueError):  # what is no JSON is the text itself
                 data = json.loads(data)
         return self._bus.publish(
-            _text(call, 0),
+            channel,
             data,
             correlation_id=call.options.get("correlation"),
             durable="passing" not in call.options,

@@ -147,8 +147,9 @@ class FilesMagic(Noun):
             if "yes" in call.options or "not empty" not in error.message:
                 raise
             inside = self._files.usage(path).total
+            files = f"{inside.files:,} {'file' if inside.files == 1 else 'files'}"
             raise UsageError(
-                f"{path} is a folder with {inside.files:,} files in it; nothing was removed",
+                f"{path} is a folder with {files} in it; nothing was removed",
                 service="files",
                 hint=f"%files rm {path} --yes",
             ) from error

@@ -14,7 +14,12 @@ GRAMMAR = Grammar(
     "git",
     "the repository of the working directory",
     (
-        Verb("init", "make a folder a repository: by default this one", ("[FOLDER]",)),
+        Verb(
+            "init",
+            "make a folder a repository: by default this one",
+            ("[FOLDER]",),
+            twin="hub.git.initialize()",
+        ),
         Verb(
             "clone",
             "copy a repository",
@@ -24,8 +29,13 @@ GRAMMAR = Grammar(
                 Option(("--depth",), "only so many commits", "N", int),
                 _TIMEOUT,
             ),
+            twin="hub.git.clone(URL, FOLDER, branch=..., depth=...)",
         ),
-        Verb("status", "what has changed"),
+        Verb(
+            "status",
+            "what has changed",
+            twin="hub.git.status()",
+        ),
         Verb(
             "diff",
             "what differs: from what is staged, or with --staged from the last commit",
@@ -35,6 +45,7 @@ GRAMMAR = Grammar(
                 Option(("--with",), "compare with a revision, or a range a..b", "REV", live="ref"),
             ),
             live=("changed",),
+            twin="hub.git.diff(cached=..., paths=..., between=...)",
         ),
         Verb(
             "log",
@@ -46,10 +57,29 @@ GRAMMAR = Grammar(
                 Option(("--path",), "only commits that changed it", "PATH", live="path"),
             ),
             live=("ref",),
+            twin="hub.git.log(N, revision=..., paths=..., every=...)",
         ),
-        Verb("show", "a commit: by default the last", ("[REV]",), live=("ref",)),
-        Verb("add", "stage files: by default all", ("[PATH...]",), live=("unstaged",)),
-        Verb("unstage", "take files out of the stage", ("[PATH...]",), live=("staged",)),
+        Verb(
+            "show",
+            "a commit: by default the last",
+            ("[REV]",),
+            live=("ref",),
+            twin="hub.git.show(REV)",
+        ),
+        Verb(
+            "add",
+            "stage files: by default all",
+            ("[PATH...]",),
+            live=("unstaged",),
+            twin="hub.git.add_files(PATHS)",
+        ),
+        Verb(
+            "unstage",
+            "take files out of the stage",
+            ("[PATH...]",),
+            live=("staged",),
+            twin="hub.git.unstage_files(PATHS)",
+        ),
         Verb(
             "commit",
             "commit what is staged, or exactly these paths",
@@ -61,6 +91,7 @@ GRAMMAR = Grammar(
                 _DRY,
             ),
             live=("changed",),
+            twin="hub.git.commit(TEXT, paths=..., author=...)",
         ),
         Verb(
             "push",
@@ -68,6 +99,7 @@ GRAMMAR = Grammar(
             ("[REMOTE]", "[BRANCH]"),
             (_FORCE, _DRY, _TIMEOUT),
             live=("remote", "branch"),
+            twin="hub.git.push(REMOTE, BRANCH, force=...)",
         ),
         Verb(
             "pull",
@@ -75,6 +107,7 @@ GRAMMAR = Grammar(
             ("[REMOTE]", "[BRANCH]"),
             (Option(("--rebase",), "put one's own commits on top"), _TIMEOUT),
             live=("remote", "branch"),
+            twin="hub.git.pull(REMOTE, BRANCH, rebase=...)",
         ),
         Verb(
             "fetch",
@@ -82,6 +115,7 @@ GRAMMAR = Grammar(
             ("[REMOTE]",),
             (Option(("--prune",), "forget branches that are gone there"), _TIMEOUT),
             live=("remote",),
+            twin="hub.git.fetch(REMOTE, prune=...)",
         ),
         Verb(
             "branch",
@@ -89,6 +123,7 @@ GRAMMAR = Grammar(
             ("[NAME]", "[START]"),
             (Option(("-d", "--delete"), "delete it"), _FORCE),
             live=("branch", "ref"),
+            twin="hub.git.branches(), .create_branch(NAME, START), .delete_branch(NAME)",
         ),
         Verb(
             "switch",
@@ -96,6 +131,7 @@ GRAMMAR = Grammar(
             ("BRANCH",),
             (Option(("-c", "--create"), "make it first"),),
             live=("branch",),
+            twin="hub.git.switch(BRANCH, create=...)",
         ),
         Verb(
             "stash",
@@ -103,6 +139,7 @@ GRAMMAR = Grammar(
             ("[list|pop]",),
             (Option(("-m", "--message"), "what they are", "TEXT"),),
             live=("stash",),
+            twin="hub.git.stash(TEXT), .stashes(), .stash_pop()",
         ),
         Verb(
             "worktree",
@@ -110,20 +147,27 @@ GRAMMAR = Grammar(
             ("[add|rm]", "[FOLDER]", "[BRANCH]"),
             (_FORCE,),
             live=("worktree", "", "branch"),
+            twin="hub.git.worktree(FOLDER, BRANCH), .worktrees(), .remove_worktree(FOLDER)",
         ),
         Verb(
             "remote",
             "list the remotes; `add NAME URL`, `rm NAME`",
             ("[add|rm]", "[NAME]", "[URL]"),
             live=("add or rm", "remote"),
+            twin="hub.git.remotes(), .add_remote(NAME, URL), .remove_remote(NAME)",
         ),
-        Verb("panel", "changes, stage, commit, branches and graph"),
+        Verb(
+            "panel",
+            "changes, stage, commit, branches and graph",
+            twin='hub.panel("git")',
+        ),
     ),
     options=(
         Option(
             ("-C", "--repo"), "a repository of the workspace: its folder", "FOLDER", live="repo"
         ),
     ),
+    elsewhere={"checkout": "switch", "restore": "unstage", "reset": "unstage", "stage": "add"},
     examples=(
         '%git commit -m "Fix the parser" parser.py    (this path; what is staged stays staged)',
         "%git diff --staged",

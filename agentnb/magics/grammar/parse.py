@@ -34,6 +34,8 @@ class Grammar:
         always a verb.
     examples
         Lines for the help.
+    elsewhere
+        Verbs that other programs have, each with the one that does the same here.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Grammar:
         options: tuple[Option, ...] = (),
         free: str = "",
         examples: tuple[str, ...] = (),
+        elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self.noun = noun
         self.about = about
@@ -53,6 +56,7 @@ class Grammar:
         self.options = (*options, QUIET, HELP)
         self.free = free
         self.examples = examples
+        self.elsewhere = elsewhere or {}
 
     def parse(self, line: str, namespace: Mapping[str, Any]) -> Call:
         """Understand a line.
@@ -88,9 +92,23 @@ class Grammar:
                 f"%{self.noun} {verb.name} takes {' '.join(verb.arguments) or 'no arguments'}"
                 f", not {count} argument{'' if count == 1 else 's'}",
                 service=self.noun,
-                hint=f"%{self.noun} {verb.usage}",
+                hint=self._meant(verb, call.words),
             )
         return call
+
+    def _meant(self, verb: Verb, found: list[Word]) -> str:
+        """Return how a line with a wrong number of arguments is written."""
+        count = len(verb.arguments)
+        kept, more = found[:count], found[count:]
+        plain = more and all(word.kind == "plain" for word in found)
+        start = " ".join((f"%{self.noun} {verb.name}", *(word.text for word in kept)))
+        if plain and verb.rest:
+            return f"{start} -- {' '.join(word.text for word in more)}"
+        if plain and verb.arguments and verb.arguments[-1].strip("[]") == "DATA":
+            start = start.removesuffix(kept[-1].text)
+            text = " ".join(word.text for word in (kept[-1], *more))
+            return f'a text of several words is in quotes: {start}"{text}"'
+        return f"%{self.noun} {verb.usage}"
 
     def _leading(self, line: str, namespace: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Take the options in front; what follows may be SQL and is left as it is."""
@@ -126,7 +144,9 @@ class Grammar:
         return self._no_verb(name)
 
     def _no_verb(self, name: str) -> NoReturn:
-        hint = did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
+        same = self.verbs.get(self.elsewhere.get(name, ""))
+        hint = f"here it is %{self.noun} {same.usage}" if same is not None else None
+        hint = hint or did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
         raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.noun, hint=hint)
 
     def _fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:

@@ -76,6 +76,8 @@ class Verb:
         Whether it takes the body of a cell.
     twin
         The same in Python.
+    rest
+        What may come after ``--``, as the help has it, such as ``"[-- COMMAND]"``.
     """
 
     name: str
@@ -85,11 +87,12 @@ class Verb:
     live: tuple[str, ...] = ()
     cell: bool = False
     twin: str = ""
+    rest: str = ""
 
     @property
     def usage(self) -> str:
         """Return how it is written."""
-        return " ".join((self.name, *self.arguments))
+        return " ".join((self.name, *self.arguments, *([self.rest] if self.rest else [])))
 
     def takes(self, count: int) -> bool:
         """Return whether it takes this number of arguments."""

@@ -108,6 +108,12 @@ class QueueMagic(Noun):
             ]
         return ()
 
+    def in_scope(self) -> dict[str, type]:
+        """Return what a processor is given."""
+        from agentnb.core.queue import Job
+
+        return {"job": Job}
+
     def do_add(self, call: Call) -> Job:
         """Add a job."""
         data: Any = call.arguments[1] if len(call.arguments) > 1 else None

@@ -76,6 +76,12 @@ class AgentMagic(Noun):
 
         return agents(self.hub.workflows.agent_infos())
 
+    def in_scope(self) -> dict[str, type]:
+        """Return what an agent is given."""
+        from agentnb.core.workflow import Context, TaskInfo
+
+        return {"task": TaskInfo, "ctx": Context}
+
     def do_define(self, call: Call) -> Said:
         """Make a cell an agent."""
         return make_agent(call, self.hub, self.schema(call), self.extension.shell, self._cells)

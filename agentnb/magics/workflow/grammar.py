@@ -50,12 +50,14 @@ GRAMMAR = Grammar(
                 Option(("--state",), "only those in this state", choices=_STATES),
                 Option(("-n", "--count"), "how many at most (20)", "N", count),
             ),
+            twin="hub.workflows.list(STATE, N)",
         ),
         Verb(
             "show",
             "a workflow whole: its graph and its tasks; or one task: data, result or error, log",
             ("[WORKFLOW]", "[TASK]"),
             live=("workflow", "task"),
+            twin="hub.workflows.get(WORKFLOW).tasks, or .task(TASK) and .logs(TASK)",
         ),
         Verb(
             "tasks",
@@ -63,6 +65,7 @@ GRAMMAR = Grammar(
             _ONE,
             (Option(("--state",), "only those in this state", choices=_TASK_STATES),),
             live=("workflow",),
+            twin="hub.workflows.get(WORKFLOW).tasks",
         ),
         Verb(
             "run",
@@ -70,6 +73,7 @@ GRAMMAR = Grammar(
             _ONE,
             (_CONCURRENCY, _TIMEOUT),
             live=("open",),
+            twin="hub.workflows.work(concurrency=4), and wait for it as watch does",
         ),
         Verb(
             "watch",
@@ -77,6 +81,7 @@ GRAMMAR = Grammar(
             _ONE,
             (_TIMEOUT,),
             live=("open",),
+            twin="hub.workflows.get(WORKFLOW).wait(timeout=...)",
         ),
         Verb(
             "approve",
@@ -84,6 +89,7 @@ GRAMMAR = Grammar(
             ("WORKFLOW", "[TASK...]"),
             (Option(("--by",), "who approves (default: you)", "NAME"),),
             live=("asking", "approval"),
+            twin="hub.workflows.approve(WORKFLOW, TASK, by=...)",
         ),
         Verb(
             "reject",
@@ -91,20 +97,30 @@ GRAMMAR = Grammar(
             ("WORKFLOW", "[TASK...]"),
             (Option(("--reason",), "why", "TEXT"),),
             live=("asking", "approval"),
+            twin="hub.workflows.reject(WORKFLOW, TASK, reason=...)",
         ),
         Verb(
             "retry",
             "let what failed or was cancelled run again, and what was skipped after it",
             ("WORKFLOW", "[TASK]"),
             live=("ended", "failed"),
+            twin="hub.workflows.retry(WORKFLOW, TASK)",
         ),
-        Verb("cancel", "end a workflow; what runs is asked to stop", ("WORKFLOW",), (), ("open",)),
+        Verb(
+            "cancel",
+            "end a workflow; what runs is asked to stop",
+            ("WORKFLOW",),
+            (),
+            ("open",),
+            twin="hub.workflows.cancel(WORKFLOW)",
+        ),
         Verb(
             "events",
             "what has happened to a workflow, the newest last",
             _ONE,
             (Option(("-n", "--count"), "how many at most (20)", "N", count),),
             live=("workflow",),
+            twin="hub.workflows.events(WORKFLOW, N)",
         ),
         Verb(
             "prune",
@@ -114,17 +130,33 @@ GRAMMAR = Grammar(
                 Option(("--days",), "so many days ago (30)", "N", _days),
                 Option(("--yes",), "do it: what is forgotten does not come back"),
             ),
+            twin="hub.workflows.prune(SECONDS)",
         ),
-        Verb("agents", "who does the tasks, and who of them is there"),
+        Verb(
+            "agents",
+            "who does the tasks, and who of them is there",
+            twin="hub.workflows.agent_infos()",
+        ),
         Verb(
             "work",
             "do the tasks of any workflow in this kernel, in threads; by all agents, or by these",
             ("[AGENT...]",),
             (_CONCURRENCY,),
             live=("agent",),
+            twin="hub.workflows.work(AGENTS, concurrency=4)",
         ),
-        Verb("stop", "stop working here; what runs may end"),
-        Verb("panel", "a live view of the workflows", _ONE, live=("workflow",)),
+        Verb(
+            "stop",
+            "stop working here; what runs may end",
+            twin="hub.workflows.stop()",
+        ),
+        Verb(
+            "panel",
+            "a live view of the workflows",
+            _ONE,
+            live=("workflow",),
+            twin='hub.panel("workflow")',
+        ),
     ),
     examples=(
         "%%agent scaffold     (the cell's body does each task, as `task`, with `ctx`)",
@@ -165,7 +197,13 @@ CELL = Grammar(
 AGENT = Grammar(
     "agent",
     "who does the tasks of workflows; %%agent NAME makes a cell an agent",
-    (Verb("list", "the agents, and who of them is there"),),
+    (
+        Verb(
+            "list",
+            "the agents, and who of them is there",
+            twin="hub.workflows.agent_infos()",
+        ),
+    ),
     examples=(
         "%%agent scaffold --retries 1 --timeout 60",
         '    ctx.progress(0.5, "half")',

@@ -102,7 +102,9 @@ class WorkflowMagic(Noun):
 
     def do_events(self, call: Call) -> Any:
         """Return what has happened to a workflow."""
-        return self._one(call).events(call.options.get("count", _SHOWN))
+        from agentnb.magics.workflow.shown import events
+
+        return events(self._one(call).events(call.options.get("count", _SHOWN)))
 
     def do_agents(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return the agents."""

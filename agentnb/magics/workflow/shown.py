@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
 
-__all__ = ["TaskView", "WorkflowView", "agents", "listing", "outcome", "tasks_table"]
+__all__ = ["TaskView", "WorkflowView", "agents", "events", "listing", "outcome", "tasks_table"]
 
 _LONGEST: Final = 2000
 _DIM: Final = "color:var(--jp-ui-font-color2,#757575)"
@@ -228,6 +228,12 @@ def listing(
 def clock(when: float | None) -> str:
     """Return a time as the clock of this machine has it."""
     return "" if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def events(found: Table) -> Table:
+    """Return a workflow's events with their times as the clock of this machine has them."""
+    rows = [(f"{when.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3], *rest) for when, *rest in found.rows]
+    return Table(found.columns, rows, empty=found.empty)
 
 
 def agents(found: Sequence[AgentInfo]) -> Table:

@@ -28,6 +28,7 @@ GRAMMAR = Grammar(
                 Option(("--reconnect",), "pause after a drop (default 5)", "SECONDS", seconds),
             ),
             live=("client",),
+            twin="hub.websocket(URL, headers=...).connect()",
         ),
         Verb(
             "send",
@@ -36,6 +37,7 @@ GRAMMAR = Grammar(
             (_CLIENT,),
             live=("bound",),
             cell=True,
+            twin="hub.websocket(URL).send(DATA)",
         ),
         Verb(
             "tail",
@@ -48,18 +50,25 @@ GRAMMAR = Grammar(
                 ),
                 _CLIENT,
             ),
+            twin='hub.websocket(URL).receive(), or .on("message", FUNCTION)',
         ),
-        Verb("list", "the WebSockets of this notebook, with their counts"),
+        Verb(
+            "list",
+            "the WebSockets of this notebook, with their counts",
+            twin="hub.websockets.table()",
+        ),
         Verb(
             "close",
             "disconnect one, and forget it",
             ("[URL]",),
             (Option(("--all",), "all of them"),),
             live=("client",),
+            twin="hub.websockets.close_client(URL)",
         ),
     ),
     examples=(
-        "%ws connect ws://localhost:3000/ws --env AGENTNB_SERVE_TOKEN",
+        "%ws connect     (the agentnb serve of this home)",
+        "%ws connect wss://example.com/ws --env EXAMPLE_TOKEN",
         '%ws send {"type": "subscribe", "channels": ["workflows"]}',
         "%ws tail --count 5 --timeout 30",
     ),

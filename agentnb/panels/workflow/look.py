@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
 
-__all__ = ["Look", "look"]
+__all__ = ["LISTED", "Look", "look"]
 
 LISTED: Final = 50
 EVENTS: Final = 100

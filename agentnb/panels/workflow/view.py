@@ -20,7 +20,7 @@ from agentnb.panels.base import (
 from agentnb.panels.base.cells import plain
 from agentnb.panels.workflow.decide import Decisions
 from agentnb.panels.workflow.detail import Detail
-from agentnb.panels.workflow.look import Look, look
+from agentnb.panels.workflow.look import LISTED, Look, look
 from agentnb.panels.workflow.rows import (
     AGENT_COLUMNS,
     EVENT_COLUMNS,
@@ -153,7 +153,8 @@ class WorkflowPanel:
         self._last = seen
         chosen = seen.chosen
         self.workflows.update(
-            [workflow_row(one, counts, seen.now) for one, counts in seen.workflows]
+            [workflow_row(one, counts, seen.now) for one, counts in seen.workflows],
+            note=f"the newest {LISTED}" if len(seen.workflows) >= LISTED else "",
         )
         self.workflows.select(chosen.id if chosen else None)
         for part in self.body:
