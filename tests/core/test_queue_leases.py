@@ -12,6 +12,7 @@ import pytest
 
 from agentnb.core.owner import is_alive, is_dead, new_owner
 from agentnb.core.queue.failure import JobFailed
+from agentnb.core.queue.tender import Tender
 
 
 @pytest.fixture
@@ -60,6 +61,26 @@ def test_what_comes_late_from_a_worker_that_lost_its_job_does_not_count(queue, c
     queue.resume()
     queue.work(slow, concurrency=1)
     assert job.result(10) == 2
+
+
+def test_a_look_between_an_end_and_its_answer_takes_nothing_for_lost(queue, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "agentnb.queue")
+    lost = []
+    queue.work(lambda job: job.data, concurrency=1)
+    finish, tender = queue.store.finish, Tender(queue.huey, None)
+
+    def finish_and_look(taken, *args, **options):
+        answer = finish(taken, *args, **options)
+        tender._look()
+        lost.extend(one.lost for one in queue.huey.storage.running.values())
+        return answer
+
+    monkeypatch.setattr(queue.store, "finish", finish_and_look)
+    assert [job.result(10) for job in [queue.add(n) for n in range(3)]] == [0, 1, 2]
+    queue.stop()
+    assert lost
+    assert not any(lost)
+    assert "job is not this worker's any more" not in caplog.text
 
 
 def test_an_end_whose_answer_was_lost_counts_once(queue):

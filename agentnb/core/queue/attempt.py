@@ -46,6 +46,8 @@ class Attempt:
     ----------
     lost
         Whether the job was cancelled, or belongs to another: what comes of it does not count.
+    settled
+        Whether what came of it is on its way to the server, which knows whether that counts.
     failure
         Why it failed, or None.
     final
@@ -64,6 +66,7 @@ class Attempt:
         self.taken = taken
         self.owner = owner
         self.lost = False
+        self.settled = False
         self.failure: Failure | None = None
         self.final = False
         self.thread = threading.get_ident()

@@ -142,6 +142,7 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         if attempt.lost:
             self._over(attempt)
             return
+        attempt.settled = True
         event = self.queue.tell.event_of(where, attempt, final=where == "failed")
         # Not by a thread that is not a worker's, such as the tender's.
         goes_on = (
