@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.containers import Containers, container_of
@@ -40,6 +40,7 @@ __all__ = ["Runner"]
 _SCRIPT = ".script"
 _GRACE = 10.0
 _KILLED = 137
+_LATE_WORD = 1.0  # seconds
 _NO_PROGRAM = (126, 127)
 _INIT = "[FATAL tini"
 
@@ -148,9 +149,7 @@ class Runner:
                     "wait", lambda api: int(api.wait(container, timeout=silence)["StatusCode"])
                 )
             seconds = perf_counter() - begun
-            state = self._engine.call(
-                "inspect", lambda api: api.inspect_container(container), idempotent=True
-            )["State"]
+            for_memory = self._for_memory(container, sure=code != _KILLED or watchdog.expired)
         finally:
             remove(self._engine, container)
         if code in _NO_PROGRAM and logs.stderr.startswith(_INIT):
@@ -167,7 +166,22 @@ class Runner:
                 service="docker",
                 hint="timeout= gives it more",
             )
-        return RunResult(code, logs, oom_killed=bool(state["OOMKilled"]), seconds=seconds)
+        return RunResult(code, logs, oom_killed=for_memory, seconds=seconds)
+
+    def _for_memory(self, container: str, *, sure: bool) -> bool:
+        """Return whether something in a container that has ended was killed for want of memory.
+
+        The engine hears of that beside the end, and now and then after it: unless it is sure why
+        it ended, it is asked again for a moment.
+        """
+        until = monotonic() if sure else monotonic() + _LATE_WORD
+        while True:
+            state = self._engine.call(
+                "inspect", lambda api: api.inspect_container(container), idempotent=True
+            )["State"]
+            if state["OOMKilled"] or monotonic() >= until:
+                return bool(state["OOMKilled"])
+            sleep(_LATE_WORD / 25)
 
     def exec(
         self,
