@@ -156,9 +156,8 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
 
     def _lose(self, id_: str, running: list[Attempt]) -> None:
         for attempt in running:
-            if attempt.taken.id != id_ or attempt.settled:
-                continue  # one that has just ended is nobody's any more
-            if self._storage.running.get(id_) is attempt:
+            ours = attempt.taken.id == id_ and self._storage.running.get(id_) is attempt
+            if ours and not attempt.settled:  # one that has just ended is nobody's any more
                 attempt.lose()
                 self._queue.log.warning(
                     "job is not this worker's any more", extra=self._queue.tell.of(attempt.job)

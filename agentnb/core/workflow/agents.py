@@ -6,9 +6,9 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.errors import UsageError
 from agentnb.core.wire import check_schema
-from agentnb.core.workflow.spec import check_name, seconds, several, whole
+from agentnb.core.workflow.spec import check_known, check_name, seconds, several, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,13 +144,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         "timeout": _TIMEOUT,
         "backoff": _BACKOFF,
     }
-    for word in options:
-        if word not in _OPTIONS:
-            raise UsageError(
-                f"an agent has no {word!r}",
-                service="workflows",
-                hint=did_you_mean(word, _OPTIONS) or f"it has: {', '.join(_OPTIONS)}",
-            )
+    check_known(options, _OPTIONS, "an agent")
     given |= options
     if isinstance(given["capabilities"], str):
         raise UsageError("capabilities is a list of words", service="workflows")

@@ -13,6 +13,7 @@ from agentnb.core.errors import UsageError, did_you_mean
 
 __all__ = [
     "Task",
+    "check_known",
     "check_name",
     "check_words",
     "seconds",
@@ -114,16 +115,27 @@ def task_of(given: Task | Mapping[str, Any]) -> Task:
             hint='Task("api", agent="scaffold", needs=["plan"])',
         )
     words = {_SYNONYMS.get(word, word): value for word, value in given.items()}
-    for word in words:
-        if word not in _FIELDS:
-            raise UsageError(
-                f"a task has no {shown(word)}",
-                service="workflows",
-                hint=did_you_mean(str(word), _FIELDS) or f"it has: {', '.join(sorted(_FIELDS))}",
-            )
+    check_known(words, sorted(_FIELDS), "a task")
     if "name" not in words:
         raise UsageError("a task has no name", service="workflows", hint='{"name": "api", ...}')
     return Task(**words)
+
+
+def check_known(words: Iterable[Any], known: Sequence[str], what: str) -> None:
+    """Refuse a word that a thing has not.
+
+    Raises
+    ------
+    UsageError
+        There is one; the nearest that there is, or all, are named.
+    """
+    for word in words:
+        if word not in known:
+            raise UsageError(
+                f"{what} has no {shown(word)}",
+                service="workflows",
+                hint=did_you_mean(str(word), known) or f"it has: {', '.join(known)}",
+            )
 
 
 def check_name(name: Any, what: str) -> str:

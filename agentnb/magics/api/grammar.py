@@ -7,16 +7,9 @@ from typing import Any
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import seconds
+from agentnb.magics.grammar.values import seconds, times
 
 __all__ = ["GRAMMAR", "saved"]
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError("a whole number, 0 or more")
-    return value
 
 
 def saved(what: str) -> UsageError:
@@ -45,7 +38,7 @@ _OPTIONS = (
     Option(("--auth",), "send the token that this variable or .env holds", "VARIABLE"),
     Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
     Option(("--timeout",), "seconds that it may take in total", "SECONDS", seconds),
-    Option(("--retries",), "how often a failed call is made again", "N", _count),
+    Option(("--retries",), "how often a failed call is made again", "N", times),
     Option(("--text",), "take the reply as text, not as JSON"),
     Option(("--follow",), "go where the service says, at most 5 times"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "seconds"]
+__all__ = ["count", "seconds", "times"]
 
 
 def count(text: str) -> int:
@@ -26,4 +26,16 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError("a number of seconds above 0")
+    return value
+
+
+def times(text: str) -> int:
+    """Return how often, which may be never; ValueError if it is less.
+
+    >>> times("0")
+    0
+    """
+    value = int(text)
+    if value < 0:
+        raise ValueError("a whole number, 0 or more")
     return value

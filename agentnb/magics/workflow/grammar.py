@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, seconds
+from agentnb.magics.grammar.values import count, seconds, times
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -13,13 +13,6 @@ _TASK_STATES = (
     *("blocked", "approval", "delayed", "waiting"),
     *("active", "completed", "failed", "cancelled", "skipped"),
 )
-
-
-def _times(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError("a whole number from 0 on")
-    return value
 
 
 def _days(text: str) -> float:
@@ -221,7 +214,7 @@ AGENT_CELL = Grammar(
             "what tasks call it",
             ("NAME",),
             (
-                Option(("--retries",), "how often a task is tried again (3)", "N", _times),
+                Option(("--retries",), "how often a task is tried again (3)", "N", times),
                 Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
                 Option(("--capabilities",), "what it can do, for people", "NAMES", _names),
                 Option(("--schema",), "a class that task.data is made of", "NAME", live="schema"),

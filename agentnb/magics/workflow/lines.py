@@ -64,9 +64,11 @@ class Line:
                 self.name, agent=self.agent, data=self.data, needs=self.needs, **self.options
             )
         except UsageError as error:
-            raise UsageError(
-                f"line {self.number}: {error.message}", service="workflow", hint=error.hint
-            ) from error
+            raise self.wrong(error) from error
+
+    def wrong(self, error: UsageError) -> UsageError:
+        """Return the error of the line that one of its task is."""
+        return _at_line(self.number, error.message, error.hint)
 
 
 def parse(body: str, namespace: Mapping[str, Any]) -> list[Line]:
@@ -209,22 +211,19 @@ class _Reader:
             try:
                 value = lookup(bind.group(1), self._names)
             except UsageError as error:
-                raise UsageError(
-                    f"line {self._line()}: task {task.name}: {error.message}",
-                    service="workflow",
-                    hint=error.hint,
-                ) from error
+                said = f"task {task.name}: {error.message}"
+                raise _at_line(self._line(), said, error.hint) from error
             self._at = bind.end()
             return value
         try:
             value, self._at = json_at(self._text, self._at)
         except json.JSONDecodeError as error:
             line = self._text.count("\n", 0, error.pos) + 1
-            raise UsageError(
-                f"line {line}: task {task.name}: malformed JSON: {error.msg} at "
+            raise _at_line(
+                line,
+                f"task {task.name}: malformed JSON: {error.msg} at "
                 f"{self._text[error.pos :].split(chr(10))[0][:30]!r}",
-                service="workflow",
-                hint='names and text are in double quotes: {"name": "value"}',
+                'names and text are in double quotes: {"name": "value"}',
             ) from error
         return value
 
@@ -260,7 +259,11 @@ class _Reader:
 
     def _fail(self, what: str, hint: str, *, word: bool = False) -> NoReturn:
         said = f", not {self._word()}" if word else ""
-        raise UsageError(f"line {self._line()}: {what}{said}", service="workflow", hint=hint)
+        raise _at_line(self._line(), f"{what}{said}", hint)
+
+
+def _at_line(number: int, what: str, hint: str | None) -> UsageError:
+    return UsageError(f"line {number}: {what}", service="workflow", hint=hint)
 
 
 def offered(line: str, text: str, agents: Callable[[], list[str]]) -> list[tuple[str, str]]:

@@ -147,11 +147,7 @@ class WorkflowMagic(Noun):
         try:
             made = workflows.create(name, [line.task() for line in lines], **given)
         except UnfitTask as error:
-            raise UsageError(
-                f"line {lines[error.place].number}: {error.message}",
-                service="workflow",
-                hint=error.hint,
-            ) from error
+            raise lines[error.place].wrong(error) from error
         return self._work_on(made, call) if "run" in call.options else look(made)
 
     def do_run(self, call: Call) -> WorkflowView:
