@@ -6,9 +6,9 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.codec import Json, has_nan
 from agentnb.core.errors import InvalidResponse, UsageError
 from agentnb.core.table import text_of
-from agentnb.core.wire import Json, has_nan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -135,7 +135,7 @@ def checked(settled: Settled) -> Settled:
             f"expect={settled.expect!r}", service="api", hint=f"one of {', '.join(_EXPECT)}"
         )
     if settled.schema is not None:
-        from agentnb.core.wire import check_schema
+        from agentnb.core.codec import check_schema
 
         check_schema(settled.schema, "api")
     return settled

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from agentnb.core.cache.frames import KINDS, decode_frame, encode_frame, kind_of
+from agentnb.core.codec import MISFITS, NOT_JSON, change, convert, exact, from_json, same, to_json
 from agentnb.core.errors import UsageError
-from agentnb.core.wire import MISFITS, NOT_JSON, change, convert, exact, from_json, same, to_json
 
 __all__ = ["Codec"]
 

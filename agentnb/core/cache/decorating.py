@@ -8,9 +8,9 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentnb.core.codec import exact
 from agentnb.core.errors import UsageError
 from agentnb.core.redis.keys import escape
-from agentnb.core.wire import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.codec import check_schema
 from agentnb.core.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -23,7 +24,6 @@ from agentnb.core.events.stream import EventStream
 from agentnb.core.events.subscription import Subscription
 from agentnb.core.loop import LoopThread
 from agentnb.core.table import Table
-from agentnb.core.wire import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

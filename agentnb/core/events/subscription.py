@@ -6,9 +6,9 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.codec import convert
 from agentnb.core.errors import AgentnbError
 from agentnb.core.trace import Context, parse_traceparent, use
-from agentnb.core.wire import convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.codec import NOT_JSON, has_nan, to_json
 from agentnb.core.errors import UsageError
 from agentnb.core.events.event import Event
-from agentnb.core.wire import NOT_JSON, has_nan, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentnb.core.codec import check_schema
 from agentnb.core.errors import UsageError
-from agentnb.core.wire import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.queue import Queue
@@ -14,7 +15,6 @@ from agentnb.core.redact import redact
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
-from agentnb.core.wire import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

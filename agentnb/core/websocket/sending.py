@@ -183,7 +183,7 @@ class Sending:
         if self._codec is None:
             import sys
 
-            from agentnb.core.wire import Json
+            from agentnb.core.codec import Json
 
             self._codec = Json("websocket", "the message", limit=sys.maxsize, setting="max_size=")
         return self._codec

@@ -6,12 +6,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
-from agentnb.core.wire import Json
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import made
 from agentnb.core.workflow.bell import Bell
