@@ -17,7 +17,8 @@ __all__ = ["JobLines", "Screen", "line_of"]
 
 _LONGEST = 200
 _ENDED = {"completed": "completed", "failed": "failed", "is tried again": "again"}
-_LOGGERS = ("agentnb.queue", "agentnb.workflows")
+_WORKFLOW = "agentnb.workflow"
+_LOGGERS = ("agentnb.queue", _WORKFLOW)
 _BAR = 28
 
 
@@ -27,7 +28,7 @@ def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
     kind, _, ended = str(record.msg).partition(" ")
     outcome = _ENDED.get(ended, "") if kind in {"job", "task"} else ""
     queue, job = data.get("queue", ""), data.get("job_id", "")
-    if record.name == "agentnb.workflows":
+    if record.name == _WORKFLOW:
         queue, job = data.get("agent", ""), data.get("task", "")
         job = f"{data.get('workflow')}/{job}" if job and data.get("workflow") else job
     if outcome:

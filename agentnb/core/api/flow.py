@@ -26,7 +26,7 @@ from agentnb.core.headers import hiding
 from agentnb.core.resilience import Deadline
 from agentnb.core.resilience.retry import warn
 from agentnb.core.table import text_of
-from agentnb.core.trace import current, start_trace, use
+from agentnb.core.trace import current, outgoing_headers, start_trace, use
 from agentnb.core.trace.files import clean
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _hop(
     with going.client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
         here = current()
         if here is not None:
-            headers = {**headers, "traceparent": here.traceparent}
+            headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
         silence = deadline.remaining()
         if silence is not None and going.number < going.attempts:
             silence /= 2  # a server that hangs leaves time to try again

@@ -121,7 +121,8 @@ class Making(Opening):
         **options
             - ``policy``: what it may do, by name; by default the first that is allowed here.
             - ``name``: default: the image's with four digits behind it.
-            - ``env``: variables. ``TRACEPARENT`` is set so that its work is part of the trace.
+            - ``env``: variables. ``TRACEPARENT`` and ``CORRELATION_ID`` are set so that its work
+              is part of the trace.
             - ``user``: numbers, as in ``"1000:1000"``; default: the image's own, or nobody.
             - ``workdir``: where it starts.
             - ``work``: a folder of its own that it may write to, that `put_files` and `get_files`

@@ -15,6 +15,7 @@ from agentnb.core.docker.results import ExecResult, RunResult
 from agentnb.core.docker.running import (
     Watchdog,
     configuration,
+    environment,
     interpreter,
     new_name,
     start,
@@ -205,7 +206,7 @@ class Runner:
             lambda api: api.exec_create(
                 found["Id"],
                 list(command),
-                environment=[f"{key}={value}" for key, value in wanted.env.items()],
+                environment=environment(wanted),
                 user=wanted.user or "",
                 workdir=wanted.workdir,
             ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.docker.logs import Lines
 from agentnb.core.docker.policy import NOBODY
 from agentnb.core.errors import NotFoundError, RejectedError
-from agentnb.core.trace import traceparent
+from agentnb.core.trace import current, outgoing_variables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Watchdog",
     "configuration",
+    "environment",
     "follow",
     "interpreter",
     "new_name",
@@ -67,16 +68,13 @@ def configuration(
         f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside or "")}]
         for inside, outside in wanted.ports.items()
     }
-    env = dict(wanted.env)
-    if (trace := traceparent()) is not None:
-        env.setdefault("TRACEPARENT", trace)
     own = str((image.get("Config") or {}).get("User") or "")
     user = wanted.user or ("" if policy.root or own not in _ROOTS else NOBODY)
     return {
         "Image": image["Asked"],
         "Cmd": None if command is None else list(command),
         "Entrypoint": None if wanted.entrypoint is None else list(wanted.entrypoint),
-        "Env": [f"{key}={value}" for key, value in env.items()],
+        "Env": environment(wanted),
         "User": user,
         "WorkingDir": wanted.workdir or wanted.work or "",
         "Labels": {**wanted.labels, **owner.labels(name, policy.name, keep=wanted.keep)},
@@ -85,6 +83,13 @@ def configuration(
         "ExposedPorts": {port: {} for port in bindings},
         "HostConfig": {**policy.host_config(), **limits, "PortBindings": bindings},
     }
+
+
+def environment(wanted: Wanted) -> list[str]:
+    """Return the variables of a program: what continues the trace, then those asked for."""
+    context = current()
+    variables = {} if context is None else outgoing_variables(context)
+    return [f"{key}={value}" for key, value in {**variables, **wanted.env}.items()]
 
 
 def new_name(image: str) -> str:

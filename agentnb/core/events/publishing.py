@@ -22,7 +22,7 @@ from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
 from agentnb.core.events.wire import Wire
 from agentnb.core.redis import Keys
 from agentnb.core.redis.interrupt import held
-from agentnb.core.trace.context import context_var
+from agentnb.core.trace.context import carried, check_correlation_id, context_var, current, use
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ class Publishing:
         self, channel: str, data: Any, correlation_id: str | None, event_id: str | None = None
     ) -> tuple[Event, bytes, bytes]:
         self._check(channel)
+        check_correlation_id(correlation_id, "events")
         here = context_var.get()
         event = Event(
             event_id or f"{self._own}-{next(self._numbers):x}",
@@ -319,7 +320,8 @@ class Publishing:
         for one in handlers:
             one.inbox.put(event.copy())
         if not handlers:
-            self.publish(event.channel, event.data, correlation_id=event.correlation_id)
+            with use(carried(event.traceparent, event.correlation_id) or current()):
+                self.publish(event.channel, event.data)
         self.dead.remove(place)
         return len(handlers)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.codec import convert
 from agentnb.core.errors import AgentnbError
-from agentnb.core.trace import Context, parse_traceparent, use
+from agentnb.core.trace import carried, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,21 +155,23 @@ class Subscription:
                 shaped = self.shaped(event)
             except ValueError as error:
                 self.failed += 1
-                self._bus.failed(event, self.name, error)
+                with use(carried(event.traceparent, event.correlation_id)):
+                    self._bus.failed(event, self.name, error)
             else:
                 self.handled += 1
                 return shaped
         return None
 
     def _handle(self, event: Event) -> None:
+        with use(carried(event.traceparent, event.correlation_id)):
+            self._handle_in_its_trace(event)
+
+    def _handle_in_its_trace(self, event: Event) -> None:
         self._since = monotonic()
         try:
             self.shaped(event)
-            with (
-                use(_context(event)),
-                self._bus.tracer.span(
-                    "handle", service="events", channel=event.channel, handler=self.name
-                ),
+            with self._bus.tracer.span(
+                "handle", service="events", channel=event.channel, handler=self.name
             ):
                 self._bus.loop.call(self.handler, event)  # type: ignore[arg-type]  # there is one
             self.handled += 1
@@ -198,10 +200,3 @@ class Subscription:
     def __repr__(self) -> str:
         counts = f"{self.handled:,} handled, {self.failed:,} failed, {self.dropped:,} dropped"
         return f"<Subscription {self.pattern!r} to {self.name}: {self.state}, {counts}>"
-
-
-def _context(event: Event) -> Context | None:
-    place = parse_traceparent(event.traceparent)
-    if place is None:
-        return None
-    return Context(place.trace, place.span, event.correlation_id)

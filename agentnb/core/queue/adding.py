@@ -9,7 +9,7 @@ import msgspec
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.options import DEFAULTS, Message, Options, seconds
 from agentnb.core.queue.storage import Added
-from agentnb.core.trace import current
+from agentnb.core.trace import check_correlation_id
 from agentnb.core.trace.context import random_bits
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Adding:
         remove_on_complete, remove_on_fail
             How many completed and failed jobs are kept; True for none, False for all.
         correlation_id
-            Free text that goes with the job.
+            Free text that goes with the job: its attempts' spans, log lines and events carry it,
+            and so does what they add or publish. Default: that of the running trace.
 
         Raises
         ------
@@ -89,13 +90,15 @@ class Adding:
             )
         delay = seconds("delay", delay) if delay else 0.0
         kind = self.current.schema if self.current is not None else None
+        check_correlation_id(correlation_id, "queue")
         with self.tracer.span("add", service="queue", queue=self.name) as span:
-            place = current()
+            if correlation_id is not None:
+                span.correlation_id = correlation_id
             message = Message(
                 msgspec.Raw(self.json.encode(data, kind)),
                 options,
-                place.traceparent if place else None,
-                correlation_id,
+                span.traceparent,
+                span.correlation_id,
             )
             encoded = msgspec.json.encode(message)
             added = Added(_new_id(), encoded, options, delay)

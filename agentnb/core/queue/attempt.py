@@ -15,13 +15,14 @@ from huey.exceptions import CancelExecution, TaskTimeout
 from agentnb.core.errors import UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.options import pause_before
-from agentnb.core.trace import parse_traceparent, use
+from agentnb.core.trace import use
 
 if TYPE_CHECKING:
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.processing import Processor
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.store import Taken
+    from agentnb.core.trace import Context
 
 __all__ = ["Attempt", "Failed"]
 
@@ -56,6 +57,8 @@ class Attempt:
         The number of the worker's thread that runs it.
     began
         When it was taken, of the monotonic clock.
+    context
+        The trace that its log lines and events belong to: the job's, then the attempt's span.
     overdue
         When it has to be over, of the monotonic clock; None while it may take its time.
     """
@@ -71,6 +74,7 @@ class Attempt:
         self.final = False
         self.thread = threading.get_ident()
         self.began = monotonic()
+        self.context: Context | None = job.context
         self.overdue: float | None = None
         self._cancel: Any = None
         self._timeout: float | None = None
@@ -103,11 +107,11 @@ class Attempt:
         self._timeout = timeout or (processor.timeout if processor else None)
         if self._timeout is not None:
             self.overdue = monotonic() + self._timeout
-        place = parse_traceparent(job.traceparent)
         span = queue.tracer.span(
             "process", service="queue", attempt=self.taken.attempt, queue=queue.name, job=job.id
         )
-        with use(place), span:
+        with use(self.context), span:
+            self.context = span
             queue.tell.say_begun(job)
             try:
                 return queue.json.encode(self._call(processor))

@@ -13,6 +13,7 @@ from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.queue.options import DEFAULTS, Message, Options
+from agentnb.core.trace import carried
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.attempt import Attempt
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.store import Seen
+    from agentnb.core.trace import Context
 
 __all__ = ["Job"]
 
@@ -96,6 +98,13 @@ class Job:
                 hint="jobs are added by hub.queue(name).add(...)",
             )
         return self.queue.json.decode(self._raw, schema)
+
+    @property
+    def context(self) -> Context | None:
+        """The trace that it belongs to: its attempt's, where it is processed here."""
+        if self._hold is not None:
+            return self._hold.context
+        return carried(self.traceparent, self.correlation_id)
 
     @property
     def raw(self) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.queue.registry import About
+from agentnb.core.trace import current, stamp, use
 
 if TYPE_CHECKING:
     from agentnb.core.queue.attempt import Attempt
@@ -51,11 +52,12 @@ class Teller:
         )
 
     def of(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
-        """Return what a log line is stamped with."""
-        stamped = {"queue": self._queue.name, **more}
-        if job is not None:
-            stamped = {"queue": self._queue.name, "job_id": job.id, "attempt": job.attempt, **more}
-        return {"data": stamped}
+        """Return what a log line is stamped with: its data, and the job's trace."""
+        name = self._queue.name
+        if job is None:
+            return {"data": {"queue": name, **more}}
+        data = {"queue": name, "job_id": job.id, "attempt": job.attempt, **more}
+        return {"data": data, **stamp(job.context)}
 
     def say_begun(self, job: Job) -> None:
         """Log that a job is processed; its end is what is logged for everybody."""
@@ -96,11 +98,13 @@ class Teller:
         if events is None:
             return None
         data = {"queue": self._queue.name, "job_id": job.id, **data}
-        return events.attachment(f"queue.{self._queue.name}.{what}", data)
+        with use(job.context or current()):
+            return events.attachment(f"queue.{self._queue.name}.{what}", data)
 
     def announce(self, what: str, job: Job, **data: Any) -> None:
         """Publish an event of the queue's that is not kept in the log of events."""
         events = self._queue.queues.events
         if events is not None:
             data = {"queue": self._queue.name, "job_id": job.id, **data}
-            events.publish(f"queue.{self._queue.name}.{what}", data, durable=False)
+            with use(job.context or current()):
+                events.publish(f"queue.{self._queue.name}.{what}", data, durable=False)

@@ -8,11 +8,26 @@ import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Context", "current", "parse_traceparent", "start_trace", "traceparent", "use"]
+__all__ = [
+    "Context",
+    "carried",
+    "check_correlation_id",
+    "current",
+    "outgoing_headers",
+    "outgoing_variables",
+    "parse_traceparent",
+    "stamp",
+    "start_trace",
+    "traceparent",
+    "use",
+]
 
 # A generator of our own: a notebook that calls random.seed() must neither repeat trace ids nor
 # get other numbers because a span was made. Ids have to be distinct, not hard to guess.
@@ -20,6 +35,8 @@ _ids = random.Random()  # noqa: S311 - see above
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_ids.seed)
 random_bits = _ids.getrandbits
+
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}"
@@ -113,6 +130,90 @@ def parse_traceparent(text: str | None) -> Context | None:
     return Context(trace, span)
 
 
+def check_correlation_id(value: object, service: str = "trace") -> str | None:
+    """Return a correlation id that can travel: text, or None for none.
+
+    Raises
+    ------
+    UsageError
+        It is something else, or text that has no UTF-8.
+    """
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str) and value.encode() is not None:
+            return value
+    except UnicodeEncodeError:
+        pass
+    raise UsageError(
+        f"correlation_id must be text, got {value!a}",
+        service=service,
+        hint='correlation_id="order-17"',
+    )
+
+
+def carried(traceparent: str | None, correlation_id: str | None) -> Context | None:
+    """Return the context that a job, a task or an event carries; None if it carries none.
+
+    A correlation id without a readable ``traceparent``, as other programs send it, starts a
+    trace of its own.
+
+    >>> carried(None, "order-17").correlation_id
+    'order-17'
+    >>> carried(None, None) is None
+    True
+    """
+    context = parse_traceparent(traceparent)
+    if context is None:
+        # Without a span: the first one made here is the trace's root.
+        return None if correlation_id is None else Context(random_bits(128) or 1, 0, correlation_id)
+    context.correlation_id = correlation_id
+    return context
+
+
+def stamp(context: Context | None) -> dict[str, object]:
+    """Return what puts a log record into a context, for its ``extra``; empty for the running one.
+
+    >>> stamp(Context(1, 2, "order-17"))["correlation_id"]
+    'order-17'
+    """
+    if context is None:
+        return {}
+    return {
+        "trace_id": context.trace_id,
+        "span_id": context.span_id,
+        "correlation_id": context.correlation_id,
+    }
+
+
+def outgoing_headers(context: Context) -> dict[str, str]:
+    """Return the HTTP headers that continue a context: ``traceparent``, ``x-correlation-id``.
+
+    A correlation id is free text; what a header cannot hold is percent-encoded as UTF-8.
+
+    >>> outgoing_headers(Context(1, 2, "order 17"))["x-correlation-id"]
+    'order%2017'
+    """
+    headers = {"traceparent": context.traceparent}
+    if context.correlation_id is not None:
+        headers["x-correlation-id"] = quote(context.correlation_id, safe=_PRINTABLE)
+    return headers
+
+
+def outgoing_variables(context: Context) -> dict[str, str]:
+    """Return the environment variables that continue a context in another program.
+
+    They are ``TRACEPARENT`` and ``CORRELATION_ID``.
+
+    >>> outgoing_variables(Context(1, 2, "order 17"))["CORRELATION_ID"]
+    'order 17'
+    """
+    variables = {"TRACEPARENT": context.traceparent}
+    if context.correlation_id is not None:
+        variables["CORRELATION_ID"] = context.correlation_id.replace("\0", "")
+    return variables
+
+
 def start_trace(*, correlation_id: str | None = None, parent: str | None = None) -> Context:
     """Start a trace for the running context, as a notebook does before each cell.
 
@@ -130,7 +231,13 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
     -------
     Context
         The new place; spans made from now on are its children.
+
+    Raises
+    ------
+    UsageError
+        The correlation id is not text.
     """
+    check_correlation_id(correlation_id)
     remote = parse_traceparent(parent)
     if remote is None:
         here = Context(random_bits(128) or 1, random_bits(64) or 1, correlation_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.headers import hiding
 from agentnb.core.redact import redact
-from agentnb.core.trace import use
+from agentnb.core.trace import outgoing_headers, use
 from agentnb.core.websocket.trouble import Trouble, at_the_handshake, in_between
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Session:
             use(self._context),
             self._tracer.span("connect", service="websocket", url=self.address.shown) as span,
         ):
-            headers = {"traceparent": span.traceparent, **options.headers}
+            headers = {**outgoing_headers(span), **options.headers}
             return await Connect(
                 self.address.url,
                 additional_headers=headers,

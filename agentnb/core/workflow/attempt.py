@@ -15,11 +15,12 @@ import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.failure import CANCELLED, Failure
-from agentnb.core.trace import parse_traceparent, use
+from agentnb.core.trace import use
 from agentnb.core.workflow.context import Context, Stopped
 from agentnb.core.workflow.link import plain
 
 if TYPE_CHECKING:
+    from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
     from agentnb.core.workflow.claiming import Claimed
@@ -60,6 +61,8 @@ class Attempt:
         When it has to be over, of the monotonic clock; None while it may take its time.
     began
         When it was taken, of the monotonic clock.
+    context
+        The trace that its log lines belong to: the workflow's, then the attempt's span.
     result, failure, final
         What came of it: JSON, or why it failed, and whether another attempt would as well.
     """
@@ -69,6 +72,7 @@ class Attempt:
         self.claimed = claimed
         self.task = claimed.info
         self.began = monotonic()
+        self.context: TraceContext | None = claimed.context
         self.overdue = None if claimed.timeout is None else self.began + claimed.timeout
         self.lost = False
         self.cancelled = False
@@ -100,18 +104,13 @@ class Attempt:
         span = tracer.span(
             "task", service="workflows", attempt=task.attempt, task=task.name, agent=task.agent
         )
-        with use(self._place()), span:
+        with use(self.context), span:
+            self.context = span
             try:
                 self.result = self.orchestrator.json.encode(self._call())
             except BaseException as error:  # noqa: BLE001 - the worker goes on, and what it was is kept
                 span.outcome = type(error).__name__
                 self._note_failure(error)
-
-    def _place(self) -> Any:
-        place = parse_traceparent(self.claimed.traceparent)
-        if place is not None:
-            place.correlation_id = self.claimed.correlation_id
-        return place
 
     def _call(self) -> Any:
         agent = self.orchestrator.registry.find(self.task.agent)
@@ -202,9 +201,11 @@ class Attempt:
         lines = [line[:_LONGEST] for line in words.split("\n")]
         self._said.extend(lines)
         self._update(_SAY, message=lines[-1], log="\n".join(self._said))
-        extra = {"workflow": self.task.workflow_id, "task": self.task.name}
+        task, context = self.task, self.context
         for line in lines:
-            self.orchestrator.tell("task says: %s", line, **extra)
+            self.orchestrator.tell(
+                "task says: %s", line, context=context, workflow=task.workflow_id, task=task.name
+            )
 
     def _update(self, sql: str, **values: Any) -> None:
         with self.orchestrator.link.write() as turn:

@@ -11,7 +11,7 @@ from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
 from agentnb.core.table import Table
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import Tracer, stamp
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import made
 from agentnb.core.workflow.bell import Bell
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentnb.core.db import Database
+    from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.bell import Remote
     from agentnb.core.workflow.info import AgentInfo
 
@@ -33,7 +34,7 @@ __all__ = ["Base"]
 
 F = TypeVar("F")
 T = TypeVar("T")
-_logger = logging.getLogger("agentnb.workflows")
+_logger = logging.getLogger("agentnb.workflow")
 _LIMIT = 1_000_000
 
 
@@ -214,11 +215,18 @@ class Base:
             self.relay.start()
             self.relay.wake()
 
-    def tell(self, words: str, *args: Any, level: str = "info", **data: Any) -> None:
-        """Log something of a task or a worker."""
-        number = logging.WARNING if level == "warning" else logging.INFO
-        if _logger.isEnabledFor(number):
-            _logger.log(number, words, *args, extra={"hub": self._hub_id, "data": data})
+    def tell(
+        self,
+        words: str,
+        *args: Any,
+        level: int = logging.INFO,
+        context: TraceContext | None = None,
+        **data: Any,
+    ) -> None:
+        """Log something of a task or a worker, in a task's trace where there is one."""
+        if _logger.isEnabledFor(level):
+            extra = {"hub": self._hub_id, "data": data, **stamp(context)}
+            _logger.log(level, words, *args, extra=extra)
 
     def ping(self) -> None:
         """Do nothing if the tables can be read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.trace import carried
 from agentnb.core.workflow.info import TASK, task_info
 from agentnb.core.workflow.link import listed
 from agentnb.core.workflow.outbox import note
@@ -12,6 +13,7 @@ from agentnb.core.workflow.outbox import note
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.link import Turn
 
@@ -61,6 +63,11 @@ class Claimed:
     place: int
     traceparent: str | None
     correlation_id: str | None
+
+    @property
+    def context(self) -> TraceContext | None:
+        """The trace that it belongs to."""
+        return carried(self.traceparent, self.correlation_id)
 
     @property
     def fence(self) -> dict[str, Any]:

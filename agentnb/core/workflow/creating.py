@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextlib import contextmanager
 from itertools import islice
@@ -79,7 +80,7 @@ def create(
         if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
             if row[1] != name:
                 said = "this key is workflow %s (%s) already: nothing was made for %s"
-                orchestrator.tell(said, row[1], row[0], name, level="warning")
+                orchestrator.tell(said, row[1], row[0], name, level=logging.WARNING)
             return str(row[0]), {}
         agents = _agents(orchestrator, turn, wanted)
     made = _rows(orchestrator, wanted, agents, frees)

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ select id, attempt, cancel from {task} where scope = :scope and state = 'active'
 _COLUMNS = ", ".join(f"t.{column}" for column in TASK.split(", "))
 _OTHERS = f"""
 select {_COLUMNS}, t.owner, t.backoff, t.frees, t.place, t.cancel,
-  w.heartbeat + w.lease - {{now}}, w.heartbeat
+  w.heartbeat + w.lease - {{now}}, w.heartbeat,
+  (select traceparent from {{workflow}} f where f.id = t.workflow_id),
+  (select correlation_id from {{workflow}} f where f.id = t.workflow_id)
 from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner
 where t.scope = :scope and t.state = 'active' and t.owner <> :owner
 """
@@ -194,7 +197,7 @@ class Heart:
             rows = turn.rows(_OTHERS, **self._mine)
         expired: dict[tuple[Any, ...], float] = {}
         for row in rows:
-            *info, owner, backoff, frees, place, cancel, left, beat = row
+            *info, owner, backoff, frees, place, cancel, left, beat, trace, said = row
             if not is_dead(owner):
                 if left is not None and left >= 0:
                     continue
@@ -203,7 +206,7 @@ class Heart:
                 expired[key] = self._strange.get(key, monotonic())
                 if left is not None and monotonic() - expired[key] < _SECOND_LOOK:
                     continue
-            claimed = Claimed(task_info(info), owner, None, backoff, frees, place, None, None)
+            claimed = Claimed(task_info(info), owner, None, backoff, frees, place, trace, said)
             self._expire(claimed, cancelled=bool(cancel))
         self._strange = {
             **{key: at for key, at in self._strange.items() if key[0] != "expired"},
@@ -223,7 +226,8 @@ class Heart:
             return
         orchestrator.tell(
             "task was left by its worker",
-            level="warning",
+            level=logging.WARNING,
+            context=claimed.context,
             workflow=task.workflow_id,
             task=task.name,
             agent=task.agent,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.trace import carried, use
 from agentnb.core.workflow.link import listed
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _TAKE = """
 update {event} set taken = {now} + :seconds where seq in (
   select seq from {event} where scope = :scope and published is null and taken < {now}
   order by seq limit :n {lock_free})
-returning seq, id, channel, data
+returning seq, id, channel, data,
+  (select traceparent from {workflow} w where w.id = workflow_id),
+  (select correlation_id from {workflow} w where w.id = workflow_id)
 """
 
 
@@ -94,8 +97,9 @@ class Relay:
             return len(rows)
 
     def _publish(self, rows: list[tuple[Any, ...]], done: list[int]) -> None:
-        for seq, number, channel, data in rows:
-            event = self._bus.publish(channel, msgspec.json.decode(data), event_id=number)
+        for seq, number, channel, data, traceparent, correlation_id in rows:
+            with use(carried(traceparent, correlation_id)):
+                event = self._bus.publish(channel, msgspec.json.decode(data), event_id=number)
             if event.pending:
                 # The bus has it, and sends it under its id; noted once that has happened.
                 self._handed[seq] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from time import monotonic
@@ -172,17 +173,19 @@ class Slots:
 
     def _tell(self, attempt: Attempt, outcome: str | None, ms: float) -> None:
         task, failure = attempt.task, attempt.failure
-        words = {
-            None: "task is not this worker's any more",
-            "delayed": "task is tried again",
-        }.get(outcome, f"task {outcome}")
+        level, message = {
+            None: (logging.WARNING, "task is not this worker's any more"),
+            "delayed": (logging.WARNING, "task is tried again"),
+            "failed": (logging.ERROR, "task failed"),
+        }.get(outcome, (logging.INFO, f"task {outcome}"))
         data: dict[str, Any] = {}
         if failure is not None:
             data = {"attempt": task.attempt, "left": task.attempts - task.attempt}
             data["error"] = failure.error
         self.orchestrator.tell(
-            words,
-            level="warning" if outcome is None else "info",
+            message,
+            level=level,
+            context=attempt.context,
             workflow=task.workflow_id,
             task=task.name,
             task_id=task.id,

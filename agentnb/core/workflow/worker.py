@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from time import monotonic, sleep
@@ -144,7 +145,12 @@ class Worker(Slots):
         left = [one for one in list(self.running.values()) if one.settle()]
         for attempt in left:
             attempt.stop(lost=True)
-            orchestrator.tell("task is given back", level="warning", task=attempt.task.name)
+            orchestrator.tell(
+                "task is given back",
+                level=logging.WARNING,
+                context=attempt.context,
+                task=attempt.task.name,
+            )
             with suppress(AgentnbError), orchestrator.link.write() as turn:  # then its lease ends
                 give_back(turn, attempt.claimed.fence)
         with suppress(AgentnbError):  # as above
