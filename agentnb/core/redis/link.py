@@ -132,7 +132,11 @@ class Link:
         seconds: float,
         repeatable: bool,  # noqa: FBT001 - handed on by the breaker, by position
     ) -> T:
+        server = self.server
         try:
+            if server is not None and not server.seen_up:
+                # Before the first attempt: a server that starts or is started is no failure.
+                server.ensure(Deadline(seconds if until is None else until - monotonic()))
             return attempt()
         except Exception as error:
             if not self._worth_again(error, repeatable=repeatable):
@@ -140,7 +144,7 @@ class Link:
             first: Exception | None = error
             if until is not None and monotonic() >= until:
                 raise
-            if self.server is not None:
+            if server is not None:
                 # Bringing it back is what helps; no pause would.
                 self._failed(error, 1)
                 first = None
@@ -152,8 +156,8 @@ class Link:
                 raise failed
             span.attempt += 1
             left = seconds if until is None else max(until - monotonic(), 0.0)
-            if self.server is not None:
-                self.server.ensure(Deadline(left))
+            if server is not None:
+                server.ensure(Deadline(left))
             return attempt()
 
         left = seconds if until is None else until - monotonic()
@@ -169,9 +173,7 @@ class Link:
         return may_pass(error) and (repeatable or never_sent)
 
     def _failed(self, error: Exception, failures: int) -> None:
-        starting = self.server is not None and not self.server.joined
-        if not starting:  # the first use of an embedded server finds none, which is no failure
-            self._log.error("redis error, attempt %d: %s", failures, redact(str(error)))
+        self._log.error("redis error, attempt %d: %s", failures, redact(str(error)))
 
     def borrowed(self, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
         """Do one attempt's work on a connection, with interrupts held until it is over."""

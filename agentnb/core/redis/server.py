@@ -66,6 +66,7 @@ class EmbeddedServer:
         self._grace = grace
         self._log = log or logging.LoggerAdapter(logging.getLogger("agentnb.redis"), {})
         self._users: int | None = None
+        self._seen_up = False
         self._guard = threading.Lock()
         _servers.add(self)
 
@@ -73,6 +74,11 @@ class EmbeddedServer:
     def joined(self) -> bool:
         """Return whether the server is kept for this user."""
         return self._users is not None
+
+    @property
+    def seen_up(self) -> bool:
+        """Return whether it has answered since this user joined: it may be connected to."""
+        return self._seen_up
 
     def ensure(self, deadline: Deadline) -> None:
         """Be a user of the server, and start it if it is not there.
@@ -89,6 +95,7 @@ class EmbeddedServer:
             try:
                 if not is_up(self.places.socket, deadline.remaining()):
                     self._bring_up(deadline)
+                self._seen_up = True
             except TimeoutError as error:
                 raise DeadlineExceeded(
                     "the embedded server does not answer",
@@ -104,6 +111,7 @@ class EmbeddedServer:
 
     def leave(self) -> None:
         """Need the server no longer; the next `ensure` needs it again."""
+        self._seen_up = False
         users, self._users = self._users, None
         if users is not None:
             os.close(users)
