@@ -4,7 +4,8 @@
 AgentnbError
 ├── UsageError          fix the call
 │   ├── PathEscape      ... it named a path outside the workspace
-│   └── OptionRefused   ... which asked for more than is allowed
+│   ├── OptionRefused   ... which asked for more than is allowed
+│   └── UnkeptResult    ... it reads a result that could not be kept
 ├── ConfigError         fix the settings
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
@@ -49,6 +50,7 @@ __all__ = [
     "RateLimited",
     "RejectedError",
     "UnavailableError",
+    "UnkeptResult",
     "UsageError",
     "did_you_mean",
 ]
@@ -119,6 +121,10 @@ def _rebuild(
 
 class UsageError(AgentnbError):
     """The call is wrong: fix it and call again."""
+
+
+class UnkeptResult(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """The work is done and is not repeated, but its result could not be kept."""
 
 
 class PathEscape(UsageError):  # noqa: N818 - what happened, as its siblings say it

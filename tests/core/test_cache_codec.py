@@ -92,7 +92,7 @@ def test_a_plain_value_comes_back_equal_and_of_its_type(codec, value):
 
 @pytest.mark.parametrize("value", CHANGING, ids=repr)
 def test_a_value_that_would_change_is_refused(codec, value):
-    with pytest.raises(UsageError, match="would come back") as caught:
+    with pytest.raises(UsageError, match=r"would come back|JSON has not") as caught:
         codec.encode(value)
     assert "type=" in caught.value.hint
 

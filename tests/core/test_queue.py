@@ -303,14 +303,8 @@ def test_a_message_that_cannot_be_read_fails_and_is_kept(queue, shared_redis):
     assert queue.get(job.id).state == "failed"
 
 
-def test_a_result_that_json_has_not_fails_the_job_without_another_try(queue):
-    queue.work(lambda _: {1, 2})
-    with pytest.raises(JobFailed, match=r"attempt 1 of 3: UsageError.*would come back as a list"):
-        queue.add(1, backoff=0).result(10)
-
-
-@pytest.mark.parametrize("data", [(1, 2), {1: 2}, {"a": float("nan")}, object(), b"bytes"])
-def test_data_that_would_not_come_back_equal_is_refused(queue, data):
+@pytest.mark.parametrize("data", [{(1, 2): 2}, {"a": float("nan")}, object(), [float("inf")]])
+def test_data_without_a_json_form_is_refused(queue, data):
     with pytest.raises(UsageError, match="the job's value"):
         queue.add(data)
     assert queue.counts()["waiting"] == 0

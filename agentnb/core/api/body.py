@@ -6,12 +6,12 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.codec import Json, has_nan
+from agentnb.core.codec import Json
 from agentnb.core.errors import InvalidResponse, UsageError
 from agentnb.core.table import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["Body", "content_of", "invalid", "snippet_of", "value_of"]
 
@@ -136,10 +136,7 @@ def content_of(data: Any) -> tuple[bytes | None, str | None]:
         return None, _JSON
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), _BINARY
-    body = _json.raw(data)
-    if b"null" in body and has_nan(data):
-        raise UsageError("the data holds a NaN, which JSON would send as null", service="api")
-    return body, _JSON
+    return _json.raw(data), _JSON
 
 
 def value_of(
@@ -181,22 +178,11 @@ def value_of(
         snippet = snippet_of(body)
         if schema is not None:
             name = getattr(schema, "__name__", schema)
-            why = f"its body is not {name}: {_reason(cause)}"
+            why = f"its body is not {name}: {cause}"
         else:
             why = f"its body is no JSON but {text_of(kind)}: {snippet or 'nothing'}"
         hint = None if schema is not None else 'expect="text" (--text) takes it as it is'
         raise invalid(why, status, headers, snippet, hint) from cause
-
-
-def _reason(error: BaseException) -> str:
-    details: Callable[..., Any] | None = getattr(error, "errors", None)
-    if not callable(details):
-        return str(error)
-    # pydantic's own text shows the values, which may be anybody's secrets.
-    return "; ".join(
-        f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}"
-        for one in details(include_input=False, include_url=False, include_context=False)
-    )
 
 
 _json = Json("api", "the data", limit=0, setting="")

@@ -1,29 +1,39 @@
 """One codec for every value that leaves the process: plain JSON, and types read from it."""
 
-from agentnb.core.codec.boundary import Json
+from agentnb.core.codec.boundary import FORMS, Json, Kept, Unkept, read
 from agentnb.core.codec.plain import (
     MISFITS,
     NOT_JSON,
     change,
-    convert,
+    decode,
+    encode,
     exact,
-    from_json,
-    has_nan,
     same,
     to_json,
 )
-from agentnb.core.codec.typed import check_schema
+from agentnb.core.codec.returns import declared
+from agentnb.core.codec.typed import TypeCodec, check_schema, codec_of, convert, from_json
+from agentnb.core.codec.walk import NotJson
 
 __all__ = [
+    "FORMS",
     "MISFITS",
     "NOT_JSON",
     "Json",
+    "Kept",
+    "NotJson",
+    "TypeCodec",
+    "Unkept",
     "change",
     "check_schema",
+    "codec_of",
     "convert",
+    "declared",
+    "decode",
+    "encode",
     "exact",
     "from_json",
-    "has_nan",
+    "read",
     "same",
     "to_json",
 ]

@@ -2,16 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.codec.plain import MISFITS, NOT_JSON, change, exact, from_json, same, to_json
-from agentnb.core.errors import UsageError
+from agentnb.core.codec.plain import MISFITS, change, decode, encode
+from agentnb.core.codec.typed import Misfit, codec_of
+from agentnb.core.codec.types import name_of
+from agentnb.core.codec.walk import NotJson, Walk
+from agentnb.core.errors import UnkeptResult, UsageError
+from agentnb.core.failure import words_of
 
-__all__ = ["Json"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_decode = msgspec.json.Decoder().decode
+    from agentnb.core.codec.typed import TypeCodec
+
+__all__ = ["FORMS", "Json", "Kept", "Unkept", "read"]
+
+FORMS = "send what JSON has, a model, a dataclass, dates, Decimals, UUIDs, paths, enums or bytes"
+"""The hint of an error about a value without a JSON form."""
+_LONGEST = 1000
+
+
+class Unkept(msgspec.Struct, frozen=True):
+    """Describes a result that could not be kept.
+
+    Attributes
+    ----------
+    type
+        The name of its type.
+    repr
+        Its text, of at most 1,000 characters, without secrets.
+    reason
+        Why it could not be kept.
+    """
+
+    type: str
+    repr: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"done, not kept: {self.reason}; it was {self.repr}"
+
+    def error(self, subject: str, service: str, hint: str) -> UnkeptResult:
+        """Return the error of reading it."""
+        return UnkeptResult(
+            f"{subject} is done, and its result was not kept: {self.reason}; it was {self.repr}",
+            service=service,
+            hint=hint,
+        )
+
+    def write(self) -> str:
+        """Return it as JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, data: str | bytes) -> Unkept:
+        """Return it from its JSON."""
+        return msgspec.json.decode(data, type=cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A result as it is kept.
+
+    Attributes
+    ----------
+    data
+        Its JSON; ``null`` if it could not be kept.
+    copy
+        What is read from that.
+    unkept
+        What it was, if it could not be kept.
+    note
+        A sentence for people where the copy differs in type from the result; else empty.
+    """
+
+    data: bytes
+    copy: Any = None
+    unkept: Unkept | None = None
+    note: str = ""
 
 
 class Json:
@@ -22,11 +94,13 @@ class Json:
     service
         Its name, for errors.
     what
-        What the values are there, for errors: ``"the job's data"``.
+        The noun for a value in errors: ``"the job's data"``.
     limit
         Bytes that a value may take.
     setting
         The setting that says so.
+    results
+        Bytes that a result may take; default: as ``limit``.
 
     Examples
     --------
@@ -37,47 +111,75 @@ class Json:
     {'rate': 1.5}
     """
 
-    def __init__(self, service: str, what: str, *, limit: int, setting: str) -> None:
+    def __init__(
+        self, service: str, what: str, *, limit: int, setting: str, results: int | None = None
+    ) -> None:
         self._service, self._what = service, what
         self._limit, self._setting = limit, setting
+        self._results = limit if results is None else results
 
     def encode(self, value: Any, kind: Any = None) -> bytes:
-        """Return the JSON of a value.
+        """Return the JSON of a value that is sent; see `agentnb.core.codec.plain` for the forms.
 
         Parameters
         ----------
         value
-            What JSON has; with ``kind`` also what that type makes of JSON.
+            The value; with ``kind`` one of that type, or a plain one that stands for it.
         kind
-            The type that `decode` will be given.
+            The type that it is checked by.
 
         Raises
         ------
         UsageError
-            The value would not come back equal, is not of that type, or is too large.
+            It has no JSON form, is not of the type, or is too large.
         """
-        data = self.raw(value)
+        data = self.raw(value) if kind is None else self._typed(value, kind)
         if len(data) > self._limit:
             raise UsageError(
                 f"{self._what} takes {len(data):,} bytes; {self._limit:,} are allowed",
                 service=self._service,
                 hint=f"send a path or a key to it, or raise {self._setting} (bytes)",
             )
-        if kind is None:
-            copy = _decode(data)
-            fits = exact(copy, value)
-        else:
-            copy = self.decode(data, kind)
-            # Plain values may stand for a schema's: a dict for a Struct.
-            fits = same(copy, value) or exact(_decode(data), value)
-        if not fits:
+        return data
+
+    def _typed(self, value: Any, kind: Any) -> bytes:
+        codec = codec_of(kind)
+        try:
+            data, copy = codec.encode(value)
+        except Misfit as error:
             raise UsageError(
-                f"{self._what} cannot be sent as it is: {change(value, copy)}",
+                f"{self._what} is {error}", service=self._service, hint="send what the schema wants"
+            ) from error
+        except NotJson as error:
+            raise self._no_json(error) from error
+        if not codec.carries(value, copy):
+            raise UsageError(
+                f"{self._what} cannot be sent as {codec.name}: {change(value, copy)}",
                 service=self._service,
-                hint="convert tuples, dates, NaN and other keys than text yourself, "
-                "or give a schema=",
+                hint="send a value of the schema",
             )
         return data
+
+    def raw(self, value: Any) -> bytes:
+        """Return the JSON of a value, however large.
+
+        Raises
+        ------
+        UsageError
+            It has no JSON form.
+        """
+        try:
+            data, walk = encode(value)
+            if walk is not None:
+                walk.check()
+        except NotJson as error:
+            raise self._no_json(error) from error
+        return data
+
+    def _no_json(self, error: NotJson) -> UsageError:
+        return UsageError(
+            f"{self._what} cannot be sent: {error}", service=self._service, hint=FORMS
+        )
 
     def decode(self, data: bytes, kind: Any = None) -> Any:
         """Return the value of JSON.
@@ -88,28 +190,88 @@ class Json:
             It is malformed, or not of the type asked for.
         """
         try:
-            return from_json(data, kind)
+            return decode(data) if kind is None else codec_of(kind).decode(data)
         except MISFITS as error:
-            name = "JSON" if kind is None else getattr(kind, "__name__", kind)
+            name = "JSON" if kind is None else name_of(kind)
             raise UsageError(
                 f"{self._what} is not {name}: {error}",
                 service=self._service,
                 hint="send what the schema wants" if kind is not None else None,
             ) from error
 
-    def raw(self, value: Any) -> bytes:
-        """Return the JSON of a value, whether or not it would come back equal.
+    def keep(self, value: Any, declared: TypeCodec | None, redactor: Callable[[str], str]) -> Kept:
+        """Return a result as it is kept, with the copy that is read from it. Raises nothing.
 
-        Raises
-        ------
-        UsageError
-            JSON has nothing for it.
+        Parameters
+        ----------
+        value
+            The result.
+        declared
+            The codec of the type that it is declared to have, or None.
+        redactor
+            Masks secrets in the text of a result that cannot be kept.
         """
         try:
-            return to_json(value)
-        except NOT_JSON as error:
-            raise UsageError(
-                f"{self._what} is of type {type(value).__name__}, which JSON has not: {error}",
-                service=self._service,
-                hint="send plain values; with a schema= also what it makes of JSON",
-            ) from error
+            kept = _kept(value, declared)
+        except Exception as error:  # noqa: BLE001 - a model's serializer is anybody's code
+            reason = str(error) if isinstance(error, NotJson) else words_of(error)
+            return Kept(b"null", unkept=_unkept(value, reason, redactor))
+        if len(kept.data) > self._results:
+            reason = f"it takes {len(kept.data):,} bytes; {self._results:,} are allowed"
+            return Kept(b"null", unkept=_unkept(value, reason, redactor))
+        return kept
+
+
+def read(data: bytes | str, declared: TypeCodec | None) -> Any:
+    """Return a kept result: of its declared type if it fits, else as plain JSON.
+
+    >>> read(b"[1, 2]", codec_of(tuple[int, int])), read(b"[1, 2]", codec_of(dict))
+    ((1, 2), [1, 2])
+    """
+    if declared is not None:
+        try:
+            return declared.decode(data.encode() if isinstance(data, str) else data)
+        except MISFITS:
+            pass  # as it was kept, with a note to that effect
+    return decode(data)
+
+
+def _kept(value: Any, declared: TypeCodec | None) -> Kept:
+    why = ""
+    if declared is not None:
+        try:
+            data, copy = declared.encode(value)
+        except Misfit as error:
+            why = f"is {error}"
+        else:
+            if declared.gives_back(value, copy):
+                return Kept(data, copy)
+            return Kept(data, copy, note=f"{_a(value)} is given back as {declared.name}, changed")
+    data, walk = encode(value)
+    if walk is not None:
+        walk.check()
+    if why:
+        return Kept(data, decode(data), note=f"{_a(value)} {why}; it is kept as plain JSON")
+    return Kept(data, decode(data), note="" if walk is None else _advice(value, walk))
+
+
+def _advice(value: Any, walk: Walk) -> str:
+    where, name = walk.converted[0]
+    inside = f" with a {name} at {where}" if where else ""
+    return (
+        f"{_a(value)}{inside} is kept as plain JSON: declare returns= "
+        f"(such as returns={name_of(type(value))}) to get it back"
+    )
+
+
+def _a(value: Any) -> str:
+    return f"a {name_of(type(value))}"
+
+
+def _unkept(value: Any, reason: str, redactor: Callable[[str], str]) -> Unkept:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - anybody's __repr__
+        text = f"<its repr raised {type(error).__name__}>"
+    text = text.encode("utf-8", "replace").decode()
+    return Unkept(name_of(type(value)), redactor(text)[:_LONGEST], redactor(reason)[:_LONGEST])

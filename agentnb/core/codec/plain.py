@@ -1,63 +1,85 @@
-"""Plain JSON: values to bytes and back, and how exact a copy is."""
+"""Plain JSON: values to bytes and back, and how exact a copy is.
+
+Every value that leaves the process is kept as plain JSON without class names. What JSON has is
+written as it is; everything else takes one of these forms:
+
+=============================================  ================================================
+tuple, named tuple, set, frozenset, deque      array
+dataclass, msgspec Struct, pydantic model      object (a Struct by its own options)
+date, time, datetime, timedelta                ISO 8601 text; an offset is kept, a zone's name not
+Decimal, UUID, path, complex                   text
+bytes, bytearray, memoryview                   Base64 text
+enum                                           its value
+numpy scalar                                   the number, truth value or text it stands for
+keys that are numbers, dates, UUIDs or enums   their text, if no two become the same
+=============================================  ================================================
+
+NaN and infinity are refused, unless a declared type has a float there: then they are the texts
+``NaN``, ``Infinity`` and ``-Infinity``.
+"""
 
 from __future__ import annotations
 
 import marshal
-import math
 from typing import Any, Final
 
 import msgspec
 
-__all__ = [
-    "MISFITS",
-    "NOT_JSON",
-    "change",
-    "convert",
-    "exact",
-    "from_json",
-    "has_nan",
-    "same",
-    "to_json",
-]
+from agentnb.core.codec.walk import NotJson, Walk
+
+__all__ = ["MISFITS", "NOT_JSON", "change", "decode", "encode", "exact", "same", "to_json"]
 
 NOT_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
-"""What `to_json` raises for a value that JSON has nothing for."""
+"""Raised by `to_json` for a value without a JSON form; `NotJson` is one of them."""
 MISFITS: Final = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
-"""What `from_json` and `convert` raise for what is malformed, or not of the type asked for."""
+"""Raised when JSON is malformed, or not of the type asked for."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder().decode
+decode: Final = msgspec.json.Decoder().decode
+"""Return the plain value of JSON; `MISFITS` if it is malformed."""
+
+
+def encode(value: Any) -> tuple[bytes, Walk | None]:
+    """Return the JSON of a value, and how it was converted; None if it was plain already.
+
+    Raises
+    ------
+    NotJson
+        It has no JSON form; the error says where.
+    """
+    try:
+        data = _encode(value)
+        if exact(decode(data), value):
+            return data, None
+    except (*NOT_JSON, msgspec.MsgspecError):
+        pass  # the walk says why, or finds a form
+    walk = Walk()
+    try:
+        return _encode(walk.plain(value)), walk
+    except RecursionError as error:
+        raise NotJson("value is nested too deeply, or holds itself") from error
 
 
 def to_json(value: Any) -> bytes:
-    """Return the JSON of a value, `NOT_JSON` if there is none.
+    """Return the JSON of a value; see the module for the forms.
 
-    >>> to_json({"rate": 1.5})
-    b'{"rate":1.5}'
+    Raises
+    ------
+    NotJson
+        It has no JSON form; the error says where.
+
+    Examples
+    --------
+    >>> to_json({"rate": 1.5}), to_json((1, b"a"))
+    (b'{"rate":1.5}', b'[1,"YQ=="]')
+    >>> to_json({"rates": [1.0, float("nan")]})
+    Traceback (most recent call last):
+    agentnb.core.codec.walk.NotJson: value['rates'][1] is nan, which JSON has not
     """
-    if hasattr(value, "model_dump_json"):  # a pydantic model
-        return bytes(value.model_dump_json().encode())
-    return _encode(value)
-
-
-def from_json(data: bytes, kind: Any = None) -> Any:
-    """Return the value of JSON, as a type that `check_schema` takes; `MISFITS` if it is none.
-
-    >>> from_json(b"[1, 2]"), from_json(b"[1, 2]", tuple[int, int])
-    ([1, 2], (1, 2))
-    """
-    if kind is None:
-        return _decode(data)
-    if hasattr(kind, "model_validate_json"):
-        return kind.model_validate_json(data)
-    return msgspec.json.decode(data, type=kind)
-
-
-def convert(value: Any, kind: Any) -> Any:
-    """Return what JSON has given as a value of a type; `MISFITS` if it is none."""
-    if hasattr(kind, "model_validate"):
-        return kind.model_validate(value)
-    return msgspec.convert(value, kind)
+    data, walk = encode(value)
+    if walk is not None:
+        walk.check()
+    return data
 
 
 def exact(copy: Any, value: Any) -> bool:
@@ -92,22 +114,3 @@ def change(value: Any, copy: Any) -> str:
     return (
         f"a {name} would come back as a {other}" if name != other else "it would come back changed"
     )
-
-
-def has_nan(value: Any) -> bool:
-    """Return whether a value holds a NaN or an infinity, which JSON would give as null.
-
-    >>> has_nan({"rates": [1.0, float("nan")]}), has_nan({"rates": [1.0]})
-    (True, False)
-    """
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(has_nan, value.values()))
-    if isinstance(value, list | tuple | set | frozenset):
-        return any(map(has_nan, value))
-    if isinstance(value, msgspec.Struct):
-        return any(has_nan(getattr(value, name)) for name in value.__struct_fields__)
-    if hasattr(value, "__dataclass_fields__"):
-        return any(has_nan(getattr(value, name, None)) for name in value.__dataclass_fields__)
-    return False

@@ -1,31 +1,331 @@
-"""Types that values are declared to have: a schema of input, a type of results."""
+"""Types that values are declared to have: a schema of input, a type of results.
+
+msgspec reads a type that it knows all parts of. A type in which pydantic has a say is read by a
+pydantic `TypeAdapter`; pydantic is imported for those alone. Which of the two reads a type is
+decided once, and a type that neither can read is refused before the first value.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
+from agentnb.core.codec.plain import MISFITS, decode, encode
+from agentnb.core.codec.types import is_pydantic, name_of, wants_pydantic
+from agentnb.core.codec.walk import NotJson, Walk
 from agentnb.core.errors import UsageError
 
-__all__ = ["check_schema"]
+__all__ = ["Misfit", "TypeCodec", "check_schema", "codec_of", "convert", "from_json"]
+
+_NOT_FINITE = (b'"NaN"', b'Infinity"')
+_NOUNS = {
+    "schema": "schema",
+    "returns": "type that a result can have",
+    "type": "type that JSON can be read as",
+}
+_SCALARS = (str, int, float)
 
 
-def check_schema(schema: Any, service: str) -> None:
-    """Refuse what is no schema before the first value is checked by it.
+class Misfit(ValueError):  # noqa: N818 - what the value is
+    """A value that is not of the declared type, or that this type does not carry."""
+
+
+class TypeCodec:
+    """Reads and writes the values of one type.
+
+    Parameters
+    ----------
+    kind
+        The type.
+
+    Raises
+    ------
+    TypeError
+        Neither msgspec nor pydantic can read it.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.name = name_of(kind)
+        self._adapter: Any = None
+        self._decoder: Any = None
+        if wants_pydantic(kind):
+            try:
+                self._adapter = _Adapter(kind)
+            except TypeError:  # a Struct is within, which pydantic does not know
+                self._decoder = _decoder(kind)
+        else:
+            try:
+                self._decoder = _decoder(kind)
+            except TypeError as error:
+                self._adapter = _other(kind, error)
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value of JSON; `MISFITS` if it is not of the type."""
+        if self._adapter is not None:
+            return self._adapter.validate_json(data)
+        try:
+            return self._decoder.decode(data)
+        except msgspec.ValidationError:
+            if not any(word in data for word in _NOT_FINITE):
+                raise
+            return self._lax(data)
+
+    def _lax(self, data: bytes) -> Any:
+        """Read the texts of NaN and infinity as floats, and no other text as a number."""
+        plain = decode(data)
+        copy = msgspec.convert(plain, self.kind, strict=False, dec_hook=_read)
+        if decode(encode(copy)[0]) != plain:
+            self._decoder.decode(data)  # raises what is wrong
+        return copy
+
+    def encode(self, value: Any) -> tuple[bytes, Any]:
+        """Return the JSON of a value, and the copy that is read from it.
+
+        A plain value may stand for one of the type, such as a dict for a model.
+
+        Raises
+        ------
+        NotJson
+            It has no JSON form.
+        Misfit
+            It is not of the type.
+        """
+        data, walk = self._written(value)
+        try:
+            copy = self.decode(data)
+        except MISFITS as error:
+            raise Misfit(f"not {self.name}: {error}") from error
+        if walk is not None and walk.not_finite:
+            kept = _walk(copy)
+            if kept is None or len(kept.not_finite) != len(walk.not_finite):
+                walk.check()
+        return data, copy
+
+    def _written(self, value: Any) -> tuple[bytes, Walk | None]:
+        adapter = self._adapter
+        try:
+            data, walk = encode(value)
+        except NotJson:
+            # pydantic knows forms of more classes, such as addresses and patterns.
+            written = adapter.dump_json(value) if adapter is not None else None
+            if written is None:
+                raise
+            return written, None
+        if walk is None or walk.not_finite or adapter is None:
+            return data, walk
+        return adapter.dump_json(value) or data, walk
+
+    def carries(self, value: Any, copy: Any) -> bool:
+        """Return whether a copy has all that a value has; a plain value may stand for another."""
+        before, after = _walk(value), _walk(copy)
+        if before is None or after is None:
+            return _equal(value, copy)
+        return not before.converted or _within(before.value, after.value)
+
+    def gives_back(self, value: Any, copy: Any) -> bool:
+        """Return whether a copy is equal to a value, or has the same types with the same JSON."""
+        if _equal(value, copy):
+            return True
+        before, after = _walk(value), _walk(copy)
+        if before is None or after is None:
+            return False
+        return before.value == after.value and before.converted == after.converted
+
+
+def _equal(value: Any, copy: Any) -> bool:
+    try:
+        return bool(copy == value)
+    except Exception:  # noqa: BLE001 - anybody's __eq__, such as that of arrays
+        return False
+
+
+def _within(plain: Any, other: Any) -> bool:
+    """Return whether a plain value is another one, which may have keys more."""
+    if isinstance(plain, dict) and isinstance(other, dict):
+        return all(key in other and _within(one, other[key]) for key, one in plain.items())
+    if isinstance(plain, list) and isinstance(other, list) and len(plain) == len(other):
+        return all(_within(one, two) for one, two in zip(plain, other, strict=True))
+    return bool(plain == other)
+
+
+def _walk(value: Any) -> Walk | None:
+    walk = Walk()
+    try:
+        walk.value = walk.plain(value)
+    except (NotJson, RecursionError):
+        return None
+    return walk
+
+
+class _Adapter:
+    """A pydantic `TypeAdapter` whose bytes are Base64 and whose floats may be NaN."""
+
+    def __init__(self, kind: Any) -> None:
+        import pydantic
+        from pydantic import ConfigDict, TypeAdapter
+
+        config = ConfigDict(
+            ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+        )
+        try:
+            # As an item, since a model at the top takes no configuration.
+            self._adapter: Any = TypeAdapter(tuple[kind], config=config)
+            _check_core(self._adapter.core_schema)
+        except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
+            raise TypeError(str(error).partition("\n")[0]) from error
+
+    def validate_json(self, data: bytes) -> Any:
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_json(b"[" + data + b"]")[0]
+        except ValidationError as error:
+            raise Misfit(_reason(error)) from error
+
+    def dump_json(self, value: Any) -> bytes | None:
+        """Return the JSON of a value of the type; None for another."""
+        from pydantic_core import PydanticSerializationError
+
+        try:
+            found = self._adapter.dump_json(
+                (value,), by_alias=True, round_trip=True, warnings="error"
+            )
+        except PydanticSerializationError:
+            return None
+        return bytes(found[1:-1])
+
+
+def _check_core(schema: Any) -> None:
+    """Refuse classes that no JSON becomes, which pydantic only compares."""
+    left = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if one.get("type") in {"is-instance", "callable", "is-subclass", "generator", "call"}:
+                raise TypeError(f"JSON has no {name_of(one.get('cls', 'function'))}")
+            # A custom class says itself how it is read from JSON.
+            left += [one["json_schema"]] if one.get("type") == "json-or-python" else one.values()
+        elif isinstance(one, list | tuple):
+            left += one
+
+
+def _decoder(kind: Any) -> Any:
+    decoder = msgspec.json.Decoder(kind, dec_hook=_read)
+    _check(msgspec.inspect.type_info(kind))
+    return decoder
+
+
+def _check(info: Any) -> None:
+    """Refuse classes that msgspec leaves to a hook, where `_read` makes none of them."""
+    left, seen = [info], set()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, msgspec.inspect.CustomType) and not _readable(one.cls):
+            raise TypeError(f"JSON has no {name_of(one.cls)}")
+        if isinstance(one, list | tuple):
+            left += one
+        elif isinstance(one, msgspec.inspect.Type | msgspec.inspect.Field):
+            left += [getattr(one, name) for name in one.__struct_fields__]
+
+
+def _readable(kind: Any) -> bool:
+    return isinstance(kind, type) and (
+        issubclass(kind, (PurePath, complex, *_SCALARS)) or _is_numpy(kind) or is_pydantic(kind)
+    )
+
+
+def _is_numpy(kind: type) -> bool:
+    import sys
+
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(kind, numpy.generic)
+
+
+def _read(kind: type, value: Any) -> Any:
+    """Make a value of a class that msgspec does not know."""
+    if is_pydantic(kind):
+        return codec_of(kind).decode(encode(value)[0])
+    wanted = (str,) if issubclass(kind, PurePath | complex | str) else (str, int, float)
+    if not isinstance(value, wanted):
+        raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    return kind(value)
+
+
+def _other(kind: Any, error: TypeError) -> _Adapter:
+    """Return pydantic's reader of a type that msgspec refuses."""
+    try:
+        return _Adapter(kind)
+    except ImportError:
+        raise TypeError(f"{error}; with pydantic installed there may be a way") from error
+    except TypeError as other:
+        raise TypeError(str(other) if "JSON has no" in str(other) else str(error)) from error
+
+
+@lru_cache(maxsize=512)
+def _cached(kind: Any) -> TypeCodec:
+    return TypeCodec(kind)
+
+
+def codec_of(kind: Any) -> TypeCodec:
+    """Return the codec of a type.
+
+    Raises
+    ------
+    TypeError
+        There is none.
+    """
+    try:
+        hash(kind)
+    except TypeError:
+        return TypeCodec(kind)
+    return _cached(kind)
+
+
+def from_json(data: bytes, kind: Any = None) -> Any:
+    """Return the value of JSON, as a type that `check_schema` takes; `MISFITS` if it is none.
+
+    >>> from_json(b"[1, 2]"), from_json(b"[1, 2]", tuple[int, int])
+    ([1, 2], (1, 2))
+    """
+    return decode(data) if kind is None else codec_of(kind).decode(data)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Return a plain value as one of a type; `MISFITS` if it is none."""
+    return codec_of(kind).decode(encode(value)[0])
+
+
+def _reason(error: Any) -> str:
+    """Return why a value is not of a type, without the value: it may be a secret."""
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc'][1:])) or 'the whole'}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
+def check_schema(schema: Any, service: str, name: str = "schema") -> None:
+    """Refuse a type that no JSON can be read as, before the first value is.
 
     Raises
     ------
     UsageError
-        Nothing can be checked by it.
+        Nothing can be read as it.
     """
-    if schema is None or hasattr(schema, "model_validate_json"):
+    if schema is None:
         return
     try:
-        msgspec.json.Decoder(schema)
+        codec_of(schema)
     except TypeError as error:
         raise UsageError(
-            f"{schema!r} is not a schema: {error}",
+            f"{name_of(schema)} is not a {_NOUNS[name]}: {error}",
             service=service,
-            hint="a msgspec Struct, a dataclass, a TypedDict or a pydantic model",
+            hint="a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or lists and "
+            "dicts of those",
         ) from error

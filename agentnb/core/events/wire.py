@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.codec import NOT_JSON, has_nan, to_json
+from agentnb.core.codec import FORMS, NotJson, to_json
 from agentnb.core.errors import UsageError
 from agentnb.core.events.event import Event
 
@@ -95,23 +95,15 @@ class Wire:
     def _json(self, data: Any) -> bytes:
         try:
             raw = to_json(data)
-        except NOT_JSON as error:
+        except NotJson as error:
             raise UsageError(
-                f"data of type {type(data).__name__} cannot be published: {error}",
-                service="events",
-                hint="publish what JSON has, a dataclass, a msgspec Struct or a pydantic model",
+                f"the event's data cannot be published: {error}", service="events", hint=FORMS
             ) from error
         if len(raw) > self.limit:
             raise UsageError(
                 f"the event's data takes {len(raw):,} bytes; {self.limit:,} are allowed",
                 service="events",
                 hint="publish a path or a key to it; or raise AGENTNB_EVENTS_PAYLOAD (bytes)",
-            )
-        if b"null" in raw and has_nan(data):
-            raise UsageError(
-                "NaN and infinity would arrive as null",
-                service="events",
-                hint="publish None, or text",
             )
         if b'"_agentnb"' in raw and raw[:1] == b"{" and ENVELOPE in self._decode(raw):
             raise UsageError(

@@ -44,8 +44,8 @@ class Adding:
         Parameters
         ----------
         data
-            What JSON has. It is checked by the schema of the processor, where this process
-            has one.
+            Any value with a JSON form, see `agentnb.core.codec.plain`. It is checked by the
+            schema of the processor, where this process has one.
         priority
             0 comes first, then 1, 2, ... up to 524,287.
         delay
@@ -71,7 +71,8 @@ class Adding:
         Raises
         ------
         UsageError
-            The data is not JSON, too large or not of the schema; an option cannot be used.
+            The data has no JSON form, is too large or not of the schema; an option cannot be
+            used.
         UnavailableError
             The server is away. The job was not added, or the same call with a ``key`` finds it.
         """

@@ -15,6 +15,7 @@ from huey.exceptions import CancelExecution, TaskTimeout
 from agentnb.core.errors import UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.options import pause_before
+from agentnb.core.queue.snapshot import UNKEPT
 from agentnb.core.trace import use
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Attempt:
             self.context = span
             queue.tell.say_begun(job)
             try:
-                return queue.json.encode(self._call(processor))
+                return self._kept(self._call(processor), processor)
             except BaseException as error:  # noqa: BLE001 - a job may raise anything, even SystemExit
                 span.outcome = type(error).__name__
                 self._failed(error)
@@ -126,9 +127,22 @@ class Attempt:
             finally:
                 self.overdue = None
 
+    def _kept(self, result: Any, processor: Processor | None) -> bytes:
+        """Return a result as it is kept; work that is done is never lost by its result."""
+        queue = self.queue
+        kept = queue.json.keep(result, processor.declared if processor else None, queue.redact)
+        if kept.unkept is not None:
+            queue.log.warning(
+                "job %s is %s", self.job.id, kept.unkept, extra=queue.tell.of(self.job)
+            )
+            return UNKEPT + kept.unkept.write().encode()
+        if kept.note and processor is not None:
+            queue.note_result(self.job, processor, kept.note)
+        return kept.data
+
     def _failed(self, error: BaseException) -> None:
         self.failure = Failure.of(error, self.taken.attempt, self.queue.redact)
-        # Data that the schema refuses, and a result that JSON has not, stay so.
+        # Data that the schema refuses stays so.
         self.final = isinstance(error, UsageError) and error.service == "queue"
 
     def _call(self, processor: Processor | None) -> Any:

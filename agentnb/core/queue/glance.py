@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
 from agentnb.core.owner import describe
 from agentnb.core.queue.options import DEFAULTS, Message
@@ -32,7 +33,7 @@ _DATA = b'{"data":'
 # to fetch of a message, bytes to look at before it ends.
 # Gives: clock in ms, whether paused, how many were looked at, how many there are, then of each that
 # was found: id, score, the message's size and beginning, attempt, created, started, finished,
-# progress, owner, error.
+# progress, owner, error, unkept.
 FIND = Script("""
 local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
@@ -55,11 +56,11 @@ local bytes = 0
 for i = 1, #ids, 2 do
   local id = ids[i]
   local f = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'created', 'started',
-    'finished', 'progress', 'owner', 'error')
+    'finished', 'progress', 'owner', 'error', 'unkept')
   local message = f[1] or ''
   if found(id, f[1], f[8]) then
     f[1] = string.sub(message, 1, ARGV[7])
-    table.insert(all, {id, ids[i + 1], #message, unpack(f, 1, 8)})
+    table.insert(all, {id, ids[i + 1], #message, unpack(f, 1, 9)})
   end
   all[3] = all[3] + 1
   bytes = bytes + #message
@@ -82,7 +83,7 @@ class Glance:
     data
         The beginning of its data, as JSON, without secrets.
     error
-        Why its latest failed attempt failed, or empty.
+        Why its latest failed attempt failed, or why its result was not kept; or empty.
     progress
         What it said last, or None.
     created, started, finished, due
@@ -178,6 +179,7 @@ class _Row(NamedTuple):
     progress: bytes | None
     owner: bytes | None
     error: bytes | None
+    unkept: bytes | None
 
 
 def _search(
@@ -232,7 +234,7 @@ def _glance(queue: Queue, row: _Row, read: Message | None) -> Glance:
         attempt=int(row.attempt or 0),
         attempts=(read.options or DEFAULTS).attempts if read else None,
         data=queue.redact(data.decode("utf-8", "replace"))[:SHOWN],
-        error=Failure.read(row.error).error if row.error else "",
+        error=_error(row),
         progress=_json(row.progress),
         created=_seconds(row.created),
         started=_seconds(row.started),
@@ -241,6 +243,12 @@ def _glance(queue: Queue, row: _Row, read: Message | None) -> Glance:
         now=row.now,
         worker=describe(row.owner.decode()) if row.owner and row.state == "active" else "",
     )
+
+
+def _error(row: _Row) -> str:
+    if row.unkept:
+        return str(Unkept.read(row.unkept[1:]))
+    return Failure.read(row.error).error if row.error else ""
 
 
 def _read(message: bytes) -> Message | None:

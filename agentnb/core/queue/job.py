@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.codec import Unkept, check_schema, read
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.queue.options import DEFAULTS, Message, Options
+from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.trace import carried
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Generator
 
     from agentnb.core.queue.attempt import Attempt
     from agentnb.core.queue.queue import Queue
-    from agentnb.core.queue.store import Seen
+    from agentnb.core.queue.snapshot import Seen
     from agentnb.core.trace import Context
 
 __all__ = ["Job"]
@@ -31,10 +32,12 @@ _TURN = 0.5  # seconds for which an awaited job that is given up keeps its threa
 _UNREAD: Any = object()
 
 
-class Job:
+class Job(LiveJob):
     """A job of a queue.
 
-    Made by `Queue.add` and `Queue.get`, and given to processors.
+    Made by `Queue.add` and `Queue.get`, and given to processors. Its state, attempt, times,
+    failure, worker and progress are read from the server each time they are asked for;
+    `snapshot` reads them all at once.
 
     Attributes
     ----------
@@ -42,8 +45,6 @@ class Job:
         Unique among all queues of a key prefix.
     queue
         Its `Queue`.
-    attempt
-        Which attempt this is, from 1; 0 before the first. As of when this object was made.
     options
         As it was added: attempts, back-off, time-out, priority, key.
     correlation_id, traceparent
@@ -56,30 +57,30 @@ class Job:
         id: str,  # noqa: A002 - the design's name
         message: bytes,
         *,
-        attempt: int = 0,
+        attempt: int | None = None,
         seen: Seen | None = None,
     ) -> None:
         self.queue = queue
         self.id = id
-        self.attempt = attempt
+        self._attempt = attempt
         self._seen = seen
         self._hold: Attempt | None = None
         self._data: Any = _UNREAD
         try:
-            read = msgspec.json.decode(message, type=Message)
+            found = msgspec.json.decode(message, type=Message)
         except msgspec.MsgspecError as error:
-            read = Message(msgspec.Raw(b"null"))
+            found = Message(msgspec.Raw(b"null"))
             self._unreadable: str | None = str(error)
         else:
             self._unreadable = None
-        self._raw = bytes(read.data)
-        self.options: Options = read.options or DEFAULTS
-        self.traceparent = read.traceparent
-        self.correlation_id = read.correlation_id
+        self._raw = bytes(found.data)
+        self.options: Options = found.options or DEFAULTS
+        self.traceparent = found.traceparent
+        self.correlation_id = found.correlation_id
 
     @property
     def data(self) -> Any:
-        """What was added; in a processor with a schema, a value of that.
+        """The data that was added; in a processor with a schema, a value of that type.
 
         Raises
         ------
@@ -111,13 +112,6 @@ class Job:
         """The data as JSON."""
         return self._raw
 
-    @property
-    def state(self) -> str:
-        """Where it stands now: waiting, delayed, active, completed, failed, paused, or gone."""
-        seen = self.queue.store.show(self.id)
-        self._seen = seen or self._seen
-        return seen.state if seen else "gone"
-
     def refresh(self) -> Job:
         """Return the job as it stands now.
 
@@ -130,70 +124,41 @@ class Job:
 
     @property
     def seen(self) -> Seen | None:
-        """What was seen of it when this object was made, or its state last asked for."""
+        """The snapshot that was read last, or None if none was."""
         return self._seen
 
-    def _field(self, name: str) -> bytes | None:
-        return self._seen.fields.get(name) if self._seen else None
-
-    def _time(self, name: str) -> dt.datetime | None:
-        import datetime as dt
-
-        value = self._field(name)
-        return None if value is None else dt.datetime.fromtimestamp(int(value) / 1000, dt.UTC)
-
-    @property
-    def created(self) -> dt.datetime | None:
-        """When it was added, by the server's clock; None where that is not known here."""
-        return self._time("created")
-
-    @property
-    def started(self) -> dt.datetime | None:
-        """When its latest attempt began, or None."""
-        return self._time("started")
-
-    @property
-    def finished(self) -> dt.datetime | None:
-        """When its latest attempt ended, or None."""
-        return self._time("finished")
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why its latest failed attempt failed, as of when this object was made; or None."""
-        value = self._field("error")
-        return None if value is None else Failure.read(value)
-
-    @property
-    def worker(self) -> str | None:
-        """Who works on it, as of when this object was made; or None."""
-        value = self._field("owner")
-        return None if value is None else value.decode()
-
     def result(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002 - the design's word
-        """Wait for the job to end, and return what its processor returned.
+        """Wait for the job to end, and return the result of its processor.
 
         Parameters
         ----------
         timeout
             Seconds to wait; None for as long as it takes.
         type
-            The type to make of the result's JSON.
+            The type to read the result as; default: the one that the queue's processor declares,
+            where this process has it, else plain JSON.
 
         Raises
         ------
         JobFailed
             It failed, for good.
+        UnkeptResult
+            It is completed, but its result could not be kept.
+        UsageError
+            The result is not of the type.
         NotFoundError
             It was removed, or is no longer kept.
         DeadlineExceeded
             It has not ended in time; it goes on.
         """
+        check_schema(type, "queue", "type")
         self.queue.loop.check()
         with self.queue.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
             return self._result(timeout, type)
 
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
+        check_schema(type, "queue", "type")
         left = threading.Event()
         try:
             return await asyncio.to_thread(self._result, timeout, type, left)
@@ -237,6 +202,15 @@ class Job:
         return found
 
     def _outcome(self, state: str, value: bytes, kind: Any) -> Any:
+        if state == "completed" and value.startswith(UNKEPT):
+            raise Unkept.read(value[1:]).error(
+                f"job {self.id} of {self.queue.name}",
+                "queue",
+                "return plain values or a model from the processor; job.retry() runs it again",
+            )
+        if state == "completed" and kind is None:
+            current = self.queue.current
+            return read(value, current.declared if current is not None else None)
         if state == "completed":
             return self.queue.json.decode(value, kind)
         if state == "failed":
@@ -250,12 +224,12 @@ class Job:
         raise self.queue.gone(self.id)
 
     def progress(self, value: Any = _UNREAD) -> Any:
-        """Say how far the job is, or return what was said last.
+        """Set the job's progress, or return it as it is now.
 
         Parameters
         ----------
         value
-            What JSON has; a number is read as percent. Left out to ask.
+            A number is read as percent; else any value with a JSON form. Left out to ask.
 
         Raises
         ------
@@ -263,8 +237,7 @@ class Job:
             In a processor: the job is not this attempt's any more.
         """
         if value is _UNREAD:
-            seen = self.queue.store.show(self.id)
-            found = seen.fields.get("progress") if seen else None
+            found = self.snapshot().fields.get("progress")
             return None if found is None else self.queue.json.decode(found)
         data = self.queue.json.encode(value)
         self._note(progress=data)

@@ -6,12 +6,14 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.codec import check_schema
+from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+    from agentnb.core.codec import TypeCodec
 
 __all__ = ["Processor", "marked", "processor"]
 
@@ -35,6 +37,10 @@ class Processor:
         Where it comes from, for people: ``"this kernel"``, ``"pkg.module:function"``.
     needs
         The names of its notebook that keep it in this process.
+    returns
+        The type of its result; None for that of its return annotation, if there is one.
+    declared
+        The codec of that type, or None.
     """
 
     function: Callable[[Any], Any]
@@ -42,6 +48,8 @@ class Processor:
     timeout: float | None = None
     source: str = ""
     needs: tuple[str, ...] = ()
+    returns: Any = None
+    declared: TypeCodec | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -52,6 +60,9 @@ class Processor:
                 hint="work(lambda job: job.data)",
             )
         check_schema(self.schema, "queue")
+        if self.declared is None:
+            codec = declared(self.function, self.returns, "queue")
+            object.__setattr__(self, "declared", codec)
         if self.timeout is not None and not self.timeout > 0:
             raise UsageError(f"timeout cannot be {self.timeout!r}", service="queue")
 
@@ -63,7 +74,9 @@ class Processor:
         return f"{name} ({self.source})" if self.source else name
 
 
-def processor(queue: str, *, schema: Any = None, timeout: float | None = None) -> Callable[[F], F]:
+def processor(
+    queue: str, *, schema: Any = None, returns: Any = None, timeout: float | None = None
+) -> Callable[[F], F]:
     """Mark a function as a queue's processor, for ``agentnb worker --app MODULE`` to find.
 
     The function stays as it is.
@@ -72,7 +85,7 @@ def processor(queue: str, *, schema: Any = None, timeout: float | None = None) -
     ----------
     queue
         The queue's name.
-    schema, timeout
+    schema, returns, timeout
         As `Queue.work` takes them.
 
     Examples
@@ -83,7 +96,7 @@ def processor(queue: str, *, schema: Any = None, timeout: float | None = None) -
     """
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, (queue, schema, timeout))
+        setattr(function, _MARK, (queue, schema, timeout, returns))
         return function
 
     return mark
@@ -102,7 +115,7 @@ def marked(module: ModuleType) -> dict[str, Processor]:
         mark = getattr(value, _MARK, None)
         if not isinstance(mark, tuple):
             continue
-        queue, schema, timeout = mark
+        queue, schema, timeout, returns = mark
         source = f"{module.__name__}:{getattr(value, '__name__', '?')}"
         if queue in found and found[queue].function is not value:
             raise UsageError(
@@ -110,5 +123,5 @@ def marked(module: ModuleType) -> dict[str, Processor]:
                 f"{found[queue].source} and {source}",
                 service="queue",
             )
-        found[queue] = Processor(value, schema, timeout, source)
+        found[queue] = Processor(value, schema, timeout, source, returns=returns)
     return found

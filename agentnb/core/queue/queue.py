@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError
 from agentnb.core.queue.adding import Adding
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.options import DEFAULTS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.queue.queues import TaskQueue
-    from agentnb.core.queue.store import Seen
+    from agentnb.core.queue.snapshot import Seen
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
     from agentnb.core.trace import Tracer
@@ -69,6 +70,7 @@ class Queue(Adding, Steering):
         self.tell = Teller(self)
         self.kills = False
         self._processor: Processor | None = None
+        self._noted: Processor | None = None
         self._worker: Worker | None = None
 
     @property
@@ -126,9 +128,7 @@ class Queue(Adding, Steering):
 
     def job_of(self, seen: Seen) -> Job:
         """Return the job that was seen on the server."""
-        fields = seen.fields
-        attempt = int(fields.get("attempt", 0))
-        return Job(self, seen.id, fields.get("message", b""), attempt=attempt, seen=seen)
+        return Job(self, seen.id, seen.fields.get("message", b""), seen=seen)
 
     def jobs(
         self, state: str | None = None, n: int = 100, *, start: int = 0, newest: bool | None = None
@@ -182,6 +182,16 @@ class Queue(Adding, Steering):
         """Whether nothing is taken."""
         return self.store.is_paused()
 
+    def note_result(self, job: Job, processor: Processor, note: str) -> None:
+        """Say once for a processor that its results come back as another type."""
+        if self._noted is processor:
+            return
+        self._noted = processor
+        text = f"processor {processor.name}: {note}"
+        self.log.warning("%s", text, extra=self.tell.of(job))
+        with suppress(AgentnbError):  # the work is done, with or without the line
+            job.log(text)
+
     @property
     def current(self) -> Processor | None:
         """The queue's processor in this process, or None."""
@@ -192,6 +202,7 @@ class Queue(Adding, Steering):
         processor: Callable[[Job], Any],
         *,
         schema: Any = None,
+        returns: Any = None,
         timeout: float | None = None,
         source: str = "",
         needs: tuple[str, ...] = (),
@@ -202,14 +213,14 @@ class Queue(Adding, Steering):
 
         Parameters
         ----------
-        processor, schema, timeout
+        processor, schema, returns, timeout
             As `work` takes them.
         source
             Where the function comes from, for people.
         needs
             The names of its notebook that keep it in this process.
         """
-        made = Processor(processor, schema, timeout, source, needs)
+        made = Processor(processor, schema, timeout, source, needs, returns)
         wrap = self.queues.wrap
         self._processor = made if wrap is None else replace(made, function=wrap(made.function))
 
@@ -233,6 +244,7 @@ class Queue(Adding, Steering):
         *,
         concurrency: int = 5,
         schema: Any = None,
+        returns: Any = None,
         timeout: float | None = None,
     ) -> Worker:
         """Process jobs in this process, in threads, until the worker is stopped.
@@ -242,14 +254,17 @@ class Queue(Adding, Steering):
         Parameters
         ----------
         processor
-            Called with each `Job`; what it returns, JSON, is the job's result; what it raises
-            lets the attempt fail. ``def`` or ``async def``. Default: what `process` was given.
+            Called with each `Job`. Its return value is the job's result, and an exception lets
+            the attempt fail. ``def`` or ``async def``. Default: the one given to `process`.
             In a notebook what it prints is kept in the job's log.
         concurrency
             How many jobs run at once.
         schema
-            The type that the data is checked and made into: a msgspec Struct, a dataclass, a
-            TypedDict or a pydantic model.
+            The type that the data is checked by and read as: a msgspec Struct, a dataclass, a
+            TypedDict, a pydantic model, or lists and dicts of those.
+        returns
+            The type of its result; default: its return annotation. `Job.result` reads the result
+            as it; see `agentnb.core.codec.plain` for the JSON that is kept.
         timeout
             Seconds for an attempt, unless the job says otherwise. A coroutine is cancelled after
             that; a function's thread is left behind, and what comes of it does not count.
@@ -262,12 +277,13 @@ class Queue(Adding, Steering):
         Raises
         ------
         UsageError
-            There is no processor, or one of the others cannot be used.
+            There is no processor, or one of the others cannot be used, such as a type that no
+            JSON can be read as.
         """
         from agentnb.core.queue.worker import Worker
 
         if processor is not None:
-            self.process(processor, schema=schema, timeout=timeout)
+            self.process(processor, schema=schema, returns=returns, timeout=timeout)
         if self._processor is None:
             raise UsageError(
                 f"{self.name} has no processor in this process",

@@ -28,6 +28,7 @@ __all__ = ["TaskQueue"]
 _logger = logging.getLogger("agentnb.queue")
 _LONGEST_NAME = 200
 _CLOSING = 5.0
+_RESULTS = 16  # a result is there already: it may be larger than what is sent
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):
@@ -52,7 +53,7 @@ class TaskQueue:
     lease
         Seconds for which an active job is its worker's; renewed well before that.
     limit
-        Bytes that a job's data or result may take.
+        Bytes that a job's data may take; a result may take 16 times as many.
     kind
         What workers here are called: ``kernel`` or ``process``.
     tracer
@@ -98,7 +99,13 @@ class TaskQueue:
         self.lease = lease
         self.kind = kind
         self.wrap = wrap
-        self.json = Json("queue", "the job's value", limit=limit, setting="AGENTNB_QUEUE_PAYLOAD")
+        self.json = Json(
+            "queue",
+            "the job's value",
+            limit=limit,
+            setting="AGENTNB_QUEUE_PAYLOAD",
+            results=limit * _RESULTS,
+        )
         self.loop = LoopThread()
         self.tracer = tracer or Tracer()
         self.redactor = redactor

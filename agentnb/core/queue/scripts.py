@@ -156,7 +156,8 @@ local function finish(id, owner, attempt, set, value, keep, delay, attempts)
   if redis.call('ZREM', base .. ':active', id) == 0 then
     return redis.call('ZSCORE', base .. ':' .. set, id) and 3 or 0
   end
-  local name = set == 'completed' and 'result' or 'error'
+  local unkept = string.sub(value, 1, 1) == '!'
+  local name = set == 'completed' and (unkept and 'unkept' or 'result') or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
   if attempts ~= attempt then redis.call('HSET', job, 'attempt', attempts) end
   if set == 'wait' then
@@ -255,12 +256,24 @@ local function state_of(id)
 end
 """
 
-# ARGV: id. Gives: its state, that state's score, whether the queue is paused, the server's clock
-# in ms, the fields of its hash.
+# ARGV: id, then the names of fields, or none for all. Gives: its state, that state's score,
+# whether the queue is paused, the server's clock in ms, the fields of its hash.
 SHOW = Script(f"""{_BEGIN}{_STATE}
 local state, score = state_of(ARGV[1])
 local paused = redis.call('HEXISTS', base .. ':meta', 'paused')
-return {{state, score, paused, now, redis.call('HGETALL', jobs .. ARGV[1])}}
+local fields = {{}}
+if #ARGV == 1 then
+  fields = redis.call('HGETALL', jobs .. ARGV[1])
+else
+  local found = redis.call('HMGET', jobs .. ARGV[1], unpack(ARGV, 2))
+  for i = 2, #ARGV do
+    if found[i - 1] then
+      table.insert(fields, ARGV[i])
+      table.insert(fields, found[i - 1])
+    end
+  end
+end
+return {{state, score, paused, now, fields}}
 """)
 
 # ARGV: state, how many, from which, 1 for the newest first.
@@ -281,7 +294,8 @@ return all
 WAIT = Script(f"""{_BEGIN}{_STATE}
 local state = state_of(ARGV[1])
 if state == 'completed' then
-  return {{state, redis.call('HGET', jobs .. ARGV[1], 'result')}}
+  local kept = redis.call('HMGET', jobs .. ARGV[1], 'result', 'unkept')
+  return {{state, kept[1] or kept[2]}}
 elseif state == 'failed' then
   return {{state, redis.call('HGET', jobs .. ARGV[1], 'error')}}
 elseif state == 'gone' then
@@ -308,7 +322,7 @@ REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'result', 'error', 'finished', 'progress', 'owner')
+redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner')
 redis.call('UNLINK', jobs .. id .. ':done')
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)

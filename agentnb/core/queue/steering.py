@@ -31,10 +31,10 @@ class Steering:
         if seen is None:
             raise self.gone(job_id)
         job = self.job_of(seen)
-        failure = Failure(CANCELLED, job.attempt)
+        failure = Failure(CANCELLED, seen.attempt)
         state = self.store.cancel(job_id, failure.write(), job.options.keep_failed)
         self._refuse(job_id, state, {"completed", "failed"}, "cannot be cancelled")
-        self.tell.announce("failed", job, attempt=job.attempt, error=CANCELLED)
+        self.tell.announce("failed", job, attempt=seen.attempt, error=CANCELLED)
 
     def _refuse(self: Queue, job_id: str, state: str, refused: set[str], why: str) -> None:  # type: ignore[misc]  # as above
         if state == "gone":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.queue import scripts
+from agentnb.core.queue.snapshot import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
-__all__ = ["Held", "Seen", "Store", "Taken", "Tended"]
+__all__ = ["Held", "Store", "Taken", "Tended"]
 
 COUNTED, FENCED, GONE, AGAIN = 1, 0, 2, 3
 _LOG_LINES = 1000
@@ -47,17 +48,6 @@ class Tended:
     lost: list[str]
     others: list[Held]
     due: int
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A job as it stands on the server: its state, that state's score, its fields."""
-
-    id: str
-    state: str
-    score: float
-    now: int
-    fields: dict[str, bytes] = field(default_factory=dict)
 
 
 class Store:
@@ -196,9 +186,9 @@ class Store:
         found: Any = self._redis.lrange(f"{self.jobs}{job_id}:log", -n, -1)
         return [line.decode("utf-8", "replace") for line in found]
 
-    def show(self, job_id: str) -> Seen | None:
-        """Return a job as it stands, None if it is gone."""
-        state, score, paused, now, fields = self._run(self._again, scripts.SHOW, [job_id])
+    def show(self, job_id: str, only: Sequence[str] = ()) -> Seen | None:
+        """Return a snapshot of a job, with all its fields or some; None if it is gone."""
+        state, score, paused, now, fields = self._run(self._again, scripts.SHOW, [job_id, *only])
         if not fields:
             return None
         word = _state(state.decode(), paused=bool(paused))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from agentnb.core.queue import Job
+    from agentnb.core.queue.snapshot import Seen
 
 __all__ = ["JobView", "jobs", "workers"]
 
@@ -26,6 +27,8 @@ class JobView(Whole):
     ----------
     job
         The job.
+    seen
+        The snapshot that is shown.
     log
         The lines of its log, the last 100.
     """
@@ -34,18 +37,19 @@ class JobView(Whole):
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.seen = job.seen or job.snapshot()
         self.log = job.logs()
 
     @property
     def rows(self) -> list[tuple[str, str]]:
         """What is known of it, by its name."""
-        job, failure = self.job, self.job.failure
-        state = job.seen.state if job.seen else ""
+        job, seen = self.job, self.seen
+        failure = seen.failure
         rows = [
             ("job", job.id),
             ("queue", job.queue.name),
-            ("state", state),
-            ("attempt", f"{job.attempt} of {job.options.attempts}"),
+            ("state", _state(seen)),
+            ("attempt", f"{seen.attempt} of {job.options.attempts}"),
             ("data", _short(job.raw)),
         ]
         if job.options.priority:
@@ -53,37 +57,39 @@ class JobView(Whole):
         if job.options.key:
             rows.append(("key", job.options.key))
         rows += [(name, _clock(when)) for name, when in self._times() if when is not None]
-        if job.started and job.finished and job.finished >= job.started:
-            rows.append(("took", f"{(job.finished - job.started).total_seconds():.3f} s"))
-        if (progress := _field(job, "progress")) is not None:
+        if seen.started and seen.finished and seen.finished >= seen.started:
+            rows.append(("took", f"{(seen.finished - seen.started).total_seconds():.3f} s"))
+        if (progress := seen.fields.get("progress")) is not None:
             rows.append(("progress", drawn(progress)))
-        if (result := _field(job, "result")) is not None:
+        if (result := seen.fields.get("result")) is not None:
             rows.append(("result", _short(result)))
+        if seen.unkept is not None:
+            rows.append(("result", str(seen.unkept)))
         if failure is not None:
-            what = "error" if state == "failed" else f"error of attempt {failure.attempt}"
+            what = "error" if seen.state == "failed" else f"error of attempt {failure.attempt}"
             rows.append((what, failure.error))
-        if state in {"waiting", "delayed", "paused"} and (why := job.queue.why_waiting()):
+        waits = seen.state in {"waiting", "delayed", "paused"}
+        if waits and (why := job.queue.why_waiting()):
             rows.append(("waits", why))
         return rows
 
     def _times(self) -> list[tuple[str, dt.datetime | None]]:
         import datetime as dt
 
-        job, seen = self.job, self.job.seen
-        due = None
-        if seen is not None and seen.state == "delayed":
+        seen, due = self.seen, None
+        if seen.state == "delayed":
             due = dt.datetime.fromtimestamp(seen.score / 1000, dt.UTC)
         return [
-            ("added", job.created),
+            ("added", seen.created),
             ("due", due),
-            ("started", job.started),
-            ("ended", job.finished),
+            ("started", seen.started),
+            ("ended", seen.finished),
         ]
 
     @property
     def traceback(self) -> str:
         """The traceback of its latest failure."""
-        failure = self.job.failure
+        failure = self.seen.failure
         return failure.traceback if failure is not None else ""
 
     @property
@@ -94,18 +100,20 @@ class JobView(Whole):
 
 def jobs(found: list[Job], *, empty: str) -> Table:
     """Return jobs as a table."""
-    rows: list[tuple[str, ...]] = [
-        (
-            job.id,
-            job.seen.state if job.seen else "",
-            f"{job.attempt} of {job.options.attempts}",
-            _short(job.raw),
-            drawn(_field(job, "progress")),
-            _outcome(job),
-            _clock(job.created),
+    rows: list[tuple[str, ...]] = []
+    for job in found:
+        seen = job.seen or job.snapshot()
+        rows.append(
+            (
+                job.id,
+                _state(seen),
+                f"{seen.attempt} of {job.options.attempts}",
+                _short(job.raw),
+                drawn(seen.fields.get("progress")),
+                _outcome(seen),
+                _clock(seen.created),
+            )
         )
-        for job in found
-    ]
     columns: tuple[str, ...]
     columns = ("job", "state", "attempt", "data", "progress", "outcome", "added")
     if not any(row[4] for row in rows):
@@ -144,16 +152,17 @@ def drawn(progress: bytes | None) -> str:
     return value if isinstance(value, str) else _short(progress)
 
 
-def _outcome(job: Job) -> str:
-    failure = job.failure
-    result = _field(job, "result")
+def _state(seen: Seen) -> str:
+    return "done, not kept" if seen.unkept is not None else seen.state
+
+
+def _outcome(seen: Seen) -> str:
+    if seen.unkept is not None:
+        return str(seen.unkept)
+    result = seen.fields.get("result")
     if result is not None:
         return _short(result)
-    return failure.error if failure is not None else ""
-
-
-def _field(job: Job, name: str) -> bytes | None:
-    return job.seen.fields.get(name) if job.seen else None
+    return seen.failure.error if seen.failure is not None else ""
 
 
 def _short(raw: bytes) -> str:

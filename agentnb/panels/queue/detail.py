@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.queue import Job, TaskQueue
+    from agentnb.core.queue.snapshot import Seen
     from agentnb.panels.base import Panel
 
 __all__ = ["Detail", "Details", "read"]
@@ -34,7 +35,7 @@ class Details:
     """A job, and its parts as text."""
 
     job: Job
-    state: str
+    seen: Seen
     progress: str
     log: str
     result: str
@@ -48,8 +49,8 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         job = queues.find(job_id)
     except NotFoundError:
         return None
-    fields = job.seen.fields if job.seen else {}
-    failure = job.failure
+    seen = job.seen or job.snapshot()
+    fields, failure = seen.fields, seen.failure
     error = ""
     if failure is not None:
         of = f" (attempt {failure.attempt})" if failure.attempt else ""
@@ -60,10 +61,10 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         said = _progress(json.loads(fields["progress"])) if "progress" in fields else ""
     return Details(
         job=job,
-        state=job.seen.state if job.seen else "gone",
+        seen=seen,
         progress=said,
         log=_cut("\n".join(job.logs(_LINES)), end=True),
-        result=redact(_pretty(fields["result"])) if "result" in fields else "",
+        result=str(seen.unkept or "") or redact(_pretty(fields.get("result", b""))),
         data=redact(_data(job)),
         error=_cut(error),
     )
@@ -151,7 +152,7 @@ class Detail:
     def show(self, picked: str | None, found: Details | None) -> None:
         """Show a job; None for one that is gone, or, without an id, for none at all."""
         self._job = found.job if found else None
-        state = found.state if found else ""
+        state = found.seen.state if found else ""
         self.retry.disabled = state not in {"failed", "completed", "delayed"}
         self.cancel.disabled = state not in {"active", "waiting", "paused", "delayed"}
         self.remove.disabled = state in {"", "active"}
@@ -172,18 +173,18 @@ class Detail:
             self.about.value = f"{name} · gone: removed, or no longer kept"
             return
         self.about.value = " · ".join([name, *map(escape, _words(found))])
-        self.times.value = " · ".join(_times(found.job, state))
+        self.times.value = " · ".join(_times(found.seen))
 
 
 def _words(found: Details) -> list[str]:
-    job, options = found.job, found.job.options
-    words = [job.queue.name, found.state]
-    if job.attempt:
-        words.append(f"attempt {job.attempt} of {options.attempts}")
+    job, seen, options = found.job, found.seen, found.job.options
+    words = [job.queue.name, "done, not kept" if seen.unkept is not None else seen.state]
+    if seen.attempt:
+        words.append(f"attempt {seen.attempt} of {options.attempts}")
     if found.progress:
         words.append(found.progress)
-    if found.state == "active" and job.worker:
-        words.append(f"worker {describe(job.worker)}")
+    if seen.state == "active" and seen.worker:
+        words.append(f"worker {describe(seen.worker)}")
     if options.priority:
         words.append(f"priority {options.priority}")
     words += [f"{name} {value}" for name, value in _free(job) if value]
@@ -196,18 +197,18 @@ def _free(job: Job) -> list[tuple[str, str | None]]:
     return [(name, redact(plain(text)) if text else None) for name, text in texts]
 
 
-def _times(job: Job, state: str) -> list[str]:
-    seen = job.seen
-    now = seen.now / 1000 if seen else 0.0
+def _times(seen: Seen) -> list[str]:
+    now = seen.now / 1000
     words = []
-    for name, at in (("added", job.created), ("started", job.started), ("ended", job.finished)):
-        if at is not None and not (name == "ended" and state == "active"):
+    for name, at in (("added", seen.created), ("started", seen.started), ("ended", seen.finished)):
+        if at is not None and not (name == "ended" and seen.state == "active"):
             words.append(_time(name, at, now))
-    if state == "delayed" and seen:
+    if seen.state == "delayed":
         left = seen.score / 1000 - now
         words.append(f"due in {Duration(left)}" if left > 0 else "due now")
-    if job.started and job.finished and job.finished >= job.started and state != "active":
-        words.append(f"took {Duration((job.finished - job.started).total_seconds())}")
+    ended = seen.started and seen.finished and seen.finished >= seen.started
+    if seen.started and seen.finished and ended and seen.state != "active":
+        words.append(f"took {Duration((seen.finished - seen.started).total_seconds())}")
     return words
 
 

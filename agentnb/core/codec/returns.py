@@ -1,0 +1,94 @@
+"""The type that a function's result is declared to have."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from typing import Any
+
+from agentnb.core.codec.typed import TypeCodec, check_schema, codec_of
+
+__all__ = ["annotation_of", "declared"]
+
+_AWAITABLES = ("Awaitable", "Coroutine")
+
+
+def declared(function: Any, returns: Any, service: str) -> TypeCodec | None:
+    """Return the codec of the type that a function's result has; None where none is declared.
+
+    Parameters
+    ----------
+    function
+        The function. Its return annotation counts where ``returns`` is None.
+    returns
+        The type, or None.
+    service
+        Whose function it is, for errors.
+
+    Raises
+    ------
+    UsageError
+        No JSON can be read as the type.
+    """
+    kind = annotation_of(function) if returns is None else returns
+    if kind is None or kind is Any or kind is object:
+        return None
+    check_schema(kind, service, "returns")
+    return codec_of(kind)
+
+
+def annotation_of(function: Any) -> Any:
+    """Return a function's return type; None where there is none that says something.
+
+    ``Any``, ``None``, abstract types, type variables and what cannot be resolved say nothing.
+
+    >>> def ask() -> "list[int]": ...
+    >>> annotation_of(ask), annotation_of(len)
+    (list[int], None)
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isclass(function):
+        return None if _says_nothing(function) else function
+    found = _annotated(function)
+    return None if found is None or _says_nothing(found) else found
+
+
+def _annotated(function: Any) -> Any:
+    if not inspect.isroutine(function):
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - an object's own
+    try:
+        function = inspect.unwrap(function)
+        own = getattr(function, "__func__", function)
+        given = own.__annotations__["return"]
+        names = vars(sys.modules[own.__module__]) if own.__module__ in sys.modules else {}
+        names = {
+            **names,
+            **getattr(own, "__globals__", {}),
+            **inspect.getclosurevars(own).nonlocals,
+        }
+        holder = types.SimpleNamespace(__annotations__={"return": given})
+        found = typing.get_type_hints(holder, names, names, include_extras=True)["return"]
+    except Exception:  # noqa: BLE001 - an annotation is anybody's code
+        return None
+    origin = getattr(typing.get_origin(found), "__name__", "")
+    return typing.get_args(found)[-1] if origin in _AWAITABLES and typing.get_args(found) else found
+
+
+def _says_nothing(kind: Any) -> bool:
+    if kind is Any or kind is object or kind is None or kind is type(None):
+        return True
+    if isinstance(kind, typing.TypeVar):
+        return True
+    origin = typing.get_origin(kind) or kind
+    abstract = inspect.isabstract(origin) or getattr(origin, "_is_protocol", False)
+    if not abstract:
+        return False
+    try:
+        codec_of(kind)
+    except TypeError:
+        return True
+    return False

@@ -1,0 +1,139 @@
+"""A job as the server has it: read whole, or one property at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.codec import Unkept
+from agentnb.core.failure import Failure
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from agentnb.core.queue.queue import Queue
+
+__all__ = ["UNKEPT", "LiveJob", "Seen"]
+
+UNKEPT: Final = b"!"
+"""First byte of a result that could not be kept; no JSON begins with it."""
+_FIELDS = (
+    *("attempt", "created", "started", "finished", "error", "owner", "progress"),
+    "unkept",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A snapshot of a job: its state, that state's score, its fields."""
+
+    id: str
+    state: str
+    score: float
+    now: int
+    fields: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt, from 1; 0 before the first."""
+        return int(self.fields.get("attempt", 0))
+
+    def _time(self, name: str) -> dt.datetime | None:
+        import datetime as dt
+
+        value = self.fields.get(name)
+        return None if value is None else dt.datetime.fromtimestamp(int(value) / 1000, dt.UTC)
+
+    @property
+    def created(self) -> dt.datetime | None:
+        """When it was added, by the server's clock."""
+        return self._time("created")
+
+    @property
+    def started(self) -> dt.datetime | None:
+        """When its latest attempt began, or None."""
+        return self._time("started")
+
+    @property
+    def finished(self) -> dt.datetime | None:
+        """When its latest attempt ended, or None."""
+        return self._time("finished")
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why its latest failed attempt failed, or None."""
+        value = self.fields.get("error")
+        return None if value is None else Failure.read(value)
+
+    @property
+    def worker(self) -> str | None:
+        """Identity of its latest worker, or None."""
+        value = self.fields.get("owner")
+        return None if value is None else value.decode()
+
+    @property
+    def unkept(self) -> Unkept | None:
+        """Description of a result that could not be kept, or None."""
+        value = self.fields.get("unkept")
+        return None if value is None else Unkept.read(value[1:])
+
+
+class LiveJob:
+    """The part of a `Job` that is read from the server each time it is asked for."""
+
+    id: str
+    queue: Queue
+    _seen: Seen | None
+    _attempt: int | None
+
+    def snapshot(self) -> Seen:
+        """Read state, attempt, times, failure, worker and progress in one round trip.
+
+        Of a job that is gone the state is ``gone``, and the rest as it was last read.
+        """
+        found = self.queue.store.show(self.id, _FIELDS)
+        if found is None:
+            fields = self._seen.fields if self._seen else {}
+            found = Seen(self.id, "gone", 0.0, 0, fields)
+        self._seen = found
+        return found
+
+    @property
+    def state(self) -> str:
+        """State now: waiting, delayed, active, completed, failed, paused, or gone."""
+        return self.snapshot().state
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt now, 0 before the first; in a processor that of its own."""
+        return self.snapshot().attempt if self._attempt is None else self._attempt
+
+    @property
+    def created(self) -> dt.datetime | None:
+        """When it was added, by the server's clock."""
+        return self.snapshot().created
+
+    @property
+    def started(self) -> dt.datetime | None:
+        """When its latest attempt began, or None."""
+        return self.snapshot().started
+
+    @property
+    def finished(self) -> dt.datetime | None:
+        """When its latest attempt ended, or None."""
+        return self.snapshot().finished
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why its latest failed attempt failed, or None."""
+        return self.snapshot().failure
+
+    @property
+    def worker(self) -> str | None:
+        """Identity of its latest worker, or None."""
+        return self.snapshot().worker
+
+    @property
+    def unkept(self) -> Unkept | None:
+        """Description of its result if that could not be kept, or None."""
+        return self.snapshot().unkept

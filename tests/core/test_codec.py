@@ -1,0 +1,331 @@
+"""Plain JSON forms and declared types: round trips, refusals and their words."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import functools
+import pathlib
+import socket
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentnb.core.codec import Json, NotJson, check_schema, codec_of, convert, declared, to_json
+from agentnb.core.codec.returns import annotation_of
+from agentnb.core.codec.typed import Misfit
+from agentnb.core.errors import UsageError
+from tests.core.typed_cases import CASES, IDS, Aliased, Color, Model, Pair, Point, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+bounded = settings(max_examples=150, deadline=None, derandomize=True)
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | texts
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+plain = st.recursive(
+    scalars,
+    lambda some: st.lists(some, max_size=4) | st.dictionaries(texts, some, max_size=4),
+    max_leaves=20,
+)
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda m: dt.timezone(dt.timedelta(minutes=m)))
+TYPED: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(),
+    float: st.floats(allow_nan=False),
+    bytes: st.binary(max_size=9),
+    dt.date: st.dates(),
+    dt.datetime: st.datetimes(timezones=st.none() | offsets),
+    dt.time: st.times(),
+    dt.timedelta: st.timedeltas(dt.timedelta(-(10**6)), dt.timedelta(10**6)),
+    decimal.Decimal: st.decimals(allow_nan=False),
+    uuid.UUID: st.uuids(),
+    pathlib.PurePosixPath: texts.map(pathlib.PurePosixPath),
+    complex: st.complex_numbers(allow_nan=False, allow_infinity=False),
+    Color: st.just(Color.RED),
+    Pair: st.builds(Pair, st.integers(), texts),
+    Point: st.builds(Point, st.integers(), st.floats(allow_nan=False)),
+    Model: st.builds(Model, x=st.integers(), tags=st.lists(texts, max_size=3)),
+    Struct: st.builds(Struct, st.integers(), st.datetimes(timezones=offsets) | st.none()),
+    Any: plain,
+}
+
+
+def nested(kind, values):
+    """Return the type and values of it, or of containers of it."""
+    hashable = kind not in {Model, Point, Struct, Any}
+    found = [
+        (kind, values),
+        (list[kind], st.lists(values, max_size=4)),
+        (tuple[kind, int], st.tuples(values, st.integers())),
+        (dict[str, kind], st.dictionaries(texts, values, max_size=4)),
+        (kind | None, st.none() | values),
+    ]
+    return found + ([(set[kind], st.sets(values, max_size=4))] if hashable else [])
+
+
+@st.composite
+def typed_values(draw):
+    kind = draw(st.sampled_from(list(TYPED)))
+    whole, values = draw(st.sampled_from(nested(kind, TYPED[kind])))
+    return whole, draw(values)
+
+
+@bounded
+@given(typed_values())
+def test_a_value_of_a_declared_type_comes_back_equal_through_plain_json(case):
+    kind, value = case
+    data, copy = codec_of(kind).encode(value)
+    assert copy == value
+    assert type(copy) is type(value)
+    assert codec_of(kind).gives_back(value, copy)
+    again = convert(msgspec.json.decode(data), kind)
+    assert again == value
+
+
+@bounded
+@given(plain)
+def test_plain_values_are_kept_as_they_are(value):
+    assert msgspec.json.decode(to_json(value)) == value
+
+
+@bounded
+@given(st.lists(st.floats(), max_size=5))
+def test_declared_floats_keep_nan_and_infinity_as_texts(values):
+    data, copy = codec_of(list[float]).encode(values)
+    assert b"null" not in data
+    assert list(map(repr, copy)) == list(map(repr, values))
+
+
+@pytest.mark.parametrize(("kind", "value"), CASES, ids=IDS)
+def test_a_type_gives_back_its_value(kind, value):
+    codec = codec_of(kind)
+    data, copy = codec.encode(value)
+    assert (copy, type(copy)) == (value, type(value))
+    assert codec.decode(data) == value
+    assert not any(word in data for word in (b"tests.core", b"__", b"Model", b"Point"))
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Name(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "something else"
+
+
+@dataclasses.dataclass
+class Holds:
+    when: dt.date
+    within: list[tuple[int, ...]]
+
+
+class Tagged(msgspec.Struct, tag="t", rename="camel"):
+    first_name: str
+    left_out: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Loss(pydantic.BaseModel):
+    value: float
+
+
+class Row(msgspec.Struct, array_like=True):
+    a: int
+    b: dt.date
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ((1, 2), [1, 2]),
+        (Pair(1, "b"), [1, "b"]),
+        ({3}, [3]),
+        (collections.deque([1]), [1]),
+        (Model(x=2), {"x": 2, "tags": []}),
+        (Aliased(camelCase=1), {"camelCase": 1}),
+        (Holds(dt.date(2020, 1, 2), [(1,)]), {"when": "2020-01-02", "within": [[1]]}),
+        (Tagged("a"), {"type": "t", "firstName": "a"}),
+        (Row(1, dt.date(2020, 1, 2)), [1, "2020-01-02"]),
+        (dt.datetime(2020, 1, 2, 3, tzinfo=dt.UTC), "2020-01-02T03:00:00Z"),
+        (pd.Timestamp("2020-01-02T03:00:00.5"), "2020-01-02T03:00:00.500000"),
+        (dt.time(3, 4), "03:04:00"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (pathlib.PurePosixPath("/a"), "/a"),
+        (1 + 2j, "1+2j"),
+        (b"\xff", "/w=="),
+        (bytearray(b"a"), "YQ=="),
+        (Color.RED, "red"),
+        (Level.HIGH, 3),
+        (Name("real"), "real"),
+        (np.float64(1.5), 1.5),
+        (np.bool_(1), True),
+        (np.str_("a"), "a"),
+        (np.datetime64("2020-01-02"), "2020-01-02"),
+        ({1: 2, Color.RED: 3, dt.date(2020, 1, 2): 4}, {"1": 2, "red": 3, "2020-01-02": 4}),
+        (collections.OrderedDict(a=(1,)), {"a": [1]}),
+    ],
+    ids=repr,
+)
+def test_every_value_has_its_documented_form(value, form):
+    assert msgspec.json.decode(to_json(value)) == form
+    assert msgspec.json.decode(to_json({"in": [value]})) == {"in": [form]}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": [1.0, float("nan")]}, r"^value\['a'\]\[1\] is nan"),
+        (Loss(value=float("inf")), r"^value\['value'\] is inf"),
+        (object(), "^value is of type object"),
+        ([{"line": socket.socket}], r"^value\[0\]\['line'\] is of type type"),
+        ({(1, 2): 3}, r"has the key \(1, 2\) of type tuple"),
+        ({1: "a", "1": "b"}, "has two keys that become '1'"),
+        ({True: 1}, "has the key True"),
+        ("\ud800", "text that is not Unicode"),
+        ({"\ud800": 1}, "text that is not Unicode"),
+        (np.arange(3), "its .tolist"),
+        (np.array(3), "its .tolist"),
+        (np.longdouble(1.5), "of type longdouble"),
+        (pd.NaT, "no exact text"),
+        (pd.Timestamp(1), "no exact text"),
+        (dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(seconds=3208))), "no exact text"),
+    ],
+    ids=str,
+)
+def test_a_value_without_a_form_is_refused_with_its_path(value, words):
+    with pytest.raises(NotJson, match=words):
+        to_json(value)
+
+
+def test_a_value_that_holds_itself_is_refused():
+    value: list[Any] = [(1,)]
+    value.append(value)
+    with pytest.raises(NotJson, match="holds itself"):
+        to_json(value)
+
+
+def test_nan_under_a_type_that_has_no_float_there_is_refused():
+    for kind in (dict[str, Any], dict, list[str] | dict[str, str]):
+        with pytest.raises((NotJson, Misfit), match="nan"):
+            codec_of(kind).encode({"a": float("nan")})
+
+
+def test_the_texts_of_nan_make_no_other_text_a_number():
+    assert convert(["NaN", 1], list[float])[1] == 1.0
+    for wrong in (["NaN", "5"], ["Infinity", True]):
+        with pytest.raises(ValueError, match="Expected `float`"):
+            convert(wrong, list[float])
+    with pytest.raises(ValueError, match="Expected `int`"):
+        convert({"a": 1, "when": "NaN"} | {"a": "NaN"}, Struct)
+
+
+class Sized(Protocol):
+    size: int
+
+
+T = TypeVar("T")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        socket.socket,
+        list[socket.socket],
+        pd.DataFrame,
+        np.ndarray,
+        len,
+        lambda: 1,
+        Model | socket.socket,
+    ],
+)
+def test_a_type_that_no_json_becomes_is_refused(kind):
+    with pytest.raises(UsageError, match="is not a schema"):
+        check_schema(kind, "queue")
+    with pytest.raises(UsageError, match="is not a type that a result can have"):
+        declared(print, kind, "queue")
+
+
+def text() -> list[Model]: ...
+async def coroutine() -> Model | None: ...
+def unknown() -> Missing: ...  # noqa: F821 - it is not there
+def anything() -> Any: ...
+def nothing() -> None: ...
+def abstract() -> Iterable[int]: ...
+def generic(_: T) -> T: ...
+def protocol() -> Sized: ...
+
+
+class Caller:
+    def __call__(self) -> dict[str, int]: ...
+
+    def method(self) -> int: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (text, list[Model]),
+        (coroutine, Model | None),
+        (Caller(), dict[str, int]),
+        (Caller().method, int),
+        (Model, Model),
+        (functools.partial(text), list[Model]),
+        *((one, None) for one in (unknown, anything, nothing, abstract, generic, protocol)),
+        (lambda: 1, None),
+        (len, None),
+    ],
+)
+def test_a_return_annotation_is_resolved_or_counts_as_none(function, kind):
+    assert annotation_of(function) == kind
+
+
+def test_pydantic_is_not_imported_by_types_without_it():
+    code = (
+        "import sys, datetime; from agentnb.core.codec import codec_of, to_json;"
+        "codec_of(dict[str, datetime.date]).encode({'a': datetime.date(2020, 1, 1)});"
+        "to_json((1, 2)); assert 'pydantic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_misfit_shows_no_value():
+    class Login(pydantic.BaseModel):
+        age: int
+
+    with pytest.raises(ValueError, match="age") as caught:
+        convert({"age": "hunter22"}, Login)
+    assert "hunter22" not in str(caught.value)
+
+
+def test_a_sender_s_value_loses_nothing_by_its_schema():
+    class More(Model):
+        extra: int = 5
+
+    json = Json("queue", "the job's data", limit=1000, setting="LIMIT")
+    assert json.encode([Model(), {"x": 3}], list[Model]) == b'[{"x":1,"tags":[]},{"x":3}]'
+    with pytest.raises(UsageError, match="cannot be sent as Model"):
+        json.encode(More(), Model)
+    with pytest.raises(UsageError, match="1,002 bytes; 1,000 are allowed"):
+        json.encode("x" * 1000)
