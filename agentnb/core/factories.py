@@ -91,6 +91,7 @@ def _database(
         read_only=read_only,
         timeout=settings.db_timeout,
         rows=settings.db_rows,
+        max_bytes=settings.db_max_bytes,
         pool_size=pool_size,
         resolve=settings.resolve,
         tracer=hub.tracer,

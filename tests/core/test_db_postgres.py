@@ -347,7 +347,10 @@ with Database(sys.argv[1]) as db:
     if sys.argv[2] == "stream":
         count = sum(len(chunk) for chunk in db.stream("select * from big", chunk=5000))
     else:
-        count = len(db.query("select * from big", arrow=sys.argv[2] == "arrow"))
+        shown = db.query("select * from big", preview=1000)
+        assert "limited to 1,000 rows" in repr(shown)
+        rows = db.query("select * from big", arrow=sys.argv[2] == "arrow", limit=1000)
+        count = len(rows)
     print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.db.result import ArrowResult, Result, Script
-from agentnb.core.errors import DeadlineExceeded, QueryRejected
+from agentnb.core.errors import DeadlineExceeded, QueryRejected, UsageError
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("polars")
@@ -209,7 +209,9 @@ def test_the_limit_holds_through_adbc(db):
     exact = db.query("select i from t where i < 10", arrow=True, limit=10)
     assert (len(exact), exact.truncated) == (10, False)
     default = db.query("select i from t", arrow=True)
-    assert (len(default), default.truncated) == (1000, True)
+    assert (len(default), default.truncated) == (5000, False)
+    with pytest.raises(UsageError, match="larger than 10 kB"):
+        db.query("select i from t", arrow=True, max_bytes=10_000)
 
 
 def test_a_transaction_sees_its_own_rows_when_arrow_is_asked_for(db):

@@ -197,14 +197,12 @@ def test_sql_of_comments_only_is_told(run):
     assert "no SQL" in str(error_of(run, "%%db\n-- nothing\n", UsageError))
 
 
-def test_rows_are_limited_unless_all_are_asked_for(run):
+def test_a_bare_line_shows_a_thousand_rows_unless_told_otherwise(run):
     series = (
         "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1500) "
         "select i from n"
     )
-    found = run(f"%db {series}")
-    assert (len(found), found.truncated) == (1000, True)
-    assert "there are more" in repr(found)
+    assert "limited to 1,000 rows; there are more" in repr(run(f"%db {series}"))
     assert len(run(f"%db -n 5 {series}")) == 5
     assert len(run(f"%db --all {series}")) == 1500
     assert "exclude" in str(error_of(run, f"%db --all -n 5 {series}", UsageError))

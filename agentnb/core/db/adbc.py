@@ -22,6 +22,7 @@ from agentnb.core.frames import EXACT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.text import Statement
 
 __all__ = ["Spare", "fetch"]
@@ -87,7 +88,7 @@ def fetch(
     backend: Backend,
     statement: Statement,
     params: Mapping[str, Any],
-    limit: int | None,
+    bounds: Bounds,
     watch: Watch,
     spare: Spare,
 ) -> ArrowResult | None:
@@ -109,8 +110,8 @@ def fetch(
     except _Unsuitable:
         return None
     # Cut by a server itself, so that all is read and the connection can be used again.
-    text = backend.limited(statement, text, limit)
-    job = _Job(backend.target.kind, uri, text, values, limit, spare)
+    text = backend.limited(statement, text, bounds.limit)
+    job = _Job(backend.target.kind, uri, text, values, bounds, spare)
     try:
         table, truncated = job.run(watch)
     except (AgentnbError, KeyboardInterrupt):
@@ -142,14 +143,14 @@ class _Job:
         uri: str,
         text: str,
         values: list[Any] | None,
-        limit: int | None,
+        bounds: Bounds,
         spare: Spare,
     ) -> None:
         self._kind = kind
         self._uri = uri
         self._text = text
         self._values = values
-        self._limit = limit
+        self._bounds = bounds
         self._spare = spare
         self._over = threading.Event()
         self._given_up = False
@@ -212,18 +213,21 @@ class _Job:
             cursor.execute(self._text, self._values)
             reader = cursor.fetch_record_batch()
             kinds = _all_wanted(reader.schema, self._kind, pa)
-            batches, count = [], 0
+            limit = self._bounds.limit
+            batches, count, size = [], 0, 0
             for batch in reader:
                 if self._given_up:
                     raise _Unsuitable
                 batches.append(batch)
                 count += batch.num_rows
-                if self._kind == "sqlite" and self._limit is not None and count > self._limit:
+                if self._kind == "sqlite" and limit is not None and count > limit:
                     break
+                size += batch.nbytes
+                self._bounds.check(size, count)
             self._cursor = None
             table = pa.Table.from_batches(batches, reader.schema)
-        truncated = self._limit is not None and table.num_rows > self._limit
-        return _same_types(table.slice(0, self._limit), kinds, self._kind, pa), truncated
+        truncated = limit is not None and table.num_rows > limit
+        return _same_types(table.slice(0, limit), kinds, self._kind, pa), truncated
 
 
 def _all_wanted(schema: Any, kind: str, pa: Any) -> list[Any]:

@@ -7,8 +7,11 @@ import enum
 import json
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.bounds import Bounds, fetch_all
+from agentnb.core.db.effects import changes
 from agentnb.core.db.render import NO_VALUES
 from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
 from agentnb.core.redact import Secret
@@ -149,6 +152,10 @@ class Backend:
     def ping(self, connection: Connection) -> None:
         """Raise if a connection of the pool is dead; SQLAlchemy's pool sees to it here."""
 
+    def lost(self, connection: Connection) -> bool:
+        """Return whether this connection is known to be dead."""
+        return connection.invalidated
+
     def in_transaction(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
         """Return whether what `begin` opened is still open, as far as the driver tells."""
         return True
@@ -194,28 +201,45 @@ class Backend:
     def fetch(
         self,
         connection: Connection,
-        statement: Statement,
+        statement: Statement,  # noqa: ARG002 - for those who put the limit into it
         sql: str,
         params: Any,
-        limit: int | None,
+        bounds: Bounds,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
-        """Execute and fetch at most ``limit + 1`` rows, then close the cursor.
+        """Execute and fetch one row more than the limit at most, then close the cursor.
 
         Returns
         -------
         columns, rows, rowcount
             Columns are None for a statement that returns no rows.
         """
-        result = connection.exec_driver_sql(self.limited(statement, sql, limit), params)
+        result = connection.exec_driver_sql(sql, params)
         try:
             cursor = result.cursor
             if cursor is None or cursor.description is None:
                 return None, [], max(result.rowcount, 0)
             columns = tuple(column[0] for column in cursor.description)
-            rows = list(cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1))
+            rows = fetch_all(cursor.fetchmany, bounds)
             return columns, rows, max(result.rowcount, 0)
         finally:
             result.close()
+
+    def bounds(self, connection: Connection, statement: Statement, bounds: Bounds) -> Bounds:
+        """Return the bounds for a statement; one that has effects runs for all of its rows.
+
+        A preview does not cut them: rows of RETURNING cannot be had a second time.
+        """
+        if changes(statement):
+            bounds = replace(bounds, max_bytes=None)
+        if bounds.limit is None or not self.has_effects(connection, statement):
+            return bounds
+        if bounds.preview:
+            return replace(bounds, limit=None, preview=False)
+        return replace(bounds, pushed=False)
+
+    def has_effects(self, connection: Connection, statement: Statement) -> bool:  # noqa: ARG002 - for those who ask the database
+        """Return whether the statement does more than read, so that all of it has to run."""
+        return changes(statement)
 
     def limited(self, statement: Statement, sql: str, limit: int | None) -> str:  # noqa: ARG002 - PostgreSQL is told
         """Return the SQL with the limit in it, where the database has to be told."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db import adbc
 from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
 from agentnb.core.db.postgres import Postgres
-from agentnb.core.db.runner import DEFAULT
 from agentnb.core.db.sqlite import SQLite
 from agentnb.core.db.text import scan
 from agentnb.core.db.transaction import Transaction
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from agentnb.core.db.result import Result
-    from agentnb.core.db.runner import Default
     from agentnb.core.db.text import Statement
     from agentnb.core.errors import AgentnbError
 
@@ -56,7 +55,9 @@ class Database(Executor):
     timeout
         Seconds that a statement may take unless it says otherwise.
     rows
-        Rows that a query returns unless it says otherwise.
+        Rows that a bare ``%db`` line shows.
+    max_bytes
+        Bytes that a result may take in memory unless it says otherwise.
     pool_size
         Connections kept open; ten more are opened when they are needed.
     resolve
@@ -90,6 +91,7 @@ class Database(Executor):
         read_only: bool = False,
         timeout: float = 30.0,
         rows: int = 1000,
+        max_bytes: int = MAX_BYTES,
         pool_size: int = 5,
         resolve: Callable[[str], Path] | None = None,
         tracer: Tracer | None = None,
@@ -99,6 +101,7 @@ class Database(Executor):
         self.name = name
         self.timeout = timeout
         self.rows = rows
+        self.max_bytes = max_bytes
         self.tracer = tracer or Tracer()
         # Stamped, so that two hubs in a process do not mix their logs.
         self.log = logging.LoggerAdapter(
@@ -203,13 +206,14 @@ class Database(Executor):
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | Default | None = DEFAULT,
+        limit: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
+        max_bytes: int | None = None,
     ) -> Result:
         """Await `query`. Cancelling the await cancels the statement."""
         watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
-        rows = self._limit(limit)
-        return await _watched(watch, self._query, scan(sql), params or {}, rows, watch)
+        bounds = self._bounds(limit, max_bytes)
+        return await _watched(watch, self._query, scan(sql), params or {}, bounds, watch)
 
     async def aexecute(
         self,
@@ -217,20 +221,21 @@ class Database(Executor):
         params: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
+        max_bytes: int | None = None,
     ) -> Result:
         """Await `execute` of one statement. Cancelling the await cancels the statement."""
-        return await self.aquery(sql, params, limit=None, timeout=timeout)
+        return await self.aquery(sql, params, timeout=timeout, max_bytes=max_bytes)
 
     def arrow_result(
         self,
         statement: Statement,
         params: Mapping[str, Any],
-        limit: int | None,
+        bounds: Bounds,
         watch: Watch,
     ) -> Result | None:
         """Return the result through ADBC, or None where it would differ or cannot be had."""
         with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
-            return adbc.fetch(self.backend, statement, params, limit, watch, self._spare)
+            return adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.result import Result, Script
-from agentnb.core.db.runner import DEFAULT, Runner
+from agentnb.core.db.runner import Runner
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.resilience import Deadline
@@ -14,7 +14,6 @@ from agentnb.core.resilience import Deadline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from agentnb.core.db.runner import Default
     from agentnb.core.table import Table
 
 __all__ = ["Executor"]
@@ -28,9 +27,11 @@ class Executor(Runner):
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | Default | None = DEFAULT,
+        limit: int | None = None,
         timeout: float | None = None,
         arrow: bool = False,
+        max_bytes: int | None = None,
+        preview: int | None = None,
     ) -> Result:
         """Run one statement and return its rows.
 
@@ -42,19 +43,26 @@ class Executor(Runner):
         params
             Values by name.
         limit
-            Rows at most; the rest is not fetched. Default: the setting ``db_rows``
-            (1,000). None for all.
+            Rows at most; the rest is not fetched. Default: all rows. A statement that
+            locks rows or calls a function that may write still runs for all of them.
         timeout
             Seconds, after which the database is told to cancel; default: the setting
             ``db_timeout`` (30).
         arrow
             Fetch as Arrow data through ADBC where that gives the same types: several
             times faster into a frame. Where it does not, this has no effect.
+        max_bytes
+            Bytes that the rows may take in memory; default: the setting ``db_max_bytes``
+            (1 GB). More is an error, never a shorter result: see `stream`.
+        preview
+            Rows at most, for display only: a result that has more shows these and refuses
+            to be used as if they were all. A statement that changes or locks rows, or
+            calls a function that may write, returns all of its rows.
 
         Raises
         ------
         UsageError
-            An unbound name, or several statements.
+            An unbound name, several statements, or a result above ``max_bytes``.
         QueryRejected
             The database's own error.
         NotFoundError
@@ -72,7 +80,8 @@ class Executor(Runner):
         42
         """
         watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
-        return self._query(scan(sql), params or {}, self._limit(limit), watch, arrow=arrow)
+        bounds = self._bounds(limit, max_bytes, preview)
+        return self._query(scan(sql), params or {}, bounds, watch, arrow=arrow)
 
     def execute(
         self,
@@ -80,12 +89,13 @@ class Executor(Runner):
         params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
         timeout: float | None = None,
+        max_bytes: int | None = None,
     ) -> Result:
-        """Run one statement, all of whose rows are wanted if it returns any.
+        """Run one statement and return its rows, if it has any.
 
         Parameters
         ----------
-        sql, timeout
+        sql, timeout, max_bytes
             As in `query`.
         params
             Values by name, or a list of such dictionaries: the statement is run for
@@ -108,12 +118,13 @@ class Executor(Runner):
         """
         statement = scan(sql)
         deadline = Deadline.of(self.timeout if timeout is None else timeout)
+        bounds = self._bounds(None, max_bytes)
         if params is None or hasattr(params, "keys"):
-            return self._query(statement, params or {}, None, Watch(deadline))  # type: ignore[arg-type]
+            return self._query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
         with self.begun(deadline) as inner:
             count = 0
             for one in params:
-                count += inner._query(statement, one, None, Watch(deadline)).rowcount  # noqa: SLF001 - its own kind
+                count += inner._query(statement, one, bounds, Watch(deadline)).rowcount  # noqa: SLF001 - its own kind
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
 
     def script(
@@ -121,12 +132,19 @@ class Executor(Runner):
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
-        limit: int | Default | None = DEFAULT,
+        limit: int | None = None,
         timeout: float | None = None,
+        max_bytes: int | None = None,
+        preview: int | None = None,
     ) -> Script:
         """Run several statements, one after another, on one connection.
 
         Each is committed by itself, unless the text has a BEGIN and COMMIT of its own.
+
+        Parameters
+        ----------
+        sql, params, limit, timeout, max_bytes, preview
+            As in `query`; the bounds hold for each statement.
 
         Raises
         ------
@@ -137,12 +155,12 @@ class Executor(Runner):
         if not statements:
             raise UsageError("there is no SQL to run", service="db")
         watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
-        rows = self._limit(limit)
+        bounds = self._bounds(limit, max_bytes, preview)
         results = Script()
         with self._explained(), self.checkout(watch.deadline) as connection:
             for statement in statements:
                 try:
-                    results.append(self._run(connection, statement, params or {}, rows, watch))
+                    results.append(self._run(connection, statement, params or {}, bounds, watch))
                 except AgentnbError as error:
                     if len(statements) == 1:
                         raise
@@ -193,7 +211,7 @@ class Executor(Runner):
     def explain(self, sql: str, params: Mapping[str, Any] | None = None) -> Result:
         """Return the database's plan for a statement, without running it."""
         statement = scan(sql)
-        return self.query(f"{self.backend.explain} {statement.sql}", params, limit=None)
+        return self.query(f"{self.backend.explain} {statement.sql}", params)
 
     def load(
         self,

@@ -150,9 +150,15 @@ class ConnectionPool:
             try:
                 yield connection
             finally:
-                connection.close()
+                self._give_back(connection)
         finally:
             slots.release()
+
+    def _give_back(self, connection: Connection) -> None:
+        # Rows are read from the driver's cursor, whose errors SQLAlchemy does not see.
+        if self._backend.lost(connection):
+            connection.invalidate()
+        connection.close()
 
     def _tested(self, engine: Engine, deadline: Deadline) -> Connection:
         watch = Watch(deadline)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import itertools
 import os
 import socket
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from urllib.parse import quote, urlencode
 
 from agentnb.core.db.alarm import Alarm
 from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
+from agentnb.core.db.effects import calls, changes, locks
 from agentnb.core.db.postgres_errors import translate
 from agentnb.core.errors import QueryRejected, UsageError
 
@@ -31,6 +35,18 @@ CONNECT_SECONDS = 5
 # After the server was asked to cancel it has this long to obey, in seconds; then the
 # connection is cut, for a server that is frozen answers no cancel either.
 GRACE = 1.5
+
+# libpq 17 can hand over the rows of one statement in parts.
+_CHUNKED_ROWS = 170_000
+# Volatile functions that change nothing.
+_HARMLESS = (
+    "random,random_normal,gen_random_uuid,uuidv4,uuidv7,clock_timestamp,timeofday,currval,"
+    "lastval,pg_sleep"
+)
+_VOLATILE = f"""
+select exists (select from pg_catalog.pg_proc where proname = any(%(names)s)
+and provolatile = 'v' and not proname = any('{{{_HARMLESS}}}'))
+"""
 
 _IN_TRANSACTION = {"INTRANS", "INERROR", "ACTIVE"}
 _UNLOCKS = {"set", "reset", "begin", "start", "discard"}
@@ -95,9 +111,13 @@ class Postgres(Backend):
         """Raise if the server or the network has dropped this connection."""
         connection.exec_driver_sql("")
 
+    def lost(self, connection: Connection) -> bool:
+        """Return whether the server or the network has ended this connection."""
+        return connection.invalidated or bool(_raw(connection).closed)
+
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether a transaction is open, even if it can only be rolled back."""
-        return not connection.invalidated and self._status(connection) in _IN_TRANSACTION
+        return not self.lost(connection) and self._status(connection) in _IN_TRANSACTION
 
     def check(self, statement: Statement) -> None:
         """Refuse to a read-only session what could make it another one."""
@@ -150,6 +170,18 @@ class Postgres(Backend):
         with self._alarm.set(watch, lambda: _cancel(raw), lambda: _cut(raw)):
             yield
 
+    def has_effects(self, connection: Connection, statement: Statement) -> bool:
+        """Return whether the statement changes or locks rows, or calls what may write."""
+        if not statement.reads:
+            return changes(statement)
+        if locks(statement):
+            return True
+        names = calls(statement.sql)
+        if not names:
+            return False
+        volatile = _raw(connection).execute(_VOLATILE, {"names": list(names)}).fetchone()
+        return bool(volatile[0])
+
     def limited(self, statement: Statement, sql: str, limit: int | None) -> str:
         """Tell the server: the client library reads all that a statement returns."""
         if limit is None or not statement.reads:
@@ -162,13 +194,36 @@ class Postgres(Backend):
         statement: Statement,
         sql: str,
         params: Any,
-        limit: int | None,
+        bounds: Bounds,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
         """Execute and fetch, read-only where this connection is."""
         if self.read_only and not self.in_transaction(connection):
             # Whatever a function may have done to the session, this statement only reads.
             connection.exec_driver_sql("set default_transaction_read_only = on")
-        return super().fetch(connection, statement, sql, params, limit)
+        if bounds.limit is not None and bounds.pushed:
+            sql = self.limited(statement, sql, bounds.limit)
+        elif bounds.limit is None and statement.reads and _in_parts():
+            columns, rows = self._fetch_in_parts(connection, sql, params, bounds)
+            if rows:
+                return columns, rows, len(rows)
+            sql = self.limited(statement, sql, -1)  # for the columns, which no rows came with
+        return super().fetch(connection, statement, sql, params, bounds)
+
+    def _fetch_in_parts(
+        self, connection: Connection, sql: str, params: Any, bounds: Bounds
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Take rows from the server as they come: libpq would collect all of them first."""
+        with _raw(connection).cursor() as cursor:
+            rows = cursor.stream(sql, params or (), size=CHUNK)
+            try:
+                found = fetch_all(lambda size: list(itertools.islice(rows, size)), bounds)
+            except UsageError:
+                if self.in_transaction(connection):
+                    collections.deque(rows, maxlen=0)  # a cancel would abort the transaction
+                raise
+            finally:
+                rows.close()  # cancels what has not been sent yet
+            return tuple(column[0] for column in cursor.description or ()), found
 
     def stream(
         self, connection: Connection, sql: str, params: Any, chunk: int
@@ -218,6 +273,13 @@ class Postgres(Backend):
         }
         given = {name: value for name, value in words.items() if value is not None}
         return f"postgresql:///?{urlencode(given, quote_via=quote, doseq=True)}"
+
+
+def _in_parts() -> bool:
+    """Return whether libpq sends rows in parts of more than one."""
+    from psycopg import pq
+
+    return pq.version() >= _CHUNKED_ROWS
 
 
 def _raw(connection: Connection) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["ArrowResult", "Result", "Script"]
+__all__ = ["ArrowResult", "Preview", "Result", "Script"]
 
 
 class Result(Table):
@@ -31,7 +32,7 @@ class Result(Table):
     rowcount
         Rows returned, or rows changed by an INSERT, UPDATE or DELETE.
     truncated
-        Whether there were more rows than the limit let through.
+        Whether there were more rows than the limit that was asked for.
     """
 
     __slots__ = ("returns_rows", "rowcount", "statement", "truncated")
@@ -46,7 +47,7 @@ class Result(Table):
         truncated: bool = False,
         returns_rows: bool = True,
     ) -> None:
-        note = f"limited to {rowcount:,} rows; there are more" if truncated else ""
+        note = f"limited to {rowcount:,} rows as asked; there are more" if truncated else ""
         super().__init__(columns, rows, note=note)
         self.statement = statement
         self.rowcount = rowcount
@@ -71,6 +72,78 @@ class Result(Table):
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() if self.returns_rows else f"<div>{self._done()}</div>"
+
+
+class Preview(Result):
+    """The first rows of a longer result, for display only.
+
+    Parameters
+    ----------
+    columns, shown
+        The rows to display.
+    statement
+        The SQL that was run.
+
+    Raises
+    ------
+    UsageError
+        By everything that would take these rows for all: their number, iteration, indexing,
+        frames.
+
+    Examples
+    --------
+    >>> cut = Preview(["n"], [(1,), (2,)], statement="select n from task")
+    >>> cut
+    n
+    1
+    2
+    limited to 2 rows; there are more: x << SQL keeps them all
+    >>> cut.columns, cut.truncated
+    (('n',), True)
+    """
+
+    __slots__ = ("_shown",)
+
+    def __init__(
+        self, columns: Sequence[str], shown: Sequence[tuple[Any, ...]], *, statement: str
+    ) -> None:
+        note = f"limited to {len(shown):,} rows; there are more: x << SQL keeps them all"
+        self._shown = Table(columns, shown, note=note)
+        super().__init__(columns, (), statement=statement, truncated=True)
+
+    @property
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """Refuse to give the rows, which are not all."""
+        sql = _short(self.statement)
+        if sql.endswith("…"):  # a statement cut short is nothing to paste
+            sql = "SQL"
+        raise UsageError(
+            f"this result was cut to {len(self._shown):,} rows for display",
+            service="db",
+            hint=f"all rows: %db x << {sql}",
+        )
+
+    @rows.setter
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Accept what `Table` sets."""
+
+    @property
+    def rowcount(self) -> int:
+        """Refuse to give a number, which is not known."""
+        return len(self)
+
+    @rowcount.setter
+    def rowcount(self, count: int) -> None:
+        """Accept what `Result` sets."""
+
+    def __bool__(self) -> bool:
+        return bool(self._shown)
+
+    def __repr__(self) -> str:
+        return repr(self._shown)
+
+    def _repr_html_(self) -> str:
+        return self._shown._repr_html_()
 
 
 class ArrowResult(Result):

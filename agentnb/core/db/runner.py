@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.render import render
-from agentnb.core.db.result import Result
+from agentnb.core.db.result import Preview, Result
 from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.trace import Tracer
 
-__all__ = ["DEFAULT", "Default", "Runner"]
-
-
-class Default:
-    """Stands for "the limit of the settings", since None already means no limit."""
-
-    def __repr__(self) -> str:
-        return "the default limit"
-
-
-DEFAULT = Default()
+__all__ = ["Runner"]
 
 
 class Runner(ABC):
@@ -44,6 +35,7 @@ class Runner(ABC):
     name: str
     rows: int
     timeout: float
+    max_bytes: int
     tracer: Tracer
     log: LoggerAdapter[Logger]
 
@@ -59,26 +51,34 @@ class Runner(ABC):
     def begun(self, deadline: Deadline) -> AbstractContextManager[Executor]:
         """Return a transaction: a new one, or the one that this is."""
 
-    def _limit(self, limit: int | Default | None) -> int | None:
-        if isinstance(limit, Default):
-            return self.rows
-        if limit is not None and limit < 0:
-            raise UsageError(f"a limit of {limit} rows", service="db", hint="0 or more, or None")
-        return limit
+    def _bounds(
+        self, limit: int | None, max_bytes: int | None, preview: int | None = None
+    ) -> Bounds:
+        for name, value in (("limit", limit), ("max_bytes", max_bytes), ("preview", preview)):
+            if value is not None and value < 0:
+                raise UsageError(
+                    f"{name} must be 0 or more, got {value}",
+                    service="db",
+                    hint=f"leave {name}= away for all rows",
+                )
+        size = self.max_bytes if max_bytes is None else max_bytes
+        if preview is not None and (limit is None or preview < limit):
+            return Bounds(preview, size, preview=True)
+        return Bounds(limit, size)
 
     def _query(
         self,
         statement: Statement,
         params: Mapping[str, Any],
-        limit: int | None,
+        bounds: Bounds,
         watch: Watch,
         *,
         arrow: bool = False,
     ) -> Result:
-        if arrow and (found := self.arrow_result(statement, params, limit, watch)) is not None:
+        if arrow and (found := self.arrow_result(statement, params, bounds, watch)) is not None:
             return found
         with self._explained(), self.checkout(watch.deadline) as connection:
-            result = self._run(connection, statement, params, limit, watch)
+            result = self._run(connection, statement, params, bounds, watch)
             self.settle(connection)
             return result
 
@@ -86,7 +86,7 @@ class Runner(ABC):
         self,
         statement: Statement,  # noqa: ARG002 - used where there is ADBC
         params: Mapping[str, Any],  # noqa: ARG002
-        limit: int | None,  # noqa: ARG002
+        bounds: Bounds,  # noqa: ARG002
         watch: Watch,  # noqa: ARG002
     ) -> Result | None:
         """Return the result through ADBC, or None to take the driver."""
@@ -97,7 +97,7 @@ class Runner(ABC):
         connection: Connection,
         statement: Statement,
         params: Mapping[str, Any],
-        limit: int | None,
+        bounds: Bounds,
         watch: Watch,
     ) -> Result:
         text, values = self._rendered(statement, params)
@@ -106,12 +106,15 @@ class Runner(ABC):
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
-            columns, rows, count = self.backend.fetch(connection, statement, text, values, limit)
+            bounds = self.backend.bounds(connection, statement, bounds)
+            columns, rows, count = self.backend.fetch(connection, statement, text, values, bounds)
         if columns is None:
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
-        truncated = limit is not None and len(rows) > limit
+        truncated = bounds.limit is not None and len(rows) > bounds.limit
         if truncated:
-            del rows[limit:]
+            del rows[bounds.limit :]
+            if bounds.preview:
+                return Preview(columns, rows, statement=statement.sql)
         return Result(
             columns, rows, statement=statement.sql, rowcount=len(rows), truncated=truncated
         )

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UsageError
 
-__all__ = ["Bind", "Statement", "scan", "split"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Bind", "Statement", "scan", "split", "tokens"]
 
 _TOKEN = re.compile(
     r"""
@@ -138,6 +142,12 @@ def split(sql: str) -> tuple[Statement, ...]:
         splitter.take(token)
     splitter.close(len(sql))
     return tuple(splitter.found)
+
+
+def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
+    """Yield kind, text and end of each token of a text."""
+    for found in _TOKEN.finditer(sql):
+        yield found.lastgroup or "", found.group(), found.end()
 
 
 class _Splitter:

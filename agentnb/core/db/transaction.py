@@ -36,6 +36,7 @@ class Transaction(Executor):
         self.backend = database.backend
         self.name = database.name
         self.rows = database.rows
+        self.max_bytes = database.max_bytes
         self.timeout = deadline.remaining() or database.timeout
         self.tracer = database.tracer
         self.log = database.log

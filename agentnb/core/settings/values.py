@@ -54,6 +54,7 @@ class Settings:
     docker_pids: int
     db_timeout: float
     db_rows: int
+    db_max_bytes: int
     db_pool: int
     events_log: int
     events_outbox: int

@@ -42,8 +42,8 @@ GRAMMAR = Grammar(
     ),
     options=(
         CONNECTION,
-        Option(("-n", "--rows"), "rows at most (default 1000)", "ROWS", int),
-        Option(("--all",), "every row"),
+        Option(("-n", "--rows"), "rows at most (default: all; 1000 are shown)", "ROWS", int),
+        Option(("--all",), "show as much of all rows as a table shows, and keep them"),
         Option(("--as",), "give back", choices=("rows", "pandas", "polars", "arrow")),
         Option(("--tx",), "run the cell in one transaction"),
         Option(("--explain",), "show the plan, run nothing"),

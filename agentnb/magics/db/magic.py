@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import NotFoundError, QueryRejected, UsageError, did_you_mean
+from agentnb.magics.caller import result_is_used
 from agentnb.magics.db.grammar import GRAMMAR
 from agentnb.magics.db.sql import (
     assignment,
@@ -72,8 +73,9 @@ class DbMagic(Noun):
         if cell is not None:
             sql = f"{sql}\n{cell}" if sql else cell
         database, held = self._place(call)
+        about = {"many": cell is not None, "used": name is not None or result_is_used()}
         try:
-            result = run(sql, database, held, call.options, namespace, many=cell is not None)
+            result = run(sql, database, held, call.options, namespace, **about)
         except QueryRejected as error:
             raise with_verb(error, sql, self.grammar) from error.__cause__
         if name is None:

@@ -90,6 +90,7 @@ def run(
     namespace: Mapping[str, Any],
     *,
     many: bool,
+    used: bool,
 ) -> Any:
     """Run SQL as the options say.
 
@@ -105,6 +106,8 @@ def run(
         Where ``:name`` is looked up.
     many
         Whether it is the body of a cell.
+    used
+        Whether the result is assigned or passed on, rather than displayed only.
 
     Raises
     ------
@@ -119,9 +122,9 @@ def run(
     shape = options.get("as", "rows")
     if "all" in options and "rows" in options:
         raise UsageError("--all and --rows exclude each other", service="db")
-    given: dict[str, Any] = {
-        "limit": None if "all" in options else options.get("rows", database.rows)
-    }
+    given: dict[str, Any] = {"limit": options.get("rows")}
+    if not used and shape == "rows" and not {"all", "rows"} & options.keys():
+        given["preview"] = database.rows
     if "timeout" in options:
         given["timeout"] = options["timeout"]
     if "tx" in options or held is not None:
@@ -205,4 +208,8 @@ def shaped(result: Any, shape: str) -> Any:
             return result
         result = with_rows[-1]
     convert = {"pandas": "df", "polars": "pl", "arrow": "arrow"}[shape]
-    return getattr(result, convert)() if getattr(result, "returns_rows", True) else result
+    if not getattr(result, "returns_rows", True):
+        return result
+    if getattr(result, "truncated", False):
+        print(result.note)  # noqa: T201 - a frame cannot say it
+    return getattr(result, convert)()

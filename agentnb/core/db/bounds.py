@@ -1,0 +1,113 @@
+"""How many rows and bytes of a result are fetched."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["MAX_BYTES", "Bounds", "fetch_all", "human"]
+
+MAX_BYTES = 1_000_000_000
+CHUNK = 2_000
+# One row in eight stands for its neighbours, unless the rows are so large that measuring
+# each one costs nothing beside fetching it.
+_STEP = 8
+_LARGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of one result.
+
+    Parameters
+    ----------
+    limit
+        Rows at most; None for all.
+    max_bytes
+        Bytes that the rows may take in memory; None for any number.
+    preview
+        Whether the limit is for display only: a result that it cuts refuses to be used.
+    pushed
+        Whether the limit may be part of the statement, which then runs for fewer rows.
+    """
+
+    limit: int | None = None
+    max_bytes: int | None = MAX_BYTES
+    preview: bool = False
+    pushed: bool = True
+
+    def check(self, size: float, rows: int) -> None:
+        """Raise if a result that has grown to this size is too large.
+
+        Raises
+        ------
+        UsageError
+            It is larger than ``max_bytes``.
+        """
+        if self.max_bytes is None or size <= self.max_bytes:
+            return
+        raise UsageError(
+            f"the result is larger than {human(self.max_bytes)}: stopped after {rows:,} rows",
+            service="db",
+            hint="read it in parts with hub.db.stream(SQL), ask for fewer rows with "
+            "%db -n ROWS or limit=, or raise max_bytes= (AGENTNB_DB_MAX_BYTES)",
+        )
+
+
+def fetch_all(
+    fetchmany: Callable[[int], Sequence[tuple[Any, ...]]], bounds: Bounds
+) -> list[tuple[Any, ...]]:
+    """Fetch all rows, or one more than the limit.
+
+    Parameters
+    ----------
+    fetchmany
+        Returns up to so many of the next rows, none at the end.
+
+    Raises
+    ------
+    UsageError
+        They are larger than ``max_bytes``.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size = 0.0
+    left = sys.maxsize if bounds.limit is None else bounds.limit + 1
+    while left and (chunk := fetchmany(min(CHUNK, left))):
+        rows += chunk
+        left -= len(chunk)
+        if bounds.max_bytes is not None:
+            size += _size(chunk)
+            bounds.check(size, len(rows))
+    return rows
+
+
+def _size(rows: Sequence[tuple[Any, ...]]) -> float:
+    """Estimate the bytes that rows take in memory."""
+    size = _exact(rows[::_STEP])
+    count = len(rows[::_STEP])
+    if size > _LARGE * count:
+        return _exact(rows)
+    return size * len(rows) / count
+
+
+def _exact(rows: Sequence[tuple[Any, ...]]) -> int:
+    measure = sys.getsizeof
+    return sum(measure(row) + sum(map(measure, row)) for row in rows)
+
+
+def human(size: int) -> str:
+    """Return a number of bytes as people write it.
+
+    >>> human(1_000_000_000), human(1_500_000), human(999)
+    ('1 GB', '1.5 MB', '999 bytes')
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:g} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,74 @@
+"""Whether a statement does more than return rows: changes, locks, calls of functions."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from agentnb.core.db.text import tokens
+
+if TYPE_CHECKING:
+    from agentnb.core.db.text import Statement
+
+__all__ = ["calls", "changes", "locks"]
+
+_CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
+_LOCKS = frozenset({"update", "share", "key"})
+_CALL = re.compile(r"\s*\(")
+# Words in front of a parenthesis that call nothing.
+_SYNTAX = frozenset({
+    "all", "and", "any", "array", "as", "asc", "between", "both", "by", "case", "check",
+    "cross", "cube", "desc", "distinct", "else", "end", "escape", "except", "exists",
+    "extract", "fetch", "filter", "first", "following", "from", "full", "group", "grouping",
+    "having", "ilike", "in", "inner", "intersect", "interval", "is", "join", "last",
+    "lateral", "leading", "left", "like", "limit", "materialized", "not", "null", "nulls",
+    "of", "offset", "on", "only", "or", "order", "outer", "over", "partition", "preceding",
+    "range", "recursive", "returning", "right", "rollup", "row", "rows", "select", "set",
+    "sets", "similar", "some", "symmetric", "table", "tablesample", "then", "to", "trailing",
+    "union", "unique", "using", "value", "values", "when", "where", "window", "with", "within"
+})  # fmt: skip
+
+
+def changes(statement: Statement) -> bool:
+    """Return whether the statement inserts, updates or deletes.
+
+    >>> from agentnb.core.db.text import scan
+    >>> changes(scan("with x as (delete from t returning a) select a from x"))
+    True
+    >>> changes(scan("select replace(a, 'b', 'c') from t"))
+    False
+    """
+    if statement.keyword == "with":
+        return not statement.reads
+    return statement.keyword in _CHANGES
+
+
+def locks(statement: Statement) -> bool:
+    """Return whether the statement locks the rows that it reads.
+
+    >>> from agentnb.core.db.text import scan
+    >>> locks(scan("select * from t for update skip locked"))
+    True
+    """
+    return "for" in statement.words and bool(statement.words & _LOCKS)
+
+
+@lru_cache(maxsize=512)
+def calls(sql: str) -> frozenset[str]:
+    """Return the names of the functions that a statement calls, in lower case.
+
+    A quoted name is taken as it is; a name in front of a parenthesis that is no function,
+    such as a table's, may be among them.
+
+    >>> sorted(calls('select archive(id), "Mine"(1), count(*) from t where id in (1, 2)'))
+    ['Mine', 'archive', 'count']
+    """
+    found = set()
+    for kind, text, end in tokens(sql):
+        if kind not in {"word", "quoted"} or not _CALL.match(sql, end):
+            continue
+        name = text.lower() if kind == "word" else text[1:-1].replace('""', '"')
+        if kind == "quoted" or name not in _SYNTAX:
+            found.add(name)
+    return frozenset(found)
