@@ -61,7 +61,13 @@ def logs(hub: Hub) -> LogFile:
     # A database elsewhere works without a home to write to; `logs.failed` says so.
     with suppress(ConfigError):
         ensure_home(hub.settings.home)
-    made = LogFile(hub.settings.home / "logs", redactor=hub.settings.redactor, hub_id=hub.id)
+    settings = hub.settings
+    made = LogFile(
+        settings.home / "logs",
+        redactor=settings.redactor,
+        hub_id=hub.id,
+        level=settings.log_level,
+    )
     made.attach()
     return made
 
@@ -151,6 +157,7 @@ def files(hub: Hub) -> FileSystemManager:
         max_size=settings.file_size,
         quota=settings.files_quota,
         tracer=hub.tracer,
+        hub_id=hub.id,
     )
 
 

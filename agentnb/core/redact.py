@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["MASK", "PATTERNS", "Redactor", "Secret", "is_secret_name", "redact"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MASK", "PATTERNS", "Redactor", "Secret", "brief", "is_secret_name", "redact"]
 
 MASK = "••••••"
 
@@ -73,6 +76,17 @@ def redact(text: str) -> str:
         return text
     text = _BEARER.sub(lambda found: f"{found['kind']} {MASK}", text)
     return _KNOWN_SHAPES.sub(MASK, text)
+
+
+def brief(data: bytes, redactor: Callable[[str], str] = redact, most: int = 300) -> str:
+    """Return the start of a JSON text for a log line, masked, with a mark where it was cut.
+
+    >>> brief(b'{"password": "hunter22"}'), brief(b"[1, 2, 3]", most=4)
+    ('{"password": ••••••}', '[1, …')
+    """
+    # A secret that is cut in two is not known for one: more is masked than is kept.
+    text = redactor(data[: 32 * most].decode("utf-8", "replace"))
+    return text if len(text) <= most and len(data) <= 32 * most else f"{text[:most]}…"
 
 
 def _may_name_a_secret(text: str) -> bool:

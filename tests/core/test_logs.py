@@ -205,7 +205,7 @@ def test_a_user_who_asks_for_more_gets_it(name, log, users_handler):
     finally:
         logger.setLevel(before)
     assert users_handler.getvalue() == "detail\n"
-    assert not log.path.exists()
+    assert [line["message"] for line in lines(log)] == ["detail"]
 
 
 def test_a_user_who_silenced_the_logger_hears_nothing(tmp_path, users_handler):

@@ -152,7 +152,7 @@ def test_not_connected_send_is_false_and_warns_once_each(make_socket, caplog):
     client = make_socket()
     caplog.set_level(logging.WARNING, "agentnb.websocket")
     assert client.send({"a": 1}) is False
-    assert "not connected, a message was not sent" in caplog.text
+    assert "WebSocket not connected, message not sent" in caplog.text
     assert client.stats()["unsent"] == 1
     with pytest.raises(UnavailableError, match="is new"):
         client.receive(0)

@@ -19,11 +19,14 @@ _LONGEST = 200
 _ENDED = {"completed": "completed", "failed": "failed", "is tried again": "again"}
 _WORKFLOW = "agentnb.workflow"
 _LOGGERS = ("agentnb.queue", _WORKFLOW)
+_RAISED = "job processing failed"
 _BAR = 28
 
 
 def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
     """Return how a job or task ended, or nothing, and a line; None for what is not shown."""
+    if record.msg == _RAISED:
+        return None  # the end of the attempt says it
     data: dict[str, Any] = getattr(record, "data", None) or {}
     kind, _, ended = str(record.msg).partition(" ")
     outcome = _ENDED.get(ended, "") if kind in {"job", "task"} else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -27,6 +26,7 @@ from agentnb.core.api.request import Call, Pause, Reply, Request, Send
 from agentnb.core.errors import UsageError
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
+from agentnb.core.trace.servicelog import ServiceLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -128,8 +128,7 @@ class APIClient:
         self.breakers = breakers if breakers is not None else Breakers()
         self.tracer = tracer
         self.redactor = redactor
-        self.log = logging.getLogger("agentnb.api")
-        self.extra: dict[str, object] = {"hub": hub_id} if hub_id else {}
+        self.log = ServiceLog("api", hub_id)
         self.count = Count()
         self._loop = LoopThread()
         self._kept: Any = None

@@ -99,17 +99,15 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
         value = _value(going, answer)
     except Exception as error:
         client.count.failed(error)
+        status, reason = getattr(error, "status", None), mask(str(error))
         client.log.error(  # noqa: TRY400 - the caller gets the error, with its traceback
-            "%s failed: %s: %s",
+            "API %s error: %s failed: %s: %s",
+            "request" if status is None else "response",
             going.doing,
             type(error).__name__,
-            mask(str(error)),
+            reason,
             extra={
-                "data": {
-                    "status": getattr(error, "status", None),
-                    "url": shown(going.request.url, mask),
-                },
-                **client.extra,
+                "data": {"status": status, "url": shown(going.request.url, mask), "error": reason}
             },
         )
         raise
@@ -170,11 +168,10 @@ def _until_it_works(going: _Going) -> _Got:
             warn(
                 going.client.log,
                 last,
-                doing=going.doing,
+                doing=f"API request retry: {going.doing}",
                 number=going.number,
                 attempts=going.attempts,
                 pause=pause,
-                **going.client.extra,
             )
             going.client.count.retried()
             yield Pause(pause)
@@ -290,9 +287,7 @@ def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answ
         raise _named(error, doing) from error.__cause__
     if client.log.isEnabledFor(logging.DEBUG):
         told = {"status": answer.status, "url": where}
-        client.log.debug(
-            "response %s %d", doing, answer.status, extra={"data": told, **client.extra}
-        )
+        client.log.debug("API response %s %d", doing, answer.status, extra={"data": told})
     if going.settled.follow_redirects and is_redirect(answer):
         return answer
     failure = error_of(answer, doing, harmless=out.method in {"GET", "HEAD"})
@@ -313,4 +308,4 @@ def _tell_request(going: _Going, doing: str, told: dict[str, object]) -> None:
     if data is not None:
         told["data"] = clean(data, going.mask)
         brief = f" {text_of(told['data'])}"
-    client.log.debug("request %s%s", doing, brief, extra={"data": told, **client.extra})
+    client.log.debug("API request %s%s", doing, brief, extra={"data": told})

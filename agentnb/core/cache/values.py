@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.checks import check_key, check_tags, milliseconds
@@ -13,13 +12,13 @@ from agentnb.core.cache.names import Names
 from agentnb.core.cache.store import Store
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
+from agentnb.core.trace.servicelog import ServiceLog
 
 if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
 
 __all__ = ["Values"]
 
-_logger = logging.getLogger("agentnb.cache")
 
 DEFAULT_TTL = 3600.0
 
@@ -45,7 +44,7 @@ class Values:
         self.keys_of = Keys(prefix)
         self.names = Names(redis, self.keys_of)
         self.store = Store(redis, self.keys_of, self.names, lock_seconds=lock_seconds)
-        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
+        self.log = ServiceLog("cache", hub_id)
         self.copies = Copies(redis, self.keys_of.cache(""), log=self.log)
 
     def get(

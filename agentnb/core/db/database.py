@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db import adbc
-from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.backend import Backend, Watch
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
@@ -19,7 +18,7 @@ from agentnb.core.db.transaction import Transaction
 from agentnb.core.db.url import parse
 from agentnb.core.loop import LoopThread
 from agentnb.core.resilience import Deadline
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,9 +103,7 @@ class Database(Executor):
         self.max_bytes = max_bytes
         self.tracer = tracer or Tracer()
         # Stamped, so that two hubs in a process do not mix their logs.
-        self.log = logging.LoggerAdapter(
-            logger, {"hub": hub_id, "data": {"connection": name, "target": str(target)}}
-        )
+        self.log = ServiceLog("db", hub_id, connection=name, target=str(target))
         self.backend = _BACKENDS.get(target.kind, Backend)(target, read_only=read_only)
         self.pool = ConnectionPool(
             self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log

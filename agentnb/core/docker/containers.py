@@ -85,11 +85,17 @@ class Containers:
 
     def stop(self, name: str, grace: float) -> None:
         """Stop one and remove it."""
-        container = self.described(name)["Id"]
-        self._engine.call(
-            "stop", lambda api: api.stop(container, timeout=max(0, round(grace))), container=name
-        )
-        remove(self._engine, container)
+        engine = self._engine
+        with engine.telling("container failed to stop", container=name):
+            container = self.described(name)["Id"]
+            engine.call(
+                "stop",
+                lambda api: api.stop(container, timeout=max(0, round(grace))),
+                container=name,
+            )
+            remove(engine, container)
+        data = {"container": name, "id": container}
+        engine.log.info("container stopped: %s", name, extra={"data": data})
 
     def logs(
         self,

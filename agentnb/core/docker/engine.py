@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agentnb.core.docker.endpoint import Endpoint, find, how_to_start
@@ -19,11 +18,13 @@ from agentnb.core.errors import (
     RejectedError,
     UnavailableError,
 )
+from agentnb.core.redact import redact
 from agentnb.core.resilience import Boundary, RetryPolicy
+from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import IO
 
     from agentnb.core.trace import Tracer
@@ -35,6 +36,7 @@ CONNECT_SECONDS = 1.0
 
 CALL_SECONDS = 60.0
 CHUNK = 65_536
+_REASON = 500
 _OLD = "1.24"
 # Repeats what the daemon's own address is; nothing that anybody could use.
 _NOISE = re.compile(
@@ -66,8 +68,8 @@ class Engine:
         self._api: Any = None
         self._pid = 0
         self._endpoint: Endpoint | None = None
-        self.log = logging.LoggerAdapter(logging.getLogger("agentnb.docker"), {"hub": hub_id})
-        self._boundary = Boundary("docker", retry=RetryPolicy(attempts=2))
+        self.log = ServiceLog("docker", hub_id)
+        self._boundary = Boundary("docker", retry=RetryPolicy(attempts=2), logger=self.log)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -131,6 +133,23 @@ class Engine:
 
         with Span(self.tracer, name, "docker", 1, attributes or None):
             return self._boundary.call(attempt, idempotent=idempotent, doing=name)
+
+    @contextmanager
+    def telling(self, event: str, **data: object) -> Iterator[None]:
+        """Log the error that a block ends with, its first line and without secrets."""
+        try:
+            yield
+        except Exception as error:
+            message = error.message if isinstance(error, AgentnbError) else type(error).__name__
+            reason = redact(message.partition("\n")[0])[:_REASON]
+            self.log.error(  # noqa: TRY400 - the caller gets the error, with its traceback
+                "%s: %s: %s",
+                event,
+                ", ".join(map(str, data.values())),
+                reason,
+                extra={"data": {**data, "error": reason}},
+            )
+            raise
 
     def stream(
         self,

@@ -68,8 +68,11 @@ class Images:
             fresh=fresh,
             target=target,
         )
-        with pack(folder, text, name) as context:
-            build(self._engine, context, order, log, timeout)
+        engine = self._engine
+        with engine.telling("Docker build failed", tag=tag), pack(folder, text, name) as context:
+            build(engine, context, order, log, timeout)
+        data = {"tag": tag, "image": log.image, "steps": log.steps}
+        engine.log.info("Docker build completed: %s", tag, extra={"data": data})
         self._forget(before, tag)
         seconds = perf_counter() - started
         return BuildResult(log.image, tag, log.steps, log.text, seconds)

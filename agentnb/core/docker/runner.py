@@ -78,7 +78,7 @@ class Runner:
         """Start one."""
         found = self._create(image, command, wanted, files)
         try:
-            start(self._engine, found)
+            start(self._engine, found, image)
         except BaseException:
             remove(self._engine, found)
             raise
@@ -88,6 +88,16 @@ class Runner:
         return container_of(described)
 
     def _create(
+        self,
+        image: str,
+        command: Sequence[str] | None,
+        wanted: Wanted,
+        files: Mapping[str, Any],
+    ) -> str:
+        with self._engine.telling("container failed to start", image=image):
+            return self._created(image, command, wanted, files)
+
+    def _created(
         self,
         image: str,
         command: Sequence[str] | None,
@@ -143,7 +153,7 @@ class Runner:
             begun = perf_counter()
             silence = None if timeout is None else timeout + _GRACE
             with wire, Watchdog(self._engine, container, timeout) as watchdog:
-                start(self._engine, container)
+                start(self._engine, container, image)
                 lines = wire.lines(tty=wanted.tty, timeout=silence)
                 logs = collect(_told(lines, on_line), limit)
                 code = self._engine.call(
@@ -153,6 +163,8 @@ class Runner:
             for_memory = self._for_memory(container, sure=code != _KILLED or watchdog.expired)
         finally:
             remove(self._engine, container)
+        ended = {"image": image, "id": container, "exit_code": code, "seconds": round(seconds, 3)}
+        self._engine.log.debug("container ended: exit code %d", code, extra={"data": ended})
         if code in _NO_PROGRAM and logs.stderr.startswith(_INIT):
             said = logs.stderr.partition("exec ")[2].strip()
             raise NotFoundError(
@@ -198,6 +210,27 @@ class Runner:
         """Run another program in one."""
         if not command:
             raise UsageError("there is no program to run", service="docker")
+        with self._engine.telling("exec failed", container=name):
+            result = self._executed(
+                name, command, options, policies, timeout=timeout, limit=limit, on_line=on_line
+            )
+        data = {"container": name, "exit_code": result.exit_code}
+        self._engine.log.debug(
+            "exec in container %s: exit code %d", name, result.exit_code, extra={"data": data}
+        )
+        return result
+
+    def _executed(
+        self,
+        name: str,
+        command: Sequence[str],
+        options: Mapping[str, Any],
+        policies: Iterable[Policy],
+        *,
+        timeout: float | None,
+        limit: int,
+        on_line: Callable[[LogLine], object] | None,
+    ) -> ExecResult:
         found = self._containers.described(name)
         allowed = [one for one in policies if one.name == found["Config"]["Labels"].get(POLICY)]
         wanted = checked(options, allowed or policies)

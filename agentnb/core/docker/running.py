@@ -98,14 +98,21 @@ def new_name(image: str) -> str:
     return f"{base[:40] or 'container'}-{secrets.token_hex(2)}"
 
 
-def start(engine: Engine, container: str) -> None:
-    """Start a container.
+def start(engine: Engine, container: str, image: str) -> None:
+    """Start a container, and log that.
 
     Raises
     ------
     RejectedError
         It cannot be started, as when there is no such program in it.
     """
+    with engine.telling("container failed to start", image=image, id=container):
+        _start(engine, container)
+    data = {"image": image, "id": container}
+    engine.log.info("container started: %s %s", image, container[:12], extra={"data": data})
+
+
+def _start(engine: Engine, container: str) -> None:
     try:
         engine.call("start", lambda api: api.start(container), container=container)
     except (RejectedError, NotFoundError) as error:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EventBus"]
 
-_logger = logging.getLogger("agentnb.events")
-
 _CLOSE_SECONDS = 5.0
 
 
@@ -181,8 +179,10 @@ class EventBus(Publishing):
         name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
         made = Subscription(self, inbox, handler, name=name, schema=schema, replay=replay)
         self.receiver.add(made)
-        if _logger.isEnabledFor(logging.DEBUG):
-            self.log.debug("subscribed to channel: %s", pattern)
+        if self.log.isEnabledFor(logging.DEBUG):
+            self.log.debug(
+                "subscribed to channel: %s", pattern, extra={"data": {"channel": pattern}}
+            )
         return made
 
     def _stand(self, made: Subscription) -> None:
@@ -204,8 +204,11 @@ class EventBus(Publishing):
         removed = self.receiver.remove(channel)
         for one in removed:
             one.end()
-        if removed and _logger.isEnabledFor(logging.DEBUG):
-            self.log.debug("unsubscribed from channel: %s", removed[0].pattern)
+        if removed and self.log.isEnabledFor(logging.DEBUG):
+            pattern = removed[0].pattern
+            self.log.debug(
+                "unsubscribed from channel: %s", pattern, extra={"data": {"channel": pattern}}
+            )
         return len(removed)
 
     def subscriptions(self) -> list[Subscription]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.log import pairs
 from agentnb.core.failure import words_of
-from agentnb.core.redact import redact
+from agentnb.core.redact import brief, redact
 
 if TYPE_CHECKING:
     import logging
@@ -95,9 +95,15 @@ class DeadLetters:
         """Write one; while the server is away it is kept here, the last thousand are."""
         reason = redact(words_of(error))[:_LONGEST]
         if handler:
-            self._log.error("%s failed at an event on %s: %s", handler, channel, reason)
+            told = {"channel": channel, "event_id": event_id, "handler": handler, "error": reason}
+            self._log.error(
+                "%s failed at an event on %s: %s", handler, channel, reason, extra={"data": told}
+            )
         else:
-            self._log.error("failed to parse event on %s: %s", channel, reason)
+            told = {"channel": channel, "message": brief(message), "error": reason}
+            self._log.error(
+                "failed to parse event on %s: %s", channel, reason, extra={"data": told}
+            )
         fields = {
             "channel": channel.encode("utf-8", "surrogateescape"),
             "message": message,

@@ -20,9 +20,11 @@ from agentnb.core.events.outbox import Letter, Outbox
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
 from agentnb.core.events.wire import Wire
+from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
 from agentnb.core.redis.interrupt import held
 from agentnb.core.trace.context import carried, check_correlation_id, context_var, current, use
+from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from agentnb.core.redis.interrupt import Held
 
 __all__ = ["LOG", "OUTBOX", "PAYLOAD", "Publishing"]
-
-_logger = logging.getLogger("agentnb.events")
 
 LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
 
@@ -51,7 +51,7 @@ class Publishing:
     ) -> None:
         self.redis = redis
         self.keys = Keys(prefix)
-        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
+        self.log = ServiceLog("events", hub_id)
         self.tracer = redis.link.tracer
         self.closing = False
         self.wire = Wire(payload)
@@ -231,8 +231,15 @@ class Publishing:
                 letter.after = self._last_place
                 self._outbox.add(letter)
             raise
-        if _logger.isEnabledFor(logging.DEBUG):
-            self.log.debug("event published: %s %s", event.channel, event.id)
+        if self.log.isEnabledFor(logging.DEBUG):
+            data = {"channel": event.channel, "event_id": event.id, "event": brief(event.raw)}
+            self.log.debug(
+                "event published: %s %s %s",
+                event.channel,
+                event.id,
+                data["event"],
+                extra={"data": data},
+            )
         return event
 
     def _send(self, letter: Letter, span: Span, waiting: Held) -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Self
 from agentnb.core.errors import ConfigError
 from agentnb.core.files.beneath import FOLDER, Resolver
 from agentnb.core.files.names import parts_of
+from agentnb.core.files.record import log_done, log_failed
 from agentnb.core.files.trouble import similar, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
+
+    from agentnb.core.trace.servicelog import ServiceLog
 
 __all__ = ["Call", "open_root", "opened"]
 
@@ -73,9 +76,27 @@ class Call:
         What the caller named.
     span
         The span of the call, entered with it.
+    name, log
+        What is done, and where that is logged; without a log nothing is.
+
+    Attributes
+    ----------
+    to
+        The path that is moved or copied to, for the log.
     """
 
-    __slots__ = ("_path", "_resolver", "_root_path", "_span", "parts", "path", "root")
+    __slots__ = (
+        "_log",
+        "_name",
+        "_path",
+        "_resolver",
+        "_root_path",
+        "_span",
+        "parts",
+        "path",
+        "root",
+        "to",
+    )
 
     def __init__(
         self,
@@ -83,9 +104,13 @@ class Call:
         resolver: Resolver,
         path: str | os.PathLike[str],
         span: AbstractContextManager[object],
+        name: str = "",
+        log: ServiceLog | None = None,
     ) -> None:
         self._root_path, self._resolver, self._path = root, resolver, path
         self._span = span
+        self._name, self._log = name, log
+        self.to: str | None = None
         self.root = -1
 
     def __enter__(self) -> Self:
@@ -97,6 +122,7 @@ class Call:
                 self.path += "/"
             self.root = open_root(self._root_path)
         except BaseException as error:
+            self._tell(str(self._path), error)
             self._span.__exit__(type(error), error, error.__traceback__)
             raise
         return self
@@ -116,11 +142,22 @@ class Call:
                 near = self._near() if error.errno == errno.ENOENT else None
                 ours = translated(error, self.path, near=near)
                 kind = type(ours)
+                self._tell(self.path, ours)
                 raise ours from error
+            self._tell(self.path, error)
         finally:
             if self.root >= 0:
                 os.close(self.root)
             self._span.__exit__(kind, error, traceback)
+
+    def _tell(self, path: str, error: BaseException | None) -> None:
+        """Log how it ended; an interrupt is the caller's own."""
+        if self._log is None:
+            return
+        if error is None:
+            log_done(self._log, self._name, path, self.to)
+        elif isinstance(error, Exception):
+            log_failed(self._log, self._name, path, self.to, error)
 
     def _near(self) -> str | None:
         return similar(self._resolver, self.root, self.parts)

@@ -54,6 +54,8 @@ class FileSystemManager(FileReader):
         Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
+    hub_id
+        The hub whose log file takes what is logged; default: any.
 
     Examples
     --------
@@ -78,8 +80,9 @@ class FileSystemManager(FileReader):
         quota: int = 0,
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
+        hub_id: str | None = None,
     ) -> None:
-        super().__init__(root, max_size=max_size, tracer=tracer, resolver=resolver)
+        super().__init__(root, max_size=max_size, tracer=tracer, resolver=resolver, hub_id=hub_id)
         self._quota = Quota(quota, self._measure)
 
     @property
@@ -213,6 +216,7 @@ class FileSystemManager(FileReader):
             with opened(self._resolver.open(call.root, around, FOLDER)) as here:
                 os.stat(name, dir_fd=here, follow_symlinks=False)
                 with self._other(destination) as to:
+                    call.to = to.path
                     around, new_name = split_last(to.parts, to.path)
                     with self._made(to, around) as there:
                         move(here, name, there, new_name, overwrite=overwrite)
@@ -240,6 +244,7 @@ class FileSystemManager(FileReader):
             opened(call.open(READ)) as found,
             self._other(destination) as to,
         ):
+            call.to = to.path
             size = os.fstat(found).st_size
             refuse_folder(to.path)
             around, name = split_last(to.parts, to.path)
@@ -276,6 +281,7 @@ class FileSystemManager(FileReader):
         with self._call("copy", source) as call, self._folder(call) as top:
             plan = plan_of(top, call.path)
             with self._other(destination) as to:
+                call.to = to.path
                 refuse_inside(self._resolver, to, top, call.path)
                 with self._quota.taken(plan.size, to.path), self._made(to, to.parts) as there:
                     return copy_tree(top, there, to.path, self._steps(on_progress, plan.size))

@@ -17,7 +17,7 @@ from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_o
 from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
 from agentnb.core.loop import LoopThread
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +57,14 @@ class FileReader:
         max_size: int = 100_000_000,
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
+        hub_id: str | None = None,
     ) -> None:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self.root = Path(self._root)
         self.max_size = max_size
         self._resolver = resolver or best()
         self._tracer = tracer or Tracer()
+        self._log = ServiceLog("files", hub_id)
         self._loop = LoopThread()
         self._watchers: set[Watcher] = set()
 
@@ -73,7 +75,7 @@ class FileReader:
 
     def _call(self, name: str, path: AnyPath) -> Call:
         span = self._tracer.span(name, service="files", path=str(path))
-        return Call(self._root, self._resolver, path, span)
+        return Call(self._root, self._resolver, path, span, name, self._log)
 
     def _folder(self, call: Call) -> AbstractContextManager[int]:
         """Return a descriptor of the folder that a call names, for the length of a block."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ from agentnb.core.git import guard, place
 from agentnb.core.git.credentials import clean, split_url
 from agentnb.core.git.executor import execute
 from agentnb.core.git.refusals import refused
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Base"]
 
-_logger = logging.getLogger("agentnb.git")
 
 READS: Final = frozenset(
     {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
@@ -59,6 +57,7 @@ class Base:
         self._logins = tuple(logins)
         self._tracer = tracer or Tracer()
         self._hub_id = hub_id
+        self._log = ServiceLog("git", hub_id)
         self._lock = threading.Lock()
         self._known: tuple[tuple[Place | None, Signature], Config] | None = None
 
@@ -252,7 +251,7 @@ class Base:
 
     def _say(self, text: str, **data: object) -> None:
         shown = {key: clean(str(value)) for key, value in data.items()}
-        _logger.info(text, extra={"hub": self._hub_id, "data": shown})
+        self._log.info(text, extra={"data": shown})
 
 
 def not_protected(branch: str, patterns: Sequence[str], doing: str) -> None:

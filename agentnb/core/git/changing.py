@@ -48,7 +48,7 @@ class Changing(Reading):
         if not os.path.lexists(self.path / ".git"):
             target = ("--", str(self.path))
             self._run("init", "--quiet", f"--initial-branch={branch}", *target, outside=True)
-            self._say("repository initialized", path=self.path)
+            self._say("git repository initialized", path=self.path)
         return self._place().root
 
     def add_files(self, files: Files = ".") -> None:

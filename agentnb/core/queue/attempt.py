@@ -121,6 +121,7 @@ class Attempt:
                 self._failed(error)
                 if self.lost:
                     raise CancelExecution(retry=False) from None
+                queue.tell.say_raised(job, self.failure.error if self.failure else "")
                 if isinstance(error, TaskTimeout):
                     raise TaskTimeout(str(error)) from None
                 raise Failed(self.failure.error if self.failure else "") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +13,7 @@ from agentnb.core.queue.queue import Queue
 from agentnb.core.redact import redact
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskQueue"]
 
-_logger = logging.getLogger("agentnb.queue")
 _LONGEST_NAME = 200
 _CLOSING = 5.0
 _RESULTS = 16  # a result is there already: it may be larger than what is sent
-
-
-class _Log(logging.LoggerAdapter[logging.Logger]):
-    """Stamps every line with the hub, and leaves it what else it is stamped with."""
-
-    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
-        return msg, kwargs
 
 
 class TaskQueue:
@@ -109,7 +99,7 @@ class TaskQueue:
         self.loop = LoopThread()
         self.tracer = tracer or Tracer()
         self.redactor = redactor
-        self.log = _Log(_logger, {"hub": hub_id})
+        self.log = ServiceLog("queue", hub_id)
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
 

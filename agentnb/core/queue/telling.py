@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.queue.registry import About
+from agentnb.core.redact import brief
 from agentnb.core.trace import current, stamp, use
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from agentnb.core.queue.queue import Queue
 
 __all__ = ["Teller"]
-
-_GLANCE = 300
 
 
 class Teller:
@@ -60,17 +59,20 @@ class Teller:
         return {"data": data, **stamp(job.context)}
 
     def say_begun(self, job: Job) -> None:
-        """Log that a job is processed; its end is what is logged for everybody."""
-        log = self._queue.log
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("processing job", extra=self.of(job))
+        """Log that an attempt begins."""
+        if self._queue.log.isEnabledFor(logging.INFO):
+            self._queue.log.info("processing job", extra=self.of(job))
+
+    def say_raised(self, job: Job, error: str) -> None:
+        """Log that a processor raised; whether the job is tried again is told at its end."""
+        self._queue.log.error("job processing failed", extra=self.of(job, error=error))
 
     def say_ended(self, attempt: Attempt, where: str) -> None:
         """Log how an attempt ended, with its data or its error."""
         job, ms = attempt.job, round(attempt.ms, 1)
         if where == "completed":
             if self._queue.log.isEnabledFor(logging.INFO):
-                data = job.raw[:_GLANCE].decode("utf-8", "replace")
+                data = brief(job.raw, self._queue.redact)
                 self._queue.log.info("job completed", extra=self.of(job, ms=ms, data=data))
             return
         error = attempt.failure.error if attempt.failure else "unknown"

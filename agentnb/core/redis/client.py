@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +16,7 @@ from agentnb.core.redis.policy import BLOCKING, KEYED, REPEATABLE, blocking_seco
 from agentnb.core.redis.pubsub import PubSub
 from agentnb.core.redis.server import EmbeddedServer
 from agentnb.core.redis.target import Target, parse
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from agentnb.core.redis.interrupt import Held
 
 __all__ = ["RedisClient"]
-
-_logger = logging.getLogger("agentnb.redis")
 
 
 class RedisClient(redis.Redis):
@@ -94,7 +91,7 @@ class RedisClient(redis.Redis):
         hub_id: str | None = None,
     ) -> None:
         target, server = _embedded(home, hub_id) if url is None else (parse(url), None)
-        log = logging.LoggerAdapter(_logger, {"hub": hub_id, "data": {"target": str(target)}})
+        log = ServiceLog("redis", hub_id, target=str(target))
         self.link = Link(target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log)
         self.timeout = timeout
         self.waits = False
@@ -269,7 +266,7 @@ def _embedded(home: Path | None, hub_id: str | None) -> tuple[Target, EmbeddedSe
             service="redis",
             hint="RedisClient(url) or RedisClient(home=...)",
         )
-    server = EmbeddedServer(home, log=logging.LoggerAdapter(_logger, {"hub": hub_id}))
+    server = EmbeddedServer(home, log=ServiceLog("redis", hub_id))
     options = {"path": str(server.places.socket)}
     hint = f"see {server.places.data / 'server.log'}"
     return Target(f"the embedded server of {home}", hint, options), server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -17,10 +16,10 @@ from agentnb.core.redis.locks import is_free, lock, locked
 from agentnb.core.redis.places import find_places
 from agentnb.core.redis.probe import ask_version, is_up
 from agentnb.core.redis.starting import explain, start, wait
+from agentnb.core.trace.servicelog import ServiceLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from logging import Logger, LoggerAdapter
     from pathlib import Path
 
     from agentnb.core.resilience import Deadline
@@ -52,9 +51,7 @@ class EmbeddedServer:
         The system is one for which there is no server, such as Windows.
     """
 
-    def __init__(
-        self, home: Path, *, grace: float = 1.0, log: LoggerAdapter[Logger] | None = None
-    ) -> None:
+    def __init__(self, home: Path, *, grace: float = 1.0, log: ServiceLog | None = None) -> None:
         if sys.platform == "win32":
             raise ConfigError(
                 "there is no embedded server on Windows",
@@ -64,7 +61,7 @@ class EmbeddedServer:
         self.home = home
         self.places = find_places(home)
         self._grace = grace
-        self._log = log or logging.LoggerAdapter(logging.getLogger("agentnb.redis"), {})
+        self._log = log or ServiceLog("redis")
         self._users: int | None = None
         self._seen_up = False
         self._guard = threading.Lock()

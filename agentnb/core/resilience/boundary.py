@@ -57,7 +57,7 @@ class Boundary:
         retry: RetryPolicy | None = None,
         breaker: Breaker | None = None,
         retry_on: Callable[[Exception], bool] = _unavailable,
-        logger: logging.Logger | None = None,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger] | None = None,
     ) -> None:
         self.service = service
         self.retry = retry or RetryPolicy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ __all__ = ["FIELDS", "OTHER_VARIABLES", "Field", "Value", "size_of"]
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?P<decimal>b?)", re.IGNORECASE)
 
 _POLICIES = ("isolated", "network", "service")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,12 @@ def _limit(text: str) -> int:
     return int(float(found["number"]) * (1000 if found["decimal"] else 1024) ** power)
 
 
+def _level(text: str) -> int:
+    if text.upper() not in _LEVELS:
+        raise ValueError(f"one of {', '.join(_LEVELS)}")
+    return logging.getLevelNamesMapping()[text.upper()]
+
+
 def _policies(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(name in _POLICIES for name in names):
@@ -134,6 +142,13 @@ FIELDS: tuple[Field, ...] = (
     Field("docker_memory", "AGENTNB_DOCKER_MEMORY", "1g", "memory of a container at most", size_of),
     Field("docker_cpus", "AGENTNB_DOCKER_CPUS", "1", "processors of a container at most", _amount),
     Field("docker_pids", "AGENTNB_DOCKER_PIDS", "256", "processes in a container at most", _count),
+    Field(
+        "log_level",
+        "AGENTNB_LOG_LEVEL",
+        "INFO",
+        "the lowest level that is written to the home's logs",
+        _level,
+    ),
     Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
     Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows that a bare %db line shows", _count),
     Field(

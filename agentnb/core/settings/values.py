@@ -56,6 +56,7 @@ class Settings:
     db_rows: int
     db_max_bytes: int
     db_pool: int
+    log_level: int
     events_log: int
     events_outbox: int
     events_payload: int

@@ -20,12 +20,14 @@ from agentnb.core.trace.context import (
     use,
 )
 from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
+from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span, Tracer, read_spans
 
 __all__ = [
     "Context",
     "JsonFormatter",
     "LogFile",
+    "ServiceLog",
     "Span",
     "StampFilter",
     "Tracer",

@@ -143,8 +143,11 @@ class _Unlocked(logging.Handler):
 class _LogFileHandler(_Unlocked):
     """Writes to a file, and never to stderr."""
 
-    def __init__(self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None) -> None:
+    def __init__(
+        self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None, lowest: int
+    ) -> None:
         super().__init__()
+        self.lowest = lowest
         self.lines = formatter
         self.hub_id = hub_id
         self.kept: deque[bytes] = deque(maxlen=1000)
@@ -154,6 +157,8 @@ class _LogFileHandler(_Unlocked):
         self.addFilter(StampFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < self.lowest and record.levelno < _users_level(record):
+            return
         if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
             return
         # What cannot change any more is encoded by the thread that writes.
@@ -219,7 +224,8 @@ class LogFile:
     hub_id
         With it, records that carry another ``hub`` (``extra={"hub": ...}``) are not taken.
     level
-        The lowest level that is written.
+        The lowest level that is written; lower ones are where the user has set them on the
+        logger ``agentnb``, one below it or the root logger.
     max_bytes
         The cap on a file, in bytes; the one before it is kept as ``.jsonl.1``.
 
@@ -244,8 +250,7 @@ class LogFile:
         max_bytes: int = 5_000_000,
     ) -> None:
         self._file = LinesFile(directory, _NAME, max_bytes=max_bytes)
-        self._handler = _LogFileHandler(self._file, JsonFormatter(redactor), hub_id)
-        self._handler.setLevel(level)
+        self._handler = _LogFileHandler(self._file, JsonFormatter(redactor), hub_id, level)
 
     @property
     def path(self) -> Path:
@@ -292,7 +297,7 @@ class LogFile:
 
 def _arrange() -> None:
     """Set level and passage to what the attached files need; undo both after the last."""
-    levels = [handler.level for handler in _logger.handlers if isinstance(handler, _LogFileHandler)]
+    levels = [one.lowest for one in _logger.handlers if isinstance(one, _LogFileHandler)]
     passages = [handler for handler in _logger.handlers if isinstance(handler, _Passage)]
     if not _logger.level or isinstance(_logger.level, _Level):
         # A user who has set the root logger to DEBUG goes on to see the records of that level.

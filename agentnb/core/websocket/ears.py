@@ -70,7 +70,7 @@ class Ears:
     def connected(self) -> None:
         """Tell of a connection."""
         self.connects += 1
-        self._log.info("connected to %s", self._url, extra={"data": {"url": self._url}})
+        self._log.info("WebSocket connected: %s", self._url, extra={"data": {"url": self._url}})
         self._calls.put("connected")
 
     def came(self, message: bytes | str) -> None:
@@ -81,7 +81,8 @@ class Ears:
             try:
                 value = self._decode(message)
             except (ValueError, RecursionError) as error:
-                return self.trouble(_not_json(self._url, message, error))
+                made = _not_json(self._url, message, error)
+                return self.trouble(made, "failed to parse WebSocket message")
         # So that nobody who is just being added misses one, or has them out of order.
         with self._lock:
             streams = self._streams  # one may leave as soon as it has its message
@@ -96,14 +97,16 @@ class Ears:
     def disconnected(self, why: str) -> None:
         """Tell of the end of a connection."""
         self.last_end = why
-        self._log.info("disconnected from %s: %s", self._url, why)
+        data = {"url": self._url, "reason": why}
+        self._log.info("WebSocket disconnected: %s: %s", self._url, why, extra={"data": data})
         self._calls.put("disconnected")
 
-    def trouble(self, error: AgentnbError) -> None:
+    def trouble(self, error: AgentnbError, event: str = "WebSocket error") -> None:
         """Tell of an error."""
         self.errors += 1
         self.last_error = error
-        self._log.warning("%s", error, extra={"data": {"url": self._url}})
+        data = {"url": self._url, "error": error.message}
+        self._log.error("%s: %s", event, error.message, extra={"data": data})
         self._calls.put("error", error)
 
     def ended(self, error: AgentnbError | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 from concurrent.futures import Future
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.headers import check_mapping, credentials, header_text
 from agentnb.core.loop import LoopThread
-from agentnb.core.trace import Tracer
+from agentnb.core.trace import ServiceLog, Tracer
 from agentnb.core.websocket.address import address
 from agentnb.core.websocket.calls import Calls
 from agentnb.core.websocket.ears import Ears
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sending"]
 
-_logger = logging.getLogger("agentnb.websocket")
 _MARGIN = 1.0
 _ON_ITS_WAY = 64 * 1024
 
@@ -65,7 +63,7 @@ class Sending:
         self._json = json
         self._queue = queue
         self._tracer = tracer or Tracer()
-        self._log = logging.LoggerAdapter(_logger, {"hub": hub_id} if hub_id else {})
+        self._log = ServiceLog("websocket", hub_id)
         self._codec: Any = None
         self._calls = Calls(queue, self.url, self._tracer, self._log)
         self._begin()
@@ -165,7 +163,7 @@ class Sending:
 
     def _not_sent(self) -> None:
         self._unsent += 1
-        self._log.warning("%s is not connected, a message was not sent", self.url)
+        self._log.warning("WebSocket not connected, message not sent: %s", self.url)
 
     def _encoded(self, message: Any) -> tuple[bytes, bool]:
         if self._json:

@@ -11,7 +11,7 @@ from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
 from agentnb.core.table import Table
-from agentnb.core.trace import Tracer, stamp
+from agentnb.core.trace import ServiceLog, Tracer, stamp
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import made
 from agentnb.core.workflow.bell import Bell
@@ -34,7 +34,6 @@ __all__ = ["Base"]
 
 F = TypeVar("F")
 T = TypeVar("T")
-_logger = logging.getLogger("agentnb.workflow")
 _LIMIT = 1_000_000
 
 
@@ -88,11 +87,10 @@ class Base:
         self.services = services
         self.tracer = tracer or Tracer()
         self.redactor = redactor
-        self.log = logging.LoggerAdapter(_logger, {"hub": hub_id})
+        self.log = ServiceLog("workflow", hub_id)
         self.loop = LoopThread()
         self._bus = events
         self._remote = bell
-        self._hub_id = hub_id
         self._owns = owns_database
         self._making = threading.RLock()  # never held while somebody is waited for
         self._lock = threading.RLock()
@@ -224,9 +222,8 @@ class Base:
         **data: Any,
     ) -> None:
         """Log something of a task or a worker, in a task's trace where there is one."""
-        if _logger.isEnabledFor(level):
-            extra = {"hub": self._hub_id, "data": data, **stamp(context)}
-            _logger.log(level, words, *args, extra=extra)
+        if self.log.isEnabledFor(level):
+            self.log.log(level, words, *args, extra={"data": data, **stamp(context)})
 
     def ping(self) -> None:
         """Do nothing if the tables can be read.

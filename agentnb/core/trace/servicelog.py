@@ -1,0 +1,44 @@
+"""The logger of one service of one hub."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+__all__ = ["ServiceLog"]
+
+
+class ServiceLog(logging.LoggerAdapter[logging.Logger]):
+    """Logs under ``agentnb.<service>``, and stamps each record with its hub.
+
+    What a call gives as ``extra`` is kept beside that, and its ``data`` is added to the log's own.
+
+    Parameters
+    ----------
+    service
+        The service's name.
+    hub_id
+        The hub whose log file takes the records; None for any hub's.
+    **data
+        What each record says of where it comes from.
+
+    Examples
+    --------
+    >>> log = ServiceLog("db", "hub-1", connection="main")
+    >>> log.process("connected", {"extra": {"data": {"ms": 3}}})[1]["extra"]
+    {'hub': 'hub-1', 'data': {'connection': 'main', 'ms': 3}}
+    """
+
+    def __init__(self, service: str, hub_id: str | None = None, **data: object) -> None:
+        stamped: dict[str, object] = {} if hub_id is None else {"hub": hub_id}
+        if data:
+            stamped["data"] = data
+        super().__init__(logging.getLogger(f"agentnb.{service}"), stamped)
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return the message, and the arguments with what the record is stamped with."""
+        own: dict[str, Any] = dict(self.extra or {})
+        given: dict[str, Any] = kwargs.get("extra") or {}
+        if "data" in own and "data" in given:
+            given = {**given, "data": {**own["data"], **given["data"]}}
+        return msg, {**kwargs, "extra": {**own, **given}}
