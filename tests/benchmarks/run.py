@@ -28,6 +28,7 @@ SUBJECTS = (
     "workflows",
     "websocket_echo",
 )
+ROOT = str(Path(__file__).resolve().parents[2])
 README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
 LIBRARIES = (
@@ -47,6 +48,8 @@ LIBRARIES = (
 def measured(subject, quick):
     """Return the rows of a subject; called in a process of its own."""
     sys.stdout = sys.stderr  # what a library says is not part of the table
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)  # behind the installed package, for what the tests share
     return importlib.import_module(subject).measure(quick=quick)
 
 

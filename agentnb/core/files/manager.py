@@ -63,11 +63,12 @@ class FileSystemManager(FileReader):
     >>> files.write_file("src/main.py", "print('hello')")
     >>> files.read_file("src/main.py"), files.glob("**/*.py")
     ("print('hello')", ['src/main.py'])
-    >>> files.read_file("../secret.txt")
-    Traceback (most recent call last):
-        ...
-    agentnb.core.errors.PathEscape: ../secret.txt leads out of the workspace
-    hint: paths are relative to the workspace; links are followed while they stay inside
+    >>> from agentnb.core.errors import PathEscape
+    >>> try:
+    ...     files.read_file("../secret.txt")
+    ... except PathEscape as error:
+    ...     print(error.message)
+    ../secret.txt leads out of the workspace
     >>> files.delete("src", recursive=True)
     2
     """
