@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from . import mariadb
 from .waiting import until as _until
 
 _NUMBERS = itertools.count(1)
@@ -147,6 +148,30 @@ def postgres_url(require):
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def mariadb_socket(require):
+    """Return the socket of a real MariaDB that was started for this session."""
+    reason = mariadb.missing()
+    require("mariadb", reason is None, reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="agentnb-mariadb-", dir="/tmp") as folder,
+        mariadb.server(Path(folder)) as socket,
+    ):
+        yield socket
+
+
+@pytest.fixture
+def mariadb_url(mariadb_socket):
+    """Return the URL of an empty MariaDB database."""
+    import pymysql
+
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    with pymysql.connect(unix_socket=str(mariadb_socket), user="root") as connection:
+        connection.cursor().execute(f"create database {name}")
+        yield f"mysql+pymysql://root@localhost/{name}?unix_socket={mariadb_socket}"
+        connection.cursor().execute(f"drop database {name}")
 
 
 @pytest.fixture(scope="session")

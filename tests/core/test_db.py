@@ -688,8 +688,8 @@ def test_a_connection_that_is_named_again_is_replaced_and_closed(tmp_path):
         assert hub.databases["x"] is second
         assert not first.pool.connected
         shown = hub.databases.list()
-        assert shown.columns == ("name", "kind", "target", "access")
-        assert ("x", "sqlite", str(tmp_path / "2.db"), "read") in shown.rows
+        assert shown.columns == ("name", "kind", "support", "target", "access")
+        assert ("x", "sqlite", "full", str(tmp_path / "2.db"), "read") in shown.rows
 
 
 def test_a_home_with_spaces_holds_the_default_database(tmp_path):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db.bounds import Bounds, fetch_all
 from agentnb.core.db.effects import changes
 from agentnb.core.db.render import NO_VALUES
+from agentnb.core.db.syntax import syntax_of
 from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
 from agentnb.core.redact import Secret
 
@@ -72,12 +73,26 @@ class Watch:
 
 
 class Backend:
-    """Any database that SQLAlchemy has a dialect for, as far as its driver allows.
+    """A kind of database: how it is connected to, spoken to and understood.
 
-    Statements run in the driver's own transactions and are committed one by one. There
-    is no cancel: a statement ends when the driver lets it.
+    Parameters
+    ----------
+    target
+        The database.
+    read_only
+        Let no statement write.
+
+    Attributes
+    ----------
+    support
+        ``"full"``, or ``"plain"`` where only statements, results and errors are promised.
+    syntax
+        The lexical rules of its SQL.
+    note
+        A line for the log, once there is a connection.
     """
 
+    support = "full"
     explain = "explain"
     paramstyle = "qmark"
     no_values: Mapping[str, str] = NO_VALUES
@@ -86,17 +101,33 @@ class Backend:
         if read_only:
             self.refuse_read_only(target)
         self.target = target
+        self.syntax = syntax_of(target.kind)
+        self.note = target.note
         self.read_only = read_only
         self.capacity = 1  # connections in use at a time, once there is an engine
         self.patience = target.pool_timeout or POOL_SECONDS
 
+    def require(self, ability: str) -> None:
+        """Raise where the support of this database does not include an ability.
+
+        Parameters
+        ----------
+        ability
+            A noun, such as ``"load"``.
+        """
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a running statement can be cancelled, and time-outs are kept."""
+        return True
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one connection only, as to a database in memory."""
+        return False
+
     def refuse_read_only(self, target: Target) -> None:
         """Raise where a connection cannot be kept from writing."""
-        raise ConfigError(
-            f"a read-only connection to {target.kind} is not something agentnb can promise",
-            service="db",
-            hint="connect with a database user that may only read",
-        )
 
     def engine(self, *, pool_size: int, connect_timeout: float) -> Engine:
         """Return a SQLAlchemy engine; nothing is connected yet.
@@ -113,12 +144,10 @@ class Backend:
         try:
             engine = create_engine(self.target.url, hide_parameters=True, **options)
         except (NoSuchModuleError, ImportError, ArgumentError, TypeError) as error:
-            from agentnb.core.db.url import unknown_backend
-
             raise ConfigError(
                 f"no driver for {self.target.url.drivername}: {error}",
                 service="db",
-                hint=unknown_backend(self.target.kind) or self.driver_hint(),
+                hint=self.driver_hint(),
             ) from error
         self.paramstyle = engine.dialect.paramstyle
         self.capacity = options["pool_size"] + options.get("max_overflow", OVERFLOW)
@@ -126,7 +155,7 @@ class Backend:
 
     def driver_hint(self) -> str:
         """Say how the driver is installed."""
-        return "install the driver that the SQLAlchemy documentation names for this database"
+        return "reinstall agentnb"
 
     def pool_hint(self) -> str:
         """Say what to do when no connection is free."""
@@ -265,6 +294,10 @@ class Backend:
                 yield columns, list(rows)
         finally:
             result.close()
+
+    def connect_error(self, error: Exception) -> AgentnbError | None:  # noqa: ARG002 - for drivers that are not known
+        """Return our error for what is no database error and came while connecting, or None."""
+        return None
 
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - for those who cancel
         """Return our error for the driver's own, which came while ``sql`` ran."""

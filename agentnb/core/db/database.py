@@ -10,6 +10,7 @@ from agentnb.core.db import adbc
 from agentnb.core.db.backend import Backend, Watch
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
+from agentnb.core.db.plain import Plain
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
 from agentnb.core.db.postgres import Postgres
 from agentnb.core.db.sqlite import SQLite
@@ -104,7 +105,7 @@ class Database(Executor):
         self.tracer = tracer or Tracer()
         # Stamped, so that two hubs in a process do not mix their logs.
         self.log = ServiceLog("db", hub_id, connection=name, target=str(target))
-        self.backend = _BACKENDS.get(target.kind, Backend)(target, read_only=read_only)
+        self.backend = _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
         self.pool = ConnectionPool(
             self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
         )
@@ -115,6 +116,11 @@ class Database(Executor):
     def kind(self) -> str:
         """Return the kind of database: ``"sqlite"``, ``"postgresql"``, ..."""
         return self.backend.target.kind
+
+    @property
+    def support(self) -> str:
+        """Return what is promised: ``"full"``, or ``"plain"`` for statements and results only."""
+        return self.backend.support
 
     @property
     def read_only(self) -> bool:
@@ -176,7 +182,7 @@ class Database(Executor):
         UnavailableError
             SQLite: another connection is writing and did not end within 5 s.
         """
-        return self.begun(Deadline.of(self.timeout if timeout is None else timeout))
+        return self.begun(self._deadline(timeout))
 
     def run(self, operation: Callable[[Database], Any]) -> Any:
         """Call ``operation(db)`` and return what it returns; a failure is logged and raised.
@@ -208,9 +214,11 @@ class Database(Executor):
         max_bytes: int | None = None,
     ) -> Result:
         """Await `query`. Cancelling the await cancels the statement."""
-        watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
+        watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes)
-        return await _watched(watch, self._query, scan(sql), params or {}, bounds, watch)
+        return await _watched(
+            watch, self._query, scan(sql, self.backend.syntax), params or {}, bounds, watch
+        )
 
     async def aexecute(
         self,
@@ -246,7 +254,11 @@ class Database(Executor):
         UnavailableError
             It gives none.
         """
-        self.query("select 1", timeout=CONNECT_SECONDS)
+        if self.backend.cancels:
+            self.query("select 1", timeout=CONNECT_SECONDS)
+            return
+        with self.checkout(Deadline(CONNECT_SECONDS)) as connection:
+            self.settle(connection)
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""

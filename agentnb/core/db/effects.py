@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from agentnb.core.db.syntax import POSTGRES
 from agentnb.core.db.text import tokens
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def locks(statement: Statement) -> bool:
 
 @lru_cache(maxsize=512)
 def calls(sql: str) -> frozenset[str]:
-    """Return the names of the functions that a statement calls, in lower case.
+    """Return the names of the functions that a PostgreSQL statement calls, in lower case.
 
     A quoted name is taken as it is; a name in front of a parenthesis that is no function,
     such as a table's, may be among them.
@@ -65,7 +66,7 @@ def calls(sql: str) -> frozenset[str]:
     ['Mine', 'archive', 'count']
     """
     found = set()
-    for kind, text, end in tokens(sql):
+    for kind, text, end in tokens(sql, POSTGRES):
         if kind not in {"word", "quoted"} or not _CALL.match(sql, end):
             continue
         name = text.lower() if kind == "word" else text[1:-1].replace('""', '"')

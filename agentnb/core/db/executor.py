@@ -9,11 +9,11 @@ from agentnb.core.db.result import Result, Script
 from agentnb.core.db.runner import Runner
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
-from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from agentnb.core.db.text import Statement
     from agentnb.core.table import Table
 
 __all__ = ["Executor"]
@@ -79,9 +79,9 @@ class Executor(Runner):
         ...     db.query("select :n + 1 as next", {"n": 41}).scalar()
         42
         """
-        watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
+        watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes, preview)
-        return self._query(scan(sql), params or {}, bounds, watch, arrow=arrow)
+        return self._query(scan(sql, self.backend.syntax), params or {}, bounds, watch, arrow=arrow)
 
     def execute(
         self,
@@ -116,8 +116,8 @@ class Executor(Runner):
         2 rows affected
         >>> db.close()
         """
-        statement = scan(sql)
-        deadline = Deadline.of(self.timeout if timeout is None else timeout)
+        statement = scan(sql, self.backend.syntax)
+        deadline = self._deadline(timeout)
         bounds = self._bounds(None, max_bytes)
         if params is None or hasattr(params, "keys"):
             return self._query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
@@ -151,10 +151,10 @@ class Executor(Runner):
         AgentnbError
             As in `query`, with the statement's number and line in front.
         """
-        statements = split(sql)
+        statements = split(sql, self.backend.syntax)
         if not statements:
             raise UsageError("there is no SQL to run", service="db")
-        watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
+        watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes, preview)
         results = Script()
         with self._explained(), self.checkout(watch.deadline) as connection:
@@ -181,6 +181,8 @@ class Executor(Runner):
     ) -> Iterator[Result]:
         """Yield the rows of one statement in chunks: any number of rows in bounded memory.
 
+        A database in memory has one connection, so all rows are read before the first chunk.
+
         Parameters
         ----------
         chunk
@@ -193,24 +195,31 @@ class Executor(Runner):
         AgentnbError
             As in `query`.
         """
-        statement = scan(sql)
-        watch = Watch(Deadline.of(self.timeout if timeout is None else timeout))
+        statement = scan(sql, self.backend.syntax)
+        watch = Watch(self._deadline(timeout))
         if chunk < 1:
             raise UsageError(f"chunks of {chunk} rows", service="db", hint="1 or more")
+        found = self._chunks(statement, params or {}, chunk, watch)
+        # In memory the loop's own statements need the one connection that there is.
+        yield from list(found) if self.backend.alone else found
+
+    def _chunks(
+        self, statement: Statement, params: Mapping[str, Any], chunk: int, watch: Watch
+    ) -> Iterator[Result]:
         with (
             self._explained(),
             self.checkout(watch.deadline) as connection,
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
-            text, values = self._rendered(statement, params or {})
+            text, values = self._rendered(statement, params)
             for columns, rows in self.backend.stream(connection, text, values, chunk):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
             self.settle(connection)
 
     def explain(self, sql: str, params: Mapping[str, Any] | None = None) -> Result:
         """Return the database's plan for a statement, without running it."""
-        statement = scan(sql)
+        statement = scan(sql, self.backend.syntax)
         return self.query(f"{self.backend.explain} {statement.sql}", params)
 
     def load(
@@ -247,6 +256,7 @@ class Executor(Runner):
         """
         from agentnb.core.db.load import load
 
+        self.backend.require("load")
         return load(self, source, table, if_exists, timeout)
 
     def tables(self) -> Table:

@@ -126,6 +126,8 @@ class ConnectionPool:
             self._log.error("database not connected: %s", error)
             raise
         self._log.info("database connected")
+        if self._backend.note:
+            self._log.info("%s", self._backend.note)
         return engine
 
     @contextmanager
@@ -165,7 +167,7 @@ class ConnectionPool:
         try:
             return self._alive(engine, watch)
         except Exception as error:
-            ours = self.error_of(error, watch, "")
+            ours = self._backend.connect_error(error) or self.error_of(error, watch, "")
             if ours is None or ours is error:
                 raise
             raise ours from error

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import itertools
 import os
+import re
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,17 @@ class Postgres(Backend):
 
     def refuse_read_only(self, target: Target) -> None:
         """PostgreSQL sessions can be made read-only."""
-        options = str(target.connect_args.get("options", ""))
-        target.connect_args["options"] = f"{options} -cdefault_transaction_read_only=on".strip()
+
+    @property
+    def options(self) -> str:
+        """The settings that a session starts with, in libpq's words."""
+        options = [str(self.target.connect_args.get("options", ""))]
+        if self.target.schema:
+            path = _search_path(self.target.schema).replace("\\", "\\\\").replace(" ", "\\ ")
+            options.append(f"-csearch_path={path}")
+        if self.read_only:
+            options.append("-cdefault_transaction_read_only=on")
+        return " ".join(filter(None, options))
 
     def driver_hint(self) -> str:
         """Say how psycopg is installed."""
@@ -88,6 +98,8 @@ class Postgres(Backend):
         options["isolation_level"] = "AUTOCOMMIT"
         options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
         arguments = {"application_name": "agentnb", **self.target.connect_args}
+        if self.options:
+            arguments["options"] = self.options
         if "connect_timeout" not in self.target.url.query:
             arguments["connect_timeout"] = max(2, int(connect_timeout))  # it knows no less
         with contextlib.suppress(ImportError):  # create_engine says what is missing
@@ -257,8 +269,8 @@ class Postgres(Backend):
 
     def uri_for_adbc(self) -> str | None:
         """Return a libpq URI whose session can only read, so that nothing runs twice."""
-        options = str(self.target.connect_args.get("options", ""))
-        if "default_transaction_read_only" not in options:
+        options = self.options
+        if not self.read_only:
             options = f"{options} -cdefault_transaction_read_only=on".strip()
         url = self.target.url
         words = {
@@ -280,6 +292,14 @@ def _in_parts() -> bool:
     from psycopg import pq
 
     return pq.version() >= _CHUNKED_ROWS
+
+
+def _search_path(schema: str) -> str:
+    """Return a schema as the server wants it written; it may be a list of plain names."""
+    if re.fullmatch(r'[a-z_][a-z0-9_$]*(?:\s*,\s*[a-z_"$][^,]*)*', schema):
+        return schema
+    quoted = schema.replace('"', '""')
+    return schema if schema.startswith('"') else f'"{quoted}"'
 
 
 def _raw(connection: Connection) -> Any:

@@ -121,12 +121,19 @@ class Databases:
         return list(self._open.values())
 
     def list(self) -> Table:
-        """Return name, kind, target and access of every connection; no password."""
+        """Return name, kind, support, target and access of every connection; no password."""
+        databases = [self[name] for name in self.names()]
         rows = [
-            (db.name, db.kind, str(db.backend.target), "read" if db.read_only else "read, write")
-            for db in (self[name] for name in self.names())
+            (
+                db.name,
+                db.kind,
+                db.support,
+                str(db.backend.target),
+                "read" if db.read_only else "read, write",
+            )
+            for db in databases
         ]
-        return Table(("name", "kind", "target", "access"), rows)
+        return Table(("name", "kind", "support", "target", "access"), rows)
 
     def close(self) -> None:
         """Close every connection; those that were named here are remembered."""

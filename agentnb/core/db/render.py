@@ -20,6 +20,11 @@ NO_VALUES = {
 }
 """What an empty list matches, and does not match: ``in ()`` is an error outside of SQLite."""
 
+_NUMBERED = {"numeric": ":", "numeric_dollar": "$"}
+_POSITIONS = {"qmark": "?", "format": "%s", **_NUMBERED}
+_MARKED = {"qmark", *_NUMBERED}  # where the user's marks would be taken for ours
+_STYLES = {*_POSITIONS, "named", "pyformat"}
+
 
 def render(
     statement: Statement,
@@ -47,8 +52,21 @@ def render(
     Raises
     ------
     UsageError
-        A name that nothing is bound to, or a value that cannot be bound.
+        A name that nothing is bound to, a value that cannot be bound, or a mark of the
+        driver's own among the names.
     """
+    if paramstyle not in _STYLES:
+        raise UsageError(
+            f"agentnb cannot bind in the style {paramstyle!r} of this driver",
+            service="db",
+            hint="use another driver for this database",
+        )
+    if statement.marks and paramstyle in _MARKED:
+        raise UsageError(
+            f"values are bound by name, not to {statement.marks[0]}",
+            service="db",
+            hint='write :name in its place, and give {"name": value}',
+        )
     if not hasattr(params, "keys"):
         raise UsageError(
             f"parameters are a {type(params).__name__}",
@@ -87,6 +105,7 @@ class _Values:
         self._style = paramstyle
         self._keys: dict[str, str] = {}
         self._named: dict[str, Any] = {}
+        self._numbers: dict[str, int] = {}
         self._order: list[Any] = []
 
     def mark(self, name: str, suffix: str, value: object) -> str:
@@ -96,8 +115,13 @@ class _Values:
             key = self._keys.setdefault(name, f"p{len(self._keys)}") + suffix
             self._named[key] = value
             return f":{key}" if self._style == "named" else f"%({key})s"
+        if self._style in _NUMBERED:
+            number = self._numbers.setdefault(name + suffix, len(self._numbers) + 1)
+            if number > len(self._order):
+                self._order.append(value)
+            return f"{_NUMBERED[self._style]}{number}"
         self._order.append(value)
-        return {"qmark": "?", "format": "%s"}.get(self._style, f":{len(self._order)}")
+        return _POSITIONS[self._style]
 
     def taken(self) -> dict[str, Any] | tuple[Any, ...] | None:
         return (self._named or tuple(self._order)) or None

@@ -10,6 +10,7 @@ from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from agentnb.core.db.backend import Backend, Watch
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
-    from agentnb.core.resilience import Deadline
     from agentnb.core.table import Table
     from agentnb.core.trace import Tracer
 
@@ -50,6 +50,14 @@ class Runner(ABC):
     @abstractmethod
     def begun(self, deadline: Deadline) -> AbstractContextManager[Executor]:
         """Return a transaction: a new one, or the one that this is."""
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        """Return the deadline of a statement; none where none could be kept."""
+        if timeout is not None:
+            if not self.backend.cancels:
+                self.backend.require("time-out (timeout=, --timeout)")
+            return Deadline.of(timeout)
+        return Deadline.of(self.timeout if self.backend.cancels else None)
 
     def _bounds(
         self, limit: int | None, max_bytes: int | None, preview: int | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.backend import Watch
+from agentnb.core.db.text import Statement
 from agentnb.core.errors import (
     DeadlineExceeded,
     NotFoundError,
@@ -14,6 +17,8 @@ from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
 
     from agentnb.core.db.executor import Executor
@@ -23,17 +28,30 @@ __all__ = ["columns", "count", "describe", "quoted", "tables"]
 _SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
 
 
+_INSPECT = Statement("inspect")
+"""Stands for the statements of SQLAlchemy's inspector."""
+
+
 def tables(executor: Executor, timeout: float | None = None) -> Table:
     """Return name and kind of every table and view; those of other schemas by full name."""
     seconds = executor.timeout if timeout is None else timeout
-    with executor.checkout(Deadline.of(seconds)) as connection:
+    with _inspecting(executor, seconds) as connection:
         rows = _names(connection)
-        executor.settle(connection)
     return Table(
         ("name", "kind"),
         rows,
         empty="no tables yet: %db load FILE TABLE, or create table ...",
     )
+
+
+@contextmanager
+def _inspecting(executor: Executor, seconds: float) -> Iterator[Connection]:
+    """Lend a connection for SQLAlchemy's inspector, whose errors come out as ours."""
+    watch = Watch(Deadline.of(seconds))
+    with executor.checkout(watch.deadline) as connection:
+        with executor.translated(watch, _INSPECT):
+            yield connection
+        executor.settle(connection)
 
 
 def _names(connection: Connection) -> list[tuple[Any, ...]]:
@@ -67,10 +85,9 @@ def describe(executor: Executor, table: str) -> Table:
     NotFoundError
         There is no such table; the hint has the nearest.
     """
-    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+    with _inspecting(executor, executor.timeout) as connection:
         found = _columns(connection, table)
         known = [row[0] for row in _names(connection)] if found is None else []
-        executor.settle(connection)
     if found is None:
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
         raise NotFoundError(
@@ -81,24 +98,22 @@ def describe(executor: Executor, table: str) -> Table:
 
 def columns(executor: Executor, table: str) -> list[str]:
     """Return the names of a table's columns; none for a table that does not exist."""
-    with executor.checkout(Deadline.of(executor.timeout)) as connection:
+    with _inspecting(executor, executor.timeout) as connection:
         found = _columns(connection, table)
-        executor.settle(connection)
     return [row[0] for row in found or []]
 
 
 def quote(executor: Executor, table: str) -> str:
     """Return a table's name as the database wants it written."""
-    with executor.checkout(Deadline.of(executor.timeout)) as connection:
-        name = quoted(connection, table)
-        executor.settle(connection)
-    return name
+    with _inspecting(executor, executor.timeout) as connection:
+        return quoted(connection, table)
 
 
 def count(executor: Executor, table: str, *, timeout: float | None = None) -> int:
     """Return the number of a table's rows."""
     name = quote(executor, table)
-    return int(executor.query(f"select count(*) from {name}", timeout=timeout).scalar())
+    seconds = timeout if executor.backend.cancels else None
+    return int(executor.query(f"select count(*) from {name}", timeout=seconds).scalar())
 
 
 def counts(executor: Executor, names: list[str], *, seconds: float) -> dict[str, int | None]:

@@ -71,11 +71,16 @@ class SQLite(Backend):
         if target.path is None:
             raise UsageError("a read-only database in memory would stay empty", service="db")
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one connection only, as to a database in memory."""
+        return self.target.path is None
+
     def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:  # noqa: ARG002 - a file answers at once
         """Return the keywords of ``create_engine``."""
         from sqlalchemy.pool import QueuePool
 
-        shared = self.target.path is not None
+        shared = not self.alone
         return {
             "poolclass": QueuePool,
             # In memory every connection would be a database of its own: there is just one.
@@ -87,7 +92,7 @@ class SQLite(Backend):
 
     def pool_hint(self) -> str:
         """Say what to do when no connection is free."""
-        if self.target.path is None:
+        if self.alone:
             return "in memory there is one connection: inside a transaction use the transaction"
         return super().pool_hint()
 

@@ -1,7 +1,7 @@
 """SQL as text: where statements end and where ``:names`` stand.
 
-A scanner that knows what is a string, a comment, a quoted identifier, a ``::`` cast or a
-dollar-quoted body; what is inside those is never touched.
+A scanner that knows, for each kind of database, what is a string, a comment, a quoted
+identifier, a ``::`` cast or a dollar-quoted body; what is inside those is never touched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from agentnb.core.db.bodies import body_of
+from agentnb.core.db.syntax import GENERIC, Syntax
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,26 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Bind", "Statement", "scan", "split", "tokens"]
 
-_TOKEN = re.compile(
-    r"""
-      (?P<comment>   --[^\n]* | /\*.*?(?:\*/|\Z) )
-    | (?P<string>    [eE]'(?:\\.|''|[^'\\])*(?:'|\Z) | '(?:''|[^'])*(?:'|\Z) )
-    | (?P<quoted>    "(?:""|[^"])*(?:"|\Z) | `[^`]*(?:`|\Z) | \[[A-Za-z_][^\]\[\n:]*\] )
-    | (?P<dollar>    \$(?P<tag>[A-Za-z_]\w*|)\$.*?(?:\$(?P=tag)\$|\Z) )
-    | (?P<cast>      ::+ | := )
-    | (?P<bind>      :[^\W\d]\w*(?:\.[^\W\d]\w*)* )
-    | (?P<semicolon> ; )
-    | (?P<word>      [^\W\d][\w$]* )
-    | (?P<space>     \s+ )
-    | (?P<other>     \d[\w.]* | . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 # After these a colon is a slice's or a path's own, as in `a[1:n]`, `a[:n]` or `doc:name`.
 _NOT_A_BIND = re.compile(r"(?:[\w\])\"']|(?<!array)\[)\Z", re.IGNORECASE)
-_TRIGGER = re.compile(r"create\s+(?:temp(?:orary)?\s+)?trigger\b", re.IGNORECASE)
 _IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(?)\s*\Z", re.IGNORECASE)
 _CLOSED = re.compile(r"\s*\)")
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+# A client's word, which gives semicolons to the bodies of MySQL's procedures.
+_DELIMITER = re.compile(r"[ \t]+(\S+)[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +74,10 @@ class Statement:
         Its first word in lower case; ``""`` if it has none.
     words
         All its bare words in lower case: never one from a string or a comment.
+    marks
+        The driver's own marks for values, such as ``?``.
+    escapes
+        Whether a plain string has a backslash in it, which a session may read as an escape.
     """
 
     sql: str
@@ -93,6 +86,8 @@ class Statement:
     line: int = 1
     keyword: str = ""
     words: frozenset[str] = frozenset()
+    marks: tuple[str, ...] = ()
+    escapes: bool = False
 
     @property
     def reads(self) -> bool:
@@ -103,8 +98,15 @@ class Statement:
 
 
 @lru_cache(maxsize=512)
-def scan(sql: str) -> Statement:
+def scan(sql: str, syntax: Syntax = GENERIC) -> Statement:
     """Scan one statement; a closing semicolon is dropped.
+
+    Parameters
+    ----------
+    sql
+        One statement.
+    syntax
+        The lexical rules of its database.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def scan(sql: str) -> Statement:
     >>> [bind.name for bind in scan("select ':no', x::text from t where id = :id").binds]
     ['id']
     """
-    statements = split(sql)
+    statements = split(sql, syntax)
     if len(statements) == 1:
         return statements[0]
     if not statements:
@@ -129,56 +131,131 @@ def scan(sql: str) -> Statement:
 
 
 @lru_cache(maxsize=128)
-def split(sql: str) -> tuple[Statement, ...]:
+def split(sql: str, syntax: Syntax = GENERIC) -> tuple[Statement, ...]:
     """Split a text into its statements.
+
+    Parameters
+    ----------
+    sql
+        Any number of statements.
+    syntax
+        The lexical rules of their database.
+
+    Raises
+    ------
+    UsageError
+        The end of a string or of a body depends on the database, which is not known.
 
     Examples
     --------
     >>> [s.sql for s in split("select ';'; select 2 -- done;")]
     ["select ';'", 'select 2 -- done;']
     """
-    splitter = _Splitter(sql)
-    for token in _TOKEN.finditer(sql):
-        splitter.take(token)
-    splitter.close(len(sql))
+    splitter = _Splitter(sql, syntax)
+    splitter.run()
     return tuple(splitter.found)
 
 
-def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
+def tokens(sql: str, syntax: Syntax = GENERIC) -> Iterator[tuple[str, str, int]]:
     """Yield kind, text and end of each token of a text."""
-    for found in _TOKEN.finditer(sql):
-        yield found.lastgroup or "", found.group(), found.end()
+    at, match = 0, syntax.token.match
+    while token := match(sql, at):
+        nested = syntax.nested_comments and token.group().startswith("/*")
+        end = _end_of_comment(sql, at) if nested else token.end()
+        yield token.lastgroup or "", sql[at:end], end
+        at = end
 
 
 class _Splitter:
     """Collects the statements of a text, token by token."""
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, syntax: Syntax) -> None:
         self.sql = sql
+        self.syntax = syntax
         self.found: list[Statement] = []
+        self.delimiter = ";"
         self._begin(0)
 
     def _begin(self, start: int) -> None:
         self.start = start
-        self.depth = 0  # of the blocks inside a trigger's body
-        self.trigger = False
+        self.body = body_of(self.syntax)
         self.binds: list[Bind] = []
-        self.words: list[str] = []
+        self.marks: list[str] = []
+        self.escapes = False
+        self.code = False  # anything but space and comments
 
-    def take(self, token: re.Match[str]) -> None:
-        kind = token.lastgroup
+    def run(self) -> None:
+        """Take every token of the text."""
+        at, match = 0, self.syntax.token.match
+        while token := match(self.sql, at):
+            if self.delimiter != ";" and self.sql.startswith(self.delimiter, at):
+                self._close(at)
+                at += len(self.delimiter)
+                self._begin(at)
+            else:
+                at = self._take(self._cut(token))
+        self._close(len(self.sql))
+
+    def _cut(self, token: re.Match[str]) -> re.Match[str]:
+        """Cut a token where a delimiter such as ``$$`` stands in it."""
+        if self.delimiter == ";" or token.lastgroup not in {"word", "other"}:
+            return token
+        inside = token.group().find(self.delimiter)
+        end = token.start() + inside
+        found = self.syntax.token.match(self.sql, token.start(), end) if inside > 0 else None
+        return found or token
+
+    def _take(self, token: re.Match[str]) -> int:
+        """Take one token; return where the next one starts."""
+        kind, text, end = token.lastgroup, token.group(), token.end()
+        if kind == "comment":
+            nested = self.syntax.nested_comments and text.startswith("/*")
+            return _end_of_comment(self.sql, token.start()) if nested else end
+        if kind == "space":
+            return end
+        if kind == "semicolon" and self.delimiter == ";":
+            if self.body.semicolon():
+                self._close(token.start())
+                self._begin(end)
+            return end
         if kind == "word":
-            self._word(token.group().lower())
-        elif kind == "bind":
-            self._bind(token.group()[1:], token.start(), token.end())
-        elif kind == "semicolon" and self.depth <= 0:
-            self.close(token.start())
-            self._begin(token.end())
+            return self._word(text.lower(), end)
+        self.code = True
+        if kind == "bind":
+            self._bind(text[1:], token.start(), end)
+        elif kind == "mark":
+            self.marks.append(text)
+        elif kind == "string":
+            self._string(text)
+        self.body.other(text)
+        return end
+
+    def _word(self, word: str, end: int) -> int:
+        if word == "delimiter" and not self.code and self.syntax.body == "mysql":
+            found = _DELIMITER.match(self.sql, end)
+            if found is not None:
+                self.delimiter = found[1]
+                self._begin(found.end())
+                return found.end()
+        self.code = True
+        self.body.word(word)
+        return end
+
+    def _string(self, text: str) -> None:
+        if "\\" not in text or text[0] in "eE":
+            return
+        self.escapes = True
+        if self.syntax.strict and ("\\'" in text):
+            raise UsageError(
+                "the string that has \\' in it may end there or not: databases differ",
+                service="db",
+                hint="bind the text, as in :name",
+            )
 
     def _bind(self, name: str, start: int, end: int) -> None:
         at = max(self.start, start - 40)
         before = self.sql[at:start]
-        if _NOT_A_BIND.search(before):
+        if self.syntax.slices and _NOT_A_BIND.search(before):
             return
         found = _IN.search(before)
         if found is None:
@@ -192,36 +269,33 @@ class _Splitter:
         is_in = "not in" if found["not"] else "in"
         self.binds.append(Bind(name, start, end, is_in, enclosed, whole))
 
-    def _word(self, word: str) -> None:
-        self.words.append(word)
-        # The body of a function in the SQL standard's form.
-        if word == "atomic" and self.words[0] == "create" and self.words[-2:-1] == ["begin"]:
-            self.trigger, self.depth = True, 1
+    def _close(self, end: int) -> None:
+        if not self.code:
             return
-        if len(self.words) in {2, 3}:
-            self.trigger = self.trigger or bool(_TRIGGER.match(" ".join(self.words)))
-        # A trigger's body has semicolons of its own, between BEGIN and END.
-        if self.trigger and word in {"begin", "case"}:
-            self.depth += 1
-        elif self.trigger and word == "end":
-            self.depth -= 1
-
-    def close(self, end: int) -> None:
-        body = self.sql[self.start : end]
-        if not self.words and not self.binds and not _has_code(body):
-            return
-        left = self.start + len(body) - len(body.lstrip())
+        if self.delimiter == ";":
+            self.body.end()
+        text = self.sql[self.start : end]
+        left = self.start + len(text) - len(text.lstrip())
+        words = self.body.words
         self.found.append(
             Statement(
-                body.strip(),
+                text.strip(),
                 tuple(bind.moved(left) for bind in self.binds),
                 len(self.found) + 1,
                 self.sql.count("\n", 0, left) + 1,
-                self.words[0] if self.words else "",
-                frozenset(self.words),
+                words[0] if words else "",
+                frozenset(words),
+                tuple(self.marks),
+                self.escapes,
             )
         )
 
 
-def _has_code(sql: str) -> bool:
-    return any(token.lastgroup not in {"comment", "space"} for token in _TOKEN.finditer(sql))
+def _end_of_comment(sql: str, start: int) -> int:
+    """Return where a comment ends that may have others inside."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(sql, start):
+        depth += 1 if edge.group() == "/*" else -1
+        if not depth:
+            return edge.end()
+    return len(sql)

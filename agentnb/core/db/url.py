@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.errors import ConfigError, did_you_mean
+from agentnb.core.errors import ConfigError
 from agentnb.core.redact import redact
+from agentnb.core.userinfo import split_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 _N = TypeVar("_N", int, float)
 
-__all__ = ["Target", "parse", "unknown_backend"]
+__all__ = ["Target", "parse"]
 
-_POSTGRES = {"postgres", "postgresql", "postgresql+psycopg"}
+_POSTGRES = {"postgres", "postgresql"}
+_PSYCOPG = {"", "psycopg"}
+# They take libpq's words in a URL, as psycopg does.
+_THROUGH_PSYCOPG = {"psycopg2", "psycopg2cffi", "pg8000"}
 _ASYNC_DRIVERS = {"asyncpg", "aiosqlite", "asyncmy", "aiomysql", "psycopg_async"}
-_KNOWN = ("sqlite", "postgresql", "postgres", "mysql", "mariadb", "oracle", "mssql", "duckdb")
+_FILES = {"sqlite", "duckdb"}
+_SQLITE_DRIVERS = {"", "pysqlite"}
 # Prisma's parameters that psycopg has no word for. `sslaccept` and the socket time-outs
 # have no counterpart; sslmode, where given, says what matters.
 _PRISMA_ONLY = (
@@ -52,6 +57,12 @@ class Target:
         From Prisma's ``connection_limit`` and ``pool_timeout``; None where not given.
     path
         The file of a SQLite database; None in memory or on a server.
+    schema
+        From Prisma's ``schema``: where PostgreSQL looks for names without one.
+    pooler
+        Whether the URL says that PgBouncer is in front of PostgreSQL.
+    note
+        A line for the log, once there is a connection.
     """
 
     url: URL
@@ -59,6 +70,9 @@ class Target:
     pool_size: int | None = None
     pool_timeout: float | None = None
     path: Path | None = None
+    schema: str | None = None
+    pooler: bool = False
+    note: str | None = None
 
     @property
     def kind(self) -> str:
@@ -91,17 +105,22 @@ def parse(text: str, resolve: Callable[[str], Path] = Path) -> Target:
 
     Examples
     --------
-    >>> target = parse("postgres://ada:pw@db/app?schema=agents&connection_limit=5")
-    >>> target.url.drivername, target.pool_size, target.connect_args["options"]
-    ('postgresql+psycopg', 5, '-csearch_path=agents')
+    >>> target = parse("postgres://ada:p@ss@db/app?schema=agents&connection_limit=5")
+    >>> str(target), target.pool_size, target.schema
+    ('postgresql+psycopg://ada:••••••@db/app', 5, 'agents')
     """
     text = text.strip()
     if text.startswith("file:"):
-        return _sqlite(text.removeprefix("file:").partition("?")[0], {}, resolve)
+        # A URL with the same query: its path may hold what means something in a URL.
+        path, _, query = text.removeprefix("file:").partition("?")
+        url = _url(f"sqlite://?{query}")
+        return _sqlite(path, dict(url.query) if url else {}, resolve)
     url = _url(text)
     if url is None:
         # Neither the text nor SQLAlchemy's error, which quotes it: a password may be in it.
         scheme, separator, _ = text.partition("://")
+        if separator and scheme in _FILES:
+            raise _slash_too_few(scheme)
         start = f"it starts with {scheme}://" if separator else "there is no :// in it"
         raise ConfigError(
             f"not a database URL: {redact(start)}",
@@ -116,10 +135,14 @@ def parse(text: str, resolve: Callable[[str], Path] = Path) -> Target:
             service="db",
             hint=f"write {name}:// alone; the a-twins (aquery, aexecute) are there to await",
         )
+    if name in _FILES and (url.host or url.port or url.username or url.password):
+        raise _slash_too_few(name)
     if name == "sqlite":
+        _check_driver(name, driver, _SQLITE_DRIVERS)
         return _sqlite(url.database or "", dict(url.query), resolve)
-    if url.drivername in _POSTGRES:
-        return _postgres(url)
+    if name in _POSTGRES:
+        _check_driver(name, driver, _PSYCOPG | _THROUGH_PSYCOPG)
+        return _postgres(url, driver)
     return Target(url)
 
 
@@ -127,46 +150,72 @@ def _url(text: str) -> URL | None:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if "://" in text:
+        text = split_userinfo(text, "db").encoded()
     try:
         return make_url(text)
     except (ArgumentError, ValueError):
         return None
 
 
-def unknown_backend(name: str) -> str | None:
-    """Return a hint for a URL scheme that no driver is installed for."""
-    return did_you_mean(name, _KNOWN)
+def _slash_too_few(name: str) -> ConfigError:
+    """Return the error for the host of a file: it is a path, and would be ignored."""
+    return ConfigError(
+        f"a {name} URL has no host: there is a slash too few in front of the path",
+        service="db",
+        hint=f"{name}:///app.db is a file, {name}:////srv/app.db one by its absolute path, "
+        f"{'sqlite://' if name == 'sqlite' else 'duckdb:///:memory:'} is in memory",
+    )
+
+
+def _check_driver(name: str, driver: str, known: set[str]) -> None:
+    if driver not in known:
+        raise ConfigError(
+            f"{name}+{driver} is not a driver that agentnb connects with",
+            service="db",
+            hint=f"write {name}:// alone",
+        )
 
 
 def _sqlite(database: str, query: dict[str, Any], resolve: Callable[[str], Path]) -> Target:
     from sqlalchemy import URL
 
-    if database in {"", ":memory:"}:
-        return Target(URL.create("sqlite+pysqlite", database=":memory:"))
     if database.startswith("file:"):
         # SQLite's own URI form goes through as it is: its owner knows what it means.
         return Target(URL.create("sqlite+pysqlite", database=database, query=query))
+    if strange := [option for option in query if option not in _PRISMA_ONLY]:
+        raise ConfigError(
+            f"{strange[0]} is not an option of a SQLite URL",
+            service="db",
+            hint="write sqlite:///file:app.db?mode=ro&uri=true for SQLite's own options; "
+            "a connection that only reads is made with read_only=True or --read-only",
+        )
+    if database in {"", ":memory:"}:
+        return Target(URL.create("sqlite+pysqlite", database=":memory:"))
+    url = URL.create("sqlite+pysqlite", database=database, query=query)
     path = Path(resolve(database))
-    return Target(URL.create("sqlite+pysqlite", database=str(path)), path=path)
+    return Target(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        path=path,
+        pool_size=_number(url, "connection_limit", int),
+        pool_timeout=_number(url, "pool_timeout", float),
+    )
 
 
-def _postgres(url: URL) -> Target:
+def _postgres(url: URL, driver: str) -> Target:
     query = {name: value for name, value in url.query.items() if name not in _PRISMA_ONLY}
     arguments: dict[str, Any] = {}
-    options = [str(query.pop("options"))] if "options" in query else []
-    if schema := _one(url, "schema"):
-        # libpq splits `options` at spaces unless a backslash escapes them.
-        escaped = schema.replace("\\", "\\\\").replace(" ", "\\ ")
-        options.append(f"-csearch_path={escaped}")
-    if options:
-        arguments["options"] = " ".join(options)
-    if _one(url, "pgbouncer") == "true":
-        arguments["prepare_threshold"] = None
+    if options := query.pop("options", None):
+        arguments["options"] = options if isinstance(options, str) else " ".join(options)
+    note = f"postgresql+{driver} is served by psycopg" if driver in _THROUGH_PSYCOPG else None
     return Target(
         url.set(drivername="postgresql+psycopg", query=query),
         arguments,
         pool_size=_number(url, "connection_limit", int),
         pool_timeout=_number(url, "pool_timeout", float),
+        schema=_one(url, "schema"),
+        pooler=_one(url, "pgbouncer") == "true",
+        note=note,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agentnb.core.errors import ConfigError, did_you_mean
+from agentnb.core.userinfo import split_userinfo
 
 __all__ = ["Target", "parse"]
 
@@ -77,9 +78,10 @@ def parse(url: str) -> Target:
         )
     from redis.connection import parse_url
 
+    text = url.strip() if scheme == "unix" else split_userinfo(url.strip(), "redis").encoded()
     try:
-        parts = urlsplit(url.strip())
-        options: dict[str, Any] = dict(parse_url(url.strip()))
+        parts = urlsplit(text)
+        options: dict[str, Any] = dict(parse_url(text))
         name = _name(scheme, parts.hostname, parts.port, parts.path)
     except ValueError as error:
         raise ConfigError(
