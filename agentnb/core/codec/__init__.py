@@ -8,6 +8,7 @@ from agentnb.core.codec.plain import (
     decode,
     encode,
     exact,
+    exactly,
     same,
     to_json,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "decode",
     "encode",
     "exact",
+    "exactly",
     "from_json",
     "read",
     "same",

@@ -27,7 +27,17 @@ import msgspec
 
 from agentnb.core.codec.walk import NotJson, Walk
 
-__all__ = ["MISFITS", "NOT_JSON", "change", "decode", "encode", "exact", "same", "to_json"]
+__all__ = [
+    "MISFITS",
+    "NOT_JSON",
+    "change",
+    "decode",
+    "encode",
+    "exact",
+    "exactly",
+    "same",
+    "to_json",
+]
 
 NOT_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 """Raised by `to_json` for a value without a JSON form; `NotJson` is one of them."""
@@ -47,17 +57,28 @@ def encode(value: Any) -> tuple[bytes, Walk | None]:
     NotJson
         It has no JSON form; the error says where.
     """
-    try:
-        data = _encode(value)
-        if exact(decode(data), value):
-            return data, None
-    except (*NOT_JSON, msgspec.MsgspecError):
-        pass  # the walk says why, or finds a form
-    walk = Walk()
+    found = exactly(value)
+    if found is not None:
+        return found[0], None
+    walk = Walk()  # it says why not, or finds a form
     try:
         return _encode(walk.plain(value)), walk
     except RecursionError as error:
         raise NotJson("value is nested too deeply, or holds itself") from error
+
+
+def exactly(value: Any) -> tuple[bytes, Any] | None:
+    """Return the JSON of a value and its copy, None if JSON would change it or has no form.
+
+    >>> exactly([1, "a"]), exactly((1, "a"))
+    ((b'[1,"a"]', [1, 'a']), None)
+    """
+    try:
+        data = _encode(value)
+        copy = decode(data)
+    except (*NOT_JSON, msgspec.MsgspecError):
+        return None
+    return (data, copy) if exact(copy, value) else None
 
 
 def to_json(value: Any) -> bytes:

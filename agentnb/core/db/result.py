@@ -150,6 +150,8 @@ class ArrowResult(Result):
     """A result that came as Arrow data, and becomes rows only if it is read as rows."""
 
     __slots__ = ("_made", "_table")
+    # What follows from the rest, and is not stored with it.
+    _derived = ("_made",)
 
     def __init__(self, table: pa.Table, *, statement: str = "", truncated: bool = False) -> None:
         self._table = table
