@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+from agentnb.core.db.result import Result
 from agentnb.core.errors import NotFoundError, UsageError
-from agentnb.core.table import Table
 
 
 @pytest.fixture
@@ -55,7 +55,11 @@ def test_a_bound_value_is_stored_as_it_is(run, shell):
     run("%cache set it :answer")
     assert run("%cache get it") == "5"
     shell.user_ns["pair"] = (1, 2)
-    with pytest.raises(UsageError, match="a tuple would come back as a list"):
+    run("%cache set it :pair")
+    assert run("%cache get it") == (1, 2)
+    assert run("%cache list it")[0].value == "<tuple>"
+    shell.user_ns["pair"] = object()
+    with pytest.raises(UsageError, match="cannot be stored: a value of type object"):
         run("%cache set it :pair")
 
 
@@ -207,14 +211,77 @@ def test_a_cell_has_a_time_to_live_and_tags(counted, cache):
     assert counted("report", "1") == (1, 2)
 
 
-def test_a_name_that_cannot_be_stored_is_named_and_nothing_is_kept(counted, cache, shell):
-    with pytest.raises(UsageError, match="handle cannot be stored") as raised:
-        counted("report", "handle = object()\n1")
-    assert "begins with _" in raised.value.hint
+def test_what_cannot_be_kept_costs_neither_the_value_nor_the_names(shown, cache, shell):
+    body = "handle = object()\nother = [1, print]\n[6 * 7, handle]"
+    said = shown(f"%%cache report\n{body}")
+    assert "[42, <object" in said
+    assert shell.user_ns["other"] == [1, print]
+    assert "nothing is kept" in said
+    for what in ("the displayed value", "handle", "other"):
+        assert f"{what} cannot be stored: " in said
+    assert "begins with _" in said
     assert cache.keys() == []
-    assert isinstance(shell.user_ns["handle"], object)
-    with pytest.raises(UsageError, match="the displayed value cannot be stored"):
-        counted("report", "object()")
+
+
+def test_a_server_that_refuses_to_store_costs_nothing_either(shown, cache, shell):
+    before = cache.redis.config_get("maxmemory")["maxmemory"]
+    cache.redis.config_set("maxmemory", 1)
+    try:
+        said = shown("%%cache report\nn = 6 * 7\nn")
+    finally:
+        cache.redis.config_set("maxmemory", before)
+    assert shell.user_ns["n"] == 42
+    assert "42" in said
+    assert "nothing is kept" in said
+
+
+def test_values_come_back_with_their_types(counted, shell):
+    pd = pytest.importorskip("pandas")
+    body = """\
+import dataclasses, datetime, decimal, pandas as pd
+@dataclasses.dataclass
+class Point:
+    x: int
+    data: object = None
+df = pd.DataFrame({"a": [1.0, 2.5], "b": ["x", "y"]})
+m = df.a.mean()
+counts, days = df.b.value_counts(), pd.date_range("2026", periods=2)
+point = Point(1, (decimal.Decimal("1.50"), {2}, datetime.date(2026, 1, 1)))
+array = df.a.to_numpy()
+m
+"""
+    names = ("df", "m", "counts", "days", "point", "array")
+    first = counted("typed", body)
+    before = {name: shell.user_ns.pop(name) for name in names}
+    assert counted("typed", body) == first == (1.75, 1)
+    after = {name: shell.user_ns[name] for name in names}
+    assert {name: (repr(one), type(one)) for name, one in after.items()} == {
+        name: (repr(one), type(one)) for name, one in before.items()
+    }
+    pd.testing.assert_frame_equal(after["df"], before["df"])
+    assert type(first[0]).__name__ == "float64"
+
+
+def test_a_result_stays_a_result(counted, run):
+    run("%db create table t (n integer)")
+    run("%db insert into t values (1), (2)")
+    body = 'result = hub.db.query("select n from t order by n")\nresult.scalar()'
+    for _ in range(2):
+        assert counted("rows", body) == (1, 1)
+        assert (run("result.scalar()"), run("result.rowcount"), run("result.truncated")) == (
+            1,
+            2,
+            False,
+        )
+
+
+def test_a_cell_whose_class_is_not_defined_runs_again(counted, shell):
+    shell.run_cell("import dataclasses\n@dataclasses.dataclass\nclass Made:\n    n: int")
+    assert repr(counted("made", "made = Made(1)\nmade")[0]) == "Made(n=1)"
+    assert counted("made", "made = Made(1)\nmade")[1] == 1
+    shell.run_cell("@dataclasses.dataclass\nclass Made:\n    n: int\n    more: int = 2")
+    value, runs = counted("made", "made = Made(1)\nmade")
+    assert (repr(value), runs) == ("Made(n=1, more=2)", 2)
 
 
 def test_private_names_are_left_out(counted, shell):
@@ -277,12 +344,11 @@ def inner():
     assert "hidden" not in shell.user_ns
 
 
-def test_an_option_of_a_module_is_no_name_to_store(counted):
+def test_an_option_of_a_module_is_no_name_to_store(counted, shown):
     body = "import string\nstring.mine = 1\nstring.mine"
     assert counted("option", body) == (1, 1)
     assert counted("option", body) == (1, 1)
-    with pytest.raises(UsageError, match="other cannot be stored"):
-        counted("module", "import string\nother = string")
+    assert "other cannot be stored" in shown("%%cache module\nimport string\nother = string")
 
 
 def test_a_semicolon_displays_nothing_and_a_comment_with_one_does(counted, cache):
@@ -306,7 +372,7 @@ def test_await_works_in_the_cell(counted, shell):
     assert shell.user_ns["value"] == 41
 
 
-def test_a_magic_works_in_the_cell_and_a_result_of_db_is_a_table(counted, run, shell):
+def test_a_magic_works_in_the_cell_and_a_result_of_db_stays_one(counted, run, shell):
     run("%db --quiet create table task (id integer, title text)")
     run("%db --quiet insert into task values (1, 'write'), (2, 'read')")
     body = "rows = %db select * from task order by id\nlen(rows)"
@@ -315,7 +381,7 @@ def test_a_magic_works_in_the_cell_and_a_result_of_db_is_a_table(counted, run, s
     assert counted("tasks", body) == (2, 1)
     served = shell.user_ns["rows"]
     assert [row.title for row in served] == ["write", "read"]
-    assert type(first) is type(served) is Table
+    assert type(first) is type(served) is Result
     assert first == served
 
 

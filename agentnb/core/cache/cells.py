@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.checks import check_key, check_tags, milliseconds
+from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["Cells"]
 
 # A cell whose outcome cannot be kept need not wait longer than this to run, in seconds.
 _PATIENCE = 1.0
+_DISPLAYED = "the displayed value"
 
 
 class Cells:
@@ -77,9 +79,15 @@ class Cells:
         if kept is None or kept["of"] != fingerprint or kept["beside"] != _digest(data):
             cache.count.miss()
             return None
+        try:
+            names = {name: cache.codec.decode(raw) for name, raw in kept["names"].items()}
+            value = cache.codec.decode(data)
+        except ClassMissingError as error:
+            cache.log.warning("the cell %r counts as missing: %s", key, error)
+            cache.count.miss()
+            return None
         cache.count.hit()
-        names = {name: cache.codec.decode(raw) for name, raw in kept["names"].items()}
-        return cache.codec.decode(data), names
+        return value, names
 
     def set(
         self,
@@ -93,17 +101,25 @@ class Cells:
     ) -> tuple[Any, dict[str, Any]]:
         """Keep what a cell left behind, and return it as `get` will.
 
-        Nothing is kept if a part of it cannot be.
+        Nothing is kept if a part of it cannot be: a name would be missing later.
 
         Raises
         ------
         UsageError
-            The value or a name cannot be stored; the message says which.
+            The value or some names cannot be stored; the message says which.
         """
         cache = self._cache
         seconds = cache.default_ttl if ttl is None else ttl
-        data, copy = self._stored("the displayed value", value)
-        stored = {name: self._stored(name, one) for name, one in names.items()}
+        stored, errors = {}, []
+        for name, one in {_DISPLAYED: value, **names}.items():
+            try:
+                stored[name] = self._stored(name, one)
+            except UsageError as error:
+                errors.append(error)
+        if errors:
+            messages = "; ".join(error.message for error in errors)
+            raise UsageError(messages, service="cache", hint=errors[-1].hint) from errors[0]
+        data, copy = stored.pop(_DISPLAYED)
         kept = {
             "of": fingerprint,
             "beside": _digest(data),
@@ -123,7 +139,7 @@ class Cells:
                 hint = "name something by --on that it was made from"
             else:
                 hint = "convert it, or end the cell with ; to display nothing"
-            why = error.message.removeprefix("the value cannot be stored as it is: ")
+            why = error.message.removeprefix("the value cannot be stored: ")
             raise UsageError(
                 f"{what} cannot be stored: {why}", service="cache", hint=hint
             ) from error

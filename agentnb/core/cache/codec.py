@@ -1,28 +1,41 @@
-"""Values to bytes and back: JSON, frames as Arrow, never a pickle.
+"""Values to bytes and back: JSON where it is exact, else tagged; frames as Arrow; no pickle.
 
-What comes back is what went in, or storing it is an error: a tuple that would return as a
-list, a NaN that would return as null. The plain form is the one that other programs write
-and read: a JSON value, or a bare string.
+A value comes back equal and of its type, or storing it is an error. JSON and bare strings
+are the form that other programs write and read; a tuple, a NaN or an array, which JSON would
+change, takes the tagged form of `agentnb.core.codec.tagged`.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.cache.frames import KINDS, decode_frame, encode_frame, kind_of
-from agentnb.core.codec import MISFITS, NOT_JSON, change, convert, exact, from_json, same, to_json
-from agentnb.core.errors import UsageError
+from agentnb.core.codec import MISFITS, NOT_JSON, change, convert, exactly, from_json, same, to_json
+from agentnb.core.codec.errors import ClassMissingError, UnreadableError, UnstorableError
+from agentnb.core.codec.frames import KINDS, decode_frame, encode_frame, has_frequency, kind_of
+from agentnb.core.errors import AgentnbError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Codec"]
 
 # No JSON text begins with this byte, and no text of a person's does.
 _MARK = b"\x01"
 _ZIPPED, _BYTES = b"Z", b"B"
+# A tagged value: its mark, the length of its label, the label, the value; perhaps compressed.
+_TAGGED, _TAGGED_ZIPPED = b"V", b"W"
+_OTHERS = {_ZIPPED: "compressed", _BYTES: "bytes", _TAGGED: "value", _TAGGED_ZIPPED: "value"}
+_LONGEST_LABEL = 60
 _WORTH_ZIPPING = 4096
+# Of so many bytes a sample tells whether to compress them.
+_LARGE, _DENSE = 65536, 0.7
+# What JSON may give back as it was.
+_OF_JSON = frozenset({type(None), bool, int, float, str, list, dict})
 # How JSON, and what some readers take for it, begins.
 _JSON_BEGINS = frozenset('{["-0123456789tfnNI \t\r\n')
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError)
@@ -58,8 +71,8 @@ class Codec:
         Parameters
         ----------
         value
-            What JSON has, bytes, or a pandas, polars or Arrow table; with ``kind`` also
-            what that type makes of JSON.
+            Plain values, frames, arrays, and what is made of them; with ``kind`` also what
+            that type makes of JSON.
         kind
             The type that `decode` will be given.
 
@@ -72,79 +85,144 @@ class Codec:
 
     def encode_and_decode(self, value: Any, kind: Any = None) -> tuple[bytes, Any]:
         """Return the bytes of a value, and the copy that `decode` makes of them."""
-        frame = kind_of(value)
-        if frame is not None:
-            data, copy = encode_frame(value, frame)
-            data = _MARK + frame + data
-        elif type(value) is bytes:
+        if type(value) is bytes:
             self._check_size(len(value))
-            data, copy = _MARK + _BYTES + value, value
+            copy = self._checked(kind, lambda: _as_kind(value, kind))
+            if type(copy) is not bytes:
+                raise _would_change(value, copy)
+            data = _MARK + _BYTES + value
+        elif kind is None:
+            found = self._exact_json(value) if type(value) in _OF_JSON else None
+            data, copy = found or self._tagged(value)
         else:
-            data, copy = self._json_and_copy(value, kind)
+            data, copy = self._typed_and_copy(value, kind)
         self._check_size(len(data))
         return data, copy
 
-    def _json_and_copy(self, value: Any, kind: Any) -> tuple[bytes, Any]:
+    def _exact_json(self, value: Any) -> tuple[bytes, Any] | None:
+        """Return the JSON of a value and its copy, None if JSON would change it."""
         if type(value) is str:
             self._check_size(len(value))  # before it is copied
-        data = self._json(value)
+        found = exactly(value)
+        if found is None:
+            return None
+        data, copy = found
         # Checked before it is compressed, so that it can be read again with the same room.
         self._check_size(len(data))
-        copy = self._checked_copy(data, value, kind)
-        if type(value) is str and kind is None and self._is_bare(value):
+        if type(value) is str and self._is_bare(value):
             data = value.encode()
-        if not self._plain and len(data) >= _WORTH_ZIPPING:
-            zipped = zlib.compress(data, 1)
-            if len(zipped) < len(data):
-                data = _MARK + _ZIPPED + zipped
-        return data, copy
+        return self._zipped(data, _ZIPPED, data), copy
 
-    def _checked_copy(self, data: bytes, value: Any, kind: Any) -> Any:
-        if kind is None:
-            copy = from_json(data)
-            if exact(copy, value):
-                return copy
+    def _typed_and_copy(self, value: Any, kind: Any) -> tuple[bytes, Any]:
+        with suppress(*NOT_JSON):
+            data = to_json(value)
+            self._check_size(len(data))
+            with suppress(*MISFITS):
+                copy = from_json(data, kind)
+                if same(copy, value):
+                    return self._zipped(data, _ZIPPED, data), copy
+        tagged, plain = self._tagged(value)
+        copy = self._checked(kind, lambda: _as_kind(plain, kind))
+        # Exact already, unless the type has made something else of it.
+        if copy is not plain and not same(copy, value):
             raise _would_change(value, copy)
+        return tagged, copy
+
+    def _checked(self, kind: Any, read: Callable[[], Any]) -> Any:
         try:
-            copy = self._loaded(data, kind)
+            return read()
         except UsageError as error:
             raise UsageError(
                 f"the value is not of the type that type= says: {error.__cause__ or error.message}",
                 service="cache",
+                hint=f"pass a {getattr(kind, '__name__', kind)}, or leave type= out",
             ) from error
-        if same(copy, value):
-            return copy
-        raise _would_change(value, copy)
+
+    def _tagged(self, value: Any) -> tuple[bytes, Any]:
+        from agentnb.core.codec.tagged import dump, load
+
+        try:
+            frame = kind_of(value)
+            # A frame by itself has the form that earlier releases read.
+            if frame is not None and not has_frequency(value):
+                data, copy = encode_frame(value, frame)
+                return _MARK + frame + data, copy
+            data = dump(value)
+            self._check_size(len(data))
+            copy = load(data)
+        except UnstorableError as error:
+            message = str(error)
+            if "cannot be stored" not in message:
+                message = f"the value cannot be stored: {message}"
+            raise UsageError(message, service="cache", hint=error.hint or None) from error
+        except UnreadableError as error:
+            raise UsageError(
+                f"the value cannot be stored: it would not come back: {error}", service="cache"
+            ) from error
+        label = _label(value)
+        head = bytes([len(label)]) + label
+        return self._zipped(data, _TAGGED_ZIPPED, _MARK + _TAGGED + head + data, head), copy
+
+    def _zipped(self, data: bytes, mark: bytes, otherwise: bytes, head: bytes = b"") -> bytes:
+        """Return data compressed under its mark, or something else if that is not worth it."""
+        if self._plain or len(data) < _WORTH_ZIPPING or _is_dense(data):
+            return otherwise
+        zipped = zlib.compress(data, 1)
+        return _MARK + mark + head + zipped if len(zipped) < len(data) else otherwise
 
     def decode(self, data: bytes, kind: Any = None) -> Any:
         """Return the value of bytes that `encode`, or another program, has written.
 
         Raises
         ------
+        ClassMissingError
+            The value is of a class that this process has not.
         UsageError
             The bytes are not of the type asked for, or damaged.
         """
         if data[:1] != _MARK:
             return self._loaded(data, kind)
         mark, body = data[1:2], data[2:]
-        if mark not in KINDS and mark not in {_ZIPPED, _BYTES}:
+        if mark == _ZIPPED:
+            return self._loaded(self._unzipped(body), kind)
+        if mark in {_TAGGED, _TAGGED_ZIPPED}:
+            return _as_kind(self._untagged(mark, body), kind)
+        if mark not in KINDS and mark != _BYTES:
             return self._loaded(data, kind)  # a stranger's, who begins with this byte, too
         try:
-            if mark == _ZIPPED:
-                return self._loaded(zlib.decompress(body), kind)
             value = body if mark == _BYTES else decode_frame(body, mark)
-        except UsageError:
+        except AgentnbError:
             raise
         except Exception as error:
-            # zlib's and three libraries' errors, which share no base.
-            raise UsageError(
-                f"what is stored cannot be read: {error}",
-                service="cache",
-                hint="delete the key; another program may have written to it",
-            ) from error
+            # Three libraries' errors, which share no base.
+            raise _damaged(error) from error
         if isinstance(kind, type) and not isinstance(value, kind):
             raise _not_of(kind, f"it is a {KINDS.get(mark, 'bytes')}")
         return value
+
+    def _untagged(self, mark: bytes, body: bytes) -> Any:
+        from agentnb.core.codec.tagged import load
+
+        start = 1 + (body[0] if body else 0)
+        packed = body[start:]
+        if mark == _TAGGED_ZIPPED:
+            packed = self._unzipped(packed)
+        try:
+            return load(packed)
+        except ClassMissingError:
+            raise
+        except UnreadableError as error:
+            raise _damaged(error) from error
+
+    def _unzipped(self, body: bytes) -> bytes:
+        unzip = zlib.decompressobj()
+        try:
+            plain = unzip.decompress(body, self._limit)
+        except zlib.error as error:
+            raise _damaged(error) from error
+        if not unzip.eof:
+            raise _damaged(ValueError("it is cut off, or larger than the cache holds"))
+        return plain
 
     def unpacked(self, data: bytes, most: int) -> tuple[bytes, bool]:
         """Return data as it was before it was compressed, if it was, and whether that is all.
@@ -154,14 +232,18 @@ class Codec:
         most
             Bytes at most: what is small when compressed may be anything but.
         """
-        if data[:2] != _MARK + _ZIPPED:
+        if data[:1] != _MARK or data[1:2] not in {_ZIPPED, _TAGGED_ZIPPED}:
             return data, True
+        head, packed = b"", data[2:]
+        if data[1:2] == _TAGGED_ZIPPED:
+            start = 1 + (packed[0] if packed else 0)
+            head, packed = _MARK + _TAGGED + packed[:start], packed[start:]
         unzip = zlib.decompressobj()
         try:
-            plain = unzip.decompress(data[2:], most)
+            plain = unzip.decompress(packed, most)
         except zlib.error:
             return data, True  # `decode` says what is wrong with it
-        return plain, unzip.eof
+        return head + plain, unzip.eof
 
     def glance(self, data: bytes, *, whole: bool) -> str:
         """Return the beginning of a value as text, from the beginning of its bytes.
@@ -170,19 +252,19 @@ class Codec:
         '{"rate":1.5}'
         """
         if data[:1] == _MARK:
-            kinds = {_ZIPPED: "compressed", _BYTES: "bytes"} | KINDS
-            return f"<{kinds.get(data[1:2], 'unknown')}>"
+            known = (_OTHERS | KINDS).get(data[1:2], "unknown")
+            return f"<{self.tag(data) or known}>"
         return data.decode("utf-8", "replace") + ("" if whole else "…")
 
-    def _json(self, value: Any) -> bytes:
-        try:
-            return to_json(value)
-        except NOT_JSON as error:
-            raise UsageError(
-                f"a value of type {type(value).__name__} cannot be stored: {error}",
-                service="cache",
-                hint="store plain values, bytes or a frame; with type= also what JSON makes of it",
-            ) from error
+    def tag(self, data: bytes) -> str:
+        """Return what a tagged value says that it is, empty for any other.
+
+        >>> Codec().tag(Codec().encode((1, 2))), Codec().tag(b"text")
+        ('tuple', '')
+        """
+        if data[:1] != _MARK or data[1:2] not in {_TAGGED, _TAGGED_ZIPPED} or not data[2:3]:
+            return ""
+        return data[3 : 3 + data[2]].decode("utf-8", "replace")
 
     def _loaded(self, data: bytes, kind: Any) -> Any:
         if kind is None:
@@ -238,6 +320,47 @@ def _would_change(value: Any, copy: Any) -> UsageError:
     return UsageError(
         f"the value cannot be stored as it is: {change(value, copy)}",
         service="cache",
-        hint="convert tuples, dates, NaN and other keys than text yourself, or say type= "
-        "what to decode to",
+        hint="say type= what the value is, or leave type= out",
     )
+
+
+def _damaged(error: Exception) -> UsageError:
+    return UsageError(
+        f"what is stored cannot be read: {error}",
+        service="cache",
+        hint="delete the key; another program may have written to it",
+    )
+
+
+def _as_kind(value: Any, kind: Any) -> Any:
+    """Return a value that is stored with its type as another type, where that is asked for."""
+    if kind is None or (isinstance(kind, type) and type(value) is kind):
+        return value
+    with suppress(*MISFITS, NotImplementedError):
+        return msgspec.convert(value, kind)
+    try:
+        return convert(value, kind)
+    except (*MISFITS, UsageError) as error:
+        if isinstance(kind, type) and isinstance(value, kind):
+            return value
+        raise _not_of(kind, str(error)) from error
+
+
+def _label(value: Any) -> bytes:
+    """Return a few words about a value for those who list keys."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    words = f"{library}.{kind.__name__}" if library in {"numpy", "pandas"} else kind.__name__
+    shape = getattr(value, "shape", None) if words == "numpy.ndarray" else None
+    if shape is not None:
+        words = f"{words} {value.dtype} {shape}"
+    return words.encode("utf-8", "replace")[:_LONGEST_LABEL]
+
+
+def _is_dense(data: bytes) -> bool:
+    """Return whether large data, such as an array of numbers, do not compress well."""
+    if len(data) < _LARGE:
+        return False
+    middle = len(data) // 2
+    sample = data[middle : middle + _WORTH_ZIPPING]
+    return len(zlib.compress(sample, 1)) > len(sample) * _DENSE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agentnb.core.codec.errors import ClassMissingError
+from agentnb.core.codec.frames import kind_of
 from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 
@@ -95,18 +97,31 @@ def _read(cache: Cache, data: bytes, *, whole: bool) -> tuple[str, str, str]:
         return "large value", begun, "too large to show more of it"
     data, complete = codec.unpacked(data, _FETCHED)
     if not complete:
-        begun = data[: 2 * _SHOWN].decode("utf-8", "replace")
+        begun = codec.glance(data[: 2 * _SHOWN], whole=True)
         return "large value", begun, "too large to show more of it"
-    value = codec.decode(data)
+    label = codec.tag(data)
+    try:
+        value = codec.decode(data)
+    except ClassMissingError as error:
+        return label, f"{error}", "it can be shown where its class is defined"
     if isinstance(value, str):
         return "text", value, ""
     if isinstance(value, bytes):
         rest = f"the first {_HEX_BYTES} bytes" if len(value) > _HEX_BYTES else ""
         return "bytes", _hex(value), rest
-    if value is None or isinstance(value, (bool, int, float, list, dict)):
+    if not label and (value is None or isinstance(value, (bool, int, float, list, dict))):
         text = json.dumps(value, indent=2, ensure_ascii=False)
         return _KINDS.get(type(value), "JSON"), text, ""
-    return _frame(value)
+    if isinstance(value, Table) or kind_of(value) is not None:
+        return _frame(value)
+    return label, _repr(value), ""
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - a class of the user's may do anything
+        return f"<its repr failed: {error}>"
 
 
 _KINDS = {dict: "object", list: "list", bool: "boolean", int: "number", float: "number"}

@@ -10,6 +10,7 @@ from agentnb.core.cache.count import Count
 from agentnb.core.cache.local import Copies
 from agentnb.core.cache.names import Names
 from agentnb.core.cache.store import Store
+from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace.servicelog import ServiceLog
@@ -76,6 +77,11 @@ class Values:
             What is stored is not of that type.
         UnavailableError
             The server is away.
+
+        Notes
+        -----
+        A value of a class that this process has not, or has with other fields, counts as
+        missing; the log says so.
         """
         name = self.keys_of.cache(check_key(key))
         if local:
@@ -86,8 +92,14 @@ class Values:
         if data is None:
             self.count.miss()
             return default
+        try:
+            value = self.codec.decode(data, type)
+        except ClassMissingError as error:
+            self.log.warning("%r counts as missing: %s", key, error)
+            self.count.miss()
+            return default
         self.count.hit()
-        return self.codec.decode(data, type)
+        return value
 
     def set(
         self,
@@ -105,13 +117,15 @@ class Values:
         key
             Any text.
         value
-            What JSON has, bytes, or a pandas, polars or Arrow table.
+            Plain values, dates, numbers of any kind, arrays and frames, tuples and sets,
+            enums, dataclasses and models, and whatever is nested of them.
         ttl
             Seconds that it is kept; default: ``default_ttl``.
         tags
             Names under which `invalidate_tags` finds it.
         type
-            What `get` will decode to, for values that JSON alone would change.
+            Store the JSON of that type, for `get` with the same ``type`` and for other
+            programs; default: JSON where it is exact, else a form that holds the types.
 
         Raises
         ------

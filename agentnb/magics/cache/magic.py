@@ -184,8 +184,8 @@ class CacheMagic(Noun):
             if kept:
                 try:
                     served = cells.set(key, print_of, *served, ttl=ttl, tags=tags)
-                except UnavailableError as error:
-                    _say_not_kept(error)
+                except AgentnbError as error:
+                    _say_not_kept(error)  # what the cell has made is worth more
             names.update(served[1])
         return served[0]
 
@@ -252,8 +252,9 @@ def _text(call: Call, at: int) -> str:
     return value
 
 
-def _say_not_kept(error: UnavailableError) -> bool:
-    print(f"%%cache: nothing is kept: {error.message}", file=sys.stderr)  # noqa: T201 - said in the cell that it concerns
+def _say_not_kept(error: AgentnbError) -> bool:
+    hint = f"\nhint: {error.hint}" if error.hint else ""
+    print(f"%%cache: nothing is kept: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - said in the cell that it concerns
     return False
 
 
