@@ -128,7 +128,10 @@ def cache(hub: Hub) -> Cache:
     """Return the cache on the hub's Redis."""
     from agentnb.core.cache import Cache
 
-    return Cache(hub.redis, prefix=hub.settings.key_prefix, hub_id=hub.id)
+    settings = hub.settings
+    return Cache(
+        hub.redis, prefix=settings.key_prefix, wait_seconds=settings.cache_wait, hub_id=hub.id
+    )
 
 
 def events(hub: Hub) -> EventBus:

@@ -8,14 +8,19 @@ import gc
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 
 import pytest
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import DeadlineExceeded, UsageError
+
+
+def lock_of_name(cache, key):
+    return cache.names.lock(key)
 
 
 def lock_of(cache, key):
-    return cache.redis.get(cache.names.lock(key))
+    return cache.redis.get(lock_of_name(cache, key))
 
 
 def test_miss_and_hit_return_the_same_and_no_caller_shares_it(cache):
@@ -39,11 +44,12 @@ def test_none_is_loaded_once(cache):
     assert runs == [1]
 
 
-def test_a_value_that_would_change_is_an_error_unless_the_type_is_told(cache):
-    with pytest.raises(UsageError, match="a tuple would come back as a list"):
-        cache.get_or_set("pair", lambda: (1, 2))
+def test_a_value_that_json_would_change_comes_back_as_it_was(cache):
     for _ in range(2):
-        assert cache.get_or_set("pair", lambda: (1, 2), type=tuple[int, int]) == (1, 2)
+        assert cache.get_or_set("pair", lambda: (1, {2})) == (1, {2})
+        assert cache.get_or_set("typed", lambda: (1, 2), type=tuple[int, int]) == (1, 2)
+    with pytest.raises(UsageError, match="cannot be stored"):
+        cache.get_or_set("object", object)
 
 
 def test_many_threads_load_once(cache, together):
@@ -234,6 +240,156 @@ def test_a_loader_that_asks_for_its_own_key_is_an_error_not_a_standstill(cache):
 
     with pytest.raises(UsageError, match="asks for 'k' itself"):
         cache.get_or_set("k", again)
+
+
+def through_a_pool(call):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def through_the_end_of_a_pool(call):
+    outcome = []
+    with ThreadPoolExecutor(1) as pool:
+        outcome.append(pool.submit(call))
+    return outcome[0].result()
+
+
+def through_a_map(call):
+    with ThreadPoolExecutor(1) as pool:
+        return list(pool.map(lambda _: call(), [1]))
+
+
+def through_wait(call):
+    with ThreadPoolExecutor(1) as pool:
+        (done,), _ = wait([pool.submit(call)])
+        return done.result()
+
+
+def through_as_completed(call):
+    with ThreadPoolExecutor(1) as pool:
+        return [done.result() for done in as_completed([pool.submit(call)])]
+
+
+def through_a_thread(call):
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(call())
+        except UsageError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], UsageError):
+        raise outcome[0]
+    return outcome[0]
+
+
+def through_two_pools(call):
+    return through_a_pool(lambda: through_a_pool(call))
+
+
+def through_a_loop(call):
+    return asyncio.run(asyncio.to_thread(call))
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        *(through_a_pool, through_the_end_of_a_pool, through_a_map, through_wait),
+        *(through_as_completed, through_a_thread, through_two_pools, through_a_loop),
+    ],
+)
+def test_a_loader_that_waits_for_its_own_key_in_another_thread_ends(make_cache, through):
+    cache = make_cache(wait_seconds=30)
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="asks for 'k' itself"):
+        cache.get_or_set("k", lambda: through(lambda: cache.get_or_set("k", lambda: 1)))
+    assert time.monotonic() - began < 15
+    assert cache.get_or_set("k", lambda: "after") == "after"
+
+
+def test_loaders_that_wait_for_each_other_over_threads_end(make_cache):
+    cache = make_cache(wait_seconds=30)
+
+    def first():
+        return through_a_pool(lambda: cache.get_or_set("b", second))
+
+    def second():
+        return through_a_pool(lambda: cache.get_or_set("a", first))
+
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="itself"):
+        cache.get_or_set("a", first)
+    assert time.monotonic() - began < 15
+
+
+def test_two_calls_that_load_what_the_other_waits_for_end(make_cache, together):
+    cache = make_cache(wait_seconds=30)
+    both = threading.Barrier(2, timeout=10)
+    turns = iter(["ab", "ba"])
+
+    def call():
+        mine, other = next(turns)
+
+        def load():
+            both.wait()
+            return cache.get_or_set(other, lambda: other)
+
+        return cache.get_or_set(mine, load)
+
+    began = time.monotonic()
+    _, errors = together(2, call)
+    assert {type(error) for error in errors} == {UsageError}
+    assert time.monotonic() - began < 15
+
+
+def test_tasks_that_load_what_the_other_waits_for_end(make_cache):
+    cache = make_cache(wait_seconds=30)
+
+    async def call(mine, other, both):
+        async def load():
+            await both.wait()
+            return await cache.aget_or_set(other, lambda: other)
+
+        return await cache.aget_or_set(mine, load)
+
+    async def all_of_them():
+        both = asyncio.Barrier(2)
+        calls = (call("a", "b", both), call("b", "a", both))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    outcomes = asyncio.run(all_of_them())
+    assert UsageError in map(type, outcomes)
+
+
+def test_a_task_of_a_loader_that_asks_for_its_key_ends(cache):
+    async def load():
+        return await asyncio.gather(cache.aget_or_set("k", lambda: 1))
+
+    with pytest.raises(UsageError, match="asks for 'k' itself"):
+        asyncio.run(cache.aget_or_set("k", load))
+
+
+def test_a_call_waits_for_a_loader_of_another_process_for_a_time_only(make_cache, shared_redis):
+    cache = make_cache(wait_seconds=0.3)
+    shared_redis.set(lock_of_name(cache, "k"), "another's", px=60_000)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"for more than 0\.3 s") as caught:
+        cache.get_or_set("k", lambda: 1)
+    assert 0.3 <= time.monotonic() - began < 5
+    assert "AGENTNB_CACHE_WAIT" in caught.value.hint
+    assert shared_redis.get(lock_of_name(cache, "k")) == b"another's"
+
+
+def test_a_call_waits_for_a_loader_that_waits_for_other_threads(cache, together):
+    def load():
+        return through_a_pool(lambda: time.sleep(1) or "value")
+
+    outcome, errors = together(4, lambda: cache.get_or_set("k", load))
+    assert (outcome, errors) == (["value"] * 4, [])
 
 
 def test_a_call_that_waits_on_the_loop_of_the_cache_is_an_error_not_a_standstill(cache):

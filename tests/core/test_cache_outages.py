@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -52,13 +53,28 @@ def test_with_nobody_at_the_address_the_loader_gives_the_value(make_cache, close
     assert cache.count.misses == 21
 
 
-def test_a_value_that_would_change_is_an_error_without_a_server_too(make_cache, closed_port):
+def test_a_value_is_checked_and_copied_without_a_server_too(make_cache, closed_port):
     with RedisClient(f"redis://127.0.0.1:{closed_port}", timeout=0.3) as client:
         cache = make_cache(client)
-        with pytest.raises(UsageError, match="would come back"):
-            cache.get_or_set("k", lambda: (1, 2))
+        with pytest.raises(UsageError, match="cannot be stored"):
+            cache.get_or_set("k", object)
+        assert cache.get_or_set("k", lambda: (1, 2)) == (1, 2)
         with pytest.raises(ZeroDivisionError):
             cache.get_or_set("k", lambda: 1 / 0)
+
+
+def test_a_loader_that_asks_for_its_key_in_a_thread_ends_without_a_server_too(
+    make_cache, closed_port
+):
+    with RedisClient(f"redis://127.0.0.1:{closed_port}", timeout=0.2) as client:
+        cache = make_cache(client)
+
+        def load():
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(cache.get_or_set, "k", load).result()
+
+        with pytest.raises(UsageError, match="asks for 'k' itself"):
+            cache.get_or_set("k", load)
 
 
 def test_a_server_that_hangs_holds_nobody_up_for_long(make_cache, said):

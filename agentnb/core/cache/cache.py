@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.cache.checks import wanted
+from agentnb.core.cache.checks import milliseconds, wanted
 from agentnb.core.cache.decorating import decorate
 from agentnb.core.cache.driving import adrive, drive
 from agentnb.core.cache.loader import Loader
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Cache"]
 
 T = TypeVar("T")
+
+WAIT_SECONDS = 300.0
 
 
 class Cache(Values):
@@ -39,6 +41,8 @@ class Cache(Values):
         Seconds that a value is kept unless told otherwise: an hour.
     lock_seconds
         After this time a loader whose process has died is replaced.
+    wait_seconds
+        A call waits for no longer than this for another call's loader: five minutes.
     hub_id
         The hub whose log file takes what this cache logs; default: any.
 
@@ -61,6 +65,7 @@ class Cache(Values):
         prefix: str = "agentnb",
         default_ttl: float = DEFAULT_TTL,
         lock_seconds: float = 5.0,
+        wait_seconds: float = WAIT_SECONDS,
         hub_id: str | None = None,
     ) -> None:
         super().__init__(
@@ -70,7 +75,8 @@ class Cache(Values):
             lock_seconds=lock_seconds,
             hub_id=hub_id,
         )
-        self._loader = Loader(self, lock_seconds=lock_seconds)
+        milliseconds(wait_seconds)
+        self._loader = Loader(self, lock_seconds=lock_seconds, patience=wait_seconds)
         self._loop = LoopThread()
 
     def get_or_set(
@@ -115,6 +121,8 @@ class Cache(Values):
         ------
         LoadFailed
             The loader failed in another process, a moment ago.
+        DeadlineExceeded
+            Another call has been loading the key for longer than ``wait_seconds``.
         UsageError
             The value would not come back equal, or the loader asks for its own key.
 

@@ -1,9 +1,7 @@
-"""What the steps of `get_or_set` have at hand: the server, the locks, who failed, who is inside."""
+"""What the steps of `get_or_set` have at hand: the server, the locks, who failed, who waits."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,20 +9,21 @@ from agentnb.core.cache.failures import Failures
 from agentnb.core.cache.lease import Leases
 from agentnb.core.cache.store import PATIENCE, Found, is_due
 from agentnb.core.cache.trouble import Trouble
+from agentnb.core.cache.waits import Waits
 from agentnb.core.errors import (
     AgentnbError,
     ConfigError,
+    DeadlineExceeded,
     RejectedError,
     UnavailableError,
     UsageError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agentnb.core.cache.local import Copy
     from agentnb.core.cache.store import Wanted
     from agentnb.core.cache.values import Values
+    from agentnb.core.codec.errors import ClassMissingError
 
 __all__ = ["Loader"]
 
@@ -38,9 +37,11 @@ class Loader:
         Whose values are loaded.
     lock_seconds
         How long the lock of a loader lives without being renewed.
+    patience
+        Seconds for which a call waits for the load of another.
     """
 
-    def __init__(self, cache: Values, *, lock_seconds: float) -> None:
+    def __init__(self, cache: Values, *, lock_seconds: float, patience: float) -> None:
         self.codec = cache.codec
         self.count = cache.count
         self.log = cache.log
@@ -56,7 +57,8 @@ class Loader:
         self._keys = cache.keys_of
         self._copies = cache.copies
         self._hasty = cache.redis.within(PATIENCE)
-        self._inside: ContextVar[tuple[str, ...]] = ContextVar("inside", default=())
+        self.waits = Waits()
+        self.patience = patience
 
     def near(self, wanted: Wanted) -> Found | None:
         """Return what a copy in this process says of a key, None if the server has to say it."""
@@ -99,29 +101,42 @@ class Loader:
             return False
         return True
 
-    @contextmanager
-    def inside(self, key: str) -> Iterator[None]:
-        """Note, within the block, that what runs is the loader of a key."""
-        token = self._inside.set((*self._inside.get(), key))
-        try:
-            yield
-        finally:
-            self._inside.reset(token)
+    def note_missing(self, key: str, error: ClassMissingError) -> None:
+        """Log that a value is taken as missing, since its class is."""
+        self.log.warning("%r counts as missing: %s", key, error)
 
-    def check_not_inside(self, key: str) -> None:
+    def check_not_inside(self, key: str, *, thoroughly: bool = False) -> None:
         """Refuse a loader that asks for its own key, and would wait for itself.
+
+        Parameters
+        ----------
+        thoroughly
+            Whether to look at what the threads of loaders wait for, too.
 
         Raises
         ------
         UsageError
             It does.
         """
-        if key in self._inside.get():
-            raise UsageError(
-                f"the loader of {key!r} asks for {key!r} itself",
-                service="cache",
-                hint="load it there, or ask for another key",
-            )
+        if self.waits.is_within(key) if thoroughly else self.waits.is_inside(key):
+            raise self.circular(key)
+
+    def circular(self, key: str) -> UsageError:
+        """Return the error of a loader that waits for itself."""
+        return UsageError(
+            f"the loader of {key!r} asks for {key!r} itself",
+            service="cache",
+            hint="load it there, or ask for another key",
+        )
+
+    def exhausted(self, key: str) -> DeadlineExceeded:
+        """Return the error of a call that has waited for too long."""
+        return DeadlineExceeded(
+            f"{key!r} is being loaded by another call for more than {self.patience:g} s",
+            service="cache",
+            hint="a loader must not wait for its own key; for one that takes longer, "
+            "raise AGENTNB_CACHE_WAIT",
+        )
 
 
 def _found(copy: Copy, wanted: Wanted) -> Found:

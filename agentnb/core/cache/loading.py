@@ -10,17 +10,21 @@ import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.errors import AgentnbError, LoadFailed
 
 if TYPE_CHECKING:
     from agentnb.core.cache.loader import Loader
-    from agentnb.core.cache.store import State, Wanted
+    from agentnb.core.cache.store import Wanted
 
 __all__ = ["Ask", "Load", "Pause", "Steps", "steps"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+# After so many seconds of waiting it is asked whether threads wait for each other.
+_SUSPICIOUS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +61,102 @@ def steps(cache: Loader, wanted: Wanted) -> Steps:
     if found is None:
         return (yield from _without(cache, wanted))
     cache.away.well()
-    if found.data is not None and not found.due:
-        return _hit(cache, wanted, found.data)
+    current, unusable = found.data, None
+    if current is not None and not (found.due and not cache.refuses.resting):
+        try:
+            return _hit(cache, wanted, current)
+        except ClassMissingError as error:
+            cache.note_missing(wanted.key, error)
+            current, unusable = None, current
     if cache.refuses.resting:
-        if found.data is not None:
-            return _hit(cache, wanted, found.data)
         return (yield from _without(cache, wanted))
     with cache.failures.asking(wanted.key):
-        return (yield from _as_one_of_many(cache, wanted, found.data))
+        return (yield from _as_one_of_many(cache, wanted, current, unusable))
 
 
 def _hit(cache: Loader, wanted: Wanted, data: bytes) -> Any:
+    value = cache.codec.decode(data, wanted.kind)
     cache.count.hit()
-    return cache.codec.decode(data, wanted.kind)
+    return value
 
 
-def _as_one_of_many(cache: Loader, wanted: Wanted, current: bytes | None) -> Steps:
-    """Load, or wait for the one who does; with a current value nobody waits."""
+def _as_one_of_many(
+    cache: Loader, wanted: Wanted, current: bytes | None, unusable: bytes | None
+) -> Steps:
+    """Load, or wait for the one who does; with a current value nobody waits.
+
+    What is unusable, since this process has not its class, is there and counts as nothing.
+    """
     key = wanted.key
     token = secrets.token_hex(8)
     awaited = ""
-    pause = _FIRST_PAUSE
+    patience = _Patience(cache, wanted, token)
     if current is None:
         cache.check_not_inside(key)
-    while True:
-        state = yield from _taken(cache, wanted, token, awaited, refresh=current is not None)
-        if state is not None and state.mine:
-            return (yield from _as_the_one(cache, wanted, token, current, state))
-        data = current if current is not None else state and state.data
-        if data is not None:
-            return _hit(cache, wanted, data)
-        if state is None:
-            return (yield from _without(cache, wanted))
-        if state.failure is not None:
-            failure = cache.failures.get(key, awaited) or LoadFailed(
-                f"loading {key!r} failed in another process: {state.failure}", service="cache"
-            )
-            return (yield from _before_or(cache, wanted, None, failure))
-        awaited = state.holder or awaited
-        yield Pause(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    try:
+        while True:
+            before = current if current is not None else unusable
+            state = yield from _taken(cache, wanted, token, awaited, refresh=before is not None)
+            if state is not None and state.mine:
+                if state.data is None or state.data == before:
+                    return (yield from _as_the_one(cache, wanted, token, current, before))
+                # Between the look and the lock another loader has finished.
+                yield from _told(cache, partial(cache.store.release, key, token))
+            data = current
+            if state is not None and (state.mine or current is None):
+                data = state.data
+            if data is not None and data != unusable:
+                try:
+                    return _hit(cache, wanted, data)
+                except ClassMissingError as error:
+                    cache.note_missing(key, error)
+                    current, unusable = None, data
+                    continue
+            if state is None:
+                return (yield from _without(cache, wanted))
+            if state.failure is not None:
+                failure = cache.failures.get(key, awaited) or LoadFailed(
+                    f"loading {key!r} failed in another process: {state.failure}", service="cache"
+                )
+                return (yield from _before_or(cache, wanted, None, failure))
+            awaited = state.holder or awaited
+            yield Pause(patience.pause(awaited))
+    finally:
+        cache.waits.over(token)
+
+
+class _Patience:
+    """How long one call waits for the load of another: in growing pauses, never in a circle."""
+
+    def __init__(self, cache: Loader, wanted: Wanted, token: str) -> None:
+        self._cache = cache
+        self._wanted = wanted
+        self._token = token
+        self._began = monotonic()
+        self._seconds = _FIRST_PAUSE
+        self._circles = 0
+
+    def pause(self, holder: str) -> float:
+        """Return the seconds until the next look.
+
+        Raises
+        ------
+        UsageError
+            The load that it waits for waits for this call.
+        DeadlineExceeded
+            It has waited for longer than may be.
+        """
+        waited = monotonic() - self._began
+        thoroughly = waited > _SUSPICIOUS
+        found = self._cache.waits.circle(self._token, holder, thoroughly=thoroughly)
+        # What threads do is seen in passing: seen twice in a row, it stays so.
+        self._circles = self._circles + 1 if found else 0
+        if found and (not thoroughly or self._circles > 1):
+            raise self._cache.circular(self._wanted.key)
+        if waited > self._cache.patience:
+            raise self._cache.exhausted(self._wanted.key)
+        self._seconds = min(self._seconds * 1.5, _LONGEST_PAUSE)
+        return self._seconds
 
 
 def _taken(cache: Loader, wanted: Wanted, token: str, awaited: str, *, refresh: bool) -> Steps:
@@ -116,17 +176,16 @@ def _taken(cache: Loader, wanted: Wanted, token: str, awaited: str, *, refresh: 
 
 
 def _as_the_one(
-    cache: Loader, wanted: Wanted, token: str, current: bytes | None, state: State
+    cache: Loader, wanted: Wanted, token: str, current: bytes | None, before: bytes | None
 ) -> Steps:
-    """Run the loader and store what it gives, holding the lock."""
+    """Run the loader and store what it gives, holding the lock.
+
+    Nothing is stored if the key has meanwhile another value than before.
+    """
     key, store = wanted.key, cache.store
-    if state.data is not None and state.data != current:
-        # Between the look and the lock another loader has finished.
-        yield from _told(cache, partial(store.release, key, token))
-        return _hit(cache, wanted, state.data)
     with cache.leases.held(token, partial(store.renew, key, token)):
         try:
-            with cache.inside(key):
+            with cache.waits.loading(key, token):
                 value = yield Load()
             data, copy = cache.codec.encode_and_decode(value, wanted.kind)
         except Exception as error:  # noqa: BLE001 - it is shared, and raised again here
@@ -140,7 +199,7 @@ def _as_the_one(
             yield from _told(cache, partial(store.release, key, token))
             raise
         cache.count.miss()
-        yield from _told(cache, partial(cache.save, wanted, token, data, current))
+        yield from _told(cache, partial(cache.save, wanted, token, data, before))
     return copy
 
 
@@ -157,9 +216,9 @@ def _told(cache: Loader, call: Callable[[], Any]) -> Steps:
 
 def _without(cache: Loader, wanted: Wanted) -> Steps:
     """Load as if there were no cache, with the same result."""
-    cache.check_not_inside(wanted.key)
+    cache.check_not_inside(wanted.key, thoroughly=True)
     cache.count.miss()
-    with cache.inside(wanted.key):
+    with cache.waits.loading(wanted.key, secrets.token_hex(8)):
         value = yield Load()
     return cache.codec.encode_and_decode(value, wanted.kind)[1]
 
@@ -174,5 +233,9 @@ def _before_or(cache: Loader, wanted: Wanted, current: bytes | None, error: Exce
                 raise
     if current is None:
         raise error
+    try:
+        value = _hit(cache, wanted, current)
+    except ClassMissingError:
+        raise error from None
     cache.log.warning("%r: its loader failed, served what was before: %s", wanted.key, error)
-    return _hit(cache, wanted, current)
+    return value

@@ -159,6 +159,13 @@ FIELDS: tuple[Field, ...] = (
         size_of,
     ),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
+    Field(
+        "cache_wait",
+        "AGENTNB_CACHE_WAIT",
+        "300",
+        "seconds a call waits for another call's loader",
+        _seconds,
+    ),
     Field("events_log", "AGENTNB_EVENTS_LOG", "20000", "events kept to be read again", _count),
     Field("events_outbox", "AGENTNB_EVENTS_OUTBOX", "10000", "events that wait for Redis", _count),
     Field(

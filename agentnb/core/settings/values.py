@@ -57,6 +57,7 @@ class Settings:
     db_max_bytes: int
     db_pool: int
     log_level: int
+    cache_wait: float
     events_log: int
     events_outbox: int
     events_payload: int
