@@ -25,6 +25,7 @@ AgentnbError
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import TYPE_CHECKING
 
 from agentnb.core.redact import redact
@@ -227,5 +228,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     'did you mean tables?'
     """
     names = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
-    return f"did you mean {names[near[0]]}?" if near else None
+    word = word.casefold()
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+
+    def nearness(name: str) -> tuple[float, int]:
+        # Of two that are as near, the one with the same beginning.
+        ratio = difflib.SequenceMatcher(None, name, word).ratio()
+        same = sum(
+            1
+            for _ in itertools.takewhile(
+                lambda pair: pair[0] == pair[1], zip(name, word, strict=False)
+            )
+        )
+        return ratio, same
+
+    return f"did you mean {names[max(near, key=nearness)]}?" if near else None

@@ -156,25 +156,31 @@ class Noun(Magics):
         """Return the names of the classes that the notebook has, for Tab."""
         return [name for name, value in self.variables().items() if isinstance(value, type)]
 
-    def schema(self, call: Call) -> Any:
-        """Return the class that ``--schema`` names, or None.
+    def schema(self, call: Call, option: str = "schema") -> Any:
+        """Return the class that ``--schema``, or another option, names; or None.
 
         Raises
         ------
         NotFoundError
             The notebook has no such class.
         """
-        name = call.options.get("schema")
+        name = call.options.get(option)
         if not isinstance(name, str):
             return name
         names = self.extension.shell.user_ns
         if name not in names:
             raise NotFoundError(
-                f"there is no class {name!r} for --schema",
+                f"there is no class {name!r} for --{option}",
                 service=self.grammar.noun,
                 hint=did_you_mean(name, self.classes()),
             )
         return names[name]
+
+    def types(self, call: Call) -> dict[str, Any]:
+        """Return the classes that ``--schema`` and ``--returns`` name, those that were given."""
+        return {
+            name: self.schema(call, name) for name in ("schema", "returns") if name in call.options
+        }
 
     def namespace(self, local_ns: dict[str, Any] | None) -> Mapping[str, Any]:
         """Return the names that ``:name`` sees: a function's own before the notebook's."""

@@ -70,7 +70,7 @@ def test_tasks_run_after_what_they_need_and_see_its_results(agents):
         ([Task("echo"), Task("echo")], "two tasks are called echo"),
         ([Task("a", agent="ecko")], "nobody has registered an agent 'ecko'"),
         ([Task("a", agent="echo", data=object())], "task a: .* JSON has not"),
-        ([Task("a", agent="echo", data=(1, 2))], "would come back as a list"),
+        ([Task("a", agent="echo", data=[float("inf")])], r"task a: .* value\[0\] is inf"),
         ([], "1 to 10,000 tasks"),
         ([{"name": "a", "agnt": "echo"}], "no 'agnt'"),
         (["a"], "not a str"),
@@ -404,21 +404,15 @@ def test_a_step_is_done_once_for_all_attempts(workflows):
     assert workflow.task("pays").attempt == 3
 
 
-def test_a_result_that_is_not_json_fails_at_once_and_says_so(workflows):
-    @workflows.agent("odd")
-    def odd(task):
-        return object()
-
+def test_an_error_that_cannot_be_encoded_is_kept(workflows):
     @workflows.agent("nul", retries=0)
     def nul(task):
         raise ValueError("a\x00b \ud800")
 
     workflows.work()
-    workflow = workflows.create("odd", [Task("odd"), Task("nul")])
+    workflow = workflows.create("odd", [Task("nul")])
     with pytest.raises(TaskFailed):
         workflow.wait(20)
-    assert "JSON has not" in workflow.task("odd").error
-    assert workflow.task("odd").attempt == 1
     assert "ValueError: a" in workflow.task("nul").error
 
 

@@ -54,6 +54,30 @@ def test_the_newest_migration_is_the_one_that_is_asked_for():
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
+def test_the_tables_of_the_first_version_are_upgraded_with_what_is_in_them(empty_url):
+    from alembic import command
+    from alembic.config import Config
+
+    from agentnb.core.workflow.migrating import _FOLDER
+
+    with Database(empty_url) as database:
+        config = Config()
+        config.set_main_option("script_location", str(_FOLDER))
+        with database.engine.begin() as connection:
+            if database.kind == "postgresql":
+                connection.execute(sa.text(f"create schema {SCHEMA}"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            table = "agentnb.task_step" if database.kind == "postgresql" else "agentnb_task_step"
+            values = "values ('t-1', 'ask', '{\"x\":1}', 1, 0)"
+            connection.execute(
+                sa.text(f"insert into {table} {values.replace(':1', chr(92) + ':1')}")
+            )
+        assert migrate(database) == ("0001", HEAD)
+        rows = database.query(f"select name, result, unkept from {table}").rows
+        assert [tuple(row) for row in rows] == [("ask", '{"x":1}', None)]
+
+
 def test_two_that_migrate_at_once_take_turns(empty_url):
     def once(_):
         with Database(empty_url) as database:
@@ -61,7 +85,7 @@ def test_two_that_migrate_at_once_take_turns(empty_url):
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(once, range(4)))
-    assert sorted(found, key=str) == [("0001", HEAD)] * 3 + [(None, HEAD)]
+    assert sorted(found, key=str) == [(HEAD, HEAD)] * 3 + [(None, HEAD)]
 
 
 def test_postgresql_without_tables_says_what_to_type(fresh_url):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UnkeptResult, UsageError
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.queue.processing import marked
 
@@ -312,6 +312,21 @@ def test_data_is_checked_by_a_schema_and_an_attempt_has_its_time(run, shown):
     with pytest.raises(RejectedError, match="took longer than"):
         job.result(timeout=10)
     assert "is not Mail" in shown('%queue add q {"to": 5}')
+
+
+def test_a_cell_s_result_is_read_as_its_type_and_one_not_kept_shows_as_such(run, hub):
+    run("import pydantic\nclass Mail(pydantic.BaseModel):\n    to: str")
+    run("%%queue task q --returns Mail\nMail(to=job.data)")
+    run("%queue work q")
+    job = run("%queue add q ada")
+    assert job.result(timeout=10) == hub.queue("q").get(job.id).result(timeout=1)
+    assert type(job.result()).__name__ == "Mail"
+    run("%%queue task q\nimport threading\nthreading.Lock()")
+    with pytest.raises(UnkeptResult, match="was not kept"):
+        run("%queue add q ada").result(timeout=10)
+    assert "done, not kept" in repr(run("%queue jobs q"))
+    shown = repr(run(f"%queue show {hub.queue('q').jobs('completed')[0].id}"))
+    assert "done, not kept: value is of type lock" in shown
 
 
 def test_what_a_processor_prints_is_kept_with_its_own_job(run, hub, capsys):

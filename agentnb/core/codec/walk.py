@@ -8,6 +8,7 @@ import datetime as dt
 import decimal
 import enum
 import math
+import reprlib
 import sys
 import uuid
 from collections import deque
@@ -91,16 +92,18 @@ class Walk:
         for key, one in value.items():
             name = key if type(key) is str else self._key(key, where)
             if name in found:
-                raise NotJson(f"value{where} has two keys that become {name!r}")
-            found[_text(name, where)] = self.plain(one, f"{where}[{name!r}]")
+                raise NotJson(f"value{where} has two keys that become {reprlib.repr(name)}")
+            found[_text(name, where)] = self.plain(one, f"{where}[{reprlib.repr(name)}]")
         return found
 
     def _key(self, key: Any, where: str) -> str:
-        self.converted.append((where, f"dict with the key {key!r}"))
+        self.converted.append((where, f"dict with the key {reprlib.repr(key)}"))
         made = self.plain(key, where)
         good = isinstance(made, str | int | float) and not isinstance(made, bool)
         if not good:
-            raise NotJson(f"value{where} has the key {key!r} of type {type(key).__name__}")
+            raise NotJson(
+                f"value{where} has the key {reprlib.repr(key)} of type {type(key).__name__}"
+            )
         return str(made)
 
     def _converted(self, value: Any, where: str) -> Any:

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.codec import check_schema
+from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
 from agentnb.core.workflow.spec import check_known, check_name, seconds, several, whole
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
+    from agentnb.core.codec import TypeCodec
+
 __all__ = ["Agent", "agent", "made", "marked"]
 
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
 _RETRIES, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
-_OPTIONS = ("capabilities", "retries", "timeout", "backoff", "schema")
+_OPTIONS = ("capabilities", "retries", "timeout", "backoff", "schema", "returns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Agent:
         As `agent` takes them.
     module
         Where it comes from, for people.
+    declared
+        The codec of the type of its result; None where none is declared.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Agent:
     backoff: float = _BACKOFF
     schema: Any = None
     module: str = ""
+    declared: TypeCodec | None = None
 
 
 def agent(
@@ -59,6 +64,7 @@ def agent(
     timeout: float | None = _TIMEOUT,
     backoff: float = _BACKOFF,
     schema: Any = None,
+    returns: Any = None,
 ) -> Callable[[F], F]:
     """Mark a function or a class as an agent, for ``agentnb worker --agents --app MODULE``.
 
@@ -78,8 +84,11 @@ def agent(
     backoff
         Seconds before the second attempt, which double from one to the next, up to five minutes.
     schema
-        The type that the data of its tasks is checked and made into: a msgspec Struct, a
-        dataclass, a TypedDict or a pydantic model.
+        The type that the data of its tasks is checked by and read as: a msgspec Struct, a
+        dataclass, a TypedDict, a pydantic model, or lists and dicts of those.
+    returns
+        The type of its result; default: its return annotation. See `agentnb.core.codec.plain`
+        for the JSON that is kept.
 
     Examples
     --------
@@ -93,6 +102,7 @@ def agent(
         "timeout": timeout,
         "backoff": backoff,
         "schema": schema,
+        "returns": returns,
     }
     # What is wrong is said here, not in the worker.
     options["capabilities"] = made(name, _nothing, **options).capabilities
@@ -165,6 +175,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         float(given["backoff"]),
         given.get("schema"),
         module or _source(target),
+        declared(getattr(target, "execute", target), given.get("returns"), "workflows"),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
+import shlex
 import threading
 from collections import deque
 from contextlib import suppress
@@ -13,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import UsageError
-from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.codec import Kept, Unkept, read
+from agentnb.core.errors import AgentnbError, UnkeptResult, UsageError
+from agentnb.core.failure import CANCELLED, Failure, words_of
 from agentnb.core.trace import use
-from agentnb.core.workflow.context import Context, Stopped
+from agentnb.core.workflow.context import Context
+from agentnb.core.workflow.errors import Stopped
 from agentnb.core.workflow.link import plain
 
 if TYPE_CHECKING:
+    from agentnb.core.codec import TypeCodec
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
@@ -29,8 +34,9 @@ __all__ = ["Attempt"]
 
 _OURS = "id = :id and owner = :owner and attempt = :attempt and state = 'active'"
 _STEP = f"""
-insert into {{task_step}} (task_id, name, result, attempt, created)
-select :id, :name, :result, :attempt, {{now}} where exists (select 1 from {{task}} where {_OURS})
+insert into {{task_step}} (task_id, name, result, unkept, attempt, created)
+select :id, :name, :result, :unkept, :attempt, {{now}}
+where exists (select 1 from {{task}} where {_OURS})
 on conflict (task_id, name) do nothing
 """
 _NOTE = f"update {{task}} set progress = :progress, message = :message where {_OURS}"
@@ -64,7 +70,8 @@ class Attempt:
     context
         The trace that its log lines belong to: the workflow's, then the attempt's span.
     result, failure, final
-        What came of it: JSON, or why it failed, and whether another attempt would as well.
+        Its outcome: the result as it is kept, or why it failed, and whether another attempt would
+        fail as well.
     """
 
     def __init__(self, orchestrator: Base, claimed: Claimed) -> None:
@@ -76,7 +83,7 @@ class Attempt:
         self.overdue = None if claimed.timeout is None else self.began + claimed.timeout
         self.lost = False
         self.cancelled = False
-        self.result = b"null"
+        self.result = Kept(b"null")
         self.failure: Failure | None = None
         self.final = False
         self.is_async = False
@@ -107,13 +114,38 @@ class Attempt:
         with use(self.context), span:
             self.context = span
             try:
-                self.result = self.orchestrator.json.encode(self._call())
+                agent = self.orchestrator.registry.find(self.task.agent)
+                self._keep(self._call(agent), agent)
             except BaseException as error:  # noqa: BLE001 - the worker goes on, and what it was is kept
                 span.outcome = type(error).__name__
                 self._note_failure(error)
 
-    def _call(self) -> Any:
-        agent = self.orchestrator.registry.find(self.task.agent)
+    def _keep(self, result: Any, agent: Agent) -> None:
+        """Keep the result as far as that can be done: the task is done either way."""
+        orchestrator = self.orchestrator
+        kept = orchestrator.json.keep(result, agent.declared, orchestrator.redactor)
+        self.result = kept
+        if kept.unkept is not None:
+            orchestrator.tell(f"task {self.task.name} is {kept.unkept}", level=logging.WARNING)
+        elif kept.note:
+            self._advise(f"agent {agent.name}: {kept.note}")
+
+    def unkeep(self, error: BaseException) -> bool:
+        """Describe a result that the database has refused, and return whether that helps."""
+        if self.failure is not None or self.result.unkept is not None:
+            return False
+        reason = self.orchestrator.redactor(words_of(error))
+        text = self.result.data[:_LONGEST].decode("utf-8", "replace")
+        self.result = Kept(b"null", unkept=Unkept("JSON", text, reason))
+        return True
+
+    def _advise(self, text: str) -> None:
+        """Say once for an agent that a result comes back as another type."""
+        if self.orchestrator.advise(self.task.agent, text):
+            with suppress(AgentnbError):  # the work is done, with or without the line
+                self.say(text, level=logging.WARNING)
+
+    def _call(self, agent: Agent) -> Any:
         self.is_async = agent.is_async
         task = self._typed(agent)
         context = Context(self, task, is_async=agent.is_async)
@@ -174,28 +206,69 @@ class Attempt:
 
     # What its context asks for
 
-    def step_result(self, name: str) -> tuple[Any] | None:
-        """Return the kept result of a step, in a tuple; None if there is none."""
-        sql = "select result from {task_step} where task_id = :id and name = :name"
+    def check_stopped(self) -> None:
+        """Raise an error if the task was cancelled or given to another worker."""
+        if self.stopped:
+            raise Stopped(
+                f"task {self.task.name} was cancelled, or given to another worker",
+                service="workflows",
+            )
+
+    def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
+        """Return the kept result of a step, in a tuple; None if there is none.
+
+        Raises
+        ------
+        UnkeptResult
+            The step is done, and its result could not be kept.
+        """
+        sql = "select result, unkept from {task_step} where task_id = :id and name = :name"
         with self.orchestrator.link.read() as turn:
             row = turn.row(sql, id=self.task.id, name=name)
-        return None if row is None else (msgspec.json.decode(row[0]),)
+        if row is None:
+            return None
+        if row[1] is not None:
+            raise self._unkept(name, Unkept.read(row[1]))
+        return (read(row[0], codec),)
 
-    def keep_step(self, name: str, result: Any) -> Any:
-        """Keep the result of a step, if the task is still this attempt's."""
-        text = self.orchestrator.json.encode(result).decode()
-        with self.orchestrator.link.write() as turn:
-            kept = turn.run(_STEP, name=name, result=text, **self.claimed.fence)
-        if not kept:
+    def keep_step(self, name: str, result: Any, codec: TypeCodec | None) -> Any:
+        """Keep the result of a step, if the task is still this attempt's; return its copy.
+
+        Raises
+        ------
+        UnkeptResult
+            The result cannot be kept. The step is noted as done, and is not called again.
+        """
+        orchestrator = self.orchestrator
+        kept = orchestrator.json.keep(result, codec, orchestrator.redactor)
+        unkept = None if kept.unkept is None else kept.unkept.write()
+        values = {"name": name, "result": kept.data.decode(), "unkept": unkept}
+        with orchestrator.link.write() as turn:
+            counts = turn.run(_STEP, **values, **self.claimed.fence)
+        if not counts:
             self._refuse()
-        return result
+        if kept.unkept is not None:
+            raise self._unkept(name, kept.unkept)
+        if kept.note:
+            self._advise(f"step {name!r}: {kept.note}")
+        return kept.copy
+
+    def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:
+        task = self.task
+        return unkept.error(
+            f"step {name!r} of task {task.name}",
+            "workflows",
+            "have it return plain values or a model, then "
+            f"%workflow forget {task.workflow_id} {task.name} {shlex.quote(name)} and "
+            f"%workflow retry {task.workflow_id}",
+        )
 
     def note(self, progress: float | None, message: str) -> None:
         """Keep how far the task is."""
         words = plain(self.orchestrator.redactor(message))[:_LONGEST]
         self._update(_NOTE, progress=progress, message=words)
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, level: int = logging.INFO) -> None:
         """Keep what an agent says, a line or several."""
         words = plain(self.orchestrator.redactor(message))
         lines = [line[:_LONGEST] for line in words.split("\n")]
@@ -204,7 +277,12 @@ class Attempt:
         task, context = self.task, self.context
         for line in lines:
             self.orchestrator.tell(
-                "task says: %s", line, context=context, workflow=task.workflow_id, task=task.name
+                "task says: %s",
+                line,
+                level=level,
+                context=context,
+                workflow=task.workflow_id,
+                task=task.name,
             )
 
     def _update(self, sql: str, **values: Any) -> None:

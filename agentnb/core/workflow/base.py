@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from agentnb.core.codec import Json
+from agentnb.core.codec import Json, Unkept, check_schema, read
 from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
@@ -35,6 +35,8 @@ __all__ = ["Base"]
 F = TypeVar("F")
 T = TypeVar("T")
 _LIMIT = 1_000_000
+_RESULTS = 64  # a result is paid for already: it may be larger than what is sent
+_MOST_ADVICE = 1000
 
 
 class _lazy(Generic[T]):  # noqa: N801 - as property is called
@@ -81,8 +83,13 @@ class Base:
         self.scope = scope
         self.lease = lease
         self.json = Json(
-            "workflows", "the task's value", limit=limit, setting="AGENTNB_WORKFLOW_PAYLOAD"
+            "workflows",
+            "the task's value",
+            limit=limit,
+            setting="AGENTNB_WORKFLOW_PAYLOAD",
+            results=limit * _RESULTS,
         )
+        self._advised: set[tuple[str, str]] = set()
         self.registry = Registry(home, scope)
         self.services = services
         self.tracer = tracer or Tracer()
@@ -125,8 +132,8 @@ class Base:
         name
             Its name, which tasks give.
         **options
-            ``capabilities=()``, ``retries=3``, ``timeout=600``, ``backoff=2``, ``schema=None``, as
-            `agentnb.core.workflow.agent` takes them.
+            ``capabilities=()``, ``retries=3``, ``timeout=600``, ``backoff=2``, ``schema=None``,
+            ``returns=None``, as `agentnb.core.workflow.agent` takes them.
 
         Raises
         ------
@@ -178,6 +185,37 @@ class Base:
                 f"there is no agent {name!r}", service="workflows", hint=did_you_mean(name, found)
             )
         return found[name]
+
+    # Results
+
+    def results(self, number: str) -> dict[str, Any]:
+        """Return the results of a workflow's completed tasks, by their names."""
+        return {
+            name: Unkept.read(unkept) if unkept else read(result, self.registry.declared(agent))
+            for name, agent, result, unkept in self.reader.results(number)
+        }
+
+    def result_of(self, number: str, task: str, kind: Any = None) -> Any:
+        """Return the result of a completed task; see `Workflow.result_of`."""
+        check_schema(kind, "workflows", "type")
+        agent, result, unkept = self.reader.result(number, task)
+        if unkept is not None:
+            raise Unkept.read(unkept).error(
+                f"task {task}",
+                "workflows",
+                f"have agent {agent} return plain values or a model, then "
+                f"%workflow retry {number} {task} runs the task again",
+            )
+        if kind is None:
+            return read(result, self.registry.declared(agent))
+        return self.json.decode(result.encode(), kind)
+
+    def advise(self, agent: str, text: str) -> bool:
+        """Return whether something is said of an agent for the first time."""
+        key = (agent, text)
+        first = key not in self._advised and len(self._advised) < _MOST_ADVICE
+        self._advised.add(key)
+        return first
 
     # What is told
 

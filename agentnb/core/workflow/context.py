@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.workflow.spec import check_words
+from agentnb.core.codec import check_schema
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from agentnb.core.workflow.attempt import Attempt
     from agentnb.core.workflow.info import TaskInfo
 
-__all__ = ["SERVICES", "Context", "Stopped", "WorkflowInfo"]
+__all__ = ["SERVICES", "Context", "WorkflowInfo"]
 
 SERVICES = ("db", "cache", "events", "files", "git", "api", "docker", "queue", "github", "redis")
-
-
-class Stopped(RejectedError):  # noqa: N818 - what happened
-    """The task was cancelled, or given to another worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +29,7 @@ class WorkflowInfo:
     data: Any
 
 
-class Context:
+class Context(Stepping):
     """What an agent has to do its task with; made for each attempt.
 
     Besides what is below, the hub's services are there by their names, opened on first use: ``db
@@ -60,10 +53,8 @@ class Context:
     redis: Any
 
     def __init__(self, attempt: Attempt, task: TaskInfo, *, is_async: bool) -> None:
+        super().__init__(attempt, set(), is_async=is_async)
         self.task = task
-        self._attempt = attempt
-        self._async = is_async
-        self._steps: set[str] = set()
         self._workflow: WorkflowInfo | None = None
         self._inputs: dict[str, Any] | None = None
 
@@ -94,74 +85,67 @@ class Context:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """The results of the tasks that this one needs, by their names."""
-        task = self.task
+        """The results of the tasks that this one needs, by their names.
+
+        Each is of the type that its agent declares, where this process has the agent, else plain
+        JSON; `input` reads one as a type of your choice.
+
+        Raises
+        ------
+        UnkeptResult
+            One of the results could not be kept.
+        """
         if self._inputs is None:
-            reader = self._attempt.orchestrator.reader
-            self._inputs = reader.results(task.workflow_id, task.needs) if task.needs else {}
+            self._inputs = {name: self.input(name) for name in self.task.needs}
         return self._inputs
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call a function once for this task, whatever happens, and return its result.
-
-        Where the result is known from an earlier attempt, it is returned and nothing is called.
-        A worker that dies between the call and the keeping of its result has it called again.
+    def input(self, name: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
+        """Return the result of a task that this one needs.
 
         Parameters
         ----------
         name
-            What the step is called; another one for each of a task.
-        function
-            ``def`` or ``async def``. It returns what JSON has.
-        *args, **options
-            Given to it.
+            The task's name.
+        type
+            The type to read it as; None for the one that its agent declares.
 
-        Returns
-        -------
-        object
-            The result; in an asynchronous agent an awaitable of it.
+        Raises
+        ------
+        NotFoundError
+            This task needs no task of that name.
+        UnkeptResult
+            The result could not be kept.
+        UsageError
+            The result is not of the type.
+        """
+        task = self.task
+        if name not in task.needs:
+            raise NotFoundError(
+                f"task {task.name} needs no task {name!r}",
+                service="workflows",
+                hint=did_you_mean(name, task.needs) or f"it needs: {', '.join(task.needs)}",
+            )
+        return self._attempt.orchestrator.result_of(task.workflow_id, name, type)
+
+    def with_options(self, *, returns: Any = None) -> Stepping:
+        """Return an object whose `step` and `astep` have options of their own.
+
+        Parameters
+        ----------
+        returns
+            The type of the steps' results; None for that of the function's annotation.
 
         Raises
         ------
         UsageError
-            The name is taken by another step of this attempt, or the result is not JSON.
-        RejectedError
-            The task was cancelled, or given to another worker.
+            No JSON can be read as the type.
+
+        Examples
+        --------
+        ``ctx.with_options(returns=Report).step("ask", ask, "why?")``
         """
-        name = check_words(name, "a step", "call the API")
-        if name in self._steps:
-            raise UsageError(
-                f"two steps of task {self.task.name} are called {name!r}",
-                service="workflows",
-                hint=f'give each a name of its own, such as f"{name}-{{n}}"',
-            )
-        self._steps.add(name)
-        if self._async:
-            return self._astep(name, function, args, options)
-        self.check_cancelled()
-        found = self._attempt.step_result(name)
-        if found is not None:
-            return found[0]
-        with self._span(name):
-            result = self._attempt.orchestrator.loop.call(lambda: function(*args, **options))
-        return self._attempt.keep_step(name, result)
-
-    async def _astep(
-        self, name: str, function: Any, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> Any:
-        self.check_cancelled()
-        found = await asyncio.to_thread(self._attempt.step_result, name)
-        if found is not None:
-            return found[0]
-        with self._span(name):
-            result = function(*args, **options)
-            if inspect.isawaitable(result):
-                result = await result
-        return await asyncio.to_thread(self._attempt.keep_step, name, result)
-
-    def _span(self, name: str) -> Any:
-        tracer = self._attempt.orchestrator.tracer
-        return tracer.span("step", service="workflows", step=name, task=self.task.name)
+        check_schema(returns, "workflows", "returns")
+        return Stepping(self._attempt, self._names, is_async=self._async, returns=returns)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Say how far the task is.
@@ -213,11 +197,7 @@ class Context:
         RejectedError
             It was.
         """
-        if self._attempt.stopped:
-            raise Stopped(
-                f"task {self.task.name} was cancelled, or given to another worker",
-                service="workflows",
-            )
+        self._attempt.check_stopped()
 
     def __repr__(self) -> str:
         return f"Context({self.task.name!r}, attempt {self.task.attempt})"

@@ -18,6 +18,7 @@ from agentnb.core.workflow.outbox import note
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentnb.core.codec import Unkept
     from agentnb.core.failure import Failure
     from agentnb.core.workflow.claiming import Claimed
     from agentnb.core.workflow.link import Turn
@@ -28,8 +29,8 @@ _LONGEST_PAUSE = 300.0
 _SPREAD = 0.2
 _FENCE = "id = :id and owner = :owner and attempt = :attempt and state = 'active'"
 _COMPLETE = f"""
-update {{task}} set state = 'completed', result = :result, error = null, traceback = null,
-  finished = {{now}}, owner = null where {_FENCE}
+update {{task}} set state = 'completed', result = :result, unkept = :unkept, error = null,
+  traceback = null, finished = {{now}}, owner = null where {_FENCE}
 """
 _FREE = """
 update {task} set missing = missing - 1,
@@ -68,12 +69,20 @@ def lock(turn: Turn, workflow: str) -> str:
     return str(row[0]) if row else "gone"
 
 
-def complete(turn: Turn, scope: str, claimed: Claimed, result: bytes, ms: float) -> After | None:
+def complete(
+    turn: Turn,
+    scope: str,
+    claimed: Claimed,
+    result: bytes,
+    ms: float,
+    unkept: Unkept | None = None,
+) -> After | None:
     """Complete a task, and return what follows from that; None if it is fenced."""
     task = claimed.info
     if turn.postgres:
         lock(turn, task.workflow_id)
-    if not turn.run(_COMPLETE, result=result.decode(), **claimed.fence):
+    text = None if unkept is None else unkept.write()
+    if not turn.run(_COMPLETE, result=result.decode(), unkept=text, **claimed.fence):
         return None
     ready: dict[str, int] = {}
     if claimed.frees:

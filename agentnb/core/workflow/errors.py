@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from agentnb.core.errors import RejectedError, UsageError
 
-__all__ = ["TaskFailed", "UnfitTask"]
+__all__ = ["Stopped", "TaskFailed", "UnfitTask"]
+
+
+class Stopped(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """The task was cancelled, or given to another worker."""
 
 
 class TaskFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it

@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.codec import Unkept
 from agentnb.core.owner import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TASK", "TASK_STATES", "WORKFLOW_STATES", "AgentInfo", "TaskInfo", "task_info"]
+__all__ = [
+    "NOT_KEPT",
+    "TASK",
+    "TASK_STATES",
+    "WORKFLOW_STATES",
+    "AgentInfo",
+    "TaskInfo",
+    "task_info",
+]
 
 TASK_STATES = (
     *("blocked", "approval", "delayed", "waiting", "active"),
     *("completed", "failed", "cancelled", "skipped"),
 )
+NOT_KEPT = "done, not kept"
+"""Standing of a completed task whose result could not be kept."""
 WORKFLOW_STATES = ("active", "completed", "failed", "cancelled")
 
 
@@ -38,7 +49,9 @@ class TaskInfo:
     needs
         The names of the tasks that it needs.
     data, result
-        What it was given, and what came of it; None while there is none.
+        Its data and its result, both as plain JSON; None while there is no result.
+    unkept
+        Description of a result that could not be kept; None for any other.
     error, traceback
         Why the last attempt failed, and where; None if none has.
     attempt, attempts
@@ -80,6 +93,12 @@ class TaskInfo:
     approved_by: str | None
     due: float | None = None
     traceback: str | None = None
+    unkept: Unkept | None = None
+
+    @property
+    def standing(self) -> str:
+        """Its state for people: ``done, not kept`` where its result could not be kept."""
+        return self.state if self.unkept is None else NOT_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +134,7 @@ class AgentInfo:
 TASK = (
     "id, workflow_id, name, agent, state, needs, data, result, error, attempt, attempts, priority, "
     "progress, message, owner, created, ready_at, started, finished, approval, approved_by, due, "
-    "traceback"
+    "traceback, unkept"
 )
 """The columns that `task_info` wants."""
 
@@ -124,7 +143,7 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
     """Return the snapshot of a row."""
     (number, workflow, name, agent, state, needs, data, result, error, *rest) = row
     (attempt, attempts, priority, progress, message, owner, *times) = rest
-    (created, ready_at, started, finished, approval, approved_by, due, traceback) = times
+    created, ready_at, started, finished, approval, approved_by, due, traceback, unkept = times
     return TaskInfo(
         id=number,
         workflow_id=workflow,
@@ -149,4 +168,5 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
         approved_by=approved_by,
         due=due if state == "delayed" else None,
         traceback=traceback,
+        unkept=None if unkept is None else Unkept.read(unkept),
     )

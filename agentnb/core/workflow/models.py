@@ -128,6 +128,7 @@ def models(kind: str) -> Models:
         approval: Mapped[int] = mapped_column(Integer)
         approved_by: Mapped[str | None] = mapped_column(Text)
         cancel: Mapped[int] = mapped_column(Integer)
+        unkept: Mapped[str | None] = mapped_column(Text)
         progress: Mapped[float | None] = mapped_column(Double)
         message: Mapped[str] = mapped_column(Text)
         owner: Mapped[str | None] = mapped_column(Text)
@@ -138,11 +139,12 @@ def models(kind: str) -> Models:
         finished: Mapped[float | None] = mapped_column(Double)
 
     class TaskStepRow(Base):
-        """The result of a step that is not done again."""
+        """The result of a step that is not done again. ``unkept`` describes one not kept."""
 
         task_id: Mapped[str] = mapped_column(Text, primary_key=True)
         name: Mapped[str] = mapped_column(Text, primary_key=True)
         result: Mapped[str] = mapped_column(Text)
+        unkept: Mapped[str | None] = mapped_column(Text)
         attempt: Mapped[int] = mapped_column(Integer)
         created: Mapped[float] = mapped_column(Double)
 

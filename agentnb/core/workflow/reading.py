@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
 from agentnb.core.owner import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.link import listed, plain
@@ -25,6 +25,9 @@ _WORKERS = """
 select w.owner, w.agents, w.concurrency, (select count(*) from {task} t
   where t.scope = w.scope and t.state = 'active' and t.owner = w.owner)
 from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {now}
+"""
+_RESULTS = """
+select name, agent, result, unkept from {task} where workflow_id = :id and state = 'completed'
 """
 _SHORTEST_PREFIX = 2
 _MOST_ROWS = 1_000_000
@@ -137,16 +140,37 @@ class Reader:
             row = turn.row("select log from {task} where id = :id", id=task)
         return row[0].split("\n") if row is not None and row[0] else []
 
-    def results(self, number: str, names: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """Return the results of completed tasks by their names; None for all."""
-        sql = "select name, result from {task} where workflow_id = :id and state = 'completed' "
+    def results(self, number: str) -> list[tuple[str, str, str, str | None]]:
+        """Return name, agent, result as JSON, and unkept description of each completed task."""
         with self._link.read() as turn:
-            rows = turn.rows(sql + "order by place", id=number)
-        return {
-            name: msgspec.json.decode(result or "null")
-            for name, result in rows
-            if names is None or name in names
-        }
+            rows = turn.rows(f"{_RESULTS} order by place", id=number)
+        return [(name, agent, result or "null", unkept) for name, agent, result, unkept in rows]
+
+    def result(self, number: str, name: str) -> tuple[str, str, str | None]:
+        """Return agent, result as JSON, and unkept description of a completed task.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such task; it is not completed.
+        """
+        with self._link.read() as turn:
+            row = turn.row(f"{_RESULTS} and name = :name", id=number, name=name)
+            if row is not None:
+                return row[1], row[2] or "null", row[3]
+            sql = "select name, state from {task} where workflow_id = :id order by place"
+            states = dict(turn.rows(sql, id=number))
+        if name in states:
+            raise RejectedError(
+                f"task {shown(name)} of workflow {number} has no result: it is {states[name]}",
+                service="workflows",
+                hint=f"%workflow show {number} {name}",
+            )
+        raise NotFoundError(
+            f"workflow {number} has no task {shown(name)}",
+            service="workflows",
+            hint=did_you_mean(name, list(states)) or f"it has: {', '.join(states)}",
+        )
 
     def progress(self, number: str) -> tuple[str, int, float]:
         """Return what changes as a workflow goes on: its state, and marks of its tasks."""

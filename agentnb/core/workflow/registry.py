@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.link import Turn
 
 __all__ = ["Registry"]
@@ -138,6 +139,13 @@ class Registry:
             if kept is None:
                 kept = self._kept[name] = _Kept(name, module_path(self._home, _KIND, name))
         return kept.look()
+
+    def declared(self, name: str) -> TypeCodec | None:
+        """Return the codec of an agent's results, where this process has the agent."""
+        try:
+            return self.find(name).declared
+        except AgentnbError:
+            return None
 
     def write(self, turn: Turn, names: Iterable[str] | None = None) -> None:
         """Make the agents of this process, or those of some names, known to others."""

@@ -112,6 +112,8 @@ class Slots:
                     return None  # the heartbeat ends, and with it the lease
                 self.orchestrator.bell.wait(self.orchestrator.bell.count, _AWAY)
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
+                if attempt.unkeep(error):
+                    continue
                 if attempt.final:
                     self.orchestrator.log.warning("the end of a task cannot be kept: %s", error)
                     return None  # its heart finds that nobody runs it, and gives it back
@@ -127,7 +129,8 @@ class Slots:
         after: After | None = None
         with orchestrator.link.write() as turn:
             if attempt.failure is None:
-                after = complete(turn, orchestrator.scope, claimed, attempt.result, ms)
+                kept = attempt.result
+                after = complete(turn, orchestrator.scope, claimed, kept.data, ms, kept.unkept)
                 outcome = "completed" if after is not None else None
             else:
                 outcome = self._fail(turn, attempt, attempt.failure)

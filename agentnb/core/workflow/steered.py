@@ -104,7 +104,8 @@ class Steered(Working):
         Parameters
         ----------
         task
-            Only this one of them, and those that it needs; default: all.
+            Only this one of them, and those that it needs; default: all. A task that is done, but
+            whose result could not be kept, runs again if it is named here.
 
         Raises
         ------
@@ -113,6 +114,23 @@ class Steered(Working):
         """
         found = self.get(workflow)
         self.happened(self.steering.retry(found.id, task))
+        return found.refresh()
+
+    def forget(self, workflow: str | Workflow, task: str, step: str) -> Workflow:
+        """Forget the kept result of a step, so that the next attempt at its task calls it again.
+
+        Parameters
+        ----------
+        task, step
+            Their names.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow, task or step; the task is running.
+        """
+        found = self.get(workflow)
+        self.steering.forget(found.id, task, step)
         return found.refresh()
 
     def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:

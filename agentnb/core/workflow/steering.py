@@ -8,7 +8,7 @@ import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.workflow.ending import count, lock, skip
-from agentnb.core.workflow.link import plain
+from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
 
@@ -35,7 +35,7 @@ _AGAIN = """
 update {task} set state = :state, due = case when :state = 'waiting' then {now} else null end,
   ready_at = case when :state = 'waiting' then {now} else null end, missing = :missing,
   attempt = 0, started = null, finished = null, owner = null, cancel = 0, progress = null,
-  error = null, traceback = null, message = '',
+  error = null, traceback = null, message = '', result = null, unkept = null,
   approved_by = case when :state = 'waiting' then approved_by else null end
 where id = :task
 """
@@ -103,7 +103,7 @@ class Steering:
             bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
             if task is not None:
                 found = self._task(turn, workflow, task)
-                bad = [row for row in bad if row[0] == found[0]]
+                bad = [row for row in rows if row[0] == found[0] and (row in bad or row[8])]
             if not bad:
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
@@ -137,19 +137,51 @@ class Steering:
             good |= more
         ready: dict[str, int] = {}
         for name in good:
-            if state[name] not in {"failed", "cancelled", "skipped"}:
+            done = state[name] == "completed" and name in again
+            if not done and state[name] not in {"failed", "cancelled", "skipped"}:
                 continue
-            number, _, _, _, agent, approval, approved_by, _ = by_name[name]
-            missing = sum(state[need] != "completed" for need in needs[name])
+            number, _, _, _, agent, approval, approved_by, _, _ = by_name[name]
+            missing = sum(state[need] != "completed" or need in again for need in needs[name])
             now = "blocked" if missing else "waiting"
             if now == "waiting" and approval and not approved_by:
                 now = "approval"
             turn.run(_AGAIN, task=number, state=now, missing=missing)
+            if done:
+                held = [row[7] for row in rows if row[2] == "blocked" and name in needs[row[1]]]
+                self._hold(turn, workflow, held)
             if now == "approval":
                 self._note(turn, workflow, "TASK_APPROVAL", (number, name))
             if now == "waiting":
                 ready[agent] = ready.get(agent, 0) + 1
         return ready
+
+    def _hold(self, turn: Turn, workflow: str, places: list[int]) -> None:
+        """Let blocked tasks wait for one more, which they had counted as completed."""
+        if places:
+            marks, values = listed(places)
+            where = f"workflow_id = :id and place in ({marks})"
+            sql = f"update {{task}} set missing = missing + 1 where {where}"
+            turn.run(sql, id=workflow, **values)
+
+    def forget(self, workflow: str, task: str, step: str) -> None:
+        """Forget the result of a step of a task that does not run."""
+        with self._link.write() as turn:
+            lock(turn, workflow)
+            number, name, state, _ = self._task(turn, workflow, task)
+            if state == "active":
+                raise RejectedError(
+                    f"task {name} of workflow {workflow} is running", service="workflows"
+                )
+            sql = "delete from {task_step} where task_id = :id and name = :step"
+            if turn.run(sql, id=number, step=plain(step)):
+                return
+            sql = "select name from {task_step} where task_id = :id order by created"
+            steps = [row[0] for row in turn.rows(sql, id=number)]
+        raise NotFoundError(
+            f"task {name} of workflow {workflow} has no step {shown(step)}",
+            service="workflows",
+            hint=did_you_mean(step, steps) or f"it has: {', '.join(steps) or 'none'}",
+        )
 
     def _task(self, turn: Turn, workflow: str, task: str) -> tuple[Any, ...]:
         """Return id, name, state and place of a task by its name or id."""
@@ -171,7 +203,7 @@ class Steering:
 
 
 _TASKS = (
-    "select id, name, state, needs, agent, approval, approved_by, place from {task} "
+    "select id, name, state, needs, agent, approval, approved_by, place, unkept from {task} "
     "where workflow_id = :id order by place"
 )
 
@@ -181,7 +213,7 @@ def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
     needs = {row[1]: msgspec.json.decode(row[3]) for row in rows if row[2] != "completed"}
     found, left = set(names), list(names)
     while left:
-        more = {need for need in needs[left.pop()] if need in needs} - found
+        more = {need for need in needs.get(left.pop(), ()) if need in needs} - found
         found |= more
         left += more
     return found

@@ -110,8 +110,38 @@ class Workflow:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The results of its completed tasks, by their names."""
-        return self._orchestrator.reader.results(self.id)
+        """The results of its completed tasks, by their names.
+
+        Each is of the type that its agent declares, where this process has the agent, else plain
+        JSON. One that could not be kept is its description, an `Unkept`.
+        """
+        return self._orchestrator.results(self.id)
+
+    def result_of(self, task: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
+        """Return the result of a completed task.
+
+        Parameters
+        ----------
+        task
+            The task's name.
+        type
+            The type to read it as; None for the one that its agent declares, where this process
+            has the agent, else plain JSON.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            It has no such task; the task is not completed.
+        UnkeptResult
+            The task is done, but its result could not be kept.
+        UsageError
+            The result is not of the type.
+        """
+        return self._orchestrator.result_of(self.id, task, type)
+
+    def forget(self, task: str, step: str) -> Workflow:
+        """Forget the result of a step: see `Orchestrator.forget`."""
+        return self._orchestrator.forget(self, task, step)
 
     def wait(self, timeout: float | None = None) -> Workflow:
         """Wait until it has ended, and return it; see `Orchestrator.wait`."""

@@ -59,12 +59,13 @@ GRAMMAR = Grammar(
             "it returns, else the value of its last expression",
             ("QUEUE",),
             (
-                Option(("--schema",), "a class that job.data is made of", "NAME", live="schema"),
+                Option(("--schema",), "a class that job.data is read as", "NAME", live="schema"),
+                Option(("--returns",), "a class that the result is read as", "NAME", live="schema"),
                 _TIMEOUT,
             ),
             live=("queue",),
             cell=True,
-            twin="hub.queue(QUEUE).process(FUNCTION, schema=..., timeout=...)",
+            twin="hub.queue(QUEUE).process(FUNCTION, schema=..., returns=..., timeout=...)",
         ),
         Verb(
             "work",

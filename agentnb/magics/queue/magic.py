@@ -136,7 +136,7 @@ class QueueMagic(Noun):
         queue = self._queues.get_queue(call.arguments[0])
         home = self.hub.settings.home
         shell = self.extension.shell
-        return make_processor(call, queue, self.schema(call), home, shell, self._cells)
+        return make_processor(call, queue, self.types(call), home, shell, self._cells)
 
     def do_work(self, call: Call) -> Worker:
         """Process the jobs of a queue in this kernel."""

@@ -9,6 +9,7 @@ from agentnb.magics.body import Role, body_of, kernel_only
 from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agentnb.core.queue import Queue
@@ -62,7 +63,7 @@ class Cells:
 
 
 def make_processor(
-    call: Call, queue: Queue, schema: Any, home: Path, shell: Any, cells: Cells
+    call: Call, queue: Queue, types: Mapping[str, Any], home: Path, shell: Any, cells: Cells
 ) -> Said:
     """Make a cell the processor of a queue, and say what to type next.
 
@@ -72,8 +73,8 @@ def make_processor(
         The magic's line and the cell.
     queue
         The queue.
-    schema
-        The class of a job's data, or None.
+    types
+        The classes of a job's data (``schema``) and result (``returns``), those that were given.
     home
         The folder where modules are kept.
     shell
@@ -86,10 +87,10 @@ def make_processor(
     from agentnb.panels.base.registry import cell_id
 
     body = body_of(call, f"%%queue task {queue.name}", _ROLE, shell)
-    module = _module(call, queue, body, shell)
+    module = _module(call, queue, body, types, shell)
     queue.process(
         body.bound(shell.user_ns),
-        schema=schema,
+        **types,
         timeout=call.options.get("timeout"),
         source="this kernel",
         needs=module.needs,
@@ -101,13 +102,15 @@ def make_processor(
     return Said("\n".join(filter(None, said)))
 
 
-def _module(call: Call, queue: Queue, body: FunctionBody, shell: Any) -> Any:
+def _module(
+    call: Call, queue: Queue, body: FunctionBody, types: Mapping[str, Any], shell: Any
+) -> Any:
     from agentnb.core.cellmodule import CellModule
 
-    timeout, schema = call.options.get("timeout"), call.options.get("schema")
+    timeout = call.options.get("timeout")
     given = repr(queue.name) + ("" if timeout is None else f", timeout={timeout!r}")
     # A class of the notebook's is not there in another process either.
-    also = () if schema is None else (str(getattr(schema, "__name__", schema)),)
+    also = tuple(str(getattr(one, "__name__", one)) for one in types.values())
     return CellModule(
         body.source,
         body.name,

@@ -16,7 +16,7 @@ from agentnb.magics.output import Logged, diverted
 from agentnb.magics.workflow.grammar import AGENT, AGENT_CELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from agentnb.core.cellmodule import CellModule
@@ -84,7 +84,7 @@ class AgentMagic(Noun):
 
     def do_define(self, call: Call) -> Said:
         """Make a cell an agent."""
-        return make_agent(call, self.hub, self.schema(call), self.extension.shell, self._cells)
+        return make_agent(call, self.hub, self.types(call), self.extension.shell, self._cells)
 
     def do_list(self, call: Call) -> Table:
         """Return the agents."""
@@ -129,7 +129,7 @@ class Cells:
         return f"{before.name}: not this cell any more"
 
 
-def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> Said:
+def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells: Cells) -> Said:
     """Make a cell an agent, and say what to type next.
 
     Parameters
@@ -138,8 +138,8 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> S
         The magic's line and the cell.
     hub
         Whose workflows it is for.
-    schema
-        The class of a task's data, or None.
+    types
+        The classes of a task's data (``schema``) and result (``returns``), those that were given.
     shell
         The IPython shell.
     cells
@@ -153,10 +153,10 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> S
     name = check_name(call.arguments[0], "an agent")
     body = body_of(call, f"%%agent {name}", _ROLE, shell)
     options = {key: call.options[key] for key in _OPTIONS if key in call.options}
-    module = _module(name, options, schema, body, shell)
+    module = _module(name, options, types, body, shell)
     function = diverted(body.bound(shell.user_ns), _TaskLog, shell)
     workflows = hub.workflows
-    register = workflows.agent(name, schema=schema, **options)
+    register = workflows.agent(name, **types, **options)
     home = hub.settings.home
     path = module_path(home, "agent", name)
     keep_module(home, path, module.text)  # where that fails, the agent of before stays
@@ -168,13 +168,13 @@ def make_agent(call: Call, hub: Hub, schema: Any, shell: Any, cells: Cells) -> S
 
 
 def _module(
-    name: str, options: dict[str, Any], schema: Any, body: FunctionBody, shell: Any
+    name: str, options: dict[str, Any], types: Mapping[str, Any], body: FunctionBody, shell: Any
 ) -> CellModule:
     from agentnb.core.cellmodule import CellModule
 
     given = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items())])
     # A class of the notebook's is not there in another process either.
-    also = () if schema is None else (str(getattr(schema, "__name__", schema)),)
+    also = tuple(str(getattr(one, "__name__", one)) for one in types.values())
     return CellModule(
         body.source,
         body.name,

@@ -100,6 +100,13 @@ GRAMMAR = Grammar(
             twin="hub.workflows.retry(WORKFLOW, TASK)",
         ),
         Verb(
+            "forget",
+            "forget the result of a step, so that the next attempt at its task calls it again",
+            ("WORKFLOW", "TASK", "STEP"),
+            live=("workflow", "task"),
+            twin="hub.workflows.forget(WORKFLOW, TASK, STEP)",
+        ),
+        Verb(
             "cancel",
             "end a workflow; what runs is asked to stop",
             ("WORKFLOW",),
@@ -217,7 +224,8 @@ AGENT_CELL = Grammar(
                 Option(("--retries",), "how often a task is tried again (3)", "N", times),
                 Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
                 Option(("--capabilities",), "what it can do, for people", "NAMES", _names),
-                Option(("--schema",), "a class that task.data is made of", "NAME", live="schema"),
+                Option(("--schema",), "a class that task.data is read as", "NAME", live="schema"),
+                Option(("--returns",), "a class that the result is read as", "NAME", live="schema"),
             ),
             live=("agent",),
             cell=True,

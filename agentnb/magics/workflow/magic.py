@@ -239,6 +239,13 @@ class WorkflowMagic(Noun):
             f"{workflow.name}: {task or 'what failed'} runs again{self._who_works(workflow)}"
         )
 
+    def do_forget(self, call: Call) -> Said:
+        """Forget the result of a step."""
+        workflow = self._one(call)
+        task, step = str(call.arguments[1]), str(call.arguments[2])
+        workflow.forget(task, step)
+        return Said(f"{workflow.name}: step {step} of {task} is called again by its next attempt")
+
     def do_cancel(self, call: Call) -> Said:
         """End a workflow."""
         workflow = self._one(call)

@@ -54,8 +54,9 @@ class WorkflowView:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The results of the tasks that are completed, by their names."""
-        return {task.name: task.result for task in self.tasks if task.state == "completed"}
+        """The results of the tasks that are completed, by their names, as plain JSON."""
+        done = [task for task in self.tasks if task.state == "completed"]
+        return {task.name: task.unkept or task.result for task in done}
 
     def __iter__(self) -> Iterator[TaskInfo]:
         return iter(self.tasks)
@@ -136,7 +137,7 @@ class TaskView(Whole):
         known: list[tuple[str, Any]] = [
             ("task", task.name),
             ("workflow", f"{self.workflow.name} {task.workflow_id}"),
-            ("state", signed(task.state)),
+            ("state", signed(task.standing)),
             ("agent", task.agent),
             ("needs", ", ".join(task.needs)),
             ("attempt", f"{task.attempt} of {task.attempts}" if task.attempt else ""),
@@ -147,7 +148,7 @@ class TaskView(Whole):
             ("started", clock(task.started)),
             ("ended", clock(task.finished)),
             ("took", took(task)),
-            ("result", _short(task.result)),
+            ("result", str(task.unkept or "") or _short(task.result)),
             ("error", task.error),
         ]
         return [(name, str(value)) for name, value in known if value not in {None, ""}]
@@ -164,7 +165,7 @@ def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:
     rows = [
         (
             task.name,
-            signed(task.state),
+            signed(task.standing),
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
             took(task),
@@ -186,7 +187,7 @@ def took(task: TaskInfo) -> str:
 def outcome(task: TaskInfo) -> str:
     """Return what came of a task, or what it waits for."""
     if task.state == "completed":
-        return _short(task.result)
+        return str(task.unkept or "") or _short(task.result)
     if task.state == "active":
         done = "" if task.progress is None else f"{task.progress:.0%}"
         return " ".join(part for part in (done, task.message) if part)

@@ -42,12 +42,12 @@ class Detail:
         self.times.value = escape(" · ".join(_times(task, now)))
         self.error.show(_cut("\n\n".join(part for part in (task.error, task.traceback) if part)))
         self.log.show(_cut("\n".join(log)))
-        self.result.show(_pretty(task.result))
+        self.result.show(str(task.unkept or "") or _pretty(task.result))
         self.data.show(_pretty(task.data))
 
 
 def _words(task: TaskInfo) -> list[str]:
-    words = [signed(task.state), f"agent {plain(task.agent)}"]
+    words = [signed(task.standing), f"agent {plain(task.agent)}"]
     if task.attempt:
         words.append(f"attempt {task.attempt} of {task.attempts}")
     if task.message:

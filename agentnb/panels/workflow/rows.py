@@ -66,7 +66,7 @@ def task_rows(
     rows: list[tuple[object, ...]] = [
         (
             task.name,
-            _state(task.state),
+            _state(task.standing),
             _progress(task),
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
@@ -129,7 +129,7 @@ def _outcome(task: TaskInfo) -> str:
     if task.error:
         return task.error
     if task.state == "completed":
-        return short(task.result)
+        return str(task.unkept or "") or short(task.result)
     return f"needs {', '.join(task.needs)}" if task.state == "blocked" and task.needs else ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.workflow.info import NOT_KEPT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -25,6 +27,7 @@ SIGNS: Final = {
 
 TONES: Final = {
     "completed": "good",
+    NOT_KEPT: "warn",
     "active": "brand",
     "approval": "warn",
     "waiting": "dim",
@@ -55,7 +58,8 @@ def signed(state: str) -> str:
     >>> signed("completed"), signed("new")
     ('✓ completed', 'new')
     """
-    return f"{SIGNS[state]} {state}" if state in SIGNS else state
+    sign = SIGNS["completed"] if state == NOT_KEPT else SIGNS.get(state)
+    return f"{sign} {state}" if sign else state
 
 
 def tally(states: Iterable[str] | Mapping[str, int]) -> str:

@@ -1,0 +1,129 @@
+"""Steps of a task: functions that are called once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.codec import declared
+from agentnb.core.errors import UsageError
+from agentnb.core.workflow.spec import check_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.codec import TypeCodec
+    from agentnb.core.workflow.attempt import Attempt
+
+__all__ = ["Stepping"]
+
+
+class Stepping:
+    """Calls the steps of an attempt; made by `Context.with_options`.
+
+    Parameters
+    ----------
+    attempt
+        The attempt at the task.
+    names
+        The names of the steps that this attempt has begun.
+    is_async
+        Whether `step` returns an awaitable.
+    returns
+        The type of the steps' results; None for that of the function's annotation.
+    """
+
+    def __init__(
+        self, attempt: Attempt, names: set[str], *, is_async: bool, returns: Any = None
+    ) -> None:
+        self._attempt = attempt
+        self._names = names
+        self._async = is_async
+        self._returns = returns
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a function once for this task, whatever happens, and return its result.
+
+        A result that is known from an earlier attempt is returned and nothing is called. A worker
+        that dies between the call and the keeping of its result has it called again. The result
+        is given as it is kept, to the first attempt as well: of the type that the function's
+        return annotation, or ``with_options(returns=)``, declares, else as plain JSON.
+
+        Parameters
+        ----------
+        name
+            The name of the step, unique within the task.
+        function
+            ``def`` or ``async def``.
+        *args, **options
+            Given to it.
+
+        Returns
+        -------
+        object
+            The result; in an asynchronous agent an awaitable of it.
+
+        Raises
+        ------
+        UsageError
+            The name is taken by another step of this attempt, or no JSON can be read as the
+            declared type; nothing was called.
+        UnkeptResult
+            The step is done, in this attempt or an earlier one, and its result could not be
+            kept. It is not called again before `Workflow.forget`.
+        RejectedError
+            The task was cancelled, or given to another worker.
+        """
+        codec = self._begin(name, function)
+        if self._async:
+            return self._astep(str(name), codec, function, args, options)
+        self._attempt.check_stopped()
+        found = self._attempt.step_result(name, codec)
+        if found is not None:
+            return found[0]
+        with self._span(name):
+            result = self._attempt.orchestrator.loop.call(lambda: function(*args, **options))
+        return self._attempt.keep_step(name, result, codec)
+
+    async def astep(
+        self, name: str, function: Callable[..., Any], *args: Any, **options: Any
+    ) -> Any:
+        """Await a step, in a synchronous agent as well; see `step`."""
+        codec = self._begin(name, function)
+        return await self._astep(name, codec, function, args, options)
+
+    def _begin(self, name: str, function: Any) -> TypeCodec | None:
+        name = check_words(name, "a step", "call the API")
+        if name in self._names:
+            raise UsageError(
+                f"two steps of task {self._attempt.task.name} are called {name!r}",
+                service="workflows",
+                hint=f'give each a name of its own, such as f"{name}-{{n}}"',
+            )
+        codec = declared(function, self._returns, "workflows")
+        self._names.add(name)
+        return codec
+
+    async def _astep(
+        self,
+        name: str,
+        codec: TypeCodec | None,
+        function: Any,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> Any:
+        self._attempt.check_stopped()
+        found = await asyncio.to_thread(self._attempt.step_result, name, codec)
+        if found is not None:
+            return found[0]
+        with self._span(name):
+            result = function(*args, **options)
+            if inspect.isawaitable(result):
+                result = await result
+        return await asyncio.to_thread(self._attempt.keep_step, name, result, codec)
+
+    def _span(self, name: str) -> Any:
+        attempt = self._attempt
+        tracer = attempt.orchestrator.tracer
+        return tracer.span("step", service="workflows", step=name, task=attempt.task.name)
