@@ -24,14 +24,13 @@ AgentnbError
 
 from __future__ import annotations
 
-import difflib
-import itertools
 from typing import TYPE_CHECKING
 
+from agentnb.core.nearest import did_you_mean
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
 __all__ = [
@@ -219,27 +218,3 @@ class RateLimited(UnavailableError):  # noqa: N818 - as DeadlineExceeded
 
 class CircuitOpen(UnavailableError):  # noqa: N818 - as DeadlineExceeded
     """The service failed repeatedly a moment ago; it is not asked again yet."""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a hint with the nearest of the known names, or None if none is near.
-
-    >>> did_you_mean("tabels", ["tables", "describe"])
-    'did you mean tables?'
-    """
-    names = {name.casefold(): name for name in known}
-    word = word.casefold()
-    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-
-    def nearness(name: str) -> tuple[float, int]:
-        # Of two that are as near, the one with the same beginning.
-        ratio = difflib.SequenceMatcher(None, name, word).ratio()
-        same = sum(
-            1
-            for _ in itertools.takewhile(
-                lambda pair: pair[0] == pair[1], zip(name, word, strict=False)
-            )
-        )
-        return ratio, same
-
-    return f"did you mean {names[max(near, key=nearness)]}?" if near else None

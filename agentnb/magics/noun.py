@@ -172,7 +172,7 @@ class Noun(Magics):
             raise NotFoundError(
                 f"there is no class {name!r} for --{option}",
                 service=self.grammar.noun,
-                hint=did_you_mean(name, self.classes()),
+                hint=did_you_mean(name, self.classes(), "classes of this notebook"),
             )
         return names[name]
 

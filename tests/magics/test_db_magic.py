@@ -166,6 +166,19 @@ def test_an_error_in_a_cell_has_the_statements_number_and_line(run, tasks):
     assert tasks()[-1] == "x"
 
 
+def test_a_word_that_is_near_no_verb_or_option_is_answered_with_those_there_are(run):
+    assert "--tx" not in error_of(run, "%db --chart select 1", UsageError).hint.split("options")[0]
+    assert error_of(run, "%db --chart select 1", UsageError).hint.startswith("options: -c")
+    assert error_of(run, "%workflow fork", UsageError).hint.startswith("verbs: list, show")
+
+
+def test_a_url_is_not_loaded_and_says_how_it_is(run):
+    error = error_of(run, "%db load https://example.com/task.csv task", UsageError)
+    assert str(error) == "a file of this machine is loaded, not https://..."
+    assert "pandas.read_csv(URL)" in error.hint
+    assert "example.com" not in str(error)  # a URL may hold a token
+
+
 def test_a_missing_table_is_told_with_the_nearest(run, tasks):  # noqa: ARG001
     assert error_of(run, "%db select * from tsk", NotFoundError).hint == "did you mean task?"
     assert error_of(run, "%db describe tsk", NotFoundError).hint == "did you mean task?"
@@ -174,6 +187,10 @@ def test_a_missing_table_is_told_with_the_nearest(run, tasks):  # noqa: ARG001
 def test_an_option_behind_the_sql_is_refused_and_not_taken_for_a_comment(run, tasks):
     error = error_of(run, "%db delete from task --tx", UsageError)
     assert "--tx comes after the SQL" in str(error)
+    assert error.hint == "options go first: %db --tx delete from task"
+    error = error_of(run, "%db select id from task --as pandas", UsageError)
+    assert error.hint == "options go first: %db --as pandas select id from task"
+    assert list(run(error.hint.partition(": ")[2]).columns) == ["id"]
     assert tasks() == ["plan", "build", "ship"]
     assert run("%db select '--tx' as a -- --all of it").scalar() == "--tx"
     assert run("%%db\nselect 1 as a --all").scalar() == 1

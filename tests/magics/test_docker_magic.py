@@ -7,7 +7,13 @@ import re
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from agentnb.core.errors import BuildFailed, NotFoundError, OptionRefused, UsageError
+from agentnb.core.errors import (
+    BuildFailed,
+    NotFoundError,
+    OptionRefused,
+    RejectedError,
+    UsageError,
+)
 
 
 @pytest.fixture
@@ -34,12 +40,29 @@ def test_the_bare_magic_says_which_engine_and_what_is_there(run, image):
 
 
 def test_a_command_is_run_with_its_output_on_its_streams(shell, image, capsys):
-    found = shell.run_cell(f"%docker run {image} -- sh -c 'echo out; echo err >&2; exit 3'")
+    command = f"{image} --no-check -- sh -c 'echo out; echo err >&2; exit 3'"
+    found = shell.run_cell(f"%docker run {command}")
     assert found.result.exit_code == 3
     captured = capsys.readouterr()
     assert captured.out.startswith("out\n")
     assert captured.err == "err\n"
     assert "exit code 3" in captured.out
+
+
+def test_a_program_that_fails_makes_its_cell_fail(shell, run, image, capsys):
+    name = run(f"%docker run {image} -d -- sleep 60").name
+    for line in (
+        f"%docker run {image} -- sh -c 'echo last; exit 3'",
+        f"%%docker run {image}\necho last; exit 3",
+        f"%%docker run {image} --quiet\necho last; exit 3",
+        f"%docker exec {name} -- sh -c 'echo last; exit 3'",
+    ):
+        error = shell.run_cell(line).error_in_exec
+        assert isinstance(error, RejectedError), line
+        assert str(error) == "exit code 3:\nlast"
+        assert error.hint == "--no-check returns the result all the same"
+    assert run(f"%docker exec {name} --no-check -- sh -c 'exit 3'").exit_code == 3
+    capsys.readouterr()
 
 
 def test_a_cell_is_run_as_a_script(run, shown, image):

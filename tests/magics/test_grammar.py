@@ -222,6 +222,7 @@ def test_the_words_of_a_call_are_kept_as_they_were_written():
 def test_help_names_every_verb_option_and_example():
     text = CHANNEL.help()
     assert all(name in text for name in ("publish CHANNEL JSON", "list", "help", "--quiet"))
+    assert "options of publish:\n  --delay" in text
     about = CHANNEL.help("publish")
     assert "--delay S" in about
     assert "run IMAGE" not in about

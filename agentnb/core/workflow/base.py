@@ -182,7 +182,9 @@ class Base:
         found = {one.name: one for one in self.agent_infos()}
         if name not in found:
             raise NotFoundError(
-                f"there is no agent {name!r}", service="workflows", hint=did_you_mean(name, found)
+                f"there is no agent {name!r}",
+                service="workflows",
+                hint=did_you_mean(name, found, "agents"),
             )
         return found[name]
 

@@ -174,6 +174,6 @@ class ApiMagic(Noun):
             raise NotFoundError(
                 f"there is no class {name!r} for --schema",
                 service="api",
-                hint=did_you_mean(name, self.live("schema")),
+                hint=did_you_mean(name, self.live("schema"), "classes of this notebook"),
             )
         return names[name]

@@ -234,7 +234,7 @@ class CacheMagic(Noun):
                 raise NotFoundError(
                     f"there is no variable {name!r} for --on",
                     service="cache",
-                    hint=did_you_mean(name, [n for n in names if not n.startswith("_")]),
+                    hint=did_you_mean(name, self.variables(), "variables"),
                 )
         return {name: names[name] for name in wanted}
 

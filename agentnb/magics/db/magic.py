@@ -244,14 +244,14 @@ class DbMagic(Noun):
             return executor.load(source, str(table), if_exists=mode, **given)
 
     def _source(self, what: Any, user: Mapping[str, Any]) -> Any:
-        if not isinstance(what, str) or _FILE.search(what):
+        if not isinstance(what, str) or _FILE.search(what) or "://" in what:
             return what
         if what in user:
             return user[what]
         raise NotFoundError(
             f"there is no variable and no data file {what!r}",
             service="db",
-            hint=did_you_mean(what, [name for name in user if not name.startswith("_")])
+            hint=did_you_mean(what, self.variables())
             or "name a frame of this notebook, or a .csv, .json, .jsonl or .parquet file",
         )
 

@@ -23,6 +23,7 @@ __all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped", 
 
 _ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
+_VALUE = re.compile(r"[ =]\s*\S+")
 _LATE = re.compile(r"\s(-[cn]\s+\w+)\s*\Z")
 _CONTROL = {"begin", "start", "commit", "end", "rollback", "abort"}
 _SQL = (
@@ -73,8 +74,23 @@ def refuse_late_options(line: str, grammar: Grammar) -> None:
             raise UsageError(
                 f"{found.group()} comes after the SQL, where it is a comment",
                 service=grammar.noun,
-                hint=f"options go first: %{grammar.noun} {found.group()} ... SQL",
+                hint=f"options go first: %{grammar.noun} {_options_first(line, found, grammar)}",
             )
+
+
+def _options_first(line: str, found: re.Match[str], grammar: Grammar) -> str:
+    """Return a line with an option that stands behind the SQL put in front of it.
+
+    >>> from agentnb.magics.db.grammar import GRAMMAR
+    >>> late = "select 1 --as pandas"
+    >>> _options_first(late, _OPTION.search(late), GRAMMAR)
+    '--as pandas select 1'
+    """
+    option = next(one for one in grammar.options if found.group() in one.names)
+    value = _VALUE.match(line, found.end()) if option.value or option.choices else None
+    end = found.end() if value is None else value.end()
+    sql = f"{line[: found.start()].rstrip()} {line[end:].lstrip()}".strip()
+    return f"{line[found.start() : end]} {sql}"
 
 
 def executor_of(database: Database, held: Held | None) -> AbstractContextManager[Executor]:

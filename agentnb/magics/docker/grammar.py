@@ -37,6 +37,7 @@ _POLICY = Option(
 )
 _TIMEOUT = Option(("--timeout",), "seconds at most", "SECONDS", float)
 _ENV = Option(("-e", "--env"), "variables; or :name of a dictionary", "A=1,B=2", _pairs)
+_NO_CHECK = Option(("--no-check",), "return the result whatever the exit code is")
 _WORKDIR = Option(("--workdir",), "the folder inside that it starts in", "PATH")
 
 GRAMMAR = Grammar(
@@ -85,6 +86,7 @@ GRAMMAR = Grammar(
                 _WORKDIR,
                 Option(("--files",), "copies of these files, in /mnt/work", "PATHS", _names),
                 Option(("--keep",), "with -d: let it outlive this kernel"),
+                _NO_CHECK,
                 _POLICY,
                 _TIMEOUT,
             ),
@@ -111,7 +113,13 @@ GRAMMAR = Grammar(
             "exec",
             "run a command in a container",
             ("NAME",),
-            (_ENV, _WORKDIR, Option(("--user",), "who it runs as", "UID[:GID]"), _TIMEOUT),
+            (
+                _ENV,
+                _WORKDIR,
+                Option(("--user",), "who it runs as", "UID[:GID]"),
+                _NO_CHECK,
+                _TIMEOUT,
+            ),
             live=("container",),
             rest="-- COMMAND",
             twin="hub.docker.exec(NAME, COMMAND)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.errors import AgentnbError, RejectedError, UsageError
 from agentnb.magics.docker.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DockerMagic"]
 
 _T = TypeVar("_T")
+_Result = TypeVar("_Result", bound="ExecResult")
 _LOOK_AGAIN = 0.3
 _OF_A_CONTAINER = ("name", "env", "memory", "cpus", "pids", "ports", "user", "workdir", "policy")
 
@@ -129,12 +130,13 @@ class DockerMagic(Noun):
             raise UsageError("--keep is for a container that goes on", service="docker", hint="-d")
         if "timeout" in call.options:
             options["timeout"] = call.options["timeout"]
-        return self._printed(
+        result = self._printed(
             call,
             lambda told: self._docker.run(
                 image, call.rest or None, script=script, on_line=told, **options
             ),
         )
+        return _checked(call, result)
 
     def do_exec(self, call: Call) -> ExecResult:
         """Run a command in a container; its output is printed as it comes."""
@@ -146,10 +148,11 @@ class DockerMagic(Noun):
             )
         names = ("env", "user", "workdir", "timeout")
         options = {name: call.options[name] for name in names if name in call.options}
-        return self._printed(
+        result = self._printed(
             call,
             lambda told: self._docker.exec(_text(call), call.rest or "", on_line=told, **options),
         )
+        return _checked(call, result)
 
     def _printed(self, call: Call, run: Callable[[Printer | None], _T]) -> _T:
         from agentnb.magics.docker.live import Printer
@@ -231,3 +234,22 @@ class DockerMagic(Noun):
 
 def _text(call: Call) -> str:
     return str(call.arguments[0])
+
+
+def _checked(call: Call, result: _Result) -> _Result:
+    """Return a result; one of a program that failed only if the line asks for it.
+
+    Raises
+    ------
+    RejectedError
+        It exited with another code than 0, and the line does not say ``--no-check``.
+    """
+    if "no_check" in call.options:
+        return result
+    try:
+        result.check()
+    except RejectedError as error:
+        raise RejectedError(
+            error.message, service="docker", hint="--no-check returns the result all the same"
+        ) from error
+    return result

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.magics.grammar.help import help_of, help_of_verb
 from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
 from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
 
@@ -251,28 +252,9 @@ class Grammar:
         UsageError
             There is no such verb.
         """
-        if verb is not None and verb != "help":
-            chosen = self.verbs.get(verb) or self._no_verb(verb)
-            lines = [f"%{self.noun} {chosen.usage}", f"    {chosen.about}"]
-            lines += [f"    in Python: {chosen.twin}"] if chosen.twin else []
-            options = (*chosen.options, *self.options)
-        else:
-            lines = [f"%{self.noun}: {self.about}", ""]
-            usages = [(v.usage, v.about) for v in self.verbs.values()]
-            if self.free:
-                usages.insert(0, (self.free, f"anything that is not a verb is {self.free}"))
-            width = max(len(usage) for usage, _ in usages)
-            lines += [f"  {usage:<{width}}  {about}" for usage, about in usages]
-            options = self.options
-        width = max(len(option.usage) for option in options)
-        lines += ["", "options:"]
-        lines += [f"  {option.usage:<{width}}  {option.about}" for option in options]
-        if verb in {None, "help"} and (twins := [v for v in self.verbs.values() if v.twin]):
-            width = max(len(one.name) for one in twins)
-            lines += ["", "in Python:", *(f"  {one.name:<{width}}  {one.twin}" for one in twins)]
-        if self.examples and verb in {None, "help"}:
-            lines += ["", "examples:", *(f"  {example}" for example in self.examples)]
-        return "\n".join(lines)
+        if verb is None or verb == "help":
+            return help_of(self)
+        return help_of_verb(self, self.verbs.get(verb) or self._no_verb(verb))
 
 
 def _value(word: Word, namespace: Mapping[str, Any]) -> Any:

@@ -61,7 +61,7 @@ def _in_state(call: Call, queues: TaskQueue, name: str) -> Found:
     names = queues.names()
     if name not in names:
         raise NotFoundError(
-            f"there is no queue {name}", service="queue", hint=did_you_mean(name, names)
+            f"there is no queue {name}", service="queue", hint=did_you_mean(name, names, "queues")
         )
     queue = queues.get_queue(name)
     # Looked at in pieces, between which one may have come to stand where it is seen again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from agentnb.core.table import Table
 
 __all__ = ["Source", "read"]
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
 
 def read(source: Any) -> Source:
     """Return columns and rows of a frame, of rows or of a file.
@@ -23,10 +26,17 @@ def read(source: Any) -> Source:
     Raises
     ------
     UsageError
-        It is none of these, or it has no columns.
+        It is none of these, such as a URL, or it has no columns.
     NotFoundError
         There is no such file.
     """
+    if isinstance(source, str) and (url := _URL.match(source)):
+        raise UsageError(
+            f"a file of this machine is loaded, not {url.group()}...",
+            service="db",
+            hint="frame = pandas.read_csv(URL), and then %db load frame TABLE, or "
+            'hub.db.load(frame, "TABLE")',
+        )
     if isinstance(source, (str, Path)):
         found = _file(Path(source).expanduser())
     elif isinstance(source, Table):
