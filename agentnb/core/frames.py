@@ -1,14 +1,23 @@
-"""Rows to pandas, polars and Arrow, each library imported only when it is asked for."""
+"""Rows to pandas, polars and Arrow, each library imported only when it is asked for.
+
+Every value survives: a conversion that would change one is refused, or leaves Python's own
+values in the column.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
+import math
+from decimal import Decimal
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     import pandas as pd
@@ -19,6 +28,14 @@ __all__ = ["EXACT", "arrow_to_pandas", "need", "to_arrow", "to_pandas", "to_pola
 
 EXACT = 2**53
 """Up to here a float holds every integer; pandas makes floats of integers beside NULLs."""
+
+# A column of these is the same in a frame, or an error; other types are compared.
+_KEPT = frozenset(
+    {int, float, str, bool, bytes, Decimal, dt.date, dt.time, dt.datetime, dt.timedelta}
+)
+# Text of this length has at most 15 digits, which a float holds.
+_SHORT = 15
+_HINT = "cast it in the SQL, as in x::text or cast(x as text), or take .df() or .dicts()"
 
 
 def need(module: str, extra: str = "frames") -> ModuleType:
@@ -41,18 +58,71 @@ def need(module: str, extra: str = "frames") -> ModuleType:
         ) from error
 
 
+def _columns(count: int, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * count
+
+
 def to_pandas(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Return the rows as a pandas DataFrame."""
+    """Return the rows as a pandas DataFrame.
+
+    Decimals become float64 where all of a column's are equal to the float's own text, as up
+    to 15 digits always are; else they stay Decimal objects. Integers that float64 does not
+    hold, beside NULLs, are Int64.
+    """
     pandas = need("pandas")
-    frame = pandas.DataFrame.from_records(
-        rows if isinstance(rows, list) else list(rows), columns=list(columns), coerce_float=True
-    )
-    for index, name in enumerate(columns):
-        if frame.dtypes.iloc[index] == "float64" and (frame[name].abs() >= EXACT).any():
+    rows = rows if isinstance(rows, list) else list(rows)
+    frame = pandas.DataFrame.from_records(rows, columns=list(columns))
+    for index, (name, kind) in enumerate(zip(columns, frame.dtypes, strict=True)):
+        if kind == "object":
             values = [row[index] for row in rows]
-            if all(value is None or type(value) is int for value in values):
-                frame[name] = pandas.array(values, dtype="Int64")
+            if (numbers := _floats(values)) is not None:
+                frame[name] = pandas.array(numbers, dtype="float64")
+        elif kind == "float64" and (frame[name].abs() >= EXACT).any():
+            frame[name] = _wide(pandas, [row[index] for row in rows])
     return frame  # type: ignore[no-any-return]  # imported at run time
+
+
+def _floats(values: list[Any]) -> list[float] | None:
+    """Return a column of Decimals as floats, or None if that would change one."""
+    first = next((value for value in values if value is not None), None)
+    if not isinstance(first, (Decimal, int, float)) or isinstance(first, bool):
+        return None
+    types = set(map(type, values))
+    if Decimal not in types or not types <= {Decimal, int, float, type(None)}:
+        return None
+    numbers = []
+    for value in values:
+        if value is None:
+            numbers.append(math.nan)
+            continue
+        number = _float(value)
+        if number is None:
+            return None
+        numbers.append(number)
+    return numbers
+
+
+def _float(value: Any) -> float | None:
+    """Return the float that stands for a number, None if it is another number."""
+    text = str(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if type(value) is float or (len(text) <= _SHORT and not math.isinf(number) and number):
+        return number
+    if type(value) is int:
+        return number if int(number) == value else None
+    same = Decimal(repr(number)) == value or (math.isnan(number) and value.is_qnan())
+    return number if same else None
+
+
+def _wide(pandas: Any, values: list[Any]) -> Any:
+    """Return a column of large numbers, as float64 only if each of them is one."""
+    if set(map(type, values)) <= {int, type(None)}:
+        return pandas.array(values, dtype="Int64")
+    whole = all(type(value) is not int or int(float(value)) == value for value in values)
+    return pandas.array(values, dtype="float64") if whole else pandas.array(values, dtype="object")
 
 
 def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -75,19 +145,15 @@ def to_polars(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.Dat
     Raises
     ------
     UsageError
-        A column mixes types that polars cannot hold.
+        A column holds values that polars would change.
     """
     polars = need("polars")
-    try:
-        return polars.DataFrame(  # type: ignore[no-any-return]  # imported at run time
-            list(rows), schema=list(columns), orient="row", infer_schema_length=None, strict=False
-        )
-    except (polars.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-        raise UsageError(
-            f"polars cannot hold these rows: {error}",
-            service="frames",
-            hint="cast the column in the SQL, or take .df() or .dicts()",
-        ) from error
+
+    found = [
+        _built(name, values, partial(polars.Series, name, strict=False), "polars")
+        for name, values in zip(columns, _columns(len(columns), rows), strict=True)
+    ]
+    return polars.DataFrame(found)  # type: ignore[no-any-return]  # imported at run time
 
 
 def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
@@ -96,18 +162,77 @@ def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Tabl
     Raises
     ------
     UsageError
-        A column mixes types that one Arrow column cannot hold.
+        A column holds values that Arrow would change.
     """
     arrow = need("pyarrow")
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    arrays = []
-    for name, column in zip(columns, values, strict=True):
-        try:
-            arrays.append(arrow.array(column))
-        except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise UsageError(
-                f"column {name!r} mixes types that Arrow cannot hold in one column: {error}",
-                service="frames",
-                hint="cast it in the SQL, or take .df() or .dicts()",
-            ) from error
+    arrays = [
+        _built(name, values, arrow.array, "Arrow")
+        for name, values in zip(columns, _columns(len(columns), rows), strict=True)
+    ]
     return arrow.Table.from_arrays(arrays, names=list(columns))
+
+
+def _built(name: str, values: Sequence[Any], build: Callable[[Any], Any], library: str) -> Any:
+    """Return a library's column of the values, after making sure that they are the same.
+
+    Raises
+    ------
+    UsageError
+        They would not be.
+    """
+    present = [value for value in values if value is not None]
+    types = set(map(type, present))
+    if types == {int, Decimal}:
+        values = [Decimal(value) if type(value) is int else value for value in values]
+        present = [value for value in values if value is not None]
+        types = {Decimal}
+    refused = _refused(types, present)
+    if refused is not None:
+        raise _cannot(name, library, refused)
+    try:
+        column = build(values)
+        missing = column.null_count() if library == "polars" else column.null_count
+    except Exception as error:  # each library has errors of its own, polars a RuntimeError
+        raise _cannot(name, library, f"{_names(types)}: {error}") from error
+    if missing != len(values) - len(present):
+        raise _cannot(name, library, f"{_names(types)} that are out of its range")
+    if not types <= _KEPT and not _equal(column, values):
+        raise _cannot(name, library, f"{_names(types)} that would be changed")
+    return column
+
+
+def _refused(types: set[type], present: Sequence[Any]) -> str | None:
+    """Return what a column has that no frame keeps, None if there is nothing."""
+    if len(types) > 1 and types != {int, float}:
+        return f"{_names(types)} in one column"
+    if types == {int, float} and any(
+        type(value) is int and abs(value) > EXACT and int(float(value)) != value
+        for value in present
+    ):
+        return "integers beside floats that no float is equal to"
+    if types == {Decimal} and not all(map(Decimal.is_finite, present)):
+        return "Decimals that are no finite number"
+    if types and types <= {dt.time, dt.datetime}:
+        zones = set(map(attrgetter("tzinfo"), present))
+        if None in zones and len(zones) > 1:
+            return "times with and without a time zone in one column"
+        if dt.time in types and zones != {None}:
+            return "times of day with an offset"
+    return None
+
+
+def _equal(column: Any, values: Sequence[Any]) -> bool:
+    """Return whether a column has the values that went into it."""
+    found = column.to_list() if hasattr(column, "to_list") else column.to_pylist()
+    # NaN in a list is equal to nothing, but is written the same.
+    return all(a == b or repr(a) == repr(b) for a, b in zip(found, values, strict=True))
+
+
+def _names(types: set[type]) -> str:
+    return " and ".join(sorted(kind.__name__ for kind in types)) + " values"
+
+
+def _cannot(name: str, library: str, what: str) -> UsageError:
+    return UsageError(
+        f"{library} cannot hold column {name!r}: {what}", service="frames", hint=_HINT
+    )

@@ -490,6 +490,9 @@ def test_a_plan_is_explained_without_running_the_statement(tasks):
     assert tasks.query("select count(*) from task").scalar() == 10
 
 
+EAST = dt.timezone(dt.timedelta(hours=5))
+
+
 class Color(enum.Enum):
     RED = "red"
 
@@ -506,7 +509,9 @@ class Color(enum.Enum):
         (dt.date(2026, 1, 31), "2026-01-31"),
         (dt.datetime(2026, 1, 31, 10, 0, 0, 5), "2026-01-31 10:00:00.000005"),
         (dt.time(10, 30), "10:30:00"),
-        (decimal.Decimal("0.10"), "0.10"),
+        (decimal.Decimal("0.10"), 0.1),
+        (decimal.Decimal("10.00"), 10),
+        (dt.datetime(2026, 1, 31, 9, tzinfo=EAST), "2026-01-31 04:00:00+00:00"),
         (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
         (Path("a/b"), "a/b"),
         (Color.RED, "red"),
@@ -520,7 +525,9 @@ def test_a_value_is_stored_as_documented(db, value, stored):
 
 
 @pytest.mark.parametrize(
-    "value", [2**63, object(), {"a": object()}, ["list"], Secret("hunter22")], ids=repr
+    "value",
+    [2**63, object(), {"a": object()}, {"a": float("nan")}, ["list"], Secret("hunter22")],
+    ids=repr,
 )
 def test_a_value_that_cannot_be_stored_is_an_error_of_ours(db, value):
     with pytest.raises(AgentnbError) as caught:

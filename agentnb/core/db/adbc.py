@@ -13,11 +13,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.adbc_types import Unsuitable, guarded, same_types, wanted
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.errors import AgentnbError
-from agentnb.core.frames import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,7 @@ __all__ = ["Spare", "fetch"]
 _POLL = 0.05
 # Seconds after which an idle connection may have been dropped on its way, unnoticed here.
 _IDLE = 60.0
-# A text column whose values look like numbers may be SQLite's mixed column, whose
-# numbers ADBC has turned into text: then the driver has the last word.
-_LIKE_A_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _PLAIN = (str, int, float, bool, type(None))
-
-
-class _Unsuitable(Exception):  # noqa: N818 - a decision, not an error
-    """The driver is to be taken instead."""
 
 
 class Spare:
@@ -107,7 +100,7 @@ def fetch(
         return None  # ADBC's SQLite driver has no cancel, and a recursion may have no end
     try:
         text, values = _positional(backend, statement, params)
-    except _Unsuitable:
+    except Unsuitable:
         return None
     # Cut by a server itself, so that all is read and the connection can be used again.
     text = backend.limited(statement, text, bounds.limit)
@@ -130,7 +123,7 @@ def _positional(
         return text, None
     # On PostgreSQL a parameter's type would be the value's, not what the statement expects.
     if backend.target.kind != "sqlite" or not all(isinstance(value, _PLAIN) for value in values):
-        raise _Unsuitable
+        raise Unsuitable
     return text, list(values)
 
 
@@ -209,15 +202,18 @@ class _Job:
             self._cursor = cursor
             if self._kind == "postgresql":
                 # Before anything runs: what the driver has to do must not be done twice.
-                _all_wanted(cursor.adbc_execute_schema(self._text), self._kind, pa)
-            cursor.execute(self._text, self._values)
+                wanted(cursor.adbc_execute_schema(self._text), self._kind, pa)
+            text = self._text
+            if self._kind == "sqlite":
+                text = guarded(cursor, text, self._values)
+            cursor.execute(text, self._values)
             reader = cursor.fetch_record_batch()
-            kinds = _all_wanted(reader.schema, self._kind, pa)
+            kinds = wanted(reader.schema, self._kind, pa)
             limit = self._bounds.limit
             batches, count, size = [], 0, 0
             for batch in reader:
                 if self._given_up:
-                    raise _Unsuitable
+                    raise Unsuitable
                 batches.append(batch)
                 count += batch.num_rows
                 if self._kind == "sqlite" and limit is not None and count > limit:
@@ -227,44 +223,4 @@ class _Job:
             self._cursor = None
             table = pa.Table.from_batches(batches, reader.schema)
         truncated = limit is not None and table.num_rows > limit
-        return _same_types(table.slice(0, limit), kinds, self._kind, pa), truncated
-
-
-def _all_wanted(schema: Any, kind: str, pa: Any) -> list[Any]:
-    return [_wanted(field, kind, pa) for field in schema]
-
-
-def _wanted(field: Any, kind: str, pa: Any) -> Any:
-    """Return the type a column is to have, if the driver's values would have the same."""
-    types = {pa.int64(): pa.int64(), pa.float64(): pa.float64(), pa.string(): pa.string()}
-    if kind == "postgresql":
-        types |= {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.bool_(): pa.bool_()}
-        types |= {pa.date32(): pa.date32(), pa.timestamp("us"): pa.timestamp("us")}
-    if field.type not in types:
-        raise _Unsuitable
-    return types[field.type]
-
-
-def _same_types(table: Any, kinds: list[Any], kind: str, pa: Any) -> Any:
-    import pyarrow.compute as pc
-
-    columns = []
-    for column, wanted in zip(table.columns, kinds, strict=True):
-        if column.null_count == len(column):
-            # ADBC calls a column without values an integer; rows of None have no type.
-            columns.append(pa.chunked_array([pa.nulls(len(column))]))
-            continue
-        if kind == "sqlite" and wanted == pa.string():
-            looks = pc.match_substring_regex(column, _LIKE_A_NUMBER)
-            if pc.any(looks).as_py():
-                raise _Unsuitable
-        if kind == "sqlite" and wanted == pa.float64() and pc.any(_inexact(column, pc)).as_py():
-            raise _Unsuitable
-        columns.append(column.cast(wanted))
-    return pa.Table.from_arrays(columns, names=table.column_names)
-
-
-def _inexact(column: Any, pc: Any) -> Any:
-    """Tell where an integer, which ADBC made a real among reals, may have lost digits."""
-    size = pc.abs(column)
-    return pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, 2.0**63))
+        return same_types(table.slice(0, limit), kinds, self._kind, pa), truncated

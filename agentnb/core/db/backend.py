@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
-import json
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +12,7 @@ from agentnb.core.db.bounds import Bounds, fetch_all
 from agentnb.core.db.effects import changes
 from agentnb.core.db.render import NO_VALUES
 from agentnb.core.db.syntax import syntax_of
+from agentnb.core.db.values import PLAIN, json_text, plain_value
 from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
 from agentnb.core.redact import Secret
 
@@ -194,6 +193,8 @@ class Backend:
 
     def adapt(self, value: Any) -> Any:
         """Return a value in a form that the driver takes."""
+        if type(value) in PLAIN:
+            return value
         if isinstance(value, Secret):
             raise UsageError(
                 "a Secret is not bound into SQL", service="db", hint="bind its .reveal()"
@@ -201,11 +202,8 @@ class Backend:
         if isinstance(value, enum.Enum):
             return value.value
         if isinstance(value, dict):
-            return json.dumps(value)
-        # pandas' missing time is a datetime by type, yet has no value to store.
-        if isinstance(value, (dt.datetime, dt.timedelta)) and type(value).__name__ == "NaTType":
-            return None
-        return value
+            return json_text(value)
+        return plain_value(value)
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""

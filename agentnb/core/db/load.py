@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
-import json
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.db import schema
 from agentnb.core.db.backend import Watch
+from agentnb.core.db.columns import converter, fitted, sql_types
 from agentnb.core.db.result import Result
 from agentnb.core.db.sources import Source, read
+from agentnb.core.db.values import UnfitError
 from agentnb.core.errors import UsageError
 from agentnb.core.resilience import Deadline
 
@@ -85,37 +84,68 @@ def _write(
         exists = False
     if not exists:
         wanted.create(connection)
+        _bind_json_as_text(wanted)
     else:
         _check_columns(connection, data, table)
-        if connection.dialect.name == "postgresql":
-            _fit(connection, wanted, data)
+        _fit(connection, wanted, data)
     insert = wanted.insert()
-    adapt = [_adapter(executor, kind) for _, kind in data.columns]
+    convert = _converters(executor, data, connection.dialect.name)
     names = list(wanted.columns.keys())
     count = 0
     for chunk in _chunks(data.rows):
-        values = [
-            dict(zip(names, (f(v) for f, v in zip(adapt, row, strict=True)), strict=True))
-            for row in chunk
-        ]
-        connection.execute(insert, values)
-        count += len(values)
+        columns = [f(column) for f, column in zip(convert, zip(*chunk, strict=True), strict=True)]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        connection.execute(insert, rows)
+        count += len(rows)
     return count
 
 
 def _fit(connection: Connection, wanted: SQLTable, data: Source) -> None:
     """Bind to the columns that are there: PostgreSQL casts no number to text by itself."""
-    import sqlalchemy as sa
+    from sqlalchemy import inspect
 
-    known = sa.inspect(connection).get_columns(wanted.name, wanted.schema)
-    text = {column["name"] for column in known if isinstance(column["type"], sa.String)}
+    known = {
+        column["name"]: column["type"]
+        for column in inspect(connection).get_columns(wanted.name, wanted.schema)
+    }
     for number, (name, kind) in enumerate(data.columns):
-        if name in text:
-            data.columns[number] = (name, "text")
-            wanted.columns[name].type = sa.Text()
-        elif kind == "text":
-            # Untyped, so that the server reads '2026-01-31' as the column's own type.
-            wanted.columns[name].type = sa.types.NullType()
+        fitting, bound = fitted(kind, known[name], connection.dialect.name)
+        data.columns[number] = (name, fitting)
+        if bound is not None:
+            wanted.columns[name].type = bound
+
+
+def _bind_json_as_text(wanted: SQLTable) -> None:
+    """Let the server read JSON: SQLAlchemy's type would store None as JSON's null."""
+    from sqlalchemy.types import JSON, NullType
+
+    for column in wanted.columns:
+        if isinstance(column.type, JSON):
+            column.type = NullType()
+
+
+def _converters(executor: Executor, data: Source, dialect: str) -> list[Any]:
+    """Return what converts each column of a chunk, and names it in the error."""
+
+    def naming(name: str, kind: str) -> Any:
+        try:
+            convert = converter(kind, executor.backend.adapt, dialect)
+        except UnfitError as error:
+            raise error.about(f"column {name!r}") from error
+
+        def converted(column: Sequence[Any]) -> list[Any]:
+            try:
+                return [convert(value) for value in column]
+            except UnfitError as error:
+                raise error.about(f"column {name!r}") from error
+            except (TypeError, ValueError, ArithmeticError) as error:
+                raise UsageError(
+                    f"column {name!r} cannot be loaded: {error}", service="db"
+                ) from error
+
+        return converted
+
+    return [naming(name, kind) for name, kind in data.columns]
 
 
 def _chunks(rows: Any) -> Iterator[list[Sequence[Any]]]:
@@ -134,8 +164,15 @@ def _check_columns(connection: Connection, data: Source, table: str) -> None:
         raise UsageError(
             f"{table} has no column {', '.join(strange)}",
             service="db",
-            hint=f"its columns: {', '.join(known)}",
+            hint=f"its columns: {', '.join(known)}{_about_index(strange)}",
         )
+
+
+def _about_index(strange: list[str]) -> str:
+    """Return what to do about the index of a frame, which is loaded unless it counts rows."""
+    if "index" not in strange:
+        return ""
+    return "; without the index of a frame: frame.reset_index(drop=True)"
 
 
 def _table(
@@ -144,7 +181,7 @@ def _table(
     from sqlalchemy import Column
     from sqlalchemy import Table as SQLTable
 
-    types = _types(dialect)
+    types = sql_types(dialect)
     return SQLTable(
         name,
         metadata,
@@ -152,74 +189,3 @@ def _table(
         *(Column(column, types[kind], autoincrement=False) for column, kind in data.columns),
         schema=space,
     )
-
-
-def _types(dialect: str) -> dict[str, Any]:
-    import sqlalchemy as sa
-
-    types = {
-        "integer": sa.BigInteger(),
-        "real": sa.Double(),
-        "text": sa.Text(),
-        "boolean": sa.Boolean(),
-        "date": sa.Date(),
-        "datetime": sa.DateTime(),
-        "datetimetz": sa.DateTime(timezone=True),
-        "time": sa.Time(),
-        "decimal": sa.Numeric(),
-        "bytes": sa.LargeBinary(),
-        "json": sa.JSON(),
-    }
-    if dialect == "sqlite":
-        # SQLite stores these as text; the values are made by the same rule as bound ones.
-        types |= {
-            "date": _named("date"),
-            "datetime": _named("datetime"),
-            "datetimetz": _named("datetime"),
-            "time": _named("time"),
-            "decimal": sa.Text(),
-            "json": sa.Text(),
-        }
-    return types
-
-
-def _named(name: str) -> Any:
-    """Return a type of this name in DDL that leaves values as they are."""
-    from sqlalchemy.types import UserDefinedType
-
-    class Named(UserDefinedType[Any]):
-        cache_ok = True
-
-        def get_col_spec(self, **_: object) -> str:
-            return name
-
-    return Named()
-
-
-def _adapter(executor: Executor, kind: str) -> Any:
-    adapt = executor.backend.adapt
-    if kind == "json":
-        # SQLAlchemy's JSON type encodes by itself; SQLite's text does not.
-        plain = executor.backend.target.kind == "sqlite"
-        return (lambda v: None if v is None else json.dumps(v, default=str)) if plain else _same
-    if kind == "text":
-        return _as_text
-    if kind == "decimal" and executor.backend.target.kind == "sqlite":
-        return _as_text  # exactly, and of any size
-    if kind == "real":
-        return lambda v: None if v is None or math.isnan(v) else float(v)
-    return lambda value: adapt(_same(value))
-
-
-def _same(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _as_text(value: object) -> str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, (dt.datetime, dt.date)):
-        return value.isoformat()
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, default=str)
-    return str(value)

@@ -17,6 +17,7 @@ from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import calls, changes, locks
 from agentnb.core.db.postgres_errors import translate
+from agentnb.core.db.postgres_types import register
 from agentnb.core.errors import QueryRejected, UsageError
 
 if TYPE_CHECKING:
@@ -309,20 +310,11 @@ def _raw(connection: Connection) -> Any:
 
 
 def _set_up(raw: Any, _record: Any) -> None:
-    from psycopg.types.numeric import FloatDumper
-
-    class Float8Dumper(FloatDumper):
-        """A plain 1.5 in SQL is a numeric, and would come back as a Decimal."""
-
-        def quote(self, obj: float) -> bytes:
-            quoted = bytes(super().quote(obj))
-            return quoted if b"::" in quoted else quoted + b"::float8"
-
     def log(diagnosis: Any) -> None:
         logger.warning("%s: %s", diagnosis.severity, diagnosis.message_primary)
 
     raw.add_notice_handler(log)
-    raw.adapters.register_dumper(float, Float8Dumper)
+    register(raw)
 
 
 def _cancel(raw: Any) -> None:

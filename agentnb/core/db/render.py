@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.bind import lookup
+from agentnb.core.db.values import UnfitError, in_microseconds
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def render(
     values = _Values(paramstyle)
     for bind in statement.binds:
         value = lookup(bind.name, params)
-        items = _items(value) if bind.is_in else None
+        items = _items(value, bind.name) if bind.is_in else None
         if items is None:
             out.append(escape(statement.sql[at : bind.start]))
             out.append(values.mark(bind.name, "", _adapted(adapt, value, bind.name)))
@@ -136,21 +137,23 @@ def _listed(bind: Bind, items: list[Any], values: _Values, adapt: Callable[[Any]
     return marks if bind.enclosed else f"({marks})"
 
 
-def _items(value: object) -> list[Any] | None:
+def _items(value: object, name: str) -> list[Any] | None:
     if isinstance(value, (list, tuple, set, frozenset, range)):
         return list(value)
     if isinstance(value, (dict, str, bytes)):
         return None
-    found = _python(value)
+    try:
+        found = _python(value)
+    except UnfitError as error:
+        raise error.about(f":{name}") from error
+    except (ValueError, OverflowError) as error:  # a time that Python does not have
+        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error
     return found if isinstance(found, list) else None
 
 
 def _python(value: Any) -> Any:
     """Return the Python values of numpy's, pandas' and polars' scalars, arrays and series."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind in {"m", "M"} and type(value).__module__ == "numpy":
-        # numpy calls times finer than microseconds plain integers.
-        value = value.astype(f"{kind}8[us]")
+    value = in_microseconds(value)
     for method in ("tolist", "to_list", "to_pylist"):
         if hasattr(value, method):
             return getattr(value, method)()
@@ -164,9 +167,11 @@ def _adapted(adapt: Callable[[Any], Any], value: Any, name: str) -> Any:
             service="db",
             hint="bind one value or a list after IN; a frame goes in with load",
         )
-    if type(value).__module__.partition(".")[0] == "numpy":
-        value = _python(value)
     try:
+        if type(value).__module__.partition(".")[0] == "numpy":
+            value = _python(value)
         return adapt(value)
-    except (TypeError, ValueError) as error:
+    except UnfitError as error:
+        raise error.about(f":{name}") from error
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f":{name} cannot be bound: {error}", service="db") from error

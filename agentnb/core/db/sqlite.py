@@ -7,11 +7,11 @@ import decimal
 import os
 import re
 import time
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from agentnb.core.db import values
 from agentnb.core.db.backend import Backend, Watch, logger, message_of
 from agentnb.core.errors import (
     ConfigError,
@@ -40,6 +40,8 @@ STEPS = 10_000
 _BUSY = re.compile(r"database (?:table )?is locked")
 # What PostgreSQL's 25006 is: read_only_sql_transaction.
 _READ_ONLY = "25006"
+# SQLite stores these as they are.
+_STORED = (str, float, bytes, bytearray, memoryview)
 
 
 class _Guard:
@@ -144,17 +146,46 @@ class SQLite(Backend):
             raw.execute("pragma synchronous = normal")
 
     def adapt(self, value: Any) -> Any:
-        """Return a value as SQLite stores it: times as ISO text, decimals as exact text."""
+        """Return a value as SQLite stores it.
+
+        Times become text, aware ones in UTC, so that they compare as the times do; a Decimal
+        becomes the integer or float that is equal to it.
+
+        Raises
+        ------
+        UnfitError
+            It has more digits than SQLite's numbers hold, or SQLite has no type for it.
+        """
         value = super().adapt(value)
-        if value is None or isinstance(value, (str, int, float, bytes)):
+        if isinstance(value, int):
+            return values.exact_integer(value)
+        if value is None or isinstance(value, _STORED):
             return value
+        if isinstance(value, decimal.Decimal):
+            return values.exact_number(value)
         if isinstance(value, dt.datetime):
-            return value.isoformat(sep=" ")
+            return values.utc_text(value)
+        if isinstance(value, dt.time) and value.tzinfo is not None:
+            raise values.UnfitError(
+                "is a time of day with an offset, which SQLite cannot compare",
+                "take the offset away, as in value.replace(tzinfo=None), or store a datetime",
+            )
         if isinstance(value, (dt.date, dt.time)):
             return value.isoformat()
-        if isinstance(value, (decimal.Decimal, uuid.UUID, os.PathLike)):
+        if isinstance(value, dt.timedelta):
+            raise values.UnfitError(
+                "is a duration, which SQLite has no type for",
+                "store its seconds: value.total_seconds(), or series.dt.total_seconds()",
+            )
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if isinstance(value, values.TEXTUAL):
             return str(value)
-        return value
+        raise values.UnfitError(
+            f"is a {type(value).__name__}, which SQLite has no type for",
+            "bind a number, text, bytes, a time, a UUID, a path or a dictionary; "
+            "a list goes after IN",
+        )
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether a transaction is open: SQLite rolls back by itself on some errors."""
@@ -225,6 +256,12 @@ class SQLite(Backend):
                 f"{self.target} cannot be opened: {text}",
                 service="db",
                 hint="check the path, and that its folder can be written to",
+            )
+        if "Could not decode to UTF-8" in text:
+            return QueryRejected(
+                "a text in the database is not valid UTF-8",
+                service="db",
+                hint="read its bytes: select cast(COLUMN as blob) ...",
             )
         if "file is not a database" in text or "malformed" in text:
             return ConfigError(f"{self.target} is not a SQLite database: {text}", service="db")

@@ -8,7 +8,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.sources.source import LARGEST, SMALLEST, Source
+from agentnb.core.db.sources.source import Source
+from agentnb.core.db.values import LARGEST, SMALLEST
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.sources.rows import read_dicts
+from agentnb.core.db.sources.rows import plain_column
 from agentnb.core.db.sources.source import Source
+from agentnb.core.db.values import missing
 from agentnb.core.errors import UsageError
 from agentnb.core.frames import need
 
@@ -48,52 +49,139 @@ def _pandas(source: Any) -> Source:
     arrow = need("pyarrow")
     if not hasattr(source, "columns"):
         source = source.to_frame()
-    # An index without a name is a row number.
-    keep = any(name is not None for name in source.index.names)
-    if keep:
-        source = source.reset_index()
+    source = _as_text(_with_index(source))
     if not source.columns.is_unique:
         raise UsageError(
             f"columns without a name of their own: {', '.join(map(str, source.columns))}",
             service="db",
             hint="rename them before loading",
         )
-    try:
-        table = arrow.Table.from_pandas(source, preserve_index=False)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError):
-        # A column of Python objects that are not all of one type.
-        return read_dicts(source.to_dict("records"), list(source.columns))
-    return _batches(table.schema, table.to_batches(_CHUNK))
-
-
-def _batches(schema: Any, batches: Iterable[Any]) -> Source:
-    kinds = [(field.name, _arrow_kind(field.type)) for field in schema]
+    kinds, columns = [], []
+    for name, (_, series) in zip(map(str, source.columns), source.items(), strict=True):
+        kind, column = _pandas_column(name, series, arrow)
+        kinds.append((name, kind))
+        columns.append(column)
 
     def rows() -> Iterator[Sequence[Any]]:
-        for batch in batches:
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        for start in range(0, len(source), _CHUNK):
+            parts = [column[start : start + _CHUNK] for column in columns]
+            values = [
+                part if isinstance(part, list) else _values(name, part)
+                for (name, _), part in zip(kinds, parts, strict=True)
+            ]
+            yield from zip(*values, strict=True)
 
     return Source(kinds, rows())
 
 
-def _arrow_kind(kind: Any) -> str:
+def _pandas_column(name: str, series: Any, arrow: Any) -> tuple[str, Any]:
+    """Return the kind of a column, and its values as Arrow or as a list."""
+    if series.dtype != object:
+        try:
+            column = arrow.array(series, from_pandas=True)
+        except (arrow.ArrowException, TypeError, ValueError, OverflowError):
+            pass  # a type that Arrow does not have
+        else:
+            return _arrow_kind(arrow.field(name, column.type)), column
+    # Arrow would make one type of Python objects of several.
+    return plain_column(name, series.tolist())
+
+
+def _with_index(frame: Any) -> Any:
+    """Return a frame with its index as columns, unless it only counts the rows."""
+    index = frame.index
+    if type(index).__name__ == "RangeIndex" and index.name is None:
+        return frame
+    try:
+        return frame.reset_index()
+    except ValueError as error:  # it is named like a column
+        raise UsageError(
+            f"the index cannot be loaded beside the columns: {error}",
+            service="db",
+            hint="rename it: frame.rename_axis('key'), or leave it: frame.reset_index(drop=True)",
+        ) from error
+
+
+def _as_text(frame: Any) -> Any:
+    """Return a frame whose periods and intervals are their text, which no database stores."""
+    names = {"PeriodDtype", "IntervalDtype"}
+
+    def kind(dtype: Any) -> str:
+        categories = getattr(dtype, "categories", None)
+        return type(dtype if categories is None else categories.dtype).__name__
+
+    texts = {
+        name: [None if missing(value) or value != value else str(value) for value in frame[name]]  # noqa: PLR0124 - NaN
+        for name, dtype in frame.dtypes.items()
+        if kind(dtype) in names
+    }
+    return frame.assign(**texts) if texts else frame
+
+
+def _batches(schema: Any, batches: Iterable[Any]) -> Source:
+    kinds = [(field.name, _arrow_kind(field)) for field in schema]
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for batch in batches:
+            columns = zip(schema.names, batch.columns, strict=True)
+            yield from zip(*(_values(name, column) for name, column in columns), strict=True)
+
+    return Source(kinds, rows())
+
+
+def _values(name: str, column: Any) -> list[Any]:
+    """Return the Python values of a column, which have microseconds at most.
+
+    Raises
+    ------
+    UsageError
+        A time has nanoseconds, or is none that Python has.
+    """
+    arrow, types = need("pyarrow"), need("pyarrow.types")
+    kind = column.type
+    try:
+        if getattr(kind, "unit", None) == "ns":
+            if types.is_timestamp(kind):
+                column = column.cast(arrow.timestamp("us", kind.tz))
+            else:
+                column = column.cast(
+                    arrow.time64("us") if types.is_time(kind) else arrow.duration("us")
+                )
+        return list(column.to_pylist())
+    except (arrow.ArrowInvalid, OverflowError, ValueError) as error:
+        hint = (
+            "dates and times are of the years 1 to 9999, with microseconds: series.dt.round('us')"
+        )
+        raise UsageError(f"column {name!r}: {error}", service="db", hint=hint) from error
+
+
+_TESTS = (
+    ("boolean", ("is_boolean",)),
+    ("integer", ("is_integer",)),
+    ("real", ("is_floating",)),
+    ("decimal", ("is_decimal",)),
+    ("datetime", ("is_timestamp",)),
+    ("date", ("is_date",)),
+    ("time", ("is_time",)),
+    ("interval", ("is_duration",)),
+    ("json", ("is_nested",)),
+    ("bytes", ("is_binary", "is_large_binary", "is_binary_view", "is_fixed_size_binary")),
+    ("text", ("is_string", "is_large_string", "is_string_view", "is_null")),
+)
+
+
+def _arrow_kind(field: Any) -> str:
     types = need("pyarrow.types")
-    if types.is_dictionary(kind):
+    kind = field.type
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         kind = kind.value_type  # a categorical column
-    for name, test in (
-        ("boolean", types.is_boolean),
-        ("integer", types.is_integer),
-        ("real", types.is_floating),
-        ("decimal", types.is_decimal),
-        ("datetime", types.is_timestamp),
-        ("date", types.is_date),
-        ("time", types.is_time),
-        ("json", types.is_nested),
-        ("bytes", types.is_binary),
-        ("bytes", types.is_large_binary),
-        ("bytes", types.is_binary_view),
-        ("bytes", types.is_fixed_size_binary),
-    ):
-        if test(kind):
+    for name, tests in _TESTS:
+        if any(getattr(types, test)(kind) for test in tests):
             return "datetimetz" if name == "datetime" and kind.tz else name
-    return "text"
+    if getattr(kind, "extension_name", "") in {"arrow.uuid", "arrow.json"}:
+        return "text"
+    raise UsageError(
+        f"column {field.name!r} has the type {kind}, which is not stored by itself",
+        service="db",
+        hint="load it as text or as its parts, such as the real and the imaginary one",
+    )

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import enum
 import json
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.sources.source import LARGEST, SMALLEST, Source
+from agentnb.core.db.sources.source import Source
+from agentnb.core.db.values import (
+    LARGEST,
+    PLAIN,
+    SMALLEST,
+    TEXTUAL,
+    UnfitError,
+    in_microseconds,
+    plain_value,
+)
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["read_dicts", "read_json"]
+__all__ = ["plain_column", "read_dicts", "read_json"]
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "boolean"),
@@ -24,8 +36,11 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (dt.date, "date"),
     (dt.time, "time"),
     (bytes, "bytes"),
+    (dt.timedelta, "interval"),
+    (decimal.Decimal, "decimal"),
     (dict, "json"),
     (list, "json"),
+    *((kind, "text") for kind in (str, os.PathLike, *TEXTUAL)),
 )
 
 
@@ -53,40 +68,76 @@ def read_json(path: Path) -> Source:
 
 
 def read_dicts(rows: Sequence[dict[str, Any]], names: Sequence[Any] = ()) -> Source:
-    """Return rows whose columns are the keys of all of them, after the names given."""
-    kinds: dict[Any, set[str]] = {name: set() for name in names}
-    for row in rows:
-        for name, value in row.items():
-            kinds.setdefault(name, set()).add(_kind_of(_plain(value)))
-    columns = [(str(name), _common(found - {"null"})) for name, found in kinds.items()]
-    return Source(columns, ([_plain(row.get(name)) for name in kinds] for row in rows))
+    """Return rows whose columns are the keys of all of them, after the names given.
+
+    Raises
+    ------
+    UsageError
+        A column has values that no database stores, or that do not go together.
+    """
+    keys = dict.fromkeys([*names, *(name for row in rows for name in row)])
+    found = [(str(name), *plain_column(name, [row.get(name) for row in rows])) for name in keys]
+    return Source(
+        [(name, kind) for name, kind, _ in found],
+        zip(*(values for _, _, values in found), strict=True),
+    )
+
+
+def plain_column(name: object, values: list[Any]) -> tuple[str, list[Any]]:
+    """Return the kind of a column's values, and the values as Python's own.
+
+    Raises
+    ------
+    UsageError
+        No database stores them, or they do not go together.
+    """
+    try:
+        values = [_plain(value) for value in values]
+        return _common({_kind_of(value) for value in values} - {"null"}), values
+    except UnfitError as error:
+        raise error.about(f"column {name!r}") from error
 
 
 def _plain(value: Any) -> Any:
-    """Return numpy's numbers as Python's, and what pandas calls missing as None."""
-    module = type(value).__module__.partition(".")[0]
-    if module == "numpy" and hasattr(value, "tolist"):
-        return value.tolist()
-    if module == "pandas" and type(value).__name__ in {"NAType", "NaTType"}:
-        return None
-    return value
+    """Return numpy's and pandas' values as Python's, and what they call missing as None."""
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, enum.Enum):
+        return value.value
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return in_microseconds(value).tolist()
+    return plain_value(value)
 
 
 def _kind_of(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "null"
-    if isinstance(value, dt.datetime) and value.tzinfo:
-        return "datetimetz"
+    if isinstance(value, (dt.datetime, dt.time)) and value.tzinfo:
+        return "datetimetz" if isinstance(value, dt.datetime) else "timetz"
     if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
         return "decimal"
-    if type(value).__name__ == "Decimal":
-        return "decimal"
-    return next((kind for python, kind in _KINDS if isinstance(value, python)), "text")
+    found = next((kind for python, kind in _KINDS if isinstance(value, python)), None)
+    if found is None:
+        raise UnfitError(
+            f"has a {type(value).__name__}, which is not stored by itself",
+            "load it as text, str(value), or as its parts",
+        )
+    return found
 
 
 def _common(kinds: set[str]) -> str:
+    """Return the kind that values of several kinds go into without a change."""
     if len(kinds) == 1:
-        return kinds.pop()
+        return next(iter(kinds))
     if kinds == {"integer", "real"}:
         return "real"
-    return "decimal" if kinds == {"integer", "decimal"} else "text"
+    if kinds and kinds <= {"integer", "real", "decimal"}:
+        return "decimal"
+    if len(kinds & {"datetime", "datetimetz"}) > 1:
+        raise UnfitError(
+            "has times with and without a time zone", "give each of them one, or none of them"
+        )
+    if alone := kinds & {"bytes", "interval", "timetz"}:
+        others = ", ".join(sorted(kinds - alone) or sorted(alone))
+        raise UnfitError(f"mixes {min(alone)} and {others}", "load them as columns of their own")
+    return "text"

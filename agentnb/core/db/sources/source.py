@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["LARGEST", "SMALLEST", "Source"]
-
-SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what an integer column of a database holds
+__all__ = ["Source"]
 
 
 @dataclass(slots=True)
@@ -20,8 +18,8 @@ class Source:
     Parameters
     ----------
     columns
-        Name and kind of each: ``integer real text boolean date datetime time decimal
-        bytes json``.
+        Name and kind of each: ``integer real text boolean date datetime datetimetz time
+        timetz interval decimal bytes json``.
     rows
         Read once, in order.
     """

@@ -1,0 +1,127 @@
+"""Where ADBC's values are those of the driver, and where they would be others."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from agentnb.core.frames import EXACT
+
+__all__ = ["Unsuitable", "guarded", "same_types", "wanted"]
+
+# A text column whose values look like numbers may be SQLite's mixed column, whose
+# numbers ADBC has turned into text: then the driver has the last word.
+_LIKE_A_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+# So SQLite names the second of two columns of one name.
+_NUMBERED = re.compile(r":\d+\Z")
+# ADBC gives money as an integer of cents, and an oid as a signed integer.
+_INTEGERS = {b"int2", b"int4", b"int8"}
+# Days and microseconds between 1970 and the first and last dates that Python has.
+_DAYS = (-719_162, 2_932_896)
+_MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
+
+
+class Unsuitable(Exception):  # noqa: N818 - a decision, not an error
+    """The driver is to be taken instead."""
+
+
+def guarded(cursor: Any, text: str, values: list[Any] | None) -> str:
+    """Return a query of SQLite that fails on a BLOB, which ADBC would give as text.
+
+    Source: https://sqlite.org/datatype3.html#sort_order (a BLOB is greater than any text)
+
+    Raises
+    ------
+    Unsuitable
+        Two columns have one name.
+    """
+    cursor.execute(f"select * from ({text}\n) limit 0", values)
+    names = [column[0] for column in cursor.description]
+    if any(_NUMBERED.search(name) for name in names):
+        raise Unsuitable
+    columns = ", ".join(f"c{number}" for number in range(len(names)))
+    checked = ", ".join(
+        f"case when c{number} >= x'' then abs(-9223372036854775808) else c{number} end"
+        f" as {_quoted(name)}"
+        for number, name in enumerate(names)
+    )
+    return f"with q({columns}) as ({text}\n) select {checked} from q"
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def wanted(schema: Any, kind: str, pa: Any) -> list[Any]:
+    """Return the types that columns are to have.
+
+    Raises
+    ------
+    Unsuitable
+        The driver's values would have others.
+    """
+    return [_wanted(field, kind, pa) for field in schema]
+
+
+def _wanted(field: Any, kind: str, pa: Any) -> Any:
+    types = {pa.int64(): pa.int64(), pa.float64(): pa.float64(), pa.string(): pa.string()}
+    if kind == "postgresql":
+        types |= {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.bool_(): pa.bool_()}
+        types |= {pa.date32(): pa.date32(), pa.timestamp("us"): pa.timestamp("us")}
+        name = (field.metadata or {}).get(b"POSTGRESQL:type")
+        if pa.types.is_integer(field.type) and name not in _INTEGERS:
+            raise Unsuitable
+    if field.type not in types:
+        raise Unsuitable
+    return types[field.type]
+
+
+def same_types(table: Any, kinds: list[Any], kind: str, pa: Any) -> Any:
+    """Return a table with the types of the driver's values.
+
+    Raises
+    ------
+    Unsuitable
+        A value may be another one than the driver's.
+    """
+    check = _sqlite_values if kind == "sqlite" else _postgresql_values
+    columns = []
+    for column, kind_wanted in zip(table.columns, kinds, strict=True):
+        if column.null_count == len(column):
+            # ADBC calls a column without values an integer; rows of None have no type.
+            columns.append(pa.chunked_array([pa.nulls(len(column))]))
+            continue
+        check(column, kind_wanted, pa)
+        columns.append(column.cast(kind_wanted))
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _sqlite_values(column: Any, kind: Any, pa: Any) -> None:
+    import pyarrow.compute as pc
+
+    if kind == pa.string():
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:  # it is not UTF-8
+            raise Unsuitable from error
+        if pc.any(pc.match_substring_regex(column, _LIKE_A_NUMBER)).as_py():
+            raise Unsuitable
+    if kind == pa.float64():
+        # An integer, which ADBC made a real among reals, may have lost digits.
+        size = pc.abs(column)
+        lost = pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, 2.0**63))
+        if pc.any(lost).as_py():
+            raise Unsuitable
+
+
+def _postgresql_values(column: Any, kind: Any, pa: Any) -> None:
+    """Leave infinite dates, and those that Python does not have, to the driver's error."""
+    import pyarrow.compute as pc
+
+    ranges = {pa.date32(): (pa.int32(), _DAYS), pa.timestamp("us"): (pa.int64(), _MICROSECONDS)}
+    if kind in ranges:
+        number, (first, last) = ranges[kind]
+        found = pc.min_max(column.cast(number)).as_py()
+        if found["min"] < first or found["max"] > last:
+            raise Unsuitable

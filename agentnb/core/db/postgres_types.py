@@ -1,0 +1,72 @@
+"""PostgreSQL's types and Python's, where psycopg's own conversion would change a value."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["register"]
+
+
+def register(raw: Any) -> None:
+    """Make a psycopg connection bind and read every value exactly, or raise."""
+    for python, dumper in _dumpers():
+        raw.adapters.register_dumper(python, dumper)
+    raw.adapters.register_loader("interval", _interval_loader())
+
+
+def _enclosed(base: type[Any], suffix: bytes = b"") -> type[Any]:
+    """Return a dumper that writes a negative number in parentheses.
+
+    A cast binds closer than a minus: ``-5::text`` is minus the text ``5``.
+    """
+
+    class Enclosed(base):  # type: ignore[misc]  # psycopg's class of numbers
+        def quote(self, obj: Any) -> bytes:
+            quoted = bytes(super().quote(obj)).strip()
+            if suffix and b"::" not in quoted:
+                quoted += suffix
+            return b"(" + quoted + b")" if quoted.startswith(b"-") else quoted
+
+    return Enclosed
+
+
+@lru_cache(maxsize=1)
+def _dumpers() -> tuple[tuple[type[Any], type[Any]], ...]:
+    from decimal import Decimal
+
+    from psycopg.types import numeric
+
+    class Integer(numeric.IntDumper):
+        """Chooses the dumper of an integer's size."""
+
+        _int2_dumper = _enclosed(numeric.Int2Dumper)(numeric.Int2)
+        _int4_dumper = _enclosed(numeric.Int4Dumper)(numeric.Int4)
+        _int8_dumper = _enclosed(numeric.Int8Dumper)(numeric.Int8)
+        _int_numeric_dumper = _enclosed(numeric.IntNumericDumper)(numeric.IntNumeric)
+
+    return (
+        (int, Integer),
+        (Decimal, _enclosed(numeric.DecimalDumper)),
+        # A plain 1.5 in SQL is a numeric, and would come back as a Decimal.
+        (float, _enclosed(numeric.FloatDumper, b"::float8")),
+    )
+
+
+@lru_cache(maxsize=1)
+def _interval_loader() -> type[Any]:
+    from psycopg import DataError
+    from psycopg.types.datetime import IntervalLoader
+
+    class ExactIntervalLoader(IntervalLoader):
+        """Refuses months and years, whose length depends on where they start."""
+
+        def load(self, data: Any) -> Any:
+            text = bytes(data)
+            if b"mon" in text or b"year" in text:
+                raise DataError(
+                    f"the interval {text.decode()!r} has months or years, a timedelta has none"
+                )
+            return super().load(data)
+
+    return ExactIntervalLoader
