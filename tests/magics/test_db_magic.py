@@ -483,6 +483,15 @@ def test_rows_and_files_are_loaded(run, project):
     assert run("%db select * from t").dicts() == [{"a": 3}]
 
 
+def test_a_table_of_an_earlier_release_is_mended(run):
+    run("%db create table t (p text, code text)")
+    run("%db insert into t values ('9.50', '10')")
+    assert "left as text: code" in repr(run("%db retype t"))
+    assert run("%db select max(p) from t").scalar() == 9.5
+    assert run("%db retype t code").rows == [("code", "text to numbers", 1)]
+    assert "has no column c" in str(error_of(run, "%db retype t c", UsageError))
+
+
 def test_what_cannot_be_loaded_is_told(run):
     run("rows = [{'a': 1}]")
     assert error_of(run, "%db load row t", NotFoundError).hint == "did you mean rows?"

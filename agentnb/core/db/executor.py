@@ -259,6 +259,53 @@ class Executor(Runner):
         self.backend.require("load")
         return load(self, source, table, if_exists, timeout)
 
+    def retype(self, table: str, *columns: str, timeout: float | None = None) -> Table:
+        """Mend a table of SQLite in which an earlier release stored Decimals or offsets as text.
+
+        Text that is a Decimal becomes the number, in a column that compares numbers, and a
+        time with an offset becomes the same time in UTC. All in one transaction; a second
+        call finds nothing to do.
+
+        Parameters
+        ----------
+        table
+            Its name.
+        *columns
+            The columns to mend. Default: those of times, and those of numbers of which at
+            least one has a fraction. A column of whole numbers may hold names, such as
+            postcodes, and is changed only when it is named.
+        timeout
+            Seconds for the whole; default: ten times the setting ``db_timeout``.
+
+        Returns
+        -------
+        Table
+            Each column that was changed, how, and the count of its values.
+
+        Raises
+        ------
+        UsageError
+            A column that was named holds something else, or a number that SQLite would
+            round; or another table refers to this one.
+        AgentnbError
+            As in `query`; nothing is left half done.
+
+        Examples
+        --------
+        >>> from agentnb.core.db import Database
+        >>> with Database("sqlite://") as db:
+        ...     _ = db.execute("create table item (price text)")
+        ...     _ = db.execute("insert into item values ('9.50'), ('10.00')")
+        ...     print(db.retype("item"))
+        ...     db.query("select max(price) as most from item").scalar()
+        column  change           values
+        price   text to numbers       2
+        10
+        """
+        from agentnb.core.db.retype import retype
+
+        return retype(self, table, columns, timeout)
+
     def tables(self) -> Table:
         """Return name and kind of every table and view."""
         from agentnb.core.db import schema

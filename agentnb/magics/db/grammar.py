@@ -38,6 +38,12 @@ GRAMMAR = Grammar(
             ),
             live=("variable", "table"),
         ),
+        Verb(
+            "retype",
+            "make numbers and UTC of what earlier releases stored in SQLite as text",
+            ("TABLE", "[COLUMN...]"),
+            live=("table",),
+        ),
         Verb("panel", "a browser of tables and rows"),
     ),
     options=(

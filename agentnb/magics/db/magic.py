@@ -243,6 +243,13 @@ class DbMagic(Noun):
         with executor_of(*self._place(call)) as executor:
             return executor.load(source, str(table), if_exists=mode, **given)
 
+    def do_retype(self, call: Call) -> Any:
+        """Mend a table in which an earlier release stored Decimals or offsets as text."""
+        table, *columns = map(str, call.arguments)
+        given = {"timeout": call.options["timeout"]} if "timeout" in call.options else {}
+        with executor_of(*self._place(call)) as executor:
+            return executor.retype(table, *columns, **given)
+
     def _source(self, what: Any, user: Mapping[str, Any]) -> Any:
         if not isinstance(what, str) or _FILE.search(what) or "://" in what:
             return what
