@@ -191,7 +191,7 @@ def test_scalars_and_arrays_of_numpy_are_bound_as_python_values():
         (numpy.float32(0.5), 0.5),
         (numpy.bool_(1), True),
         (numpy.str_("x"), "x"),
-        (numpy.datetime64("2026-01-31T10:00:00.000000001"), dt.datetime(2026, 1, 31, 10)),
+        (numpy.datetime64("2026-01-31T10:00:00.000000000"), dt.datetime(2026, 1, 31, 10)),
         (numpy.array([5]), [5]),
         (numpy.array([1, 2]), [1, 2]),
     ):
