@@ -175,17 +175,6 @@ def test_a_coroutine_function_is_cached_and_awaited(cache):
     assert runs == [2]
 
 
-def test_arguments_that_would_share_a_key_are_refused(cache):
-    @cache.cached()
-    def first(items):
-        return items[0]
-
-    assert first([1, 2]) == 1
-    for odd in ((1, 2), {0: "a"}, object(), [float("nan")]):
-        with pytest.raises(UsageError, match="do not make a key"):
-            first(odd)
-
-
 def test_a_cached_function_forgets_all_that_it_cached_and_nothing_else(cache):
     @cache.cached(key="users*")
     def user(n):
@@ -202,18 +191,6 @@ def test_a_cached_function_forgets_all_that_it_cached_and_nothing_else(cache):
     assert user.invalidate() == 3
     assert own.invalidate() == 3
     assert cache.keys() == ["users:1"]
-
-
-def test_functions_of_the_same_name_in_two_notebooks_do_not_share_values(cache):
-    def notebook(source):
-        namespace = {"__name__": "__main__", "cached": cache.cached()}
-        exec(f"@cached\ndef load():\n    {source}", namespace)
-        return namespace["load"]
-
-    assert notebook("return 'one'")() == "one"
-    assert notebook("return 'other'")() == "other"
-    assert notebook("return 'one'")() == "one"
-    assert len(cache.keys()) == 2
 
 
 def test_what_is_set_while_it_is_loaded_is_not_overwritten(cache):

@@ -172,14 +172,25 @@ class Cache(Values):
             As in `set`.
         key
             The start of the keys, or a function of the arguments that gives the whole key.
-            Default: the function's module and name; in a notebook, also what it does.
+            Default: the function's module and name, and a digest of its code, of what it
+            closes over and of what it is bound to.
         **options
             As in `get_or_set`.
 
+        Raises
+        ------
+        UsageError
+            The function closes over, or is bound to, a value that has no exact form, such as
+            a connection: only ``key=`` can tell its values apart.
+
         Notes
         -----
-        The function may be ``def`` or ``async def``. ``.invalidate()`` on the decorated
-        one forgets all that it has cached.
+        The function may be ``def`` or ``async def``, a method, a `functools.partial` or
+        anything else that can be called. ``.invalidate()`` on the decorated one forgets all
+        that it has cached. A variable that the function closes over counts as it is when the
+        function is called; one that the function changes itself, such as a list of its calls,
+        as it was when it was decorated. Names of its module that the function reads are no part
+        of the key.
         """
         return lambda function: decorate(self, function, ttl, key, options)
 

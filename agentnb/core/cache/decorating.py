@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentnb.core.cache.identity import ORIGINAL, Memory, changes, digest_of, name_of
 from agentnb.core.codec import exact
+from agentnb.core.codec.errors import UnstorableError
 from agentnb.core.errors import UsageError
 from agentnb.core.redis.keys import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
     from agentnb.core.cache.cache import Cache
 
 __all__ = ["decorate"]
 
 T = TypeVar("T")
+
+# Arguments whose JSON is longer are part of a key by a digest.
+_LONGEST = 1000
 
 
 def decorate(
@@ -31,90 +35,150 @@ def decorate(
     options: dict[str, Any],
 ) -> Callable[..., T]:
     """Return the function, cached; see `Cache.cached`."""
-    start = key if isinstance(key, str) else _name_of(function)
-    if callable(key):
+    if isinstance(function, staticmethod | classmethod):
+        wrapped = decorate(cache, function.__func__, ttl, key, options)
+        return type(function)(wrapped)
+    if not callable(function):
+        raise UsageError(
+            f"cached() decorates a function, not a {type(function).__name__}",
+            service="cache",
+            hint="@hub.cache.cached(ttl=60) over a def",
+        )
+    if key is not None and not isinstance(key, str) and callable(key):
         name = key
         # Its keys have nothing in common; a tag finds them again.
-        tag = f"cached:{start}"
+        tag = f"cached:{name_of(function)}"
         options = options | {"tags": [*options.get("tags", ()), tag]}
-        forget = functools.partial(cache.invalidate_tags, tag)
+        forget: Callable[[], int] = functools.partial(cache.invalidate_tags, tag)
     else:
-        name = _namer(function, start)
-        forget = functools.partial(cache.invalidate, f"{escape(start)}:*")
+        keys = _Keys(function, key)
+        name = keys.key
+        forget = functools.partial(_forget, cache, keys)
+    made = _made(cache, function, name, ttl, options)
+    made.invalidate = forget
+    setattr(made, ORIGINAL, (made, function))
+    return made  # type: ignore[no-any-return]  # it is the function, wrapped
 
-    if inspect.iscoroutinefunction(function):
+
+def _made(
+    cache: Cache,
+    function: Callable[..., Any],
+    name: Callable[..., str],
+    ttl: float | None,
+    options: dict[str, Any],
+) -> Any:
+    if _is_async(function):
 
         @functools.wraps(function)
         async def acall(*args: Any, **kwargs: Any) -> Any:
             load = functools.partial(function, *args, **kwargs)
             return await cache.aget_or_set(name(*args, **kwargs), load, ttl, **options)
 
-        made: Any = acall
-    else:
+        return acall
 
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            load = functools.partial(function, *args, **kwargs)
-            return cache.get_or_set(name(*args, **kwargs), load, ttl, **options)
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        load = functools.partial(function, *args, **kwargs)
+        return cache.get_or_set(name(*args, **kwargs), load, ttl, **options)
 
-        made = call
-    made.invalidate = forget
-    return made  # type: ignore[no-any-return]  # it is the function, wrapped
+    return call
 
 
-def _name_of(function: Callable[..., Any]) -> str:
-    name = f"{function.__module__}.{function.__qualname__}"
-    code = getattr(function, "__code__", None)
-    if function.__module__ != "__main__" or code is None:
-        return name
-    # Every notebook is __main__: two functions of one name, or one that was changed, are told
-    # apart by what they do.
-    digest = hashlib.sha256()
-    _add(digest.update, code)
-    return f"{name}@{digest.hexdigest()[:8]}"
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - of an object that is callable
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
-def _add(update: Callable[[bytes], object], code: CodeType) -> None:
-    update(code.co_code + repr(code.co_names).encode("utf-8", "replace"))
-    for constant in code.co_consts:
-        if inspect.iscode(constant):
-            _add(update, constant)
-        elif isinstance(constant, frozenset):  # its order differs from process to process
-            update(repr(sorted(map(repr, constant))).encode("utf-8", "replace"))
-        else:
-            update(repr(constant).encode("utf-8", "replace"))
+def _forget(cache: Cache, keys: _Keys) -> int:
+    return sum(cache.invalidate(f"{escape(start)}:*") for start in keys.starts())
 
 
-def _namer(function: Callable[..., Any], start: str) -> Callable[..., str]:
-    signature = inspect.signature(function)
-    rest = [
-        parameter.name
-        for parameter in signature.parameters.values()
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL
-    ]
+class _Keys:
+    """The keys of one cached function: a start for the function, a text for the arguments.
 
-    def name(*args: Any, **kwargs: Any) -> str:
-        given = signature.bind(*args, **kwargs)
+    Parameters
+    ----------
+    function
+        The function.
+    start
+        The start that the user has given, None for one that tells the function apart.
+
+    Raises
+    ------
+    UsageError
+        The function cannot be told apart from every other.
+    """
+
+    def __init__(self, function: Callable[..., Any], start: str | None) -> None:
+        self._function = function
+        self._name = name_of(function)
+        self._fixed = start
+        self._memory = Memory()
+        self._signature: inspect.Signature = _UNKNOWN
+        with suppress(TypeError, ValueError):  # some builtins tell nothing of their parameters
+            self._signature = inspect.signature(function)
+        kinds = {one.name: one.kind for one in self._signature.parameters.values()}
+        self._rest = [name for name, kind in kinds.items() if kind is _POSITIONAL]
+        self._named = [name for name, kind in kinds.items() if kind is _KEYWORD]
+        if start is None and not changes(function):
+            self._fixed = self._start()
+        self._starts = {self._start()}
+
+    def starts(self) -> set[str]:
+        """Return the starts of all keys that this process has made, and of those of now."""
+        return self._starts | {self._start()}
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """Return the key of a call."""
+        given = self._signature.bind(*args, **kwargs)
         given.apply_defaults()
         arguments = dict(given.arguments)
-        for one in rest:
+        for one in self._rest:
             arguments[one] = list(arguments[one])
-        return f"{start}:{_text(arguments, start)}"
+        for one in self._named:
+            arguments[one] = dict(sorted(arguments[one].items()))
+        start = self._start()
+        self._starts.add(start)
+        return f"{start}:{self._text(arguments)}"
 
-    return name
+    def _start(self) -> str:
+        if self._fixed is not None:
+            return self._fixed
+        try:
+            return f"{self._name}@{digest_of(self._function, memory=self._memory)}"
+        except UnstorableError as error:
+            raise UsageError(
+                f"{self._name} cannot be told apart from another of its name: {error}",
+                service="cache",
+                hint='cached(key="NAME") where all may share its values, or '
+                "cached(key=lambda ...: TEXT) with all that they depend on",
+            ) from error
+
+    def _text(self, arguments: dict[str, Any]) -> str:
+        """Return arguments as a text that no other arguments share."""
+        try:
+            text = json.dumps(arguments, allow_nan=False)
+            # (1, 2) and [1, 2], or {1: 2} and {"1": 2}, must not share a key.
+            if len(text) <= _LONGEST and exact(json.loads(text), arguments):
+                return json.dumps(
+                    arguments, separators=(",", ":"), sort_keys=True, ensure_ascii=False
+                )
+        except (TypeError, ValueError, RecursionError):
+            pass  # no JSON: a digest
+        try:
+            return f"#{digest_of(arguments, whole=True)}"
+        except UnstorableError as error:
+            raise UsageError(
+                f"the arguments of {self._name} do not make a key: {error}",
+                service="cache",
+                hint="cached(key=...) takes a function of the arguments that makes one",
+            ) from error
 
 
-def _text(arguments: dict[str, Any], name: str) -> str:
-    why: Exception | str = "JSON would change them"
-    try:
-        text = json.dumps(arguments, allow_nan=False)
-        # (1, 2) and [1, 2], or {1: 2} and {"1": 2}, must not share a key.
-        if exact(json.loads(text), arguments):
-            return json.dumps(arguments, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        why = error
-    raise UsageError(
-        f"the arguments of {name} do not make a key: {why}",
-        service="cache",
-        hint="cached(key=...) takes a function of the arguments that makes one",
-    )
+def _unknown(*args: Any, **kwargs: Any) -> None:
+    """Take any arguments."""
+
+
+_UNKNOWN = inspect.signature(_unknown)
+_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
+_KEYWORD = inspect.Parameter.VAR_KEYWORD
