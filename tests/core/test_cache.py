@@ -78,22 +78,62 @@ def test_a_key_that_is_no_text_is_refused(cache, key):
         cache.get_or_set(key, lambda: 1)
 
 
-@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 10**10, "60"])
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 9 * 10**9, "60", True])
 def test_a_time_to_live_that_cannot_be_is_refused(cache, ttl):
-    with pytest.raises(UsageError, match="cannot be kept"):
+    with pytest.raises(
+        UsageError, match=r"ttl must be (greater than 0 s|less than 9,000,000,000 s), got "
+    ):
         cache.set("k", 1, ttl=ttl)
-    with pytest.raises(UsageError, match="cannot be kept"):
+    with pytest.raises(
+        UsageError, match=r"ttl must be (greater than 0 s|less than 9,000,000,000 s), got "
+    ):
         cache.get_or_set("k", lambda: 1, ttl=ttl)
     assert cache.keys() == []
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"jitter": 2}, {"jitter": -1}, {"early": -1}, {"stale": -1}, {"stale": float("nan")}],
+    [
+        *({"jitter": 1.01}, {"jitter": -1}, {"jitter": "1"}, {"jitter": True}, {"jitter": None}),
+        *({"early": -0.01}, {"early": []}, {"stale": -1}, {"stale": float("nan")}, {"stale": "5"}),
+        *({"stale": 9 * 10**9}, {"early": float("inf")}),
+    ],
+    ids=str,
 )
 def test_options_that_cannot_be_are_refused(cache, options):
-    with pytest.raises(UsageError, match="jitter is a share"):
+    ((name, value),) = options.items()
+    with pytest.raises(UsageError, match=rf"^{name} must be .*, got "):
         cache.get_or_set("k", lambda: 1, **options)
+    with pytest.raises(UsageError, match=rf"^{name} must be .*, got "):
+        asyncio.run(cache.aget_or_set("k", lambda: 1, **options))
+    with pytest.raises(UsageError, match=rf"^{name} must be .*, got "):
+        cache.cached(**options)(lambda: value)()
+    assert cache.keys() == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"jitter": 0}, {"jitter": 1}, {"early": 0}, {"stale": 0}], ids=str
+)
+def test_options_at_the_end_of_their_range_are_taken(cache, options):
+    assert cache.get_or_set("k", lambda: 1, **options) == 1
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "5", True])
+def test_a_limit_that_is_none_is_refused(cache, limit):
+    with pytest.raises(UsageError, match="limit must be 0 or more, got "):
+        cache.keys(limit=limit)
+
+
+def test_a_limit_of_0_finds_nothing_and_none_is_no_limit(cache):
+    cache.set("k", 1)
+    assert (cache.keys(limit=0), cache.keys(limit=1), cache.keys(limit=None)) == ([], ["k"], ["k"])
+
+
+@pytest.mark.parametrize("name", ["default_ttl", "lock_seconds", "wait_seconds"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "5", None])
+def test_times_of_the_cache_that_cannot_be_are_refused(make_cache, name, value):
+    with pytest.raises(UsageError, match=f"{name} must be greater than 0 s, got "):
+        make_cache(**{name: value})
 
 
 def test_a_value_in_place_of_a_loader_is_refused_even_on_a_hit(cache):
@@ -105,6 +145,9 @@ def test_a_value_in_place_of_a_loader_is_refused_even_on_a_hit(cache):
 def test_a_single_tag_without_a_list_is_refused(cache):
     with pytest.raises(UsageError, match="list of tags"):
         cache.set("k", 1, tags="users")
+    for odd in (5, None, True):
+        with pytest.raises(UsageError, match="list of tags"):
+            cache.set("k", 1, tags=odd)
 
 
 def test_a_list_of_somebody_else_is_an_error_not_overwritten(bare, shared_redis):

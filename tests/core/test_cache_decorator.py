@@ -386,6 +386,18 @@ def test_what_is_no_function_is_refused(cache):
             cache.cached()(odd)
 
 
+def test_options_that_there_are_not_are_refused_when_it_is_decorated(cache):
+    with pytest.raises(UsageError, match="no option stail") as caught:
+        cache.cached(stail=5)
+        cache.cached(stail=5)(len)
+    assert "stale" in caught.value.hint
+    with pytest.raises(UsageError, match="no option loader"):
+        cache.cached(loader=len)(len)
+    for odd in (5, [], True):
+        with pytest.raises(UsageError, match="key must be text or a function"):
+            cache.cached(key=odd)(len)
+
+
 def test_a_builtin_that_tells_no_parameters_is_cached(cache):
     assert [cache.cached()(str)(one) for one in (1, "1", b"1", 1)] == ["1", "1", "b'1'", "1"]
     assert cache.cached()(max)(1, 2, key=operator.neg) == 1

@@ -383,9 +383,53 @@ def test_calls_that_make_no_sense_are_refused(bus):
             bus.subscribe("c", print, overflow="drop")
         except UsageError as error:
             raise UsageError(str(error.hint), service="events") from error
-    with pytest.raises(UsageError):
-        bus.subscribe("c", print, queue=0)
     assert bus.subscriptions() == []
+
+
+CALLS = {
+    "replay": lambda bus, value: bus.subscribe("c", print, replay=value),
+    "queue": lambda bus, value: bus.subscribe("c", print, queue=value),
+    "queue of a stream": lambda bus, value: bus.stream("c", queue=value),
+    "n": lambda bus, value: bus.history("c", n=value),
+    "n of letters": lambda bus, value: bus.dead_letters(n=value),
+    "timeout": lambda bus, value: bus.wait_for("c", timeout=value),
+    "timeout of a coroutine": lambda bus, value: asyncio.run(bus.await_for("c", timeout=value)),
+    "timeout of a flush": lambda bus, value: bus.flush(timeout=value),
+    "timeout of the end": lambda bus, value: bus.close(timeout=value),
+}
+
+
+@pytest.mark.parametrize("value", [-1, "5", None, float("nan"), True, []], ids=repr)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_number_out_of_its_range_is_refused(bus, call, value):
+    name = call.partition(" ")[0]
+    with pytest.raises(UsageError, match=rf"^{name} must be (0|0 s|1) or more, got "):
+        CALLS[call](bus, value)
+    assert bus.subscriptions() == []
+
+
+@pytest.mark.parametrize("option", ["log_size", "outbox_size", "payload"])
+@pytest.mark.parametrize("value", [0, -1, "5", None, 1.5])
+def test_a_size_out_of_its_range_is_refused(make_bus, option, value):
+    with pytest.raises(UsageError, match=f"{option} must be 1 or more, got "):
+        make_bus(**{option: value})
+
+
+def test_a_channel_that_cannot_be_sent_is_refused(bus):
+    for call in (bus.history, bus.wait_for, lambda name: bus.publish(name, 1), bus.stream):
+        for channel in ("", None, 5, b"c", "\ud800"):
+            with pytest.raises(UsageError, match=r"^(a|the) channel is "):
+                call(channel)
+
+
+def test_no_events_at_all_may_be_asked_for_and_no_time_given(bus):
+    bus.publish("c", 1)
+    assert (bus.history("c", n=0), bus.dead_letters(n=0)) == ([], [])
+    assert len(bus.history("c", n=1)) == 1
+    with pytest.raises(DeadlineExceeded, match="within 0 s"):
+        bus.wait_for("c", timeout=0)
+    with pytest.raises(DeadlineExceeded, match="within 0 s"):
+        asyncio.run(bus.await_for("c", timeout=0))
 
 
 def test_unsubscribing_from_a_channel_removes_all_its_handlers(make_bus, until):

@@ -75,7 +75,7 @@ class Cache(Values):
             lock_seconds=lock_seconds,
             hub_id=hub_id,
         )
-        milliseconds(wait_seconds)
+        milliseconds(wait_seconds, "wait_seconds")
         self._loader = Loader(self, lock_seconds=lock_seconds, patience=wait_seconds)
         self._loop = LoopThread()
 

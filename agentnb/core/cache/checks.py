@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.store import Wanted
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import amount, seconds, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-__all__ = ["check_key", "check_tags", "milliseconds", "wanted"]
-
-_LONGEST = 10**10
+__all__ = ["check_key", "check_limit", "check_tags", "milliseconds", "wanted"]
 
 
 def check_key(key: str) -> str:
@@ -48,26 +48,31 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     UsageError
         They are not; a single text is none, since it would be a tag for each letter.
     """
-    if isinstance(tags, str):
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise UsageError("tags= takes a list of tags", service="cache", hint=f"tags=[{tags!r}]")
     return tuple(check_key(tag) for tag in tags)
 
 
-def milliseconds(seconds: float) -> int:
+def milliseconds(value: float, name: str = "ttl") -> int:
     """Return seconds as the server takes them.
 
     Raises
     ------
     UsageError
-        They are not more than 0, or more than three centuries.
+        They are not greater than 0, or too many.
     """
-    if not isinstance(seconds, int | float) or not 0 < seconds < _LONGEST:
-        raise UsageError(
-            f"a value cannot be kept for {seconds!r} s",
-            service="cache",
-            hint=f"a time to live is a number above 0 and below {_LONGEST:,}",
-        )
-    return max(1, int(seconds * 1000))
+    return max(1, int(seconds(name, value, service="cache") * 1000))
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return a limit of keys, if it is one, or None for none.
+
+    Raises
+    ------
+    UsageError
+        It is no whole number, or less than 0.
+    """
+    return None if limit is None else whole("limit", limit, service="cache", least=0)
 
 
 def wanted(
@@ -89,13 +94,14 @@ def wanted(
     UsageError
         It cannot be had.
     """
-    milliseconds(ttl)
+    seconds("ttl", ttl, service="cache")
     if not callable(loader):
         raise UsageError(
             f"a loader is a function that makes the value, not a {type(loader).__name__}",
             service="cache",
             hint="get_or_set(key, lambda: value)",
         )
-    if not 0 <= jitter <= 1 or not 0 <= early < _LONGEST or not 0 <= stale < _LONGEST:
-        raise UsageError("jitter is a share, 0 to 1; early and stale are seconds", service="cache")
+    amount("jitter", jitter, service="cache", most=1)
+    seconds("early", early, service="cache", zero=True)
+    seconds("stale", stale, service="cache", zero=True)
     return Wanted(check_key(key), ttl, kind, check_tags(tags), jitter, early, stale, local)

@@ -44,7 +44,14 @@ def decorate(
             service="cache",
             hint="@hub.cache.cached(ttl=60) over a def",
         )
-    if key is not None and not isinstance(key, str) and callable(key):
+    _check_options(cache, options)
+    if key is not None and not isinstance(key, str):
+        if not callable(key):
+            raise UsageError(
+                f"key must be text or a function, got {key!r:.60}",
+                service="cache",
+                hint='cached(key="NAME") or cached(key=lambda ...: TEXT)',
+            )
         name = key
         # Its keys have nothing in common; a tag finds them again.
         tag = f"cached:{name_of(function)}"
@@ -58,6 +65,18 @@ def decorate(
     made.invalidate = forget
     setattr(made, ORIGINAL, (made, function))
     return made  # type: ignore[no-any-return]  # it is the function, wrapped
+
+
+def _check_options(cache: Cache, options: dict[str, Any]) -> None:
+    """Refuse options that `get_or_set` would refuse at the first call."""
+    known = inspect.signature(cache.get_or_set).parameters
+    unknown = [name for name in options if name not in known or name in {"key", "loader", "ttl"}]
+    if unknown:
+        raise UsageError(
+            f"cached() has no option {unknown[0]}",
+            service="cache",
+            hint=f"one of {', '.join(list(known)[3:])}",
+        )
 
 
 def _made(

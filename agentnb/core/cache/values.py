@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.cache.checks import check_key, check_tags, milliseconds
+from agentnb.core.cache.checks import check_key, check_limit, check_tags, milliseconds
 from agentnb.core.cache.codec import Codec
 from agentnb.core.cache.count import Count
 from agentnb.core.cache.local import Copies
@@ -36,8 +36,8 @@ class Values:
         lock_seconds: float = 5.0,
         hub_id: str | None = None,
     ) -> None:
-        milliseconds(lock_seconds)
-        milliseconds(default_ttl)
+        milliseconds(lock_seconds, "lock_seconds")
+        milliseconds(default_ttl, "default_ttl")
         self.redis = redis
         self.default_ttl = default_ttl
         self.codec = Codec(plain=not prefix)
@@ -169,7 +169,7 @@ class Values:
         limit
             Stop after so many.
         """
-        return sorted(self.names.matching(check_key(pattern), limit=limit))
+        return sorted(self.names.matching(check_key(pattern), limit=check_limit(limit)))
 
     def invalidate(self, pattern: str) -> int:
         """Remove the keys that match a pattern, and return how many there were.

@@ -23,6 +23,7 @@ from agentnb.core.events.publishing import LOG, OUTBOX, PAYLOAD, Publishing
 from agentnb.core.events.stream import EventStream
 from agentnb.core.events.subscription import Subscription
 from agentnb.core.loop import LoopThread
+from agentnb.core.ranges import seconds, whole
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -166,8 +167,7 @@ class EventBus(Publishing):
     ) -> Subscription:
         self._check(pattern)
         check_schema(schema, "events")
-        if replay < 0:
-            raise UsageError("replay= is how many events of before: 0 or more", service="events")
+        replay = whole("replay", replay, service="events", least=0)
         inbox = Inbox(
             pattern,
             matcher(pattern),
@@ -228,9 +228,11 @@ class EventBus(Publishing):
         DeadlineExceeded
             None came.
         UsageError
-            Called in an asynchronous handler, which would keep the others waiting.
+            The timeout is out of its range; or called in an asynchronous handler, which would
+            keep the others waiting.
         """
         self.loop.check()
+        timeout = seconds("timeout", timeout, service="events", zero=True)
         found: queues.SimpleQueue[Event] = queues.SimpleQueue()
         with self.subscribe(channel, found.put, queue=1, overflow="drop_newest", name="wait_for"):
             try:
@@ -242,6 +244,7 @@ class EventBus(Publishing):
         """Return the next event on a channel, from a coroutine; as `wait_for`."""
         import asyncio
 
+        timeout = seconds("timeout", timeout, service="events", zero=True)
         stream = self.stream(channel)
         try:
             return await asyncio.wait_for(anext(stream), timeout)
@@ -315,6 +318,7 @@ class EventBus(Publishing):
         UnavailableError
             Events that waited for the server could not be sent; all else is closed.
         """
+        timeout = seconds("timeout", timeout, service="events", zero=True)
         if self.closing:
             return
         until = monotonic() + timeout

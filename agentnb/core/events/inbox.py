@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
 from agentnb.core.events.event import Event, place_number
+from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,7 @@ class Inbox:
                 service="events",
                 hint=f"one of {', '.join(OVERFLOWS)}",
             )
-        if limit < 1:
-            raise UsageError("queue= is how many events may wait: 1 or more", service="events")
+        limit = whole("queue", limit, service="events")
         self.pattern = pattern
         self.matches = matches
         self.rereads = overflow == "reread"

@@ -86,7 +86,7 @@ class EventLog:
     ) -> list[Entry]:
         """Return the last entries of channels that match, oldest first, each event once."""
         found: dict[str, Entry] = {}
-        for entry in self.backwards(upto=upto, since=since):
+        for entry in self.backwards(upto=upto, since=since) if n else ():
             if matches(entry.channel):
                 # Of an event that a retry has put there twice, the first counts.
                 found.pop(entry.id, None)

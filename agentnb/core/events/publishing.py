@@ -20,6 +20,7 @@ from agentnb.core.events.outbox import Letter, Outbox
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
 from agentnb.core.events.wire import Wire
+from agentnb.core.ranges import seconds, whole
 from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
 from agentnb.core.redis.interrupt import held
@@ -54,11 +55,11 @@ class Publishing:
         self.log = ServiceLog("events", hub_id)
         self.tracer = redis.link.tracer
         self.closing = False
-        self.wire = Wire(payload)
+        self.wire = Wire(whole("payload", payload, service="events"))
         self._log_key = self.keys.internal("events")
         self._marker = self.keys.internal("events-values")
-        self._most = log_size
-        self._outbox_size = outbox_size
+        self._most = whole("log_size", log_size, service="events")
+        self._outbox_size = whole("outbox_size", outbox_size, service="events")
         self._publisher = redis.publisher
         self._begin()
 
@@ -200,10 +201,7 @@ class Publishing:
     def _check(self, channel: str) -> None:
         if self.closing:
             raise UsageError("this event bus is closed", service="events")
-        if not isinstance(channel, str) or not channel:
-            raise UsageError(
-                f"a channel is a text, not {channel!r}", service="events", hint="such as agent.done"
-            )
+        check_channel(channel)
         if self._pid != os.getpid():
             self._begin()
 
@@ -281,6 +279,8 @@ class Publishing:
         UnavailableError
             The server is away.
         """
+        check_channel(channel)
+        n = whole("n", n, service="events", least=0)
         found = self.event_log.last(matcher(channel), n, since=_since(since))
         return [event for entry in found if (event := self.receiver.event(entry)) is not None]
 
@@ -292,7 +292,7 @@ class Publishing:
         UnavailableError
             The server is away.
         """
-        return self.dead.last(n)
+        return self.dead.last(whole("n", n, service="events", least=0))
 
     def replay(self, letter: DeadLetter | str) -> int:
         """Hand a dead letter to the handler that failed at it, or publish it anew; then remove it.
@@ -348,7 +348,7 @@ class Publishing:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until nothing is pending, and return whether that came about in so many seconds."""
-        return self._outbox.wait(timeout)
+        return self._outbox.wait(seconds("timeout", timeout, service="events", zero=True))
 
 
 def _since(since: dt.datetime | float | str | None) -> str:
@@ -358,3 +358,23 @@ def _since(since: dt.datetime | float | str | None) -> str:
         return f"({since}"
     seconds = since.timestamp() if isinstance(since, dt.datetime) else float(since)
     return f"{max(0, int(seconds * 1000))}-0"
+
+
+def check_channel(channel: str) -> None:
+    """Refuse a channel, or a pattern, that is no text.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if not isinstance(channel, str) or not channel:
+        raise UsageError(
+            f"a channel is a text, not {channel!r}", service="events", hint="such as agent.done"
+        )
+    try:
+        channel.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the channel is not text: {error}", service="events", hint="such as agent.done"
+        ) from error
