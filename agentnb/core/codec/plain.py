@@ -7,7 +7,7 @@ written as it is; everything else takes one of these forms:
 tuple, named tuple, set, frozenset, deque      array
 dataclass, msgspec Struct, pydantic model      object (a Struct by its own options)
 date, time, datetime, timedelta                ISO 8601 text; an offset is kept, a zone's name not
-Decimal, UUID, path, complex                   text
+Decimal, UUID, path, complex, IP address       text
 bytes, bytearray, memoryview                   Base64 text
 enum                                           its value
 numpy scalar                                   the number, truth value or text it stands for
@@ -44,6 +44,8 @@ NOT_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 MISFITS: Final = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 """Raised when JSON is malformed, or not of the type asked for."""
 
+_TEXT: Final = frozenset({str})
+_FLAT: Final = frozenset({str, int, float, bool})
 _encode: Final = msgspec.json.Encoder().encode
 decode: Final = msgspec.json.Decoder().decode
 """Return the plain value of JSON; `MISFITS` if it is malformed."""
@@ -57,6 +59,9 @@ def encode(value: Any) -> tuple[bytes, Walk | None]:
     NotJson
         It has no JSON form; the error says where.
     """
+    data = _flat(value)
+    if data is not None:
+        return data, None
     found = exactly(value)
     if found is not None:
         return found[0], None
@@ -65,6 +70,18 @@ def encode(value: Any) -> tuple[bytes, Walk | None]:
         return _encode(walk.plain(value)), walk
     except RecursionError as error:
         raise NotJson("value is nested too deeply, or holds itself") from error
+
+
+def _flat(value: Any) -> bytes | None:
+    """Return the JSON of a dict of texts and numbers, which is sent most often; None for others."""
+    if type(value) is not dict or not _FLAT.issuperset(map(type, value.values())):
+        return None
+    try:
+        data = _encode(value)
+    except NOT_JSON:
+        return None
+    # A null stands for NaN as well, and a key that is no text may become one that is there.
+    return data if b"null" not in data and _TEXT.issuperset(map(type, value)) else None
 
 
 def exactly(value: Any) -> tuple[bytes, Any] | None:
@@ -97,9 +114,11 @@ def to_json(value: Any) -> bytes:
     Traceback (most recent call last):
     agentnb.core.codec.walk.NotJson: value['rates'][1] is nan, which JSON has not
     """
-    data, walk = encode(value)
-    if walk is not None:
-        walk.check()
+    data = _flat(value)
+    if data is None:
+        data, walk = encode(value)
+        if walk is not None:
+            walk.check()
     return data
 
 

@@ -136,6 +136,8 @@ class Walk:
             return _text(str(value), where)
         if type(value) is complex:
             return str(value).strip("()")
+        if type(value).__module__ == "ipaddress":
+            return str(value)
         # A subclass may print itself as anything.
         if isinstance(value, str):
             return self.plain(str.__str__(value), where)

@@ -7,6 +7,7 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.codec import decode, encode
 from agentnb.core.errors import UsageError
 from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
@@ -138,16 +139,11 @@ def _named(status: int) -> str:
 
 
 def _plain(data: Any) -> Any:
-    """Return what a schema made of a reply as the JSON that it stands for."""
-    if isinstance(data, list) and not isinstance(data[0] if data else {}, dict | str | int | float):
-        return [_plain(one) for one in data]
-    if hasattr(data, "model_dump"):
-        return data.model_dump(mode="json")
-    if data is None or isinstance(data, dict | list | str | bytes | int | float):
+    """Return a reply, whatever type a schema gave it, as the JSON that it stands for."""
+    if isinstance(data, bytes):
         return data
-    import msgspec
-
-    return msgspec.to_builtins(data)
+    raw, walk = encode(data)
+    return data if walk is None else decode(raw)
 
 
 def _is_rows(data: Any) -> bool:
