@@ -124,14 +124,14 @@ class Store:
             failure[len(token) :].decode("utf-8", "replace") if failure else None,
         )
 
-    def renew(self, key: str, token: str) -> None:
-        """Let the lock live on."""
+    def renew(self, key: str, token: str) -> bool:
+        """Let the lock live on; return whether it is still this loader's."""
         keys = [self._names.lock(key), self._names.aside]
-        self._run(RENEW, keys, [token, self._lock_ms, key])
+        return bool(self._run(RENEW, keys, [token, self._lock_ms, key]))
 
-    def release(self, key: str, token: str) -> None:
-        """Give the lock back, if we have it."""
-        self._run(RELEASE, [self._names.lock(key)], [token])
+    def release(self, key: str, token: str) -> bool:
+        """Release the lock; return whether it was still this loader's."""
+        return bool(self._run(RELEASE, [self._names.lock(key)], [token]))
 
     def save(self, wanted: Wanted, token: str, data: bytes, before: bytes | None) -> bool:
         """Store what was loaded, unless the key was invalidated or set meanwhile."""
@@ -146,11 +146,12 @@ class Store:
         arguments = [token, data, ms, stale, key, int(names.bare), was]
         return bool(self._run(STORE, keys, arguments))
 
-    def fail(self, key: str, token: str, error: Exception) -> None:
-        """Tell those who wait that the loader failed."""
+    def fail(self, key: str, token: str, error: Exception) -> bool:
+        """Tell those who wait that the loader failed; return whether it held the lock."""
         keys = [self._names.lock(key), self._names.failure(key)]
         report = redact(f"{type(error).__name__}: {error}")[:_LONGEST_REPORT]
-        self._run(FAIL, keys, [token, (token + report).encode("utf-8", "replace"), _SHARED_MS])
+        data = (token + report).encode("utf-8", "replace")
+        return bool(self._run(FAIL, keys, [token, data, _SHARED_MS]))
 
     def copy(self, key: str) -> bytes | None:
         """Return the value of before, where one is kept."""
