@@ -104,7 +104,7 @@ def test_a_value_that_was_invalidated_while_it_was_refreshed_is_not_stored(cache
     assert cache.get("k") is None
 
 
-def test_a_failure_is_shared_with_those_who_waited_for_that_loader_only(cache, store):
+def test_a_failure_is_shared_with_those_who_waited_for_that_loader_only(store):
     it = want()
     assert store.take(it, "one", "", refresh=False).mine
     assert store.fail("k", "one", ValueError("no"))

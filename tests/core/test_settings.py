@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -228,3 +229,148 @@ def test_every_setting_is_in_the_table_once_and_says_what_it_is(load):
     assert all(row[3] for row in rows)
     assert all(isinstance(getattr(load(), field.name, None), object) for field in FIELDS)
     assert isinstance(load().home, Path)
+
+
+MIB, GIB = 1024**2, 1024**3
+DEFAULTS = {
+    "home": ".agentnb",
+    "workspace": "workspace",
+    "database_url": None,
+    "redis_url": None,
+    "github_token": None,
+    "github_url": "https://api.github.com",
+    "api_timeout": 30.0,
+    "api_max_bytes": 10_000_000,
+    "key_prefix": "agentnb",
+    "docker_host": None,
+    "docker_context": None,
+    "docker_policies": ("isolated", "network", "service"),
+    "docker_memory": GIB,
+    "docker_cpus": 1.0,
+    "docker_pids": 256,
+    "db_timeout": 30.0,
+    "db_rows": 1000,
+    "db_max_bytes": 1_000_000_000,
+    "db_pool": 5,
+    "log_level": logging.INFO,
+    "cache_wait": 300.0,
+    "events_log": 20_000,
+    "events_outbox": 10_000,
+    "events_payload": MIB,
+    "file_size": 100_000_000,
+    "files_quota": 10_000_000_000,
+    "git_timeout": 60.0,
+    "git_protected": None,
+    "git_filters": ("lfs", "nbstripout"),
+    "git_credentials": None,
+    "serve_token": None,
+    "queue_lease": 30.0,
+    "queue_payload": 1_000_000,
+    "workflow_lease": 30.0,
+    "workflow_payload": 1_000_000,
+}
+
+
+def test_the_defaults_are_these(load, tmp_path):
+    settings = load()
+    expected = DEFAULTS | {"home": tmp_path / ".agentnb", "workspace": tmp_path / "workspace"}
+    found = {field.name: getattr(settings, field.name) for field in FIELDS}
+    assert found == expected
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(expected[name]) if name not in {"home", "workspace"} else type(tmp_path)
+        for name in expected
+    }
+    assert all(settings.source(name) == "default" for name in expected)
+
+
+def test_the_users_of_a_jupyterhub_have_a_prefix_of_their_own(load):
+    assert load(environ={"JUPYTERHUB_USER": "ada"}).key_prefix == "agentnb-ada"
+    assert load(environ={"JUPYTERHUB_USER": ""}).key_prefix == "agentnb"
+    given = {"JUPYTERHUB_USER": "ada", "AGENTNB_KEY_PREFIX": "mine"}
+    assert load(environ=given).key_prefix == "mine"
+    assert load(environ={"JUPYTERHUB_USER": "ada", "AGENTNB_DB_ROWS": "7"}).db_rows == 7
+
+
+BY_RANGE = {
+    "seconds": ("0.001", ["0", "-1", "inf", "nan", "many", "1 s"]),
+    "count": ("1", ["0", "-1", "1.5", "many", "1e3"]),
+    "amount": ("0.5", ["0", "-1", "inf", "nan", "many"]),
+    "size_of": ("1", ["0", "-1", "many", "1x", "0MB"]),
+    "limit": ("0", ["-1", "many", "1x"]),
+    "policies": ("service", ["", "all", "isolated,", "isolated service"]),
+}
+
+
+def parsed_by(name):
+    return [field for field in FIELDS if field.parse.__name__.strip("_") == name]
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "refused"),
+    [
+        (field, least, refused)
+        for name, (least, refused) in BY_RANGE.items()
+        for field in parsed_by(name)
+    ],
+    ids=lambda value: value.name if hasattr(value, "name") else None,
+)
+def test_every_setting_takes_the_least_of_its_range_and_nothing_below(load, field, least, refused):
+    assert load(environ={field.variable: least}).source(field.name) == "environment"
+    for text in filter(None, refused):
+        with pytest.raises(ConfigError) as caught:
+            load(environ={field.variable: text})
+        assert caught.value.message == f"{field.variable} cannot be {text!r} (from environment)"
+        assert caught.value.hint.startswith(f"{field.about}: ")
+
+
+def test_every_way_to_read_a_setting_is_tried():
+    known = {*BY_RANGE, "str", "words", "level"}
+    assert {field.parse.__name__.strip("_") for field in FIELDS} <= known
+    assert all(parsed_by(name) for name in BY_RANGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        *(("1", 1), ("1k", 1024), ("1K", 1024), ("1kb", 1000), ("1KB", 1000), ("2m", 2 * MIB)),
+        *(("2MB", 2_000_000), ("1g", GIB), ("1.5GB", 1_500_000_000), ("1t", 1024**4)),
+        *((" 5 MB ", 5_000_000), ("0.5k", 512), ("7b", 7)),
+    ],
+)
+def test_a_size_may_have_a_unit(load, text, size):
+    assert load(environ={"AGENTNB_API_MAX_BYTES": text}).api_max_bytes == size
+    assert load(environ={"AGENTNB_FILES_QUOTA": text}).files_quota == size
+
+
+SECRETS = [field for field in FIELDS if field.secret]
+
+
+@pytest.mark.parametrize("field", SECRETS, ids=lambda field: field.name)
+@pytest.mark.parametrize("secret", ["x", "short", "a-long-secret-of-many-letters"])
+@pytest.mark.parametrize("where", ["environment", "dotenv", "argument"])
+def test_every_secret_setting_is_masked_wherever_it_comes_from(load, field, secret, where):
+    settings = {
+        "environment": lambda: load(environ={field.variable: secret}),
+        "dotenv": lambda: load(f"{field.variable}={secret}\n"),
+        "argument": lambda: load(**{field.name: secret}),
+    }[where]()
+    value = getattr(settings, field.name)
+    assert value.reveal() == secret
+    assert secret not in (repr(value), str(value))
+    [row] = [row for row in settings.table().rows if row[0] == field.variable]
+    assert row[1] == "••••••"
+
+
+def test_there_are_secret_settings():
+    names = {field.name for field in SECRETS}
+    assert names == {"github_token", "git_credentials", "serve_token"}
+
+
+@pytest.mark.parametrize(
+    "field", [f for f in FIELDS if not f.secret and f.parse is str], ids=lambda f: f.name
+)
+def test_a_password_in_any_other_setting_is_masked_in_the_table(load, field):
+    settings = load(environ={field.variable: f"https://ada:{PASSWORD}@host/x"})
+    [row] = [row for row in settings.table().rows if row[0] == field.variable]
+    assert PASSWORD not in row[1]
+    assert row[1].startswith("https://ada:••••••@host")
