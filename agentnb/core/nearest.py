@@ -93,7 +93,7 @@ def _is_near(word: str, name: str, distance: int) -> bool:
         return distance <= allowed
     if length == len(word) == len(name) and word[:1] != name[:1] and length <= _MIDDLE:
         return False
-    return distance <= allowed and distance < min(len(word), len(name))
+    return distance <= allowed and distance < length
 
 
 def _distance(one: str, other: str) -> int:

@@ -40,14 +40,26 @@ _KEY_VALUE = re.compile(
 # Looked for in what stands before an @: to look for the @ from every :// would be quadratic.
 _SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)")
 _BEARER = re.compile(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_KNOWN_SHAPES = re.compile(
-    r"(?P<value>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
-    r"|sk-[A-Za-z0-9_-]{20,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[abeprs]-[A-Za-z0-9-]{10,}"
-    r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,}|AIza[\w-]{35}"
-    r"|A[KS]IA[0-9A-Z]{16}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
-    r"|-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----"
-    r"(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----)?)"
+# Tokens that are known by how they begin; whose they are, and their shape.
+_TOKENS = {
+    "GitHub": r"gh[pousr]_[A-Za-z0-9]{20,}",
+    "GitHub, fine-grained": r"github_pat_\w{20,}",
+    "GitLab": r"glpat-[\w-]{20,}",
+    "OpenAI, Anthropic and others": r"sk-[A-Za-z0-9_-]{20,}",
+    "Stripe": r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}",
+    "Slack": r"xox[abeprs]-[A-Za-z0-9-]{10,}",
+    "Hugging Face": r"hf_[A-Za-z0-9]{30,}",
+    "npm": r"npm_[A-Za-z0-9]{30,}",
+    "PyPI": r"pypi-[\w-]{50,}",
+    "Google": r"AIza[\w-]{35}",
+    "AWS": r"A[KS]IA[0-9A-Z]{16}",
+    "JWT": r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
+}
+_PRIVATE_KEY = (
+    r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----"
+    r"(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----)?"
 )
+_KNOWN_SHAPES = re.compile(rf"(?P<value>\b(?:{'|'.join(_TOKENS.values())})|{_PRIVATE_KEY})")
 # No text with fewer characters matches one of the last two patterns: "basic " and 8 more do.
 _SHORTEST_TOKEN = 14
 

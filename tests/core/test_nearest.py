@@ -52,6 +52,8 @@ SQL = ("select", "insert", "update", "delete", "create", "drop", "with")
         ("duckdb", ("db",), None),
         ("house", ("mouse",), None),
         ("", VERBS, None),
+        ("qq", ("q",), "q"),
+        ("x", ("q",), None),
         ("orbers", ("orders", "borders"), "orders"),
     ],
 )

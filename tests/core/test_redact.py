@@ -1,11 +1,89 @@
 from __future__ import annotations
 
+import itertools
 import pickle
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agentnb.core.redact import MASK, Redactor, Secret, has_password, is_secret_name, redact
+from agentnb.core import redact as module
+from agentnb.core.redact import (
+    MASK,
+    PATTERNS,
+    Redactor,
+    Secret,
+    has_password,
+    is_secret_name,
+    redact,
+)
+
+ALNUM = "aB3" * 20
+TOKENS = {
+    "GitHub": [f"gh{letter}_{ALNUM[:36]}" for letter in "pousr"],
+    "GitHub, fine-grained": [f"github_pat_{ALNUM[:22]}_{ALNUM[:59]}"],
+    "GitLab": [f"glpat-{ALNUM[:20]}", "glpat-_-" + ALNUM[:20]],
+    "OpenAI, Anthropic and others": [
+        f"sk-{ALNUM[:48]}",
+        f"sk-proj-{ALNUM[:40]}",
+        f"sk-ant-api03-{ALNUM}",
+    ],
+    "Stripe": [f"{a}k_{b}_{ALNUM[:24]}" for a in "rs" for b in ("live", "test")],
+    "Slack": [f"xox{letter}-123-456-{ALNUM[:24]}" for letter in "abeprs"],
+    "Hugging Face": [f"hf_{ALNUM[:34]}"],
+    "npm": [f"npm_{ALNUM[:36]}"],
+    "PyPI": [f"pypi-{ALNUM}_-{ALNUM}"],
+    "Google": [f"AIza{ALNUM[:33]}_-"],
+    "AWS": ["AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"],
+    "JWT": [f"eyJ{ALNUM[:20]}.eyJ{ALNUM[:20]}.{ALNUM[:20]}"],
+}
+NAMES = (
+    *("password", "passwd", "passphrase", "pass", "pwd", "secret", "token", "authorization"),
+    *("api_key", "api-key", "apikey", "access_key", "access-key", "accesskey"),
+    *("private_key", "private-key", "privatekey", "credential", "credentials"),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "token"), [(kind, one) for kind, found in TOKENS.items() for one in found]
+)
+def test_every_kind_of_token_is_masked_wherever_it_stands(kind, token):
+    for text in ("{}", "a {} b", '"{}"', "https://h/?x={}", "({})", "x:{}"):
+        assert token not in redact(text.format(token)), kind
+        assert MASK in redact(text.format(token))
+    assert token not in redact(f"{token} and {token}")
+    assert PATTERNS["known token"].search(f"a {token}")["value"] == token
+
+
+def test_the_kinds_of_tokens_are_those_that_are_tested():
+    assert module._TOKENS.keys() == TOKENS.keys()
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@given(data=st.data())
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_whatever_has_the_shape_of_a_token_is_masked(kind, data):
+    token = data.draw(st.from_regex(rf"(?a:{module._TOKENS[kind]})", fullmatch=True))
+    assert token not in redact(f"a {token} b")
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
+def test_a_private_key_is_masked_whole_or_as_far_as_it_is_there(kind):
+    key = f"-----BEGIN {kind}PRIVATE KEY-----\nMIIE-x\n-----END {kind}PRIVATE KEY-----"
+    assert redact(f"a {key} b") == f"a {MASK} b"
+    assert "BEGIN" not in redact(f"a -----BEGIN {kind}PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_value_of_every_name_of_a_secret_is_masked(name):
+    for spelt, form in itertools.product(
+        (name, name.upper(), f"MY_{name}"),
+        ("{}=hunter22", "{}: hunter22", '{{"{}": "hunter22"}}', "environ['{}'] = 'hunter22'"),
+    ):
+        assert "hunter22" not in redact(form.format(spelt)), (spelt, form)
+    assert is_secret_name(name.replace("-", "_"))
+    assert is_secret_name(f"DB_{name}".replace("-", "_").upper())
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,11 @@ class QueueConsumer(Consumer):  # type: ignore[misc]  # as above
     It leaves the signals of the process alone, and so starts in any thread.
     """
 
+    tender: Tender
+
     def _create_scheduler(self) -> Tender:
-        return Tender(self.huey, self.stop_flag)
+        self.tender = Tender(self.huey, self.stop_flag)
+        return self.tender
 
     def _set_signal_handlers(self) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         self._next_sign = 0.0
         self._strange: dict[tuple[str, str, int], float] = {}
         self._away = False
+        self.looked = threading.Event()
+        """Set after the first look, by which the worker is known to others."""
 
     def loop(self, now: Any = None) -> None:  # noqa: ARG002 - huey's own
         """Look once, then wait for the next look or for a delayed job to be due."""
@@ -70,6 +73,8 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
             if not self._away:
                 self._away = True
                 self._queue.log.warning("leases cannot be renewed: %s", error)
+        finally:
+            self.looked.set()
         # One that is due already, while all are busy, is rung for once a round.
         if due or alarm.wait(ROUND):
             try:

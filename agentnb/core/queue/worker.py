@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 _LOOK = 0.05
+_KNOWN = 1.0  # seconds; a server that is away is waited for no longer
 
 
 class Worker:
@@ -49,6 +50,8 @@ class Worker:
         """Begin to take jobs."""
         with self._turning:
             self._start()
+        # Whoever asks who works on the queue now is told of this one.
+        self._consumer.tender.looked.wait(_KNOWN)
         stamp = self.queue.tell.of(concurrency=self.concurrency, worker=self.name)
         self.queue.log.info("worker started", extra=stamp)
 
