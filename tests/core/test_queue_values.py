@@ -163,7 +163,7 @@ def test_a_subclass_that_loses_fields_is_told(queue, caplog):
 
     queue.work(lambda _: More(), returns=Model)
     assert queue.add(1).result(10) == Model()
-    assert "is given back as Model, changed" in caplog.text
+    assert "which comes back changed, as Model" in caplog.text
 
 
 def test_every_property_of_a_handle_is_live(queue):

@@ -206,7 +206,7 @@ def test_a_model_without_a_declared_type_is_plain_json_and_is_told_once(flows, c
     first, second = run(flows), run(flows)
     assert first.result == second.result == {"t": {"x": 9, "tags": []}}
     [line] = first.logs("t")
-    assert line.startswith("step 'ask': a Model is kept as plain JSON: declare returns= (such as")
+    assert line.startswith("step 'ask' returned Model, which is kept as plain JSON: declare")
     assert second.logs("t") == []
     assert len([one for one in caplog.records if "returns=Model" in one.getMessage()]) == 1
     assert calls == [1, 1]
@@ -249,7 +249,7 @@ def test_a_step_s_unkept_result_can_be_handled_by_its_agent(flows):
         except UnkeptResult as error:
             return error.hint
 
-    with pytest.raises(TaskFailed, match="is not a type that a result can have"):
+    with pytest.raises(TaskFailed, match="step 'open': socket is not a type that a result can"):
         run(flows)  # its class says so before it is called
 
     @flows.agent("one")

@@ -191,6 +191,19 @@ def test_a_failed_job_shows_its_error_with_its_traceback(hub, view):
     assert it.jobs.selected is None
 
 
+def test_a_job_whose_result_was_not_kept_says_so(hub, view):
+    job = hub.queue("mail").add(1)
+    with hub.queue("mail").work(lambda _: threading.Lock()) as worker:
+        worker.drain(10)
+    it = view(queue="mail", state="completed")
+    words = "done, not kept: value is of type lock, which JSON has not; it was <unlocked"
+    assert words in cells(it.jobs)[job.id]["data or error"]
+    pick(it, job)
+    assert "done, not kept" in it.detail.about.value
+    assert "value is of type lock" in it.detail.result.widget.value
+    assert "&lt;unlocked" in it.detail.result.widget.value
+
+
 def test_a_job_that_is_gone_or_unreadable_says_so(hub, view):
     queue = hub.queue("mail")
     gone, bad, large = queue.add(1), queue.add(2), queue.add({"text": "x" * 500_000})

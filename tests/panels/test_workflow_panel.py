@@ -226,6 +226,20 @@ def test_what_failed_is_shown_whole_and_tried_again(workflows, view):
     assert refreshed(panel).detail.widget.layout.display == "none"
 
 
+def test_a_task_whose_result_was_not_kept_says_so(workflows, view):
+    workflows.agent("scaffold")(lambda _: threading.Lock())
+    workflow = workflows.create("app", [Task("api", agent="scaffold")])
+    workflows.work()
+    until(lambda: workflow.refresh().state == "completed")
+    panel = view(workflow=workflow.id)
+    row = cells(panel.tasks)["api"]
+    assert row["state"] == "✓ done, not kept"
+    assert any("value is of type lock" in str(cell) for cell in row.values())
+    panel.tasks.on_select("api")
+    assert "done, not kept" in refreshed(panel).detail.about.value
+    assert "&lt;unlocked" in panel.detail.result.widget.value
+
+
 def test_cancel_asks_first_and_means_the_one_that_was_asked_about(workflows, view):
     first = workflows.create("first", tasks())
     panel = view()

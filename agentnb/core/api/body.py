@@ -130,7 +130,7 @@ def content_of(data: Any) -> tuple[bytes | None, str | None]:
     Raises
     ------
     UsageError
-        JSON has nothing for the value, or would lose some of it.
+        The value has no JSON form.
     """
     if data is None:
         return None, _JSON

@@ -145,7 +145,8 @@ class APIClient:
             A path under the base URL, or a whole URL; to another origin neither the client's
             headers nor its `auth` are sent.
         data
-            Sent as JSON: plain values, a schema's, or bytes, which are sent as they are.
+            Sent as JSON: any value with a JSON form, see `agentnb.core.codec.plain`; bytes are
+            sent as they are.
         **options
             See `Options`; each wins over the client's.
 

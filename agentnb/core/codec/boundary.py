@@ -10,7 +10,7 @@ import msgspec
 from agentnb.core.codec.plain import MISFITS, change, decode, encode
 from agentnb.core.codec.typed import Misfit, codec_of
 from agentnb.core.codec.types import name_of
-from agentnb.core.codec.walk import NotJson, Walk
+from agentnb.core.codec.walk import NotJson
 from agentnb.core.errors import UnkeptResult, UsageError
 from agentnb.core.failure import words_of
 
@@ -77,7 +77,8 @@ class Kept:
     unkept
         What it was, if it could not be kept.
     note
-        A sentence for people where the copy differs in type from the result; else empty.
+        The end of a sentence, "returned ...", where the copy differs in type from the result;
+        else empty.
     """
 
     data: bytes
@@ -237,35 +238,40 @@ def read(data: bytes | str, declared: TypeCodec | None) -> Any:
 
 
 def _kept(value: Any, declared: TypeCodec | None) -> Kept:
-    why = ""
+    name, misfit = name_of(type(value)), None
     if declared is not None:
         try:
             data, copy = declared.encode(value)
         except Misfit as error:
-            why = f"is {error}"
+            misfit = error
         else:
-            if declared.gives_back(value, copy):
-                return Kept(data, copy)
-            return Kept(data, copy, note=f"{_a(value)} is given back as {declared.name}, changed")
+            same = declared.gives_back(value, copy)
+            return Kept(
+                data,
+                copy,
+                note=""
+                if same
+                else f"returned {name}, which comes back changed, as {declared.name}",
+            )
     data, walk = encode(value)
     if walk is not None:
         walk.check()
-    if why:
-        return Kept(data, decode(data), note=f"{_a(value)} {why}; it is kept as plain JSON")
-    return Kept(data, decode(data), note="" if walk is None else _advice(value, walk))
+    note = ""
+    if misfit is not None:
+        note = f"returned {name}, which is {misfit}; it is kept as plain JSON"
+    elif walk is not None:
+        note = f"returned {_advice(name, *walk.converted[0])}"
+    return Kept(data, decode(data), note=note)
 
 
-def _advice(value: Any, walk: Walk) -> str:
-    where, name = walk.converted[0]
-    inside = f" with a {name} at {where}" if where else ""
+def _advice(name: str, where: str, inner: str) -> str:
+    """Return what to declare for a value of which a part is given back as another type."""
+    if not where:
+        return f"{name}, which is kept as plain JSON: declare returns={name} to get it back"
     return (
-        f"{_a(value)}{inside} is kept as plain JSON: declare returns= "
-        f"(such as returns={name_of(type(value))}) to get it back"
+        f"{name} with {inner} at {where}, which is kept as plain JSON: "
+        f"declare returns= with {inner} in it to get that back"
     )
-
-
-def _a(value: Any) -> str:
-    return f"a {name_of(type(value))}"
 
 
 def _unkept(value: Any, reason: str, redactor: Callable[[str], str]) -> Unkept:

@@ -16,7 +16,7 @@ __all__ = ["annotation_of", "declared"]
 _AWAITABLES = ("Awaitable", "Coroutine")
 
 
-def declared(function: Any, returns: Any, service: str) -> TypeCodec | None:
+def declared(function: Any, returns: Any, service: str, subject: str = "") -> TypeCodec | None:
     """Return the codec of the type that a function's result has; None where none is declared.
 
     Parameters
@@ -27,6 +27,8 @@ def declared(function: Any, returns: Any, service: str) -> TypeCodec | None:
         The type, or None.
     service
         Whose function it is, for errors.
+    subject
+        What returns it, for errors: ``"step 'ask'"``.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def declared(function: Any, returns: Any, service: str) -> TypeCodec | None:
     kind = annotation_of(function) if returns is None else returns
     if kind is None or kind is Any or kind is object:
         return None
-    check_schema(kind, service, "returns")
+    check_schema(kind, service, "returns", subject)
     return codec_of(kind)
 
 

@@ -310,7 +310,7 @@ def _reason(error: Any) -> str:
     )
 
 
-def check_schema(schema: Any, service: str, name: str = "schema") -> None:
+def check_schema(schema: Any, service: str, name: str = "schema", subject: str = "") -> None:
     """Refuse a type that no JSON can be read as, before the first value is.
 
     Raises
@@ -324,7 +324,7 @@ def check_schema(schema: Any, service: str, name: str = "schema") -> None:
         codec_of(schema)
     except TypeError as error:
         raise UsageError(
-            f"{name_of(schema)} is not a {_NOUNS[name]}: {error}",
+            f"{subject}{': ' if subject else ''}{name_of(schema)} is not a {_NOUNS[name]}: {error}",
             service=service,
             hint="a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or lists and "
             "dicts of those",

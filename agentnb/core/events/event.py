@@ -26,7 +26,7 @@ class Event:
     channel
         Where it was published.
     data
-        What was published, as JSON has it; each handler has a copy of its own. Where the
+        The published value as plain JSON; each handler has a copy of its own. Where the
         subscription has a schema, a value of that.
     time
         When it was published, by the clock of its source, in UTC.

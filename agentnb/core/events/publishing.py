@@ -107,7 +107,7 @@ class Publishing:
         channel
             Where; any text. Dots are a custom, and what patterns such as ``agent.*`` go by.
         data
-            What JSON has, a dataclass, a msgspec Struct or a pydantic model.
+            Any value with a JSON form, see `agentnb.core.codec.plain`.
         correlation_id
             Free text; default: that of the running trace.
         durable
@@ -125,7 +125,7 @@ class Publishing:
         Raises
         ------
         UsageError
-            The data is not what JSON has, or too large; nothing was published.
+            The data has no JSON form, or is too large; nothing was published.
         UnavailableError
             The server is away and the outbox is full; nothing was published.
         RejectedError
@@ -167,7 +167,7 @@ class Publishing:
         Raises
         ------
         UsageError
-            The data is not what JSON has, or too large.
+            The data has no JSON form, or is too large.
         """
         event, before, after = self._made(channel, data, correlation_id)
         words = self._words(event, before, after)

@@ -64,7 +64,7 @@ class Wire:
         Raises
         ------
         UsageError
-            The data is not what JSON has, or too large.
+            The data has no JSON form, or is too large.
         """
         event._raw = self._json(data)  # noqa: SLF001 - it is made here
         return self._around(event)

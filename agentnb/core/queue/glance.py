@@ -83,7 +83,7 @@ class Glance:
     data
         The beginning of its data, as JSON, without secrets.
     error
-        Why its latest failed attempt failed, or why its result was not kept; or empty.
+        Why its latest failed attempt failed, or empty.
     progress
         What it said last, or None.
     created, started, finished, due
@@ -92,6 +92,8 @@ class Glance:
         The server's clock.
     worker
         Who works on it, in short, or empty.
+    unkept
+        Description of a result that could not be kept, or empty.
     """
 
     id: str
@@ -108,6 +110,7 @@ class Glance:
     due: float | None
     now: float
     worker: str
+    unkept: str = ""
 
 
 @dataclass(slots=True)
@@ -234,7 +237,7 @@ def _glance(queue: Queue, row: _Row, read: Message | None) -> Glance:
         attempt=int(row.attempt or 0),
         attempts=(read.options or DEFAULTS).attempts if read else None,
         data=queue.redact(data.decode("utf-8", "replace"))[:SHOWN],
-        error=_error(row),
+        error=Failure.read(row.error).error if row.error else "",
         progress=_json(row.progress),
         created=_seconds(row.created),
         started=_seconds(row.started),
@@ -242,13 +245,8 @@ def _glance(queue: Queue, row: _Row, read: Message | None) -> Glance:
         due=row.score / 1000 if row.state == "delayed" else None,
         now=row.now,
         worker=describe(row.owner.decode()) if row.owner and row.state == "active" else "",
+        unkept=str(Unkept.read(row.unkept[1:])) if row.unkept else "",
     )
-
-
-def _error(row: _Row) -> str:
-    if row.unkept:
-        return str(Unkept.read(row.unkept[1:]))
-    return Failure.read(row.error).error if row.error else ""
 
 
 def _read(message: bytes) -> Message | None:

@@ -187,7 +187,7 @@ class Queue(Adding, Steering):
         if self._noted is processor:
             return
         self._noted = processor
-        text = f"processor {processor.name}: {note}"
+        text = f"processor {processor.name} {note}"
         self.log.warning("%s", text, extra=self.tell.of(job))
         with suppress(AgentnbError):  # the work is done, with or without the line
             job.log(text)

@@ -116,7 +116,7 @@ class Sending:
         Raises
         ------
         UsageError
-            The message is not what JSON has.
+            The message has no JSON form.
         DeadlineExceeded
             The other side took nothing for ``timeout``; the connection was cut.
         """

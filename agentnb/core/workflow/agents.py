@@ -175,7 +175,9 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         float(given["backoff"]),
         given.get("schema"),
         module or _source(target),
-        declared(getattr(target, "execute", target), given.get("returns"), "workflows"),
+        declared(
+            getattr(target, "execute", target), given.get("returns"), "workflows", f"agent {name}"
+        ),
     )
 
 

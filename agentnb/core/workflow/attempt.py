@@ -128,7 +128,7 @@ class Attempt:
         if kept.unkept is not None:
             orchestrator.tell(f"task {self.task.name} is {kept.unkept}", level=logging.WARNING)
         elif kept.note:
-            self._advise(f"agent {agent.name}: {kept.note}")
+            self._advise(f"agent {agent.name} {kept.note}")
 
     def unkeep(self, error: BaseException) -> bool:
         """Describe a result that the database has refused, and return whether that helps."""
@@ -250,7 +250,7 @@ class Attempt:
         if kept.unkept is not None:
             raise self._unkept(name, kept.unkept)
         if kept.note:
-            self._advise(f"step {name!r}: {kept.note}")
+            self._advise(f"step {name!r} {kept.note}")
         return kept.copy
 
     def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:

@@ -33,7 +33,7 @@ class Orchestrator(Steered):
     lease
         Seconds that a silent worker keeps its tasks.
     limit
-        Bytes that a task's data or result may take.
+        Bytes that a task's data may take; a result may take 64 times as many.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
     events
@@ -86,7 +86,7 @@ class Orchestrator(Steered):
         max_parallel
             How many tasks are active at once at most.
         data
-            What JSON has, for all tasks: ``ctx.workflow.data``.
+            Any value with a JSON form, for all tasks: ``ctx.workflow.data``.
         correlation_id
             Free text that goes with it.
 

@@ -43,7 +43,8 @@ class Task:
     agent
         Who does it: the name that a function was registered under.
     data
-        What JSON has; the agent finds it in ``task.data``.
+        Any value with a JSON form, see `agentnb.core.codec.plain`; the agent finds it in
+        ``task.data``.
     needs
         The names of tasks that have to be completed before.
     priority

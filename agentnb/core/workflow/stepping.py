@@ -101,7 +101,7 @@ class Stepping:
                 service="workflows",
                 hint=f'give each a name of its own, such as f"{name}-{{n}}"',
             )
-        codec = declared(function, self._returns, "workflows")
+        codec = declared(function, self._returns, "workflows", f"step {name!r}")
         self._names.add(name)
         return codec
 

@@ -174,6 +174,8 @@ def _took(one: Glance) -> object:
 
 
 def _about(one: Glance) -> object:
+    if one.unkept:
+        return Drawn(one.unkept, "warn")
     if one.error and one.state in {"failed", "delayed"}:
         return Drawn(one.error, TONES[one.state] if one.state == "failed" else "warn")
     return one.data
