@@ -219,7 +219,7 @@ FIELDS: tuple[Field, ...] = (
         "workflow_payload",
         "AGENTNB_WORKFLOW_PAYLOAD",
         "1000000",
-        "bytes of a task's data or result",
+        "bytes of a task's data",
         _count,
     ),
 )
