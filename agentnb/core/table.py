@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Table"]
+__all__ = ["Table", "row_type"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
@@ -81,14 +81,14 @@ class Table:
         return bool(self.rows)
 
     def __iter__(self) -> Iterator[Any]:
-        return starmap(_row_type(self.columns), self.rows)
+        return starmap(row_type(self.columns), self.rows)
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
     @overload
     def __getitem__(self, index: slice) -> list[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
-        make = _row_type(self.columns)
+        make = row_type(self.columns)
         if isinstance(index, slice):
             return list(starmap(make, self.rows[index]))
         return make(*self.rows[index])
@@ -199,7 +199,8 @@ def _unique(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _row_type(columns: tuple[str, ...]) -> Callable[..., Any]:
+def row_type(columns: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the class of the rows of a table with these columns."""
     # A namedtuple class costs a fraction of a millisecond to make: one for each set of columns.
     return namedtuple("Row", columns, rename=True)  # noqa: PYI024 - its fields are known at run time
 

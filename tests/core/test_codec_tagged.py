@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from agentnb.core.codec.errors import ClassMissingError, UnreadableError, UnstorableError
 from agentnb.core.codec.tagged import dump, load
-from agentnb.core.db.result import Result
+from agentnb.core.db.result import Preview, Result, Script
+from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 from tests.core.shapes import (
     Checked,
@@ -147,6 +148,21 @@ def test_a_table_comes_back_as_its_own_class():
     assert (len(table), table.empty) == (2, "none")
 
 
+def test_the_rows_of_a_table_and_the_results_of_a_script_come_back():
+    table = Table(("id", "count(*)"), [(1, Decimal(2))])
+    row = load(dump(table[0]))
+    assert (row, row.id, repr(row)) == (table[0], 1, repr(table[0]))
+    assert load(dump(list(table))) == list(table)
+    script = Script([Result(["n"], [(1,)], statement="select 1 as n"), Result([], [], rowcount=2)])
+    back = load(dump(script))
+    assert type(back) is Script
+    assert repr(back) == repr(script)
+    cut = Preview(["n"], [(1,)], statement="select n from t")
+    assert repr(load(dump(cut))) == repr(cut)
+    with pytest.raises(UsageError, match="was cut to 1 rows"):
+        len(load(dump(cut)))
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
@@ -264,7 +280,16 @@ HOSTILE = [
     tagged(b"namedtuple", "tests.core.shapes:Point"),
     *(
         tagged(tag, path, {"n": 1})
-        for tag in (b"fields", b"struct", b"model", b"enum", b"namedtuple", b"table")
+        for tag in (
+            b"fields",
+            b"struct",
+            b"model",
+            b"enum",
+            b"namedtuple",
+            b"table",
+            b"list",
+            b"row",
+        )
         for path in (
             *("os:system", "builtins:eval", "subprocess:Popen", "antigravity:fly", "this:c"),
             *(
@@ -277,6 +302,7 @@ HOSTILE = [
                 "\x00:\x00",
             ),
             *("tests.core.shapes:Plain", "decimal:Decimal", "tests.core.test_codec_tagged:Colour"),
+            *("agentnb.core.db.result:Result", "agentnb.core.errors:UsageError"),
             *("__main__:Task", "tests.core.shapes:Words", "a" * 100_000),
         )
     ),

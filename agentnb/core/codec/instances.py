@@ -15,13 +15,16 @@ import msgspec
 
 from agentnb.core.codec.classes import find_class, path_of
 from agentnb.core.codec.errors import ClassMissingError, UnreadableError, UnstorableError
-from agentnb.core.table import Table
+from agentnb.core.table import Table, row_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["INSTANCES", "dump_instance"]
 
+_OURS = "agentnb"
+# Of a row: a class is made for them, which takes time.
+_MOST_FIELDS = 10_000
 # The parts of a value, which the caller writes in turn.
 Parts = tuple[str, list[Any]]
 
@@ -35,6 +38,8 @@ def dump_instance(value: Any) -> Parts | None:
         Its class cannot be found again, or compares by identity.
     """
     kind = type(value)
+    if _is_row(kind) and len(value) <= _MOST_FIELDS:
+        return "row", [list(kind._fields), *value]  # type: ignore[attr-defined]  # a named tuple's
     for fits, tag, dump in _DUMPERS:
         if fits(kind):
             return tag, [path_of(kind), *dump(value)]
@@ -63,6 +68,33 @@ def _load_enum(path: str, name: str | None, *combined: Any) -> enum.Enum:
     except KeyError as error:
         raise ClassMissingError(path, f"has no member {name}") from error
     return member
+
+
+def _is_row(kind: type) -> bool:
+    # Made for the columns of a table, so that no import path leads to it.
+    return kind.__module__ == Table.__module__ and kind.__name__ == "Row"
+
+
+def _load_row(fields: list[str], *values: Any) -> Any:
+    if type(fields) is not list or len(fields) > _MOST_FIELDS:
+        raise UnreadableError("the fields of a row are damaged")
+    return row_type(tuple(map(str, fields)))(*values)
+
+
+def _is_list(kind: type) -> bool:
+    return issubclass(kind, list) and kind.__module__.partition(".")[0] == _OURS
+
+
+def _dump_list(value: list[Any]) -> list[Any]:
+    if getattr(value, "__dict__", None):
+        raise UnstorableError(f"the {type(value).__name__} has attributes beside its items")
+    return list(value)
+
+
+def _load_list(path: str, *items: Any) -> list[Any]:
+    made: list[Any] = list.__new__(_found(path, _is_list))
+    list.extend(made, items)
+    return made
 
 
 def _is_named_tuple(kind: type) -> bool:
@@ -245,6 +277,7 @@ def _check_compares(kind: type, compares: bool) -> None:  # noqa: FBT001 - the o
 _DUMPERS: tuple[tuple[Callable[[type], bool], str, Callable[[Any], list[Any]]], ...] = (
     (_is_enum, "enum", _dump_enum),
     (_is_table, "table", _dump_table),
+    (_is_list, "list", _dump_list),
     (_is_named_tuple, "namedtuple", _dump_named_tuple),
     (_is_struct, "struct", _dump_struct),
     (_is_model, "model", _dump_model),
@@ -253,6 +286,8 @@ _DUMPERS: tuple[tuple[Callable[[type], bool], str, Callable[[Any], list[Any]]], 
 INSTANCES: dict[str, Callable[..., Any]] = {
     "enum": _load_enum,
     "table": _load_table,
+    "list": _load_list,
+    "row": _load_row,
     "namedtuple": _load_named_tuple,
     "struct": _load_struct,
     "model": _load_model,
