@@ -129,13 +129,13 @@ def test_the_bare_magic_counts_hits_and_misses(run):
         ("%cache gett a", "did you mean get?"),
         ("%cache set a 1 --tll 5", "did you mean --ttl?"),
         ("%cache set a 1 --ttl soon", "seconds"),
-        ("%cache set a 1 --ttl 0", "above 0"),
+        ("%cache set a 1 --ttl 0", "ttl must be greater than 0 s, got 0"),
         ('%cache set a {"b": }', "malformed JSON"),
         ("%cache set a", "%cache set KEY VALUE"),
         ("%cache set a two words", "takes KEY VALUE"),
         ("%%cache\n1", "takes KEY, not 0"),
         ("%%cache k --tll 5\n1", "did you mean --ttl?"),
-        ("%%cache k --ttl -1\n1", "above 0"),
+        ("%%cache k --ttl -1\n1", "ttl must be greater than 0 s, got -1"),
         ("%%cache set a 1\n1", "in a cell of its own: %cache set KEY VALUE"),
         ("%%cache k --on nothing\n1", "no variable 'nothing'"),
     ],
@@ -188,6 +188,28 @@ def test_a_changed_input_runs_again(counted, shell):
     assert counted("report --on place,year", "year") == (2025, 1)
     shell.user_ns["year"] = 2026
     assert counted("report --on year,place", "year") == (2026, 2)
+
+
+def test_a_function_is_an_input_by_what_it_does(counted, shell):
+    shell.run_cell("def rate(n): return 2 * n")
+    assert counted("report --on rate", "rate(3)") == (6, 1)
+    shell.run_cell("# the same again\ndef rate(n): return 2 * n")
+    assert counted("report --on rate", "rate(3)") == (6, 1)
+    shell.run_cell("def rate(n): return 5 * n")
+    assert counted("report --on rate", "rate(3)") == (15, 2)
+    shell.run_cell("def make(n): return lambda x: x * n\nrate = make(7)")
+    assert counted("report --on rate", "rate(3)") == (21, 3)
+    shell.run_cell("rate = make(8)")
+    assert counted("report --on rate", "rate(3)") == (24, 4)
+
+
+def test_an_input_of_any_kind_is_compared(counted, shell):
+    pd = pytest.importorskip("pandas")
+    kinds = [(1, 2), [1, 2], {1, 2}, pd.Series([1, 2]), pd.DataFrame({"a": [1]}), 1.0, 1, True]
+    for number, value in enumerate(kinds, 1):
+        shell.user_ns["it"] = value
+        assert counted("report --on it", "1")[1] == number
+        assert counted("report --on it", "1")[1] == number
 
 
 def test_an_input_that_cannot_be_compared_is_named(run, shell):

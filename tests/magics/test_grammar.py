@@ -4,6 +4,7 @@ import pytest
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb, words
+from agentnb.magics.grammar.values import count, seconds, times
 
 CHANNEL = Grammar(
     "events",
@@ -235,3 +236,19 @@ def test_help_names_every_verb_option_and_example():
 def test_words_know_where_they_stood():
     text = 'add  "a b" {"x": 1}'
     assert [text[word.start : word.end] for word in words(text)[0]] == ["add", '"a b"', '{"x": 1}']
+
+
+@pytest.mark.parametrize(
+    ("convert", "taken", "refused"),
+    [
+        (count, {"1": 1, "12": 12}, ["0", "-1", "1.5", "", "many"]),
+        (times, {"0": 0, "3": 3}, ["-1", "0.5", "", "many"]),
+        (seconds, {"0.001": 0.001, "60": 60.0}, ["0", "-1", "inf", "-inf", "nan", "", "1s"]),
+    ],
+    ids=["count", "times", "seconds"],
+)
+def test_numbers_of_options_have_a_range(convert, taken, refused):
+    assert {text: convert(text) for text in taken} == taken
+    for text in refused:
+        with pytest.raises(ValueError):  # noqa: PT011 - the grammar says which option it was
+            convert(text)

@@ -6,7 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.checks import check_key, check_tags, milliseconds
-from agentnb.core.codec.errors import ClassMissingError
+from agentnb.core.cache.identity import digest_of
+from agentnb.core.codec.errors import ClassMissingError, UnstorableError
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +51,21 @@ class Cells:
         """
         digest = hashlib.sha256(source.strip().encode())
         for name, value in sorted(inputs.items()):
-            digest.update(f"\0{name}\0".encode() + self._stored(f"the input {name}", value)[0])
+            digest.update(f"\0{name}\0".encode() + self._told_apart(name, value))
         return digest.hexdigest()
+
+    def _told_apart(self, name: str, value: Any) -> bytes:
+        """Return bytes that only equal inputs share; a function counts by what it does."""
+        if callable(value) and not isinstance(value, type):
+            try:
+                return digest_of(value, whole=True).encode()
+            except UnstorableError as error:
+                raise UsageError(
+                    f"the input {name} cannot be told apart from another: {error}",
+                    service="cache",
+                    hint="name something by --on that it was made from",
+                ) from error
+        return self._stored(f"the input {name}", value)[0]
 
     def check(self, key: str, ttl: float | None, tags: Iterable[str]) -> None:
         """See to it that an outcome can be kept this way, before the cell runs.

@@ -39,7 +39,7 @@ def dump_instance(value: Any) -> Parts | None:
     """
     kind = type(value)
     if _is_row(kind) and len(value) <= _MOST_FIELDS:
-        return "row", [list(kind._fields), *value]  # type: ignore[attr-defined]  # a named tuple's
+        return "row", [list(kind._fields), *value]
     for fits, tag, dump in _DUMPERS:
         if fits(kind):
             return tag, [path_of(kind), *dump(value)]
