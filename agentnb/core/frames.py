@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     import pandas as pd
@@ -58,16 +58,47 @@ def need(module: str, extra: str = "frames") -> ModuleType:
         ) from error
 
 
+_MOMENT = dt.datetime(2026, 1, 31)  # noqa: DTZ001 - the value of a type without a zone
+_SAMPLES: dict[str, Any] = {
+    "integer": 0,
+    "real": 0.0,
+    "text": "",
+    "boolean": True,
+    "bytes": b"",
+    "date": _MOMENT.date(),
+    "datetime": _MOMENT,
+    "datetimetz": _MOMENT.replace(tzinfo=dt.UTC),
+    "time": dt.time(),
+    "interval": dt.timedelta(),
+    "decimal": Decimal(0),
+}
+"""A value of each kind: a column without values has the type that it would give it."""
+
+
+def _sample(kinds: Sequence[str | None], index: int) -> Any:
+    kind = kinds[index] if index < len(kinds) else None
+    return _SAMPLES.get(kind) if kind else None
+
+
 def _columns(count: int, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
-def to_pandas(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+def to_pandas(
+    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None] = ()
+) -> pd.DataFrame:
     """Return the rows as a pandas DataFrame.
 
     Decimals become float64 where all of a column's are equal to the float's own text, as up
     to 15 digits always are; else they stay Decimal objects. Integers that float64 does not
     hold, beside NULLs, are Int64.
+
+    Parameters
+    ----------
+    columns, rows
+        As in `Table`.
+    kinds
+        The kind of each column, as the database tells it; of use where there is no value.
     """
     pandas = need("pandas")
     rows = rows if isinstance(rows, list) else list(rows)
@@ -75,7 +106,11 @@ def to_pandas(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.Dat
     for index, (name, kind) in enumerate(zip(columns, frame.dtypes, strict=True)):
         if kind == "object":
             values = [row[index] for row in rows]
-            if (numbers := _floats(values)) is not None:
+            sample = _sample(kinds, index)
+            if sample is not None and all(value is None for value in values):
+                one = to_pandas([name], [(value,) for value in (sample, *values)])
+                frame[name] = one[name].iloc[1:].reset_index(drop=True)
+            elif (numbers := _floats(values)) is not None:
                 frame[name] = pandas.array(numbers, dtype="float64")
         elif kind == "float64" and (frame[name].abs() >= EXACT).any():
             frame[name] = _wide(pandas, [row[index] for row in rows])
@@ -139,7 +174,9 @@ def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
     return frame  # type: ignore[no-any-return]  # imported at run time
 
 
-def to_polars(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+def to_polars(
+    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None] = ()
+) -> pl.DataFrame:
     """Return the rows as a polars DataFrame.
 
     Raises
@@ -150,13 +187,15 @@ def to_polars(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.Dat
     polars = need("polars")
 
     found = [
-        _built(name, values, partial(polars.Series, name, strict=False), "polars")
-        for name, values in zip(columns, _columns(len(columns), rows), strict=True)
+        _built(name, values, partial(polars.Series, name, strict=False), "polars", sample)
+        for name, values, sample in _sampled(columns, rows, kinds)
     ]
     return polars.DataFrame(found)  # type: ignore[no-any-return]  # imported at run time
 
 
-def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+def to_arrow(
+    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None] = ()
+) -> pa.Table:
     """Return the rows as an Arrow table.
 
     Raises
@@ -166,13 +205,24 @@ def to_arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Tabl
     """
     arrow = need("pyarrow")
     arrays = [
-        _built(name, values, arrow.array, "Arrow")
-        for name, values in zip(columns, _columns(len(columns), rows), strict=True)
+        # A Decimal of Arrow's has a precision, which no sample tells.
+        _built(name, values, arrow.array, "Arrow", None if type(sample) is Decimal else sample)
+        for name, values, sample in _sampled(columns, rows, kinds)
     ]
     return arrow.Table.from_arrays(arrays, names=list(columns))
 
 
-def _built(name: str, values: Sequence[Any], build: Callable[[Any], Any], library: str) -> Any:
+def _sampled(
+    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None]
+) -> Iterator[tuple[str, Sequence[Any], Any]]:
+    """Yield name, values and a sample of each column."""
+    for index, values in enumerate(_columns(len(columns), rows)):
+        yield columns[index], values, _sample(kinds, index)
+
+
+def _built(
+    name: str, values: Sequence[Any], build: Callable[[Any], Any], library: str, sample: Any
+) -> Any:
     """Return a library's column of the values, after making sure that they are the same.
 
     Raises
@@ -181,6 +231,8 @@ def _built(name: str, values: Sequence[Any], build: Callable[[Any], Any], librar
         They would not be.
     """
     present = [value for value in values if value is not None]
+    if not present and sample is not None:
+        return build([sample, *values])[1:]
     types = set(map(type, present))
     if types == {int, Decimal}:
         values = [Decimal(value) if type(value) is int else value for value in values]

@@ -60,6 +60,7 @@ class Table:
     """
 
     __slots__ = ("columns", "empty", "note", "rows")
+    kinds: Sequence[str | None] = ()  # of the columns, where a database tells them
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class Table:
         """
         from agentnb.core import frames
 
-        return frames.to_pandas(self.columns, self.rows)
+        return frames.to_pandas(self.columns, self.rows, self.kinds)
 
     def pl(self) -> pl.DataFrame:
         """Return a polars DataFrame.
@@ -126,7 +127,7 @@ class Table:
         """
         from agentnb.core import frames
 
-        return frames.to_polars(self.columns, self.rows)
+        return frames.to_polars(self.columns, self.rows, self.kinds)
 
     def arrow(self) -> pa.Table:
         """Return a pyarrow Table.
@@ -138,7 +139,7 @@ class Table:
         """
         from agentnb.core import frames
 
-        return frames.to_arrow(self.columns, self.rows)
+        return frames.to_arrow(self.columns, self.rows, self.kinds)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.arrow().__arrow_c_stream__(requested_schema)

@@ -420,6 +420,32 @@ def test_a_missing_json_value_is_null_and_not_the_word(db):
     assert db.query("select count(*) from t where a is null").scalar() == 1
 
 
+@pytest.mark.parametrize("value", [[], [1, 2], [1, "a", None], [{"a": [1]}], {"a": 1}], ids=repr)
+def test_a_value_under_a_cast_to_json_is_json(server, value):
+    server.execute("create table t (j jsonb)")
+    server.execute("insert into t values (:v::jsonb)", {"v": value})
+    assert server.query("select j from t where j = :v :: JSONB", {"v": value}).rows == [(value,)]
+
+
+def test_a_list_is_an_array_and_one_of_dictionaries_is_json(server):
+    server.execute("create table t (a int[], j jsonb)")
+    values = {"a": [1, pandas.NA, -2], "j": [{"x": Decimal("1.5")}]}
+    server.execute("insert into t values (:a, :j)", values)
+    assert server.query("select * from t").rows == [([1, None, -2], [{"x": "1.5"}])]
+
+
+def test_a_time_whose_offset_a_driver_would_leave_away_is_refused(mariadb_url):
+    with Database(mariadb_url) as db:
+        for value in (dt.datetime(2026, 1, 1, tzinfo=EAST), dt.time(10, tzinfo=EAST)):
+            with pytest.raises(UsageError, match=":t has an offset") as caught:
+                db.query("select :t", {"t": value})
+            assert "astimezone(UTC)" in caught.value.hint
+        assert db.query("select :d as d", {"d": Decimal("19.99")}).scalar() == Decimal("19.99")
+        assert db.query("select :x is null as x", {"x": pandas.NA}).scalar() == 1
+        with pytest.raises(UsageError, match="plain support, which has no retype"):
+            db.retype("t")
+
+
 @pytest.mark.parametrize("value", [{"a": float("nan")}, {"a": {1, 2}}], ids=repr)
 def test_what_json_has_no_word_for_is_refused(db, value):
     with pytest.raises(UsageError, match=":x cannot be bound"):
@@ -527,3 +553,42 @@ def test_documents_of_several_shapes_are_not_made_one(server):
         with pytest.raises(UsageError, match="dict values that would be changed"):
             frame()
     assert result.df()["x"].tolist() == [{"a": 1}, {"b": 2}]
+
+
+TYPES = {
+    "i": ("integer", "int64", "Int64", "int64"),
+    "r": ("double precision", "float64", "Float64", "double"),
+    "b": ("boolean", "bool", "Boolean", "bool"),
+    "s": ("text", str(pandas.Series(["a"]).dtype), "String", "string"),
+    "d": ("date", "object", "Date", "date32[day]"),
+    "t": ("timestamp", str(pandas.Series([dt.datetime(2026, 1, 1)]).dtype), None, "timestamp[us]"),
+    "n": ("numeric", "float64", "Decimal(precision=38, scale=0)", None),
+    "y": ("bytea", "object", "Binary", "binary"),
+}
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+@pytest.mark.parametrize("values", [0, 1])
+def test_a_column_without_values_has_the_type_of_the_database(server, arrow, values):
+    columns = {name: kind for name, (kind, *_) in TYPES.items() if not (arrow and name in "ny")}
+    made = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    server.execute(f"create table t ({made})")
+    if values:
+        server.execute("insert into t default values")
+    result = server.query("select * from t", arrow=arrow)
+    assert isinstance(result, ArrowResult) == arrow
+    frames = (result.df().dtypes, result.pl().schema, result.arrow().schema)
+    for name in columns:
+        _, in_pandas, in_polars, in_arrow = TYPES[name]
+        if values:
+            in_pandas = {"int64": "float64", "bool": "object"}.get(in_pandas, in_pandas)
+        assert str(frames[0][name]) == in_pandas
+        assert in_polars in {None, str(frames[1][name])}
+        assert in_arrow in {None, str(frames[2].field(name).type)}
+    assert [len(frame) for frame in (result.df(), result.pl(), result.arrow())] == [values] * 3
+    assert result.df().isna().all(axis=None)
+    server.load(result, "copy")
+    assert server.describe("copy").column("type") == [
+        {"integer": "bigint", "timestamp": "timestamp without time zone"}.get(kind, kind)
+        for kind in columns.values()
+    ]

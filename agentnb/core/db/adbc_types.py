@@ -88,7 +88,7 @@ def same_types(table: Any, kinds: list[Any], kind: str, pa: Any) -> Any:
     check = _sqlite_values if kind == "sqlite" else _postgresql_values
     columns = []
     for column, kind_wanted in zip(table.columns, kinds, strict=True):
-        if column.null_count == len(column):
+        if kind == "sqlite" and column.null_count == len(column):
             # ADBC calls a column without values an integer; rows of None have no type.
             columns.append(pa.chunked_array([pa.nulls(len(column))]))
             continue
@@ -120,7 +120,7 @@ def _postgresql_values(column: Any, kind: Any, pa: Any) -> None:
     import pyarrow.compute as pc
 
     ranges = {pa.date32(): (pa.int32(), _DAYS), pa.timestamp("us"): (pa.int64(), _MICROSECONDS)}
-    if kind in ranges:
+    if kind in ranges and column.null_count < len(column):
         number, (first, last) = ranges[kind]
         found = pc.min_max(column.cast(number)).as_py()
         if found["min"] < first or found["max"] > last:

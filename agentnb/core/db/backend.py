@@ -245,11 +245,15 @@ class Backend:
             cursor = result.cursor
             if cursor is None or cursor.description is None:
                 return None, [], max(result.rowcount, 0)
-            columns = tuple(column[0] for column in cursor.description)
+            columns = self.columns_of(cursor.description)
             rows = fetch_all(cursor.fetchmany, bounds)
             return columns, rows, max(result.rowcount, 0)
         finally:
             result.close()
+
+    def columns_of(self, description: Any) -> tuple[str, ...]:
+        """Return the names of a result's columns, with their kinds where they are told."""
+        return tuple(column[0] for column in description)
 
     def bounds(self, connection: Connection, statement: Statement, bounds: Bounds) -> Bounds:
         """Return the bounds for a statement; one that has effects runs for all of its rows.
@@ -287,7 +291,7 @@ class Backend:
             cursor = result.cursor
             if cursor is None or cursor.description is None:
                 raise no_rows()
-            columns = tuple(column[0] for column in cursor.description)
+            columns = self.columns_of(cursor.description)
             while rows := cursor.fetchmany(chunk):
                 yield columns, list(rows)
         finally:

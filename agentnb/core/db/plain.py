@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from agentnb.core.db import plain_errors
 from agentnb.core.db.backend import Backend, no_rows
+from agentnb.core.db.values import UnfitError
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -89,6 +91,26 @@ class Plain(Backend):
     def alone(self) -> bool:
         """Whether there is one connection only, as to a database in memory."""
         return self.target.kind == "duckdb" and self.target.url.database in {None, "", ":memory:"}
+
+    def adapt(self, value: Any) -> Any:
+        """Return a value as drivers take it; refuse what MySQL's would cut without a word.
+
+        Raises
+        ------
+        UnfitError
+            It is a time with an offset, which they leave away.
+        """
+        value = super().adapt(value)
+        if (
+            self.target.kind in {"mysql", "mariadb"}
+            and isinstance(value, (dt.datetime, dt.time))
+            and value.tzinfo is not None
+        ):
+            raise UnfitError(
+                "has an offset, which the driver leaves away",
+                "convert it first: value.astimezone(UTC).replace(tzinfo=None)",
+            )
+        return value
 
     def driver_hint(self) -> str:
         """Name the package that has the driver."""

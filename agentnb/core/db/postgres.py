@@ -17,7 +17,8 @@ from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import calls, changes, locks
 from agentnb.core.db.postgres_errors import translate
-from agentnb.core.db.postgres_types import register
+from agentnb.core.db.postgres_types import kind_of, register
+from agentnb.core.db.values import Columns, json_text
 from agentnb.core.errors import QueryRejected, UsageError
 
 if TYPE_CHECKING:
@@ -222,6 +223,19 @@ class Postgres(Backend):
             sql = self.limited(statement, sql, -1)  # for the columns, which no rows came with
         return super().fetch(connection, statement, sql, params, bounds)
 
+    def adapt(self, value: Any) -> Any:
+        """Return a value as psycopg takes it; a list with dictionaries in it as JSON."""
+        value = super().adapt(value)
+        if isinstance(value, list):
+            if any(isinstance(one, dict) for one in value):
+                return json_text(value)  # no array could hold them
+            return [self.adapt(one) for one in value]
+        return value
+
+    def columns_of(self, description: Any) -> tuple[str, ...]:
+        """Return the names of a result's columns with the kinds of their types."""
+        return Columns((column[0] for column in description), map(kind_of, description))
+
     def _fetch_in_parts(
         self, connection: Connection, sql: str, params: Any, bounds: Bounds
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -236,7 +250,7 @@ class Postgres(Backend):
                 raise
             finally:
                 rows.close()  # cancels what has not been sent yet
-            return tuple(column[0] for column in cursor.description or ()), found
+            return self.columns_of(cursor.description or ()), found
 
     def stream(
         self, connection: Connection, sql: str, params: Any, chunk: int
@@ -253,7 +267,7 @@ class Postgres(Backend):
         try:
             with raw.cursor(name="agentnb") as cursor:
                 cursor.execute(text)
-                columns = tuple(column[0] for column in cursor.description)
+                columns = self.columns_of(cursor.description)
                 while rows := cursor.fetchmany(chunk):
                     yield columns, rows
         except BaseException:

@@ -5,7 +5,27 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["register"]
+__all__ = ["kind_of", "register"]
+
+# By the numbers that PostgreSQL gives its types.
+_KINDS = {
+    **dict.fromkeys((20, 21, 23), "integer"),
+    **dict.fromkeys((700, 701), "real"),
+    **dict.fromkeys((18, 19, 25, 1042, 1043), "text"),
+    16: "boolean",
+    17: "bytes",
+    1082: "date",
+    1083: "time",
+    1114: "datetime",
+    1184: "datetimetz",
+    1186: "interval",
+    1700: "decimal",
+}
+
+
+def kind_of(column: Any) -> str | None:
+    """Return the kind of a column of a cursor's description, None for other types."""
+    return _KINDS.get(column[1])
 
 
 def register(raw: Any) -> None:

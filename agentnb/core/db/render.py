@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.bind import lookup
-from agentnb.core.db.values import UnfitError, in_microseconds
+from agentnb.core.db.values import UnfitError, in_microseconds, json_text
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
+_JSON = re.compile(r"\s*::\s*jsonb?\b(?!\s*\[)", re.IGNORECASE)
 NO_VALUES = {
     "in": "in (select null where 1 = 0)",
     "not in": "not in (select null where 1 = 0)",
@@ -85,6 +87,8 @@ def render(
         items = _items(value, bind.name) if bind.is_in else None
         if items is None:
             out.append(escape(statement.sql[at : bind.start]))
+            if isinstance(value, (list, tuple)) and _JSON.match(statement.sql, bind.end):
+                value = _json(value, bind.name)  # not an array
             out.append(values.mark(bind.name, "", _adapted(adapt, value, bind.name)))
             at = bind.end
         elif items or bind.whole is None:
@@ -126,6 +130,13 @@ class _Values:
 
     def taken(self) -> dict[str, Any] | tuple[Any, ...] | None:
         return (self._named or tuple(self._order)) or None
+
+
+def _json(value: object, name: str) -> str:
+    try:
+        return json_text(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error
 
 
 def _listed(bind: Bind, items: list[Any], values: _Values, adapt: Callable[[Any], Any]) -> str:

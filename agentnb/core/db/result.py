@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 
@@ -33,9 +34,15 @@ class Result(Table):
         Rows returned, or rows changed by an INSERT, UPDATE or DELETE.
     truncated
         Whether there were more rows than the limit that was asked for.
+
+    Attributes
+    ----------
+    kinds
+        The kind of each column, such as ``"integer"``, or None: a frame gives it to a column
+        without values. SQLite has no types of columns to tell.
     """
 
-    __slots__ = ("returns_rows", "rowcount", "statement", "truncated")
+    __slots__ = ("kinds", "returns_rows", "rowcount", "statement", "truncated")
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class Result(Table):
     ) -> None:
         note = f"limited to {rowcount:,} rows as asked; there are more" if truncated else ""
         super().__init__(columns, rows, note=note)
+        self.kinds = columns.kinds if isinstance(columns, Columns) else ()
         self.statement = statement
         self.rowcount = rowcount
         self.truncated = truncated

@@ -49,6 +49,7 @@ def retype(
     executor: Executor, table: str, columns: Sequence[str], timeout: float | None = None
 ) -> Table:
     """Mend a table; see `Executor.retype`."""
+    executor.backend.require("retype")
     if executor.backend.target.kind != "sqlite":
         raise UsageError(
             f"retype mends tables of SQLite, and {executor.name} is {executor.backend.target.kind}",

@@ -8,15 +8,19 @@ import ipaddress
 import json
 import os
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "LARGEST",
     "PLAIN",
     "SMALLEST",
     "TEXTUAL",
+    "Columns",
     "UnfitError",
     "exact_integer",
     "exact_number",
@@ -46,6 +50,23 @@ TEXTUAL = (
 """Types whose text says all that there is in a value."""
 
 _AS_TEXT = "bind or load it as text, str(value), or use PostgreSQL, whose numeric holds any"
+
+
+class Columns(tuple[str, ...]):  # noqa: SLOT001 - a tuple has no room for slots
+    """The names of a result's columns, with their kinds.
+
+    >>> columns = Columns(["n"], ["integer"])
+    >>> columns, columns.kinds
+    (('n',), ('integer',))
+    """
+
+    kinds: tuple[str | None, ...]
+
+    def __new__(cls, names: Iterable[str], kinds: Iterable[str | None]) -> Self:
+        """Return the names with their kinds."""
+        made = super().__new__(cls, names)
+        made.kinds = tuple(kinds)
+        return made
 
 
 class UnfitError(ValueError):

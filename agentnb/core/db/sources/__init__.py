@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from agentnb.core.db.result import ArrowResult
 from agentnb.core.db.sources.delimited import read_csv
 from agentnb.core.db.sources.frame import read_frame, read_parquet
 from agentnb.core.db.sources.rows import read_dicts, read_json
@@ -39,8 +40,10 @@ def read(source: Any) -> Source:
         )
     if isinstance(source, (str, Path)):
         found = _file(Path(source).expanduser())
+    elif isinstance(source, ArrowResult):
+        found = read_frame(source)
     elif isinstance(source, Table):
-        found = read_dicts(source.dicts(), source.columns)
+        found = read_dicts(source.dicts(), source.columns, source.kinds)
     elif isinstance(source, (list, tuple)) and all(isinstance(row, dict) for row in source):
         found = read_dicts(source)
     elif hasattr(source, "__arrow_c_stream__") or hasattr(source, "to_arrow"):

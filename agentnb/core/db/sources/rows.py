@@ -67,8 +67,19 @@ def read_json(path: Path) -> Source:
     return read_dicts(rows)
 
 
-def read_dicts(rows: Sequence[dict[str, Any]], names: Sequence[Any] = ()) -> Source:
+def read_dicts(
+    rows: Sequence[dict[str, Any]], names: Sequence[Any] = (), kinds: Sequence[str | None] = ()
+) -> Source:
     """Return rows whose columns are the keys of all of them, after the names given.
+
+    Parameters
+    ----------
+    rows
+        The dictionaries.
+    names
+        Columns that come first, also without rows.
+    kinds
+        Of these columns, for those without values.
 
     Raises
     ------
@@ -76,15 +87,28 @@ def read_dicts(rows: Sequence[dict[str, Any]], names: Sequence[Any] = ()) -> Sou
         A column has values that no database stores, or that do not go together.
     """
     keys = dict.fromkeys([*names, *(name for row in rows for name in row)])
-    found = [(str(name), *plain_column(name, [row.get(name) for row in rows])) for name in keys]
+    known = dict(zip(names, kinds, strict=False))
+    found = [
+        (str(name), *plain_column(name, [row.get(name) for row in rows], known.get(name)))
+        for name in keys
+    ]
     return Source(
         [(name, kind) for name, kind, _ in found],
         zip(*(values for _, _, values in found), strict=True),
     )
 
 
-def plain_column(name: object, values: list[Any]) -> tuple[str, list[Any]]:
+def plain_column(
+    name: object, values: list[Any], known: str | None = None
+) -> tuple[str, list[Any]]:
     """Return the kind of a column's values, and the values as Python's own.
+
+    Parameters
+    ----------
+    name, values
+        The column.
+    known
+        Its kind if there is no value; default: ``"text"``.
 
     Raises
     ------
@@ -93,7 +117,8 @@ def plain_column(name: object, values: list[Any]) -> tuple[str, list[Any]]:
     """
     try:
         values = [_plain(value) for value in values]
-        return _common({_kind_of(value) for value in values} - {"null"}), values
+        kinds = {_kind_of(value) for value in values} - {"null"}
+        return (_common(kinds) if kinds else known or "text"), values
     except UnfitError as error:
         raise error.about(f"column {name!r}") from error
 
@@ -131,7 +156,7 @@ def _common(kinds: set[str]) -> str:
         return next(iter(kinds))
     if kinds == {"integer", "real"}:
         return "real"
-    if kinds and kinds <= {"integer", "real", "decimal"}:
+    if kinds <= {"integer", "real", "decimal"}:
         return "decimal"
     if len(kinds & {"datetime", "datetimetz"}) > 1:
         raise UnfitError(
