@@ -27,7 +27,9 @@ def hub():
     """Return a hub on the home of the release 0.1.0, unpacked for these tests."""
     with tempfile.TemporaryDirectory(prefix="agentnb-old-", dir="/tmp") as folder:
         with tarfile.open(DATA / "home-0.1.0.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
+            # Before Python 3.11.4 there is no filter to name.
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(folder, **safe)
         home = Path(folder) / "home"
         home.chmod(0o700)
         for path in home.rglob("*"):
