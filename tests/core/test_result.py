@@ -219,7 +219,8 @@ def test_a_transaction_sees_its_own_rows_when_arrow_is_asked_for(db):
     with db.transaction() as tx:
         tx.execute("insert into t values (2)")
         result = tx.query("select i from t order by i", arrow=True)
-        assert not isinstance(result, ArrowResult)
+        # Through COPY on the same connection; ADBC has one of its own.
+        assert isinstance(result, ArrowResult) is (db.kind == "postgresql")
         assert result.df()["i"].tolist() == [1, 2]
 
 

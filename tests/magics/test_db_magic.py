@@ -396,7 +396,7 @@ def test_begin_binds_the_cells_that_follow_and_never_the_hub(run, shell, tasks):
     assert shell.user_ns["hub"].db.query("select count(*) from task").scalar() == 3
     run("%db commit")
     assert tasks()[3:] == ["inside", "also"]
-    assert run("%db list")[0].state == "in use"
+    assert run("%db list")[0].state == "in use, session"
 
 
 def test_rollback_undoes_what_came_after_begin(run, tasks):

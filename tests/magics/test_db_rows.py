@@ -93,7 +93,8 @@ def test_a_limit_that_was_asked_for_is_kept_and_said(run, shown):
 
 
 def test_a_result_above_the_bytes_of_the_settings_is_an_error(run, shell, monkeypatch):
-    monkeypatch.setattr(shell.user_ns["hub"].db, "max_bytes", 10_000)
+    monkeypatch.setenv("AGENTNB_DB_MAX_BYTES", "10kB")
+    run("%agentnb reset")
     for source in (f"%db x << {SQL}", f"x = %db {SQL}", f"%db --all {SQL}", f"%db -n 1400 {SQL}"):
         with pytest.raises(UsageError, match="larger than 10 kB") as caught:
             run(source)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import logging
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.bounds import Bounds, fetch_all
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from agentnb.core.db.state import Leaves
     from agentnb.core.db.text import Statement
     from agentnb.core.db.url import Target
     from agentnb.core.errors import AgentnbError
@@ -102,7 +102,9 @@ class Backend:
         self.target = target
         self.syntax = syntax_of(target.kind)
         self.note = target.note
+        self.kind = target.kind
         self.read_only = read_only
+        self.has_state = False  # on any of its connections, ever
         self.capacity = 1  # connections in use at a time, once there is an engine
         self.patience = target.pool_timeout or POOL_SECONDS
 
@@ -184,6 +186,13 @@ class Backend:
         """Return whether this connection is known to be dead."""
         return connection.invalidated
 
+    def check_state(self, statement: Statement, left: Leaves) -> None:
+        """Raise where what a statement leaves in its session would not be there afterwards."""
+
+    def clear(self, connection: Connection) -> None:
+        """Undo what statements have left in the session of a connection."""
+        connection.invalidate()
+
     def in_transaction(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
         """Return whether what `begin` opened is still open, as far as the driver tells."""
         return True
@@ -261,12 +270,12 @@ class Backend:
         A preview does not cut them: rows of RETURNING cannot be had a second time.
         """
         if changes(statement):
-            bounds = replace(bounds, max_bytes=None)
+            bounds = bounds._replace(max_bytes=None)
         if bounds.limit is None or not self.has_effects(connection, statement):
             return bounds
         if bounds.preview:
-            return replace(bounds, limit=None, preview=False)
-        return replace(bounds, pushed=False)
+            return bounds._replace(limit=None, preview=False)
+        return bounds._replace(pushed=False)
 
     def has_effects(self, connection: Connection, statement: Statement) -> bool:  # noqa: ARG002 - for those who ask the database
         """Return whether the statement does more than read, so that all of it has to run."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import UsageError
 
@@ -21,8 +20,7 @@ _STEP = 8
 _LARGE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The bounds of one result.
 
     Parameters
@@ -75,30 +73,41 @@ def fetch_all(
     UsageError
         They are larger than ``max_bytes``.
     """
+    limit, max_bytes, *_ = bounds
+    left = sys.maxsize if limit is None else limit + 1
     rows: list[tuple[Any, ...]] = []
     size = 0.0
-    left = sys.maxsize if bounds.limit is None else bounds.limit + 1
-    while left and (chunk := fetchmany(min(CHUNK, left))):
+    while left:
+        wanted = min(left, CHUNK)
+        chunk = fetchmany(wanted)
         rows += chunk
-        left -= len(chunk)
-        if bounds.max_bytes is not None:
+        if max_bytes is not None and chunk:
             size += _size(chunk)
-            bounds.check(size, len(rows))
+            if size > max_bytes:
+                bounds.check(size, len(rows))
+        if len(chunk) < wanted:
+            break
+        left -= wanted
     return rows
 
 
 def _size(rows: Sequence[tuple[Any, ...]]) -> float:
     """Estimate the bytes that rows take in memory."""
-    size = _exact(rows[::_STEP])
-    count = len(rows[::_STEP])
-    if size > _LARGE * count:
+    if len(rows) <= _STEP:
         return _exact(rows)
-    return size * len(rows) / count
+    some = rows[::_STEP]
+    size = _exact(some)
+    if size > _LARGE * len(some):
+        return _exact(rows)
+    return size * len(rows) / len(some)
 
 
 def _exact(rows: Sequence[tuple[Any, ...]]) -> int:
     measure = sys.getsizeof
-    return sum(measure(row) + sum(map(measure, row)) for row in rows)
+    size = 0
+    for row in rows:
+        size += measure(row) + sum(map(measure, row))
+    return size
 
 
 def human(size: int) -> str:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import contextmanager
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db import adbc
-from agentnb.core.db.backend import Backend, Watch
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.plain import Plain
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
 from agentnb.core.db.postgres import Postgres
+from agentnb.core.db.session import IDLE_SECONDS, Session
 from agentnb.core.db.sqlite import SQLite
-from agentnb.core.db.text import scan
-from agentnb.core.db.transaction import Transaction
+from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.db.url import parse
 from agentnb.core.loop import LoopThread
 from agentnb.core.resilience import Deadline
 from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
+    from agentnb.core.db.backend import Backend, Watch
     from agentnb.core.db.result import Result
     from agentnb.core.db.text import Statement
     from agentnb.core.errors import AgentnbError
@@ -111,11 +110,12 @@ class Database(Executor):
         )
         self._loop = LoopThread()
         self._spare = adbc.Spare()
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
     @property
     def kind(self) -> str:
         """Return the kind of database: ``"sqlite"``, ``"postgresql"``, ..."""
-        return self.backend.target.kind
+        return self.backend.kind
 
     @property
     def support(self) -> str:
@@ -153,21 +153,39 @@ class Database(Executor):
         """Make a single statement's effect last."""
         self.backend.settle(connection)
 
-    @contextmanager
-    def begun(self, deadline: Deadline) -> Iterator[Transaction]:
+    def begun(self, deadline: Deadline) -> AbstractContextManager[Transaction]:
         """Run a block in a transaction of its own."""
-        with self.checkout(deadline) as connection:
-            transaction = Transaction(self, connection, deadline)
-            transaction.begin()
-            try:
-                yield transaction
-            except BaseException:
-                transaction.rollback()
-                raise
-            if transaction.open:
-                transaction.commit()
+        return begun(self, self, deadline)
 
-    def transaction(self, *, timeout: float | None = None) -> Any:
+    def session(self, *, idle: float | None = IDLE_SECONDS) -> Session:
+        """Return a session: one connection, in which what a statement sets lasts.
+
+        A statement of the database itself runs on any connection of the pool, and what it sets
+        there (SET, a temporary table, ATTACH) is undone when the connection goes back.
+
+        Parameters
+        ----------
+        idle
+            Seconds without use after which the connection goes back to the pool.
+
+        Raises
+        ------
+        UsageError
+            ``idle`` is not above 0.
+
+        Examples
+        --------
+        >>> with Database("sqlite://") as db, db.session() as session:
+        ...     _ = session.execute("create temp table mine as select 1 as n")
+        ...     session.query("select * from mine")
+        n
+        1
+        """
+        session = Session(self, idle=idle)
+        self._sessions.add(session)
+        return session
+
+    def transaction(self, *, timeout: float | None = None) -> AbstractContextManager[Transaction]:
         """Run a block in one transaction: committed at its end, rolled back by an error.
 
         On SQLite it takes the write lock at its start, so that it cannot fail half-way.
@@ -204,33 +222,6 @@ class Database(Executor):
             self.log.exception("database operation failed")
             raise
 
-    async def aquery(
-        self,
-        sql: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        limit: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
-        max_bytes: int | None = None,
-    ) -> Result:
-        """Await `query`. Cancelling the await cancels the statement."""
-        watch = Watch(self._deadline(timeout))
-        bounds = self._bounds(limit, max_bytes)
-        return await _watched(
-            watch, self._query, scan(sql, self.backend.syntax), params or {}, bounds, watch
-        )
-
-    async def aexecute(
-        self,
-        sql: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
-        max_bytes: int | None = None,
-    ) -> Result:
-        """Await `execute` of one statement. Cancelling the await cancels the statement."""
-        return await self.aquery(sql, params, timeout=timeout, max_bytes=max_bytes)
-
     def arrow_result(
         self,
         statement: Statement,
@@ -263,6 +254,8 @@ class Database(Executor):
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
         self._loop.close()
+        for session in list(self._sessions):
+            session.reset()
         self._spare.close()
         self.pool.close()
 
@@ -275,11 +268,3 @@ class Database(Executor):
     def __repr__(self) -> str:
         only = ", read_only=True" if self.read_only else ""
         return f"Database({str(self.backend.target)!r}, name={self.name!r}{only})"
-
-
-async def _watched(watch: Watch, function: Callable[..., Result], *args: Any) -> Result:
-    try:
-        return await asyncio.to_thread(function, *args)
-    except asyncio.CancelledError:
-        watch.cancel()
-        raise

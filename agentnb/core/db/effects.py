@@ -60,16 +60,24 @@ def calls(sql: str) -> frozenset[str]:
     """Return the names of the functions that a PostgreSQL statement calls, in lower case.
 
     A quoted name is taken as it is; a name in front of a parenthesis that is no function,
-    such as a table's, may be among them.
+    such as that of a WITH query, may be among them.
 
     >>> sorted(calls('select archive(id), "Mine"(1), count(*) from t where id in (1, 2)'))
     ['Mine', 'archive', 'count']
     """
     found = set()
+    named = False  # after INTO and AS: a table's or an alias's name, and its columns
     for kind, text, end in tokens(sql, POSTGRES):
-        if kind not in {"word", "quoted"} or not _CALL.match(sql, end):
+        if kind in {"space", "comment"} or text == ".":
+            continue
+        if kind not in {"word", "quoted"}:
+            named = False
             continue
         name = text.lower() if kind == "word" else text[1:-1].replace('""', '"')
-        if kind == "quoted" or name not in _SYNTAX:
+        if kind == "word" and name in {"into", "as"}:
+            named = True
+            continue
+        if not named and _CALL.match(sql, end) and (kind == "quoted" or name not in _SYNTAX):
             found.add(name)
+        named = named and sql[end : end + 1] == "."
     return frozenset(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.db.backend import Watch
@@ -11,7 +12,7 @@ from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentnb.core.db.text import Statement
     from agentnb.core.table import Table
@@ -20,7 +21,7 @@ __all__ = ["Executor"]
 
 
 class Executor(Runner):
-    """Something that runs SQL: a `Database` or a `Transaction`."""
+    """Something that runs SQL: a `Database`, a `Session` or a `Transaction`."""
 
     def query(
         self,
@@ -82,6 +83,32 @@ class Executor(Runner):
         watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes, preview)
         return self._query(scan(sql, self.backend.syntax), params or {}, bounds, watch, arrow=arrow)
+
+    async def aquery(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        limit: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
+        max_bytes: int | None = None,
+    ) -> Result:
+        """Await `query`. Cancelling the await cancels the statement."""
+        watch = Watch(self._deadline(timeout))
+        bounds = self._bounds(limit, max_bytes)
+        statement = scan(sql, self.backend.syntax)
+        return await _watched(watch, self._query, statement, params or {}, bounds, watch)
+
+    async def aexecute(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
+        max_bytes: int | None = None,
+    ) -> Result:
+        """Await `execute` of one statement. Cancelling the await cancels the statement."""
+        return await self.aquery(sql, params, timeout=timeout, max_bytes=max_bytes)
 
     def execute(
         self,
@@ -212,7 +239,8 @@ class Executor(Runner):
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
-            text, values = self._rendered(statement, params)
+            text, values = self.rendered(statement, params)
+            self.mark(connection, statement)
             for columns, rows in self.backend.stream(connection, text, values, chunk):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
             self.settle(connection)
@@ -323,3 +351,11 @@ class Executor(Runner):
         from agentnb.core.db import schema
 
         return schema.describe(self, table)
+
+
+async def _watched(watch: Watch, function: Callable[..., Result], *args: Any) -> Result:
+    try:
+        return await asyncio.to_thread(function, *args)
+    except asyncio.CancelledError:
+        watch.cancel()
+        raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import Logger, LoggerAdapter
 
-    from sqlalchemy import Connection, Engine, Pool
+    from sqlalchemy import Connection, Engine
 
     from agentnb.core.trace import Tracer
 
@@ -65,7 +65,7 @@ class ConnectionPool:
         self._slots = threading.Semaphore(0)
         self._errors: tuple[type[Exception], ...] = ()
         self._pid = os.getpid()
-        self._inherited: list[Pool] = []
+        self._inherited: list[Any] = []
 
     @property
     def connected(self) -> bool:
@@ -93,12 +93,16 @@ class ConnectionPool:
                 self._engine = self._connect()
             return self._engine
 
+    def inherit(self, what: object) -> None:
+        """Keep what a forked child must not close, not even by forgetting it."""
+        self._inherited.append(what)
+
     def _start_afresh(self) -> None:
         """Leave the parent's connections to the parent: not used, not closed."""
         self._pid = os.getpid()
         self._backend.forked()
         if self._engine is not None:
-            self._inherited.append(self._engine.pool)
+            self.inherit(self._engine.pool)
             self._engine.dispose(close=False)
             self._slots = threading.Semaphore(self._backend.capacity)
 
@@ -147,20 +151,54 @@ class ConnectionPool:
                 service="db",
                 hint=self._backend.pool_hint(),
             )
+        pid = self._pid
         try:
             connection = self._tested(engine, deadline)
             try:
                 yield connection
             finally:
-                self._give_back(connection)
+                if pid == os.getpid():  # in a forked child it is the parent's
+                    self._give_back(connection)
         finally:
             slots.release()
 
     def _give_back(self, connection: Connection) -> None:
         # Rows are read from the driver's cursor, whose errors SQLAlchemy does not see.
-        if self._backend.lost(connection):
+        backend = self._backend
+        if backend.lost(connection):
             connection.invalidate()
+        elif backend.has_state and backend.capacity > 1 and connection.info.pop("leaves", None):
+            self._clear(connection)
         connection.close()
+
+    def _clear(self, connection: Connection) -> None:
+        """Leave nothing of what statements have set to whoever is lent the connection next."""
+        try:
+            with self._backend.watching(connection, Watch(Deadline(CONNECT_SECONDS))):
+                self._backend.clear(connection)
+        except Exception as error:  # noqa: BLE001 - another connection is as good
+            self._log.debug("session not cleared: %s", error)
+            connection.invalidate()
+
+    def is_alive(self, connection: Connection, deadline: Deadline) -> bool:
+        """Return whether a connection that was lent answers.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It does not within the time.
+        """
+        if self._backend.lost(connection):
+            return False
+        watch = Watch(deadline)
+        try:
+            with self._backend.watching(connection, watch):
+                self._backend.ping(connection)
+        except self._dead() as error:
+            if watch.over:
+                raise watch.error() from error
+            return False
+        return True
 
     def _tested(self, engine: Engine, deadline: Deadline) -> Connection:
         watch = Watch(deadline)

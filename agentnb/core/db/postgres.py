@@ -18,6 +18,7 @@ from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import calls, changes, locks
 from agentnb.core.db.postgres_errors import translate
 from agentnb.core.db.postgres_types import kind_of, register
+from agentnb.core.db.state import Leaves
 from agentnb.core.db.values import Columns, json_text
 from agentnb.core.errors import QueryRejected, UsageError
 
@@ -124,6 +125,23 @@ class Postgres(Backend):
     def ping(self, connection: Connection) -> None:
         """Raise if the server or the network has dropped this connection."""
         connection.exec_driver_sql("")
+
+    def check_state(self, statement: Statement, left: Leaves) -> None:
+        """Refuse what PgBouncer, in transaction mode, would leave to some other client."""
+        if left is Leaves.STATE and self.target.pooler:
+            raise UsageError(
+                f"{statement.keyword.upper()} does not last through PgBouncer: the next statement "
+                "may run in another session",
+                service="db",
+                hint="in a transaction: set local ..., create temp table ... on commit drop; "
+                "or connect to PostgreSQL itself, without pgbouncer=true",
+            )
+
+    def clear(self, connection: Connection) -> None:
+        """Undo what statements have left in the session, on the same connection."""
+        if self.in_transaction(connection):
+            connection.exec_driver_sql("rollback")
+        connection.exec_driver_sql("discard all")
 
     def lost(self, connection: Connection) -> bool:
         """Return whether the server or the network has ended this connection."""

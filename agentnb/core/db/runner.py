@@ -9,6 +9,7 @@ from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
+from agentnb.core.db.state import leaves
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.resilience import Deadline
 
@@ -62,6 +63,8 @@ class Runner(ABC):
     def _bounds(
         self, limit: int | None, max_bytes: int | None, preview: int | None = None
     ) -> Bounds:
+        if limit is None and max_bytes is None and preview is None:
+            return Bounds(None, self.max_bytes)
         for name, value in (("limit", limit), ("max_bytes", max_bytes), ("preview", preview)):
             if value is not None and value < 0:
                 raise UsageError(
@@ -108,12 +111,13 @@ class Runner(ABC):
         bounds: Bounds,
         watch: Watch,
     ) -> Result:
-        text, values = self._rendered(statement, params)
+        text, values = self.rendered(statement, params)
         with (
             self.tracer.span("query", service="db", connection=self.name),
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
+            self.mark(connection, statement)
             bounds = self.backend.bounds(connection, statement, bounds)
             columns, rows, count = self.backend.fetch(connection, statement, text, values, bounds)
         if columns is None:
@@ -127,10 +131,18 @@ class Runner(ABC):
             columns, rows, statement=statement.sql, rowcount=len(rows), truncated=truncated
         )
 
-    def _rendered(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, Any]:
+    def rendered(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return the SQL and the values in the form that the driver takes."""
         backend = self.backend
         backend.check(statement)
         return render(statement, params, backend.paramstyle, backend.adapt, backend.no_values)
+
+    def mark(self, connection: Connection, statement: Statement) -> None:
+        """Note on the connection what the statement is about to leave in its session."""
+        if left := leaves(self.backend.kind, statement):
+            self.backend.check_state(statement, left)
+            self.backend.has_state = True
+            connection.info["leaves"] = max(left, connection.info.get("leaves", left))
 
     @abstractmethod
     def tables(self) -> Table:

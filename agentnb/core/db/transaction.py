@@ -5,24 +5,42 @@ from __future__ import annotations
 import contextlib
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db import schema
+from agentnb.core.db import copying, schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
+    from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.database import Database
+    from agentnb.core.db.result import Result
+    from agentnb.core.db.text import Statement
 
-__all__ = ["Transaction"]
+__all__ = ["Transaction", "begun"]
 
 _HINT_SECONDS = 1.0
+
+
+@contextmanager
+def begun(executor: Executor, database: Database, deadline: Deadline) -> Iterator[Transaction]:
+    """Run a block in a transaction on a connection that the executor lends."""
+    with executor.checkout(deadline) as connection:
+        transaction = Transaction(database, connection, deadline)
+        transaction.begin()
+        try:
+            yield transaction
+        except BaseException:
+            transaction.rollback()
+            raise
+        if transaction.open:
+            transaction.commit()
 
 
 class Transaction(Executor):
@@ -54,7 +72,14 @@ class Transaction(Executor):
         """Make everything since the BEGIN last."""
         self._check()
         self.open = False
-        self._send("commit", self.backend.commit)
+        try:
+            self._send("commit", self.backend.commit)
+        except AgentnbError:
+            # SQLite leaves a transaction open whose deferred constraints do not hold.
+            if self.backend.in_transaction(self._connection):
+                with contextlib.suppress(AgentnbError):  # the first error says what happened
+                    self._send("rollback", self.backend.rollback)
+            raise
 
     def rollback(self) -> None:
         """Undo everything since the BEGIN."""
@@ -123,6 +148,12 @@ class Transaction(Executor):
                         self._send("rollback", _sql("rollback to savepoint agentnb"))
                 raise
             self._send("release", _sql("release savepoint agentnb"))
+
+    def arrow_result(
+        self, statement: Statement, params: Mapping[str, Any], bounds: Bounds, watch: Watch
+    ) -> Result | None:
+        """Return the result as Arrow data of this transaction, or None to take the driver."""
+        return copying.fetch(self, statement, params, bounds, watch)
 
     def table_names(self) -> list[str]:
         """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""

@@ -25,6 +25,7 @@ GRAMMAR = Grammar(
         Verb("rm", "close and forget a connection", ("NAME",), live=("connection",)),
         Verb("tables", "the tables and views"),
         Verb("describe", "the columns of a table", ("TABLE",), live=("table",)),
+        Verb("reset", "start a new session: settings, temporary tables and locks go"),
         Verb("begin", "open a transaction for the %db cells that follow"),
         Verb("commit", "make what came after begin last"),
         Verb("rollback", "undo what came after begin"),

@@ -11,7 +11,7 @@ from agentnb.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agentnb.core.db import Database, Transaction
+    from agentnb.core.db import Session, Transaction
 
 __all__ = ["IDLE_SECONDS", "Held"]
 
@@ -26,7 +26,7 @@ class Held:
 
     Parameters
     ----------
-    database
+    session
         Where it is begun.
     on_end
         Called once it has ended and its user knows.
@@ -36,11 +36,11 @@ class Held:
     """
 
     def __init__(
-        self, database: Database, *, on_end: Callable[[], object], idle: float | None = None
+        self, session: Session, *, on_end: Callable[[], object], idle: float | None = None
     ) -> None:
-        self._context = database.transaction()
+        self._context = session.transaction()
         self._transaction: Transaction = self._context.__enter__()
-        self._database = database
+        self._log = session.log
         self._on_end = on_end
         self._idle = IDLE_SECONDS if idle is None else idle
         self._lock = threading.RLock()
@@ -69,7 +69,7 @@ class Held:
             if timer is not self._timer or not self.open:
                 return
             self._expired = True
-            self._database.log.warning("transaction rolled back: %s", self._why)
+            self._log.warning("transaction rolled back: %s", self._why)
             self._end(self._transaction.rollback)
 
     @contextmanager

@@ -23,7 +23,7 @@ from agentnb.magics.noun import Noun, Said
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agentnb.core.db import Database
+    from agentnb.core.db import Session
     from agentnb.core.db.catalog import Catalog
     from agentnb.core.redact import Secret
     from agentnb.core.table import Table
@@ -45,6 +45,7 @@ class DbMagic(Noun):
         super().__init__(extension)
         self.used = "default"
         self.held: dict[str, Held] = {}
+        self.sessions: dict[str, Session] = {}
         self._names: Catalog | None = None
 
     @line_cell_magic
@@ -55,10 +56,9 @@ class DbMagic(Noun):
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
-        """Roll back open transactions and use the default connection again."""
-        for held in list(self.held.values()):
-            held.rollback()
-        self.held.clear()
+        """Roll back open transactions, end the sessions, use the default connection again."""
+        for name in {*self.held, *self.sessions}:
+            self._end(name)
         self.used = "default"
 
     def status(self, call: Call) -> Any:
@@ -72,10 +72,10 @@ class DbMagic(Noun):
         name, sql = assignment(call.text)
         if cell is not None:
             sql = f"{sql}\n{cell}" if sql else cell
-        database, held = self._place(call)
+        session, held = self._place(call)
         about = {"many": cell is not None, "used": name is not None or result_is_used()}
         try:
-            result = run(sql, database, held, call.options, namespace, **about)
+            result = run(sql, session, held, call.options, namespace, **about)
         except QueryRejected as error:
             raise with_verb(error, sql, self.grammar) from error.__cause__
         if name is None:
@@ -83,10 +83,17 @@ class DbMagic(Noun):
         self.extension.shell.user_ns[name] = result
         return None
 
-    def _place(self, call: Call) -> tuple[Database, Held | None]:
-        """Return the database that a line means, and the transaction held open on it."""
+    def _place(self, call: Call) -> tuple[Session, Held | None]:
+        """Return the session that a line means, and the transaction held open in it."""
         name = self._name(call)
-        return self.hub.databases[name], self.held.get(name)
+        return self._session(name), self.held.get(name)
+
+    def _session(self, name: str) -> Session:
+        database = self.hub.databases[name]
+        session = self.sessions.get(name)
+        if session is None or session.database is not database:
+            session = self.sessions[name] = database.session()
+        return session
 
     def _name(self, call: Call) -> str:
         return str(call.options.get("connection", self.used))
@@ -120,10 +127,27 @@ class DbMagic(Noun):
         rows = []
         for row in found.rows:
             marks = ["in use"] if row[0] == self.used else []
-            if held := self.held.get(row[0]):
-                marks.append(held.state)
+            marks += self._marks(row[0])
             rows.append((*row, ", ".join(marks)))
         return _as_asked(type(found)((*found.columns, "state"), rows), call)
+
+    def _marks(self, name: str) -> list[str]:
+        marks = []
+        session = self.sessions.get(name)
+        if session is not None and session.has_state:
+            marks.append("session with settings, temporary tables or locks")
+        if held := self.held.get(name):
+            marks.append(held.state)
+        elif session is not None and session.open and not marks:
+            marks.append("session")
+        return marks
+
+    def do_reset(self, call: Call) -> str:
+        """Give the session back; the next line starts a new one."""
+        name = self._name(call)
+        _ = self.hub.databases[name]
+        self._end(name)
+        return Said(f"{name}: the next line starts a new session")
 
     def do_connect(self, call: Call) -> Any:
         """Name a connection and try it at once."""
@@ -186,6 +210,8 @@ class DbMagic(Noun):
     def _end(self, name: str) -> None:
         if held := self.held.get(name):
             held.rollback()
+        if session := self.sessions.pop(name, None):
+            session.close()
 
     def do_tables(self, call: Call) -> Any:
         """Return the tables and views."""
@@ -202,14 +228,14 @@ class DbMagic(Noun):
         from agentnb.magics.db.held import Held
 
         name = self._name(call)
-        database, held = self._place(call)
+        session, held = self._place(call)
         if held is not None and held.open:
             raise UsageError(
                 f"{name} is in a transaction already",
                 service="db",
                 hint="%db commit or %db rollback first",
             )
-        self.held[name] = Held(database, on_end=lambda: self.held.pop(name, None))
+        self.held[name] = Held(session, on_end=lambda: self.held.pop(name, None))
         return Said(f"{name}: transaction open; %db commit makes it last, %db rollback undoes it")
 
     def do_commit(self, call: Call) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from agentnb.core.db import Database
+    from agentnb.core.db import Session
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
     from agentnb.magics.db.held import Held
@@ -93,14 +93,14 @@ def _options_first(line: str, found: re.Match[str], grammar: Grammar) -> str:
     return f"{line[found.start() : end]} {sql}"
 
 
-def executor_of(database: Database, held: Held | None) -> AbstractContextManager[Executor]:
-    """Lend what runs the SQL: the transaction that is held, or the database itself."""
-    return nullcontext(database) if held is None else held.used()
+def executor_of(session: Session, held: Held | None) -> AbstractContextManager[Executor]:
+    """Lend what runs the SQL: the transaction that is held, or the session itself."""
+    return nullcontext(session) if held is None else held.used()
 
 
 def run(
     sql: str,
-    database: Database,
+    session: Session,
     held: Held | None,
     options: Mapping[str, Any],
     namespace: Mapping[str, Any],
@@ -114,7 +114,7 @@ def run(
     ----------
     sql
         One statement, or several where ``many`` is set.
-    database, held
+    session, held
         Where, and in which open transaction.
     options
         Of the magic, by key.
@@ -134,25 +134,24 @@ def run(
     """
     from agentnb.core.db.text import split
 
-    statements = split(sql, database.backend.syntax)
+    statements = split(sql, session.backend.syntax)
     shape = options.get("as", "rows")
     if "all" in options and "rows" in options:
         raise UsageError("--all and --rows exclude each other", service="db")
     given: dict[str, Any] = {"limit": options.get("rows")}
     if not used and shape == "rows" and not {"all", "rows"} & options.keys():
-        given["preview"] = database.rows
+        given["preview"] = session.rows
     if "timeout" in options:
         given["timeout"] = options["timeout"]
     if "tx" in options or held is not None:
         _refuse_control(statements, held, tx="tx" in options)
     if "explain" in options:
-        with executor_of(database, held) as executor:
+        with executor_of(session, held) as executor:
             return shaped(executor.explain(sql, namespace), shape)
     single = len(statements) == 1 or not many
-    inside = _transaction(database) if "tx" in options else executor_of(database, held)
+    inside = _transaction(session) if "tx" in options else executor_of(session, held)
     with inside as executor:
         if single:
-            # Inside of a transaction there is no second connection to take Arrow data from.
             return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
         return shaped(executor.script(sql, namespace, **given), shape)
 
@@ -179,10 +178,10 @@ def _refuse_control(statements: Iterable[Statement], held: Held | None, *, tx: b
 
 
 @contextmanager
-def _transaction(database: Database) -> Iterator[Executor]:
+def _transaction(session: Session) -> Iterator[Executor]:
     """Run a block in a transaction of its own, whose error says that nothing was kept."""
     try:
-        with database.transaction() as transaction:
+        with session.transaction() as transaction:
             yield transaction
     except QueryRejected as error:
         hint = error.hint or "the transaction was rolled back: nothing of this cell was kept"

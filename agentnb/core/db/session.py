@@ -1,0 +1,289 @@
+"""One connection that lasts: what a statement sets there holds for the next one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.db import copying
+from agentnb.core.db.executor import Executor
+from agentnb.core.db.state import Leaves
+from agentnb.core.db.transaction import begun
+from agentnb.core.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+    from agentnb.core.db.backend import Watch
+    from agentnb.core.db.bounds import Bounds
+    from agentnb.core.db.database import Database
+    from agentnb.core.db.result import Result
+    from agentnb.core.db.text import Statement
+    from agentnb.core.db.transaction import Transaction
+    from agentnb.core.errors import AgentnbError
+    from agentnb.core.resilience import Deadline
+
+__all__ = ["IDLE_SECONDS", "Session"]
+
+IDLE_SECONDS = 900.0
+# A session with settings or temporary tables of somebody's is kept for a working day.
+KEPT_SECONDS = 8 * 3600.0
+
+
+class Session(Executor):
+    """A connection of its own: SET, roles, temporary tables, ATTACH and locks last.
+
+    Made by `Database.session`. Thread-safe: one statement at a time, in turn. It takes its
+    connection at its first statement. A database that allows one connection only (SQLite in
+    memory, ``connection_limit=1``) shares that one with its session.
+
+    Parameters
+    ----------
+    database
+        Where it connects.
+    idle
+        Seconds without use after which the connection is given back if nothing was set in it,
+        else after eight hours; None for never.
+
+    Examples
+    --------
+    >>> from agentnb.core.db import Database
+    >>> with Database("sqlite://") as db, db.session() as session:
+    ...     _ = session.execute("create temp table mine as select 42 as n")
+    ...     session.query("select n from mine").scalar()
+    42
+    """
+
+    def __init__(self, database: Database, *, idle: float | None = IDLE_SECONDS) -> None:
+        if idle is not None and not idle > 0:
+            raise UsageError(
+                f"idle must be greater than 0 s, got {idle:g}",
+                service="db",
+                hint="seconds, or None to keep the connection",
+            )
+        self.database = database
+        self.backend = database.backend
+        self.name = database.name
+        self.rows = database.rows
+        self.timeout = database.timeout
+        self.max_bytes = database.max_bytes
+        self.tracer = database.tracer
+        self.log = database.log
+        self._idle = idle
+        self._start_anew()
+        self._lost = ""
+        self._closed = False
+
+    def _start_anew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+        self._leaves = Leaves.NOTHING
+        self._dropping = False
+        self._used = time.monotonic()
+        self._timer: threading.Timer | None = None
+
+    @property
+    def open(self) -> bool:
+        """Return whether it holds a connection."""
+        return self._connection is not None and self._pid == os.getpid()
+
+    @property
+    def has_state(self) -> bool:
+        """Return whether a statement may have left settings, temporary tables or locks in it."""
+        return self._leaves > Leaves.NOTHING
+
+    def transaction(self, *, timeout: float | None = None) -> AbstractContextManager[Transaction]:
+        """Run a block in one transaction of this session; see `Database.transaction`."""
+        return self.begun(self._deadline(timeout))
+
+    def settle(self, connection: Connection) -> None:
+        """Make a single statement's effect last."""
+        self.backend.settle(connection)
+
+    def begun(self, deadline: Deadline) -> AbstractContextManager[Transaction]:
+        """Run a block in a transaction on this connection."""
+        return begun(self, self.database, deadline)
+
+    @contextmanager
+    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+        """Lend the connection for one statement.
+
+        Raises
+        ------
+        UnavailableError
+            Another thread uses it until the deadline, or the connection was lost, and with it
+            what had been set. That is said once.
+        UsageError
+            This thread uses it, in a transaction or a stream, or the session is closed.
+        """
+        self._acquire(deadline)
+        try:
+            with ExitStack() as stack:
+                connection = self._ready(deadline, stack)
+                try:
+                    yield connection
+                finally:
+                    self._note(connection)
+        finally:
+            self._release()
+
+    def _acquire(self, deadline: Deadline) -> None:
+        if self._closed:
+            raise UsageError(
+                "this session is closed", service="db", hint="make another: db.session()"
+            )
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        if not self._lock.acquire(blocking=False):
+            if self._owner == threading.get_ident():
+                raise UsageError(
+                    "this session is in use by a transaction or a stream of this thread",
+                    service="db",
+                    hint="use the transaction, end the stream, or use hub.db",
+                )
+            left = deadline.remaining()
+            if not self._lock.acquire(timeout=-1 if left is None else left):
+                raise UnavailableError(
+                    "the session is busy with another statement",
+                    service="db",
+                    hint="wait for it, or use hub.db, which has other connections",
+                )
+        self._owner = threading.get_ident()
+
+    def _release(self) -> None:
+        if self._dropping:
+            self._drop()
+        self._owner = None
+        self._lock.release()
+
+    def _ready(self, deadline: Deadline, stack: ExitStack) -> Connection:
+        pool = self.database.pool
+        connection = self._connection
+        if connection is not None and not pool.is_alive(connection, deadline):
+            connection = None
+            self._lose("its connection was lost")
+        if self._lost:
+            why, self._lost = self._lost, ""
+            raise UnavailableError(
+                f"the session of {self.name} is gone: {why}",
+                service="db",
+                hint="SET, roles, temporary tables and locks went with it: "
+                "run what made them again, then this",
+            )
+        if connection is not None:
+            return connection
+        if self.database.engine and self.backend.capacity == 1:
+            return stack.enter_context(pool.checkout(deadline))
+        self._connection = self._stack.enter_context(pool.checkout(deadline))
+        self._watch_idle(self._idle)
+        return self._connection
+
+    def _note(self, connection: Connection) -> None:
+        self._used = time.monotonic()
+        if not self.backend.lost(connection) and self.backend.in_transaction(connection):
+            try:
+                self.backend.rollback(connection)  # of a script that failed behind its BEGIN
+            except Exception:  # noqa: BLE001 - then it is of no use any longer
+                connection.invalidate()
+        if self.backend.lost(connection):
+            self._lose("its connection was lost")
+        else:
+            self._leaves = connection.info.get("leaves", Leaves.NOTHING)
+
+    def _lose(self, why: str) -> None:
+        if self.has_state:
+            self._lost = why
+            self.log.warning("session lost: %s", why)
+        self._drop()
+
+    def _drop(self) -> None:
+        """Give the connection back, without what was set in it."""
+        self._dropping = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._connection = None
+        self._leaves = Leaves.NOTHING
+        self._stack.close()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: neither use nor close the connection of the parent."""
+        self.database.pool.inherit(self._stack)
+        if self.has_state:
+            self._lost = "a forked process does not share it"
+        self._start_anew()
+
+    def _watch_idle(self, seconds: float | None) -> None:
+        if seconds is None:
+            return
+        session = weakref.ref(self)
+
+        def look() -> None:
+            if (found := session()) is not None:
+                found._expire()  # noqa: SLF001 - its own
+
+        self._timer = threading.Timer(seconds, look)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _expire(self) -> None:
+        if self._pid != os.getpid() or not self._lock.acquire(blocking=False):
+            self._watch_idle(self._idle)
+            return
+        try:
+            if self._connection is None or self._idle is None:
+                return
+            limit = max(KEPT_SECONDS, self._idle) if self.has_state else self._idle
+            left = self._used + limit - time.monotonic()
+            if left > 0:
+                self._watch_idle(min(left, self._idle))
+            else:
+                self._lose(f"unused for {limit:g} s")
+        finally:
+            self._release()
+
+    def reset(self) -> None:
+        """Give the connection back; the next statement starts with a new session.
+
+        A statement that is running ends first.
+        """
+        self._lost = ""
+        self._dropping = True
+        if self._pid == os.getpid() and self._lock.acquire(blocking=False):
+            self._release()
+
+    def close(self) -> None:
+        """Give the connection back and refuse further statements."""
+        self._closed = True
+        self.reset()
+
+    def arrow_result(
+        self, statement: Statement, params: Mapping[str, Any], bounds: Bounds, watch: Watch
+    ) -> Result | None:
+        """Return the result as Arrow data of this session, or None to take the driver."""
+        if not self.has_state and not self._lost:
+            return self.database.arrow_result(statement, params, bounds, watch)
+        return copying.fetch(self, statement, params, bounds, watch)
+
+    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
+        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
+        return self.database.error_of(error, watch, sql)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Session({self.database!r})"
