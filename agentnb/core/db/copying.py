@@ -107,8 +107,8 @@ def _parsed(data: io.BytesIO, types: list[Any], pa: Any) -> Any:
 
     names = [str(number) for number in range(len(types))]
     if not data.getbuffer().nbytes:
-        return pa.table([pa.nulls(0) for _ in names], names)
-    table = csv.read_csv(
+        return pa.table([pa.array([], kind) for kind in types], names)
+    return csv.read_csv(
         data,
         read_options=csv.ReadOptions(column_names=names),
         parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
@@ -121,9 +121,3 @@ def _parsed(data: io.BytesIO, types: list[Any], pa: Any) -> Any:
             false_values=["f"],
         ),
     )
-    # As ADBC's results: rows of None have no type.
-    columns = [
-        pa.chunked_array([pa.nulls(len(column))]) if column.null_count == len(column) else column
-        for column in table.columns
-    ]
-    return pa.Table.from_arrays(columns, names=names)
