@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from agentnb.core.cache.peek import peek
 from tests.core.shapes import Model, Point, Task
+from tests.core.test_codec_tagged import ANY, written
 
 MODULE = sys.modules[Task.__module__]
 
@@ -133,3 +135,21 @@ say(cache.get('k'))
         assert process.stdout.readline() == seen
         assert process.stdout.readline() == "Thing(n=1)\n"
     assert cache.get("k", "missing") == "missing"
+
+
+@given(ANY)
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # every example sets its key
+)
+def test_any_value_comes_back_equal_by_every_way_of_asking(cache, bare, value):
+    for one in (cache, bare):
+        one.delete("k", "a")
+        loaded = one.get_or_set("k", lambda: value)
+        awaited = asyncio.run(one.aget_or_set("a", lambda: value))
+        found = [one.get("k"), one.get("k", local=True), one.get("k", local=True), one.get("a")]
+        hit = one.get_or_set("k", lambda: "not called", local=True)
+        for back in (loaded, awaited, *found, hit):
+            assert written(back) == written(value)

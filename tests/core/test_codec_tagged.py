@@ -16,6 +16,7 @@ import zoneinfo
 from decimal import Decimal
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +102,19 @@ def test_a_fold_and_a_zone_survive():
     when = dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN)
     back = load(dump(when))
     assert (back.fold, back.tzinfo, back.utcoffset()) == (1, BERLIN, dt.timedelta(hours=1))
+
+
+@pytest.mark.parametrize("zone", ["+00:00", "-05:30"])
+def test_times_that_pydantic_or_dateutil_has_read_keep_their_zone(zone):
+    dateutil = pytest.importorskip("dateutil.tz")
+    read = pydantic.TypeAdapter(dt.datetime).validate_python(f"2026-01-01T00:00:00{zone}")
+    offset = dateutil.tzoffset("X", -5.5 * 3600) if zone == "-05:30" else dateutil.tzutc()
+    for value in (read, read.replace(tzinfo=offset)):
+        back = load(dump(value))
+        assert (back, repr(back)) == (value, repr(value))
+        assert type(back.tzinfo) is type(value.tzinfo)
+    with pytest.raises(UnstorableError, match="tzlocal has no exact form"):
+        dump(read.replace(tzinfo=dateutil.tzlocal()))
 
 
 def test_what_a_model_knows_of_itself_survives():

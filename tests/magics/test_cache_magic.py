@@ -297,6 +297,17 @@ def test_a_result_stays_a_result(counted, run):
         )
 
 
+def test_a_value_whose_class_is_not_defined_is_no_missing_key(run, shell):
+    shell.run_cell("import dataclasses\n@dataclasses.dataclass\nclass Gone:\n    n: int")
+    shell.run_cell("gone = Gone(1)")
+    run("%cache set it :gone")
+    assert repr(run("%cache get it")) == "Gone(n=1)"
+    del shell.user_ns["Gone"]
+    with pytest.raises(NotFoundError, match="holds a Gone that cannot be read here") as caught:
+        run("%cache get it")
+    assert "defines it" in caught.value.hint
+
+
 def test_a_cell_whose_class_is_not_defined_runs_again(counted, shell):
     shell.run_cell("import dataclasses\n@dataclasses.dataclass\nclass Made:\n    n: int")
     assert repr(counted("made", "made = Made(1)\nmade")[0]) == "Made(n=1)"

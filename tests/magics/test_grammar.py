@@ -5,6 +5,7 @@ import pytest
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb, words
 from agentnb.magics.grammar.values import count, seconds, times
+from agentnb.magics.grammar.words import is_word
 
 CHANNEL = Grammar(
     "events",
@@ -252,3 +253,9 @@ def test_numbers_of_options_have_a_range(convert, taken, refused):
     for text in refused:
         with pytest.raises(ValueError):  # noqa: PT011 - the grammar says which option it was
             convert(text)
+
+
+def test_what_tab_offers_is_one_word_as_it_is():
+    assert all(map(is_word, ("user:7", "a-b", "ünï", "a{b}", "5")))
+    for text in ("", "two words", "it's", 'say"', "--ttl", "-n", ":name", "{a", "[a", "a\x00b"):
+        assert not is_word(text), text

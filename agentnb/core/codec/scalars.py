@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.codec.errors import UnreadableError, UnstorableError
@@ -51,6 +52,25 @@ def _load_zone(key: str) -> Any:
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(key)
+
+
+def _dump_offset(value: Any) -> list[Any]:
+    offset: dt.timedelta = value.utcoffset(None)
+    return [offset.days * 86_400 + offset.seconds]
+
+
+def _load_model_zone(offset: int) -> Any:
+    from pydantic_core import TzInfo
+
+    return TzInfo(offset)
+
+
+def _load_dateutil_utc() -> Any:
+    return import_module("dateutil.tz").tzutc()
+
+
+def _load_dateutil_offset(name: str | None, offset: int) -> Any:
+    return import_module("dateutil.tz").tzoffset(name, offset)
 
 
 def _load_decimal(text: str) -> Any:
@@ -106,6 +126,13 @@ DUMPED_SCALARS: dict[str, Dumper] = {
     ),
     "datetime.timezone": ("timezone", _dump_timezone),
     "zoneinfo.ZoneInfo": ("zone", _dump_zone),
+    # The zones of times that pydantic and dateutil have read.
+    "pydantic_core._pydantic_core.TzInfo": ("model-zone", _dump_offset),
+    "dateutil.tz.tz.tzutc": ("dateutil-utc", lambda _: []),
+    "dateutil.tz.tz.tzoffset": (
+        "dateutil-offset",
+        lambda value: [value.tzname(None), *_dump_offset(value)],
+    ),
     "decimal.Decimal": ("decimal", lambda value: [str(value)]),
     "fractions.Fraction": ("fraction", lambda value: [value.numerator, value.denominator]),
     "uuid.UUID": ("uuid", lambda value: [value.bytes]),
@@ -126,6 +153,9 @@ SCALARS: dict[str, Callable[..., Any]] = {
     "timedelta": dt.timedelta,
     "timezone": _load_timezone,
     "zone": _load_zone,
+    "model-zone": _load_model_zone,
+    "dateutil-utc": _load_dateutil_utc,
+    "dateutil-offset": _load_dateutil_offset,
     "decimal": _load_decimal,
     "fraction": _load_fraction,
     "uuid": _load_uuid,

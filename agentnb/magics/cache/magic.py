@@ -91,7 +91,7 @@ class CacheMagic(Noun):
         missing = object()
         value = self._cache.get(key, missing)
         if value is missing:
-            raise self._no_such(key)
+            raise self._unreadable(key) or self._no_such(key)
         return value
 
     def do_set(self, call: Call) -> None:
@@ -109,6 +109,17 @@ class CacheMagic(Noun):
         if left is None:
             raise self._no_such(key)
         return left
+
+    def _unreadable(self, key: str) -> NotFoundError | None:
+        """Return the error of a value that is there and of a class that is not."""
+        from agentnb.core.cache.peek import peek
+
+        found = peek(self._cache, key)
+        return found and NotFoundError(
+            f"{key!r} holds a {found.kind} that cannot be read here: {found.text}",
+            service="cache",
+            hint="import its module, or run the cell that defines it",
+        )
 
     def _no_such(self, key: str) -> NotFoundError:
         known = self._cache.keys(limit=_OFFERED)
