@@ -484,6 +484,31 @@ def test_tables_and_views_are_listed_and_described(tasks):
     assert caught.value.hint == "did you mean task?"
 
 
+def test_agentnbs_own_tables_are_counted_and_listed_when_asked_for(tasks):
+    tasks.execute("create table agentnb_task (id text)")
+    tasks.execute("create table agentnb_event (id text)")
+    tasks.execute("create table agentnbs (id text)")
+    found = tasks.tables()
+    assert found.column("name") == ["agentnbs", "task"]
+    assert found.note == "2 tables of agentnb's own are not listed: %db tables --all"
+    every = tasks.tables(internal=True)
+    assert every.column("name") == ["agentnb_event", "agentnb_task", "agentnbs", "task"]
+    assert every.note == ""
+    with tasks.transaction() as transaction:
+        assert transaction.tables().column("name") == ["agentnbs", "task"]
+
+
+def test_a_hint_names_the_tables_of_the_user_and_agentnbs_own_to_those_who_ask(tasks):
+    tasks.execute("create table agentnb_task (id text)")
+    for ask in (lambda name: tasks.query(f"select * from {name}"), tasks.describe):
+        with pytest.raises(NotFoundError) as caught:
+            ask("nothing")
+        assert caught.value.hint == "tables: task"
+        with pytest.raises(NotFoundError) as caught:
+            ask("agentnb_tasks")
+        assert caught.value.hint == "did you mean agentnb_task?"
+
+
 def test_a_plan_is_explained_without_running_the_statement(tasks):
     plan = tasks.explain("delete from task where id = :id", {"id": 1})
     assert "task" in repr(plan)

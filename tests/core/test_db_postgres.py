@@ -286,6 +286,8 @@ def test_a_read_only_connection_writes_nothing_whatever_it_is_told(tasks, fresh_
         for sql in (
             "delete from task",
             "set default_transaction_read_only = off; delete from task",
+            "discard all; delete from task",
+            "DISCARD /* */ ALL",
             "select set_config('default_transaction_read_only', 'off', false); delete from task",
             "begin read write; delete from task; commit",
             "start transaction read write; delete from task; commit",

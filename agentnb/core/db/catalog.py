@@ -38,9 +38,19 @@ class Catalog:
         self._known: dict[str, tuple[float, list[str]]] = {}
         self._asking: dict[str, threading.Thread] = {}
 
-    def tables(self) -> list[str]:
-        """Return the names of the tables and views."""
-        return self._names("", lambda: self.database.tables().column("name"))
+    def tables(self, start: str = "") -> list[str]:
+        """Return the names of the tables and views.
+
+        Parameters
+        ----------
+        start
+            What has been typed of the name: agentnb's own tables are offered to those who begin
+            with ``agentnb``.
+        """
+        names = self._names("", lambda: self.database.tables(internal=True).column("name"))
+        if start.lstrip('"').startswith("agentnb"):
+            return names
+        return [name for name in names if not schema.is_internal(name)]
 
     def columns(self, table: str) -> list[str]:
         """Return the names of a table's columns; none where there is no such table."""

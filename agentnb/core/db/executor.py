@@ -334,11 +334,18 @@ class Executor(Runner):
 
         return retype(self, table, columns, timeout)
 
-    def tables(self) -> Table:
-        """Return name and kind of every table and view."""
+    def tables(self, *, internal: bool = False) -> Table:
+        """Return name and kind of every table and view.
+
+        Parameters
+        ----------
+        internal
+            Include agentnb's own, such as ``agentnb_task``. Otherwise a note says how many
+            there are.
+        """
         from agentnb.core.db import schema
 
-        return schema.tables(self)
+        return schema.tables(self, internal=internal)
 
     def describe(self, table: str) -> Table:
         """Return column, type, nullable, default and key of a table's columns.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.db.schema import is_internal
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ class Explained:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, NotFoundError) or error.hint is not None:
             return
-        missing = error.message.rpartition(": ")[2].rpartition(".")[2]
+        named = error.message.rpartition(": ")[2]
+        missing = named.rpartition(".")[2]
         try:
-            known = self.executor.table_names()
+            known = self.executor.table_names(internal=is_internal(named))
         except AgentnbError:
             return  # the error that is being explained matters more
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"

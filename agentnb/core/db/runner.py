@@ -145,8 +145,8 @@ class Runner(ABC):
             connection.info["leaves"] = max(left, connection.info.get("leaves", left))
 
     @abstractmethod
-    def tables(self) -> Table:
-        """Return name and kind of every table and view."""
+    def tables(self, *, internal: bool = False) -> Table:
+        """Return name and kind of every table and view; agentnb's own if `internal` is set."""
 
     def translated(self, watch: Watch, statement: Statement | None = None) -> Translated:
         """Return a block whose errors of the driver come out as ours."""
@@ -155,9 +155,9 @@ class Runner(ABC):
     def _explained(self) -> Explained:
         return Explained(self)
 
-    def table_names(self) -> list[str]:
+    def table_names(self, *, internal: bool = False) -> list[str]:
         """Return the names that a missing table is compared with."""
-        return [row[0] for row in self.tables().rows]
+        return [row[0] for row in self.tables(internal=internal).rows]
 
     @abstractmethod
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:

@@ -23,23 +23,44 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.executor import Executor
 
-__all__ = ["columns", "count", "describe", "quoted", "tables"]
+__all__ = ["columns", "count", "describe", "is_internal", "quoted", "tables"]
 
 _SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
 
+_INTERNAL = ("agentnb_", "agentnb.")
 
 _INSPECT = Statement("inspect")
 """Stands for the statements of SQLAlchemy's inspector."""
 
 
-def tables(executor: Executor, timeout: float | None = None) -> Table:
-    """Return name and kind of every table and view; those of other schemas by full name."""
+def is_internal(table: str) -> bool:
+    """Return whether a table is one of agentnb's own, such as those of the workflows.
+
+    >>> is_internal("agentnb_task"), is_internal("agentnb.task"), is_internal("task")
+    (True, True, False)
+    """
+    return table.startswith(_INTERNAL)
+
+
+def tables(executor: Executor, timeout: float | None = None, *, internal: bool = False) -> Table:
+    """Return name and kind of every table and view; those of other schemas by full name.
+
+    Parameters
+    ----------
+    timeout
+        Seconds; default: the executor's.
+    internal
+        Include agentnb's own, which are only counted otherwise.
+    """
     seconds = executor.timeout if timeout is None else timeout
     with _inspecting(executor, seconds) as connection:
         rows = _names(connection)
+    shown = rows if internal else [row for row in rows if not is_internal(row[0])]
+    hidden = len(rows) - len(shown)
     return Table(
         ("name", "kind"),
-        rows,
+        shown,
+        note=_hidden(hidden) if hidden else "",
         empty="no tables yet: %db load FILE TABLE, or create table ...",
     )
 
@@ -52,6 +73,11 @@ def _inspecting(executor: Executor, seconds: float) -> Iterator[Connection]:
         with executor.translated(watch, _INSPECT):
             yield connection
         executor.settle(connection)
+
+
+def _hidden(count: int) -> str:
+    own = "1 table of agentnb's own is" if count == 1 else f"{count} tables of agentnb's own are"
+    return f"{own} not listed: %db tables --all"
 
 
 def _names(connection: Connection) -> list[tuple[Any, ...]]:
@@ -87,13 +113,19 @@ def describe(executor: Executor, table: str) -> Table:
     """
     with _inspecting(executor, executor.timeout) as connection:
         found = _columns(connection, table)
-        known = [row[0] for row in _names(connection)] if found is None else []
+        known = _known(connection, table) if found is None else []
     if found is None:
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
         raise NotFoundError(
             f"no such table: {table}", service="db", hint=did_you_mean(table, known) or some
         )
     return Table(("column", "type", "nullable", "default", "key"), found)
+
+
+def _known(connection: Connection, missing: str) -> list[str]:
+    """Return the names that a missing table is compared with."""
+    names = [row[0] for row in _names(connection)]
+    return names if is_internal(missing) else [name for name in names if not is_internal(name)]
 
 
 def columns(executor: Executor, table: str) -> list[str]:

@@ -155,12 +155,13 @@ class Transaction(Executor):
         """Return the result as Arrow data of this transaction, or None to take the driver."""
         return copying.fetch(self, statement, params, bounds, watch)
 
-    def table_names(self) -> list[str]:
+    def table_names(self, *, internal: bool = False) -> list[str]:
         """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""
         if self.database.kind != "postgresql":
-            return self.tables().column("name")
+            return self.tables(internal=internal).column("name")
         # On another connection; where none is free, an error without the nearest name is better.
-        return schema.tables(self.database, timeout=_HINT_SECONDS).column("name")
+        found = schema.tables(self.database, timeout=_HINT_SECONDS, internal=internal)
+        return found.column("name")
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""

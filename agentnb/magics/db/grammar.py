@@ -23,7 +23,11 @@ GRAMMAR = Grammar(
         Verb("use", "make a connection the one that %db uses", ("NAME",), live=("connection",)),
         Verb("list", "the connections"),
         Verb("rm", "close and forget a connection", ("NAME",), live=("connection",)),
-        Verb("tables", "the tables and views"),
+        Verb(
+            "tables",
+            "the tables and views",
+            options=(Option(("--all",), "those of agentnb too, such as agentnb_task"),),
+        ),
         Verb("describe", "the columns of a table", ("TABLE",), live=("table",)),
         Verb("reset", "start a new session: settings, temporary tables and locks go"),
         Verb("begin", "open a transaction for the %db cells that follow"),

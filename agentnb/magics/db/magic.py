@@ -98,12 +98,12 @@ class DbMagic(Noun):
     def _name(self, call: Call) -> str:
         return str(call.options.get("connection", self.used))
 
-    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - there are few
+    def live(self, kind: str, start: str = "") -> Iterable[str]:
         """Return connections, tables or the notebook's variables for Tab."""
         if kind == "connection":
             return self.hub.databases.names()
         if kind == "table":
-            return self._catalog().tables()
+            return self._catalog().tables(start)
         hidden = self.extension.shell.user_ns_hidden
         return [n for n in self.extension.shell.user_ns if n[:1] != "_" and n not in hidden]
 
@@ -216,7 +216,7 @@ class DbMagic(Noun):
     def do_tables(self, call: Call) -> Any:
         """Return the tables and views."""
         with executor_of(*self._place(call)) as executor:
-            return _as_asked(executor.tables(), call)
+            return _as_asked(executor.tables(internal="all" in call.options), call)
 
     def do_describe(self, call: Call) -> Any:
         """Return the columns of a table."""

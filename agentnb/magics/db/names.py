@@ -43,7 +43,7 @@ def sql_names(catalog: Catalog, before: str, word: str, text: str) -> list[tuple
     text
         The whole cell, whose tables tell which columns fit.
     """
-    tables = catalog.tables()
+    tables = catalog.tables(word)
     if _WANTS_TABLE.search(before):
         return [(name, "table") for name in tables]
     mentioned = [
@@ -54,7 +54,8 @@ def sql_names(catalog: Catalog, before: str, word: str, text: str) -> list[tuple
         aliases = {second: first.strip('"') for first, second in _ALIASES.findall(text)}
         columns = catalog.columns(str(aliases.get(alias, alias)))
         return [(f"{alias}.{column}", "column") for column in columns]
-    columns = [column for name in mentioned if name in tables for column in catalog.columns(name)]
+    known = {*tables, *catalog.tables("agentnb")}
+    columns = [column for name in mentioned if name in known for column in catalog.columns(name)]
     names = [(column, "column") for column in dict.fromkeys(columns)]
     return [
         *names,
