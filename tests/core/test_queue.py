@@ -378,6 +378,26 @@ def test_progress_and_log_lines_are_kept_with_the_job(queue, until):
     assert job.progress() == {"done": 2, "of": 2}
 
 
+def test_the_log_of_several_attempts_says_which_line_is_of_which(queue):
+    def steps(job):
+        job.log(f"\x1estep {job.attempt}")
+        job.log("end")
+        if job.attempt < 3:
+            raise ValueError("again")
+
+    queue.work(steps)
+    once, thrice = queue.add(1, attempts=1), queue.add(2, attempts=3, backoff=0.01)
+    thrice.result(10)
+    assert thrice.logs() == ["step 1", "end", "step 2", "end", "step 3", "end"]
+    assert thrice.logs(4, marks=True) == ["end", "attempt 3:", "step 3", "end"]
+    assert thrice.logs(100, marks=True)[:4] == ["attempt 1:", "step 1", "end", "attempt 2:"]
+    assert thrice.logs(2) == ["step 3", "end"]
+    assert thrice.logs(0) == []
+    with pytest.raises(JobFailed):
+        once.result(10)
+    assert once.logs(marks=True) == ["step 1", "end"]
+
+
 def test_a_waiting_job_is_cancelled_and_never_runs(queue):
     job = queue.add(1)
     job.cancel()

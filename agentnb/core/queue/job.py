@@ -252,11 +252,19 @@ class Job(LiveJob):
         RejectedError
             In a processor: the job is not this attempt's any more.
         """
-        self._note(line=self.queue.redact(str(text)) or " ")
+        self._note(line=self.queue.redact(str(text)).lstrip("\x1e") or " ")
 
-    def logs(self, n: int = 100) -> list[str]:
-        """Return the last lines that were kept with `log`."""
-        return self.queue.store.log_of(self.id, n)
+    def logs(self, n: int = 100, *, marks: bool = False) -> list[str]:
+        """Return the last lines that were kept with `log`.
+
+        Parameters
+        ----------
+        n
+            Lines at most.
+        marks
+            Put ``attempt 2:`` in front of the lines of an attempt, where there are several.
+        """
+        return self.queue.store.log_of(self.id, n, marks=marks)
 
     def _note(self, **what: Any) -> None:
         hold = self._hold

@@ -229,14 +229,20 @@ return {{lost, others, next and math.max(next - now, 0) or -1}}
 """)
 
 # ARGV: id, owner, attempt, the progress (or empty), a line of the log (or empty), lines to keep.
+# The first line of an attempt has a mark in front of it: U+001E and the attempt's number.
 # Gives: whether it counted.
 NOTE = Script("""
 local job = KEYS[2] .. ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 0 end
 if ARGV[2] ~= '' then
-  local fields = redis.call('HMGET', job, 'owner', 'attempt')
+  local fields = redis.call('HMGET', job, 'owner', 'attempt', 'started', 'logged')
   if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] then return 0 end
   if not redis.call('ZSCORE', KEYS[1] .. ':active', ARGV[1]) then return 0 end
+  local now = fields[2] .. ' ' .. (fields[3] or '')
+  if ARGV[5] ~= '' and fields[4] ~= now then
+    redis.call('RPUSH', job .. ':log', '\\30' .. fields[2])
+    redis.call('HSET', job, 'logged', now)
+  end
 end
 if ARGV[4] ~= '' then redis.call('HSET', job, 'progress', ARGV[4]) end
 if ARGV[5] ~= '' then

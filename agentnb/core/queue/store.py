@@ -19,6 +19,8 @@ __all__ = ["Held", "Store", "Taken", "Tended"]
 
 COUNTED, FENCED, GONE, AGAIN = 1, 0, 2, 3
 _LOG_LINES = 1000
+_MARKS = 50  # of attempts, which stand among the lines
+_MARK = "\x1e"
 _BELL_MS = 10_000
 
 
@@ -181,10 +183,18 @@ class Store:
         arguments = [job_id, owner, attempt, progress, line, _LOG_LINES]
         return bool(self._run(self._again if progress else self._redis, scripts.NOTE, arguments))
 
-    def log_of(self, job_id: str, n: int) -> list[str]:
-        """Return the last lines of a job's log."""
-        found: Any = self._redis.lrange(f"{self.jobs}{job_id}:log", -n, -1)
-        return [line.decode("utf-8", "replace") for line in found]
+    def log_of(self, job_id: str, n: int, *, marks: bool = False) -> list[str]:
+        """Return the last lines of a job's log, with or without the marks of its attempts."""
+        found: Any = self._redis.lrange(f"{self.jobs}{job_id}:log", -(n + _MARKS), -1)
+        lines: list[str] = [line.decode("utf-8", "replace") for line in found]
+        found_marks = [line for line in lines if line.startswith(_MARK)]
+        several = len(found_marks) > 1 or found_marks[:1] not in ([], [f"{_MARK}1"])
+        shown = [
+            f"attempt {line[1:]}:" if line.startswith(_MARK) else line
+            for line in lines
+            if (marks and several) or not line.startswith(_MARK)
+        ]
+        return shown[-n:] if n > 0 else []
 
     def show(self, job_id: str, only: Sequence[str] = ()) -> Seen | None:
         """Return a snapshot of a job, with all its fields or some; None if it is gone."""

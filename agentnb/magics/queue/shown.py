@@ -38,7 +38,7 @@ class JobView(Whole):
     def __init__(self, job: Job) -> None:
         self.job = job
         self.seen = job.seen or job.snapshot()
-        self.log = job.logs()
+        self.log = job.logs(marks=True)
 
     @property
     def rows(self) -> list[tuple[str, str]]:
