@@ -47,7 +47,8 @@ class Adding:
             Any value with a JSON form, see `agentnb.core.codec.plain`. It is checked by the
             schema of the processor, where this process has one.
         priority
-            0 comes first, then 1, 2, ... up to 524,287.
+            The lower number runs first: 0, then 1, 2, ... up to 524,287. A job without a
+            priority has 0, so that any other number lets it run later.
         delay
             Seconds before it may run.
         attempts

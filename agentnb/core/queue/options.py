@@ -34,7 +34,7 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
     timeout
         How long an attempt may take; None for as long as it takes.
     priority, lifo
-        The order; carried for those who look at the job.
+        The order, lower numbers first; carried for those who look at the job.
     key
         The idempotency key, or None.
     """

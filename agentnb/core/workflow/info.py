@@ -57,7 +57,7 @@ class TaskInfo:
     attempt, attempts
         Which attempt this is, from 1, or 0 before the first; and how many it has at most.
     priority
-        0 comes first.
+        The lower number runs first; 0 is that of a task without one.
     progress, message
         What the agent said last: a fraction of 1, or None, and words.
     worker

@@ -48,7 +48,8 @@ class Task:
     needs
         The names of tasks that have to be completed before.
     priority
-        0 comes first, then 1, 2, ...
+        The lower number runs first: 0, then 1, 2, ... A task without a priority has 0, so that
+        any other number lets it run later.
     delay
         Seconds that it waits once it could run.
     approval

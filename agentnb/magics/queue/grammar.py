@@ -36,7 +36,7 @@ GRAMMAR = Grammar(
             "add a job: JSON, text, or :name",
             ("QUEUE", "[DATA]"),
             (
-                Option(("--priority",), "0 comes first, the default", "N", int),
+                Option(("--priority",), "the lower runs first; 0, the first, without it", "N", int),
                 Option(("--delay",), "before it may run", "SECONDS", float),
                 Option(("--attempts",), "how often it is tried (default 3)", "N", int),
                 Option(

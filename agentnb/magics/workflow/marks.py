@@ -33,7 +33,7 @@ def _above(text: str) -> float:
 
 MARKS: Final[dict[str, tuple[str, Callable[[str], Any] | None, str]]] = {
     "approve": ("approval", None, "!approve"),
-    "priority": ("priority", _whole, "!priority=N, 0 comes first"),
+    "priority": ("priority", _whole, "!priority=N, lower first, 0 without one"),
     "delay": ("delay", _seconds, "!delay=SECONDS"),
     "retries": ("retries", _whole, "!retries=N"),
     "timeout": ("timeout", _above, "!timeout=SECONDS"),
