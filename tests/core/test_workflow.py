@@ -547,7 +547,7 @@ def test_what_happens_stands_in_the_outbox_in_its_order(agents):
     assert kinds[0] == ("WORKFLOW_CREATED", "", "")
     assert kinds[-1] == ("WORKFLOW_FAILED", "", "failed")
     assert ("TASK_COMPLETED", "a", "success") in kinds
-    assert ("TASK_COMPLETED", "b", "failed") in kinds
+    assert ("TASK_FAILED", "b", "failed") in kinds
 
 
 def test_a_task_continues_the_trace_of_its_maker(workflows):

@@ -493,7 +493,7 @@ def test_agents_are_listed(run, agents):  # noqa: ARG001
         table = run(line)
         assert table.column("agent") == ["plan", "publish", "scaffold"]
         assert set(table.column("state")) == {"no worker"}
-    assert table.column("can")[2] == "files, code"
+    assert table.column("capabilities")[2] == "files, code"
 
 
 def test_help_prints(shown):

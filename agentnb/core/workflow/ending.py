@@ -137,7 +137,7 @@ def fail(
     state = "cancelled" if over else "failed"
     if not turn.run(_FAIL, state=state, **words):
         return None
-    _tell(turn, scope, claimed, state, error=words["error"])
+    _tell(turn, scope, claimed, state, kind=f"TASK_{state.upper()}", error=words["error"])
     skipped = skip(turn, task.workflow_id, [claimed.place])
     count(turn, scope, task.workflow_id, 1 + skipped)
     return state

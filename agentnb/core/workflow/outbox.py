@@ -21,11 +21,14 @@ CHANNELS = {
     "WORKFLOW_RETRIED": "workflow.retried",
     "TASK_STARTED": "workflow.task.started",
     "TASK_COMPLETED": "agent.task.completed",
+    "TASK_FAILED": "agent.task.completed",
+    "TASK_CANCELLED": "agent.task.completed",
+    "TASK_REJECTED": "agent.task.completed",
     "TASK_RETRIED": "workflow.task.retried",
     "TASK_APPROVAL": "workflow.task.approval",
     "TASK_APPROVED": "workflow.task.approved",
 }
-"""The channel of each type of event."""
+"""The channel of each type of event. Whatever a task came to, one channel says that it ended."""
 
 _NOTE = """
 insert into {event} (id, scope, workflow_id, type, channel, data, created, taken)

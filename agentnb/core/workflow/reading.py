@@ -11,10 +11,14 @@ from agentnb.core.owner import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.spec import shown, whole
+from agentnb.core.workflow.waits import waited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.link import Link, Turn
+    from agentnb.core.workflow.workflow import Workflow
 
 __all__ = ["COLUMNS", "Reader"]
 
@@ -127,6 +131,27 @@ class Reader:
             for number, state, count in turn.rows(sql + "group by workflow_id, state", **values):
                 found[number][state] = count
         return found
+
+    def waited(self, workflows: Iterable[Workflow], now: float) -> dict[str, float]:
+        """Return the seconds in which workflows only waited for a person, by their ids.
+
+        Those that no person was asked about are left out.
+        """
+        ends = {one.id: one.finished or now for one in workflows}
+        if not ends:
+            return {}
+        marks, values = listed(list(ends))
+        asked = "select distinct workflow_id from {event} where type = 'TASK_APPROVAL' and "
+        sql = (
+            "select workflow_id, type, data, created from {event} where workflow_id in "
+            f"({asked}workflow_id in ({marks})) order by seq"
+        )
+        events: dict[str, list[tuple[str, str, float]]] = {}
+        with self._link.read() as turn:
+            for number, kind, data, created in turn.rows(sql, **values):
+                task = msgspec.json.decode(data).get("task", "")
+                events.setdefault(number, []).append((kind, task, created))
+        return {number: waited(found, ends[number]) for number, found in events.items()}
 
     def tasks(self, number: str) -> list[TaskInfo]:
         """Return the tasks of a workflow, in the order in which they were given."""

@@ -91,7 +91,7 @@ class Steering:
             why = plain(f"rejected by {by}" + (f": {reason}" if reason else ""))
             if not turn.run(_REJECT, task=found[0], why=why):
                 raise _not_held(workflow, found)
-            self._note(turn, workflow, "TASK_COMPLETED", found, status="rejected", error=why)
+            self._note(turn, workflow, "TASK_REJECTED", found, status="rejected", error=why)
             ended = 1 + skip(turn, workflow, [found[3]])
             count(turn, self._scope, workflow, ended)
 

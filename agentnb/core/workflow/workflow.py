@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -178,6 +179,11 @@ class Workflow:
     def why_waiting(self) -> str:
         """Return why it does not move and what to do about it; empty while it moves."""
         return self._orchestrator.reader.why_waiting(self.id, self.refresh().state)
+
+    def waited(self) -> float:
+        """Return the seconds in which it did nothing but wait for a person to approve a task."""
+        found = self._orchestrator.reader.waited([self], time.time())
+        return found.get(self.id, 0.0)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and other.id == self.id

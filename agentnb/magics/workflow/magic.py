@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,10 @@ class WorkflowMagic(Noun):
     def _listing(self, found: list[Workflow], *, empty: str = _EMPTY, note: str = "") -> Table:
         from agentnb.magics.workflow.shown import listing
 
-        counts = self._workflows.reader.counts([one.id for one in found])
-        return listing(found, counts, empty=empty, note=note)
+        reader = self._workflows.reader
+        counts = reader.counts([one.id for one in found])
+        waited = reader.waited(found, time.time())
+        return listing(found, counts, waited, empty=empty, note=note)
 
     def _next(self, found: list[Workflow]) -> str:
         """Return what the first of them waits for that anybody could do something about."""

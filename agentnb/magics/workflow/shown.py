@@ -34,10 +34,20 @@ class WorkflowView:
         Its tasks.
     why
         Why it does not move; empty where it does.
+    waited
+        Seconds in which it did nothing but wait for a person.
     """
 
-    def __init__(self, workflow: Workflow, tasks: Sequence[TaskInfo], why: str = "") -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        tasks: Sequence[TaskInfo],
+        why: str = "",
+        *,
+        waited: float = 0.0,
+    ) -> None:
         self.workflow, self.tasks, self.why = workflow, list(tasks), why
+        self._waited = waited
         # Of that moment: the workflow may be refreshed while this is shown.
         self.state, self.finished = workflow.state, workflow.finished
         self._seen = time.time()
@@ -84,8 +94,10 @@ class WorkflowView:
     def about(self) -> list[str]:
         """What there is to say of it in short, its name and state left away."""
         workflow = self.workflow
-        took = (self.finished or self._seen) - workflow.created
+        took = (self.finished or self._seen) - workflow.created - self._waited
         said = [tally(task.state for task in self.tasks), str(Duration(max(took, 0.0)))]
+        if self._waited:
+            said.append(f"waited {Duration(self._waited)} for a person")
         if workflow.key:
             said.append(f"key {workflow.key}")
         return [*said, workflow.id]
@@ -206,19 +218,27 @@ def _short(value: Any) -> str:
 
 
 def listing(
-    found: Sequence[Workflow], counts: Mapping[str, Mapping[str, int]], *, empty: str, note: str
+    found: Sequence[Workflow],
+    counts: Mapping[str, Mapping[str, int]],
+    waited: Mapping[str, float],
+    *,
+    empty: str,
+    note: str,
 ) -> Table:
-    """Return workflows as a table, each with how far its tasks are."""
+    """Return workflows as a table, each with how far its tasks are.
+
+    The time in which one only waited for a person is no part of how long it took.
+    """
     rows = []
     for workflow in found:
-        end = workflow.finished or time.time()
+        took = (workflow.finished or time.time()) - workflow.created
         rows.append(
             (
                 workflow.name,
                 signed(workflow.state),
                 tally(counts.get(workflow.id, {})),
                 clock(workflow.created),
-                str(Duration(max(end - workflow.created, 0.0))),
+                str(Duration(max(took - waited.get(workflow.id, 0.0), 0.0))),
                 workflow.id,
             )
         )
@@ -234,7 +254,8 @@ def clock(when: float | None) -> str:
 def events(found: Table) -> Table:
     """Return a workflow's events with their times as the clock of this machine has them."""
     rows = [(f"{when.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3], *rest) for when, *rest in found.rows]
-    return Table(found.columns, rows, empty=found.empty)
+    columns = ["details" if name == "more" else name for name in found.columns]
+    return Table(columns, rows, empty=found.empty)
 
 
 def agents(found: Sequence[AgentInfo]) -> Table:
@@ -253,5 +274,8 @@ def agents(found: Sequence[AgentInfo]) -> Table:
         )
         for one in found
     ]
-    columns = ("agent", "state", "workers", "seen", "can", "retries", "timeout", "from")
+    columns = (
+        *("agent", "state", "workers", "seen", "capabilities"),
+        *("retries", "timeout", "module"),
+    )
     return Table(columns, rows, empty="no agent yet: %%agent NAME over a cell that does a task")
