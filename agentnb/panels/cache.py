@@ -12,6 +12,9 @@ from agentnb.core.cache.peek import peek
 from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UsageError
 from agentnb.panels.base import (
     Confirm,
+    Instruction,
+    Left,
+    Paced,
     Panel,
     Plot,
     Seconds,
@@ -20,6 +23,7 @@ from agentnb.panels.base import (
     TextBlock,
     button,
     label,
+    moment,
     row,
     split,
     stack,
@@ -38,7 +42,7 @@ __all__ = ["CachePanel", "make"]
 LISTED = 1000
 EVERYTHING = "*"
 _EMPTY = "Nothing is cached yet. Type in a cell:  %cache set KEY VALUE   or, over it:  %%cache KEY"
-_PICK = "Pick a key to see its value."
+_PICK = Instruction("Pick a key to see its value.")
 # Looking for keys may take this share of the time: with millions of them it is slow.
 _SHARE = 0.2
 
@@ -56,12 +60,11 @@ class CachePanel:
         Seconds between two looks at the cache.
     """
 
-    def __init__(self, hub: Hub, *, pattern: str = EVERYTHING, every: float = 2.0) -> None:
+    def __init__(self, hub: Hub, *, pattern: str = EVERYTHING, every: float | None = 2.0) -> None:
         self._hub = hub
         self._pattern = pattern.strip() or EVERYTHING
         self._picked: str | None = None
-        self._listed: tuple[str, Table] | None = None
-        self._next_look = 0.0
+        self._listed: Paced[Table] = Paced(_SHARE)
         self._rates = _Rates()
         self.panel = Panel("Cache", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
@@ -87,6 +90,7 @@ class CachePanel:
             height="440px",
             filterable=False,
             quiet=("ttl",),
+            noun=("key", "keys"),
         )
         self.ratio = Plot("Hit ratio of this notebook", "%", high=100.0)
         self.numbers = label("", dim=True)
@@ -115,7 +119,7 @@ class CachePanel:
     def _use(self, pattern: str) -> None:
         with self.panel.lock:
             self._pattern = pattern.strip() or EVERYTHING
-            self._listed = None
+            self._listed = Paced(_SHARE)
             self.invalidate.reset()
 
     def _pick(self, key: str) -> None:
@@ -127,11 +131,7 @@ class CachePanel:
         rates = self._rates.before(cache)
         with self.panel.lock:
             pattern, picked, listed = self._pattern, self._picked, self._listed
-        if listed is None or listed[0] != pattern or time.monotonic() >= self._next_look:
-            begun = time.monotonic()
-            listed = (pattern, listing(cache, pattern, limit=LISTED))
-            ended = time.monotonic()
-            self._next_look = ended + (ended - begun) * (1 / _SHARE - 1)
+        table = listed.get(lambda: listing(cache, pattern, limit=LISTED))
         found: Peek | str | None = None
         if picked is not None:
             try:
@@ -139,7 +139,7 @@ class CachePanel:
             except (ConfigError, UsageError) as error:  # of this value, not of the server
                 found = f"{error.message}\n{error.hint or ''}"
         self._rates.after(cache)
-        return *listed, picked, found, rates
+        return pattern, table, picked, found, rates
 
     def _show(
         self,
@@ -149,7 +149,6 @@ class CachePanel:
         self.ratio.add(ratio)
         self.numbers.value = numbers
         if pattern == self._pattern:  # else a later one is being looked for
-            self._listed = (pattern, table)
             rows = [(key, _left(ttl), Size(size), value) for key, ttl, size, value in table.rows]
             self.keys.update(rows, note=table.note, hint=_hint(pattern))
         if picked == self._picked:
@@ -167,8 +166,9 @@ class CachePanel:
             self.about.value = name
             self.value.show(found)
         else:
-            words = [found.kind, str(Size(found.size)), _until(found.left), found.note]
-            self.about.value = " · ".join([name, *(escape(word) for word in words if word)])
+            words = [found.kind, str(Size(found.size)), found.note]
+            about = [name, *(escape(word) for word in words if word), _until(found.left)]
+            self.about.value = " · ".join(about)
             self.value.show(found.text)
 
     def _remove(self) -> str:
@@ -177,7 +177,7 @@ class CachePanel:
             raise UsageError("no key is selected", service="cache", hint="click on one")
         if not self._cache.delete(key):
             raise NotFoundError(f"{key!r} is gone already", service="cache")
-        self._listed = None
+        self._listed.reset()
         return f"{plain(key)}: removed"
 
     def _ask(self) -> tuple[str, str]:
@@ -190,7 +190,7 @@ class CachePanel:
 
     def _invalidate(self, pattern: str) -> str:
         count = self._cache.invalidate(pattern)
-        self._listed = None
+        self._listed.reset()
         return f"{pattern}: {count:,} {'key' if count == 1 else 'keys'} removed"
 
 
@@ -268,12 +268,14 @@ def _ratio_of(count: tuple[int, int]) -> str:
     return f"{count[0]:,} of {sum(count):,}{share}"
 
 
-def _left(ttl: float | None) -> Seconds:
-    return Seconds("inf" if ttl is None else ttl)
+def _left(ttl: float | None) -> Left:
+    return Left("inf" if ttl is None else ttl)
 
 
 def _until(left: float) -> str:
-    return "no end" if left == float("inf") else f"{Seconds(left)} left"
+    if left == float("inf"):
+        return "no end"
+    return moment(f"{Seconds(left)} left", time.time() + left, before="until ")
 
 
 def _hint(pattern: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from contextlib import suppress
 from html import escape
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.panels.base import (
     Confirm,
+    Drawn,
+    Instruction,
+    Paced,
     Panel,
     Plot,
     Size,
@@ -35,13 +37,14 @@ __all__ = ["DockerPanel", "make"]
 TAIL = 500
 _SHOWN = 200
 _HISTORY = 12
-_IMAGES_EVERY = 10.0
+# Listing the images may take this share of the time: with thousands of them it is slow.
+_SHARE = 0.2
 _EMPTY = (
     "No containers. Type in a cell:  %docker run IMAGE -d -- COMMAND   or, over a script:  "
     "%%docker run IMAGE"
 )
 _NO_IMAGES = "No image has been built here. Type over a Dockerfile:  %%docker build -t TAG"
-_PICK = "Pick a container to see its log and its numbers."
+_PICK = Instruction("Pick a container to see its log and its numbers.")
 _MB = 1024**2
 
 
@@ -67,12 +70,12 @@ class DockerPanel:
         Seconds between two looks at the engine.
     """
 
-    def __init__(self, hub: Hub, *, every: float = 2.0) -> None:
+    def __init__(self, hub: Hub, *, every: float | None = 2.0) -> None:
         self._hub = hub
         self._picked: str | None = None
         self._wanted = ""
         self._histories: dict[str, deque[float | None]] = {}
-        self._images: tuple[float, Table] | None = None
+        self._images: Paced[Table] = Paced(_SHARE)
         self.panel = Panel("Docker", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
         self.containers = TableView(
@@ -83,6 +86,7 @@ class DockerPanel:
             on_select=act(self._pick),
             height="300px",
             quiet=("cpu %", "memory", "status"),
+            noun=("container", "containers"),
         )
         self.images = TableView(
             ("image", "size", "created", "id"),
@@ -91,6 +95,7 @@ class DockerPanel:
             hint=_NO_IMAGES,
             height="200px",
             filterable=False,
+            noun=("image", "images"),
         )
         self.about = label(_PICK, dim=True)
         self.cpu = Plot("Processor", "%")
@@ -109,16 +114,12 @@ class DockerPanel:
             self._stop,
             tooltip="Stop the selected container and remove it",
         )
+        self.beside = [self.stop, self.cpu, self.memory, row(self.wanted, self.log_about), self.log]
+        self._show_beside(shown=False)
         self.panel.compose(
             split(
                 stack(self.containers, self.images),
-                stack(
-                    row(self.about, self.stop),
-                    self.cpu,
-                    self.memory,
-                    row(self.wanted, self.log_about),
-                    self.log,
-                ),
+                stack(row(self.about, self.stop), *self.beside[1:]),
                 wide_left=True,
             )
         ).keep_fresh(self._load, self._show)
@@ -137,6 +138,11 @@ class DockerPanel:
             self.cpu.clear()
             self.memory.clear()
 
+    def _show_beside(self, *, shown: bool) -> None:
+        """Show the numbers and the log of a container, where one is picked."""
+        for part in self.beside:
+            getattr(part, "widget", part).layout.display = None if shown else "none"
+
     def _filter(self, text: str) -> None:
         with self.panel.lock:
             self._wanted = text.strip()
@@ -147,10 +153,9 @@ class DockerPanel:
         docker = self._docker
         containers = docker.list()
         usage = {name: (cpu, memory, most) for name, cpu, memory, most, _ in docker.usage().rows}
-        if self._images is None or time.monotonic() > self._images[0]:
-            self._images = time.monotonic() + _IMAGES_EVERY, docker.images()
+        images = self._images.get(docker.images)
         log, found = (None, "") if picked is None else self._log_of(picked, wanted)
-        return _Loaded(containers, usage, self._images[1], picked, log, found)
+        return _Loaded(containers, usage, images, picked, log, found)
 
     def _log_of(self, name: str, wanted: str) -> tuple[str | None, str]:
         logs = None
@@ -165,11 +170,12 @@ class DockerPanel:
     def _show(self, loaded: _Loaded) -> None:
         self._keep(loaded.usage)
         rows = []
-        for name, image, _, status, ports, _, _ in loaded.containers.rows:
+        for name, image, state, status, ports, _, _ in loaded.containers.rows:
             used = loaded.usage.get(name)
             cpu = Spark(used[0], self._histories[name]) if used else ""
             memory = Size(used[1]) if used else ""
-            rows.append((name, cpu, memory, status, image, ports))
+            # The engine says it in relative times, such as "Up 3 seconds".
+            rows.append((name, cpu, memory, Drawn(status, saved=state), image, ports))
         self.containers.update(rows)
         self.images.update(
             [
@@ -190,6 +196,7 @@ class DockerPanel:
         name = loaded.picked
         if name is None:
             return
+        self._show_beside(shown=True)
         words = f"<strong>{escape(plain(name))}</strong>"
         row_ = next((one for one in loaded.containers.rows if one[0] == name), None)
         self.stop.first.disabled = row_ is None

@@ -14,6 +14,8 @@ from agentnb.core.errors import UsageError
 from agentnb.core.events.glob import is_pattern, matcher
 from agentnb.panels.base import (
     Confirm,
+    Drawn,
+    Instruction,
     Panel,
     Plot,
     TableView,
@@ -26,6 +28,7 @@ from agentnb.panels.base import (
     text_box,
 )
 from agentnb.panels.base.cells import plain
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from agentnb.core.events import DeadLetter, Event, EventBus, Subscription
@@ -37,7 +40,8 @@ KEPT = 1000
 LETTERS = 200
 _EMPTY = "No events yet. Type in a cell:  %events publish CHANNEL DATA"
 _NO_LETTERS = "No dead letters: every event was handled."
-_PICK = "Click on an event to see its envelope, or on a dead letter to see its error."
+_PICK = Instruction("Click on an event to see its envelope, or on a dead letter to see its error.")
+_KEYS = (("Enter", "in the data: publish the event"),)
 _BRIEF = 300
 
 
@@ -62,13 +66,13 @@ class EventsPanel:
         Seconds between two looks.
     """
 
-    def __init__(self, hub: Hub, *, channel: str = "", every: float = 1.0) -> None:
+    def __init__(self, hub: Hub, *, channel: str = "", every: float | None = 1.0) -> None:
         self._hub = hub
         self._tail = _Tail()
         self._wanted = (channel.strip(), "")
         self._picked_letter: str | None = None
         self._letters: dict[str, DeadLetter] = {}
-        self.panel = Panel("Events", every=every, redactor=hub.settings.redactor)
+        self.panel = Panel("Events", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
         act = self.panel.action
         self.channel = text_box(
             value=channel,
@@ -89,6 +93,7 @@ class EventsPanel:
             on_select=act(self._pick, self._show_picked),
             height="440px",
             filterable=False,
+            noun=("event", "events"),
         )
         self.rate = Plot("Events a second, all channels")
         self.numbers = label("", dim=True)
@@ -96,13 +101,15 @@ class EventsPanel:
         self.detail = TextBlock("Envelope")
         self.to = text_box(placeholder="Channel", tooltip="Channel to publish on", width="38%")
         self.data = text_box(placeholder='Data: {"task": 1}, or text', tooltip="Data to publish")
+        publish = act(self._publish, self.panel.say)
         self.publish = button(
             "Publish",
-            act(self._publish, self.panel.say),
-            tooltip="Publish an event",
+            publish,
+            tooltip="Publish an event: Enter in the data",
             icon="paper-plane",
             primary=True,
         )
+        self.panel.on_submit(self.data, publish)
         self.letters = TableView(
             ("time", "channel", "error", "handler", "id"),
             key="id",
@@ -111,6 +118,7 @@ class EventsPanel:
             on_select=act(self._pick_letter, self._show_picked),
             height="180px",
             filterable=False,
+            noun=("dead letter", "dead letters"),
         )
         self.replay = button(
             "Replay",
@@ -121,11 +129,12 @@ class EventsPanel:
         self.replay.disabled = True
         self.discard = Confirm(
             self.panel,
-            "Discard",
+            "Discard all…",
             self._ask_discard,
             self._discard,
-            tooltip="Remove the selected dead letter, or all if none is selected",
+            tooltip="Remove the selected dead letter, or all that are listed if none is selected",
         )
+        self.discard.first.disabled = True
         self.panel.compose(
             split(
                 stack(
@@ -136,8 +145,8 @@ class EventsPanel:
                     self.numbers,
                     self.about,
                     self.detail,
-                    row(label("Dead letters"), self.replay, self.discard),
                     self.letters,
+                    row(self.replay, self.discard),
                 ),
                 wide_left=True,
             )
@@ -177,27 +186,38 @@ class EventsPanel:
         self.numbers.value = escape(loaded.handlers)
         if loaded.wanted == self._wanted:  # else a later one is being looked for
             rows = [
-                (_clock(event), _name(event), _brief(event), key) for key, event in loaded.events
+                (_time(event), _name(event), _brief(event), key) for key, event in loaded.events
             ]
             note = f"the last {KEPT:,}" if len(rows) >= KEPT else ""
             hint = f"No event with {' and '.join(filter(None, loaded.wanted))}"
             self.events.update(rows, note=note, hint=hint if any(loaded.wanted) else _EMPTY)
         self._letters = {one.place: one for one in loaded.letters}
         self.letters.update(
-            [
+            note=f"the newest {LETTERS:,}" if len(loaded.letters) >= LETTERS else "",
+            rows=[
                 (
-                    f"{one.time.astimezone():%H:%M:%S}",
+                    Drawn(
+                        f"{one.time.astimezone():%H:%M:%S}",
+                        order=one.time.timestamp(),
+                        saved=absolute(one.time.timestamp()),
+                    ),
                     one.channel,
                     one.error,
                     one.handler,
                     one.place,
                 )
                 for one in loaded.letters
-            ]
+            ],
         )
         if self._picked_letter not in self._letters:
             self._picked_letter = None
-        self.replay.disabled = self._picked_letter is None
+        self._show_letter_buttons()
+
+    def _show_letter_buttons(self) -> None:
+        picked = self._picked_letter is not None
+        self.replay.disabled = not picked
+        self.discard.rename("Discard" if picked else "Discard all…")
+        self.discard.first.disabled = not self._letters and not self.discard.asking
 
     def _pick(self, key: str) -> tuple[str, str]:
         event = self._tail.get(key)
@@ -209,8 +229,8 @@ class EventsPanel:
     def _pick_letter(self, place: str) -> tuple[str, str]:
         with self.panel.lock:
             self._picked_letter = place
-            self.replay.disabled = False
-        self.discard.reset()
+            self.discard.reset()
+            self._show_letter_buttons()
         letter = self._letters.get(place)
         if letter is None:
             return "gone", ""
@@ -241,11 +261,14 @@ class EventsPanel:
 
     def _ask_discard(self) -> tuple[str, list[str]]:
         if self._picked_letter is not None:
-            return "Remove the selected one", [self._picked_letter]
+            return "Discard the selected one", [self._picked_letter]
         places = list(self._letters)
         if not places:
             raise UsageError("there are no dead letters", service="events")
-        return f"Remove {len(places):,} dead letters", places
+        if len(places) == 1:
+            return "Discard the only dead letter", places
+        listed = ", the newest of more" if len(places) >= LETTERS else ""
+        return f"Discard all {len(places):,} dead letters{listed}", places
 
     def _discard(self, places: list[str]) -> str:
         return f"{self._bus.discard(*places):,} removed"
@@ -332,6 +355,11 @@ def make(hub: Hub, **options: Any) -> Panel:
 
 def _clock(event: Event) -> str:
     return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
+
+
+def _time(event: Event) -> Drawn:
+    at = event.time.timestamp()
+    return Drawn(_clock(event), order=at, saved=absolute(at))
 
 
 def _name(event: Event) -> str:

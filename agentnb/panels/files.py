@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,7 +12,11 @@ import ipywidgets
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.panels.base import (
+    Blank,
     Confirm,
+    Drawn,
+    Instruction,
+    Paced,
     Panel,
     Size,
     TableView,
@@ -24,7 +27,7 @@ from agentnb.panels.base import (
     stack,
 )
 from agentnb.panels.base.cells import plain
-from agentnb.panels.base.units import Blank
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +43,8 @@ PICTURE_BYTES = 2_000_000
 CHANGES = 200
 _PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp"}
 _EMPTY = "The workspace is empty. Type in a cell:  %%files write PATH"
-_PICK = "Pick a file to look into it, or a folder to unfold it."
+_PICK = Instruction("Pick a file to look into it, or a folder to unfold it.")
+_NO_CHANGES = Instruction("What changes is listed here as it happens.")
 _BARS = 6
 # Measuring may take this share of the time: with millions of files it is slow.
 _SHARE = 0.1
@@ -85,16 +89,15 @@ class FilesPanel:
         Seconds between two looks, for what the watch may have missed.
     """
 
-    def __init__(self, hub: Hub, *, path: str = ".", every: float = 5.0) -> None:
+    def __init__(self, hub: Hub, *, path: str = ".", every: float | None = 5.0) -> None:
         self._hub = hub
         self._path = path
         self._files.list(path)  # an unknown folder is an error here, not in an empty panel
         self._unfolded: set[str] = set()
         self._picked: Node | None = None
         self._watcher: Watcher | None = None
-        self._changes: deque[tuple[str, str, str]] = deque(maxlen=CHANGES)
-        self._usage: Usage | None = None
-        self._next_usage = 0.0
+        self._changes: deque[tuple[Drawn, str, str]] = deque(maxlen=CHANGES)
+        self._usage: Paced[Usage] = Paced(_SHARE)
         self.panel = Panel("Files", every=every, redactor=hub.settings.redactor)
         self.tree = TableView(
             ("name", "size", "modified"),
@@ -105,6 +108,7 @@ class FilesPanel:
             on_select=self.panel.action(self._pick),
             height="520px",
             quiet=("name", "modified"),
+            noun=("entry", "entries"),
         )
         self.usage = label("")
         self.about = label(_PICK, dim=True)
@@ -119,7 +123,8 @@ class FilesPanel:
         self.changes = TableView(
             ("time", "change", "path"),
             label="Changes",
-            hint="What changes is listed here as it happens.",
+            hint=_NO_CHANGES,
+            noun=("change", "changes"),
             height="200px",
             filterable=False,
         )
@@ -137,26 +142,23 @@ class FilesPanel:
         return self._hub.files
 
     def _noticed(self, changes: list[Change]) -> None:
-        now = dt.datetime.now().astimezone().strftime("%H:%M:%S")
+        at = time.time()
+        now = Drawn(time.strftime("%H:%M:%S", time.localtime(at)), order=at, saved=absolute(at))
         self._changes.extendleft((now, change.kind, change.path) for change in changes)
-        self._next_usage = 0.0
+        self._usage.reset()
         self.panel.refresh()
 
     def _end(self) -> None:
         if self._watcher is not None:
             self._watcher.close()
 
-    def _load(self) -> tuple[list[tuple[Any, ...]], Usage | None, Preview | None]:
+    def _load(self) -> tuple[list[tuple[Any, ...]], Usage, Preview | None]:
         if self._watcher is None or self._watcher.closed:
             self._watcher = self._files.watch(self._path, on_change=self._noticed)
         rows = list(self._rows(self._path, 0))
-        if self._usage is None or time.monotonic() >= self._next_usage:
-            begun = time.monotonic()
-            self._usage = self._files.usage(self._path)
-            ended = time.monotonic()
-            self._next_usage = ended + (ended - begun) / _SHARE
+        usage = self._usage.get(lambda: self._files.usage(self._path))
         picked = self._picked
-        return rows, self._usage, None if picked is None else self._preview(picked)
+        return rows, usage, None if picked is None else self._preview(picked)
 
     def _rows(self, folder: str, depth: int) -> Iterator[tuple[Any, ...]]:
         """Yield the lines of a folder, and below each that is unfolded its own."""
@@ -191,10 +193,10 @@ class FilesPanel:
         except UsageError as error:  # of this file, not of the workspace
             return Preview(path, error.message)
 
-    def _show(self, loaded: tuple[list[tuple[Any, ...]], Usage | None, Preview | None]) -> None:
+    def _show(self, loaded: tuple[list[tuple[Any, ...]], Usage, Preview | None]) -> None:
         rows, usage, preview = loaded
         self.tree.update(rows)
-        self.usage.value = _bars(usage, self._files.quota) if usage else ""
+        self.usage.value = _bars(usage, self._files.quota)
         changes = list(self._changes)
         self.changes.update(changes)
         if preview is not None and self._picked is not None and preview.path == self._picked.path:

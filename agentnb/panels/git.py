@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.panels.base import (
     HtmlBlock,
+    Instruction,
+    Paced,
     Panel,
     TableView,
     button,
@@ -37,7 +38,8 @@ COMMITS: Final = 40
 LISTED: Final = 2000
 _NO_REPOSITORY: Final = "No git repository here. Type in a cell:  %git init"
 _CLEAN: Final = "Nothing has changed since the last commit."
-_PICK: Final = "Pick a file to see what has changed in it."
+_PICK: Final = Instruction("Pick a file to see what has changed in it.")
+_KEYS: Final = (("Shift+Enter or Ctrl+Enter", "in the message: commit what is staged"),)
 _NO_BRANCH: Final = "(no branch)"
 _WORDS: Final = {
     "A": "new",
@@ -78,15 +80,14 @@ class GitPanel:
         Seconds between two looks at the repository.
     """
 
-    def __init__(self, hub: Hub, *, repo: str | None = None, every: float = 3.0) -> None:
+    def __init__(self, hub: Hub, *, repo: str | None = None, every: float | None = 3.0) -> None:
         # Bound to a folder from now on, wherever the notebook goes.
         self._git: GitManager = hub.git if repo is None else hub.repo(repo)
         self._picked: str | None = None
         self._known: dict[str, Change] = {}
         self._turn = 0
-        self._next_look = 0.0
-        self._last: _Look | None = None
-        self.panel = Panel("Git", every=every, redactor=hub.settings.redactor)
+        self._looked: Paced[_Look] = Paced(_SHARE)
+        self.panel = Panel("Git", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
         act, say = self.panel.action, self.panel.say
 
         def acting(function: Callable[[], str], text: str, about: str, icon: str) -> Any:
@@ -109,6 +110,7 @@ class GitPanel:
             hint=_CLEAN,
             on_select=act(self._pick),
             height="300px",
+            noun=("file", "files"),
         )
         self.stage = acting(self._stage, "Stage", "Stage the selected file", "plus")
         self.unstage = acting(self._unstage, "Unstage", "Take it out of the stage", "minus")
@@ -117,25 +119,31 @@ class GitPanel:
         self.message = text_box(
             placeholder="What was done, and why", tooltip="Message of the commit", rows=3
         )
+        commit = act(self._done(self._commit), say)
         self.commit = button(
             "Commit",
-            act(self._done(self._commit), say),
-            tooltip="Commit what is staged",
+            commit,
+            tooltip="Commit what is staged: Shift+Enter or Ctrl+Enter in the message",
             icon="check",
             primary=True,
         )
+        self.panel.on_submit(self.message, commit)
+        self.pick = label(_PICK, dim=True)
         self.diff = HtmlBlock("Difference", height="430px")
+        self.beside = stack(self.diff)
         self.graph = HtmlBlock("History", height="260px")
         self.panel.compose(
             row(self.branches, self.new_branch, self.fetch, self.pull, self.push, self.sync),
             split(
                 stack(
                     self.files,
+                    self.pick,
                     row(self.stage, self.unstage, self.stage_all, self.unstage_all),
                     self.message,
                     row(self.commit),
                 ),
-                stack(self.diff),
+                self.beside,
+                wide_left=True,
             ),
             self.graph,
         ).keep_fresh(self._load, self._show)
@@ -145,15 +153,14 @@ class GitPanel:
 
     def _load(self) -> _Look | None:
         with self.panel.lock:
-            picked, last, turn = self._picked, self._last, self._turn
+            picked, turn = self._picked, self._turn
         if self._git.repository() is None:
             return None
-        known = last is not None and (last.turn, last.picked) == (turn, picked)
-        if known and time.monotonic() < self._next_look:
-            return last
-        begun = time.monotonic()
+        return self._looked.get(lambda: self._look(turn, picked))
+
+    def _look(self, turn: int, picked: str | None) -> _Look:
         status = self._git.status(untracked="all")
-        look = _Look(
+        return _Look(
             turn=turn,
             status=status,
             branches=[found.branch for found in self._git.branches()],
@@ -161,9 +168,6 @@ class GitPanel:
             picked=picked,
             diffs=self._differences(status, picked),
         )
-        ended = time.monotonic()
-        self._next_look = ended + (ended - begun) * (1 / _SHARE - 1)
-        return look
 
     def _differences(self, status: Status, picked: str | None) -> list[tuple[str, Diff]]:
         change = next((each for each in status.changes if each.path == picked), None)
@@ -183,10 +187,10 @@ class GitPanel:
         if look is None:
             self.files.update([], hint=_NO_REPOSITORY)
             self._enable(None)
+            self._show_beside(changed=False)
             return
         if look.turn != self._turn:
             return  # it began before something was done, after which there is another look
-        self._last = look
         status = look.status
         self._known = {change.path: change for change in status.changes}
         rows = [
@@ -201,6 +205,13 @@ class GitPanel:
         if look.picked == self._picked:
             self.diff.show(_diff_html(look))
         self._enable(self._known.get(self._picked or ""))
+        self._show_beside(changed=bool(self._known))
+
+    def _show_beside(self, *, changed: bool) -> None:
+        """Give the whole width to the files where none is picked."""
+        picked = self._picked in self._known
+        self.beside.layout.display = None if picked else "none"
+        self.pick.layout.display = "none" if picked or not changed else None
 
     def _show_branches(self, current: str, names: list[str]) -> None:
         self.branches.show(names if current in names else [current, *names], current)
@@ -224,12 +235,17 @@ class GitPanel:
             finally:
                 with self.panel.lock:
                     self._turn += 1
+                    self._looked.reset()
 
         return run
 
     def _pick(self, path: str) -> None:
+        """Show what has changed in a file; no longer, if it was this one already."""
         with self.panel.lock:
-            self._picked = path
+            self._picked = None if self._picked == path else path
+            if self._picked is None:
+                self.files.select(None)
+            self._looked.reset()
 
     def _picked_or_error(self) -> str:
         if self._picked is None or self._picked not in self._known:
@@ -278,6 +294,7 @@ class GitPanel:
         with self.panel.lock:
             self.new_branch.value = ""
             self._turn += 1  # a look that is under way does not know it
+            self._looked.reset()
             # Before it is said: the old one would be taken for the current one, and to choose
             # that one is no change of the list's.
             self._show_branches(name, list(dict.fromkeys([*self.branches.options, name])))
@@ -334,8 +351,6 @@ def _sync(status: Status) -> str:
 
 
 def _diff_html(look: _Look) -> str:
-    if not look.diffs:
-        return f'<div class="agentnb-dim">{escape(_PICK)}</div>'
     return "".join(
         f'<div class="agentnb-dim">{escape(about)}</div>{diff._repr_html_()}'
         for about, diff in look.diffs

@@ -5,13 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from agentnb.panels.base import Panel, TextBlock, button, label, row
+from agentnb.panels.base import Instruction, Panel, TextBlock, button, label, row
 
 if TYPE_CHECKING:
     from agentnb.core.events import Subscription
     from agentnb.core.hub import Hub
 
 __all__ = ["make"]
+
+
+_NOTHING = Instruction("What the cell prints comes here.")
 
 
 class Printed(Protocol):
@@ -62,8 +65,10 @@ def make(hub: Hub, subscription: Subscription, output: Printed) -> Panel:
     def show(loaded: tuple[bool, str, str]) -> None:
         closed, said, printed = loaded
         counts.value = escape(said)
+        if closed:
+            panel.end("unsubscribed")
         stop.disabled = closed
-        nothing = "The cell printed nothing." if closed else "What the cell prints comes here."
+        nothing = "The cell printed nothing." if closed else _NOTHING
         text.show(printed or nothing)
 
     return panel.keep_fresh(load, show)

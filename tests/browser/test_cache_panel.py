@@ -34,7 +34,7 @@ def use(panel, pattern):
 
 
 def test_keys_are_listed_and_a_picked_one_shows_its_value(lab, panel):
-    panel.get_by_text("42 rows", exact=True).wait_for()
+    panel.get_by_text("42 keys", exact=True).wait_for()
     row(panel, "rates").click()
     panel.locator("pre").get_by_text('"EUR": 1.1', exact=False).wait_for()
     panel.get_by_text("s left", exact=False).or_(
@@ -54,17 +54,17 @@ def test_keys_are_listed_and_a_picked_one_shows_its_value(lab, panel):
 
 def test_a_pattern_is_applied_and_survives_a_refresh(lab, panel):
     use(panel, "user:3*")
-    panel.get_by_text("11 rows", exact=True).wait_for()
+    panel.get_by_text("11 keys", exact=True).wait_for()
     lab.execute("hub.cache.set('user:333', 'late')")
     row(panel, "user:333").wait_for()
-    panel.get_by_text("12 rows", exact=True).wait_for()
+    panel.get_by_text("12 keys", exact=True).wait_for()
     use(panel, "nobody")
     panel.get_by_text("For keys that hold it: *nobody*", exact=False).wait_for()
 
 
 def test_a_pattern_is_invalidated_after_it_was_confirmed(lab, panel):
     use(panel, "user:*")
-    panel.get_by_text("40 rows", exact=True).wait_for()
+    panel.get_by_text("40 keys", exact=True).wait_for()
     panel.get_by_role("button", name="Invalidate").click()
     sure = panel.get_by_role("button", name="Remove 40 keys: user:*")
     sure.wait_for()

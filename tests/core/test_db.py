@@ -502,7 +502,7 @@ def test_a_hint_names_the_tables_of_the_user_and_agentnbs_own_to_those_who_ask(t
     tasks.execute("create table agentnb_task (id text)")
     for ask in (lambda name: tasks.query(f"select * from {name}"), tasks.describe):
         with pytest.raises(NotFoundError) as caught:
-            ask("nothing")
+            ask("nowhere")
         assert caught.value.hint == "tables: task"
         with pytest.raises(NotFoundError) as caught:
             ask("agentnb_tasks")

@@ -51,7 +51,7 @@ def test_a_wait_ends_with_the_answer_and_pauses_while_another_task_is_at_work():
 
 
 def test_what_a_workflow_took_leaves_out_the_wait_for_a_person(workflows):
-    workflows.agent("quick")(lambda: 1)
+    workflows.agent("quick")(lambda task: task.name)
     asked = workflows.create("asked", [Task("a", agent="quick", approval=True)])
     plain = workflows.create("plain", [Task("a", agent="quick")])
     workflows.work()
@@ -72,8 +72,8 @@ def test_what_a_workflow_took_leaves_out_the_wait_for_a_person(workflows):
 
 
 def test_what_a_task_came_to_is_the_name_of_its_event_on_one_channel(workflows):
-    workflows.agent("good")(lambda: 1)
-    workflows.agent("bad")(lambda: 1 / 0)
+    workflows.agent("good")(lambda task: task.name)
+    workflows.agent("bad")(lambda task: task.name / 0)
     tasks = [
         Task("a", agent="good"),
         Task("b", agent="bad", retries=0),

@@ -66,3 +66,20 @@ def test_where_there_is_nothing_to_do_it_says_so(panel):
     assert not confirm.asking
     assert panel._bar.widget.message == {"text": "no job is left", "error": True}
     confirm.widget.close()
+
+
+def test_what_needs_no_question_is_done_at_the_first_click(panel):
+    done = []
+    confirm = Confirm(panel, "Run", lambda: ("", "select 1"), done.append, show=lambda _: None)
+    confirm.click()
+    assert done == ["select 1"]
+    assert not confirm.asking
+    confirm.widget.close()
+
+
+def test_a_button_that_is_renamed_says_so_once_nothing_is_asked(confirm):
+    confirm.first.click()
+    confirm.rename("Clear all")
+    assert confirm.first.description == "Cancel"
+    confirm.first.click()
+    assert confirm.first.description == "Clear all"

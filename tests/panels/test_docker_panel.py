@@ -54,7 +54,8 @@ def test_containers_have_their_numbers_as_a_line(view, hub, docker_image):
         time.sleep(0.3)
         refreshed(shown)
     _, cpu, memory, status, image, _ = shown.containers.row(busy.name)
-    assert status.startswith("Up")
+    assert str(status).startswith("Up")
+    assert status.saved == "running"  # when it began is not said in a saved copy
     assert image == docker_image
     assert float(cpu) > 20
     assert any(bar in str(cpu) for bar in "▂▃▄▅▆▇█")
@@ -109,6 +110,16 @@ def test_images_are_listed_with_their_size(view, hub, docker_image):
     shown = view()
     _, size, _, _ = shown.images.row(tag)
     assert str(size).endswith("MB")
+
+
+def test_images_that_were_pruned_are_gone_with_the_next_look(view, hub, docker_image):
+    tag = f"{docker_image.partition(':')[0]}-pruned:latest"
+    hub.docker.build_image(None, tag, text=f"FROM {docker_image}\n")
+    shown = view()
+    assert tag in shown.images.shown()
+    hub.docker.prune(images=True)
+    refreshed(shown)
+    assert tag not in shown.images.shown()
 
 
 def test_without_an_engine_the_panel_is_stale_and_says_why(tmp_path):

@@ -102,9 +102,9 @@ def test_a_notice_is_there_only_while_it_has_lines():
 
 
 def test_a_text_with_a_heading_is_gone_with_its_text():
-    block = TextBlock("Error", heading=True)
+    block = TextBlock("Error")
     block.show("no <b>")
-    assert ">Error</div>" in block.widget.value
+    assert ">Error</span>" in block.widget.value
     assert "no &lt;b&gt;" in block.widget.value
     block.show("")
     assert (block.widget.value, block.widget.layout.display) == ("", "none")

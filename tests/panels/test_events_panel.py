@@ -117,7 +117,7 @@ def test_dead_letters_are_replayed_and_discarded(hub, view):
     until(lambda: len(refreshed(it).letters) == 2)
     it.discard.first.click()
     until(lambda: it.discard.asking)
-    assert it.discard.second.description == "Remove 2 dead letters"
+    assert it.discard.second.description == "Discard all 2 dead letters"
     it.discard.second.click()
     until(lambda: len(refreshed(it).letters) == 0)
     assert hub.events.dead_letters() == []

@@ -32,7 +32,7 @@ def git(hub):
 
 
 def refreshed(view):
-    view._next_look = 0.0
+    view._looked.reset()
     runs = view.panel._refresher.runs
     view.panel.refresh()
     until(lambda: view.panel._refresher.runs > runs)
@@ -143,7 +143,7 @@ def test_a_look_that_began_before_a_branch_was_made_does_not_take_it_back(view, 
 
     monkeypatch.setattr(it._git, "branches", slow)
     monkeypatch.setattr(it.branches, "show", lambda *what: (seen.append(what[1]), show(*what)))
-    it._next_look = 0.0
+    it._looked.reset()
     runs = it.panel._refresher.runs
     it.panel.refresh()
     assert begun.wait(30)

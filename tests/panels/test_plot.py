@@ -26,7 +26,7 @@ def test_what_is_no_number_is_a_gap(plot):
     for value in (1, None, math.nan, math.inf):
         plot.add(value)
     assert plot.values == [1, None, None, None]
-    assert plot.static_text() == "Rate: 1 per s, between 1 per s and 1 per s"
+    assert plot.static_text() == "Rate: 1 per s"
 
 
 def test_one_value_is_sent_for_one_that_is_added(plot):
@@ -59,7 +59,7 @@ def test_the_saved_picture_has_a_line_for_each_run_of_values(plot):
     assert 'role="img" aria-label="Rate: 80 per s, between 0 per s and 80 per s"' in html
     path = re.search(r' d="([^"]*)"', html)[1]
     # On a scale up to 100, of 60 pixels with one to spare: a line, a gap, a dot.
-    assert path == "M0.0 59.0h0L200.0 30.0M600.0 12.6h0"
+    assert path == "M0.0 59.0L200.0 30.0M596.0 12.6h4"
 
 
 def test_html_in_a_label_stays_text():
@@ -81,3 +81,10 @@ def test_a_fixed_scale_stays():
     plot.add(3)
     assert plot._top(plot.values) == 100
     plot.close()
+
+
+def test_one_value_alone_can_be_seen_and_its_scale_is_no_range(plot):
+    plot.add(7)
+    assert plot.static_text() == "Rate: 7 per s"
+    path = re.search(r' d="([^"]*)"', plot.static_html())[1]
+    assert re.fullmatch(r"M[\d.]+ [\d.]+h[1-9]", path)

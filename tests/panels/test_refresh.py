@@ -108,3 +108,39 @@ def test_a_refresher_that_was_stopped_is_not_started_again(refreshers):
     refresher.stop()
     refresher.ask()
     assert not refresher.alive
+
+
+@pytest.mark.parametrize(
+    ("every", "waits"),
+    [(2.0, [2, 4, 8, 16, 32, 60, 60]), (None, [5, 10, 20, 40, 60, 60]), (90.0, [90, 90])],
+)
+def test_the_pause_doubles_with_each_failure_up_to_a_minute(refreshers, every, waits):
+    refresher = refreshers(lambda: None, every=every)
+    found = []
+    for failures in range(1, len(waits) + 1):
+        refresher._failures = failures
+        found.append(refresher._delay())
+    assert found == waits
+    refresher._failures = 0
+    assert refresher._delay() == every
+
+
+def test_failures_are_counted_until_one_run_succeeds(refreshers):
+    counted, ended = [], threading.Event()
+    outcomes = [OSError("1"), OSError("2"), None, OSError("3"), None]
+
+    def work():
+        outcome = outcomes[len(counted)]
+        if outcome:
+            raise outcome
+
+    def report(_):
+        counted.append(refresher._failures)
+        if len(counted) == len(outcomes):
+            refresher.pause()
+            ended.set()
+
+    refresher = refreshers(work, report=report, every=0.001)
+    refresher.ask()
+    assert ended.wait(LONG)
+    assert counted == [1, 2, 0, 1, 0]

@@ -127,7 +127,7 @@ def test_the_newest_that_has_not_ended_is_shown_with_its_graph(workflows, view):
     assert waits.startswith("first waits: no worker serves agent plan: hub.workflows.work()")
     workflows.create("second", tasks())
     assert "<strong>second</strong>" in refreshed(panel).about.value
-    assert cells(panel.agents)["scaffold"]["can"] == "files"
+    assert cells(panel.agents)["scaffold"]["capabilities"] == "files"
     assert cells(panel.agents)["scaffold"]["state"] == "no worker"
 
 

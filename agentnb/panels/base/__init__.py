@@ -6,33 +6,32 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentnb.panels.base.blocks import HtmlBlock, TextBlock
+    from agentnb.panels.base.confirm import Confirm
     from agentnb.panels.base.drawn import Drawn, progress, stacked, state
     from agentnb.panels.base.notice import Notice
+    from agentnb.panels.base.pace import Paced
     from agentnb.panels.base.panel import Panel
-    from agentnb.panels.base.parts import (
-        Confirm,
-        HtmlBlock,
-        TextBlock,
-        button,
-        label,
-        row,
-        split,
-        stack,
-        text_box,
-    )
+    from agentnb.panels.base.parts import button, label, row, split, stack, text_box, toggle
     from agentnb.panels.base.picture import Picture
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
+    from agentnb.panels.base.saved import Instruction, moment
     from agentnb.panels.base.select import choice
     from agentnb.panels.base.table import TableView
-    from agentnb.panels.base.units import Duration, Seconds, Size, Spark
+    from agentnb.panels.base.units import Blank, Count, Duration, Left, Seconds, Size, Spark
 
 __all__ = [
+    "Blank",
     "Confirm",
+    "Count",
     "Drawn",
     "Duration",
     "HtmlBlock",
+    "Instruction",
+    "Left",
     "Notice",
+    "Paced",
     "Panel",
     "PanelRegistry",
     "Picture",
@@ -46,6 +45,7 @@ __all__ = [
     "cell_id",
     "choice",
     "label",
+    "moment",
     "progress",
     "row",
     "run_id",
@@ -54,14 +54,20 @@ __all__ = [
     "stacked",
     "state",
     "text_box",
+    "toggle",
 ]
 
 _HOME = {
-    "Confirm": "parts",
+    "Blank": "units",
+    "Confirm": "confirm",
+    "Count": "units",
     "Drawn": "drawn",
     "Duration": "units",
-    "HtmlBlock": "parts",
+    "HtmlBlock": "blocks",
+    "Instruction": "saved",
+    "Left": "units",
     "Notice": "notice",
+    "Paced": "pace",
     "Panel": "panel",
     "PanelRegistry": "registry",
     "Picture": "picture",
@@ -70,11 +76,12 @@ _HOME = {
     "Size": "units",
     "Spark": "units",
     "TableView": "table",
-    "TextBlock": "parts",
+    "TextBlock": "blocks",
     "button": "parts",
     "cell_id": "registry",
     "choice": "select",
     "label": "parts",
+    "moment": "saved",
     "progress": "drawn",
     "row": "parts",
     "run_id": "registry",
@@ -83,6 +90,7 @@ _HOME = {
     "stacked": "drawn",
     "state": "drawn",
     "text_box": "parts",
+    "toggle": "parts",
 }
 
 

@@ -12,11 +12,12 @@ from agentnb.core.errors import AgentnbError
 from agentnb.panels.base.static import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Bar", "error_line"]
 
 _LONGEST_REASON = 240
+_SCRIPTS = ("clipboard.js", "guard.js", "bar.js")
 
 
 class _BarWidget(anywidget.AnyWidget):
@@ -28,9 +29,10 @@ class _BarWidget(anywidget.AnyWidget):
     periodic = traitlets.Bool().tag(sync=True)
     status = traitlets.Dict().tag(sync=True, to_json=lambda value, _: _with_age(value))
     message = traitlets.Dict().tag(sync=True)
+    keys_help: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
 
     def __init__(self, **state: object) -> None:
-        super().__init__(_esm=read("bar.js"), _css=read("panel.css"), **state)
+        super().__init__(_esm="".join(map(read, _SCRIPTS)), _css=read("panel.css"), **state)
 
 
 def _with_age(status: dict[str, Any]) -> dict[str, object]:
@@ -45,7 +47,7 @@ def _with_age(status: dict[str, Any]) -> dict[str, object]:
 
 
 class Bar:
-    """Title, state and the three buttons; tells what is clicked and whether anyone looks.
+    """Title, state and the buttons; tells what is clicked and whether anyone looks.
 
     Parameters
     ----------
@@ -57,6 +59,10 @@ class Bar:
         Called with ``"refresh"``, ``"pause"`` or ``"close"`` when such a button is clicked.
     on_look
         Called with how many views are open whenever a view opens, closes or says it is there.
+    on_submit
+        Called with the mark of a text box and its text when its key is pressed.
+    keys_help
+        Keys, each with what it does, that the help says.
     """
 
     def __init__(
@@ -66,11 +72,14 @@ class Bar:
         periodic: bool,
         on_ask: Callable[[str], None],
         on_look: Callable[[int], None],
+        on_submit: Callable[[str, str], None],
+        keys_help: Sequence[tuple[str, str]],
     ) -> None:
-        self._on_ask, self._on_look = on_ask, on_look
+        self._on_ask, self._on_look, self._on_submit = on_ask, on_look, on_submit
         self._views: dict[str, float] = {}
         self._shown = 0
-        self.widget = _BarWidget(label=label, periodic=periodic)
+        known = [list(line) for line in keys_help]
+        self.widget = _BarWidget(label=label, periodic=periodic, keys_help=known)
         self.widget.on_msg(self._received)
 
     def show(self, state: str, reason: str = "", *, at: float | None = None) -> None:
@@ -92,6 +101,8 @@ class Bar:
         what, view = content.get("do"), str(content.get("view", ""))
         if what in ("refresh", "pause", "close"):
             self._on_ask(what)
+        elif what == "submit":
+            self._on_submit(str(content.get("box", "")), str(content.get("text", "")))
         elif what == "here":
             self._views[view] = time.monotonic()
             self._on_look(len(self._views))

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from agentnb.panels.base.drawn import Drawn
+from agentnb.panels.base.units import Left
 
-__all__ = ["MAX_CELL", "Shown", "cell", "plain", "sort_key", "written"]
+__all__ = ["MAX_CELL", "Shown", "cell", "plain", "saved", "sort_key"]
 
 Shown: TypeAlias = "str | dict[str, object] | None"
 """A cell as the page is sent it: its text, or its text and how it is drawn, or NULL."""
@@ -73,8 +74,15 @@ def cell(value: object) -> Shown:
     return value.shown(text) if isinstance(value, Drawn) else text
 
 
-def written(shown: Shown) -> str | None:
-    """Return the text of a cell, however it is drawn."""
+def saved(value: object) -> str | None:
+    """Return the text of a value in a saved copy: None for NULL, moments as absolute times.
+
+    >>> saved(None), saved(1.5), saved(Drawn("3 s ago", saved="2026-01-05 09:00:00"))
+    (None, '1.5', '2026-01-05 09:00:00')
+    """
+    if isinstance(value, (Drawn, Left)) and value.saved:
+        return value.saved
+    shown = cell(value)
     return str(shown["text"]) if isinstance(shown, dict) else shown
 
 

@@ -33,6 +33,8 @@ class Drawn:
         What the column is ordered by; by default the text.
     about
         What a pointer that rests on it is told; by default nothing.
+    saved
+        What a saved copy has in place of the text, such as a moment in place of "3 s ago".
     """
 
     text: str
@@ -41,6 +43,7 @@ class Drawn:
     parts: tuple[tuple[float, str], ...] = ()
     order: float | None = None
     about: str = ""
+    saved: str = ""
 
     def __str__(self) -> str:
         return self.text

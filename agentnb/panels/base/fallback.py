@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from html import escape, unescape
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from html import escape
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from agentnb.panels.base.cells import written
 from agentnb.panels.base.live import walk
+from agentnb.panels.base.saved import Instruction, saved_html, saved_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipywidgets import Widget
 
-    from agentnb.panels.base.rows import Page
+    from agentnb.panels.base.rows import SavedRows
 
-__all__ = ["StaticFallback", "page_html", "page_text", "snapshot"]
+__all__ = ["SAVED_ROWS", "StaticFallback", "snapshot", "table_html", "table_text"]
+
+SAVED_ROWS: Final = 10
+"""Rows of each table that a saved copy has."""
 
 # In JupyterLab and Notebook: the copy is hidden beneath a live view, and where the view could not
 # be loaded, its message is hidden above the copy (it alone has no data-mime-type). A viewer that
@@ -28,8 +30,6 @@ _ONE_OF_TWO = (
     f":has(+ {_CHILD} .agentnb-static) {{ display: none }}\n"
     ".agentnb-static :is(th, td):not([align]) { text-align: left }</style>"
 )
-_TAG = re.compile(r"<[^>]*>")
-
 _TEXT_WIDTH = 40
 """Characters of a column in plain text."""
 
@@ -49,48 +49,62 @@ def snapshot(root: Widget, title: str, state: str) -> tuple[str, str]:
     """Return what the widgets under the root show, as plain text and as HTML.
 
     A widget's ``static_label`` is its heading, where that is not the title of the panel already.
+    What is empty, or could be followed in a live panel only, is left out.
     """
     import ipywidgets
 
     texts = [f"{title} ({state})"]
     htmls = [f"<p><strong>{escape(title)}</strong> · {escape(state)}</p>"]
-    for widget in walk(root):
+    for widget in walk(root, visible=True):
+        if isinstance(widget, StaticFallback):
+            text, html = widget.static_text(), widget.static_html()
+        elif isinstance(widget, ipywidgets.HTML):
+            text, html = saved_words(widget.value), saved_html(widget.value)
+            html = f"<p>{html}</p>"
+        else:
+            continue
+        if not text.strip():
+            continue
         label = getattr(widget, "static_label", "")
         if label and label != title:
             texts.append(f"{label}:")
             htmls.append(f"<p>{escape(label)}</p>")
-        if isinstance(widget, StaticFallback):
-            texts.append(widget.static_text())
-            htmls.append(widget.static_html())
-        elif isinstance(widget, ipywidgets.HTML) and widget.value:
-            lines = widget.value.replace("</div>", "\n")
-            texts.append(unescape(_TAG.sub("", lines)).strip("\n"))
-            htmls.append(f"<p>{widget.value}</p>")
+        texts.append(text)
+        htmls.append(html)
     body = "\n".join(htmls)
     return "\n".join(texts), f'<div class="agentnb-static">{_ONE_OF_TWO}\n{body}\n</div>'
 
 
-def page_html(page: Page, *, hint: str) -> str:
-    """Return a page of rows as a table without any style, which every viewer shows readably."""
-    if not page.rows:
-        return f"<p><em>{escape(hint)}</em></p>"
+def table_html(saved: SavedRows, *, hint: str, note: str = "") -> str:
+    """Return rows as a table without any style, which every viewer shows readably.
+
+    Parameters
+    ----------
+    saved
+        The rows.
+    hint
+        Stands in place of rows where there are none, unless it is an `Instruction`.
+    note
+        The table's remark, such as ``"first 1,000"``.
+    """
+    if not saved.rows:
+        return "" if isinstance(hint, Instruction) else f"<p><em>{escape(hint)}</em></p>"
     head = "".join(
         f'<th align="right">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>"
-        for name, number in page.columns
+        for name, number in saved.columns
     )
     body = "\n".join(
         "<tr>"
         + "".join(
-            _html_cell(written(value), number=number)
-            for value, (_, number) in zip(cells, page.columns, strict=False)
+            _html_cell(text, number=number)
+            for text, (_, number) in zip(cells, saved.columns, strict=False)
         )
         + "</tr>"
-        for cells in page.rows.values()
+        for cells in saved.rows
     )
-    return (
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>\n"
-        f"<p>{escape(_note(page))}</p>"
-    )
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    left_out = _left_out(saved, note)
+    return f"{table}\n<p>{escape(left_out)}</p>" if left_out else table
 
 
 def _html_cell(value: str | None, *, number: bool) -> str:
@@ -99,21 +113,21 @@ def _html_cell(value: str | None, *, number: bool) -> str:
     return f'<td align="right">{escape(value)}</td>' if number else f"<td>{escape(value)}</td>"
 
 
-def page_text(page: Page, *, hint: str) -> str:
-    """Return a page of rows as aligned text."""
-    if not page.rows:
-        return hint
-    written_rows = [[written(value) for value in cells] for cells in page.rows.values()]
-    rows = [["NULL" if text is None else text for text in cells] for cells in written_rows]
-    names = [name for name, _ in page.columns]
+def table_text(saved: SavedRows, *, hint: str, note: str = "") -> str:
+    """Return rows as aligned text; the parameters are those of `table_html`."""
+    if not saved.rows:
+        return "" if isinstance(hint, Instruction) else hint
+    rows = [["NULL" if text is None else text for text in cells] for cells in saved.rows]
+    names = [name for name, _ in saved.columns]
     widths = [
         min(_TEXT_WIDTH, max(len(line[at]) for line in [names, *rows])) for at in range(len(names))
     ]
-    numbers = [number for _, number in page.columns]
+    numbers = [number for _, number in saved.columns]
     lines = [
         _line(line, widths, numbers) for line in [names, ["-" * width for width in widths], *rows]
     ]
-    return "\n".join([*lines, _note(page)])
+    left_out = _left_out(saved, note)
+    return "\n".join([*lines, left_out] if left_out else lines)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], numbers: Sequence[bool]) -> str:
@@ -127,7 +141,13 @@ def _line(cells: Sequence[str], widths: Sequence[int], numbers: Sequence[bool]) 
     ).rstrip()
 
 
-def _note(page: Page) -> str:
-    shown, total = page.meta["shown"], page.meta["total"]
-    some = f"{len(page.rows):,} of {shown:,} rows"
-    return some if shown == total else f"{some} that match, {total:,} in all"
+def _left_out(saved: SavedRows, note: str) -> str:
+    """Say which rows are not in the copy; nothing where all are."""
+    words = []
+    if len(saved.rows) < saved.shown:
+        last = saved.start + len(saved.rows)
+        which = f"rows {saved.start + 1:,} to {last:,}" if saved.start else f"first {last:,}"
+        words.append(f"{which} of {saved.shown:,} rows")
+    if saved.filter:
+        words.append(f"filter “{saved.filter}”: {saved.shown:,} of {saved.total:,} rows match")
+    return " · ".join([*words, note] if note else words)

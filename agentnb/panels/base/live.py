@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["answer_while_busy", "close_all", "walk"]
 
 
-def walk(root: Widget) -> Iterator[Widget]:
-    """Yield the widget and every widget it refers to, each once, in the order of reading."""
+def walk(root: Widget, *, visible: bool = False) -> Iterator[Widget]:
+    """Yield the widget and every widget it refers to, each once, in the order of reading.
+
+    Parameters
+    ----------
+    root
+        Where to begin.
+    visible
+        Leave out what is not displayed, with all that is in it.
+    """
     from ipywidgets import Widget
 
     seen: set[int] = set()
@@ -23,6 +31,8 @@ def walk(root: Widget) -> Iterator[Widget]:
         if id(widget) in seen:
             continue
         seen.add(id(widget))
+        if visible and getattr(getattr(widget, "layout", None), "display", None) == "none":
+            continue
         yield widget
         found = []
         for name in widget.keys:

@@ -16,11 +16,12 @@ from agentnb.panels.base.fallback import snapshot
 from agentnb.panels.base.live import answer_while_busy, close_all
 from agentnb.panels.base.parts import widget_of
 from agentnb.panels.base.refresh import Refresher
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Panel"]
+__all__ = ["KEYS", "Panel"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +29,17 @@ R = TypeVar("R")
 _log = logging.getLogger("agentnb.panels")
 
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
+
+KEYS: Final = (
+    ("Tab", "go to the next part: a box, a button, a table"),
+    ("↑ ↓ Page Up Page Down Home End", "move in a table; over its end is the next page"),
+    ("Enter or a click", "choose the row"),
+    ("Space", "mark the row, where rows can be marked; with Shift all from the last one"),
+    ("← →", "move in the header of a table, and among its buttons; Enter orders by the column"),
+    ("/", "filter the table: text, or column:text"),
+    ("Esc", "close this help"),
+)
+"""What the help of every panel says."""
 
 FIRST_WAIT: Final = 1.0
 """Seconds that the display of a panel waits for its first content."""
@@ -52,6 +64,8 @@ class Panel:
         Whether clicks are handled while a cell runs; they then run in a second thread.
     redactor
         Masks secrets in whatever an error says.
+    keys_help
+        Keys of its own, each with what it does; the help has them above `KEYS`.
 
     Examples
     --------
@@ -73,6 +87,7 @@ class Panel:
         every: float | None = None,
         live_clicks: bool = True,
         redactor: Callable[[str], str] = redact,
+        keys_help: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.title = title
         self.lock = threading.RLock()
@@ -84,6 +99,7 @@ class Panel:
         self._state, self._reason = "loading", ""
         self._fresh_at: float | None = None
         self._closed = self._reachable = False
+        self._ended = ""
         self._on_close: list[Callable[[], object]] = []
         self._refresher = Refresher(
             self._run,
@@ -92,7 +108,15 @@ class Panel:
             every=every,
             name=f"agentnb-panel-{title}",
         )
-        self._bar = Bar(title, periodic=every is not None, on_ask=self._asked, on_look=self._looked)
+        self._boxes: dict[str, tuple[Any, Callable[[], object]]] = {}
+        self._bar = Bar(
+            title,
+            periodic=every is not None,
+            on_ask=self._asked,
+            on_look=self._looked,
+            on_submit=self._submitted,
+            keys_help=[*keys_help, *KEYS],
+        )
         self._shown_at = time.monotonic()
         self.root = ipywidgets.VBox([self._bar.widget])
         self.root.add_class("agentnb-panel")
@@ -155,6 +179,23 @@ class Panel:
 
         return run
 
+    def on_submit(self, box: Any, callback: Callable[[], object]) -> None:
+        """Call this when Shift+Enter or Ctrl+Enter is pressed in a text box, with its value set.
+
+        In a box of one line Enter does so too.
+        """
+        mark = f"agentnb-submit-{len(self._boxes)}"
+        self._boxes[mark] = (box, callback)
+        box.add_class("agentnb-submit")
+        box.add_class(mark)
+
+    def end(self, reason: str) -> None:
+        """Stop the refresh for good, since what is shown has ended. It stays to be read."""
+        with self.lock:
+            self._ended = reason
+        self._refresher.pause()
+        self._tell()
+
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a line under the title. An empty text takes it away."""
         if not self._closed:
@@ -187,12 +228,18 @@ class Panel:
 
     @property
     def state(self) -> str:
-        """``loading``, ``live``, ``paused``, ``stale: reason`` or ``closed``."""
+        """``loading``, ``live``, ``paused``, ``stale: reason``, ``ended: reason`` or ``closed``."""
         if self._closed:
             return "closed"
-        if self._state == "stale":
-            return f"stale: {self._reason}"
-        return "paused" if self.paused and self._state == "live" else self._state
+        word, reason = self._state_now()
+        return f"{word}: {reason}" if reason else word
+
+    def _state_now(self) -> tuple[str, str]:
+        if self._ended:
+            return "ended", self._ended
+        if self._state == "live":
+            return ("paused" if self.paused else "live"), ""
+        return self._state, self._reason
 
     def close(self) -> None:
         """Stop the thread and close every widget of the panel. Idempotent."""
@@ -236,8 +283,8 @@ class Panel:
             self.refresh()
         self._refresher.wait(FIRST_WAIT)
         with self.lock:
-            # No time of day: a tutorial's saved output must come out the same in every run.
-            state = "saved copy" if self._state == "live" else self.state
+            state = "" if self._state == "live" and not self._ended else f"{self.state} · "
+            state += f"saved copy of {absolute(time.time())}"
             text, html = snapshot(self.root, self.title, state)
         view = {"version_major": 2, "version_minor": 0, "model_id": self.root.model_id}
         return {"text/plain": text, "text/html": html, VIEW: view}, {}
@@ -264,8 +311,7 @@ class Panel:
     def _tell(self) -> None:
         with self.lock:
             if not self._closed:
-                state = "paused" if self.paused and self._state == "live" else self._state
-                self._bar.show(state, self._reason, at=self._fresh_at)
+                self._bar.show(*self._state_now(), at=self._fresh_at)
 
     def _answer_while_busy(self) -> None:
         if self._live_clicks:
@@ -280,6 +326,17 @@ class Panel:
             self.resume()
         else:
             self.pause()
+
+    def _submitted(self, mark: str, text: str) -> None:
+        """Do what the key of a text box does.
+
+        The page sends the text along: a box that still has the focus has not sent its own.
+        """
+        if mark not in self._boxes:
+            return
+        box, callback = self._boxes[mark]
+        box.value = text
+        callback()
 
     def _looked(self, views: int) -> None:
         """Rest while no view is open; a view that opens is given fresh content."""

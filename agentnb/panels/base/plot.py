@@ -21,6 +21,7 @@ __all__ = ["Plot"]
 
 _STEPS = (1, 2, 5, 10)
 _WIDTH, _HEIGHT = 600, 60
+_DASH = 4
 
 
 class _Line(anywidget.AnyWidget):
@@ -140,8 +141,9 @@ class Plot:
         known = [value for value in self.values if value is not None]
         if not known:
             return f"{self.label}: nothing yet"
-        low, high = self._said(min(known)), self._said(max(known))
-        return f"{self.label}: {self._said(known[-1])}, between {low} and {high}"
+        now, low, high = map(self._said, (known[-1], min(known), max(known)))
+        between = f", between {low} and {high}" if low != high else ""
+        return f"{self.label}: {now}{between}"
 
     def static_html(self) -> str:
         """Return the line as an SVG that needs no kernel, style or script."""
@@ -162,17 +164,15 @@ class Plot:
         top = self._top(shown)
         count = self._values.maxlen or 1
         step = _WIDTH / max(1, count - 1)
-        parts: list[str] = []
-        pen_down = False
+        runs: list[list[tuple[float, float]]] = [[]]
         for at, value in enumerate(shown, start=count - len(shown)):
-            if value is not None:
-                share = (value - self._low) / (top - self._low)
-                y = _HEIGHT - min(1.0, max(0.0, share)) * (_HEIGHT - 2) - 1
-                # A value alone is a dot: a line of no length with a round cap.
-                parts.append(f"{'L' if pen_down else 'M'}{at * step:.1f} {y:.1f}")
-                parts.append("" if pen_down else "h0")
-            pen_down = value is not None
-        return "".join(parts)
+            if value is None:
+                runs.append([])
+                continue
+            share = (value - self._low) / (top - self._low)
+            y = _HEIGHT - min(1.0, max(0.0, share)) * (_HEIGHT - 2) - 1
+            runs[-1].append((at * step, y))
+        return "".join(_line(run) for run in runs if run)
 
     def _top(self, values: Iterable[float | None]) -> float:
         """Return the upper end of the scale: 1, 2 or 5 times a power of ten."""
@@ -194,3 +194,11 @@ class Plot:
     def _received(self, _: object, content: dict[str, object], __: object) -> None:
         if content.get("do") == "full":  # a view that has missed a message
             self.widget.send({"v": self._version, "full": self.state()})
+
+
+def _line(run: list[tuple[float, float]]) -> str:
+    """Return the path of neighbouring values; one alone is a dash that can be seen."""
+    if len(run) == 1:
+        [(x, y)] = run
+        return f"M{x - _DASH:.1f} {y:.1f}h{_DASH}"
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in run)

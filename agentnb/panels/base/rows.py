@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agentnb.panels.base.cells import Shown, cell, is_number, plain, sort_key
+from agentnb.panels.base.cells import Shown, cell, is_number, plain, saved, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-__all__ = ["Page", "Rows", "changes"]
+__all__ = ["Page", "Rows", "SavedRows", "changes"]
 
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _SAMPLE = 200
@@ -38,6 +38,21 @@ class Page:
             "rows": [[row, list(cells)] for row, cells in self.rows.items()],
             "meta": self.meta,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRows:
+    """The rows of a table that a saved copy has.
+
+    `columns` are those of a `Page`; `start` is the number of rows before the first.
+    """
+
+    columns: tuple[tuple[str, bool], ...]
+    rows: list[list[str | None]]
+    start: int
+    shown: int
+    total: int
+    filter: str
 
 
 @dataclass(slots=True)
@@ -176,7 +191,7 @@ class Rows:
         self._ids = ids
         width = len(self.columns)
         return Page(
-            columns=tuple((name, self._is_numeric(at)) for at, name in enumerate(self.columns)),
+            columns=self._headers(),
             rows={
                 ids[key]: tuple(cell(value) for value in self._rows[key][:width]) for key in visible
             },
@@ -193,6 +208,30 @@ class Rows:
                 "marks": len(self.marked),
             },
         )
+
+    def saved(self, limit: int) -> SavedRows:
+        """Return the first rows of the visible page as a saved copy has them."""
+        keys = self.shown()
+        start = self.page * self.page_size
+        width = len(self.columns)
+        return SavedRows(
+            columns=self._headers(),
+            rows=[
+                [saved(value) for value in self._rows[key][:width]]
+                for key in keys[start : start + min(limit, self.page_size)]
+            ],
+            start=start,
+            shown=len(keys),
+            total=len(self._rows),
+            filter=self.filter,
+        )
+
+    def whole(self) -> list[Sequence[object]]:
+        """Return the rows that pass the filter, in order, over all pages."""
+        return [self._rows[key] for key in self.shown()]
+
+    def _headers(self) -> tuple[tuple[str, bool], ...]:
+        return tuple((name, self._is_numeric(at)) for at, name in enumerate(self.columns))
 
     def key_of(self, row: object) -> Hashable:
         """Return the key of a visible row's id, or None if it is out of sight by now."""

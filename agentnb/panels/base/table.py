@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import anywidget
 import traitlets
 
-from agentnb.panels.base.fallback import page_html, page_text
+from agentnb.panels.base.export import FORMATS, exported, file_name
+from agentnb.panels.base.fallback import SAVED_ROWS, table_html, table_text
 from agentnb.panels.base.rows import Rows, changes
 from agentnb.panels.base.static import read
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TableView"]
 
-_SCRIPTS = ("table_model.js", "table_cell.js", "table.js")
+_PARTS = ("table_model", "table_cell", "table_tools", "table_head", "table")
+_SCRIPTS = ("clipboard.js", *(f"{name}.js" for name in _PARTS))
 
 
 @runtime_checkable
@@ -49,7 +51,7 @@ class _Grid(anywidget.AnyWidget):
 
     @property
     def static_label(self) -> str:
-        return self._view.label
+        return self._view.title
 
     def static_html(self) -> str:
         return self._view.static_html()
@@ -63,7 +65,8 @@ class TableView:
 
     The filter holds for every column (``failed``), or for one (``state:failed``); several words
     must all be found; quotes keep a phrase together. A click on a header orders by that column.
-    Both survive `update`, as do the page, the selected row, scroll position and focus.
+    Both survive `update`, as do the page, the selected row, scroll position and focus. The rows
+    that pass the filter can be copied and saved, whole values of all pages.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ class TableView:
     label
         What the table is, for those who hear it rather than see it.
     hint
-        What an empty table says: what to type next.
+        What an empty table says: what to type next. An `Instruction` is not in a saved copy.
     on_select
         Called with the key of the row that was clicked or entered. It may run in a second thread.
         Pass it through `Panel.action`, so that what it raises is shown.
@@ -125,7 +128,9 @@ class TableView:
         self._rows.replace(rows)
         self._page = self._rows.page_shown()
         self._version = 0
-        self.label, self._hint, self._note = label, hint, ""
+        self.label = self.title = label
+        self._hint, self._note = hint, ""
+        self._count: int | None = None
         self._fixed = {
             "height": height,
             "filterable": filterable,
@@ -145,6 +150,8 @@ class TableView:
         *,
         note: str | None = None,
         hint: str | None = None,
+        title: str | None = None,
+        count: int | None = None,
     ) -> None:
         """Show these rows in place of the ones before. Only what differs is sent.
 
@@ -158,6 +165,10 @@ class TableView:
             A remark beside the number of rows, such as ``"first 1,000"``.
         hint
             What it says from now on while it is empty.
+        title
+            What stands above the rows from now on; at first it is the label.
+        count
+            How many things the rows stand for, where it is another number than theirs.
         """
         if isinstance(rows, Tabular):
             columns = columns or rows.columns
@@ -166,6 +177,8 @@ class TableView:
             self._rows.replace(rows, columns)
             self._note = self._note if note is None else note
             self._hint = self._hint if hint is None else hint
+            self.title = self.title if title is None else title
+            self._count = count
             self._send()
 
     def filter(self, text: str) -> None:
@@ -236,17 +249,33 @@ class TableView:
             return {"v": self._version, **self._page.state(), **fixed}
 
     def static_html(self) -> str:
-        """Return the page that is visible as HTML that needs no kernel, style or script."""
+        """Return the first visible rows as HTML that needs no kernel, style or script."""
         with self._lock:
-            return page_html(self._page, hint=self._hint)
+            return table_html(self._rows.saved(SAVED_ROWS), hint=self._hint, note=self._note)
 
     def static_text(self) -> str:
-        """Return the page that is visible as plain text."""
+        """Return the first visible rows as plain text."""
         with self._lock:
-            return page_text(self._page, hint=self._hint)
+            return table_text(self._rows.saved(SAVED_ROWS), hint=self._hint, note=self._note)
+
+    def export(self, kind: str) -> str:
+        """Return the rows that pass the filter, all pages, whole values.
+
+        Parameters
+        ----------
+        kind
+            ``"csv"``, ``"json"`` or, for the clipboard, ``"tsv"``.
+        """
+        with self._lock:
+            return exported(self._rows.columns, self._rows.whole(), kind)
 
     def _words(self) -> dict[str, object]:
-        return {"hint": self._hint, "note": self._note}
+        return {
+            "hint": self._hint,
+            "note": self._note,
+            "title": self.title,
+            "count": self._count,
+        }
 
     def _send(self) -> None:
         """Send the page what it lacks, with the version that this leads to."""
@@ -276,6 +305,8 @@ class TableView:
                 self._send()
         elif what == "mark":
             self._mark(content.get("rows"), on=bool(content.get("on")))
+        elif what == "export" and content.get("kind") in FORMATS:
+            self._export(str(content["kind"]), content.get("ask"))
         elif what == "full":  # a view that has missed a message
             with self._lock:
                 self.widget.send({"v": self._version, "full": self.state()})
@@ -296,3 +327,11 @@ class TableView:
             elif isinstance(rows, list):
                 found = (self._rows.key_of(row) for row in rows)
                 self.mark([key for key in found if key is not None], on=on)
+
+    def _export(self, kind: str, ask: object) -> None:
+        """Send the rows to the view that asked for them."""
+        with self._lock:
+            rows, note, name = len(self._rows.shown()), self._note, file_name(self.title, kind)
+            text = self.export(kind)
+        answer = {"ask": ask, "kind": kind, "name": name, "text": text, "rows": rows, "note": note}
+        self.widget.send({"export": answer})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Self
+
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Blank", "Duration", "Seconds", "Size", "Spark"]
+__all__ = ["Blank", "Count", "Duration", "Left", "Seconds", "Size", "Spark"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -44,6 +47,19 @@ class Blank(int):
         return ""
 
 
+class Count(int):
+    """A number of things.
+
+    >>> str(Count(50_000))
+    '50,000'
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"{int(self):,}"
+
+
 class Seconds(float):
     """A time that is left, as coarse as anybody wants to know it.
 
@@ -63,6 +79,23 @@ class Seconds(float):
         if self < 2 * 86400:
             return f"{int(self // 3600)} h"
         return f"{int(self // 86400)} days"
+
+
+class Left(Seconds):
+    """A time that is left from now on; a saved copy has the moment when it ends.
+
+    >>> str(Left(42.9)), Left(42.9).saved[:6], Left("inf").saved
+    ('42 s', 'until ', 'no end')
+    """
+
+    __slots__ = ("saved",)
+    saved: str
+
+    def __new__(cls, left: float | str) -> Self:
+        """Take the end down at once: what is left of it goes on to change."""
+        made = super().__new__(cls, left)
+        made.saved = "no end" if math.isinf(made) else f"until {absolute(time.time() + made)}"
+        return made
 
 
 class Spark(float):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
 from agentnb.core.owner import describe
-from agentnb.panels.base import Duration, TextBlock, button, label, row, stack
+from agentnb.panels.base import Duration, TextBlock, button, label, moment, row, stack
 from agentnb.panels.base.cells import plain
 from agentnb.panels.queue.rows import since
 
@@ -41,6 +41,7 @@ class Details:
     result: str
     data: str
     error: str
+    traceback: str
 
 
 def read(queues: TaskQueue, job_id: str) -> Details | None:
@@ -51,10 +52,10 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         return None
     seen = job.seen or job.snapshot()
     fields, failure = seen.fields, seen.failure
-    error = ""
+    error = traceback = ""
     if failure is not None:
         of = f" (attempt {failure.attempt})" if failure.attempt else ""
-        error = f"{failure.error}{of}\n\n{failure.traceback}".rstrip()
+        error, traceback = f"{failure.error}{of}", failure.traceback.rstrip()
     redact = job.queue.redact
     said = ""
     with suppress(AgentnbError, ValueError):
@@ -63,10 +64,11 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         job=job,
         seen=seen,
         progress=said,
-        log=_cut("\n".join(job.logs(_LINES)), end=True),
+        log=_cut("\n".join(job.logs(_LINES, marks=True)), end=True),
         result=str(seen.unkept or "") or redact(_pretty(fields.get("result", b""))),
         data=redact(_data(job)),
         error=_cut(error),
+        traceback=_cut(traceback),
     )
 
 
@@ -126,11 +128,12 @@ class Detail:
         self.remove = make("Remove", "trash", "removed", "Remove the job", danger=True)
         self.buttons = row(self.retry, self.cancel, self.remove)
         self.error, self.log, self.result, self.data = (
-            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Log", "Result", "Data")
+            TextBlock(name, wrap=True) for name in ("Error", "Log", "Result", "Data")
         )
-        self.widget = stack(
-            self.about, self.times, self.buttons, self.error, self.log, self.result, self.data
-        )
+        # Its marks stand below what they mark: a line must not go on in the next one.
+        self.traceback = TextBlock("Traceback")
+        texts = (self.error, self.traceback, self.log, self.result, self.data)
+        self.widget = stack(self.about, self.times, self.buttons, *texts)
         self.show(None, None)
 
     def _make(self, panel: Panel) -> Callable[..., Any]:
@@ -161,6 +164,7 @@ class Detail:
         self.times.layout.display = None if found else "none"
         for block, text in (
             (self.error, found.error if found else ""),
+            (self.traceback, found.traceback if found else ""),
             (self.log, found.log if found else ""),
             (self.result, found.result if found else ""),
             (self.data, found.data if found else ""),
@@ -214,4 +218,5 @@ def _times(seen: Seen) -> list[str]:
 
 def _time(name: str, at: dt.datetime, now: float) -> str:
     exact = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
-    return f'<span title="{exact}">{name} {since(max(now - at.timestamp(), 0.0))}</span>'
+    words = moment(since(max(now - at.timestamp(), 0.0)), at.timestamp())
+    return f'<span title="{exact}">{name} {words}</span>'

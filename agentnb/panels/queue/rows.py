@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +47,7 @@ JOB_COLUMNS: Final = (
     "took",
 )
 _BESIDE: Final = ("attempt", "when", "took")  # the detail has them
-WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "sign of life", "processor")
+WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "last heartbeat", "processor")
 
 TONES: Final = {
     "completed": "good",
@@ -147,13 +149,14 @@ def _attempt(one: Glance) -> object:
 def _when(one: Glance) -> Drawn:
     if one.due is not None:
         left = one.due - one.now
-        return Drawn(f"in {Seconds(left)}" if left >= 1 else "due now", order=one.due)
+        words = f"in {Seconds(left)}" if left >= 1 else "due now"
+        return Drawn(words, order=one.due, saved=f"due {absolute(one.due)}")
     at = {"active": one.started, "completed": one.finished, "failed": one.finished}.get(
         one.state, one.created
     )
     if at is None:
         return Drawn("")
-    return Drawn(since(max(one.now - at, 0.0)), order=at)
+    return Drawn(since(max(one.now - at, 0.0)), order=at, saved=absolute(at))
 
 
 def since(passed: float) -> str:
@@ -188,6 +191,12 @@ def worker_row(of: QueueLook, one: WorkerInfo) -> tuple[object, ...]:
         of.queue.name,
         f"{one.kind} {one.pid} on {one.host}",
         _busy(of, [one]),
-        Drawn(since(one.seen), "good" if one.seen <= _LATE else "warn", dot=True, order=one.seen),
+        Drawn(
+            since(one.seen),
+            "good" if one.seen <= _LATE else "warn",
+            dot=True,
+            order=one.seen,
+            saved=absolute(time.time() - one.seen),
+        ),
         one.processor,
     )

@@ -126,7 +126,7 @@ class QueuePanel:
             height="180px",
             filterable=False,
             noun=("worker", "workers"),
-            quiet=("sign of life",),
+            quiet=("last heartbeat",),
         )
 
     def _make_jobs(self) -> None:

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.workflow.drawing import signed
-from agentnb.panels.base import TextBlock, label, stack
+from agentnb.panels.base import TextBlock, label, moment, stack
 from agentnb.panels.base.cells import plain
 from agentnb.panels.workflow.rows import clock, took
 
@@ -27,9 +27,12 @@ class Detail:
         self.about = label("", dim=True)
         self.times = label("", dim=True)
         self.error, self.log, self.result, self.data = (
-            TextBlock(name, heading=True, wrap=True) for name in ("Error", "Log", "Result", "Data")
+            TextBlock(name, wrap=True) for name in ("Error", "Log", "Result", "Data")
         )
-        self.widget = stack(self.about, self.times, self.error, self.log, self.result, self.data)
+        # Its marks stand below what they mark: a line must not go on in the next one.
+        self.traceback = TextBlock("Traceback")
+        texts = (self.error, self.traceback, self.log, self.result, self.data)
+        self.widget = stack(self.about, self.times, *texts)
 
     def show(self, task: TaskInfo | None, log: list[str], now: float) -> None:
         """Show a task, or none at all."""
@@ -39,11 +42,17 @@ class Detail:
         self.about.value = " · ".join(
             [f"<strong>{escape(plain(task.name))}</strong>", *map(escape, _words(task))]
         )
-        self.times.value = escape(" · ".join(_times(task, now)))
-        self.error.show(_cut("\n\n".join(part for part in (task.error, task.traceback) if part)))
-        self.log.show(_cut("\n".join(log)))
+        self.times.value = " · ".join(_times(task, now))
+        self.error.show(_cut(task.error or ""))
+        self.traceback.show(_cut(task.traceback or ""))
+        self.log.show(_cut("\n".join(_marked(task, log))))
         self.result.show(str(task.unkept or "") or _pretty(task.result))
         self.data.show(_pretty(task.data))
+
+
+def _marked(task: TaskInfo, log: list[str]) -> list[str]:
+    """Say of which attempt a log is, where there were several."""
+    return [f"attempt {task.attempt}:", *log] if log and task.attempt > 1 else log
 
 
 def _words(task: TaskInfo) -> list[str]:
@@ -63,9 +72,9 @@ def _words(task: TaskInfo) -> list[str]:
 
 def _times(task: TaskInfo, now: float) -> list[str]:
     named = (("made", task.created), ("ready", task.ready_at), ("started", task.started))
-    words = [f"{name} {clock(at)}" for name, at in named if at is not None]
+    words = [f"{name} {moment(clock(at), at)}" for name, at in named if at is not None]
     if task.state == "delayed" and task.due is not None:
-        words.append(f"due {clock(task.due)}")
+        words.append(f"due {moment(clock(task.due), task.due)}")
     spent = str(took(task, now))
     return words + ([f"took {spent}"] if spent else [])
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
 
-__all__ = ["LISTED", "Look", "look"]
+__all__ = ["LISTED", "Look", "Waits", "look"]
 
 LISTED: Final = 50
 EVENTS: Final = 100
@@ -35,6 +35,8 @@ class Look:
         The name of the task that is picked, and what it has logged.
     agents
         All of them.
+    waited
+        Seconds in which workflows did nothing but wait for a person, by their ids.
     """
 
     wanted: str | None
@@ -46,10 +48,30 @@ class Look:
     picked: str | None = None
     log: list[str] = field(default_factory=list)
     agents: list[AgentInfo] = field(default_factory=list)
+    waited: Mapping[str, float] = field(default_factory=dict)
     now: float = field(default_factory=time.time)
 
 
-def look(workflows: Orchestrator, wanted: str | None, picked: str | None = None) -> Look:
+class Waits:
+    """Seconds in which workflows only waited for a person; of those that ended kept."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, float] = {}
+
+    def of(
+        self, workflows: Orchestrator, found: Sequence[Workflow], now: float
+    ) -> dict[str, float]:
+        """Return the seconds by the ids of the workflows."""
+        asked = [one for one in found if not one.finished or one.id not in self._known]
+        new = workflows.reader.waited(asked, now)
+        seconds = {one.id: new.get(one.id, self._known.get(one.id, 0.0)) for one in found}
+        self._known = {one.id: seconds[one.id] for one in found if one.finished}
+        return seconds
+
+
+def look(
+    workflows: Orchestrator, wanted: str | None, picked: str | None = None, *, waits: Waits
+) -> Look:
     """Return what is to be seen.
 
     Parameters
@@ -61,13 +83,16 @@ def look(workflows: Orchestrator, wanted: str | None, picked: str | None = None)
         newest.
     picked
         The name of the task that is shown whole.
+    waits
+        Remembers how long each waited for a person.
     """
+    now = time.time()
     found = list(workflows.list(None, LISTED))
     counts = workflows.reader.counts([one.id for one in found])
     chosen = _chosen(workflows, found, wanted)
     seen = [(one, counts.get(one.id, {})) for one in found]
     if chosen is None:
-        return Look(wanted, seen, agents=workflows.agent_infos())
+        return Look(wanted, seen, agents=workflows.agent_infos(), now=now)
     why = chosen.why_waiting() if chosen.state == "active" else ""
     tasks = chosen.tasks
     task = next((one for one in tasks if one.name == picked), None)
@@ -81,6 +106,8 @@ def look(workflows: Orchestrator, wanted: str | None, picked: str | None = None)
         picked,
         [] if task is None else workflows.reader.log(task.id),
         workflows.agent_infos(),
+        waits.of(workflows, [*found, *([] if chosen in found else [chosen])], now),
+        now,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.workflow.drawing import SIGNS, TONES, signed
 from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,22 +30,24 @@ __all__ = [
 
 WORKFLOW_COLUMNS: Final = ("workflow", "state", "tasks", "took", "created", "id")
 TASK_COLUMNS: Final = ("task", "state", "progress", "agent", "attempt", "took", "outcome")
-EVENT_COLUMNS: Final = ("time", "event", "task", "more", "id")
-AGENT_COLUMNS: Final = ("agent", "state", "workers", "can", "from")
+EVENT_COLUMNS: Final = ("time", "event", "task", "details", "id")
+AGENT_COLUMNS: Final = ("agent", "state", "workers", "capabilities", "defined in")
 _AGENT_TONES: Final = {"working": "brand", "idle": "good"}
 _BESIDE: Final = ("agent", "attempt", "took")  # the detail has them
 _SHORT = 300
 
 
-def workflow_row(workflow: Workflow, counts: Mapping[str, int], now: float) -> tuple[object, ...]:
-    """Return a workflow as a row."""
+def workflow_row(
+    workflow: Workflow, counts: Mapping[str, int], now: float, waited: float
+) -> tuple[object, ...]:
+    """Return a workflow as a row; the time in which it waited for a person is left out."""
     end = workflow.finished or now
     return (
         workflow.name,
         _state(workflow.state),
         stacked((name, counts.get(name, 0), TONES[name]) for name in SIGNS),
-        Duration(max(end - workflow.created, 0.0)),
-        clock(workflow.created),
+        Duration(max(end - workflow.created - waited, 0.0)),
+        _moment(workflow.created),
         workflow.id,
     )
 
@@ -89,7 +92,7 @@ def _state(word: str) -> Drawn:
 def event_row(event: Any) -> tuple[object, ...]:
     """Return a row of the table of events as one of the panel's."""
     return (
-        f"{event.time.astimezone():%H:%M:%S}",
+        _moment(event.time.timestamp()),
         event.event,
         event.task or "",
         ", ".join(part for part in (event.status, event.more) if part),
@@ -103,7 +106,12 @@ def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
     return (
         agent.name,
         state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
-        str(agent.workers) + ("" if seen is None else f" · {Seconds(max(now - seen, 0.0))} ago"),
+        Drawn(
+            str(agent.workers)
+            + ("" if seen is None else f" · {Seconds(max(now - seen, 0.0))} ago"),
+            order=agent.workers,
+            saved="" if seen is None else f"{agent.workers} · {absolute(seen)}",
+        ),
         ", ".join(agent.capabilities),
         agent.module,
     )
@@ -139,6 +147,10 @@ def short(value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+
+
+def _moment(when: float) -> Drawn:
+    return Drawn(clock(when), order=when, saved=absolute(when))
 
 
 def clock(when: float | None) -> str:

@@ -20,7 +20,7 @@ from agentnb.panels.base import (
 from agentnb.panels.base.cells import plain
 from agentnb.panels.workflow.decide import Decisions
 from agentnb.panels.workflow.detail import Detail
-from agentnb.panels.workflow.look import LISTED, Look, look
+from agentnb.panels.workflow.look import LISTED, Look, Waits, look
 from agentnb.panels.workflow.rows import (
     AGENT_COLUMNS,
     EVENT_COLUMNS,
@@ -69,6 +69,7 @@ class WorkflowPanel:
         self._wanted = None if workflow is None else hub.workflows.get(workflow).id
         self._picked: str | None = None
         self._last: Look | None = None
+        self._waits = Waits()
         self.panel = Panel("Workflows", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
         self.notice = Notice()
@@ -90,6 +91,7 @@ class WorkflowPanel:
             TASK_COLUMNS,
             key="task",
             label="Tasks",
+            hint="This workflow has no task.",
             on_select=act(self._pick),
             height="330px",
             quiet=("took", "progress"),
@@ -100,6 +102,7 @@ class WorkflowPanel:
             EVENT_COLUMNS,
             key="id",
             label="Events",
+            hint="Nothing has happened yet.",
             height="220px",
             noun=("event", "events"),
         )
@@ -145,7 +148,7 @@ class WorkflowPanel:
     def _load(self) -> Look:
         with self.panel.lock:
             wanted, picked = self._wanted, self._picked
-        return look(self._workflows, wanted, picked)
+        return look(self._workflows, wanted, picked, waits=self._waits)
 
     def _show(self, seen: Look) -> None:
         if seen.wanted != self._wanted:  # another one is being looked for
@@ -153,7 +156,10 @@ class WorkflowPanel:
         self._last = seen
         chosen = seen.chosen
         self.workflows.update(
-            [workflow_row(one, counts, seen.now) for one, counts in seen.workflows],
+            [
+                workflow_row(one, counts, seen.now, seen.waited.get(one.id, 0.0))
+                for one, counts in seen.workflows
+            ],
             note=f"the newest {LISTED}" if len(seen.workflows) >= LISTED else "",
         )
         self.workflows.select(chosen.id if chosen else None)
@@ -183,10 +189,12 @@ def _about(seen: Look) -> str:
     chosen = seen.chosen
     if chosen is None:
         return ""
-    took = (chosen.finished or seen.now) - chosen.created
+    waited = seen.waited.get(chosen.id, 0.0)
+    took = (chosen.finished or seen.now) - chosen.created - waited
     words = [signed(chosen.state), tally(task.state for task in seen.tasks)]
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
     if chosen.finished:
         words.append(f"took {Duration(max(took, 0.0))}")
+    words += [f"waited {Duration(waited)} for a person"] if waited else []
     return " · ".join([f"<strong>{escape(plain(chosen.name))}</strong>", *map(escape, words)])

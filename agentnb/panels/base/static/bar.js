@@ -1,18 +1,12 @@
-// The title bar of a panel: title, state, three buttons. It also guards the panel it stands in.
-//
-// JupyterLab's command-mode shortcuts (b inserts a cell, x cuts it) match the focused element, so
-// each element that can have the focus carries the attribute that ends their search. Core widgets
-// cannot set attributes; this script sets them on whatever appears inside the panel.
+// The title bar of a panel: title, state, buttons, help. Sent as one module with guard.js.
 
-const SUPPRESS = "data-lm-suppress-shortcuts";
-const FOCUSABLE =
-  "button, input, select, textarea, summary, a[href], [tabindex], [contenteditable='true']";
 const STILL_HERE_MS = 30_000;
 
 const ICONS = {
   refresh: "M13 8a5 5 0 1 1-1.5-3.6M13 2v3h-3",
   pause: "M5.5 3.5v9M10.5 3.5v9",
   resume: "M5 3.5v9l7.5-4.5z",
+  help: "M5.6 6a2.4 2.4 0 1 1 3.4 2.2c-.7.4-1 .8-1 1.6M8 12.4v.1",
   close: "M4 4l8 8M12 4l-8 8",
 };
 
@@ -49,70 +43,6 @@ function name_(button, name, title) {
   button.setAttribute("aria-label", title);
 }
 
-// ---- the guard
-
-function hasName(element) {
-  return (
-    element.hasAttribute("aria-label") ||
-    element.hasAttribute("aria-labelledby") ||
-    element.labels?.length ||
-    (element.matches("button, a, summary") && element.textContent.trim())
-  );
-}
-
-function mark(element) {
-  element.setAttribute(SUPPRESS, "true");
-  if (hasName(element)) return;
-  const name = element.title || element.placeholder || element.parentElement?.title;
-  if (name) element.setAttribute("aria-label", name);
-}
-
-function markAll(element) {
-  if (element.matches(FOCUSABLE)) mark(element);
-  element.querySelectorAll(FOCUSABLE).forEach(mark);
-}
-
-function guard(root, label) {
-  root.setAttribute("role", "region");
-  root.setAttribute("aria-label", label);
-  root.setAttribute(SUPPRESS, "true");
-  markAll(root);
-  const watcher = new MutationObserver((changes) => {
-    for (const change of changes) {
-      if (change.type === "attributes") mark(change.target);
-      else
-        change.addedNodes.forEach((added) => {
-          if (added.nodeType === Node.ELEMENT_NODE) markAll(added);
-        });
-    }
-  });
-  watcher.observe(root, { childList: true, subtree: true, attributeFilter: ["tabindex"] });
-
-  // Saving is meant wherever the focus is: for this one key the attribute steps aside, before
-  // JupyterLab's own listener on the document runs.
-  const letSave = (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s") return;
-    if (!root.contains(event.target)) return;
-    const held = [];
-    for (let at = event.target; at; at = at.parentElement) {
-      if (!at.hasAttribute(SUPPRESS)) continue;
-      at.removeAttribute(SUPPRESS);
-      held.push(at);
-    }
-    setTimeout(() => held.forEach((element) => element.setAttribute(SUPPRESS, "true")));
-  };
-  const stay = (event) => {
-    if (!(event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
-  };
-  window.addEventListener("keydown", letSave, true);
-  root.addEventListener("keydown", stay);
-  return () => {
-    watcher.disconnect();
-    window.removeEventListener("keydown", letSave, true);
-    root.removeEventListener("keydown", stay);
-  };
-}
-
 // ---- the bar
 
 function ago(seconds) {
@@ -125,8 +55,29 @@ function words(status, periodic, freshAt) {
   const age = freshAt === null ? "" : ago((Date.now() - freshAt) / 1000);
   if (status.state === "loading") return "loading…";
   if (status.state === "stale") return `stale: ${status.reason}${age ? ` · from ${age}` : ""}`;
+  if (status.state === "ended") return `ended: ${status.reason}`;
   if (status.state === "paused") return age ? `paused · ${age}` : "paused";
   return periodic ? `live · ${age}` : `updated ${age}`;
+}
+
+// The keys of the panel, hidden until they are asked for.
+function helpOf(keys, label) {
+  const text = node("dl", "agentnb-help");
+  text.hidden = true;
+  text.id = `agentnb-help-${Math.random().toString(36).slice(2)}`;
+  text.setAttribute("aria-label", `Keys of ${label}`);
+  for (const [key, what] of keys) text.append(node("dt", "", key), node("dd", "", what));
+  const show = (shown) => {
+    text.hidden = !shown;
+    button.setAttribute("aria-expanded", String(shown));
+  };
+  const button = iconButton("help", "Help: keys", () => show(text.hidden));
+  button.setAttribute("aria-controls", text.id);
+  button.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") show(false);
+  });
+  show(false);
+  return { button, text };
 }
 
 function render({ model, el }) {
@@ -152,10 +103,11 @@ function render({ model, el }) {
   line.append(dot, node("span", "agentnb-title", model.get("label")), state);
   line.append(node("span", "agentnb-fill"));
   if (periodic) line.append(pause);
-  line.append(refresh, close);
+  const help = helpOf(model.get("keys_help"), model.get("label"));
+  line.append(refresh, help.button, close);
   const message = node("div", "agentnb-message");
   message.setAttribute("role", "alert");
-  el.append(line, message);
+  el.append(line, help.text, message);
 
   let freshAt = null;
   const tick = () => {
@@ -170,6 +122,7 @@ function render({ model, el }) {
     freshAt = status.age === null || status.age === undefined ? null : Date.now() - status.age * 1000;
     el.dataset.state = status.state;
     const paused = status.state === "paused";
+    pause.hidden = status.state === "ended";
     name_(pause, paused ? "resume" : "pause", paused ? "Resume" : "Pause");
     tick();
   };
@@ -186,7 +139,7 @@ function render({ model, el }) {
   let release = null;
   const findRoot = () => {
     const root = release ? null : el.closest(".agentnb-panel");
-    if (root) release = guard(root, model.get("label"));
+    if (root) release = guard(root, model.get("label"), (box, text) => model.send({ do: "submit", box, text }));
   };
   // The element is put into the page after this returns, perhaps much later (cells off screen).
   const placed = new ResizeObserver(findRoot);

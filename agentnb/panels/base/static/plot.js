@@ -44,7 +44,7 @@ function duration(seconds) {
 
 function worded(value, unit) {
   if (unit === "s" && value > 0) return duration(value);
-  return `${value.toLocaleString("en")} ${unit}`.trim();
+  return `${value.toLocaleString("en", { maximumSignificantDigits: 4 })} ${unit}`.trim();
 }
 
 // The upper end of the scale: 1, 2 or 5 times a power of ten.
@@ -72,7 +72,9 @@ function runs({ values, points, low }, top) {
   return found;
 }
 
-const line = (run) => "M" + run.map(([x, y]) => `${x} ${y}`).join("L") + (run.length < 2 ? "h0" : "");
+const line = (run) => "M" + run.map(([x, y]) => `${x} ${y}`).join("L");
+// A value alone is a dot: a line of next to no length, whose round ends are seen.
+const dot = ([[x, y]]) => `M${x} ${y}h0.01`;
 const area = (run) => `${line(run)}L${run.at(-1)[0]} ${HEIGHT}L${run[0][0]} ${HEIGHT}Z`;
 
 function render({ model, el }) {
@@ -87,7 +89,8 @@ function render({ model, el }) {
   picture.setAttribute("preserveAspectRatio", "none");
   const filled = drawing("path", "agentnb-plot-area");
   const stroke = drawing("path", "agentnb-plot-line");
-  picture.append(filled, stroke);
+  const dots = drawing("path", "agentnb-plot-line agentnb-plot-dots");
+  picture.append(filled, stroke, dots);
   const scale = node("div", "agentnb-plot-scale");
   scale.setAttribute("aria-hidden", "true");
   const upper = node("span", "");
@@ -103,15 +106,19 @@ function render({ model, el }) {
     const top = topOf(series);
     const found = runs(series, top);
     picture.setAttribute("viewBox", `0 0 ${Math.max(1, series.points - 1)} ${HEIGHT}`);
-    filled.setAttribute("d", found.map(area).join(""));
-    stroke.setAttribute("d", found.map(line).join(""));
+    const lines = found.filter((run) => run.length > 1);
+    filled.setAttribute("d", lines.map(area).join(""));
+    stroke.setAttribute("d", lines.map(line).join(""));
+    dots.setAttribute("d", found.filter((run) => run.length === 1).map(dot).join(""));
     label.textContent = series.label;
     now.textContent = known.length ? said(known.at(-1)) : "nothing yet";
     now.classList.toggle("agentnb-plot-none", !known.length);
     upper.textContent = said(top);
-    lower.textContent = said(series.low);
-    const between = `between ${said(Math.min(...known))} and ${said(Math.max(...known))}`;
-    const words = known.length ? `${said(known.at(-1))}, ${between}` : "nothing yet";
+    // Two ends that read the same would say nothing.
+    lower.textContent = said(series.low) === said(top) ? "" : said(series.low);
+    const [least, most] = [said(Math.min(...known)), said(Math.max(...known))];
+    const between = least === most ? "" : `, between ${least} and ${most}`;
+    const words = known.length ? `${said(known.at(-1))}${between}` : "nothing yet";
     picture.setAttribute("aria-label", `${series.label}: ${words}`);
     frame.title = words;
   };

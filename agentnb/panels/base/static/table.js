@@ -1,9 +1,9 @@
 // A table that stays alive: the views. Each is redrawn from the model's "page", touching only the
 // nodes that differ, so that scroll position, focus and active row stay. Values enter as text,
-// never as HTML. Sent as one module with table_model.js, which defines `initialize`, and
-// table_cell.js, which draws a cell, before it.
+// never as HTML. Sent as one module with table_model.js, which defines `initialize`, table_cell.js,
+// table_tools.js and table_head.js, which draw what is in and above it, before it.
 
-const TYPING_MS = 200;
+const WHOLE = 32; // characters of a cell that are never cut, such as those of a time
 let lastView = 0;
 
 // ---- a view
@@ -14,34 +14,13 @@ function render({ model, el }) {
   const first = page();
   el.classList.add("agentnb-table");
 
-  const tools = node("div", "agentnb-tools");
-  const filter = node("input", "agentnb-filter", {
-    type: "search",
-    placeholder: "Filter… or column:text",
-    "aria-label": `Filter ${first.label}`,
-    spellcheck: "false",
-    autocomplete: "off",
-    [SUPPRESS]: "true",
+  const tools = toolbar(model, {
+    turnBy,
+    toTable: () => {
+      table.focus();
+      move(1);
+    },
   });
-  const count = node("span", "agentnb-count", { role: "status" });
-  const pager = node("span", "agentnb-pager");
-  const turn = (label, text, by) => {
-    const button = node("button", "agentnb-icon", {
-      type: "button",
-      "aria-label": label,
-      title: label,
-      [SUPPRESS]: "true",
-    });
-    button.textContent = text;
-    button.addEventListener("click", () => turnBy(by));
-    return button;
-  };
-  const back = turn("Previous page", "‹", -1);
-  const where = node("span", "agentnb-where");
-  const forth = turn("Next page", "›", 1);
-  pager.append(back, where, forth);
-  if (first.filterable) tools.append(filter);
-  tools.append(count, node("span", "agentnb-fill"), pager);
 
   const scroller = node("div", "agentnb-scroll");
   scroller.style.maxHeight = first.height;
@@ -52,21 +31,15 @@ function render({ model, el }) {
     tabindex: "0",
     [SUPPRESS]: "true",
   });
-  const head = node("thead", "", { role: "rowgroup" });
-  const headRow = node("tr", "", { role: "row", "aria-rowindex": "1" });
-  head.append(headRow);
-  const lead = first.markable ? 1 : 0; // columns before the first
-  const markAll = markBox("Mark all", (on) => model.send({ do: "mark", rows: "all", on }));
-  if (lead) {
-    const cell = node("th", "agentnb-mark-cell", { role: "columnheader", scope: "col" });
-    cell.append(markAll);
-    headRow.append(cell);
-  }
+  const head = header(model, first);
+  const { lead } = head;
   const body = node("tbody", "", { role: "rowgroup" });
-  table.append(head, body);
+  table.append(head.element, body);
   const empty = node("div", "agentnb-empty");
   scroller.append(table, empty);
-  el.append(tools, scroller);
+  const frame = node("div", "agentnb-scroll-frame");
+  frame.append(scroller);
+  el.append(tools.element, frame);
 
   const drawn = new Map(); // row id -> <tr>
   let active = null; // row id
@@ -75,37 +48,6 @@ function render({ model, el }) {
   let lastMarked = null; // row id; marking with the shift key goes from there
 
   // -- drawing
-
-  function drawHead({ cols, meta }) {
-    while (headRow.children.length > cols.length + lead) headRow.lastChild.remove();
-    if (lead) {
-      markAll.checked = meta.marks > 0 && meta.marks >= meta.shown;
-      markAll.indeterminate = meta.marks > 0 && !markAll.checked;
-    }
-    cols.forEach(([name, number], at) => {
-      let cell = headRow.children[at + lead];
-      if (!cell) {
-        cell = node("th", "", { role: "columnheader", scope: "col" });
-        const button = node("button", "agentnb-sort", {
-          type: "button",
-          [SUPPRESS]: "true",
-        });
-        button.append(node("span", "agentnb-name"), node("span", "agentnb-arrow"));
-        button.addEventListener("click", () =>
-          model.send({ do: "sort", column: page().cols[at][0] }),
-        );
-        cell.append(button);
-        headRow.append(cell);
-      }
-      cell.classList.toggle("agentnb-number", Boolean(number));
-      const direction = meta.sort?.[0] === name ? (meta.sort[1] ? "descending" : "ascending") : "none";
-      setAttribute(cell, "aria-sort", direction);
-      const [label, arrow] = cell.firstChild.children;
-      setText(label, name);
-      setText(arrow, { ascending: "▲", descending: "▼", none: "" }[direction]);
-      setAttribute(cell.firstChild, "title", `Order by ${name}`);
-    });
-  }
 
   function drawRow(row, cells, cols) {
     while (row.children.length > cols.length + lead) row.lastChild.remove();
@@ -118,6 +60,7 @@ function render({ model, el }) {
       const changed = drawValue(cell, cells[at] ?? null);
       if (changed && row.isConnected && !first.quiet.includes(name)) flash(cell);
       cell.classList.toggle("agentnb-number", Boolean(number));
+      cell.classList.toggle("agentnb-whole", textOf(cells[at] ?? null).length <= WHOLE);
     });
   }
 
@@ -162,31 +105,30 @@ function render({ model, el }) {
     });
   }
 
-  function drawTools({ meta, note, hint, rows, cols }) {
-    const number = (value) => value.toLocaleString("en");
-    const all = `${number(meta.total)} ${first.noun[meta.total === 1 ? 0 : 1]}`;
-    const some = meta.shown === meta.total ? all : `${number(meta.shown)} of ${all}`;
-    const marks = meta.marks ? `${number(meta.marks)} marked` : "";
-    setText(count, [some, note, marks].filter(Boolean).join(" · "));
-    setText(where, `${meta.page + 1} / ${meta.pages}`);
-    pager.hidden = meta.pages < 2;
-    back.disabled = meta.page === 0;
-    forth.disabled = meta.page >= meta.pages - 1;
-    if (document.activeElement !== filter) filter.value = meta.filter;
+  function drawEmpty({ meta, hint, rows, cols }) {
     const filtered = meta.total > 0 && rows.length === 0;
     setText(empty, filtered ? `No row matches “${meta.filter}”.` : hint);
     empty.hidden = rows.length > 0;
     table.hidden = rows.length === 0 && !filtered;
     setAttribute(table, "aria-rowcount", meta.shown + 1);
     setAttribute(table, "aria-colcount", cols.length + lead);
-    tools.hidden = meta.total === 0 && !meta.filter;
+  }
+
+  // Says at which edges there is more to scroll to.
+  function cue() {
+    const { scrollLeft, scrollTop, scrollWidth, scrollHeight, clientWidth, clientHeight } = scroller;
+    frame.classList.toggle("agentnb-more-left", scrollLeft > 1);
+    frame.classList.toggle("agentnb-more-right", scrollLeft + clientWidth < scrollWidth - 1);
+    frame.classList.toggle("agentnb-more-below", scrollTop + clientHeight < scrollHeight - 1);
   }
 
   function draw() {
     const now = page();
-    drawHead(now);
+    head.draw(now);
     drawBody(now);
-    drawTools(now);
+    drawEmpty(now);
+    tools.draw(now);
+    cue();
     if (shownPage !== null && shownPage !== now.meta.page) scroller.scrollTop = 0;
     shownPage = now.meta.page;
     if (landing !== null && now.rows.length) {
@@ -207,7 +149,7 @@ function render({ model, el }) {
     if (!row) return;
     row.classList.add("agentnb-active");
     if (!scroll) return;
-    const top = row.offsetTop - head.offsetHeight;
+    const top = row.offsetTop - head.element.offsetHeight;
     const bottom = row.offsetTop + row.offsetHeight;
     if (top < scroller.scrollTop) scroller.scrollTop = top;
     else if (bottom > scroller.scrollTop + scroller.clientHeight)
@@ -264,7 +206,7 @@ function render({ model, el }) {
       " ": () => {
         if (lead && active !== null) mark(active, !page().meta.marked.includes(active), event.shiftKey);
       },
-      "/": () => filter.focus(),
+      "/": tools.toFilter,
     };
     const act = keys[event.key];
     if (!act) return;
@@ -274,23 +216,14 @@ function render({ model, el }) {
   }
   table.addEventListener("keydown", onKey);
 
-  let typing = 0;
-  filter.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(() => model.send({ do: "filter", text: filter.value }), TYPING_MS);
-  });
-  filter.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown") {
-      event.preventDefault();
-      table.focus();
-      move(1);
-    }
-  });
-
+  scroller.addEventListener("scroll", cue, { passive: true });
+  const resized = new ResizeObserver(cue);
+  resized.observe(scroller);
   model.on("change:page", draw);
   draw();
   return () => {
-    clearTimeout(typing);
+    resized.disconnect();
+    tools.release();
     model.off("change:page", draw);
   };
 }
