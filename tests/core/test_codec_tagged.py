@@ -48,6 +48,7 @@ from tests.core.shapes import (
     Words,
 )
 
+UTC_TIMES = [dt.datetime(2026, 1, 1 + n % 28, tzinfo=dt.UTC) for n in range(50)]
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 VALUES = [
     *(None, True, 0, 1.0, -0.0, float("nan"), float("-inf"), "ü", b"\x00", 2**63, 2**64, -(2**63)),
@@ -67,6 +68,10 @@ VALUES = [
     ipaddress.ip_interface("10.0.0.1/8"),
     *(collections.OrderedDict(b=1, a=2), collections.Counter("abca"), collections.deque([1], 3)),
     *(collections.defaultdict(list, a=[1]), collections.defaultdict(None, {1: 2})),
+    *([Decimal(n) / 4 for n in range(50)], UTC_TIMES, [None, *UTC_TIMES, None, None]),
+    *([*UTC_TIMES, dt.datetime(2026, 1, 1)], [1j] * 31, [1j] * 32, [None] * 40, [*UTC_TIMES, 1]),
+    [dt.timezone(dt.timedelta(hours=n % 3), *["X"] * (n % 2)) for n in range(40)],
+    [[Decimal(n)] * 40 for n in range(3)],
     *(Colour.RED, [Level.LOW], {Colour.BLUE: Kind.ONE}, Mode.READ, Mode.READ | Mode.WRITE, Mode(0)),
     *(
         Point(1, (2,)),
@@ -286,6 +291,8 @@ HOSTILE = [
     tagged(b"ndarray", "<f8", 0, [10**12], b"12345678"),
     tagged(b"ndarray", "|O", 0, [1], b"12345678"),
     tagged(b"ndarray", "|V0", 0, [10**12], b""),
+    *(tagged(b"column"), tagged(b"column", "decimal", []), tagged(b"column", "tuple", [], [1])),
+    *(tagged(b"column", "complex", [], [1, 2], [1]), tagged(b"column", "decimal", [9], ["1"])),
     tagged(b"frame", b"P", b"garbage"),
     tagged(b"frame", b"?", b"garbage"),
     tagged(b"objects", [10**12], []),

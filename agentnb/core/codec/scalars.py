@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +72,6 @@ def _load_dateutil_utc() -> Any:
 
 def _load_dateutil_offset(name: str | None, offset: int) -> Any:
     return import_module("dateutil.tz").tzoffset(name, offset)
-
-
-def _load_decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
 
 
 def _load_fraction(numerator: int, denominator: int) -> Any:
@@ -156,7 +151,7 @@ SCALARS: dict[str, Callable[..., Any]] = {
     "model-zone": _load_model_zone,
     "dateutil-utc": _load_dateutil_utc,
     "dateutil-offset": _load_dateutil_offset,
-    "decimal": _load_decimal,
+    "decimal": Decimal,
     "fraction": _load_fraction,
     "uuid": _load_uuid,
     "path": _load_path,

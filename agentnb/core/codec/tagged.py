@@ -7,6 +7,7 @@ begins with an extension otherwise, so nothing can be taken for a tag that is no
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,8 @@ __all__ = ["dump", "load"]
 
 _TAG = 1
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+# From here on the values of one class are written by their parts.
+_MANY = 32
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
@@ -78,27 +81,59 @@ def _node(value: Any) -> Any:
     if kind in _PLAIN:
         return _number(value) if kind is int else value
     if kind is list:
-        return _nodes(value)
+        return _list(value)
     if kind is dict:
         return _dict(value)
-    container = _CONTAINERS.get(f"{kind.__module__}.{kind.__qualname__}")
-    if container is not None:
-        if getattr(value, "__dict__", None):
-            raise UnstorableError(f"the {kind.__name__} has attributes beside its items")
-        return container(value)
-    scalar = DUMPED_SCALARS.get(f"{kind.__module__}.{kind.__qualname__}")
-    if scalar is not None:
-        tag, parts = scalar
-        return _tagged(tag, *map(_node, parts(value)))
-    if kind.__module__.partition(".")[0] in _LIBRARIES:
-        return _of_library(value)
-    return _instance(value)
+    return _writer(kind)(value)  # type: ignore[arg-type]  # a class is hashable
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+@lru_cache(maxsize=512)
+def _writer(kind: type) -> Callable[[Any], Any]:
+    """Return the function that writes the values of a class."""
+    name = _name_of(kind)
+    if name in _CONTAINERS:
+        return partial(_container, _CONTAINERS[name])
+    if name in DUMPED_SCALARS:
+        tag, parts = DUMPED_SCALARS[name]
+        return partial(_scalar, msgspec.msgpack.Ext(_TAG, tag.encode()), parts)
+    return _of_library if name.partition(".")[0] in _LIBRARIES else _instance
+
+
+def _container(write: Callable[[Any], Any], value: Any) -> Any:
+    if getattr(value, "__dict__", None):
+        raise UnstorableError(f"the {type(value).__name__} has attributes beside its items")
+    return write(value)
+
+
+def _scalar(tag: msgspec.msgpack.Ext, parts: Callable[[Any], list[Any]], value: Any) -> Any:
+    return [tag, *map(_node, parts(value))]
 
 
 def _number(value: int) -> Any:
     if _LEAST <= value <= _MOST:
         return value
     return _tagged("int", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+
+
+def _list(value: list[Any]) -> list[Any]:
+    kinds = set(map(type, value)) - {type(None)} if len(value) >= _MANY else set()
+    scalar = DUMPED_SCALARS.get(_name_of(kinds.pop())) if len(kinds) == 1 else None
+    return _nodes(value) if scalar is None else _column(value, *scalar)
+
+
+def _column(value: list[Any], tag: str, parts: Callable[[Any], list[Any]]) -> list[Any]:
+    """Return many values of one class by their parts, each of which is a list itself."""
+    holes = [index for index, item in enumerate(value) if item is None]
+    rows = [parts(item) for item in value if item is not None]
+    if len(set(map(len, rows))) != 1:
+        return _nodes(value)
+    return _tagged(
+        "column", tag, holes, *(_list(list(column)) for column in zip(*rows, strict=True))
+    )
 
 
 def _nodes(values: Iterable[Any]) -> list[Any]:
@@ -218,16 +253,22 @@ def _value(node: Any) -> Any:
 
 def _of_tag(node: list[Any]) -> Any:
     head = node[0]
-    tag = bytes(head.data).decode() if head.code == _TAG else ""
-    parts = [_value(part) for part in node[1:]]
-    load_of = _LOADERS.get(tag) or SCALARS.get(tag) or INSTANCES.get(tag)
-    if load_of is not None:
-        return load_of(*parts)
+    load_of = _reader(bytes(head.data)) if head.code == _TAG else None
+    if load_of is None:
+        raise UnreadableError(f"the tag {bytes(head.data)[:60]!r} is not known to this version")
+    return load_of(*[_value(part) for part in node[1:]])
+
+
+@lru_cache(maxsize=64)
+def _reader(tag: bytes) -> Callable[..., Any] | None:
+    """Return the function that makes a value of the parts under a tag, None if there is none."""
+    name = tag.decode("utf-8", "replace")
+    for readers in (_LOADERS, SCALARS, INSTANCES):
+        if name in readers:
+            return readers[name]
     from agentnb.core.codec.arrays import ARRAYS
 
-    if tag not in ARRAYS:
-        raise UnreadableError(f"the tag {tag[:60]!r} is not known to this version")
-    return ARRAYS[tag](*parts)
+    return ARRAYS.get(name)
 
 
 def _dict_of(parts: tuple[Any, ...]) -> dict[Any, Any]:
@@ -262,6 +303,14 @@ def _load_deque(maxlen: int | None, *parts: Any) -> Any:
     return deque(parts, maxlen)
 
 
+def _load_column(tag: str, holes: list[int], *columns: list[Any]) -> list[Any]:
+    values = iter(list(map(SCALARS[tag], *columns)))
+    if len({len(column) for column in columns}) != 1:
+        raise UnreadableError("a column is damaged")
+    empty = set(holes)
+    return [None if n in empty else next(values) for n in range(len(columns[0]) + len(empty))]
+
+
 _LOADERS: dict[str, Callable[..., Any]] = {
     "int": lambda data: int.from_bytes(data, "little", signed=True),
     "tuple": lambda *parts: parts,
@@ -272,4 +321,5 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "Counter": _load_collection("Counter"),
     "defaultdict": _load_defaultdict,
     "deque": _load_deque,
+    "column": _load_column,
 }
