@@ -11,7 +11,10 @@ import time
 import warnings
 from pathlib import Path
 
+import msgspec  # noqa: F401 - the quick encoder is there
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentnb.core.redact import Redactor, Secret
 from agentnb.core.trace import (
@@ -25,7 +28,7 @@ from agentnb.core.trace import (
     traceparent,
     use,
 )
-from agentnb.core.trace.files import LinesFile
+from agentnb.core.trace.files import LinesFile, clean, encode
 from agentnb.core.trace.writer import Writer
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -590,3 +593,29 @@ def test_the_trace_loads_nothing_heavy():
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert run.stdout.strip() == "[]"
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()),  # lone surrogates, too, as in undecodable names of files
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=5))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_line_is_the_same_json_with_and_without_the_quick_encoder(record):
+    cleaned = clean(record)
+    quick = encode(cleaned)
+    found = sys.modules.pop("msgspec")
+    try:
+        plain = encode(cleaned)
+    finally:
+        sys.modules["msgspec"] = found
+    assert quick.endswith(b"\n")
+    assert quick.count(b"\n") == 1
+    assert json.loads(quick) == json.loads(plain) == json.loads(json.dumps(cleaned))

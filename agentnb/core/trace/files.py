@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import sys
 import threading
 import weakref
 from time import monotonic
@@ -80,6 +81,15 @@ def encode(record: dict[str, object]) -> bytes:
 
     A lone surrogate, as in an undecodable file name, is written as its escape.
     """
+    # Seven times as fast, and imported by what needs it: not for a line of the log.
+    msgspec = sys.modules.get("msgspec")
+    if msgspec is not None:
+        try:
+            found: bytes = msgspec.json.encode(record)
+        except (UnicodeEncodeError, AttributeError):
+            pass  # a lone surrogate; or another thread is importing it just now
+        else:
+            return found + b"\n"
     return _json.encode(record).encode("utf-8", "backslashreplace") + b"\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import deque
@@ -71,9 +72,8 @@ class JsonFormatter(logging.Formatter):
     def encode(self, record: logging.LogRecord) -> bytes:
         """Return the record's line as bytes, with a line break."""
         redactor = self._redactor
-        moment = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, object] = {
-            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _moment(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": clean_text(_message(record), redactor),
@@ -91,6 +91,17 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             line["stack"] = clean_text(self.formatStack(record.stack_info), redactor)
         return encode(line)
+
+
+def _moment(created: float) -> str:
+    """Return a time as ISO 8601 in UTC, with milliseconds."""
+    ms = int(created * 1000)
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:19]
 
 
 def _message(record: logging.LogRecord) -> str:
