@@ -454,6 +454,16 @@ def test_what_json_has_no_word_for_is_refused(db, value):
         db.load([{"x": value}], "t")
 
 
+@pytest.mark.parametrize("style", ["intervalstyle = iso_8601", "datestyle = 'German'"])
+def test_a_style_that_is_not_read_is_an_error_of_ours(server, style):
+    with server.transaction() as tx:
+        tx.execute(f"set {style}")
+        value = "interval '1 day'" if "interval" in style else "now()"
+        with pytest.raises(UsageError, match="can't parse") as caught:
+            tx.query(f"select {value}")
+        assert "set datestyle = 'ISO'" in caught.value.hint
+
+
 # --- frames ----------------------------------------------------------------------------------
 
 
@@ -505,6 +515,26 @@ def test_objects_of_a_frame_are_not_cut_to_one_type(db):
     assert db.query('select when_ from (select max("when") as when_ from t) q').scalar() == (
         "2026-01-01 05:00:00"
     )
+
+
+def test_objects_and_wide_integers_of_polars_are_their_values(db):
+    key = uuid.UUID(int=7)
+    frame = polars.DataFrame({"u": polars.Series([key, None], dtype=polars.Object)})
+    frame = frame.with_columns(n=polars.Series([5, None], dtype=polars.Int128))
+    db.load(frame, "t")
+    assert db.query("select u, n from t where u is not null").rows == [(str(key), 5)]
+    db.load(polars.Series("s", [1, 2]), "series")
+    assert db.query("select s from series").column("s") == [1, 2]
+    if db.kind == "postgresql":
+        db.load(db.query("select gen_random_uuid() as u, '10.0.0.1'::inet as i").pl(), "again")
+        assert db.query("select i from again").scalar() == "10.0.0.1"
+
+
+def test_tuples_are_json_and_buffers_are_bytes(db):
+    db.load([{"j": (1, "a"), "b": bytearray(b"x")}, {"j": [2], "b": memoryview(b"y")}], "t")
+    found = db.query("select j, b from t").rows
+    assert [bytes(b) for _, b in found] == [b"x", b"y"]
+    assert found[0][0] in ('[1, "a"]', [1, "a"])
 
 
 def test_a_sum_of_large_integers_keeps_its_digits_in_a_frame(server):

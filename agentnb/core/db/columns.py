@@ -210,7 +210,7 @@ def textual(value: Any, *, utc: bool) -> str:
         return values.utc_text(value) if utc else value.isoformat(sep=" ")
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list, tuple)):
         return values.json_text(value)
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))

@@ -250,6 +250,13 @@ class ConnectionPool:
                 service="db",
                 hint=self._backend.pool_hint(),
             )
+        if isinstance(error, NotImplementedError):  # psycopg's, of a style that it does not read
+            return UsageError(
+                str(error),
+                service="db",
+                hint="cast it in the SQL, as in x::text, or: "
+                "set datestyle = 'ISO', set intervalstyle = 'postgres'",
+            )
         if isinstance(error, (OverflowError, ValueError, TypeError)):
             return UsageError(f"a value cannot be bound: {error}", service="db")
         if isinstance(error, SQLAlchemyError):

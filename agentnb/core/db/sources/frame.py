@@ -37,12 +37,41 @@ def read_parquet(path: Path) -> Source:
 
 
 def read_frame(source: Any) -> Source:
-    """Return the rows of a pandas, polars or Arrow table."""
-    if type(source).__module__.partition(".")[0] == "pandas":
+    """Return the rows of a pandas, polars or Arrow table.
+
+    Raises
+    ------
+    UsageError
+        A column has values that no database stores.
+    """
+    library = type(source).__module__.partition(".")[0]
+    if library == "pandas":
         return _pandas(source)
+    if library == "polars":
+        return _polars(source)
     arrow = need("pyarrow")
-    table = arrow.table(source) if hasattr(source, "__arrow_c_stream__") else source.to_arrow()
+    try:
+        table = arrow.table(source) if hasattr(source, "__arrow_c_stream__") else source.to_arrow()
+    except (arrow.ArrowException, TypeError, ValueError) as error:
+        raise UsageError(f"this frame is no Arrow table: {error}", service="db") from error
     return _batches(table.schema, table.to_batches(_CHUNK))
+
+
+def _polars(source: Any) -> Source:
+    if not hasattr(source, "columns"):
+        source = source.to_frame()
+    return _of_columns(
+        [(series.name, *_polars_column(series)) for series in source.get_columns()], len(source)
+    )
+
+
+def _polars_column(series: Any) -> tuple[str, Any]:
+    """Return the kind of a column, and its values as Arrow or as a list."""
+    # Arrow has no such integers, and is given the addresses of Python's objects.
+    if str(series.dtype) in {"Object", "Int128", "UInt128"}:
+        return plain_column(series.name, series.to_list())
+    column = series.to_arrow()
+    return _arrow_kind(need("pyarrow").field(series.name, column.type)), column
 
 
 def _pandas(source: Any) -> Source:
@@ -56,22 +85,27 @@ def _pandas(source: Any) -> Source:
             service="db",
             hint="rename them before loading",
         )
-    kinds, columns = [], []
-    for name, (_, series) in zip(map(str, source.columns), source.items(), strict=True):
-        kind, column = _pandas_column(name, series, arrow)
-        kinds.append((name, kind))
-        columns.append(column)
+    return _of_columns(
+        [
+            (name, *_pandas_column(name, series, arrow))
+            for name, (_, series) in zip(map(str, source.columns), source.items(), strict=True)
+        ],
+        len(source),
+    )
+
+
+def _of_columns(columns: list[tuple[str, str, Any]], count: int) -> Source:
+    """Return a source of named columns of a kind, each in Arrow's form or a list."""
 
     def rows() -> Iterator[Sequence[Any]]:
-        for start in range(0, len(source), _CHUNK):
-            parts = [column[start : start + _CHUNK] for column in columns]
+        for start in range(0, count, _CHUNK):
+            parts = [(name, column[start : start + _CHUNK]) for name, _, column in columns]
             values = [
-                part if isinstance(part, list) else _values(name, part)
-                for (name, _), part in zip(kinds, parts, strict=True)
+                part if isinstance(part, list) else _values(name, part) for name, part in parts
             ]
             yield from zip(*values, strict=True)
 
-    return Source(kinds, rows())
+    return Source([(name, kind) for name, kind, _ in columns], rows())
 
 
 def _pandas_column(name: str, series: Any, arrow: Any) -> tuple[str, Any]:

@@ -36,10 +36,13 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (dt.date, "date"),
     (dt.time, "time"),
     (bytes, "bytes"),
+    (bytearray, "bytes"),
+    (memoryview, "bytes"),
     (dt.timedelta, "interval"),
     (decimal.Decimal, "decimal"),
     (dict, "json"),
     (list, "json"),
+    (tuple, "json"),
     *((kind, "text") for kind in (str, os.PathLike, *TEXTUAL)),
 )
 
