@@ -15,6 +15,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import attrs
 import msgspec
 import numpy as np
 import pandas as pd
@@ -150,6 +151,21 @@ class Loss(pydantic.BaseModel):
     value: float
 
 
+@attrs.define
+class Attrs:
+    when: dt.date
+    model: Model
+
+
+@dataclasses.dataclass(eq=False)
+class Alone:
+    when: dt.date
+
+
+class Login(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+
 class Row(msgspec.Struct, array_like=True):
     a: int
     b: dt.date
@@ -167,6 +183,10 @@ class Row(msgspec.Struct, array_like=True):
         (Holds(dt.date(2020, 1, 2), [(1,)]), {"when": "2020-01-02", "within": [[1]]}),
         (Tagged("a"), {"type": "t", "firstName": "a"}),
         (Row(1, dt.date(2020, 1, 2)), [1, "2020-01-02"]),
+        (
+            Attrs(dt.date(2020, 1, 2), Model()),
+            {"when": "2020-01-02", "model": {"x": 1, "tags": []}},
+        ),
         (dt.datetime(2020, 1, 2, 3, tzinfo=dt.UTC), "2020-01-02T03:00:00Z"),
         (pd.Timestamp("2020-01-02T03:00:00.5"), "2020-01-02T03:00:00.500000"),
         (dt.time(3, 4), "03:04:00"),
@@ -230,6 +250,18 @@ def test_nan_under_a_type_that_has_no_float_there_is_refused():
     for kind in (dict[str, Any], dict, list[str] | dict[str, str]):
         with pytest.raises((NotJson, Misfit), match="nan"):
             codec_of(kind).encode({"a": float("nan")})
+
+
+def test_a_copy_that_is_not_equal_is_noticed_and_one_that_never_is_compared_by_its_parts():
+    for kind, value, same in (
+        (Attrs, Attrs(dt.date(2020, 1, 2), Model()), True),
+        (Alone, Alone(dt.date(2020, 1, 2)), True),
+        (list[float], [float("nan")], True),
+        (dict, {"pair": (1, 2)}, False),
+        (Login, Login(password="hunter22"), False),
+    ):
+        codec = codec_of(kind)
+        assert codec.gives_back(value, codec.encode(value)[1]) == same, kind
 
 
 def test_the_texts_of_nan_make_no_other_text_a_number():

@@ -65,19 +65,25 @@ def _annotated(function: Any) -> Any:
     try:
         function = inspect.unwrap(function)
         own = getattr(function, "__func__", function)
-        given = own.__annotations__["return"]
-        names = vars(sys.modules[own.__module__]) if own.__module__ in sys.modules else {}
-        names = {
-            **names,
-            **getattr(own, "__globals__", {}),
-            **inspect.getclosurevars(own).nonlocals,
-        }
+        given = _annotations(own)["return"]
         holder = types.SimpleNamespace(__annotations__={"return": given})
-        found = typing.get_type_hints(holder, names, names, include_extras=True)["return"]
+        around = inspect.getclosurevars(own).nonlocals
+        found = typing.get_type_hints(holder, own.__globals__, dict(around), include_extras=True)
+        found = found["return"]
     except Exception:  # noqa: BLE001 - an annotation is anybody's code
         return None
     origin = getattr(typing.get_origin(found), "__name__", "")
     return typing.get_args(found)[-1] if origin in _AWAITABLES and typing.get_args(found) else found
+
+
+def _annotations(function: Any) -> Any:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        # One name that is missing hides no other annotation.
+        forward = annotationlib.Format.FORWARDREF
+        return annotationlib.get_annotations(function, format=forward)
+    return function.__annotations__
 
 
 def _says_nothing(kind: Any) -> bool:

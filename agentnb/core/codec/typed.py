@@ -127,11 +127,14 @@ class TypeCodec:
         return not before.converted or _within(before.value, after.value)
 
     def gives_back(self, value: Any, copy: Any) -> bool:
-        """Return whether a copy is equal to a value, or has the same types with the same JSON."""
+        """Return whether a copy is equal to a value.
+
+        Of values that are not equal to an equal one, such as NaN, types and JSON are compared.
+        """
         if _equal(value, copy):
             return True
         before, after = _walk(value), _walk(copy)
-        if before is None or after is None:
+        if before is None or after is None or not (before.not_finite or before.by_identity):
             return False
         return before.value == after.value and before.converted == after.converted
 

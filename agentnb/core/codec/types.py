@@ -42,6 +42,7 @@ def _fields(kind: Any) -> list[Any]:
         or issubclass(kind, msgspec.Struct)
         or typing.is_typeddict(kind)
         or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+        or hasattr(kind, "__attrs_attrs__")
     )
     if not known or is_pydantic(kind):
         return []

@@ -38,6 +38,8 @@ class Walk:
         Where each converted value is, and the name of its type.
     not_finite
         Where each NaN and infinity is, and which it is; they are texts in the plain value.
+    by_identity
+        Whether a converted value is equal to itself alone.
     value
         The plain value, where it was noted.
     """
@@ -45,6 +47,7 @@ class Walk:
     def __init__(self) -> None:
         self.converted: list[tuple[str, str]] = []
         self.not_finite: list[tuple[str, str]] = []
+        self.by_identity = False
         self.value: Any = None
 
     def check(self) -> None:
@@ -79,6 +82,8 @@ class Walk:
         if kind is list:
             return [self.plain(one, f"{where}[{at}]") for at, one in enumerate(value)]
         self.converted.append((where, kind.__name__))
+        if kind.__eq__ is object.__eq__:  # type: ignore[comparison-overlap]  # not a class's own
+            self.by_identity = True
         return self._converted(value, where)
 
     def _float(self, value: float, where: str) -> Any:
@@ -114,8 +119,7 @@ class Walk:
         if hasattr(type(value), "model_dump") and hasattr(type(value), "model_fields"):
             # Aliases, since a model reads what it has written by them.
             return self.plain(_dumped(value, where), where)
-        if dataclasses.is_dataclass(value):
-            names = [one.name for one in dataclasses.fields(value)]
+        if (names := _fields(value)) is not None:
             return {name: self.plain(getattr(value, name), f"{where}.{name}") for name in names}
         if isinstance(value, Mapping):
             return self._object(value, where)
@@ -174,6 +178,14 @@ class Walk:
         ):
             raise _no_form(value, where)
         return self.plain(found, where)
+
+
+def _fields(value: Any) -> list[str] | None:
+    """Return the names of the fields of a dataclass or an attrs class; None for any other."""
+    if dataclasses.is_dataclass(value):
+        return [one.name for one in dataclasses.fields(value)]
+    attributes = getattr(type(value), "__attrs_attrs__", None)
+    return None if attributes is None else [one.name for one in attributes]
 
 
 def _text(value: str, where: str) -> str:

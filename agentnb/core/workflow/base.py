@@ -22,7 +22,7 @@ from agentnb.core.workflow.relay import Relay
 from agentnb.core.workflow.steering import Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from agentnb.core.db import Database
@@ -197,17 +197,21 @@ class Base:
             for name, agent, result, unkept in self.reader.results(number)
         }
 
+    def inputs(self, number: str, needs: Iterable[str]) -> dict[str, Any]:
+        """Return the results of some tasks; see `Context.inputs`."""
+        rows = {row[0]: row[1:] for row in self.reader.results(number)}
+        found = {}
+        for name in needs:
+            agent, result, unkept = rows[name]
+            _check_kept(number, name, agent, unkept)
+            found[name] = read(result, self.registry.declared(agent))
+        return found
+
     def result_of(self, number: str, task: str, kind: Any = None) -> Any:
         """Return the result of a completed task; see `Workflow.result_of`."""
         check_schema(kind, "workflows", "type")
         agent, result, unkept = self.reader.result(number, task)
-        if unkept is not None:
-            raise Unkept.read(unkept).error(
-                f"task {task}",
-                "workflows",
-                f"have agent {agent} return plain values or a model, then "
-                f"%workflow retry {number} {task} runs the task again",
-            )
+        _check_kept(number, task, agent, unkept)
         if kind is None:
             return read(result, self.registry.declared(agent))
         return self.json.decode(result.encode(), kind)
@@ -274,6 +278,16 @@ class Base:
             They cannot.
         """
         self.reader.newest(None, 1)
+
+
+def _check_kept(number: str, task: str, agent: str, unkept: str | None) -> None:
+    if unkept is not None:
+        raise Unkept.read(unkept).error(
+            f"task {task}",
+            "workflows",
+            f"have agent {agent} return plain values or a model, then "
+            f"%workflow retry {number} {task} runs the task again",
+        )
 
 
 def _anything(task: Any, ctx: Any) -> None:

@@ -96,7 +96,9 @@ class Context(Stepping):
             One of the results could not be kept.
         """
         if self._inputs is None:
-            self._inputs = {name: self.input(name) for name in self.task.needs}
+            task = self.task
+            orchestrator = self._attempt.orchestrator
+            self._inputs = orchestrator.inputs(task.workflow_id, task.needs) if task.needs else {}
         return self._inputs
 
     def input(self, name: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
