@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from agentnb.core.codec import Unkept
-from agentnb.core.db import Database
 from agentnb.core.errors import NotFoundError, RejectedError, UnkeptResult, UsageError
-from agentnb.core.workflow import Orchestrator, Task, TaskFailed, agent
+from agentnb.core.workflow import Task, TaskFailed, agent
 from agentnb.core.workflow.agents import marked
 from tests.core.typed_cases import CASES, IDS, Model, Point
 
@@ -25,22 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def make_flows(tmp_path):
-    made = []
-
-    def make(**options):
-        url = f"sqlite:///{tmp_path}/flows.db"
-        made.append(Orchestrator(Database(url), owns_database=True, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def flows(make_flows):
-    return make_flows()
+def flows(make_workflows):
+    return make_workflows()
 
 
 def run(flows, name="one", **options):
@@ -48,7 +33,7 @@ def run(flows, name="one", **options):
     return flows.create("w", [Task("t", agent=name, **options)]).wait(20)
 
 
-def test_every_type_crosses_a_step_and_a_task(flows, make_flows):
+def test_every_type_crosses_a_step_and_a_task(flows, make_workflows):
     seen = {}
 
     def register(number, kind, value):
@@ -67,7 +52,7 @@ def test_every_type_crosses_a_step_and_a_task(flows, make_flows):
 
     flows.work()
     done = flows.create("w", [*tasks, Task("last", needs=[one.name for one in tasks])]).wait(60)
-    elsewhere = make_flows().get(done.id)
+    elsewhere = make_workflows().get(done.id)
     for number, (kind, value) in enumerate(CASES):
         name = f"t{number}"
         assert done.result[name] == value, IDS[number]
@@ -349,8 +334,8 @@ def test_what_is_blocked_waits_for_a_task_that_runs_again(flows, until):
     assert order == ["open", "slow", "last"]
 
 
-def test_results_may_be_larger_than_data_and_too_large_ones_are_described(make_flows):
-    flows = make_flows(limit=100)
+def test_results_may_be_larger_than_data_and_too_large_ones_are_described(make_workflows):
+    flows = make_workflows(limit=100)
     calls = []
 
     @flows.agent("one", retries=2)
