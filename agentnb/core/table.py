@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Table", "row_type"]
+__all__ = ["Table", "cut_note", "row_type"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
@@ -183,6 +183,28 @@ class Table:
         parts += [f'<small style="opacity:.7">{escape(note)}</small><br>' for note in self._notes()]
         parts.append("</div>")
         return "".join(parts)
+
+
+def cut_note(shown: int, total: int | None = None, *, ask: str = "-n N") -> str:
+    """Return the line under rows that are not all: how many are shown, and how to see more.
+
+    Parameters
+    ----------
+    shown
+        Rows that are shown.
+    total
+        Rows that there are; None if that is not known, only that there are more.
+    ask
+        What asks for more.
+
+    Examples
+    --------
+    >>> cut_note(20, 312), cut_note(20), cut_note(20, 20)
+    ('20 of 312 shown; -n N for more', '20 shown, there are more: -n N', '')
+    """
+    if total is None:
+        return f"{shown:,} shown, there are more: {ask}"
+    return f"{shown:,} of {total:,} shown; {ask} for more" if total > shown else ""
 
 
 def _unique(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -71,17 +71,22 @@ class Log(Table):
             refs = f" ({row[4]})" if row[4] else ""
             about = f"{text_of(row[3])}{text_of(refs)}"
             lines.append(f"{lanes} {row[0][:10]}  {_day(row[1])}  {text_of(row[2])}  {about}")
-        if len(self.rows) > SHOWN_ROWS:
-            lines.append(f"{SHOWN_ROWS:,} of {len(self.rows):,} commits shown")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._cuts(SHOWN_ROWS)])
+
+    def _cuts(self, drawn: int) -> list[str]:
+        """Return what is not shown of the commits, and what was not asked of git."""
+        count = len(self.rows)
+        lines = [f"{drawn:,} of {count:,} commits shown"] if count > drawn else []
+        return (
+            [*lines, f"there are older commits than these {count:,}: -n N"] if self.more else lines
+        )
 
     def _repr_html_(self) -> str:
         if not self.rows:
             return f"<div>{escape(self.empty)}</div>"
         rows = "".join(_row_html(row) for row in self.rows[:_DRAWN])
         drawing = graph.svg(self.graph()[:_DRAWN], f"Graph of {len(self.rows)} commits")
-        older = len(self.rows) - _DRAWN
-        note = f'<div style="{_DIM}">{older:,} older ones are not shown</div>' if older > 0 else ""
+        note = "".join(f'<div style="{_DIM}">{line}</div>' for line in self._cuts(_DRAWN))
         return (
             '<div class="agentnb-log" style="display:flex;overflow:auto;'
             'color:var(--jp-content-font-color1,inherit)">'

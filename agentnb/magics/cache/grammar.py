@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count
 
 __all__ = ["CELL", "GRAMMAR"]
 
@@ -22,7 +23,13 @@ GRAMMAR = Grammar(
             live=("key", "bound"),
         ),
         Verb("ttl", "the seconds that a value has left", ("KEY",), live=("key",)),
-        Verb("list", "the keys that match a pattern", ("[PATTERN]",), live=("key",)),
+        Verb(
+            "list",
+            "the keys that match a pattern",
+            ("[PATTERN]",),
+            (Option(("-n", "--count"), "how many at most (100)", "N", count),),
+            live=("key",),
+        ),
         Verb("rm", "remove a key", ("KEY",), live=("key",)),
         Verb(
             "invalidate",

@@ -133,9 +133,14 @@ class CacheMagic(Noun):
     def do_list(self, call: Call) -> Table:
         """Return the keys that match a pattern."""
         from agentnb.core.cache.listing import listing
+        from agentnb.core.table import cut_note
 
         pattern = _text(call, 0) if call.arguments else "*"
-        return listing(self._cache, pattern, limit=_LISTED)
+        limit = call.options.get("count", _LISTED)
+        found = listing(self._cache, pattern, limit=limit)
+        if len(found) == limit and found.note:
+            found.note = cut_note(limit)
+        return found
 
     def do_rm(self, call: Call) -> str:
         """Remove a key."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
-from agentnb.core.table import Table
+from agentnb.core.table import Table, cut_note
 from agentnb.magics.body import Role, body_of
 from agentnb.magics.events.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
@@ -137,12 +137,13 @@ class EventsMagic(Noun):
         """Return the last events."""
         pattern = _text(call, 0) if call.arguments else "*"
         since = call.options.get("since")
+        count = call.options.get("count", _SHOWN)
         found = self._bus.history(
-            pattern,
-            call.options.get("count", _SHOWN),
-            since=None if since is None else time.time() - since,
+            pattern, count + 1, since=None if since is None else time.time() - since
         )
-        return _table(found, empty=f"no event on {pattern} yet: %events publish CHANNEL DATA")
+        note = cut_note(count) if len(found) > count else ""
+        empty = f"no event on {pattern} yet: %events publish CHANNEL DATA"
+        return _table(found[-count:], empty=empty, note=note)
 
     def do_tail(self, call: Call) -> Tail:
         """Show events as they come, and return them."""
@@ -187,11 +188,12 @@ class EventsMagic(Noun):
             if option in call.options:
                 return act(call.options[option], sure="yes" in call.options)
         letters = self._bus.dead_letters(call.options.get("count", _SHOWN))
+        cut = cut_note(len(letters), self._bus.dead.size())
         rows = [(one.place, one.time, one.channel, one.handler, one.error) for one in letters]
         return Table(
             ("id", "time", "channel", "handler", "error"),
             [(a, f"{b:%H:%M:%S}", *rest) for a, b, *rest in rows],
-            note="again: %events dead --replay ID" if rows else "",
+            note="; ".join(filter(None, (cut, "again: %events dead --replay ID"))) if rows else "",
             empty="no dead letters: every event was handled",
         )
 
@@ -288,9 +290,9 @@ def _text(call: Call, at: int) -> str:
     return value
 
 
-def _table(events: list[Event], *, empty: str = "") -> Table:
+def _table(events: list[Event], *, empty: str = "", note: str = "") -> Table:
     rows = [(_clock(event), event.channel, _brief(event.data), event.id) for event in events]
-    return Table(("time", "channel", "data", "id"), rows, empty=empty)
+    return Table(("time", "channel", "data", "id"), rows, empty=empty, note=note)
 
 
 def _clock(event: Event) -> str:

@@ -195,12 +195,20 @@ class QueueMagic(Noun):
 
     def do_jobs(self, call: Call) -> Table:
         """Return the jobs of a queue."""
+        from agentnb.core.queue.queue import STATES
+        from agentnb.core.table import cut_note
         from agentnb.magics.queue.shown import jobs
 
         queue, state = self._known(call), call.options.get("state")
         found = queue.jobs(state, call.options.get("count", _SHOWN))
         what = f"no {state} job" if state else "no job"
-        return jobs(found, empty=f"{what} in {queue.name}: %queue add {queue.name} JSON")
+        counts = queue.counts()
+        total = sum(counts[one] for one in (STATES if state is None else (state,)))
+        return jobs(
+            found,
+            empty=f"{what} in {queue.name}: %queue add {queue.name} JSON",
+            note=cut_note(len(found), total),
+        )
 
     def do_show(self, call: Call) -> JobView:
         """Return a job whole."""

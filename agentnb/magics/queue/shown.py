@@ -98,7 +98,7 @@ class JobView(Whole):
         return [("traceback", self.traceback.rstrip()), ("log", "\n".join(self.log))]
 
 
-def jobs(found: list[Job], *, empty: str) -> Table:
+def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
     """Return jobs as a table."""
     rows: list[tuple[str, ...]] = []
     for job in found:
@@ -119,7 +119,7 @@ def jobs(found: list[Job], *, empty: str) -> Table:
     if not any(row[4] for row in rows):
         columns = (*columns[:4], *columns[5:])
         rows = [(*row[:4], *row[5:]) for row in rows]
-    return Table(columns, rows, empty=empty)
+    return Table(columns, rows, empty=empty, note=note)
 
 
 def workers(found: list[tuple[str, Any]], *, empty: str) -> Table:

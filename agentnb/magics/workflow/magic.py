@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.table import cut_note
 from agentnb.magics.noun import Noun, Said
 from agentnb.magics.workflow.grammar import CELL, GRAMMAR
 
@@ -56,8 +57,10 @@ class WorkflowMagic(Noun):
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
         """Return the newest workflows, and what to type next."""
-        found = self._workflows.list(None, _NEWEST)
-        return self._listing(found, note=self._next(found))
+        found = self._workflows.list(None, _NEWEST + 1)
+        cut = cut_note(_NEWEST, ask="%workflow list -n N") if len(found) > _NEWEST else ""
+        found = found[:_NEWEST]
+        return self._listing(found, note="; ".join(filter(None, (cut, self._next(found)))))
 
     def _listing(self, found: list[Workflow], *, empty: str = _EMPTY, note: str = "") -> Table:
         from agentnb.magics.workflow.shown import listing
@@ -81,8 +84,10 @@ class WorkflowMagic(Noun):
     def do_list(self, call: Call) -> Table:
         """Return the workflows."""
         state, count = call.options.get("state"), call.options.get("count", _SHOWN)
-        found = self._workflows.list(state, count)
-        return self._listing(found, empty=f"no {state} workflow" if state else _EMPTY)
+        found = self._workflows.list(state, count + 1)
+        note = cut_note(count) if len(found) > count else ""
+        empty = f"no {state} workflow" if state else _EMPTY
+        return self._listing(found[:count], empty=empty, note=note)
 
     def do_show(self, call: Call) -> WorkflowView | TaskView:
         """Return a workflow whole, or one of its tasks."""
@@ -107,7 +112,8 @@ class WorkflowMagic(Noun):
         """Return what has happened to a workflow."""
         from agentnb.magics.workflow.shown import events
 
-        return events(self._one(call).events(call.options.get("count", _SHOWN)))
+        count = call.options.get("count", _SHOWN)
+        return events(self._one(call).events(count + 1), count)
 
     def do_agents(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return the agents."""

@@ -7,7 +7,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.table import Table, text_of
+from agentnb.core.table import Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
 from agentnb.magics.whole import Whole
 from agentnb.panels.base.units import Duration
@@ -251,11 +251,21 @@ def clock(when: float | None) -> str:
     return "" if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
-def events(found: Table) -> Table:
-    """Return a workflow's events with their times as the clock of this machine has them."""
-    rows = [(f"{when.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3], *rest) for when, *rest in found.rows]
+def events(found: Table, count: int) -> Table:
+    """Return the last events of a workflow with their times as the clock of this machine has them.
+
+    Parameters
+    ----------
+    found
+        One more than the count, where there are more.
+    """
+    rows = [
+        (f"{when.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3], *rest)
+        for when, *rest in found.rows[-count:]
+    ]
+    note = cut_note(count) if len(found) > count else ""
     columns = ["details" if name == "more" else name for name in found.columns]
-    return Table(columns, rows, empty=found.empty)
+    return Table(columns, rows, empty=found.empty, note=note)
 
 
 def agents(found: Sequence[AgentInfo]) -> Table:

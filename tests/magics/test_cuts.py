@@ -1,0 +1,86 @@
+"""Every list that stops short says so, and how to see more."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def notes(table):
+    return table.note, len(table)
+
+
+def test_cached_keys(run):
+    for number in range(4):
+        run(f"%cache set key{number} {number}")
+    assert notes(run("%cache list -n 3")) == ("3 shown, there are more: -n N", 3)
+    assert notes(run("%cache list -n 4")) == ("", 4)
+    assert notes(run("%cache list key*")) == ("", 4)
+
+
+def test_jobs(run):
+    run("q = hub.queue('mail')\nfor i in range(5): q.add(i)\nq.add(9, delay=60)")
+    assert notes(run("%queue jobs mail -n 2")) == ("3 of 6 shown; -n N for more", 3)
+    assert notes(run("%queue jobs mail --state waiting -n 2")) == ("2 of 5 shown; -n N for more", 2)
+    assert notes(run("%queue jobs mail")) == ("", 6)
+
+
+def test_events(run):
+    for number in range(4):
+        run(f"%events publish c {number}")
+    shown = run("%events history c -n 3")
+    assert notes(shown) == ("3 shown, there are more: -n N", 3)
+    assert shown.column("data") == ["1", "2", "3"]
+    assert notes(run("%events history c -n 4")) == ("", 4)
+
+
+def test_dead_letters(run, until):
+    run("%%events on c\n1 / 0")
+    for number in range(3):
+        run(f"%events publish c {number}")
+    until(lambda: len(run("%events dead")) == 3)
+    again = "again: %events dead --replay ID"
+    assert notes(run("%events dead -n 2")) == (f"2 of 3 shown; -n N for more; {again}", 2)
+    assert notes(run("%events dead")) == (again, 3)
+
+
+@pytest.fixture
+def workflows(run):
+    run(
+        "import agentnb\n"
+        "@hub.workflows.agent('a')\n"
+        "def a(ctx):\n    return 1\n"
+        "for i in range(7):\n"
+        "    hub.workflows.create(f'w{i}', tasks=[{'name': 't', 'agent': 'a'}])"
+    )
+
+
+@pytest.mark.usefixtures("workflows")
+def test_workflows_and_their_events(run):
+    assert notes(run("%workflow list -n 3")) == ("3 shown, there are more: -n N", 3)
+    assert notes(run("%workflow list -n 7")) == ("", 7)
+    bare = run("%workflow")
+    assert len(bare) == 5
+    assert bare.note.startswith("5 shown, there are more: %workflow list -n N")
+    every = run("%workflow events w0")
+    assert every.note == ""
+    last = run("%workflow events w0 -n 1")
+    assert notes(last) == (("1 shown, there are more: -n N", 1) if len(every) > 1 else ("", 1))
+    assert last[0] == every[-1]
+
+
+def test_commits(run, project):
+    run("%git init")
+    for number in range(4):
+        (project / f"f{number}.txt").write_text("x")
+        run(f"%git commit f{number}.txt -m 'commit {number}'")
+    cut = run("%git log -n 3")
+    for shown in (repr(cut), cut._repr_html_()):
+        assert "there are older commits than these 3: -n N" in shown
+    assert "older" not in repr(run("%git log -n 4"))
+
+
+def test_a_text(run):
+    run("%%files write long.txt\n" + "\n".join(map(str, range(300))))
+    assert "the first 200 of 300 lines" in repr(run("%files cat long.txt"))
+    assert "the first 5 of 300 lines" in repr(run("%files cat long.txt -n 5"))
+    assert "lines" not in repr(run("%files cat long.txt -n 300"))
