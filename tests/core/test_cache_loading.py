@@ -295,6 +295,43 @@ def through_a_loop(call):
     return asyncio.run(asyncio.to_thread(call))
 
 
+async def in_an_executor(call):
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+async def in_an_executor_of_many(call):
+    loop = asyncio.get_running_loop()
+    return await asyncio.gather(loop.run_in_executor(None, call), asyncio.sleep(0))
+
+
+async def in_an_executor_for_a_time(call):
+    return await asyncio.wait_for(in_an_executor(call), 60)
+
+
+async def in_a_pool_of_an_executor(call):
+    return await in_an_executor(lambda: through_a_pool(call))
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        *(in_an_executor, in_an_executor_of_many, in_an_executor_for_a_time),
+        in_a_pool_of_an_executor,
+    ],
+)
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_coroutine_that_waits_for_its_own_key_in_a_thread_ends(make_cache, through, awaited):
+    cache = make_cache(wait_seconds=30)
+
+    async def load():
+        return await through(lambda: cache.get_or_set("k", lambda: 1))
+
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="asks for 'k' itself"):
+        asyncio.run(cache.aget_or_set("k", load)) if awaited else cache.get_or_set("k", load)
+    assert time.monotonic() - began < 15
+
+
 @pytest.mark.parametrize(
     "through",
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 __all__ = ["Waits"]
+
+
+# The loads that a call is part of, outermost first: token and key of each.
+_Inside = ContextVar[tuple[tuple[str, str], ...]]
 
 
 class _Load(NamedTuple):
@@ -26,14 +30,14 @@ class Waits:
 
     A call knows the loads that it is part of by its context, which tasks and
     `asyncio.to_thread` inherit. A thread of a pool inherits none; it is part of a load whose
-    thread is seen to wait for it, by a future's result or by joining it.
+    thread or task is seen to wait for it, by a future's result or by joining it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loads: dict[str, _Load] = {}
         self._waiting: dict[str, tuple[frozenset[str], str]] = {}
-        self._inside: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("inside", default=())
+        self._inside: _Inside = ContextVar("inside", default=())
 
     @contextmanager
     def loading(self, key: str, token: str) -> Iterator[None]:
@@ -58,7 +62,11 @@ class Waits:
             loads = dict(self._loads)
         return any(load.key == key for load in loads.values()) and (
             self.is_inside(key)
-            or any(loads[token].key == key for token in _adopting(loads) if token in loads)
+            or any(
+                loads[token].key == key
+                for token in _adopting(loads, self._inside)
+                if token in loads
+            )
         )
 
     def circle(self, waiter: str, holder: str, *, thoroughly: bool) -> bool:
@@ -77,7 +85,7 @@ class Waits:
             loads = dict(self._loads)
         parents = {token for token, _ in self._inside.get()}
         if thoroughly and loads:
-            parents |= _adopting(loads)
+            parents |= _adopting(loads, self._inside)
         with self._lock:
             self._waiting[waiter] = (frozenset(parents), holder)
             waiting = list(self._waiting.values())
@@ -98,17 +106,24 @@ class Waits:
             self._waiting.pop(waiter, None)
 
 
-def _adopting(loads: dict[str, _Load]) -> set[str]:
-    """Return the loads whose threads wait for this one, by way of others or not."""
+def _adopting(loads: dict[str, _Load], inside: _Inside) -> set[str]:
+    """Return the loads that wait for this thread, by way of others or not."""
     mine = threading.get_ident()
-    if all(load.thread == mine for load in loads.values()):
-        return set()
     frames = sys._current_frames()  # noqa: SLF001 - the only way to see what a thread waits for
-    runners = {id(future): ident for ident, frame in frames.items() for future in _running(frame)}
+    work = {ident: list(_running(frame)) for ident, frame in frames.items()}
+    runners = {id(future): ident for ident, futures in work.items() for future in futures}
+    awaiting = {
+        ident: {token for future in futures for token in _of_tasks(future, inside)}
+        for ident, futures in work.items()
+    }
     found = set()
     for token, load in loads.items():
         seen: set[int] = set()
-        ahead = [load.thread]
+        ahead = [ident for ident, tokens in awaiting.items() if token in tokens]
+        if mine in ahead:
+            found.add(token)
+        if load.thread != mine:
+            ahead.append(load.thread)
         while ahead:
             thread = ahead.pop()
             frame = frames.get(thread)
@@ -120,6 +135,16 @@ def _adopting(loads: dict[str, _Load]) -> set[str]:
                 found.add(token)
             ahead += awaited
     return found
+
+
+def _of_tasks(future: Any, inside: _Inside) -> Iterator[str]:
+    """Yield the loads whose tasks await a future of a pool, as `run_in_executor` has them do."""
+    for callback in list(getattr(future, "_done_callbacks", ())):
+        for cell in getattr(callback, "__closure__", None) or ():
+            with suppress(ValueError):  # an empty cell
+                # A callback of an asyncio future stands beside the context of its task.
+                for _, context in getattr(cell.cell_contents, "_callbacks", None) or ():
+                    yield from (token for token, _ in context.get(inside, ()))
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
