@@ -149,7 +149,7 @@ def test_an_error_in_a_script_names_the_statement_and_its_line(db):
     assert len(db.query("select * from t")) == 0
     with pytest.raises(NotFoundError, match=r"statement 2 \(line 1\): no such table: tt") as caught:
         db.script("select 1; select * from tt")
-    assert caught.value.hint == "tables: t"
+    assert caught.value.hint == "did you mean t?"
 
 
 def test_a_script_with_a_transaction_of_its_own_is_rolled_back_by_an_error(db):

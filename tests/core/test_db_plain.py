@@ -247,6 +247,14 @@ def test_mariadb_bodies_keep_their_semicolons(mariadb, text):
         mariadb.execute(f"drop {kind.replace(' ', ' if exists ')}")
 
 
+def test_mariadb_tells_of_the_results_that_are_not_shown(mariadb):
+    mariadb.execute("create procedure p() begin select 1 as a; select 2; select 3; end")
+    result = mariadb.query("call p()")
+    assert result.rows == [(1,)]
+    assert result.notices == ("NOTICE: the statement has 3 results; this is the first",)
+    assert mariadb.query("select 4").rows == [(4,)]
+
+
 def test_mariadb_refuses_a_body_whose_end_is_not_clear(mariadb):
     with pytest.raises(UsageError, match="not clear") as caught:
         mariadb.script("create procedure p(a int) if a then select 1; end if; select 2")

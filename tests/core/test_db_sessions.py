@@ -93,7 +93,7 @@ SETTINGS = [
     ),
     ("create temp table t as select 'temp' as x", "select x from t"),
     ("prepare p as select 1", "select count(*) from pg_prepared_statements"),
-    ("listen news", "select count(*) from pg_listening_channels()"),
+    ("do 'begin listen news; end'", "select count(*) from pg_listening_channels()"),
     ("select pg_advisory_lock(7)", "select count(*) from pg_locks where locktype = 'advisory'"),
     ("select pick()", "show search_path"),
     ("do $$ begin perform set_config('search_path', 'a', false); end $$", "show search_path"),
@@ -471,7 +471,9 @@ def test_ctrl_c_and_a_timeout_leave_the_session_as_it_was(db):
         assert session.query("select n from mine").scalar() == 3
 
 
-@pytest.mark.parametrize("sql", ["set role postgres", "create temp table x (a int)", "listen x"])
+@pytest.mark.parametrize(
+    "sql", ["set role postgres", "create temp table x (a int)", "prepare x as select 1"]
+)
 def test_through_pgbouncer_what_would_not_last_is_refused(fresh_url, sql):
     with Database(f"{fresh_url}&pgbouncer=true") as db, db.session() as session:
         for call in (db.query, session.query, session.script):

@@ -30,7 +30,7 @@ def test_prisma_parameters_are_translated():
     assert (target.url.host, target.url.port, target.url.database) == ("db", 5433, "app")
     assert dict(target.url.query) == {"sslmode": "require"}
     assert (target.schema, target.pooler) == ("agents", True)
-    assert Postgres(target, read_only=False).options == "-csearch_path=agents"
+    assert Postgres(target, read_only=False).connector.options == "-csearch_path=agents"
     assert (target.pool_size, target.pool_timeout) == (5, 2.5)
 
 
@@ -56,8 +56,10 @@ def test_a_connection_limit_is_a_limit():
 )
 def test_a_schema_joins_options_that_are_there_and_is_quoted_where_it_has_to_be(schema, path):
     target = parse(f"postgresql://db/app?options=-cjit%3Doff&schema={schema}")
-    assert Postgres(target, read_only=False).options == f"-cjit=off -csearch_path={path}"
-    assert Postgres(target, read_only=True).options.endswith("-cdefault_transaction_read_only=on")
+    assert Postgres(target, read_only=False).connector.options == f"-cjit=off -csearch_path={path}"
+    assert Postgres(target, read_only=True).connector.options.endswith(
+        "-cdefault_transaction_read_only=on"
+    )
 
 
 @pytest.mark.parametrize("driver", ["", "+psycopg", "+psycopg2", "+psycopg2cffi", "+pg8000"])

@@ -92,6 +92,7 @@ class Backend:
     """
 
     support = "full"
+    notifies = False  # whether statements may raise notices
     explain = "explain"
     paramstyle = "qmark"
     no_values: Mapping[str, str] = NO_VALUES
@@ -286,7 +287,12 @@ class Backend:
         return sql
 
     def stream(
-        self, connection: Connection, sql: str, params: Any, chunk: int
+        self,
+        connection: Connection,
+        statement: Statement,  # noqa: ARG002 - for those who read in more than one way
+        sql: str,
+        params: Any,
+        chunk: int,
     ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Execute and yield columns and rows, chunk by chunk.
 

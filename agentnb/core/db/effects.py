@@ -42,6 +42,8 @@ def changes(statement: Statement) -> bool:
     """
     if statement.keyword == "with":
         return not statement.reads
+    if statement.keyword == "copy":
+        return bool(statement.words & _CHANGES)
     return statement.keyword in _CHANGES
 
 

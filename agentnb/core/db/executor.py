@@ -241,7 +241,7 @@ class Executor(Runner):
         ):
             text, values = self.rendered(statement, params)
             self.mark(connection, statement)
-            for columns, rows in self.backend.stream(connection, text, values, chunk):
+            for columns, rows in self.backend.stream(connection, statement, text, values, chunk):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
             self.settle(connection)
 

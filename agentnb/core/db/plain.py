@@ -8,6 +8,8 @@ from weakref import WeakSet
 
 from agentnb.core.db import plain_errors
 from agentnb.core.db.backend import Backend, no_rows
+from agentnb.core.db.bounds import fetch_all
+from agentnb.core.db.notices import notify
 from agentnb.core.db.values import UnfitError
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plain"]
 
+_PROCEDURES = {"call", "exec", "execute", "begin"}  # which may have many results
 _BEGIN = {"begin", "start", "transaction", "tran", "work"}
 # MySQL's client and server tell by this bit how they read a backslash in a string.
 _NO_BACKSLASH_ESCAPES = 512
@@ -56,6 +59,7 @@ class Plain(Backend):
     """
 
     support = "plain"
+    notifies = True
 
     def __init__(self, target: Target, *, read_only: bool) -> None:
         super().__init__(target, read_only=read_only)
@@ -181,7 +185,7 @@ class Plain(Backend):
         if self._controlled(connection, statement):
             return None, [], 0
         self._refuse_unclear(connection, statement)
-        columns, rows, count = super().fetch(connection, statement, sql, params, bounds)
+        columns, rows, count = self._fetch(connection, statement, sql, params, bounds)
         if not self.in_transaction(connection):
             connection.commit()
         if self.target.kind == "duckdb" and not statement.reads:
@@ -191,6 +195,23 @@ class Plain(Backend):
             if columns == ("Success",) and not rows:
                 return None, [], 0
         return columns, rows, count
+
+    def _fetch(
+        self, connection: Connection, statement: Statement, sql: str, params: Any, bounds: Bounds
+    ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
+        result = connection.exec_driver_sql(sql, params)
+        try:
+            cursor: Any = result.cursor
+            if cursor is None or cursor.description is None:
+                return None, [], max(result.rowcount, 0)
+            columns = tuple(column[0] for column in cursor.description)
+            rows = fetch_all(cursor.fetchmany, bounds)
+            count = max(result.rowcount, 0)
+            if statement.keyword in _PROCEDURES and (more := _more_results(cursor)):
+                notify(f"NOTICE: the statement has {more + 1} results; this is the first")
+            return columns, rows, count
+        finally:
+            result.close()
 
     def _controlled(self, connection: Connection, statement: Statement) -> bool:
         """Begin, commit or roll back where the statement says so; SQLAlchemy keeps count."""
@@ -225,7 +246,12 @@ class Plain(Backend):
             )
 
     def stream(
-        self, connection: Connection, sql: str, params: Any, chunk: int
+        self,
+        connection: Connection,
+        statement: Statement,  # noqa: ARG002 - each is read in the same way
+        sql: str,
+        params: Any,
+        chunk: int,
     ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Execute and yield columns and rows, chunk by chunk, as the driver allows it."""
         result = connection.exec_driver_sql(sql, params, execution_options={"stream_results": True})
@@ -253,3 +279,11 @@ class Plain(Backend):
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - nothing is cancelled
         """Return our error for the driver's, by its code, its text and its class."""
         return plain_errors.translate(error, sql, self.target)
+
+
+def _more_results(cursor: Any) -> int:
+    """Return how many results with rows come after the one that was read."""
+    count = 0
+    while getattr(cursor, "nextset", bool)():
+        count += cursor.description is not None
+    return count

@@ -6,18 +6,18 @@ import collections
 import contextlib
 import itertools
 import os
-import re
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
+from agentnb.core.db import postgres_copy
 from agentnb.core.db.alarm import Alarm
-from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.backend import Backend, Watch, logger, no_rows
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import calls, changes, locks
+from agentnb.core.db.postgres_connect import Connector
 from agentnb.core.db.postgres_errors import translate
-from agentnb.core.db.postgres_types import kind_of, register
+from agentnb.core.db.postgres_types import kind_of
 from agentnb.core.db.state import Leaves
 from agentnb.core.db.values import Columns, json_text
 from agentnb.core.errors import QueryRejected, UsageError
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
 
 __all__ = ["Postgres"]
-
-# For libpq, which else waits for ever.
-CONNECT_SECONDS = 5
 
 # After the server was asked to cancel it has this long to obey, in seconds; then the
 # connection is cut, for a server that is frozen answers no cancel either.
@@ -62,12 +59,15 @@ class Postgres(Backend):
     Source: https://www.psycopg.org/psycopg3/docs/advanced/cursors.html
     """
 
+    notifies = True
     # An empty array has the type of what it is compared with.
     no_values: Mapping[str, str] = {"in": "= any('{}')", "not in": "<> all('{}')"}
 
     def __init__(self, target: Target, *, read_only: bool) -> None:
         super().__init__(target, read_only=read_only)
+        self.connector = Connector(target, read_only=read_only)
         self._alarm = Alarm(GRACE)
+        self._cursors = itertools.count(1)
 
     def forked(self) -> None:
         """Watch with a thread of this process."""
@@ -81,15 +81,9 @@ class Postgres(Backend):
         """PostgreSQL sessions can be made read-only."""
 
     @property
-    def options(self) -> str:
-        """The settings that a session starts with, in libpq's words."""
-        options = [str(self.target.connect_args.get("options", ""))]
-        if self.target.schema:
-            path = _search_path(self.target.schema).replace("\\", "\\\\").replace(" ", "\\ ")
-            options.append(f"-csearch_path={path}")
-        if self.read_only:
-            options.append("-cdefault_transaction_read_only=on")
-        return " ".join(filter(None, options))
+    def pooler(self) -> bool:
+        """Whether a pooler such as PgBouncer is known to be in front of the server."""
+        return bool(self.connector.pooler)
 
     def driver_hint(self) -> str:
         """Say how psycopg is installed."""
@@ -101,8 +95,6 @@ class Postgres(Backend):
         options["isolation_level"] = "AUTOCOMMIT"
         options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
         arguments = {"application_name": "agentnb", **self.target.connect_args}
-        if self.options:
-            arguments["options"] = self.options
         if "connect_timeout" not in self.target.url.query:
             arguments["connect_timeout"] = max(2, int(connect_timeout))  # it knows no less
         with contextlib.suppress(ImportError):  # create_engine says what is missing
@@ -115,11 +107,9 @@ class Postgres(Backend):
         return options
 
     def engine(self, *, pool_size: int, connect_timeout: float) -> Engine:
-        """Return an engine that logs what the server has to say."""
-        from sqlalchemy import event
-
+        """Return an engine whose connections are made and set up by the connector."""
         engine = super().engine(pool_size=pool_size, connect_timeout=connect_timeout)
-        event.listen(engine, "connect", _set_up)
+        self.connector.listen(engine)
         return engine
 
     def ping(self, connection: Connection) -> None:
@@ -128,13 +118,14 @@ class Postgres(Backend):
 
     def check_state(self, statement: Statement, left: Leaves) -> None:
         """Refuse what PgBouncer, in transaction mode, would leave to some other client."""
-        if left is Leaves.STATE and self.target.pooler:
+        if left is Leaves.STATE and self.pooler:
             raise UsageError(
                 f"{statement.keyword.upper()} does not last through PgBouncer: the next statement "
                 "may run in another session",
                 service="db",
                 hint="in a transaction: set local ..., create temp table ... on commit drop; "
-                "or connect to PostgreSQL itself, without pgbouncer=true",
+                "or connect to PostgreSQL itself; ?pgbouncer=false in the URL says that the pooler "
+                "keeps sessions",
             )
 
     def clear(self, connection: Connection) -> None:
@@ -152,7 +143,15 @@ class Postgres(Backend):
         return not self.lost(connection) and self._status(connection) in _IN_TRANSACTION
 
     def check(self, statement: Statement) -> None:
-        """Refuse to a read-only session what could make it another one."""
+        """Refuse what would get no answer, and what could make a read-only session another."""
+        if statement.keyword == "copy":
+            postgres_copy.check(statement, read_only=self.read_only)
+        if statement.keyword == "listen":
+            raise UsageError(
+                "LISTEN has no effect here: nobody waits on this connection",
+                service="db",
+                hint="events between processes: hub.events.subscribe(PATTERN, function)",
+            )
         if self.read_only and statement.keyword in _UNLOCKS:
             raise QueryRejected(
                 f"this connection only reads: no {statement.keyword} on it",
@@ -162,7 +161,7 @@ class Postgres(Backend):
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""
-        connection.exec_driver_sql("begin read only" if self.read_only else "begin")
+        connection.exec_driver_sql(self.connector.begin)
 
     def commit(self, connection: Connection) -> None:
         """Commit; raise if the server rolled back instead, as it does after an error."""
@@ -229,7 +228,10 @@ class Postgres(Backend):
         bounds: Bounds,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
         """Execute and fetch, read-only where this connection is."""
-        if self.read_only and not self.in_transaction(connection):
+        if statement.keyword == "copy" and postgres_copy.direction(statement.sql) == "to client":
+            with self._transaction(connection):  # read-only where this connection is
+                return postgres_copy.fetch(_raw(connection), sql, params, bounds)
+        if self.read_only and not self.pooler and not self.in_transaction(connection):
             # Whatever a function may have done to the session, this statement only reads.
             connection.exec_driver_sql("set default_transaction_read_only = on")
         if bounds.limit is not None and bounds.pushed:
@@ -270,31 +272,63 @@ class Postgres(Backend):
                 rows.close()  # cancels what has not been sent yet
             return self.columns_of(cursor.description or ()), found
 
+    @contextmanager
+    def _transaction(self, connection: Connection) -> Iterator[None]:
+        """Run a block in the transaction that is open, or in one of its own."""
+        if self.in_transaction(connection):
+            yield
+            return
+        self.begin(connection)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error says what happened
+                self.rollback(connection)
+            raise
+        self.commit(connection)
+
     def stream(
-        self, connection: Connection, sql: str, params: Any, chunk: int
+        self, connection: Connection, statement: Statement, sql: str, params: Any, chunk: int
     ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Read through a server-side cursor, in a transaction, which such a cursor needs."""
+        """Read in a transaction; one that is not read to its end is rolled back."""
+        raw = _raw(connection)
+        with self._transaction(connection):
+            if statement.keyword == "copy":
+                yield from postgres_copy.stream(raw, sql, params, chunk)
+            else:
+                read = self._read_cursor if statement.reads else self._read_parts
+                yield from read(raw, sql, params, chunk)
+
+    def _read_cursor(
+        self, raw: Any, sql: str, params: Any, chunk: int
+    ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Read a query through a server-side cursor: its rows are made as they are read."""
         from psycopg import ClientCursor
 
-        raw = _raw(connection)
         # A cursor's declaration takes no parameters that the server can tell the type of.
         text = ClientCursor(raw).mogrify(sql, params or ())
-        own = not self.in_transaction(connection)
-        if own:
-            self.begin(connection)
-        try:
-            with raw.cursor(name="agentnb") as cursor:
-                cursor.execute(text)
-                columns = self.columns_of(cursor.description)
-                while rows := cursor.fetchmany(chunk):
-                    yield columns, rows
-        except BaseException:
-            if own:
-                with contextlib.suppress(Exception):  # the first error says what happened
-                    self.rollback(connection)
-            raise
-        if own:
-            self.commit(connection)
+        with raw.cursor(name=f"agentnb_{next(self._cursors)}") as cursor:
+            cursor.execute(text)
+            columns = self.columns_of(cursor.description)
+            while rows := cursor.fetchmany(chunk):
+                yield columns, rows
+
+    def _read_parts(
+        self, raw: Any, sql: str, params: Any, chunk: int
+    ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Read what has no cursor, such as INSERT ... RETURNING, as the rows arrive."""
+        from psycopg import ProgrammingError
+
+        parts = {"size": chunk} if _in_parts() else {}
+        with raw.cursor() as cursor:
+            found = cursor.stream(sql, params or (), **parts)
+            try:
+                while rows := list(itertools.islice(found, chunk)):
+                    yield self.columns_of(cursor.description), rows
+            except ProgrammingError as error:
+                if error.sqlstate is None and cursor.description is None:
+                    raise no_rows() from error
+                raise
 
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:
         """Return our error for the server's or psycopg's."""
@@ -302,22 +336,7 @@ class Postgres(Backend):
 
     def uri_for_adbc(self) -> str | None:
         """Return a libpq URI whose session can only read, so that nothing runs twice."""
-        options = self.options
-        if not self.read_only:
-            options = f"{options} -cdefault_transaction_read_only=on".strip()
-        url = self.target.url
-        words = {
-            "connect_timeout": CONNECT_SECONDS,
-            **url.query,
-            "options": options,
-            "dbname": url.database,
-            "user": url.username,
-            "password": url.password,
-            "host": url.query.get("host") or url.host,
-            "port": url.query.get("port") or url.port,
-        }
-        given = {name: value for name, value in words.items() if value is not None}
-        return f"postgresql:///?{urlencode(given, quote_via=quote, doseq=True)}"
+        return self.connector.uri_for_adbc()
 
 
 def _in_parts() -> bool:
@@ -327,26 +346,10 @@ def _in_parts() -> bool:
     return pq.version() >= _CHUNKED_ROWS
 
 
-def _search_path(schema: str) -> str:
-    """Return a schema as the server wants it written; it may be a list of plain names."""
-    if re.fullmatch(r'[a-z_][a-z0-9_$]*(?:\s*,\s*[a-z_"$][^,]*)*', schema):
-        return schema
-    quoted = schema.replace('"', '""')
-    return schema if schema.startswith('"') else f'"{quoted}"'
-
-
 def _raw(connection: Connection) -> Any:
     """Return psycopg's connection, which other threads may cancel."""
     raw: Any = connection.connection.dbapi_connection
     return getattr(raw, "driver_connection", raw)
-
-
-def _set_up(raw: Any, _record: Any) -> None:
-    def log(diagnosis: Any) -> None:
-        logger.warning("%s: %s", diagnosis.severity, diagnosis.message_primary)
-
-    raw.add_notice_handler(log)
-    register(raw)
 
 
 def _cancel(raw: Any) -> None:

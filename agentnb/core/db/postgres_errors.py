@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import message_of
+from agentnb.core.db.caret import caret
 from agentnb.core.errors import (
     ConfigError,
     NotFoundError,
@@ -23,6 +24,13 @@ __all__ = ["translate"]
 
 _MISSING = re.compile(r'(?:relation|table|view|sequence) "([^"]+)" does not exist')
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_NEAR = re.compile(r'"([^"]+)"')
+_WRAPPER = len("select * from (")  # what a limit puts in front of a statement
+_ADAPT = {
+    "dict": "bind json.dumps(value), and cast it in the SQL, as in :x::jsonb",
+    "NAType": "bind None for a missing value",
+    "set": "bind list(value)",
+}
 # A refused connection has no SQLSTATE, only the server's text.
 _LOGIN = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|role \S+ does not exist"
@@ -56,7 +64,12 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
         )
     if state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03"}:
         return _unreachable(target, text)
-    refused = QueryRejected(f"{text}{_line_of(error, sql)}", service="db", hint=hint)
+    if state == "25001" and "transaction block" in text:
+        hint = hint or (
+            "run it outside of a transaction; through PgBouncer, a connection with a schema, "
+            "options or read-only runs each statement in one"
+        )
+    refused = QueryRejected(f"{text}{_place(error, text, sql)}", service="db", hint=hint)
     refused.sqlstate = state
     return refused
 
@@ -65,8 +78,14 @@ def _stateless(error: Exception, watch: Watch | None, text: str, target: Target)
     """Return our error for one of psycopg's own, or of a server that let nobody in."""
     from psycopg import InterfaceError, OperationalError
 
+    if "invalid connection option" in text or "invalid URI query parameter" in text:
+        return ConfigError(
+            f"{target} cannot be connected to: {text}",
+            service="db",
+            hint="options behind the ? of the URL are libpq's, such as sslmode=require",
+        )
     if not isinstance(error, (OperationalError, InterfaceError)):
-        return UsageError(text, service="db", hint="cast the value in the SQL, as in x::text")
+        return UsageError(text, service="db", hint=_value_hint(text))
     if watch is not None and watch.over:
         return watch.error()
     if _LOGIN.search(text):
@@ -82,6 +101,17 @@ def _stateless(error: Exception, watch: Watch | None, text: str, target: Target)
     return _unreachable(target, text)
 
 
+def _value_hint(text: str) -> str | None:
+    """Return what to do about a value that psycopg does not write or read."""
+    if "NUL" in text:
+        return "text in PostgreSQL holds no NUL: take it out, or bind bytes for a bytea column"
+    if found := re.search(r"cannot adapt type '(\w+)'", text):
+        return _ADAPT.get(found[1], "bind a str, number, date, time, UUID, bytes or a list of them")
+    if re.search(r"too (?:large|small)|before year|not supported|can't parse", text):
+        return "cast the value in the SQL, as in x::text"
+    return None
+
+
 def _server_said(text: str) -> str:
     return text.rpartition("FATAL:")[2].strip()
 
@@ -94,7 +124,15 @@ def _unreachable(target: Target, text: str) -> UnavailableError:
     )
 
 
-def _line_of(error: Exception, statement: str) -> str:
-    """Return where in a statement of several lines the server stopped understanding."""
-    found = _LINE.search(str(error)) if "\n" in statement else None
+def _place(error: Any, text: str, sql: str) -> str:
+    """Return where the server stopped understanding: the line, and a caret where it is certain."""
+    position = getattr(error.diag, "statement_position", None)
+    word = _NEAR.search(text)
+    if position and word:
+        at = int(position) - 1
+        for start in (at, at - _WRAPPER):
+            # Behind a value that was bound the place is another one.
+            if start >= 0 and sql[start : start + len(word[1])] == word[1]:
+                return f"\n{caret(sql, start)}"
+    found = _LINE.search(str(error)) if "\n" in sql else None
     return f" (line {found[1]} of the statement)" if found else ""

@@ -40,9 +40,11 @@ class Result(Table):
     kinds
         The kind of each column, such as ``"integer"``, or None: a frame gives it to a column
         without values. SQLite has no types of columns to tell.
+    notices
+        The database's notices and warnings, such as those of RAISE NOTICE, in their order.
     """
 
-    __slots__ = ("kinds", "returns_rows", "rowcount", "statement", "truncated")
+    __slots__ = ("kinds", "notices", "returns_rows", "rowcount", "statement", "truncated")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Result(Table):
         self.rowcount = rowcount
         self.truncated = truncated
         self.returns_rows = returns_rows
+        self.notices: tuple[str, ...] = ()
 
     def scalar(self) -> Any:
         """Return the first value of the first row, or None if there is no row.

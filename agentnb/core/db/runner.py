@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
+from agentnb.core.db.notices import Notices, notified
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
 from agentnb.core.db.state import leaves
@@ -104,6 +105,22 @@ class Runner(ABC):
         return None
 
     def _run(
+        self,
+        connection: Connection,
+        statement: Statement,
+        params: Mapping[str, Any],
+        bounds: Bounds,
+        watch: Watch,
+    ) -> Result:
+        if not self.backend.notifies:
+            return self._run_statement(connection, statement, params, bounds, watch)
+        notices = Notices()
+        with notified(notices.add):
+            result = self._run_statement(connection, statement, params, bounds, watch)
+        result.notices = notices.all()
+        return result
+
+    def _run_statement(
         self,
         connection: Connection,
         statement: Statement,

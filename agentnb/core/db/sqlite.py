@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import os
-import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.db import values
-from agentnb.core.db.backend import Backend, Watch, logger, message_of
+from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.sqlite_errors import BUSY, translate
+from agentnb.core.db.sqlite_read_only import authorize
 from agentnb.core.errors import (
     ConfigError,
     NotFoundError,
-    QueryRejected,
-    UnavailableError,
     UsageError,
 )
 from agentnb.core.paths import is_network
@@ -37,9 +36,6 @@ __all__ = ["SQLite"]
 # machine steps a running statement looks at its watch: some tens of microseconds apart.
 BUSY_SECONDS = 5.0
 STEPS = 10_000
-_BUSY = re.compile(r"database (?:table )?is locked")
-# What PostgreSQL's 25006 is: read_only_sql_transaction.
-_READ_ONLY = "25006"
 # SQLite stores these as they are.
 _STORED = (str, float, bytes, bytearray, memoryview)
 
@@ -140,6 +136,7 @@ class SQLite(Backend):
         raw.execute("pragma foreign_keys = on")
         if self.read_only:
             raw.execute("pragma query_only = on")
+            raw.set_authorizer(authorize)
         elif self.target.path is not None and not is_network(self.target.path):
             # WAL needs memory that its users share, which no network file system has.
             _without_waiting(raw, "pragma journal_mode = wal")
@@ -234,50 +231,9 @@ class SQLite(Backend):
             if short:
                 _busy_timeout(connection, BUSY_SECONDS)
 
-    def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:  # noqa: ARG002 - its messages have no position
-        """Return our error for SQLite's, by its message: it has no finer codes."""
-        text = message_of(error)
-        if text == "interrupted":
-            if watch is not None and watch.over:
-                return watch.error()
-            # Ctrl-C arrives while SQLite calls the progress handler, where Python
-            # has to swallow it. Nobody else interrupts our connections.
-            raise KeyboardInterrupt from error
-        if _BUSY.search(text):
-            return UnavailableError(
-                f"{text}: another connection is writing",
-                service="db",
-                hint="let it finish its transaction, then run this again",
-            )
-        if found := re.match(r"no such table: (.+)", text):
-            return NotFoundError(f"no such table: {found[1]}", service="db")
-        if "unable to open database file" in text:
-            return ConfigError(
-                f"{self.target} cannot be opened: {text}",
-                service="db",
-                hint="check the path, and that its folder can be written to",
-            )
-        if "Could not decode to UTF-8" in text:
-            return QueryRejected(
-                "a text in the database is not valid UTF-8",
-                service="db",
-                hint="read its bytes: select cast(COLUMN as blob) ...",
-            )
-        if "file is not a database" in text or "malformed" in text:
-            return ConfigError(f"{self.target} is not a SQLite database: {text}", service="db")
-        if "readonly database" in text:
-            refused = QueryRejected(f"{text}: this connection only reads", service="db")
-            refused.sqlstate = _READ_ONLY
-            return refused
-        if "disk is full" in text or "disk I/O error" in text:
-            # Where there is no room for the memory that its users share, it calls that I/O.
-            what = "" if "full" in text else ", or mend it"
-            return UnavailableError(
-                f"{self.target} cannot be written to: {text}",
-                service="db",
-                hint=f"free some room on that disk{what}, then run this again",
-            )
-        return QueryRejected(text, service="db")
+    def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:
+        """Return our error for SQLite's."""
+        return translate(error, watch, sql, self.target)
 
     def uri_for_adbc(self) -> str | None:
         """Return a URI that can only read, so that nothing is ever executed twice."""
@@ -299,7 +255,7 @@ def _without_waiting(raw: sqlite3.Connection, pragma: str) -> None:
         try:
             raw.execute(pragma)
         except sqlite3.OperationalError as error:
-            if not _BUSY.search(str(error)):
+            if not BUSY.search(str(error)):
                 logger.debug("%s: %s", pragma, error)
                 return
             time.sleep(0.02)

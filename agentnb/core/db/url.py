@@ -28,6 +28,7 @@ _PSYCOPG = {"", "psycopg"}
 # They take libpq's words in a URL, as psycopg does.
 _THROUGH_PSYCOPG = {"psycopg2", "psycopg2cffi", "pg8000"}
 _ASYNC_DRIVERS = {"asyncpg", "aiosqlite", "asyncmy", "aiomysql", "psycopg_async"}
+_POOLER = {"true": True, "false": False}
 _FILES = {"sqlite", "duckdb"}
 _SQLITE_DRIVERS = {"", "pysqlite"}
 # Prisma's parameters that psycopg has no word for. `sslaccept` and the socket time-outs
@@ -60,7 +61,8 @@ class Target:
     schema
         From Prisma's ``schema``: where PostgreSQL looks for names without one.
     pooler
-        Whether the URL says that PgBouncer is in front of PostgreSQL.
+        Whether PgBouncer is in front of PostgreSQL, in transaction mode; None where the URL does
+        not say it.
     note
         A line for the log, once there is a connection.
     """
@@ -71,7 +73,7 @@ class Target:
     pool_timeout: float | None = None
     path: Path | None = None
     schema: str | None = None
-    pooler: bool = False
+    pooler: bool | None = None
     note: str | None = None
 
     @property
@@ -214,7 +216,7 @@ def _postgres(url: URL, driver: str) -> Target:
         pool_size=_number(url, "connection_limit", int),
         pool_timeout=_number(url, "pool_timeout", float),
         schema=_one(url, "schema"),
-        pooler=_one(url, "pgbouncer") == "true",
+        pooler=_POOLER.get(_one(url, "pgbouncer") or ""),
         note=note,
     )
 

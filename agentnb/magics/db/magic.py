@@ -53,7 +53,11 @@ class DbMagic(Noun):
     @no_var_expand
     def db(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Run SQL: `%db select 1`, `%%db` for several statements. `%db help` tells the rest."""
-        return self.call(line, cell, local_ns)
+        from agentnb.core.db.notices import notified
+        from agentnb.magics.db.notices import Shown
+
+        with notified(Shown()):
+            return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
         """Roll back open transactions, end the sessions, use the default connection again."""
