@@ -70,6 +70,26 @@ def test_an_interrupted_drain_stops_waiting_and_the_worker_goes_on(kernel):
     kernel.run("%queue stop slow --quiet")
 
 
+def test_work_shows_how_far_the_jobs_that_are_left_are_while_the_notebook_goes_on(kernel):
+    kernel.run("import threading\nnext_ = threading.Semaphore(0)")
+    kernel.run("%%queue task bar\nnext_.acquire(timeout=60)\n'done'")
+    kernel.run("jobs = [hub.queue('bar').add(n) for n in range(3)]")
+    shown, _ = kernel.run("%queue work bar -c 1")
+    assert shown.startswith("bar: 0 of 3")
+    asked = kernel.client.execute("for _ in jobs: next_.release()\n[j.result(20) for j in jobs]")
+    seen = []
+    while "bar: 3 of 3" not in seen:
+        message = kernel.client.get_iopub_msg(timeout=60)
+        if message["msg_type"] == "update_display_data":
+            seen.append(message["content"]["data"]["text/plain"])
+            assert message["parent_header"]["msg_id"] != asked  # not in the cell that runs now
+    kernel.run("%queue stop bar --quiet")
+    assert kernel.run("%queue work bar -c 1 --quiet") == ("", "")
+    shown, _ = kernel.run("%queue work bar -c 1")
+    assert shown == "Worker('bar', 1 thread, idle)"  # no job is left: there is no bar
+    kernel.run("%queue stop bar --quiet")
+
+
 def test_a_processor_written_in_a_cell_runs_in_another_process(kernel):
     kernel.run("import os, math")
     shown, _ = kernel.run(

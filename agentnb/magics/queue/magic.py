@@ -155,6 +155,10 @@ class QueueMagic(Noun):
         worker = queue.work(**given)
         if drain:
             self._drain(worker, name)
+        elif "quiet" not in call.options and hasattr(self.extension.shell, "kernel"):
+            from agentnb.magics.queue.live import follow
+
+            follow(queue, worker)
         return worker
 
     def _drain(self, worker: Worker, name: str) -> None:

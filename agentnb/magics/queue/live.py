@@ -1,0 +1,62 @@
+"""How far a queue is, below the cell that works on it, while jobs are left."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import AgentnbError
+from agentnb.magics.progress import Progress
+
+if TYPE_CHECKING:
+    from agentnb.core.queue import Queue
+    from agentnb.core.queue.worker import Worker
+
+__all__ = ["follow"]
+
+_EVERY = 0.5
+_LEFT = ("waiting", "paused", "delayed", "active")
+
+
+def follow(queue: Queue, worker: Worker) -> None:
+    """Show a bar until no job is left or the worker has stopped; nothing where none is left now.
+
+    Parameters
+    ----------
+    queue
+        The queue.
+    worker
+        The worker of this kernel.
+    """
+    counts = queue.counts()
+    first = _ended(counts)
+    if not _left(counts):
+        return
+    # At once, in the cell that asked for it.
+    progress = Progress(queue.name, after=0.0)
+    progress(0, _left(counts))
+
+    def run() -> None:
+        try:
+            while worker.running:
+                time.sleep(_EVERY)
+                counts = queue.counts()
+                done, left = _ended(counts) - first, _left(counts)
+                progress(done, done + left)
+                if not left:
+                    return
+        except AgentnbError:
+            return  # the server is away, or the hub was closed: the worker says so
+
+    context = contextvars.copy_context()
+    threading.Thread(target=lambda: context.run(run), name="agentnb-queue-bar", daemon=True).start()
+
+
+def _ended(counts: dict[str, int]) -> int:
+    return counts["ever completed"] + counts["ever failed"]
+
+
+def _left(counts: dict[str, int]) -> int:
+    return sum(counts[state] for state in _LEFT)
