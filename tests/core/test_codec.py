@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import attrs
 import msgspec
@@ -145,6 +145,18 @@ class Holds:
 class Tagged(msgspec.Struct, tag="t", rename="camel"):
     first_name: str
     left_out: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Bare(pydantic.BaseModel, arbitrary_types_allowed=True):
+    values: np.ndarray
+
+
+class Around(msgspec.Struct):
+    bare: Bare
+
+
+class Unresolved(msgspec.Struct):
+    value: Missing  # noqa: F821 - it is not there
 
 
 class Loss(pydantic.BaseModel):
@@ -283,6 +295,7 @@ T = TypeVar("T")
 @pytest.mark.parametrize(
     "kind",
     [
+        Unresolved,
         socket.socket,
         list[socket.socket],
         pd.DataFrame,
@@ -340,6 +353,37 @@ def test_pydantic_is_not_imported_by_types_without_it():
         "to_json((1, 2)); assert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_class_that_a_validator_makes_is_a_type():
+    array = Annotated[
+        np.ndarray,
+        pydantic.BeforeValidator(np.array),
+        pydantic.PlainSerializer(lambda values: values.tolist()),
+    ]
+
+    class Holder(pydantic.BaseModel, arbitrary_types_allowed=True):
+        values: array
+
+    data, copy = codec_of(list[Holder]).encode([Holder(values=[1, 2])])
+    assert data == b'[{"values":[1,2]}]'
+    assert sum(copy[0].values) == 3
+
+    for kind in (Bare, list[Bare], Around):
+        with pytest.raises(UsageError, match="JSON has no ndarray"):
+            check_schema(kind, "queue")
+
+
+@dataclasses.dataclass
+class Tree:
+    value: int
+    below: list[Tree] = dataclasses.field(default_factory=list)
+
+
+def test_a_type_that_holds_itself_is_a_type():
+    tree = Tree(1, [Tree(2), Tree(3, [Tree(4)])])
+    assert codec_of(Tree).encode(tree)[1] == tree
+    assert codec_of(list[Tree] | None).encode([tree])[1] == [tree]
 
 
 def test_a_misfit_shows_no_value():

@@ -95,6 +95,23 @@ def test_a_cell_is_sent_as_json_with_the_values_of_the_notebook(run, shell, web,
     }
 
 
+def test_a_model_of_the_notebook_is_sent_and_a_reply_of_models_is_a_table(run, shell, web):
+    import datetime as dt
+
+    import pydantic
+
+    class Order(pydantic.BaseModel):
+        id: int
+        due: dt.date = dt.date(2026, 1, 2)
+
+    shell.user_ns.update(order=Order(id=7), Orders=list[Order])
+    web.on("/x", lambda handler: handler.say(200, [{"id": 7}, {"id": 8}]))
+    shown = run(f'%%api post {web.url}/x --schema Orders\n{{"order": :order}}')
+    assert web.asked[-1][3] == b'{"order":{"id":7,"due":"2026-01-02"}}'
+    assert shown.data == [Order(id=7), Order(id=8)]
+    assert "2026-01-02" in repr(shown)
+
+
 def test_data_may_stand_on_the_line(run, shell, web):
     web.on("/x", says(200, 1))
     shell.user_ns["data"] = {"n": 2}

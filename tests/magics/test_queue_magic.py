@@ -314,6 +314,12 @@ def test_data_is_checked_by_a_schema_and_an_attempt_has_its_time(run, shown):
     assert "is not Mail" in shown('%queue add q {"to": 5}')
 
 
+def test_a_model_of_the_notebook_is_added_and_published(run, hub):
+    run("import pydantic\nclass Mail(pydantic.BaseModel):\n    to: str\nmail = Mail(to='ada')")
+    assert run("%queue add q :mail").data == {"to": "ada"}
+    assert run("%events publish c :mail").data == hub.events.history("c")[-1].data == {"to": "ada"}
+
+
 def test_a_cell_s_result_is_read_as_its_type_and_one_not_kept_shows_as_such(run, hub):
     run("import pydantic\nclass Mail(pydantic.BaseModel):\n    to: str")
     run("%%queue task q --returns Mail\nMail(to=job.data)")

@@ -279,5 +279,5 @@ def _unkept(value: Any, reason: str, redactor: Callable[[str], str]) -> Unkept:
         text = repr(value)
     except Exception as error:  # noqa: BLE001 - anybody's __repr__
         text = f"<its repr raised {type(error).__name__}>"
-    text = text.encode("utf-8", "replace").decode()
+    text = text[: 4 * _LONGEST].encode("utf-8", "replace").decode()
     return Unkept(name_of(type(value)), redactor(text)[:_LONGEST], redactor(reason)[:_LONGEST])

@@ -55,7 +55,10 @@ class TypeCodec:
         if wants_pydantic(kind):
             try:
                 self._adapter = _Adapter(kind)
-            except TypeError:  # a Struct is within, which pydantic does not know
+            except TypeError:
+                if is_pydantic(kind):
+                    raise
+                # A Struct is around the model, which pydantic does not know.
                 self._decoder = _decoder(kind)
         else:
             try:
@@ -208,17 +211,24 @@ def _check_core(schema: Any) -> None:
     while left:
         one = left.pop()
         if isinstance(one, dict):
-            if one.get("type") in {"is-instance", "callable", "is-subclass", "generator", "call"}:
+            kind = one.get("type")
+            if kind in {"is-instance", "callable", "is-subclass", "generator", "call"}:
                 raise TypeError(f"JSON has no {name_of(one.get('cls', 'function'))}")
-            # A custom class says itself how it is read from JSON.
-            left += [one["json_schema"]] if one.get("type") == "json-or-python" else one.values()
+            # A custom class, or a validator, says itself how it is read from JSON.
+            if kind == "json-or-python":
+                left.append(one["json_schema"])
+            elif kind not in {"function-before", "function-wrap", "function-plain"}:
+                left += one.values()
         elif isinstance(one, list | tuple):
             left += one
 
 
 def _decoder(kind: Any) -> Any:
-    decoder = msgspec.json.Decoder(kind, dec_hook=_read)
-    _check(msgspec.inspect.type_info(kind))
+    try:
+        decoder = msgspec.json.Decoder(kind, dec_hook=_read)
+        _check(msgspec.inspect.type_info(kind))
+    except NameError as error:  # of an annotation within
+        raise TypeError(str(error)) from error
     return decoder
 
 
@@ -230,8 +240,11 @@ def _check(info: Any) -> None:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, msgspec.inspect.CustomType) and not _readable(one.cls):
-            raise TypeError(f"JSON has no {name_of(one.cls)}")
+        if isinstance(one, msgspec.inspect.CustomType):
+            if not _readable(one.cls):
+                raise TypeError(f"JSON has no {name_of(one.cls)}")
+            if is_pydantic(one.cls):
+                codec_of(one.cls)  # raises if pydantic cannot read it
         if isinstance(one, list | tuple):
             left += one
         elif isinstance(one, msgspec.inspect.Type | msgspec.inspect.Field):
