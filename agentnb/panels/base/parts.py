@@ -122,7 +122,7 @@ def text_box(
     made = ipywidgets.Text(**options) if rows == 1 else ipywidgets.Textarea(rows=rows, **options)
     made.layout.width = width
     if width == "auto":
-        made.layout.flex = "1 1 auto"
+        made.layout.flex = "1 1 auto" if rows == 1 else "0 0 auto"  # several stand in a stack
     made.add_class("agentnb-text")
     if on_change is not None:
         made.observe(lambda change: on_change(change["new"]), names="value")
