@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 from agentnb.core.errors import UsageError
@@ -125,5 +126,7 @@ def _number(value: Any) -> float | None:
 
 
 def _outside(name: str, allowed: str, value: Any, service: str, hint: str | None) -> UsageError:
-    shown = f"{value:,}" if type(value) is int and abs(value) < LONGEST**2 else f"{value!r:.60}"
+    shown = f"a value of type {type(value).__name__}"
+    with suppress(Exception):  # a number of too many digits, or a class of the user's
+        shown = f"{value:,}" if type(value) is int else f"{value!r:.60}"
     return UsageError(f"{name} must be {allowed}, got {shown}", service=service, hint=hint)

@@ -195,6 +195,8 @@ class _Digest:
                 self._add_code(constant)
             elif isinstance(constant, frozenset):  # its order differs from process to process
                 self._put("constants", repr(sorted(map(repr, constant))))
+            elif type(constant) is int:
+                self._put("int", hex(constant))
             else:
                 self._put("constant", repr(constant))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DUMPED_SCALARS", "SCALARS"]
 
+_MOST_BITS = 100_000
 _PATHS = ("PurePosixPath", "PosixPath", "PureWindowsPath", "WindowsPath")
 _ADDRESSES = (
     *("IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network"),
@@ -74,9 +75,21 @@ def _load_dateutil_offset(name: str | None, offset: int) -> Any:
     return import_module("dateutil.tz").tzoffset(name, offset)
 
 
+def _dump_fraction(value: Any) -> list[Any]:
+    _check_fraction(value.numerator, value.denominator, UnstorableError)
+    return [value.numerator, value.denominator]
+
+
+def _check_fraction(numerator: int, denominator: int, error: type[Exception]) -> None:
+    # It is reduced when it is made, which takes long for numbers that others have made up.
+    if max(numerator.bit_length(), denominator.bit_length()) > _MOST_BITS:
+        raise error("a fraction of more digits than are kept")
+
+
 def _load_fraction(numerator: int, denominator: int) -> Any:
     from fractions import Fraction
 
+    _check_fraction(numerator, denominator, UnreadableError)
     made = Fraction(numerator, denominator)
     if made.denominator != denominator:
         raise UnreadableError("a fraction is damaged")
@@ -129,7 +142,7 @@ DUMPED_SCALARS: dict[str, Dumper] = {
         lambda value: [value.tzname(None), *_dump_offset(value)],
     ),
     "decimal.Decimal": ("decimal", lambda value: [str(value)]),
-    "fractions.Fraction": ("fraction", lambda value: [value.numerator, value.denominator]),
+    "fractions.Fraction": ("fraction", _dump_fraction),
     "uuid.UUID": ("uuid", lambda value: [value.bytes]),
     **{
         f"{module}.{name}": ("path", lambda value: [type(value).__name__, str(value)])

@@ -171,9 +171,16 @@ def _values(value: dict[Any, Any]) -> list[Any]:
         try:
             nodes.append(_node(item))
         except UnstorableError as error:
-            error.within(f"[{key!r:.60}]")
+            error.within(f"[{_shown(key)}]")
             raise
     return nodes
+
+
+def _shown(key: Any) -> str:
+    try:
+        return f"{key!r:.60}"
+    except Exception:  # noqa: BLE001 - a number of too many digits, or a class of the user's
+        return type(key).__name__
 
 
 def _pairs(value: dict[Any, Any]) -> list[Any]:

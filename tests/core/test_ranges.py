@@ -1,0 +1,82 @@
+"""A number out of its range is refused in one form: NAME must be RANGE, got VALUE."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from agentnb.core.errors import UsageError
+from agentnb.core.ranges import LONGEST, amount, seconds, whole
+
+
+class Odd:
+    def __repr__(self):
+        raise ZeroDivisionError
+
+
+def refused(check, *values, **options):
+    for value in values:
+        with pytest.raises(UsageError) as caught:
+            check("limit", value, service="cache", hint="limit=5", **options)
+        assert (caught.value.service, caught.value.hint) == ("cache", "limit=5")
+        yield caught.value.message
+
+
+def test_a_whole_number_has_a_least_and_perhaps_a_most():
+    for value in (1, 1000, np.int64(7)):
+        assert whole("limit", value, service="cache", most=1000) == value
+        assert type(whole("limit", value, service="cache")) is int
+    assert whole("limit", 10**5000, service="cache") == 10**5000
+    assert list(refused(whole, 0, -1, 1001, 1.0, *[True], "5", None, math.nan, most=1000)) == [
+        f"limit must be 1 to 1,000, got {shown}"
+        for shown in ("0", "-1", "1,001", "1.0", "True", "'5'", "None", "nan")
+    ]
+    assert list(refused(whole, 2, least=3)) == ["limit must be 3 or more, got 2"]
+    assert list(refused(whole, 0, 10**5000, Odd(), most=5)) == [
+        *("limit must be 1 to 5, got 0", "limit must be 1 to 5, got a value of type int"),
+        "limit must be 1 to 5, got a value of type Odd",
+    ]
+
+
+def test_an_amount_may_be_at_either_end():
+    for value in (0, 1, 0.5, Fraction(1, 2), np.float32(0.25)):
+        assert amount("share", value, service="cache", most=1) == value
+    assert list(refused(amount, 1.01, -0.01, math.nan, *[True], "1", most=1)) == [
+        f"limit must be 0 to 1, got {shown}" for shown in ("1.01", "-0.01", "nan", "True", "'1'")
+    ]
+    assert list(refused(amount, -1)) == ["limit must be 0 or more, got -1"]
+    assert amount("share", math.inf, service="cache") == math.inf
+
+
+def test_seconds_are_greater_than_0_or_perhaps_0_and_never_without_an_end():
+    assert seconds("timeout", 0, service="cache", zero=True) == 0
+    assert seconds("timeout", LONGEST - 1, service="cache") == LONGEST - 1
+    assert list(refused(seconds, 0, -1, math.nan, None, "5")) == [
+        f"limit must be greater than 0 s, got {shown}"
+        for shown in ("0", "-1", "nan", "None", "'5'")
+    ]
+    assert list(refused(seconds, -1, zero=True)) == ["limit must be 0 s or more, got -1"]
+    assert list(refused(seconds, LONGEST, math.inf)) == [
+        f"limit must be less than 9,000,000,000 s, got {shown}"
+        for shown in ("9,000,000,000", "inf")
+    ]
+
+
+@given(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
+)
+@hypothesis_settings(max_examples=100, deadline=None, derandomize=True)
+def test_any_value_is_in_its_range_or_refused(value):
+    for check in (whole, amount, seconds):
+        message = "limit must be "
+        try:
+            assert check("limit", value, service="cache") == value
+        except UsageError as error:
+            message = error.message
+        assert message.startswith("limit must be ")
