@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from agentnb.core.cache.codec import Codec
+from agentnb.core.codec.errors import UnstorableError
+from agentnb.core.codec.tagged import dump, load
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.errors import UsageError
 from tests.core.shapes import Task
@@ -175,3 +177,11 @@ def test_a_series_with_attributes_is_refused(codec):
 def test_any_array_comes_back_equal(value):
     back = Codec().decode(Codec().encode(value))
     assert (back.dtype, back.shape, back.tobytes()) == (value.dtype, value.shape, value.tobytes())
+
+
+@pytest.mark.parametrize("value", [np.bytes_(b"a\0"), np.str_("a\0")])
+def test_a_text_of_numpy_whose_zeros_an_array_would_drop_is_refused(value):
+    with pytest.raises(UnstorableError, match="drops the zeros"):
+        dump(value)
+    plain = type(value)(value[:1])
+    assert load(dump(plain)) == plain

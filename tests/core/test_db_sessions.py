@@ -17,7 +17,13 @@ from agentnb.core.db import session as sessions
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.db.state import Leaves, leaves
 from agentnb.core.db.text import scan
-from agentnb.core.errors import DeadlineExceeded, QueryRejected, UnavailableError, UsageError
+from agentnb.core.errors import (
+    DeadlineExceeded,
+    NotFoundError,
+    QueryRejected,
+    UnavailableError,
+    UsageError,
+)
 
 PID = "select pg_backend_pid()"
 
@@ -490,6 +496,14 @@ def test_through_pgbouncer_what_would_not_last_is_refused(fresh_url, sql):
 @pytest.mark.parametrize(("kind", "sql", "wanted"), [
     ("postgresql", "SET x = 1", Leaves.STATE),
     ("postgresql", "set local x = 1", Leaves.NOTHING),
+    ("postgresql", "-- a\n/* b */ set /* c */\nlocal x = 1", Leaves.NOTHING),
+    ("postgresql", "set constraints all deferred", Leaves.NOTHING),
+    ("postgresql", "set transaction read only", Leaves.NOTHING),
+    ("postgresql", "set session characteristics as transaction read only", Leaves.STATE),
+    ("postgresql", "set search_path to a, local", Leaves.STATE),
+    ("postgresql", "create table pg_temp.mine (a int)", Leaves.STATE),
+    ("mysql", "set local sql_mode = 'ansi'", Leaves.STATE),
+    ("mysql", "set session transaction read only", Leaves.STATE),
     ("postgresql", "reset all", Leaves.STATE),
     ("postgresql", "create temporary view v as select 1", Leaves.STATE),
     ("postgresql", "create temp table v (a int) on commit drop", Leaves.NOTHING),
@@ -515,3 +529,21 @@ def test_through_pgbouncer_what_would_not_last_is_refused(fresh_url, sql):
 ])  # fmt: skip
 def test_what_a_statement_leaves_is_known(kind, sql, wanted):
     assert leaves(kind, scan(sql)) is wanted
+
+
+def test_what_is_set_for_all_transactions_does_not_stay_in_the_pool(server):
+    server.execute("set session characteristics as transaction read only")
+    server.execute("insert into t values ('one')")
+    server.execute("create table pg_temp.mine (a int)")
+    with pytest.raises(NotFoundError):
+        server.query("select * from mine")
+
+
+def test_an_arrow_result_tells_of_the_connection_of_the_session(file):
+    file.execute("create table s (id integer primary key, changes integer)")
+    with file.session() as session:
+        session.execute("insert into s (changes) values (7), (8)")
+        for arrow in (False, True):
+            found = session.query("select last_insert_rowid(), changes()", arrow=arrow)
+            assert found.rows == [(2, 2)]
+        assert isinstance(session.query("select changes from s", arrow=True), ArrowResult)

@@ -51,7 +51,10 @@ def dump_array(value: Any) -> tuple[str, list[Any]] | None:
 def _dump_numpy(value: Any) -> tuple[str, list[Any]] | None:
     numpy = need("numpy")
     if isinstance(value, numpy.generic):
-        return "numpy-scalar", _parts(numpy.asarray(value))
+        array = numpy.asarray(value)
+        if array.dtype.kind in "SU" and array[()] != value:
+            raise UnstorableError("an array drops the zeros at the end of a text of numpy")
+        return "numpy-scalar", _parts(array)
     if type(value) is not numpy.ndarray:
         return None
     if value.dtype == object:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.adbc_types import Unsuitable, guarded, same_types, wanted
 from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.effects import calls
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.errors import AgentnbError
@@ -31,6 +32,8 @@ _POLL = 0.05
 # Seconds after which an idle connection may have been dropped on its way, unnoticed here.
 _IDLE = 60.0
 _PLAIN = (str, int, float, bool, type(None))
+# Functions of SQLite that tell of the connection that they are called on.
+_OF_CONNECTION = frozenset({"changes", "last_insert_rowid", "total_changes"})
 
 
 class Spare:
@@ -98,6 +101,8 @@ def fetch(
     uri = backend.uri_for_adbc()
     if uri is None or not statement.reads or "recursive" in statement.words:
         return None  # ADBC's SQLite driver has no cancel, and a recursion may have no end
+    if statement.words & _OF_CONNECTION and calls(statement.sql) & _OF_CONNECTION:
+        return None
     try:
         text, values = _positional(backend, statement, params)
     except Unsuitable:

@@ -36,7 +36,12 @@ _STATE = frozenset({
     "set", "reset", "discard", "use", "attach", "detach", "pragma", "prepare", "deallocate",
     "listen", "unlisten", "load", "declare", "handler",
 })  # fmt: skip
-_TEMPORARY = frozenset({"temp", "temporary"})
+_TEMPORARY = frozenset({"temp", "temporary", "pg_temp"})
+# Settings of PostgreSQL that last to the end of the transaction.
+_GAP = r"(?:\s|--[^\n]*\n|/\*.*?\*/)"
+_OF_TRANSACTION = re.compile(
+    rf"{_GAP}*set{_GAP}+(?:local|transaction|constraints)\b", re.IGNORECASE | re.DOTALL
+)
 _MAKES = frozenset({"create", "drop", "alter", "select", "with"})
 # Pragmas of SQLite that only tell, although they take an argument.
 _TELLS = frozenset({
@@ -120,8 +125,8 @@ def _leaves(kind: str, keyword: str, words: frozenset[str], sql: str) -> Leaves:
         found = _PRAGMA.match(sql)
         tells = found and (not found["given"] or found["name"].lower() in _TELLS)
         return Leaves.NOTHING if tells else Leaves.STATE
-    if keyword == "set" and words & {"local", "transaction", "constraints"}:
-        return Leaves.NOTHING  # to the end of the transaction
+    if keyword == "set" and kind == "postgresql" and _OF_TRANSACTION.match(sql):
+        return Leaves.NOTHING
     if keyword in _STATE:
         return Leaves.STATE
     if keyword in _MAKES and words & _TEMPORARY and not {"commit", "drop"} <= words:
