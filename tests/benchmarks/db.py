@@ -69,7 +69,7 @@ def measure(*, quick):
                 runs[name]()
         later = timed(made, runs, rounds)
         made.run_line_magic("unload_ext", "agentnb")
-    about = {"peer": "SQLAlchemy", "target": 3, "others": others, "unit": "µs"}
+    about = {"peer": "SQLAlchemy", "target": 2, "others": others, "unit": "µs"}
     shown = f"JupySQL {growth(fresh, later, 'JupySQL'):.2f}x" if "JupySQL" in runs else ""
     grown = growth(fresh, later, "%db")
     return [

@@ -94,6 +94,7 @@ class Backend:
     support = "full"
     notifies = False  # whether statements may raise notices
     explain = "explain"
+    pings = False  # whether `ping` asks the server
     paramstyle = "qmark"
     no_values: Mapping[str, str] = NO_VALUES
 

@@ -190,6 +190,8 @@ class ConnectionPool:
         """
         if self._backend.lost(connection):
             return False
+        if not self._backend.pings:
+            return True
         watch = Watch(deadline)
         try:
             with self._backend.watching(connection, watch):

@@ -60,6 +60,7 @@ class Postgres(Backend):
     """
 
     notifies = True
+    pings = True
     # An empty array has the type of what it is compared with.
     no_values: Mapping[str, str] = {"in": "= any('{}')", "not in": "<> all('{}')"}
 

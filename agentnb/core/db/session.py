@@ -128,14 +128,20 @@ class Session(Executor):
         """
         self._acquire(deadline)
         try:
-            with ExitStack() as stack:
-                connection = self._ready(deadline, stack)
-                try:
-                    yield connection
-                finally:
-                    self._note(connection)
+            connection = self._ready(deadline)
+            if connection is None:
+                with self.database.pool.checkout(deadline) as connection:
+                    yield from self._lent(connection)
+            else:
+                yield from self._lent(connection)
         finally:
             self._release()
+
+    def _lent(self, connection: Connection) -> Iterator[Connection]:
+        try:
+            yield connection
+        finally:
+            self._note(connection)
 
     def _acquire(self, deadline: Deadline) -> None:
         if self._closed:
@@ -166,7 +172,8 @@ class Session(Executor):
         self._owner = None
         self._lock.release()
 
-    def _ready(self, deadline: Deadline, stack: ExitStack) -> Connection:
+    def _ready(self, deadline: Deadline) -> Connection | None:
+        """Return the connection, or None where there is but one, which it shares."""
         pool = self.database.pool
         connection = self._connection
         if connection is not None and not pool.is_alive(connection, deadline):
@@ -183,7 +190,7 @@ class Session(Executor):
         if connection is not None:
             return connection
         if self.database.engine and self.backend.capacity == 1:
-            return stack.enter_context(pool.checkout(deadline))
+            return None
         self._connection = self._stack.enter_context(pool.checkout(deadline))
         self._watch_idle(self._idle)
         return self._connection
