@@ -150,6 +150,14 @@ def test_a_table_is_mended_all_or_nothing(db):
     assert db.retype("orders").rows[0] == ("price", "text to numbers", 2)
 
 
+def test_a_table_is_mended_in_a_session(db):
+    with db.session() as session:
+        session.execute("create temp table note (a int)")
+        assert len(session.retype("orders")) == 2
+        assert session.query("select max(price) from orders").scalar() == 10
+        assert session.query("select count(*) from note").scalar() == 0
+
+
 def test_a_value_without_a_declared_type_is_mended_in_its_place(db):
     db.script("create table t (p); insert into t values ('9.50'), (10)")
     assert db.retype("t").rows == [("p", "text to numbers", 1)]

@@ -301,6 +301,9 @@ def test_a_value_that_python_has_not_is_refused_and_its_text_is_read(server, exp
             with pytest.raises(UsageError) as caught:
                 server.query(sql, arrow=arrow).df()
             assert "x::text" in caught.value.hint
+            with pytest.raises(UsageError), server.session() as session:
+                session.execute("create temp table here (a int)")
+                session.query(sql, arrow=arrow)
         assert isinstance(
             server.query(f"select ({expression})::text as x", arrow=arrow).scalar(), str
         )
@@ -432,6 +435,12 @@ def test_a_list_is_an_array_and_one_of_dictionaries_is_json(server):
     values = {"a": [1, pandas.NA, -2], "j": [{"x": Decimal("1.5")}]}
     server.execute("insert into t values (:a, :j)", values)
     assert server.query("select * from t").rows == [([1, None, -2], [{"x": "1.5"}])]
+
+
+def test_a_list_of_several_types_is_refused_with_how_to_bind_json(server):
+    with pytest.raises(UsageError, match="mixed types") as caught:
+        server.query("select :v", {"v": [1, "a"]})
+    assert ":name::jsonb" in caught.value.hint
 
 
 def test_a_time_whose_offset_a_driver_would_leave_away_is_refused(mariadb_url):

@@ -112,8 +112,9 @@ def test_a_column_of_any_values_comes_back_by_every_way(db, kind, data):
     db.load(rows, "t", if_exists="replace")
     expected = [stored(kind, value, db) for value in values]
     sql = "select x from t order by i"
-    for arrow in (False, True):
-        result = db.query(sql, arrow=arrow)
+    with db.transaction() as tx:
+        copied = tx.query(sql, arrow=True)
+    for result in (db.query(sql), db.query(sql, arrow=True), copied):
         assert same(result.column("x"), expected)
         assert same(result.pl()["x"].to_list(), expected)
         assert same(result.arrow()["x"].to_pylist(), expected)

@@ -107,6 +107,8 @@ def _value_hint(text: str) -> str | None:
         return "text in PostgreSQL holds no NUL: take it out, or bind bytes for a bytea column"
     if found := re.search(r"cannot adapt type '(\w+)'", text):
         return _ADAPT.get(found[1], "bind a str, number, date, time, UUID, bytes or a list of them")
+    if "mixed types" in text:
+        return "a list is bound as an array of one type; as JSON write :name::jsonb"
     if re.search(r"too (?:large|small)|before year|not supported|can't parse", text):
         return "cast the value in the SQL, as in x::text"
     return None

@@ -85,7 +85,7 @@ def _interval_loader() -> type[Any]:
             text = bytes(data)
             if b"mon" in text or b"year" in text:
                 raise DataError(
-                    f"the interval {text.decode()!r} has months or years, a timedelta has none"
+                    f"can't parse interval {text.decode()!r}: a timedelta has no months or years"
                 )
             return super().load(data)
 
