@@ -736,3 +736,28 @@ def test_a_file_that_cannot_be_opened_is_a_config_error(tmp_path):
     (tmp_path / "a.db").symlink_to(tmp_path / "missing" / "a.db")
     with pytest.raises(ConfigError, match="cannot be opened"):
         Database(f"sqlite:///{tmp_path / 'a.db'}").query("select 1")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda db, sql: db.query(sql, c="CH"),
+        lambda db, sql: db.execute(sql, c="CH"),
+        lambda db, sql: db.script(sql, c="CH"),
+        lambda db, sql: list(db.stream(sql, c="CH")),
+        lambda db, sql: db.explain(sql, c="CH"),
+        lambda db, sql: asyncio.run(db.aquery(sql, c="CH")),
+        lambda db, sql: asyncio.run(db.aexecute(sql, c="CH")),
+    ],
+    ids=["query", "execute", "script", "stream", "explain", "aquery", "aexecute"],
+)
+def test_a_value_given_as_a_keyword_is_refused_with_the_way_to_give_it(call):
+    with Database("sqlite://") as db, pytest.raises(UsageError, match="has no keyword c") as caught:
+        call(db, "select :c")
+    assert caught.value.hint == 'values of :names are given as params={"c": c}'
+
+
+def test_a_keyword_that_is_misspelt_is_named_with_the_nearest():
+    with Database("sqlite://") as db, pytest.raises(UsageError) as caught:
+        db.query("select 1", limt=5)
+    assert caught.value.hint.startswith("did you mean limit?")

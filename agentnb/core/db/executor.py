@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 from agentnb.core.db.backend import Watch
+from agentnb.core.db.keywords import refuse_unknown
 from agentnb.core.db.result import Result, Script
 from agentnb.core.db.runner import Runner
 from agentnb.core.db.text import scan, split
@@ -33,6 +34,7 @@ class Executor(Runner):
         arrow: bool = False,
         max_bytes: int | None = None,
         preview: int | None = None,
+        **unknown: Never,
     ) -> Result:
         """Run one statement and return its rows.
 
@@ -80,6 +82,7 @@ class Executor(Runner):
         ...     db.query("select :n + 1 as next", {"n": 41}).scalar()
         42
         """
+        refuse_unknown("query", unknown)
         watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes, preview)
         return self._query(scan(sql, self.backend.syntax), params or {}, bounds, watch, arrow=arrow)
@@ -92,8 +95,10 @@ class Executor(Runner):
         limit: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
         max_bytes: int | None = None,
+        **unknown: Never,
     ) -> Result:
         """Await `query`. Cancelling the await cancels the statement."""
+        refuse_unknown("aquery", unknown)
         watch = Watch(self._deadline(timeout))
         bounds = self._bounds(limit, max_bytes)
         statement = scan(sql, self.backend.syntax)
@@ -106,8 +111,10 @@ class Executor(Runner):
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
         max_bytes: int | None = None,
+        **unknown: Never,
     ) -> Result:
         """Await `execute` of one statement. Cancelling the await cancels the statement."""
+        refuse_unknown("aexecute", unknown)
         return await self.aquery(sql, params, timeout=timeout, max_bytes=max_bytes)
 
     def execute(
@@ -117,6 +124,7 @@ class Executor(Runner):
         *,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        **unknown: Never,
     ) -> Result:
         """Run one statement and return its rows, if it has any.
 
@@ -143,6 +151,7 @@ class Executor(Runner):
         2 rows affected
         >>> db.close()
         """
+        refuse_unknown("execute", unknown)
         statement = scan(sql, self.backend.syntax)
         deadline = self._deadline(timeout)
         bounds = self._bounds(None, max_bytes)
@@ -163,6 +172,7 @@ class Executor(Runner):
         timeout: float | None = None,
         max_bytes: int | None = None,
         preview: int | None = None,
+        **unknown: Never,
     ) -> Script:
         """Run several statements, one after another, on one connection.
 
@@ -178,6 +188,7 @@ class Executor(Runner):
         AgentnbError
             As in `query`, with the statement's number and line in front.
         """
+        refuse_unknown("script", unknown)
         statements = split(sql, self.backend.syntax)
         if not statements:
             raise UsageError("there is no SQL to run", service="db")
@@ -205,6 +216,7 @@ class Executor(Runner):
         *,
         chunk: int = 10_000,
         timeout: float | None = None,
+        **unknown: Never,
     ) -> Iterator[Result]:
         """Yield the rows of one statement in chunks: any number of rows in bounded memory.
 
@@ -222,6 +234,7 @@ class Executor(Runner):
         AgentnbError
             As in `query`.
         """
+        refuse_unknown("stream", unknown)
         statement = scan(sql, self.backend.syntax)
         watch = Watch(self._deadline(timeout))
         if chunk < 1:
@@ -245,8 +258,11 @@ class Executor(Runner):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
             self.settle(connection)
 
-    def explain(self, sql: str, params: Mapping[str, Any] | None = None) -> Result:
+    def explain(
+        self, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
+    ) -> Result:
         """Return the database's plan for a statement, without running it."""
+        refuse_unknown("explain", unknown)
         statement = scan(sql, self.backend.syntax)
         return self.query(f"{self.backend.explain} {statement.sql}", params)
 

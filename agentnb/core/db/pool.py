@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
 from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
 
@@ -132,6 +133,8 @@ class ConnectionPool:
         self._log.info("database connected")
         if self._backend.note:
             self._log.info("%s", self._backend.note)
+            if self._backend.support == "plain":
+                notify(f"NOTICE: {self._backend.note}")
         return engine
 
     @contextmanager
