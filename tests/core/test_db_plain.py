@@ -1,4 +1,4 @@
-"""Plain support: what runs, and what is refused with that word, on DuckDB and MariaDB."""
+"""Plain support on DuckDB and MariaDB: statements run, the rest is refused with that word."""
 
 from __future__ import annotations
 
@@ -314,8 +314,20 @@ def test_duckdb_in_memory_is_one_database_for_all_threads_and_within_a_stream(du
 def test_duckdb_says_what_its_reflection_cannot_do(duck):
     duck.execute("create table t (a int)")
     assert "t" in duck.tables().column("name")
-    with pytest.raises(QueryRejected):
+    with pytest.raises(QueryRejected, match="plain support") as caught:
         duck.describe("t")
+    assert "information_schema.columns" in caught.value.hint
+    sql = "select column_name from information_schema.columns where table_name = 't'"
+    assert duck.query(sql).rows == [("a",)]
+
+
+def test_mariadb_describes_tables_and_names_a_missing_one(mariadb):
+    mariadb.execute("create table orders (id int primary key, name varchar(5) not null)")
+    rows = {row.column: (row.nullable, row.key) for row in mariadb.describe("orders")}
+    assert rows == {"id": ("no", "primary"), "name": ("no", None)}
+    with pytest.raises(NotFoundError) as caught:
+        mariadb.describe("order")
+    assert caught.value.hint == "did you mean orders?"
 
 
 def test_duckdb_that_another_process_has_open_is_unavailable(tmp_path):

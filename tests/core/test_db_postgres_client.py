@@ -1,4 +1,4 @@
-"""What PostgreSQL exchanges with its client beside rows: COPY, notices, places of errors."""
+"""PostgreSQL and its client beside rows: COPY, notices, places of errors."""
 
 from __future__ import annotations
 
@@ -229,3 +229,14 @@ db.close()
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True
     )
     assert (done.stdout, done.stderr) == ("refused\n" * 4, "")
+
+
+def test_a_backslash_that_the_session_reads_otherwise_is_refused(db):
+    assert db.query(r"select 'a\' as x, ':no' as y").rows == [("a\\", ":no")]
+    with db.transaction() as tx:
+        tx.execute("set local standard_conforming_strings = off")
+        for run in (tx.query, lambda sql: list(tx.stream(sql))):
+            with pytest.raises(UsageError, match="backslash") as caught:
+                run(r"select 'a\' as x, ':no' as y")
+            assert ":name" in caught.value.hint
+        assert tx.query(r"select E'a\'' as x").scalar() == "a'"

@@ -1,4 +1,4 @@
-"""What `%db` shows beside a result: notices, the support of a connection, places of errors."""
+"""The lines of `%db` beside a result: notices, support of a connection, places of errors."""
 
 from __future__ import annotations
 

@@ -213,5 +213,5 @@ _RULES: dict[str, Callable[[], Body]] = {
 
 
 def body_of(syntax: Syntax) -> Body:
-    """Return what follows one statement of a database."""
+    """Return a follower of one statement of a database."""
     return _RULES[syntax.body]()

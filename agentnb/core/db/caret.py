@@ -1,4 +1,4 @@
-"""Where a statement goes wrong: its line, with a caret under the place."""
+"""The place of an error in a statement: its line, with a caret below."""
 
 from __future__ import annotations
 

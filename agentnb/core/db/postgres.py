@@ -229,6 +229,7 @@ class Postgres(Backend):
         bounds: Bounds,
     ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], int]:
         """Execute and fetch, read-only where this connection is."""
+        self._refuse_unclear(connection, statement)
         if statement.keyword == "copy" and postgres_copy.direction(statement.sql) == "to client":
             with self._transaction(connection):  # read-only where this connection is
                 return postgres_copy.fetch(_raw(connection), sql, params, bounds)
@@ -256,6 +257,17 @@ class Postgres(Backend):
     def columns_of(self, description: Any) -> tuple[str, ...]:
         """Return the names of a result's columns with the kinds of their types."""
         return Columns((column[0] for column in description), map(kind_of, description))
+
+    def _refuse_unclear(self, connection: Connection, statement: Statement) -> None:
+        """Refuse a backslash in a plain string where the session reads it as an escape."""
+        if statement.escapes:
+            status = _raw(connection).info.parameter_status("standard_conforming_strings")
+            if status == "off":
+                raise UsageError(
+                    "a string has a backslash in it, and this session reads it as an escape",
+                    service="db",
+                    hint="write E'...' for escapes, or bind the text, as in :name",
+                )
 
     def _fetch_in_parts(
         self, connection: Connection, sql: str, params: Any, bounds: Bounds
@@ -293,6 +305,7 @@ class Postgres(Backend):
     ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Read in a transaction; one that is not read to its end is rolled back."""
         raw = _raw(connection)
+        self._refuse_unclear(connection, statement)
         with self._transaction(connection):
             if statement.keyword == "copy":
                 yield from postgres_copy.stream(raw, sql, params, chunk)

@@ -1,4 +1,4 @@
-"""How PostgreSQL is connected to: settings of the session, PgBouncer, notices."""
+"""Connections to PostgreSQL: settings of the session, PgBouncer, notices."""
 
 from __future__ import annotations
 

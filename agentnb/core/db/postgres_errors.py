@@ -1,4 +1,4 @@
-"""What PostgreSQL and psycopg complain of, by what the caller should do next."""
+"""Errors of PostgreSQL and psycopg, by what the caller should do next."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from agentnb.core.db.text import Statement
 from agentnb.core.errors import (
     DeadlineExceeded,
     NotFoundError,
+    QueryRejected,
     RejectedError,
     did_you_mean,
 )
@@ -70,7 +71,7 @@ def _inspecting(executor: Executor, seconds: float) -> Iterator[Connection]:
     """Lend a connection for SQLAlchemy's inspector, whose errors come out as ours."""
     watch = Watch(Deadline.of(seconds))
     with executor.checkout(watch.deadline) as connection:
-        with executor.translated(watch, _INSPECT):
+        with executor.translated(watch, _INSPECT), _plainly(executor):
             yield connection
         executor.settle(connection)
 
@@ -78,6 +79,25 @@ def _inspecting(executor: Executor, seconds: float) -> Iterator[Connection]:
 def _hidden(count: int) -> str:
     own = "1 table of agentnb's own is" if count == 1 else f"{count} tables of agentnb's own are"
     return f"{own} not listed: %db tables --all"
+
+
+@contextmanager
+def _plainly(executor: Executor) -> Iterator[None]:
+    """Say where to look instead if a dialect of SQLAlchemy's cannot look at a catalogue."""
+    from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, NotImplementedError) as error:
+        if executor.backend.support != "plain" or isinstance(error, NoSuchTableError):
+            raise
+        raise QueryRejected(
+            f"{executor.backend.target.kind} has plain support, and its SQLAlchemy dialect "
+            f"cannot do this: {str(getattr(error, 'orig', error)).partition(chr(10))[0]}",
+            service="db",
+            hint="ask the database itself: select * from information_schema.columns "
+            "where table_name = 'NAME'",
+        ) from error
 
 
 def _names(connection: Connection) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""What SQLite complains of, by what the caller should do next."""
+"""Errors of SQLite, by what the caller should do next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MISSING = re.compile(r"no such table: (.+)")
 _READ_ONLY = re.compile(
     r"not authorized|authorization denied|access to .+ is prohibited|.*readonly database"
 )
-# What PostgreSQL's 25006 is: read_only_sql_transaction.
+# The SQLSTATE read_only_sql_transaction, as PostgreSQL gives it.
 _READ_ONLY_STATE = "25006"
 _NEAR = re.compile(r'near "(?P<word>.+)": syntax error', re.DOTALL)
 

@@ -43,7 +43,7 @@ _E_STRING = rf"[eE]{_ESCAPED}(?:[ \t\f\v]*(?:--[^\n\r]*)?[\n\r]\s*{_ESCAPED})*"
 _QUOTED = r'"(?:""|[^"])*(?:"|\Z)'
 _BACKTICK = r"`(?:``|[^`])*(?:`|\Z)"
 _BRACKET = r"\[[^\]]*(?:\]|\Z)"
-# What PostgreSQL calls a letter: any byte of a character that is not ASCII.
+# A letter, to PostgreSQL: any byte of a character that is not ASCII is one.
 _LETTER = r"A-Za-z_\x80-\U0010ffff"
 _DOLLAR = rf"\$(?P<tag>[{_LETTER}][{_LETTER}0-9]*|)\$.*?(?:\$(?P=tag)\$|\Z)"
 _NOTHING = r"(?!)"

@@ -165,6 +165,23 @@ def _incomplete(error: Exception, target: Target, seconds: float) -> AgentnbErro
     )
 
 
+def _moved(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    owner = str(error).rpartition(" ")[2]
+    return RejectedError(
+        f"{target} is one server of a Redis Cluster, and {owner} keeps this key",
+        service="redis",
+        hint="name a server without cluster mode, or a cluster of one server, in REDIS_URL",
+    )
+
+
+def _cross_slot(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return RejectedError(
+        f"{target} is a Redis Cluster, and the keys of this command are not in one slot",
+        service="redis",
+        hint="set AGENTNB_KEY_PREFIX to a name: keys with a prefix share a slot",
+    )
+
+
 def _not_allowed(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
     return RejectedError(
         f"{target} does not let this user do that: {error}",
@@ -202,6 +219,8 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], _Make], ...] = (
     ((theirs.NoScriptError,), _no_script),
     ((theirs.WatchError,), _changed),
     ((theirs.ClusterDownError, theirs.TryAgainError), _incomplete),
+    ((theirs.AskError,), _moved),  # and MovedError, which derives from it
+    ((theirs.ClusterCrossSlotError,), _cross_slot),
     ((theirs.NoPermissionError,), _not_allowed),
     ((theirs.ResponseError,), _response),
     ((theirs.DataError,), _data),
