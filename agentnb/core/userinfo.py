@@ -10,7 +10,10 @@ from agentnb.core.errors import ConfigError
 
 __all__ = ["ENCODE", "Userinfo", "split_userinfo"]
 
-ENCODE = "special characters are percent-encoded: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F, % is %25"
+ENCODE = (
+    "special characters are percent-encoded: "
+    "@ is %40, : is %3A, / is %2F, # is %23, ? is %3F, % is %25"
+)
 """The hint for a special character in a password."""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
