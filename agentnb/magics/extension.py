@@ -36,6 +36,7 @@ class Extension:
         self.shell = shell
         self.hub = self._new_hub()
         self.debug = False
+        self.assigned: set[str] = set()
         self._panels: PanelRegistry | None = None
         self.nouns = [noun(self) for noun in nouns]
         for noun in self.nouns:
@@ -67,6 +68,12 @@ class Extension:
 
     def _before_cell(self, _info: object) -> None:
         start_trace()
+        self.assigned.clear()
+
+    def assign(self, name: str, value: object) -> None:
+        """Assign to a name of the notebook, and note that the cell has done so."""
+        self.shell.user_ns[name] = value
+        self.assigned.add(name)
 
     @property
     def panels(self) -> PanelRegistry:

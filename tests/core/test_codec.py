@@ -405,3 +405,15 @@ def test_a_sender_s_value_loses_nothing_by_its_schema():
         json.encode(More(), Model)
     with pytest.raises(UsageError, match="1,002 bytes; 1,000 are allowed"):
         json.encode("x" * 1000)
+
+
+@pytest.mark.parametrize("value", [
+    Login(password="hunter22"),
+    [{"deep": Login(password="hunter22")}],
+], ids=["model", "within"])  # fmt: skip
+def test_a_secret_of_a_model_is_refused_rather_than_sent_as_its_mask(value):
+    with pytest.raises(NotJson, match="a Login with a secret, which it masks") as caught:
+        to_json(value)
+    assert "hunter22" not in str(caught.value)
+    assert to_json(Login(password="")) == b'{"password":""}'
+    assert to_json(Model(tags=["**********"])) == b'{"x":1,"tags":["**********"]}'

@@ -418,6 +418,15 @@ def test_a_magic_works_in_the_cell_and_a_result_of_db_stays_one(counted, run, sh
     assert first == served
 
 
+def test_what_a_magic_assigns_in_the_cell_is_there_after_a_hit(counted, shell):
+    body = "%db -c default found << select 42 as n\n%db _mine << select 1\nfound[0].n"
+    assert counted("found", body) == (42, 1)
+    del shell.user_ns["found"], shell.user_ns["_mine"]
+    assert counted("found", body) == (42, 1)
+    assert shell.user_ns["found"].scalar() == 42
+    assert "_mine" not in shell.user_ns
+
+
 def test_a_frame_is_kept_as_a_frame(counted, shell):
     pd = pytest.importorskip("pandas")
     body = (

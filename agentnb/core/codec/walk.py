@@ -12,7 +12,7 @@ import reprlib
 import sys
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["NotJson", "Walk"]
 
 _NAMES = {True: "Infinity", False: "-Infinity"}
 _SEQUENCES = (list, tuple, set, frozenset, deque)
+_MASK = "**********"  # in pydantic's JSON of a secret
 _TIMES = (dt.datetime, dt.date, dt.time)
 
 
@@ -211,9 +212,28 @@ def _time(value: dt.date | dt.time, where: str) -> str:
 
 def _dumped(model: Any, where: str) -> Any:
     try:
-        return model.model_dump(mode="json", by_alias=True, warnings=False)
+        found = model.model_dump(mode="json", by_alias=True, warnings=False)
     except ValueError as error:
         raise NotJson(f"value{where} is a {type(model).__name__} without JSON: {error}") from error
+    if _any(found, _is_mask) and _any(model.model_dump(warnings=False), _is_secret):
+        raise NotJson(f"value{where} is a {type(model).__name__} with a secret, which it masks")
+    return found
+
+
+def _any(value: Any, of: Callable[[Any], bool]) -> bool:
+    if isinstance(value, dict):
+        return any(_any(one, of) for pair in value.items() for one in pair)
+    if isinstance(value, _SEQUENCES):
+        return any(_any(one, of) for one in value)
+    return of(value)
+
+
+def _is_mask(value: Any) -> bool:
+    return isinstance(value, str) and value == _MASK
+
+
+def _is_secret(value: Any) -> bool:
+    return hasattr(value, "get_secret_value")
 
 
 def _no_form(value: Any, where: str) -> NotJson:

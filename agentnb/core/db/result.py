@@ -109,8 +109,8 @@ class Preview(Result):
     1
     2
     limited to 2 rows; there are more: x << SQL keeps them all
-    >>> cut.columns, cut.truncated
-    (('n',), True)
+    >>> cut.columns, cut.truncated, cut.note
+    (('n',), True, 'limited to 2 rows; there are more: x << SQL keeps them all')
     """
 
     __slots__ = ("_shown",)
@@ -121,6 +121,7 @@ class Preview(Result):
         note = f"limited to {len(shown):,} rows; there are more: x << SQL keeps them all"
         self._shown = Table(columns, shown, note=note)
         super().__init__(columns, (), statement=statement, truncated=True)
+        self.note = note
 
     @property
     def rows(self) -> Sequence[tuple[Any, ...]]:

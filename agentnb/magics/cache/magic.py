@@ -233,13 +233,15 @@ class CacheMagic(Noun):
 
         __tracebackhide__ = True
         loop = LoopThread()
+        self.extension.assigned.clear()
         try:
             value = body.run(names, loop)
         finally:
             loop.close()
         # An option of a module's, such as pandas', is not a name's new value.
         modules = {name for name in body.changed if isinstance(names.get(name), ModuleType)}
-        stored = sorted((body.names | body.changed) - modules)
+        by_magics = {name for name in self.extension.assigned if not name.startswith("_")}
+        stored = sorted((body.names | body.changed | by_magics) - modules)
         return value, {name: names[name] for name in stored if name in names}
 
     def _inputs(self, call: Call) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class DbMagic(Noun):
             raise with_verb(error, sql, self.grammar) from error.__cause__
         if name is None:
             return result
-        self.extension.shell.user_ns[name] = result
+        self.extension.assign(name, result)
         return None
 
     def _place(self, call: Call) -> tuple[Session, Held | None]:
