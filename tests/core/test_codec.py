@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from agentnb.core.codec import Json, NotJson, check_schema, codec_of, convert, declared, to_json
 from agentnb.core.codec.returns import annotation_of
-from agentnb.core.codec.typed import Misfit
+from agentnb.core.codec.walk import Misfit
 from agentnb.core.errors import UsageError
 from tests.core.typed_cases import CASES, IDS, Aliased, Color, Model, Pair, Point, Struct
 

@@ -201,7 +201,7 @@ def test_a_marked_processor_declares_its_type():
     def send(job): ...
 
     module = type("module", (), {"send": send, "__name__": "m"})
-    assert marked(module)["mail"].declared.name == "list[tests.core.typed_cases.Model]"
+    assert marked(module)["mail"].declared.name == "list[Model]"
 
 
 def test_progress_takes_documented_forms(queue):

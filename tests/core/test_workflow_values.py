@@ -350,6 +350,38 @@ def test_results_may_be_larger_than_data_and_too_large_ones_are_described(make_w
         flows.create("w", [Task("t", agent="one", data="x" * 100)])
 
 
+@pytest.mark.parametrize("table", ["task", "task_step"])
+def test_a_result_that_the_database_refuses_is_described_and_not_paid_again(flows, table):
+    database, calls = flows.database, []
+    flows.list()  # makes the tables
+    if database.kind == "postgresql":
+        check = "check (result is null or length(result) < 50)"
+        database.execute(f"alter table agentnb.{table} add constraint short {check}")
+    else:
+        when = f"{'update' if table == 'task' else 'insert'} on agentnb_{table}"
+        body = "begin select raise(abort, 'too long'); end"
+        database.execute(f"create trigger short before {when} when length(new.result) > 50 {body}")
+
+    @flows.agent("one", retries=2, backoff=0.01)
+    def one(_, ctx):
+        def ask():
+            calls.append(1)
+            return "x" * 100
+
+        if table == "task":
+            return ask()
+        return ctx.step("ask", ask)
+
+    if table == "task":
+        done = run(flows)
+        assert done.task("t").standing == "done, not kept"
+        assert "QueryRejected" in done.task("t").unkept.reason
+    else:
+        with pytest.raises(TaskFailed, match="step 'ask' of task t is done"):
+            run(flows)
+    assert calls == [1]
+
+
 @pytest.mark.parametrize("kind", [socket.socket, list[socket.socket]])
 def test_a_type_that_json_cannot_carry_is_refused_at_registration(flows, kind):
     words = "is not a type that a result can have"

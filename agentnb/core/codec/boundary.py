@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.codec.plain import MISFITS, change, decode, encode
-from agentnb.core.codec.typed import Misfit, codec_of
+from agentnb.core.codec.typed import codec_of
 from agentnb.core.codec.types import name_of
-from agentnb.core.codec.walk import NotJson
+from agentnb.core.codec.walk import Misfit, NotJson
 from agentnb.core.errors import UnkeptResult, UsageError
 from agentnb.core.failure import words_of
 

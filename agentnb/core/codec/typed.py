@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from agentnb.core.codec.adapter import Adapter
 from agentnb.core.codec.plain import MISFITS, decode, encode
 from agentnb.core.codec.types import is_pydantic, name_of, wants_pydantic
-from agentnb.core.codec.walk import NotJson, Walk
+from agentnb.core.codec.walk import Misfit, NotJson, Walk
 from agentnb.core.errors import UsageError
 
-__all__ = ["Misfit", "TypeCodec", "check_schema", "codec_of", "convert", "from_json"]
+__all__ = ["TypeCodec", "check_schema", "codec_of", "convert", "from_json"]
 
 _NOT_FINITE = (b'"NaN"', b'Infinity"')
 _NOUNS = {
@@ -27,10 +28,6 @@ _NOUNS = {
     "type": "type that JSON can be read as",
 }
 _SCALARS = (str, int, float)
-
-
-class Misfit(ValueError):  # noqa: N818 - what the value is
-    """A value that is not of the declared type, or that this type does not carry."""
 
 
 class TypeCodec:
@@ -54,7 +51,7 @@ class TypeCodec:
         self._decoder: Any = None
         if wants_pydantic(kind):
             try:
-                self._adapter = _Adapter(kind)
+                self._adapter = Adapter(kind)
             except TypeError:
                 if is_pydantic(kind):
                     raise
@@ -167,62 +164,6 @@ def _walk(value: Any) -> Walk | None:
     return walk
 
 
-class _Adapter:
-    """A pydantic `TypeAdapter` whose bytes are Base64 and whose floats may be NaN."""
-
-    def __init__(self, kind: Any) -> None:
-        import pydantic
-        from pydantic import ConfigDict, TypeAdapter
-
-        config = ConfigDict(
-            ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
-        )
-        try:
-            # As an item, since a model at the top takes no configuration.
-            self._adapter: Any = TypeAdapter(tuple[kind], config=config)
-            _check_core(self._adapter.core_schema)
-        except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
-            raise TypeError(str(error).partition("\n")[0]) from error
-
-    def validate_json(self, data: bytes) -> Any:
-        from pydantic import ValidationError
-
-        try:
-            return self._adapter.validate_json(b"[" + data + b"]")[0]
-        except ValidationError as error:
-            raise Misfit(_reason(error)) from error
-
-    def dump_json(self, value: Any) -> bytes | None:
-        """Return the JSON of a value of the type; None for another."""
-        from pydantic_core import PydanticSerializationError
-
-        try:
-            found = self._adapter.dump_json(
-                (value,), by_alias=True, round_trip=True, warnings="error"
-            )
-        except PydanticSerializationError:
-            return None
-        return bytes(found[1:-1])
-
-
-def _check_core(schema: Any) -> None:
-    """Refuse classes that no JSON becomes, which pydantic only compares."""
-    left = [schema]
-    while left:
-        one = left.pop()
-        if isinstance(one, dict):
-            kind = one.get("type")
-            if kind in {"is-instance", "callable", "is-subclass", "generator", "call"}:
-                raise TypeError(f"JSON has no {name_of(one.get('cls', 'function'))}")
-            # A custom class, or a validator, says itself how it is read from JSON.
-            if kind == "json-or-python":
-                left.append(one["json_schema"])
-            elif kind not in {"function-before", "function-wrap", "function-plain"}:
-                left += one.values()
-        elif isinstance(one, list | tuple):
-            left += one
-
-
 def _decoder(kind: Any) -> Any:
     try:
         decoder = msgspec.json.Decoder(kind, dec_hook=_read)
@@ -274,10 +215,10 @@ def _read(kind: type, value: Any) -> Any:
     return kind(value)
 
 
-def _other(kind: Any, error: TypeError) -> _Adapter:
+def _other(kind: Any, error: TypeError) -> Adapter:
     """Return pydantic's reader of a type that msgspec refuses."""
     try:
-        return _Adapter(kind)
+        return Adapter(kind)
     except ImportError:
         raise TypeError(f"{error}; with pydantic installed there may be a way") from error
     except TypeError as other:
@@ -316,14 +257,6 @@ def from_json(data: bytes, kind: Any = None) -> Any:
 def convert(value: Any, kind: Any) -> Any:
     """Return a plain value as one of a type; `MISFITS` if it is none."""
     return codec_of(kind).decode(encode(value)[0])
-
-
-def _reason(error: Any) -> str:
-    """Return why a value is not of a type, without the value: it may be a secret."""
-    return "; ".join(
-        f"{'.'.join(map(str, one['loc'][1:])) or 'the whole'}: {one['msg']}"
-        for one in error.errors(include_input=False, include_url=False, include_context=False)
-    )
 
 
 def check_schema(schema: Any, service: str, name: str = "schema", subject: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import typing
 from typing import Any
@@ -70,9 +71,10 @@ def wants_pydantic(kind: Any) -> bool:
 def name_of(kind: Any) -> str:
     """Return a type's name for people.
 
-    >>> name_of(int), name_of(list[int])
-    ('int', 'list[int]')
+    >>> import uuid
+    >>> name_of(int), name_of(list[uuid.UUID])
+    ('int', 'list[UUID]')
     """
     if isinstance(kind, type) and not typing.get_args(kind):
         return kind.__name__
-    return str(kind).replace("typing.", "")
+    return re.sub(r"(?:[\w<>]+\.)+", "", str(kind))

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["NotJson", "Walk"]
+__all__ = ["Misfit", "NotJson", "Walk"]
 
 _NAMES = {True: "Infinity", False: "-Infinity"}
 _SEQUENCES = (list, tuple, set, frozenset, deque)
@@ -28,6 +28,10 @@ _TIMES = (dt.datetime, dt.date, dt.time)
 
 class NotJson(ValueError):  # noqa: N818 - what the value is
     """A value without a JSON form; the text says where it is and what it is."""
+
+
+class Misfit(ValueError):  # noqa: N818 - what the value is
+    """A value that is not of the declared type, or that this type does not carry."""
 
 
 class Walk:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.codec import Kept, Unkept, read
-from agentnb.core.errors import AgentnbError, UnkeptResult, UsageError
+from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult, UsageError
 from agentnb.core.failure import CANCELLED, Failure, words_of
 from agentnb.core.trace import use
 from agentnb.core.workflow.context import Context
@@ -134,10 +134,14 @@ class Attempt:
         """Describe a result that the database has refused, and return whether that helps."""
         if self.failure is not None or self.result.unkept is not None:
             return False
-        reason = self.orchestrator.redactor(words_of(error))
-        text = self.result.data[:_LONGEST].decode("utf-8", "replace")
-        self.result = Kept(b"null", unkept=Unkept("JSON", text, reason))
+        self.result = self._refused(self.result, error)
         return True
+
+    def _refused(self, kept: Kept, error: BaseException) -> Kept:
+        """Return the description of a result that the database has refused."""
+        redact = self.orchestrator.redactor
+        text = redact(kept.data[:_LONGEST].decode("utf-8", "replace"))
+        return Kept(b"null", unkept=Unkept("JSON", text, redact(words_of(error))[:_LONGEST]))
 
     def _advise(self, text: str) -> None:
         """Say once for an agent that a result comes back as another type."""
@@ -241,17 +245,26 @@ class Attempt:
         """
         orchestrator = self.orchestrator
         kept = orchestrator.json.keep(result, codec, orchestrator.redactor)
-        unkept = None if kept.unkept is None else kept.unkept.write()
-        values = {"name": name, "result": kept.data.decode(), "unkept": unkept}
-        with orchestrator.link.write() as turn:
-            counts = turn.run(_STEP, **values, **self.claimed.fence)
-        if not counts:
-            self._refuse()
+        try:
+            self._insert_step(name, kept)
+        except RejectedError as error:
+            if self.lost or kept.unkept is not None:
+                raise
+            kept = self._refused(kept, error)
+            self._insert_step(name, kept)
         if kept.unkept is not None:
             raise self._unkept(name, kept.unkept)
         if kept.note:
             self._advise(f"step {name!r} {kept.note}")
         return kept.copy
+
+    def _insert_step(self, name: str, kept: Kept) -> None:
+        unkept = None if kept.unkept is None else kept.unkept.write()
+        values = {"name": name, "result": kept.data.decode(), "unkept": unkept}
+        with self.orchestrator.link.write() as turn:
+            counts = turn.run(_STEP, **values, **self.claimed.fence)
+        if not counts:
+            self._refuse()
 
     def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:
         task = self.task

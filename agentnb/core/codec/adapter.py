@@ -1,0 +1,94 @@
+"""pydantic, for the types in which it has a say; imported when the first of them is declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentnb.core.codec.types import name_of
+from agentnb.core.codec.walk import Misfit
+
+__all__ = ["Adapter"]
+
+
+class Adapter:
+    """A pydantic `TypeAdapter` whose bytes are Base64 and whose floats may be NaN.
+
+    Parameters
+    ----------
+    kind
+        The type.
+
+    Raises
+    ------
+    TypeError
+        pydantic cannot read it from JSON.
+    ImportError
+        pydantic is not installed.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        import pydantic
+        from pydantic import ConfigDict, TypeAdapter
+
+        config = ConfigDict(
+            ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+        )
+        try:
+            # As an item, since a model at the top takes no configuration.
+            self._adapter: Any = TypeAdapter(tuple[kind], config=config)
+            _check_core(self._adapter.core_schema)
+        except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
+            raise TypeError(str(error).partition("\n")[0]) from error
+
+    def validate_json(self, data: bytes) -> Any:
+        """Return the value of JSON.
+
+        Raises
+        ------
+        Misfit
+            It is not of the type.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_json(b"[" + data + b"]")[0]
+        except ValidationError as error:
+            raise Misfit(_reason(error)) from error
+
+    def dump_json(self, value: Any) -> bytes | None:
+        """Return the JSON of a value of the type; None for another."""
+        from pydantic_core import PydanticSerializationError
+
+        try:
+            found = self._adapter.dump_json(
+                (value,), by_alias=True, round_trip=True, warnings="error"
+            )
+        except PydanticSerializationError:
+            return None
+        return bytes(found[1:-1])
+
+
+def _check_core(schema: Any) -> None:
+    """Refuse classes that no JSON becomes, which pydantic only compares."""
+    left = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            kind = one.get("type")
+            if kind in {"is-instance", "callable", "is-subclass", "generator", "call"}:
+                raise TypeError(f"JSON has no {name_of(one.get('cls', 'function'))}")
+            # A custom class, or a validator, says itself how it is read from JSON.
+            if kind == "json-or-python":
+                left.append(one["json_schema"])
+            elif kind not in {"function-before", "function-wrap", "function-plain"}:
+                left += one.values()
+        elif isinstance(one, list | tuple):
+            left += one
+
+
+def _reason(error: Any) -> str:
+    """Return why a value is not of a type, without the value: it may be a secret."""
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc'][1:])) or 'the whole'}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False, include_context=False)
+    )
