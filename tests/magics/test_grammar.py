@@ -259,3 +259,10 @@ def test_what_tab_offers_is_one_word_as_it_is():
     assert all(map(is_word, ("user:7", "a-b", "ünï", "a{b}", "5")))
     for text in ("", "two words", "it's", 'say"', "--ttl", "-n", ":name", "{a", "[a", "a\x00b"):
         assert not is_word(text), text
+
+
+def test_a_misspelt_option_is_an_error_only_where_the_rest_fits_the_verb():
+    assert fails(SQL, "describe task --al").hint == "did you mean --all?"
+    assert fails(SQL, "begin --al").hint == "did you mean --all?"
+    for line in ("describe --rosw", "begin work --al", "load task --rosw"):
+        assert SQL.parse(line, {}).verb is None, line
