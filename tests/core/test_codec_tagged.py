@@ -10,7 +10,6 @@ import ipaddress
 import pathlib
 import subprocess
 import sys
-import time
 import uuid
 import zoneinfo
 from decimal import Decimal
@@ -336,10 +335,8 @@ HOSTILE = [
 @pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
 def test_bytes_of_a_stranger_are_an_error_and_run_nothing(data):
     before = set(sys.modules)
-    began = time.monotonic()
     with pytest.raises(UnreadableError):
         load(data)
-    assert time.monotonic() - began < 10
     assert not {"antigravity", "this", "idlelib"} & (set(sys.modules) - before)
 
 
@@ -367,6 +364,18 @@ def test_a_module_is_imported_only_if_it_declares_the_class(tmp_path):
     )
     assert (done.stdout, done.stderr) == ("Thing(n=1)\n", "")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("tag", [b"set", b"frozenset", b"dict", b"Counter"])
+def test_keys_that_were_made_up_to_have_one_hash_take_no_time(tag):
+    alike = [
+        [msgspec.msgpack.Ext(1, b"int"), ((2**61 - 1) * n).to_bytes(12, "little")]
+        for n in range(200_000)
+    ]
+    parts = alike if tag.endswith(b"set") else [part for one in alike for part in (one, 1)]
+    with pytest.raises(UnreadableError, match="the same hash"):
+        load(tagged(tag, *parts))
+    assert load(dump(set(range(100_000)))) == set(range(100_000))
 
 
 LEAVES = (

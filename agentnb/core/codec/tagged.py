@@ -25,6 +25,7 @@ _TAG = 1
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 # From here on the values of one class are written by their parts.
 _MANY = 32
+_MANY_KEYS = 1000
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
@@ -278,7 +279,15 @@ def _reader(tag: bytes) -> Callable[..., Any] | None:
     return ARRAYS.get(name)
 
 
+def _keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return keys, unless so many have one hash that a dict of them would take for ever."""
+    if len(keys) > _MANY_KEYS and len(set(map(hash, keys))) * 2 < len(keys):
+        raise UnreadableError("too many keys have the same hash")
+    return keys
+
+
 def _dict_of(parts: tuple[Any, ...]) -> dict[Any, Any]:
+    _keys(parts[::2])
     made = dict(zip(parts[::2], parts[1::2], strict=True))
     if len(made) * 2 != len(parts):
         raise UnreadableError("a key comes twice")
@@ -286,7 +295,7 @@ def _dict_of(parts: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 def _load_set(kind: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda *parts: kind(parts)
+    return lambda *parts: kind(_keys(parts))
 
 
 def _load_defaultdict(name: str | None, *parts: Any) -> Any:
