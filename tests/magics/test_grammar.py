@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb, words
@@ -198,6 +202,85 @@ def test_a_last_argument_with_dots_may_come_any_number_of_times():
         assert grammar.parse(line, {}).arguments == line.split()[1:]
     assert grammar.parse("rm a b", {}).arguments == ["a", "b"]
     assert "takes X..." in fails(grammar, "rm").message
+
+
+@pytest.mark.parametrize("line", [
+    "-n 5 -n 6 select 1", "-n 5 --rows 5 select 1", "--all --all select 1", "-n 5 begin -n 6",
+    "begin --all --all", "connect a --env X --env Y",
+])  # fmt: skip
+def test_an_option_that_is_given_twice_is_refused(line):
+    error = fails(SQL, line)
+    assert "is given twice" in error.message
+    assert "leave one away" in error.hint
+
+
+@pytest.mark.parametrize(("line", "fits"), [
+    ("describe", False), ("describe a", True), ("describe a b", False),
+    ("connect", False), ("connect a", True), ("connect a b", True), ("connect a b c", False),
+    ("load a", False), ("load a b", True), ("begin a", False),
+])  # fmt: skip
+def test_each_number_of_arguments_is_the_verbs_or_makes_the_line_sql(line, fits):
+    call = SQL.parse(line, {})
+    assert (call.verb is not None, call.text == line) == (fits, not fits)
+
+
+def test_a_misspelt_option_is_the_verbs_only_where_the_rest_fits_the_verb():
+    assert "--al" in fails(SQL, "describe task --al").message
+    assert SQL.parse("describe the table --al", {}).text == "describe the table --al"
+
+
+def test_malformed_json_is_the_verbs_only_where_the_verb_has_an_argument():
+    assert "malformed JSON" in fails(SQL, "load {1 task").message
+    assert SQL.parse("load a b {1", {}).text == "load a b {1"
+
+
+@pytest.mark.parametrize("line", ["describe --help", "describe a b --help", "begin --help"])
+def test_help_is_of_the_verb_whatever_else_is_there(line):
+    call = SQL.parse(line, {})
+    assert (call.verb, call.options) == (line.split()[0], {"help": True})
+
+
+@pytest.mark.parametrize(("text", "rest"), [
+    ("run a -- b", "b"), ("run a --", ""), ("run a --  b ", " b "), ("run a --\tb", "b"),
+    ("run a --b", None), ("run a -b --", ""), ("run 'a -- b'", None),
+])  # fmt: skip
+def test_two_dashes_end_the_words_only_where_they_stand_alone(text, rest):
+    assert words(text)[1] == rest
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'"), min_size=1))
+)
+def test_words_in_quotes_come_back_as_they_are(texts):
+    found, rest = words("run " + " ".join(f"'{text}'" for text in texts))
+    assert [word.text for word in found[1:]] == texts
+    assert rest is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(st.lists(json_values), st.dictionaries(st.text(), json_values))))
+def test_json_comes_back_as_it_is(values):
+    found, _ = words("add " + " ".join(json.dumps(value) for value in values))
+    assert [word.value for word in found[1:]] == values
+    assert {word.kind for word in found[1:]} <= {"json"}
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_line_is_understood_or_refused_and_free_text_is_whole(line):
+    try:
+        call = SQL.parse(line, {})
+    except UsageError:
+        return
+    assert call.verb is not None or line.rstrip().endswith(call.text)
 
 
 def test_windows_line_ends_are_spaces():

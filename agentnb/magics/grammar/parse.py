@@ -124,7 +124,7 @@ class Grammar:
             at = match.end()
             equals = line[at : at + 1] == "="
             if self._is_flag(option, equals=equals):
-                options[option.key] = True
+                self._set(options, option, value=True)
                 continue
             if equals:
                 at += 1
@@ -132,7 +132,7 @@ class Grammar:
             if not rest:
                 raise self._lacks_value(option)
             word = word_at(line, len(line) - len(rest))
-            options[option.key] = self._converted(option, word.text, namespace)
+            self._set(options, option, self._converted(option, word.text, namespace))
             at = word.end
 
     def _verb(self, line: str, at: int, namespace: Mapping[str, Any]) -> Verb | None:
@@ -166,15 +166,11 @@ class Grammar:
         if any(word.text == "--help" for word in found):
             return True
         found = [word for word in found if word.kind != "rest"]
-        try:
-            plain = self._take_options(found[1:], (*self.options, *verb.options), {}, namespace)
-        except UsageError:
-            # A misspelt option is an error of the verb's only if the rest fits the verb.
-            count = sum(not _OPTION.match(word.text) for word in found[1:])
-            if verb.takes(count):
-                raise
+        known = (*self.options, *verb.options)
+        if not verb.takes(_count_arguments(found[1:], known)):
             return False
-        return verb.takes(len(plain))
+        # A misspelt option is an error of the verb's only if the rest fits the verb.
+        return verb.takes(len(self._take_options(found[1:], known, {}, namespace)))
 
     def _take_options(
         self,
@@ -192,15 +188,25 @@ class Grammar:
             name, equals, text = word.text.partition("=")
             option = self._option(name, known)
             if self._is_flag(option, equals=bool(equals)):
-                options[option.key] = True
+                self._set(options, option, value=True)
                 continue
             if not equals:
                 value = next(rest, None)
                 if value is None:
                     raise self._lacks_value(option)
                 text = value.text
-            options[option.key] = self._converted(option, text, namespace)
+            self._set(options, option, self._converted(option, text, namespace))
         return plain
+
+    def _set(self, options: dict[str, Any], option: Option, value: Any) -> None:
+        """Note an option; none that is given twice is dropped."""
+        if option.key in options:
+            raise UsageError(
+                f"{option.names[-1]} is given twice",
+                service=self.noun,
+                hint=f"leave one away: {option.usage}",
+            )
+        options[option.key] = value
 
     def _is_flag(self, option: Option, *, equals: bool) -> bool:
         flag = not option.value and not option.choices
@@ -255,6 +261,21 @@ class Grammar:
         if verb is None or verb == "help":
             return help_of(self)
         return help_of_verb(self, self.verbs.get(verb) or self._no_verb(verb))
+
+
+def _count_arguments(found: list[Word], known: tuple[Option, ...]) -> int:
+    """Return how many words are neither options nor their values."""
+    count = 0
+    rest = iter(found)
+    for word in rest:
+        if word.kind != "plain" or not _OPTION.match(word.text):
+            count += 1
+            continue
+        name, equals, _ = word.text.partition("=")
+        option = next((one for one in known if name in one.names), None)
+        if option is not None and not equals and (option.value or option.choices):
+            next(rest, None)
+    return count
 
 
 def _value(word: Word, namespace: Mapping[str, Any]) -> Any:
