@@ -13,7 +13,6 @@ from urllib.parse import quote
 from agentnb.core.db import values
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.sqlite_errors import BUSY, translate
-from agentnb.core.db.sqlite_read_only import authorize
 from agentnb.core.errors import (
     ConfigError,
     NotFoundError,
@@ -136,6 +135,8 @@ class SQLite(Backend):
         raw.execute("pragma foreign_keys = on")
         if self.read_only:
             raw.execute("pragma query_only = on")
+            from agentnb.core.db.sqlite_read_only import authorize
+
             raw.set_authorizer(authorize)
         elif self.target.path is not None and not is_network(self.target.path):
             # WAL needs memory that its users share, which no network file system has.
