@@ -398,6 +398,18 @@ def test_the_log_of_several_attempts_says_which_line_is_of_which(queue):
     assert once.logs(marks=True) == ["step 1", "end"]
 
 
+def test_the_log_of_a_later_attempt_alone_says_which_it_is(queue):
+    def late(job):
+        if job.attempt == 1:
+            raise ValueError("before a word")
+        job.log("at last")
+
+    queue.work(late)
+    job = queue.add(1, attempts=2, backoff=0.01)
+    job.result(10)
+    assert job.logs(marks=True) == ["attempt 2:", "at last"]
+
+
 def test_a_waiting_job_is_cancelled_and_never_runs(queue):
     job = queue.add(1)
     job.cancel()

@@ -87,3 +87,14 @@ def test_unloading_takes_the_completion_away(shell):
     shell.run_line_magic("unload_ext", "agentnb")
     assert len(shell.Completer.custom_matchers) == before - 1
     shell.run_line_magic("load_ext", "agentnb")
+
+
+def test_tab_offers_agentnbs_own_tables_to_those_who_begin_with_its_name(shell):
+    db = shell.user_ns["hub"].db
+    db.execute("create table agentnb_task (place integer)")
+    assert offered(shell, "%db describe ") == ["agent", "task"]
+    assert offered(shell, "%db select * from ") == ["agent", "task"]
+    assert offered(shell, "%db describe agentnb_") == ["agentnb_task"]
+    assert offered(shell, "%db select * from agentnb_") == ["agentnb_task"]
+    assert "agentnb_task" not in offered(shell, "%db select ag")
+    assert "place" in offered(shell, "%db select * from agentnb_task where pl")

@@ -34,6 +34,17 @@ def error_of(run, source, kind=AgentnbError):
     return caught.value
 
 
+def test_agentnbs_own_tables_are_listed_with_all(run, tasks):  # noqa: ARG001
+    run("%db create table agentnb_task (id text)")
+    found = run("%db tables")
+    assert found.column("name") == ["task"]
+    assert "%db tables --all" in repr(found)
+    assert run("%db tables --all").column("name") == ["agentnb_task", "task"]
+    run("%db begin")
+    assert run("%db tables").column("name") == ["task"]
+    run("%db rollback")
+
+
 def test_a_line_of_sql_gives_back_its_rows(run, tasks):  # noqa: ARG001
     found = run("%db select id, name from task order by id")
     assert [(row.id, row.name) for row in found] == [(1, "plan"), (2, "build"), (3, "ship")]

@@ -42,7 +42,7 @@ def test_a_tutorial_runs_from_its_first_cell_to_its_last(tutorial):
 
 def test_a_tutorial_is_short_and_was_saved_with_its_outputs(tutorial):
     six_agents = any(cell.source.startswith("%%agent") for cell in tutorial.cells)
-    assert len(tutorial.cells) <= (35 if six_agents else 20)
+    assert len(tutorial.cells) <= (35 if six_agents else 28)
     # nbval compares nothing in a cell that was saved without having been run.
     assert all(cell.execution_count for cell in code_cells(tutorial))
 

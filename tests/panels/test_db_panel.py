@@ -137,6 +137,7 @@ def test_counts_are_grouped_and_columns_are_no_tables(view):
         ("drop table visit; drop table customer", "Run: drop table visit and 1 more"),
         ("with x as (select 1) delete from customer", "Run: with x as (select 1) delete"),
         ("vacuum", "Run: vacuum"),
+        ("explain analyze delete from visit", "Run: explain analyze delete from visit"),
         ("pragma user_version = 3", "Run: pragma user_version = 3"),
     ],
 )

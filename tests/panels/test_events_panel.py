@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 
+from agentnb.panels import handler
 from agentnb.panels.events import EventsPanel
 from tests.waiting import until
 
 PANEL = EventsPanel
+
+
+class Printed:
+    """What a handler has printed."""
+
+    text = "printed"
+
+    def clear(self):
+        self.text = ""
 
 
 def refreshed(view):
@@ -107,9 +117,14 @@ def test_dead_letters_are_replayed_and_discarded(hub, view):
     last = it.letters.shown()[0]
     assert it.letters.row(last)[1:4] == ("c", "ValueError: not yet", "mine")
     assert it.replay.disabled
+    assert it.discard.first.description == "Discard all…"
     it.letters.select(last)
     it.letters.on_select(last)
     until(lambda: not it.replay.disabled)
+    assert it.discard.first.description == "Discard"
+    it.discard.first.click()
+    assert it.discard.second.description == "Discard the selected one"
+    it.discard.first.click()
     assert "ValueError: not yet" in it.detail.widget.value
     broken.clear()
     it.replay.click()
@@ -121,6 +136,7 @@ def test_dead_letters_are_replayed_and_discarded(hub, view):
     it.discard.second.click()
     until(lambda: len(refreshed(it).letters) == 0)
     assert hub.events.dead_letters() == []
+    until(lambda: it.discard.first.disabled)
 
 
 def test_the_plot_shows_how_many_come_in_a_second(hub, view):
@@ -153,3 +169,24 @@ def test_it_keeps_no_more_than_so_many(hub, view, monkeypatch):
         hub.events.publish("c", n)
     until(lambda: shown(it)[:1] == [("c", "49")])
     assert len(it.events.shown()) == 20
+
+
+def test_an_event_is_published_by_the_key_of_its_data(hub, view):
+    it = view()
+    it.to.value = "c"
+    content = {"do": "submit", "box": "agentnb-submit-0", "text": '{"n": 1}'}
+    it.panel._bar._received(None, content, None)
+    until(lambda: [event.data for event in hub.events.history("c")] == [{"n": 1}])
+
+
+def test_the_view_of_a_handler_that_was_unsubscribed_is_not_live(hub):
+    subscription = hub.events.subscribe("c", print)
+    panel = handler.make(hub, subscription, Printed())
+    panel.refresh()
+    until(lambda: panel.state == "live")
+    subscription.close()
+    panel.refresh()
+    until(lambda: panel.state == "ended: unsubscribed")
+    text = panel._repr_mimebundle_()[0]["text/plain"]
+    assert text.startswith("on c (ended: unsubscribed · saved copy of ")
+    panel.close()

@@ -84,6 +84,8 @@ def test_the_view_that_asks_is_sent_all_pages_of_what_passes_the_filter(table):
     rows = json.loads(answer["text"])
     assert len(rows) == 40
     assert rows[0] == {"id": 1, "note": "text 1", "size": 1500}
+    table.filter("")
+    assert len(json.loads(table.export("json"))) == 120
 
 
 def test_what_is_exported_of_a_table_that_was_cut_says_so(table):

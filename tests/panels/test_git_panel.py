@@ -75,6 +75,31 @@ def test_changes_are_listed_by_file(git, view):
     assert it.unstage.disabled
 
 
+def test_the_files_have_the_whole_width_until_one_is_picked(git, view):
+    (git.path / "a.py").write_text("a = 2\n")
+    it = view()
+    assert it.beside.layout.display == "none"
+    assert it.pick.layout.display is None
+    pick(it, "a.py")
+    until(lambda: it.beside.layout.display is None)
+    until(lambda: it.pick.layout.display == "none")
+    it.files.on_select("a.py")
+    until(lambda: it.beside.layout.display == "none")
+    assert it.files.selected is None
+    (git.path / "a.py").write_text("a = 1\n")
+    until(lambda: len(refreshed(it).files) == 0)
+    assert it.pick.layout.display == "none"
+
+
+def test_the_key_in_the_message_commits(git, view):
+    (git.path / "a.py").write_text("a = 2\n")
+    git.add_files()
+    it = view()
+    content = {"do": "submit", "box": "agentnb-submit-0", "text": "by its key"}
+    it.panel._bar._received(None, content, None)
+    until(lambda: git.log()[0].subject == "by its key")
+
+
 def test_a_file_is_staged_unstaged_and_committed(git, view):
     (git.path / "a.py").write_text("a = 2\n")
     (git.path / "b.py").write_text("b\n")
