@@ -221,6 +221,24 @@ def test_a_dead_letter_is_logged_and_published_anew_under_its_id(hub, order, unt
     assert (again.correlation_id, again.trace_id) == (ORDER, order.trace_id)
 
 
+def test_the_last_line_of_an_attempt_is_in_its_span(hub, until):
+    with Records("agentnb.queue") as jobs, Records("agentnb.workflow") as tasks:
+        hub.queue("orders").work(ids)
+        hub.queue("orders").add(1).result(timeout=20)
+        hub.workflows.agent("a")(lambda task, ctx: None)  # noqa: ARG005 - as agents are given
+        hub.workflows.work()
+        hub.workflows.create("w", [Task("t", agent="a")]).wait(30)
+        for records, text in ((jobs, "job completed"), (tasks, "task completed")):
+            until(lambda: records.ids(text), seconds=20)  # noqa: B023 - called at once
+    spans = {span.name: span.span_id for span in hub.tracer.recent(1000)}
+    for records, text, name in (
+        (jobs, "job completed", "process"),
+        (tasks, "task completed", "task"),
+    ):
+        [record] = [one for one in records.found if one.getMessage() == text]
+        assert record.span_id == spans[name]
+
+
 def test_an_event_with_an_id_alone_gives_its_handler_a_trace_of_that_id():
     context = carried(None, ORDER)
     assert (context.correlation_id, context.span) == (ORDER, 0)

@@ -748,3 +748,9 @@ def test_a_due_job_that_must_wait_keeps_nobody_busy(queue, shared_redis, until):
     go.set()
     assert job.result(10) == 2
     until(lambda: queue.counts()["active"] == 0)
+
+
+def test_a_worker_is_listed_once_work_has_returned(queues):
+    for number in range(20):
+        with queues.get_queue(f"listed-{number}").work(print, concurrency=1) as worker:
+            assert [one.name for one in worker.queue.workers()] == [worker.name]
