@@ -514,6 +514,17 @@ def test_periods_and_intervals_of_a_frame_are_loaded_as_their_text(db):
     assert db.query("select bin from binned order by n").column("bin") == ["(0, 1]", "(1, 2]"]
 
 
+def test_periods_under_names_that_are_no_text_are_loaded_and_the_frame_is_left_alone(db):
+    frame = pandas.DataFrame({0: pandas.period_range("2026-01", periods=2, freq="M")})
+    before = frame.copy()
+    db.load(frame, "t")
+    assert db.query('select "0" from t order by 1').column("0") == ["2026-01", "2026-02"]
+    pandas.testing.assert_frame_equal(frame, before)
+    twice = pandas.concat([frame, frame], axis=1)
+    with pytest.raises(UsageError, match="without a name of their own"):
+        db.load(twice, "u")
+
+
 def test_objects_of_a_frame_are_not_cut_to_one_type(db):
     frame = pandas.DataFrame(
         {"when": [dt.date(2026, 1, 1), dt.datetime(2026, 1, 1, 5)], "doc": [{"a": 1}, {"b": 2}]}

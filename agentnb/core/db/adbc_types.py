@@ -1,4 +1,4 @@
-"""Where ADBC's values are those of the driver, and where they would be others."""
+"""The types of ADBC's results, and the values that would differ from the driver's."""
 
 from __future__ import annotations
 

@@ -78,13 +78,14 @@ def _pandas(source: Any) -> Source:
     arrow = need("pyarrow")
     if not hasattr(source, "columns"):
         source = source.to_frame()
-    source = _as_text(_with_index(source))
+    source = _with_index(source)
     if not source.columns.is_unique:
         raise UsageError(
             f"columns without a name of their own: {', '.join(map(str, source.columns))}",
             service="db",
             hint="rename them before loading",
         )
+    source = _as_text(source)
     return _of_columns(
         [
             (name, *_pandas_column(name, series, arrow))
@@ -144,12 +145,16 @@ def _as_text(frame: Any) -> Any:
         categories = getattr(dtype, "categories", None)
         return type(dtype if categories is None else categories.dtype).__name__
 
-    texts = {
-        name: [None if missing(value) or value != value else str(value) for value in frame[name]]  # noqa: PLR0124 - NaN
-        for name, dtype in frame.dtypes.items()
-        if kind(dtype) in names
-    }
-    return frame.assign(**texts) if texts else frame
+    named = [name for name, dtype in frame.dtypes.items() if kind(dtype) in names]
+    if named:
+        frame = frame.copy(deep=False)
+    for name in named:
+        # A missing interval is a NaN, the one value that differs from itself.
+        frame[name] = [
+            None if missing(value) or value != value else str(value)  # noqa: PLR0124
+            for value in frame[name]
+        ]
+    return frame
 
 
 def _batches(schema: Any, batches: Iterable[Any]) -> Source:
