@@ -430,6 +430,20 @@ def test_a_value_under_a_cast_to_json_is_json(server, value):
     assert server.query("select j from t where j = :v :: JSONB", {"v": value}).rows == [(value,)]
 
 
+def test_a_number_in_json_keeps_its_digits(server):
+    sql = """select '{"a": 0.1, "b": 1.0, "c": 0.12345678901234567890, "d": 12345678901234567890,
+        "e": 1e400}'::jsonb as j"""
+    found = server.query(sql).scalar()
+    assert found == {
+        "a": 0.1,
+        "b": 1.0,
+        "c": Decimal("0.12345678901234567890"),
+        "d": 12345678901234567890,
+        "e": Decimal("1e400").to_integral_value(),
+    }
+    assert [type(found[key]) for key in "abc"] == [float, float, Decimal]
+
+
 def test_a_list_is_an_array_and_one_of_dictionaries_is_json(server):
     server.execute("create table t (a int[], j jsonb)")
     values = {"a": [1, pandas.NA, -2], "j": [{"x": Decimal("1.5")}]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -30,9 +32,23 @@ def kind_of(column: Any) -> str | None:
 
 def register(raw: Any) -> None:
     """Make a psycopg connection bind and read every value exactly, or raise."""
+    from psycopg.types.json import set_json_loads
+
     for python, dumper in _dumpers():
         raw.adapters.register_dumper(python, dumper)
     raw.adapters.register_loader("interval", _interval_loader())
+    set_json_loads(_json, raw)
+
+
+def _json(data: str | bytes) -> Any:
+    return json.loads(data, parse_float=_json_number)
+
+
+def _json_number(text: str) -> float | Decimal:
+    """Return a number of JSON, as a Decimal where a float would have other digits."""
+    number = float(text)
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
 
 
 def _enclosed(base: type[Any], suffix: bytes = b"") -> type[Any]:
@@ -53,8 +69,6 @@ def _enclosed(base: type[Any], suffix: bytes = b"") -> type[Any]:
 
 @lru_cache(maxsize=1)
 def _dumpers() -> tuple[tuple[type[Any], type[Any]], ...]:
-    from decimal import Decimal
-
     from psycopg.types import numeric
 
     class Integer(numeric.IntDumper):
