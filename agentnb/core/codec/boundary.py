@@ -72,19 +72,24 @@ class Kept:
     ----------
     data
         Its JSON; ``null`` if it could not be kept.
-    copy
-        What is read from that.
     unkept
         What it was, if it could not be kept.
     note
         The end of a sentence, "returned ...", where the copy differs in type from the result;
         else empty.
+    typed
+        The copy, where it has been read as a declared type.
     """
 
     data: bytes
-    copy: Any = None
     unkept: Unkept | None = None
     note: str = ""
+    typed: tuple[Any, ...] = ()
+
+    @property
+    def copy(self) -> Any:
+        """The value that is read from the data."""
+        return self.typed[0] if self.typed else decode(self.data)
 
 
 class Json:
@@ -245,14 +250,9 @@ def _kept(value: Any, declared: TypeCodec | None) -> Kept:
         except Misfit as error:
             misfit = error
         else:
-            same = declared.gives_back(value, copy)
-            return Kept(
-                data,
-                copy,
-                note=""
-                if same
-                else f"returned {name}, which comes back changed, as {declared.name}",
-            )
+            changed = f"returned {name}, which comes back changed, as {declared.name}"
+            note = "" if declared.gives_back(value, copy) else changed
+            return Kept(data, note=note, typed=(copy,))
     data, walk = encode(value)
     if walk is not None:
         walk.check()
@@ -261,7 +261,7 @@ def _kept(value: Any, declared: TypeCodec | None) -> Kept:
         note = f"returned {name}, which is {misfit}; it is kept as plain JSON"
     elif walk is not None:
         note = f"returned {_advice(name, *walk.converted[0])}"
-    return Kept(data, decode(data), note=note)
+    return Kept(data, note=note)
 
 
 def _advice(name: str, where: str, inner: str) -> str:
