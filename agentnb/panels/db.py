@@ -6,8 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentnb.core.db import schema
-from agentnb.core.db.text import split as split_sql
-from agentnb.core.errors import UsageError
+from agentnb.core.db.effects import changing
 from agentnb.panels.base import (
     Blank,
     Confirm,
@@ -214,11 +213,8 @@ class DbPanel:
 
     def _ask(self) -> tuple[str, str]:
         sql = self.sql.value.strip()
-        statements = split_sql(sql)
-        if not statements:
-            raise UsageError("there is no SQL to run", service="db", hint="type some into the box")
-        changing = [one for one in statements if not _only_reads(one)]
-        return (_question(changing) if changing else ""), sql
+        found = changing(self._database(), sql)
+        return (_question(found) if found else ""), sql
 
     def _execute(self, sql: str) -> tuple[str, Script]:
         return sql, self._database().script(sql, limit=QUERY_ROWS)
@@ -269,13 +265,6 @@ def _as_time(value: object) -> object:
 
 def _kind(type_: str, key: str | None) -> str:
     return " · ".join(word for word in (type_, "primary key" if key == "primary" else key) if word)
-
-
-def _only_reads(statement: Statement) -> bool:
-    """Tell whether a statement changes nothing, as far as its words tell; else it asks first."""
-    if statement.keyword == "explain":
-        return "analyze" not in statement.words
-    return statement.reads or statement.keyword in {"show", "describe"}
 
 
 def _question(statements: Sequence[Statement]) -> str:

@@ -7,12 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agentnb.core.db.syntax import POSTGRES
-from agentnb.core.db.text import tokens
+from agentnb.core.db.text import split, tokens
+from agentnb.core.errors import UsageError
+from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
+    from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
 
-__all__ = ["calls", "changes", "locks"]
+__all__ = ["calls", "changes", "changing", "locks"]
 
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
 _LOCKS = frozenset({"update", "share", "key"})
@@ -83,3 +86,39 @@ def calls(sql: str) -> frozenset[str]:
             found.add(name)
         named = named and sql[end : end + 1] == "."
     return frozenset(found)
+
+
+def changing(executor: Executor, sql: str) -> list[Statement]:
+    """Return those statements of a text that may do more than read.
+
+    Judged by what is known to read only: every other statement is one of them, and so is a query
+    that locks rows or calls a function of which PostgreSQL says that it may write.
+
+    Parameters
+    ----------
+    executor
+        The database, which is asked about functions.
+    sql
+        Any number of statements.
+
+    Raises
+    ------
+    UsageError
+        There is no statement, or one that cannot be told from the next.
+    """
+    statements = split(sql, executor.backend.syntax)
+    if not statements:
+        raise UsageError("there is no SQL to run", service="db", hint="type some, such as select 1")
+    found = [one for one in statements if not (one.reads or _describes(one))]
+    queries = [one for one in statements if one.reads]
+    if queries:
+        with executor.checkout(Deadline.of(executor.timeout)) as connection:
+            found += [one for one in queries if executor.backend.has_effects(connection, one)]
+            executor.settle(connection)
+    return sorted(found, key=lambda one: one.number)
+
+
+def _describes(statement: Statement) -> bool:
+    if statement.keyword == "explain":
+        return "analyze" not in statement.words
+    return statement.keyword in {"show", "describe"}

@@ -1,0 +1,64 @@
+"""Which statements may do more than read."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnb.core.db import Database
+from agentnb.core.db.effects import changing
+from agentnb.core.errors import UsageError
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request):
+    url = "sqlite://" if request.param == "sqlite" else request.getfixturevalue("fresh_url")
+    with Database(url) as made:
+        made.execute("create table t (a integer)")
+        yield made
+
+
+def words(database, sql):
+    return [one.sql for one in changing(database, sql)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from t",
+        "with x as (select 1 as a) select a from x; values (1)",
+        "explain select 1",
+    ],
+)
+def test_a_query_only_reads(database, sql):
+    assert words(database, sql) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from t",
+        "drop table t",
+        "create table u as select 1 as a",
+        "begin",
+        "set x = 1",
+        "explain analyze delete from t",
+        "truncate t",
+        "call p()",
+    ],
+)
+def test_whatever_is_not_known_to_read_is_named(database, sql):
+    assert words(database, f"select 1; {sql}; select 2") == [sql]
+
+
+def test_postgresql_says_which_functions_may_write(fresh_url):
+    with Database(fresh_url) as database:
+        database.execute("create sequence s")
+        found = "select upper('a'), now(); select nextval('s'); select 1; select 2 for update"
+        assert words(database, found) == ["select nextval('s')", "select 2 for update"]
+        # Comments nest there, and what is in one is no statement.
+        assert words(database, "select 1 /* a /* b */ ; drop table t */") == []
+
+
+def test_a_text_without_a_statement_is_an_error(database):
+    with pytest.raises(UsageError, match="there is no SQL to run"):
+        changing(database, " -- nothing\n")
