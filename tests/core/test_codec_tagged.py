@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentnb.core.codec.classes import find_class
 from agentnb.core.codec.errors import ClassMissingError, UnreadableError, UnstorableError
 from agentnb.core.codec.tagged import dump, load
 from agentnb.core.db.result import Preview, Result, Script
@@ -456,3 +457,12 @@ def test_any_nested_value_comes_back_equal(value):
 def test_any_bytes_are_a_value_or_an_error_of_ours(data):
     with contextlib.suppress(UnreadableError):
         load(data)
+
+
+def test_a_class_is_found_by_its_own_path_only():
+    own = f"{Task.__module__}:Task"
+    assert find_class(own) is Task
+    assert find_class(f"{Task.__module__}:Task.Part") is Task.Part
+    for path in (f"{__name__}:Task", f"{Task.__module__}:Any", "enum:Enum.name", "os:path", "re"):
+        with pytest.raises(ClassMissingError):
+            find_class(path)
