@@ -10,7 +10,7 @@ from agentnb.core.errors import ConfigError, UsageError
 __all__ = ["FIRST", "Copied", "copy_tutorials"]
 
 FIRST = "00_start.ipynb"
-_KINDS = ("*.ipynb", "data/*.*", "scripts/*.py")
+_KINDS = ("*.ipynb", "data/*.*", "guide/*.md", "scripts/*.py")
 
 
 class Copied(NamedTuple):
@@ -32,7 +32,7 @@ class Copied(NamedTuple):
 
 
 def copy_tutorials(target: str | Path) -> Copied:
-    """Copy the tutorials, their data and scripts to a folder; nothing that exists is overwritten.
+    """Copy the tutorials, guides, data and scripts to a folder; nothing that exists is overwritten.
 
     The folder also becomes a root of its own, by an empty ``.agentnb`` in it: what the
     tutorials create stays there.

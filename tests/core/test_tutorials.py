@@ -6,9 +6,10 @@ from agentnb.core.settings import Settings
 from agentnb.core.tutorials import copy_tutorials
 
 
-def test_the_tutorials_their_data_and_scripts_are_copied_into_a_root_of_their_own(tmp_path):
+def test_the_tutorials_guides_data_and_scripts_are_copied_into_a_root_of_their_own(tmp_path):
     copied = copy_tutorials(tmp_path / "a b" / "c")
-    assert {"data/agents.csv", "scripts/agents.py", "scripts/github.py"} <= set(copied.new)
+    expected = {"data/agents.csv", "guide/values.md", "scripts/agents.py", "scripts/github.py"}
+    assert expected <= set(copied.new)
     assert (copied.folder / "data" / "agents.csv").read_text().startswith("id,agent,task,status")
     assert Settings.load(start=copied.folder / "data", environ={}).root == copied.folder.resolve()
 
