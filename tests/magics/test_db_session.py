@@ -182,3 +182,45 @@ def test_a_session_for_scripts_is_on_the_hub(run):
     assert run("found") == 3
     with pytest.raises(UsageError, match="closed"):
         run("session.query('select 1')")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_connection_that_cannot_be_made_costs_neither_the_former_nor_its_transaction(
+    run, shown, monkeypatch
+):
+    monkeypatch.setenv("GONE", "postgresql://nobody@127.0.0.1:1/none")
+    run("%db create temp table mine as select 42 as n")
+    run("%db begin")
+    run("%db insert into mine values (43)")
+    with pytest.raises(UnavailableError):
+        run("%db connect server --env GONE")
+    run("%db commit")
+    assert run("%db select sum(n) from mine").scalar() == 85
+    run("%db begin")
+    assert "the open transaction of server was rolled back" in shown(
+        "%db connect server --env SERVER"
+    )
+    assert "rolled back" not in shown("%db connect server --env SERVER")
+
+
+def test_a_name_that_is_a_function_s_own_is_not_assigned_elsewhere_without_a_word(run, shell):
+    with pytest.raises(UsageError, match="found is a variable of a function") as caught:
+        run("def f():\n    found = None\n    %db found << select 1\n    return found\nf()")
+    assert caught.value.hint == "found = %db select 1"
+    assert "found" not in shell.user_ns
+    run("def g():\n    found = %db select 1\n    return found.scalar()")
+    assert run("g()") == 1
+    run("for k in range(2):\n    %db found << select :k")
+    assert run("found.scalar()") == 1
+
+
+@pytest.mark.parametrize("line", [
+    "%db -n 1 tables", "%db --timeout 3 tables", "%db begin --timeout 3", "%db --tx begin",
+    "%db --as pandas load rows t", "%db load rows t -n 3", "%db --explain describe t",
+    "%db --all commit",
+])  # fmt: skip
+def test_an_option_that_a_verb_would_ignore_is_refused(run, line):
+    with pytest.raises(UsageError, match=" takes no --") as caught:
+        run(line)
+    assert caught.value.hint.startswith("%db ")
+    assert len(run("%db --as pandas tables --all")) == 0

@@ -69,7 +69,15 @@ class Databases:
             made = self._open[name] = self._make(name, self._default_url(), False)  # noqa: FBT003 - by position
             return made
 
-    def connect(self, name: str, url: str | Secret, *, read_only: bool = False) -> Database:
+    def connect(
+        self,
+        name: str,
+        url: str | Secret,
+        *,
+        read_only: bool = False,
+        ping: bool = False,
+        before: Callable[[], object] | None = None,
+    ) -> Database:
         """Name a connection; one of the same name is closed and replaced.
 
         Parameters
@@ -80,9 +88,15 @@ class Databases:
             As `Database` takes it; a `Secret` for one that holds a password.
         read_only
             Let no statement write.
+        ping
+            Try it first: the one of the same name stays if there is no answer.
+        before
+            Called before that one is replaced.
 
         Raises
         ------
+        UnavailableError
+            The database that is to be tried cannot be reached.
         UsageError
             A name that could not be written on a magic's line.
         ConfigError
@@ -96,6 +110,14 @@ class Databases:
             )
         text = url if isinstance(url, str) else url.reveal()
         database = self._make(name, text, read_only)
+        if ping:
+            try:
+                database.ping()
+            except BaseException:
+                database.close()
+                raise
+        if before is not None:
+            before()
         with self._lock:
             former = self._open.get(name)
             self._open[name] = database

@@ -7,6 +7,9 @@ from agentnb.magics.grammar import Grammar, Option, Verb
 __all__ = ["GRAMMAR"]
 
 CONNECTION = Option(("-c", "--connection"), "use this connection", "NAME", live="connection")
+# What takes the options that are for SQL.
+_TABLES = ("connect", "use", "list", "rm", "tables", "describe")
+_TIMED = ("load", "retype")
 GRAMMAR = Grammar(
     "db",
     "SQL at the prompt, on SQLite, PostgreSQL and what SQLAlchemy has a driver for",
@@ -53,12 +56,16 @@ GRAMMAR = Grammar(
     ),
     options=(
         CONNECTION,
-        Option(("-n", "--rows"), "rows at most (default: all; 1000 are shown)", "ROWS", int),
-        Option(("--all",), "show as much of all rows as a table shows, and keep them"),
-        Option(("--as",), "give back", choices=("rows", "pandas", "polars", "arrow")),
-        Option(("--tx",), "run the cell in one transaction"),
-        Option(("--explain",), "show the plan, run nothing"),
-        Option(("--timeout",), "cancel after so many seconds", "SECONDS", float),
+        Option(
+            ("-n", "--rows"), "rows at most (default: all; 1000 are shown)", "ROWS", int, verbs=()
+        ),
+        Option(("--all",), "show as much of all rows as a table shows, and keep them", verbs=()),
+        Option(
+            ("--as",), "give back", choices=("rows", "pandas", "polars", "arrow"), verbs=_TABLES
+        ),
+        Option(("--tx",), "run the cell in one transaction", verbs=()),
+        Option(("--explain",), "show the plan, run nothing", verbs=()),
+        Option(("--timeout",), "cancel after so many seconds", "SECONDS", float, verbs=_TIMED),
     ),
     free="SQL",
     examples=(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
@@ -74,6 +76,12 @@ class DbMagic(Noun):
         if "--" in call.text:
             refuse_late_options(call.text, self.grammar)
         name, sql = assignment(call.text)
+        if name is not None and isinstance(namespace, ChainMap) and name in namespace.maps[0]:
+            raise UsageError(
+                f"{name} is a variable of a function, which << does not assign",
+                service="db",
+                hint=f"{name} = %db {' '.join(sql.split()) or 'SQL':.80}",
+            )
         if cell is not None:
             sql = f"{sql}\n{cell}" if sql else cell
         session, held = self._place(call)
@@ -157,13 +165,10 @@ class DbMagic(Noun):
         """Name a connection and try it at once."""
         url = self._url(call)
         name = str(call.arguments[0])
-        self._end(name)
-        database = self.hub.databases.connect(name, url, read_only="read_only" in call.options)
-        try:
-            database.ping()
-        except BaseException:
-            self.hub.databases.forget(name)
-            raise
+        read_only = "read_only" in call.options
+        self.hub.databases.connect(
+            name, url, read_only=read_only, ping=True, before=lambda: self._end(name)
+        )
         self.used = name
         return self.do_list(call)
 
@@ -213,6 +218,8 @@ class DbMagic(Noun):
 
     def _end(self, name: str) -> None:
         if held := self.held.get(name):
+            if held.open:
+                print(f"%db: the open transaction of {name} was rolled back", file=sys.stderr)  # noqa: T201 - said in the cell that ends it
             held.rollback()
         if session := self.sessions.pop(name, None):
             session.close()

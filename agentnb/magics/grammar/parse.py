@@ -86,6 +86,7 @@ class Grammar:
         call.verb, call.text = verb.name, ""
         known = (*self.options, *verb.options)
         call.words = self._take_options(found[1:], known, call.options, namespace)
+        self._refuse_ignored(verb, call.options)
         call.arguments = [_value(word, namespace) for word in call.words]
         count = len(call.words)
         if not verb.takes(count) and "help" not in call.options:
@@ -96,6 +97,18 @@ class Grammar:
                 hint=self._meant(verb, call.words),
             )
         return call
+
+    def _refuse_ignored(self, verb: Verb, options: Mapping[str, Any]) -> None:
+        """Refuse an option of the magic that the verb would not look at."""
+        own = {option.key for option in verb.options}
+        for option in self.options:
+            ignored = option.verbs is not None and verb.name not in option.verbs
+            if ignored and option.key in options and option.key not in own:
+                raise UsageError(
+                    f"%{self.noun} {verb.name} takes no {option.names[-1]}",
+                    service=self.noun,
+                    hint=f"%{self.noun} {verb.usage}",
+                )
 
     def _meant(self, verb: Verb, found: list[Word]) -> str:
         """Return how a line with a wrong number of arguments is written."""

@@ -33,6 +33,8 @@ class Option:
         The kind of names that Tab offers for the value, such as ``"connection"``.
     json
         Whether the value is JSON; that of a ``:name`` is then taken as it is, text too.
+    verbs
+        Of an option of the whole magic: the verbs that take it, beside free text; None for all.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Option:
     choices: tuple[str, ...] = ()
     live: str = ""
     json: bool = False
+    verbs: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
