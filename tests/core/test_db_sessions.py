@@ -547,3 +547,16 @@ def test_an_arrow_result_tells_of_the_connection_of_the_session(file):
             found = session.query("select last_insert_rowid(), changes()", arrow=arrow)
             assert found.rows == [(2, 2)]
         assert isinstance(session.query("select changes from s", arrow=True), ArrowResult)
+
+
+def test_arrow_data_goes_round_neither_a_transaction_nor_the_end_of_a_session(db):
+    session = db.session()
+    with session.transaction() as tx:
+        tx.execute("insert into t values ('new')")
+        for arrow in (False, True):
+            with pytest.raises(UsageError, match="in use by a transaction"):
+                session.query("select count(*) from t", arrow=arrow)
+    assert session.query("select count(*) from t", arrow=True).rows == [(2,)]
+    session.close()
+    with pytest.raises(UsageError, match="closed"):
+        session.query("select 1", arrow=True)

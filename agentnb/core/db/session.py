@@ -278,6 +278,8 @@ class Session(Executor):
         self, statement: Statement, params: Mapping[str, Any], bounds: Bounds, watch: Watch
     ) -> Result | None:
         """Return the result as Arrow data of this session, or None to take the driver."""
+        if self._closed or self._lock.locked():
+            return None  # `checkout` waits for its turn, or says why there is none
         if not self.has_state and not self._lost:
             return self.database.arrow_result(statement, params, bounds, watch)
         return copying.fetch(self, statement, params, bounds, watch)
