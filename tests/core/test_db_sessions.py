@@ -257,12 +257,14 @@ def test_copy_keeps_limits_bytes_deadlines_and_errors(server):
 
 def test_a_function_that_may_write_is_not_run_twice_for_arrow_data(server):
     server.script(
-        "create table calls (i int); create function count_call() returns numeric language sql as "
-        "'insert into calls values (1) returning 1.5'"
+        "create table calls (i int); create function count_call() returns timestamp language sql "
+        "as $$ insert into calls values (1) returning 'infinity'::timestamp $$"
     )
     with server.session() as session:
         session.execute("set application_name to mine")
-        assert float(session.query("select count_call() as n", arrow=True).scalar()) == 1.5
+        # Arrow cannot read what comes, so that the driver has to run the statement.
+        with pytest.raises(Exception, match="timestamp too large"):
+            session.query("select count_call() as n", arrow=True)
         assert session.query("select count(*) from calls").scalar() == 1
 
 

@@ -84,3 +84,18 @@ def test_a_text(run):
     assert "the first 200 of 300 lines" in repr(run("%files cat long.txt"))
     assert "the first 5 of 300 lines" in repr(run("%files cat long.txt -n 5"))
     assert "lines" not in repr(run("%files cat long.txt -n 300"))
+
+
+def test_a_tail_that_stops_by_itself(run, monkeypatch):
+    monkeypatch.setattr("agentnb.magics.events.magic._TAIL_COUNT", 2)
+    publish = (
+        "import threading\n"
+        "def publish(n):\n    for i in range(n): hub.events.publish('c', i)\n"
+        "timer = threading.Timer(0.5, publish, [{}])\ntimer.start()"
+    )
+    run(publish.format(2))
+    assert repr(run("%events tail c --timeout 20")) == "2 events, then stopped: -n N for more"
+    run("timer.join()")
+    run(publish.format(1))
+    assert repr(run("%events tail c --timeout 20 -n 1")) == "1 event"
+    run("timer.join()")

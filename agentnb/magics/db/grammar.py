@@ -57,9 +57,13 @@ GRAMMAR = Grammar(
     options=(
         CONNECTION,
         Option(
-            ("-n", "--rows"), "rows at most (default: all; 1000 are shown)", "ROWS", int, verbs=()
+            ("-n", "--rows"),
+            "rows at most (default: all; a bare line shows 1000)",
+            "ROWS",
+            int,
+            verbs=(),
         ),
-        Option(("--all",), "show as much of all rows as a table shows, and keep them", verbs=()),
+        Option(("--all",), "fetch every row, also where the result is only displayed", verbs=()),
         Option(
             ("--as",), "give back", choices=("rows", "pandas", "polars", "arrow"), verbs=_TABLES
         ),

@@ -35,8 +35,12 @@ _ROLE = Role("events", "handler", "event", "a handler", "print(event.data)", "pu
 class Tail(list[Any]):
     """The events that came while ``%events tail`` looked; each was printed already."""
 
+    stopped = False
+    """Whether it ended with the default number of them, and others may follow."""
+
     def __repr__(self) -> str:
-        return f"{len(self):,} event{'' if len(self) == 1 else 's'}"
+        number = f"{len(self):,} event{'' if len(self) == 1 else 's'}"
+        return f"{number}, then stopped: -n N for more" if self.stopped else number
 
     def df(self) -> Any:
         """Return them as a pandas DataFrame."""
@@ -163,6 +167,7 @@ class EventsMagic(Noun):
                     found.append(event)
                     if "quiet" not in call.options:
                         print(f"{_clock(event)}  {event.channel}  {_brief(event.data)}")  # noqa: T201 - in the cell that looks
+        found.stopped = "count" not in call.options and len(found) == count
         return found
 
     def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as status

@@ -38,8 +38,12 @@ _SHOWN = 500
 class Messages(list[Any]):
     """The messages that ``%ws tail`` has shown; each was printed already."""
 
+    stopped = False
+    """Whether it ended with the default number of them, and others may follow."""
+
     def __repr__(self) -> str:
-        return f"{len(self):,} message{'' if len(self) == 1 else 's'}"
+        number = f"{len(self):,} message{'' if len(self) == 1 else 's'}"
+        return f"{number}, then stopped: -n N for more" if self.stopped else number
 
     def df(self) -> Any:
         """Return them as a pandas DataFrame, their keys as columns."""
@@ -195,6 +199,7 @@ class WsMagic(Noun):
                 found.append(message)
                 if "quiet" not in call.options:
                     print(_brief(message, self.hub.settings.redactor))  # noqa: T201 - in the cell that looks
+        found.stopped = "count" not in call.options and len(found) == count
         return found
 
     def do_list(self, call: Call) -> Table:
