@@ -346,6 +346,22 @@ def test_a_return_annotation_is_resolved_or_counts_as_none(function, kind):
     assert annotation_of(function) == kind
 
 
+def union() -> str | socket.socket: ...
+def optional() -> socket.socket | None: ...
+
+
+def test_a_union_with_types_that_json_has_declares_none_and_another_is_refused():
+    from agentnb.core.git import GitManager
+
+    assert declared(union, None, "queue") is declared(GitManager.commit, None, "queue") is None
+    for function, returns in ((optional, None), (print, str | socket.socket)):
+        with pytest.raises(UsageError, match="is not a type that a result can have"):
+            declared(function, returns, "queue")
+    with pytest.raises(UsageError) as caught:
+        declared(optional, None, "queue")
+    assert "lambda: f(...).name" in caught.value.hint
+
+
 def test_pydantic_is_not_imported_by_types_without_it():
     code = (
         "import sys, datetime; from agentnb.core.codec import codec_of, to_json;"

@@ -10,6 +10,7 @@ import typing
 from typing import Any
 
 from agentnb.core.codec.typed import TypeCodec, check_schema, codec_of
+from agentnb.core.errors import UsageError
 
 __all__ = ["annotation_of", "declared"]
 
@@ -22,7 +23,8 @@ def declared(function: Any, returns: Any, service: str, subject: str = "") -> Ty
     Parameters
     ----------
     function
-        The function. Its return annotation counts where ``returns`` is None.
+        The function. Its return annotation counts where ``returns`` is None; a union of types
+        that JSON has with others does not.
     returns
         The type, or None.
     service
@@ -38,8 +40,30 @@ def declared(function: Any, returns: Any, service: str, subject: str = "") -> Ty
     kind = annotation_of(function) if returns is None else returns
     if kind is None or kind is Any or kind is object:
         return None
-    check_schema(kind, service, "returns", subject)
+    if returns is None and _may_fit(kind):
+        return None
+    try:
+        check_schema(kind, service, "returns", subject)
+    except UsageError as error:
+        if returns is None:
+            error.hint = "return a part of it that JSON has, such as lambda: f(...).name"
+        raise
     return codec_of(kind)
+
+
+def _may_fit(kind: Any) -> bool:
+    """Return whether a union is no type of JSON, but one of its members is."""
+    if typing.get_origin(kind) not in {typing.Union, types.UnionType} or _is_type(kind):
+        return False
+    return any(_is_type(one) for one in typing.get_args(kind) if one is not type(None))
+
+
+def _is_type(kind: Any) -> bool:
+    try:
+        codec_of(kind)
+    except TypeError:
+        return False
+    return True
 
 
 def annotation_of(function: Any) -> Any:
@@ -89,14 +113,8 @@ def _annotations(function: Any) -> Any:
 def _says_nothing(kind: Any) -> bool:
     if kind is Any or kind is object or kind is None or kind is type(None):
         return True
-    if isinstance(kind, typing.TypeVar):
+    if isinstance(kind, typing.TypeVar) or kind is typing.Self:
         return True
     origin = typing.get_origin(kind) or kind
     abstract = inspect.isabstract(origin) or getattr(origin, "_is_protocol", False)
-    if not abstract:
-        return False
-    try:
-        codec_of(kind)
-    except TypeError:
-        return True
-    return False
+    return bool(abstract) and not _is_type(kind)
