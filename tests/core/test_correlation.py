@@ -269,6 +269,21 @@ def test_a_request_sends_the_id(hub, order, web):
     assert second["x-correlation-id"] == "mine"
 
 
+def test_a_websocket_sends_the_id_and_logs_and_handles_under_it(hub, order, peer, until):
+    client = hub.websocket(peer.url("/headers"))
+    seen = []
+    client.on("message", lambda message: seen.append((message, current().correlation_id)))
+    with Records("agentnb.websocket") as records:
+        client.connect()
+        until(lambda: seen, seconds=20)
+        client.disconnect()
+        until(lambda: records.ids("WebSocket disconnected"), seconds=20)
+    headers = {name.lower(): value for name, value in seen[0][0].items()}
+    assert headers["x-correlation-id"] == seen[0][1] == ORDER
+    assert headers["traceparent"].split("-")[1] == order.trace_id
+    assert records.ids("WebSocket connected") == records.ids("WebSocket disconnected") == [ORDER]
+
+
 @pytest.mark.parametrize(
     ("given", "sent"),
     [("order 17", "order%2017"), ("a\r\nb: c", "a%0D%0Ab:%20c"), ("é%", "%C3%A9%25")],

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, RejectedError
+from agentnb.core.trace import stamp
 from agentnb.core.websocket.inbox import Inbox, MessageStream
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Ears:
     def connected(self) -> None:
         """Tell of a connection."""
         self.connects += 1
-        self._log.info("WebSocket connected: %s", self._url, extra={"data": {"url": self._url}})
+        self._log.info("WebSocket connected: %s", self._url, extra=self._told(url=self._url))
         self._calls.put("connected")
 
     def came(self, message: bytes | str) -> None:
@@ -97,17 +98,21 @@ class Ears:
     def disconnected(self, why: str) -> None:
         """Tell of the end of a connection."""
         self.last_end = why
-        data = {"url": self._url, "reason": why}
-        self._log.info("WebSocket disconnected: %s: %s", self._url, why, extra={"data": data})
+        extra = self._told(url=self._url, reason=why)
+        self._log.info("WebSocket disconnected: %s: %s", self._url, why, extra=extra)
         self._calls.put("disconnected")
 
     def trouble(self, error: AgentnbError, event: str = "WebSocket error") -> None:
         """Tell of an error."""
         self.errors += 1
         self.last_error = error
-        data = {"url": self._url, "error": error.message}
-        self._log.error("%s: %s", event, error.message, extra={"data": data})
+        extra = self._told(url=self._url, error=error.message)
+        self._log.error("%s: %s", event, error.message, extra=extra)
         self._calls.put("error", error)
+
+    def _told(self, **data: str) -> dict[str, object]:
+        """Return what a log line is stamped with: its data, and the trace of who connected."""
+        return {"data": data, **stamp(self._calls.context)}
 
     def ended(self, error: AgentnbError | None) -> None:
         """Tell those who wait that nothing will come."""
