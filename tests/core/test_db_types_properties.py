@@ -251,3 +251,40 @@ def test_a_uuid_is_found_by_its_value(lite, one, other):
         one == other
     )
     assert uuid.UUID(lite.query("select u from u").scalar()) == one
+
+
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+EDGES = [
+    2**63 - 1,
+    2**63 - 513,
+    -(2**63),
+    2**53,
+    2**53 + 1,
+    math.inf,
+    -math.inf,
+    "inf",
+    "-Inf",
+    "1",
+]
+MIXED = st.one_of(
+    st.none(), INTEGERS, st.floats(allow_nan=False), st.text(max_size=3), st.binary(max_size=2),
+    st.sampled_from(EDGES),
+)  # fmt: skip
+
+
+@PROPERTY
+@given(st.lists(MIXED, max_size=4))
+def test_a_column_of_sqlite_with_values_of_any_kinds_is_equal_as_arrow_data(lite, values):
+    lite.script("drop table if exists mixed; create table mixed (a)")
+    lite.execute("insert into mixed values (:a)", [{"a": value} for value in values])
+    rows = lite.query("select a from mixed order by rowid").column("a")
+    assert rows == values
+    assert lite.query("select a from mixed order by rowid", arrow=True).column("a") == rows
+
+
+@pytest.mark.parametrize("values", [[2**63 - 1, 0.5], [math.inf, "a"], ["a", -math.inf]], ids=str)
+def test_no_number_of_a_mixed_column_is_rounded_or_made_text(lite, values):
+    lite.script("drop table if exists mixed; create table mixed (a)")
+    lite.execute("insert into mixed values (:a)", [{"a": value} for value in values])
+    found = lite.query("select a from mixed order by rowid", arrow=True).column("a")
+    assert [(type(one), one) for one in found] == [(type(one), one) for one in values]

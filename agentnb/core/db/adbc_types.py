@@ -11,7 +11,7 @@ __all__ = ["Unsuitable", "guarded", "same_types", "wanted"]
 
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
-_LIKE_A_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_LIKE_A_NUMBER = r"^\s*[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:inf))\s*$"
 # So SQLite names the second of two columns of one name.
 _NUMBERED = re.compile(r":\d+\Z")
 # ADBC gives money as an integer of cents, and an oid as a signed integer.
@@ -110,7 +110,7 @@ def _sqlite_values(column: Any, kind: Any, pa: Any) -> None:
     if kind == pa.float64():
         # An integer, which ADBC made a real among reals, may have lost digits.
         size = pc.abs(column)
-        lost = pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, 2.0**63))
+        lost = pc.and_(pc.greater_equal(size, float(EXACT)), pc.less_equal(size, 2.0**63))
         if pc.any(lost).as_py():
             raise Unsuitable
 
