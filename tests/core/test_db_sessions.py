@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import threading
@@ -457,7 +458,29 @@ def test_a_forked_child_has_a_session_of_its_own(server):
         assert session.query(PID).scalar() == pid
 
 
-def test_five_thousand_lines_take_one_connection(server):
+@pytest.mark.parametrize("how", ["close", "reset", "forget"])
+def test_a_forked_child_that_ends_a_session_leaves_that_of_its_parent(server, how):
+    kept = [server.session()]
+    kept[0].execute("set search_path to a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as above
+        child = os.fork()
+    if not child:
+        try:
+            if how == "forget":
+                kept.clear()
+                gc.collect()
+            else:
+                getattr(kept.pop(), how)()
+                gc.collect()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert kept[0].query("select x from t").scalar() == "A"
+    kept[0].close()
+
+
+def test_five_hundred_statements_take_one_connection(server):
     with server.session() as session:
         for _ in range(500):
             session.query("select 1")

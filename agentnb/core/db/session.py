@@ -264,9 +264,11 @@ class Session(Executor):
 
         A statement that is running ends first.
         """
+        if self._pid != os.getpid():
+            self._leave_to_parent()
         self._lost = ""
         self._dropping = True
-        if self._pid == os.getpid() and self._lock.acquire(blocking=False):
+        if self._lock.acquire(blocking=False):
             self._release()
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ GRAMMAR = Grammar(
     examples=(
         "%db select * from task where status = :status",
         "%db df << select * from task where id in (:ids)",
-        "%db --as pandas --all select * from task",
+        "%db --as pandas select * from task",
         "%db connect prod --env PROD_DATABASE_URL --read-only",
         "%db load tasks.csv task --replace",
     ),
