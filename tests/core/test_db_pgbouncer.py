@@ -57,6 +57,15 @@ def test_the_schema_is_found_in_every_statement_on_every_session(url, query):
         assert db.query("select max(a) from t").scalar() == 7
 
 
+def test_arrow_data_come_from_the_schema_of_the_url_in_the_first_statement_too(url):
+    with Database(url) as db:
+        db.execute("create table public.t (a int)")
+    with Database(f"{url}?schema=App") as db:
+        assert db.query("select count(*) as n from t", arrow=True).scalar() == 3
+    with Database(f"{url}?schema=App", read_only=True) as db, db.session() as session:
+        assert session.query("select count(*) as n from t", arrow=True).scalar() == 3
+
+
 def delete_in_a_transaction(db):
     with db.transaction() as tx:
         tx.execute("delete from t")

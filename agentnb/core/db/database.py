@@ -230,6 +230,7 @@ class Database(Executor):
         watch: Watch,
     ) -> Result | None:
         """Return the result through ADBC, or None where it would differ or cannot be had."""
+        _ = self.engine  # how PostgreSQL is reached is known once there is a connection
         with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
             return adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
 
