@@ -518,6 +518,30 @@ def test_through_pgbouncer_what_would_not_last_is_refused(fresh_url, sql):
         assert session.query("select lower('A')").scalar() == "a"
 
 
+@pytest.mark.parametrize("kind", ["duckdb", "mariadb"])
+def test_a_session_lasts_on_databases_of_plain_support_too(request, tmp_path, kind):
+    if kind == "duckdb":
+        url = f"duckdb:///{tmp_path / 'a.duckdb'}"
+    else:
+        url = request.getfixturevalue("mariadb_url")
+    with Database(url) as db:
+        db.execute("create table t (x varchar(9))")
+        crowd(db)
+        with db.session() as session:
+            session.execute("create temporary table mine as select 42 as n")
+            for _ in range(4):
+                assert session.query("select n from mine").scalar() == 42
+                with pytest.raises(NotFoundError):
+                    db.query("select n from mine")
+            assert session.query("select n from mine", arrow=True).df()["n"].tolist() == [42]
+            with session.transaction() as tx:
+                tx.execute("insert into mine values (43)")
+            assert session.query("select max(n) from mine").scalar() == 43
+        for _ in range(4):
+            with pytest.raises(NotFoundError):
+                db.query("select n from mine")
+
+
 @pytest.mark.parametrize(("kind", "sql", "wanted"), [
     ("postgresql", "SET x = 1", Leaves.STATE),
     ("postgresql", "set local x = 1", Leaves.NOTHING),
