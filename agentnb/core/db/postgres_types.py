@@ -71,13 +71,21 @@ def _enclosed(base: type[Any], suffix: bytes = b"") -> type[Any]:
 def _dumpers() -> tuple[tuple[type[Any], type[Any]], ...]:
     from psycopg.types import numeric
 
+    sizes = {
+        numeric.Int2Dumper: numeric.Int2,
+        numeric.Int4Dumper: numeric.Int4,
+        numeric.Int8Dumper: numeric.Int8,
+        numeric.IntNumericDumper: numeric.IntNumeric,
+    }
+    enclosed: dict[type[Any], Any] = {
+        base: _enclosed(base)(python) for base, python in sizes.items()
+    }
+
     class Integer(numeric.IntDumper):
         """Chooses the dumper of an integer's size."""
 
-        _int2_dumper = _enclosed(numeric.Int2Dumper)(numeric.Int2)
-        _int4_dumper = _enclosed(numeric.Int4Dumper)(numeric.Int4)
-        _int8_dumper = _enclosed(numeric.Int8Dumper)(numeric.Int8)
-        _int_numeric_dumper = _enclosed(numeric.IntNumericDumper)(numeric.IntNumeric)
+        def upgrade(self, obj: int, format: Any) -> Any:  # noqa: A002 - psycopg's name for it
+            return enclosed[type(super().upgrade(obj, format))]
 
     return (
         (int, Integer),
