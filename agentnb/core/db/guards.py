@@ -52,7 +52,11 @@ class Translated:
 
     def __enter__(self) -> None:
         if self.watch.over:
-            raise DeadlineExceeded("there was no time left to start the statement", service="db")
+            raise DeadlineExceeded(
+                "there was no time left to start the statement",
+                service="db",
+                hint="give it longer with timeout= or --timeout",
+            )
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, AgentnbError) or not isinstance(error, Exception):
