@@ -72,7 +72,7 @@ class _SQLite(Body):
         self._ending = False
 
     def keyword(self, word: str) -> None:
-        if len(self.words) <= 6:  # noqa: PLR2004 - explain query plan create temp trigger
+        if word == "trigger" and len(self.words) <= 6:  # noqa: PLR2004 - explain query plan create temp
             self._trigger = self._trigger or bool(_SQLITE_TRIGGER.match(self.start))
         self._ending = word == "end" and self.before == ";"
 

@@ -61,7 +61,9 @@ def _token(
 ) -> re.Pattern[str]:
     return re.compile(
         rf"""
-          (?P<code>      {code} )
+          (?P<space>     \s+ )
+        | (?P<word>      (?![eE]'){letter}(?:{letter}|[\w$])* )
+        | (?P<code>      {code} )
         | (?P<comment>   {comment} )
         | (?P<string>    {string} )
         | (?P<quoted>    {quoted} )
@@ -70,8 +72,7 @@ def _token(
         | (?P<bind>      :[^\W\d]\w*(?:\.[^\W\d]\w*)* )
         | (?P<mark>      {mark} )
         | (?P<semicolon> ; )
-        | (?P<word>      {letter}(?:{letter}|[\w$])* )
-        | (?P<space>     \s+ )
+        | (?P<initial>   [eE](?=') )
         | (?P<other>     \d[\w.]* | . )
         """,
         re.VERBOSE | re.DOTALL,

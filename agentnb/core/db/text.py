@@ -188,7 +188,9 @@ class _Splitter:
         """Take every token of the text."""
         at, match = 0, self.syntax.token.match
         while token := match(self.sql, at):
-            if self.delimiter != ";" and self.sql.startswith(self.delimiter, at):
+            if token.lastgroup == "space" or self.delimiter == ";":
+                at = token.end() if token.lastgroup == "space" else self._take(token)
+            elif self.sql.startswith(self.delimiter, at):
                 self._close(at)
                 at += len(self.delimiter)
                 self._begin(at)
@@ -211,14 +213,12 @@ class _Splitter:
         if kind == "comment":
             nested = self.syntax.nested_comments and text.startswith("/*")
             return _end_of_comment(self.sql, token.start()) if nested else end
-        if kind == "space":
-            return end
         if kind == "semicolon" and self.delimiter == ";":
             if self.body.semicolon():
                 self._close(token.start())
                 self._begin(end)
             return end
-        if kind == "word":
+        if kind in {"word", "initial"}:
             return self._word(text.lower(), end)
         self.code = True
         if kind == "bind":
