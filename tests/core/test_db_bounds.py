@@ -262,3 +262,26 @@ def test_what_is_fetched_is_the_beginning_and_never_above_its_bytes(rows, limit)
 ])  # fmt: skip
 def test_the_functions_that_a_statement_calls_are_seen(sql, names):
     assert calls(sql) == names
+
+
+@pytest.mark.parametrize("sql", [
+    'select * from "Archiving"', "table further", "select a from further where a >= 0",
+    "select archive/* all */(i) from big", "select archive -- all\n(i) from big",
+])  # fmt: skip
+def test_a_view_that_writes_runs_for_all_rows_of_a_displayed_line(server, sql):
+    server.script(
+        'create view "Archiving" as select archive(i) as a from big;'
+        'create view further as select a from "Archiving"; create view plain as select i from big'
+    )
+    assert len(server.query(sql, preview=10)) == MANY
+    assert server.query("select count(*) from archived").scalar() == MANY
+    assert server.query("select * from plain", preview=10).truncated
+    with server.transaction() as tx:
+        assert len(tx.query(sql, limit=10, arrow=True)) == 10
+    assert server.query("select count(*) from archived").scalar() == 2 * MANY
+
+
+def test_a_view_counts_the_functions_that_come_with_the_server(server):
+    server.script("create sequence s; create view numbered as select nextval('s') as n from big")
+    assert len(server.query("select n from numbered", preview=10)) == MANY
+    assert server.query("select last_value from s").scalar() == MANY

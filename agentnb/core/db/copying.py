@@ -55,6 +55,8 @@ def fetch(
         runner.translated(watch, statement),
         runner.backend.watching(connection, watch),
     ):
+        if runner.backend.has_effects(connection, statement):
+            return None  # through a view
         text, values = runner.rendered(statement, params)
         raw: Any = connection.connection.driver_connection
         text = runner.backend.limited(

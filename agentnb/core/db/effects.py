@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
 
-__all__ = ["calls", "changes", "changing", "locks"]
+__all__ = ["calls", "changes", "changing", "locks", "names"]
 
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
 _LOCKS = frozenset({"update", "share", "key"})
-_CALL = re.compile(r"\s*\(")
+_CALL = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*\(", re.DOTALL)
 # Words in front of a parenthesis that call nothing.
 _SYNTAX = frozenset({
     "all", "and", "any", "array", "as", "asc", "between", "both", "by", "case", "check",
@@ -61,6 +61,22 @@ def locks(statement: Statement) -> bool:
 
 
 @lru_cache(maxsize=512)
+def names(sql: str) -> frozenset[str]:
+    """Return the words and the quoted names of a PostgreSQL statement, as its catalog has them.
+
+    >>> sorted(names('select a from "My view" -- not this'))
+    ['My view', 'a', 'from', 'select']
+    """
+    return frozenset(
+        _name(kind, text) for kind, text, _ in tokens(sql, POSTGRES) if kind in {"word", "quoted"}
+    )
+
+
+def _name(kind: str, text: str) -> str:
+    return text.lower() if kind == "word" else text[1:-1].replace('""', '"')
+
+
+@lru_cache(maxsize=512)
 def calls(sql: str) -> frozenset[str]:
     """Return the names of the functions that a PostgreSQL statement calls, in lower case.
 
@@ -78,7 +94,7 @@ def calls(sql: str) -> frozenset[str]:
         if kind not in {"word", "quoted"}:
             named = False
             continue
-        name = text.lower() if kind == "word" else text[1:-1].replace('""', '"')
+        name = _name(kind, text)
         if kind == "word" and name in {"into", "as"}:
             named = True
             continue

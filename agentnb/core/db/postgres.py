@@ -14,8 +14,9 @@ from agentnb.core.db import postgres_copy
 from agentnb.core.db.alarm import Alarm
 from agentnb.core.db.backend import Backend, Watch, logger, no_rows
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
-from agentnb.core.db.effects import calls, changes, locks
+from agentnb.core.db.effects import changes, locks
 from agentnb.core.db.postgres_connect import Connector
+from agentnb.core.db.postgres_effects import may_write
 from agentnb.core.db.postgres_errors import translate
 from agentnb.core.db.postgres_types import kind_of
 from agentnb.core.db.state import Leaves
@@ -39,15 +40,6 @@ GRACE = 1.5
 
 # libpq 17 can hand over the rows of one statement in parts.
 _CHUNKED_ROWS = 170_000
-# Volatile functions that change nothing.
-_HARMLESS = (
-    "random,random_normal,gen_random_uuid,uuidv4,uuidv7,clock_timestamp,timeofday,currval,"
-    "lastval,pg_sleep"
-)
-_VOLATILE = f"""
-select exists (select from pg_catalog.pg_proc where proname = any(%(names)s)
-and provolatile = 'v' and not proname = any('{{{_HARMLESS}}}'))
-"""
 
 _IN_TRANSACTION = {"INTRANS", "INERROR", "ACTIVE"}
 _UNLOCKS = {"set", "reset", "begin", "start", "discard"}
@@ -208,11 +200,7 @@ class Postgres(Backend):
             return changes(statement)
         if locks(statement):
             return True
-        names = calls(statement.sql)
-        if not names:
-            return False
-        volatile = _raw(connection).execute(_VOLATILE, {"names": list(names)}).fetchone()
-        return bool(volatile[0])
+        return may_write(_raw(connection), statement)
 
     def limited(self, statement: Statement, sql: str, limit: int | None) -> str:
         """Tell the server: the client library reads all that a statement returns."""
