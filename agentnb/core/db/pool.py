@@ -218,6 +218,8 @@ class ConnectionPool:
     def _alive(self, engine: Engine, watch: Watch) -> Connection:
         for last in (False, True):
             connection = engine.connect()
+            if not self._backend.pings:
+                return connection
             try:
                 with self._backend.watching(connection, watch):
                     self._backend.ping(connection)
