@@ -197,7 +197,7 @@ def test_a_stream_of_nothing_says_so(db):
         list(db.stream("create table t (a int)"))
     with pytest.raises(NotFoundError, match="no such table: tt"):
         list(db.stream("select * from tt"))
-    with pytest.raises(UsageError, match="chunks of 0"):
+    with pytest.raises(UsageError, match="chunk must be 1 or more, got 0"):
         list(db.stream("select 1", chunk=0))
 
 

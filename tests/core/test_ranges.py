@@ -80,3 +80,44 @@ def test_any_value_is_in_its_range_or_refused(value):
         except UsageError as error:
             message = error.message
         assert message.startswith("limit must be ")
+
+
+@pytest.mark.parametrize("timeout", ["5", -1, math.nan, True, object()])
+def test_a_time_out_that_is_no_number_of_seconds_is_refused_by_every_statement(timeout):
+    from agentnb.core.db import Database
+
+    with Database("sqlite://") as db:
+        for call in (db.query, db.execute, db.script, lambda *a, **k: list(db.stream(*a, **k))):
+            with pytest.raises(UsageError, match="timeout must be 0 or more, got"):
+                call("select 1", timeout=timeout)
+        with pytest.raises(UsageError, match="timeout must be 0 or more, got"):
+            db.transaction(timeout=timeout).__enter__()
+
+
+@pytest.mark.parametrize("count", ["5", -1, 1.5, math.nan, True])
+def test_a_number_of_rows_that_is_none_is_refused_by_every_statement(count):
+    from agentnb.core.db import Database
+
+    with Database("sqlite://") as db:
+        for name in ("limit", "max_bytes"):
+            with pytest.raises(UsageError, match=f"{name} must be 0 or more, got"):
+                db.query("select 1", **{name: count})
+        with pytest.raises(UsageError, match="chunk must be 1 or more, got"):
+            list(db.stream("select 1", chunk=count))
+
+
+@pytest.mark.parametrize("timeout", ["5", -1, math.nan, True])
+def test_a_wait_for_a_job_refuses_a_time_out_that_is_no_number_of_seconds(steady_home, timeout):
+    from agentnb.core.queue import TaskQueue
+    from agentnb.core.redis import RedisClient
+
+    with RedisClient(home=steady_home) as redis, TaskQueue(redis, prefix="ranges") as queues:
+        job = queues.get_queue("waits").add(1)
+        with pytest.raises(UsageError, match="timeout"):
+            job.result(timeout)
+        worker = queues.get_queue("waits").work(lambda job: job.data)
+        with pytest.raises(UsageError, match="timeout"):
+            worker.drain(timeout=timeout)
+        with pytest.raises(UsageError, match="timeout"):
+            worker.stop(timeout)
+        assert worker.stop(5)

@@ -11,6 +11,7 @@ from agentnb.core.db.result import Result, Script
 from agentnb.core.db.runner import Runner
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,8 +238,7 @@ class Executor(Runner):
         refuse_unknown("stream", unknown)
         statement = scan(sql, self.backend.syntax)
         watch = Watch(self._deadline(timeout))
-        if chunk < 1:
-            raise UsageError(f"chunks of {chunk} rows", service="db", hint="1 or more")
+        chunk = whole("chunk", chunk, service="db")
         found = self._chunks(statement, params or {}, chunk, watch)
         # In memory the loop's own statements need the one connection that there is.
         yield from list(found) if self.backend.alone else found

@@ -11,7 +11,7 @@ from agentnb.core.db.notices import Notices, notified
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
 from agentnb.core.db.state import leaves
-from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.ranges import whole
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentnb.core.db.backend import Backend, Watch
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
+    from agentnb.core.errors import AgentnbError
     from agentnb.core.table import Table
     from agentnb.core.trace import Tracer
 
@@ -67,12 +68,9 @@ class Runner(ABC):
         if limit is None and max_bytes is None and preview is None:
             return Bounds(None, self.max_bytes)
         for name, value in (("limit", limit), ("max_bytes", max_bytes), ("preview", preview)):
-            if value is not None and value < 0:
-                raise UsageError(
-                    f"{name} must be 0 or more, got {value}",
-                    service="db",
-                    hint=f"leave {name}= away for all rows",
-                )
+            if value is not None:
+                hint = f"leave {name}= away for all rows"
+                whole(name, value, service="db", least=0, hint=hint)
         size = self.max_bytes if max_bytes is None else max_bytes
         if preview is not None and (limit is None or preview < limit):
             return Bounds(preview, size, preview=True)

@@ -13,7 +13,7 @@ from agentnb.core.codec import Unkept, check_schema, read
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobFailed
-from agentnb.core.queue.options import DEFAULTS, Message, Options
+from agentnb.core.queue.options import DEFAULTS, Message, Options, seconds
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.trace import carried
 
@@ -171,7 +171,7 @@ class Job(LiveJob):
 
     def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
         store = self.queue.store
-        until = None if timeout is None else monotonic() + timeout
+        until = None if timeout is None else monotonic() + seconds("timeout", timeout)
         found = store.wait(self.id, 1)
         while found is None:
             pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))

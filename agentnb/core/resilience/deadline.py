@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import monotonic
 
-from agentnb.core.errors import DeadlineExceeded, UsageError
+from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.ranges import amount
 
 __all__ = ["Deadline"]
 
@@ -20,7 +21,7 @@ class Deadline:
     Raises
     ------
     UsageError
-        When the seconds are negative or not a number.
+        The seconds are negative or not a number.
 
     Examples
     --------
@@ -38,13 +39,8 @@ class Deadline:
         self.seconds = seconds
         self._until: float | None = None
         if seconds is not None:
-            if not seconds >= 0:  # also refuses nan
-                raise UsageError(
-                    f"a deadline of {seconds} seconds",
-                    service="resilience",
-                    hint="give seconds from now, 0 or more, or None for no deadline",
-                )
-            self._until = monotonic() + seconds
+            hint = "give seconds from now, or None for no deadline"
+            self._until = monotonic() + amount("timeout", seconds, service="resilience", hint=hint)
 
     @classmethod
     def of(cls, value: Deadline | float | None) -> Deadline:
