@@ -17,12 +17,19 @@ _HARMLESS = (
     "lastval,pg_sleep"
 )
 _VOLATILE = f"provolatile = 'v' and not proname = any('{{{_HARMLESS}}}')"
-# Those that PostgreSQL comes with are in no table of dependencies: a view's text has them.
-_MAY_WRITE = f"""
+_VIEWS = """
+select oid from pg_catalog.pg_class where relkind = 'v' and relname = any(%(names)s)
+and relnamespace not in
+    ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
+"""
+_CALLED = f"""
+select exists (select from pg_catalog.pg_proc where proname = any(%(calls)s) and {_VOLATILE}),
+    exists ({_VIEWS})
+"""
+# Functions that PostgreSQL comes with are in no table of dependencies: a view's text has them.
+_CALLED_BY_VIEWS = f"""
 with recursive known(id) as (
-    select oid from pg_catalog.pg_class where relkind = 'v' and relname = any(%(names)s)
-    and relnamespace not in
-        ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
+    {_VIEWS}
     union
     select depends.refobjid from known
     join pg_catalog.pg_rewrite as rule on rule.ev_class = known.id
@@ -32,8 +39,7 @@ with recursive known(id) as (
         and depends.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
     join pg_catalog.pg_class as other on other.oid = depends.refobjid and other.relkind = 'v'
 )
-select exists (select from pg_catalog.pg_proc where proname = any(%(calls)s) and {_VOLATILE})
-or exists (
+select exists (
     select from known join pg_catalog.pg_proc on {_VOLATILE}
     and pg_catalog.strpos(
         pg_catalog.pg_get_viewdef(known.id), pg_catalog.quote_ident(proname) || '(') > 0
@@ -54,5 +60,8 @@ def may_write(raw: Any, statement: Statement) -> bool:
     called, named = calls(statement.sql), names(statement.sql)
     if not called and not statement.words & {"from", "table"}:
         return False
-    found = raw.execute(_MAY_WRITE, {"calls": list(called), "names": list(named)}).fetchone()
-    return bool(found[0])
+    words = {"calls": list(called), "names": list(named)}
+    writes, views = raw.execute(_CALLED, words).fetchone()
+    if writes or not views:
+        return bool(writes)
+    return bool(raw.execute(_CALLED_BY_VIEWS, words).fetchone()[0])
