@@ -609,3 +609,14 @@ def test_arrow_data_goes_round_neither_a_transaction_nor_the_end_of_a_session(db
     session.close()
     with pytest.raises(UsageError, match="closed"):
         session.query("select 1", arrow=True)
+
+
+def test_a_reset_between_the_statements_of_another_thread_holds_for_the_next_one(db):
+    with db.session() as session:
+        session.execute("create temp table mine (a int)")
+        session._lock.acquire()  # the other thread has looked for a reset, and still has the lock
+        session.reset()
+        session._lock.release()
+        with pytest.raises(NotFoundError):
+            session.query("select * from mine")
+        assert session.query("select 1").scalar() == 1

@@ -174,6 +174,8 @@ class Session(Executor):
 
     def _ready(self, deadline: Deadline) -> Connection | None:
         """Return the connection, or None where there is but one, which it shares."""
+        if self._dropping:  # asked for while another thread was about to end its statement
+            self._drop()
         pool = self.database.pool
         connection = self._connection
         if connection is not None and not pool.is_alive(connection, deadline):
