@@ -147,7 +147,8 @@ def _after(
         values = waiting.choices or tuple(noun.live(waiting.live, word))
         return word, [(value, "value") for value in values]
     if word.startswith("-"):
-        return word, [(name, "option") for name in by_name]
+        taken = grammar.options_of(verb) if verb else grammar.options
+        return word, [(name, "option") for option in taken for name in option.names]
     if plain[:1] == ["help"]:
         return word, [(name, "verb") for name in grammar.verbs]
     if verb is not None and plain and plain[0] == verb.name:

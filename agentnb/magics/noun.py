@@ -76,6 +76,8 @@ class Noun(Magics):
             return None
         if call.verb is None:
             bare = not call.text and cell is None
+            if bare and self.grammar.bare:
+                self.grammar.refuse_ignored(self.grammar.verbs[self.grammar.bare], call.options)
             result = self.status(call) if bare else self.free(call, cell, namespace)
         else:
             verb = verbs[call.verb]

@@ -217,10 +217,21 @@ def test_a_name_that_is_a_function_s_own_is_not_assigned_elsewhere_without_a_wor
 @pytest.mark.parametrize("line", [
     "%db -n 1 tables", "%db --timeout 3 tables", "%db begin --timeout 3", "%db --tx begin",
     "%db --as pandas load rows t", "%db load rows t -n 3", "%db --explain describe t",
-    "%db --all commit",
+    "%db --all commit", "%db -c default list", "%db -c default use default", "%db list -c default",
+    "%db -c default rm default", "%db -c default connect x sqlite://", "%db -c default", "%db -n 3",
+    "%db --explain",
 ])  # fmt: skip
 def test_an_option_that_a_verb_would_ignore_is_refused(run, line):
     with pytest.raises(UsageError, match=" takes no --") as caught:
         run(line)
     assert caught.value.hint.startswith("%db ")
     assert len(run("%db --as pandas tables --all")) == 0
+    assert len(run("%db --as pandas")) == 1
+
+
+def test_the_help_of_a_verb_lists_the_options_that_it_takes(shown):
+    about = shown("%db help list")
+    assert "--as" in about
+    assert "--connection" not in about
+    assert "--explain" not in about
+    assert "--connection" in shown("%db help describe")

@@ -6,10 +6,16 @@ from agentnb.magics.grammar import Grammar, Option, Verb
 
 __all__ = ["GRAMMAR"]
 
-CONNECTION = Option(("-c", "--connection"), "use this connection", "NAME", live="connection")
-# What takes the options that are for SQL.
+# The verbs that take an option of the magic, beside SQL.
 _TABLES = ("connect", "use", "list", "rm", "tables", "describe")
+_PLACED = (
+    *("tables", "describe", "load", "retype", "panel"),
+    *("reset", "begin", "commit", "rollback"),
+)
 _TIMED = ("load", "retype")
+CONNECTION = Option(
+    ("-c", "--connection"), "use this connection", "NAME", live="connection", verbs=_PLACED
+)
 GRAMMAR = Grammar(
     "db",
     "SQL at the prompt, on SQLite, PostgreSQL and what SQLAlchemy has a driver for",
@@ -72,6 +78,7 @@ GRAMMAR = Grammar(
         Option(("--timeout",), "cancel after so many seconds", "SECONDS", float, verbs=_TIMED),
     ),
     free="SQL",
+    bare="list",
     examples=(
         "%db select * from task where status = :status",
         "%db df << select * from task where id in (:ids)",

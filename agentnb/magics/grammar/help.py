@@ -35,7 +35,7 @@ def help_of_verb(grammar: Grammar, verb: Verb) -> str:
     """Return the help of a verb, with its options before those of the whole magic."""
     lines = [f"%{grammar.noun} {verb.usage}", f"    {verb.about}"]
     lines += [f"    in Python: {verb.twin}"] if verb.twin else []
-    options = (*verb.options, *grammar.options)
+    options = grammar.options_of(verb)
     lines += ["", "options:", *_columns((one.usage, one.about) for one in options)]
     return "\n".join(lines)
 

@@ -37,6 +37,8 @@ class Grammar:
         Lines for the help.
     elsewhere
         Verbs that other programs have, each with the one that does the same here.
+    bare
+        The verb that a line without words stands for, whose options it takes.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Grammar:
         free: str = "",
         examples: tuple[str, ...] = (),
         elsewhere: Mapping[str, str] | None = None,
+        bare: str = "",
     ) -> None:
         self.noun = noun
         self.about = about
@@ -58,6 +61,7 @@ class Grammar:
         self.free = free
         self.examples = examples
         self.elsewhere = elsewhere or {}
+        self.bare = bare
 
     def parse(self, line: str, namespace: Mapping[str, Any]) -> Call:
         """Understand a line.
@@ -86,7 +90,7 @@ class Grammar:
         call.verb, call.text = verb.name, ""
         known = (*self.options, *verb.options)
         call.words = self._take_options(found[1:], known, call.options, namespace)
-        self._refuse_ignored(verb, call.options)
+        self.refuse_ignored(verb, call.options)
         call.arguments = [_value(word, namespace) for word in call.words]
         count = len(call.words)
         if not verb.takes(count) and "help" not in call.options:
@@ -98,17 +102,27 @@ class Grammar:
             )
         return call
 
-    def _refuse_ignored(self, verb: Verb, options: Mapping[str, Any]) -> None:
-        """Refuse an option of the magic that the verb would not look at."""
-        own = {option.key for option in verb.options}
+    def refuse_ignored(self, verb: Verb, options: Mapping[str, Any]) -> None:
+        """Refuse an option of the magic that the verb would not look at.
+
+        Raises
+        ------
+        UsageError
+            There is one.
+        """
+        taken = {option.key for option in self.options_of(verb)}
         for option in self.options:
-            ignored = option.verbs is not None and verb.name not in option.verbs
-            if ignored and option.key in options and option.key not in own:
+            if option.key in options and option.key not in taken:
                 raise UsageError(
                     f"%{self.noun} {verb.name} takes no {option.names[-1]}",
                     service=self.noun,
                     hint=f"%{self.noun} {verb.usage}",
                 )
+
+    def options_of(self, verb: Verb) -> tuple[Option, ...]:
+        """Return the options that a verb takes: its own and those of the magic."""
+        of_all = (one for one in self.options if one.verbs is None or verb.name in one.verbs)
+        return (*verb.options, *of_all)
 
     def _meant(self, verb: Verb, found: list[Word]) -> str:
         """Return how a line with a wrong number of arguments is written."""
