@@ -26,6 +26,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.git import GitManager
 from agentnb.core.git.credentials import logins
+from agentnb.core.git.executor import _read
 
 from .git_http import PASSWORD, QUOTED, USER, GitHttp
 
@@ -217,6 +218,17 @@ def test_a_clone_may_be_of_one_branch_and_shallow(tmp_path, two, origin):
     assert clone.current_branch() == "topic"
     assert len(clone.log()) == 1
     assert any("Receiving objects" in line for line in said)
+
+
+def test_each_line_of_progress_is_told_once_however_it_arrives():
+    script = "printf 'one\\rtw' >&2; sleep 0.2; printf 'o\\r\\nthree\\rfour' >&2"
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = []
+    _read(process, time.monotonic() + 10, said.append)
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+    assert said == ["one", "two", "three", "four"]
 
 
 # HTTP

@@ -209,6 +209,7 @@ def _read(
     assert process.stderr is not None  # noqa: S101
     out: list[bytes] = []
     err: list[bytes] = []
+    begun = b""  # a line of progress that has not ended yet
     with selectors.DefaultSelector() as waiting:
         waiting.register(process.stdout, selectors.EVENT_READ, out)
         waiting.register(process.stderr, selectors.EVENT_READ, err)
@@ -226,15 +227,18 @@ def _read(
                     continue
                 key.data.append(data)
                 if key.data is err and progress is not None:
-                    _tell(data, progress)
+                    *lines, begun = _PROGRESS.split(begun + data)
+                    begun = begun[-_CHUNK:]  # a server may send one line without an end
+                    _report(lines, progress)
+    if progress is not None:
+        _report([begun], progress)
     return b"".join(out), b"".join(err)
 
 
-def _tell(data: bytes, progress: Callable[[str], object]) -> None:
-    lines = [line.strip() for line in _PROGRESS.split(data)]
-    said = [line for line in lines if line]
-    if said:
-        progress(said[-1].decode("utf-8", "replace"))
+def _report(lines: Sequence[bytes], progress: Callable[[str], object]) -> None:
+    for line in lines:
+        if text := line.strip():
+            progress(text.decode("utf-8", "replace"))
 
 
 def _late(words: Sequence[str], seconds: float) -> DeadlineExceeded:
