@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import doctest
 import importlib
 import pkgutil
@@ -17,6 +18,13 @@ MODULES = [
     for module in pkgutil.walk_packages(agentnb.__path__, "agentnb.")
     if not module.name.startswith("agentnb.tutorials")
 ]
+
+
+@pytest.fixture(autouse=True)
+def forget_last_value():
+    """Remove what doctest leaves in the builtins: IPython keeps no `_` of its own beside it."""
+    yield
+    vars(builtins).pop("_", None)
 
 
 def raising(module):
