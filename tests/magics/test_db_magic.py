@@ -241,8 +241,23 @@ def test_frames_come_as_asked_for_from_sql_and_verbs(run, tasks):  # noqa: ARG00
         pytest.importorskip(module)
         for source in (f"%db --as {name} select * from task", f"%db tables --as {name}"):
             assert type(run(source)).__module__.startswith(module)
-        cell = run(f"%%db --as {name}\nselect 1 as a;\nselect 2 as b;\ncreate table t{name} (a)")
+        cell = run(f"%%db --as {name}\ncreate table t{name} (a);\nselect 2 as b;")
         assert type(cell).__module__.startswith(module)
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars", "arrow"])
+def test_a_cell_with_several_selects_gives_a_list_of_frames(run, shown, name):
+    several = "select 1 as a;\ncreate table if not exists u (a);\nselect 2 as b union all select 3;"
+    frames = run(f"%%db --as {name}\n{several}")
+    run(f"%%db --as {name} kept <<\n{several}")
+    for found in (frames, run("kept")):
+        assert [(len(one), columns_of(one)) for one in found] == [(1, ["a"]), (2, ["b"])]
+    both = "select 1 as a union select 2;\nselect 3 as b union select 4"
+    assert shown(f"%%db --as {name} -n 1\n{both}").count("limited to 1 rows as asked") == 2
+
+
+def columns_of(frame):
+    return list(getattr(frame, "column_names", None) or frame.columns)
 
 
 def test_quiet_shows_nothing_and_still_fails(run):

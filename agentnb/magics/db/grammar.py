@@ -71,7 +71,10 @@ GRAMMAR = Grammar(
         ),
         Option(("--all",), "fetch every row, also where the result is only displayed", verbs=()),
         Option(
-            ("--as",), "give back", choices=("rows", "pandas", "polars", "arrow"), verbs=_TABLES
+            ("--as",),
+            "give back a frame; of several SELECTs in a cell, a list of frames",
+            choices=("rows", "pandas", "polars", "arrow"),
+            verbs=_TABLES,
         ),
         Option(("--tx",), "run the cell in one transaction", verbs=()),
         Option(("--explain",), "show the plan, run nothing", verbs=()),

@@ -214,14 +214,19 @@ def with_verb(error: QueryRejected, sql: str, grammar: Grammar) -> QueryRejected
 
 
 def shaped(result: Any, shape: str) -> Any:
-    """Return a result, or the last one with rows, as rows or as a frame of a library."""
+    """Return a result as rows or as a frame of a library; of several with rows, a list of frames.
+
+    Statements that return no rows have no frame.
+    """
     if shape == "rows":
         return result
     if isinstance(result, list):
         with_rows = [one for one in result if one.returns_rows]
+        if len(with_rows) > 1:
+            return [shaped(one, shape) for one in with_rows]
         if not with_rows:
             return result
-        result = with_rows[-1]
+        result = with_rows[0]
     convert = {"pandas": "df", "polars": "pl", "arrow": "arrow"}[shape]
     if not getattr(result, "returns_rows", True):
         return result
