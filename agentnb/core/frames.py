@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import math
+import uuid
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
@@ -71,6 +72,7 @@ _SAMPLES: dict[str, Any] = {
     "time": dt.time(),
     "interval": dt.timedelta(),
     "decimal": Decimal(0),
+    "uuid": uuid.UUID(int=0),
 }
 """A value of each kind: a column without values has the type that it would give it."""
 

@@ -45,6 +45,7 @@ def sql_types(dialect: str) -> dict[str, Any]:
         "decimal": sa.Numeric(),
         "bytes": sa.LargeBinary(),
         "json": sa.JSON(),
+        "uuid": sa.Uuid(),
     }
     if dialect == "sqlite":
         # The values are made by the same rule as bound ones. A numeric column compares
@@ -56,6 +57,7 @@ def sql_types(dialect: str) -> dict[str, Any]:
             "time": _named("time"),
             "decimal": _named("numeric"),
             "json": sa.Text(),
+            "uuid": sa.Text(),
         }
     return types
 

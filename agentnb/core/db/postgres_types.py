@@ -22,6 +22,7 @@ _KINDS = {
     1184: "datetimetz",
     1186: "interval",
     1700: "decimal",
+    2950: "uuid",
 }
 
 

@@ -208,6 +208,8 @@ _TESTS = (
     ("text", ("is_string", "is_large_string", "is_string_view", "is_null")),
 )
 
+_EXTENSIONS = {"arrow.uuid": "uuid", "arrow.json": "text"}
+
 
 def _arrow_kind(field: Any) -> str:
     types = need("pyarrow.types")
@@ -217,8 +219,8 @@ def _arrow_kind(field: Any) -> str:
     for name, tests in _TESTS:
         if any(getattr(types, test)(kind) for test in tests):
             return "datetimetz" if name == "datetime" and kind.tz else name
-    if getattr(kind, "extension_name", "") in {"arrow.uuid", "arrow.json"}:
-        return "text"
+    if known := _EXTENSIONS.get(getattr(kind, "extension_name", "")):
+        return known
     raise UsageError(
         f"column {field.name!r} has the type {kind}, which is not stored by itself",
         service="db",

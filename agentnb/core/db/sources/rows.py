@@ -8,6 +8,7 @@ import enum
 import json
 import math
 import os
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.sources.source import Source
@@ -43,6 +44,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (dict, "json"),
     (list, "json"),
     (tuple, "json"),
+    (uuid.UUID, "uuid"),
     *((kind, "text") for kind in (str, os.PathLike, *TEXTUAL)),
 )
 
@@ -165,7 +167,7 @@ def _common(kinds: set[str]) -> str:
         raise UnfitError(
             "has times with and without a time zone", "give each of them one, or none of them"
         )
-    if alone := kinds & {"bytes", "interval", "timetz"}:
+    if alone := kinds & {"bytes", "interval", "timetz", "uuid"}:
         others = ", ".join(sorted(kinds - alone) or sorted(alone))
         raise UnfitError(f"mixes {min(alone)} and {others}", "load them as columns of their own")
     return "text"

@@ -19,7 +19,7 @@ class Source:
     ----------
     columns
         Name and kind of each: ``integer real text boolean date datetime datetimetz time
-        timetz interval decimal bytes json``.
+        timetz interval decimal bytes json uuid``.
     rows
         Read once, in order.
     """
