@@ -425,3 +425,21 @@ def test_kinds_of_values_in_dictionaries_are_told_apart():
     }
     assert kinds([{"t": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}]) == {"t": "datetimetz"}
     assert kinds([{"a": None}]) == {"a": "text"}
+
+
+def test_replacing_a_temporary_table_makes_a_temporary_one_and_leaves_the_permanent_one(db):
+    db.execute("create table kept as select 1 as n")
+    db.execute('create table "Odd Name" as select 1 as n')
+    with db.session() as session:
+        for name in ("mine", "kept", '"Odd Name"'):
+            session.execute(f"create temp table {name} as select 2 as n")
+        for name in ("mine", "kept", "Odd Name"):
+            session.load([{"n": 3}], name, if_exists="replace")
+            session.load([{"n": 4}], name, if_exists="append")
+            assert session.query(f'select n from "{name}"').column("n") == [3, 4]
+        assert sorted(db.tables().column("name")) == ["Odd Name", "kept"]
+        session.load([{"n": 5}], "new", if_exists="replace")
+    for name in ("kept", "Odd Name"):
+        assert db.query(f'select n from "{name}"').column("n") == [1]
+    db.load([{"n": 6}], "kept", if_exists="replace")
+    assert db.query("select kept.n, new.n as m from kept, new").rows == [(6, 5)]

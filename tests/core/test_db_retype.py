@@ -192,3 +192,15 @@ def test_only_the_type_of_a_column_is_rewritten(sql, made):
     assert found == made
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(found)
+
+
+def test_a_temporary_table_is_refused_and_the_one_behind_it_stays(tmp_path):
+    with Database(f"sqlite:///{tmp_path / 'shadow.db'}") as db, db.session() as session:
+        db.execute("create table item (price text)")
+        db.execute("insert into item values ('9.50')")
+        session.execute("create temp table item as select '1.50' as price")
+        with pytest.raises(UsageError, match="item is a temporary table") as caught:
+            session.retype("item")
+        session.execute(caught.value.hint.rpartition(": ")[2])
+        assert len(session.retype("item")) == 1
+        assert session.query("select price from item").scalar() == 9.5

@@ -287,7 +287,7 @@ class Executor(Runner):
             where the database has schemas.
         if_exists
             What to do with a table of that name: ``"append"`` rows to it, ``"replace"``
-            it, or (the default) refuse.
+            it, or (the default) refuse. A temporary table is replaced by a temporary one.
         timeout
             Seconds for the whole; default: ten times the setting ``db_timeout``.
 

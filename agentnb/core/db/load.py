@@ -17,7 +17,7 @@ from agentnb.core.resilience import Deadline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection, MetaData
+    from sqlalchemy import Connection
     from sqlalchemy import Table as SQLTable
 
     from agentnb.core.db.executor import Executor
@@ -67,10 +67,9 @@ def _refuse_twice(data: Source) -> None:
 def _write(
     executor: Executor, connection: Connection, data: Source, table: str, if_exists: str
 ) -> int:
-    from sqlalchemy import MetaData, inspect
+    from sqlalchemy import inspect
 
     space, name = schema.split_name(connection, table)
-    metadata = MetaData()
     exists = inspect(connection).has_table(name, space)
     if exists and if_exists == "fail":
         raise UsageError(
@@ -78,8 +77,10 @@ def _write(
             service="db",
             hint="say append (--append) or replace (--replace)",
         )
-    wanted = _table(metadata, name, space, data, connection.dialect.name)
-    if exists and if_exists == "replace":
+    replace = exists and if_exists == "replace"
+    temporary = replace and schema.is_temporary(connection, table)
+    wanted = _table(name, space, data, connection.dialect.name, temporary=temporary)
+    if replace:
         connection.exec_driver_sql(f"drop table {schema.quoted(connection, table)}")
         exists = False
     if not exists:
@@ -176,16 +177,17 @@ def _about_index(strange: list[str]) -> str:
 
 
 def _table(
-    metadata: MetaData, name: str, space: str | None, data: Source, dialect: str
+    name: str, space: str | None, data: Source, dialect: str, *, temporary: bool
 ) -> SQLTable:
-    from sqlalchemy import Column
+    from sqlalchemy import Column, MetaData
     from sqlalchemy import Table as SQLTable
 
     types = sql_types(dialect)
     return SQLTable(
         name,
-        metadata,
+        MetaData(),
         # Neither a key nor a default: what is loaded is data, not a design.
         *(Column(column, types[kind], autoincrement=False) for column, kind in data.columns),
         schema=space,
+        prefixes=["TEMPORARY"] if temporary else [],
     )

@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db import schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.values import UnfitError, exact_number, utc_text
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
@@ -78,6 +79,13 @@ def retype(
 
 def _columns(connection: Connection, table: str) -> dict[str, str]:
     """Return name and declared type of a table's columns."""
+    if schema.is_temporary(connection, table):
+        raise UsageError(
+            f"{table} is a temporary table, which no earlier release has stored",
+            service="db",
+            hint="drop it to mend the one that lasts: "
+            f"drop table temp.{schema.quoted(connection, table)}",
+        )
     rows = _all(connection, "select name, type, hidden from pragma_table_xinfo(?)", table)
     made = "select sql from main.sqlite_master where type = 'table' and lower(name) = lower(?)"
     if not rows or not _all(connection, made, table):

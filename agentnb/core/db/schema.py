@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.executor import Executor
 
-__all__ = ["columns", "count", "describe", "is_internal", "quoted", "tables"]
+__all__ = ["columns", "count", "describe", "is_internal", "is_temporary", "quoted", "tables"]
 
 _SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
 
@@ -201,6 +201,19 @@ def split_name(connection: Connection, table: str) -> tuple[str | None, str]:
     if dot and schema in inspect(connection).get_schema_names():
         return schema, name
     return None, table
+
+
+def is_temporary(connection: Connection, table: str) -> bool:
+    """Return whether a name stands for a temporary table of this connection."""
+    schema, name = split_name(connection, table)
+    if schema is not None:
+        return False
+    if connection.dialect.name == "sqlite":
+        sql = "select 1 from temp.sqlite_master where type = 'table' and lower(name) = lower(?)"
+    else:
+        sql = "select 1 from pg_class where oid = to_regclass(%s) and relpersistence = 't'"
+        name = quoted(connection, table)
+    return connection.exec_driver_sql(sql, (name,)).first() is not None
 
 
 def quoted(connection: Connection, table: str) -> str:
