@@ -67,7 +67,8 @@ def test_a_get_is_made_again_until_it_works(web, client, call, caplog, fault):
     assert len(web.asked) == 4
     found = [one.getMessage() for one in warnings_of(caplog)]
     assert [text.partition(", next")[0] for text in found] == [
-        f"GET {web.url}/x failed, attempt {n} of 4, {4 - n} left" for n in (1, 2, 3)
+        f"API request retry: GET {web.url}/x failed, attempt {n} of 4, {4 - n} left"
+        for n in (1, 2, 3)
     ]
     assert client.count.retries == 3
 
