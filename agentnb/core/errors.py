@@ -90,6 +90,19 @@ class AgentnbError(Exception):
         if self.hint:
             self.add_note(f"hint: {self.hint}")
 
+    def advise(self, hint: str) -> None:
+        """Add a hint, behind the one that there is.
+
+        >>> error = UsageError("no such verb: lst", service="db", hint="did you mean list?")
+        >>> error.advise("%db help")
+        >>> error.hint, error.__notes__
+        ('did you mean list?; %db help', ['hint: did you mean list?; %db help'])
+        """
+        former = f"hint: {self.hint}"
+        self.hint = f"{self.hint}; {redact(hint)}" if self.hint else redact(hint)
+        others = [note for note in getattr(self, "__notes__", []) if note != former]
+        self.__notes__ = [f"hint: {self.hint}", *others]
+
     def hide(self, redactor: Callable[[str], str]) -> None:
         """Mask what a redactor knows to be a secret, in all that the error says."""
         self.message = redactor(self.message)

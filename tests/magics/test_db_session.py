@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from agentnb.core.errors import UnavailableError, UsageError
+from agentnb.core.errors import AgentnbError, QueryRejected, UnavailableError, UsageError
 
 
 @pytest.fixture
@@ -201,6 +201,41 @@ def test_a_connection_that_cannot_be_made_costs_neither_the_former_nor_its_trans
         "%db connect server --env SERVER"
     )
     assert "rolled back" not in shown("%db connect server --env SERVER")
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("line", [
+    "%db select 1/0", "%db slct 1", "%db select * from tt", "%db describe nothing",
+    "%db load ROWS t",
+])  # fmt: skip
+def test_an_error_after_begin_says_how_the_transaction_ends(run, line):
+    run("ROWS = [{'x': 'B'}]")
+    run("%db begin")
+    run("%db insert into t values ('C')")
+    with pytest.raises(AgentnbError) as caught:
+        run(line)
+    blocked = "describe" not in line and "load" not in line
+    assert ("%db rollback" in str(caught.value.hint)) == blocked
+    if line == "%db slct 1":
+        assert caught.value.hint.startswith("did you mean")
+    if blocked:
+        for _ in range(2):
+            with pytest.raises(QueryRejected, match="is aborted") as caught:
+                run("%db select 1")
+            assert caught.value.hint.endswith("%db rollback: no statement runs before that")
+            assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+    run("%db rollback")
+    assert run("%db select x from t").column("x") == ["PUBLIC"]
+
+
+def test_an_error_after_begin_on_sqlite_leaves_the_transaction_open(run):
+    run("%db begin")
+    run("%db create table t as select 1 as n")
+    with pytest.raises(QueryRejected) as caught:
+        run("%db select 1 from t where")
+    assert "rollback" not in str(caught.value.hint)
+    run("%db commit")
+    assert run("%db select n from t").scalar() == 1
 
 
 def test_a_name_that_is_a_function_s_own_is_not_assigned_elsewhere_without_a_word(run, shell):

@@ -199,6 +199,10 @@ class Backend:
         """Return whether what `begin` opened is still open, as far as the driver tells."""
         return True
 
+    def failed(self, connection: Connection) -> bool:  # noqa: ARG002 - most go on after an error
+        """Return whether a transaction is open that can only be rolled back."""
+        return False
+
     def check(self, statement: Statement) -> None:
         """Raise for a statement that this connection is not to be given."""
 

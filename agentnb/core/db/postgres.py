@@ -135,6 +135,10 @@ class Postgres(Backend):
         """Return whether a transaction is open, even if it can only be rolled back."""
         return not self.lost(connection) and self._status(connection) in _IN_TRANSACTION
 
+    def failed(self, connection: Connection) -> bool:
+        """Return whether a transaction is open that can only be rolled back."""
+        return not self.lost(connection) and self._status(connection) == "INERROR"
+
     def check(self, statement: Statement) -> None:
         """Refuse what would get no answer, and what could make a read-only session another."""
         if statement.keyword == "copy":

@@ -69,6 +69,8 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
             "run it outside of a transaction; through PgBouncer, a connection with a schema, "
             "options or read-only runs each statement in one"
         )
+    if state == "25P02":
+        hint = hint or "a statement before it failed: end the transaction, and run it again"
     refused = QueryRejected(f"{text}{_place(error, text, sql)}", service="db", hint=hint)
     refused.sqlstate = state
     return refused

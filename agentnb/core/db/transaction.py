@@ -95,6 +95,11 @@ class Transaction(Executor):
             self.log.warning("rollback: %s", error)
             self._connection.invalidate()
 
+    @property
+    def failed(self) -> bool:
+        """Return whether a statement failed after which the server takes a rollback only."""
+        return self.open and self.backend.failed(self._connection)
+
     def _send(self, what: str, action: Callable[[Connection], object]) -> None:
         watch = Watch(Deadline.of(self.timeout))
         with self._lock, self.tracer.span(what, service="db", connection=self.name):

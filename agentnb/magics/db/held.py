@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["IDLE_SECONDS", "Held"]
 
 IDLE_SECONDS = 300.0
+_AFTER_ERROR = "%db rollback: no statement runs before that"
 
 
 class Held:
@@ -86,6 +87,10 @@ class Held:
             self._timer.cancel()
             try:
                 yield self._transaction
+            except AgentnbError as error:
+                if self._transaction.failed:
+                    error.advise(_AFTER_ERROR)
+                raise
             finally:
                 self._timer = self._start()
 

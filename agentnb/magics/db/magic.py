@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import NotFoundError, QueryRejected, UsageError, did_you_mean
+from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.magics.caller import result_is_used
 from agentnb.magics.db.grammar import GRAMMAR
 from agentnb.magics.db.sql import (
@@ -18,7 +18,6 @@ from agentnb.magics.db.sql import (
     refuse_late_options,
     run,
     shaped,
-    with_verb,
 )
 from agentnb.magics.noun import Noun, Said
 
@@ -86,10 +85,7 @@ class DbMagic(Noun):
             sql = f"{sql}\n{cell}" if sql else cell
         session, held = self._place(call)
         about = {"many": cell is not None, "used": name is not None or result_is_used()}
-        try:
-            result = run(sql, session, held, call.options, namespace, **about)
-        except QueryRejected as error:
-            raise with_verb(error, sql, self.grammar) from error.__cause__
+        result = run(sql, session, held, call.options, namespace, grammar=self.grammar, **about)
         if name is None:
             return result
         self.extension.assign(name, result)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentnb.magics.db.held import Held
     from agentnb.magics.grammar import Grammar
 
-__all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped", "with_verb"]
+__all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped"]
 
 _ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
@@ -107,6 +107,7 @@ def run(
     *,
     many: bool,
     used: bool,
+    grammar: Grammar,
 ) -> Any:
     """Run SQL as the options say.
 
@@ -124,6 +125,8 @@ def run(
         Whether it is the body of a cell.
     used
         Whether the result is assigned or passed on, rather than displayed only.
+    grammar
+        Of the magic: an error's hint has what of it was probably meant.
 
     Raises
     ------
@@ -146,11 +149,11 @@ def run(
     if "tx" in options or held is not None:
         _refuse_control(statements, held, tx="tx" in options)
     if "explain" in options:
-        with executor_of(session, held) as executor:
+        with executor_of(session, held) as executor, _meant(sql, grammar):
             return shaped(executor.explain(sql, namespace), shape)
     single = len(statements) == 1 or not many
     inside = _transaction(session) if "tx" in options else executor_of(session, held)
-    with inside as executor:
+    with inside as executor, _meant(sql, grammar):
         if single:
             return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
         return shaped(executor.script(sql, namespace, **given), shape)
@@ -188,7 +191,16 @@ def _transaction(session: Session) -> Iterator[Executor]:
         raise QueryRejected(error.message, service="db", hint=hint) from error.__cause__
 
 
-def with_verb(error: QueryRejected, sql: str, grammar: Grammar) -> QueryRejected:
+@contextmanager
+def _meant(sql: str, grammar: Grammar) -> Iterator[None]:
+    """Run a block whose error says what was probably meant."""
+    try:
+        yield
+    except QueryRejected as error:
+        raise _with_verb(error, sql, grammar) from error.__cause__
+
+
+def _with_verb(error: QueryRejected, sql: str, grammar: Grammar) -> QueryRejected:
     """Return the error with what was probably meant as its hint: a verb, a word, an option."""
     from agentnb.core.db.text import split
 
