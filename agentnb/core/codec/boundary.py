@@ -223,7 +223,10 @@ class Json:
             reason = str(error) if isinstance(error, NotJson) else words_of(error)
             return Kept(b"null", unkept=_unkept(value, reason, redactor))
         if len(kept.data) > self._results:
-            reason = f"it takes {len(kept.data):,} bytes; {self._results:,} are allowed"
+            reason = (
+                f"it takes {len(kept.data):,} bytes; {self._results:,} are allowed "
+                f"(return a path or a key to it, or raise {self._setting})"
+            )
             return Kept(b"null", unkept=_unkept(value, reason, redactor))
         return kept
 
