@@ -283,6 +283,6 @@ def test_a_payload_over_the_limit_is_refused_with_the_setting_named(redis_home):
         queue.work(lambda job: "x" * job.data)
         assert len(queue.add(10_000_000).result(10)) == 10_000_000
         job = queue.add(17_000_000)
-        with pytest.raises(UnkeptResult, match="17,000,002 bytes.* raise AGENTNB_QUEUE_PAYLOAD"):
+        with pytest.raises(UnkeptResult, match=r"17,000,002 bytes.* raise AGENTNB_QUEUE_PAYLOAD"):
             job.result(10)
         assert (job.attempt, job.state) == (1, "completed")
