@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agentnb.core.errors import UsageError
+
 
 def notes(table):
     return table.note, len(table)
@@ -99,3 +101,24 @@ def test_a_tail_that_stops_by_itself(run, monkeypatch):
     run(publish.format(1))
     assert repr(run("%events tail c --timeout 20 -n 1")) == "1 event"
     run("timer.join()")
+
+
+@pytest.mark.parametrize("line", [
+    "%cache list -n {}", "%queue jobs mail -n {}", "%events history -n {}", "%events dead -n {}",
+    "%workflow list -n {}", "%workflow events -n {}",
+])  # fmt: skip
+def test_the_largest_number_of_rows_is_taken_and_one_more_is_refused(run, line):
+    run("_ = hub.queue('mail').add(1)")
+    run("@hub.workflows.agent('idle')\ndef idle(task): pass")
+    run("%%workflow one\na: idle")
+    assert run(line.format(1_000_000)).note == ""
+    for number in (0, 1_000_001, 10**30):
+        with pytest.raises(UsageError) as caught:
+            run(line.format(number))
+        assert caught.value.message == f"--count must be 1 to 1,000,000, got {number}"
+
+
+def test_the_largest_limit_of_a_result_is_taken(run):
+    assert len(run(f"%db -n {2**63 - 2} select 1")) == 1
+    with pytest.raises(UsageError, match="limit must be 0 to 9,223,372,036,854,775,806, got 9"):
+        run(f"%db -n {2**63 - 1} select 1")

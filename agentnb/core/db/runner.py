@@ -11,6 +11,7 @@ from agentnb.core.db.notices import Notices, notified
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
 from agentnb.core.db.state import leaves
+from agentnb.core.db.values import LARGEST
 from agentnb.core.ranges import whole
 from agentnb.core.resilience import Deadline
 
@@ -70,7 +71,8 @@ class Runner(ABC):
         for name, value in (("limit", limit), ("max_bytes", max_bytes), ("preview", preview)):
             if value is not None:
                 hint = f"leave {name}= away for all rows"
-                whole(name, value, service="db", least=0, hint=hint)
+                # The database is asked for one row more.
+                whole(name, value, service="db", least=0, most=LARGEST - 1, hint=hint)
         size = self.max_bytes if max_bytes is None else max_bytes
         if preview is not None and (limit is None or preview < limit):
             return Bounds(preview, size, preview=True)

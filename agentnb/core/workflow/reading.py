@@ -34,7 +34,7 @@ _RESULTS = """
 select name, agent, result, unkept from {task} where workflow_id = :id and state = 'completed'
 """
 _SHORTEST_PREFIX = 2
-_MOST_ROWS = 1_000_000
+_MOST_ROWS = 10_000_000
 
 
 class Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count
+from agentnb.magics.grammar.values import rows
 
 __all__ = ["CELL", "GRAMMAR"]
 
@@ -27,7 +27,7 @@ GRAMMAR = Grammar(
             "list",
             "the keys that match a pattern",
             ("[PATTERN]",),
-            (Option(("-n", "--count"), "how many at most (100)", "N", count),),
+            (Option(("-n", "--count"), "how many at most (100)", "N", rows),),
             live=("key",),
         ),
         Verb("rm", "remove a key", ("KEY",), live=("key",)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, seconds
+from agentnb.magics.grammar.values import count, rows, seconds
 
 __all__ = ["GRAMMAR"]
 
 
-_COUNT = Option(("-n", "--count"), "how many at most", "N", count)
+_COUNT = Option(("-n", "--count"), "how many at most", "N", rows)
 
 GRAMMAR = Grammar(
     "events",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.magics.grammar.help import help_of, help_of_verb
+from agentnb.magics.grammar.values import OutsideError
 from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
 from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
 
@@ -270,6 +271,12 @@ class Grammar:
             return value
         try:
             return json.loads(value) if option.json else option.convert(value)
+        except OutsideError as error:
+            raise UsageError(
+                f"{option.names[-1]} must be {error}, got {value}",
+                service=self.noun,
+                hint=f"{option.usage}: {option.about}",
+            ) from error
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"{option.names[-1]} cannot be {value!r:.80}",

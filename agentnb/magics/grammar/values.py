@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "seconds", "times"]
+__all__ = ["OutsideError", "count", "rows", "seconds", "times"]
+
+_MOST_ROWS = 1_000_000
+
+
+class OutsideError(ValueError):
+    """A number outside of its range, which the text of the error names."""
 
 
 def count(text: str) -> int:
@@ -13,7 +19,19 @@ def count(text: str) -> int:
     """
     value = int(text)
     if value < 1:
-        raise ValueError("a whole number above 0")
+        raise OutsideError("1 or more")
+    return value
+
+
+def rows(text: str) -> int:
+    """Return how many rows of a list are to be shown; ValueError if it is none or too many.
+
+    >>> rows("1000000")
+    1000000
+    """
+    value = int(text)
+    if not 1 <= value <= _MOST_ROWS:
+        raise OutsideError(f"1 to {_MOST_ROWS:,}")
     return value
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, seconds
+from agentnb.magics.grammar.values import count, rows, seconds
 
 __all__ = ["GRAMMAR", "STATES"]
 
@@ -93,7 +93,7 @@ GRAMMAR = Grammar(
             ("QUEUE",),
             (
                 Option(("--state",), "only those in this state", choices=STATES),
-                Option(("-n", "--count"), "how many of each state at most (20)", "N", count),
+                Option(("-n", "--count"), "how many of each state at most (20)", "N", rows),
             ),
             live=("queue",),
             twin="hub.queue(QUEUE).jobs(STATE)",

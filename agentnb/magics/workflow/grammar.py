@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, seconds, times
+from agentnb.magics.grammar.values import count, rows, seconds, times
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -41,7 +41,7 @@ GRAMMAR = Grammar(
             (),
             (
                 Option(("--state",), "only those in this state", choices=_STATES),
-                Option(("-n", "--count"), "how many at most (20)", "N", count),
+                Option(("-n", "--count"), "how many at most (20)", "N", rows),
             ),
             twin="hub.workflows.list(STATE, N)",
         ),
@@ -118,7 +118,7 @@ GRAMMAR = Grammar(
             "events",
             "what has happened to a workflow, the newest last",
             _ONE,
-            (Option(("-n", "--count"), "how many at most (20)", "N", count),),
+            (Option(("-n", "--count"), "how many at most (20)", "N", rows),),
             live=("workflow",),
             twin="hub.workflows.events(WORKFLOW, N)",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, seconds
+from agentnb.magics.grammar.values import rows, seconds
 
 __all__ = ["GRAMMAR"]
 
@@ -44,7 +44,7 @@ GRAMMAR = Grammar(
             "show messages: those that wait, then as they come",
             (),
             (
-                Option(("-n", "--count"), "how many at most (default 10)", "N", count),
+                Option(("-n", "--count"), "how many at most (default 10)", "N", rows),
                 Option(
                     ("--timeout",), "stop after so many seconds (default 10)", "SECONDS", seconds
                 ),
