@@ -289,6 +289,21 @@ def test_duckdb_takes_numbered_dollars_and_refuses_those_of_others(duck):
     ]
 
 
+def test_duckdb_lists_each_table_once(duck):
+    duck.script("""create schema other; create table task (a int); create table other.log (a int);
+        create view seen as select 1; create table agentnb_task (a int)""")
+    with duck.session() as session:
+        session.script("create temp table mine (a int); create temp table task (b int)")
+        found = session.tables()
+        for name, _ in found.rows:
+            assert session.query(f"select count(*) from {name}").scalar() in {0, 1}
+    assert found.rows == [
+        ("seen", "view"), ("task", "table"), ("memory.other.log", "table"),
+        ("temp.main.mine", "table"), ("temp.main.task", "table"),
+    ]  # fmt: skip
+    assert found.note.startswith("1 table of agentnb's own")
+
+
 def test_duckdb_counts_the_rows_that_it_changed(duck):
     duck.execute("create table t (a int)")
     assert duck.execute("insert into t values (1), (2), (3)").rowcount == 3

@@ -105,14 +105,24 @@ def _names(connection: Connection) -> list[tuple[Any, ...]]:
 
     inspector = inspect(connection)
     rows: list[tuple[Any, ...]] = []
-    for schema in [None, *_others(inspector)]:
-        prefix = f"{schema}." if schema else ""
+    for schema, prefix in _schemas(inspector, connection):
         rows += [(prefix + name, "table") for name in inspector.get_table_names(schema)]
         rows += [(prefix + name, "view") for name in inspector.get_view_names(schema)]
         if inspector.dialect.name == "postgresql":
             names = inspector.get_materialized_view_names(schema)
             rows += [(prefix + name, "materialized view") for name in names]
     return sorted(rows, key=lambda row: ("." in row[0], row[0]))
+
+
+def _schemas(inspector: Any, connection: Connection) -> list[tuple[str | None, str]]:
+    """Return each schema with what its tables have in front of their names."""
+    if inspector.dialect.name == "duckdb":
+        # Without a schema it would give the tables of all, temporary ones included.
+        sql = "select concat(current_database(), '.', current_schema())"
+        here = connection.exec_driver_sql(sql).scalar()
+        names = [name for name in inspector.get_schema_names() if not name.startswith("system.")]
+        return [(name, "" if name == here else f"{name}.") for name in names]
+    return [(None, ""), *((name, f"{name}.") for name in _others(inspector))]
 
 
 def _others(inspector: Any) -> list[str]:
