@@ -362,6 +362,70 @@ def test_a_union_with_types_that_json_has_declares_none_and_another_is_refused()
     assert "lambda: f(...).name" in caught.value.hint
 
 
+class Price(enum.Enum):
+    LOW = decimal.Decimal("1.50")
+
+
+class Read(enum.Enum):
+    LOW = decimal.Decimal("1.50")
+
+    @classmethod
+    def _missing_(cls, value):
+        return next((one for one in cls if str(one.value) == value), None)
+
+
+class Priced(pydantic.BaseModel):
+    price: Price
+
+
+def path() -> str | pathlib.Path: ...
+
+
+@pytest.mark.parametrize("kind", [
+    Price, list[Price], Price | None, Priced, enum.Enum("Day", {"A": dt.date(2026, 1, 1)}),
+    enum.Enum("Pairs", {"A": (1, 2)}), str | dt.date, list[str | decimal.Decimal],
+    dict[str, bytes | uuid.UUID], str | pathlib.Path | None, Annotated[str | bytes, "x"],
+    str | Color,
+])  # fmt: skip
+def test_a_type_whose_values_would_come_back_as_text_is_refused(kind):
+    for name in ("returns", "schema", "type"):
+        with pytest.raises(UsageError, match=r"a text of JSON may be a|JSON has no"):
+            check_schema(kind, "queue", name)
+
+
+@pytest.mark.parametrize(("kind", "value"), [
+    (Read, Read.LOW), (dt.date | None, dt.date(2026, 1, 1)), (str | Level, Level.HIGH),
+    (int | decimal.Decimal, decimal.Decimal("1.5")), (str | int | None, "1"), (Model | str, "x"),
+    (dt.date | dt.datetime, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+])  # fmt: skip
+def test_a_type_that_the_text_of_json_tells_apart_gives_back_its_values(kind, value):
+    check_schema(kind, "queue")
+    assert codec_of(kind).encode(value)[1] == value
+
+
+def test_an_annotation_with_such_a_union_declares_none():
+    assert declared(path, None, "queue") is None
+
+
+class Wide(Model):
+    extra: int = 5
+
+
+class Both(pydantic.BaseModel):
+    one: Model | None = None
+    many: list[Model] = []
+
+
+@pytest.mark.parametrize("value", [
+    Both(one=Wide()), Both(many=[Wide()]), {"one": Wide()}, {"many": [Model(), Wide()]},
+])  # fmt: skip
+def test_a_subclass_within_a_model_is_refused_where_its_fields_would_be_lost(value):
+    json = Json("queue", "the data", limit=1000, setting="X")
+    with pytest.raises(UsageError, match="cannot be sent as Both"):
+        json.encode(value, Both)
+    assert json.encode(Both(one=Model(), many=[Model()]), Both)
+
+
 def test_pydantic_is_not_imported_by_types_without_it():
     code = (
         "import sys, datetime; from agentnb.core.codec import codec_of, to_json;"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.codec.types import name_of
 from agentnb.core.codec.walk import Misfit
+
+if TYPE_CHECKING:
+    import enum
 
 __all__ = ["Adapter"]
 
@@ -77,6 +80,8 @@ def _check_core(schema: Any) -> None:
             kind = one.get("type")
             if kind in {"is-instance", "callable", "is-subclass", "generator", "call"}:
                 raise TypeError(f"JSON has no {name_of(one.get('cls', 'function'))}")
+            if kind == "enum" and not _reads_itself(one["cls"]):
+                _check_members(one["cls"])
             # A custom class, or a validator, says itself how it is read from JSON.
             if kind == "json-or-python":
                 left.append(one["json_schema"])
@@ -84,6 +89,21 @@ def _check_core(schema: Any) -> None:
                 left += one.values()
         elif isinstance(one, list | tuple):
             left += one
+
+
+def _reads_itself(kind: type[enum.Enum]) -> bool:
+    """Return whether an enum finds members by more than their values."""
+    return any("_missing_" in vars(one) for one in kind.__mro__ if one.__module__ != "enum")
+
+
+def _check_members(kind: type[enum.Enum]) -> None:
+    """Refuse an enum that is not found by the JSON of its values."""
+    for member in kind:
+        if not isinstance(member.value, str | int | float | None):
+            raise TypeError(
+                f"JSON has no {type(member.value).__name__}, as {member} is: "
+                f"give {kind.__name__} a _missing_ that reads its text"
+            )
 
 
 def _reason(error: Any) -> str:

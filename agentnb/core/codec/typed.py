@@ -15,7 +15,7 @@ import msgspec
 
 from agentnb.core.codec.adapter import Adapter
 from agentnb.core.codec.plain import MISFITS, decode, encode
-from agentnb.core.codec.types import is_pydantic, name_of, wants_pydantic
+from agentnb.core.codec.types import is_pydantic, name_of, refuse_unclear, wants_pydantic
 from agentnb.core.codec.walk import Misfit, NotJson, Walk
 from agentnb.core.errors import UsageError
 
@@ -47,6 +47,7 @@ class TypeCodec:
     def __init__(self, kind: Any) -> None:
         self.kind = kind
         self.name = name_of(kind)
+        refuse_unclear(kind)
         self._adapter: Any = None
         self._decoder: Any = None
         if wants_pydantic(kind):
@@ -124,6 +125,8 @@ class TypeCodec:
         before, after = _walk(value), _walk(copy)
         if before is None or after is None:
             return _equal(value, copy)
+        if self._adapter is not None and _narrowed(value, copy):
+            return False
         return not before.converted or _within(before.value, after.value)
 
     def gives_back(self, value: Any, copy: Any) -> bool:
@@ -153,6 +156,17 @@ def _within(plain: Any, other: Any) -> bool:
     if isinstance(plain, list) and isinstance(other, list) and len(plain) == len(other):
         return all(_within(one, two) for one, two in zip(plain, other, strict=True))
     return bool(plain == other)
+
+
+def _narrowed(value: Any, copy: Any) -> bool:
+    """Return whether a model within a value is one of a base class in its copy."""
+    if isinstance(value, dict) and isinstance(copy, dict):
+        return any(key in copy and _narrowed(one, copy[key]) for key, one in value.items())
+    if isinstance(value, list | tuple) and isinstance(copy, list | tuple):
+        return any(_narrowed(one, two) for one, two in zip(value, copy, strict=False))
+    if not is_pydantic(type(value)) or not isinstance(value, type(copy)):
+        return False
+    return type(value) is not type(copy) or _narrowed(vars(value), vars(copy))
 
 
 def _walk(value: Any) -> Walk | None:

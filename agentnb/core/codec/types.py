@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import decimal
+import enum
 import re
 import sys
+import types
 import typing
+import uuid
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -13,7 +19,11 @@ import msgspec
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_pydantic", "name_of", "wants_pydantic"]
+__all__ = ["is_pydantic", "name_of", "refuse_unclear", "wants_pydantic"]
+
+# What any text, or almost any, can be read as, and what else is text in JSON.
+_ANY_TEXT = (str, bytes, bytearray, PurePath)
+_TEXT = (dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, complex)
 
 
 def _parts(kind: Any) -> Iterator[Any]:
@@ -66,6 +76,44 @@ def is_pydantic(kind: Any) -> bool:
 def wants_pydantic(kind: Any) -> bool:
     """Return whether pydantic has a say in a type: by a model, or by an annotation of its own."""
     return "pydantic" in sys.modules and any(is_pydantic(one) for one in _parts(kind))
+
+
+def refuse_unclear(kind: Any) -> None:
+    """Refuse a union of which two members are text in JSON that does not tell them apart.
+
+    Of the fields of a class, the class says how they are read.
+
+    >>> refuse_unclear(uuid.UUID | None)
+    >>> refuse_unclear(list[str | uuid.UUID])
+    Traceback (most recent call last):
+    TypeError: a text of JSON may be a str and a UUID: name one of them
+
+    Raises
+    ------
+    TypeError
+        There is one.
+    """
+    left = [kind]
+    while left:
+        one = left.pop()
+        args = typing.get_args(one)
+        if typing.get_origin(one) in {typing.Union, types.UnionType}:
+            classes = [arg for arg in args if isinstance(arg, type)]
+            enums = [arg for arg in classes if issubclass(arg, enum.Enum)]
+            plain = [arg for arg in classes if arg not in enums]
+            anything = [arg for arg in plain if issubclass(arg, _ANY_TEXT)]
+            others = [arg for arg in plain if issubclass(arg, _TEXT)]
+            # A member that is a str itself is equal to its text.
+            others += [one for one in enums if not issubclass(one, str) and _has_texts(one)]
+            if anything and len(anything) + len(others) > 1:
+                names = " and a ".join(arg.__name__ for arg in [*anything, *others][:2])
+                raise TypeError(f"a text of JSON may be a {names}: name one of them")
+        if typing.get_origin(one) is not typing.Literal:
+            left += args
+
+
+def _has_texts(kind: type[enum.Enum]) -> bool:
+    return any(isinstance(member.value, str) for member in kind)
 
 
 def name_of(kind: Any) -> str:
