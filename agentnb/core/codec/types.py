@@ -101,8 +101,8 @@ def refuse_unclear(kind: Any) -> None:
             classes = [arg for arg in args if isinstance(arg, type)]
             enums = [arg for arg in classes if issubclass(arg, enum.Enum)]
             plain = [arg for arg in classes if arg not in enums]
-            anything = [arg for arg in plain if issubclass(arg, _ANY_TEXT)]
-            others = [arg for arg in plain if issubclass(arg, _TEXT)]
+            anything: list[type] = [arg for arg in plain if issubclass(arg, _ANY_TEXT)]
+            others: list[type] = [arg for arg in plain if issubclass(arg, _TEXT)]
             # A member that is a str itself is equal to its text.
             others += [one for one in enums if not issubclass(one, str) and _has_texts(one)]
             if anything and len(anything) + len(others) > 1:
