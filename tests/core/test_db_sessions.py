@@ -135,6 +135,16 @@ def test_what_a_statement_sets_does_not_stay_on_a_connection_of_the_pool(fresh_u
             assert set(pool.map(lambda _: db.query(look).scalar(), range(8))) == {before}
 
 
+def test_what_a_trigger_sets_for_its_transaction_does_not_stay(fresh_url):
+    with Database(f"{fresh_url}&connection_limit=1") as db:
+        db.script("""create table t (x text);
+            create function mark() returns trigger language plpgsql as
+            $$ begin perform set_config('app.user', 'ada', true); return new; end $$;
+            create trigger mark before insert on t for each row execute function mark()""")
+        db.execute("insert into t values ('a')")
+        assert not db.query("select current_setting('app.user', true)").scalar()
+
+
 def test_a_connection_that_nothing_was_set_on_is_not_reset(server, monkeypatch):
     cleared = []
     clear = type(server.backend).clear

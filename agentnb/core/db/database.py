@@ -161,7 +161,9 @@ class Database(Executor):
         """Return a session: one connection, in which what a statement sets lasts.
 
         A statement of the database itself runs on any connection of the pool, and what it sets
-        there (SET, a temporary table, ATTACH) is undone when the connection goes back.
+        there (SET, a temporary table, ATTACH) is undone when the connection goes back. What a
+        trigger or a default sets is not seen: ``set_config(..., true)`` there ends with the
+        transaction.
 
         Parameters
         ----------
