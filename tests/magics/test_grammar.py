@@ -349,3 +349,21 @@ def test_a_misspelt_option_is_an_error_only_where_the_rest_fits_the_verb():
     assert fails(SQL, "begin --al").hint == "did you mean --all?"
     for line in ("describe --rosw", "begin work --al", "load task --rosw"):
         assert SQL.parse(line, {}).verb is None, line
+
+
+@pytest.mark.parametrize("line", [
+    "%events dead --replay all --discard all", "%events dead --replay all -n 3",
+    "%events dead --yes", "%events dead --discard all --count 3", "%git branch side --force",
+    "%git branch --delete --force", "%git branch --delete side main", "%git worktree --force",
+    "%git worktree add there side --force",
+])  # fmt: skip
+def test_an_option_without_an_effect_is_refused(run, line):
+    run("_ = hub.git.initialize()")
+    with pytest.raises(UsageError, match=r"has no effect|takes the name of one branch") as caught:
+        run(line)
+    assert caught.value.hint.startswith(("%events help dead", "%git "))
+
+
+def test_an_option_is_taken_with_what_it_needs(run):
+    assert str(run("%events dead --replay all --yes")) == "0 replayed"
+    assert len(run("%events dead -n 3")) == 0

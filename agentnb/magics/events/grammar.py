@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, rows, seconds
 
 __all__ = ["GRAMMAR"]
 
 
+_ACTS = ("replay", "discard")
 _COUNT = Option(("-n", "--count"), "how many at most", "N", rows)
 
 GRAMMAR = Grammar(
@@ -76,10 +79,15 @@ GRAMMAR = Grammar(
             "events that were not handled, with the error",
             (),
             (
-                _COUNT,
-                Option(("--replay",), "hand one to its handler again, or all", "ID|all"),
+                replace(_COUNT, apart=_ACTS),
+                Option(
+                    ("--replay",),
+                    "hand one to its handler again, or all",
+                    "ID|all",
+                    apart=("discard",),
+                ),
                 Option(("--discard",), "remove one, or all", "ID|all"),
-                Option(("--yes",), "however many they are"),
+                Option(("--yes",), "however many they are", needs=_ACTS),
             ),
             twin="hub.events.dead_letters(), .replay(LETTER), .discard(LETTER)",
         ),

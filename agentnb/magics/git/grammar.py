@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agentnb.magics.grammar import Grammar, Option, Verb
 
 __all__ = ["GRAMMAR"]
@@ -121,7 +123,7 @@ GRAMMAR = Grammar(
             "branch",
             "list the branches, or make one",
             ("[NAME]", "[START]"),
-            (Option(("-d", "--delete"), "delete it"), _FORCE),
+            (Option(("-d", "--delete"), "delete it"), replace(_FORCE, needs=("delete",))),
             live=("branch", "ref"),
             twin="hub.git.branches(), .create_branch(NAME, START), .delete_branch(NAME)",
         ),

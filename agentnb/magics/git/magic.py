@@ -167,6 +167,12 @@ class GitMagic(Noun):
     def do_branch(self, call: Call) -> Any:
         """List the branches, make one, or delete one."""
         git, name = self._git(call), _text(call, 0)
+        if "delete" in call.options and len(call.arguments) != 1:
+            raise UsageError(
+                "--delete takes the name of one branch",
+                service="git",
+                hint="%git branch --delete NAME",
+            )
         if name is None:
             return git.branches()
         if "delete" in call.options:
@@ -196,6 +202,10 @@ class GitMagic(Noun):
         """List further work trees, add one, or remove one."""
         git, verb = self._git(call), _choice(call, ("add", "rm"))
         folder, branch = _text(call, 1), _text(call, 2)
+        if "force" in call.options and verb != "rm":
+            raise UsageError(
+                "--force has no effect here", service="git", hint="%git worktree rm FOLDER --force"
+            )
         if verb is None:
             return git.worktrees()
         if folder is None or (branch is None) == (verb == "add"):

@@ -119,6 +119,9 @@ class Grammar:
                     service=self.noun,
                     hint=f"%{self.noun} {verb.usage}",
                 )
+        for option in verb.options:
+            if option.key in options and (why := option.idle(options)):
+                raise UsageError(why, service=self.noun, hint=f"%{self.noun} help {verb.name}")
 
     def options_of(self, verb: Verb) -> tuple[Option, ...]:
         """Return the options that a verb takes: its own and those of the magic."""

@@ -35,6 +35,8 @@ class Option:
         Whether the value is JSON; that of a ``:name`` is then taken as it is, text too.
     verbs
         Of an option of the whole magic: the verbs that take it, beside free text; None for all.
+    needs, apart
+        The options of which one has to be there, and those that exclude this one, by key.
     """
 
     names: tuple[str, ...]
@@ -45,11 +47,22 @@ class Option:
     live: str = ""
     json: bool = False
     verbs: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Return the name under which `Call.options` has it."""
         return self.names[-1].lstrip("-").replace("-", "_")
+
+    def idle(self, options: Mapping[str, Any]) -> str:
+        """Return why it would have no effect among other options; empty if it has one."""
+        beside = [key for key in self.apart if key in options]
+        if beside:
+            return f"{self.names[-1]} has no effect beside --{beside[0]}"
+        if self.needs and options.keys().isdisjoint(self.needs):
+            return f"{self.names[-1]} has no effect without --{' or --'.join(self.needs)}"
+        return ""
 
     @property
     def usage(self) -> str:
