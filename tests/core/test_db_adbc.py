@@ -78,3 +78,26 @@ def test_closing_the_database_ends_the_session(db, fresh_url):
         while other.query(asked, {"pid": pid}).rows:
             pass  # the server takes a moment
     assert fetch(db, PID).scalar() != pid
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["5", "-5", "0.5", "-0.5", "1e300", "9e999", "-9e999", "' 5'", "'+5'", "'.5'", "' inf'"],
+)
+def test_a_number_below_text_is_never_given_as_text(tmp_path, number):
+    pytest.importorskip("adbc_driver_sqlite")
+    with Database(f"sqlite:///{tmp_path}/mixed.db") as mixed:
+        mixed.execute("create table t (v)")
+        mixed.execute(f"insert into t values ('a'), ({number}), (null)")
+        assert (
+            mixed.query("select v from t", arrow=True).rows == mixed.query("select v from t").rows
+        )
+
+
+def test_text_that_does_not_look_like_a_number_is_fetched_as_arrow_data(tmp_path):
+    pytest.importorskip("adbc_driver_sqlite")
+    texts = [{"v": text} for text in ("2026-01-31", "item", "-", "1.2.3", "a 1", "", "5 items")]
+    with Database(f"sqlite:///{tmp_path}/texts.db") as db:
+        db.execute("create table t (v text)")
+        db.execute("insert into t values (:v)", texts)
+        assert fetch(db, "select v from t").column("v") == [text["v"] for text in texts]

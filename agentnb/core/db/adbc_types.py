@@ -12,6 +12,7 @@ __all__ = ["Unsuitable", "guarded", "same_types", "wanted"]
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
 _LIKE_A_NUMBER = r"^\s*[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:inf))\s*$"
+_BEGINS = [bytes([byte]) for byte in b" \t\n\f\r+-.0123456789iI"]
 # So SQLite names the second of two columns of one name.
 _NUMBERED = re.compile(r":\d+\Z")
 # ADBC gives money as an integer of cents, and an oid as a signed integer.
@@ -105,7 +106,10 @@ def _sqlite_values(column: Any, kind: Any, pa: Any) -> None:
             column.validate(full=True)
         except pa.ArrowInvalid as error:  # it is not UTF-8
             raise Unsuitable from error
-        if pc.any(pc.match_substring_regex(column, _LIKE_A_NUMBER)).as_py():
+        # Most text is told from a number by its first byte, in a tenth of the expression's time.
+        first = pc.binary_slice(column.cast(pa.binary()), 0, 1)
+        likely = column.filter(pc.is_in(first, pa.array(_BEGINS))).combine_chunks()
+        if pc.any(pc.match_substring_regex(likely, _LIKE_A_NUMBER)).as_py():
             raise Unsuitable
     if kind == pa.float64():
         # An integer, which ADBC made a real among reals, may have lost digits.
