@@ -59,6 +59,28 @@ def test_postgresql_says_which_functions_may_write(fresh_url):
         assert words(database, "select 1 /* a /* b */ ; drop table t */") == []
 
 
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_a_function_is_found_by_any_name_that_it_has(fresh_url, setting):
+    with Database(fresh_url) as database, database.session() as session:
+        session.execute(f"set standard_conforming_strings = {setting}")
+        for name in ('"it\'s"', '"a\\b"', '"100%"', "löschen"):
+            session.execute(
+                f"create function {name}() returns int volatile language sql as 'select 1'"
+            )
+            sql = f"select {name}()"
+            assert words(session, sql) == [sql], name
+
+
+def test_a_view_of_a_view_that_calls_what_may_write_is_found(fresh_url):
+    with Database(fresh_url) as database:
+        database.execute("create sequence s")
+        database.execute("create view \"in'ner\" as select nextval('s') as n")
+        database.execute('create view outermost as select n from "in\'ner"')
+        database.execute("create view harmless as select random() as n")
+        found = 'select * from "in\'ner"; select 1; table outermost; select * from harmless'
+        assert words(database, found) == ['select * from "in\'ner"', "table outermost"]
+
+
 def test_a_text_without_a_statement_is_an_error(database):
     with pytest.raises(UsageError, match="there is no SQL to run"):
         changing(database, " -- nothing\n")

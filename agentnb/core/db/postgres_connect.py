@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.url import Target
 
-__all__ = ["Connector"]
+__all__ = ["Connector", "literal"]
 
 # For libpq, which else waits for ever.
 CONNECT_SECONDS = 5
@@ -85,7 +85,7 @@ class Connector:
         if not settings:
             return None
         calls = (
-            f"set_config({_literal(name)}, {_literal(value)}, true)"
+            f"set_config({literal(name)}, {literal(value)}, true)"
             for name, value in settings.items()
         )
         return f"select {', '.join(calls)}"
@@ -236,7 +236,12 @@ def _search_path(schema: str) -> str:
     return f'"{quoted}"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    r"""Return a text as SQL, which no setting of the session reads otherwise.
+
+    >>> print(literal("it's"), literal("a\\b"))
+    E'it''s' E'a\\b'
+    """
     quoted = text.replace("'", "''").replace("\\", "\\\\")
     return f"E'{quoted}'"
 

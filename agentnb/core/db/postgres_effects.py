@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.effects import calls, names
+from agentnb.core.db.postgres_connect import literal
 
 if TYPE_CHECKING:
     from agentnb.core.db.text import Statement
@@ -17,14 +19,12 @@ _HARMLESS = (
     "lastval,pg_sleep"
 )
 _VOLATILE = f"provolatile = 'v' and not proname = any('{{{_HARMLESS}}}')"
+_FUNCTIONS = f"select from pg_catalog.pg_proc where {_VOLATILE} and proname in (%s)"
 _VIEWS = """
-select oid from pg_catalog.pg_class where relkind = 'v' and relname = any(%(names)s)
+select oid from pg_catalog.pg_class where relkind = 'v'
 and relnamespace not in
     ('pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace)
-"""
-_CALLED = f"""
-select exists (select from pg_catalog.pg_proc where proname = any(%(calls)s) and {_VOLATILE}),
-    exists ({_VIEWS})
+and relname in (%s)
 """
 # Functions that PostgreSQL comes with are in no table of dependencies: a view's text has them.
 _CALLED_BY_VIEWS = f"""
@@ -40,9 +40,10 @@ with recursive known(id) as (
     join pg_catalog.pg_class as other on other.oid = depends.refobjid and other.relkind = 'v'
 )
 select exists (
-    select from known join pg_catalog.pg_proc on {_VOLATILE}
-    and pg_catalog.strpos(
-        pg_catalog.pg_get_viewdef(known.id), pg_catalog.quote_ident(proname) || '(') > 0
+    -- "offset 0": the text is made once for each view, not for each function.
+    select from (select pg_catalog.pg_get_viewdef(id) as text from known offset 0) as defined
+    join pg_catalog.pg_proc on {_VOLATILE}
+    and pg_catalog.strpos(defined.text, pg_catalog.quote_ident(proname) || '(') > 0
 )
 """
 
@@ -57,11 +58,39 @@ def may_write(raw: Any, statement: Statement) -> bool:
     statement
         The SELECT.
     """
-    called, named = calls(statement.sql), names(statement.sql)
-    if not called and not statement.words & {"from", "table"}:
+    question = _question(statement.sql, tables=bool(statement.words & {"from", "table"}))
+    if question is None:
         return False
-    words = {"calls": list(called), "names": list(named)}
-    writes, views = raw.execute(_CALLED, words).fetchone()
+    writes, views = raw.execute(question).fetchone()
     if writes or not views:
         return bool(writes)
-    return bool(raw.execute(_CALLED_BY_VIEWS, words).fetchone()[0])
+    listed = _listed(names(statement.sql))
+    return bool(raw.execute(_CALLED_BY_VIEWS % listed).fetchone()[0])
+
+
+@lru_cache(maxsize=512)
+def _question(sql: str, *, tables: bool) -> str | None:
+    """Return the query whether functions that may write, and views, are named in a SELECT.
+
+    Parameters
+    ----------
+    sql
+        The SELECT.
+    tables
+        Whether it reads any.
+
+    Returns
+    -------
+    str or None
+        The text, whole, so that nothing is left to bind at each call; None if neither may be.
+    """
+    called = calls(sql)
+    if not called and not tables:
+        return None
+    writes = f"exists ({_FUNCTIONS % _listed(called)})" if called else "false"
+    views = f"exists ({_VIEWS % _listed(names(sql))})" if tables else "false"
+    return f"select {writes}, {views}"
+
+
+def _listed(words: frozenset[str]) -> str:
+    return ", ".join(map(literal, sorted(words)))
