@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.bounds import Bounds, fetch_all
@@ -17,6 +17,7 @@ from agentnb.core.redact import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -235,10 +236,9 @@ class Backend:
         """Make a single statement's effect last."""
         connection.commit()
 
-    @contextmanager
-    def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:  # noqa: ARG002 - no cancel here
-        """Cancel what runs on the connection when the watch is over."""
-        yield
+    def watching(self, connection: Connection, watch: Watch) -> AbstractContextManager[None]:  # noqa: ARG002 - no cancel here
+        """Return a block whose statements are cancelled when the watch is over."""
+        return nullcontext()
 
     def fetch(
         self,

@@ -73,17 +73,16 @@ def fetch_all(
     UsageError
         They are larger than ``max_bytes``.
     """
-    limit, max_bytes, *_ = bounds
-    left = sys.maxsize if limit is None else limit + 1
+    left = sys.maxsize if bounds.limit is None else bounds.limit + 1
     rows: list[tuple[Any, ...]] = []
     size = 0.0
     while left:
         wanted = min(left, CHUNK)
         chunk = fetchmany(wanted)
         rows += chunk
-        if max_bytes is not None and chunk:
+        if bounds.max_bytes is not None:
             size += _size(chunk)
-            if size > max_bytes:
+            if size > bounds.max_bytes:
                 bounds.check(size, len(rows))
         if len(chunk) < wanted:
             break

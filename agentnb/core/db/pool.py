@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
@@ -13,7 +12,7 @@ from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
 from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from logging import Logger, LoggerAdapter
 
     from sqlalchemy import Connection, Engine
@@ -137,8 +136,7 @@ class ConnectionPool:
                 notify(f"NOTICE: {self._backend.note}")
         return engine
 
-    @contextmanager
-    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+    def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
         """Lend a connection that has just been found alive.
 
         Raises
@@ -146,6 +144,10 @@ class ConnectionPool:
         UnavailableError
             All are in use and none came back in time, or the database cannot be reached.
         """
+        return _Loan(self, deadline)
+
+    def lend(self, deadline: Deadline) -> tuple[Connection, threading.Semaphore]:
+        """Return a connection for `take_back`, and the slot that is released after that."""
         engine = self.engine
         slots = self._slots
         if not slots.acquire(timeout=deadline.clip(self._backend.patience)):
@@ -154,18 +156,14 @@ class ConnectionPool:
                 service="db",
                 hint=self._backend.pool_hint(),
             )
-        pid = self._pid
         try:
-            connection = self._tested(engine, deadline)
-            try:
-                yield connection
-            finally:
-                if pid == os.getpid():  # in a forked child it is the parent's
-                    self._give_back(connection)
-        finally:
+            return self._tested(engine, deadline), slots
+        except BaseException:
             slots.release()
+            raise
 
-    def _give_back(self, connection: Connection) -> None:
+    def take_back(self, connection: Connection) -> None:
+        """Close a connection that was lent, without what statements have left in its session."""
         # Rows are read from the driver's cursor, whose errors SQLAlchemy does not see.
         backend = self._backend
         if backend.lost(connection):
@@ -208,7 +206,7 @@ class ConnectionPool:
     def _tested(self, engine: Engine, deadline: Deadline) -> Connection:
         watch = Watch(deadline)
         try:
-            return self._alive(engine, watch)
+            return self._alive(engine, watch) if self._backend.pings else engine.connect()
         except Exception as error:
             ours = self._backend.connect_error(error) or self.error_of(error, watch, "")
             if ours is None or ours is error:
@@ -218,8 +216,6 @@ class ConnectionPool:
     def _alive(self, engine: Engine, watch: Watch) -> Connection:
         for last in (False, True):
             connection = engine.connect()
-            if not self._backend.pings:
-                return connection
             try:
                 with self._backend.watching(connection, watch):
                     self._backend.ping(connection)
@@ -278,3 +274,25 @@ class ConnectionPool:
         if engine is not None:
             engine.dispose()
             self._log.info("database disconnected")
+
+
+class _Loan:
+    """A connection of a pool for one block; hand-written to cost next to nothing."""
+
+    __slots__ = ("_connection", "_deadline", "_pid", "_pool", "_slots")
+
+    def __init__(self, pool: ConnectionPool, deadline: Deadline) -> None:
+        self._pool = pool
+        self._deadline = deadline
+
+    def __enter__(self) -> Connection:
+        self._connection, self._slots = self._pool.lend(self._deadline)
+        self._pid = os.getpid()
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._pid == os.getpid():  # in a forked child it is the parent's
+                self._pool.take_back(self._connection)
+        finally:
+            self._slots.release()

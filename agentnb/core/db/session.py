@@ -86,6 +86,8 @@ class Session(Executor):
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._stack = ExitStack()
+        # Without `close`, the connection goes back when the session is forgotten.
+        weakref.finalize(self, self._stack.close).atexit = False
         self._connection: Connection | None = None
         self._leaves = Leaves.NOTHING
         self._dropping = False

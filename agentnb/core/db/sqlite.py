@@ -6,7 +6,6 @@ import datetime as dt
 import decimal
 import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,7 +21,7 @@ from agentnb.core.paths import is_network
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -50,6 +49,31 @@ class _Guard:
     def over(self) -> bool:
         watch = self.watch
         return watch is not None and watch.over
+
+
+class _Watching:
+    """Hands a connection's guard the watch; hand-written to cost next to nothing."""
+
+    __slots__ = ("_connection", "_guard", "_outer", "_short", "_watch")
+
+    def __init__(self, connection: Connection, watch: Watch) -> None:
+        self._connection = connection
+        self._guard: _Guard = connection.info["guard"]
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        self._outer = self._guard.watch  # of a stream that is being read
+        left = self._watch.deadline.remaining()
+        # A wait for the lock is inside SQLite, where no progress handler is called.
+        self._short = left is not None and left < BUSY_SECONDS
+        if self._short:
+            _busy_timeout(self._connection, left or 0)
+        self._guard.watch = self._watch
+
+    def __exit__(self, *_: object) -> None:
+        self._guard.watch = self._outer
+        if self._short:
+            _busy_timeout(self._connection, BUSY_SECONDS)
 
 
 class SQLite(Backend):
@@ -214,23 +238,9 @@ class SQLite(Backend):
                 hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
             )
 
-    @contextmanager
-    def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
+    def watching(self, connection: Connection, watch: Watch) -> AbstractContextManager[None]:
         """Let the progress handler of this connection look at the watch."""
-        guard = connection.info["guard"]
-        outer = guard.watch  # of a stream that is being read
-        left = watch.deadline.remaining()
-        # A wait for the lock is inside SQLite, where no progress handler is called.
-        short = left is not None and left < BUSY_SECONDS
-        if short:
-            _busy_timeout(connection, left or 0)
-        guard.watch = watch
-        try:
-            yield
-        finally:
-            guard.watch = outer
-            if short:
-                _busy_timeout(connection, BUSY_SECONDS)
+        return _Watching(connection, watch)
 
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:
         """Return our error for SQLite's."""

@@ -39,8 +39,11 @@ class Deadline:
         self.seconds = seconds
         self._until: float | None = None
         if seconds is not None:
-            hint = "give seconds from now, or None for no deadline"
-            self._until = monotonic() + amount("timeout", seconds, service="resilience", hint=hint)
+            # A float, as the settings are, needs no second look: NaN is not 0 or more.
+            if type(seconds) is not float or not seconds >= 0:
+                hint = "give seconds from now, or None for no deadline"
+                seconds = amount("timeout", seconds, service="resilience", hint=hint)
+            self._until = monotonic() + seconds
 
     @classmethod
     def of(cls, value: Deadline | float | None) -> Deadline:
