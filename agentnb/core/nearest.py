@@ -29,7 +29,7 @@ def did_you_mean(word: str, known: Iterable[str], kind: str = "") -> str | None:
     known
         The names there are.
     kind
-        What they are, in the plural: the hint then lists them where none is near.
+        The kind of the names, in the plural: the hint then lists them where none is near.
 
     Returns
     -------

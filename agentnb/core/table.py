@@ -195,7 +195,7 @@ def cut_note(shown: int, total: int | None = None, *, ask: str = "-n N") -> str:
     total
         Rows that there are; None if that is not known, only that there are more.
     ask
-        What asks for more.
+        The option or call that returns more.
 
     Examples
     --------

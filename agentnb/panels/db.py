@@ -53,7 +53,7 @@ class _Preview(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    """What one look at the database found."""
+    """A snapshot of the database."""
 
     tree: list[tuple[Any, ...]]
     tables: int

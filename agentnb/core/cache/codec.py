@@ -32,7 +32,7 @@ _TAGGED, _TAGGED_ZIPPED = b"V", b"W"
 _OTHERS = {_ZIPPED: "compressed", _BYTES: "bytes", _TAGGED: "value", _TAGGED_ZIPPED: "value"}
 _LONGEST_LABEL = 60
 _WORTH_ZIPPING = 4096
-# Of so many bytes a sample tells whether to compress them.
+# From this size on, a sample tells whether compression pays.
 _LARGE, _DENSE = 65536, 0.7
 # What JSON may give back as it was.
 _OF_JSON = frozenset({type(None), bool, int, float, str, list, dict})

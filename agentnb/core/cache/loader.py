@@ -1,4 +1,4 @@
-"""What the steps of `get_or_set` have at hand: the server, the locks, who failed, who waits."""
+"""The dependencies of the steps of `get_or_set`: server, locks, failures, waiting threads."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "Load", "Pause", "Steps", "steps"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
-# After so many seconds of waiting it is asked whether threads wait for each other.
+# Seconds of waiting after which a cycle of waiting threads is looked for.
 _SUSPICIOUS = 0.2
 
 
@@ -85,7 +85,7 @@ def _as_one_of_many(
 ) -> Steps:
     """Load, or wait for the one who does; with a current value nobody waits.
 
-    What is unusable, since this process has not its class, is there and counts as nothing.
+    A value whose class this process does not have is present and counts as missing.
     """
     key = wanted.key
     token = secrets.token_hex(8)

@@ -73,7 +73,7 @@ class Kept:
     data
         Its JSON; ``null`` if it could not be kept.
     unkept
-        What it was, if it could not be kept.
+        The description of the value, if it could not be kept.
     note
         The end of a sentence, "returned ...", where the copy differs in type from the result;
         else empty.

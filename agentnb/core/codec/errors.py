@@ -43,7 +43,7 @@ class ClassMissingError(UnreadableError):
     path
         The class, as ``module:name``.
     why
-        What is missing.
+        The missing class or module.
     """
 
     def __init__(self, path: str, why: str) -> None:

@@ -30,7 +30,7 @@ def declared(function: Any, returns: Any, service: str, subject: str = "") -> Ty
     service
         Whose function it is, for errors.
     subject
-        What returns it, for errors: ``"step 'ask'"``.
+        The origin of the value, for errors: ``"step 'ask'"``.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Any value to bytes and back, equal and of its type: MessagePack with tags, never a pickle.
 
 None, booleans, numbers, text, bytes, lists, and dicts with text for keys stand for themselves.
-Anything else is a list that begins with a tag: ``[Ext(1, b"tuple"), 1, 2]``. No value of ours
+Anything else is a list that begins with a tag: ``[Ext(1, b"tuple"), 1, 2]``. No value written here
 begins with an extension otherwise, so nothing can be taken for a tag that is none.
 """
 
@@ -280,7 +280,7 @@ def _reader(tag: bytes) -> Callable[..., Any] | None:
 
 
 def _keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return keys, unless so many have one hash that a dict of them would take for ever."""
+    """Return keys; refuse too many with one hash, which would make a dict very slow."""
     if len(keys) > _MANY_KEYS and len(set(map(hash, keys))) * 2 < len(keys):
         raise UnreadableError("too many keys have the same hash")
     return keys

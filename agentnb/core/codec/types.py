@@ -1,4 +1,4 @@
-"""What a type is made of: its classes, and whether pydantic has a say in it."""
+"""The composition of a type: its classes, and whether pydantic handles it."""
 
 from __future__ import annotations
 

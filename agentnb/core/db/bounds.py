@@ -66,7 +66,7 @@ def fetch_all(
     Parameters
     ----------
     fetchmany
-        Returns up to so many of the next rows, none at the end.
+        Returns at most that number of the next rows, none at the end.
 
     Raises
     ------

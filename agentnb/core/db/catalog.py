@@ -44,7 +44,7 @@ class Catalog:
         Parameters
         ----------
         start
-            What has been typed of the name: agentnb's own tables are offered to those who begin
+            The part of the name typed so far: agentnb's own tables are offered to those who begin
             with ``agentnb``.
         """
         names = self._names("", lambda: self.database.tables(internal=True).column("name"))

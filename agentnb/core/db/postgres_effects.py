@@ -77,7 +77,7 @@ def _question(sql: str, *, tables: bool) -> str | None:
     sql
         The SELECT.
     tables
-        Whether it reads any.
+        True if the statement reads one.
 
     Returns
     -------

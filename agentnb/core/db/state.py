@@ -1,4 +1,4 @@
-"""What a statement leaves in the session of its connection: settings, temporary tables, locks."""
+"""Detect session state that a statement leaves: settings, temporary tables, locks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["KNOWN", "Leaves", "leaves"]
 
 
 class Leaves(enum.IntEnum):
-    """What a statement leaves in its session."""
+    """The kind of state that a statement leaves in its session."""
 
     NOTHING = 0
     PERHAPS = 1

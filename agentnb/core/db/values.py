@@ -77,7 +77,7 @@ class UnfitError(ValueError):
     message
         The reason, as the end of a sentence about the value.
     hint
-        What to do instead.
+        The alternative to suggest.
     """
 
     def __init__(self, message: str, hint: str) -> None:

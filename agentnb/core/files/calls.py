@@ -77,7 +77,7 @@ class Call:
     span
         The span of the call, entered with it.
     name, log
-        What is done, and where that is logged; without a log nothing is.
+        The operation, and the log for it; without a log nothing is logged.
 
     Attributes
     ----------

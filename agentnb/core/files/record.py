@@ -1,4 +1,4 @@
-"""What the log says of a call on the workspace: the path, never what is in a file."""
+"""Log records of calls on the workspace: the path, never a file's contents."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["ServiceLog"]
 class ServiceLog(logging.LoggerAdapter[logging.Logger]):
     """Logs under ``agentnb.<service>``, and stamps each record with its hub.
 
-    What a call gives as ``extra`` is kept beside that, and its ``data`` is added to the log's own.
+    The ``extra`` of a call is kept beside that, and its ``data`` is added to the log's own.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class ServiceLog(logging.LoggerAdapter[logging.Logger]):
     hub_id
         The hub whose log file takes the records; None for any hub's.
     **data
-        What each record says of where it comes from.
+        The origin that each record carries.
 
     Examples
     --------

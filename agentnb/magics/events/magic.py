@@ -36,7 +36,7 @@ class Tail(list[Any]):
     """The events that came while ``%events tail`` looked; each was printed already."""
 
     stopped = False
-    """Whether it ended with the default number of them, and others may follow."""
+    """True if the default count was reached, so that more may follow."""
 
     def __repr__(self) -> str:
         number = f"{len(self):,} event{'' if len(self) == 1 else 's'}"

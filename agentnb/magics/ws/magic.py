@@ -39,7 +39,7 @@ class Messages(list[Any]):
     """The messages that ``%ws tail`` has shown; each was printed already."""
 
     stopped = False
-    """Whether it ended with the default number of them, and others may follow."""
+    """True if the default count was reached, so that more may follow."""
 
     def __repr__(self) -> str:
         number = f"{len(self):,} message{'' if len(self) == 1 else 's'}"

@@ -17,7 +17,7 @@ class HtmlBlock:
     Parameters
     ----------
     label
-        What it is, for those who hear it.
+        The accessible name.
     height
         Greatest height, any CSS length.
     """
@@ -45,7 +45,7 @@ class TextBlock:
     Parameters
     ----------
     label
-        What the text is; it stands above it.
+        The heading above the text.
     wrap
         Whether a line that is too long goes on in the next one.
     """

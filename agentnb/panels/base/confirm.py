@@ -30,7 +30,7 @@ class Confirm:
     panel
         Shows what goes wrong, and what was done.
     text
-        What the first button says.
+        The label of the first button.
     ask
         Returns what the second button says, and what `do` is to be given. Without words there is
         no question. Raises if there is nothing to do.
@@ -39,7 +39,7 @@ class Confirm:
     show
         Shows what came of it, under the panel's lock. By default the panel says it.
     tooltip
-        What it is for; also its name for those who hear it.
+        The purpose; also the accessible name.
     icon
         A Font Awesome 4 name such as ``"trash"``.
     danger
@@ -47,7 +47,7 @@ class Confirm:
     primary
         Show that the first button is the one most people want.
     back
-        What the first button says while it takes back.
+        The label of the first button while it cancels.
     """
 
     def __init__(

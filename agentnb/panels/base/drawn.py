@@ -34,7 +34,7 @@ class Drawn:
     about
         What a pointer that rests on it is told; by default nothing.
     saved
-        What a saved copy has in place of the text, such as a moment in place of "3 s ago".
+        The text of a saved copy, such as a moment in place of "3 s ago".
     """
 
     text: str

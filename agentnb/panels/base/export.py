@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "exported", "file_name"]
 
 FORMATS: Final = ("tsv", "csv", "json")
-"""What a table can be exported as; tab-separated text is for the clipboard."""
+"""Formats of an exported table; tab-separated text is for the clipboard."""
 
 _NO_NAME = re.compile(r"[^\w.-]+")
 

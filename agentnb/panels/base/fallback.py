@@ -49,7 +49,7 @@ def snapshot(root: Widget, title: str, state: str) -> tuple[str, str]:
     """Return what the widgets under the root show, as plain text and as HTML.
 
     A widget's ``static_label`` is its heading, where that is not the title of the panel already.
-    What is empty, or could be followed in a live panel only, is left out.
+    Empty parts and instructions for a live panel are left out.
     """
     import ipywidgets
 

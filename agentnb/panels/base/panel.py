@@ -39,7 +39,7 @@ KEYS: Final = (
     ("/", "filter the table: text, or column:text"),
     ("Esc", "close this help"),
 )
-"""What the help of every panel says."""
+"""The help text of every panel."""
 
 FIRST_WAIT: Final = 1.0
 """Seconds that the display of a panel waits for its first content."""

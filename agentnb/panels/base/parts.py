@@ -73,11 +73,11 @@ def toggle(
     Parameters
     ----------
     text
-        What it says.
+        The label.
     on_change
         Called with whether it is pressed.
     tooltip
-        What it does.
+        The action.
     """
     made = ipywidgets.ToggleButton(description=text, tooltip=tooltip or text)
     made.layout.width = "auto"

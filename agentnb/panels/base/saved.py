@@ -48,11 +48,11 @@ def moment(words: str, seconds: float, *, before: str = "") -> str:
     Parameters
     ----------
     words
-        What a live panel says.
+        The text of a live panel.
     seconds
         The moment, in seconds since the epoch.
     before
-        What a saved copy has in front of it, such as ``"until "``.
+        The prefix in a saved copy, such as ``"until "``.
 
     Examples
     --------

@@ -82,7 +82,7 @@ class TableView:
     label
         What the table is, for those who hear it rather than see it.
     hint
-        What an empty table says: what to type next. An `Instruction` is not in a saved copy.
+        The text of an empty table: what to type next. An `Instruction` is not in a saved copy.
     on_select
         Called with the key of the row that was clicked or entered. It may run in a second thread.
         Pass it through `Panel.action`, so that what it raises is shown.
@@ -166,7 +166,7 @@ class TableView:
         hint
             What it says from now on while it is empty.
         title
-            What stands above the rows from now on; at first it is the label.
+            The title above the rows; initially the label.
         count
             How many things the rows stand for, where it is another number than theirs.
         """
