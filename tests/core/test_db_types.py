@@ -350,7 +350,7 @@ def test_a_text_that_is_no_utf8_is_refused_with_how_to_read_its_bytes(lite, arro
     assert lite.query("select cast(x as blob) as x from t", arrow=arrow).scalar() == b"a\xff"
 
 
-@pytest.mark.parametrize("missing", [None, pandas.NA, pandas.NaT, numpy.datetime64("NaT")])
+@pytest.mark.parametrize("missing", [None, pandas.NA, pandas.NaT, numpy.datetime64("NaT", "us")])
 def test_every_missing_value_is_bound_as_null(db, missing):
     assert db.query("select cast(:x as text)", {"x": missing}).scalar() is None
     sql = "select 1 as one where 5 in (:x)"
