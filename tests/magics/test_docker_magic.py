@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -70,6 +71,32 @@ def test_a_cell_is_run_as_a_script(run, shown, image):
     result = run(f"%%docker run {image} --env A=1,B=two\n#!/usr/bin/env sh\necho $A $B")
     assert result.stdout == "1 two\n"
     assert run(f"%%docker run {image} --quiet\necho x") is None
+
+
+def test_repeated_options_add_up(run, image, docker_image):
+    result = run(f"%docker run {image} -e A=1 -e 'B=x,C=y' -- sh -c 'echo $A $B'")
+    assert result.stdout == "1 x,C=y\n"
+    tag = image.replace("magic", "args")
+    text = f"FROM {docker_image}\nARG A=none\nARG B=none\nRUN echo got-$A-$B\n"
+    assert "got-1-2" in run(f"%%docker build -t {tag} --arg A=1 --arg B=2\n{text}").log
+
+
+def test_files_of_the_same_name_and_what_is_no_file_are_refused(run, image, tmp_path):
+    for name in ("one/x.txt", "two/x.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    one, two = tmp_path / "one/x.txt", tmp_path / "two/x.txt"
+    with pytest.raises(UsageError, match=r"two files of the name 'x.txt': .*one/x.txt and .*two"):
+        run(f"%docker run {image} --files {one} --files {two} -- true")
+    with pytest.raises(UsageError, match=r"one' is a folder") as caught:
+        run(f"%docker run {image} --files {tmp_path / 'one'} -- true")
+    assert "%docker build FOLDER" in caught.value.hint
+    with pytest.raises(NotFoundError, match=r"there is no file .*xx.txt") as caught:
+        run(f"%docker run {image} --files {tmp_path / 'one/xx.txt'} -- true")
+    assert caught.value.hint == "did you mean x.txt?"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="not a regular file"):
+        run(f"%docker run {image} --files {tmp_path / 'pipe'} -- true")
 
 
 def test_a_cell_is_built_as_a_dockerfile_with_a_bar(shell, run, image, docker_image, capsys):

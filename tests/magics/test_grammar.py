@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import Grammar, Option, Verb, words
-from agentnb.magics.grammar.values import count, seconds, times
+from agentnb.magics.grammar.values import alone, count, names, pair, pairs, seconds, times
 from agentnb.magics.grammar.words import is_word
 
+NOUNS = ("api", "cache", "db", "docker", "events", "files", "git", "queue", "workflow", "ws")
 CHANNEL = Grammar(
     "events",
     "messages",
@@ -367,3 +369,101 @@ def test_an_option_without_an_effect_is_refused(run, line):
 def test_an_option_is_taken_with_what_it_needs(run):
     assert str(run("%events dead --replay all --yes")) == "0 replayed"
     assert len(run("%events dead -n 3")) == 0
+
+
+# Options that may be repeated
+
+ADDS = Grammar(
+    "docker",
+    "containers",
+    (
+        Verb(
+            "run",
+            "a command",
+            ("IMAGE",),
+            (
+                Option(("-e", "--env"), "variables", "A=1", pairs, adds=True, whole=pair),
+                Option(("--files",), "copies", "PATHS", names, adds=True, whole=alone),
+                Option(("--tag",), "tags", "TAGS", names, adds=True),
+                Option(("--user",), "who", "UID"),
+            ),
+        ),
+    ),
+    options=(Option(("--on",), "names", "NAMES", names, adds=True),),
+)
+
+
+@pytest.mark.parametrize(("line", "env"), [
+    ("-e A=1 -e B=2", {"A": "1", "B": "2"}), ("-e A=1,B=2 --env C=", {"A": "1", "B": "2", "C": ""}),
+    ("-e A=x,y -e B=2", {"A": "x,y", "B": "2"}), ("-e A=1,", {"A": "1,"}),
+    ('-e "DB=p://h/d?a=1,b=2"', {"DB": "p://h/d?a=1,b=2"}),
+    ("-e DB='p://h/d?a=1,b=2'", {"DB": "p://h/d?a=1,b=2"}),
+    ('--env="A=1,B=2" --env=C=3', {"A": "1,B=2", "C": "3"}),
+    ("-e :more -e D=4", {"A": 1, "D": "4"}),
+])  # fmt: skip
+def test_variables_add_up_and_one_in_quotes_keeps_its_commas(line, env):
+    assert ADDS.parse(f"run app {line}", {"more": {"A": 1}}).options == {"env": env}
+
+
+def test_lists_add_up_in_front_of_the_verb_and_behind_it():
+    call = ADDS.parse("--on a --on b,c run app --on d --tag x,y --tag 'z, w' --tag :more", {
+        "more": ["p,q"],
+    })  # fmt: skip
+    assert call.options == {"on": ["a", "b", "c", "d"], "tag": ["x", "y", "z", "w", "p,q"]}
+    call = ADDS.parse("run app --files 'a,b.txt' --files c,d", {})
+    assert call.options == {"files": ["a,b.txt", "c", "d"]}
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("-e A=1 -e A=2", "--env has 'A' twice"), ("-e A=1,A=2", "--env cannot be 'A=1,A=2'"),
+    ("-e A", "--env cannot be 'A'"), ("-e =1", "--env cannot be '=1'"),
+    ("--user 1 --user 2", "--user is given twice"),
+])  # fmt: skip
+def test_a_variable_or_a_single_value_that_is_given_twice_is_refused(line, said):
+    assert fails(ADDS, f"run app {line}").message == said
+
+
+def test_help_says_which_options_may_be_repeated():
+    text = ADDS.help("run")
+    assert "-e, --env A=1 ..." in text
+    assert "--user UID  " in text
+
+
+_env_names = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,8}\Z")
+_env_values = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="'"))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.dictionaries(_env_names, _env_values, max_size=5))
+def test_variables_in_quotes_come_back_as_they_are(env):
+    line = " ".join(f"-e '{name}={value}'" for name, value in env.items())
+    assert ADDS.parse(f"run app {line}", {}).options.get("env", {}) == env
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.from_regex(r"\A[A-Za-z_]\w{0,8}=[^\s'\"]*\Z", fullmatch=True), max_size=5))
+def test_no_part_of_a_variable_is_lost(parts):
+    line = " ".join(f"-e {part}" for part in parts)
+    try:
+        env = ADDS.parse(f"run app {line}", {}).options.get("env", {})
+    except UsageError as error:
+        assert "twice" in error.message or "cannot be" in error.message  # noqa: PT017
+        return
+    written = sorted(",".join(f"{name}={value}" for name, value in env.items()))
+    assert written == sorted(",".join(parts))
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_option_with_a_list_or_a_dictionary_may_be_repeated(noun):
+    module = import_module(f"agentnb.magics.{noun}.grammar")
+    grammars = [one for one in vars(module).values() if isinstance(one, Grammar)]
+    verbs = [(one, verb) for one in grammars for verb in one.verbs.values()]
+    options = {option for one, verb in verbs for option in one.options_of(verb)}
+    # JSON that is one value, such as a record, is not a list of values.
+    for option in (one for one in options if not one.json and one.key != "backoff"):
+        for text in ("a,b", "A=1,B=2", "80:8080", '{"a": 1}'):
+            try:
+                value = option.convert(text)
+            except (ValueError, TypeError):
+                continue
+            assert option.adds == isinstance(value, (list, dict)), option.names

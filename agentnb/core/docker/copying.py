@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import posixpath
 import stat
 import tarfile
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import OptionRefused, RejectedError, UsageError
+from agentnb.core.errors import (
+    NotFoundError,
+    OptionRefused,
+    RejectedError,
+    UsageError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +32,7 @@ _MODE = 0o666
 _ROOM = 65_536
 _EVERYBODYS = 0o777
 _BLOCK = 512
+_LOOK = 1_000
 
 
 def archive_of(files: Mapping[str, Any], roots: Sequence[Path] = ()) -> bytes:
@@ -42,6 +51,10 @@ def archive_of(files: Mapping[str, Any], roots: Sequence[Path] = ()) -> bytes:
         A file of the host's that is somewhere else.
     UsageError
         A path that leads out, or something else than files.
+    NotFoundError
+        There is no such file on the host.
+    RejectedError
+        A file of the host's may not be read.
     """
     if not isinstance(files, Mapping):
         raise UsageError(
@@ -159,9 +172,64 @@ def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int
                 "it is outside of the project",
                 service="docker",
             )
-        return content.read_bytes(), _MODE | (stat.S_IMODE(content.stat().st_mode) & 0o111)
+        return _read(content)
     raise UsageError(
         f"{path!r} is of type {type(content).__name__}",
         service="docker",
         hint="text, bytes or a pathlib.Path",
     )
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """Return what is in a file of the host's, and the mode that its copy gets.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    UsageError
+        It is a folder, a pipe, a device or the like.
+    RejectedError
+        It may not be read.
+    """
+    try:
+        # A pipe that nobody writes to would block.
+        with open(path, "rb", opener=_without_waiting) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _no_file(path)
+            return file.read(), _MODE | (stat.S_IMODE(mode) & 0o111)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"there is no file {str(path)!r}",
+            service="docker",
+            hint=did_you_mean(path.name, _beside(path)) or f"relative paths begin at {Path.cwd()}",
+        ) from error
+    except IsADirectoryError as error:
+        raise _no_file(path) from error
+    except OSError as error:
+        raise RejectedError(
+            f"{str(path)!r} cannot be read: {error.strerror}",
+            service="docker",
+            hint="give what is in it: files={'main.py': TEXT}",
+        ) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _beside(path: Path) -> list[str]:
+    try:
+        return [one.name for one in islice(path.parent.iterdir(), _LOOK)]
+    except OSError:
+        return []
+
+
+def _no_file(path: Path) -> UsageError:
+    if path.is_dir():
+        what = "a folder"
+        hint = "name the files in it, or build an image of it: %docker build FOLDER -t TAG"
+    else:
+        what, hint = "not a regular file", "give what is in it: files={'main.py': TEXT}"
+    return UsageError(f"{str(path)!r} is {what}", service="docker", hint=hint)

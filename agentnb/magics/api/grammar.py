@@ -33,8 +33,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 _OPTIONS = (
-    Option(("--params",), "the query, as JSON or :name", "JSON", _mapping),
-    Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping),
+    Option(("--params",), "the query, as JSON or :name", "JSON", _mapping, adds=True),
+    Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping, adds=True),
     Option(("--auth",), "send the token that this variable or .env holds", "VARIABLE"),
     Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
     Option(("--timeout",), "seconds that it may take in total", "SECONDS", seconds),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import rows
+from agentnb.magics.grammar.values import names, rows
 
 __all__ = ["CELL", "GRAMMAR"]
 
 _TTL = Option(("--ttl",), "keep it so many seconds (default 3600)", "SECONDS", float)
-_TAG = Option(("--tag",), "find it by this tag too; several with commas", "TAG")
+_TAG = Option(("--tag",), "find it by these tags too: a,b", "TAGS", names, adds=True)
 
 GRAMMAR = Grammar(
     "cache",
@@ -36,7 +36,7 @@ GRAMMAR = Grammar(
             "remove the keys that match a pattern, or have a tag",
             ("[PATTERN]",),
             (
-                Option(("--tag",), "those that were stored with this tag", "TAG"),
+                Option(("--tag",), "those that were stored with a tag", "TAGS", names, adds=True),
                 Option(("--yes",), "however many they are"),
             ),
             live=("key",),
@@ -67,6 +67,8 @@ CELL = Grammar(
                     ("--on",),
                     "run again when these variables change: a,b",
                     "NAMES",
+                    names,
+                    adds=True,
                     live="variable",
                 ),
             ),

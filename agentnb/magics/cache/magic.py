@@ -100,7 +100,9 @@ class CacheMagic(Noun):
         if call.words[1].kind == "plain":  # in quotes it is text
             with suppress(ValueError):  # what is no JSON is the text itself
                 value = json.loads(value, parse_constant=_no_constant)
-        self._cache.set(_text(call, 0), value, call.options.get("ttl"), tags=_tags(call))
+        self._cache.set(
+            _text(call, 0), value, call.options.get("ttl"), tags=call.options.get("tag", [])
+        )
 
     def do_ttl(self, call: Call) -> float:
         """Return the seconds that a value has left."""
@@ -157,7 +159,7 @@ class CacheMagic(Noun):
                 "invalidate takes a PATTERN or --tag TAG, one of them", service="cache"
             )
         if tag:
-            return _removed(self._cache.invalidate_tags(*_split(tag)))
+            return _removed(self._cache.invalidate_tags(*tag))
         pattern = _text(call, 0)
         if "yes" not in call.options:
             found = len(self._cache.keys(pattern, limit=_MANY + 1))
@@ -184,7 +186,7 @@ class CacheMagic(Noun):
 
         __tracebackhide__ = True
         names: dict[str, Any] = self.extension.shell.user_ns
-        key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(_tags(call))
+        key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(call.options.get("tag", ()))
         source, body = self._body(call.line, call.body or "")
         cells = Cells(self._cache)
         print_of = cells.fingerprint(source, self._inputs(call))
@@ -246,7 +248,7 @@ class CacheMagic(Noun):
 
     def _inputs(self, call: Call) -> dict[str, Any]:
         names = self.extension.shell.user_ns
-        wanted = _split(call.options.get("on", ""))
+        wanted = call.options.get("on", [])
         for name in wanted:
             if name not in names:
                 raise NotFoundError(
@@ -282,11 +284,3 @@ def _no_constant(name: str) -> None:
 
 def _removed(count: int) -> Said:
     return Said(f"{count:,} {'key' if count == 1 else 'keys'} removed")
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _tags(call: Call) -> list[str]:
-    return _split(call.options.get("tag", ""))

@@ -5,38 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import alone, names, pair, pairs
 
 __all__ = ["GRAMMAR"]
 
 
-def _pairs(value: Any) -> dict[str, str]:
-    """Return ``A=1,B=2``, or a dictionary that a ``:name`` stands for."""
-    if isinstance(value, dict):
-        return value
-    pairs = [part.partition("=") for part in str(value).split(",")]
-    if not all(name.strip() and equals for name, equals, _ in pairs):
-        raise ValueError(value)
-    return {name.strip(): text for name, _, text in pairs}
-
-
 def _ports(value: Any) -> dict[int, int | None]:
     """Return ``8000,9000:80`` as docker has it: the port outside stands in front."""
+    if isinstance(value, dict):
+        return dict(value)
     found: dict[int, int | None] = {}
     for part in str(value).split(","):
         outside, colon, inside = part.rpartition(":")
+        if int(inside) in found:
+            raise ValueError(f"{inside} is there twice")
         found[int(inside)] = int(outside) if colon else None
     return found
-
-
-def _names(value: Any) -> list[str]:
-    return [part.strip() for part in str(value).split(",") if part.strip()]
 
 
 _POLICY = Option(
     ("--policy",), "what it may do; %docker shows which there are", "NAME", live="policy"
 )
 _TIMEOUT = Option(("--timeout",), "seconds at most", "SECONDS", float)
-_ENV = Option(("-e", "--env"), "variables; or :name of a dictionary", "A=1,B=2", _pairs)
+_ENV = Option(
+    ("-e", "--env"),
+    "variables: NAME=VALUE, A=1,B=2, or :name of a dictionary",
+    "NAME=VALUE",
+    pairs,
+    adds=True,
+    whole=pair,
+)
 _NO_CHECK = Option(("--no-check",), "return the result whatever the exit code is")
 _WORKDIR = Option(("--workdir",), "the folder inside that it starts in", "PATH")
 
@@ -61,7 +59,14 @@ GRAMMAR = Grammar(
             (
                 Option(("-t", "--tag"), "its name, such as app:latest", "TAG", live="image"),
                 Option(("-f", "--file"), "the Dockerfile's path in the folder", "PATH"),
-                Option(("--arg",), "the build's arguments; no secrets", "A=1,B=2", _pairs),
+                Option(
+                    ("--arg",),
+                    "the build's arguments; no secrets",
+                    "NAME=VALUE",
+                    pairs,
+                    adds=True,
+                    whole=pair,
+                ),
                 Option(("--target",), "the stage to build", "STAGE"),
                 Option(("--fresh",), "run every step, whatever was built before"),
                 _POLICY,
@@ -81,10 +86,23 @@ GRAMMAR = Grammar(
                 Option(("--memory",), "bytes at most, such as 256m", "BYTES"),
                 Option(("--cpus",), "processors at most", "N", float),
                 Option(("--pids",), "processes at most", "N", int),
-                Option(("-p", "--ports"), "publish on 127.0.0.1: [HERE:]THERE", "PORTS", _ports),
+                Option(
+                    ("-p", "--ports"),
+                    "publish on 127.0.0.1: [HERE:]THERE",
+                    "PORTS",
+                    _ports,
+                    adds=True,
+                ),
                 Option(("--user",), "who it runs as, in numbers", "UID[:GID]"),
                 _WORKDIR,
-                Option(("--files",), "copies of these files, in /mnt/work", "PATHS", _names),
+                Option(
+                    ("--files",),
+                    "copies of these files, in /mnt/work",
+                    "PATHS",
+                    names,
+                    adds=True,
+                    whole=alone,
+                ),
                 Option(("--keep",), "with -d: let it outlive this kernel"),
                 _NO_CHECK,
                 _POLICY,

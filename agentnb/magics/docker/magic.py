@@ -118,7 +118,7 @@ class DockerMagic(Noun):
         image = str(call.arguments[0])
         options = {name: call.options[name] for name in _OF_A_CONTAINER if name in call.options}
         if "files" in call.options:
-            options["files"] = {Path(path).name: Path(path) for path in call.options["files"]}
+            options["files"] = _by_name(call.options["files"])
         script = call.body if call.body and call.body.strip() else None
         if "detach" in call.options:
             if script is not None:
@@ -234,6 +234,28 @@ class DockerMagic(Noun):
 
 def _text(call: Call) -> str:
     return str(call.arguments[0])
+
+
+def _by_name(paths: Iterable[str]) -> dict[str, Path]:
+    """Return files by the names that they get in the container.
+
+    Raises
+    ------
+    UsageError
+        Two of them have the same name.
+    """
+    found: dict[str, Path] = {}
+    for text in paths:
+        path = Path(text)
+        if path.name in found:
+            raise UsageError(
+                f"--files has two files of the name {path.name!r}: {found[path.name]} and {path}",
+                service="docker",
+                hint="in Python each has a path of its own: hub.docker.run(IMAGE, COMMAND, "
+                f"files={{{str(path)!r}: Path({str(path)!r}), ...}})",
+            )
+        found[path.name] = path
+    return found
 
 
 def _checked(call: Call, result: _Result) -> _Result:

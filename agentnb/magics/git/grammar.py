@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import alone
 
 __all__ = ["GRAMMAR"]
 
@@ -56,7 +57,14 @@ GRAMMAR = Grammar(
             (
                 Option(("-n", "--rows"), "how many commits (default 20)", "N", int),
                 Option(("--all",), "of every branch"),
-                Option(("--path",), "only commits that changed it", "PATH", live="path"),
+                Option(
+                    ("--path",),
+                    "only commits that changed it",
+                    "PATH",
+                    alone,
+                    adds=True,
+                    live="path",
+                ),
             ),
             live=("ref",),
             twin="hub.git.log(N, revision=..., paths=..., every=...)",

@@ -163,7 +163,8 @@ class Grammar:
             if not rest:
                 raise self._lacks_value(option)
             word = word_at(line, len(line) - len(rest))
-            self._set(options, option, self._converted(option, word.text, namespace))
+            value = self._converted(option, word.text, namespace, quoted=word.quoted)
+            self._set(options, option, value)
             at = word.end
 
     def _verb(self, line: str, at: int, namespace: Mapping[str, Any]) -> Verb | None:
@@ -222,22 +223,43 @@ class Grammar:
                 self._set(options, option, value=True)
                 continue
             if not equals:
-                value = next(rest, None)
-                if value is None:
+                given = next(rest, None)
+                if given is None:
                     raise self._lacks_value(option)
-                text = value.text
-            self._set(options, option, self._converted(option, text, namespace))
+                word, text = given, given.text  # noqa: PLW2901 - the value is a word of its own
+            value = self._converted(option, text, namespace, quoted=word.quoted)
+            self._set(options, option, value)
         return plain
 
     def _set(self, options: dict[str, Any], option: Option, value: Any) -> None:
-        """Note an option; none that is given twice is dropped."""
-        if option.key in options:
+        """Keep an option's value: repeated ones add up or are refused, and none is dropped."""
+        if option.adds and option.key in options:
+            value = self._added(option, options[option.key], value)
+        elif option.key in options:
             raise UsageError(
                 f"{option.names[-1]} is given twice",
                 service=self.noun,
                 hint=f"leave one away: {option.usage}",
             )
         options[option.key] = value
+
+    def _added(self, option: Option, first: Any, second: Any) -> Any:
+        """Return the values of a repeated option as one list or one dictionary."""
+        if isinstance(first, dict) and isinstance(second, dict):
+            if twice := [key for key in second if key in first]:
+                raise UsageError(
+                    f"{option.names[-1]} has {twice[0]!r:.80} twice",
+                    service=self.noun,
+                    hint=f"leave one away: {option.usage}",
+                )
+            return first | second
+        if isinstance(first, list) and isinstance(second, list):
+            return first + second
+        raise UsageError(
+            f"{option.names[-1]} cannot add {type(second).__name__} to {type(first).__name__}",
+            service=self.noun,
+            hint=f"{option.usage}: {option.about}",
+        )
 
     def _is_flag(self, option: Option, *, equals: bool) -> bool:
         flag = not option.value and not option.choices
@@ -261,8 +283,11 @@ class Grammar:
     def _lacks_value(self, option: Option) -> UsageError:
         return UsageError(f"{option.names[-1]} wants a value", service=self.noun, hint=option.usage)
 
-    def _converted(self, option: Option, text: str, namespace: Mapping[str, Any]) -> Any:
+    def _converted(
+        self, option: Option, text: str, namespace: Mapping[str, Any], *, quoted: bool
+    ) -> Any:
         bound = BIND.fullmatch(text) is not None
+        convert = option.whole if quoted and option.whole is not None else option.convert
         value: Any = _bound(text, namespace) if bound else text
         if option.choices and value not in option.choices:
             raise UsageError(
@@ -273,7 +298,7 @@ class Grammar:
         if option.json and bound:
             return value
         try:
-            return json.loads(value) if option.json else option.convert(value)
+            return json.loads(value) if option.json else convert(value)
         except OutsideError as error:
             raise UsageError(
                 f"{option.names[-1]} must be {error}, got {value}",

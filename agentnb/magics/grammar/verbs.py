@@ -33,6 +33,11 @@ class Option:
         The kind of names that Tab offers for the value, such as ``"connection"``.
     json
         Whether the value is JSON; that of a ``:name`` is then taken as it is, text too.
+    adds
+        Whether the option may be repeated: `convert` returns a list or a dictionary, and the
+        values add up. An option that takes one value is refused when it is repeated.
+    whole
+        Converts a value that was in quotes, whose commas separate nothing; None for `convert`.
     verbs
         Of an option of the whole magic: the verbs that take it, beside free text; None for all.
     needs, apart
@@ -46,6 +51,8 @@ class Option:
     choices: tuple[str, ...] = ()
     live: str = ""
     json: bool = False
+    adds: bool = False
+    whole: Callable[[str], Any] | None = None
     verbs: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
@@ -68,7 +75,8 @@ class Option:
     def usage(self) -> str:
         """Return how it is written."""
         value = "|".join(self.choices) or self.value
-        return ", ".join(self.names) + (f" {value}" if value else "")
+        more = " ..." if self.adds else ""
+        return ", ".join(self.names) + (f" {value}" if value else "") + more
 
 
 @dataclass(frozen=True, slots=True)

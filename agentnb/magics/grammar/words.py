@@ -17,6 +17,7 @@ __all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "json_at", "word_at"
 BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
 _BARE = re.compile(r"""[^\s'"{\[:-][^\s'"]*""")
 PLAIN = re.compile(r"""[^\s'"]+""")
+_QUOTE = re.compile("""['"]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Word:
     end: int
     kind: str = "plain"  # or "quoted", "json", "bind", "rest"
     value: Any = None
+    quoted: bool = False  # whether any part of it is in quotes
 
 
 def words(text: str, *, start: int = 0) -> tuple[list[Word], str | None]:
@@ -129,4 +131,4 @@ def word_at(text: str, at: int) -> Word:
             assert plain is not None  # noqa: S101 - neither space nor quote stands here
             parts.append(plain.group())
             at = plain.end()
-    return Word("".join(parts), start, at, kind)
+    return Word("".join(parts), start, at, kind, quoted=_QUOTE.search(text, start, at) is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, rows, seconds, times
+from agentnb.magics.grammar.values import count, names, rows, seconds, times
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -20,10 +20,6 @@ def _days(text: str) -> float:
     if not 0 <= value <= _MOST_DAYS:
         raise ValueError(f"a number of days from 0 to {_MOST_DAYS}")
     return value
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in (one.strip() for one in text.split(",")) if name)
 
 
 _CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 4)", "N", count)
@@ -223,7 +219,9 @@ AGENT_CELL = Grammar(
             (
                 Option(("--retries",), "how often a task is tried again (3)", "N", times),
                 Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
-                Option(("--capabilities",), "what it can do, for people", "NAMES", _names),
+                Option(
+                    ("--capabilities",), "what it can do, for people", "NAMES", names, adds=True
+                ),
                 Option(("--schema",), "a class that task.data is read as", "NAME", live="schema"),
                 Option(("--returns",), "a class that the result is read as", "NAME", live="schema"),
             ),
