@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
 from agentnb.core.paths import ensure_home, home_error
+from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -214,9 +215,7 @@ def keep_module(home: Path, path: Path, text: str) -> None:
     ensure_home(home)
     folder = path.parent
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
+        private_folder(folder, service="modules")
         # Made with mode 0600, under a name that is no module's.
         number, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
         try:

@@ -7,6 +7,7 @@ AgentnbError
 │   ├── OptionRefused   ... which asked for more than is allowed
 │   └── UnkeptResult    ... it reads a result that could not be kept
 ├── ConfigError         fix the settings
+│   └── UntrustedPath   ... which another user owns or can write
 ├── NotFoundError       name something that exists
 ├── RejectedError       the service said no; change the request
 │   ├── QueryRejected   ... the database, to a statement
@@ -51,6 +52,7 @@ __all__ = [
     "RejectedError",
     "UnavailableError",
     "UnkeptResult",
+    "UntrustedPath",
     "UsageError",
     "did_you_mean",
 ]
@@ -150,6 +152,10 @@ class OptionRefused(UsageError):  # noqa: N818 - what happened, as QueryRejected
 
 class ConfigError(AgentnbError):
     """A setting is missing or wrong: fix it where it comes from."""
+
+
+class UntrustedPath(ConfigError):  # noqa: N818 - as PathEscape
+    """Settings, code or a home that another user owns or can write: they are not used."""
 
 
 class NotFoundError(AgentnbError):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.errors import ConfigError, UntrustedPath, UsageError
 
 if TYPE_CHECKING:
     from agentnb.core.api import APIClient, GitHub
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
+    from agentnb.core.settings import Settings
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSockets
     from agentnb.core.workflow import Orchestrator
@@ -50,18 +51,15 @@ def tracer(hub: Hub) -> Tracer:
     """Return a tracer that writes under the home."""
     from agentnb.core.trace import Tracer
 
+    _home(hub)
     return Tracer(hub.settings.home / "logs", redactor=hub.settings.redactor)
 
 
 def logs(hub: Hub) -> LogFile:
     """Return the log file under the home, attached."""
-    from agentnb.core.paths import ensure_home
     from agentnb.core.trace import LogFile
 
-    # A database elsewhere works without a home to write to; `logs.failed` says so.
-    with suppress(ConfigError):
-        ensure_home(hub.settings.home)
-    settings = hub.settings
+    settings = _home(hub)
     made = LogFile(
         settings.home / "logs",
         redactor=settings.redactor,
@@ -70,6 +68,22 @@ def logs(hub: Hub) -> LogFile:
     )
     made.attach()
     return made
+
+
+def _home(hub: Hub) -> Settings:
+    """Make the home where that is possible, and return the settings.
+
+    A database elsewhere works without a home to write to; `logs.failed` says so.
+    """
+    from agentnb.core.paths import ensure_home
+
+    try:
+        ensure_home(hub.settings.home)
+    except UntrustedPath:
+        raise
+    except ConfigError:
+        pass
+    return hub.settings
 
 
 def databases(hub: Hub) -> Databases:
@@ -111,8 +125,12 @@ def _default_url(hub: Hub) -> str:
     settings = hub.settings
     if settings.database_url:
         return settings.database_url
+    database = ensure_home(settings.home) / "agentnb.db"
+    if not database.exists():
+        with suppress(OSError):  # SQLite says why the file cannot be made
+            database.touch(mode=0o600)  # which SQLite's other files take over
     # Quoted, since a folder's name may hold what means something in a URL.
-    return f"sqlite:///{quote(str(ensure_home(settings.home) / 'agentnb.db'))}"
+    return f"sqlite:///{quote(str(database))}"
 
 
 def redis(hub: Hub) -> RedisClient:

@@ -1,28 +1,26 @@
 """Modules that are kept in the home, such as a queue's processor that a cell has made.
 
-A worker process loads them. They are code, so only what this user wrote, and nobody else can
-write to, is run.
+A worker process loads them. They are code, so only what this user or root owns, and no other
+user can write, is run.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, NotFoundError
+from agentnb.core.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["KeptModule", "load_module", "module_path"]
-
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def module_path(home: Path, kind: str, name: str) -> Path:
@@ -72,7 +70,6 @@ def load_module(path: Path) -> ModuleType:
 def _read(path: Path) -> bytes:
     """Return the source, if nobody else can have written it."""
     try:
-        folder = path.parent.stat()
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
@@ -80,13 +77,9 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read: {error}", service="modules") from error
     with os.fdopen(file, "rb") as opened:
         # Of the file that is open: what the name stands for may change at any time.
-        for what, found in ((path, os.fstat(file)), (path.parent, folder)):
-            if found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
-                raise ConfigError(
-                    f"{what} is not run: others than you can write to it",
-                    service="modules",
-                    hint=f"chown {os.geteuid()} and chmod go-w, if you trust what it holds",
-                )
+        trust = Trust.of()
+        trust.check(path, os.fstat(file), service="modules")
+        trust.check(path.parent, service="modules")
         return opened.read()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError, UnavailableError
+from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
@@ -25,19 +26,23 @@ _OURS = {
 def ensure_home(home: Path) -> Path:
     """Make the home folder, private and with a ``.gitignore`` of ``*``.
 
-    A folder that holds other things than ours, such as a project chosen as the home, gets
-    no ``.gitignore``: it would hide them.
+    One that is there and open to other users becomes private, with one line on stderr. A folder
+    that holds other things than ours, such as a project chosen as the home, gets no
+    ``.gitignore``: it would hide them.
 
     Raises
     ------
+    UntrustedPath
+        It belongs to another user.
     ConfigError, UnavailableError
-        It cannot be made or written to; its disk is full.
+        It cannot be made or written to, is shared by all users; its disk is full.
     """
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(home, service="settings")
         ignore = home / ".gitignore"
         if not ignore.exists() and all(path.name in _OURS for path in home.iterdir()):
             try:
+                ignore.touch(mode=0o600)
                 ignore.write_text("*\n", encoding="utf-8")
             except OSError:
                 ignore.unlink(missing_ok=True)  # an empty one would hide nothing

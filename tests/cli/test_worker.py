@@ -274,22 +274,23 @@ def test_a_cell_that_needs_its_notebook_is_refused_at_the_start(worker, queue, h
     assert "import or make them inside the cell" in one.lines[1]
 
 
-@pytest.mark.parametrize("mode", [0o620, 0o602])
+@pytest.mark.parametrize("mode", [0o602, 0o626])
 def test_a_module_that_others_can_write_to_is_not_run(worker, queue, home, mode):
     path = keep(home, queue, "raise SystemExit('it was run')")
     path.chmod(mode)
     one = worker(queue.name)
     assert one.wait() == 2
-    assert "others than you can write to it" in one.lines[0]
+    assert "is not used: every user can write it (mode 0" in one.lines[0]
+    assert "AGENTNB_TRUST" in one.lines[1]
 
 
 def test_a_folder_that_others_can_write_to_is_not_trusted(worker, queue, home):
     path = keep(home, queue, "raise SystemExit('it was run')")
-    path.parent.chmod(0o770)
+    path.parent.chmod(0o707)
     try:
         one = worker(queue.name)
         assert one.wait() == 2
-        assert "modules is not run: others than you can write to it" in one.lines[0]
+        assert "modules is not used: every user can write it (mode 0707)" in one.lines[0]
     finally:
         path.parent.chmod(0o700)
 

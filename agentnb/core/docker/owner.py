@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,7 @@ class Owner:
         self.session = secrets.token_hex(8)
         self.pid = os.getpid()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if self._folder.stat().st_uid != os.getuid() and home is None:
-                raise PermissionError(f"{self._folder} belongs to somebody else")
+            private_folder(self._folder, service="docker")
             self.id = _id_in(self._folder)
             self._lock = os.open(self._file(self.session), os.O_RDWR | os.O_CREAT, _MODE)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -134,6 +133,7 @@ def _id_in(folder: Path) -> str:
     made = secrets.token_hex(8)
     fresh = folder / f"owner.{made}"
     if not path.exists():
+        fresh.touch(mode=0o600)
         fresh.write_text(made, encoding="ascii")
         try:
             os.link(fresh, path)  # fails where somebody was quicker

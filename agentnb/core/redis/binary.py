@@ -83,5 +83,6 @@ def write_record(data: Path, version: Version) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     new = path.with_suffix(".new")
+    new.touch(mode=0o600)
     new.write_text(text, encoding="utf-8")
     new.replace(path)

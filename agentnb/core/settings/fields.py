@@ -232,6 +232,7 @@ OTHER_VARIABLES = {
     "AGENTNB_INTERRUPTS",
     "AGENTNB_SLEEP",
     "AGENTNB_RACE",
+    "AGENTNB_TRUST",  # not a setting: a file must not say that it is to be trusted
 }
 
 

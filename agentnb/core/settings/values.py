@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from agentnb.core.errors import ConfigError, UsageError, did_you_mean
 from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
 from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
 from agentnb.core.settings.files import find_root, read_dotenv
+from agentnb.core.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +79,8 @@ class Settings:
         self.root = root
         self._values = values
         self._environ = environ
-        self._variables = _variables(root, environ)
+        self._trust = Trust.of(environ)
+        self._variables = _variables(root, environ, self._trust)
         for field in FIELDS:
             setattr(self, field.name, self._parse(field, values[field.name]))
         self.redactor = Redactor()
@@ -109,6 +112,9 @@ class Settings:
         ------
         UsageError
             An argument of a name that is not a setting.
+        UntrustedPath
+            The ``.env``, another marker of the root or the home belongs to another user, or
+            can be written by one.
         ConfigError
             A malformed ``.env`` or a value that cannot be used, with its source.
         """
@@ -119,9 +125,10 @@ class Settings:
                     service="settings",
                     hint=did_you_mean(name, _BY_NAME) or f"settings: {', '.join(_BY_NAME)}",
                 )
-        root = find_root(Path(start) if start else _working_directory())
         env = os.environ if environ is None else environ
-        variables = _variables(root, env)
+        trust = Trust.of(env)
+        root = find_root(Path(start) if start else _working_directory(), trust)
+        variables = _variables(root, env, trust)
         values = {}
         for field in FIELDS:
             argument = arguments.get(field.name)
@@ -132,7 +139,10 @@ class Settings:
             chosen = found is not None and (found.text or (field.empty and found.text == ""))
             default = Value(_default(field, variables), "default")
             values[field.name] = found if found is not None and chosen else default
-        return cls(root, values, env)
+        settings = cls(root, values, env)
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            trust.check(settings.home, service="settings", own=True)
+        return settings
 
     def _parse(self, field: Field, value: Value) -> object:
         if value.text is None:
@@ -169,7 +179,7 @@ class Settings:
         ConfigError
             There is no such variable, or it is empty.
         """
-        variables = _variables(self.root, self._environ)
+        variables = _variables(self.root, self._environ, self._trust)
         value = variables.get(name)
         if value is None or not value.text:
             raise ConfigError(
@@ -220,9 +230,9 @@ class Settings:
         return f"Settings(root={str(self.root)!r}, home={str(self.home)!r})"
 
 
-def _variables(root: Path, environ: Mapping[str, str]) -> dict[str, Value]:
+def _variables(root: Path, environ: Mapping[str, str], trust: Trust) -> dict[str, Value]:
     """Return the variables of ``.env`` and, before those, of the environment."""
-    variables = read_dotenv(root / ".env")
+    variables = read_dotenv(root / ".env", trust)
     return variables | {name: Value(text, "environment") for name, text in environ.items()}
 
 

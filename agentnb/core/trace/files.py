@@ -186,7 +186,7 @@ class LinesFile:
             except FileNotFoundError:
                 pass
             self._close()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._size = os.fstat(self._fd).st_size
         _prune(self.directory, self.stem)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.trust import Trust, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
     """
     path = home / _FOLDER / _TOKEN
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        private_folder(path.parent, service="serve")
         try:
             text = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -86,7 +87,7 @@ def noted(home: Path, url: str, token: str) -> Iterator[bool]:
         Whether it is this server that is found; false where another one of this home is.
     """
     folder = home / _FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folder(folder, service="serve")
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         found = _taken(lock)
@@ -118,6 +119,8 @@ def running(home: Path) -> Running | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
+            # Its URL is where messages and the token are sent.
+            Trust.of().check(folder / _RUNNING, service="websocket")
             found = json.loads((folder / _RUNNING).read_text(encoding="utf-8"))
             return Running(str(found["url"]), str(found["token"]))
         finally:
