@@ -177,6 +177,7 @@ def files(hub: Hub) -> FileSystemManager:
         settings.workspace,
         max_size=settings.file_size,
         quota=settings.files_quota,
+        home=settings.home,
         tracer=hub.tracer,
         hub_id=hub.id,
     )
@@ -190,6 +191,7 @@ def repositories(hub: Hub) -> Repositories:
     _ = hub.logs
     return Repositories(
         workspace=settings.workspace,
+        home=settings.home,
         logins=_git_logins(hub),
         timeout=settings.git_timeout,
         protected=settings.git_protected or (),

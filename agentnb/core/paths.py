@@ -12,14 +12,14 @@ from agentnb.core.trust import private_folder
 if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
 
-__all__ = ["ensure_home", "home_error", "is_network"]
+__all__ = ["ensure_home", "home_error", "is_network", "refuse_workspace"]
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs"}
 
 
 _OURS = {
     *("agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal"),
-    *("logs", "modules", "redis", "serve"),
+    *("docker", "logs", "modules", "redis", "serve"),
 }
 
 
@@ -51,6 +51,27 @@ def ensure_home(home: Path) -> Path:
         what = "the home folder cannot be used"
         raise home_error(f"{what}: {error}", error, service="settings") from error
     return home
+
+
+def refuse_workspace(workspace: Path, home: Path) -> None:
+    """Refuse a workspace whose files would be those of the home.
+
+    Raises
+    ------
+    ConfigError
+        The workspace is the home, or lies in one of the folders that agentnb keeps there.
+    """
+    real, around = workspace.resolve(), home.resolve()
+    if not real.is_relative_to(around):
+        return
+    names = real.relative_to(around).parts
+    if not names or names[0] in _OURS:
+        raise ConfigError(
+            f"the workspace {workspace} lies in the home {home}: files that agents write there "
+            "would be run as code",
+            service="settings",
+            hint="set AGENTNB_WORKSPACE to a folder of its own, such as workspace",
+        )
 
 
 def home_error(said: str, error: OSError, *, service: str) -> AgentnbError:

@@ -15,17 +15,29 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agentnb.core.hidden import NAMES_ONLY, Hidden
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FOLDER", "PLACE", "Openat2", "Outside", "Resolver", "Walk", "best", "real_parts"]
+__all__ = [
+    "FOLDER",
+    "PLACE",
+    "Confined",
+    "Openat2",
+    "Outside",
+    "Resolver",
+    "Walk",
+    "best",
+    "real_parts",
+]
 
 PLACE: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
 """To stand somewhere, without a right to read where the system has that."""
 FOLDER: Final = PLACE | os.O_DIRECTORY | os.O_CLOEXEC
 
 _SYS_OPENAT2 = 437  # on every architecture but alpha
-_NO_MAGICLINKS, _BENEATH = 0x02, 0x08
+_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _LINKS = 40  # as many as Linux follows
 _TRIES = 64
 
@@ -76,10 +88,15 @@ class Openat2:
         self._syscall.argtypes = [ctypes.c_long, ctypes.c_int, path, how, size]
         self._syscall.restype = ctypes.c_long
 
-    def open(self, root: int, parts: Sequence[str], flags: int) -> int:
-        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
+    def open(
+        self, root: int, parts: Sequence[str], flags: int, *, follow_links: bool = True
+    ) -> int:
+        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`.
+
+        Without `follow_links` a link on the way is an error, ``ELOOP``.
+        """
         path = os.fsencode("/".join(parts) or ".")
-        how = _how(flags | os.O_CLOEXEC)
+        how = _how(flags | os.O_CLOEXEC, follow_links)
         for _ in range(_TRIES):
             found = self._syscall(_SYS_OPENAT2, root, path, how, len(how))
             if found >= 0:
@@ -94,21 +111,31 @@ class Openat2:
 
 
 @lru_cache(maxsize=64)
-def _how(flags: int) -> bytes:
-    return struct.pack("QQQ", flags, 0, _BENEATH | _NO_MAGICLINKS)
+def _how(flags: int, follow_links: bool) -> bytes:  # noqa: FBT001 - a key of the cache
+    resolve = _BENEATH | (_NO_MAGICLINKS if follow_links else _NO_SYMLINKS)
+    return struct.pack("QQQ", flags, 0, resolve)
 
 
 class Walk:
-    """Name by name, each opened in the folder before it, links read instead of followed."""
+    """Name by name, each opened in the folder before it, links read instead of followed.
+
+    Parameters
+    ----------
+    hidden
+        The names that it does not go through, be they of the path or of a link.
+    """
 
     name = "walk"
 
+    def __init__(self, hidden: Hidden | None = None) -> None:
+        self._hidden = hidden
+
     def open(self, root: int, parts: Sequence[str], flags: int) -> int:
         """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
-        steps = _Steps(root, parts)
+        steps = _Steps(root, parts, self._hidden)
         try:
             while steps.waiting:
-                name = steps.waiting.pop()
+                name = steps.next()
                 last = not steps.waiting
                 if name == "..":
                     steps.up()
@@ -126,8 +153,9 @@ class Walk:
 class _Steps:
     """The folders that a walk has come through, and the names that it has still to go."""
 
-    def __init__(self, root: int, parts: Sequence[str]) -> None:
+    def __init__(self, root: int, parts: Sequence[str], hidden: Hidden | None) -> None:
         self._root = root
+        self._hidden = hidden
         self._way: list[tuple[str, int]] = []
         self.waiting = list(reversed(parts))
         self._links = 0
@@ -139,6 +167,19 @@ class _Steps:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self._way]
+
+    def next(self) -> str:
+        """Return the name to go through next.
+
+        Raises
+        ------
+        PathEscape
+            It is hidden.
+        """
+        name = self.waiting.pop()
+        if self._hidden is not None:
+            self._hidden.refuse([*self.names, name])
+        return name
 
     def up(self) -> None:
         if not self._way:
@@ -195,19 +236,83 @@ class _Steps:
             os.close(found)
 
 
-def real_parts(root: int, parts: Sequence[str]) -> list[str]:
+class Confined:
+    """Opens what lies beneath a folder, by a resolver, and nothing that is hidden there.
+
+    The names of the path are looked at, and where a link is on the way, those that it leads
+    through: then the path is walked, since only that tells them.
+
+    Parameters
+    ----------
+    resolver
+        How paths are resolved.
+    hidden
+        The names that are not gone through.
+    """
+
+    def __init__(self, resolver: Resolver, hidden: Hidden = NAMES_ONLY) -> None:
+        self.name = resolver.name
+        self.hidden = hidden
+        self._direct = resolver if isinstance(resolver, Openat2) else None
+        self._walk = Walk(hidden)
+
+    def open(self, root: int, parts: Sequence[str], flags: int, *, checked: bool = False) -> int:
+        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`.
+
+        Parameters
+        ----------
+        root, parts, flags
+            As `Resolver.open` takes them.
+        checked
+            Whether `refuse_hidden` has accepted the path already.
+
+        Raises
+        ------
+        PathEscape
+            The path goes through a hidden name.
+        """
+        if self._direct is not None:
+            if not checked:
+                self.hidden.refuse(parts)
+            try:
+                return self._direct.open(root, parts, flags, follow_links=False)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+        return self._walk.open(root, parts, flags)
+
+    def refuse_hidden(self, root: int, parts: Sequence[str]) -> None:
+        """Refuse a path that is hidden, before anything is done to its last name.
+
+        Raises
+        ------
+        PathEscape
+            It is.
+        """
+        self.hidden.refuse(parts)
+        if self.hidden.homes:  # a home that is known by its path, which links change
+            self.hidden.refuse([*self.real_parts(root, parts[:-1]), *parts[-1:]])
+
+    def real_parts(self, root: int, parts: Sequence[str]) -> list[str]:
+        """Return a path without links and ``..``, as far as it exists; see `real_parts`."""
+        return real_parts(root, parts, self.hidden)
+
+
+def real_parts(root: int, parts: Sequence[str], hidden: Hidden | None = None) -> list[str]:
     """Return a path beneath a folder without links and ``..``, as far as it exists.
 
     Raises
     ------
     Outside
         The path leads out of the folder.
+    PathEscape
+        It goes through a hidden name.
     """
-    steps = _Steps(root, parts)
+    steps = _Steps(root, parts, hidden)
     missing: list[str] = []
     try:
         while steps.waiting:
-            name = steps.waiting.pop()
+            name = steps.next()
             if name == ".":
                 continue
             if name == ".." and missing:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import ConfigError
-from agentnb.core.files.beneath import FOLDER, Resolver
+from agentnb.core.files.beneath import FOLDER
 from agentnb.core.files.names import parts_of
 from agentnb.core.files.record import log_done, log_failed
 from agentnb.core.files.trouble import similar, translated
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from agentnb.core.files.beneath import Confined
     from agentnb.core.trace.servicelog import ServiceLog
 
 __all__ = ["Call", "open_root", "opened"]
@@ -101,7 +102,7 @@ class Call:
     def __init__(
         self,
         root: str,
-        resolver: Resolver,
+        resolver: Confined,
         path: str | os.PathLike[str],
         span: AbstractContextManager[object],
         name: str = "",
@@ -121,15 +122,26 @@ class Call:
             if self.parts and str(self._path).endswith("/"):
                 self.path += "/"
             self.root = open_root(self._root_path)
+            self._resolver.refuse_hidden(self.root, self.parts)
+        except OSError as error:
+            ours = translated(error, self.path)
+            self._abandon(ours)
+            raise ours from error
         except BaseException as error:
-            self._tell(str(self._path), error)
-            self._span.__exit__(type(error), error, error.__traceback__)
+            self._abandon(error)
             raise
         return self
 
+    def _abandon(self, error: BaseException) -> None:
+        """End a call that has not begun."""
+        if self.root >= 0:
+            os.close(self.root)
+        self._tell(str(self._path), error)
+        self._span.__exit__(type(error), error, error.__traceback__)
+
     def open(self, flags: int) -> int:
         """Return a descriptor of what the path names."""
-        return self._resolver.open(self.root, self.parts, flags)
+        return self._resolver.open(self.root, self.parts, flags, checked=True)
 
     def __exit__(
         self,

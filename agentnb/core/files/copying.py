@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.files.beneath import FOLDER, Resolver
+from agentnb.core.files.beneath import FOLDER, Confined
 from agentnb.core.files.calls import Call, opened
 from agentnb.core.files.names import shown
 from agentnb.core.files.reading import READ
@@ -20,6 +20,8 @@ from agentnb.core.files.writing import create, keep_mode, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agentnb.core.hidden import Hidden
 
 __all__ = ["Copied", "Plan", "copy_file", "copy_tree", "plan_of", "refuse_inside"]
 
@@ -37,7 +39,8 @@ class Copied:
     size
         Bytes of the files.
     skipped
-        Paths, below the source, of what is no file, folder or link, such as a FIFO.
+        Paths, below the source, of what is hidden, such as ``.git``, and of what is no file,
+        folder or link, such as a FIFO.
     """
 
     files: int = 0
@@ -56,7 +59,7 @@ class Plan:
     missed: list[str] = field(default_factory=list)
 
 
-def plan_of(source: int, path: str) -> Plan:
+def plan_of(source: int, path: str, hidden: Hidden) -> Plan:
     """Look over a tree before anything is written.
 
     Raises
@@ -65,7 +68,7 @@ def plan_of(source: int, path: str) -> Plan:
         A folder in it cannot be read, or lies too deep.
     """
     plan = Plan()
-    for found in walk(source, missed=plan.missed.append):
+    for found in walk(source, hidden=hidden, missed=plan.missed.append):
         plan.count += 1
         if found.is_file:
             plan.size += found.stat.st_size
@@ -78,7 +81,7 @@ def plan_of(source: int, path: str) -> Plan:
     return plan
 
 
-def refuse_inside(resolver: Resolver, to: Call, source: int, path: str) -> None:
+def refuse_inside(resolver: Confined, to: Call, source: int, path: str) -> None:
     """Refuse to copy a folder into itself, whatever the paths are called.
 
     Raises
@@ -123,7 +126,9 @@ def _identity(folder: int) -> tuple[int, int]:
     return about.st_dev, about.st_ino
 
 
-def copy_tree(source: int, target: int, path: str, progress: Callable[[int], object]) -> Copied:
+def copy_tree(
+    source: int, target: int, path: str, progress: Callable[[int], object], hidden: Hidden
+) -> Copied:
     """Copy what lies in an open folder into another; files that are there are replaced.
 
     Parameters
@@ -134,12 +139,17 @@ def copy_tree(source: int, target: int, path: str, progress: Callable[[int], obj
         The target's, for errors.
     progress
         Called with the number of bytes written since the last call.
+    hidden
+        What is left out.
     """
     copied = Copied()
     # A descriptor of the folder that the walk is in, and of those around it.
     way: list[tuple[str, int]] = [("", target)]
     try:
-        for found in walk(source):
+        for found in walk(source, into=lambda found: not hidden.hides(found.name, found.stat)):
+            if hidden.hides(found.name, found.stat):
+                copied.skipped.append(found.path)
+                continue
             parent = found.path.rpartition("/")[0]
             while way[-1][0] != parent:
                 os.close(way.pop()[1])

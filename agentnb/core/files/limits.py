@@ -16,6 +16,8 @@ from agentnb.core.files.walking import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agentnb.core.hidden import Hidden
+
 __all__ = ["Measure", "Quota", "measure"]
 
 # Measuring takes at most this share of the time; others write here too.
@@ -43,7 +45,7 @@ class Measure:
     missed: int = 0
 
 
-def measure(folder: int, *, sweeping: bool = False) -> Measure:
+def measure(folder: int, *, sweeping: bool = False, hidden: Hidden | None = None) -> Measure:
     """Return what lies below an open folder, what is not finished included."""
     found = Measure()
     seen: set[tuple[int, int]] = set()
@@ -51,7 +53,7 @@ def measure(folder: int, *, sweeping: bool = False) -> Measure:
     def miss(_: str) -> None:
         found.missed += 1
 
-    for one in walk(folder, temporary=True, missed=miss):
+    for one in walk(folder, temporary=True, hidden=hidden, missed=miss):
         if sweeping and sweep(one):
             continue
         if one.is_folder:

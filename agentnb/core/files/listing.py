@@ -14,6 +14,8 @@ from agentnb.core.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from agentnb.core.hidden import Hidden
+
 __all__ = ["Usage", "listing", "usage_of"]
 
 
@@ -59,7 +61,7 @@ class Usage(Table):
         self.total = total
 
 
-def usage_of(folder: int, path: str) -> Usage:
+def usage_of(folder: int, path: str, hidden: Hidden) -> Usage:
     """Return how much room each thing in an open folder takes."""
     total = Measure()
     parts: dict[str, tuple[str, Measure]] = {}
@@ -68,9 +70,9 @@ def usage_of(folder: int, path: str) -> Usage:
     def miss(_: str) -> None:
         total.missed += 1
 
-    for one in entries(folder):
+    for one in entries(folder, hidden=hidden):
         parts[one.name] = kind_of(one.stat.st_mode), Measure()
-    for one in walk(folder, missed=miss):
+    for one in walk(folder, hidden=hidden, missed=miss):
         top = one.path.partition("/")[0]
         _, part = parts.setdefault(top, (kind_of(one.stat.st_mode), Measure()))
         for count in (part, total):

@@ -15,7 +15,7 @@ from agentnb.core.files.limits import Measure, Quota, measure
 from agentnb.core.files.names import refuse_folder, split_last
 from agentnb.core.files.reader import FileReader
 from agentnb.core.files.reading import READ, bytes_of, check_size
-from agentnb.core.files.removing import remove, remove_empty
+from agentnb.core.files.removing import refuse_hidden, remove, remove_empty
 from agentnb.core.files.renaming import move
 from agentnb.core.files.walking import READ_FOLDER
 from agentnb.core.files.writing import check_hash, ensure_folder, place_of, replace
@@ -39,7 +39,8 @@ class FileSystemManager(FileReader):
 
     Paths are relative to that folder, with ``/`` between names. Links are followed while they
     stay inside; a path, link or race that leads out is a `PathEscape`. What is no regular file
-    (a FIFO, a device) is refused. Thread-safe.
+    (a FIFO, a device) is refused. ``.agentnb``, ``.env`` and ``.git`` are hidden at any depth:
+    a path that goes through one is a `PathEscape`, and lists leave them out. Thread-safe.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ class FileSystemManager(FileReader):
         Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
+    home
+        The home of a hub, which is hidden where it lies in the folder.
     hub_id
         The hub whose log file takes what is logged; default: any.
 
@@ -81,9 +84,12 @@ class FileSystemManager(FileReader):
         quota: int = 0,
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
+        home: Path | None = None,
         hub_id: str | None = None,
     ) -> None:
-        super().__init__(root, max_size=max_size, tracer=tracer, resolver=resolver, hub_id=hub_id)
+        super().__init__(
+            root, max_size=max_size, tracer=tracer, resolver=resolver, home=home, hub_id=hub_id
+        )
         self._quota = Quota(quota, self._measure)
 
     @property
@@ -96,7 +102,7 @@ class FileSystemManager(FileReader):
             opened(open_root(self._root)) as root,
             opened(self._resolver.open(root, [], READ_FOLDER)) as top,
         ):
-            return measure(top, sweeping=True)
+            return measure(top, sweeping=True, hidden=self._resolver.hidden)
 
     def _other(self, path: AnyPath) -> Call:
         """Return the second path of a call."""
@@ -191,8 +197,10 @@ class FileSystemManager(FileReader):
             around, name = split_last(call.parts, call.path)
             with opened(self._resolver.open(call.root, around, FOLDER)) as folder:
                 kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-                if stat.S_ISDIR(kind) and not recursive:
-                    return remove_empty(folder, name, call.path)
+                if stat.S_ISDIR(kind):
+                    if not recursive:
+                        return remove_empty(folder, name, call.path)
+                    refuse_hidden(folder, name, call.path, self._resolver.hidden)
                 return remove(folder, name)
 
     def move(self, source: AnyPath, destination: AnyPath, *, overwrite: bool = False) -> None:
@@ -214,6 +222,9 @@ class FileSystemManager(FileReader):
         """
         with self._call("move", source) as call:
             around, name = split_last(call.parts, call.path)
+            if self._resolver.hidden.homes:
+                real = self._resolver.real_parts(call.root, around)
+                self._resolver.hidden.refuse_around([*real, name])
             with opened(self._resolver.open(call.root, around, FOLDER)) as here:
                 os.stat(name, dir_fd=here, follow_symlinks=False)
                 with self._other(destination) as to:
@@ -280,9 +291,11 @@ class FileSystemManager(FileReader):
             There is not enough room, by the quota or on the disk.
         """
         with self._call("copy", source) as call, self._folder(call) as top:
-            plan = plan_of(top, call.path)
+            hidden = self._resolver.hidden
+            plan = plan_of(top, call.path, hidden)
             with self._other(destination) as to:
                 call.to = to.path
                 refuse_inside(self._resolver, to, top, call.path)
                 with self._quota.taken(plan.size, to.path), self._made(to, to.parts) as there:
-                    return copy_tree(top, there, to.path, self._steps(on_progress, plan.size))
+                    step = self._steps(on_progress, plan.size)
+                    return copy_tree(top, there, to.path, step, hidden)

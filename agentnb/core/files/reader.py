@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from agentnb.core.files.beneath import PLACE, Resolver, best, real_parts
+from agentnb.core.files.beneath import PLACE, Confined, Resolver, best
 from agentnb.core.files.calls import Call, open_root, opened
 from agentnb.core.files.globbing import Pattern
 from agentnb.core.files.listing import Usage, listing, usage_of
@@ -16,6 +16,7 @@ from agentnb.core.files.names import joined
 from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_of
 from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
+from agentnb.core.hidden import Hidden
 from agentnb.core.loop import LoopThread
 from agentnb.core.trace import ServiceLog, Tracer
 
@@ -48,6 +49,8 @@ class FileReader:
         Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
+    home
+        The home of a hub, which is hidden where it lies in the folder.
     """
 
     def __init__(
@@ -57,12 +60,13 @@ class FileReader:
         max_size: int = 100_000_000,
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
+        home: Path | None = None,
         hub_id: str | None = None,
     ) -> None:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self.root = Path(self._root)
         self.max_size = max_size
-        self._resolver = resolver or best()
+        self._resolver = Confined(resolver or best(), Hidden.below(self.root, home))
         self._tracer = tracer or Tracer()
         self._log = ServiceLog("files", hub_id)
         self._loop = LoopThread()
@@ -103,7 +107,8 @@ class FileReader:
             It leads out.
         """
         with self._call("resolve", path) as call:
-            return self.root.resolve().joinpath(*real_parts(call.root, call.parts))
+            real = self._resolver.real_parts(call.root, call.parts)
+            return self.root.resolve().joinpath(*real)
 
     def exists(self, path: AnyPath) -> bool:
         """Tell whether there is something at a path, at the end of its links.
@@ -183,7 +188,7 @@ class FileReader:
         Folders come first. Links are listed as such.
         """
         with self._call("list", path) as call, self._folder(call) as top:
-            return listing(entries(top), empty=_EMPTY)
+            return listing(entries(top, hidden=self._resolver.hidden), empty=_EMPTY)
 
     def glob(self, pattern: str) -> Names:
         """Return the paths that match a pattern, in order; what is hidden matches too.
@@ -207,7 +212,8 @@ class FileReader:
             except (FileNotFoundError, NotADirectoryError):
                 return []
             with opened(top):
-                paths = (joined(start, one.path) for one in walk(top, depth=wanted.depth))
+                found = walk(top, hidden=self._resolver.hidden, depth=wanted.depth)
+                paths = (joined(start, one.path) for one in found)
                 return sorted(path for path in paths if wanted.fits(path.split("/")))
 
     def usage(self, path: AnyPath = ".") -> Usage:
@@ -219,7 +225,7 @@ class FileReader:
             A table of name, kind, number of files and bytes, with their sum in ``total``.
         """
         with self._call("usage", path) as call, self._folder(call) as top:
-            return usage_of(top, call.path)
+            return usage_of(top, call.path, self._resolver.hidden)
 
     def watch(self, path: AnyPath = ".", on_change: OnChange | None = None) -> Watcher:
         """Watch a folder and everything below it, but nothing that a link leads to.
@@ -233,7 +239,7 @@ class FileReader:
             iterate the watcher, or `Watcher.wait` for the next changes.
         """
         with self._call("watch", path) as call, self._folder(call):
-            parts = real_parts(call.root, call.parts)
+            parts = self._resolver.real_parts(call.root, call.parts)
         place = self.root.resolve(), parts
         made = Watcher(lambda: open_root(self._root), self._resolver, place, self._watchers.discard)
         self._watchers.add(made)

@@ -7,18 +7,47 @@ import errno
 import fcntl
 import os
 import stat
+from typing import TYPE_CHECKING
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import PathEscape, UsageError
 from agentnb.core.files.names import is_temporary, shown, temporary
 from agentnb.core.files.renaming import rename_new
-from agentnb.core.files.walking import READ_FOLDER, Found, entries
+from agentnb.core.files.walking import READ_FOLDER, Found, entries, walk
 
-__all__ = ["remove", "remove_empty", "sweep"]
+if TYPE_CHECKING:
+    from agentnb.core.hidden import Hidden
+
+__all__ = ["refuse_hidden", "remove", "remove_empty", "sweep"]
 
 _LIFT_AT = 64
 # A pass takes so many folders off the depth, and others may add what they like meanwhile.
 _PASSES = 1000
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
+
+
+def refuse_hidden(folder: int, name: str, path: str, hidden: Hidden) -> None:
+    """Refuse to remove a folder in which something hidden lies, such as a repository's ``.git``.
+
+    Raises
+    ------
+    PathEscape
+        It does.
+    """
+    try:
+        top = os.open(name, READ_FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return  # removing it says why
+    try:
+        for found in walk(top):
+            if hidden.hides(found.name, found.stat):
+                raise PathEscape(
+                    f"{shown(path)} holds {shown(found.path)}, which is not part of the "
+                    "workspace; nothing was removed",
+                    service="files",
+                    hint=f"remove it in a terminal, if that is meant: rm -r {shown(path)}",
+                )
+    finally:
+        os.close(top)
 
 
 def remove(folder: int, name: str) -> int:

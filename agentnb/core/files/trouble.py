@@ -17,7 +17,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.core.files.beneath import FOLDER, Outside, Resolver
+from agentnb.core.files.beneath import FOLDER, Confined, Outside
 from agentnb.core.files.names import shown
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
     return UnavailableError(f"{name}: {error.strerror or error}", service="files")
 
 
-def similar(resolver: Resolver, root: int, parts: Sequence[str]) -> str | None:
+def similar(resolver: Confined, root: int, parts: Sequence[str]) -> str | None:
     """Return a hint with the name in the same folder that is nearest to a missing one."""
     if not parts:
         return None
@@ -111,6 +111,7 @@ def similar(resolver: Resolver, root: int, parts: Sequence[str]) -> str | None:
         try:
             with os.scandir(folder) as entries:
                 names = [entry.name for entry, _ in zip(entries, range(_NEAR), strict=False)]
+            names = [name for name in names if resolver.hidden.find([name]) is None]
         finally:
             os.close(folder)
         return did_you_mean(parts[-1], [name for name in names if name.isprintable()])

@@ -14,6 +14,8 @@ from agentnb.core.files.names import is_temporary, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agentnb.core.hidden import Hidden
+
 __all__ = ["DEEPEST", "READ_FOLDER", "Found", "entries", "walk"]
 
 READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -56,8 +58,22 @@ class Found:
         return stat.S_ISREG(self.stat.st_mode)
 
 
-def entries(folder: int, path: str = "", *, temporary: bool = False) -> list[Found]:
-    """Return what lies in an open folder, by name; what is not finished only on request."""
+def entries(
+    folder: int, path: str = "", *, temporary: bool = False, hidden: Hidden | None = None
+) -> list[Found]:
+    """Return what lies in an open folder, by name.
+
+    Parameters
+    ----------
+    folder
+        A descriptor that can be read.
+    path
+        The folder's, for those of the entries.
+    temporary
+        Whether what is not finished is there too.
+    hidden
+        What is left out.
+    """
     with os.scandir(folder) as listed:
         names = sorted(entry.name for entry in listed)
     found = []
@@ -66,7 +82,8 @@ def entries(folder: int, path: str = "", *, temporary: bool = False) -> list[Fou
             continue
         with suppress(FileNotFoundError):  # removed since it was listed
             own = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            found.append(Found(joined(path, name), folder, name, own))
+            if hidden is None or not hidden.hides(name, own):
+                found.append(Found(joined(path, name), folder, name, own))
     return found
 
 
@@ -74,6 +91,7 @@ def walk(
     folder: int,
     *,
     temporary: bool = False,
+    hidden: Hidden | None = None,
     depth: int = DEEPEST,
     into: Callable[[Found], bool] = lambda _: True,
     missed: Callable[[str], object] = lambda _: None,
@@ -86,6 +104,8 @@ def walk(
         A descriptor that can be read; it stays open.
     temporary
         Whether what is not finished is there too; what is in such a folder never is.
+    hidden
+        What is left out, with all that is in it.
     depth
         How many folders deep; 1 is the folder alone.
     into
@@ -93,7 +113,7 @@ def walk(
     missed
         Called with the path of a folder that could not be read, or lies too deep.
     """
-    stack = [(folder, iter(entries(folder, temporary=temporary)))]
+    stack = [(folder, iter(entries(folder, temporary=temporary, hidden=hidden)))]
     try:
         while stack:
             found = next(stack[-1][1], None)
@@ -116,7 +136,8 @@ def walk(
                     missed(found.path)
                 continue
             stack.append((inner, iter(())))  # closed by whatever comes next
-            stack[-1] = inner, iter(entries(inner, found.path, temporary=temporary))
+            inside = entries(inner, found.path, temporary=temporary, hidden=hidden)
+            stack[-1] = inner, iter(inside)
     finally:
         for inner, _ in stack[1:]:
             os.close(inner)

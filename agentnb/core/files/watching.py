@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from agentnb.core.errors import PathEscape
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import READ_FOLDER, Found, entries
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from agentnb.core.files.beneath import Resolver
+    from agentnb.core.files.beneath import Confined
 
 __all__ = ["Change", "Watcher"]
 
@@ -75,7 +76,7 @@ class Watcher:
     def __init__(
         self,
         open_root: Callable[[], int],
-        resolver: Resolver,
+        resolver: Confined,
         place: tuple[Path, list[str]],
         on_close: Callable[[Watcher], object],
     ) -> None:
@@ -136,9 +137,10 @@ class Watcher:
                 opened(self._open_root()) as root,
                 opened(self._resolver.open(root, parts, READ_FOLDER | os.O_NOFOLLOW)) as found,
             ):
-                names = {one.name: _stamp(one) for one in entries(found)}
+                listed = entries(found, hidden=self._resolver.hidden)
+                names = {one.name: _stamp(one) for one in listed}
                 return os.fstat(found).st_ino, names
-        except OSError:
+        except (OSError, PathEscape):
             return None
 
     def _folders(self) -> dict[str, int]:

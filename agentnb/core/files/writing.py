@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from agentnb.core.errors import FileChanged, UnavailableError, UsageError
-from agentnb.core.files.beneath import FOLDER, Outside, Resolver
+from agentnb.core.files.beneath import FOLDER, Confined, Outside
 from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
 from agentnb.core.files.reading import READ, hash_of, read_all
 from agentnb.core.files.renaming import rename_new
@@ -41,7 +41,7 @@ _PERMISSIONS = 0o777
 _HASH = re.compile("[0-9a-f]{64}")
 
 
-def ensure_folder(resolver: Resolver, root: int, parts: Sequence[str]) -> int:
+def ensure_folder(resolver: Confined, root: int, parts: Sequence[str]) -> int:
     """Return a descriptor of a folder beneath the root; it and those around it are made."""
     missing = 0
     while True:
@@ -98,7 +98,7 @@ class Place:
         os.close(self.folder)
 
 
-def place_of(resolver: Resolver, root: int, parts: list[str], path: str) -> Place:
+def place_of(resolver: Confined, root: int, parts: list[str], path: str) -> Place:
     """Return the place of a file to be written; the folders around it are made.
 
     Raises
@@ -119,6 +119,7 @@ def place_of(resolver: Resolver, root: int, parts: list[str], path: str) -> Plac
         if target.startswith("/"):
             raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
         parts = [*around, *(part for part in target.split("/") if part not in {"", "."})]
+        resolver.refuse_hidden(root, parts)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 

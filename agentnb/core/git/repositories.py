@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.git import place
 from agentnb.core.git.manager import GitManager
-
-if TYPE_CHECKING:
-    import os
+from agentnb.core.hidden import Hidden
 
 __all__ = ["Repositories"]
 
@@ -23,12 +22,15 @@ class Repositories:
     ----------
     workspace
         The folder that `under` does not leave.
+    home
+        The hub's home, which is hidden where it lies in the workspace.
     **options
         As `GitManager` takes them.
     """
 
-    def __init__(self, *, workspace: Path, **options: Any) -> None:
+    def __init__(self, *, workspace: Path, home: Path | None = None, **options: Any) -> None:
         self._workspace = workspace
+        self._hidden = Hidden.below(workspace, home)
         self._options = options
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, Path | None], GitManager] = {}
@@ -57,7 +59,7 @@ class Repositories:
         Raises
         ------
         UsageError
-            It is outside of the workspace.
+            It is outside of the workspace, or in what is hidden there, such as the home.
         """
         workspace = self._workspace.resolve()
         if Path(path).is_absolute() and not place.inside(Path(path).resolve(), workspace):
@@ -66,7 +68,10 @@ class Repositories:
                 service="git",
                 hint="name a folder in it, or set AGENTNB_WORKSPACE",
             )
-        return self._manager(workspace / path, workspace)
+        folder = workspace / path
+        for real in (Path(os.path.normpath(folder)), folder.resolve()):
+            self._hidden.refuse_real(real, workspace)
+        return self._manager(folder, workspace)
 
     def _manager(self, path: Path, ceiling: Path | None) -> GitManager:
         key = path, ceiling

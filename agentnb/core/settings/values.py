@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
+from agentnb.core.paths import refuse_workspace
 from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
 from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
 from agentnb.core.settings.files import find_root, read_dotenv
@@ -142,6 +143,7 @@ class Settings:
         settings = cls(root, values, env)
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             trust.check(settings.home, service="settings", own=True)
+        refuse_workspace(settings.workspace, settings.home)
         return settings
 
     def _parse(self, field: Field, value: Value) -> object:
