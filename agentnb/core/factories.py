@@ -282,7 +282,7 @@ def apis(hub: Hub) -> Clients:
         defaults = {"timeout": settings.api_timeout, "max_bytes": settings.api_max_bytes}
         return APIClient(
             base_url,
-            **(defaults | options),
+            **(defaults | {"workspace": lambda: hub.files} | options),
             tracer=hub.tracer,
             redactor=settings.redactor,
             hub_id=hub.id,

@@ -127,3 +127,34 @@ def drips_headers(handler):
     while not handler.server.over.wait(0.05):
         handler.wfile.write(b"x")
         handler.wfile.flush()
+
+
+def begins(handler, *, kind="text/event-stream", status=200, **headers):
+    """Send the head of a reply whose body comes in chunks."""
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Transfer-Encoding", "chunked")
+    for name, text in headers.items():
+        handler.send_header(name.replace("_", "-"), text)
+    handler.end_headers()
+
+
+def chunk(handler, data):
+    """Send a chunk; an empty one ends the body."""
+    handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+    handler.wfile.flush()
+
+
+def streams(*parts, after=None, **options):
+    """Return what sends these parts as chunks, and then ends the body or does something else."""
+
+    def act(handler):
+        begins(handler, **options)
+        for part in parts:
+            chunk(handler, part)
+        if after is None:
+            chunk(handler, b"")
+        else:
+            after(handler)
+
+    return act

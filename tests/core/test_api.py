@@ -150,7 +150,7 @@ def test_a_reply_is_checked_by_its_schema(web, client, schema):
     if schema is not UserDict:
         assert type(found) is schema
     with pytest.raises(
-        InvalidResponse, match=r"(?s)GET .*/bad: its body is not User.*age"
+        InvalidResponse, match=r"(?s)GET .*/bad answered, but its body is not User.*age"
     ) as caught:
         client.get("/bad", schema=schema)
     assert caught.value.status == 200
@@ -259,7 +259,9 @@ def test_a_synchronous_call_on_the_client_s_own_loop_is_an_error(web, make_api):
 )
 def test_a_no_is_an_error_with_the_status_and_what_was_said(web, client, status, kind, hint):
     web.on("/x", says(status, {"message": "because of the moon"}))
-    with pytest.raises(kind, match=rf"GET .*/x: {status} .*: because of the moon") as caught:
+    with pytest.raises(
+        kind, match=rf"GET .*/x answered {status} .*: because of the moon"
+    ) as caught:
         client.get("/x")
     assert caught.value.status == status
     assert hint is None or hint in caught.value.hint

@@ -77,6 +77,36 @@ def test_pages_are_followed_as_they_are_wanted(github, server):
     assert github.list_pull_requests("ada/app", "closed") == []
 
 
+@pytest.mark.parametrize(
+    "name", ["workflow_runs", "jobs", "check_runs", "artifacts", "secrets", "items"]
+)
+def test_pages_that_have_their_list_beside_a_count_are_followed(connect, web, name):
+    def page(number, **headers):
+        return says(200, {"total_count": 3, name: number, "repository": {}}, **headers)
+
+    github = connect(github_url=web.url).github
+    after = f'<{web.url}/x?page=2>; rel="next"'
+    web.on("/x", page([1, 2], Link=after), page([3]))
+    assert list(github.paginate("/x")) == [1, 2, 3]
+    web.on("/x", page([1, 2], Link=after), page([3]))
+    assert list(github.paginate("/x", limit=2)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "page", [{"total_count": 2, "a": [1], "b": [2]}, {"total_count": 0}, {"items": [1]}, 7]
+)
+def test_a_page_without_one_list_is_an_error(connect, web, page):
+    web.on("/x", says(200, page))
+    with pytest.raises(InvalidResponse, match="/x is not a list"):
+        list(connect(github_url=web.url).github.paginate("/x"))
+
+
+def test_a_search_that_was_not_finished_says_so(connect, web, caplog):
+    web.on("/x", says(200, {"total_count": 1, "incomplete_results": True, "items": [1]}))
+    assert list(connect(github_url=web.url).github.paginate("/x")) == [1]
+    assert "the results are incomplete" in caplog.text
+
+
 def test_a_next_page_of_another_host_is_not_fetched(connect, web):
     links = '<https://evil.example/?page=2>; rel="next"'
     web.on("/repos/ada/app/pulls", says(200, [1, 2], Link=links))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
+from agentnb.core.api.forms import pairs_of
 from agentnb.core.errors import UsageError
 from agentnb.core.redact import MASK, redact
 from agentnb.core.table import text_of
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from urllib.parse import SplitResult
 
-__all__ = ["base_of", "joined", "origin_of", "redirected", "shown"]
+__all__ = ["base_of", "joined", "missing", "origin_of", "redirected", "shown"]
 
 _PORTS = {"http": 80, "https": 443}
 # Beyond what is masked everywhere: names that only a query has.
@@ -41,7 +42,7 @@ def base_of(url: str) -> tuple[str, tuple[str, str] | None]:
         raise UsageError(
             "a base URL has neither a query nor a fragment",
             service="api",
-            hint="give params= to each call",
+            hint="params= of the client goes with each call",
         )
     login, at, host = parts.netloc.rpartition("@")
     base = urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), "", ""))
@@ -71,19 +72,44 @@ def joined(base: str, url: str, params: Mapping[str, Any] | None = None) -> str:
     else:
         slash = "/" if url and not url.startswith(("/", "?")) else ""
         parts = _split(f"{base}{slash}{url}")
+        if _leaves(urlsplit(base).path, parts.path):
+            raise UsageError(
+                f"{text_of(shown(url))} leads out of {text_of(shown(base))}",
+                service="api",
+                hint="give the whole URL if that is meant",
+            )
     query = parts.query
     if params:
-        more = urlencode([(k, v) for k, v in _flat(params) if v is not None])
+        more = urlencode(pairs_of(params, "params"))
         query = f"{query}&{more}" if query and more else query or more
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
 
-def _flat(params: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in params.items():
-        many = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-        found += [(name, str(one).lower() if isinstance(one, bool) else one) for one in many]
-    return found
+def missing(url: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that the query of a URL does not name yet.
+
+    >>> missing("/users?page=2", {"page": 1, "key": "k"})
+    {'key': 'k'}
+    """
+    named = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    return {name: value for name, value in params.items() if name not in named}
+
+
+def _leaves(base: str, path: str) -> bool:
+    """Return whether a path, once its dots are resolved, is not below the base's path.
+
+    A server may resolve what is percent-encoded, or take a backslash for a slash.
+    """
+    if not base.strip("/"):
+        return False
+    found: list[str] = []
+    for name in unquote(path).replace("\\", "/").split("/"):
+        if name == "..":
+            del found[-1:]
+        elif name not in {"", "."}:
+            found.append(name)
+    below = [name for name in unquote(base).split("/") if name]
+    return found[: len(below)] != below
 
 
 def _split(url: str) -> SplitResult:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import zlib
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.api.forms import Form
+from agentnb.core.api.unpack import Unpackable, Unpacker
 from agentnb.core.codec import Json
 from agentnb.core.errors import InvalidResponse, UsageError
 from agentnb.core.table import text_of
@@ -46,39 +47,28 @@ class Body:
             self._limit = min(limit, _GLANCE)
         self._parts: list[bytes] = []
         self._size = 0
-        packed = headers.get("content-encoding", "identity").strip().lower()
-        self._unpack = zlib.decompressobj(31) if packed in {"gzip", "x-gzip"} else None
-        if self._unpack is None and packed not in {"", "identity"}:
-            raise self._invalid(f"its body is packed as {text_of(packed)}, which was not asked for")
+        try:
+            self._unpacker = Unpacker(headers)
+        except Unpackable as error:
+            raise self._invalid(str(error)) from error
         declared = headers.get("content-length", "")
         if not self._glance and declared.isdecimal() and int(declared) > limit:
             raise self._too_large(int(declared))
 
     def feed(self, part: bytes) -> bool:
         """Take a part as it came, and return whether there is to be more."""
-        if self._unpack is None:
-            return self._add(part)
         try:
-            while part:
-                room = self._limit - self._size + 1
-                if not self._add(self._unpack.decompress(part, room)):
-                    return False
-                if self._unpack.eof:
-                    # What follows is another member of the same file, or padding.
-                    part = self._unpack.unused_data.lstrip(b"\0")
-                    if part:
-                        self._unpack = zlib.decompressobj(31)
-                else:
-                    part = self._unpack.unconsumed_tail
-        except zlib.error as error:
-            raise self._invalid("its body is no gzip, whatever it says") from error
-        return True
+            return all(map(self._add, self._unpacker.feed(part)))
+        except Unpackable as error:
+            raise self._invalid(str(error)) from error
 
     def done(self) -> bytes:
         """Return all of it."""
-        unpack = self._unpack
-        if unpack is not None and self._size and not unpack.eof and not self._glance:
-            raise self._invalid("its body ends in the middle of a gzip")
+        if not self._glance:
+            try:
+                self._unpacker.end()
+            except Unpackable as error:
+                raise self._invalid(str(error)) from error
         return b"".join(self._parts)
 
     def _add(self, part: bytes) -> bool:
@@ -134,6 +124,8 @@ def content_of(data: Any) -> tuple[bytes | None, str | None]:
     """
     if data is None:
         return None, _JSON
+    if isinstance(data, Form):
+        return data.encode()
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), _BINARY
     return _json.raw(data), _JSON
@@ -183,6 +175,27 @@ def value_of(
             why = f"its body is no JSON but {text_of(kind)}: {snippet or 'nothing'}"
         hint = None if schema is not None else 'expect="text" (--text) takes it as it is'
         raise invalid(why, status, headers, snippet, hint) from cause
+
+
+def event_value(data: str, schema: Any) -> Any:
+    """Return the value of an event's data.
+
+    Raises
+    ------
+    InvalidResponse
+        It is no JSON, or not the schema's.
+    """
+    try:
+        return _json.decode(data.encode(), schema)
+    except UsageError as error:
+        snippet = snippet_of(data.encode())
+        why = f"an event's data is no JSON: {snippet or 'nothing'}"
+        if schema is not None:
+            why = (
+                f"an event is not {getattr(schema, '__name__', schema)}: {error.__cause__ or error}"
+            )
+        hint = "event.data is the text as it came"
+        raise invalid(why, 200, {}, snippet, hint) from error.__cause__ or error
 
 
 _json = Json("api", "the data", limit=0, setting="")

@@ -5,32 +5,40 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from agentnb.core import steps as steps_of
-from agentnb.core.api.address import base_of, joined, origin_of, shown
+from agentnb.core.api.address import base_of, joined, missing, origin_of, shown
 from agentnb.core.api.breakers import Breakers
+from agentnb.core.api.cookies import Cookies
 from agentnb.core.api.count import Count
 from agentnb.core.api.flow import steps
+from agentnb.core.api.forms import Form, pairs_of
 from agentnb.core.api.options import (
     Auth,
     Options,
     Settled,
+    StreamOptions,
     checked,
     header_of,
     headers_of,
     policy_of,
 )
 from agentnb.core.api.request import Call, Pause, Reply, Request, Send
+from agentnb.core.api.stream import AsyncStreamReply, StreamReply
 from agentnb.core.errors import UsageError
+from agentnb.core.headers import check_mapping
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
 from agentnb.core.trace.servicelog import ServiceLog
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
+    from agentnb.core.api.download import Downloaded, Workspace
     from agentnb.core.api.flow import Steps
     from agentnb.core.resilience import RetryPolicy
     from agentnb.core.trace import Tracer
@@ -73,6 +81,13 @@ class APIClient:
     follow_redirects
         Whether to go where the service says, at most 5 times; credentials stay behind where
         that is another origin.
+    params
+        Sent in the query of every call to the origin of `base_url`, such as a key; a call's own
+        of the same name wins.
+    cookies
+        Whether to keep the cookies that the service sets, and send them back.
+    workspace
+        Where `download` puts files, such as ``hub.files``; a function is called on first use.
     breakers
         Those to share with other clients; default: this client's own.
     tracer
@@ -103,6 +118,9 @@ class APIClient:
         on_request: Iterable[Callable[[Request], Any]] = (),
         on_response: Iterable[Callable[[Reply], Any]] = (),
         follow_redirects: bool = False,
+        params: Mapping[str, Any] | None = None,
+        cookies: bool = False,
+        workspace: Workspace | Callable[[], Workspace] | None = None,
         breakers: Breakers | None = None,
         tracer: Tracer | None = None,
         redactor: Callable[[str], str] = redact,
@@ -123,6 +141,11 @@ class APIClient:
                 follow_redirects=follow_redirects,
             )
         )
+        check_mapping(params, "params=", "api")
+        pairs_of(params or {}, "params")
+        self.params = dict(params or {})
+        self.cookies = Cookies() if cookies else None
+        self._workspace = workspace
         self.on_request = tuple(on_request)
         self.on_response = tuple(on_response)
         self.breakers = breakers if breakers is not None else Breakers()
@@ -172,13 +195,141 @@ class APIClient:
         Statuses are in the errors' ``status``.
         """
         self._loop.check()
-        return steps_of.drive(self._steps(method, url, data, options), self._do)
+        settled = self.settled.but(options)
+        return steps_of.drive(self._steps(method, url, data, options, settled), self._do)
 
     async def arequest(
         self, method: str, url: str, data: Any = None, **options: Unpack[Options]
     ) -> Reply:
         """Await `request`."""
-        return await steps_of.adrive(self._steps(method, url, data, options), self._ado)
+        settled = self.settled.but(options)
+        flow = self._steps(method, url, data, options, settled)
+        return await steps_of.adrive(flow, self._ado)
+
+    @contextmanager
+    def stream(
+        self, method: str, url: str, data: Any = None, **options: Unpack[StreamOptions]
+    ) -> Iterator[StreamReply]:
+        """Make a call whose reply is read as it comes, for the length of a ``with`` block.
+
+        The call is made as by `request`: with its span, its breaker, and again as often as
+        `retries` says, until the head of a reply has come. Once the body has begun nothing is
+        repeated: a stream that breaks off is an error. Leaving the block closes the connection,
+        and so does `StreamReply.close` from another thread. ``on_response`` is not called.
+
+        Parameters
+        ----------
+        method, url, data
+            As `request` takes them.
+        **options
+            See `StreamOptions`. There is no limit of time in total unless `timeout` is given; the
+            stream may be silent for 60 s (`idle`), and have 50 MB (`max_bytes`), and 1 MB in a
+            line or an event (`max_event`).
+
+        Yields
+        ------
+        StreamReply
+            Status and headers; ``events()``, ``lines()`` and ``bytes()`` read the body.
+
+        Raises
+        ------
+        AgentnbError
+            As `request`, for a reply that is an error.
+
+        Examples
+        --------
+        >>> def tokens(api, question):
+        ...     with api.stream("POST", "/chat", {"ask": question, "stream": True}) as reply:
+        ...         for event in reply.events():
+        ...             yield event.json()["token"]
+        """
+        self._loop.check()
+        settled = self.settled.for_stream().but(options)
+        with self._stream_span(method, url) as span:
+            flow = self._steps(method, url, data, options, settled)
+            reply = StreamReply(self, steps_of.drive(flow, self._do), settled, span)
+            try:
+                yield reply
+            finally:
+                reply.close()
+
+    @asynccontextmanager
+    async def astream(
+        self, method: str, url: str, data: Any = None, **options: Unpack[StreamOptions]
+    ) -> AsyncIterator[AsyncStreamReply]:
+        """Make a call whose reply is read by ``async for``; the awaited twin of `stream`."""
+        settled = self.settled.for_stream().but(options)
+        with self._stream_span(method, url) as span:
+            flow = self._steps(method, url, data, options, settled)
+            reply = AsyncStreamReply(self, await steps_of.adrive(flow, self._ado), settled, span)
+            try:
+                yield reply
+            finally:
+                await reply.aclose()
+
+    def _stream_span(self, method: str, url: str) -> Span:
+        shown: dict[str, object] = {"method": str(method), "url": self.shown(str(url))}
+        return Span(self.tracer, "stream", "api", 1, shown)
+
+    def download(
+        self,
+        url: str,
+        to: str,
+        *,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Downloaded:
+        """Save what a GET returns as a file of the workspace, whole or not at all.
+
+        A download that breaks off is gone on with where it broke off, if the server says by a
+        strong ETag that it is still the same; else it begins anew. Both are logged, and count as
+        retries.
+
+        Parameters
+        ----------
+        url
+            As `request` takes it.
+        to
+            The path in the workspace; a file that is there is replaced.
+        on_progress
+            Called with the bytes that have come, and those that there are; None where the server
+            does not say.
+        **options
+            See `StreamOptions`. The largest file is the workspace's `max_size`, or `max_bytes`.
+
+        Raises
+        ------
+        UsageError
+            The client has no workspace.
+        AgentnbError
+            As `stream`, and as the workspace raises; nothing has been written then.
+        """
+        from agentnb.core.api.download import download
+
+        return download(self, self._files(), url, to, on_progress, options)
+
+    async def adownload(self, url: str, to: str, **options: Any) -> Downloaded:
+        """Await `download`, which runs in a thread."""
+        return await asyncio.to_thread(self.download, url, to, **options)
+
+    def _files(self) -> Workspace:
+        if self._workspace is None:
+            raise UsageError(
+                "this client has no workspace to download to",
+                service="api",
+                hint="hub.api(...) has one; APIClient(..., workspace=hub.files)",
+            )
+        if callable(self._workspace):
+            self._workspace = self._workspace()
+        return self._workspace
+
+    def head(self, url: str, **options: Unpack[Options]) -> Reply:
+        """Return the reply of a HEAD: status and headers. It is made again as a GET is."""
+        return self.request("HEAD", url, **options)
+
+    async def ahead(self, url: str, **options: Unpack[Options]) -> Reply:
+        """Await `head`."""
+        return await self.arequest("HEAD", url, **options)
 
     def get(self, url: str, **options: Unpack[Options]) -> Any:
         """Return the data of a GET, which is made again if that may help. See `request`."""
@@ -229,19 +380,38 @@ class APIClient:
         """Return a URL as it may be shown."""
         return shown(url, self.redactor)
 
-    def _steps(self, method: str, url: str, data: Any, options: Options) -> Steps:
+    def _steps(
+        self,
+        method: str,
+        url: str,
+        data: Any,
+        options: Options | StreamOptions,
+        settled: Settled,
+    ) -> Steps:
         if self._closed:
             raise UsageError("this client is closed", service="api", hint="make another")
         if not isinstance(method, str) or not method.isascii() or not method.isalpha():
             raise UsageError(f"{method!r} is no method", service="api", hint='such as "GET"')
-        settled = self.settled.but(options)
         headers = {
             "accept": "application/json" if settled.expect == "json" else "*/*",
             "accept-encoding": "gzip",
             "user-agent": "agentnb",
             **settled.headers,
         }
+        if settled.streams:  # as it comes, not as it packs well
+            headers |= {"accept": "text/event-stream, */*", "accept-encoding": "identity"}
+            headers |= settled.headers
+        if (etag := options.get("etag")) is not None:
+            headers["if-none-match"] = etag
+        if options.get("form") is not None or options.get("files") is not None:
+            if data is not None:
+                raise UsageError(
+                    "a call has one body: data, or form= and files=", service="api", hint="give one"
+                )
+            data = Form(options.get("form"), options.get("files"))
         whole = joined(self.base_url, url, options.get("params"))
+        if self.params and origin_of(whole) == self.origin:
+            whole = joined(self.base_url, whole, missing(whole, self.params))
         return steps(self, Request(method.upper(), whole, headers, data), settled)
 
     @property

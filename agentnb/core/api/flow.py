@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentnb.core.api.address import origin_of, redirected, shown
 from agentnb.core.api.body import content_of, value_of
+from agentnb.core.api.forms import Form
 from agentnb.core.api.options import headers_of
-from agentnb.core.api.request import Answer, Call, Outgoing, Pause, Reply, Send
+from agentnb.core.api.request import Answer, Call, Lost, Outgoing, Pause, Reply, Send, Started
 from agentnb.core.api.status import NEVER_AGAIN, error_of, is_redirect
 from agentnb.core.errors import (
     AgentnbError,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from agentnb.core.api.options import Settled
     from agentnb.core.api.request import Request
 
-__all__ = ["Steps", "steps"]
+__all__ = ["Steps", "named_error", "steps"]
 
 Steps: TypeAlias = "Generator[Send | Pause | Call, Any, Reply]"
 
@@ -45,6 +46,7 @@ _HOPS = 5
 _LONGEST_WAIT = 30.0
 # What another origin may see of the headers; any of the others may be a credential.
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding"})
 
 
@@ -62,6 +64,10 @@ class _Going:
     content: bytes | None = None
     number: int = 1
     again: bool = True
+
+    @property
+    def conditional(self) -> bool:
+        return not _CONDITIONS.isdisjoint(self.request.headers)
 
     @property
     def doing(self) -> str:
@@ -96,6 +102,8 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
     going = _Going(client, request, settled, deadline, attempts, mask, content)
     try:
         answer, url = yield from _until_it_works(going)
+        if answer.content is not None:
+            return _started(going, answer, url, started)
         value = _value(going, answer)
     except Exception as error:
         client.count.failed(error)
@@ -119,6 +127,14 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
     return reply
 
 
+def _started(going: _Going, answer: Answer, url: str, since: float) -> Reply:
+    """Return a reply whose body is still to be read, and counted when it has been."""
+    data = Started(answer.content, going.doing, going.mask, since)
+    ms = (perf_counter() - since) * 1000
+    status, method = answer.status, going.request.method
+    return Reply(status, answer.headers, data, url, method, going.number, ms)
+
+
 def _value(going: _Going, answer: Answer) -> Any:
     settled = going.settled
     try:
@@ -131,13 +147,16 @@ def _value(going: _Going, answer: Answer) -> Any:
             schema=settled.schema,
         )
     except InvalidResponse as error:
-        named = _named(error, going.doing)
+        named = named_error(error, going.doing)
         named.hide(going.mask)
         raise named from error.__cause__
 
 
-def _named(error: InvalidResponse, doing: str) -> InvalidResponse:
-    found = InvalidResponse(f"{doing}: {error.message}", service="api", hint=error.hint)
+def named_error(error: InvalidResponse, doing: str) -> InvalidResponse:
+    """Return the error of a reply with the call that it answered."""
+    found = InvalidResponse(
+        f"{doing} answered, but {error.message}", service="api", hint=error.hint
+    )
     found.status, found.content_type, found.snippet = (
         error.status,
         error.content_type,
@@ -255,26 +274,29 @@ def _hop(
     """Send once, under the breaker of the host and in a span of its own."""
     deadline, limit = going.deadline, going.settled.max_bytes
     where = shown(url, going.mask)
+    mask, cookies = going.mask, going.client.cookies
+    if cookies is not None and (cookie := cookies.header(url)) is not None:
+        headers = {"cookie": cookie, **headers}
+        mask = hiding({"cookie": cookie}, mask)
     deadline.check("api", f"{method} {where}")
     with going.client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
         here = current()
         if here is not None:
             headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
-        silence = deadline.remaining()
-        if silence is not None and going.number < going.attempts:
+        streams = going.settled.streams
+        silence = deadline.clip(going.settled.idle)
+        if silence is not None and not streams and going.number < going.attempts:
             silence /= 2  # a server that hangs leaves time to try again
-        out = Outgoing(method, url, headers, content, silence, deadline, limit)
+        out = Outgoing(method, url, headers, content, silence, deadline, limit, streams)
         try:
             return (yield from _sent(going, out, where))
         except AgentnbError as error:
-            error.hide(going.mask)  # before the breaker and the span keep what it says
+            error.hide(mask)  # before the breaker and the span keep what it says
             raise
 
 
 def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
     """Send, and raise what the answer is if that is an error."""
-    from agentnb.core.api.transport import Lost
-
     client, doing = going.client, f"{out.method} {where}"
     if client.log.isEnabledFor(logging.DEBUG):
         _tell_request(going, doing, {"method": out.method, "url": where})
@@ -284,13 +306,16 @@ def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answ
         going.again = lost.again
         raise lost.error from lost.__cause__
     except InvalidResponse as error:
-        raise _named(error, doing) from error.__cause__
+        raise named_error(error, doing) from error.__cause__
+    if client.cookies is not None and answer.cookies:
+        client.cookies.take(out.url, answer.cookies)
     if client.log.isEnabledFor(logging.DEBUG):
         told = {"status": answer.status, "url": where}
         client.log.debug("API response %s %d", doing, answer.status, extra={"data": told})
     if going.settled.follow_redirects and is_redirect(answer):
         return answer
-    failure = error_of(answer, doing, harmless=out.method in {"GET", "HEAD"})
+    harmless = out.method in {"GET", "HEAD"}
+    failure = error_of(answer, doing, harmless=harmless, conditional=going.conditional)
     if failure is not None:
         raise failure
     return answer
@@ -306,6 +331,6 @@ def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]
 def _tell_request(going: _Going, doing: str, told: dict[str, object]) -> None:
     client, data, brief = going.client, going.request.data, ""
     if data is not None:
-        told["data"] = clean(data, going.mask)
+        told["data"] = clean(data.told() if isinstance(data, Form) else data, going.mask)
         brief = f" {text_of(told['data'])}"
     client.log.debug("API request %s%s", doing, brief, extra={"data": told})

@@ -140,7 +140,8 @@ class GitHub:
         Parameters
         ----------
         path
-            Such as ``"/repos/owner/name/issues"``.
+            Such as ``"/repos/owner/name/issues"``, or ``"/repos/owner/name/actions/runs"``, whose
+            pages have their list beside a ``total_count``.
         limit
             How many at most; None for all.
         **params
@@ -156,11 +157,7 @@ class GitHub:
         left, url, query = limit, path, dict(params)
         while True:
             reply = self.client.request("GET", url, params=query)
-            found = reply.data
-            if isinstance(found, dict):  # a search has its list under this name
-                found = found.get("items")
-            if not isinstance(found, list):
-                raise _not("a list", path)
+            found = self._listed(reply.data, path)
             yield from found if left is None else found[:left]
             if left is not None:
                 left -= len(found)
@@ -172,6 +169,22 @@ class GitHub:
             url, query = after["url"], {}
             if not url.startswith((f"{self.client.origin}/", "/")) or url.startswith("//"):
                 raise _not("under the same host in its next page", path)
+
+    def _listed(self, page: Any, path: str) -> list[Any]:
+        """Return the list that a page is, or that it holds beside the ``total_count``.
+
+        Source: https://docs.github.com/en/rest/actions/workflow-runs (``workflow_runs``, as other
+        lists have ``jobs``, ``check_runs``, ``artifacts`` and searches ``items``).
+        """
+        if isinstance(page, list):
+            return page
+        if isinstance(page, dict) and "total_count" in page:
+            if page.get("incomplete_results") is True:
+                self.client.log.warning("GitHub did not search all: the results are incomplete")
+            lists = [value for value in page.values() if isinstance(value, list)]
+            if len(lists) == 1:
+                return lists[0]
+        raise _not("a list", path)
 
     def _check_token(self) -> None:
         if not self._has_token:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.headers import check_mapping, header_text
+from agentnb.core.ranges import seconds as seconds_of
+from agentnb.core.ranges import whole
 from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Auth", "Options", "Settled", "header_of", "headers_of"]
+__all__ = ["Auth", "Options", "Settled", "StreamOptions", "header_of", "headers_of"]
 
 Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _EXPECT = ("json", "text", "bytes")
 _LONGEST_TIMEOUT = 365 * 86_400.0  # an operating system takes no number of seconds
 
@@ -44,6 +48,14 @@ class Options(TypedDict, total=False):
         ``"json"``, ``"text"`` or ``"bytes"``.
     follow_redirects
         Whether to go where the service says, at most 5 times.
+    form
+        Fields that are sent as a form in place of JSON: ``{"name": "Ada", "tag": ["a", "b"]}``.
+    files
+        Files that are sent as ``multipart/form-data``, with the fields of `form`: bytes, a
+        `pathlib.Path`, an open file, or a pair of a file's name and one of these.
+    etag
+        The `Reply.etag` of an earlier reply: 304, which says that nothing has changed, is then a
+        reply without data.
     """
 
     params: Mapping[str, Any] | None
@@ -55,6 +67,30 @@ class Options(TypedDict, total=False):
     schema: Any
     expect: Literal["json", "text", "bytes"]
     follow_redirects: bool
+    form: Mapping[str, Any] | None
+    files: Mapping[str, Any] | None
+    etag: str | None
+
+
+class StreamOptions(Options, total=False):
+    """What a call that streams may be given by name, beside what each call may.
+
+    Attributes
+    ----------
+    idle
+        Seconds without a byte after which the stream is given up; None for no limit.
+    max_event
+        Bytes that a line, or an event, may have.
+    """
+
+    idle: float | None
+    max_event: int
+
+
+_OF_A_STREAM = frozenset({"idle", "max_event"})
+_NOT_OF_A_STREAM = frozenset({"schema", "expect", "etag"})
+STREAM_BYTES = 50_000_000
+IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +106,24 @@ class Settled:
     follow_redirects: bool = False
     every: bool = False
     """Whether any method is made again, since the call asked for it."""
+    streams: bool = False
+    idle: float | None = None
+    max_event: int = 1_000_000
 
     def attempts(self, method: str) -> int:
         """Return how often a call is made at most: what is no GET might be done twice."""
         return self.retry.attempts if self.every or method in {"GET", "HEAD"} else 1
+
+    def _known(self) -> set[str]:
+        """Return the names of the options that a call of this kind takes."""
+        known = set(StreamOptions.__annotations__)
+        return known - (_NOT_OF_A_STREAM if self.streams else _OF_A_STREAM)
+
+    def for_stream(self) -> Settled:
+        """Return these options as a call that streams begins with: no limit in total."""
+        return replace(
+            self, streams=True, timeout=None, idle=IDLE_SECONDS, max_bytes=STREAM_BYTES, schema=None
+        )
 
     def but(self, options: Mapping[str, Any]) -> Settled:
         """Return these options but for those that a call gives.
@@ -86,6 +136,7 @@ class Settled:
         if not options:
             return self
         changes: dict[str, Any] = {}
+        known = self._known()
         for name, value in options.items():
             if name == "auth":
                 continue
@@ -93,12 +144,13 @@ class Settled:
                 changes["headers"] = _merged(self.headers, value)
             elif name == "retries":
                 changes |= {"retry": policy_of(value), "every": True}
-            elif name == "params":
-                check_mapping(value, "params=", "api")
-            elif name in {"timeout", "max_bytes", "schema", "expect", "follow_redirects"}:
+            elif name in {"params", "form", "files"}:
+                check_mapping(value, f"{name}=", "api")
+            elif name == "etag":
+                check_etag(value)
+            elif name in known:
                 changes[name] = value
             else:
-                known = Options.__annotations__
                 raise UsageError(
                     f"a call has no option {name!r}",
                     service="api",
@@ -109,6 +161,22 @@ class Settled:
             headers.pop("authorization", None)
             changes["headers"] = headers | header_of(options["auth"])
         return checked(replace(self, **changes))
+
+
+def check_etag(value: object) -> None:
+    """Refuse what is no ETag.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if value is not None and not (isinstance(value, str) and _ETAG.fullmatch(value)):
+        raise UsageError(
+            f"etag must be an ETag in its quotes, got {value!r:.60}",
+            service="api",
+            hint="give the etag of an earlier reply as it is: etag=reply.etag",
+        )
 
 
 def checked(settled: Settled) -> Settled:
@@ -128,8 +196,11 @@ def checked(settled: Settled) -> Settled:
             service="api",
             hint="seconds above 0, up to a year, or None for no limit",
         )
-    if not isinstance(size, int) or size < 1:
-        raise UsageError(f"max_bytes={size!r}", service="api", hint="bytes, 1 or more")
+    whole("max_bytes", size, service="api")
+    if settled.streams:
+        whole("max_event", settled.max_event, service="api")
+        if settled.idle is not None:
+            seconds_of("idle", settled.idle, service="api", hint="seconds, or None for no limit")
     if settled.expect not in _EXPECT:
         raise UsageError(
             f"expect={settled.expect!r}", service="api", hint=f"one of {', '.join(_EXPECT)}"

@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
+from agentnb.core.api.address import shown
 from agentnb.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,11 +43,17 @@ def made(kind: Callable[..., P], proxy: str | None) -> P:
             max_connections=CONNECTIONS,
             keepalive_expiry=_KEPT_SECONDS,
         )
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
+    except ImportError as error:
         raise ConfigError(
-            f"the proxy of the environment cannot be used: {type(error).__name__}",
+            f"the proxy {shown(proxy or '')} speaks SOCKS, for which a package is missing",
             service="api",
-            hint="look at HTTPS_PROXY and ALL_PROXY",
+            hint="pip install 'httpx[socks]', or name another by HTTP_PROXY and ALL_PROXY",
+        ) from error
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ConfigError(
+            f"the proxy {shown(proxy or '')} cannot be used: {type(error).__name__}",
+            service="api",
+            hint="HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name it, as http://HOST:PORT",
         ) from error
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.api.address import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Answer", "Call", "Outgoing", "Pause", "Reply", "Request", "Send"]
+__all__ = ["Answer", "Call", "Lost", "Outgoing", "Pause", "Reply", "Request", "Send", "Started"]
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class Reply:
     Attributes
     ----------
     status
-        The HTTP status, 200 to 299.
+        The HTTP status: 200 to 299, or 304 where the call was given an ``etag=``.
     headers
         By their names in lower case. Not shown: they may set cookies.
     data
@@ -66,6 +70,16 @@ class Reply:
     attempts: int = 1
     ms: float = 0.0
 
+    @property
+    def etag(self) -> str | None:
+        """The version of what came, to be given as ``etag=`` to a later call; None for none."""
+        return self.headers.get("etag")
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the service says 304: what ``etag=`` names is still the newest."""
+        return self.status == HTTPStatus.NOT_MODIFIED
+
     def __repr__(self) -> str:
         return f"Reply({self.method} {shown(self.url)}: {self.status})"
 
@@ -82,6 +96,8 @@ class Outgoing:
         When all of it has to be over.
     limit
         Bytes that the body may have.
+    streams
+        Whether the body of a reply that is no error is left to be read as it comes.
     """
 
     method: str
@@ -91,15 +107,64 @@ class Outgoing:
     silence: float | None
     deadline: Deadline
     limit: int
+    streams: bool = False
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came back of one attempt."""
+    """What came back of one attempt.
+
+    Parameters
+    ----------
+    cookies
+        The values of ``Set-Cookie``, each as it came.
+    content
+        The body that is still to be read, of a call that streams.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: list[str] = field(default_factory=list)
+    content: Any = None
+
+
+class Started(NamedTuple):
+    """The data of a reply whose body is still to be read.
+
+    Attributes
+    ----------
+    content
+        Yields the body.
+    doing
+        Method and URL, as they may be shown.
+    mask
+        Masks secrets, those that the call sent included.
+    since
+        When the call was made, by `time.perf_counter`.
+    """
+
+    content: Any
+    doing: str
+    mask: Callable[[str], str]
+    since: float
+
+
+class Lost(Exception):  # noqa: N818 - never leaves the package
+    """An attempt that brought no reply.
+
+    Parameters
+    ----------
+    error
+        What it is to the caller.
+    again
+        Whether another attempt may help.
+    """
+
+    def __init__(self, error: AgentnbError, *, again: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.again = again
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,6 +27,11 @@ NEVER_AGAIN = frozenset({501, 505, 511})
 AGAIN = "try again later"
 LOOK = "the service may have done it: look before you send it again"
 
+# Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (a 403
+# whose message says so is a limit too; where no header says for how long, it is for a minute).
+_SECONDARY = re.compile(r"secondary rate limit|abuse detection", re.IGNORECASE)
+_SECONDARY_WAIT = 60.0
+
 _FARTHEST = 10 * 365 * 86_400.0
 _TOLD = ("message", "detail", "title", "error_description", "error")
 
@@ -35,7 +41,9 @@ def is_redirect(answer: Answer) -> bool:
     return answer.status in {301, 302, 303, 307, 308} and "location" in answer.headers
 
 
-def error_of(answer: Answer, doing: str, *, harmless: bool) -> AgentnbError | None:
+def error_of(
+    answer: Answer, doing: str, *, harmless: bool, conditional: bool = False
+) -> AgentnbError | None:
     """Return the error that a reply is, or None for one that is none.
 
     Parameters
@@ -46,19 +54,26 @@ def error_of(answer: Answer, doing: str, *, harmless: bool) -> AgentnbError | No
         Method and URL, as they may be shown.
     harmless
         Whether the call changes nothing, so that it may be made again.
+    conditional
+        Whether the call asked for what has changed only, so that 304 is a reply.
     """
     status = answer.status
-    if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls successful
+    if 200 <= status < 300 or (conditional and status == HTTPStatus.NOT_MODIFIED):  # noqa: PLR2004 - what HTTP calls successful
         return None
-    error = _error(answer, f"{doing}: {_named(status)}{_told(answer.body)}", harmless=harmless)
+    error = _error(
+        answer, f"{doing} answered {_named(status)}{_told(answer.body)}", harmless=harmless
+    )
     error.status = status
     return error
 
 
 def _error(answer: Answer, message: str, *, harmless: bool) -> AgentnbError:
     status, headers = answer.status, answer.headers
-    if _is_limit(status, headers):
+    secondary = status == HTTPStatus.FORBIDDEN and _SECONDARY.search(message) is not None
+    if secondary or _is_limit(status, headers):
         wait = wait_of(headers)
+        if wait is None and secondary:
+            wait = _SECONDARY_WAIT
         limited = RateLimited(message, service="api", hint=_when(wait))
         if wait is not None:
             limited.reset_at = datetime.fromtimestamp(time.time() + wait, UTC)
@@ -70,8 +85,10 @@ def _error(answer: Answer, message: str, *, harmless: bool) -> AgentnbError:
     hint = None
     if status < 400:  # noqa: PLR2004 - what HTTP calls a redirection
         hint = "follow_redirects=True goes there" if is_redirect(answer) else None
-    elif status in {401, 407}:
+    elif status == HTTPStatus.UNAUTHORIZED:
         hint = "give auth= a token that is valid"
+    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        hint = "name the proxy with its login: HTTP_PROXY=http://USER:PASSWORD@HOST:PORT"
     elif status == HTTPStatus.FORBIDDEN:
         hint = "the token may not do this"
     return RejectedError(message, service="api", hint=hint)

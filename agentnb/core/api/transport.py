@@ -10,56 +10,30 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import socket
-import ssl
 import threading
 import weakref
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from agentnb.core.api.address import origin_of, shown
+from agentnb.core.api.address import origin_of
 from agentnb.core.api.body import Body
-from agentnb.core.api.breakers import Crowded
 from agentnb.core.api.clock import Backend, Clock
-from agentnb.core.api.pools import CONNECTIONS, made, proxy_of, raw
+from agentnb.core.api.failures import FAILURES, lost
+from agentnb.core.api.pools import made, proxy_of, raw
 from agentnb.core.api.request import Answer
-from agentnb.core.api.status import AGAIN, LOOK
-from agentnb.core.errors import (
-    AgentnbError,
-    DeadlineExceeded,
-    UnavailableError,
-    UsageError,
-)
+from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from agentnb.core.api.request import Outgoing
 
-__all__ = ["Lost", "Transport"]
+__all__ = ["AsyncContent", "Content", "Transport"]
 
 _Pools = dict[tuple[int, str | None], httpcore.ConnectionPool]
 _AsyncPools = dict[str | None, httpcore.AsyncConnectionPool]
-
-
-class Lost(Exception):  # noqa: N818 - never leaves the package
-    """An attempt that brought no reply.
-
-    Parameters
-    ----------
-    error
-        What it is to the caller.
-    again
-        Whether another attempt may help.
-    """
-
-    def __init__(self, error: AgentnbError, *, again: bool) -> None:
-        super().__init__()
-        self.error = error
-        self.again = again
 
 
 class Transport:
@@ -88,42 +62,49 @@ class Transport:
         InvalidResponse
             One came that cannot be read.
         """
+        proxy = self._proxy(out.url)
         try:
             self._clock.deadline = out.deadline
-            response = self._pool(out.url).handle_request(_request(out))
+            response = self._pool(proxy).handle_request(_request(out))
+            headers = _headers(response)
+            if out.streams and _succeeded(response.status):
+                content = Content(response, out, proxy, self._clock)
+                return Answer(response.status, headers, b"", _cookies(response), content)
             try:
-                headers = _headers(response)
-                body = Body(response.status, headers, out.limit)
+                body = _body(response.status, headers, out)
                 for part in response.iter_stream():
                     if not body.feed(part):
                         break
             finally:
                 response.close()
-        except _THEIRS as error:
-            raise _lost(error, out) from error
+        except FAILURES as error:
+            raise lost(error, out, proxy) from error
         finally:
             self._clock.deadline = None
-        return Answer(response.status, headers, body.done())
+        return Answer(response.status, headers, body.done(), _cookies(response))
 
     async def asend(self, out: Outgoing) -> Answer:
         """Await `send`."""
+        proxy = self._proxy(out.url)
         try:
             async with asyncio.timeout(out.deadline.remaining()):
-                response = await self._apool(out.url).handle_async_request(_request(out))
+                response = await self._apool(proxy).handle_async_request(_request(out))
+                headers = _headers(response)
+                if out.streams and _succeeded(response.status):
+                    content = AsyncContent(response, out, proxy)
+                    return Answer(response.status, headers, b"", _cookies(response), content)
                 try:
-                    headers = _headers(response)
-                    body = Body(response.status, headers, out.limit)
+                    body = _body(response.status, headers, out)
                     async for part in response.aiter_stream():
                         if not body.feed(part):
                             break
                 finally:
                     await response.aclose()
-        except (*_THEIRS, TimeoutError) as error:
-            raise _lost(error, out) from error
-        return Answer(response.status, headers, body.done())
+        except (*FAILURES, TimeoutError) as error:
+            raise lost(error, out, proxy) from error
+        return Answer(response.status, headers, body.done(), _cookies(response))
 
-    def _pool(self, url: str) -> httpcore.ConnectionPool:
-        proxy = self._proxy(url)
+    def _pool(self, proxy: str | None) -> httpcore.ConnectionPool:
         key = (os.getpid(), proxy)
         pool = self._pools.get(key)
         if pool is None:
@@ -137,8 +118,7 @@ class Transport:
                     pool = self._pools[key] = made(kind, proxy)
         return pool
 
-    def _apool(self, url: str) -> httpcore.AsyncConnectionPool:
-        proxy = self._proxy(url)
+    def _apool(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
         with self._lock:
             self._check()
             pools = self._loops.setdefault(asyncio.get_running_loop(), {})
@@ -179,20 +159,77 @@ class Transport:
         self.close()
 
 
+class Content:
+    """The body of a reply that is read as it comes.
+
+    Parameters
+    ----------
+    response
+        The reply, open.
+    out, proxy
+        What was sent, and by way of what.
+    clock
+        The pool's; it is set for each read alone, since others use the thread between two.
+    """
+
+    def __init__(
+        self, response: httpcore.Response, out: Outgoing, proxy: str | None, clock: Clock
+    ) -> None:
+        self._response, self._out, self._proxy, self._clock = response, out, proxy, clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what comes, as it comes.
+
+        Raises
+        ------
+        Lost
+            The connection broke, or nothing came in time.
+        """
+        parts = iter(self._response.iter_stream())
+        while True:
+            try:
+                self._clock.deadline = self._out.deadline
+                part = next(parts, None)
+            except FAILURES as error:
+                raise lost(error, self._out, self._proxy, within=True) from error
+            finally:
+                self._clock.deadline = None
+            if part is None:
+                return
+            yield part
+
+    def close(self) -> None:
+        """Close the reply: its connection is kept if all was read, else closed."""
+        self._response.close()
+
+
+class AsyncContent:
+    """The awaited twin of `Content`."""
+
+    def __init__(self, response: httpcore.Response, out: Outgoing, proxy: str | None) -> None:
+        self._response, self._out, self._proxy = response, out, proxy
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what comes, as `Content` does."""
+        parts = aiter(self._response.aiter_stream())
+        while True:
+            try:
+                async with asyncio.timeout(self._out.deadline.remaining()):
+                    part = await anext(parts, None)
+            except (*FAILURES, TimeoutError) as error:
+                raise lost(error, self._out, self._proxy, within=True) from error
+            if part is None:
+                return
+            yield part
+
+    async def aclose(self) -> None:
+        """Close the reply."""
+        await self._response.aclose()
+
+
 async def _close_all(pools: Iterable[httpcore.AsyncConnectionPool]) -> None:
     for pool in list(pools):
         await pool.aclose()
-
-
-_WRONG = (httpx.InvalidURL, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError)
-_THEIRS = (
-    *_WRONG,
-    UnicodeError,  # a host whose name no host can have
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-)
 
 
 @functools.lru_cache(maxsize=256)
@@ -221,63 +258,21 @@ def _request(out: Outgoing) -> httpcore.Request:
     )
 
 
+def _body(status: int, headers: dict[str, str], out: Outgoing) -> Body:
+    # The headers of a HEAD speak of a body that does not come.
+    return Body(status, {} if out.method == "HEAD" else headers, out.limit)
+
+
+def _succeeded(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - what HTTP calls successful
+
+
+def _cookies(response: httpcore.Response) -> list[str]:
+    return [
+        value.decode("latin-1") for name, value in response.headers if name.lower() == b"set-cookie"
+    ]
+
+
 def _headers(response: httpcore.Response) -> dict[str, str]:
     # What came twice, such as Link, is one header with commas.
     return {name.lower(): value for name, value in httpx.Headers(response.headers).items()}
-
-
-def _lost(error: Exception, out: Outgoing) -> Lost:
-    doing = f"{out.method} {shown(out.url)}"
-    if isinstance(error, httpcore.PoolTimeout):
-        crowded = Crowded(
-            f"{doing} got no connection: {CONNECTIONS} calls were under way all the time",
-            service="api",
-            hint="make fewer calls at once, or give them more time by timeout=",
-        )
-        return Lost(crowded, again=False)
-    if isinstance(error, TimeoutError | httpcore.TimeoutException):
-        if out.deadline.expired or isinstance(error, TimeoutError):
-            late = DeadlineExceeded(
-                f"{doing} took longer than {out.deadline.seconds:g} s",
-                service="api",
-                hint="give it more by timeout=, or ask for less",
-            )
-            return Lost(late, again=False)
-        text = f"{doing}: no answer within {out.silence:.3g} s"
-        return Lost(_unavailable(text, out), again=True)
-    if isinstance(error, httpcore.ConnectError | UnicodeError):
-        return _unconnected(error, doing, out)
-    if isinstance(error, _WRONG):
-        # Without their text, which may hold a header's value.
-        wrong = UsageError(f"{doing} cannot be sent: {type(error).__name__}", service="api")
-        return Lost(wrong, again=False)
-    text = f"{doing}: the connection broke ({type(error).__name__})"
-    return Lost(_unavailable(text, out), again=True)
-
-
-def _unavailable(text: str, out: Outgoing) -> UnavailableError:
-    hint = AGAIN if out.method in {"GET", "HEAD"} else LOOK
-    return UnavailableError(text, service="api", hint=hint)
-
-
-def _unconnected(error: Exception, doing: str, out: Outgoing) -> Lost:
-    host = urlsplit(out.url).netloc.rpartition("@")[2]
-    causes = list(_causes(error))
-    tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
-    if tls is not None:
-        why = getattr(tls, "verify_message", "") or tls.reason or "TLS failed"
-        text, again = f"{doing}: no trusted connection to {host}: {why}", False
-        hint = "look at the address; SSL_CERT_FILE names certificates to trust"
-    elif any(isinstance(one, socket.gaierror | UnicodeError) for one in causes):
-        text, again = f"{doing}: the host {host} is unknown", False
-        hint = "look at the address, and whether there is a network"
-    else:
-        text, again = f"{doing}: {host} does not take connections", True
-        hint = "start the service, or try again later"
-    return Lost(UnavailableError(text, service="api", hint=hint), again=again)
-
-
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

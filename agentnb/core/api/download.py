@@ -1,0 +1,195 @@
+"""Downloads to a file of the workspace."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+
+from agentnb.core.errors import (
+    CircuitOpen,
+    DeadlineExceeded,
+    InvalidResponse,
+    RejectedError,
+    UnavailableError,
+)
+from agentnb.core.resilience import Deadline
+from agentnb.core.resilience.retry import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agentnb.core.api.client import APIClient
+    from agentnb.core.api.stream import StreamReply
+    from agentnb.core.resilience import RetryPolicy
+
+__all__ = ["Downloaded", "Workspace", "download"]
+
+_PARTIAL, _NOT_SATISFIABLE = 206, 416
+_RANGE = re.compile(r"bytes (?P<start>\d+)-(?P<end>\d+)/(?P<total>\d+|\*)")
+
+
+class Workspace(Protocol):
+    """Where files go, as `agentnb.core.files.FileSystemManager` has it."""
+
+    max_size: int
+
+    def resolve_path(self, path: str) -> Any:
+        """Return where a path leads; an error if that is outside."""
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file that was downloaded.
+
+    Attributes
+    ----------
+    path
+        As it was given.
+    size
+        Bytes.
+    resumed
+        How often the download went on where it had broken off.
+    restarted
+        How often it began anew after it had broken off.
+    headers
+        Those of the last reply.
+    """
+
+    path: str
+    size: int
+    resumed: int
+    restarted: int
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        more = f", resumed {self.resumed} times" if self.resumed else ""
+        more += f", begun anew {self.restarted} times" if self.restarted else ""
+        return f"{self.path}: {self.size:,} bytes{more}"
+
+
+def download(
+    client: APIClient,
+    workspace: Workspace,
+    url: str,
+    to: str,
+    on_progress: Callable[[int, int | None], object] | None,
+    options: Mapping[str, Any],
+) -> Downloaded:
+    """Download to a file; see `APIClient.download`."""
+    workspace.resolve_path(to)  # what cannot be written need not be fetched
+    options = {"max_bytes": workspace.max_size, **options}
+    settled = client.settled.for_stream().but(options)
+    with tempfile.TemporaryFile() as part:
+        coming = _Coming(client, cast("IO[bytes]", part), on_progress)
+        headers = coming.fetch(url, options, settled.retry, Deadline(settled.timeout))
+        part.seek(0)
+        workspace.write_file(to, part.read())
+    return Downloaded(to, coming.size, coming.resumed, coming.restarted, headers)
+
+
+class _Coming:
+    """A download on its way: what has come, and which version it is of."""
+
+    def __init__(
+        self,
+        client: APIClient,
+        part: IO[bytes],
+        on_progress: Callable[[int, int | None], object] | None,
+    ) -> None:
+        self._client, self._part, self._on_progress = client, part, on_progress
+        self.size = self.resumed = self.restarted = 0
+        self._etag: str | None = None
+
+    def fetch(
+        self, url: str, options: Mapping[str, Any], retry: RetryPolicy, deadline: Deadline
+    ) -> dict[str, str]:
+        """Fetch all of it, by several calls if need be, and return the headers of the last."""
+        number = 1
+        while True:
+            before = self.size
+            try:
+                return self._call(url, options, deadline)
+            except RejectedError as error:
+                if error.status != _NOT_SATISFIABLE or not before:
+                    raise
+                self._begin_anew()  # it has become shorter
+            except UnavailableError as error:
+                final = isinstance(error, DeadlineExceeded | CircuitOpen) or not self.size
+                pause = retry.pause(number)
+                left = deadline.remaining()
+                if final or number >= retry.attempts or (left is not None and left <= pause):
+                    raise
+                warn(
+                    self._client.log,
+                    error,
+                    doing=f"API download: GET {self._client.shown(url)}",
+                    number=number,
+                    attempts=retry.attempts,
+                    pause=pause,
+                )
+                self._client.count.retried()
+                time.sleep(pause)
+                number += 1
+
+    def _call(self, url: str, options: Mapping[str, Any], deadline: Deadline) -> dict[str, str]:
+        headers = {"accept": "*/*", **(options.get("headers") or {})}
+        if self.size and self._etag is not None:
+            headers |= {"range": f"bytes={self.size}-", "if-range": self._etag}
+        options = {**options, "headers": headers, "timeout": deadline.remaining()}
+        with self._client.stream("GET", url, **options) as reply:
+            total = self._total(reply, asked="range" in headers)
+            self._etag = _strong(reply.headers)
+            for piece in reply.bytes():
+                self._part.write(piece)
+                self.size += len(piece)
+                if self.size > options["max_bytes"]:
+                    raise self._invalid(reply, f"has more than {options['max_bytes']:,} bytes")
+                if self._on_progress is not None:
+                    self._on_progress(self.size, total)
+            return reply.headers
+
+    def _total(self, reply: StreamReply, *, asked: bool) -> int | None:
+        """Go on, or begin anew, as the reply says; return the bytes that there will be."""
+        if reply.status == _PARTIAL:
+            found = _RANGE.fullmatch(reply.headers.get("content-range", "").strip())
+            same = self._etag == _strong(reply.headers)
+            if not asked or not found or int(found["start"]) != self.size or not same:
+                raise self._invalid(reply, "sent a part that was not asked for")
+            self.resumed += 1
+            return int(found["end"]) + 1
+        if self.size:
+            self._begin_anew()
+        length = reply.headers.get("content-length", "")
+        return int(length) if length.isdecimal() and _is_plain(reply.headers) else None
+
+    def _invalid(self, reply: StreamReply, why: str) -> InvalidResponse:
+        error = InvalidResponse(
+            f"GET {self._client.shown(reply.url)} {why}",
+            service="api",
+            hint="nothing was written; give max_bytes=, or download it again",
+        )
+        error.status = reply.status
+        return error
+
+    def _begin_anew(self) -> None:
+        self._client.log.info("API download begins anew: %d bytes are dropped", self.size)
+        self.restarted += 1
+        self.size = 0
+        self._part.seek(0)
+        self._part.truncate()
+
+
+def _strong(headers: Mapping[str, str]) -> str | None:
+    """Return the ETag that stands for these very bytes; None where there is none."""
+    etag = headers.get("etag", "")
+    return etag if etag.startswith('"') and _is_plain(headers) else None
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "identity").strip().lower() in {"", "identity"}
