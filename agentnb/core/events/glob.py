@@ -43,24 +43,39 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _expression(pattern: bytes) -> bytes:
-    parts: list[bytes] = []
+    """Return a regular expression that matches in time proportional to the lengths.
+
+    Between two stars stands text of one fixed length, so its first place is as good as any
+    later one: the group is atomic, and no place is tried again.
+    """
+    first, *rest = _between_stars(pattern)
+    if not rest:
+        return first
+    *middle, last = rest
+    found = b"".join(b"(?>.*?" + part + b")" for part in middle if part)
+    return first + found + b".*" + last
+
+
+def _between_stars(pattern: bytes) -> list[bytes]:
+    """Return the expressions of what stands before, between and behind the stars."""
+    parts: list[bytes] = [b""]
     at = 0
     while at < len(pattern):
         one = pattern[at : at + 1]
         at += 1
         if one == b"*":
-            parts.append(b".*")
+            parts.append(b"")
         elif one == b"?":
-            parts.append(b".")
+            parts[-1] += b"."
         elif one == b"[":
             part, at = _set(pattern, at)
-            parts.append(part)
+            parts[-1] += part
         else:
             if one == b"\\" and at < len(pattern):
                 one = pattern[at : at + 1]
                 at += 1
-            parts.append(re.escape(one))
-    return b"".join(parts)
+            parts[-1] += re.escape(one)
+    return parts
 
 
 def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
