@@ -14,6 +14,7 @@ _CANDIDATES = 5
 _PREFIX = 3  # letters
 _SHORT, _MIDDLE, _LONG = 4, 7, 16
 _LISTED = 12
+_TYPED = 1000
 
 
 def did_you_mean(word: str, known: Iterable[str], kind: str = "") -> str | None:
@@ -44,7 +45,8 @@ def did_you_mean(word: str, known: Iterable[str], kind: str = "") -> str | None:
     'verbs: work, list'
     """
     names = list(dict.fromkeys(known))
-    near = _nearest(word, names)
+    # A caller may have given anything; nobody mistypes a name of that length.
+    near = _nearest(word, names) if isinstance(word, str) and len(word) <= _TYPED else None
     if near is not None:
         return f"did you mean {near}?"
     if not kind or not names:

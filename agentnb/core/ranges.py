@@ -1,4 +1,4 @@
-"""Numbers that callers give, checked: ``NAME must be RANGE, got VALUE``."""
+"""Numbers and texts that callers give, checked: ``NAME must be RANGE, got VALUE``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from agentnb.core.errors import UsageError
 
-__all__ = ["LONGEST", "amount", "seconds", "whole"]
+__all__ = ["LONGEST", "amount", "seconds", "text", "whole"]
 
 LONGEST = 9 * 10**9
 """Seconds, 285 years: what threads and servers can wait for."""
@@ -112,6 +112,35 @@ def seconds(
     if number is not None and number >= LONGEST:
         allowed = f"less than {LONGEST:,} s"
     raise _outside(name, allowed, value, service, hint)
+
+
+def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str:
+    r"""Return a text, if other programs can take it: without NUL, and encodable in UTF-8.
+
+    Raises
+    ------
+    UsageError
+        It is not, or is not a text.
+
+    Examples
+    --------
+    >>> text("key", "order-7", service="queue")
+    'order-7'
+    >>> text("key", "a\x00", service="queue")
+    Traceback (most recent call last):
+    agentnb.core.errors.UsageError: key must be text without NUL or lone surrogates, got 'a\x00'
+    """
+    if not isinstance(value, str):
+        raise _outside(name, "text", value, service, hint)
+    if value.isascii() and "\0" not in value:
+        return value
+    try:
+        if "\0" not in value:
+            value.encode()
+            return value
+    except UnicodeEncodeError:
+        pass
+    raise _outside(name, "text without NUL or lone surrogates", value, service, hint)
 
 
 def _number(value: Any) -> float | None:

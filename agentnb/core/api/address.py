@@ -80,7 +80,10 @@ def joined(base: str, url: str, params: Mapping[str, Any] | None = None) -> str:
             )
     query = parts.query
     if params:
-        more = urlencode(pairs_of(params, "params"))
+        try:
+            more = urlencode(pairs_of(params, "params"))
+        except UnicodeEncodeError as error:
+            raise UsageError(f"a parameter is not text: {error}", service="api") from error
         query = f"{query}&{more}" if query and more else query or more
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
@@ -116,6 +119,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        plain = url.isprintable() and not re.search(r"[\s\\]", parts.netloc)
     except (ValueError, TypeError, AttributeError):
         parts = None
     if parts is None:  # not from the original, which quotes the port: it may be a password
@@ -124,7 +128,6 @@ def _split(url: str) -> SplitResult:
             service="api",
             hint="https://HOST/PATH; a / in a login is written %2F",
         )
-    plain = url.isprintable() and not re.search(r"[\s\\]", parts.netloc)
     if parts.scheme.lower() not in _PORTS or not parts.hostname or not plain:
         raise UsageError(
             f"{text_of(shown(url))} is not the URL of an API",
@@ -170,6 +173,8 @@ def shown(url: str, redactor: Callable[[str], str] = redact) -> str:
     >>> shown("https://ada:s3cret@api.example/x?page=2&sig=abc&token=def#top")
     'https://api.example/x?page=2&sig=••••••&token=••••••'
     """
+    if not isinstance(url, str):
+        return redactor(repr(url))
     head, mark, query = url.partition("#")[0].partition("?")
     scheme, slashes, rest = head.partition("://")
     if not slashes:  # no URL, yet it may have been meant as one that has a login

@@ -62,7 +62,8 @@ class Clients:
         found = [
             one
             for one in self.all()
-            if url == one.base_url or url.startswith((f"{one.base_url}/", f"{one.base_url}?"))
+            if f"{url}" == one.base_url
+            or f"{url}".startswith((f"{one.base_url}/", f"{one.base_url}?"))
         ]
         return max(found, key=lambda one: len(one.base_url), default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.scripts import DROP_TAG
@@ -58,7 +59,8 @@ class Names:
 
     def matching(self, pattern: str, *, limit: int | None = None) -> Iterator[str]:
         """Yield the keys that match a pattern, each once."""
-        return islice(self._bare(pattern) if self.bare else self._prefixed(pattern), limit)
+        found = self._bare(pattern) if self.bare else self._prefixed(pattern)
+        return islice(found, None if limit is None else min(limit, maxsize))
 
     def _prefixed(self, pattern: str) -> Iterator[str]:
         seen: set[str] = set()  # SCAN may give a key twice

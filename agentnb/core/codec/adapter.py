@@ -30,7 +30,6 @@ class Adapter:
     """
 
     def __init__(self, kind: Any) -> None:
-        import pydantic
         from pydantic import ConfigDict, TypeAdapter
 
         config = ConfigDict(
@@ -40,7 +39,9 @@ class Adapter:
             # As an item, since a model at the top takes no configuration.
             self._adapter: Any = TypeAdapter(tuple[kind], config=config)
             _check_core(self._adapter.core_schema)
-        except (pydantic.PydanticUserError, pydantic.PydanticUndefinedAnnotation) as error:
+        except TypeError:
+            raise
+        except Exception as error:  # any, of a value that is no type at all
             raise TypeError(str(error).partition("\n")[0]) from error
 
     def validate_json(self, data: bytes) -> Any:

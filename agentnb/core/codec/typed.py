@@ -45,6 +45,8 @@ class TypeCodec:
     """
 
     def __init__(self, kind: Any) -> None:
+        if isinstance(kind, str):  # a forward reference, for which there is no module to look in
+            raise TypeError("a type is a class, not its name")
         self.kind = kind
         self.name = name_of(kind)
         refuse_unclear(kind)

@@ -125,4 +125,4 @@ def name_of(kind: Any) -> str:
     """
     if isinstance(kind, type) and not typing.get_args(kind):
         return kind.__name__
-    return re.sub(r"(?:[\w<>]+\.)+", "", str(kind))
+    return re.sub(r"(?<![\w<>])(?:[\w<>]++\.)+", "", f"{kind!s:.500}")

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
 from agentnb.core.table import Table
 
@@ -102,13 +103,13 @@ class Databases:
         ConfigError
             The URL cannot be understood.
         """
-        if not name.replace("-", "_").isidentifier():
+        if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
             raise UsageError(
                 f"{name!r} is not a name for a connection",
                 service="db",
                 hint="letters, digits, _ and -",
             )
-        text = url if isinstance(url, str) else url.reveal()
+        text = url.reveal() if isinstance(url, Secret) else checked("url", url, service="db")
         database = self._make(name, text, read_only)
         if ping:
             try:

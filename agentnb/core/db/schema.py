@@ -14,6 +14,7 @@ from agentnb.core.errors import (
     RejectedError,
     did_you_mean,
 )
+from agentnb.core.ranges import text
 from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
@@ -207,7 +208,7 @@ def split_name(connection: Connection, table: str) -> tuple[str | None, str]:
     """Return schema and table of a name; a dot inside a table's own name stays there."""
     from sqlalchemy import inspect
 
-    schema, dot, name = table.rpartition(".")
+    schema, dot, name = text("table", table, service="db").rpartition(".")
     if dot and schema in inspect(connection).get_schema_names():
         return schema, name
     return None, table

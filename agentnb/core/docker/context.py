@@ -44,6 +44,12 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
         It is somewhere else: what a build takes in, containers can read.
     """
     path = Path(context).expanduser()
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise UsageError(
+            f"{context!s:.100}... is no folder: {error.strerror}", service="docker"
+        ) from error
     if not path.is_dir() and workspace is not None and (workspace / path).is_dir():
         path = workspace / path
     if not path.is_dir():

@@ -20,7 +20,7 @@ from agentnb.core.events.outbox import Letter, Outbox
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
 from agentnb.core.events.wire import Wire
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import LONGEST, amount, seconds, text, whole
 from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
 from agentnb.core.redis.interrupt import held
@@ -183,6 +183,8 @@ class Publishing:
     ) -> tuple[Event, bytes, bytes]:
         self._check(channel)
         check_correlation_id(correlation_id, "events")
+        if event_id is not None:
+            text("event_id", event_id, service="events")
         here = context_var.get()
         event = Event(
             event_id or f"{self._own}-{next(self._numbers):x}",
@@ -314,7 +316,7 @@ class Publishing:
         UsageError
             Nobody can read it.
         """
-        place = letter if isinstance(letter, str) else letter.place
+        place = _place(letter)
         found = self.dead.get(place)
         if found is None:
             raise NotFoundError(f"there is no dead letter {place}", service="events")
@@ -334,7 +336,7 @@ class Publishing:
 
     def discard(self, *letters: DeadLetter | str) -> int:
         """Remove dead letters, and return how many there were."""
-        return self.dead.remove(*(one if isinstance(one, str) else one.place for one in letters))
+        return self.dead.remove(*map(_place, letters))
 
     def failed(self, event: Event, handler: str, error: BaseException) -> None:
         """Make a dead letter of an event that a handler failed at."""
@@ -351,13 +353,19 @@ class Publishing:
         return self._outbox.wait(seconds("timeout", timeout, service="events", zero=True))
 
 
+def _place(letter: DeadLetter | str) -> str:
+    place = letter.place if isinstance(letter, DeadLetter) else letter
+    return text("letter", place, service="events", hint="hub.events.dead_letters()")
+
+
 def _since(since: dt.datetime | float | str | None) -> str:
     if since is None:
         return "-"
     if isinstance(since, str):
-        return f"({since}"
-    seconds = since.timestamp() if isinstance(since, dt.datetime) else float(since)
-    return f"{max(0, int(seconds * 1000))}-0"
+        return f"({text('since', since, service='events')}"
+    moment = since.timestamp() if isinstance(since, dt.datetime) else since
+    moment = max(0.0, amount("since", moment, service="events", least=-LONGEST, most=10 * LONGEST))
+    return f"{int(moment * 1000)}-0"
 
 
 def check_channel(channel: str) -> None:

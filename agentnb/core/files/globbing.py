@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import PathEscape, UsageError
 from agentnb.core.files.names import shown
 from agentnb.core.files.walking import DEEPEST
+from agentnb.core.ranges import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +52,11 @@ class Pattern:
         Raises
         ------
         UsageError
-            It is empty or holds a NUL byte.
+            It is empty, or is no text.
         PathEscape
             It begins outside of the workspace, or has a ``..``.
         """
+        pattern = text("pattern", pattern, service="files", hint="such as src/**/*.py")
         parts = [part for part in pattern.split("/") if part not in {"", "."}]
         if pattern.startswith("/") or ".." in parts:
             raise PathEscape(
@@ -62,7 +64,7 @@ class Pattern:
                 service="files",
                 hint="patterns are relative to the workspace, and go down only: src/**/*.py",
             )
-        if not parts or "\0" in pattern:
+        if not parts:
             raise UsageError(
                 f"{shown(pattern)} is no pattern", service="files", hint="such as src/**/*.py"
             )

@@ -97,8 +97,12 @@ def text_of(data: bytes, path: str, encoding: str) -> str:
             service="files",
             hint="hub.files.read_file(..., encoding=None) returns its bytes",
         ) from error
-    except LookupError as error:
-        raise UsageError(f"there is no encoding {encoding!r}", service="files") from error
+    except (LookupError, ValueError) as error:  # a name with a NUL
+        raise _no_encoding(encoding) from error
+
+
+def _no_encoding(encoding: str) -> UsageError:
+    return UsageError(f"there is no encoding {encoding!r:.60}", service="files", hint="utf-8")
 
 
 def bytes_of(content: object, path: str, encoding: str) -> bytes:
@@ -113,13 +117,15 @@ def bytes_of(content: object, path: str, encoding: str) -> bytes:
         try:
             return content.encode(encoding)
         except UnicodeEncodeError as error:
+            if error.object is not content:
+                raise _no_encoding(encoding) from error
             raise UsageError(
                 f"the text for {shown(path)} cannot be written in {encoding}: "
                 f"{content[error.start]!a} at {error.start:,}",
                 service="files",
             ) from error
-        except LookupError as error:
-            raise UsageError(f"there is no encoding {encoding!r}", service="files") from error
+        except (LookupError, ValueError) as error:
+            raise _no_encoding(encoding) from error
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content)
     raise UsageError(

@@ -9,6 +9,7 @@ from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.git import place, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.changing import Changing
+from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -145,9 +146,10 @@ class Branching(Changing):
         NotFoundError
             There is none.
         """
+        number = whole("number", number, service="git", least=0)
         if len(self.stashes()) <= number:
             raise NotFoundError("nothing is stashed there", service="git", hint="hub.git.stashes()")
-        self._run("stash", "pop", "--quiet", f"stash@{{{int(number)}}}", doing="stash")
+        self._run("stash", "pop", "--quiet", f"stash@{{{number}}}", doing="stash")
 
     # Work trees
 

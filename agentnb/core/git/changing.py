@@ -12,6 +12,7 @@ from agentnb.core.git import words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.picking import commit_paths
 from agentnb.core.git.reading import Reading
+from agentnb.core.ranges import text
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Changing(Reading):
         ConfigError
             The branch is protected, or git does not know who you are.
         """
-        if not message.strip() or "\0" in message:
+        if not text("message", message, service="git").strip():
             raise UsageError("a commit wants a message", service="git")
         found = self._place()
         given = None if paths is None else words.paths(paths)
@@ -162,14 +163,14 @@ class Changing(Reading):
         return self._commit(found, message, options)
 
     def _commit(self, found: Place, message: str, options: list[str]) -> str:
-        feed: bytes | None = message.encode("utf-8", "surrogateescape")
-        text = "--file=-"
+        feed: bytes | None = message.encode()
+        given = "--file=-"
         if feed is not None and len(feed) <= _LONGEST_WORD:
-            feed, text = None, f"--message={message}"
+            feed, given = None, f"--message={message}"
         output = self._run(
             *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign", "--no-status"),
             *options,
-            text,
+            given,
             at=found,
             feed=feed,
             fine=(0, 1),

@@ -13,6 +13,7 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.git import others, place, words
 from agentnb.core.git.credentials import is_local, split_url
 from agentnb.core.git.syncing import Syncing
+from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,14 +73,14 @@ class Cloning(Syncing):
         """
         source, login = split_url(url)
         if is_local(source) and "://" not in source:
-            source = str((self.path / Path(source).expanduser()).resolve())
+            source = str(place.resolved(self.path / Path(source).expanduser()))
         target = self._target(directory, source)
         made = [each for each in (target.parent, *target.parent.parents) if not each.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.parent / f".{target.name}.{secrets.token_hex(4)}.cloning"
         options = [f"--branch={words.branch(branch)}"] if branch else []
         if depth is not None:
-            options.append(f"--depth={int(depth)}")
+            options.append(f"--depth={whole('depth', depth, service='git')}")
         if progress is not None:
             options.append("--progress")
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from agentnb.core.errors import DeadlineExceeded, UnavailableError
+from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -181,6 +181,8 @@ def _once(
             )
         except GitCommandNotFound as error:
             raise _no_git() from error
+        except (OSError, ValueError) as error:  # too long, or with a NUL or a lone surrogate
+            raise UsageError(f"git takes no such argument: {error}", service="git") from error
         process: Popen[bytes] = running.proc
         stack.callback(_close, process)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -109,6 +110,22 @@ def inside(path: Path, ceiling: Path) -> bool:
     return path == ceiling or ceiling in path.parents
 
 
+def resolved(path: Path) -> Path:
+    """Return a path without links.
+
+    Raises
+    ------
+    UsageError
+        No file can have it: it is too long, has a NUL or a lone surrogate, or ends in a ring.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path!s:.200} is no path: {error}", service="git") from error
+
+
 def bound(path: Path, ceiling: Path | None) -> Path:
     """Return a folder without links.
 
@@ -117,7 +134,7 @@ def bound(path: Path, ceiling: Path | None) -> Path:
     UsageError
         It is not below the ceiling.
     """
-    found = path.resolve()
+    found = resolved(path)
     if ceiling is not None and not inside(found, ceiling):
         raise UsageError(
             f"{path} is outside of {ceiling}", service="git", hint="name a folder below it"

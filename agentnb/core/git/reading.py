@@ -14,6 +14,7 @@ from agentnb.core.git import words
 from agentnb.core.git.base import Base
 from agentnb.core.git.credentials import clean
 from agentnb.core.git.shown import Shown
+from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class Reading(Base):
             There is no such revision, or no repository.
         """
         found = self._place()
+        context = whole("context", context, service="git", least=0, most=1_000_000)
         given = self._diff_words(cached=cached, paths=paths, between=between)
-        output = self._run("diff", *_PATCH, f"--unified={int(context)}", *given, at=found)
+        output = self._run("diff", *_PATCH, f"--unified={context}", *given, at=found)
         return differences.parse(output.text, self._shown(found), self._content(found))
 
     def get_diff(
@@ -276,16 +278,17 @@ def _operation(found: Place) -> str:
 def _file(found: Place, path: str) -> bytes:
     """Return a file of the work tree; nothing of what is no plain file."""
     place = found.root / path
-    if place.parent.resolve() != place.parent:
-        return b""  # behind a link, where git itself does not look
     try:
+        if place.parent.resolve() != place.parent:
+            return b""  # behind a link, where git itself does not look
         descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL or a lone surrogate
+        return b""
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
         return b""
     with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            return b""
         if about.st_size > _LARGEST:
             raise NotFoundError(
                 f"{path} has {about.st_size:,} bytes, too many to compare", service="git"

@@ -62,14 +62,14 @@ class Repositories:
             It is outside of the workspace, or in what is hidden there, such as the home.
         """
         workspace = self._workspace.resolve()
-        if Path(path).is_absolute() and not place.inside(Path(path).resolve(), workspace):
+        if Path(path).is_absolute() and not place.inside(place.resolved(Path(path)), workspace):
             raise UsageError(
                 f"{path} is outside of the workspace {workspace}",
                 service="git",
                 hint="name a folder in it, or set AGENTNB_WORKSPACE",
             )
         folder = workspace / path
-        for real in (Path(os.path.normpath(folder)), folder.resolve()):
+        for real in (Path(os.path.normpath(folder)), place.resolved(folder)):
             self._hidden.refuse_real(real, workspace)
         return self._manager(folder, workspace)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NonFastForward, NotFoundError, RejectedError, UsageError
 from agentnb.core.errors import did_you_mean as nearest
-from agentnb.core.git import others, words
+from agentnb.core.git import others, place, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.branching import Branching
 from agentnb.core.git.credentials import clean, is_local, split_url
@@ -49,7 +49,7 @@ class Syncing(Branching):
                 "in .env (GITHUB_TOKEN for github.com)",
             )
         if is_local(url) and "://" not in url:
-            url = str((self.path / Path(url).expanduser()).resolve())
+            url = str(place.resolved(self.path / Path(url).expanduser()))
         self._run("remote", "add", "--", name, url, doing="remote")
 
     def remove_remote(self, name: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.queue.scripts import MOST_PRIORITY
+from agentnb.core.ranges import text
 
 __all__ = ["DEFAULTS", "Message", "Options", "pause_before"]
 
@@ -60,8 +61,8 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
         """
         backoff, growing = _backoff(given["backoff"])
         key = given["key"]
-        if key is not None and (not isinstance(key, str) or not key):
-            raise _wrong("key", key, "text that names the work, such as 'order-17'")
+        if key is not None and not text("key", key, service="queue", hint=f"key: {_KEY}"):
+            raise _wrong("key", key, _KEY)
         timeout = given["timeout"]
         return cls(
             attempts=_whole("attempts", given["attempts"], 1, 1000),
@@ -129,6 +130,7 @@ def _backoff(given: Any) -> tuple[float, bool]:
         raise _wrong("backoff", given, _BACKOFF) from error
 
 
+_KEY = "text that names the work, such as 'order-17'"
 _BACKOFF = "seconds, or {'type': 'exponential', 'delay': 2}; the other type is 'fixed'"
 
 

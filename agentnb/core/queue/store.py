@@ -209,7 +209,9 @@ class Store:
         if n <= 0:
             return []
         where = "wait" if state in {"waiting", "paused"} else state
-        paused, now, *found = self._run(self._again, scripts.JOBS, [where, n, start, int(newest)])
+        paused, now, *found = self._run(
+            self._again, scripts.JOBS, [where, n, start, int(bool(newest))]
+        )
         word = _state(where, paused=bool(paused))
         if state in {"waiting", "paused"} and word != state:
             return []
@@ -277,7 +279,7 @@ class Store:
 
     def remove(self, job_id: str, *, force: bool) -> str:
         """Remove a job, and return the state that it had."""
-        return _state(self._run(self._again, scripts.REMOVE, [job_id, int(force)]).decode())
+        return _state(self._run(self._again, scripts.REMOVE, [job_id, int(bool(force))]).decode())
 
     def requeue(self, job_id: str) -> str:
         """Let a job run now, with all its attempts, and return the state that it had."""

@@ -194,6 +194,10 @@ def _data(error: Exception, target: Target, seconds: float) -> AgentnbError:  # 
     return UsageError(str(error), service="redis")
 
 
+def _unencodable(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    return UsageError(f"the server takes no such text: {error}", service="redis")
+
+
 _Make = Callable[[Exception, "Target", float], AgentnbError]
 
 _HINTS = {
@@ -224,4 +228,5 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], _Make], ...] = (
     ((theirs.NoPermissionError,), _not_allowed),
     ((theirs.ResponseError,), _response),
     ((theirs.DataError,), _data),
+    ((UnicodeEncodeError,), _unencodable),
 )

@@ -128,7 +128,10 @@ class Settings:
                 )
         env = os.environ if environ is None else environ
         trust = Trust.of(env)
-        root = find_root(Path(start) if start else _working_directory(), trust)
+        try:
+            root = find_root(Path(start) if start else _working_directory(), trust)
+        except (OSError, ValueError) as error:  # too long, or with a NUL or a lone surrogate
+            raise UsageError(f"start is no folder: {error}", service="settings") from error
         variables = _variables(root, env, trust)
         values = {}
         for field in FIELDS:
@@ -169,7 +172,14 @@ class Settings:
 
     def source(self, name: str) -> str:
         """Return where a setting came from: argument, environment, a ``.env`` path or default."""
-        return self._values[name].source
+        found = self._values.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise UsageError(
+                f"no such setting: {name!r:.60}",
+                service="settings",
+                hint=did_you_mean(name, self._values, "settings"),
+            )
+        return found.source
 
     def variable(self, name: str) -> Secret:
         """Return any variable of the environment or ``.env``, such as another database's URL.

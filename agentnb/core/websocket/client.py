@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
+from agentnb.core.ranges import seconds
 from agentnb.core.trace import current
 from agentnb.core.websocket.sending import Sending
 from agentnb.core.websocket.session import Session
@@ -131,6 +132,7 @@ class WebSocketClient(Sending):
         ConfigError
             Its certificate is not trusted; as above.
         """
+        timeout = seconds("timeout", timeout, service="websocket", zero=True)
         self._here()
         with self._lock:
             session = self._session
@@ -175,6 +177,7 @@ class WebSocketClient(Sending):
         UsageError
             Messages go to a handler.
         """
+        timeout = seconds("timeout", timeout, service="websocket", zero=True)
         self._here()
         if self._calls.has("message"):
             raise UsageError(
@@ -211,6 +214,7 @@ class WebSocketClient(Sending):
             Seconds for the farewell and for handlers to see to what came. A handler that has not
             returned by then is left to itself.
         """
+        timeout = seconds("timeout", timeout, service="websocket", zero=True)
         if self._pid != os.getpid():
             return
         with self._lock:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Watch
+from agentnb.core.errors import UsageError
 from agentnb.core.resilience import Deadline
 from agentnb.core.workflow.models import names
 from agentnb.core.workflow.rights import explained
@@ -95,7 +96,12 @@ class Turn:
         if self.postgres:
             return self._raw.execute(_text(sql, True), values)  # noqa: FBT003 - cached by position
         values["now"] = self._now
-        return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
+        try:
+            return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
+        except (OverflowError, UnicodeEncodeError) as error:  # while it binds the values
+            raise UsageError(
+                f"the database takes no such value: {error}", service="workflow"
+            ) from error
 
 
 class Link:
