@@ -32,6 +32,13 @@ def _mapping(value: Any) -> dict[str, Any]:
     return found
 
 
+def _pair(value: Any) -> dict[str, str]:
+    name, equals, path = str(value).partition("=")
+    if not (name and equals and path):
+        raise ValueError("NAME=PATH")
+    return {name: path}
+
+
 _OPTIONS = (
     Option(("--params",), "the query, as JSON or :name", "JSON", _mapping, adds=True),
     Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping, adds=True),
@@ -39,8 +46,31 @@ _OPTIONS = (
     Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
     Option(("--timeout",), "seconds that it may take in total", "SECONDS", seconds),
     Option(("--retries",), "how often a failed call is made again", "N", times),
-    Option(("--text",), "take the reply as text, not as JSON"),
+    Option(("--text",), "take the reply as text, not as JSON", apart=("schema",)),
     Option(("--follow",), "go where the service says, at most 5 times"),
+)
+_STREAM = (
+    Option(
+        ("--stream",),
+        "show events, or lines, as they come; Ctrl-C ends it",
+        apart=("schema", "text", "to"),
+    ),
+    Option(
+        ("--idle",),
+        "seconds without a byte after which it is given up (default 60)",
+        "SECONDS",
+        seconds,
+        needs=("stream", "to"),
+    ),
+)
+_TO = Option(
+    ("--to",), "save the reply as a file of the workspace", "PATH", apart=("schema", "text")
+)
+_FORM = (
+    Option(
+        ("--form",), "send a form of these fields, as JSON or :name", "JSON", _mapping, adds=True
+    ),
+    Option(("--file",), "upload a file of the workspace", "NAME=PATH", _pair, adds=True),
 )
 
 
@@ -49,7 +79,7 @@ def _sending(name: str, about: str) -> Verb:
         name,
         about,
         ("URL", "[DATA]"),
-        _OPTIONS,
+        (*_OPTIONS, *_STREAM, *_FORM),
         live=("url", "bound"),
         cell=True,
         twin=f"hub.api(URL).{name}(PATH, DATA)",
@@ -64,9 +94,17 @@ GRAMMAR = Grammar(
             "get",
             "get from a URL, or from a path of the one API",
             ("URL",),
-            _OPTIONS,
+            (*_OPTIONS, *_STREAM, _TO),
             ("url",),
-            twin="hub.api(URL).get(PATH, params=..., schema=...)",
+            twin="hub.api(URL).get(PATH, params=..., schema=...), .stream, .download",
+        ),
+        Verb(
+            "head",
+            "show the status and the headers that a get would have",
+            ("URL",),
+            tuple(one for one in _OPTIONS if one.key not in {"schema", "text"}),
+            ("url",),
+            twin="hub.api(URL).head(PATH)",
         ),
         Verb(
             "delete",
@@ -88,6 +126,8 @@ GRAMMAR = Grammar(
     examples=(
         "%api get https://api.github.com/rate_limit",
         '%api get /users --params {"page": 2} --auth EXAMPLE_TOKEN',
+        "%api get https://api.example/log --stream",
+        "%api get https://api.example/data.zip --to in/data.zip",
         '%%api post https://api.example/users     (the cell: {"name": :name, "tags": ["a"]})',
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.api import APIClient
+    from agentnb.core.api.download import Downloaded
     from agentnb.core.table import Table
-    from agentnb.magics.api.shown import Shown
     from agentnb.magics.grammar import Call
 
 __all__ = ["ApiMagic"]
@@ -71,23 +72,27 @@ class ApiMagic(Noun):
         """Return nothing: in JSON only what is bound has a name."""
         return []
 
-    def do_get(self, call: Call) -> Shown:
-        """Get."""
-        return self._made("GET", call)
+    def do_get(self, call: Call) -> Any:
+        """Get, or download."""
+        return self._downloaded(call) if "to" in call.options else self._made("GET", call)
 
-    def do_delete(self, call: Call) -> Shown:
+    def do_head(self, call: Call) -> Any:
+        """Show the headers."""
+        return self._made("HEAD", call)
+
+    def do_delete(self, call: Call) -> Any:
         """Delete."""
         return self._made("DELETE", call)
 
-    def do_post(self, call: Call) -> Shown:
+    def do_post(self, call: Call) -> Any:
         """Post."""
         return self._made("POST", call, self._data(call))
 
-    def do_put(self, call: Call) -> Shown:
+    def do_put(self, call: Call) -> Any:
         """Put."""
         return self._made("PUT", call, self._data(call))
 
-    def do_patch(self, call: Call) -> Shown:
+    def do_patch(self, call: Call) -> Any:
         """Patch."""
         return self._made("PATCH", call, self._data(call))
 
@@ -112,15 +117,41 @@ class ApiMagic(Noun):
             return value_of(call.words[1].text, call.namespace)
         return call.arguments[1]
 
-    def _made(self, method: str, call: Call, data: Any = None) -> Shown:
+    def _made(self, method: str, call: Call, data: Any = None) -> Any:
         from agentnb.magics.api.shown import Shown
 
         url = self._url(call)
         client = self._client(url)
-        reply = client.request(method, url, data, **self._options(call))
+        options, redactor = self._options(call), self.hub.settings.redactor
+        if "stream" in call.options:
+            from agentnb.magics.api.streaming import show_stream
+
+            with client.stream(method, url, data, **options) as coming:
+                self._remember(url)
+                return show_stream(coming, redactor, quiet="quiet" in call.options)
+        reply = client.request(method, url, data, **options)
+        self._remember(url)
+        return Shown(reply, redactor)
+
+    def _downloaded(self, call: Call) -> Downloaded:
+        from agentnb.magics.progress import Progress
+        from agentnb.panels.base.units import Size
+
+        url = self._url(call)
+        with Progress(f"getting {call.options['to']}", Size) as progress:
+
+            def show(done: int, total: int | None) -> None:
+                progress(done, total or done)
+
+            found = self._client(url).download(
+                url, call.options["to"], on_progress=show, **self._options(call)
+            )
+        self._remember(url)
+        return found
+
+    def _remember(self, url: str) -> None:
         if url not in self._called:
             self._called.append(url)
-        return Shown(reply, self.hub.settings.redactor)
 
     def _url(self, call: Call) -> str:
         from agentnb.core.api.address import shown
@@ -134,11 +165,19 @@ class ApiMagic(Noun):
         return url
 
     def _client(self, url: str) -> APIClient:
-        from agentnb.core.api.address import origin_of
+        from agentnb.core.api.address import origin_of, shown
+        from agentnb.core.table import text_of
 
         apis = self.hub.apis
-        if "://" in url:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
             return apis.serving(url) or self.hub.api(origin_of(url))
+        if not url.startswith("/"):
+            # Taken for a path, it would go to the host of another call, with its credentials.
+            raise UsageError(
+                f"{text_of(shown(url))} is neither a URL nor a path",
+                service="api",
+                hint=f"write https://{text_of(shown(url))} for a host; a path begins with /",
+            )
         known = apis.all()
         if len(known) == 1:
             return known[0]
@@ -153,9 +192,11 @@ class ApiMagic(Noun):
         given = call.options
         options: dict[str, Any] = {
             name: given[name]
-            for name in ("params", "headers", "timeout", "retries")
+            for name in ("params", "headers", "timeout", "retries", "form", "idle")
             if name in given
         }
+        if "file" in given:
+            options["files"] = {name: self._file(path) for name, path in given["file"].items()}
         if "auth" in given:
             options["auth"] = self.hub.variable(given["auth"])
         if "schema" in given:
@@ -165,6 +206,10 @@ class ApiMagic(Noun):
         if "follow" in given:
             options["follow_redirects"] = True
         return options
+
+    def _file(self, path: str) -> tuple[str, bytes]:
+        """Return the name and the content of a file of the workspace."""
+        return path.rpartition("/")[2], self.hub.files.read_file(path, encoding=None)
 
     def _schema(self, name: Any) -> Any:
         if not isinstance(name, str):

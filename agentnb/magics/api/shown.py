@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.codec import decode, encode
 from agentnb.core.errors import UsageError
+from agentnb.core.headers import hiding
 from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
     from agentnb.core.api import Reply
 
-__all__ = ["Shown", "clients"]
+__all__ = ["STYLE", "Shown", "clients"]
 
 _LINES = 60
 _WIDE = 88
 _COLUMNS = 8
 # As Lab has its own texts, which this stands among.
-_STYLE = (
+STYLE = (
     "margin:0;padding:0 8px;white-space:pre-wrap;color:var(--jp-content-font-color1,inherit);"
     "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
     "line-height:var(--jp-code-line-height,1.3)"
@@ -60,6 +61,7 @@ class Shown:
 
     def __init__(self, reply: Reply, redactor: Callable[[str], str]) -> None:
         self.data = reply.data
+        self._is_head = reply.method == "HEAD"
         self.status = reply.status
         self.headers = reply.headers
         self.ms = reply.ms
@@ -102,7 +104,15 @@ class Shown:
         """Return a list of objects as a pandas DataFrame; see `table`."""
         return self.table().df()
 
+    def _heads(self) -> Table:
+        """Return the headers as a table, without the secrets among them."""
+        hide = hiding(self.headers, self._redactor)
+        rows = [(name, hide(value)) for name, value in self.headers.items()]
+        return Table(("header", "value"), rows, note=_named(self.status))
+
     def _looks(self) -> Table | list[str]:
+        if self._is_head:
+            return self._heads()
         data = _plain(self.data)
         if _is_rows(data):
             return _table([clean(row, self._redactor) for row in data], _COLUMNS)
@@ -128,7 +138,7 @@ class Shown:
         looks = self._looks()
         if isinstance(looks, Table):
             return looks._repr_html_()
-        return f'<pre style="{_STYLE}">{escape(chr(10).join(looks))}</pre>'
+        return f'<pre style="{STYLE}">{escape(chr(10).join(looks))}</pre>'
 
 
 def _named(status: int) -> str:
