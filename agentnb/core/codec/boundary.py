@@ -246,20 +246,23 @@ def read(data: bytes | str, declared: TypeCodec | None) -> Any:
 
 
 def _kept(value: Any, declared: TypeCodec | None) -> Kept:
-    name, misfit = name_of(type(value)), None
+    misfit = None
     if declared is not None:
         try:
             data, copy = declared.encode(value)
         except Misfit as error:
             misfit = error
         else:
-            changed = f"returned {name}, which comes back changed, as {declared.name}"
-            note = "" if declared.gives_back(value, copy) else changed
+            if declared.gives_back(value, copy):
+                return Kept(data, typed=(copy,))
+            name = name_of(type(value))
+            note = f"returned {name}, which comes back changed, as {declared.name}"
             return Kept(data, note=note, typed=(copy,))
     data, walk = encode(value)
     if walk is not None:
         walk.check()
     note = ""
+    name = name_of(type(value)) if misfit is not None or walk is not None else ""
     if misfit is not None:
         note = f"returned {name}, which is {misfit}; it is kept as plain JSON"
     elif walk is not None:

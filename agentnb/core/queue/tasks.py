@@ -102,6 +102,10 @@ class QueueHuey(Huey):  # type: ignore[misc]  # as above
         """Return what the storage is given for a task: a job to add, or an attempt to repeat."""
         return getattr(task, "added", None) or task.attempt
 
+    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - huey's own
+        """Return that nothing is: a job that is cancelled is taken from its queue instead."""
+        return False
+
     def deserialize_task(self, data: Taken) -> JobTask:
         """Return the task of a job that was taken."""
         queue = self.queue

@@ -23,6 +23,7 @@ __all__ = ["LinesFile", "clean", "clean_text", "encode", "read_lines"]
 _KEEP = 10
 _LOOK = 0.1
 _DEEPEST = 6
+_UNCHANGED = frozenset({int, bool, type(None)})
 _LONGEST = 20_000
 
 # Made once: `json.dumps` makes an encoder on every call that asks for anything special. What
@@ -41,10 +42,10 @@ def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int 
     >>> clean({"url": "redis://u:secret@host", "password": "x", "n": 1})
     {'url': 'redis://u:••••••@host', 'password': '••••••', 'n': 1}
     """
+    if type(value) in _UNCHANGED:
+        return value
     if isinstance(value, str):
         return clean_text(value, redactor)
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
@@ -72,18 +72,7 @@ class JsonFormatter(logging.Formatter):
     def encode(self, record: logging.LogRecord) -> bytes:
         """Return the record's line as bytes, with a line break."""
         redactor = self._redactor
-        line: dict[str, object] = {
-            "time": _moment(record.created),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": clean_text(_message(record), redactor),
-            "trace_id": getattr(record, "trace_id", None),
-            "span_id": getattr(record, "span_id", None),
-            "correlation_id": clean(getattr(record, "correlation_id", None), redactor),
-        }
-        data = getattr(record, "data", None)
-        if data is not None:
-            line["data"] = _data(data, redactor)
+        line = self._line(_Parts.of(record, _message(record), getattr(record, "data", None)))
         if record.exc_info:
             line["error"] = clean_text(self.formatException(record.exc_info), redactor)
         elif record.exc_text:
@@ -91,6 +80,52 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             line["stack"] = clean_text(self.formatStack(record.stack_info), redactor)
         return encode(line)
+
+    def encode_parts(self, parts: _Parts) -> bytes:
+        """Return the line of a record of which only its parts were kept; as `encode`."""
+        return encode(self._line(parts))
+
+    def _line(self, parts: _Parts) -> dict[str, object]:
+        redactor = self._redactor
+        line: dict[str, object] = {
+            "time": _moment(parts.created),
+            "level": parts.level,
+            "logger": parts.logger,
+            "message": clean_text(parts.message, redactor),
+            "trace_id": parts.trace_id,
+            "span_id": parts.span_id,
+            "correlation_id": clean(parts.correlation_id, redactor),
+        }
+        if parts.data is not None:
+            line["data"] = _data(parts.data, redactor)
+        return line
+
+
+class _Parts(NamedTuple):
+    """What a line is made of. A tuple and no record: thousands may wait to be written."""
+
+    created: float
+    level: str
+    logger: str
+    message: str
+    trace_id: str | None
+    span_id: str | None
+    correlation_id: object
+    data: object
+
+    @classmethod
+    def of(cls, record: logging.LogRecord, message: str, data: object) -> _Parts:
+        """Return those of a record."""
+        return cls(
+            record.created,
+            record.levelname,
+            record.name,
+            message,
+            getattr(record, "trace_id", None),
+            getattr(record, "span_id", None),
+            getattr(record, "correlation_id", None),
+            data,
+        )
 
 
 def _moment(created: float) -> str:
@@ -120,17 +155,16 @@ def _data(data: object, redactor: Callable[[str], str]) -> object:
         return f"unwritable: {type(error).__name__}"
 
 
-def _holds_still(record: logging.LogRecord) -> bool:
-    """Return whether a record will read the same later; its data becomes its own for that."""
-    if record.args or record.exc_info or type(record.msg) is not str:
-        return False
+def _unchanging(record: logging.LogRecord) -> _Parts | None:
+    """Return the parts of a record that will read the same later, or None if it may not."""
+    if record.args or record.exc_info or record.exc_text or record.stack_info:
+        return None
     data: object = getattr(record, "data", None)
-    if data is None:
-        return True
-    if type(data) is not dict or not _UNCHANGING.issuperset(map(type, data.values())):
-        return False
-    record.data = data.copy()
-    return True
+    if data is not None:
+        if type(data) is not dict or not _UNCHANGING.issuperset(map(type, data.values())):
+            return None
+        data = data.copy()
+    return _Parts.of(record, record.msg, data) if type(record.msg) is str else None
 
 
 class _Level(int):
@@ -162,9 +196,7 @@ class _LogFileHandler(_Unlocked):
         self.lines = formatter
         self.hub_id = hub_id
         self.kept: deque[bytes] = deque(maxlen=1000)
-        self.writer: Writer[bytes | logging.LogRecord] = Writer(
-            file, self._line, lost=self.kept.extend
-        )
+        self.writer: Writer[bytes | _Parts] = Writer(file, self._line, lost=self.kept.extend)
         self.addFilter(StampFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -173,14 +205,14 @@ class _LogFileHandler(_Unlocked):
         if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
             return
         # What cannot change any more is encoded by the thread that writes.
-        line = record if _holds_still(record) else self.lines.encode(record)
+        line = _unchanging(record) or self.lines.encode(record)
         if not self.writer.submit(line):
             self.kept.append(self._line(line))
         elif record.levelno >= logging.WARNING:
             self.writer.flush()  # the process may be about to end
 
-    def _line(self, line: bytes | logging.LogRecord) -> bytes:
-        return line if isinstance(line, bytes) else self.lines.encode(line)
+    def _line(self, line: bytes | _Parts) -> bytes:
+        return line if isinstance(line, bytes) else self.lines.encode_parts(line)
 
     def close(self) -> None:
         self.writer.close()
@@ -195,15 +227,18 @@ class _Passage(_Unlocked):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < _users_level(record):
-            return
+        takers = []
         at = _logger.parent
         while at is not None:
             for handler in at.handlers:
                 # Some tools, pytest among them, also attach to a logger that does not propagate.
                 if record.levelno >= handler.level and handler not in _logger.handlers:
-                    handler.handle(record)
+                    takers.append(handler)  # noqa: PERF401 - a comprehension costs as much as the rest
             at = at.parent if at.propagate else None
+        # The level is looked for last: most programs have no handler that would take the record.
+        if takers and record.levelno >= _users_level(record):
+            for handler in takers:
+                handler.handle(record)
 
 
 def _users_level(record: logging.LogRecord) -> int:

@@ -37,8 +37,12 @@ class ServiceLog(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
         """Return the message, and the arguments with what the record is stamped with."""
-        own: dict[str, Any] = dict(self.extra or {})
-        given: dict[str, Any] = kwargs.get("extra") or {}
-        if "data" in own and "data" in given:
-            given = {**given, "data": {**own["data"], **given["data"]}}
-        return msg, {**kwargs, "extra": {**own, **given}}
+        own: Any = self.extra
+        given: dict[str, Any] | None = kwargs.get("extra")
+        if not given:
+            kwargs["extra"] = own
+        elif "data" in own and "data" in given:
+            kwargs["extra"] = {**own, **given, "data": {**own["data"], **given["data"]}}
+        else:
+            kwargs["extra"] = {**own, **given}
+        return msg, kwargs
