@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.cli.telling import complain
 from agentnb.core.errors import AgentnbError, ConfigError
+from agentnb.core.launch import absolute, python
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +53,7 @@ def lab(options: argparse.Namespace) -> int:
         )
     copied = copy_tutorials(options.dir)
     _tell(copied)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={copied.folder}"]
+    command = python("-m", "jupyterlab", f"--ServerApp.root_dir={copied.folder}")
     if FIRST in {*copied.new, *copied.kept}:
         command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")
     if options.port:
@@ -63,14 +64,19 @@ def lab(options: argparse.Namespace) -> int:
         command.append("--allow-root")  # Lab refuses root, and in a container one is root
     # The kernel of this environment comes before others of the same name, a user's own included.
     ours = str(Path(sys.prefix, "share", "jupyter"))
-    paths = [ours, *filter(None, os.environ.get("JUPYTER_PATH", "").split(os.pathsep))]
+    paths = [ours, *absolute("JUPYTER_PATH")]
+    search_path = (
+        {"PYTHONPATH": os.pathsep.join(found)} if (found := absolute("PYTHONPATH")) else {}
+    )
     environment = {
         **os.environ,
         "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTER_PATH": os.pathsep.join(paths),
+        **search_path,
     }
     sys.stdout.flush()
-    os.chdir(copied.folder)
+    # Jupyter takes settings, which are code, from the folder that it is started in.
+    os.chdir("/")
     os.execve(sys.executable, command, environment)  # noqa: S606 - Lab takes this process over
 
 

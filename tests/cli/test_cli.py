@@ -224,6 +224,11 @@ def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path
     other.joinpath("kernel.json").write_text(
         json.dumps({"argv": ["false"], "display_name": "another", "language": "python"})
     )
+    # Code of others in the folder, which Python or Jupyter would run.
+    folder = tmp_path / "my tutorials"
+    folder.mkdir()
+    for name in ("random.py", "jupyter_config.py", "jupyter_server_config.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').write({name!r})\n")
     port = free_port()
     process, log = lab(
         "my tutorials",
@@ -241,6 +246,7 @@ def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path
     assert [entry["name"] for entry in listing["content"]] == ["agents.csv"]
     kernels = json.loads(get(port, "/api/kernelspecs", token))["kernelspecs"]
     assert kernels["python3"]["spec"]["display_name"] != "another"
+    assert not (tmp_path / "sprung").exists()
 
     second, second_log = lab("my tutorials", "--no-browser", "--port", port)
     assert int(address(second, second_log)[0]) != port  # taken, so another

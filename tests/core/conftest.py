@@ -450,3 +450,22 @@ def make_socket(request):
     yield make
     for one in made:
         one.disconnect(1.0)
+
+
+@pytest.fixture
+def den(tmp_path, plain_git, closed_server):
+    from .git_den import Den
+
+    made = Den(tmp_path, plain_git)
+    made.closed_url = closed_server
+    return made
+
+
+@pytest.fixture(scope="module")
+def closed_server(tmp_path_factory):
+    """Return the URL of a server that asks for a password."""
+    from .git_http import GitHttp
+
+    server = GitHttp(tmp_path_factory.mktemp("served"))
+    yield server.url("x.git")
+    server.stop()

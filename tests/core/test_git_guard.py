@@ -118,6 +118,16 @@ def test_a_repository_that_chooses_certificates_gets_no_login(key, name):
     assert not [one for one in settings(found) if one.startswith("credential.http")]
 
 
+@pytest.mark.parametrize("name", sorted(guard._HTTP_HARMLESS))
+def test_a_harmless_setting_of_a_connection_costs_no_login(name):
+    assert len(passwords(environment(entry(f"http.{name}")))) == 2
+
+
+@pytest.mark.parametrize("name", ["sslcert", "sslkey", "sslbackend", "delegation", "a new one"])
+def test_any_other_setting_of_a_connection_costs_the_logins(name):
+    assert passwords(environment(entry(f"http.https://example.com/.{name}"))) == []
+
+
 @pytest.mark.parametrize("name", PROXIES)
 @pytest.mark.parametrize("key", ["http.{}", "http.https://example.com/.{}", "remote.origin.{}"])
 def test_a_repository_that_chooses_the_way_gets_logins_for_https_only(key, name):
@@ -147,13 +157,27 @@ def test_a_filter_of_a_repository_does_not_run_by_any_of_its_commands(part, writ
         "lfs.extension.evil.clean",
         "lfs.customtransfer.evil.path",
         "lfs.standalonetransferagent",
+        "lfs.https://example.com/.standalonetransferagent",
         "lfs.path",
+        "lfs.anything.new",
     ],
 )
 def test_lfs_does_not_run_where_the_repository_gives_it_a_program(key):
     asked = entry("filter.lfs.clean", "git-lfs clean -- %f")
     assert settings(environment(asked, filters=("lfs",)))["filter.lfs.clean"].startswith("git-lfs")
     assert settings(environment(asked, entry(key), filters=("lfs",)))["filter.lfs.clean"] == ""
+
+
+@pytest.mark.parametrize("name", sorted(guard._LFS_HARMLESS))
+def test_lfs_runs_where_the_repository_has_set_what_is_harmless(name):
+    asked = entry("filter.lfs.clean"), entry(f"lfs.https://example.com/.{name}")
+    assert settings(environment(*asked, filters=("lfs",)))["filter.lfs.clean"].startswith("git-lfs")
+
+
+@pytest.mark.parametrize("command", ["diff", "log", "show", "diff-tree"])
+def test_a_command_that_compares_never_runs_what_is_named_for_it(command):
+    added = ["--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"]
+    assert guard.hardened([command, "x"]) == [command, *added, "x"]
 
 
 @pytest.mark.parametrize(
@@ -172,5 +196,6 @@ def test_what_has_a_name_of_the_repositorys_choice_is_overridden_by_it(key, over
 @pytest.mark.parametrize("key", ["remote.origin.promisor", "extensions.partialclone"])
 def test_a_partial_clone_that_names_its_program_fetches_nothing(key):
     program = entry("remote.origin.uploadpack")
-    assert environment(entry(key))["GIT_ALLOW_PROTOCOL"] == "https:http:ssh:file"
+    assert environment()["GIT_ALLOW_PROTOCOL"] == "https:http:ssh:file"
+    assert environment(entry(key))["GIT_ALLOW_PROTOCOL"] == "https:http:ssh"
     assert environment(entry(key), program)["GIT_ALLOW_PROTOCOL"] == "none"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.life import read_lines
+from agentnb.core.launch import python
 
 if TYPE_CHECKING:
     import argparse
@@ -103,8 +103,7 @@ class Child:
 
 
 def _command(queue: str, options: argparse.Namespace, pipe: int) -> list[str]:
-    # -P, as the command itself is started: this folder's modules are not mistaken for Python's.
-    command = [sys.executable, "-P", "-m", "agentnb.cli", "worker", "--concurrency", "1"]
+    command = python("-m", "agentnb.cli", "worker", "--concurrency", "1")
     command += ["--life", str(pipe), "--grace", str(options.grace)]
     if options.timeout is not None:
         command += ["--timeout", str(options.timeout)]

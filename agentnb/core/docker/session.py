@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.owner import NAME, OWNER, SESSION, Owner, is_ours
 from agentnb.core.errors import AgentnbError
+from agentnb.core.launch import python
 
 if TYPE_CHECKING:
     from agentnb.core.docker.engine import Engine
@@ -67,8 +68,7 @@ class Session:
         }
         try:
             helper = subprocess.Popen(  # noqa: S603 - our own program
-                # Without its folder on the path, whose modules are not meant to be top-level.
-                [sys.executable, "-P", str(_REAPER)],
+                python(str(_REAPER)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError
 from agentnb.core.git import config as configuration
-from agentnb.core.git import guard, place
+from agentnb.core.git import guard, place, trees
 from agentnb.core.git.credentials import clean, split_url
 from agentnb.core.git.executor import execute
 from agentnb.core.git.refusals import refused
@@ -18,7 +18,7 @@ from agentnb.core.trace import ServiceLog, Tracer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agentnb.core.git.config import Config, Signature
+    from agentnb.core.git.config import Config, Contents
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.executor import Output
     from agentnb.core.git.place import Place
@@ -30,6 +30,17 @@ READS: Final = frozenset(
     {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
     | {"ls-files", "ls-tree", "diff-tree", "remote", "version"}
 )
+# Those that change files in no more than one step: any other may check something out, and then
+# start git again, which reads its settings as they have become by then.
+_CHANGE_NO_TREE: Final = frozenset(
+    {"add", "branch", "clone", "commit", "commit-tree", "fetch", "init", "push", "read-tree"}
+    | {"reset", "restore", "rm", "switch", "tag", "update-index", "update-ref", "write-tree"}
+)
+_READS_OF_SETTINGS: Final = 3
+
+
+def _reads(words: Sequence[str]) -> bool:
+    return words[0] in READS or tuple(words[:2]) in {("stash", "list"), ("worktree", "list")}
 
 
 class Base:
@@ -59,7 +70,7 @@ class Base:
         self._hub_id = hub_id
         self._log = ServiceLog("git", hub_id)
         self._lock = threading.Lock()
-        self._known: tuple[tuple[Place | None, Signature], Config] | None = None
+        self._known: dict[Place | Path | None, tuple[Contents, Config]] = {}
 
     def at(self, folder: str | os.PathLike[str]) -> Any:
         """Return a manager of another folder, with the same time, limits and logins."""
@@ -79,9 +90,8 @@ class Base:
     def _find(self) -> Place | None:
         found = place.find(self.path, self.ceiling)
         if found is not None and os.name == "posix":
-            owner = found.git_dir.stat().st_uid
-            if owner != os.geteuid():
-                self._ask_git_about_the_owner(found)
+            for folder in found.of_others():
+                self._ask_git_about_the_owner(folder)
         return found
 
     def _place(self) -> Place:
@@ -101,11 +111,11 @@ class Base:
             )
         return found
 
-    def _ask_git_about_the_owner(self, found: Place) -> None:
+    def _ask_git_about_the_owner(self, folder: Path) -> None:
         """Let git decide on a repository of another user's, as it does without our help."""
         output = execute(
             ["rev-parse", "--git-dir"],
-            cwd=found.root,
+            cwd=folder,
             env={},
             seconds=self.timeout,
         )
@@ -152,16 +162,63 @@ class Base:
 
     def _config(self, found: Place | None) -> Config:
         """Return what is configured, asked for again when a file of it has changed."""
-        key = (found, configuration.signature(found))
+        return self._kept(found, lambda: configuration.read(found, seconds=self.timeout))
+
+    def _kept(self, key: Place | Path | None, read: Callable[[], Config]) -> Config:
+        """Return the settings of a place or file: those known, if no file of them has changed."""
+        found = key if not isinstance(key, Path) else None
         with self._lock:
-            known = self._known
-        if known is not None and known[0] == key:
-            return known[1]
-        config = configuration.read(found, seconds=self.timeout)
-        with self._lock:
-            # Files that are included could change without being seen.
-            self._known = None if config.includes else (key, config)
+            contents, config = self._known.get(key, (None, None))
+        for _ in range(_READS_OF_SETTINGS):
+            before = configuration.contents(found, config)
+            if config is not None and before == contents:
+                return config
+            config, contents = read(), before
+            # What is read here may have changed meanwhile, or have named further files.
+            if config.lasting and configuration.contents(found, config) == before:
+                with self._lock:
+                    self._known = {**self._known, key: (before, config)}
+                return config
+            contents = None
+        assert config is not None  # noqa: S101 - it was read
         return config
+
+    def _config_for(self, found: Place | None, words: Sequence[str], index: Path) -> Config:
+        """Return what is configured in every tree that a command may run git in.
+
+        Raises
+        ------
+        ConfigError
+            The settings could become others while the command runs.
+        """
+        config = self._config(found)
+        if found is None:
+            return config
+        if not _reads(words):
+            wide = words[0] not in _CHANGE_NO_TREE
+            inner = trees.submodules(found, index, self._listed, every=wide)
+            entries = [
+                entry._replace(scope=configuration.ELSEWHERE)
+                for other in [
+                    *(self._file_config(f) for f in trees.work_tree_settings(found, config)),
+                    *(self._config(each) for each in inner),
+                ]
+                for entry in other.repository
+            ]
+            config = configuration.Config([*config.entries, *entries]) if entries else config
+            if wide and words[0] != "worktree":
+                guard.refuse_settings_in_work_tree(config, found.root)
+        guard.refuse_conditional_settings(config)
+        return config
+
+    def _file_config(self, file: Path) -> Config:
+        return self._kept(file, lambda: configuration.read_file(file, seconds=self.timeout))
+
+    def _listed(self, found: Place, index: Path, *options: str) -> bytes:
+        env = {**found.environment(), "GIT_INDEX_FILE": str(index)}
+        # Before its settings have been looked at; of those it uses none that runs anything.
+        words = ("-c", "core.fsmonitor=false", "ls-files", "-z", *options)
+        return execute(words, cwd=found.root, env=env, seconds=self.timeout).out
 
     def _run(
         self,
@@ -207,19 +264,28 @@ class Base:
             Git failed; `refusals` says which one.
         """
         found = None if outside else at or self._place()
-        config = self._config(found)
-        writes = words[0] not in READS
+        variables = variables or {}
+        index = Path(variables.get("GIT_INDEX_FILE") or (found and found.git_dir / "index") or "/")
+        config = self._config_for(found, words, index)
+        writes = not _reads(words)
         known = tuple({login.url: login for login in (*self._logins, *logins)}.values())
         env = guard.environment(config, filters=self.filters, logins=known, writes=writes)
         if found is not None:
             env |= found.environment()
-        env |= variables or {}
+        env |= variables
         seconds = self._seconds(timeout)
         cwd = Path("/") if outside else self.path
         if not cwd.is_dir():
             raise NotFoundError(f"the folder {cwd} does not exist", service="git")
         with self._tracer.span(words[0], service="git", repository=str(found and found.root)):
-            output = execute(words, cwd=cwd, env=env, seconds=seconds, feed=feed, progress=progress)
+            output = execute(
+                guard.hardened(words),
+                cwd=cwd,
+                env=env,
+                seconds=seconds,
+                feed=feed,
+                progress=progress,
+            )
             if output.code not in fine:
                 blocked = guard.blocked_filters(config, self.filters)
                 raise refused(output, doing or words[0], blocked=blocked)

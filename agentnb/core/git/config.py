@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -10,13 +12,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agentnb.core.git.executor import execute
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentnb.core.git.place import Place
 
-__all__ = ["Config", "Entry", "Signature", "read", "signature"]
+__all__ = ["ELSEWHERE", "Config", "Contents", "Entry", "contents", "read", "read_file"]
 
-Signature = tuple[tuple[int, int, int, int] | None, ...]
+Contents = dict[Path, bytes | None]
 
-_OF_REPOSITORY: Final = frozenset({"local", "worktree", "submodule", "unknown"})
+ELSEWHERE: Final = "elsewhere"
+"""The scope of what another work tree or a submodule has."""
+
+_OF_REPOSITORY: Final = frozenset({"local", "worktree", "submodule", "unknown", ELSEWHERE})
 
 
 class Entry(NamedTuple):
@@ -27,6 +34,7 @@ class Entry(NamedTuple):
     subsection: str
     name: str
     value: str
+    origin: str = ""
 
     @property
     def key(self) -> str:
@@ -57,10 +65,23 @@ class Config:
         """The user's and the machine's own."""
         return [entry for entry in self.entries if entry.scope not in _OF_REPOSITORY]
 
+    @cached_property
+    def files(self) -> frozenset[Path]:
+        """The files that the values were read from, and those that are included by one of them."""
+        return _files(self.entries)
+
+    @cached_property
+    def files_of_repository(self) -> frozenset[Path]:
+        """Those of them that the repository names."""
+        return _files(self.repository)
+
     @property
-    def includes(self) -> bool:
-        """Whether the repository's values are in further files."""
-        return any(entry.section in {"include", "includeif"} for entry in self.repository)
+    def lasting(self) -> bool:
+        """Whether the values stay the same for as long as the files do."""
+        return not any(
+            entry.section == "includeif" and entry.subsection.startswith("onbranch:")
+            for entry in self.entries
+        )
 
     def value_of_user(self, key: str) -> str | None:
         """Return the user's value of a key, or None."""
@@ -74,7 +95,7 @@ class Config:
 
 
 def read(place: Place | None, *, seconds: float) -> Config:
-    """Ask git for its settings; of no repository, where there is none.
+    """Return the settings that git has in a place; the user's own, where there is no repository.
 
     Nothing that a repository configures is run by this.
     """
@@ -82,12 +103,18 @@ def read(place: Place | None, *, seconds: float) -> Config:
         environment, cwd = {"GIT_DIR": os.devnull}, Path("/")
     else:
         environment, cwd = place.environment(), place.root
-    output = execute(
-        ["config", "--list", "--null", "--show-scope", "--includes"],
-        cwd=cwd,
-        env=environment,
-        seconds=seconds,
-    )
+    return Config(_listed(cwd, environment, seconds=seconds))
+
+
+def read_file(file: Path, *, seconds: float) -> Config:
+    """Return the settings of one file, as those of a repository."""
+    entries = _listed(Path("/"), {"GIT_DIR": os.devnull}, "--file", str(file), seconds=seconds)
+    return Config([entry._replace(scope="worktree") for entry in entries])
+
+
+def _listed(cwd: Path, environment: dict[str, str], *options: str, seconds: float) -> list[Entry]:
+    listing = ("--list", "--null", "--show-scope", "--show-origin", "--includes")
+    output = execute(["config", *options, *listing], cwd=cwd, env=environment, seconds=seconds)
     if output.code:
         from agentnb.core.errors import ConfigError
 
@@ -96,39 +123,59 @@ def read(place: Place | None, *, seconds: float) -> Config:
             service="git",
             hint="mend that file, or restore it",
         )
-    return Config(_parsed(output.text))
+    return _parsed(output.text, cwd)
 
 
-def _parsed(text: str) -> list[Entry]:
+def _parsed(text: str, cwd: Path) -> list[Entry]:
     fields = text.split("\0")
     found = []
-    for scope, pair in zip(fields[::2], fields[1::2], strict=False):
+    for scope, origin, pair in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         key, _, value = pair.partition("\n")
         section, _, rest = key.partition(".")
         subsection, _, name = rest.rpartition(".")
+        kind, _, name_of_file = origin.partition(":")
+        file = str(cwd / name_of_file) if kind == "file" else ""
         # A name without = is true, which is what git makes of no value.
-        found.append(Entry(scope, section, subsection, name, value))
+        found.append(Entry(scope, section, subsection, name, value, file))
     return found
 
 
-def signature(place: Place | None) -> Signature:
-    """Return what changes whenever a file of settings does."""
+def _files(entries: Iterable[Entry]) -> frozenset[Path]:
+    found = set()
+    for entry in entries:
+        if not entry.origin:
+            continue
+        origin = Path(entry.origin)
+        found.add(origin)
+        if entry.section in {"include", "includeif"} and entry.name == "path":
+            with contextlib.suppress(RuntimeError):  # a user of that name is not known
+                found.add(origin.parent / Path(entry.value).expanduser())
+    return frozenset(found)
+
+
+def contents(place: Place | None, config: Config | None) -> Contents:
+    """Return what the files of settings hold: the usual ones, and those that a config names."""
     home = Path(os.environ.get("HOME") or "~").expanduser()
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [home / ".gitconfig", config_home / "git" / "config", Path("/etc/gitconfig")]
-    files += [Path(os.environ[name]) for name in _FILES if os.environ.get(name)]
+    files = {home / ".gitconfig", config_home / "git" / "config", Path("/etc/gitconfig")}
+    files |= {Path(os.environ[name]) for name in _FILES if os.environ.get(name)}
     if place is not None:
-        files += [place.common_dir / "config", place.git_dir / "config.worktree"]
-    return tuple(_stamp(file) for file in files)
+        files |= {place.common_dir / "config", place.git_dir / "config.worktree"}
+    if config is not None:
+        files |= config.files
+    return {file: _content(file) for file in files}
 
 
 _FILES: Final = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 
 
-def _stamp(file: Path) -> tuple[int, int, int, int] | None:
+def _content(file: Path) -> bytes | None:
     try:
-        found = file.stat()
+        # Not as a pipe, which would wait for somebody to write.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    # The last of them cannot be set back by whoever has changed the file.
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    with os.fdopen(descriptor, "rb") as open_file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return open_file.read()

@@ -14,13 +14,14 @@ from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
+from agentnb.core.launch import search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from subprocess import Popen
 
-__all__ = ["INHERITED", "Output", "execute", "git_class"]
+__all__ = ["Output", "execute", "git_class"]
 
 LOCK_PATIENCE: Final = 10.0
 """Seconds for which a lock of another git is waited for, within the deadline."""
@@ -32,12 +33,16 @@ _MUTE: Final = (("stash", "push"), ("stash", "pop"))
 _MUTE_SAYING = re.compile(r"(?:The stash entry is kept in case you need it again\.)?\s*")
 _PROGRESS = re.compile(rb"[\r\n]+")
 _CHUNK = 1 << 16
-# What of the environment would lead git to another repository, index or program than is meant.
-INHERITED: Final = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"),
-    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE"),
-    *("GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"),
-    *("GIT_EXTERNAL_DIFF", "GIT_ATTR_SOURCE", "GIT_CEILING_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+# What of the user's environment reaches git: who the user is, what they have configured, and how
+# they connect. Anything else could lead it to another repository, index or program than is meant.
+_KEPT: Final = frozenset(
+    {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT"}
+    | {"GIT_EXEC_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ATTR_NOSYSTEM"}
+    | {"GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_PYTHON_GIT_EXECUTABLE", "GIT_PYTHON_REFRESH"}
+)
+_KEPT_STARTS: Final = (
+    *("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"),
+    *("GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_", "GIT_LFS_"),
 )
 
 
@@ -172,10 +177,10 @@ def _once(
             stdin.seek(0)
         try:
             running = git(str(cwd)).execute(
-                [*_without(INHERITED), git.GIT_PYTHON_GIT_EXECUTABLE, *words],
+                [*_without(env), git.GIT_PYTHON_GIT_EXECUTABLE, *words],
                 istream=stdin,
                 as_process=True,
-                env=env,
+                env={**search_paths(), **env},
                 # A terminal that it could ask on, and a group to end with all that it starts.
                 start_new_session=True,
             )
@@ -196,11 +201,17 @@ def _once(
         return Output(process.returncode, out, err.decode("utf-8", "replace"))
 
 
-def _without(names: Sequence[str]) -> list[str]:
+def _without(env: Mapping[str, str]) -> list[str]:
     """Return what takes variables out of the environment, which GitPython only adds to."""
-    present = [name for name in names if name in os.environ]
-    present += [name for name in os.environ if name.startswith("GIT_TRACE")]
-    return ["env", *(word for name in present for word in ("-u", name))] if present else []
+    names = [
+        name
+        for name in os.environ
+        if name.startswith("GIT_")
+        and name not in env
+        and name not in _KEPT
+        and not name.startswith(_KEPT_STARTS)
+    ]
+    return ["env", *(word for name in names for word in ("-u", name))] if names else []
 
 
 def _read(

@@ -10,19 +10,29 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core import launch
+from agentnb.core.errors import ConfigError
+from agentnb.core.git.config import ELSEWHERE
 from agentnb.core.git.credentials import PROTOCOLS
+from agentnb.core.git.trees import in_work_tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
     from agentnb.core.git.config import Config
     from agentnb.core.git.credentials import Login
 
-__all__ = ["blocked_filters", "environment"]
+__all__ = [
+    "blocked_filters",
+    "environment",
+    "hardened",
+    "refuse_conditional_settings",
+    "refuse_settings_in_work_tree",
+]
 
 Pairs = list[tuple[str, str]]
 
@@ -83,6 +93,30 @@ _LFS: Final = {
     "required": "true",
 }
 _RUNS: Final = ("clean", "smudge", "process")
+_NO_PROGRAM: Final = ("--no-ext-diff", "--no-textconv")
+_NO_SUBMODULE: Final = "--ignore-submodules=dirty"
+# What has no setting that would win over a repository's.
+_HARDENED: Final[dict[str, tuple[str, ...]]] = {
+    "status": (_NO_SUBMODULE,),
+    "blame": ("--no-textconv",),
+    **dict.fromkeys(("diff", "log", "show", "diff-tree"), (*_NO_PROGRAM, _NO_SUBMODULE)),
+}
+# Settings of git-lfs that name no program, by the last part of their key.
+_LFS_HARMLESS: Final = frozenset(
+    {"access", "activitytimeout", "allowincompletepush", "basictransfersonly", "batch"}
+    | {"cachecredentials", "concurrenttransfers", "contenttype", "dialtimeout", "fetchexclude"}
+    | {"fetchinclude", "fetchrecentalways", "fetchrecentcommitsdays", "fetchrecentrefsdays"}
+    | {"fetchrecentremoterefs", "keepalive", "lockignoredfiles", "locksverify", "pushurl"}
+    | {"pruneoffsetdays", "pruneremotetocheck", "pruneverifyremotealways", "url"}
+    | {"repositoryformatversion", "setlockablereadonly", "skipdownloaderrors", "tlstimeout"}
+)
+# Settings of a connection that leave it to the server that was meant.
+_HTTP_HARMLESS: Final = frozenset(
+    {"cookiefile", "extraheader", "lowspeedlimit", "lowspeedtime", "maxrequests", "minsessions"}
+    | {"postbuffer", "savecookies", "sslverify", "useragent", "version"}
+)
+_HTTP_WAY: Final = frozenset({"proxy", "curloptresolve", "proxyauthmethod"})
+_OF_REMOTE: Final = frozenset({"sslcainfo", "sslcapath"}) | _HTTP_WAY
 
 
 def environment(
@@ -121,6 +155,55 @@ def environment(
     return found
 
 
+def hardened(words: Sequence[str]) -> list[str]:
+    """Return a command with the options that keep it from running what a repository names.
+
+    >>> hardened(["log", "--max-count=1"])[1:3]
+    ['--no-ext-diff', '--no-textconv']
+    """
+    return [words[0], *_HARDENED.get(words[0], ()), *words[1:]]
+
+
+def refuse_conditional_settings(config: Config) -> None:
+    """Refuse settings of a repository that depend on a branch, a folder or a remote.
+
+    What is looked at before a command runs would not be what it goes by.
+
+    Raises
+    ------
+    ConfigError
+        There are some.
+    """
+    for entry in config.repository:
+        if entry.section == "includeif":
+            name = f"includeIf.{entry.subsection}"
+            raise ConfigError(
+                f"the repository has settings on a condition, which could run programs: {name} "
+                f"in {entry.origin}",
+                service="git",
+                hint=f"if they are yours, move them to ~/.gitconfig; in any case: "
+                f"git config --file {shlex.quote(entry.origin)} "
+                f"--remove-section {shlex.quote(name)}",
+            )
+
+
+def refuse_settings_in_work_tree(config: Config, root: Path) -> None:
+    """Refuse settings in files that the command itself could replace by others.
+
+    Raises
+    ------
+    ConfigError
+        There are some.
+    """
+    for file in sorted(config.files_of_repository):
+        if in_work_tree(file, root):
+            raise ConfigError(
+                f"the repository's settings are in a file that this could change: {file}",
+                service="git",
+                hint="move them into .git/config, or to ~/.gitconfig",
+            )
+
+
 def _inherited() -> int:
     """Return how many settings the user's own environment has, which stay."""
     text = os.environ.get("GIT_CONFIG_COUNT", "0")
@@ -141,10 +224,12 @@ def _ssh(config: Config) -> str:
 
 def _safe(config: Config, logins: Sequence[Login]) -> Sequence[Login]:
     """Return the logins that the repository's own settings would not hand to somebody else."""
-    named = {entry.name for entry in config.repository if entry.section in {"http", "remote"}}
-    if named & {"sslcainfo", "sslcapath"}:
+    of_http = {entry.name for entry in config.repository if entry.section == "http"}
+    of_remote = {entry.name for entry in config.repository if entry.section == "remote"}
+    named = (of_http - _HTTP_HARMLESS) | (of_remote & _OF_REMOTE)
+    if named - _HTTP_WAY:
         return ()  # whoever has chosen the certificates can be any server
-    if named & {"proxy", "curloptresolve"}:
+    if named:
         return [login for login in logins if login.url.startswith("https:")]
     return logins
 
@@ -185,9 +270,18 @@ def _filters(config: Config, allowed: Collection[str], *, writes: bool) -> Pairs
         named = config.has("filter", name, "process")
         if not commands or (named and "process" not in commands):
             # Not even an empty `process` lets git fall back on the other two.
-            commands = dict.fromkeys(_RUNS, "") | {"required": "true" if writes else "false"}
+            stored = writes and _asked_here(config, name)
+            commands = dict.fromkeys(_RUNS, "") | {"required": "true" if stored else "false"}
         pairs += [(f"filter.{name}.{part}", command) for part, command in commands.items()]
     return pairs
+
+
+def _asked_here(config: Config, name: str) -> bool:
+    """Return whether a filter would run on what is stored, not just where git looks in passing."""
+    return any(
+        entry.section == "filter" and entry.subsection == name and entry.scope != ELSEWHERE
+        for entry in config.repository
+    )
 
 
 def _commands(config: Config, name: str) -> dict[str, str] | None:
@@ -201,16 +295,13 @@ def _commands(config: Config, name: str) -> dict[str, str] | None:
         if entry.section == "filter" and entry.subsection == name
     }
     if name == "lfs":
-        # Those would have git-lfs run programs of the repository's choice.
-        for entry in config.repository:
-            if entry.section == "lfs" and (
-                entry.subsection.startswith(("extension", "customtransfer"))
-                or entry.name in {"standalonetransferagent", "path"}
-            ):
-                return {}
+        # Others would have git-lfs run programs of the repository's choice.
+        asked = {entry.name for entry in config.repository if entry.section == "lfs"}
+        if asked - _LFS_HARMLESS:
+            return {}
         return of_user or _LFS
     if name == "nbstripout":
-        own = f"{shlex.quote(sys.executable)} -m nbstripout"
+        own = shlex.join(launch.python("-m", "nbstripout"))
         clean = own if find_spec("nbstripout") else "nbstripout"
         return of_user or {"clean": clean, "smudge": "cat", "required": "true"}
     return of_user or None
@@ -231,8 +322,9 @@ def _drivers(config: Config) -> Pairs:
 def _protocols(config: Config) -> str:
     """Return what may be transferred by.
 
-    Nothing, where a partial clone says by which program it fetches what it lacks, since any look
-    at it could run that. Of two such settings git takes the first, so that it cannot be overridden.
+    A partial clone fetches what it lacks whenever it is looked at. Nothing, where it says by which
+    program: of two such settings git takes the first, so that it cannot be overridden. And not
+    from a folder, whose own settings would count there.
     """
     partial = any(
         (entry.section, entry.name) in {("remote", "promisor"), ("extensions", "partialclone")}
@@ -240,7 +332,7 @@ def _protocols(config: Config) -> str:
     )
     if partial and _named(config, "remote", {"uploadpack"}):
         return "none"
-    return ":".join(PROTOCOLS)
+    return ":".join(way for way in PROTOCOLS if not (partial and way == "file"))
 
 
 def _http(config: Config) -> Iterator[tuple[str, str]]:

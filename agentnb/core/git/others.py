@@ -1,8 +1,9 @@
 """What runs at the other end of a transfer, which for a folder is this machine.
 
 There it is the other repository's settings that count, and ours are taken out of its
-environment. So its own hooks are named away on the command line, and it may not fetch what it
-lacks from yet another place by a program of its choice, as a partial clone would.
+environment. So its own hooks are named away on the command line, it may not fetch what it lacks
+from yet another place by a program of its choice, as a partial clone would, and a push does not
+change its files, which would run its filters.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["receive_pack", "upload_pack"]
 _GUARDED: Final = (
     "GIT_ALLOW_PROTOCOL=none GIT_NO_LAZY_FETCH=1 "
     f"git -c core.hooksPath={os.devnull} -c core.fsmonitor=false "
-    "-c core.alternateRefsCommand=true -c receive.autogc=false"
+    "-c core.alternateRefsCommand=true -c receive.autogc=false -c receive.denyCurrentBranch=refuse"
 )
 
 

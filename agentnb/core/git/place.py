@@ -12,9 +12,9 @@ from agentnb.core.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Place", "bound", "find", "inside"]
+__all__ = ["Place", "at", "bound", "find", "inside"]
 
-_LONGEST_POINTER = 8192
+_LONGEST_POINTER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,18 @@ class Place:
             found["GIT_COMMON_DIR"] = str(self.common_dir)
         return found
 
+    def of_others(self) -> list[Path]:
+        """Return the folders in which git has to judge whether it may trust another's files.
+
+        With what `environment` returns it would no longer ask who owns them.
+        """
+        me = os.geteuid()
+        here = (self.root, self.root / ".git", self.git_dir)
+        found = [self.root] if any(part.lstat().st_uid != me for part in here) else []
+        if self.common_dir != self.git_dir and self.common_dir.stat().st_uid != me:
+            found.append(self.common_dir)
+        return found
+
 
 def find(path: Path, ceiling: Path | None = None) -> Place | None:
     """Return the repository that a folder belongs to, or None.
@@ -67,16 +79,27 @@ def find(path: Path, ceiling: Path | None = None) -> Place | None:
     return None
 
 
+def at(root: Path) -> Place:
+    """Return the repository whose work tree a folder is.
+
+    Raises
+    ------
+    ConfigError
+        It is none.
+    """
+    return _place(root, root / ".git", None)
+
+
 def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:
     git_dir = marker
     if marker.is_file():
         text = _pointer(marker)
-        if not text.startswith("gitdir:"):
+        if not text.startswith("gitdir: "):
             raise ConfigError(f"{marker} is no pointer to a repository", service="git")
-        git_dir = root / text.removeprefix("gitdir:").strip()
+        git_dir = root / text.removeprefix("gitdir: ")
     common = git_dir
     if (git_dir / "commondir").is_file():
-        common = git_dir / _pointer(git_dir / "commondir").strip()
+        common = git_dir / _pointer(git_dir / "commondir")
     git_dir, common = git_dir.resolve(), common.resolve()
     if not (git_dir / "HEAD").exists() and not (git_dir / "HEAD").is_symlink():
         raise ConfigError(
@@ -97,7 +120,8 @@ def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:
 
 def _pointer(path: Path) -> str:
     with path.open("rb") as file:
-        return os.fsdecode(file.read(_LONGEST_POINTER)).rstrip("\n")
+        # As git reads it: a space at the end belongs to the name.
+        return os.fsdecode(file.read(_LONGEST_POINTER)).rstrip("\r\n")
 
 
 def inside(path: Path, ceiling: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
+from agentnb.core.launch import python
 from agentnb.core.redis.binary import read_record, version_of
 from agentnb.core.redis.probe import is_up
 
@@ -63,10 +64,10 @@ def start(places: Places, program: Path, grace: float) -> int:
     report, end = os.pipe()
     words = [str(places.data), str(places.locks), str(grace), str(end), str(program)]
     try:
-        # -S -I: without site packages, user settings or PYTHON* variables, which cost time and
-        # may break a program that is to outlive the notebook.
+        # Site packages and PYTHON* variables cost time, and may break a program that is to outlive
+        # the notebook.
         subprocess.run(  # noqa: S603 - our own keeper, with a list of words and no shell
-            [sys.executable, "-S", "-I", _KEEPER, *words, *_OPTIONS, "--unixsocket", socket],
+            python(str(_KEEPER), *words, *_OPTIONS, "--unixsocket", socket, isolated=True),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,50 @@
+"""Starting programs so that the folder in which they run adds no code to them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["absolute", "python", "search_paths"]
+
+
+def python(*words: str, isolated: bool = False) -> list[str]:
+    """Return the command that runs this interpreter.
+
+    The folder that it runs in is not on its ``sys.path``: a ``json.py`` that somebody left there
+    is not imported.
+
+    Parameters
+    ----------
+    *words
+        The rest of the command: ``"-m"``, a module and its arguments, or a script.
+    isolated
+        Whether site packages and PYTHON* variables are left out too, for a script that needs
+        the standard library only.
+
+    Examples
+    --------
+    >>> python("-m", "nbstripout")[1:]
+    ['-P', '-m', 'nbstripout']
+    """
+    return [sys.executable, *(("-S", "-I") if isolated else ("-P",)), *words]
+
+
+def absolute(variable: str) -> list[str]:
+    """Return the folders of a variable such as ``PYTHONPATH``, as seen from this process.
+
+    An empty one would be the folder that a program runs in, and is left out.
+    """
+    folders = os.environ.get(variable, "").split(os.pathsep)
+    return [str(Path(folder).absolute()) for folder in folders if folder]
+
+
+def search_paths() -> dict[str, str]:
+    """Return the variables by which programs of other makers find code, without this folder's.
+
+    ``PYTHONSAFEPATH`` is what ``-P`` is to a Python that such a program starts.
+    """
+    names = ("PATH", "PYTHONPATH")
+    found = {name: os.pathsep.join(absolute(name)) for name in names if os.environ.get(name)}
+    return found | {"PYTHONSAFEPATH": "1"}

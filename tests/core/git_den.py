@@ -1,0 +1,119 @@
+"""A repository that is set with traps, and a tour that touches everything in it."""
+
+from __future__ import annotations
+
+import shutil
+
+from agentnb.core.errors import AgentnbError
+
+HOOKS = (
+    *("pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-checkout"),
+    *("post-merge", "pre-push", "pre-rebase", "post-rewrite", "reference-transaction"),
+    *("post-index-change", "pre-merge-commit", "pre-auto-gc", "sendemail-validate"),
+)
+RECEIVING = ("pre-receive", "update", "post-receive", "post-update", "reference-transaction")
+
+
+class Den:
+    """A repository, its remote, and what a trap springs."""
+
+    def __init__(self, folder, plain_git):
+        self.folder, self.git = folder, plain_git
+        self.canary = folder / "canary"
+        self.script = folder / "evil"
+        # Passes its input on, as a filter that works does, so that nothing stops before a trap.
+        self.script.write_text(f'#!/bin/sh\necho "$0 $*" >> {self.canary}\ncat 2>/dev/null\n')
+        self.script.chmod(0o755)
+        # Ends at once, where git would wait for an answer.
+        self.curt = folder / "curt"
+        self.curt.write_text(f'#!/bin/sh\necho "$0 $*" >> {self.canary}\nexit 1\n')
+        self.curt.chmod(0o755)
+        self.remote = folder / "remote.git"
+        self.path = folder / "repo"
+        plain_git(folder, "init", "-q", "--bare", "-b", "main", "remote.git")
+        plain_git(folder, "init", "-q", "-b", "main", "repo")
+        for name in ("a.txt", "b.txt", "c.md"):
+            (self.path / name).write_text(f"{name}\n" * 20)
+        self("add", ".")
+        self("commit", "-q", "-m", "first")
+        self("remote", "add", "origin", str(self.remote))
+        self("push", "-q", "-u", "origin", "main")
+
+    def __call__(self, *words, check=True):
+        return self.git(self.path, *words, check=check)
+
+    def config(self, key, value=None):
+        self("config", key, value or str(self.script))
+
+    def hooks(self, folder, names):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copy(self.script, folder / name)
+
+    def attributes(self, text):
+        (self.path / ".git" / "info").mkdir(exist_ok=True)
+        (self.path / ".git" / "info" / "attributes").write_text(text)
+
+    @property
+    def sprung(self):
+        return self.canary.read_text() if self.canary.exists() else ""
+
+
+def touch(den):
+    """Change a file, so that git has to look into it."""
+    (den.path / "a.txt").write_text("changed\n" * 21)
+
+
+def everything(git):
+    """Do all that can be done with a repository; what is refused is refused."""
+    path = git.path
+
+    def steps():
+        yield git.status
+        yield lambda: git.status(untracked="all")
+        yield lambda: git.diff()._repr_html_()
+        yield git.get_diff
+        yield lambda: git.diff(cached=True)
+        yield lambda: repr(git.log(every=True))
+        yield lambda: repr(git.show())
+        yield git.branches
+        yield git.remotes
+        yield git.names
+        yield git.worktrees
+        yield lambda: (path / "new.txt").write_text("new\n")
+        yield lambda: (path / "b.txt").write_text("b\n")
+        yield lambda: git.commit("paths", paths=["b.txt", "new.txt"])
+        yield lambda: git.commit("dry", paths=["a.txt"], dry_run=True)
+        yield git.add_files
+        yield git.unstage_files
+        yield git.add_files
+        yield lambda: git.commit("all")
+        yield lambda: git.commit("empty", allow_empty=True)
+        yield lambda: (path / "c.md").write_text("c\n")
+        yield lambda: git.stash("aside")
+        yield git.stashes
+        yield git.stash_pop
+        yield lambda: git.commit("c", paths=["c.md"])
+        yield lambda: git.create_branch("topic")
+        yield lambda: git.switch("main")
+        yield lambda: git.delete_branch("topic", force=True)
+        yield lambda: git.worktree("../tree", "tree")
+        yield lambda: git.remove_worktree("../tree", force=True)
+        yield lambda: [git.remove_worktree(row.worktree) for row in git.worktrees()[1:]]
+        yield git.fetch
+        yield git.pull
+        yield lambda: git.pull(rebase=True)
+        yield lambda: git.push(dry_run=True)
+        yield git.push
+        yield lambda: git.push(force=True)
+        yield lambda: git.clone(str(path), "../copy")
+        yield lambda: git.clone(path.as_uri(), "../copied")
+        yield git.initialize
+
+    for number, step in enumerate(steps()):
+        try:
+            step()
+        except AgentnbError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"step {number} of the tour: {error!r}") from error
