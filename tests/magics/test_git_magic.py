@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from agentnb.core.errors import NonFastForward, NotFoundError, UsageError
+from agentnb.core.errors import NonFastForward, NotFoundError, RejectedError, UsageError
 from agentnb.core.git import GitManager
 from agentnb.core.table import Table
 
@@ -185,6 +185,111 @@ def test_results_are_tables_where_they_are(run):
         assert isinstance(run(line), Table), line
 
 
+@pytest.fixture
+def conflict(run, repository):
+    """Leave it in the middle of a merge."""
+    run("%git switch -c topic")
+    (repository / "a.py").write_text("a = 'theirs'\n")
+    run("%git commit -m theirs a.py\n%git switch main")
+    (repository / "a.py").write_text("a = 'ours'\n")
+    run("%git commit -m ours a.py")
+    return run("%git merge topic")
+
+
+def test_a_conflict_is_left_without_a_terminal(run, shell, repository, conflict):
+    assert conflict.conflicts == {"a.py": "modified by both"}
+    assert run("%git").doing == "merge"
+    assert offered(shell, "%git resolve --ours ") == ["a.py"]
+    assert run("%git conflicts --base").base
+    assert run("%git conflicts a.py").paths == ["a.py"]
+    assert "ours | a = 'ours'" in repr(run("%git conflicts"))
+    assert run("%git show :3:a.py").text == "a = 'theirs'\n"
+    for line in ("%git add .", "%git commit -m x --all", "%git resolve a.py"):
+        with pytest.raises(RejectedError, match=r"markers are left in a\.py line 1"):
+            run(line)
+    with pytest.raises(RejectedError, match=r"still in conflict: a\.py"):
+        run("%git merge --continue")
+    assert "given up; main is at" in run("%git merge --abort")
+    assert not run("%git merge topic")
+    assert run("%git resolve --theirs a.py").staged == ["a.py"]
+    assert "merged: main is at" in run("%git merge --continue -m 'Take theirs'")
+    assert run("%git show").message == "Take theirs"
+    assert (repository / "a.py").read_text() == "a = 'theirs'\n"
+    assert run("%git merge topic").state == "up to date"
+
+
+@pytest.mark.usefixtures("conflict")
+def test_lines_that_say_two_things_are_refused_in_a_conflict(run):
+    for line in (
+        "%git merge topic --abort",
+        "%git merge --continue --abort",
+        "%git merge --abort -m x",
+        "%git merge",
+        "%git resolve",
+        "%git resolve --ours",
+        "%git resolve --ours --theirs a.py",
+        "%git resolve --ours --all a.py",
+        "%git resolve --ours --force a.py",
+        "%git commit --amend a.py",
+        "%git commit -m x --force",
+        "%git tag -m x",
+        "%git tag v1 --delete --force",
+        "%git stash list 1",
+        "%git stash pop one",
+        "%git stash -m x list",
+    ):
+        with pytest.raises(UsageError) as caught:
+            run(line)
+        assert caught.value.hint, line
+
+
+def test_changes_are_discarded_and_many_only_if_that_is_said(run, repository):
+    (repository / "b.py").write_text("b\n")
+    run("%git add\n%git commit -m b")
+    assert "nothing to restore" in run("%git restore a.py")
+    (repository / "a.py").write_text("changed")
+    (repository / "b.py").write_text("changed")
+    assert run("%git restore . --dry-run") == "would be restored: a.py, b.py"
+    with pytest.raises(UsageError, match="of 2 files would be lost") as caught:
+        run("%git restore .")
+    assert caught.value.hint == "%git restore . --yes"
+    assert run("%git restore a.py") == "restored: a.py"
+    assert (repository / "a.py").read_text() == "a = 1\n"
+    (repository / "a.py").write_text("changed")
+    assert run("%git restore *.py --yes") == "restored: a.py, b.py"
+    assert run("%git").clean
+    assert run("%git restore b.py --from HEAD~1") == "restored: b.py"
+    assert not (repository / "b.py").exists()
+    with pytest.raises(NotFoundError, match="nothing to restore it from"):
+        run("%git restore nosuch.py")
+
+
+def test_tags_amendments_and_old_versions(run, repository):
+    assert "v1: names" in run("%git tag v1")
+    (repository / "a.py").write_text("a = 2\n")
+    run("%git commit -m second a.py\n%git tag v2 -m 'the second'")
+    assert {row.tag: row.annotated for row in run("%git tag")} == {"v1": False, "v2": True}
+    assert "v1: deleted" in run("%git tag v1 -d")
+    assert run("%git show HEAD~1:a.py").text == "a = 1\n"
+    (repository / "new.txt").write_text("x")
+    sha = run("%git commit --amend --all")
+    assert repr(sha) == f"main {sha[:10]}: second"
+    assert "main" in repr(run("%git commit --amend -m better"))
+    assert run("%git log")[0].subject == "better"
+    assert run("%git show :0:new.txt").text == "x"
+
+
+def test_stashes_are_shown_applied_and_dropped_by_number(run, repository):
+    for text in ("one", "two"):
+        (repository / "a.py").write_text(text)
+        run(f"%git stash -m {text}")
+    assert "+one" in str(run("%git stash show 1"))
+    assert run("%git stash apply stash@{1}").changed == ["a.py"]
+    assert (repository / "a.py").read_text() == "one"
+    assert "stash 1 is forgotten" in run("%git stash drop 1")
+    assert len(run("%git stash list")) == 1
+
+
 # Tab
 
 
@@ -215,7 +320,13 @@ def test_tab_offers_branches_remotes_and_changed_paths(run, shell, repository):
     assert offered(shell, "%git add a.py b") == ["b.py"]
     assert offered(shell, "%git commit -m x b") == ["b.py"]
     assert offered(shell, "%git diff --with HE") == ["HEAD"]
-    assert offered(shell, "%git stash ") == ["list", "pop"]
+    assert sorted(offered(shell, "%git stash ")) == ["apply", "drop", "list", "pop", "show"]
+    assert offered(shell, "%git restore ") == ["a.py"]
+    run("%git tag v1")
+    assert offered(shell, "%git tag v") == ["v1"]
+    assert offered(shell, "%git merge to") == ["topic"]
+    run("%git stash")
+    assert offered(shell, "%git stash pop ") == ["0"]
     assert offered(shell, "%git log --path a") == ["a.py"]
     assert "switch" in offered(shell, "%git sw")
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.git import place, words
+from agentnb.core.git import operations, place, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.changing import Changing
+from agentnb.core.git.diff import parse as parse_diff
+from agentnb.core.git.reading import PATCH
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
     import os
+
+    from agentnb.core.git.diff import Diff
 
 __all__ = ["Branching"]
 
@@ -118,10 +122,12 @@ class Branching(Changing):
         bool
             Whether there was anything.
         """
+        operations.refuse_during(self._place(), "stash")  # git would forget what it merges
         options = ["--include-untracked"] if untracked else []
         if message:
             options.append(f"--message={message}")
-        output = self._run("stash", "push", *options)
+        # Git removes the new files by the path ":/", which is none where paths are literal.
+        output = self._run("stash", "push", *options, variables={"GIT_LITERAL_PATHSPECS": "0"})
         return "No local changes" not in output.text + output.err
 
     def stashes(self) -> Table:
@@ -142,14 +148,99 @@ class Branching(Changing):
         Raises
         ------
         RejectedError
-            It conflicts with the files as they are; it stays put aside.
+            It conflicts with the files as they are; it stays put aside. Where the changes of both
+            are in the files then, the error lists these: see `conflicts`.
         NotFoundError
             There is none.
         """
+        self._unstash("pop", number)
+
+    def stash_apply(self, number: int = 0) -> None:
+        """Bring back what was put aside, and keep it put aside too.
+
+        Parameters
+        ----------
+        number
+            Which: 0 is the newest.
+
+        Raises
+        ------
+        RejectedError, NotFoundError
+            As `stash_pop`.
+        """
+        self._unstash("apply", number)
+
+    def stash_drop(self, number: int = 0) -> str:
+        """Forget what was put aside.
+
+        Parameters
+        ----------
+        number
+            Which: 0 is the newest. The later ones move up by one.
+
+        Returns
+        -------
+        str
+            The sha of the stash, from which ``git stash apply SHA`` brings it back for a while.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        name = self._stash_name(number)
+        sha = self._run("rev-parse", "--verify", name, doing="stash").text.strip()
+        self._run("stash", "drop", "--quiet", name, doing="stash")
+        return sha
+
+    def stash_show(self, number: int = 0) -> Diff:
+        """Return what was put aside as a difference, new files too.
+
+        Parameters
+        ----------
+        number
+            Which: 0 is the newest.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        name, found = self._stash_name(number), self._place()
+        command = ("stash", "show", "--include-untracked", *PATCH, name)
+        output = self._run(*command, at=found, doing="stash")
+        return parse_diff(output.text, self._shown(found), self._content(found))
+
+    def _stash_name(self, number: int) -> str:
         number = whole("number", number, service="git", least=0)
-        if len(self.stashes()) <= number:
-            raise NotFoundError("nothing is stashed there", service="git", hint="hub.git.stashes()")
-        self._run("stash", "pop", "--quiet", f"stash@{{{number}}}", doing="stash")
+        count = len(self.stashes())
+        if number >= count:
+            raise NotFoundError(
+                f"there is no stash {number}" if count else "nothing is stashed",
+                service="git",
+                hint=f"there are {count:,}, numbered from 0: hub.git.stashes() (%git stash list)"
+                if count
+                else "hub.git.stash() (%git stash) puts changes aside",
+            )
+        return f"stash@{{{number}}}"
+
+    def _unstash(self, doing: str, number: int) -> None:
+        name, repo = self._stash_name(number), self._open()
+        operations.refuse_during(repo.place, f"stash {doing}")
+        try:
+            self._run("stash", doing, "--quiet", name, at=repo.place, doing="stash")
+        except RejectedError as error:
+            files = [repo.shown(path) for path in repo.unmerged()]
+            if not files:
+                raise
+            raise RejectedError(
+                f"the stash is in the files now, and in conflict in {', '.join(files)}; "
+                "it is kept as well",
+                service="git",
+                hint=operations.advice("", conflicts=True)
+                + f"; then forget the stash: hub.git.stash_drop({number}) "
+                f"(%git stash drop {number})",
+            ) from error
 
     # Work trees
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-__all__ = ["CellChange", "compare"]
+__all__ = ["Cell", "CellChange", "cells_of", "compare"]
 
 _NEWEST: Final = 4
 
@@ -137,3 +137,23 @@ def _gone(cell: dict[str, Any], number: int) -> CellChange:
 
 def _come(cell: dict[str, Any], number: int) -> CellChange:
     return CellChange("added", number, cell["cell_type"], "", cell["source"])
+
+
+class Cell(NamedTuple):
+    """A cell as it is compared: its id, ``""`` in an older notebook, its type and its source."""
+
+    id: str
+    type: str
+    source: str
+
+
+def cells_of(data: bytes) -> list[Cell] | None:
+    """Return the cells of a notebook; None of what is no notebook of format 4.
+
+    >>> cells_of(b'{"nbformat": 4, "cells": [{"cell_type": "raw", "source": ["a", "b"]}]}')
+    [Cell(id='', type='raw', source='ab')]
+    """
+    found = _cells(data)
+    if found is None:
+        return None
+    return [Cell(str(cell.get("id", "")), cell["cell_type"], cell["source"]) for cell in found]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.git import words
+from agentnb.core.git import amending, merging, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.picking import commit_paths
 from agentnb.core.git.reading import Reading
@@ -65,9 +65,11 @@ class Changing(Reading):
         NotFoundError
             There is no such file.
         RejectedError
-            It is ignored, or its filter may not run.
+            It is ignored, its filter may not run, or markers of a conflict are left in it.
         """
-        self._run("add", "--all", "--", *words.paths(files), doing="add")
+        given = words.paths(files)
+        merging.check_markers(self._open(), given)
+        self._run("add", "--all", "--", *given, doing="add")
 
     def unstage_files(self, files: Files = ".") -> None:
         """Take files out of what is staged; the files themselves stay as they are."""
@@ -134,7 +136,7 @@ class Changing(Reading):
         Raises
         ------
         RejectedError
-            There is nothing to commit.
+            There is nothing to commit, or markers of a conflict are staged.
         ConfigError
             The branch is protected, or git does not know who you are.
         """
@@ -157,14 +159,49 @@ class Changing(Reading):
             )
             self._say("changes committed", sha=sha, path=found.root)
             return sha
+        merging.check_staged_markers(self._open())
         options = ["--allow-empty"] if allow_empty else []
         if author is not None:
             options.append(f"--author={author}")
         return self._commit(found, message, options)
 
-    def _commit(self, found: Place, message: str, options: list[str]) -> str:
-        feed: bytes | None = message.encode()
-        given = "--file=-"
+    def amend(
+        self, message: str | None = None, *, author: str | None = None, force: bool = False
+    ) -> str:
+        """Replace the last commit by one that has what is staged too.
+
+        Parameters
+        ----------
+        message
+            The new message; by default the old one stays.
+        author
+            ``"Name <email>"``, if that is somebody else; by default the old one stays.
+        force
+            Replace a commit that a remote has too.
+
+        Returns
+        -------
+        str
+            The sha of the new commit.
+
+        Raises
+        ------
+        RejectedError
+            A remote has the commit, an operation waits to be ended, or nothing would change.
+        ConfigError
+            The branch is protected, or git does not know who you are.
+        NotFoundError
+            There is no commit yet.
+        """
+        words.message(message)
+        repo = self._open()
+        amending.check(repo, force=force, reworded=message is not None or author is not None)
+        options = ["--amend", *([f"--author={author}"] if author is not None else [])]
+        return self._commit(repo.place, message, options)
+
+    def _commit(self, found: Place, message: str | None, options: list[str]) -> str:
+        feed: bytes | None = None if message is None else message.encode()
+        given = "--no-edit" if feed is None else "--file=-"
         if feed is not None and len(feed) <= _LONGEST_WORD:
             feed, given = None, f"--message={message}"
         output = self._run(

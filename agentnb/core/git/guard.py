@@ -62,6 +62,15 @@ _FIXED: Final = {
     "diff.ignoreSubmodules": "dirty",
     "diff.submodule": "short",
     "status.submoduleSummary": "false",
+    # A merge or a rebase gives the same result whatever the repository sets
+    "rerere.enabled": "false",
+    "merge.renames": "true",
+    "merge.directoryRenames": "conflict",
+    "merge.renormalize": "false",
+    "merge.autoStash": "false",
+    "rebase.autoStash": "false",
+    "rebase.updateRefs": "false",
+    "rebase.rebaseMerges": "false",
     # Names that mean .git on other systems
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
@@ -311,6 +320,9 @@ def _drivers(config: Config) -> Pairs:
     """Return what stops merge drivers, differs and hooks that are configured by a name."""
     # One that fails leaves a conflict; one of no command would silently drop their side.
     pairs = [(f"merge.{name}.driver", "false") for name in _named(config, "merge", {"driver"})]
+    pairs += [
+        (f"branch.{name}.mergeOptions", "") for name in _named(config, "branch", {"mergeoptions"})
+    ]
     for name in _named(config, "hook", {"command", "event"}):
         if name:
             pairs += [(f"hook.{name}.enabled", "false"), (f"hook.{name}.command", ":")]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.git import diff as differences
 from agentnb.core.git import log as history
+from agentnb.core.git import operations, words
 from agentnb.core.git import status as changes
-from agentnb.core.git import words
 from agentnb.core.git.base import Base
 from agentnb.core.git.credentials import clean
+from agentnb.core.git.opened import OpenRepository
 from agentnb.core.git.shown import Shown
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
@@ -25,20 +27,11 @@ if TYPE_CHECKING:
     from agentnb.core.git.place import Place
     from agentnb.core.git.status import Status
 
-__all__ = ["Reading"]
+__all__ = ["PATCH", "Reading"]
 
 _Paths = str | os.PathLike[str] | list[str] | None
-# In a .git folder while the operation waits to be ended.
-_OPERATIONS: Final = {
-    "MERGE_HEAD": "merge",
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "BISECT_LOG": "bisect",
-}
 _DIFF: Final = ("--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
-_PATCH: Final = (*_DIFF, "--raw", "--patch", "--no-abbrev", "--find-renames", "--submodule=short")
+PATCH: Final = (*_DIFF, "--raw", "--patch", "--no-abbrev", "--find-renames", "--submodule=short")
 _BRANCH: Final = (
     "%(HEAD)%00%(refname:short)%00%(upstream:short)%00%(upstream:track,nobracket)"
     "%00%(committerdate:iso8601-strict)%00%(objectname)%00%(contents:subject)"
@@ -72,7 +65,7 @@ class Reading(Base):
             *("--ignore-submodules=dirty", f"--untracked-files={untracked}"),
             at=found,
         )
-        return changes.parse(output.text, self._shown(found), _operation(found))
+        return changes.parse(output.text, self._shown(found), operations.current(found))
 
     get_status = status
 
@@ -112,7 +105,7 @@ class Reading(Base):
         found = self._place()
         context = whole("context", context, service="git", least=0, most=1_000_000)
         given = self._diff_words(cached=cached, paths=paths, between=between)
-        output = self._run("diff", *_PATCH, f"--unified={context}", *given, at=found)
+        output = self._run("diff", *PATCH, f"--unified={context}", *given, at=found)
         return differences.parse(output.text, self._shown(found), self._content(found))
 
     def get_diff(
@@ -204,7 +197,7 @@ class Reading(Base):
         output = self._run(
             *(
                 "show",
-                *_PATCH,
+                *PATCH,
                 "--no-show-signature",
                 "--first-parent",
                 "--diff-merges=first-parent",
@@ -252,6 +245,18 @@ class Reading(Base):
         )
         return output.text.split()
 
+    def _open(self) -> OpenRepository:
+        """Return the repository as an operation receives it."""
+        found = self._place()
+        return OpenRepository(
+            run=partial(self._run, at=found),
+            place=found,
+            shown=self._shown(found),
+            status=partial(self.status, untracked="no"),
+            branch=self.current_branch,
+            protected=self.protected,
+        )
+
     def _raise(self, output: Any, doing: str) -> None:
         from agentnb.core.git.refusals import refused
 
@@ -266,13 +271,6 @@ class Reading(Base):
             return self._run("cat-file", "blob", name, at=found).out
 
         return load
-
-
-def _operation(found: Place) -> str:
-    for name, operation in _OPERATIONS.items():
-        if (found.git_dir / name).exists():
-            return operation
-    return ""
 
 
 def _file(found: Place, path: str) -> bytes:

@@ -87,7 +87,8 @@ _RULES: Final = (
     _rule(
         r"not possible to fast-forward|diverging branches",
         NonFastForward,
-        "both sides have commits: pull with rebase=True (%git pull --rebase)",
+        "both sides have commits: pull with rebase=True (%git pull --rebase), or merge: "
+        "hub.git.merge('origin/BRANCH') (%git merge origin/BRANCH)",
     ),
     _rule(
         r"would be overwritten by|please commit your changes or stash them"
@@ -117,7 +118,13 @@ _RULES: Final = (
     _rule(
         r"needs merge|unmerged|conflict|unfinished|in progress",
         RejectedError,
-        "solve the conflicts that hub.git.status() (%git status) lists, then add and commit",
+        "hub.git.status() (%git status) says how to go on, hub.git.conflicts() (%git conflicts) "
+        "shows both sides",
+    ),
+    _rule(
+        r"refusing to merge unrelated histories",
+        RejectedError,
+        "they have no commit in common: is it another repository's branch?",
     ),
     _rule(r"already exists", RejectedError, "choose another name"),
     _rule(r"no space left on device", UnavailableError, "make room on the disk, then try again"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.git.operations import advice
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -159,8 +160,13 @@ class Status(Table):
             parts.append(f"in the middle of a {self.doing}")
         return ", ".join(parts)
 
+    @property
+    def advice(self) -> str:
+        """Return how to go on with what waits to be ended; ``""`` where nothing does."""
+        return advice(self.doing, conflicts=bool(self.conflicts))
+
     def __repr__(self) -> str:
-        return f"{self.summary}\n{super().__repr__()}"
+        return "\n".join([self.summary, super().__repr__(), *self.advice.splitlines()])
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -175,9 +181,10 @@ class Status(Table):
         body = f'<table style="border-collapse:collapse;margin:2px 0">{rows}</table>{note}'
         if not self.rows:
             body = f"<div>{escape(self.empty)}</div>"
+        how = "".join(f"<div>{escape(line)}</div>" for line in self.advice.splitlines())
         return (
             '<div style="color:var(--jp-content-font-color1,inherit)">'
-            f"<div>{_branch_html(self)}</div>{body}</div>"
+            f"<div>{_branch_html(self)}</div>{body}{how}</div>"
         )
 
 

@@ -147,13 +147,13 @@ class Syncing(Branching):
             doing="pull",
         )
         if rebase:
-            self._rebase(found)
+            self._rebase(found, f"{remote}/{name}")
         else:
             options = ("--ff-only", "--no-stat", "--quiet", "--no-verify-signatures")
             self._run("merge", *options, "FETCH_HEAD", at=found, doing="pull")
         return self._head(found)
 
-    def _rebase(self, found: Place) -> None:
+    def _rebase(self, found: Place, onto: str) -> None:
         try:
             self._run("rebase", "--quiet", "--no-stat", "FETCH_HEAD", at=found, doing="pull")
         except RejectedError as error:
@@ -164,7 +164,8 @@ class Syncing(Branching):
             raise RejectedError(
                 f"both sides changed the same lines: {files}",
                 service="git",
-                hint="the rebase was given up and nothing has changed; merge by hand in a terminal",
+                hint="the rebase was given up and nothing has changed; merge instead: "
+                f"hub.git.merge({onto!r}) (%git merge {onto})",
             ) from error
 
     def push(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["branch", "paths", "plain", "revision"]
+__all__ = ["branch", "message", "paths", "plain", "revision"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # git-check-ref-format(1). Source: https://git-scm.com/docs/git-check-ref-format
@@ -72,6 +73,21 @@ def branch(name: str, kind: str = "branch") -> str:
 def revision(name: str) -> str:
     """Return what names a commit: a branch, a tag, a sha, ``HEAD~2``, ``main..topic``."""
     return plain(name, "revision")
+
+
+def message(given: str | None) -> str | None:
+    """Return a message that may be left away, but not be empty.
+
+    Raises
+    ------
+    UsageError
+        It is empty, or no text that git can take.
+    """
+    if given is not None and not text("message", given, service="git").strip():
+        raise UsageError(
+            "the message is empty", service="git", hint="leave it away, or say what was done"
+        )
+    return given
 
 
 def paths(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

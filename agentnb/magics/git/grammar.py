@@ -13,6 +13,8 @@ _FORCE = Option(("-f", "--force"), "even where something would be lost")
 _TIMEOUT = Option(("--timeout",), "seconds that it may take", "SECONDS", float)
 _DRY = Option(("--dry-run",), "change nothing, and tell what would happen")
 
+_MESSAGE = Option(("-m", "--message"), "the message of the commit", "TEXT")
+
 GRAMMAR = Grammar(
     "git",
     "the repository of the working directory",
@@ -71,10 +73,10 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "show",
-            "a commit: by default the last",
-            ("[REV]",),
+            "a commit, by default the last; or a file as a commit has it",
+            ("[REV|REV:PATH]",),
             live=("ref",),
-            twin="hub.git.show(REV)",
+            twin="hub.git.show(REV), .show_file(PATH, REV)",
         ),
         Verb(
             "add",
@@ -98,10 +100,12 @@ GRAMMAR = Grammar(
                 Option(("-m", "--message"), "what was done and why", "TEXT"),
                 Option(("-a", "--all"), "stage everything here first"),
                 Option(("--author",), "if somebody else made it", "'NAME <EMAIL>'"),
-                _DRY,
+                Option(("--amend",), "replace the last commit; its message stays without -m"),
+                replace(_FORCE, about="even one that a remote has", needs=("amend",)),
+                replace(_DRY, apart=("amend",)),
             ),
             live=("changed",),
-            twin="hub.git.commit(TEXT, paths=..., author=...)",
+            twin="hub.git.commit(TEXT, paths=..., author=...), .amend(TEXT)",
         ),
         Verb(
             "push",
@@ -144,12 +148,71 @@ GRAMMAR = Grammar(
             twin="hub.git.switch(BRANCH, create=...)",
         ),
         Verb(
+            "merge",
+            "merge a branch into the current one; end the merge that waits, or give it up",
+            ("[REV]",),
+            (
+                _MESSAGE,
+                Option(("--no-ff",), "always make a commit", apart=("continue", "abort")),
+                Option(("--continue",), "commit the merge, once no file is in conflict"),
+                Option(("--abort",), "go back to before the merge", apart=("continue", "message")),
+            ),
+            live=("ref",),
+            twin="hub.git.merge(REV), .merge_continue(), .merge_abort()",
+        ),
+        Verb(
+            "conflicts",
+            "the files in conflict, both sides beside each other; of notebooks the cells",
+            ("[PATH...]",),
+            (Option(("--base",), "show the version from which both began, too"),),
+            live=("conflict",),
+            twin="hub.git.conflicts(PATHS, base=...)",
+        ),
+        Verb(
+            "resolve",
+            "take one side of files in conflict, or mark them as solved as you edited them",
+            ("[PATH...]",),
+            (
+                Option(("--ours",), "take the current branch's version"),
+                Option(("--theirs",), "take the merged version", apart=("ours",)),
+                Option(("--all",), "every file in conflict"),
+                replace(_FORCE, about="even where markers are left", apart=("ours", "theirs")),
+            ),
+            live=("conflict",),
+            twin="hub.git.resolve(PATHS, 'ours' or 'theirs' or None)",
+        ),
+        Verb(
+            "restore",
+            "discard the changes of files that are not staged",
+            ("PATH...",),
+            (
+                Option(("--from",), "take them from a commit instead", "REV", live="ref"),
+                Option(("--yes",), "however many they are"),
+                _DRY,
+            ),
+            live=("restorable",),
+            twin="hub.git.restore(PATHS, source=...)",
+        ),
+        Verb(
             "stash",
-            "put changes aside; `list` them, `pop` them back",
-            ("[list|pop]",),
-            (Option(("-m", "--message"), "what they are", "TEXT"),),
-            live=("stash",),
-            twin="hub.git.stash(TEXT), .stashes(), .stash_pop()",
+            "put changes aside; `list` them, `show N`, `apply N`, `pop N`, `drop N`",
+            ("[list|show|apply|pop|drop]", "[N]"),
+            (replace(_MESSAGE, about="what they are"),),
+            live=("stash", "stash number"),
+            twin="hub.git.stash(TEXT), .stashes(), .stash_show(N), .stash_apply(N), "
+            ".stash_pop(N), .stash_drop(N)",
+        ),
+        Verb(
+            "tag",
+            "list the tags, make one, or delete one",
+            ("[NAME]", "[REV]"),
+            (
+                replace(_MESSAGE, about="annotate it", apart=("delete",)),
+                Option(("-d", "--delete"), "delete it"),
+                replace(_FORCE, about="move one that is there", apart=("delete",)),
+            ),
+            live=("tag", "ref"),
+            twin="hub.git.tags(), .create_tag(NAME, REV, message=...), .delete_tag(NAME)",
         ),
         Verb(
             "worktree",
@@ -177,12 +240,14 @@ GRAMMAR = Grammar(
             ("-C", "--repo"), "a repository of the workspace: its folder", "FOLDER", live="repo"
         ),
     ),
-    elsewhere={"checkout": "switch", "restore": "unstage", "reset": "unstage", "stage": "add"},
+    elsewhere={"checkout": "switch", "reset": "unstage", "stage": "add"},
     examples=(
         '%git commit -m "Fix the parser" parser.py    (this path; what is staged stays staged)',
         "%git diff --staged",
         "%git log --all -n 50",
         "%git switch -c agent/fix",
+        "%git merge agent/fix    (then %git conflicts, resolve --ours PATH, merge --continue)",
+        "%git restore parser.py",
         "%git --repo app status",
     ),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.magics.git import undoing
+from agentnb.magics.git.arguments import choice, text
 from agentnb.magics.git.grammar import GRAMMAR
 from agentnb.magics.git.paths import files_in, paths_of
 from agentnb.magics.git.progress import Progress
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.git import Diff, GitManager, Log, Status
+    from agentnb.core.git.conflicts import Conflicts
     from agentnb.core.git.shown import Shown
+    from agentnb.core.git.versions import FileVersion
     from agentnb.core.table import Table
     from agentnb.magics.grammar import Call
 
@@ -72,7 +75,7 @@ class GitMagic(Noun):
         return [name for name in found if is_word(name)][:_OFFERED]
 
     def _names(self, kind: str, start: str) -> list[str]:
-        fixed = {"stash": ["list", "pop"], "worktree": ["add", "rm"], "add or rm": ["add", "rm"]}
+        fixed = {"stash": [*undoing.STASHES], "worktree": ["add", "rm"], "add or rm": ["add", "rm"]}
         if kind in fixed:
             return fixed[kind]
         if kind == "repo":
@@ -85,11 +88,17 @@ class GitMagic(Noun):
             return [row.branch for row in git.branches()]
         if kind == "ref":
             return ["HEAD", *git.names()]
+        if kind == "tag":
+            return [row.tag for row in git.tags()]
+        if kind == "stash number":
+            return [str(number) for number in range(len(git.stashes()))]
         if kind == "path":
             return files_in(git.path, start)
         status = git.status(untracked="all")
         return {
             "staged": status.staged,
+            "conflict": status.conflicts,
+            "restorable": status.changed,
             "unstaged": [*status.changed, *status.untracked, *status.conflicts],
             "changed": list(dict.fromkeys(change.path for change in status.changes)),
         }.get(kind, [])
@@ -112,20 +121,20 @@ class GitMagic(Noun):
         options = call.options
         return self._git(call).log(
             options.get("rows", 20),
-            revision=_text(call, 0),
+            revision=text(call, 0),
             paths=options.get("path"),
             every="all" in options,
         )
 
-    def do_show(self, call: Call) -> Shown:
-        """Return a commit."""
-        return self._git(call).show(_text(call, 0) or "HEAD")
+    def do_show(self, call: Call) -> Shown | FileVersion:
+        """Return a commit, or a file as a commit has it."""
+        return undoing.show(self._git(call), text(call, 0) or "HEAD")
 
     # Changing
 
     def do_init(self, call: Call) -> str:
         """Make a folder a repository."""
-        folder = _text(call, 0)
+        folder = text(call, 0)
         git = self._git(call) if folder is None else self._git(call).at(folder)
         return Said(f"{git.initialize()} is a repository")
 
@@ -145,6 +154,8 @@ class GitMagic(Noun):
         """Commit what is staged, or exactly these paths."""
         git = self._git(call)
         message: str = call.options.get("message", "")
+        if "amend" in call.options:
+            return _committed(git, undoing.amend(git, call))
         dry = "dry_run" in call.options
         if not message.strip() and not dry:
             raise UsageError(
@@ -159,14 +170,11 @@ class GitMagic(Noun):
             return git.commit(message or "-", paths=given, dry_run=True)
         if everything:
             git.add_files()
-        sha = _Sha(git.commit(message, paths=paths, author=call.options.get("author")))
-        subject = message.strip().splitlines()[0]
-        sha.about = f"{git.current_branch() or 'no branch'} {sha[:10]}: {subject}"
-        return sha
+        return _committed(git, git.commit(message, paths=paths, author=call.options.get("author")))
 
     def do_branch(self, call: Call) -> Any:
         """List the branches, make one, or delete one."""
-        git, name = self._git(call), _text(call, 0)
+        git, name = self._git(call), text(call, 0)
         if "delete" in call.options and len(call.arguments) != 1:
             raise UsageError(
                 "--delete takes the name of one branch",
@@ -178,30 +186,45 @@ class GitMagic(Noun):
         if "delete" in call.options:
             git.delete_branch(name, force="force" in call.options)
             return Said(f"{name}: deleted")
-        git.create_branch(name, _text(call, 1), switch=False)
+        git.create_branch(name, text(call, 1), switch=False)
         return Said(f"{name}: made; %git switch {name} changes to it")
 
     def do_switch(self, call: Call) -> Status:
         """Change to a branch."""
         git = self._git(call)
-        git.switch(_text(call, 0) or "", create="create" in call.options)
+        git.switch(text(call, 0) or "", create="create" in call.options)
         return git.status()
 
     def do_stash(self, call: Call) -> Any:
-        """Put changes aside, list them, or bring them back."""
-        git, verb = self._git(call), _choice(call, ("list", "pop"))
-        if verb == "list":
-            return git.stashes()
-        if verb == "pop":
-            git.stash_pop()
-            return git.status()
-        stashed = git.stash(call.options.get("message", ""))
-        return Said("put aside; %git stash pop brings it back" if stashed else "nothing to stash")
+        """Put changes aside; list, show, apply, pop or drop them."""
+        return undoing.stash(self._git(call), call)
+
+    # Conflicts, and going back
+
+    def do_merge(self, call: Call) -> Any:
+        """Begin a merge, end it or give it up."""
+        return undoing.merge(self._git(call), call)
+
+    def do_conflicts(self, call: Call) -> Conflicts:
+        """Return the files in conflict, both sides beside each other."""
+        return undoing.conflicts(self._git(call), call)
+
+    def do_resolve(self, call: Call) -> Status:
+        """Solve files in conflict."""
+        return undoing.resolve(self._git(call), call)
+
+    def do_restore(self, call: Call) -> Any:
+        """Discard the changes of files."""
+        return undoing.restore(self._git(call), call)
+
+    def do_tag(self, call: Call) -> Any:
+        """List the tags, make one, or delete one."""
+        return undoing.tag(self._git(call), call)
 
     def do_worktree(self, call: Call) -> Any:
         """List further work trees, add one, or remove one."""
-        git, verb = self._git(call), _choice(call, ("add", "rm"))
-        folder, branch = _text(call, 1), _text(call, 2)
+        git, verb = self._git(call), choice(call, ("add", "rm"))
+        folder, branch = text(call, 1), text(call, 2)
         if "force" in call.options and verb != "rm":
             raise UsageError(
                 "--force has no effect here", service="git", hint="%git worktree rm FOLDER --force"
@@ -227,8 +250,8 @@ class GitMagic(Noun):
         options = call.options
         with Progress() as progress:
             return self._git(call).clone(
-                _text(call, 0) or "",
-                _text(call, 1),
+                text(call, 0) or "",
+                text(call, 1),
                 branch=options.get("branch"),
                 depth=options.get("depth"),
                 timeout=options.get("timeout"),
@@ -238,10 +261,10 @@ class GitMagic(Noun):
     def do_push(self, call: Call) -> Table:
         """Send a branch."""
         git = self._git(call)
-        branch = _text(call, 1) or _current(git)
+        branch = text(call, 1) or _current(git)
         with Progress() as progress:
             return git.push(
-                _text(call, 0) or "origin",
+                text(call, 0) or "origin",
                 branch,
                 force="force" in call.options,
                 dry_run="dry_run" in call.options,
@@ -254,8 +277,8 @@ class GitMagic(Noun):
         git = self._git(call)
         with Progress() as progress:
             git.pull(
-                _text(call, 0) or "origin",
-                _text(call, 1),
+                text(call, 0) or "origin",
+                text(call, 1),
                 rebase="rebase" in call.options,
                 timeout=call.options.get("timeout"),
                 progress=progress,
@@ -267,7 +290,7 @@ class GitMagic(Noun):
         git = self._git(call)
         with Progress() as progress:
             git.fetch(
-                _text(call, 0) or "origin",
+                text(call, 0) or "origin",
                 prune="prune" in call.options,
                 timeout=call.options.get("timeout"),
                 progress=progress,
@@ -276,8 +299,8 @@ class GitMagic(Noun):
 
     def do_remote(self, call: Call) -> Table:
         """List the remotes, add one, or remove one."""
-        git, verb = self._git(call), _choice(call, ("add", "rm"))
-        name, url = _text(call, 1), _text(call, 2)
+        git, verb = self._git(call), choice(call, ("add", "rm"))
+        name, url = text(call, 1), text(call, 2)
         if verb is not None and (name is None or (url is None) == (verb == "add")):
             raise UsageError(
                 f"%git remote {verb} wants a name" + (" and a URL" * (verb == "add")),
@@ -296,23 +319,11 @@ class GitMagic(Noun):
         return self.hub.panel("git", **({} if folder is None else {"repo": folder}))
 
 
-def _text(call: Call, at: int) -> str | None:
-    """Return an argument as text, or None if it is not there."""
-    if at >= len(call.arguments):
-        return None
-    value = call.arguments[at]
-    return str(value) if isinstance(value, (str, Path)) else call.words[at].text
-
-
-def _choice(call: Call, choices: tuple[str, ...]) -> str | None:
-    verb = _text(call, 0)
-    if verb is not None and verb not in choices:
-        raise UsageError(
-            f"%git {call.verb} has no {verb!r}",
-            service="git",
-            hint=did_you_mean(verb, choices) or f"it has {' and '.join(choices)}",
-        )
-    return verb
+def _committed(git: GitManager, sha: str) -> _Sha:
+    """Return a commit's name that shows its branch and subject."""
+    made = _Sha(sha)
+    made.about = f"{git.current_branch() or 'no branch'} {sha[:10]}: {git.log(1)[0].subject}"
+    return made
 
 
 def _current(git: GitManager) -> str:

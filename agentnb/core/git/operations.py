@@ -1,0 +1,76 @@
+"""Operations that wait in a repository to be ended: a merge, a rebase, and the like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.errors import RejectedError
+
+if TYPE_CHECKING:
+    from agentnb.core.git.place import Place
+
+__all__ = ["HOW_TO_END", "advice", "current", "refuse_during"]
+
+# Files of a .git folder that are there while the operation waits. A rebase comes first: while it
+# runs, the files of a merge or a cherry-pick can be there too.
+_FILES: Final = {
+    "rebase-merge": "rebase",
+    "rebase-apply/applying": "am",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_LOG": "bisect",
+}
+HOW_TO_END: Final = {
+    "merge": "hub.git.merge_continue() (%git merge --continue) ends the merge, "
+    "hub.git.merge_abort() (%git merge --abort) gives it up",
+    "rebase": "in a terminal: git rebase --continue, or git rebase --abort",
+    "am": "in a terminal: git am --continue, or git am --abort",
+    "cherry-pick": "hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it; "
+    "to give it up, in a terminal: git cherry-pick --abort",
+    "revert": "hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it; "
+    "to give it up, in a terminal: git revert --abort",
+    "bisect": "in a terminal: git bisect reset",
+}
+_SOLVE: Final = (
+    "hub.git.conflicts() (%git conflicts) shows both sides, "
+    "hub.git.resolve(PATHS, 'ours') (%git resolve --ours PATH, or --theirs) takes one"
+)
+
+
+def current(place: Place) -> str:
+    """Return the operation that waits to be ended, such as ``"merge"``; ``""`` for none."""
+    for name, operation in _FILES.items():
+        if (place.git_dir / name).exists():
+            return operation
+    return ""
+
+
+def advice(operation: str, *, conflicts: bool) -> str:
+    """Return how to go on, in one or two lines; ``""`` where nothing waits.
+
+    >>> advice("bisect", conflicts=False)
+    'in a terminal: git bisect reset'
+    """
+    lines = [_SOLVE] if conflicts else []
+    lines += [HOW_TO_END[operation]] if operation in HOW_TO_END else []
+    return "\n".join(lines)
+
+
+def refuse_during(place: Place, doing: str) -> None:
+    """Refuse what cannot begin while an operation waits to be ended. A bisection is no hindrance.
+
+    Raises
+    ------
+    RejectedError
+        One waits.
+    """
+    operation = current(place)
+    if operation in {"", "bisect"}:
+        return
+    raise RejectedError(
+        f"no {doing} in the middle of a {operation}",
+        service="git",
+        hint=HOW_TO_END[operation],
+    )

@@ -1,0 +1,119 @@
+"""Discard the changes of files: from what is staged, or from a commit."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.errors import NotFoundError, RejectedError
+from agentnb.core.git import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentnb.core.git.opened import OpenRepository
+
+__all__ = ["restore"]
+
+_AT_ONCE: Final = 500
+_LISTED: Final = 10
+
+
+def restore(
+    repo: OpenRepository, paths: Sequence[str], *, source: str | None, dry_run: bool
+) -> list[str]:
+    """Discard the changes of files; see `GitManager.restore`."""
+    conflicts = [repo.shown(path) for path in repo.unmerged(paths)]
+    if conflicts:
+        raise RejectedError(
+            f"in conflict: {_listed(conflicts)}",
+            service="git",
+            hint=operations.advice("", conflicts=True),
+        )
+    at = [] if source is None else [repo.sha(source)]
+    _refuse_unknown(repo, paths, at)
+    options = ("--name-only", "--no-renames", "-z", "--ignore-submodules=all", "--no-ext-diff")
+    output = repo.run("diff", *options, *at, "--", *paths, doing="restore")
+    changed = output.text.split("\0")[:-1]
+    if changed and not dry_run:
+        _refuse_untracked(repo, changed)
+        origin = [f"--source={sha}" for sha in at]
+        words = ("restore", "--quiet", "--worktree", "--no-overlay", "--no-recurse-submodules")
+        for some in _batches(changed):
+            repo.run(*words, *origin, "--", *_absolute(repo, some))
+    return [repo.shown(path) for path in changed]
+
+
+def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str]) -> None:
+    """Refuse paths of which neither what is staged nor the commit has anything.
+
+    Raises
+    ------
+    NotFoundError
+        There is one.
+    """
+    for path in paths:
+        if repo.run("ls-files", "-z", "--", path).out:
+            continue
+        if at and repo.run("ls-tree", "-z", "--name-only", *at, "--", path).out:
+            continue
+        where = f"in {at[0][:10]}" if at else "staged or committed"
+        raise NotFoundError(
+            f"there is no {path} {where}: nothing to restore it from",
+            service="git",
+            hint="hub.git.status() (%git status) lists what has changed; a file that git does "
+            f"not know is removed by hub.files.delete({path!r}) (%files rm {path})",
+        )
+
+
+def _refuse_untracked(repo: OpenRepository, changed: Sequence[str]) -> None:
+    """Refuse what would put files in the place of some that git does not know.
+
+    Git itself removes such a file, or a folder of them, without a word.
+
+    Raises
+    ------
+    RejectedError
+        There are some.
+    """
+    found: list[str] = []
+    for some in _batches(list(dict.fromkeys(_in_the_way(repo, changed)))):
+        output = repo.run("ls-files", "--others", "-z", "--full-name", "--", *_absolute(repo, some))
+        found += output.text.split("\0")[:-1]
+    if found:
+        listed = _listed([repo.shown(path) for path in found])
+        raise RejectedError(
+            f"files that git does not know would be lost: {listed}",
+            service="git",
+            hint="move them away first",
+        )
+
+
+def _in_the_way(repo: OpenRepository, changed: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that are there already, and what is in the place of a folder of theirs."""
+    for path in changed:
+        parts = path.split("/")
+        for length in range(1, len(parts)):
+            folder = "/".join(parts[:length])
+            full = repo.place.root / folder
+            if full.is_symlink() or (full.exists() and not full.is_dir()):
+                yield folder
+                break
+        else:
+            if os.path.lexists(repo.place.root / path):
+                yield path
+
+
+def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield parts that are short enough for a command line."""
+    for at in range(0, len(paths), _AT_ONCE):
+        yield paths[at : at + _AT_ONCE]
+
+
+def _absolute(repo: OpenRepository, paths: Sequence[str]) -> list[str]:
+    return [os.path.join(repo.place.root, path) for path in paths]  # noqa: PTH118 - names of git's
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = len(paths) - _LISTED
+    return ", ".join(paths[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
