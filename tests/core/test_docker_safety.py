@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentnb.core.docker import Policy
+from agentnb.core.docker.policy import NOBODY
+from agentnb.core.docker.running import safe_user
 from agentnb.core.errors import (
     BuildFailed,
     DeadlineExceeded,
@@ -17,6 +19,7 @@ from agentnb.core.errors import (
     OptionRefused,
     UsageError,
 )
+from agentnb.core.redact import Secret
 
 
 def sh(text):
@@ -100,12 +103,81 @@ def test_a_value_beyond_the_policy_is_refused_by_its_options_name(docker, docker
 
 
 @pytest.mark.parametrize(
-    "user", ["0", "0:0", "00", "1000:0", "root:root", "toor", "+0", "-1", " 0", ""]
+    "user",
+    ["0", "0:0", "00", "1000:0", "root:root", "toor", "+0", "-1", " 0", "", "01", "\u0661", "1:01"],
 )
 def test_nobody_is_root_inside_by_another_name(docker, docker_image, user):
     with pytest.raises(OptionRefused, match="'user' is refused"):
         docker.run(docker_image, "id", user=user)
     assert docker.run(docker_image, "id", user="1000:1000").stdout.startswith("uid=1000 gid=1000")
+
+
+OF_AN_IMAGE = {
+    **dict.fromkeys(("", "root", "0", "0:0", "root:root", "00", "+0", "0x0", "000:000"), NOBODY),
+    **dict.fromkeys(("app", "app:app", "1000:0", "1000:root", "1000:", ":1000", "-1"), NOBODY),
+    **dict.fromkeys(("\u0661", "01", "1\n", " 1", "4294967296", "1000:4294967296"), NOBODY),
+    **{number: number for number in ("1", "1000", "1000:1000", "65534:5")},
+}
+
+
+def test_a_container_runs_as_a_number_that_is_not_root_whatever_the_image_says(
+    docker, docker_image
+):
+    users = {own: safe_user({"Config": {"User": own}}) for own in OF_AN_IMAGE}
+    assert users == OF_AN_IMAGE
+    assert safe_user({"Config": None}) == NOBODY
+    # A name that is root's in the image, and another spelling of 0.
+    root = "echo 'toor:x:0:0::/:/bin/sh' >> /etc/passwd"
+    for number, text in enumerate(
+        (f"RUN mkdir -p /etc; {root}\nUSER toor", "USER 00", "USER 77:78")
+    ):
+        tag = f"{docker_image.partition(':')[0]}-user:{number}"
+        docker.build_image(None, tag, text=f"FROM {docker_image}\n{text}\n")
+        ids = "77 78" if "77" in text else "65534 65534"
+        assert docker.run(tag, sh("echo $(id -u) $(id -g)")).stdout == f"{ids}\n"
+        made = docker.run_container(tag, "sleep 60")
+        assert docker.exec(made, sh("echo $(id -u) $(id -g)")).stdout == f"{ids}\n"
+    docker.prune(images=True)
+
+
+def test_a_number_that_is_none_or_out_of_its_range_is_refused_in_one_form(docker, docker_image):
+    for options, said in (
+        ({"pids": True}, "pids must be 1 or more, got True"),
+        ({"pids": 0}, "pids must be 1 or more, got 0"),
+        ({"cpus": 1e-10}, "cpus must be 0.01 or more, got 1e-10"),  # 0 would be no limit
+        ({"cpus": "1"}, "cpus must be 0.01 or more, got '1'"),
+        ({"memory": True}, "memory cannot be 'True'"),
+        ({"memory": 0}, "memory cannot be '0'"),
+        ({"ports": {True: None}, "policy": "network"}, "ports must be 1 to 65,535, got True"),
+        ({"ports": [80.0], "policy": "network"}, "ports must be 1 to 65,535, got 80.0"),
+        ({"ports": {80: 65536}, "policy": "network"}, "ports must be 1 to 65,535, got 65,536"),
+        ({"ports": "80", "policy": "network"}, "ports cannot be '80'"),
+        ({"tty": "no"}, "tty must be True or False, got 'no'"),
+        ({"env": {"A": None}}, "env A must be text or a number, got a value of type NoneType"),
+        ({"env": {"A": "x\ud800"}}, "env 'A' holds a NUL byte or half a character"),
+        ({"labels": {"a\0": "1"}}, "labels holds a NUL byte or half a character"),
+        ({"platform": "linux/amd64 --x"}, "platform cannot be 'linux/amd64 --x'"),
+        ({"timeout": 0}, "timeout must be greater than 0 s, got 0"),
+        ({"timeout": True}, "timeout must be greater than 0 s, got True"),
+        ({"limit": -1}, "limit must be 1 or more, got -1"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            docker.run(docker_image, "true", **options)
+        assert caught.value.message == said
+        assert caught.value.hint
+    made = docker.run_container(docker_image, "sleep 60", env={"A": Secret("s3cret-value")})
+    assert docker.exec(made, sh("echo $A")).stdout == "s3cret-value\n"
+    for call in (
+        lambda: docker.get_container_logs(made, tail=-1),
+        lambda: docker.get_container_logs(made, since=float("nan")),
+        lambda: docker.exec(made, "true", timeout=-1),
+        lambda: docker.wait_until(made, port=80, timeout=float("inf")),
+        lambda: docker.stop_container(made, grace=-1),
+        lambda: docker.events(since=True),
+        lambda: docker.get_files(made, "/mnt", limit=0),
+    ):
+        with pytest.raises(UsageError, match="must be"):
+            call()
 
 
 @pytest.mark.parametrize(

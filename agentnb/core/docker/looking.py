@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
 from agentnb.core.docker.opening import Opening
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
     import re
@@ -83,6 +84,13 @@ class Looking(Opening):
         DeadlineExceeded
             While following: nothing was printed for so long.
         """
+        if tail is not None:
+            tail = whole("tail", tail, service="docker", least=0, hint="tail=100")
+        if since is not None:
+            since = seconds("since", since, service="docker", zero=True, hint="since=60")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
+        limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
         return self._containers.logs(
             str(container),
             follow_=follow,
@@ -115,6 +123,9 @@ class Looking(Opening):
         timeout
             While following: seconds without an event after which it ends.
         """
+        since = seconds("since", since, service="docker", zero=True, hint="since=3600")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         return self._containers.events(since=since, follow_=follow, timeout=timeout)
 
     def images(self) -> Table:
@@ -167,6 +178,7 @@ class Looking(Opening):
                 "wait_until wants one of healthy=True, line=, port= and exited=True",
                 service="docker",
             )
+        timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         waiting = self._containers.waiting(str(container), timeout)
         if healthy:
             return waiting.healthy()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.checks import words_of
 from agentnb.core.docker.context import place_of
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.opening import Opening
-from agentnb.core.docker.options import checked, words_of
+from agentnb.core.docker.options import checked
 from agentnb.core.docker.policy import chosen
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -182,6 +184,9 @@ class Making(Opening):
         """
         if script is not None and command is not None:
             raise UsageError("a command or a script, not both", service="docker")
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
+        limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
         wanted = checked(self._with_work(options, files or script), self.policies)
         return self._runner.run_to_end(
             image,

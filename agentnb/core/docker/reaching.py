@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.checks import WORK, words_of
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.making import RUN_SECONDS
 from agentnb.core.docker.opening import Opening
-from agentnb.core.docker.options import WORK, words_of
+from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ class Reaching(Opening):
         NotFoundError
             There is no such container of ours.
         """
+        grace = seconds("grace", grace, service="docker", zero=True, hint="grace=5")
         self._containers.stop(str(container), grace)
 
     def exec(
@@ -72,6 +74,9 @@ class Reaching(Opening):
         RejectedError
             The container does not run.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
+        limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
         options = {"env": env, "user": user, "workdir": workdir}
         return self._runner.exec(
             str(container),
@@ -127,4 +132,5 @@ class Reaching(Opening):
         RejectedError
             There is more than the limit.
         """
+        limit = whole("limit", limit, service="docker", hint="limit=64 * 1024**2")
         return self._containers.get(str(container), path, limit)

@@ -11,6 +11,7 @@ from agentnb.core.docker.copying import archive_of, work_folder
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.options import checked
 from agentnb.core.docker.owner import POLICY
+from agentnb.core.docker.policy import POLICIES
 from agentnb.core.docker.results import ExecResult, RunResult
 from agentnb.core.docker.running import (
     Watchdog,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.images import Images
     from agentnb.core.docker.logs import LogLine
-    from agentnb.core.docker.options import Wanted
+    from agentnb.core.docker.options import ContainerOptions
     from agentnb.core.docker.policy import Policy
     from agentnb.core.docker.results import Container
     from agentnb.core.docker.session import Session
@@ -72,7 +73,7 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: Wanted,
+        wanted: ContainerOptions,
         files: Mapping[str, Any],
     ) -> Container:
         """Start one."""
@@ -91,7 +92,7 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: Wanted,
+        wanted: ContainerOptions,
         files: Mapping[str, Any],
     ) -> str:
         with self._engine.telling("container failed to start", image=image):
@@ -101,7 +102,7 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: Wanted,
+        wanted: ContainerOptions,
         files: Mapping[str, Any],
     ) -> str:
         archive = archive_of(files, self._roots) if files else b""
@@ -134,7 +135,7 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: Wanted,
+        wanted: ContainerOptions,
         files: Mapping[str, Any],
         *,
         script: str | None,
@@ -233,7 +234,8 @@ class Runner:
     ) -> ExecResult:
         found = self._containers.described(name)
         allowed = [one for one in policies if one.name == found["Config"]["Labels"].get(POLICY)]
-        wanted = checked(options, allowed or policies)
+        # Of a policy that is not known here nothing more is allowed than of the strictest.
+        wanted = checked(options, allowed or [POLICIES["isolated"]])
         made = self._engine.call(
             "exec",
             lambda api: api.exec_create(

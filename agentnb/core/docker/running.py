@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.docker.checks import NUMBERED
 from agentnb.core.docker.logs import Lines
 from agentnb.core.docker.policy import NOBODY
 from agentnb.core.errors import NotFoundError, RejectedError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.logs import LogLine
-    from agentnb.core.docker.options import Wanted
+    from agentnb.core.docker.options import ContainerOptions
     from agentnb.core.docker.owner import Owner
 
 __all__ = [
@@ -29,17 +30,16 @@ __all__ = [
     "follow",
     "interpreter",
     "new_name",
+    "safe_user",
     "start",
 ]
-
-_ROOTS = {"", "root", "0", "0:0", "root:root"}
 
 
 def configuration(
     image: dict[str, Any],
     name: str,
     command: Sequence[str] | None,
-    wanted: Wanted,
+    wanted: ContainerOptions,
     owner: Owner,
 ) -> dict[str, Any]:
     """Return the engine's whole configuration of a container.
@@ -68,14 +68,12 @@ def configuration(
         f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside or "")}]
         for inside, outside in wanted.ports.items()
     }
-    own = str((image.get("Config") or {}).get("User") or "")
-    user = wanted.user or ("" if policy.root or own not in _ROOTS else NOBODY)
     return {
         "Image": image["Asked"],
         "Cmd": None if command is None else list(command),
         "Entrypoint": None if wanted.entrypoint is None else list(wanted.entrypoint),
         "Env": environment(wanted),
-        "User": user,
+        "User": wanted.user or ("" if policy.root else safe_user(image)),
         "WorkingDir": wanted.workdir or wanted.work or "",
         "Labels": {**wanted.labels, **owner.labels(name, policy.name, keep=wanted.keep)},
         "Tty": wanted.tty,
@@ -85,7 +83,19 @@ def configuration(
     }
 
 
-def environment(wanted: Wanted) -> list[str]:
+def safe_user(image: dict[str, Any]) -> str:
+    """Return the image's user if it is one in numbers that are not 0, else nobody's number.
+
+    A name is the image's to give: in its ``/etc/passwd`` any name may be root's.
+
+    >>> safe_user({"Config": {"User": "1000:1000"}}), safe_user({"Config": {"User": "app"}})
+    ('1000:1000', '65534:65534')
+    """
+    own = str((image.get("Config") or {}).get("User") or "")
+    return own if NUMBERED.fullmatch(own) else NOBODY
+
+
+def environment(wanted: ContainerOptions) -> list[str]:
     """Return the variables of a program: what continues the trace, then those asked for."""
     context = current()
     variables = {} if context is None else outgoing_variables(context)

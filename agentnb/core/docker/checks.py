@@ -1,0 +1,254 @@
+"""The values of a container's options, each checked against what is allowed."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.docker.policy import NOBODY, Policy
+from agentnb.core.errors import OptionRefused, UsageError
+from agentnb.core.ranges import amount, whole
+from agentnb.core.redact import Secret
+from agentnb.core.settings.fields import size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CHECKS", "NUMBERED", "WORK", "user_of", "words_of"]
+
+WORK = "/mnt/work"
+"""The folder of a container's own, unless it is told another."""
+
+NUMBERED = re.compile(r"[1-9][0-9]{0,8}(?::[1-9][0-9]{0,8})?")
+"""A user that is not root whatever the image says: what a name stands for is the image's to say."""
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_USER = re.compile(r"[0-9]{1,9}(?::[0-9]{1,9})?")
+# Source: https://specs.opencontainers.org/image-spec/image-index (platform.os/architecture).
+_PLATFORM = re.compile(r"[a-z0-9]{1,20}/[a-z0-9_]{1,20}(?:/v[0-9]{1,2})?")
+_PORT = 65_535
+_LEAST_CPUS = 0.01  # below it the engine's own number, in billionths, may be 0: no limit
+# Folders of an image's that mean something to the system inside.
+_NOT_FOR_WORK = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108 - inside
+_NOT_OURS = {"host", "none", "bridge", "default", "ingress"}
+
+
+def words_of(command: str | Sequence[str] | None, what: str = "command") -> list[str] | None:
+    """Return a command as words; a text is split as a shell would.
+
+    >>> words_of("sh -c 'echo hi'")
+    ['sh', '-c', 'echo hi']
+    """
+    if command is None:
+        return None
+    if not isinstance(command, str) and not isinstance(command, Iterable):
+        raise _malformed(what, command, "a list of words, or text that a shell would split")
+    try:
+        words = shlex.split(command) if isinstance(command, str) else [str(one) for one in command]
+    except ValueError as error:
+        raise _malformed(
+            what, command, "a list of words, or text with its quotes closed"
+        ) from error
+    return [_text(what, word, "words are text without NUL bytes") for word in words]
+
+
+def user_of(value: Any, policy: Policy) -> str:
+    """Return the user that a program runs as: a number, since a name may be root's in the image."""
+    text = str(value)
+    if policy.root and (_USER.fullmatch(text) or _NAME.fullmatch(text)):
+        return text
+    if NUMBERED.fullmatch(text) is None:
+        raise OptionRefused(
+            f"the option 'user' is refused as {text[:40]!r}: it may be root in the image",
+            service="docker",
+            hint=f"a number that is not 0, such as {NOBODY}, or policy='service'",
+        )
+    return text
+
+
+def _malformed(name: str, value: object, wanted: str) -> UsageError:
+    return UsageError(f"{name} cannot be {str(value)[:80]!r}", service="docker", hint=wanted)
+
+
+def _beyond(name: str, value: object, policy: Policy, most: object) -> OptionRefused:
+    return OptionRefused(
+        f"the option {name!r} is refused as {value!r}: the policy {policy.name!r} allows {most}",
+        service="docker",
+        hint=f"ask for less, or raise AGENTNB_DOCKER_{name.upper()}",
+    )
+
+
+def _text(name: str, value: Any, hint: str) -> str:
+    """Return a text that the engine takes as it is: no NUL byte, nothing that is no character."""
+    text = value.reveal() if isinstance(value, Secret) else str(value)
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        # Never the value, which may be secret.
+        raise UsageError(
+            f"{name} holds a NUL byte or half a character", service="docker", hint=hint
+        )
+    return text
+
+
+def _name(value: Any, _: Policy) -> str:
+    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+        raise _malformed("name", value, "letters, digits and _ . -, at most 63")
+    return value
+
+
+def _env(value: Any, _: Policy) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _malformed("env", type(value).__name__, 'a dictionary: {"NAME": "value"}')
+    made: dict[str, str] = {}
+    for name, text in value.items():
+        if not isinstance(name, str) or not name or "=" in name:
+            raise _malformed("env", name, "names without =")
+        if not isinstance(text, (str, int, float, Decimal, PurePath, Secret)):
+            raise UsageError(
+                f"env {name} must be text or a number, got a value of type {type(text).__name__}",
+                service="docker",
+                hint='{"NAME": "value"}; leave out a variable that has none',
+            )
+        hint = "names and values are text without NUL bytes"
+        made[_text("env", name, hint)] = _text(f"env {name!r:.60}", text, hint)
+    return made
+
+
+def _folder(value: Any, _: Policy) -> str:
+    text = str(value)
+    if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
+        raise _malformed("workdir", text, "an absolute path inside of the container")
+    return posixpath.normpath(text)
+
+
+def _work(value: Any, policy: Policy) -> str:
+    path = _folder(WORK if value is True else value, policy)
+    if path.count("/") < 2 or any(  # noqa: PLR2004 - its parent is the volume
+        path == no or path.startswith(no + "/") for no in _NOT_FOR_WORK
+    ):
+        raise OptionRefused(
+            f"the option 'work' is refused as {path!r}: the system inside needs it as it is",
+            service="docker",
+            hint=f"a folder of its own in one of its own, such as {WORK}",
+        )
+    return path
+
+
+def _memory(value: Any, policy: Policy) -> int:
+    try:
+        size = size_of(value)
+    except ValueError as error:
+        raise _malformed("memory", value, str(error)) from error
+    if size > policy.memory:
+        raise _beyond("memory", value, policy, f"{policy.memory:,} bytes")
+    return size
+
+
+def _cpus(value: Any, policy: Policy) -> float:
+    count = amount("cpus", value, service="docker", least=_LEAST_CPUS, hint="cpus=0.5")
+    if count > policy.cpus:
+        raise _beyond("cpus", value, policy, f"{policy.cpus:g}")
+    return count
+
+
+def _pids(value: Any, policy: Policy) -> int:
+    count = whole("pids", value, service="docker", hint="pids=64")
+    if count > policy.pids:
+        raise _beyond("pids", value, policy, policy.pids)
+    return count
+
+
+def _ports(value: Any, policy: Policy) -> dict[int, int | None]:
+    if not policy.network:
+        raise OptionRefused(
+            f"the option 'ports' is refused: the policy {policy.name!r} has no network",
+            service="docker",
+            hint="policy='network', if it is allowed here",
+        )
+    hint = "ports inside, each with one of 127.0.0.1 or None for a free one: {8000: None}"
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise _malformed("ports", value, hint)
+    pairs = value if isinstance(value, Mapping) else dict.fromkeys(value)
+    return {
+        whole("ports", inside, service="docker", most=_PORT, hint=hint): None
+        if outside is None
+        else whole("ports", outside, service="docker", most=_PORT, hint=hint)
+        for inside, outside in pairs.items()
+    }
+
+
+def _labels(value: Any, _: Policy) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _malformed("labels", type(value).__name__, 'a dictionary: {"name": "value"}')
+    for name in value:
+        if str(name).startswith("agentnb."):
+            raise OptionRefused(
+                f"the option 'labels' is refused with {name!r}: agentnb.* tells whose it is",
+                service="docker",
+            )
+    hint = "labels are text without NUL bytes"
+    return {_text("labels", k, hint): _text("labels", v, hint) for k, v in value.items()}
+
+
+def _entrypoint(value: Any, _: Policy) -> list[str] | None:
+    return words_of(value, "entrypoint")
+
+
+def _network(value: Any, policy: Policy) -> str:
+    text = str(value)
+    if text in _NOT_OURS or _NAME.fullmatch(text) is None:
+        raise OptionRefused(
+            f"the option 'network' is refused: {text[:80]!r} is not a network of this home",
+            service="docker",
+            hint="network=hub.docker.network('NAME'); policy='network' has a way out",
+        )
+    if not policy.network:
+        raise OptionRefused(
+            f"the option 'network' is refused: the policy {policy.name!r} has no network",
+            service="docker",
+            hint="policy='network', if it is allowed here",
+        )
+    return text
+
+
+def _platform(value: Any, _: Policy) -> str:
+    if not isinstance(value, str) or _PLATFORM.fullmatch(value) is None:
+        raise _malformed("platform", value, "OS/ARCHITECTURE, such as linux/amd64 or linux/arm64")
+    return value
+
+
+def _flag(name: str) -> Any:
+    def check(value: Any, _: Policy) -> bool:
+        if not isinstance(value, bool):
+            raise UsageError(
+                f"{name} must be True or False, got {value!r:.60}",
+                service="docker",
+                hint=f"{name}=True",
+            )
+        return value
+
+    return check
+
+
+CHECKS = {
+    "name": _name,
+    "env": _env,
+    "user": user_of,
+    "workdir": _folder,
+    "work": _work,
+    "memory": _memory,
+    "cpus": _cpus,
+    "pids": _pids,
+    "ports": _ports,
+    "labels": _labels,
+    "entrypoint": _entrypoint,
+    "network": _network,
+    "platform": _platform,
+    "tty": _flag("tty"),
+    "keep": _flag("keep"),
+}
+"""By option, what returns its value as the engine takes it, or refuses it."""
