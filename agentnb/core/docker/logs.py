@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,10 +34,23 @@ class LogLine(NamedTuple):
         ``"stdout"`` or ``"stderr"``; a terminal (``tty=True``) has only the first.
     text
         Without its end. What is no UTF-8 is replaced.
+
+    Examples
+    --------
+    >>> line = LogLine("stdout", "up and running")
+    >>> str(line), "running" in line
+    ('up and running', True)
     """
 
     stream: str
     text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __contains__(self, wanted: object) -> bool:
+        """Whether the line holds a text."""
+        return isinstance(wanted, str) and wanted in self.text
 
 
 class _Line:
@@ -166,8 +179,11 @@ class Lines:
             line.add(rest)
 
 
-class Logs:
-    r"""Lines that containers printed, the newest if there were too many.
+class Logs(str):
+    r"""What containers printed: a text, and the lines that it is of, the newest if there were more.
+
+    It compares, slices, matches and encodes as the text, with ``\n`` behind each line. A loop
+    over it goes through the lines, and ``len`` counts them.
 
     Parameters
     ----------
@@ -182,13 +198,23 @@ class Logs:
     >>> logs = Logs([LogLine("stdout", "one"), LogLine("stderr", "oh")])
     >>> logs.stdout, logs.stderr, str(logs), len(logs)
     ('one\n', 'oh\n', 'one\noh\n', 2)
+    >>> "oh" in logs, logs == "one\noh\n", logs[:3], [line.stream for line in logs]
+    (True, True, 'one', ['stdout', 'stderr'])
     """
 
     __slots__ = ("lines", "truncated")
 
-    def __init__(self, lines: Iterable[LogLine], *, truncated: bool = False) -> None:
-        self.lines = tuple(lines)
-        self.truncated = truncated
+    lines: tuple[LogLine, ...]
+    truncated: bool
+
+    def __new__(cls, lines: Iterable[LogLine], *, truncated: bool = False) -> Self:  # noqa: D102 - as the class
+        kept = tuple(lines)
+        self = super().__new__(cls, _text(kept))
+        self.lines, self.truncated = kept, truncated
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _logs, (self.lines, self.truncated)
 
     @property
     def stdout(self) -> str:
@@ -210,14 +236,14 @@ class Logs:
         """Return the last lines as text."""
         return _text(self.lines[-count:]).rstrip("\n")
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogLine]:  # type: ignore[override]  # lines, not characters
         return iter(self.lines)
+
+    def __reversed__(self) -> Iterator[LogLine]:  # type: ignore[override]  # as above
+        return reversed(self.lines)
 
     def __len__(self) -> int:
         return len(self.lines)
-
-    def __str__(self) -> str:
-        return _text(self.lines)
 
     def __repr__(self) -> str:
         return "\n".join([*self._note(), *(line.text for line in self.lines[-_SHOWN:])])
@@ -256,8 +282,13 @@ def collect(lines: Iterable[LogLine], limit: int = OUTPUT) -> Logs:
     return Logs(kept, truncated=truncated)
 
 
+def _logs(lines: tuple[LogLine, ...], truncated: bool) -> Logs:  # noqa: FBT001 - as pickle calls it
+    return Logs(lines, truncated=truncated)
+
+
 def _text(lines: Iterable[LogLine]) -> str:
-    return "".join(f"{line.text}\n" for line in lines)
+    texts = [line.text for line in lines]
+    return "\n".join([*texts, ""]) if texts else ""
 
 
 def _html(line: LogLine) -> str:
