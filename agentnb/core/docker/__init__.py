@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from agentnb.core.docker.manager import DockerManager
+from agentnb.core.docker.networks import Network
 from agentnb.core.docker.policy import POLICIES, Policy
 from agentnb.core.docker.results import BuildResult, Container, ExecResult, RunResult, Stats
+from agentnb.core.docker.service import Service
 
 __all__ = [
     "POLICIES",
@@ -12,7 +14,9 @@ __all__ = [
     "Container",
     "DockerManager",
     "ExecResult",
+    "Network",
     "Policy",
     "RunResult",
+    "Service",
     "Stats",
 ]

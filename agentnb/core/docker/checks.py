@@ -17,9 +17,9 @@ from agentnb.core.redact import Secret
 from agentnb.core.settings.fields import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["CHECKS", "NUMBERED", "WORK", "user_of", "words_of"]
+__all__ = ["CHECKS", "NUMBERED", "WORK", "input_of", "user_of", "words_of"]
 
 WORK = "/mnt/work"
 """The folder of a container's own, unless it is told another."""
@@ -55,6 +55,28 @@ def words_of(command: str | Sequence[str] | None, what: str = "command") -> list
             what, command, "a list of words, or text with its quotes closed"
         ) from error
     return [_text(what, word, "words are text without NUL bytes") for word in words]
+
+
+def input_of(value: str | bytes | None) -> bytes | None:
+    """Return a program's input as bytes.
+
+    >>> input_of("text"), input_of(None)
+    (b'text', None)
+    """
+    if value is None or isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise UsageError(
+            f"stdin must be text or bytes, got a value of type {type(value).__name__}",
+            service="docker",
+            hint="stdin=path.read_bytes() is that of a file",
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "stdin holds half a character", service="docker", hint="stdin takes bytes as well"
+        ) from error
 
 
 def user_of(value: Any, policy: Policy) -> str:
@@ -94,10 +116,13 @@ def _text(name: str, value: Any, hint: str) -> str:
     return text
 
 
-def _name(value: Any, _: Policy) -> str:
-    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
-        raise _malformed("name", value, "letters, digits and _ . -, at most 63")
-    return value
+def _called(option: str) -> Callable[[Any, Policy], str]:
+    def check(value: Any, _: Policy) -> str:
+        if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+            raise _malformed(option, value, "letters, digits and _ . -, at most 63")
+        return value
+
+    return check
 
 
 def _env(value: Any, _: Policy) -> dict[str, str]:
@@ -221,7 +246,7 @@ def _platform(value: Any, _: Policy) -> str:
     return value
 
 
-def _flag(name: str) -> Any:
+def _flag(name: str) -> Callable[[Any, Policy], bool]:
     def check(value: Any, _: Policy) -> bool:
         if not isinstance(value, bool):
             raise UsageError(
@@ -234,8 +259,9 @@ def _flag(name: str) -> Any:
     return check
 
 
-CHECKS = {
-    "name": _name,
+CHECKS: dict[str, Callable[[Any, Policy], Any]] = {
+    "name": _called("name"),
+    "alias": _called("alias"),
     "env": _env,
     "user": user_of,
     "workdir": _folder,

@@ -232,11 +232,15 @@ class Containers:
         except DeadlineExceeded:
             return
 
-    def waiting(self, name: str, timeout: float) -> Waiting:
-        """Return what waits for one."""
+    def waiting(self, name: str, timeout: float, *, until: float | None = None) -> Waiting:
+        """Return what waits for one; `until` is the end of a time that has begun already."""
         found = self.described(name)
         tty = bool(found["Config"]["Tty"])
-        return Waiting(self._engine, found["Id"], tty=tty, timeout=timeout)
+        return Waiting(self._engine, found["Id"], tty=tty, timeout=timeout, until=until)
+
+    def discard(self, name: str) -> None:
+        """Kill one and remove it."""
+        remove(self._engine, self.described(name)["Id"])
 
 
 def _event(event: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:

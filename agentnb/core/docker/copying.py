@@ -23,7 +23,7 @@ from agentnb.core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["LARGEST", "archive_of", "files_in", "work_folder"]
+__all__ = ["LARGEST", "archive_of", "files_in", "host_file", "work_folder"]
 
 LARGEST = 64 * 1024**2
 """Bytes that are taken out of a container unless told otherwise."""
@@ -165,14 +165,7 @@ def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content), _MODE
     if isinstance(content, Path):
-        real = content.resolve()
-        if roots and not any(real.is_relative_to(root.resolve()) for root in roots):
-            raise OptionRefused(
-                f"the option 'files' is refused with {str(content)!r}: "
-                "it is outside of the project",
-                service="docker",
-            )
-        return _read(content)
+        return host_file("files", content, roots)
     raise UsageError(
         f"{path!r} is of type {type(content).__name__}",
         service="docker",
@@ -180,11 +173,22 @@ def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int
     )
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
     """Return what is in a file of the host's, and the mode that its copy gets.
+
+    Parameters
+    ----------
+    option
+        The option that names it.
+    path
+        The file.
+    roots
+        The folders that it must be in, links followed; none for anywhere.
 
     Raises
     ------
+    OptionRefused
+        It is somewhere else.
     NotFoundError
         There is no such file.
     UsageError
@@ -192,6 +196,13 @@ def _read(path: Path) -> tuple[bytes, int]:
     RejectedError
         It may not be read.
     """
+    real = path.resolve()
+    if roots and not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise OptionRefused(
+            f"the option {option!r} is refused with {str(path)!r}: it is outside of the project",
+            service="docker",
+            hint="copy it into the project",
+        )
     try:
         # A pipe that nobody writes to would block.
         with open(path, "rb", opener=_without_waiting) as file:

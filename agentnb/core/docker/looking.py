@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
 from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
 
@@ -187,3 +188,7 @@ class Looking(Opening):
         if port is not None:
             return waiting.port(port, self._containers.find(str(container)).ports.get(port))
         return waiting.exited()
+
+    async def await_until(self, container: Container | str, **options: Any) -> Any:
+        """Wait until a container is ready, awaited: as `wait_until`."""
+        return await awaited(lambda: self.wait_until(container, **options))

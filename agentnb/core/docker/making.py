@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.docker.checks import words_of
+from agentnb.core.docker.checks import input_of, words_of
 from agentnb.core.docker.context import place_of
+from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
+from agentnb.core.docker.networks import Network
 from agentnb.core.docker.opening import Opening
 from agentnb.core.docker.options import checked
 from agentnb.core.docker.policy import chosen
@@ -125,13 +127,20 @@ class Making(Opening):
             - ``name``: default: the image's with four digits behind it.
             - ``env``: variables. ``TRACEPARENT`` and ``CORRELATION_ID`` are set so that its work
               is part of the trace.
-            - ``user``: numbers, as in ``"1000:1000"``; default: the image's own, or nobody.
+            - ``env_file``: files of more variables, as ``docker run --env-file`` reads them; those
+              of ``env`` win.
+            - ``user``: numbers, as in ``"1000:1000"``; default: the image's own where it is in
+              plain digits and not 0, else nobody's number (65534). A name is not trusted.
             - ``workdir``: where it starts.
             - ``work``: a folder of its own that it may write to, that `put_files` and `get_files`
               reach, and that goes with it; True for ``/mnt/work``, which `files` implies.
             - ``memory`` (bytes, or ``"256m"``), ``cpus``, ``pids``: less than the policy allows.
             - ``ports``: those inside, and on which of 127.0.0.1 they are published; None for a
               free one.
+            - ``network``: one of `network`, on which the home's containers reach each other by
+              name, and ``alias``, another name of this one there. With ``ports`` it is on the
+              policy's network as well, which publishes them; without, on no other.
+            - ``platform``: the image's, such as ``"linux/arm64"``.
             - ``labels``, ``entrypoint``, ``tty``.
             - ``keep``: whether it outlives this process.
 
@@ -144,7 +153,7 @@ class Making(Opening):
         RejectedError
             The engine said no: the name is taken, ...
         """
-        wanted = checked(self._with_work(options, files), self.policies)
+        wanted = checked(self._completed(options, files), self.policies)
         return self._runner.run(image, words_of(command), wanted, files or {})
 
     def run(
@@ -154,6 +163,7 @@ class Making(Opening):
         *,
         script: str | None = None,
         files: Mapping[str, Any] | None = None,
+        stdin: str | bytes | None = None,
         timeout: float | None = RUN_SECONDS,
         limit: int = OUTPUT,
         on_line: Callable[[LogLine], object] | None = None,
@@ -170,6 +180,8 @@ class Making(Opening):
         script
             A program to run in place of the command: by what its first line (``#!``) names, else
             by ``sh``.
+        stdin
+            The program's whole input; None for none.
         timeout
             Seconds after which it is killed; None for never.
         limit
@@ -187,18 +199,26 @@ class Making(Opening):
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
-        wanted = checked(self._with_work(options, files or script), self.policies)
+        sent = input_of(stdin)
+        wanted = checked(self._completed(options, files or script), self.policies)
         return self._runner.run_to_end(
             image,
             words_of(command),
             wanted,
             files or {},
             script=script,
+            stdin=sent,
             timeout=timeout,
             limit=limit,
             on_line=on_line,
         )
 
-    @staticmethod
-    def _with_work(options: dict[str, Any], files: object) -> dict[str, Any]:
-        return {"work": True, **options} if files else options
+    def _completed(self, options: dict[str, Any], files: object) -> dict[str, Any]:
+        """Return options with what others imply: a folder, variables, a network that was made."""
+        given = {"work": True, **options} if files else dict(options)
+        if (paths := given.pop("env_file", None)) is not None:
+            given["env"] = with_files(paths, given.get("env"), self._roots)
+        if isinstance(network := given.get("network"), Network):
+            # Made by this process, and perhaps removed as one that nothing used.
+            self._networks.open(network.name)
+        return given

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.docker.looking import Looking
-from agentnb.core.docker.making import Making
 from agentnb.core.docker.reaching import Reaching
+from agentnb.core.docker.serving import Serving
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DockerManager"]
 
 
-class DockerManager(Making, Reaching, Looking):
+class DockerManager(Serving, Reaching, Looking):
     """Containers and images on a Docker engine, safe by default.
 
     Nothing is connected before the first call. Thread-safe. What it makes carries its labels,
@@ -56,7 +56,9 @@ class DockerManager(Making, Reaching, Looking):
     """
 
     def prune(self, *, images: bool = False, dry_run: bool = False) -> Table:
-        """Remove our containers that have ended and, if asked to, our images that nothing uses.
+        """Remove our containers that have ended, our networks and, if asked to, our images.
+
+        Networks and images that a container uses stay.
 
         Parameters
         ----------
@@ -71,6 +73,7 @@ class DockerManager(Making, Reaching, Looking):
             Kind and name of what went.
         """
         gone = [("container", name) for name in self._containers.prune(dry_run=dry_run)]
+        gone += [("network", name) for name in self._networks.prune(dry_run=dry_run)]
         if images and dry_run:
             gone += [("image", row[0]) for row in self.images().rows]
         elif images:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentnb.core.docker.containers import Containers
 from agentnb.core.docker.engine import Engine
 from agentnb.core.docker.images import Images
+from agentnb.core.docker.networks import Networks
 from agentnb.core.docker.owner import Owner
 from agentnb.core.docker.policy import POLICIES
 from agentnb.core.docker.runner import Runner
@@ -31,6 +32,7 @@ class _Opened(NamedTuple):
     session: Session
     containers: Containers
     images: Images
+    networks: Networks
     runner: Runner
 
 
@@ -73,9 +75,10 @@ class Opening:
                 session = Session(self.engine, owner)
                 images = Images(self.engine, owner)
                 containers = Containers(self.engine, owner, self._roots)
-                runner = Runner(self.engine, session, images, containers, self._roots)
+                networks = Networks(self.engine, session)
+                runner = Runner(self.engine, session, images, containers, networks, self._roots)
                 session.sweep()
-                self._opened = _Opened(session, containers, images, runner)
+                self._opened = _Opened(session, containers, images, networks, runner)
             return self._opened
 
     @property
@@ -87,11 +90,15 @@ class Opening:
         return self._open().images
 
     @property
+    def _networks(self) -> Networks:
+        return self._open().networks
+
+    @property
     def _runner(self) -> Runner:
         return self._open().runner
 
     def close(self) -> None:
-        """Remove the containers of this process and close the connections; reopened on use."""
+        """Remove this process's containers and networks; close, to be opened again on use."""
         with self._lock:
             opened, self._opened = self._opened, None
         try:

@@ -67,6 +67,7 @@ class ContainerOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     entrypoint: Sequence[str] | None = None
     network: str | None = None
+    alias: str | None = None
     platform: str | None = None
     tty: bool = False
     keep: bool = False
@@ -90,6 +91,8 @@ def checked(options: Mapping[str, Any], allowed: Iterable[Policy]) -> ContainerO
     policy = chosen(given.pop("policy", None), allowed)
     for name, value in given.items():
         given[name] = CHECKS[name](value, policy)
+    if "alias" in given and "network" not in given:
+        raise UsageError("alias= is a name on a network", service="docker", hint="network='NAME'")
     limits = {"memory": policy.memory, "cpus": policy.cpus, "pids": policy.pids}
     return ContainerOptions(policy=policy, **(limits | given))
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from agentnb.core.errors import ConfigError
 from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["IMAGE", "KEEP", "NAME", "OWNER", "POLICY", "SESSION", "Owner", "is_ours", "tag_is_ours"]
 
@@ -67,7 +68,7 @@ class Owner:
 
     @property
     def filters(self) -> dict[str, list[str]]:
-        """The engine's filter for this home's containers."""
+        """The engine's filter for this home's containers and networks."""
         return {"label": [f"{OWNER}={self.id}"]}
 
     def labels(self, name: str, policy: str, *, keep: bool) -> dict[str, str]:
@@ -101,6 +102,16 @@ class Owner:
             os.close(held)
         return True
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Keep the home's other processes and threads out of a block of the same name."""
+        lock = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
     def close(self) -> None:
         """Let go of the session."""
         if self.pid == os.getpid():
@@ -109,7 +120,7 @@ class Owner:
 
 
 def is_ours(labels: Mapping[str, str] | None, name: str, owner: str) -> bool:
-    """Tell whether a container is one of an owner's.
+    """Tell whether a container or a network is one of an owner's.
 
     An image's labels are those of every container made of it, by whomever. None can know the
     container's name, so that has to be right, too; one that was renamed has been taken over.

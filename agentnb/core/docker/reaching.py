@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.docker.checks import WORK, words_of
+from agentnb.core.docker.checks import WORK, input_of, words_of
+from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.making import RUN_SECONDS
 from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.threads import awaited
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Reaching(Opening):
         command: str | Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
+        env_file: Any = None,
+        stdin: str | bytes | None = None,
         user: str | None = None,
         workdir: str | None = None,
         timeout: float | None = RUN_SECONDS,
@@ -60,8 +65,10 @@ class Reaching(Opening):
             It or its name.
         command
             Words, or text that is split as a shell would.
-        env, user, workdir
+        env, env_file, user, workdir
             As in `run_container`.
+        stdin
+            The program's whole input; None for none.
         timeout
             Seconds to wait for its end. An engine cannot end one program: it goes on.
         limit, on_line
@@ -77,16 +84,28 @@ class Reaching(Opening):
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
+        if env_file is not None:
+            env = with_files(env_file, env, self._roots)
         options = {"env": env, "user": user, "workdir": workdir}
         return self._runner.exec(
             str(container),
             words_of(command) or [],
             options,
             self.policies,
+            stdin=input_of(stdin),
             timeout=timeout,
             limit=limit,
             on_line=on_line,
         )
+
+    async def aexec(
+        self, container: Container | str, command: str | Sequence[str], **options: Any
+    ) -> ExecResult:
+        """Run another program in a container, awaited: as `exec`.
+
+        An engine cannot end one program: when the caller is cancelled, it goes on.
+        """
+        return await awaited(lambda: self.exec(container, command, **options))
 
     def put_files(
         self, container: Container | str, files: Mapping[str, Any], to: str = WORK
@@ -100,7 +119,8 @@ class Reaching(Opening):
         files
             Text, bytes or a `pathlib.Path` by the path below `to`.
         to
-            A folder there that may be written to: its `work`, or any if the policy is writable.
+            A folder there that may be written to: its `work`, or any if the policy is writable;
+            below ``/mnt/work`` unless it begins with ``/``.
 
         Raises
         ------
@@ -109,7 +129,7 @@ class Reaching(Opening):
         NotFoundError
             There is no such folder.
         """
-        self._containers.put(str(container), files, to)
+        self._containers.put(str(container), files, posixpath.join(WORK, str(to)))
 
     def get_files(
         self, container: Container | str, path: str, *, limit: int = 64 * 1024**2
@@ -121,7 +141,8 @@ class Reaching(Opening):
         container
             It or its name; it may have ended.
         path
-            A file or a folder. ``/tmp`` is memory, and cannot be reached from outside.
+            A file or a folder, below ``/mnt/work`` unless it begins with ``/``, as in `put_files`.
+            ``/tmp`` is memory, and cannot be reached from outside.
         limit
             Bytes at most.
 
@@ -133,4 +154,4 @@ class Reaching(Opening):
             There is more than the limit.
         """
         limit = whole("limit", limit, service="docker", hint="limit=64 * 1024**2")
-        return self._containers.get(str(container), path, limit)
+        return self._containers.get(str(container), posixpath.join(WORK, str(path)), limit)

@@ -31,6 +31,12 @@ def main() -> None:
                     api.remove_container(found["Id"], force=True, v=True)
                 except docker.errors.APIError:
                     continue  # somebody else is removing it
+    for found in api.networks(filters=filters):
+        if found["Labels"].get(told["name"]) == found["Name"]:
+            try:
+                api.remove_network(found["Id"])
+            except docker.errors.APIError:
+                continue  # a container of another process uses it
 
 
 def _line() -> bytes:

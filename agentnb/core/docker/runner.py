@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import contextmanager
 from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from agentnb.core.docker.policy import POLICIES
 from agentnb.core.docker.results import ExecResult, RunResult
 from agentnb.core.docker.running import (
     Watchdog,
+    aliases,
     configuration,
     environment,
     interpreter,
@@ -23,7 +25,7 @@ from agentnb.core.docker.running import (
 )
 from agentnb.core.docker.session import remove
 from agentnb.core.docker.wire import attached, executed
-from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
+from agentnb.core.errors import DeadlineExceeded, NotFoundError, RejectedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.images import Images
     from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.networks import Networks
     from agentnb.core.docker.options import ContainerOptions
     from agentnb.core.docker.policy import Policy
     from agentnb.core.docker.results import Container
@@ -52,7 +55,7 @@ class Runner:
 
     Parameters
     ----------
-    engine, session, images, containers
+    engine, session, images, containers, networks
         Where they are, whose, of what they are made, and those there are.
     roots
         The folders that files of the host's must be in.
@@ -64,10 +67,11 @@ class Runner:
         session: Session,
         images: Images,
         containers: Containers,
+        networks: Networks,
         roots: Sequence[Path],
     ) -> None:
         self._engine, self._session, self._images = engine, session, images
-        self._containers, self._roots = containers, roots
+        self._containers, self._networks, self._roots = containers, networks, roots
 
     def run(
         self,
@@ -94,9 +98,11 @@ class Runner:
         command: Sequence[str] | None,
         wanted: ContainerOptions,
         files: Mapping[str, Any],
+        *,
+        stdin: bool = False,
     ) -> str:
         with self._engine.telling("container failed to start", image=image):
-            return self._created(image, command, wanted, files)
+            return self._created(image, command, wanted, files, stdin=stdin)
 
     def _created(
         self,
@@ -104,20 +110,36 @@ class Runner:
         command: Sequence[str] | None,
         wanted: ContainerOptions,
         files: Mapping[str, Any],
+        *,
+        stdin: bool,
     ) -> str:
         archive = archive_of(files, self._roots) if files else b""
         known = self._images.find(image)
         name = wanted.name or new_name(image)
-        config = configuration(known, name, command, wanted, self._session.owner)
-        self._session.watch()  # before there is one to remove
-        made = self._engine.call(
-            "create",
-            lambda api: api.create_container_from_config(config, name),
-            image=image,
-            policy=wanted.policy.name,
+        network = None
+        if wanted.network is not None:
+            network = self._networks.described(self._networks.find(wanted.network))["Name"]
+        config = configuration(
+            known, name, command, wanted, self._session.owner, network=network, stdin=stdin
         )
+        self._session.watch()  # before there is one to remove
+        with _other_platform(wanted.platform):
+            made = self._engine.call(
+                "create",
+                lambda api: api.create_container_from_config(config, name, wanted.platform),
+                image=image,
+                policy=wanted.policy.name,
+            )
         container: str = made["Id"]
         try:
+            if network is not None and wanted.ports:
+                self._engine.call(
+                    "connect",
+                    lambda api: api.connect_container_to_network(
+                        container, network, aliases=aliases(wanted)
+                    ),
+                    network=wanted.network,
+                )
             if wanted.work:
                 parent, name = posixpath.split(wanted.work)
                 self._send(container, parent, work_folder(name))
@@ -139,6 +161,7 @@ class Runner:
         files: Mapping[str, Any],
         *,
         script: str | None,
+        stdin: bytes | None,
         timeout: float | None,
         limit: int,
         on_line: Callable[[LogLine], object] | None,
@@ -147,14 +170,16 @@ class Runner:
         if script is not None:
             files = {**files, _SCRIPT: script}
             command = [*interpreter(script), f"{wanted.work}/{_SCRIPT}"]
-        container = self._create(image, command, wanted, files)
+        container = self._create(image, command, wanted, files, stdin=stdin is not None)
         try:
             # Before the start, so that nothing is missed; one that follows a log can miss its end.
-            wire = attached(self._engine, container)
+            wire = attached(self._engine, container, stdin=stdin is not None)
             begun = perf_counter()
             silence = None if timeout is None else timeout + _GRACE
             with wire, Watchdog(self._engine, container, timeout) as watchdog:
                 start(self._engine, container, image)
+                if stdin is not None:
+                    wire.send(stdin)
                 lines = wire.lines(tty=wanted.tty, timeout=silence)
                 logs = collect(_told(lines, on_line), limit)
                 code = self._engine.call(
@@ -204,6 +229,7 @@ class Runner:
         options: Mapping[str, Any],
         policies: Iterable[Policy],
         *,
+        stdin: bytes | None,
         timeout: float | None,
         limit: int,
         on_line: Callable[[LogLine], object] | None,
@@ -213,7 +239,14 @@ class Runner:
             raise UsageError("there is no program to run", service="docker")
         with self._engine.telling("exec failed", container=name):
             result = self._executed(
-                name, command, options, policies, timeout=timeout, limit=limit, on_line=on_line
+                name,
+                command,
+                options,
+                policies,
+                stdin=stdin,
+                timeout=timeout,
+                limit=limit,
+                on_line=on_line,
             )
         data = {"container": name, "exit_code": result.exit_code}
         self._engine.log.debug(
@@ -228,6 +261,7 @@ class Runner:
         options: Mapping[str, Any],
         policies: Iterable[Policy],
         *,
+        stdin: bytes | None,
         timeout: float | None,
         limit: int,
         on_line: Callable[[LogLine], object] | None,
@@ -241,6 +275,7 @@ class Runner:
             lambda api: api.exec_create(
                 found["Id"],
                 list(command),
+                stdin=stdin is not None,
                 environment=environment(wanted),
                 user=wanted.user or "",
                 workdir=wanted.workdir,
@@ -248,11 +283,28 @@ class Runner:
             container=name,
         )
         with executed(self._engine, made["Id"]) as wire:
+            if stdin is not None:
+                wire.send(stdin)
             logs = collect(_told(wire.lines(tty=False, timeout=timeout), on_line), limit)
         code = self._engine.call(
             "exec", lambda api: api.exec_inspect(made["Id"])["ExitCode"], idempotent=True
         )
         return ExecResult(-1 if code is None else int(code), logs)
+
+
+@contextmanager
+def _other_platform(platform: str | None) -> Iterator[None]:
+    """Say so where the engine has the image for another platform only."""
+    try:
+        yield
+    except NotFoundError as error:
+        if platform is None or "platform" not in error.message:
+            raise
+        raise RejectedError(
+            error.message,
+            service="docker",
+            hint=f"build or pull the image for {platform}, or leave the platform away",
+        ) from error
 
 
 def _told(

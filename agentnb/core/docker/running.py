@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Watchdog",
+    "aliases",
     "configuration",
     "environment",
     "follow",
@@ -41,6 +42,9 @@ def configuration(
     command: Sequence[str] | None,
     wanted: ContainerOptions,
     owner: Owner,
+    *,
+    network: str | None = None,
+    stdin: bool = False,
 ) -> dict[str, Any]:
     """Return the engine's whole configuration of a container.
 
@@ -56,6 +60,10 @@ def configuration(
         The options, checked.
     owner
         Whose it is.
+    network
+        The private network's name on the engine; None for none.
+    stdin
+        Whether it is given an input, up to the end of it.
     """
     policy = wanted.policy
     limits = {
@@ -68,6 +76,11 @@ def configuration(
         f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside or "")}]
         for inside, outside in wanted.ports.items()
     }
+    host = {**policy.host_config(), **limits, "PortBindings": bindings}
+    beside: dict[str, Any] = {}
+    if network is not None and not bindings:  # else it joins: a private network publishes no ports
+        host["NetworkMode"] = network
+        beside = {"NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": aliases(wanted)}}}}
     return {
         "Image": image["Asked"],
         "Cmd": None if command is None else list(command),
@@ -79,8 +92,17 @@ def configuration(
         "Tty": wanted.tty,
         "Volumes": {posixpath.dirname(wanted.work): {}} if wanted.work else {},
         "ExposedPorts": {port: {} for port in bindings},
-        "HostConfig": {**policy.host_config(), **limits, "PortBindings": bindings},
+        "HostConfig": host,
+        "OpenStdin": stdin,
+        "StdinOnce": stdin,
+        "AttachStdin": stdin,
+        **beside,
     }
+
+
+def aliases(wanted: ContainerOptions) -> list[str]:
+    """Return the names by which a network knows a container, beside its own."""
+    return [] if wanted.alias is None else [wanted.alias]
 
 
 def safe_user(image: dict[str, Any]) -> str:
@@ -126,6 +148,13 @@ def _start(engine: Engine, container: str) -> None:
     try:
         engine.call("start", lambda api: api.start(container), container=container)
     except (RejectedError, NotFoundError) as error:
+        if "exec format error" in error.message:
+            raise RejectedError(
+                "the image's programs are for another kind of processor than the engine's",
+                service="docker",
+                hint="build or pull the image for the engine's own, or set up emulation: "
+                "docker run --privileged --rm tonistiigi/binfmt --install all",
+            ) from error
         if "executable file not found" in error.message or "no such file" in error.message:
             raise NotFoundError(
                 "there is no such program in the image: " + error.message.rpartition("exec: ")[2],

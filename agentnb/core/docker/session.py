@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.networks import listed_networks, remove_network
 from agentnb.core.docker.owner import NAME, OWNER, SESSION, Owner, is_ours
 from agentnb.core.errors import AgentnbError
 from agentnb.core.launch import python
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentnb.core.docker.engine import Engine
 
 __all__ = ["Session", "remove"]
@@ -38,20 +41,45 @@ class Session:
         self.owner = owner
         self._helper: subprocess.Popen[bytes] | None = None
         self.made = False
-        """Whether this process has made a container."""
+        """Whether this process has made a container or a network."""
 
     def sweep(self) -> list[str]:
-        """Remove the containers of processes that are gone; return their names."""
-        found = listed(self._engine, self.owner)
+        """Remove the containers and networks of processes that are gone.
+
+        Returns
+        -------
+        list
+            The names of the containers.
+        """
+        found, networks = self._found()
         dead = {
             session: self.owner.is_dead(session)
-            for session in {one["Labels"].get(SESSION, "") for one in found}
+            for session in {one["Labels"].get(SESSION, "") for one in (*found, *networks)}
             if session
         }
-        gone = [one for one in found if dead.get(one["Labels"].get(SESSION, ""))]
-        names = [_name(one) for one in gone if remove(self._engine, one["Id"])]
+        names = self._remove(found, networks, lambda session: dead.get(session, False))
         if names:
             self._engine.log.info("containers of a process that is gone: %s", ", ".join(names))
+        return names
+
+    def _found(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        return listed(self._engine, self.owner), listed_networks(self._engine, self.owner)
+
+    def _remove(
+        self,
+        containers: list[dict[str, Any]],
+        networks: list[dict[str, Any]],
+        goes: Callable[[str], bool],
+    ) -> list[str]:
+        """Remove what is of certain sessions; a network that another process uses stays."""
+        names = [
+            _name(one)
+            for one in containers
+            if goes(one["Labels"].get(SESSION, "")) and remove(self._engine, one["Id"])
+        ]
+        for network in networks:
+            if goes(network["Labels"].get(SESSION, "")):
+                remove_network(self._engine, network["Id"])
         return names
 
     def watch(self) -> None:
@@ -85,19 +113,14 @@ class Session:
         self._helper = helper
 
     def close(self) -> list[str]:
-        """Remove the containers of this process; return their names."""
+        """Remove the containers and networks of this process; return the containers' names."""
         if self.owner.pid != os.getpid():
             return []  # a forked child's end is not its parent's
         names: list[str] = []
         removed = True
         if self.made:
             try:
-                mine = [
-                    one
-                    for one in listed(self._engine, self.owner)
-                    if one["Labels"].get(SESSION) == self.owner.session
-                ]
-                names = [_name(one) for one in mine if remove(self._engine, one["Id"])]
+                names = self._remove(*self._found(), lambda one: one == self.owner.session)
             except AgentnbError as error:
                 removed = False  # by the helper, then, or by the sweep at the next start
                 self._engine.log.warning("containers are left for later: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
 import socket
 import threading
@@ -13,6 +14,7 @@ from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
 from agentnb.core.docker.wire import executed
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
+from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Waiting"]
 
 _PAUSE = 0.1
+_TAIL = 20
+_WORDS = 300
 _LISTENS = "0A"
 _PEEK = 0.2
 _LOOK = 10.0
@@ -38,12 +42,22 @@ class Waiting:
         Whether it has a terminal.
     timeout
         Seconds at most.
+    until
+        When they are over; default: from now on.
     """
 
-    def __init__(self, engine: Engine, container: str, *, tty: bool, timeout: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        container: str,
+        *,
+        tty: bool,
+        timeout: float,
+        until: float | None = None,
+    ) -> None:
         self._engine, self._container, self._tty = engine, container, tty
         self._timeout = timeout
-        self._until = monotonic() + timeout
+        self._until = monotonic() + timeout if until is None else until
         self._pause = threading.Event()
 
     def healthy(self) -> None:
@@ -100,8 +114,27 @@ class Waiting:
         )
         self._poll(lambda _: listens(), f"does not listen on port {port}")
 
+    def function(self, ready: Callable[[], object]) -> None:
+        """Wait until a function returns something true; one that raises is asked again."""
+        last: list[BaseException] = []
+
+        def asked(_: dict[str, Any]) -> bool:
+            last.clear()
+            answer, error = _called(ready, max(_PAUSE, self._until - monotonic()))
+            last.extend([error] if error is not None else [])
+            return answer
+
+        def what() -> str:
+            return "is not ready" + (f" ({_said(last[0])})" if last else "")
+
+        self._poll(asked, what)
+
     def _poll(
-        self, ready: Callable[[dict[str, Any]], bool], what: str, *, may_end: bool = False
+        self,
+        ready: Callable[[dict[str, Any]], bool],
+        what: str | Callable[[], str],
+        *,
+        may_end: bool = False,
     ) -> dict[str, Any]:
         while True:
             found = self._engine.call(
@@ -113,7 +146,7 @@ class Waiting:
             if ready(state):
                 return state
             if monotonic() > self._until:
-                raise self._late(what)
+                raise self._late(what if isinstance(what, str) else what())
             self._pause.wait(_PAUSE)
 
     def _listens(self, port: int) -> bool:
@@ -146,7 +179,7 @@ class Waiting:
 
     def _last(self) -> str:
         lines = follow(
-            self._engine, self._container, tty=self._tty, timeout=5, stdout=1, stderr=1, tail=5
+            self._engine, self._container, tty=self._tty, timeout=5, stdout=1, stderr=1, tail=_TAIL
         )
         try:
             text = str(collect(lines)).rstrip()
@@ -169,3 +202,27 @@ def _answers(port: int) -> bool:
                 return True  # it waits for us to speak, as a web server does
     except OSError:
         return False
+
+
+def _called(ready: Callable[[], object], seconds: float) -> tuple[bool, BaseException | None]:
+    """Call a function that may never return; return its answer, and what it raised."""
+    answer: list[bool] = []
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            answer.append(bool(ready()))
+        except BaseException as error:  # noqa: BLE001 - said when the time is over
+            raised.append(error)
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(call,), name="agentnb-ready", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return False, TimeoutError("the function did not return")
+    return bool(answer and answer[0]), raised[0] if raised else None
+
+
+def _said(error: BaseException) -> str:
+    return redact(f"{type(error).__name__}: {error}".partition("\n")[0])[:_WORDS]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.docker.logs import Lines
-from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.errors import DeadlineExceeded, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Wire", "attached", "executed"]
 
 _CHUNK = 65_536
+_WRITE_SECONDS = 86_400.0
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
@@ -91,6 +95,26 @@ class Wire:
             ) from error
         yield from lines.end()
 
+    def send(self, data: bytes) -> None:
+        """Send the program its whole input, beside what it prints meanwhile.
+
+        Raises
+        ------
+        UsageError
+            The connection is encrypted, and cannot be closed in one direction.
+        """
+        if isinstance(self._socket, ssl.SSLSocket):
+            raise UsageError(
+                "an input cannot be sent to an engine over TLS",
+                service="docker",
+                hint="copy it into the container: put_files(CONTAINER, {'input': DATA})",
+            )
+        # A socket of its own: the time-outs of reading are not those of writing.
+        link = self._socket.dup()
+        threading.Thread(
+            target=_write, args=(link, data), name="agentnb-stdin", daemon=True
+        ).start()
+
     def close(self) -> None:
         """Close the answer and its connection; the program goes on."""
         self._answer.close()
@@ -102,9 +126,9 @@ class Wire:
         self.close()
 
 
-def attached(engine: Engine, container: str) -> Wire:
+def attached(engine: Engine, container: str, *, stdin: bool = False) -> Wire:
     """Return the wire to a container, which may not have been started yet."""
-    params = {"stdout": 1, "stderr": 1, "stream": 1}
+    params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
     where = f"/containers/{container}/attach"
     return engine.call("attach", lambda api: Wire(api, where, params=params))
 
@@ -120,3 +144,14 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _write(link: socket.socket, data: bytes) -> None:
+    """Write all of an input and its end; a program that reads no more of it is no error."""
+    with link:
+        link.settimeout(_WRITE_SECONDS)
+        try:
+            link.sendall(data)
+            link.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has ended, or the wire was closed

@@ -1,0 +1,235 @@
+"""Services and networks of one home."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from agentnb.core.docker.making import Making
+from agentnb.core.docker.running import new_name
+from agentnb.core.docker.service import Service, ready_function
+from agentnb.core.docker.threads import awaited
+from agentnb.core.errors import AgentnbError, OptionRefused, UsageError
+from agentnb.core.ranges import seconds, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentnb.core.docker.networks import Network
+    from agentnb.core.docker.results import RunResult
+    from agentnb.core.table import Table
+
+__all__ = ["Serving"]
+
+_PORT = 65_535
+_HERE = {"localhost", "127.0.0.1", "::1"}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+
+
+class Serving(Making):
+    """Services that are ready when they are returned, and the networks between containers."""
+
+    def network(self, name: str) -> Network:
+        """Return a private network of this home, which is made if there is none of that name.
+
+        The containers on it reach each other by name, and nothing else: neither the host nor
+        what is outside. It goes with the process that made it, once no container uses it.
+
+        Parameters
+        ----------
+        name
+            Letters, digits and ``_ . -``, at most 40. Homes do not share their networks.
+
+        Raises
+        ------
+        RejectedError
+            The engine has no addresses left for another one.
+        """
+        return self._networks.open(name)
+
+    def networks(self) -> Table:
+        """Return the networks of this home: name, containers, id."""
+        return self._networks.table()
+
+    def remove_network(self, network: Network | str) -> None:
+        """Remove a network.
+
+        Parameters
+        ----------
+        network
+            It or its name.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of that name.
+        RejectedError
+            Containers use it.
+        """
+        self._networks.remove(str(network))
+
+    def service(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        ready: str | re.Pattern[str] | Callable[[Service], object] | None = None,
+        port: int | None = None,
+        scheme: str | None = None,
+        timeout: float = 60.0,
+        files: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Service:
+        """Start a container, wait until it is ready, and return it.
+
+        Use it as a context manager, or call its `stop`; at the latest it goes with this process.
+
+        Parameters
+        ----------
+        image, command, files, **options
+            As in `run_container`. The default policy is ``service`` where it is allowed, else the
+            first that has a network.
+        ready
+            A text or pattern that a line of its log holds; or a function that is called with the
+            service until it returns something true, an error being no. None: `port` answers, or
+            without one the image's own HEALTHCHECK says so.
+        port
+            The port inside, published on a free one of 127.0.0.1; `Service.url` has it. It must
+            answer before a function is asked and before a service counts as ready.
+        scheme
+            What `Service.url` begins with; default: what the port is known by, such as
+            ``redis`` for 6379, else ``http``.
+        timeout
+            Seconds until it is ready, at most.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It is not ready in time; the message ends with what it printed last. It is removed.
+        RejectedError
+            It has ended before it was ready; likewise.
+        OptionRefused
+            No policy that is allowed here has a network, for `port`.
+
+        Examples
+        --------
+        ::
+
+            with hub.docker.service("redis:7", port=6379) as redis:
+                client = redis_py.from_url(redis.url)
+        """
+        timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
+        until = monotonic() + timeout
+        if callable(ready):
+            ready = ready_function(ready)
+        elif ready is not None and not isinstance(ready, (str, re.Pattern)):
+            raise UsageError(
+                f"ready must be a text, a pattern or a function, got {type(ready).__name__}",
+                service="docker",
+                hint="ready='ready to accept connections'",
+            )
+        if scheme is not None and _SCHEME.fullmatch(scheme) is None:
+            raise UsageError(
+                f"scheme cannot be {scheme!r:.80}", service="docker", hint="scheme='redis'"
+            )
+        if options.get("keep"):
+            raise UsageError(
+                "a service goes with its process", service="docker", hint="leave keep= away"
+            )
+        given = self._published({"policy": self._policy_for_services(), **options}, port)
+        if ready is None and port is None:
+            self._need_check(image)
+        container = self.run_container(image, command, files=files, **given)
+        service = Service(self, container, port, scheme)  # type: ignore[arg-type]  # DockerManager
+        try:
+            self._wait(service, ready, port, until, timeout)
+        except BaseException:
+            self._discard(container.id)
+            raise
+        return service
+
+    async def aservice(
+        self,
+        image: str,
+        command: str | Sequence[str] | None = None,
+        *,
+        ready: str | re.Pattern[str] | Callable[[Service], object] | None = None,
+        **options: Any,
+    ) -> Service:
+        """Start a service, awaited: as `service`.
+
+        ``ready`` may be a coroutine function, which runs on the caller's loop. When the caller
+        is cancelled the container is removed.
+        """
+        if inspect.iscoroutinefunction(ready):
+            loop, check = asyncio.get_running_loop(), ready
+
+            def ready(service: Service) -> object:
+                return asyncio.run_coroutine_threadsafe(check(service), loop).result()
+
+        name = options.setdefault("name", new_name(str(image)))
+        return await awaited(
+            lambda: self.service(image, command, ready=ready, **options),
+            lambda: self._discard(name),
+        )
+
+    async def arun(
+        self, image: str, command: str | Sequence[str] | None = None, **options: Any
+    ) -> RunResult:
+        """Run a container to its end, awaited: as `run`. Cancelled, it is killed and removed."""
+        name = options.setdefault("name", new_name(str(image)))
+        return await awaited(
+            lambda: self.run(image, command, **options), lambda: self._discard(name)
+        )
+
+    def _policy_for_services(self) -> str | None:
+        names = [policy.name for policy in self.policies if policy.network]
+        return "service" if "service" in names else next(iter(names), None)
+
+    def _published(self, options: dict[str, Any], port: int | None) -> dict[str, Any]:
+        """Return options by which a port is published where this process reaches it."""
+        if port is None:
+            return options
+        whole("port", port, service="docker", most=_PORT, hint="port=6379")
+        address = urlsplit(self.engine.endpoint.url)
+        if address.scheme != "unix" and address.hostname not in _HERE:
+            raise OptionRefused(
+                f"the option 'port' is refused: {address.hostname} publishes on its own 127.0.0.1",
+                service="docker",
+                hint="forward the engine's socket and the port (ssh -L), or use a network",
+            )
+        ports = options.get("ports") or {}
+        ports = dict(ports) if hasattr(ports, "keys") else dict.fromkeys(ports)
+        return {**options, "ports": {port: None, **ports}}
+
+    def _need_check(self, image: str) -> None:
+        check = (self._images.find(image).get("Config") or {}).get("Healthcheck") or {}
+        if (check.get("Test") or ["NONE"])[0] == "NONE":
+            raise UsageError(
+                "nothing tells when the service is ready: the image has no HEALTHCHECK",
+                service="docker",
+                hint="port=6379, or ready='a text of its log', or ready=FUNCTION",
+            )
+
+    def _wait(
+        self, service: Service, ready: Any, port: int | None, until: float, timeout: float
+    ) -> None:
+        waiting = self._containers.waiting(service.container.id, timeout, until=until)
+        if isinstance(ready, (str, re.Pattern)):
+            waiting.line(ready)
+        if port is not None:
+            waiting.port(port, service.container.ports.get(port))
+        if callable(ready):
+            waiting.function(lambda: ready(service))
+        elif ready is None and port is None:
+            waiting.healthy()
+
+    def _discard(self, name: str) -> None:
+        """Remove a container, if it is there and the engine answers."""
+        with suppress(AgentnbError):
+            self._containers.discard(name)
