@@ -60,7 +60,7 @@ def test_data_is_json_or_else_text_and_a_name_of_the_notebooks(run, shell, shown
     shell.user_ns["report"] = {"rows": 3}
     assert run("%queue add q :report").data == {"rows": 3}
     assert "malformed JSON" in shown("%queue add q {oops}")
-    with pytest.raises(UsageError, match="priority cannot be -1"):
+    with pytest.raises(UsageError, match="priority must be 0 to"):
         run("%queue add q 1 --priority -1")
     with pytest.raises(UsageError, match="--backoff cannot be 'soon'"):
         run("%queue add q 1 --backoff soon")

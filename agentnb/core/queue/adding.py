@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.options import DEFAULTS, Message, Options, seconds
+from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.storage import Added
+from agentnb.core.ranges import seconds
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.trace.context import random_bits
 
@@ -90,7 +91,7 @@ class Adding:
                 remove_on_complete=remove_on_complete,
                 remove_on_fail=remove_on_fail,
             )
-        delay = seconds("delay", delay) if delay else 0.0
+        delay = 0.0 if delay is None else seconds("delay", delay, service="queue", zero=True)
         kind = self.current.schema if self.current is not None else None
         check_correlation_id(correlation_id, "queue")
         with self.tracer.span("add", service="queue", queue=self.name) as span:

@@ -10,14 +10,13 @@ import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.queue.scripts import MOST_PRIORITY
-from agentnb.core.ranges import text
+from agentnb.core.ranges import seconds, text, whole
 
 __all__ = ["DEFAULTS", "Message", "Options", "pause_before"]
 
 LONGEST_PAUSE: Final = 300.0
 """Seconds that a back-off grows to."""
 _SPREAD = 0.2
-_LONGEST = 10.0**9
 _EXPONENTIAL, _FIXED = "exponential", "fixed"
 
 
@@ -65,13 +64,15 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
             raise _wrong("key", key, _KEY)
         timeout = given["timeout"]
         return cls(
-            attempts=_whole("attempts", given["attempts"], 1, 1000),
+            attempts=whole("attempts", given["attempts"], service="queue", most=1000),
             backoff=backoff,
             growing=growing,
             keep=_kept("remove_on_complete", given["remove_on_complete"]),
             keep_failed=_kept("remove_on_fail", given["remove_on_fail"]),
-            timeout=None if timeout is None else seconds("timeout", timeout, least=0.001),
-            priority=_whole("priority", given["priority"], 0, MOST_PRIORITY),
+            timeout=None if timeout is None else seconds("timeout", timeout, service="queue"),
+            priority=whole(
+                "priority", given["priority"], service="queue", least=0, most=MOST_PRIORITY
+            ),
             lifo=bool(given["lifo"]),
             key=key,
         )
@@ -101,20 +102,6 @@ def pause_before(options: Options, attempt: int) -> float:
     return float(min(grown, max(LONGEST_PAUSE, options.backoff)) * spread)
 
 
-def seconds(name: str, value: Any, *, least: float = 0.0) -> float:
-    """Return a duration.
-
-    Raises
-    ------
-    UsageError
-        It is not a number of seconds.
-    """
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not least <= value < _LONGEST:
-        raise _wrong(name, value, "a number of seconds")
-    return float(value)
-
-
 def _backoff(given: Any) -> tuple[float, bool]:
     """Return the first pause and whether it grows; a number is a fixed one, as with Bull."""
     if given is None:
@@ -123,11 +110,12 @@ def _backoff(given: Any) -> tuple[float, bool]:
         kind = given.get("type", _EXPONENTIAL)
         if kind not in {_EXPONENTIAL, _FIXED} or given.keys() - {"type", "delay"}:
             raise _wrong("backoff", dict(given), _BACKOFF)
-        return seconds("backoff", given.get("delay", DEFAULTS.backoff)), kind == _EXPONENTIAL
-    try:
-        return seconds("backoff", given), False
-    except UsageError as error:
-        raise _wrong("backoff", given, _BACKOFF) from error
+        return _pause(given.get("delay", DEFAULTS.backoff)), kind == _EXPONENTIAL
+    return _pause(given), False
+
+
+def _pause(given: Any) -> float:
+    return seconds("backoff", given, service="queue", zero=True, hint=f"backoff: {_BACKOFF}")
 
 
 _KEY = "text that names the work, such as 'order-17'"
@@ -138,13 +126,7 @@ def _kept(name: str, given: Any) -> int:
     """Return how many jobs to keep; True removes at once, False keeps all, as with Bull."""
     if isinstance(given, bool):
         return 0 if given else -1
-    return _whole(name, given, 0, 1_000_000)
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise _wrong(name, value, f"a whole number from {least} to {most:,}")
-    return value
+    return whole(name, given, service="queue", least=0, most=1_000_000)
 
 
 def _wrong(name: str, value: Any, wanted: str) -> UsageError:

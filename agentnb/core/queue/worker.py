@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.owner import describe, new_owner
 from agentnb.core.queue.alarm import Alarm
-from agentnb.core.queue.options import seconds
+from agentnb.core.ranges import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Worker:
             return self._stop(timeout) if self.running else True
 
     def _stop(self, timeout: float) -> bool:
-        until = monotonic() + seconds("timeout", timeout)
+        until = monotonic() + seconds("timeout", timeout, service="queue", zero=True)
         consumer, storage = self._consumer, self.queue.huey.storage
         consumer.stop_flag.set()
         self._stop_listening()
@@ -150,7 +150,11 @@ class Worker:
         """
         queue = self.queue
         queue.loop.check()
-        until = None if timeout is None else monotonic() + seconds("timeout", timeout)
+        until = (
+            None
+            if timeout is None
+            else monotonic() + seconds("timeout", timeout, service="queue", zero=True)
+        )
         told: tuple[int, int] | None = None
         first: int | None = None
         while True:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
-from agentnb.core.workflow.spec import check_known, check_name, seconds, several, whole
+from agentnb.core.ranges import seconds, whole
+from agentnb.core.workflow.spec import check_known, check_name, several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,10 +160,11 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     if isinstance(given["capabilities"], str):
         raise UsageError("capabilities is a list of words", service="workflows")
     capabilities = several("capabilities", given["capabilities"], "a list of words")
-    whole("retries", given["retries"], 0, 1000)
-    seconds("backoff", given["backoff"])
-    if given["timeout"] is not None:
-        seconds("timeout", given["timeout"], least=0.001)
+    retries = whole("retries", given["retries"], service="workflows", least=0, most=1000)
+    backoff = seconds("backoff", given["backoff"], service="workflows", zero=True)
+    timeout = given["timeout"]
+    if timeout is not None:
+        timeout = seconds("timeout", timeout, service="workflows")
     check_schema(given.get("schema"), "workflows")
     call, is_async = _callable(name, target)
     return Agent(
@@ -170,9 +172,9 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         call,
         is_async,
         tuple(map(str, capabilities)),
-        given["retries"],
-        given["timeout"],
-        float(given["backoff"]),
+        retries,
+        timeout,
+        backoff,
         given.get("schema"),
         module or _source(target),
         declared(

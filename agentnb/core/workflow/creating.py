@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import whole
 from agentnb.core.trace import current
 from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.spec import Task, check_words, shown, task_of, text, whole
+from agentnb.core.workflow.spec import Task, check_words, shown, task_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ def create(
     name = check_name_of_workflow(name)
     _check_key(key)
     if max_parallel is not None:
-        whole("max_parallel", max_parallel, 1, 100_000)
+        max_parallel = whole("max_parallel", max_parallel, service="workflows", most=100_000)
     if correlation_id is not None:
         correlation_id = plain(text("correlation_id", correlation_id))
     wanted = _wanted(tasks)

@@ -8,9 +8,10 @@ import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
 from agentnb.core.owner import is_dead
+from agentnb.core.ranges import whole
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.link import listed, plain
-from agentnb.core.workflow.spec import shown, whole
+from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.waits import waited
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Reader:
                 service="workflows",
                 hint=f"states: {', '.join(WORKFLOW_STATES)}",
             )
-        whole("n", n, 0, _MOST_ROWS)
+        n = whole("n", n, service="workflows", least=0, most=_MOST_ROWS)
         where = "" if state is None else " and state = :state"
         with self._link.read() as turn:
             return turn.rows(
@@ -208,7 +209,7 @@ class Reader:
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the last events of a workflow, or of all, oldest first."""
-        whole("n", n, 0, _MOST_ROWS)
+        n = whole("n", n, service="workflows", least=0, most=_MOST_ROWS)
         where = "scope = :scope" if number is None else "scope = :scope and workflow_id = :id"
         sql = f"select created, type, data, id, published, workflow_id from {{event}} where {where}"
         with self._link.read() as turn:

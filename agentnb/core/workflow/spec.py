@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,23 +9,21 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.ranges import seconds, whole
 
 __all__ = [
     "Task",
     "check_known",
     "check_name",
     "check_words",
-    "seconds",
     "several",
     "shown",
     "task_of",
     "text",
-    "whole",
 ]
 
 _LONGEST = 200
 _LONGEST_TEXT = 10_000
-_MOST_SECONDS = 10.0**9
 _MOST_PRIORITY = 524_287
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = 80
@@ -85,14 +82,22 @@ class Task:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "agent", agent)
         object.__setattr__(self, "needs", tuple(dict.fromkeys(map(str.__str__, needs))))
-        whole("priority", self.priority, 0, _MOST_PRIORITY)
-        seconds("delay", self.delay)
+        checked: dict[str, Any] = {
+            "priority": whole(
+                "priority", self.priority, service="workflows", least=0, most=_MOST_PRIORITY
+            ),
+            "delay": seconds("delay", self.delay, service="workflows", zero=True),
+        }
         if not isinstance(self.approval, bool):
             raise _wrong("approval", self.approval, "True or False")
         if self.retries is not None:
-            whole("retries", self.retries, 0, 1000)
+            checked["retries"] = whole(
+                "retries", self.retries, service="workflows", least=0, most=1000
+            )
         if self.timeout is not None:
-            seconds("timeout", self.timeout, least=0.001)
+            checked["timeout"] = seconds("timeout", self.timeout, service="workflows")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 _FIELDS = {one.name for one in fields(Task)}
@@ -204,33 +209,6 @@ def several(name: str, value: Any, wanted: str) -> list[Any]:
     if not isinstance(value, Iterable):
         raise _wrong(name, value, wanted)
     return list(value)
-
-
-def seconds(name: str, value: Any, *, least: float = 0.0) -> float:
-    """Return a duration.
-
-    Raises
-    ------
-    UsageError
-        It is not a number of seconds.
-    """
-    good = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-    if not good or not least <= value < _MOST_SECONDS:
-        raise _wrong(name, value, "a number of seconds")
-    return float(value)
-
-
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """Return a whole number within bounds.
-
-    Raises
-    ------
-    UsageError
-        It is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise _wrong(name, value, f"a whole number from {least} to {most:,}")
-    return value
 
 
 def shown(value: Any) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
+from agentnb.core.ranges import seconds
 from agentnb.core.workflow.pruning import prune
-from agentnb.core.workflow.spec import seconds, text
+from agentnb.core.workflow.spec import text
 from agentnb.core.workflow.telling import event_table, workflow_table
 from agentnb.core.workflow.workflow import Workflow
 from agentnb.core.workflow.working import Working
@@ -188,7 +189,12 @@ class Steered(Working):
             It is not a number of seconds.
         """
         told = self.relay is not None
-        return prune(self.link, self.scope, seconds("older_than", older_than), told=told)
+        return prune(
+            self.link,
+            self.scope,
+            seconds("older_than", older_than, service="workflows", zero=True),
+            told=told,
+        )
 
 
 def _user() -> str:

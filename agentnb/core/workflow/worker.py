@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.owner import describe, new_owner
+from agentnb.core.ranges import seconds
 from agentnb.core.workflow.ending import give_back
 from agentnb.core.workflow.heart import Heart
 from agentnb.core.workflow.link import listed
 from agentnb.core.workflow.slots import Slots
-from agentnb.core.workflow.spec import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class Worker(Slots):
         bool
             Whether everything ended by itself.
         """
-        seconds("timeout", timeout)
+        seconds("timeout", timeout, service="workflows", zero=True)
         with self._turning:
             if not self.working:
                 return True
@@ -179,7 +179,11 @@ class Worker(Slots):
         DeadlineExceeded
             There are still some.
         """
-        until = None if timeout is None else monotonic() + seconds("timeout", timeout)
+        until = (
+            None
+            if timeout is None
+            else monotonic() + seconds("timeout", timeout, service="workflows", zero=True)
+        )
         told: int | None = None
         while left := self.left():
             if on_progress is not None and left != told:

@@ -6,9 +6,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
+from agentnb.core.ranges import seconds, whole
 from agentnb.core.workflow.base import Base
 from agentnb.core.workflow.errors import TaskFailed
-from agentnb.core.workflow.spec import check_name, seconds, several, whole
+from agentnb.core.workflow.spec import check_name, several
 from agentnb.core.workflow.worker import Worker
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Working(Base):
         ConfigError
             One was made by a cell, and cannot be used in this process.
         """
-        whole("concurrency", concurrency, 1, _MOST_THREADS)
+        concurrency = whole("concurrency", concurrency, service="workflows", most=_MOST_THREADS)
         named = None
         if agents is not None:
             given = several("agents", agents, "the names of agents")
@@ -92,7 +93,11 @@ class Working(Base):
 
     def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
         began = monotonic()
-        until = None if timeout is None else began + seconds("timeout", timeout)
+        until = (
+            None
+            if timeout is None
+            else began + seconds("timeout", timeout, service="workflows", zero=True)
+        )
         pause, look, said = _FIRST_LOOK, began + _SAY_SO, ""
         while not left.is_set():
             seen = self.bell.count
