@@ -157,6 +157,52 @@ def test_keys_typed_at_the_panel_are_not_shortcuts_of_the_lab(lab, panel):
     assert panel.is_visible()
 
 
+CONFLICT = """\
+for branch, mark in (("agent/docs", "';'"), ("main", "None")):
+    Path("parser.py").write_text(lines * 5); Path("plan.ipynb").write_text(notebook("import math"))
+    subprocess.run(["git", "clean", "-qfd"], check=True)
+    git.restore("."); git.switch(branch)
+    Path("parser.py").write_text((lines * 5).replace("split()", f"split({mark})", 1))
+    Path("plan.ipynb").write_text(notebook("import math", f"radius = {len(mark)}", "math.tau"))
+    git.add_files(); git.commit(f"Split by {mark}")"""
+
+
+def test_a_conflict_is_shown_side_by_side_and_left_by_mouse(lab):
+    lab.open(
+        lab.write("git_conflict.ipynb", SETUP, CONFLICT, "git.merge('agent/docs')", "%git panel")
+    )
+    lab.run_all()
+    panel = lab.page.locator(".agentnb-panel")
+    row(panel, "plan.ipynb").click()
+    panel.get_by_text("code cell 2").wait_for()
+    row(panel, "parser.py").click()
+    panel.get_by_text("theirs: agent/docs").wait_for()
+    panel.get_by_text("Merging · 2 files in conflict").wait_for()
+    in_view(panel)
+    lab.page.wait_for_timeout(300)
+    lab.screenshot("git_conflict")
+    lab.set_theme("JupyterLab Dark")
+    in_view(panel)
+    lab.page.wait_for_timeout(500)
+    lab.screenshot("git_conflict_dark")
+    press(panel, "Take theirs")
+    panel.get_by_text("parser.py: theirs taken and staged").wait_for()
+    row(panel, "plan.ipynb").click()
+    panel.get_by_text("code cell 2").wait_for()
+    press(panel, "Take ours")
+    panel.get_by_text("no file is in conflict any longer", exact=False).wait_for()
+    press(panel, "Continue merge")
+    panel.get_by_text("Merging", exact=False).wait_for(state="hidden")
+    assert told(lab, "git.show().message") == "Merge branch 'agent/docs'"
+    assert told(lab, "Path('parser.py').read_text().count(';')") == "1"
+    lab.execute("Path('parser.py').write_text('x')")
+    row(panel, "parser.py").click()
+    press(panel, "Discard")
+    press(panel, "Discard the changes of parser.py")
+    panel.get_by_text("parser.py: changes discarded").wait_for()
+    assert told(lab, "git.status().clean") == "True"
+
+
 def test_results_of_the_magic_are_readable_in_light_and_dark(lab):
     lab.open(lab.write("git_results.ipynb", SETUP, "%git status", "%git diff", "%git log --all"))
     lab.run_all()

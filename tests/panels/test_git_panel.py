@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
 import pytest
@@ -206,3 +207,90 @@ def test_a_repository_of_the_workspace_is_shown(hub, view):
 def test_the_graph_is_drawn(git, view):
     assert "<svg" in view().graph.widget.value
     assert git.log()[0].sha[:8] in view().graph.widget.value
+
+
+@pytest.fixture
+def conflict(git):
+    """Leave it in the middle of a merge of two files."""
+    git.create_branch("topic")
+    for branch in ("topic", "main"):
+        git.switch(branch)
+        (git.path / "a.py").write_text(f"a = '{branch}'\n")
+        (git.path / "b.py").write_text(f"b = '{branch}'\n")
+        git.add_files()
+        git.commit(branch)
+    git.merge("topic")
+    return git
+
+
+def test_a_merge_is_solved_and_continued(conflict, view):
+    git = conflict
+    (git.path / "own.txt").write_text("x")
+    git.add_files(["own.txt"])
+    it = view()
+    assert it.commit.disabled
+    assert it.merge.widget.layout.display is None
+    assert "Merging · 2 files in conflict" in it.merge.text.value
+    assert it.merge.proceed.disabled
+    assert it.solve.ours.layout.display == "none"
+    pick(it, "a.py")
+    html = it.diff.widget.value
+    assert html.index("ours: main") < html.index("theirs: topic")
+    assert html.count("<mark") == 2
+    assert it.solve.ours.layout.display is it.solve.theirs.layout.display is None
+    assert it.solve.discard.widget.layout.display == "none"
+    it.stage.click()
+    until(lambda: "markers are left in a.py" in message(it)["text"])
+    it.solve.theirs.click()
+    until(lambda: "a.py: theirs taken and staged" in message(it)["text"])
+    assert (git.path / "a.py").read_text() == "a = 'topic'\n"
+    pick(refreshed(it), "b.py")
+    it.solve.ours.click()
+    until(lambda: git.status().conflicts == [])
+    refreshed(it)
+    assert "no file is in conflict any longer" in it.merge.text.value
+    it.merge.proceed.click()
+    until(lambda: git.status().doing == "")
+    assert git.show().message == "Merge branch 'topic'"
+    assert len(git.show().parents) == 2
+    assert (git.path / "b.py").read_text() == "b = 'main'\n"
+    assert refreshed(it).merge.widget.layout.display == "none"
+
+
+def test_a_merge_is_given_up_after_a_question(conflict, view):
+    git, it = conflict, view()
+    it.merge.abort.first.click()
+    assert git.status().doing == "merge"
+    assert it.merge.abort.second.description == "Go back to before the merge"
+    it.merge.abort.second.click()
+    until(lambda: git.status().doing == "")
+    assert git.status().clean
+    assert (git.path / "a.py").read_text() == "a = 'main'\n"
+
+
+def test_changes_are_discarded_after_a_question(git, view):
+    (git.path / "a.py").write_text("a = 2\n")
+    (git.path / "new.py").write_text("new\n")
+    it = view()
+    assert it.solve.discard.first.disabled
+    pick(it, "new.py")
+    until(lambda: it.solve.discard.first.disabled)
+    pick(it, "a.py")
+    until(lambda: not it.solve.discard.first.disabled)
+    it.solve.discard.first.click()
+    assert it.solve.discard.second.description == "Discard the changes of a.py"
+    assert (git.path / "a.py").read_text() == "a = 2\n"
+    it.solve.discard.second.click()
+    until(lambda: (git.path / "a.py").read_text() == "a = 1\n")
+    assert refreshed(it).files.shown() == ["new.py"]
+    assert (git.path / "new.py").read_text() == "new\n"
+
+
+def test_a_rebase_that_waits_says_how_to_end_it(conflict, view):
+    git = conflict
+    git.merge_abort()
+    subprocess.run(["git", "rebase", "-q", "topic"], cwd=git.path, check=False, capture_output=True)
+    it = view()
+    assert "In the middle of a rebase · 2 files in conflict" in it.merge.text.value
+    assert "git rebase --continue" in it.merge.text.value
+    assert it.merge.proceed.layout.display == "none"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.conflicts import Block, Conflict, Conflicts
 
-__all__ = ["as_html", "as_text", "file_html"]
+__all__ = ["as_html", "as_text", "files_html"]
 
 MOST_LINES: Final = 600
 """Lines of conflicts that are shown in all; `Conflict.blocks` has every one."""
@@ -105,26 +105,22 @@ def _file_text(file: Conflict, sides: Sequence[str]) -> Iterator[str]:
 def as_html(conflicts: Conflicts) -> str:
     """Return conflicts as HTML without scripts; its colours follow the page's theme."""
     head = f'<div style="color:{_DIM};margin-bottom:4px">{escape(_summary(conflicts))}</div>'
+    how = "".join(
+        f'<div style="color:{_DIM}">{escape(line)}</div>' for line in conflicts.advice.splitlines()
+    )
+    body = f"{head}{files_html(conflicts)}{how}"
+    return f'<div class="agentnb-conflicts" style="max-width:100%">{body}</div>'
+
+
+def files_html(conflicts: Conflicts) -> str:
+    """Return both sides of the files as HTML."""
     left = MOST_LINES
     parts = []
     for file in conflicts:
         html, used = _file(file, _sides(conflicts), (conflicts.ours, conflicts.theirs), left)
         parts.append(html)
         left = max(0, left - used)
-    how = "".join(
-        f'<div style="color:{_DIM}">{escape(line)}</div>' for line in conflicts.advice.splitlines()
-    )
-    return (
-        f'<div class="agentnb-conflicts" style="max-width:100%">{head}{"".join(parts)}{how}</div>'
-    )
-
-
-def file_html(conflicts: Conflicts, path: str) -> str:
-    """Return both sides of one file as HTML; ``""`` where it is in no conflict."""
-    sides, names = _sides(conflicts), (conflicts.ours, conflicts.theirs)
-    return "".join(
-        _file(file, sides, names, MOST_LINES)[0] for file in conflicts if file.path == path
-    )
+    return "".join(parts)
 
 
 def _file(

@@ -240,6 +240,12 @@ class Conflicts:
     def __getitem__(self, index: int) -> Conflict:
         return self.files[index]
 
+    def files_html(self) -> str:
+        """Return both sides of the files as HTML, without how to go on."""
+        from agentnb.core.git.conflict_view import files_html
+
+        return files_html(self)
+
     def __repr__(self) -> str:
         from agentnb.core.git.conflict_view import as_text
 

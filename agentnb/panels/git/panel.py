@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
@@ -22,11 +21,13 @@ from agentnb.panels.base import (
     text_box,
 )
 from agentnb.panels.base.cells import plain
+from agentnb.panels.git.snapshot import Snapshot, sync_text, take
+from agentnb.panels.git.solving import MergeBar, SolveButtons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentnb.core.git import Diff, GitManager, Log, Status
+    from agentnb.core.git import GitManager
     from agentnb.core.git.status import Change
     from agentnb.core.hub import Hub
 
@@ -34,7 +35,6 @@ __all__ = ["GitPanel", "make"]
 
 P = ParamSpec("P")
 
-COMMITS: Final = 40
 LISTED: Final = 2000
 _NO_REPOSITORY: Final = "No git repository here. Type in a cell:  %git init"
 _CLEAN: Final = "Nothing has changed since the last commit."
@@ -53,18 +53,6 @@ _WORDS: Final = {
 }
 # Looking may take this share of the time: in a huge tree it is slow.
 _SHARE: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What was seen at one time; `turn` tells whether anything was done since."""
-
-    turn: int
-    status: Status
-    branches: list[str]
-    log: Log
-    picked: str | None
-    diffs: list[tuple[str, Diff]]
 
 
 class GitPanel:
@@ -86,7 +74,7 @@ class GitPanel:
         self._picked: str | None = None
         self._known: dict[str, Change] = {}
         self._turn = 0
-        self._looked: Paced[_Look] = Paced(_SHARE)
+        self._looked: Paced[Snapshot] = Paced(_SHARE)
         self.panel = Panel("Git", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
         act, say = self.panel.action, self.panel.say
 
@@ -116,6 +104,8 @@ class GitPanel:
         self.unstage = acting(self._unstage, "Unstage", "Take it out of the stage", "minus")
         self.stage_all = acting(self._stage_all, "Stage all", "Stage every change", "")
         self.unstage_all = acting(self._unstage_all, "Unstage all", "Empty the stage", "")
+        self.merge = MergeBar(self.panel, self._git, self._done)
+        self.solve = SolveButtons(self.panel, self._git, self._done, self._picked_or_error)
         self.message = text_box(
             placeholder="What was done, and why", tooltip="Message of the commit", rows=3
         )
@@ -134,11 +124,13 @@ class GitPanel:
         self.graph = HtmlBlock("History", height="260px")
         self.panel.compose(
             row(self.branches, self.new_branch, self.fetch, self.pull, self.push, self.sync),
+            self.merge,
             split(
                 stack(
                     self.files,
                     self.pick,
                     row(self.stage, self.unstage, self.stage_all, self.unstage_all),
+                    self.solve,
                     self.message,
                     row(self.commit),
                 ),
@@ -151,41 +143,17 @@ class GitPanel:
 
     # Looking
 
-    def _load(self) -> _Look | None:
+    def _load(self) -> Snapshot | None:
         with self.panel.lock:
             picked, turn = self._picked, self._turn
         if self._git.repository() is None:
             return None
-        return self._looked.get(lambda: self._look(turn, picked))
+        return self._looked.get(lambda: take(self._git, turn, picked))
 
-    def _look(self, turn: int, picked: str | None) -> _Look:
-        status = self._git.status(untracked="all")
-        return _Look(
-            turn=turn,
-            status=status,
-            branches=[found.branch for found in self._git.branches()],
-            log=self._git.log(COMMITS, every=True),
-            picked=picked,
-            diffs=self._differences(status, picked),
-        )
-
-    def _differences(self, status: Status, picked: str | None) -> list[tuple[str, Diff]]:
-        change = next((each for each in status.changes if each.path == picked), None)
-        if change is None or picked is None:
-            return []
-        if change.untracked:
-            return [("untracked", self._git.diff_of_unknown(picked))]
-        found = []
-        if change.work:
-            found.append(("not staged", self._git.diff(paths=[picked])))
-        if change.staged:
-            paths = [path for path in (change.was, picked) if path]
-            found.append(("staged", self._git.diff(cached=True, paths=paths)))
-        return found
-
-    def _show(self, look: _Look | None) -> None:
+    def _show(self, look: Snapshot | None) -> None:
         if look is None:
             self.files.update([], hint=_NO_REPOSITORY)
+            self.merge.show(None)
             self._enable(None)
             self._show_beside(changed=False)
             return
@@ -199,11 +167,12 @@ class GitPanel:
         ]
         more = len(status.changes) - LISTED
         self.files.update(rows, note=f"first {LISTED:,}" if more > 0 else "", hint=_CLEAN)
-        self.sync.value = escape(_sync(status))
+        self.sync.value = escape(sync_text(status))
+        self.merge.show(status)
         self._show_branches(status.branch or _NO_BRANCH, look.branches)
         self.graph.show(look.log._repr_html_())
         if look.picked == self._picked:
-            self.diff.show(_diff_html(look))
+            self.diff.show(look.changes)
         self._enable(self._known.get(self._picked or ""))
         self._show_beside(changed=bool(self._known))
 
@@ -217,12 +186,15 @@ class GitPanel:
         self.branches.show(names if current in names else [current, *names], current)
 
     def _enable(self, change: Change | None) -> None:
+        """Enable the actions that the selected file, and all files, allow."""
         self.stage.disabled = change is None or not change.work
         self.unstage.disabled = change is None or not change.staged
         self.stage_all.disabled = not any(each.work for each in self._known.values())
         staged = any(each.staged for each in self._known.values())
         self.unstage_all.disabled = not staged
-        self.commit.disabled = not staged
+        conflict = any(each.conflict for each in self._known.values())
+        self.commit.disabled = conflict or not staged
+        self.solve.show(change)
 
     # Doing
 
@@ -336,22 +308,3 @@ def make(hub: Hub, **options: Any) -> Panel:
         As `GitPanel` takes them.
     """
     return GitPanel(hub, **options).panel
-
-
-def _sync(status: Status) -> str:
-    if not status.upstream:
-        return "follows no remote branch" if status.sha else "no commits yet"
-    parts = []
-    if status.ahead:
-        parts.append(f"↑ {status.ahead} to push")
-    if status.behind:
-        parts.append(f"↓ {status.behind} to pull")
-    words = " · ".join(parts) or "in step"
-    return f"{words} · {status.upstream}" + (f" · {status.doing}" if status.doing else "")
-
-
-def _diff_html(look: _Look) -> str:
-    return "".join(
-        f'<div class="agentnb-dim">{escape(about)}</div>{diff._repr_html_()}'
-        for about, diff in look.diffs
-    )
