@@ -177,6 +177,7 @@ def files(hub: Hub) -> FileSystemManager:
         settings.workspace,
         max_size=settings.file_size,
         quota=settings.files_quota,
+        read_only=settings.workspace_read_only,
         home=settings.home,
         tracer=hub.tracer,
         hub_id=hub.id,

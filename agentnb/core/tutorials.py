@@ -54,7 +54,7 @@ def copy_tutorials(target: str | Path) -> Copied:
     new: list[str] = []
     kept: list[str] = []
     try:
-        (folder / ".agentnb").mkdir(parents=True, exist_ok=True)
+        (folder / ".agentnb").mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (path for kind in _KINDS for path in sorted(source.glob(kind))):
             name = path.relative_to(source).as_posix()
             (new if _copy(path, folder / name) else kept).append(name)

@@ -259,6 +259,7 @@ DEFAULTS = {
     "events_payload": MIB,
     "file_size": 100_000_000,
     "files_quota": 10_000_000_000,
+    "workspace_read_only": False,
     "git_timeout": 60.0,
     "git_protected": None,
     "git_filters": ("lfs", "nbstripout"),
@@ -297,6 +298,7 @@ BY_RANGE = {
     "amount": ("0.5", ["0", "-1", "inf", "nan", "many"]),
     "size_of": ("1", ["0", "-1", "many", "1x", "0MB"]),
     "limit": ("0", ["-1", "many", "1x"]),
+    "switch": ("0", ["2", "on", "-1", "readonly"]),
     "policies": ("service", ["", "all", "isolated,", "isolated service"]),
 }
 

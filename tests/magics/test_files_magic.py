@@ -55,6 +55,52 @@ def test_a_long_text_is_whole_and_shown_in_part(run, files):
     assert "<b>" not in run("%files cat wide")._repr_html_()
 
 
+def test_a_text_of_windows_is_shown_whole(run, files):
+    files.write_file("dos", "one\r\ntwo\r\n")
+    assert repr(run("%files cat dos")) == "one\ntwo"
+    files.write_file("full", ("x" * 49 + "\r\n") * 1000)
+    assert repr(run("%files cat full -n 1000")).endswith("x")
+    note = "the first 2,000 of 3,000 lines, of them the first 50,000 of 99,999 characters"
+    files.write_file("wide", ("x" * 49 + "\r\n") * 3000)
+    assert repr(run("%files cat wide -n 2000")).endswith(note)
+
+
+def test_the_ends_of_a_file_are_shown_and_added_to(run, files, shown):
+    files.write_file("log", "".join(f"line {n}\n" for n in range(1000)))
+    assert run("%files head log").splitlines() == [f"line {n}" for n in range(10)]
+    assert run("%files tail log -n 2") == "line 998\nline 999\n"
+    assert repr(run("%files head log -n 500")).count("\n") == 499
+    assert run("%%files append log\nline 1000\n") == "log: 1 more line, 10 B"
+    assert run("%files tail log -n 1") == "line 1000\n"
+    assert "%%files append log" in shown("%files append log")
+    assert "head must be 1 or more, got 0" in shown("%files head log -n 0")
+
+
+def test_a_piece_of_a_file_is_replaced_from_a_line_or_a_cell(run, files, shown):
+    files.write_file("a.py", "def f():\n    debug = True\n    return 1")
+    assert repr(run("%files edit a.py 'debug = True' 'debug = False'")).splitlines() == [
+        *("--- a.py", "+++ a.py", "@@ -1,3 +1,3 @@", " def f():", "-    debug = True"),
+        *("+    debug = False", "     return 1", "\\ No newline at end of file"),
+    ]
+    block = "<<<<<<< SEARCH\ndef f():\n    debug = False\n=======\ndef f():\n>>>>>>> REPLACE\n"
+    run(f"%%files edit a.py\n{block}")
+    assert files.read_file("a.py") == "def f():\n    return 1"
+    run("%%files edit a.py\n<<<<<<<\n    return 1\n=======\n    return 2\n>>>>>>>")
+    assert files.read_file("a.py") == "def f():\n    return 2"
+    run("%%files edit a.py\n<<<<<<<\ndef f():\n=======\n>>>>>>>\n")
+    assert files.read_file("a.py") == "    return 2"
+    run("%files edit a.py return give --count 1")
+    for line, body, said in (
+        ("%files edit a.py give", None, "%files edit a.py 'old' 'new'"),
+        ("%files edit a.py take give", None, "old is not in a.py"),
+        ("%files edit a.py give take --count 2", None, "old is once in a.py (line 1), not 2"),
+        ("%%files edit a.py", "give\n", "the cell is not one piece"),
+        ("%%files edit a.py", "<<<<<<<\na\n>>>>>>>\n", "the cell is not one piece"),
+    ):
+        assert said in shown(line if body is None else f"{line}\n{body}")
+    assert files.read_file("a.py") == "    give 2"
+
+
 def test_a_picture_is_shown_as_one_and_other_bytes_are_an_error(run, files, shown):
     data = b"\x89PNG\r\n\x1a\n" + bytes(20)
     files.write_file("plot.png", data)

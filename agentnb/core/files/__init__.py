@@ -7,9 +7,10 @@ goes through a tree (`walking`) holds on to descriptors, so that no link and no 
 from __future__ import annotations
 
 from agentnb.core.files.copying import Copied
+from agentnb.core.files.editing import Edited
 from agentnb.core.files.listing import Usage
 from agentnb.core.files.manager import FileSystemManager
 from agentnb.core.files.reading import hash_of
 from agentnb.core.files.watching import Change, Watcher
 
-__all__ = ["Change", "Copied", "FileSystemManager", "Usage", "Watcher", "hash_of"]
+__all__ = ["Change", "Copied", "Edited", "FileSystemManager", "Usage", "Watcher", "hash_of"]

@@ -11,13 +11,14 @@ from agentnb.core.errors import ConfigError
 from agentnb.core.files.beneath import FOLDER
 from agentnb.core.files.names import parts_of
 from agentnb.core.files.record import log_done, log_failed
-from agentnb.core.files.trouble import similar, translated
+from agentnb.core.files.trouble import similar, target_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from agentnb.core.errors import AgentnbError
     from agentnb.core.files.beneath import Confined
     from agentnb.core.trace.servicelog import ServiceLog
 
@@ -33,13 +34,15 @@ def opened(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def open_root(root: str) -> int:
-    """Return a descriptor of the workspace, which is made where it is not there yet.
+def open_root(root: str, *, make: bool = True) -> int:
+    """Return a descriptor of the workspace.
 
     Parameters
     ----------
     root
         Its absolute path, as text: it is opened with every call.
+    make
+        Whether it is made where it is not there yet.
 
     Raises
     ------
@@ -50,6 +53,8 @@ def open_root(root: str) -> int:
         try:
             return os.open(root, FOLDER)
         except FileNotFoundError:
+            if not make:
+                raise
             os.makedirs(root, exist_ok=True)  # noqa: PTH103 - as above
             return os.open(root, FOLDER)
     except OSError as error:
@@ -79,6 +84,8 @@ class Call:
         The span of the call, entered with it.
     name, log
         The operation, and the log for it; without a log nothing is logged.
+    make
+        Whether the workspace is made where it is not there yet.
 
     Attributes
     ----------
@@ -88,6 +95,7 @@ class Call:
 
     __slots__ = (
         "_log",
+        "_make",
         "_name",
         "_path",
         "_resolver",
@@ -107,10 +115,12 @@ class Call:
         span: AbstractContextManager[object],
         name: str = "",
         log: ServiceLog | None = None,
+        *,
+        make: bool = True,
     ) -> None:
         self._root_path, self._resolver, self._path = root, resolver, path
         self._span = span
-        self._name, self._log = name, log
+        self._name, self._log, self._make = name, log, make
         self.to: str | None = None
         self.root = -1
 
@@ -121,7 +131,7 @@ class Call:
             self.path = "/".join(self.parts) or "."
             if self.parts and str(self._path).endswith("/"):
                 self.path += "/"
-            self.root = open_root(self._root_path)
+            self.root = open_root(self._root_path, make=self._make)
             self._resolver.refuse_hidden(self.root, self.parts)
         except OSError as error:
             ours = translated(error, self.path)
@@ -151,8 +161,7 @@ class Call:
     ) -> None:
         try:
             if isinstance(error, OSError):
-                near = self._near() if error.errno == errno.ENOENT else None
-                ours = translated(error, self.path, near=near)
+                ours = self._translated(error)
                 kind = type(ours)
                 self._tell(self.path, ours)
                 raise ours from error
@@ -171,5 +180,10 @@ class Call:
         elif isinstance(error, Exception):
             log_failed(self._log, self._name, path, self.to, error)
 
-    def _near(self) -> str | None:
-        return similar(self._resolver, self.root, self.parts)
+    def _translated(self, error: OSError) -> AgentnbError:
+        if error.errno != errno.ENOENT:
+            return translated(error, self.path)
+        here = self._resolver, self.root, self.parts
+        target = target_of(*here)
+        near = similar(*here) if target is None else None
+        return translated(error, self.path, near=near, target=target)

@@ -13,10 +13,10 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.files.beneath import FOLDER, Confined
 from agentnb.core.files.calls import Call, opened
 from agentnb.core.files.names import shown
-from agentnb.core.files.reading import READ
+from agentnb.core.files.reading import READ, check_size
 from agentnb.core.files.trouble import no_file
 from agentnb.core.files.walking import READ_FOLDER, Found, walk
-from agentnb.core.files.writing import create, keep_mode, write_whole
+from agentnb.core.files.writing import create, keep_mode, refuse_read_only, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,18 +59,19 @@ class Plan:
     missed: list[str] = field(default_factory=list)
 
 
-def plan_of(source: int, path: str, hidden: Hidden) -> Plan:
+def plan_of(source: int, path: str, hidden: Hidden, limit: int) -> Plan:
     """Look over a tree before anything is written.
 
     Raises
     ------
     RejectedError
-        A folder in it cannot be read, or lies too deep.
+        A folder in it cannot be read, or lies too deep; a file is larger than the limit.
     """
     plan = Plan()
     for found in walk(source, hidden=hidden, missed=plan.missed.append):
         plan.count += 1
         if found.is_file:
+            check_size(found.stat.st_size, f"{path}/{found.path}", limit)
             plan.size += found.stat.st_size
     if plan.missed:
         raise RejectedError(
@@ -225,13 +226,14 @@ def copy_file(
 
 
 def _check_replaceable(here: int, name: str, path: str) -> None:
-    """Refuse to put a file in the place of what is none; a link is replaced by the file."""
+    """Refuse to replace what is read-only or no file; a link is replaced by the file."""
     try:
-        there = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
+        found = os.stat(name, dir_fd=here, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if not (stat.S_ISREG(there) or stat.S_ISLNK(there)):
-        raise no_file(path, there)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        raise no_file(path, found.st_mode)
+    refuse_read_only(here, name, found, path)
 
 
 def _copy_link(found: Found, here: int) -> None:

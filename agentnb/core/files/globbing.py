@@ -1,10 +1,11 @@
-"""Patterns of paths: ``*``, ``?``, ``[a-z]`` within a name, ``**`` for any number of folders."""
+"""Patterns of paths: ``*``, ``?``, ``[a-z]`` in a name, ``**`` for any folders, ``{a,b}``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import PathEscape, UsageError
@@ -15,10 +16,116 @@ from agentnb.core.ranges import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Pattern"]
+__all__ = ["Pattern", "patterns_of"]
 
+_MOST = 1000
+_DEEPEST = 20
 _MAGIC = re.compile(r"[*?\[]")
 _ANY = "**"
+
+
+def patterns_of(pattern: str) -> list[Pattern]:
+    """Return the patterns that one with braces stands for.
+
+    >>> [one.parts for one in patterns_of("src/*.{ts,tsx}")]
+    [('src', '*.ts'), ('src', '*.tsx')]
+
+    Raises
+    ------
+    UsageError
+        It stands for more than 1,000 patterns, has a range such as ``{1..3}``, or a brace that is
+        not closed; ``[{]`` is the character.
+    PathEscape, UsageError
+        As `Pattern.of`.
+    """
+    pattern = text("pattern", pattern, service="files", hint="such as src/**/*.py")
+    return [Pattern.of(one) for one in _alternatives(pattern)]
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Return what a pattern with braces stands for; ``{a}`` is itself."""
+    done, left = [], [("", pattern)]
+    while left:
+        head, tail = left.pop()
+        opened, parts, rest = _braces(tail)
+        if not parts:
+            done.append(head + tail)
+        elif len(parts) == 1:
+            if ".." in parts[0]:
+                raise UsageError(
+                    f"{{{shown(parts[0])}}} is a range, which patterns do not have",
+                    service="files",
+                    hint="list its members: {1,2,3}",
+                )
+            left += [
+                (f"{head}{opened}{{{inner}}}", rest) for inner in reversed(_alternatives(parts[0]))
+            ]
+        else:
+            left += [(head + opened, part + rest) for part in reversed(parts)]
+        if len(done) + len(left) > _MOST:
+            raise UsageError(
+                f"the pattern {shown(pattern[:80])} stands for more than {_MOST:,} patterns",
+                service="files",
+                hint="use * where the names do not matter",
+            )
+    return done
+
+
+def _braces(pattern: str) -> tuple[str, list[str], str]:
+    """Return what is in front of the first braces that are closed, in them, and behind."""
+    depth, start, commas = 0, -1, list[int]()
+    at = 0
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "[" and (end := _class_end(pattern, at)) > 0:
+            at = end
+        elif character == "{":
+            if not depth:
+                start, commas = at, []
+            depth += 1
+            if depth > _DEEPEST:
+                raise _no_braces(pattern, f"has braces in more than {_DEEPEST} braces")
+        elif character == "," and depth == 1:
+            commas.append(at)
+        elif character == "}" and depth:
+            depth -= 1
+            if not depth:
+                cuts = [start, *commas, at]
+                parts = [pattern[a + 1 : b] for a, b in pairwise(cuts)]
+                return pattern[:start], parts, pattern[at + 1 :]
+        at += 1
+    if depth:
+        raise _no_braces(pattern, "has a brace that is not closed")
+    return pattern, [], ""
+
+
+def _no_braces(pattern: str, what: str) -> UsageError:
+    return UsageError(
+        f"the pattern {shown(pattern[:80])} {what}",
+        service="files",
+        hint="{a,b} stands for a or b; [{] is the character",
+    )
+
+
+def _class_end(pattern: str, at: int) -> int:
+    """Return where a class such as ``[!a-z]`` ends, or -1 where it is none."""
+    first = at + 1 + (pattern[at + 1 : at + 2] in {"!", "^"})
+    end = pattern.find("]", first + 1)
+    return end if "/" not in pattern[at:end] else -1
+
+
+def _negated(name: str) -> str:
+    """Return a pattern of a name with ``[!a]`` in place of ``[^a]``.
+
+    >>> _negated("[^a]*[[^]"), _negated("^[a^]")
+    ('[!a]*[[^]', '^[a^]')
+    """
+    pieces, at = [], 0
+    while (start := name.find("[", at)) >= 0 and (end := _class_end(name, start)) > 0:
+        inner = name[start + 1 : end + 1]
+        pieces += [name[at : start + 1], "!" + inner[1:] if inner[0] == "^" else inner]
+        at = end + 1
+    return "".join([*pieces, name[at:]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +163,7 @@ class Pattern:
         PathEscape
             It begins outside of the workspace, or has a ``..``.
         """
-        pattern = text("pattern", pattern, service="files", hint="such as src/**/*.py")
-        parts = [part for part in pattern.split("/") if part not in {"", "."}]
+        parts = [_negated(part) for part in pattern.split("/") if part not in {"", "."}]
         if pattern.startswith("/") or ".." in parts:
             raise PathEscape(
                 f"the pattern {shown(pattern)} leaves the workspace",

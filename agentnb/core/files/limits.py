@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
-from dataclasses import dataclass
-from time import monotonic
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import RejectedError
+from agentnb.core.errors import RejectedError, UnavailableError
+from agentnb.core.files.ledger import Count
 from agentnb.core.files.names import shown
 from agentnb.core.files.removing import sweep
 from agentnb.core.files.walking import walk
@@ -16,6 +16,7 @@ from agentnb.core.files.walking import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agentnb.core.files.ledger import Ledger
     from agentnb.core.hidden import Hidden
 
 __all__ = ["Measure", "Quota", "measure"]
@@ -23,6 +24,7 @@ __all__ = ["Measure", "Quota", "measure"]
 # Measuring takes at most this share of the time; others write here too.
 _SHARE = 0.05
 _SECONDS = 30.0
+_LONGEST = 3600.0
 
 
 @dataclass(slots=True)
@@ -74,66 +76,92 @@ class Quota:
     """Keeps the size of everything below a limit without measuring it on each write.
 
     It is measured at first, then again when half of the room that was left has been used up,
-    and from time to time, since other processes write too.
+    and from time to time, since others write too. While it is measured nobody writes, so that
+    every byte is either measured or counted.
 
     Parameters
     ----------
     limit
         Bytes; 0 is none.
     measured
-        Returns what there is.
+        Returns what there is, and sweeps what writers that died have left.
+    ledger
+        Where the count is kept, for all that write to the same tree.
     """
 
-    def __init__(self, limit: int, measured: Callable[[], Measure]) -> None:
+    def __init__(self, limit: int, measured: Callable[[], Measure], ledger: Ledger) -> None:
         self.limit = limit
         self._measured = measured
-        self._lock = threading.Lock()
-        self._used = 0
-        self._until = 0
-        self._due: float | None = None
-
-    def take(self, size: int, path: str) -> None:
-        """Take up room for what is about to be written, in bytes; a negative size gives back.
-
-        Raises
-        ------
-        RejectedError
-            There is not so much room.
-        """
-        with self._lock:
-            due = self._due is None or (self.limit and monotonic() > self._due)
-            if due or (self.limit and size > 0 and self._used + size > self._until):
-                self._measure()
-            if self.limit and size > 0 and self._used + size > self.limit:
-                raise RejectedError(
-                    f"{shown(path)} needs {size:,} bytes more; "
-                    f"{max(0, self.limit - self._used):,} of {self.limit:,} are left",
-                    service="files",
-                    hint="%files du shows what takes up the room; "
-                    "AGENTNB_FILES_QUOTA sets the limit",
-                )
-            self._used += size
+        self._ledger = ledger
+        self._swept = False
 
     @contextmanager
     def taken(self, size: int, path: str) -> Iterator[None]:
         """Take up room for the length of a block, and for good if it does not fail.
 
+        Parameters
+        ----------
+        size
+            Bytes; a negative size gives back.
+        path
+            The file, for the error.
+
         Raises
         ------
         RejectedError
-            As `take`.
+            There is not so much room.
+        UnavailableError
+            The room is nearly used up, and others do not end their writing.
         """
-        self.take(size, path)
-        try:
+        if not self._swept:
+            self._swept = True
+            self._measure()
+        if not self.limit:
             yield
-        except BaseException:
-            with self._lock:
-                self._used -= size
-            raise
+            return
+        with ExitStack() as gate:
+            gate.enter_context(self._ledger.gate(alone=False))
+            missing = self._missing(size)
+            if missing:
+                gate.close()
+                try:
+                    self._measure()
+                except UnavailableError:
+                    if missing == "room":
+                        raise
+                gate.enter_context(self._ledger.gate(alone=False))
+            self._take(size, path)
+            try:
+                yield
+            except BaseException:
+                self._ledger.change(lambda count: replace(count, used=count.used - size))
+                raise
+
+    def _missing(self, size: int) -> str:
+        """Return why it is to be measured first: ``""``, ``"time"`` or ``"room"``."""
+        _, count = self._ledger.change(lambda count: count)
+        half = count.base + max(0, self.limit - count.base) // 2
+        if count.due is None or (size > 0 and count.used + size > half):
+            return "room"
+        return "" if 0 <= count.due - time() <= _LONGEST else "time"
 
     def _measure(self) -> None:
-        begun = monotonic()
-        self._used = self._measured().size
-        ended = monotonic()
-        self._until = self._used + max(0, self.limit - self._used) // 2
-        self._due = ended + max(_SECONDS, (ended - begun) / _SHARE)
+        with self._ledger.gate(alone=True):
+            begun = monotonic()
+            size = self._measured().size
+            pause = min(_LONGEST, max(_SECONDS, (monotonic() - begun) / _SHARE))
+            self._ledger.change(lambda _: Count(size, size, time() + pause))
+
+    def _take(self, size: int, path: str) -> None:
+        def take(count: Count) -> Count:
+            if size > 0 and count.used + size > self.limit:
+                raise RejectedError(
+                    f"{shown(path)} needs {size:,} bytes more; "
+                    f"{max(0, self.limit - count.used):,} of {self.limit:,} are left",
+                    service="files",
+                    hint="%files du shows what takes up the room; "
+                    "AGENTNB_FILES_QUOTA sets the limit",
+                )
+            return replace(count, used=count.used + size)
+
+        self._ledger.change(take)

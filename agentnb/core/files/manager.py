@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import stat
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.files.beneath import FOLDER
+from agentnb.core.errors import RejectedError
+from agentnb.core.files.beneath import FOLDER, PLACE
 from agentnb.core.files.calls import Call, open_root, opened
 from agentnb.core.files.copying import Copied, copy_file, copy_tree, plan_of, refuse_inside
+from agentnb.core.files.editing import Edit
+from agentnb.core.files.ledger import FileLedger, MemoryLedger
 from agentnb.core.files.limits import Measure, Quota, measure
-from agentnb.core.files.names import refuse_folder, split_last
+from agentnb.core.files.names import refuse_folder, shown, split_last
 from agentnb.core.files.reader import FileReader
-from agentnb.core.files.reading import READ, bytes_of, check_size
-from agentnb.core.files.removing import refuse_hidden, remove, remove_empty
+from agentnb.core.files.reading import READ, bytes_of, check_size, joined_bytes
+from agentnb.core.files.removing import refuse_protected, remove, remove_empty
 from agentnb.core.files.renaming import move
 from agentnb.core.files.walking import READ_FOLDER
-from agentnb.core.files.writing import check_hash, ensure_folder, place_of, replace
+from agentnb.core.files.writing import (
+    check_hash,
+    check_unchanged,
+    ensure_folder,
+    place_of,
+    refuse_read_only,
+    refuse_replacing,
+    replace,
+    rewrite,
+)
+from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +40,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentnb.core.files.beneath import Resolver
+    from agentnb.core.files.editing import Edited
+    from agentnb.core.files.ledger import Ledger
     from agentnb.core.trace import Tracer
 
     AnyPath = str | os.PathLike[str]
     OnProgress = Callable[[int, int], Any]
 
 __all__ = ["FileSystemManager"]
+
+
+def _ledger(root: str, home: Path | None) -> Ledger:
+    """Return where the bytes of a workspace are counted."""
+    if home is None:
+        return MemoryLedger()
+    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+    return FileLedger(home / "files", name)
 
 
 class FileSystemManager(FileReader):
@@ -49,14 +73,17 @@ class FileSystemManager(FileReader):
     max_size
         The largest file that is read or written, in bytes; 0 is no limit.
     quota
-        Bytes of all files together that may be reached by writing; 0 is no limit. Another
-        process's writing is noticed after half a minute.
+        Bytes of all files together that may be reached by writing; 0 is no limit. Processes
+        with the same home share the count; what others write is noticed after half a minute.
     tracer
         Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
     home
-        The home of a hub, which is hidden where it lies in the folder.
+        The home of a hub, in which the quota is counted. It is hidden where it lies in the
+        folder.
+    read_only
+        Whether everything that changes something is refused, and the folder not made.
     hub_id
         The hub whose log file takes what is logged; default: any.
 
@@ -85,12 +112,19 @@ class FileSystemManager(FileReader):
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
         home: Path | None = None,
+        read_only: bool = False,
         hub_id: str | None = None,
     ) -> None:
         super().__init__(
-            root, max_size=max_size, tracer=tracer, resolver=resolver, home=home, hub_id=hub_id
+            root,
+            max_size=max_size,
+            tracer=tracer,
+            resolver=resolver,
+            home=home,
+            read_only=read_only,
+            hub_id=hub_id,
         )
-        self._quota = Quota(quota, self._measure)
+        self._quota = Quota(quota, self._measure, _ledger(self._root, home))
 
     @property
     def quota(self) -> int:
@@ -103,6 +137,22 @@ class FileSystemManager(FileReader):
             opened(self._resolver.open(root, [], READ_FOLDER)) as top,
         ):
             return measure(top, sweeping=True, hidden=self._resolver.hidden)
+
+    def _change(self, name: str, path: AnyPath) -> Call:
+        """Return a call that changes something.
+
+        Raises
+        ------
+        RejectedError
+            The workspace is read-only.
+        """
+        if self.read_only:
+            raise RejectedError(
+                f"the workspace is read-only; {shown(str(path))} was not changed",
+                service="files",
+                hint="AGENTNB_WORKSPACE_READONLY=0 lets it be written to",
+            )
+        return self._call(name, path)
 
     def _other(self, path: AnyPath) -> Call:
         """Return the second path of a call."""
@@ -126,7 +176,7 @@ class FileSystemManager(FileReader):
 
     def ensure_directory(self, path: AnyPath) -> None:
         """Make a folder and those around it, as far as they are not there."""
-        with self._call("mkdir", path) as call:
+        with self._change("mkdir", path) as call:
             os.close(ensure_folder(self._resolver, call.root, call.parts))
 
     def write_file(
@@ -161,11 +211,12 @@ class FileSystemManager(FileReader):
         PathEscape
             The path leads out.
         RejectedError
-            It is larger than `max_size`, the quota is used up, or the disk is full.
+            It is larger than `max_size`, the quota is used up, the disk is full, or the file or
+            the workspace is read-only.
         UsageError
             There is something that is no regular file, or the text cannot be encoded.
         """
-        with self._call("write", path) as call:
+        with self._change("write", path) as call:
             check_hash(if_hash)
             data = bytes_of(content, call.path, encoding)
             check_size(len(data), call.path, self.max_size)
@@ -173,6 +224,124 @@ class FileSystemManager(FileReader):
                 more = len(data) - (place.found.st_size if place.found else 0)
                 with self._quota.taken(more, call.path):
                     replace(place, data, call.path, if_hash)
+
+    def append(self, path: AnyPath, content: str | bytes, *, encoding: str = "utf-8") -> None:
+        """Add to the end of a file, which is made if there is none.
+
+        The file is written anew, as by `write_file`, so that it is never there with a part of
+        the addition; the time that takes grows with its size. Of several that append at once,
+        in any process, none is lost.
+
+        Parameters
+        ----------
+        path
+            The file.
+        content
+            Text, whose line ends are left as they are, or bytes.
+        encoding
+            Of text.
+
+        Raises
+        ------
+        PathEscape, RejectedError, UsageError
+            As `write_file`.
+        """
+        with self._change("append", path) as call:
+            data = bytes_of(content, call.path, encoding)
+
+            def add(before: bytes | None) -> bytes:
+                after = joined_bytes(before or b"", data, encoding)
+                check_size(len(after), call.path, self.max_size)
+                return after
+
+            with (
+                place_of(self._resolver, call.root, call.parts, call.path) as place,
+                self._quota.taken(len(data), call.path),
+            ):
+                rewrite(place, call.path, add, self.max_size)
+
+    async def aappend(self, path: AnyPath, content: str | bytes, **options: Any) -> None:
+        """As `append`, in a thread."""
+        await asyncio.to_thread(self.append, path, content, **options)
+
+    def edit(
+        self,
+        path: AnyPath,
+        old: str,
+        new: str,
+        *,
+        count: int = 1,
+        encoding: str = "utf-8",
+        if_hash: str | None = None,
+    ) -> Edited:
+        r"""Replace a piece of a text file, if it is there exactly once.
+
+        A line end in ``old`` fits ``\n`` and ``\r\n``, and those of ``new`` become as the file's
+        are there. Nobody else who edits, appends or writes with ``if_hash`` comes between.
+
+        Parameters
+        ----------
+        path
+            The file.
+        old, new
+            The text that is there, and the text in its place.
+        count
+            How often ``old`` has to be there; all are replaced.
+        encoding
+            Of the file.
+        if_hash
+            As `write_file` takes it.
+
+        Returns
+        -------
+        Edited
+            With the change as a diff, and the hash of the new content.
+
+        Raises
+        ------
+        UsageError
+            ``old`` is there more or less often, or overlaps itself; the file is no text.
+        NotFoundError
+            There is no such file.
+        FileChanged, PathEscape, RejectedError
+            As `write_file`.
+
+        Examples
+        --------
+        >>> files = FileSystemManager("workspace")
+        >>> files.write_file("app.py", "debug = True\n")
+        >>> print(files.edit("app.py", "True", "False"))
+        --- app.py
+        +++ app.py
+        @@ -1,1 +1,1 @@
+        -debug = True
+        +debug = False
+        <BLANKLINE>
+        >>> files.delete("app.py")
+        1
+        """
+        with self._change("edit", path) as call:
+            check_hash(if_hash)
+            change = Edit(call.path, old, new, whole("count", count, service="files"), encoding)
+            os.close(call.open(PLACE))  # a folder around a missing file is not made
+            with (
+                place_of(self._resolver, call.root, call.parts, call.path) as place,
+                self._quota.taken(change.growth, call.path),
+            ):
+
+                def make(before: bytes | None) -> bytes:
+                    if if_hash is not None:
+                        check_unchanged(place, call.path, if_hash)
+                    after = change.apply(before)
+                    check_size(len(after), call.path, self.max_size)
+                    return after
+
+                rewrite(place, call.path, make, self.max_size)
+            return change.done
+
+    async def aedit(self, path: AnyPath, old: str, new: str, **options: Any) -> Edited:
+        """As `edit`, in a thread."""
+        return await asyncio.to_thread(self.edit, path, old, new, **options)
 
     async def awrite_file(self, path: AnyPath, content: str | bytes, **options: Any) -> None:
         """As `write_file`, in a thread."""
@@ -192,15 +361,20 @@ class FileSystemManager(FileReader):
         ------
         UsageError
             A folder that is not empty, without `recursive`; or the workspace itself.
+        PathEscape
+            It is hidden, or a folder with something hidden in it, such as ``.git``.
+        RejectedError
+            It is read-only, or holds a file that is.
         """
-        with self._call("delete", path) as call:
+        with self._change("delete", path) as call:
             around, name = split_last(call.parts, call.path)
             with opened(self._resolver.open(call.root, around, FOLDER)) as folder:
-                kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-                if stat.S_ISDIR(kind):
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                refuse_read_only(folder, name, found, call.path)
+                if stat.S_ISDIR(found.st_mode):
                     if not recursive:
                         return remove_empty(folder, name, call.path)
-                    refuse_hidden(folder, name, call.path, self._resolver.hidden)
+                    refuse_protected(folder, name, call.path, self._resolver.hidden)
                 return remove(folder, name)
 
     def move(self, source: AnyPath, destination: AnyPath, *, overwrite: bool = False) -> None:
@@ -219,18 +393,23 @@ class FileSystemManager(FileReader):
         ------
         UsageError
             The destination is there, or inside of what is to be moved.
+        RejectedError
+            The file is read-only, or the one that it would replace.
         """
-        with self._call("move", source) as call:
+        with self._change("move", source) as call:
             around, name = split_last(call.parts, call.path)
             if self._resolver.hidden.homes:
                 real = self._resolver.real_parts(call.root, around)
                 self._resolver.hidden.refuse_around([*real, name])
             with opened(self._resolver.open(call.root, around, FOLDER)) as here:
-                os.stat(name, dir_fd=here, follow_symlinks=False)
+                found = os.stat(name, dir_fd=here, follow_symlinks=False)
+                refuse_read_only(here, name, found, call.path)
                 with self._other(destination) as to:
                     call.to = to.path
                     around, new_name = split_last(to.parts, to.path)
                     with self._made(to, around) as there:
+                        if overwrite:
+                            refuse_replacing(there, new_name, to.path)
                         move(here, name, there, new_name, overwrite=overwrite)
 
     def copy_file(
@@ -252,12 +431,13 @@ class FileSystemManager(FileReader):
             Called with the bytes that are done and those that there are.
         """
         with (
-            self._call("copy", source) as call,
+            self._change("copy", source) as call,
             opened(call.open(READ)) as found,
             self._other(destination) as to,
         ):
             call.to = to.path
             size = os.fstat(found).st_size
+            check_size(size, call.path, self.max_size)
             refuse_folder(to.path)
             around, name = split_last(to.parts, to.path)
             with self._made(to, around) as there, self._quota.taken(size, to.path):
@@ -290,9 +470,9 @@ class FileSystemManager(FileReader):
         RejectedError
             There is not enough room, by the quota or on the disk.
         """
-        with self._call("copy", source) as call, self._folder(call) as top:
+        with self._change("copy", source) as call, self._folder(call) as top:
             hidden = self._resolver.hidden
-            plan = plan_of(top, call.path, hidden)
+            plan = plan_of(top, call.path, hidden, self.max_size)
             with self._other(destination) as to:
                 call.to = to.path
                 refuse_inside(self._resolver, to, top, call.path)

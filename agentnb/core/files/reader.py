@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from agentnb.core.files.beneath import PLACE, Confined, Resolver, best
 from agentnb.core.files.calls import Call, open_root, opened
-from agentnb.core.files.globbing import Pattern
+from agentnb.core.files.extracts import extract_of, read_extract, text_of_extract
+from agentnb.core.files.globbing import patterns_of
 from agentnb.core.files.listing import Usage, listing, usage_of
 from agentnb.core.files.names import joined
 from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_of
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from agentnb.core.files.extracts import Extract
+    from agentnb.core.files.globbing import Pattern
     from agentnb.core.table import Table
 
     AnyPath = str | os.PathLike[str]
     Names = list[str]  # in the class, `list` is its method
+    Patterns = list[Pattern]
     OnChange = Callable[[list[Change]], Any]
 
 __all__ = ["FileReader"]
@@ -51,6 +55,8 @@ class FileReader:
         How paths are resolved; by default ``openat2`` where Linux has it.
     home
         The home of a hub, which is hidden where it lies in the folder.
+    read_only
+        Whether everything that changes something is refused, and the folder not made.
     """
 
     def __init__(
@@ -61,11 +67,13 @@ class FileReader:
         tracer: Tracer | None = None,
         resolver: Resolver | None = None,
         home: Path | None = None,
+        read_only: bool = False,
         hub_id: str | None = None,
     ) -> None:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self.root = Path(self._root)
         self.max_size = max_size
+        self.read_only = read_only
         self._resolver = Confined(resolver or best(), Hidden.below(self.root, home))
         self._tracer = tracer or Tracer()
         self._log = ServiceLog("files", hub_id)
@@ -79,7 +87,8 @@ class FileReader:
 
     def _call(self, name: str, path: AnyPath) -> Call:
         span = self._tracer.span(name, service="files", path=str(path))
-        return Call(self._root, self._resolver, path, span, name, self._log)
+        make = not self.read_only
+        return Call(self._root, self._resolver, path, span, name, self._log, make=make)
 
     def _folder(self, call: Call) -> AbstractContextManager[int]:
         """Return a descriptor of the folder that a call names, for the length of a block."""
@@ -93,7 +102,10 @@ class FileReader:
         ConfigError
             It is no folder, or cannot be made.
         """
-        os.close(open_root(self._root))
+        os.close(self._open_root())
+
+    def _open_root(self) -> int:
+        return open_root(self._root, make=not self.read_only)
 
     def resolve_path(self, path: AnyPath) -> Path:
         """Return the absolute path of what a path names, free of links.
@@ -128,11 +140,45 @@ class FileReader:
             return True
 
     @overload
-    def read_file(self, path: AnyPath, *, encoding: str = "utf-8") -> str: ...
+    def read_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: str = "utf-8",
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str: ...
     @overload
-    def read_file(self, path: AnyPath, *, encoding: None) -> bytes: ...
-    def read_file(self, path: AnyPath, *, encoding: str | None = "utf-8") -> str | bytes:
-        """Return what is in a file.
+    def read_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: None,
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> bytes: ...
+    def read_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: str | None = "utf-8",
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str | bytes:
+        r"""Return what is in a file, or in a part of it.
+
+        Of a part only as much is read as is needed, so that the file may be larger than
+        `max_size`, which then holds for the part. ``head``, ``tail``, ``lines``, and ``offset``
+        with ``length`` exclude each other.
 
         Parameters
         ----------
@@ -140,6 +186,14 @@ class FileReader:
             The file.
         encoding
             Of its text; None returns bytes. Line ends are left as they are.
+        head, tail
+            How many of the first or the last lines; fewer where there are not so many. A line
+            ends with ``\n``.
+        lines
+            The first and the last line, counted from 1; None for the last of the file.
+        offset, length
+            The first byte, counted from 0, and how many, up to the end of the file. Of text
+            both have to lie between characters.
 
         Raises
         ------
@@ -148,13 +202,32 @@ class FileReader:
         PathEscape
             It lies outside.
         UsageError
-            It is no regular file, or no text of this encoding.
+            It is no regular file, or no text of this encoding; the part is out of its range,
+            begins behind the end of the file, or begins or ends inside of a character.
         RejectedError
             It is larger than `max_size`.
+
+        Examples
+        --------
+        >>> from agentnb.core.files import FileSystemManager
+        >>> files = FileSystemManager("workspace")
+        >>> files.write_file("app.log", "one\ntwo\nthree\n")
+        >>> files.read_file("app.log", tail=1), files.read_file("app.log", lines=(1, 2))
+        ('three\n', 'one\ntwo\n')
+        >>> files.delete("app.log")
+        1
         """
+        part = extract_of(head, tail, lines, offset, length)
+        if part is not None:
+            return self._read_part(path, encoding, part)
         with self._call("read", path) as call:
             data = read_all(call.open(READ), call.path, self.max_size)
             return data if encoding is None else text_of(data, call.path, encoding)
+
+    def _read_part(self, path: AnyPath, encoding: str | None, part: Extract) -> str | bytes:
+        with self._call("read", path) as call, opened(call.open(READ)) as found:
+            data = read_extract(found, call.path, part, self.max_size)
+            return data if encoding is None else text_of_extract(data, call.path, encoding, part)
 
     def head(self, path: AnyPath, size: int = 65_536) -> bytes:
         """Return the first bytes of a file, however large it is.
@@ -178,9 +251,11 @@ class FileReader:
         """Return the `hash_of` what is in a file."""
         return hash_of(self.read_file(path, encoding=None))
 
-    async def aread_file(self, path: AnyPath, *, encoding: str | None = "utf-8") -> str | bytes:
+    async def aread_file(
+        self, path: AnyPath, *, encoding: str | None = "utf-8", **part: Any
+    ) -> str | bytes:
         """As `read_file`, in a thread."""
-        return await asyncio.to_thread(self.read_file, path, encoding=encoding)  # type: ignore[arg-type]  # either overload
+        return await asyncio.to_thread(self.read_file, path, encoding=encoding, **part)  # type: ignore[arg-type]  # either overload
 
     def list(self, path: AnyPath = ".") -> Table:
         """Return what is in a folder: name, kind, size in bytes, time of the last change.
@@ -196,25 +271,35 @@ class FileReader:
         Parameters
         ----------
         pattern
-            ``*``, ``?`` and ``[a-z]`` stand for a part of a name, ``**`` for any number of
-            folders. Links are found, not followed.
+            ``*``, ``?``, ``[a-z]`` and ``[!a-z]`` or ``[^a-z]`` stand for a part of a name, ``**``
+            for any number of folders, ``{ts,tsx}`` for either. Links are found, not followed.
 
         Raises
         ------
         PathEscape
             The pattern leaves the workspace.
+        UsageError
+            It is empty, has a brace that is not closed, or stands for too many patterns.
         """
-        wanted = Pattern.of(pattern)
-        start = joined(*wanted.start)
+        starts: dict[str, list[Pattern]] = {}
+        for one in patterns_of(pattern):
+            starts.setdefault(joined(*one.start), []).append(one)
+        return sorted(
+            {path for start, wanted in starts.items() for path in self._glob(start, wanted)}
+        )
+
+    def _glob(self, start: str, wanted: Patterns) -> Names:
+        """Return the paths below a folder that match one of some patterns."""
         with self._call("glob", start) as call:
             try:
                 top = call.open(READ_FOLDER)
             except (FileNotFoundError, NotADirectoryError):
                 return []
             with opened(top):
-                found = walk(top, hidden=self._resolver.hidden, depth=wanted.depth)
+                depth = max(one.depth for one in wanted)
+                found = walk(top, hidden=self._resolver.hidden, depth=depth)
                 paths = (joined(start, one.path) for one in found)
-                return sorted(path for path in paths if wanted.fits(path.split("/")))
+                return [path for path in paths if any(one.fits(path.split("/")) for one in wanted)]
 
     def usage(self, path: AnyPath = ".") -> Usage:
         """Return how much room each thing in a folder takes, the largest first.
@@ -241,7 +326,7 @@ class FileReader:
         with self._call("watch", path) as call, self._folder(call):
             parts = self._resolver.real_parts(call.root, call.parts)
         place = self.root.resolve(), parts
-        made = Watcher(lambda: open_root(self._root), self._resolver, place, self._watchers.discard)
+        made = Watcher(self._open_root, self._resolver, place, self._watchers.discard)
         self._watchers.add(made)
         if on_change is not None:
             made.start(lambda changes: self._loop.call(on_change, changes))

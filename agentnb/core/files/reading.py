@@ -11,7 +11,16 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.files.names import shown
 from agentnb.core.files.trouble import no_file
 
-__all__ = ["READ", "bytes_of", "check_size", "first_of", "hash_of", "read_all", "text_of"]
+__all__ = [
+    "READ",
+    "bytes_of",
+    "check_size",
+    "first_of",
+    "hash_of",
+    "joined_bytes",
+    "read_all",
+    "text_of",
+]
 
 # A FIFO without a writer must not hold us up, nor a terminal become ours.
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -133,6 +142,15 @@ def bytes_of(content: object, path: str, encoding: str) -> bytes:
         service="files",
         hint="json.dumps(...) makes text of data",
     )
+
+
+def joined_bytes(before: bytes, added: bytes, encoding: str) -> bytes:
+    r"""Return an encoded text with another one behind it; a mark of the byte order stays the one.
+
+    >>> joined_bytes("a".encode("utf-8-sig"), "b".encode("utf-8-sig"), "utf-8-sig")
+    b'\xef\xbb\xbfab'
+    """
+    return before + added.removeprefix("".encode(encoding)) if before else added
 
 
 def hash_of(content: str | bytes, encoding: str = "utf-8") -> str:

@@ -16,6 +16,8 @@ __all__ = ["log_done", "log_failed"]
 _DONE: Final = {
     "mkdir": "directory created",
     "write": "file written",
+    "append": "file appended to",
+    "edit": "file edited",
     "read": "file read",
     "head": "file read",
     "delete": "deleted",
@@ -25,6 +27,8 @@ _DONE: Final = {
 _FAILED: Final = {
     "mkdir": "failed to create directory",
     "write": "failed to write file",
+    "append": "failed to append to file",
+    "edit": "failed to edit file",
     "read": "failed to read file",
     "head": "failed to read file",
     "delete": "failed to delete",

@@ -9,7 +9,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import PathEscape, UsageError
+from agentnb.core.errors import PathEscape, RejectedError, UsageError
 from agentnb.core.files.names import is_temporary, shown, temporary
 from agentnb.core.files.renaming import rename_new
 from agentnb.core.files.walking import READ_FOLDER, Found, entries, walk
@@ -17,7 +17,7 @@ from agentnb.core.files.walking import READ_FOLDER, Found, entries, walk
 if TYPE_CHECKING:
     from agentnb.core.hidden import Hidden
 
-__all__ = ["refuse_hidden", "remove", "remove_empty", "sweep"]
+__all__ = ["refuse_protected", "remove", "remove_empty", "sweep"]
 
 _LIFT_AT = 64
 # A pass takes so many folders off the depth, and others may add what they like meanwhile.
@@ -25,13 +25,15 @@ _PASSES = 1000
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
 
 
-def refuse_hidden(folder: int, name: str, path: str, hidden: Hidden) -> None:
-    """Refuse to remove a folder in which something hidden lies, such as a repository's ``.git``.
+def refuse_protected(folder: int, name: str, path: str, hidden: Hidden) -> None:
+    """Refuse to remove a folder with something hidden in it, such as ``.git``, or read-only.
 
     Raises
     ------
     PathEscape
-        It does.
+        Something in it is hidden.
+    RejectedError
+        A file in it is read-only.
     """
     try:
         top = os.open(name, READ_FOLDER | os.O_NOFOLLOW, dir_fd=folder)
@@ -45,6 +47,13 @@ def refuse_hidden(folder: int, name: str, path: str, hidden: Hidden) -> None:
                     "workspace; nothing was removed",
                     service="files",
                     hint=f"remove it in a terminal, if that is meant: rm -r {shown(path)}",
+                )
+            if found.is_file and not found.stat.st_mode & 0o222:
+                raise RejectedError(
+                    f"{shown(path)} holds {shown(found.path)}, which is read-only; "
+                    "nothing was removed",
+                    service="files",
+                    hint=f"if it may be removed: chmod -R u+w {shown(path)}",
                 )
     finally:
         os.close(top)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from agentnb.core.files.names import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["kind_of", "no_file", "similar", "translated"]
+__all__ = ["kind_of", "no_file", "similar", "target_of", "translated"]
 
 _KINDS = {
     stat.S_IFREG: "file",
@@ -36,7 +37,7 @@ _KINDS = {
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY, errno.EXDEV, errno.EBUSY}
-_NEAR = 200
+_NEAR, _ALIKE = 200, 10_000
 
 
 def kind_of(mode: int) -> str:
@@ -57,7 +58,9 @@ def no_file(path: str, mode: int) -> UsageError:
     return UsageError(f"{shown(path)} is a {kind}, not a file", service="files", hint=hint)
 
 
-def translated(error: OSError, path: str, *, near: str | None = None) -> AgentnbError:
+def translated(
+    error: OSError, path: str, *, near: str | None = None, target: str | None = None
+) -> AgentnbError:
     """Return an error of the system's as one of ours; raise it from the original.
 
     Parameters
@@ -68,6 +71,8 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
         The path that was asked for.
     near
         A hint with a name that is nearly the same, if there is one.
+    target
+        Where the path's last name leads, if it is a link to nothing.
     """
     name, code = shown(path), error.errno
     if isinstance(error, Outside):
@@ -95,6 +100,12 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
         errno.ENXIO: f"{name} is a FIFO, a socket or a device, not a file",
         errno.EILSEQ: f"{name}: a name that this file system cannot write",
     }
+    if code == errno.ENOENT and target is not None:
+        return NotFoundError(
+            f"{name} is a link to {shown(target)}, which does not exist",
+            service="files",
+            hint=f"%files rm {name} removes the link; write_file writes what it leads to",
+        )
     if code == errno.ENOENT:
         return NotFoundError(f"there is no {name}", service="files", hint=near)
     if code in usage:
@@ -103,16 +114,41 @@ def translated(error: OSError, path: str, *, near: str | None = None) -> Agentnb
 
 
 def similar(resolver: Confined, root: int, parts: Sequence[str]) -> str | None:
-    """Return a hint with the name in the same folder that is nearest to a missing one."""
+    """Return a hint with the name in the same folder that is nearest to a missing one.
+
+    One that looks the same is written in ASCII: with another space, or an accent that is a
+    character of its own, as macOS has them.
+    """
     if not parts:
         return None
-    with suppress(OSError):
+    missing = parts[-1]
+    with suppress(OSError, PathEscape):
         folder = resolver.open(root, parts[:-1], FOLDER & ~getattr(os, "O_PATH", 0))
         try:
             with os.scandir(folder) as entries:
-                names = [entry.name for entry, _ in zip(entries, range(_NEAR), strict=False)]
-            names = [name for name in names if resolver.hidden.find([name]) is None]
+                names = [entry.name for entry, _ in zip(entries, range(_ALIKE), strict=False)]
         finally:
             os.close(folder)
-        return did_you_mean(parts[-1], [name for name in names if name.isprintable()])
+        names = [name for name in names if resolver.hidden.find([name]) is None]
+        alike = [name for name in names if _look(name) == _look(missing) and name != missing]
+        if alike and not alike[0].isascii():
+            return f"did you mean {alike[0]!a}? it looks the same"
+        return did_you_mean(missing, [name for name in names if name.isprintable()][:_NEAR])
+    return None
+
+
+def _look(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)
+
+
+def target_of(resolver: Confined, root: int, parts: Sequence[str]) -> str | None:
+    """Return where a link leads, or None where the path names no link."""
+    if not parts or parts[-1] == "..":
+        return None
+    with suppress(OSError, PathEscape):
+        folder = resolver.open(root, parts[:-1], FOLDER)
+        try:
+            return os.readlink(parts[-1], dir_fd=folder)
+        finally:
+            os.close(folder)
     return None

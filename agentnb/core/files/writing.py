@@ -11,7 +11,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from agentnb.core.errors import FileChanged, UnavailableError, UsageError
+from agentnb.core.errors import FileChanged, RejectedError, UnavailableError, UsageError
 from agentnb.core.files.beneath import FOLDER, Confined, Outside
 from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
 from agentnb.core.files.reading import READ, hash_of, read_all
@@ -19,16 +19,20 @@ from agentnb.core.files.renaming import rename_new
 from agentnb.core.files.trouble import no_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
     "Place",
     "check_hash",
+    "check_unchanged",
     "create",
     "ensure_folder",
     "keep_mode",
     "place_of",
+    "refuse_read_only",
+    "refuse_replacing",
     "replace",
+    "rewrite",
     "write_whole",
 ]
 
@@ -38,6 +42,7 @@ NEW: Final = ""
 _LINKS = 40
 _LOCK_SECONDS = 10.0
 _PERMISSIONS = 0o777
+_WRITE = 0o222
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -90,6 +95,21 @@ class Place:
         except OSError:
             os.close(self.folder)
             raise
+
+    def look_again(self, path: str) -> None:
+        """Look what bears the name by now.
+
+        Raises
+        ------
+        UsageError
+            It is no regular file any more.
+        """
+        try:
+            self.found = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            self.found = None
+        if self.found is not None and not stat.S_ISREG(self.found.st_mode):
+            raise no_file(path, self.found.st_mode)
 
     def __enter__(self) -> Self:
         return self
@@ -163,6 +183,72 @@ def keep_mode(made: int, before: os.stat_result) -> None:
     os.fchmod(made, before.st_mode & _PERMISSIONS)
 
 
+def refuse_read_only(folder: int, name: str, found: os.stat_result, path: str) -> None:
+    """Refuse to change a file that its permissions protect, also as root.
+
+    Parameters
+    ----------
+    folder, name
+        A descriptor of the folder that it lies in, and its name there.
+    found
+        Its status.
+    path
+        Its path, for the error.
+
+    Raises
+    ------
+    RejectedError
+        Nobody, or not this user, may write to it.
+    """
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        return
+    effective = os.access in os.supports_effective_ids
+    if mode & _WRITE and os.access(name, os.W_OK, dir_fd=folder, effective_ids=effective):
+        return
+    raise RejectedError(
+        f"{shown(path)} is read-only (mode {mode:04o}); nothing was changed",
+        service="files",
+        hint=f"if it may be changed: chmod u+w {shown(path)}",
+    )
+
+
+def refuse_replacing(folder: int, name: str, path: str) -> None:
+    """Refuse to replace a file that is read-only.
+
+    Raises
+    ------
+    RejectedError
+        It is.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        refuse_read_only(folder, name, found, path)
+
+
+def rewrite(place: Place, path: str, make: Callable[[bytes | None], bytes], limit: int) -> None:
+    """Put in the place of a file what is made of it; nobody else who does so comes between.
+
+    Parameters
+    ----------
+    place
+        The file's place.
+    path
+        Its path, for errors.
+    make
+        Returns the new content, given the one that is there; None where there is none.
+    limit
+        The largest file that is read, in bytes; 0 is no limit.
+    """
+    with held(place.folder, path):
+        place.look_again(path)
+        data = None
+        if place.found is not None:
+            found = os.open(place.name, READ | os.O_NOFOLLOW, dir_fd=place.folder)
+            data = read_all(found, path, limit)
+        replace(place, make(data), path, None)
+
+
 def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
     """Put these bytes in the place of what is there: all of them, or nothing is changed.
 
@@ -170,8 +256,12 @@ def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
     ------
     FileChanged
         What is there has another hash than the given one.
+    RejectedError
+        It is read-only.
     """
     before = place.found
+    if before is not None:
+        refuse_read_only(place.folder, place.name, before, path)
     if before is None:
         name, made = create(place.folder)
     else:

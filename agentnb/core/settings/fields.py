@@ -101,6 +101,13 @@ def _limit(text: str) -> int:
     return int(float(found["number"]) * (1000 if found["decimal"] else 1024) ** power)
 
 
+def _switch(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.strip().lower() not in known:
+        raise ValueError("1 or 0, also true or false, yes or no")
+    return known[text.strip().lower()]
+
+
 def _level(text: str) -> int:
     if text.upper() not in _LEVELS:
         raise ValueError(f"one of {', '.join(_LEVELS)}")
@@ -177,6 +184,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _limit),
     Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _limit),
+    Field(
+        "workspace_read_only",
+        "AGENTNB_WORKSPACE_READONLY",
+        "0",
+        "whether files of the workspace are read and never changed",
+        _switch,
+    ),
     Field("git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", _seconds),
     Field(
         "git_protected",

@@ -66,6 +66,7 @@ class Settings:
     events_payload: int
     file_size: int
     files_quota: int
+    workspace_read_only: bool
     git_timeout: float
     git_protected: tuple[str, ...] | None
     git_filters: tuple[str, ...]

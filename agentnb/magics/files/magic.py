@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["FilesMagic"]
 
 _OFFERED = 200
+_LINES = 10
+# IPython takes three of the last mark for a prompt of Python's, and strips them.
+_BLOCK = re.compile(
+    r"\s*^<{7}(?: [^\n]*)?\n(?P<old>(?:(?!={7}$)[^\n]*\n)*)={7}\n"
+    r"(?P<new>(?:(?!<{7}(?: |$))[^\n]*\n)*)>{4,7}(?: [^\n]*)?\s*",
+    re.MULTILINE,
+)
 
 
 @magics_class
@@ -93,17 +101,53 @@ class FilesMagic(Noun):
             return found
         return text(self._files.read_file(path), call.options.get("lines"))
 
+    def do_head(self, call: Call) -> Any:
+        """Return the first lines of a file."""
+        from agentnb.magics.files.shown import text
+
+        count = call.options.get("lines", _LINES)
+        return text(self._files.read_file(_path(call, 0), head=count), count)
+
+    def do_tail(self, call: Call) -> Any:
+        """Return the last lines of a file."""
+        from agentnb.magics.files.shown import text
+
+        count = call.options.get("lines", _LINES)
+        return text(self._files.read_file(_path(call, 0), tail=count), count)
+
+    def do_edit(self, call: Call) -> Any:
+        """Replace a piece of a file."""
+        from agentnb.magics.files.shown import text
+
+        path = _path(call, 0)
+        old, new = _pieces(call)
+        if call.body is not None and self._ends_with(path, old.removesuffix("\n")):
+            old, new = old.removesuffix("\n"), new.removesuffix("\n")
+        options = {
+            name: call.options[name] for name in ("count", "if_hash") if name in call.options
+        }
+        return text(self._files.edit(path, old, new, **options).diff, None)
+
+    def _ends_with(self, path: str, text: str) -> bool:
+        """Return whether these are the last lines of a file whose last line has no end."""
+        last = self._files.read_file(path, tail=text.count("\n") + 1)
+        return last.replace("\r\n", "\n") == text
+
+    def do_append(self, call: Call) -> str:
+        """Add the body of the cell to the end of a file."""
+        from agentnb.panels.base.units import Size
+
+        path, body = _path(call, 0), _body(call)
+        self._files.append(path, body)
+        lines = len(body.splitlines())
+        size = Size(len(body.encode()))
+        return Said(f"{path}: {lines:,} more {'line' if lines == 1 else 'lines'}, {size}")
+
     def do_write(self, call: Call) -> str:
         """Write a file from the body of the cell."""
         from agentnb.panels.base.units import Size
 
-        path, body = _path(call, 0), call.body
-        if body is None:
-            raise UsageError(
-                "write takes the body of a cell",
-                service="files",
-                hint=f"in a cell of its own: %%files write {path}",
-            )
+        path, body = _path(call, 0), _body(call)
         if "new" in call.options and "if_hash" in call.options:
             raise UsageError("--new and --if-hash exclude each other", service="files")
         if_hash = "" if "new" in call.options else call.options.get("if_hash")
@@ -184,6 +228,39 @@ def _check_cell(line: str) -> None:
             service="files",
             hint=f"%%files write {first}",
         )
+
+
+def _body(call: Call) -> str:
+    """Return the body of the cell."""
+    if call.body is None:
+        raise UsageError(
+            f"{call.verb} takes the body of a cell",
+            service="files",
+            hint=f"in a cell of its own: %%files {call.verb} {_path(call, 0)}",
+        )
+    return call.body
+
+
+def _pieces(call: Call) -> tuple[str, str]:
+    """Return what an edit replaces, and by what: from the line, or from the cell."""
+    path = _path(call, 0)
+    if call.body is None:
+        if len(call.arguments) != 3:  # noqa: PLR2004 - the path and two texts
+            raise UsageError(
+                "edit takes the text that is there and the text in its place",
+                service="files",
+                hint=f"%files edit {path} 'old' 'new', or a cell: %%files edit {path}",
+            )
+        return _path(call, 1), _path(call, 2)
+    found = _BLOCK.fullmatch(call.body)
+    if found is None or len(call.arguments) > 1:
+        raise UsageError(
+            "the cell is not one piece and what takes its place",
+            service="files",
+            hint="<<<<<<<, the lines that are there, =======, the lines in their place, >>>>>>>; "
+            "each mark in a line of its own",
+        )
+    return found["old"], found["new"]
 
 
 def _path(call: Call, at: int, default: str = "") -> str:

@@ -65,12 +65,13 @@ class Text(Said):
 
     def _cut(self) -> tuple[str, str]:
         lines = self.splitlines()
-        shown = "\n".join(lines[: self.lines])[:_CHARACTERS]
+        shown = "\n".join(lines[: self.lines])
+        notes = []
         if len(lines) > self.lines:
-            return shown, f"the first {self.lines:,} of {len(lines):,} lines"
-        if len(self) > len(shown) + 1:
-            return shown, f"the first {_CHARACTERS:,} of {len(self):,} characters"
-        return shown, ""
+            notes.append(f"the first {self.lines:,} of {len(lines):,} lines")
+        if len(shown) > _CHARACTERS:
+            notes.append(f"the first {_CHARACTERS:,} of {len(shown):,} characters")
+        return shown[:_CHARACTERS], ", of them ".join(notes)
 
     def __repr__(self) -> str:
         shown, note = self._cut()
