@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import posixpath
 import stat
 import tarfile
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from agentnb.core.errors import ConfigError, NotFoundError, OptionRefused, UsageError
+from agentnb.core.docker.ignore import IgnoreList, parse
+from agentnb.core.errors import (
+    AgentnbError,
+    BuildFailed,
+    ConfigError,
+    NotFoundError,
+    OptionRefused,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["pack", "place_of"]
+__all__ = ["Dockerfile", "dockerfile_of", "ignored", "pack", "place_of"]
 
 LARGEST = 2 * 1024**3
 """Bytes of a context; more is nearly always a folder that belongs into .dockerignore."""
 
 DOCKERFILE = "Dockerfile"
+IGNORE = ".dockerignore"
 _SPOOLED = 8 * 1024**2
 
 
@@ -68,7 +80,141 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
     return real
 
 
-def pack(folder: Path | None, dockerfile: str | None, name: str | None) -> IO[bytes]:
+class Dockerfile(NamedTuple):
+    """The Dockerfile of a build.
+
+    Parameters
+    ----------
+    name
+        Its path in what is sent.
+    data
+        Its bytes: those that are checked are those that are sent.
+    beside
+        Whether it is sent beside the folder's files, of which it is none.
+    """
+
+    name: str
+    data: bytes
+    beside: bool
+
+    @property
+    def text(self) -> str:
+        """Its text; bytes that are no UTF-8 are kept as surrogates."""
+        return self.data.decode("utf-8", "surrogateescape")
+
+
+def dockerfile_of(folder: Path | None, text: str | None, name: str | None) -> Dockerfile:
+    """Return the Dockerfile of a build.
+
+    Parameters
+    ----------
+    folder
+        Whose files are sent; None for no files.
+    text
+        The text of the Dockerfile; None to take that of the folder.
+    name
+        The path of the folder's Dockerfile.
+
+    Raises
+    ------
+    NotFoundError
+        There is no Dockerfile.
+    BuildFailed
+        It is a link that leads out of the folder.
+    """
+    if text is not None:
+        data = text.encode("utf-8", "surrogateescape")
+        return Dockerfile(_aside(data) if folder else DOCKERFILE, data, beside=folder is not None)
+    name = posixpath.normpath(name or DOCKERFILE)
+    if folder is None:
+        raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+    data, linked = _read_inside(folder, name)
+    return Dockerfile(_aside(data) if linked else name, data, beside=linked)
+
+
+def _aside(data: bytes) -> str:
+    """Return a name that is none of the folder's, and the same for the same Dockerfile."""
+    return f".dockerfile.{hashlib.sha256(data).hexdigest()[:20]}"
+
+
+def _read_inside(folder: Path, name: str) -> tuple[bytes, bool]:
+    """Return the bytes of a file below a folder, and whether a link was followed, inside of it."""
+    path, linked = name, False
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        if (folder / name).is_symlink() and ".." not in name.split("/"):
+            raise BuildFailed(f"{name} is a link that leads out of {folder}", service="docker")
+        raise _no_dockerfile(folder, name)
+    for _ in range(2):
+        try:
+            return _read_beneath(folder, path), linked
+        except OSError as error:
+            real = (folder / name).resolve()
+            if linked or not real.is_relative_to(folder.resolve()) or not real.is_file():
+                raise _no_dockerfile(folder, name) from error
+            path, linked = real.relative_to(folder.resolve()).as_posix(), True
+    raise _no_dockerfile(folder, name)
+
+
+def _no_dockerfile(folder: Path, name: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no {name} in {folder}",
+        service="docker",
+        hint="%%docker build -t TAG takes it from the cell",
+    )
+
+
+def _read_beneath(folder: Path, path: str) -> bytes:
+    """Return the bytes of a file, by the descriptors of its folders: no link is followed."""
+    *parents, last = path.split("/")
+    with ExitStack() as opened:
+        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, at)
+        for parent in parents:
+            at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            opened.callback(os.close, at)
+        held = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        with os.fdopen(held, "rb") as file:
+            if not stat.S_ISREG(os.fstat(held).st_mode):
+                raise FileNotFoundError(path)
+            return file.read()
+
+
+def ignored(folder: Path, dockerfile: str, *, modern: bool) -> IgnoreList:
+    """Return what a build of a folder leaves out.
+
+    Parameters
+    ----------
+    folder
+        Whose ``.dockerignore``; a list named after the Dockerfile, such as
+        ``Dockerfile.dockerignore``, wins over it.
+    dockerfile
+        The path of the Dockerfile.
+    modern
+        Whether the engine is of version 23 or newer.
+
+    Raises
+    ------
+    ConfigError
+        A line that is no pattern, or a list that cannot be read.
+    """
+    for name in (f"{dockerfile}.dockerignore", IGNORE):
+        if not os.path.lexists(folder / name):
+            continue
+        try:
+            data, _ = _read_inside(folder, name)
+        except AgentnbError as error:
+            raise ConfigError(
+                f"{name} cannot be read: it is a link that leads out of {folder}, or no file",
+                service="docker",
+                hint="make it a file: what it leaves out must not depend on something else",
+            ) from error
+        return parse(data, name, modern=modern)
+    return IgnoreList()
+
+
+def pack(
+    folder: Path | None, dockerfile: Dockerfile, left_out: IgnoreList | None = None
+) -> IO[bytes]:
     """Return the files of a build as a tar archive, in memory or, if they are many, on disk.
 
     Parameters
@@ -76,21 +222,23 @@ def pack(folder: Path | None, dockerfile: str | None, name: str | None) -> IO[by
     folder
         Whose files; None for no files.
     dockerfile
-        The text of the Dockerfile; None to take that of the folder.
-    name
-        What the folder's Dockerfile is called.
+        The Dockerfile.
+    left_out
+        Which files are not sent.
 
     Raises
     ------
-    NotFoundError
-        There is no Dockerfile.
     UsageError
         There is too much.
     """
     made: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=made, mode="w") as archive:
-            _fill(archive, folder, dockerfile, name or DOCKERFILE)
+            given = _given(folder, dockerfile)
+            if folder is not None:
+                _add_files(archive, folder, left_out or IgnoreList(), given)
+            for name, data in given.items():
+                _add_bytes(archive, tarfile.TarInfo(name), data)
         made.seek(0)
     except BaseException:
         made.close()
@@ -98,29 +246,26 @@ def pack(folder: Path | None, dockerfile: str | None, name: str | None) -> IO[by
     return made
 
 
-def _fill(archive: tarfile.TarFile, folder: Path | None, dockerfile: str | None, name: str) -> None:
-    names = _add_files(archive, folder, name) if folder is not None else set()
-    if dockerfile is not None:
-        _add_text(archive, name, dockerfile)
-    elif name not in names:
-        raise NotFoundError(
-            f"there is no {name} in {folder}",
-            service="docker",
-            hint="%%docker build -t TAG takes it from the cell",
-        )
+def _given(folder: Path | None, dockerfile: Dockerfile) -> dict[str, bytes]:
+    """Return the files whose bytes are known already."""
+    given = {dockerfile.name: dockerfile.data}
+    if folder is not None and dockerfile.beside:
+        # As docker does it, so that no step finds the Dockerfile among the files.
+        try:
+            own, _ = _read_inside(folder, IGNORE)
+        except AgentnbError:
+            own = IGNORE.encode()
+        given[IGNORE] = own + f"\n{dockerfile.name}\n".encode()
+    return given
 
 
-def _add_files(archive: tarfile.TarFile, folder: Path, dockerfile: str) -> set[str]:
+def _add_files(
+    archive: tarfile.TarFile, folder: Path, left_out: IgnoreList, given: dict[str, bytes]
+) -> None:
     """Add the folder's files, by the descriptors of their folders: no link is ever followed."""
-    from docker.utils.build import PatternMatcher
-
-    # As docker has it, the Dockerfile and the list itself are always sent.
-    matcher = PatternMatcher([*_ignored(folder), f"!{dockerfile}", "!.dockerignore"])
-    names: set[str] = set()
+    # As docker has it, the Dockerfile and the list itself are always sent; the engine drops them.
     size = 0
-    for path, entry, parent in _each(folder):
-        if matcher.matches(path):
-            continue
+    for path, entry, parent in _each(folder, left_out.keeping(IGNORE, *given)):
         info = _info(path, entry, parent)
         if info is None:
             continue  # a FIFO, a socket or a device is no file
@@ -131,21 +276,32 @@ def _add_files(archive: tarfile.TarFile, folder: Path, dockerfile: str) -> set[s
                 service="docker",
                 hint="name in .dockerignore what the build does not need",
             )
-        if info.isreg():
+        if path in given:
+            info.type, info.linkname = tarfile.REGTYPE, ""
+            _add_bytes(archive, info, given.pop(path))
+        elif info.isreg():
             _add_file(archive, info, entry, parent)
         else:
             archive.addfile(info)
-        names.add(path)
-    return names
 
 
-def _each(folder: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield path, name and the descriptor of its folder, for everything below a folder."""
+def _each(folder: Path, left_out: IgnoreList) -> Iterator[tuple[str, str, int]]:
+    """Yield path, name and the descriptor of its folder, for all that is not left out."""
+    passed = {"": left_out.top}
     for at, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
-        below = Path(at).relative_to(folder)
-        folders.sort()
+        below = Path(at).relative_to(folder).as_posix()
+        below = "" if below == "." else f"{below}/"
+        above = passed.pop(below)
+        entered = []
         for name in sorted([*folders, *files]):
-            yield (below / name).as_posix(), name, descriptor
+            path = below + name
+            out, matches = left_out.judge(path, above)
+            if not out:
+                yield path, name, descriptor
+            if name in folders and (not out or left_out.may_keep_below(path)):
+                entered.append(name)
+                passed[f"{path}/"] = matches
+        folders[:] = entered  # what is left out as a whole is not even looked at
 
 
 def _info(path: str, name: str, parent: int) -> tarfile.TarInfo | None:
@@ -198,16 +354,6 @@ class _Exactly(io.RawIOBase):
         return data + bytes(wanted - len(data))
 
 
-def _add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
-    data = text.encode()
-    info = tarfile.TarInfo(name)
+def _add_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo, data: bytes) -> None:
     info.size = len(data)
     archive.addfile(info, io.BytesIO(data))
-
-
-def _ignored(folder: Path) -> list[str]:
-    path = folder / ".dockerignore"
-    if path.is_symlink() or not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]

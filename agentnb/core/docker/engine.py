@@ -101,6 +101,10 @@ class Engine:
                 self._pid = os.getpid()
             return self._api
 
+    def speaks(self, major: int, minor: int) -> bool:
+        """Return whether its API is of a version or newer: 1.41 is that of 20.10, 1.42 of 23."""
+        return tuple(int(part) for part in self.api.api_version.split(".")) >= (major, minor)
+
     def call(
         self,
         name: str,

@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.building import BuildLog, Order, Step, build
-from agentnb.core.docker.context import DOCKERFILE, pack
+from agentnb.core.docker.context import dockerfile_of, ignored, pack
 from agentnb.core.docker.options import image_name
 from agentnb.core.docker.owner import tag_is_ours
 from agentnb.core.docker.results import BuildResult
@@ -55,13 +55,13 @@ class Images:
         tag = tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
         if "@" in tag:
             raise UsageError(f"{tag!r} is no tag", service="docker", hint="such as app:latest")
-        name = name or DOCKERFILE
         started = perf_counter()
         before = self._id_of(tag)
         log = BuildLog(on_step)
+        dockerfile = dockerfile_of(folder, text, name)
         order = Order(
             tag=tag,
-            dockerfile=name,
+            dockerfile=dockerfile.name,
             args=args,
             labels=self._owner.image_labels(tag),
             policy=policy,
@@ -69,8 +69,12 @@ class Images:
             target=target,
         )
         engine = self._engine
-        with engine.telling("Docker build failed", tag=tag), pack(folder, text, name) as context:
-            build(engine, context, order, log, timeout)
+        with engine.telling("Docker build failed", tag=tag):
+            left_out = None
+            if folder is not None:
+                left_out = ignored(folder, dockerfile.name, modern=engine.speaks(1, 42))
+            with pack(folder, dockerfile, left_out) as context:
+                build(engine, context, order, log, timeout)
         data = {"tag": tag, "image": log.image, "steps": log.steps}
         engine.log.info("Docker build completed: %s", tag, extra={"data": data})
         self._forget(before, tag)
