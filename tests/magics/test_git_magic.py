@@ -164,6 +164,22 @@ def test_a_repository_of_the_workspace_is_named(run, repository, origin):
         run("%git --repo .. status")
 
 
+def test_a_clone_with_submodules_says_which_are_missing(run, shown, repository, tmp_path_factory):
+    up = tmp_path_factory.mktemp("up")
+    lib = GitManager(up / "lib")
+    lib.initialize()
+    lib.commit("lib", allow_empty=True)
+    add = ("git", "-c", "protocol.file.allow=always", "submodule", "add", "-q", up / "lib", "lib")
+    subprocess.run(add, cwd=repository, check=True)
+    run("%git commit -m lib")
+    said = shown(f"%git clone {repository} {up}/one")
+    assert "1 submodule is not fetched: hub.git.at(" in said
+    assert "not fetched" not in shown(f"%git clone {repository} {up}/two --recurse-submodules")
+    (repository / "lib" / ".git").unlink()
+    assert [row.state for row in run("%git submodules")] == ["not fetched"]
+    assert [row.state for row in run("%git submodules fetch")] == ["fetched"]
+
+
 def test_an_option_of_git_s_that_is_none_of_ours_is_an_error(run, repository):
     for line in ("%git diff --output=canary", "%git log --exec=x", "%git push --receive-pack=x"):
         with pytest.raises(UsageError, match="has no option"):

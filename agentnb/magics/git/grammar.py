@@ -32,9 +32,18 @@ GRAMMAR = Grammar(
             (
                 Option(("-b", "--branch"), "the branch to check out", "BRANCH"),
                 Option(("--depth",), "only so many commits", "N", int),
+                Option(("--recurse-submodules",), "fetch its submodules too"),
                 _TIMEOUT,
             ),
-            twin="hub.git.clone(URL, FOLDER, branch=..., depth=...)",
+            twin="hub.git.clone(URL, FOLDER, branch=..., depth=..., recurse_submodules=...)",
+        ),
+        Verb(
+            "submodules",
+            "list the submodules; `fetch` those that are missing",
+            ("[fetch]",),
+            (replace(_TIMEOUT, about="seconds that all may take"),),
+            live=("fetch",),
+            twin="hub.git.submodules(), .fetch_submodules()",
         ),
         Verb(
             "status",

@@ -75,7 +75,12 @@ class GitMagic(Noun):
         return [name for name in found if is_word(name)][:_OFFERED]
 
     def _names(self, kind: str, start: str) -> list[str]:
-        fixed = {"stash": [*undoing.STASHES], "worktree": ["add", "rm"], "add or rm": ["add", "rm"]}
+        fixed = {
+            "stash": [*undoing.STASHES],
+            "worktree": ["add", "rm"],
+            "add or rm": ["add", "rm"],
+            "fetch": ["fetch"],
+        }
         if kind in fixed:
             return fixed[kind]
         if kind == "repo":
@@ -249,14 +254,33 @@ class GitMagic(Noun):
         """Copy a repository."""
         options = call.options
         with Progress() as progress:
-            return self._git(call).clone(
+            clone = self._git(call).clone(
                 text(call, 0) or "",
                 text(call, 1),
                 branch=options.get("branch"),
                 depth=options.get("depth"),
+                recurse_submodules="recurse_submodules" in options,
                 timeout=options.get("timeout"),
                 progress=progress,
             )
+        missing = [row.path for row in clone.submodules() if row.state == "not fetched"]
+        if missing:
+            count = f"{len(missing):,} {'submodule is' if len(missing) == 1 else 'submodules are'}"
+            # Beside the clone, which is the result.
+            print(f"{count} not fetched: hub.git.at({str(clone.path)!r}).fetch_submodules()")  # noqa: T201
+        return clone
+
+    def do_submodules(self, call: Call) -> Table:
+        """List the submodules, or fetch those that are missing."""
+        git, verb = self._git(call), choice(call, ("fetch",))
+        if verb is None and "timeout" in call.options:
+            raise UsageError(
+                "--timeout has no effect on the list", service="git", hint="%git submodules fetch"
+            )
+        if verb == "fetch":
+            with Progress() as progress:
+                git.fetch_submodules(timeout=call.options.get("timeout"), progress=progress)
+        return git.submodules()
 
     def do_push(self, call: Call) -> Table:
         """Send a branch."""
