@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.git import amending, merging, words
+from agentnb.core.git import amending, solving, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.picking import commit_paths
 from agentnb.core.git.reading import Reading
@@ -68,8 +68,9 @@ class Changing(Reading):
             It is ignored, its filter may not run, or markers of a conflict are left in it.
         """
         given = words.paths(files)
-        merging.check_markers(self._open(), given)
-        self._run("add", "--all", "--", *given, doing="add")
+        repo = self._open()
+        solving.check_markers(repo, given)
+        repo.run("add", "--all", "--", *given, doing="add")
 
     def unstage_files(self, files: Files = ".") -> None:
         """Take files out of what is staged; the files themselves stay as they are."""
@@ -159,7 +160,7 @@ class Changing(Reading):
             )
             self._say("changes committed", sha=sha, path=found.root)
             return sha
-        merging.check_staged_markers(self._open())
+        solving.check_staged_markers(self._open())
         options = ["--allow-empty"] if allow_empty else []
         if author is not None:
             options.append(f"--author={author}")

@@ -6,12 +6,13 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentnb.core.git import merging, restoring, tagging, versions, words
+from agentnb.core.git import merging, restoring, solving, tagging, versions, words
 from agentnb.core.git.cloning import Cloning
 
 if TYPE_CHECKING:
     from agentnb.core.git.conflicts import Conflicts
-    from agentnb.core.git.merging import Merge, Side
+    from agentnb.core.git.merging import Merge
+    from agentnb.core.git.solving import Side
     from agentnb.core.git.versions import FileVersion
     from agentnb.core.table import Table
 
@@ -179,7 +180,7 @@ class GitManager(Cloning):
             There are none where nothing is in conflict.
         """
         given = None if paths is None else words.paths(paths)
-        return merging.conflicts(self._open(), given, base=base)
+        return solving.conflicts(self._open(), given, base=base)
 
     def resolve(
         self,
@@ -215,7 +216,7 @@ class GitManager(Cloning):
             Conflict markers are left in one.
         """
         given = None if paths is None else words.paths(paths)
-        return merging.resolve(self._open(), given, take, force=force)
+        return solving.resolve(self._open(), given, take, force=force)
 
     # Going back
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from agentnb.core.git import words
 from agentnb.core.git.base import not_protected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from agentnb.core.git.executor import Output
     from agentnb.core.git.place import Place
     from agentnb.core.git.status import Status
 
-__all__ = ["OpenRepository", "Stage", "Stages"]
+__all__ = ["OpenRepository", "Stage", "Stages", "listed"]
 
-GITLINK = "160000"
+_GITLINK: Final = "160000"
+_AT_ONCE: Final = 500
+_LISTED: Final = 20
 
 
 class Stage(NamedTuple):
@@ -29,7 +32,7 @@ class Stage(NamedTuple):
     @property
     def is_submodule(self) -> bool:
         """Whether it is the commit of a submodule, and no content."""
-        return self.mode == GITLINK
+        return self.mode == _GITLINK
 
 
 Stages = dict[int, Stage]
@@ -125,3 +128,35 @@ class OpenRepository:
             mode, name, stage = about.split(" ")
             found.setdefault(path, {})[int(stage)] = Stage(mode, name)
         return found
+
+    def run_on(
+        self, command: Sequence[str], paths: Collection[str], *, doing: str = ""
+    ) -> list[str]:
+        """Run a command on paths below the root, however many; return what it listed.
+
+        Parameters
+        ----------
+        command
+            The words before ``--``.
+        paths
+            The paths, literally.
+        doing
+            The action, for errors.
+        """
+        # Absolute, since git takes others as below the folder in which it runs.
+        given = [os.path.join(self.place.root, path) for path in paths]  # noqa: PTH118 - git's names
+        found: list[str] = []
+        for at in range(0, len(given), _AT_ONCE):
+            output = self.run(*command, "--", *given[at : at + _AT_ONCE], doing=doing)
+            found += output.text.split("\0")[:-1]
+        return found
+
+
+def listed(paths: Sequence[str]) -> str:
+    """Return paths in a line, the first of many.
+
+    >>> listed(["a", "b"])
+    'a, b'
+    """
+    more = len(paths) - _LISTED
+    return ", ".join(paths[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")

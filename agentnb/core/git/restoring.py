@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, RejectedError
 from agentnb.core.git import operations
+from agentnb.core.git.opened import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from agentnb.core.git.opened import OpenRepository
 
 __all__ = ["restore"]
-
-_AT_ONCE: Final = 500
-_LISTED: Final = 10
 
 
 def restore(
@@ -26,7 +25,7 @@ def restore(
     conflicts = [repo.shown(path) for path in repo.unmerged(paths)]
     if conflicts:
         raise RejectedError(
-            f"in conflict: {_listed(conflicts)}",
+            f"in conflict: {listed(conflicts)}",
             service="git",
             hint=operations.advice("", conflicts=True),
         )
@@ -39,8 +38,7 @@ def restore(
         _refuse_untracked(repo, changed)
         origin = [f"--source={sha}" for sha in at]
         words = ("restore", "--quiet", "--worktree", "--no-overlay", "--no-recurse-submodules")
-        for some in _batches(changed):
-            repo.run(*words, *origin, "--", *_absolute(repo, some))
+        repo.run_on((*words, *origin), changed)
     return [repo.shown(path) for path in changed]
 
 
@@ -62,7 +60,7 @@ def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str
             f"there is no {path} {where}: nothing to restore it from",
             service="git",
             hint="hub.git.status() (%git status) lists what has changed; a file that git does "
-            f"not know is removed by hub.files.delete({path!r}) (%files rm {path})",
+            f"not know is removed by hub.files.delete({path!r}) (%files rm {quote(path)})",
         )
 
 
@@ -76,14 +74,12 @@ def _refuse_untracked(repo: OpenRepository, changed: Sequence[str]) -> None:
     RejectedError
         There are some.
     """
-    found: list[str] = []
-    for some in _batches(list(dict.fromkeys(_in_the_way(repo, changed)))):
-        output = repo.run("ls-files", "--others", "-z", "--full-name", "--", *_absolute(repo, some))
-        found += output.text.split("\0")[:-1]
+    there = list(dict.fromkeys(_in_the_way(repo, changed)))
+    found = repo.run_on(("ls-files", "--others", "-z", "--full-name"), there, doing="restore")
     if found:
-        listed = _listed([repo.shown(path) for path in found])
+        lost = listed([repo.shown(path) for path in found])
         raise RejectedError(
-            f"files that git does not know would be lost: {listed}",
+            f"files that git does not know would be lost: {lost}",
             service="git",
             hint="move them away first",
         )
@@ -102,18 +98,3 @@ def _in_the_way(repo: OpenRepository, changed: Sequence[str]) -> Iterator[str]:
         else:
             if os.path.lexists(repo.place.root / path):
                 yield path
-
-
-def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield parts that are short enough for a command line."""
-    for at in range(0, len(paths), _AT_ONCE):
-        yield paths[at : at + _AT_ONCE]
-
-
-def _absolute(repo: OpenRepository, paths: Sequence[str]) -> list[str]:
-    return [os.path.join(repo.place.root, path) for path in paths]  # noqa: PTH118 - names of git's
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = len(paths) - _LISTED
-    return ", ".join(paths[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from html import escape
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
@@ -170,7 +171,8 @@ def _staged(repo: OpenRepository, stage: str, inner: str, given: str) -> tuple[s
         raise RejectedError(
             f"{given} is in conflict: nothing of it is staged",
             service="git",
-            hint=f"its sides: %git show :2:{given} (ours), :3:{given} (theirs), :1:{given} (base)",
+            hint="its sides are the revisions '2' (ours), '3' (theirs) and '1' (base): "
+            f"%git show {quote(f':2:{given}')}",
         )
     if entry_of is None:
         raise _missing(given, f":{stage}" if stage else "the index")
@@ -182,6 +184,6 @@ def _missing(path: str, where: str) -> NotFoundError:
     return NotFoundError(
         f"there is no {path} in {where}",
         service="git",
-        hint=f"hub.git.log(paths={path!r}) (%git log --path {path}) lists the commits that "
+        hint=f"hub.git.log(paths={path!r}) (%git log --path {quote(path)}) lists the commits that "
         "changed it; a path is relative to the folder of the manager",
     )

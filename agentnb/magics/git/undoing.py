@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from agentnb.core.git import GitManager
     from agentnb.core.git.conflicts import Conflicts
-    from agentnb.core.git.merging import Side
     from agentnb.core.git.shown import Shown
+    from agentnb.core.git.solving import Side
     from agentnb.core.git.status import Status
     from agentnb.core.git.versions import FileVersion
     from agentnb.magics.grammar import Call

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.git import GitManager, Status
-    from agentnb.core.git.merging import Side
+    from agentnb.core.git.solving import Side
     from agentnb.core.git.status import Change
     from agentnb.panels.base import Panel
 

@@ -1,0 +1,173 @@
+"""Files in conflict: list them, take a side of them, and keep their markers out of commits."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from shlex import quote
+from typing import TYPE_CHECKING, Final, Literal
+
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
+from agentnb.core.git import operations
+from agentnb.core.git.conflicts import SIDES, Conflict, Conflicts
+from agentnb.core.git.markers import marked_lines
+from agentnb.core.git.opened import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from agentnb.core.git.opened import OpenRepository, Stages
+
+__all__ = ["Side", "branch_at", "check_markers", "check_staged_markers", "conflicts"]
+__all__ += ["files", "resolve"]
+
+Side = Literal["ours", "theirs"]
+_MARKER: Final = re.compile(r"^(?P<path>.*):\d+: leftover conflict marker$", re.MULTILINE)
+
+
+def files(repo: OpenRepository, unmerged: dict[str, Stages]) -> list[Conflict]:
+    """Return the conflicts of the files of which git has several versions."""
+    return [
+        Conflict.of(repo.shown(path), stages, repo.run, partial(_current, repo, path))
+        for path, stages in unmerged.items()
+    ]
+
+
+def _current(repo: OpenRepository, path: str) -> bytes:
+    """Return a file of the work tree; nothing of what is no plain file."""
+    file = repo.place.root / path
+    return b"" if file.is_symlink() or not file.is_file() else file.read_bytes()
+
+
+def conflicts(repo: OpenRepository, paths: Sequence[str] | None, *, base: bool) -> Conflicts:
+    """Return the files in conflict; see `GitManager.conflicts`."""
+    doing = operations.current(repo.place)
+    ours, theirs = _side_names(repo, doing)
+    found = files(repo, repo.unmerged(paths))
+    return Conflicts(found, doing=doing, ours=ours, theirs=theirs, base=base)
+
+
+def _side_names(repo: OpenRepository, doing: str) -> tuple[str, str]:
+    here = repo.branch() or repo.head()[:10]
+    if doing == "merge":
+        return here, branch_at(repo, "MERGE_HEAD")
+    if doing == "rebase":
+        return "the branch that the rebase goes onto", "your commit"
+    if doing in {"cherry-pick", "revert"}:
+        return here, f"the {doing}"
+    return here, "the stash or patch"
+
+
+def branch_at(repo: OpenRepository, revision: str) -> str:
+    """Return the name of a branch that ends at a commit, else the short name of the commit."""
+    options = ("--format=%(refname:lstrip=2)", "--count=1", f"--points-at={revision}")
+    output = repo.run("for-each-ref", *options, "refs/heads", "refs/remotes", "refs/tags")
+    return output.text.strip() or repo.sha(revision)[:10]
+
+
+def resolve(
+    repo: OpenRepository, paths: Sequence[str] | None, take: Side | None, *, force: bool
+) -> list[str]:
+    """Mark files in conflict as solved; see `GitManager.resolve`."""
+    if take not in {"ours", "theirs", None}:
+        raise UsageError(
+            f"take must be 'ours' or 'theirs', got {take!r}", service="git", hint='take="ours"'
+        )
+    found = repo.unmerged(paths)
+    if not found:
+        known = [repo.shown(path) for path in repo.unmerged()]
+        named = ", ".join(paths or ())
+        raise NotFoundError(
+            f"no conflict in {named}" if named else "no file is in conflict",
+            service="git",
+            hint=did_you_mean(named, known)
+            or (f"in conflict: {listed(known)}" if known else "hub.git.status() (%git status)"),
+        )
+    if take is None:
+        if not force:
+            _refuse_marked(repo, found)
+        repo.run_on(("add", "--all", "--force"), found, doing="resolve")
+    else:
+        _take(repo, found, take)
+    return [repo.shown(path) for path in found]
+
+
+def _take(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
+    """Put one side of each file into the work tree and the index."""
+    wanted = {path: stages.get(SIDES[take]) for path, stages in found.items()}
+    gone = [path for path, stage in wanted.items() if stage is None]
+    modules = {path: stage for path, stage in wanted.items() if stage and stage.is_submodule}
+    files = [path for path, stage in wanted.items() if stage and path not in modules]
+    repo.run_on(("checkout", "--quiet", f"--{take}"), files, doing="resolve")
+    repo.run_on(("add", "--all", "--force"), files, doing="resolve")
+    repo.run_on(("rm", "--quiet", "--force"), gone, doing="resolve")
+    for path, stage in modules.items():
+        repo.run("update-index", "--cacheinfo", f"{stage.mode},{stage.name},{path}")
+
+
+def check_markers(repo: OpenRepository, paths: Sequence[str]) -> None:
+    """Refuse to stage files in conflict that still have the markers of it.
+
+    Parameters
+    ----------
+    repo
+        The repository.
+    paths
+        The paths that are to be staged, as the manager has them.
+
+    Raises
+    ------
+    RejectedError
+        There is one.
+    """
+    if _may_conflict(repo):
+        _refuse_marked(repo, repo.unmerged(paths))
+
+
+def _may_conflict(repo: OpenRepository) -> bool:
+    """Whether a merge or the like waits, or a stash is there that may have been applied.
+
+    It spares the question to git where nothing can be in conflict.
+    """
+    stashed = repo.place.common_dir / "logs" / "refs" / "stash"
+    return bool(operations.current(repo.place)) or stashed.exists()
+
+
+def _refuse_marked(repo: OpenRepository, found: Collection[str]) -> None:
+    lines = {path: marked_lines(_current(repo, path)) for path in found}
+    marked = {repo.shown(path): numbers[0] for path, numbers in lines.items() if numbers}
+    if marked:
+        _refuse_markers(marked, f"hub.git.resolve({next(iter(marked))!r}, force=True)")
+
+
+def _refuse_markers(marked: dict[str, int], anyway: str) -> None:
+    where = listed([f"{path} line {line:,}" for path, line in marked.items()])
+    path = next(iter(marked))
+    raise RejectedError(
+        f"conflict markers are left in {where}",
+        service="git",
+        hint="hub.git.conflicts() (%git conflicts) shows both sides; edit the file, or take one: "
+        f"hub.git.resolve({path!r}, 'ours') (%git resolve --ours {quote(path)}, or --theirs). "
+        f"If the markers belong there: {anyway}",
+    )
+
+
+def check_staged_markers(repo: OpenRepository) -> None:
+    """Refuse a commit in the middle of an operation while markers are staged.
+
+    Raises
+    ------
+    RejectedError
+        Some are.
+    """
+    if not operations.current(repo.place):
+        return
+    output = repo.run("diff", "--cached", "--check", "--no-ext-diff", "HEAD", "--", fine=(0, 2))
+    marked: dict[str, int] = {}
+    # It counts an underlined heading too.
+    for path in dict.fromkeys(found["path"] for found in _MARKER.finditer(output.text)):
+        lines = marked_lines(repo.run("cat-file", "blob", f":{path}").out)
+        if lines:
+            marked[repo.shown(path)] = lines[0]
+    if marked:
+        _refuse_markers(marked, "hub.git.merge_continue(force=True)")
