@@ -194,11 +194,11 @@ def _line(text: str, at: int) -> int:
 def _misfit(text: str, piece: str, found: list[int], count: int, path: str) -> UsageError:
     times = "once" if count == 1 else f"{count:,} times"
     if found:
-        named = ", ".join(f"{_line(text, at):,}" for at in found[:_NAMED])
+        numbers = list(dict.fromkeys(_line(text, at) for at in found[:_NAMED]))
+        named = ", ".join(f"{number:,}" for number in numbers)
         more = ", …" if len(found) > _NAMED else ""
-        is_there, lines = f"{len(found):,} times", "lines"
-        if len(found) == 1:
-            is_there, lines = "once", "line"
+        lines = "line" if len(numbers) == 1 and not more else "lines"
+        is_there = "once" if len(found) == 1 else f"{len(found):,} times"
         message = f"old is {is_there} in {shown(path)} ({lines} {named}{more}), not {times}"
         hint = f"give more of the text around it, or count={len(found)}"
     else:

@@ -54,11 +54,11 @@ class Extract:
 
 def extract_of(
     head: Any = None, tail: Any = None, lines: Any = None, offset: Any = None, length: Any = None
-) -> Extract | None:
-    """Return the part that these arguments of `read_file` name, or None for the whole file.
+) -> Extract:
+    """Return the part that these arguments of `read_file` name; one of them is not None.
 
-    >>> extract_of(head=3), extract_of(tail=2).tail, extract_of() is None
-    (Extract(lines=(1, 3), tail=0, offset=0, length=None), 2, True)
+    >>> extract_of(head=3), extract_of(tail=2).tail
+    (Extract(lines=(1, 3), tail=0, offset=0, length=None), 2)
 
     Raises
     ------
@@ -71,8 +71,6 @@ def extract_of(
         raise UsageError(
             f"{' and '.join(given)} exclude each other", service="files", hint="give one of them"
         )
-    if not given:
-        return None
     if head is not None:
         return Extract(lines=(1, whole("head", head, service="files")))
     if tail is not None:

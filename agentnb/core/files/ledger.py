@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-__all__ = ["Count", "FileLedger", "Ledger", "MemoryLedger"]
+__all__ = ["WAIT_SECONDS", "Count", "FileLedger", "Ledger", "MemoryLedger"]
 
-_WAIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _log = logging.getLogger("agentnb.files")
 _RECORD = struct.Struct("<qqd")
@@ -50,8 +50,15 @@ class Count:
 class Ledger(Protocol):
     """Keeps a `Count`, and lets many write at once or one alone."""
 
-    def gate(self, *, alone: bool) -> AbstractContextManager[None]:
+    def gate(self, *, alone: bool, wait: float = WAIT_SECONDS) -> AbstractContextManager[None]:
         """Write for the length of a block, beside others or alone.
+
+        Parameters
+        ----------
+        alone
+            Whether nobody else may be writing.
+        wait
+            Seconds to wait for the others.
 
         Raises
         ------
@@ -73,14 +80,14 @@ class MemoryLedger:
         self._alone = False
 
     @contextlib.contextmanager
-    def gate(self, *, alone: bool) -> Iterator[None]:
+    def gate(self, *, alone: bool, wait: float = WAIT_SECONDS) -> Iterator[None]:
         """Write for the length of a block; see `Ledger`."""
 
         def is_free() -> bool:
             return not self._alone and not (alone and self._writers)
 
         with self._state:
-            if not self._state.wait_for(is_free, _WAIT_SECONDS):
+            if not self._state.wait_for(is_free, wait):
                 raise _busy()
             self._writers += 1
             self._alone = alone
@@ -131,15 +138,19 @@ class FileLedger:
             return None
 
     @contextlib.contextmanager
-    def gate(self, *, alone: bool) -> Iterator[None]:
+    def gate(self, *, alone: bool, wait: float = WAIT_SECONDS) -> Iterator[None]:
         """Write for the length of a block; see `Ledger`."""
         held = None if self._instead else self._open(self._gate)
         if held is None:
-            with self._instead.gate(alone=alone) if self._instead else contextlib.nullcontext():
+            with (
+                self._instead.gate(alone=alone, wait=wait)
+                if self._instead
+                else contextlib.nullcontext()
+            ):
                 yield
             return
         try:
-            _lock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            _lock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
             yield
         finally:
             os.close(held)
@@ -165,8 +176,8 @@ class FileLedger:
             os.close(held)
 
 
-def _lock(held: int, kind: int) -> None:
-    until = monotonic() + _WAIT_SECONDS
+def _lock(held: int, kind: int, wait: float = WAIT_SECONDS) -> None:
+    until = monotonic() + wait
     while True:
         try:
             fcntl.flock(held, kind | fcntl.LOCK_NB)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError, UnavailableError
-from agentnb.core.files.ledger import Count
+from agentnb.core.files.ledger import WAIT_SECONDS, Count
 from agentnb.core.files.names import shown
 from agentnb.core.files.removing import sweep
 from agentnb.core.files.walking import walk
@@ -121,32 +121,38 @@ class Quota:
             return
         with ExitStack() as gate:
             gate.enter_context(self._ledger.gate(alone=False))
-            missing = self._missing(size)
+            missing = self._take_known(size)
             if missing:
                 gate.close()
-                try:
-                    self._measure()
-                except UnavailableError:
-                    if missing == "room":
-                        raise
+                # Where only the time has come and others are writing, one of them measures.
+                with suppress(*[UnavailableError] * (missing == "time")):
+                    self._measure(wait=WAIT_SECONDS if missing == "room" else 0)
                 gate.enter_context(self._ledger.gate(alone=False))
-            self._take(size, path)
+                self._take(size, path)
             try:
                 yield
             except BaseException:
                 self._ledger.change(lambda count: replace(count, used=count.used - size))
                 raise
 
-    def _missing(self, size: int) -> str:
-        """Return why it is to be measured first: ``""``, ``"time"`` or ``"room"``."""
-        _, count = self._ledger.change(lambda count: count)
-        half = count.base + max(0, self.limit - count.base) // 2
-        if count.due is None or (size > 0 and count.used + size > half):
-            return "room"
-        return "" if 0 <= count.due - time() <= _LONGEST else "time"
+    def _take_known(self, size: int) -> str:
+        """Take up room, or return why it is to be measured first: ``"time"`` or ``"room"``."""
+        missing = ""
 
-    def _measure(self) -> None:
-        with self._ledger.gate(alone=True):
+        def take(count: Count) -> Count:
+            nonlocal missing
+            half = count.base + max(0, self.limit - count.base) // 2
+            if count.due is None or (size > 0 and count.used + size > half):
+                missing = "room"
+            elif not 0 <= count.due - time() <= _LONGEST:
+                missing = "time"
+            return count if missing else replace(count, used=count.used + size)
+
+        self._ledger.change(take)
+        return missing
+
+    def _measure(self, wait: float = WAIT_SECONDS) -> None:
+        with self._ledger.gate(alone=True, wait=wait):
             begun = monotonic()
             size = self._measured().size
             pause = min(_LONGEST, max(_SECONDS, (monotonic() - begun) / _SHARE))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FileReader"]
 
 _EMPTY = "there is nothing here yet: %%files write PATH, or hub.files.write_file(path, text)"
+_WHOLE = (None,) * 5
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -217,8 +218,8 @@ class FileReader:
         >>> files.delete("app.log")
         1
         """
-        part = extract_of(head, tail, lines, offset, length)
-        if part is not None:
+        if (head, tail, lines, offset, length) != _WHOLE:
+            part = extract_of(head, tail, lines, offset, length)
             return self._read_part(path, encoding, part)
         with self._call("read", path) as call:
             data = read_all(call.open(READ), call.path, self.max_size)
