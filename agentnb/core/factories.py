@@ -193,6 +193,8 @@ def repositories(hub: Hub) -> Repositories:
     return Repositories(
         workspace=settings.workspace,
         home=settings.home,
+        # One that the user has chosen may be meant to be in a repository.
+        scratch=settings.workspace if settings.source("workspace") == "default" else None,
         logins=_git_logins(hub),
         timeout=settings.git_timeout,
         protected=settings.git_protected or (),

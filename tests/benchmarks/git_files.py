@@ -107,7 +107,7 @@ def measure(*, quick):
                 "commit of a path, what else is staged kept",
                 Commits(git, "cli2").paths_cli,
                 Commits(git, "ours2").paths_ours,
-                None,
+                1.3,
             ),
         ]
         rows = []

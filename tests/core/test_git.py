@@ -365,24 +365,71 @@ def test_a_stash_behind_a_lock_that_stays_says_so(repository):
     assert file.read_text() == "2"
 
 
-def test_a_commit_waits_for_a_lock_that_comes_while_its_index_is_refreshed(repository, monkeypatch):
+def test_a_commit_of_paths_waits_for_the_index_and_holds_it_while_it_commits(
+    repository, monkeypatch
+):
     from agentnb.core.git import base
 
     (repository.path / "x").write_text("x")
-    lock, execute, commands = repository.path / ".git" / "index.lock", base.execute, []
+    lock, execute, held = repository.path / ".git" / "index.lock", base.execute, []
 
     def watched(words, **options):
-        commands.append(words)
-        if "--refresh" in words:
-            lock.touch()  # as another git does between the two
-            threading.Timer(0.3, lock.unlink).start()
+        held.append((words[0], lock.exists()))
         return execute(words, **options)
 
     monkeypatch.setattr(base, "execute", watched)
+    lock.touch()
+    threading.Timer(0.3, lock.unlink).start()
     sha = repository.commit("x", paths=["x"])
-    assert any("--refresh" in words for words in commands)
-    assert (repository.log()[0].sha, repository.status().staged) == (sha, [])
+    assert held == [("commit", True), ("add", True), ("commit", True)]  # git did not know it
+    (repository.path / "x").write_text("y")
+    held.clear()
+    repository.commit("y", paths=["x"])
+    assert held == [("commit", True)]
+    assert (repository.log()[1].sha, repository.status().staged) == (sha, [])
+    lock.touch()
+    git = GitManager(repository.path, timeout=0.3)
+    (repository.path / "x").write_text("z")
+    with pytest.raises(UnavailableError, match=r"index\.lock exists"):
+        git.commit("z", paths=["x"])
+    assert lock.exists()  # which is another's
+    lock.unlink()
+    with pytest.raises(NotFoundError):
+        git.commit("z", paths=["nowhere"])
     assert not lock.exists()
+
+
+def test_a_branch_that_moves_meanwhile_is_committed_on_where_it_is_then(repository, monkeypatch):
+    from agentnb.core.git import base
+    from agentnb.core.git.executor import Output
+
+    execute, moved = base.execute, []
+
+    def moving(words, **options):
+        if words[0] == "commit" and not moved:
+            moved.append(words)
+            said = "fatal: cannot lock ref 'HEAD': is at 1 but expected 2\n"
+            return Output(128, b"", said)
+        return execute(words, **options)
+
+    monkeypatch.setattr(base, "execute", moving)
+    (repository.path / "x").write_text("x")
+    assert repository.commit("x", paths=["x"]) == repository.log()[0].sha
+    assert moved
+
+
+def test_messages_of_commits_at_the_same_time_are_not_mixed_up(repository, together):
+    numbers = iter(range(8))
+
+    def work():
+        name = f"message {next(numbers)}"
+        return name, GitManager(repository.path).commit(name, allow_empty=True)
+
+    made, errors = together(8, work)
+    errors = [error for error in errors if "cannot lock ref" not in str(error)]
+    assert errors == []
+    subjects = {row.sha: row.subject for row in repository.log(20)}
+    assert [(name, subjects[sha]) for name, sha in made] == [(name, name) for name, _ in made]
 
 
 def test_a_lock_that_stays_is_an_error_which_names_it(repository):

@@ -349,3 +349,19 @@ def test_tab_offers_branches_remotes_and_changed_paths(run, shell, repository):
 
 def test_tab_says_nothing_where_there_is_no_repository(shell):
     assert not {"main", "HEAD"} & set(offered(shell, "%git switch "))
+
+
+def test_a_repository_in_another_is_left_out_and_the_cell_says_so(run, repository):
+    subprocess.run(["git", "init", "-q", repository / "nested"], check=True)
+    (repository / "b.py").write_text("b")
+    said = "left out, a repository of its own: nested"
+    status = run("%git add")
+    assert status.staged == ["b.py"]
+    assert said in repr(status)
+    assert said in status._repr_html_()
+    assert said in repr(run('%git commit -m "all" --all'))
+    (repository / "b.py").write_text("c")
+    assert said in repr(run('%git commit -m "everything" .'))
+    assert said in repr(run("%git commit --all --dry-run"))
+    (repository / "b.py").write_text("d")
+    assert "left out" not in repr(run('%git commit -m "one" b.py'))

@@ -28,7 +28,7 @@ __all__ = ["Base"]
 
 READS: Final = frozenset(
     {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
-    | {"ls-files", "ls-tree", "diff-tree", "remote", "version"}
+    | {"ls-files", "ls-tree", "diff-tree", "remote", "version", "config"}
 )
 # Those that change files in no more than one step: any other may check something out, and then
 # start git again, which reads its settings as they have become by then.
@@ -57,6 +57,7 @@ class Base:
         logins: Sequence[Login] = (),
         tracer: Tracer | None = None,
         hub_id: str | None = None,
+        scratch: Path | None = None,
     ) -> None:
         if not timeout > 0:
             raise UsageError(f"a git command cannot be over within {timeout} s", service="git")
@@ -68,6 +69,7 @@ class Base:
         self._logins = tuple(logins)
         self._tracer = tracer or Tracer()
         self._hub_id = hub_id
+        self._scratch = scratch
         self._log = ServiceLog("git", hub_id)
         self._lock = threading.Lock()
         self._known: dict[Place | Path | None, tuple[Contents, Config]] = {}
@@ -83,6 +85,7 @@ class Base:
             logins=self._logins,
             tracer=self._tracer,
             hub_id=self._hub_id,
+            scratch=self._scratch,
         )
 
     # Where

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.git import operations, place, words
+from agentnb.core.git import exclude, operations, place, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.changing import Changing
 from agentnb.core.git.diff import parse as parse_diff
@@ -278,6 +278,11 @@ class Branching(Changing):
             self._run("worktree", "add", "--quiet", "--", str(target), branch)
         else:
             self._run("worktree", "add", "--quiet", "-b", branch, "--", str(target), *begin)
+        outer = place.find(target.parent, self.ceiling)
+        if outer is not None and not exclude.hide(outer, target):
+            self._log.warning(
+                "%s is not left out of %s: info/exclude is a link", target, outer.root
+            )
         return self.at(target)  # type: ignore[no-any-return]
 
     def worktrees(self) -> Table:
@@ -301,3 +306,6 @@ class Branching(Changing):
         target = place.bound(self.path / Path(directory), self.ceiling)
         options = ["--force"] if force else []
         self._run("worktree", "remove", *options, "--", str(target), doing="worktree")
+        outer = place.find(target.parent, self.ceiling)
+        if outer is not None:
+            exclude.unhide(outer, target)

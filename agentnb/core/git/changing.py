@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.git import amending, solving, words
+from agentnb.core.git import amending, locks, solving, staging, words
 from agentnb.core.git.base import not_protected
-from agentnb.core.git.picking import commit_paths
+from agentnb.core.git.nested import Committed, LeftOut
+from agentnb.core.git.partial_commit import commit_paths
 from agentnb.core.git.reading import Reading
 from agentnb.core.ranges import text
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from agentnb.core.git.opened import OpenRepository
     from agentnb.core.git.place import Place
 
 __all__ = ["Changing"]
@@ -25,6 +27,7 @@ __all__ = ["Changing"]
 Files = str | os.PathLike[str] | list[str]
 # [main 0123...] subject, [main (root-commit) 0123...] subject
 _MADE = re.compile(r"^\[[^\n]*? ([0-9a-f]{40}(?:[0-9a-f]{24})?)\] ", re.MULTILINE)
+_AUTHOR = re.compile(r"\s*(?P<name>[^<>\n]+?)\s*<(?P<email>[^<>\n]+)>\s*")
 _LONGEST_WORD: Final = 100_000
 
 
@@ -52,25 +55,46 @@ class Changing(Reading):
             self._say("git repository initialized", path=self.path)
         return self._place().root
 
-    def add_files(self, files: Files = ".") -> None:
+    def add_files(self, files: Files = ".") -> LeftOut | None:
         """Stage files: what a commit will take of them. Those that are gone count too.
 
         Parameters
         ----------
         files
-            Paths, taken literally; a folder is everything in it.
+            Paths, taken literally; a folder is everything in it, but for other repositories that
+            are no submodules.
+
+        Returns
+        -------
+        LeftOut or None
+            The repositories that were left out, if there are any.
 
         Raises
         ------
         NotFoundError
             There is no such file.
         RejectedError
-            It is ignored, its filter may not run, or markers of a conflict are left in it.
+            It is ignored, its filter may not run, markers of a conflict are left in it, or it is
+            or belongs to another repository.
         """
         given = words.paths(files)
         repo = self._open()
         solving.check_markers(repo, given)
-        repo.run("add", "--all", "--", *given, doing="add")
+        return self._stage(repo, given, "--all") or None
+
+    def _stage(
+        self,
+        repo: OpenRepository,
+        given: list[str],
+        how: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> LeftOut:
+        left = staging.stage(
+            repo, self.path, given, how, scratch=self._scratch, variables=variables
+        )
+        if left:
+            self._log.warning("%r", left)
+        return left
 
     def unstage_files(self, files: Files = ".") -> None:
         """Take files out of what is staged; the files themselves stay as they are."""
@@ -91,7 +115,7 @@ class Changing(Reading):
         author: str | None = None,
         allow_empty: bool = False,
         dry_run: Literal[False] = False,
-    ) -> str: ...
+    ) -> Committed: ...
     @overload
     def commit(
         self,
@@ -110,7 +134,7 @@ class Changing(Reading):
         author: str | None = None,
         allow_empty: bool = False,
         dry_run: bool = False,
-    ) -> str | Table:
+    ) -> Committed | Table:
         """Commit what is staged, or exactly these paths.
 
         Hooks do not run, and nothing is signed: both are programs of the repository's choice.
@@ -132,12 +156,14 @@ class Changing(Reading):
         Returns
         -------
         str or Table
-            The sha; with ``dry_run`` the changes.
+            The sha, which says in ``left_out`` which other repositories in the paths it left out;
+            with ``dry_run`` the changes.
 
         Raises
         ------
         RejectedError
-            There is nothing to commit, or markers of a conflict are staged.
+            There is nothing to commit, markers of a conflict are staged, or a path is or belongs
+            to another repository.
         ConfigError
             The branch is protected, or git does not know who you are.
         """
@@ -149,22 +175,34 @@ class Changing(Reading):
             return self._would_commit(found, given)
         if self.protected:
             not_protected(self.current_branch() or "", self.protected, "commits")
-        if given is not None:
-            sha = commit_paths(
-                partial(self._run, at=found, doing="commit"),
-                found,
-                given,
-                message,
-                author=author,
-                allow_empty=allow_empty,
-            )
-            self._say("changes committed", sha=sha, path=found.root)
-            return sha
-        solving.check_staged_markers(self._open())
         options = ["--allow-empty"] if allow_empty else []
-        if author is not None:
-            options.append(f"--author={author}")
-        return self._commit(found, message, options)
+        who = _author(author)
+        if given is not None:
+            return self._commit_paths(message, given, options, who)
+        solving.check_staged_markers(self._open())
+        return Committed(self._commit(found, message, options, variables=who))
+
+    def _commit_paths(
+        self, message: str, given: list[str], options: list[str], who: Mapping[str, str]
+    ) -> Committed:
+        repo, left = self._open(), [LeftOut()]
+        all_known = not any(staging.is_folder(self.path, path) for path in given)
+        if all_known:
+            staging.others(repo, self.path, given)  # which refuses those of another repository
+
+        def stage(variables: Mapping[str, str]) -> None:
+            left[0] = self._stage(repo, given, "--intent-to-add", variables)
+
+        def commit(variables: Mapping[str, str]) -> str:
+            return self._commit(repo.place, message, options, given, variables={**variables, **who})
+
+        made = Committed(
+            commit_paths(
+                repo.place, stage=stage, commit=commit, all_known=all_known, seconds=self.timeout
+            )
+        )
+        made.left_out = left[0]
+        return made
 
     def amend(
         self, message: str | None = None, *, author: str | None = None, force: bool = False
@@ -197,31 +235,40 @@ class Changing(Reading):
         words.message(message)
         repo = self._open()
         amending.check(repo, force=force, reworded=message is not None or author is not None)
-        options = ["--amend", *([f"--author={author}"] if author is not None else [])]
+        given = _author(author)
+        options = ["--amend", *([f"--author={author.strip()}"] if given and author else [])]
         return self._commit(repo.place, message, options)
 
-    def _commit(self, found: Place, message: str | None, options: list[str]) -> str:
+    def _commit(
+        self,
+        found: Place,
+        message: str | None,
+        options: list[str],
+        only: list[str] | None = None,
+        *,
+        variables: Mapping[str, str] | None = None,
+    ) -> str:
         feed: bytes | None = None if message is None else message.encode()
         given = "--no-edit" if feed is None else "--file=-"
         if feed is not None and len(feed) <= _LONGEST_WORD:
             feed, given = None, f"--message={message}"
-        output = self._run(
-            *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign", "--no-status"),
-            *options,
-            given,
-            at=found,
-            feed=feed,
-            fine=(0, 1),
-        )
+        with locks.committing(found.git_dir, self.timeout):
+            output = self._run(
+                *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign", "--no-status"),
+                *options,
+                given,
+                *(["--only", "--", *only] if only else []),
+                at=found,
+                feed=feed,
+                variables=variables,
+                fine=(0, 1),
+                doing="commit",
+            )
         made = _MADE.search(output.text) if output.code == 0 else None
         if made is None:
             if output.err.strip():
                 self._raise(output, "commit")
-            raise RejectedError(
-                "there is nothing to commit",
-                service="git",
-                hint="stage something first: hub.git.add_files([...]) (%git add PATH)",
-            )
+            raise _nothing(only)
         self._say("changes committed", sha=made[1], path=found.root)
         return made[1]
 
@@ -230,13 +277,17 @@ class Changing(Reading):
         output = self._run(*(*status, "--ignore-submodules=dirty", "--", *(given or ())), at=found)
         from agentnb.core.git.status import parse
 
+        left = LeftOut()
         status_now = parse(output.text, self._shown(found), "")
         if given is None:
             rows = [row[1:] for row in status_now.rows if row[0] == "staged"]
         else:
             rows = [(row[1] or "new", row[2]) for row in status_now.rows]
+            left = staging.others(self._open(), self.path, given)
+            rows = [row for row in rows if os.path.normpath(row[1]) not in left]
         rows = list(dict.fromkeys(rows))
-        return Table(("change", "path"), rows, empty="nothing would be committed")
+        note = repr(left) if left else ""
+        return Table(("change", "path"), rows, note=note, empty="nothing would be committed")
 
     def _head(self, found: Place) -> str:
         """Return the sha of the last commit, or ``""``."""
@@ -244,3 +295,27 @@ class Changing(Reading):
             "rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=found, fine=(0, 1, 128)
         )
         return output.text.strip() if output.code == 0 else ""
+
+
+def _nothing(only: list[str] | None) -> RejectedError:
+    if only:
+        return RejectedError(
+            "there is nothing to commit in these paths",
+            service="git",
+            hint="hub.git.status() lists what has changed",
+        )
+    return RejectedError(
+        "there is nothing to commit",
+        service="git",
+        hint="stage something first: hub.git.add_files([...]) (%git add PATH)",
+    )
+
+
+def _author(author: str | None) -> dict[str, str]:
+    """Return the variables that say who made a commit, if it is somebody else."""
+    if author is None:
+        return {}
+    who = _AUTHOR.fullmatch(author)
+    if who is None:
+        raise UsageError(f"{author!r} is no author", service="git", hint='"Name <email>"')
+    return {"GIT_AUTHOR_NAME": who["name"], "GIT_AUTHOR_EMAIL": who["email"]}

@@ -10,10 +10,11 @@ import signal
 import tempfile
 import time
 from dataclasses import dataclass
-from time import monotonic, sleep
+from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
+from agentnb.core.git.locks import at_work, waits
 from agentnb.core.launch import search_paths
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 __all__ = ["Output", "execute", "git_class"]
-
-LOCK_PATIENCE: Final = 10.0
-"""Seconds for which a lock of another git is waited for, within the deadline."""
 
 _LOCKED = re.compile(r"Unable to create '(?P<path>[^']*\.lock)': File exists")
 # What these say of an index that is locked: nothing, or what became of the stash. Of any other
@@ -128,22 +126,13 @@ def execute(
         There is no git, or a lock of another git stayed.
     """
     until = monotonic() + seconds
-    patience = min(until, monotonic() + LOCK_PATIENCE)
-    pause = 0.02
-    while True:
+    lock: str | None = None
+    for _ in waits(seconds):
         output = _once(words, cwd, env, until, seconds, feed, progress)
         lock = _lock(words, output)
         if lock is None:
             return output
-        if monotonic() + pause > patience:
-            raise UnavailableError(
-                f"another git is at work here: {lock} exists",
-                service="git",
-                hint="try again when it is done; if none is running, it has crashed: "
-                "remove that file",
-            )
-        sleep(pause)
-        pause = min(2 * pause, 0.5)
+    raise at_work(lock or "index.lock")
 
 
 def _lock(words: Sequence[str], output: Output) -> str | None:

@@ -53,6 +53,9 @@ class GitManager(Cloning):
         Where spans go; default: one of its own, in memory.
     hub_id
         The hub whose log file takes what this manager logs; default: any.
+    scratch
+        A folder for work that no repository is to take along: where it lies in one, staging
+        everything leaves it out, by a line in ``.git/info/exclude``.
 
     Attributes
     ----------

@@ -178,9 +178,11 @@ class Status(Table):
         )
         more = len(self.rows) - _SHOWN
         note = f"<div>{_SHOWN:,} of {len(self.rows):,} rows shown</div>" if more > 0 else ""
+        if self.note:
+            note += f"<div>{escape(self.note)}</div>"
         body = f'<table style="border-collapse:collapse;margin:2px 0">{rows}</table>{note}'
         if not self.rows:
-            body = f"<div>{escape(self.empty)}</div>"
+            body = f"<div>{escape(self.empty)}</div>{note}"
         how = "".join(f"<div>{escape(line)}</div>" for line in self.advice.splitlines())
         return (
             '<div style="color:var(--jp-content-font-color1,inherit)">'

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git import Diff, GitManager, Log, Status
     from agentnb.core.git.conflicts import Conflicts
+    from agentnb.core.git.nested import LeftOut
     from agentnb.core.git.shown import Shown
     from agentnb.core.git.versions import FileVersion
     from agentnb.core.table import Table
@@ -146,8 +147,11 @@ class GitMagic(Noun):
     def do_add(self, call: Call) -> Status:
         """Stage files."""
         git = self._git(call)
-        git.add_files(paths_of(git, call))
-        return git.status()
+        left = git.add_files(paths_of(git, call))
+        status = git.status()
+        if left:
+            status.note = repr(left)
+        return status
 
     def do_unstage(self, call: Call) -> Status:
         """Take files out of the stage."""
@@ -173,9 +177,9 @@ class GitMagic(Noun):
         if dry:
             given = ["."] if everything else paths
             return git.commit(message or "-", paths=given, dry_run=True)
-        if everything:
-            git.add_files()
-        return _committed(git, git.commit(message, paths=paths, author=call.options.get("author")))
+        left = git.add_files() if everything else None
+        made = git.commit(message, paths=paths, author=call.options.get("author"))
+        return _committed(git, made, left or made.left_out)
 
     def do_branch(self, call: Call) -> Any:
         """List the branches, make one, or delete one."""
@@ -343,10 +347,12 @@ class GitMagic(Noun):
         return self.hub.panel("git", **({} if folder is None else {"repo": folder}))
 
 
-def _committed(git: GitManager, sha: str) -> _Sha:
+def _committed(git: GitManager, sha: str, left: LeftOut | None = None) -> _Sha:
     """Return a commit's name that shows its branch and subject."""
     made = _Sha(sha)
     made.about = f"{git.current_branch() or 'no branch'} {sha[:10]}: {git.log(1)[0].subject}"
+    if left:
+        made.about += f"\n{left}"
     return made
 
 
