@@ -64,6 +64,41 @@ def touch(den):
     (den.path / "a.txt").write_text("changed\n" * 21)
 
 
+def undoing(git):
+    """Yield the steps that leave a conflict and go back."""
+    path = git.path
+    yield lambda: git.create_branch("topic")
+    yield lambda: (path / "a.txt").write_text("theirs\n")
+    yield lambda: git.commit("theirs", paths=["a.txt"])
+    yield lambda: git.switch("main")
+    yield lambda: (path / "a.txt").write_text("ours\n")
+    yield lambda: git.commit("ours", paths=["a.txt"])
+    yield lambda: git.merge("topic")
+    yield git.merge_abort
+    yield lambda: git.merge("topic")
+    yield lambda: git.conflicts()._repr_html_()
+    yield lambda: git.resolve("a.txt", "theirs")
+    yield git.merge_continue
+    yield git.merge_abort
+    yield lambda: (path / "a.txt").write_text("gone\n")
+    yield lambda: git.restore("a.txt")
+    yield lambda: git.restore(".", source="HEAD~1")
+    yield lambda: git.restore(".")
+    yield lambda: (path / "c.md").write_text("stashed\n")
+    yield git.stash
+    yield lambda: git.stash_show()._repr_html_()
+    yield git.stash_apply
+    yield git.stash_drop
+    yield lambda: git.restore(".")
+    yield lambda: git.create_tag("v1", message="one")
+    yield git.tags
+    yield lambda: git.delete_tag("v1")
+    yield lambda: git.amend("amended", force=True)
+    yield lambda: git.show_file("a.txt", "HEAD~1")
+    yield git.submodules
+    yield git.fetch_submodules
+
+
 def everything(git):
     """Do all that can be done with a repository; what is refused is refused."""
     path = git.path
@@ -94,8 +129,7 @@ def everything(git):
         yield git.stashes
         yield git.stash_pop
         yield lambda: git.commit("c", paths=["c.md"])
-        yield lambda: git.create_branch("topic")
-        yield lambda: git.switch("main")
+        yield from undoing(git)
         yield lambda: git.delete_branch("topic", force=True)
         yield lambda: git.worktree("../tree", "tree")
         yield lambda: git.remove_worktree("../tree", force=True)
@@ -107,7 +141,7 @@ def everything(git):
         yield git.push
         yield lambda: git.push(force=True)
         yield lambda: git.clone(str(path), "../copy")
-        yield lambda: git.clone(path.as_uri(), "../copied")
+        yield lambda: git.clone(path.as_uri(), "../copied", recurse_submodules=True)
         yield git.initialize
 
     for number, step in enumerate(steps()):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UsageError
 from agentnb.core.git import GitManager
 from agentnb.core.git.markers import marked_lines
+from agentnb.core.git.threeway import regions
 
 
 def write(git, **files):
@@ -473,3 +474,51 @@ def test_markers_are_found_where_all_three_follow_each_other(before, ours, their
         found = marked_lines(sep.join([*before, *text]).encode())
         assert found
         assert all((before + text)[number - 1].startswith("<<<<<<<") for number in found)
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    git = GitManager(tmp_path_factory.mktemp("threeway"))
+    git.initialize()
+    return git._open().run
+
+
+ITEMS = st.lists(
+    st.sampled_from(["<<<<<<< a", "=======", ">>>>>>> b", "7", "", "\0", "a\r"]), max_size=8
+)
+
+
+def contained(part, whole):
+    return any(whole[at : at + len(part)] == part for at in range(len(whole) + 1))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(ITEMS, ITEMS, ITEMS)
+def test_three_versions_are_laid_beside_each_other_whatever_they_hold(runner, base, ours, theirs):
+    found = regions(runner, base, ours, theirs)
+    for region in found:
+        assert contained(region.ours, ours)
+        assert contained(region.base, base)
+        assert contained(region.theirs, theirs)
+        assert region.ours != region.theirs
+    assert not found or len({tuple(base), tuple(ours), tuple(theirs)}) == 3
+    swapped = regions(runner, base, theirs, ours)
+    assert [(each.theirs, each.base, each.ours) for each in swapped] == [tuple(r) for r in found]
+
+
+def test_the_commit_of_a_submodule_in_conflict_is_taken_from_a_side(two, plain_git):
+    git = two()
+    shas = dict(zip(("base", "topic", "main"), ("1" * 40, "2" * 40, "3" * 40), strict=True))
+    for branch, sha in shas.items():
+        git.switch("main" if branch == "base" else branch)
+        plain_git(git.path, "update-index", "--add", "--cacheinfo", f"160000,{sha},sub dir")
+        (git.path / "sub dir").mkdir(exist_ok=True)
+        git.commit(branch)
+        if branch == "base":
+            plain_git(git.path, "branch", "-qf", "topic", "main")
+    git.switch("main")
+    assert git.merge("topic").conflicts == {"sub dir": "modified by both"}
+    assert "Subproject commit 222" in repr(git.conflicts())
+    git.resolve("sub dir", "theirs")
+    git.merge_continue()
+    assert shas["topic"] in plain_git(git.path, "ls-tree", "HEAD", "sub dir")
