@@ -270,6 +270,18 @@ def test_notebooks_in_conflict_are_shown_by_cells(two):
     assert "nbformat" not in html
 
 
+def test_a_cell_that_both_sides_changed_alike_is_in_no_conflict(two):
+    git = two(
+        *(
+            {"n.ipynb": notebook(*enumerate(sources))}
+            for sources in (("a", "b", "c"), ("ours", "same", "ours"), ("theirs", "same", "theirs"))
+        )
+    )
+    git.merge("topic")
+    titles = [block.title for block in git.conflicts()[0].blocks()]
+    assert titles == ["code cell 1", "code cell 3"]
+
+
 def test_a_notebook_of_which_only_counts_conflict_says_so(two):
     git = two(*({"n.ipynb": notebook((1, "a"), (2, "b"), count=n)} for n in (1, 2, 3)))
     git.merge("topic")
