@@ -263,6 +263,7 @@ def test_a_token_that_others_may_read_is_refused(serving):
         ("http://localhost.evil.com", "/ws", 403),
         ("http://[", "/ws", 403),
         ("http://localhost:8888", "/ws", 101),
+        ("http://localhost:8888\r\nOrigin: http://localhost:8888", "/ws", 403),
         ("https://app.example.com", "/ws", 101),
         (None, "/ws", 101),
         (None, "/other", 404),

@@ -69,6 +69,36 @@ def test_tail_shows_what_waits_and_what_comes_and_ends_in_its_time(run, shell, u
     assert run("%ws tail --timeout 0.1 --quiet") is None
 
 
+def test_tail_counts_what_is_not_json(run, shell, url):
+    client = shell.user_ns["hub"].websocket(url)
+    for text in (b"plain", b"", b'{"a": 1}', b"more"):
+        client._send(text, text=True)
+    found = run("%ws tail --count 1")
+    assert list(found) == [{"a": 1}]
+    others = found.not_json + run("%ws tail --timeout 0.5").not_json
+    assert others == 3  # each is counted once
+    client._send(b"plain", text=True)
+    assert (
+        repr(run("%ws tail --timeout 0.5"))
+        == "0 messages and 1 that is not JSON (%ws connect URL --text)"
+    )
+
+
+def test_a_server_of_plain_text_can_be_used(run, shell, shown, server):
+    run(f"%ws connect {server}/plain --text")
+    shell.user_ns.update(text="bound", raw=b"\x00\x01")
+    for written in ("hello", '"two words"', '{"a": [1]}', "7", ":text", ":raw"):
+        run(f"%ws send {written}")
+    run("%%ws send\ntwo\nlines\n")
+    assert shown("found = %ws tail --count 7").splitlines() == [
+        *("hello", "two words", '{"a": [1]}', "7", "bound", "b'\\x00\\x01'", "two\\nlines"),
+    ]
+    assert shell.user_ns["found"][-2:] == [b"\x00\x01", "two\nlines"]
+    run("%ws send token=hunter22hunter22")
+    assert "hunter22" not in shown("%ws tail --count 1")
+    run("%ws close")
+
+
 @pytest.mark.usefixtures("url")
 def test_what_tail_shows_holds_no_secret_and_what_it_returns_does(run, shell, shown):
     message = {"access_token": "hunter22hunter22", "said": "password=hunter22hunter22"}

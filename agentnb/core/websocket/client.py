@@ -40,7 +40,12 @@ class WebSocketClient(Sending):
     reconnect
         Seconds of pause after every end of a connection and every failed attempt.
     headers
-        Sent with each handshake, such as ``{"Authorization": "Bearer ..."}``.
+        Sent with each handshake, such as ``{"Authorization": "Bearer ..."}``; or a function,
+        ``def`` or ``async def``, that returns them and is asked at every handshake, so that a
+        token may be renewed.
+    subprotocols
+        Those that the client speaks, the preferred one first, such as
+        ``["graphql-transport-ws"]``; `subprotocol` is the one that the server chose.
     queue
         How many messages may wait for a handler, or for whoever asks; the oldest ones make room
         and are counted as ``dropped``.
@@ -54,6 +59,8 @@ class WebSocketClient(Sending):
         Whether messages are JSON; if not, they are str or bytes as they come and go.
     tracer
         Where connecting, sending and handling are spans.
+    redactor
+        Told of the secrets in headers and URL, which it masks from then on.
     hub_id
         The hub whose log file takes what this client logs; default: any.
 
@@ -128,9 +135,12 @@ class WebSocketClient(Sending):
         Raises
         ------
         RejectedError
-            The server refuses this client, 401 or 403; no further attempt is made.
+            The server refuses this client, 401 or 403; no further attempt is made. One that it
+            has accepted before tries again, after pauses of up to 60 s.
         ConfigError
             Its certificate is not trusted; as above.
+        UsageError
+            The function of `headers` returned none.
         """
         timeout = seconds("timeout", timeout, service="websocket", zero=True)
         self._here()
@@ -150,7 +160,12 @@ class WebSocketClient(Sending):
         self._calls.begin()
         self._ears.inbox.begin()
         session = Session(
-            self._address, self._options, self._ears, context=current(), tracer=self._tracer
+            self._address,
+            self._options,
+            self._ears,
+            context=current(),
+            tracer=self._tracer,
+            learn=self._learn,
         )
         try:
             self._session = session
@@ -245,8 +260,8 @@ class WebSocketClient(Sending):
         dict
             ``url`` (masked), ``state``, ``seconds`` (in that state), ``connects``, ``received``,
             ``sent``, ``unsent``, ``waiting`` (messages that nobody has had yet), ``dropped``,
-            ``errors``, ``last_error`` (text or None), ``last_end`` (why the last connection
-            ended).
+            ``not_json`` (messages that were not, and so were errors), ``errors``, ``last_error``
+            (text or None), ``last_end`` (why the last connection ended), ``subprotocol``.
         """
         self._here()
         session = self._session
@@ -261,9 +276,11 @@ class WebSocketClient(Sending):
             "unsent": self._unsent,
             "waiting": ears.waiting,
             "dropped": ears.dropped,
+            "not_json": ears.not_json,
             "errors": ears.errors,
             "last_error": str(ears.last_error) if ears.last_error else None,
             "last_end": ears.last_end,
+            "subprotocol": self.subprotocol,
         }
 
     def ping(self) -> None:

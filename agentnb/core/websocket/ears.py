@@ -47,7 +47,7 @@ class Ears:
         log: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self.inbox = Inbox(limit)
-        self.connects = self.received = self.errors = 0
+        self.connects = self.received = self.errors = self.not_json = 0
         self.last_error: AgentnbError | None = None
         self.last_end = ""
         self._url, self._limit, self._calls, self._log = url, limit, calls, log
@@ -82,6 +82,7 @@ class Ears:
             try:
                 value = self._decode(message)
             except (ValueError, RecursionError) as error:
+                self.not_json += 1
                 made = _not_json(self._url, message, error)
                 return self.trouble(made, "failed to parse WebSocket message")
         # So that nobody who is just being added misses one, or has them out of order.

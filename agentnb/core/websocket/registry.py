@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.table import Table
 from agentnb.core.websocket.client import WebSocketClient
+from agentnb.core.websocket.handshake import Handshake
 from agentnb.core.websocket.running import running
 
 if TYPE_CHECKING:
@@ -68,17 +70,18 @@ class WebSockets:
         if url is None:
             url, token = self._own()
             bearer = {"Authorization": f"Bearer {token}"} if token else {}
-            options["headers"] = {**bearer, **(options.get("headers") or {})}
+            options["headers"] = _with(bearer, options.get("headers"))
         with self._lock:
             kept = self._clients.get(url)
             if kept is None:
                 kept = self._clients[url] = WebSocketClient(
-                    url, tracer=self._tracer, hub_id=self._hub_id, **options
+                    url,
+                    tracer=self._tracer,
+                    redactor=self._redactor,
+                    hub_id=self._hub_id,
+                    **options,
                 )
                 self._options[url] = options
-                if self._redactor is not None:
-                    for secret in kept.secrets():
-                        self._redactor.add(secret)
             elif options and options != self._options[url]:
                 raise UsageError(
                     f"{kept.url} is kept already, with other options",
@@ -151,3 +154,18 @@ class WebSockets:
             thread.start()
         for thread in threads:
             thread.join(max(until + 1 - monotonic(), 0.1))
+
+
+@dataclass(frozen=True)
+class _Added:
+    """A function of headers, and others that are sent with them."""
+
+    others: dict[str, str]
+    function: Any
+
+    async def __call__(self) -> dict[str, str]:
+        return {**self.others, **await Handshake(self.function).ask()}
+
+
+def _with(others: dict[str, str], headers: Any) -> Any:
+    return _Added(others, headers) if callable(headers) else {**others, **(headers or {})}

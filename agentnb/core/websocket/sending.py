@@ -10,16 +10,20 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
-from agentnb.core.headers import check_mapping, credentials, header_text
+from agentnb.core.headers import credentials
 from agentnb.core.loop import LoopThread
 from agentnb.core.trace import ServiceLog, Tracer
 from agentnb.core.websocket.address import address
 from agentnb.core.websocket.calls import Calls
 from agentnb.core.websocket.ears import Ears
+from agentnb.core.websocket.handshake import Handshake
 from agentnb.core.websocket.session import Options, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
+
+    from agentnb.core.redact import Redactor
+    from agentnb.core.websocket.handshake import Given
 
 __all__ = ["Sending"]
 
@@ -30,18 +34,20 @@ _ON_ITS_WAY = 64 * 1024
 class Sending:
     """The half of a client that sends; see `WebSocketClient`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name, and each with a default
         self,
         url: str,
         *,
         reconnect: float = 5.0,
-        headers: Mapping[str, str] | None = None,
+        headers: Given = None,
+        subprotocols: Iterable[str] = (),
         queue: int = 1000,
         max_size: int = 2**20,
         ping: float = 10.0,
         timeout: float = 5.0,
         json: bool = True,
         tracer: Tracer | None = None,
+        redactor: Redactor | None = None,
         hub_id: str | None = None,
     ) -> None:
         numbers = (reconnect, queue, max_size, ping, timeout)
@@ -49,18 +55,18 @@ class Sending:
             raise UsageError(
                 "durations, sizes and counts of a client are numbers above 0", service="websocket"
             )
-        check_mapping(headers, "headers=", "websocket")
-        sent = {n: header_text(n, v, "websocket") for n, v in (headers or {}).items()}
         self._address = address(url)
         self._options = Options(
             reconnect=reconnect,
-            headers=sent,
+            handshake=Handshake(headers, subprotocols),
             max_size=max_size,
             ping=ping,
             timeout=timeout,
             json=json,
         )
-        self._json = json
+        self.json = json
+        self._redactor = redactor
+        self._learn()
         self._queue = queue
         self._tracer = tracer or Tracer()
         self._log = ServiceLog("websocket", hub_id)
@@ -75,7 +81,7 @@ class Sending:
         self._loop = LoopThread()
         self._session: Session | None = None
         self._sent = self._unsent = self._on_its_way = 0
-        self._ears = Ears(self.url, self._queue, self._calls, json=self._json, log=self._log)
+        self._ears = Ears(self.url, self._queue, self._calls, json=self.json, log=self._log)
 
     def _here(self) -> None:
         if self._pid != os.getpid():
@@ -87,9 +93,17 @@ class Sending:
         """The URL, its secrets masked."""
         return self._address.shown
 
-    def secrets(self) -> list[str]:
-        """Return what must be shown nowhere: of the headers, and of the URL."""
-        return [*credentials(self._options.headers), *self._address.secrets]
+    def _learn(self) -> None:
+        """Have the hub mask what must be shown nowhere: of the headers, and of the URL."""
+        if self._redactor is not None:
+            found = credentials(self._options.handshake.headers)
+            for secret in (*found, *self._address.secrets):
+                self._redactor.add(secret)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server has chosen; None for none, or without a connection."""
+        return None if self._session is None else self._session.subprotocol
 
     @property
     def state(self) -> str:
@@ -166,7 +180,7 @@ class Sending:
         self._log.warning("WebSocket not connected, message not sent: %s", self.url)
 
     def _encoded(self, message: Any) -> tuple[bytes, bool]:
-        if self._json:
+        if self.json:
             return self._json_codec().encode(message), True
         if isinstance(message, str):
             return message.encode(), True

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import ConfigError
 from agentnb.core.websocket.access import PATH, Access, is_loopback
+from agentnb.core.websocket.handshake import check_subprotocols
 from agentnb.core.websocket.session import library_log
 from agentnb.core.websocket.viewer import Viewer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["EventServer"]
 
@@ -67,6 +68,9 @@ class EventServer:
         How many events may wait for one client.
     clients
         How many there may be at once.
+    subprotocols
+        Those that the server speaks; of a client's it chooses the first that is among them. One
+        that names none is taken as it is.
     send_timeout
         Seconds after which a client that takes nothing is cut off.
 
@@ -86,6 +90,7 @@ class EventServer:
         origins: Iterable[str] = (),
         queue: int = 1000,
         clients: int = 100,
+        subprotocols: Iterable[str] = (),
         send_timeout: float = 10.0,
     ) -> None:
         if not token and not is_loopback(host):
@@ -98,6 +103,7 @@ class EventServer:
         self._bus = bus
         self._access = Access(token, host, origins)
         self._queue, self._most, self._send_timeout = queue, clients, send_timeout
+        self._subprotocols = check_subprotocols(subprotocols)
         self._viewers: set[Viewer] = set()
         self._servers: list[Any] = []
         self._subscription: Any = None
@@ -127,6 +133,7 @@ class EventServer:
                 self._handle,
                 sock=one,
                 process_request=self._admit,
+                select_subprotocol=self._chosen,
                 compression=None,
                 max_size=_MESSAGE,
                 open_timeout=_HANDSHAKE,
@@ -140,6 +147,9 @@ class EventServer:
         self._subscription = await asyncio.to_thread(
             self._bus.subscribe, "*", self._heard, queue=_BUS_QUEUE, name="agentnb serve"
         )
+
+    def _chosen(self, _: Any, offered: Sequence[Any]) -> Any:
+        return next((name for name in offered if name in self._subprotocols), None)
 
     def _admit(self, connection: Any, request: Any) -> Any:
         refusal = self._access.refusal(request.path, request.headers)

@@ -13,13 +13,15 @@ from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.headers import hiding
 from agentnb.core.redact import redact
 from agentnb.core.trace import outgoing_headers, use
-from agentnb.core.websocket.trouble import Trouble, at_the_handshake, in_between
+from agentnb.core.websocket.trouble import HeadersFailed, Trouble, at_the_handshake, in_between
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from agentnb.core.trace import Context, Tracer
     from agentnb.core.websocket.address import Address
+    from agentnb.core.websocket.handshake import Handshake
 
 __all__ = ["Options", "Owner", "Session", "library_log"]
 
@@ -36,13 +38,13 @@ library_log.setLevel(logging.WARNING)
 class Options:
     """How a client connects; durations in seconds, sizes in bytes. See `WebSocketClient`."""
 
-    __slots__ = ("headers", "json", "max_size", "ping", "reconnect", "timeout")
+    __slots__ = ("handshake", "json", "max_size", "ping", "reconnect", "timeout")
 
     def __init__(
         self,
         *,
         reconnect: float,
-        headers: dict[str, str],
+        handshake: Handshake,
         max_size: int,
         ping: float,
         timeout: float,
@@ -50,7 +52,7 @@ class Options:
     ) -> None:
         self.json = json
         self.reconnect = reconnect
-        self.headers = headers
+        self.handshake = handshake
         self.max_size = max_size
         self.ping = ping
         self.timeout = timeout
@@ -88,6 +90,8 @@ class Session:
         The trace that it belongs to.
     tracer
         Where each attempt is a span.
+    learn
+        Called when the headers of a handshake may hold new secrets.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Session:
         *,
         context: Context | None,
         tracer: Tracer,
+        learn: Callable[[], object] = lambda: None,
     ) -> None:
         self.address = address
         self.options = options
@@ -112,9 +117,17 @@ class Session:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tries = 0
+        self._accepted = False
+        self._learn = learn
         self._sending: set[asyncio.Task[None]] = set()
         # A server may repeat in its words what it was sent.
-        self._hide = hiding(options.headers, redact, address.secrets)
+        self._hide = hiding(options.handshake.headers, redact, address.secrets)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server has chosen; None for none."""
+        socket = self._socket
+        return None if socket is None else socket.subprotocol
 
     @property
     def open(self) -> bool:
@@ -129,7 +142,7 @@ class Session:
             while not self._stopping.is_set():
                 trouble = await self._once()
                 self.first.set()
-                if trouble is not None and trouble.final:
+                if trouble is not None and trouble.final and not self._accepted:
                     error = self.refused = trouble.error
                     break
                 self._become("waiting")
@@ -151,9 +164,10 @@ class Session:
         if trouble is None:
             self._tries = 0
             return pause
-        if trouble.busy:
+        if trouble.busy or trouble.final:
             self._tries += 1
-            # Twice as long each time, for a server that says "too many" and not for how long.
+            # Twice as long each time, for a server that says "too many" and not for how long, and
+            # for one that refuses a client which it has accepted before.
             pause = min(pause * 2**self._tries, max(_LONGEST_BACKOFF, pause))
         if trouble.pause is not None:
             return max(trouble.pause, self.options.reconnect)
@@ -168,10 +182,16 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001 - told to the owner, whatever the library raises
             trouble = at_the_handshake(error, self.address.shown)
+            if trouble.final and self._accepted:
+                trouble.error.advise(
+                    "it was connected before, so the client tries again, less and less often; "
+                    "headers= may be a function, which is asked each time"
+                )
             trouble.error.hide(self._hide)
             self._owner.trouble(trouble.error)
             return trouble
         self._socket = socket
+        self._accepted = True
         self._become("connected")
         why = "closed"
         self._owner.connected()
@@ -209,10 +229,11 @@ class Session:
             use(self._context),
             self._tracer.span("connect", service="websocket", url=self.address.shown) as span,
         ):
-            headers = {**outgoing_headers(span), **options.headers}
+            headers = {**outgoing_headers(span), **await self._headers()}
             return await Connect(
                 self.address.url,
                 additional_headers=headers,
+                subprotocols=options.handshake.subprotocols or None,
                 # Not deflated: for short messages that costs more than it saves.
                 compression=None,
                 # What is on this machine is not reached by way of a proxy.
@@ -224,6 +245,17 @@ class Session:
                 max_size=options.max_size,
                 logger=library_log,
             )
+
+    async def _headers(self) -> dict[str, str]:
+        """Return the headers of this handshake, and mask what is secret in them from now on."""
+        try:
+            async with asyncio.timeout(self.options.timeout):
+                found = await self.options.handshake.ask()
+        except Exception as error:
+            raise HeadersFailed from error
+        self._hide = hiding(found, redact, self.address.secrets)
+        self._learn()
+        return found
 
     # Called from other threads, by way of the loop
 

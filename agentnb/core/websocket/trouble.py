@@ -9,15 +9,25 @@ import ssl
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from agentnb.core.errors import AgentnbError, ConfigError, RejectedError, UnavailableError
+from agentnb.core.errors import (
+    AgentnbError,
+    ConfigError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
 from agentnb.core.redact import redact
 
-__all__ = ["Trouble", "at_the_handshake", "in_between", "retry_after"]
+__all__ = ["HeadersFailed", "Trouble", "at_the_handshake", "in_between", "retry_after"]
 
 _WRONG, _UNAUTHORISED, _FORBIDDEN, _TOO_MANY, _SERVER, _BUSY = 400, 401, 403, 429, 500, 503
 _NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL = 1000, 1001, 1005, 1006
 _TOO_BIG, _INTERNAL = 1009, 1011
 _LONGEST_PAUSE = 300.0
+
+
+class HeadersFailed(Exception):  # noqa: N818 - never leaves the package
+    """The function that returns the headers failed; what it raised is the cause."""
 
 
 class Trouble(NamedTuple):
@@ -28,7 +38,7 @@ class Trouble(NamedTuple):
     error
         What the handlers of ``error`` are given.
     final
-        Whether trying again is useless.
+        Whether trying again is useless, unless the server has accepted the client before.
     pause
         Seconds that the server wants to be left alone, if it said so.
     busy
@@ -45,6 +55,8 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
     """Return what became of an attempt to connect."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+    if isinstance(error, HeadersFailed):
+        return _headers_failed(error.__cause__ or error, shown)
     if isinstance(error, InvalidStatus):
         made = _status(error.response.status_code, error.response.headers.get("Retry-After"), shown)
     elif isinstance(error, ssl.SSLCertVerificationError):
@@ -65,6 +77,20 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     made.error.__cause__ = error
     return made
+
+
+def _headers_failed(error: BaseException, shown: str) -> Trouble:
+    if isinstance(error, UsageError):  # what it returned is no headers
+        return Trouble(error, final=True)
+    late = isinstance(error, TimeoutError)
+    why = "it took too long" if late else f"{type(error).__name__}: {error}"
+    made = UnavailableError(
+        f"the function that returns the headers for {shown} failed: {why}",
+        service="websocket",
+        hint="the client asks it again",
+    )
+    made.__cause__ = error
+    return Trouble(made, busy=True)
 
 
 def _why(error: Exception) -> str:

@@ -25,6 +25,7 @@ GRAMMAR = Grammar(
                     "VARIABLE",
                     live="variable",
                 ),
+                Option(("--text",), "messages are text or bytes, not JSON"),
                 Option(("--reconnect",), "pause after a drop (default 5)", "SECONDS", seconds),
             ),
             live=("client",),

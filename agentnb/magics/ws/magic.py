@@ -17,7 +17,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.core.table import Table
+from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
@@ -40,9 +40,14 @@ class Messages(list[Any]):
 
     stopped = False
     """True if the default count was reached, so that more may follow."""
+    not_json = 0
+    """How many others came since the last look that were not JSON, and so are not here."""
 
     def __repr__(self) -> str:
         number = f"{len(self):,} message{'' if len(self) == 1 else 's'}"
+        if self.not_json:
+            be = "is" if self.not_json == 1 else "are"
+            number += f" and {self.not_json:,} that {be} not JSON (%ws connect URL --text)"
         return f"{number}, then stopped: -n N for more" if self.stopped else number
 
     def df(self) -> Any:
@@ -61,6 +66,7 @@ class WsMagic(Noun):
     def __init__(self, extension: Any) -> None:
         super().__init__(extension)
         self._used: str | None = None
+        self._seen: dict[str, int] = {}
 
     @line_cell_magic
     @needs_local_scope
@@ -73,6 +79,7 @@ class WsMagic(Noun):
     def reset(self) -> None:
         """Forget which one was used last; the clients are the hub's."""
         self._used = None
+        self._seen.clear()
 
     @property
     def _all(self) -> WebSockets:
@@ -109,6 +116,8 @@ class WsMagic(Noun):
         from agentnb.core.redact import has_password
 
         options: dict[str, Any] = {}
+        if "text" in call.options:
+            options["json"] = False
         if "reconnect" in call.options:
             options["reconnect"] = call.options["reconnect"]
         # The words as written: what a `:name` stands for is not saved with the line.
@@ -150,7 +159,7 @@ class WsMagic(Noun):
     def do_send(self, call: Call) -> str:
         """Send a message."""
         client = self._chosen(call)
-        if not client.send(self._message(call)):
+        if not client.send(self._message(call, client)):
             raise UnavailableError(
                 f"{client.url} is {client.state}: nothing was sent",
                 service="ws",
@@ -160,7 +169,7 @@ class WsMagic(Noun):
             )
         return Said("sent")
 
-    def _message(self, call: Call) -> Any:
+    def _message(self, call: Call, client: WebSocketClient) -> Any:
         body = (call.body or "").strip()
         if bool(body) == bool(call.arguments):
             raise UsageError(
@@ -168,6 +177,8 @@ class WsMagic(Noun):
                 service="ws",
                 hint='%ws send {"type": "subscribe", "channels": ["workflows"]}',
             )
+        if not client.json:
+            return call.body.rstrip("\n") if call.body and body else self._text(call)
         if body:
             try:
                 return json.loads(body)
@@ -180,6 +191,11 @@ class WsMagic(Noun):
             with suppress(ValueError):  # what is no JSON is the text itself
                 value = json.loads(value)
         return value
+
+    def _text(self, call: Call) -> Any:
+        """Return the text of a line for a WebSocket without JSON; what is bound, as it is."""
+        word = call.words[0]
+        return call.arguments[0] if word.kind == "bind" else word.text
 
     def do_tail(self, call: Call) -> Messages:
         """Show messages as they come, and return them."""
@@ -198,9 +214,16 @@ class WsMagic(Noun):
                     raise
                 found.append(message)
                 if "quiet" not in call.options:
-                    print(_brief(message, self.hub.settings.redactor))  # noqa: T201 - in the cell that looks
+                    print(_brief(message, self.hub.settings.redactor, as_json=client.json))  # noqa: T201 - in the cell that looks
+        found.not_json = self._unseen(client)
         found.stopped = "count" not in call.options and len(found) == count
         return found
+
+    def _unseen(self, client: WebSocketClient) -> int:
+        """Return how many messages that are not JSON came since this was asked."""
+        before, now = self._seen.get(client.url, 0), client.stats()["not_json"]
+        self._seen[client.url] = now
+        return int(now - before if now >= before else now)
 
     def do_list(self, call: Call) -> Table:
         """Return the WebSockets."""
@@ -220,6 +243,11 @@ class WsMagic(Noun):
         return Said("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
 
 
-def _brief(message: Any, redactor: Callable[[str], str]) -> str:
-    text = json.dumps(clean(message, redactor), ensure_ascii=False)
+def _brief(message: Any, redactor: Callable[[str], str], *, as_json: bool) -> str:
+    if not as_json:
+        return _cut(text_of(redactor(str(message)[: 8 * _SHOWN])))
+    return _cut(json.dumps(clean(message, redactor), ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
