@@ -294,3 +294,16 @@ def test_a_rebase_that_waits_says_how_to_end_it(conflict, view):
     assert "In the middle of a rebase · 2 files in conflict" in it.merge.text.value
     assert "git rebase --continue" in it.merge.text.value
     assert it.merge.proceed.layout.display == "none"
+
+
+def test_staging_everything_names_the_repositories_that_it_leaves_out(git, view):
+    subprocess.run(["git", "init", "-q", git.path / "nested"], check=True)
+    (git.path / "a.py").write_text("a = 2\n")
+    it = view()
+    it.stage_all.click()
+    until(lambda: "left out, a repository of its own: nested" in message(it)["text"])
+    assert git.status().staged == ["a.py"]
+    it.files.select("nested/")
+    it.files.on_select("nested/")
+    it.stage.click()
+    until(lambda: "nested is a repository of its own" in message(it)["text"])

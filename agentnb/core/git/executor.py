@@ -245,7 +245,7 @@ def _report(lines: Sequence[bytes], progress: Callable[[str], object]) -> None:
 
 def _late(words: Sequence[str], seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
-        f"git {words[0]} took longer than {seconds:g} s and was ended",
+        f"git {words[0]} took longer than {seconds:.4g} s and was ended",
         service="git",
         hint="give it more time: timeout=, or AGENTNB_GIT_TIMEOUT",
     )

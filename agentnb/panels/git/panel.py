@@ -236,8 +236,8 @@ class GitPanel:
         return f"{plain(path)}: no longer staged"
 
     def _stage_all(self) -> str:
-        self._git.at(self._git.root).add_files()
-        return "everything is staged"
+        left = self._git.at(self._git.root).add_files()
+        return plain(f"everything else is staged; {left}") if left else "everything is staged"
 
     def _unstage_all(self) -> str:
         self._git.at(self._git.root).unstage_files()
