@@ -49,9 +49,6 @@ OVERRIDDEN = {
     "submodule.recurse": "false",
     "tag.gpgSign": "false",
     "user.useConfigOnly": "true",
-    "color.ui": "false",
-    "core.abbrev": "no",
-    "core.quotePath": "false",
 }
 SPEAKING = {
     "GCM_INTERACTIVE": "never",

@@ -1,311 +1,101 @@
-"""Settings that count in another tree than the one that git starts in, and code beside them."""
+"""Differences of random repositories: each file has its own hunks, proved by its contents."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 
 import pytest
 
-from agentnb.core.errors import AgentnbError, ConfigError, RejectedError
+from agentnb.core.errors import AgentnbError
 from agentnb.core.git import GitManager
-from agentnb.core.git.trees import in_work_tree
 
-from .git_den import everything, touch
+from .git_trees import Trees, applied, sides
 
-
-def evil(den):
-    """Return settings of a filter that springs the trap."""
-    return f'[filter "evil"]\n\tclean = {den.script}\n\tsmudge = {den.script}\n'
+SHORT = 40
+COUNT = int(os.environ.get("AGENTNB_TEST_TREES", SHORT))
 
 
-def branch_with_a_filter(den):
-    """Make a branch `evil`, whose files ask for a filter."""
-    den("switch", "-q", "-c", "evil")
-    (den.path / ".gitattributes").write_text("*.txt filter=evil\n")
-    (den.path / "d.txt").write_text("d\n")
-    den("add", ".")
-    den("commit", "-q", "-m", "evil")
-    den("switch", "-q", "main")
+def check(diff, before, after, conflicts=()):
+    """Compare a difference with the contents of both sides."""
+    seen = set()
+    for file in diff:
+        seen |= {file.path, file.was or file.path}
+        if file.path in conflicts:
+            assert file.kind == "conflict", file
+            continue
+        old = before.get(file.was or file.path)
+        new = after.get(file.path)
+        assert (old is None, new is None) == (file.kind == "new", file.kind == "deleted"), file
+        if file.kind in {"renamed", "another type", "modified"} and old[0] != new[0]:
+            assert file.mode == f"{old[0]} → {new[0]}", file
+        if old and new:
+            assert (old[0][:3] != new[0][:3]) == (file.kind == "another type"), file
+        if file.binary:
+            assert b"\0" in (old or ("", b""))[1] + (new or ("", b""))[1]
+            continue
+        check_hunks(file, (old or ("", b""))[1], (new or ("", b""))[1])
+    both = before.keys() | after.keys()
+    assert {path for path in both if before.get(path) != after.get(path)} | set(conflicts) == seen
 
 
-def include_if(den, condition):
-    branch_with_a_filter(den)
-    (den.path / ".git" / "evil").write_text(evil(den))
-    with (den.path / ".git" / "config").open("a") as file:
-        file.write(f'[includeIf "{condition}"]\n\tpath = evil\n')
-    return ["worktree", "add", "-q", "../sprung", "evil"]
-
-
-def filter_on_a_branch(den):
-    return include_if(den, "onbranch:evil")
-
-
-def filter_in_further_work_trees(den):
-    return include_if(den, "gitdir:**/worktrees/*")
-
-
-def filter_where_there_is_a_remote(den):
-    return include_if(den, "hasconfig:remote.*.url:**/remote.git")
-
-
-def filter_of_another_work_tree(den):
-    branch_with_a_filter(den)
-    den("worktree", "add", "-q", "../linked", "evil")
-    den("config", "extensions.worktreeConfig", "true")
-    (den.path / ".git" / "worktrees" / "linked" / "config.worktree").write_text(evil(den))
-    (den.folder / "linked" / "d.txt").write_text("changed\n")
-    return ["worktree", "remove", "../linked"]
-
-
-def _nested(den, path, name):
-    """Make a repository in another one, with a filter of its own, and commit it there."""
-    inner = path / name
-    den.git(path, "init", "-q", "-b", "main", name)
-    (inner / "s.txt").write_text("s\n")
-    den.git(inner, "add", ".")
-    den.git(inner, "commit", "-q", "-m", "s")
-    den.git(path, "add", name)
-    den.git(path, "commit", "-q", "-m", name)
-    with (inner / ".git" / "config").open("a") as file:
-        file.write(evil(den))
-    (inner / ".git" / "info" / "attributes").write_text("*.txt filter=evil\n")
-    (inner / "s.txt").write_text("c\n")  # as long as before, so that git has to look into it
-    return inner
-
-
-def filter_of_a_submodule(den):
-    _nested(den, den.path, "inner")
-    return ["add", "--all"]
-
-
-def filter_of_a_submodule_when_stashing(den):
-    _nested(den, den.path, "inner")
-    touch(den)
-    return ["stash", "push", "-q"]
-
-
-def filter_of_a_submodule_of_a_submodule(den):
-    inner = _nested(den, den.path, "inner")
-    (inner / ".git" / "config").write_text("[core]\n\tbare = false\n")
-    _nested(den, inner, "innermost")
-    den.git(den.path, "commit", "-q", "-a", "-m", "deeper")
-    return ["add", "--all"]
-
-
-def filter_of_a_submodule_with_a_condition(den):
-    inner = _nested(den, den.path, "inner")
-    (inner / ".git" / "evil").write_text(evil(den))
-    (inner / ".git" / "config").write_text('[includeIf "onbranch:main"]\n\tpath = evil\n')
-    return ["add", "--all"]
-
-
-def filter_in_settings_that_a_pull_brings(den):
-    """A rebase puts changes aside, and brings them back by a git that reads its settings again."""
-    (den.path / "settings").write_text("")
-    den("add", ".")
-    den("commit", "-q", "-m", "settings")
-    den("push", "-q")
-    other = den.folder / "other"
-    den.git(den.folder, "clone", "-q", str(den.remote), "other")
-    (other / "settings").write_text(evil(den))
-    (other / ".gitattributes").write_text("*.txt filter=evil\n")
-    den.git(other, "add", ".")
-    den.git(other, "commit", "-q", "-m", "theirs")
-    den.git(other, "push", "-q")
-    den.config("include.path", "../settings")
-    den.config("rebase.autoStash", "true")
-    touch(den)
-    return ["pull", "-q", "--rebase", "origin", "main"]
-
-
-def filter_of_the_remote(den):
-    """A push into a folder whose files go along."""
-    den.git(den.folder, "clone", "-q", str(den.remote), "live")
-    live = den.folder / "live"
-    den.git(live, "config", "receive.denyCurrentBranch", "updateInstead")
-    with (live / ".git" / "config").open("a") as file:
-        file.write(evil(den))
-    (live / ".git" / "info" / "attributes").write_text("*.txt filter=evil\n")
-    den("remote", "set-url", "origin", str(live))
-    touch(den)
-    den("commit", "-q", "-a", "-m", "x")
-    return ["push", "-q"]
-
-
-TRAPS = [
-    *(filter_on_a_branch, filter_in_further_work_trees, filter_where_there_is_a_remote),
-    *(filter_of_another_work_tree, filter_of_a_submodule, filter_of_a_submodule_when_stashing),
-    *(filter_of_a_submodule_of_a_submodule, filter_of_a_submodule_with_a_condition),
-    *(filter_in_settings_that_a_pull_brings, filter_of_the_remote),
-]
-
-
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
-def test_a_trap_in_another_tree_does_not_spring_on_ours(den, trap):
-    command = trap(den)
-    den.canary.unlink(missing_ok=True)
-    git = GitManager(den.path, timeout=20)
-    by_hand = [lambda: git._run(*command)] if command[0] != "push" else []
-    for call in (*by_hand, git.add_files, lambda: git.pull(rebase=True), git.push):
-        with contextlib.suppress(AgentnbError):
-            call()
-    everything(git)
-    assert den.sprung == ""
-
-
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
-def test_the_traps_in_other_trees_are_real(den, trap):
-    command = trap(den)
-    den.canary.unlink(missing_ok=True)
-    den(*command, check=False)
-    assert den.sprung != ""
-
-
-def test_settings_on_a_condition_are_refused_by_their_name(den):
-    include_if(den, "onbranch:evil")
-    for call in (GitManager(den.path).status, lambda: GitManager(den.path).worktree("wt", "evil")):
-        with pytest.raises(ConfigError, match=r"includeIf\.onbranch:evil in ") as caught:
-            call()
-        assert "--remove-section includeIf.onbranch:evil" in caught.value.hint
-    den("config", "--file", ".git/config", "--remove-section", "includeIf.onbranch:evil")
-    assert not GitManager(den.path).status().changed
-
-
-def test_conditions_of_the_user_s_own_stay_and_count_as_they_change(den, tmp_path, monkeypatch):
-    settings = tmp_path / "gitconfig"
-    settings.write_text(
-        '[user]\nname = Ada\nemail = a@b\n[includeIf "onbranch:topic"]\npath = topic\n'
-        "[include]\npath = more\n"
-    )
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    den.attributes("a.txt filter=upper\n")
-    git = GitManager(den.path)
-    git.status()
-    (tmp_path / "more").write_text('[filter "upper"]\nclean = tr a-z A-Z\nsmudge = cat\n')
-    (den.path / "a.txt").write_text("loud\n")
-    git.commit("x", paths=["a.txt"])
-    assert den("show", "HEAD:a.txt") == "LOUD\n"
-    (tmp_path / "topic").write_text("[user]\nname = Topic\n")
-    git.create_branch("topic")
-    git.commit("y", allow_empty=True)
-    assert git.log(1)[0].author == "Topic"
-
-
-def test_a_repository_kept_beside_its_work_trees_works(den):
-    """``.bare`` with the history, ``.git`` that points to it, and a folder for each branch."""
-    folder = den.folder / "project"
-    folder.mkdir()
-    den.git(folder, "clone", "-q", "--bare", str(den.remote), ".bare")
-    (folder / ".git").write_text("gitdir: ./.bare\n")
-    git = GitManager(folder).worktree("main", "main")
-    (git.path / "a.txt").write_text("changed\n")
-    assert git.stash()
-    git.stash_pop()
-    assert git.commit("x", paths=["a.txt"])
-    GitManager(folder).remove_worktree("main")
-    with pytest.raises(ConfigError, match=r"a file that this could change: .*\.bare"):
-        GitManager(folder).stash()
-
-
-@pytest.mark.parametrize(
-    ("file", "inside"),
-    [
-        ("settings", True),
-        ("a/../settings", True),
-        ("a/config", True),
-        (".git/config", False),
-        (".git/../settings", True),
-        ("inner/.git/config", False),
-        ("../elsewhere", False),
-        ("out/config", True),
-        (".git/link", True),
-    ],
-)
-def test_a_file_may_change_if_any_way_to_it_is_in_the_work_tree(tmp_path, file, inside):
-    root = tmp_path / "root"
-    (root / ".git").mkdir(parents=True)
-    (root / "out").symlink_to(tmp_path)
-    (root / ".git" / "link").symlink_to(root / "settings")
-    assert in_work_tree(root / file, root) is inside
-
-
-def test_a_pointer_is_read_as_git_reads_it(den):
-    """A space at its end is of the name, so that nobody is led to another repository than git."""
-    (den.path / ".git").rename(den.path / "meta ")
-    (den.path / ".git").write_text("gitdir: meta \n")
-    assert GitManager(den.path).status().branch == "main"
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
-@pytest.mark.parametrize("part", ["repo", "repo/.git", "linked/.git", "folder"])
-def test_each_part_of_a_repository_has_an_owner_that_git_trusts(den, part):
-    den("worktree", "add", "-q", "../linked")
-    given = {"folder": den.path / ".git"}.get(part, den.folder / part)
-    os.chown(given, 12345, 12345)
-    where = den.folder / "linked" if part in {"linked/.git", "folder"} else den.path
-    with pytest.raises(ConfigError, match="dubious ownership"):
-        GitManager(where).status()
-
-
-def test_variables_that_name_another_repository_or_program_do_not_reach_git(
-    den, tmp_path, monkeypatch
-):
-    den.config("core.worktree", str(tmp_path / "elsewhere"))
-    for name in (
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
-        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_REPLACE_REF_BASE"),
-        *("GIT_EXTERNAL_DIFF", "GIT_SHALLOW_FILE", "GIT_CONFIG", "GIT_ATTR_SOURCE"),
-        *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_TRACE", "GIT_DEFAULT_HASH"),
-        *("GIT_TEMPLATE_DIR", "GIT_SOMETHING_NEW", "GIT_REF_PARANOIA"),
-    ):
-        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("GIT_AUTHOR_NAME", "Grace")
-    touch(den)
-    git = GitManager(den.path)
-    assert git.status().changed == ["a.txt"]
-    assert git.diff()
-    git.commit("x", paths=["a.txt"])
-    assert git.log(1)[0].author == "Grace"
-    assert not (tmp_path / "elsewhere").exists()
-
-
-@pytest.mark.parametrize("planted", ["nbstripout.py", "json.py"])
-@pytest.mark.parametrize("whose", ["ours", "the user's"])
-def test_a_filter_in_python_imports_nothing_of_the_repository(
-    den, tmp_path, monkeypatch, planted, whose
-):
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "nbstripout.py").write_text("import json, sys\nsys.stdout.write('stripped\\n')\n")
-    # An empty part is the folder that a program runs in.
-    monkeypatch.setenv("PYTHONPATH", f":{package}")
-    monkeypatch.syspath_prepend(package)
-    if whose == "ours":
-        den.config("filter.nbstripout.clean", "anything")
+def check_hunks(file, old, new, *, retyped=False):
+    if retyped or file.kind == "another type":
+        removed = [hunk for hunk in file.hunks if hunk.new == 0]
+        added = [hunk for hunk in file.hunks if hunk.new != 0]
+        assert applied(old, removed) == b"", file
+        assert applied(b"", added) == new, file
     else:
-        settings = tmp_path / "gitconfig"
-        settings.write_text(
-            "[user]\nname = Ada\nemail = a@b\n"
-            f'[filter "nbstripout"]\nclean = {sys.executable} -m nbstripout\nsmudge = cat\n'
-        )
-        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    (den.path / planted).write_text(f"open({str(den.canary)!r}, 'w').write('sprung')\n")
-    den.attributes("a.txt filter=nbstripout\n")
-    touch(den)
-    git = GitManager(den.path)
-    git.diff()
-    git.add_files("a.txt")
-    assert den("show", ":a.txt") == "stripped\n"
-    assert den.sprung == ""
+        assert applied(old, file.hunks) == new, file
 
 
-def test_a_filter_of_a_submodule_does_not_keep_the_rest_from_being_staged(den):
-    _nested(den, den.path, "inner")
-    touch(den)
-    git = GitManager(den.path)
-    git.add_files()
-    assert git.status().staged == ["a.txt"]
-    with pytest.raises(RejectedError, match="'evil'"):
-        GitManager(den.path / "inner").add_files("s.txt")
+def check_conflict(file, ours, disk):
+    """Check a combined difference: what its lines say of ours, and of the file."""
+    if all(hunk.signs == 1 for hunk in file.hunks):  # not both sides have it: against that one
+        retyped = disk is not None and ours[0][:3] != disk[0][:3]
+        check_hunks(file, ours[1], disk[1] if disk else b"", retyped=retyped)
+        return
+    for hunk in file.hunks:
+        old, new = (b"".join(lines) for lines in sides(hunk))
+        assert old in ours[1] + b"\n"  # of an end without a line's, git does not say here
+        assert new in disk[1] + b"\n"
+
+
+@pytest.mark.parametrize("start", range(0, COUNT, 10))
+def test_each_file_of_a_random_repository_has_its_own_hunks(start, tmp_path):
+    for seed in range(start, min(start + 10, COUNT)):
+        (tmp_path / str(seed)).mkdir()
+        trees = Trees(tmp_path / str(seed), seed)
+        git = GitManager(trees.path)
+        try:
+            check_repository(trees, git)
+        except (AssertionError, AgentnbError) as error:
+            raise AssertionError(f"seed {seed}") from error
+
+
+def check_repository(trees, git):
+    first, topic, main = map(trees.of_revision, ("main~1", "topic", "main"))
+    check(git.diff("main~1", "topic"), first, topic)
+    check(git.diff("topic..main"), topic, main)
+    check(git.show("main").diff, first, main)
+    status = git.status(untracked="no")
+    conflicts = status.conflicts
+    staged = trees.staged()
+    # While a merge waits, one side is missing of what is in conflict.
+    head = {path: found for path, found in main.items() if path not in conflicts}
+    check(git.diff(cached=True), head, staged, conflicts)
+    disk = trees.on_disk(staged)
+    diff = git.diff()
+    check(diff, staged, disk, conflicts)
+    ours = trees.staged(b"2")
+    for file in diff:
+        if file.kind == "conflict":
+            assert file.note == dict(zip(conflicts, kinds(status), strict=True))[file.path]
+            if file.path in ours and file.hunks:
+                check_conflict(file, ours[file.path], trees.on_disk(ours).get(file.path))
+    assert conflicts or str(diff) == git.get_diff()
+    assert all(file.path for file in git.diff("HEAD"))
+    repr(diff), diff._repr_html_()
+
+
+def kinds(status):
+    return [change.sides for change in status.changes if change.conflict]

@@ -365,3 +365,32 @@ def test_a_repository_in_another_is_left_out_and_the_cell_says_so(run, repositor
     assert said in repr(run("%git commit --all --dry-run"))
     (repository / "b.py").write_text("d")
     assert "left out" not in repr(run('%git commit -m "one" b.py'))
+
+
+def test_revisions_and_paths_are_taken_as_on_git_s_command_line(run, shell, shown, repository):
+    (repository / "b.py").write_text("x")
+    run('%git switch -c topic\n%git add -- b.py\n%git commit -m "on topic"')
+    (repository / "a.py").write_text("a = 2\n")
+    run('%git commit -m "a too" -- a.py')
+    shell.user_ns["base"] = "main"
+    for line, expected in (
+        ("%git diff main topic", ["a.py", "b.py"]),
+        ("%git diff main..topic -- b.py", ["b.py"]),
+        ("%git diff :base topic a.py", ["a.py"]),
+        ("%git diff --with main topic", ["a.py", "b.py"]),
+        ("%git diff --with main -- b.py", ["b.py"]),
+        ("%git diff HEAD~1 HEAD", ["a.py"]),
+        ("%git diff a.py", []),
+    ):
+        assert [file.path for file in run(line)] == expected, line
+    assert [row.subject for row in run("%git log b.py")] == ["on topic"]
+    assert [row.subject for row in run("%git log topic -- a.py")] == ["a too", "first"]
+    assert [file.path for file in run("%git show topic~1 -- b.py").diff] == ["b.py"]
+    assert "did you mean topic?" in shown("%git diff main topik")
+    assert "'typo.py' is no revision, and no path here" in shown("%git diff typo.py")
+    assert "there is no path 'nosuch.py'" in shown("%git log --path nosuch.py")
+    (repository / "c.py").write_text("x")
+    (repository / "d.py").write_text("x")
+    assert run("%git add -- c.py").staged == ["c.py"]
+    assert run("%git unstage -- c.py").staged == []
+    assert "takes nothing behind --" in shown("%git switch main -- c.py")

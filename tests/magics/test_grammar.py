@@ -19,7 +19,7 @@ CHANNEL = Grammar(
     (
         Verb("publish", "send", ("CHANNEL", "JSON"), (Option(("--delay",), "wait", "S", float),)),
         Verb("list", "all of them"),
-        Verb("run", "a command", ("IMAGE",), cell=True),
+        Verb("run", "a command", ("IMAGE",), cell=True, rest="[-- COMMAND]"),
     ),
     options=(
         Option(("-n", "--rows"), "at most", "ROWS", int),
@@ -159,6 +159,8 @@ def test_what_follows_two_dashes_is_handed_on_as_it_is():
     assert call.rest == "pytest  -q --all 'a  b"
     assert CHANNEL.parse("run python --", {}).rest == ""
     assert CHANNEL.parse("run python", {}).rest is None
+    error = fails(CHANNEL, "list -- all")
+    assert (error.message, error.hint) == ("%events list takes nothing behind --", "%events list")
 
 
 def test_a_wrong_number_of_arguments_is_told_with_the_usage():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Base"]
 
 
+# HEAD and full shas are what they are, whatever else has their name.
+_AMBIGUOUS = re.compile(
+    r"^warning: refname '(?!HEAD'|[0-9a-f]{40}'|[0-9a-f]{64}')([^']+)' is ambiguous", re.MULTILINE
+)
 READS: Final = frozenset(
     {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
     | {"ls-files", "ls-tree", "diff-tree", "remote", "version", "config"}
@@ -106,13 +111,20 @@ class Base:
             The folder belongs to none.
         """
         found = self._find()
-        if found is None:
+        if found is not None:
+            return found
+        bare = place.bare(self.path)
+        if bare is not None:
             raise NotFoundError(
-                f"{self.path} is in no git repository",
+                f"{bare} is a bare repository: it has no work tree",
                 service="git",
-                hint="make one: %git init, or hub.git.initialize()",
+                hint=f"clone it: %git clone {bare} FOLDER, hub.git.clone({str(bare)!r}, FOLDER)",
             )
-        return found
+        raise NotFoundError(
+            f"{self.path} is in no git repository",
+            service="git",
+            hint="make one: %git init, or hub.git.initialize()",
+        )
 
     def _ask_git_about_the_owner(self, folder: Path) -> None:
         """Let git decide on a repository of another user's, as it does without our help."""
@@ -292,6 +304,8 @@ class Base:
             if output.code not in fine:
                 blocked = guard.blocked_filters(config, self.filters)
                 raise refused(output, doing or words[0], blocked=blocked)
+        if not writes:
+            _unambiguous(output)
         return output
 
     def _seconds(self, timeout: float | None) -> float:
@@ -321,6 +335,24 @@ class Base:
     def _say(self, text: str, **data: object) -> None:
         shown = {key: clean(str(value)) for key, value in data.items()}
         self._log.info(text, extra={"data": shown})
+
+
+def _unambiguous(output: Output) -> None:
+    """Refuse a name that is a branch's and a tag's, of which git takes the tag with a warning.
+
+    Raises
+    ------
+    UsageError
+        There is one.
+    """
+    found = _AMBIGUOUS.search(output.err)
+    if found is not None:
+        name = found[1]
+        raise UsageError(
+            f"{name!r} is the name of several revisions, such as a branch and a tag",
+            service="git",
+            hint=f"the branch is refs/heads/{name}, the tag refs/tags/{name}",
+        )
 
 
 def not_protected(branch: str, patterns: Sequence[str], doing: str) -> None:

@@ -9,8 +9,6 @@ from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.git import exclude, operations, place, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.changing import Changing
-from agentnb.core.git.diff import parse as parse_diff
-from agentnb.core.git.reading import PATCH
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
@@ -206,10 +204,7 @@ class Branching(Changing):
         NotFoundError
             There is none.
         """
-        name, found = self._stash_name(number), self._place()
-        command = ("stash", "show", "--include-untracked", *PATCH, name)
-        output = self._run(*command, at=found, doing="stash")
-        return parse_diff(output.text, self._shown(found), self._content(found))
+        return self._comparer(self._place()).stash(self._stash_name(number))
 
     def _stash_name(self, number: int) -> str:
         number = whole("number", number, service="git", least=0)

@@ -80,7 +80,8 @@ class Changing(Reading):
         given = words.paths(files)
         repo = self._open()
         solving.check_markers(repo, given)
-        return self._stage(repo, given, "--all") or None
+        with self._paths(given):
+            return self._stage(repo, given, "--all") or None
 
     def _stage(
         self,
@@ -97,8 +98,15 @@ class Changing(Reading):
         return left
 
     def unstage_files(self, files: Files = ".") -> None:
-        """Take files out of what is staged; the files themselves stay as they are."""
+        """Take files out of what is staged; the files themselves stay as they are.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        """
         found, given = self._place(), words.paths(files)
+        self._interpreter(found).check_paths(given)
         if self._head(found):
             self._run("reset", "--quiet", "--", *given, at=found, doing="unstage")
         else:
@@ -273,6 +281,7 @@ class Changing(Reading):
         return made[1]
 
     def _would_commit(self, found: Place, given: list[str] | None) -> Table:
+        self._interpreter(found).check_paths(given or ())
         status = ("status", "--porcelain=v2", "-z", "--untracked-files=all")
         output = self._run(*(*status, "--ignore-submodules=dirty", "--", *(given or ())), at=found)
         from agentnb.core.git.status import parse

@@ -15,6 +15,7 @@ from agentnb.core.git import threeway
 from agentnb.core.git.cells import Cell, cells_of
 from agentnb.core.git.markers import marked_lines
 from agentnb.core.git.operations import advice
+from agentnb.core.git.status import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["SIDES", "Block", "Conflict", "Conflicts"]
 
 SIDES: Final = {"base": 1, "ours": 2, "theirs": 3}
-# Which versions there are says what the two sides did. Source: git-status(1), "Short Format".
-_KINDS: Final = {
-    (1,): "deleted by both",
-    (2,): "added by us",
-    (3,): "added by them",
-    (2, 3): "added by both",
-    (1, 2): "deleted by them",
-    (1, 3): "deleted by us",
-    (1, 2, 3): "modified by both",
-}
 _SNIFFED: Final = 8000
 
 
@@ -78,7 +69,7 @@ class Conflict:
     @classmethod
     def of(cls, path: str, stages: Stages, run: Runner, current: Callable[[], bytes]) -> Conflict:
         """Return the conflict that is in git's versions of a file."""
-        return cls(path, _KINDS[tuple(sorted(stages))], stages, run, current)
+        return cls(path, KINDS[tuple(sorted(stages))], stages, run, current)
 
     def content(self, side: str) -> bytes | None:
         """Return one version of the file; None where that side has none.

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.git import raw
+from agentnb.core.git.raw import Hunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.git.cells import CellChange
+    from agentnb.core.git.raw import Entry
 
 __all__ = ["Diff", "FileDiff", "Hunk", "is_nobody", "of_new_file", "parse"]
 
-_HUNK = re.compile(r"@@ -(?P<old>\d+)(?:,(?P<olds>\d+))? \+(?P<new>\d+)(?:,(?P<news>\d+))? @@ ?")
 _KINDS: Final = {
     "A": "new",
     "D": "deleted",
     "M": "modified",
     "R": "renamed",
     "C": "copied",
+    "T": "another type",
     "U": "conflict",
 }
 _SNIFFED: Final = 8000
-_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
-_ESCAPES: Final = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
-
-
-class Hunk(NamedTuple):
-    r"""A run of lines: where it begins on both sides, what it is in, and the lines.
-
-    A line begins with a space (both sides have it), ``-`` or ``+``, or with ``\`` where the last
-    line has no end.
-    """
-
-    old: int
-    new: int
-    about: str
-    lines: list[str]
+_FILES: Final = ("100", "000000")  # regular files, and nothing at all
+_SUBMODULE: Final = "160000"
 
 
 @dataclass(slots=True)
@@ -50,7 +40,8 @@ class FileDiff:
     path, was
         Its name, and the one before where it was renamed.
     kind
-        ``"new"``, ``"deleted"``, ``"modified"``, ``"renamed"`` or ``"copied"``.
+        ``"new"``, ``"deleted"``, ``"modified"``, ``"renamed"``, ``"copied"``, ``"another type"``
+        (a symbolic link became a file, for instance) or ``"conflict"``.
     before, after
         Git's names of the contents; that of a file in the work tree is all zeros.
     mode
@@ -59,6 +50,9 @@ class FileDiff:
         Whether it is no text.
     hunks
         The lines.
+    note
+        More about it: how the sides of a conflict differ, such as ``"deleted by us"``, or why there
+        are no lines.
     """
 
     path: str
@@ -69,8 +63,10 @@ class FileDiff:
     mode: str = ""
     binary: bool = False
     hunks: list[Hunk] = field(default_factory=list)
+    note: str = ""
     load: Callable[[], tuple[bytes, bytes]] | None = field(default=None, repr=False)
     _cells: list[CellChange] | None = field(default=None, repr=False)
+    _compared: bool = field(default=False, repr=False)
 
     @property
     def is_notebook(self) -> bool:
@@ -80,22 +76,28 @@ class FileDiff:
     @property
     def added(self) -> int:
         """How many lines are new."""
-        return sum(line[:1] == "+" for hunk in self.hunks for line in hunk.lines)
+        return sum(self._count(hunk, "+") for hunk in self.hunks)
 
     @property
     def removed(self) -> int:
         """How many lines are gone."""
-        return sum(line[:1] == "-" for hunk in self.hunks for line in hunk.lines)
+        return sum(self._count(hunk, "-") for hunk in self.hunks)
+
+    @staticmethod
+    def _count(hunk: Hunk, sign: str) -> int:
+        if hunk.signs == 1:
+            return sum(line.startswith(sign) for line in hunk.lines)
+        return sum(sign in line[: hunk.signs] for line in hunk.lines)
 
     def cells(self) -> list[CellChange] | None:
         """Return what differs between the cells of a notebook; None where it cannot be told.
 
         The first one of a process takes a second: what compares notebooks is imported.
         """
-        if self._cells is None and self.load is not None and self.is_notebook:
+        if not self._compared and self.is_notebook and self.load is not None:
             from agentnb.core.git.cells import compare
 
-            self._cells = compare(*self.load())
+            self._cells, self._compared = compare(*self.load()), True
         return self._cells
 
 
@@ -162,106 +164,62 @@ def parse(
     text: str,
     shown: Callable[[str], str],
     content: Callable[[str, str], bytes],
+    conflicts: Callable[[], tuple[str, str, Mapping[str, str]]],
 ) -> Diff:
-    """Return the difference in what ``git diff --raw --patch`` said.
+    """Return the difference in the output of ``git diff -z --raw --patch``.
 
     Parameters
     ----------
     text
-        What it said.
+        The output.
     shown
         Makes the paths of the root into those that people see.
     content
         Given a path and git's name of its content, returns this.
+    conflicts
+        Asked where there are conflicts, since git then leaves the patch out, and takes what waits
+        to be merged for renamed files. It returns the raw part and the patch without renames, and
+        by path how the sides differ, such as ``"deleted by us"``.
     """
-    raw: list[str] = []
-    at = 0
-    while text.startswith(":", at):
-        end = text.index("\n", at)
-        raw.append(text[at:end])
-        at = end + 1
-    patch = text[at:].removeprefix("\n")
-    files = list(_files(raw, shown, content))
-    _fill(files, patch)
-    return Diff(patch, files)
+    entries, patch = raw.entries(text)
+    kinds: Mapping[str, str] = {}
+    if any(entry.conflict for entry in entries):
+        again, patch, kinds = conflicts()
+        entries, _ = raw.entries(again)
+    files: dict[str, FileDiff] = {}
+    for entry in entries:
+        if entry.path not in files:
+            files[entry.path] = _file(entry, shown, content, kinds.get(entry.path, ""))
+    raw.fill([(entry, files[entry.path]) for entry in entries], patch)
+    return Diff(patch, list(files.values()))
 
 
-def _files(
-    raw: Sequence[str], shown: Callable[[str], str], content: Callable[[str, str], bytes]
-) -> Iterator[FileDiff]:
-    seen: set[str] = set()
-    for line in raw:
-        about, *names = line.split("\t")
-        old_mode, new_mode, before, after, letter = about.lstrip(":").split(" ")
-        paths = [_unquoted(name) for name in names]
-        was, path = paths[0], paths[-1]
-        if path in seen:
-            continue  # git tells a conflict twice
-        seen.add(path)
-        yield FileDiff(
-            path=shown(path),
-            was="" if was == path else shown(was),
-            kind=_KINDS.get(letter[0], "modified"),
-            before=before,
-            after=after,
-            mode=f"{old_mode} → {new_mode}" if letter[0] in "MR" and old_mode != new_mode else "",
-            load=partial(_both, content, (was, path), (before, after), letter[0]),
-        )
-
-
-def _both(
+def _file(
+    entry: Entry,
+    shown: Callable[[str], str],
     content: Callable[[str, str], bytes],
-    paths: tuple[str, str],
-    names: tuple[str, str],
-    letter: str,
-) -> tuple[bytes, bytes]:
-    before = b"" if letter == "A" else content(paths[0], names[0])
-    after = b"" if letter == "D" else content(paths[1], names[1])
+    conflict: str,
+) -> FileDiff:
+    old_mode, new_mode = entry.modes[0], entry.modes[-1]
+    same = entry.letter in {"A", "D", "U"} or old_mode == new_mode
+    file = FileDiff(
+        path=shown(entry.path),
+        was="" if entry.was == entry.path else shown(entry.was),
+        kind=_KINDS.get(entry.letter, "modified"),
+        before=entry.names[0],
+        after=entry.names[-1],
+        mode="" if same else f"{old_mode} → {new_mode}",
+        note=conflict or ("submodule" if _SUBMODULE in entry.modes else ""),
+    )
+    if not entry.conflict and all(mode.startswith(_FILES) for mode in entry.modes):
+        file.load = partial(_both, content, entry)
+    return file
+
+
+def _both(content: Callable[[str, str], bytes], entry: Entry) -> tuple[bytes, bytes]:
+    before = b"" if entry.letter == "A" else content(entry.was, entry.names[0])
+    after = b"" if entry.letter == "D" else content(entry.path, entry.names[-1])
     return before, after
-
-
-def _unquoted(name: str) -> str:
-    r"""Return a path that git has written as C would, if it has.
-
-    >>> _unquoted('a.py'), _unquoted(r'"a\tb\"\303\244.py"')
-    ('a.py', 'a\tb"ä.py')
-    """
-    if not name.startswith('"'):
-        return name
-    data = name[1:-1].encode("utf-8", "surrogateescape")
-    found = _ESCAPE.sub(lambda match: _meant(match[1]), data)
-    return found.decode("utf-8", "surrogateescape")
-
-
-def _meant(escape: bytes) -> bytes:
-    if len(escape) > 1:
-        return bytes([int(escape, 8)])
-    return bytes([_ESCAPES.get(escape[0], escape[0])])
-
-
-def _fill(files: Sequence[FileDiff], patch: str) -> None:
-    """Give each file its hunks; git writes both in the same order."""
-    waiting = iter(files)
-    current: FileDiff | None = None
-    old = new = 0  # lines of the hunk that are still to come
-    for line in patch.split("\n"):
-        if old > 0 or new > 0:
-            assert current is not None  # noqa: S101 - a hunk is a file's
-            current.hunks[-1].lines.append(line)
-            old -= line[:1] in {" ", "-", ""}
-            new -= line[:1] in {" ", "+", ""}
-        elif line.startswith(("diff --git ", "diff --cc ")):
-            current = next(waiting, None)
-        elif current is None:
-            continue
-        elif found := _HUNK.match(line):
-            old, new = int(found["olds"] or 1), int(found["news"] or 1)
-            about = line[found.end() :]
-            current.hunks.append(Hunk(int(found["old"]), int(found["new"]), about, []))
-        elif line.startswith("\\") and current.hunks:
-            current.hunks[-1].lines.append(line)
-        elif line.startswith(("Binary files ", "GIT binary patch")):
-            current.binary = True
 
 
 def is_nobody(name: str) -> bool:
@@ -269,7 +227,7 @@ def is_nobody(name: str) -> bool:
     return not name.strip("0")
 
 
-def of_new_file(path: str, data: bytes) -> Diff:
+def of_new_file(path: str, data: bytes, note: str = "") -> Diff:
     """Return the difference between nothing and a file.
 
     >>> of_new_file("a.py", b"a = 1")
@@ -281,9 +239,9 @@ def of_new_file(path: str, data: bytes) -> Diff:
     binary = b"\0" in data[:_SNIFFED]
     lines = [] if binary else data.decode("utf-8", "replace").splitlines()
     hunks = [Hunk(0, 1, "", [f"+{line}" for line in lines])] if lines else []
-    file = FileDiff(path, "", "new", "", "", binary=binary, hunks=hunks)
+    file = FileDiff(path, "", "new", "", "", binary=binary, hunks=hunks, note=note)
     file.load = partial(_nothing_and, data)
-    return Diff("", [file])
+    return Diff("\n".join(line for hunk in hunks for line in hunk.lines), [file])
 
 
 def _nothing_and(data: bytes) -> tuple[bytes, bytes]:

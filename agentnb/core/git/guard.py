@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentnb.core import launch
 from agentnb.core.errors import ConfigError
+from agentnb.core.git import output
 from agentnb.core.git.config import ELSEWHERE
 from agentnb.core.git.credentials import PROTOCOLS
 from agentnb.core.git.trees import in_work_tree
@@ -76,10 +77,6 @@ _FIXED: Final = {
     "core.protectNTFS": "true",
     # An identity is given, never made up of the machine's name
     "user.useConfigOnly": "true",
-    # How it speaks
-    "color.ui": "false",
-    "core.quotePath": "false",
-    "core.abbrev": "no",
 }
 _SPEAKING: Final = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -146,7 +143,7 @@ def environment(
         error, since content would be stored without it; else it is left out.
     """
     logins = _safe(config, logins)
-    pairs: Pairs = [*_FIXED.items()]
+    pairs: Pairs = [*_FIXED.items(), *output.SETTINGS.items()]
     pairs += _helpers(config, logins)
     pairs += _filters(config, filters, writes=writes)
     pairs += _drivers(config)

@@ -46,12 +46,16 @@ class Log(Table):
         With every field of `Commit`.
     more
         Whether there are older ones.
+    nothing
+        What is shown where there are none, if the repository has commits.
     """
 
     __slots__ = ("more",)
 
-    def __init__(self, commits: Sequence[tuple[str, ...]], *, more: bool = False) -> None:
-        super().__init__(Commit._fields, commits, empty="no commits yet")
+    def __init__(
+        self, commits: Sequence[tuple[str, ...]], *, more: bool = False, nothing: str = ""
+    ) -> None:
+        super().__init__(Commit._fields, commits, empty=nothing or "no commits yet")
         self.more = more
 
     def graph(self) -> list[graph.Row]:

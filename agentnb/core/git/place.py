@@ -12,7 +12,7 @@ from agentnb.core.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Place", "at", "bound", "find", "inside"]
+__all__ = ["Place", "at", "bare", "bound", "find", "inside"]
 
 _LONGEST_POINTER = 1 << 20
 
@@ -88,6 +88,16 @@ def at(root: Path) -> Place:
         It is none.
     """
     return _place(root, root / ".git", None)
+
+
+def bare(path: Path) -> Path | None:
+    """Return the repository without a work tree that a folder is, or is in."""
+    for folder in (path, *path.parents):
+        if (folder / "HEAD").is_file() and all(
+            (folder / name).is_dir() for name in ("objects", "refs")
+        ):
+            return folder
+    return None
 
 
 def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:

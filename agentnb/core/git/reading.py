@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import os
-import stat
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentnb.core.errors import NotFoundError, UsageError
-from agentnb.core.git import diff as differences
 from agentnb.core.git import log as history
 from agentnb.core.git import operations, words
 from agentnb.core.git import status as changes
 from agentnb.core.git.base import Base
+from agentnb.core.git.comparing import Comparer
 from agentnb.core.git.credentials import clean
+from agentnb.core.git.interpret import Interpreted, Interpreter
 from agentnb.core.git.opened import OpenRepository
-from agentnb.core.git.shown import Shown
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from agentnb.core.git.diff import Diff
     from agentnb.core.git.log import Log
     from agentnb.core.git.place import Place
+    from agentnb.core.git.shown import Shown
     from agentnb.core.git.status import Status
 
-__all__ = ["PATCH", "Reading"]
+__all__ = ["Reading"]
 
 _Paths = str | os.PathLike[str] | list[str] | None
-_DIFF: Final = ("--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
-PATCH: Final = (*_DIFF, "--raw", "--patch", "--no-abbrev", "--find-renames", "--submodule=short")
+_Revisions = str | Sequence[str] | None
 _BRANCH: Final = (
-    "%(HEAD)%00%(refname:short)%00%(upstream:short)%00%(upstream:track,nobracket)"
+    "%(HEAD)%00%(refname:lstrip=2)%00%(upstream:lstrip=2)%00%(upstream:track,nobracket)"
     "%00%(committerdate:iso8601-strict)%00%(objectname)%00%(contents:subject)"
 )
-_LARGEST: Final = 64 * 2**20
-"""Bytes of a file that are compared, notebooks only; a larger one is not read."""
+_PURPOSE: Final = re.compile(r" \((?:fetch|push)\)(?: \[[^\]]*\])?$")
+_DECORATIONS: Final = ("HEAD", "refs/heads", "refs/remotes", "refs/tags", "refs/stash")
+_FULL: Final = ("refs/", "heads/", "remotes/", "tags/")  # of a name that is ambiguous otherwise
 
 
 class Reading(Base):
@@ -65,85 +68,153 @@ class Reading(Base):
             *("--ignore-submodules=dirty", f"--untracked-files={untracked}"),
             at=found,
         )
-        return changes.parse(output.text, self._shown(found), operations.current(found))
+        status = changes.parse(output.text, self._shown(found), operations.current(found))
+        if status.branch and status.upstream.startswith(_FULL):
+            ref = f"refs/heads/{status.branch}"
+            upstream = self._run(
+                "for-each-ref", "--format=%(upstream:lstrip=2)", "--", ref, at=found
+            )
+            status.upstream = upstream.text.strip()
+        return status
 
     get_status = status
 
     def current_branch(self) -> str | None:
         """Return the branch that is checked out; None where there is none (a detached HEAD)."""
-        output = self._run("symbolic-ref", "--quiet", "--short", "HEAD", fine=(0, 1))
-        return output.text.strip() or None
+        output = self._run("symbolic-ref", "--quiet", "HEAD", fine=(0, 1))
+        return output.text.strip().removeprefix("refs/heads/") or None
 
     get_current_branch = current_branch
 
+    def interpret(self, *words: str | os.PathLike[str]) -> Interpreted:
+        """Return which words are revisions and which are paths, as git's command line has them.
+
+        Parameters
+        ----------
+        *words
+            Revisions and ranges (``main``, ``HEAD~2``, ``main..topic``, ``main...topic``), then
+            paths. A path is on disk, staged, in the last commit, or in one of the revisions.
+
+        Raises
+        ------
+        NotFoundError
+            A word is neither.
+        UsageError
+            A word is both, or a revision stands behind a path.
+        """
+        return self._interpreter(self._place()).interpret(words)
+
     def diff(
         self,
-        cached: bool = False,  # noqa: FBT001, FBT002 - the first and best known argument
-        *,
+        *words: str | os.PathLike[str] | bool,
+        cached: bool = False,
         paths: _Paths = None,
-        between: str | tuple[str, str] | None = None,
+        between: _Revisions = None,
         context: int = 3,
     ) -> Diff:
         """Return what differs; shown, it is coloured, and notebooks are compared by cells.
 
         Parameters
         ----------
+        *words
+            Revisions, a range, and paths, as git's command line has them: see `interpret`.
+            ``diff(True)`` is ``diff(cached=True)``.
         cached
             What is staged against the last commit. By default the files against what is staged.
         paths
             Only these.
         between
-            A revision that the files (or what is staged) are compared with, or two of them.
+            A revision that the files (or what is staged) are compared with, two of them, or a
+            range such as ``main..topic``.
         context
             Lines around each change.
 
         Raises
         ------
         NotFoundError
-            There is no such revision, or no repository.
+            There is no such revision or path, or no repository.
         """
         found = self._place()
-        context = whole("context", context, service="git", least=0, most=1_000_000)
-        given = self._diff_words(cached=cached, paths=paths, between=between)
-        output = self._run("diff", *PATCH, f"--unified={context}", *given, at=found)
-        return differences.parse(output.text, self._shown(found), self._content(found))
+        revisions, given = self._diff_words(
+            found, words, cached=cached, paths=paths, between=between
+        )
+        with self._revisions(found, revisions):
+            return self._comparer(found).diff(given, _count("context", context, least=0))
 
     def get_diff(
         self,
-        cached: bool = False,  # noqa: FBT001, FBT002 - as `diff`
-        *,
+        *words: str | os.PathLike[str] | bool,
+        cached: bool = False,
         paths: _Paths = None,
-        between: str | tuple[str, str] | None = None,
+        between: _Revisions = None,
     ) -> str:
-        """Return what differs as a patch, as git writes it."""
-        given = self._diff_words(cached=cached, paths=paths, between=between)
-        return self._run("diff", *_DIFF, *given).text
+        """Return what differs as a patch, as git writes it; the arguments are those of `diff`."""
+        found = self._place()
+        revisions, given = self._diff_words(
+            found, words, cached=cached, paths=paths, between=between
+        )
+        with self._revisions(found, revisions):
+            return self._comparer(found).patch(given)
 
     def _diff_words(
-        self, *, cached: bool, paths: _Paths, between: str | tuple[str, str] | None
-    ) -> list[str]:
+        self,
+        found: Place,
+        given: Sequence[str | os.PathLike[str] | bool],
+        *,
+        cached: bool,
+        paths: _Paths,
+        between: _Revisions,
+    ) -> tuple[list[str], list[str]]:
+        """Return the revisions, and all that stands behind the options of ``git diff``."""
+        interpreter = self._interpreter(found)
+        if given and isinstance(given[0], bool):
+            cached, given = given[0], given[1:]
+        named = [word for word in given if not isinstance(word, bool)]
+        if len(named) < len(given):
+            raise UsageError("True and False come first", service="git", hint="cached=True")
+        interpreted = interpreter.interpret(named) if named else Interpreted([], [])
         both = [between] if isinstance(between, str) else list(between or ())
-        revisions = [words.revision(each) for each in both]
-        if cached and len(revisions) > 1:
-            raise UsageError("what is staged is compared with one revision", service="git")
-        return [
+        revisions = [*map(words.revision, both), *interpreted.revisions]
+        if len(revisions) > (1 if cached else 2):
+            raise UsageError(
+                "what is staged is compared with one revision"
+                if cached
+                else f"two revisions are compared, got {len(revisions):,}: {' '.join(revisions)}",
+                service="git",
+                hint="hub.git.diff(REV, REV, paths=PATHS), or %git diff REV REV -- PATH",
+            )
+        only = [] if paths is None else words.paths(paths)
+        interpreter.check_paths(only, revisions)
+        return revisions, [
             *(["--cached"] if cached else []),
             *(["--end-of-options", *revisions] if revisions else []),
-            "--",
-            *(words.paths(paths) if paths is not None else []),
+            *("--", *interpreted.paths, *only),
         ]
 
     def diff_of_unknown(self, path: str) -> Diff:
-        """Return a file that git does not know as one that is new, so that it can be looked at."""
+        """Return a file that git does not know as one that is new, so that it can be looked at.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        """
         found = self._place()
         inner = os.path.normpath(os.path.join(self._prefix(found), words.paths(path)[0]))  # noqa: PTH118 - no file, a name
-        return differences.of_new_file(path, _file(found, inner))
+        return self._comparer(found).of_unknown(path, inner)
+
+    def _comparer(self, found: Place) -> Comparer:
+        return Comparer(partial(self._run, at=found), found, self._shown(found))
+
+    def _interpreter(self, found: Place) -> Interpreter:
+        run = partial(self._run, at=found, doing="diff")
+        return Interpreter(run, self.path, self._prefix(found))
 
     def log(
         self,
         limit: int = 20,
         *,
-        revision: str | None = None,
+        revision: _Revisions = None,
         paths: _Paths = None,
         every: bool = False,
     ) -> Log:
@@ -154,7 +225,7 @@ class Reading(Base):
         limit
             How many commits.
         revision
-            Where to begin, such as a branch; or a range such as ``main..topic``.
+            Where to begin, such as a branch, or several; or a range such as ``main..topic``.
         paths
             Only commits that changed these.
         every
@@ -163,55 +234,89 @@ class Reading(Base):
         Raises
         ------
         NotFoundError
-            There is no such revision.
+            There is no such revision, or no commit and no folder has such a path.
         """
-        if limit < 1:
-            raise UsageError(f"a history of {limit} commits", service="git")
         found = self._place()
+        starts = [revision] if isinstance(revision, str) else list(revision or ())
+        only = [] if paths is None else words.paths(paths)
+        names = [*map(words.revision, starts)]
         output = self._run(
-            *("log", "-z", "--no-color", f"--max-count={limit + 1}", f"--format={history.FORMAT}"),
-            *("--topo-order", "--no-show-signature"),
+            *("log", "-z", f"--max-count={_count('limit', limit) + 1}"),
+            *(f"--format={history.FORMAT}", "--topo-order"),
+            *(f"--decorate-refs={refs}" for refs in _DECORATIONS),
             *(["--branches", "--remotes", "--tags", "HEAD"] if every else []),
-            *(["--end-of-options", words.revision(revision)] if revision else []),
-            "--",
-            *(words.paths(paths) if paths is not None else []),
+            *(["--end-of-options", *names] if names else []),
+            *("--", *only),
             at=found,
             fine=(0, 128),
         )
         if output.code and "does not have any commits" not in output.err:
             if not ("HEAD" in output.err and every):
-                self._raise(output, "log")
+                with self._revisions(found, names):
+                    self._raise(output, "log")
             return history.Log([])
         commits = history.parse(output.text)
-        return history.Log(commits[:limit], more=len(commits) > limit)
+        if only:
+            self._known_in_history(found, only, starts)
+        nothing = "" if output.code else _nothing(only, starts)
+        return history.Log(commits[:limit], more=len(commits) > limit, nothing=nothing)
 
-    def show(self, revision: str = "HEAD") -> Shown:
+    def _known_in_history(
+        self, found: Place, paths: Sequence[str], revisions: Sequence[str]
+    ) -> None:
+        """Refuse a path that is nowhere, and that no commit has changed."""
+        interpreter = self._interpreter(found)
+        for path in interpreter.unknown_paths(paths, revisions):
+            output = self._run(
+                *("log", "--max-count=1", "--format=%H", "--all", "HEAD", "--", path),
+                at=found,
+                fine=(0, 128),
+            )
+            if not output.text.strip():
+                raise NotFoundError(
+                    f"there is no path {path!r}, and no commit has changed one",
+                    service="git",
+                    hint=interpreter.meaning(path),
+                )
+
+    def show(self, revision: str = "HEAD", *, paths: _Paths = None) -> Shown:
         """Return a commit: who, when, why, and what it changed against its first parent.
+
+        Parameters
+        ----------
+        revision
+            Which one.
+        paths
+            Only what it changed in these.
 
         Raises
         ------
         NotFoundError
-            There is no such commit.
+            There is no such commit or path.
         """
         found = self._place()
-        output = self._run(
-            *(
-                "show",
-                *PATCH,
-                "--no-show-signature",
-                "--first-parent",
-                "--diff-merges=first-parent",
-            ),
-            f"--format={Shown.FORMAT}",
-            "--end-of-options",
-            f"{words.revision(revision)}^{{commit}}",
-            "--",
-            at=found,
-        )
-        head, _, rest = output.text.partition(Shown.END)
-        text = rest.lstrip("\n")
-        diff = differences.parse(text, self._shown(found), self._content(found))
-        return Shown.parse(head, diff)
+        name = words.revision(revision)
+        only = [] if paths is None else words.paths(paths)
+        self._interpreter(found).check_paths(only, [name, f"{name}^"])
+        with self._revisions(found, [name]):
+            return self._comparer(found).show(name, only)
+
+    @contextmanager
+    def _paths(self, paths: Sequence[str]) -> Iterator[None]:
+        """Say which of these is no path, and what it may mean, where git found none."""
+        try:
+            yield
+        except NotFoundError as error:
+            self._interpreter(self._place()).check_paths(paths, because=error)
+            raise
+
+    @contextmanager
+    def _revisions(self, found: Place, names: Sequence[str]) -> Iterator[None]:
+        """Say which of these is no revision, and what it may mean, where git found none."""
+        try:
+            yield
+        except NotFoundError as error:
+            raise self._interpreter(found).no_revision(names) or error from error
 
     def branches(self) -> Table:
         """Return the branches, with what they follow and their last commit."""
@@ -229,8 +334,7 @@ class Reading(Base):
         """Return the remotes: name and URL, without the logins in it."""
         output = self._run("remote", "--verbose")
         rows = dict.fromkeys(
-            tuple(clean(line).rpartition(" ")[0].split("\t", 1))
-            for line in output.text.splitlines()
+            tuple(_PURPOSE.sub("", clean(line)).split("\t", 1)) for line in output.text.splitlines()
         )
         return Table(
             ("remote", "url"),
@@ -241,9 +345,10 @@ class Reading(Base):
     def names(self) -> list[str]:
         """Return the names of the branches, those of the remotes' too, and of the tags."""
         output = self._run(
-            "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes"
+            *("for-each-ref", "--format=%(refname:lstrip=2)"),
+            *("refs/heads", "refs/tags", "refs/remotes"),
         )
-        return output.text.split()
+        return list(dict.fromkeys(output.text.split()))
 
     def _open(self) -> OpenRepository:
         """Return the repository as an operation receives it."""
@@ -257,38 +362,19 @@ class Reading(Base):
             protected=self.protected,
         )
 
-    def _raise(self, output: Any, doing: str) -> None:
+    def _raise(self, output: Any, doing: str) -> NoReturn:
         from agentnb.core.git.refusals import refused
 
         raise refused(output, doing)
 
-    def _content(self, found: Place) -> Callable[[str, str], bytes]:
-        """Return what gets a content by its name, or from the work tree where it has none."""
 
-        def load(path: str, name: str) -> bytes:
-            if differences.is_nobody(name):
-                return _file(found, path)
-            return self._run("cat-file", "blob", name, at=found).out
-
-        return load
+def _count(name: str, value: int, *, least: int = 1) -> int:
+    return whole(name, value, service="git", least=least, most=10**9)
 
 
-def _file(found: Place, path: str) -> bytes:
-    """Return a file of the work tree; nothing of what is no plain file."""
-    place = found.root / path
-    try:
-        if place.parent.resolve() != place.parent:
-            return b""  # behind a link, where git itself does not look
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except (OSError, ValueError):  # a name with a NUL or a lone surrogate
-        return b""
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(descriptor)
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        if about.st_size > _LARGEST:
-            raise NotFoundError(
-                f"{path} has {about.st_size:,} bytes, too many to compare", service="git"
-            )
-        return file.read()
+def _nothing(paths: Sequence[str], revisions: Sequence[str]) -> str:
+    """Return what a history without commits says."""
+    inside = f" of {' '.join(revisions)}" if revisions else ""
+    if paths:
+        return f"no commit{inside} has changed {', '.join(paths)}"
+    return f"no commits in {' '.join(revisions)}" if revisions else ""

@@ -58,6 +58,17 @@ _RULES: Final = (
         ConfigError,
         "if you trust it, in a terminal: git config --global --add safe.directory FOLDER",
     ),
+    _rule(
+        r"ambiguous object name",
+        UsageError,
+        "the branch is refs/heads/NAME, the tag refs/tags/NAME",
+    ),
+    _rule(
+        r"git-lfs[^\n]*(?:command not found|: not found|no such file)|'lfs' is not a git command",
+        ConfigError,
+        "git-lfs is not installed: apt-get install git-lfs, brew install git-lfs, or "
+        "conda install git-lfs",
+    ),
     _rule(r"(?:clean|smudge) filter '(?P<name>[^']*)' failed", RejectedError, ""),
     _rule(
         r"authentication failed|could not read (?:username|password)|terminal prompts disabled"

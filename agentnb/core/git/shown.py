@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from agentnb.core.table import text_of
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from agentnb.core.git.diff import Diff
 
 __all__ = ["Shown"]
+
+_MOST_LINES: Final = 200
+_WHOLE: Final = "print(_.diff)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,7 +36,7 @@ class Shown:
     """
 
     FORMAT: ClassVar[str] = "%H%x00%an%x00%ae%x00%aI%x00%P%x00%B%x00%x01"
-    END: ClassVar[str] = "\0\x01\n"
+    END: ClassVar[str] = "\0\x01\0"
 
     sha: str
     author: str
@@ -57,17 +60,28 @@ class Shown:
         return lines
 
     def __repr__(self) -> str:
-        message = [text_of(line) if line else "" for line in self.message.splitlines()]
-        return "\n".join([*self._head(), "", *message, "", repr(self.diff)])
+        from agentnb.core.git.render import as_text
+
+        return "\n".join([*self._head(), "", *self._message(), "", as_text(self.diff, _WHOLE)])
+
+    def _message(self) -> list[str]:
+        lines = self.message.splitlines()
+        shown = [text_of(line) if line else "" for line in lines[:_MOST_LINES]]
+        if len(lines) > _MOST_LINES:
+            more = len(lines) - _MOST_LINES
+            shown.append(f"… {more:,} more lines: print(_.message) shows them all")
+        return shown
 
     def _repr_html_(self) -> str:
-        subject, _, body = self.message.partition("\n")
+        from agentnb.core.git.render import as_html
+
+        subject, *body = self._message() or [""]
         head = "<br>".join(escape(line) for line in self._head())
-        text = "\n".join(text_of(line) if line else "" for line in body.strip("\n").splitlines())
+        text = "\n".join(body).strip("\n")
         return (
             '<div style="color:var(--jp-content-font-color1,inherit)">'
-            f'<div style="font-weight:600">{escape(text_of(subject))}</div>'
+            f'<div style="font-weight:600">{escape(subject)}</div>'
             f'<div style="color:var(--jp-ui-font-color2,#757575)">{head}</div>'
             f'<div style="white-space:pre-wrap;margin:4px 0">{escape(text)}</div></div>'
-            f"{self.diff._repr_html_()}"
+            f"{as_html(self.diff, _WHOLE)}"
         )

@@ -12,7 +12,7 @@ from agentnb.core.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Change", "Status", "parse"]
+__all__ = ["KINDS", "Change", "Status", "parse"]
 
 _WORDS: Final = {
     "A": "new",
@@ -22,6 +22,26 @@ _WORDS: Final = {
     "C": "copied",
     "T": "another type",
     "U": "conflict",
+}
+# Which versions of a file in conflict there are (1 is the base, 2 ours, 3 theirs) says what the
+# two sides did. Source: git-status(1), "Short Format".
+KINDS: Final = {
+    (1,): "deleted by both",
+    (2,): "added by us",
+    (3,): "added by them",
+    (2, 3): "added by both",
+    (1, 2): "deleted by them",
+    (1, 3): "deleted by us",
+    (1, 2, 3): "modified by both",
+}
+_STAGES: Final = {
+    "DD": (1,),
+    "AU": (2,),
+    "UA": (3,),
+    "AA": (2, 3),
+    "UD": (1, 2),
+    "DU": (1, 3),
+    "UU": (1, 2, 3),
 }
 _COLOURS: Final = {
     "staged": "var(--jp-success-color1,#388e3c)",
@@ -37,13 +57,15 @@ class Change:
 
     ``index`` says how what is staged differs from the commit, ``work`` how the file differs from
     what is staged: a letter of git's (``A``, ``M``, ``D``, ``R``, ...), or ``""``. Both are ``?``
-    for a file that git does not know, and ``U`` in a conflict.
+    for a file that git does not know, and ``U`` in a conflict, of which ``sides`` says how the two
+    sides differ, such as ``"deleted by us"``.
     """
 
     path: str
     index: str
     work: str
     was: str = ""
+    sides: str = ""
 
     @property
     def staged(self) -> bool:
@@ -210,7 +232,7 @@ def _rows(change: Change) -> list[tuple[str, str, str]]:
     if change.untracked:
         return [("untracked", "", path)]
     if change.conflict:
-        return [("conflict", "both changed it", path)]
+        return [("conflict", change.sides or "modified by both", path)]
     rows = []
     if change.index:
         rows.append(("staged", _WORDS.get(change.index, change.index), path))
@@ -234,7 +256,9 @@ def parse(text: str, shown: Callable[[str], str], doing: str) -> Status:
             parts = line.split(" ", 9)
             changes.append(Change(shown(parts[9]), *_letters(parts[1]), shown(next(fields))))
         elif kind == "u ":
-            changes.append(Change(shown(line.split(" ", 10)[10]), "U", "U"))
+            parts = line.split(" ", 10)
+            sides = KINDS[_STAGES[parts[1]]]
+            changes.append(Change(shown(parts[10]), "U", "U", sides=sides))
         elif kind == "? ":
             changes.append(Change(shown(line[2:]), "?", "?"))
         elif kind == "# ":

@@ -258,7 +258,7 @@ class Syncing(Branching):
         return branch
 
     def _known_branch(self, name: str) -> None:
-        output = self._run("for-each-ref", "--format=%(refname:short)", "refs/heads")
+        output = self._run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
         known = output.text.split()
         if name not in known:
             raise NotFoundError(

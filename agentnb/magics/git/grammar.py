@@ -52,19 +52,20 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "diff",
-            "what differs: from what is staged, or with --staged from the last commit",
-            ("[PATH...]",),
+            "what differs: from the stage, with --staged from the last commit, or of REVs",
+            ("[REV|PATH...]",),
             (
                 Option(("--cached", "--staged"), "what a commit would take"),
                 Option(("--with",), "compare with a revision, or a range a..b", "REV", live="ref"),
             ),
             live=("changed",),
-            twin="hub.git.diff(cached=..., paths=..., between=...)",
+            rest="[-- PATH...]",
+            twin="hub.git.diff(REV, REV, cached=..., paths=...)",
         ),
         Verb(
             "log",
             "the history and its graph",
-            ("[REV]",),
+            ("[REV|PATH...]",),
             (
                 Option(("-n", "--rows"), "how many commits (default 20)", "N", int),
                 Option(("--all",), "of every branch"),
@@ -78,6 +79,7 @@ GRAMMAR = Grammar(
                 ),
             ),
             live=("ref",),
+            rest="[-- PATH...]",
             twin="hub.git.log(N, revision=..., paths=..., every=...)",
         ),
         Verb(
@@ -85,13 +87,15 @@ GRAMMAR = Grammar(
             "a commit, by default the last; or a file as a commit has it",
             ("[REV|REV:PATH]",),
             live=("ref",),
-            twin="hub.git.show(REV), .show_file(PATH, REV)",
+            rest="[-- PATH...]",
+            twin="hub.git.show(REV, paths=...), .show_file(PATH, REV)",
         ),
         Verb(
             "add",
             "stage files: by default all",
             ("[PATH...]",),
             live=("unstaged",),
+            rest="[-- PATH...]",
             twin="hub.git.add_files(PATHS)",
         ),
         Verb(
@@ -99,6 +103,7 @@ GRAMMAR = Grammar(
             "take files out of the stage",
             ("[PATH...]",),
             live=("staged",),
+            rest="[-- PATH...]",
             twin="hub.git.unstage_files(PATHS)",
         ),
         Verb(
@@ -114,6 +119,7 @@ GRAMMAR = Grammar(
                 replace(_DRY, apart=("amend",)),
             ),
             live=("changed",),
+            rest="[-- PATH...]",
             twin="hub.git.commit(TEXT, paths=..., author=...), .amend(TEXT)",
         ),
         Verb(
@@ -175,6 +181,7 @@ GRAMMAR = Grammar(
             ("[PATH...]",),
             (Option(("--base",), "show the version from which both began, too"),),
             live=("conflict",),
+            rest="[-- PATH...]",
             twin="hub.git.conflicts(PATHS, base=...)",
         ),
         Verb(
@@ -188,6 +195,7 @@ GRAMMAR = Grammar(
                 replace(_FORCE, about="even where markers are left", apart=("ours", "theirs")),
             ),
             live=("conflict",),
+            rest="[-- PATH...]",
             twin="hub.git.resolve(PATHS, 'ours' or 'theirs' or None)",
         ),
         Verb(
@@ -200,6 +208,7 @@ GRAMMAR = Grammar(
                 _DRY,
             ),
             live=("restorable",),
+            rest="[-- PATH...]",
             twin="hub.git.restore(PATHS, source=...)",
         ),
         Verb(
@@ -253,6 +262,7 @@ GRAMMAR = Grammar(
     examples=(
         '%git commit -m "Fix the parser" parser.py    (this path; what is staged stays staged)',
         "%git diff --staged",
+        "%git diff main topic -- src    (two revisions, and only what is below src)",
         "%git log --all -n 50",
         "%git switch -c agent/fix",
         "%git merge agent/fix    (then %git conflicts, resolve --ours PATH, merge --continue)",

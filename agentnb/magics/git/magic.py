@@ -10,7 +10,7 @@ from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.magics.git import undoing
 from agentnb.magics.git.arguments import choice, text
 from agentnb.magics.git.grammar import GRAMMAR
-from agentnb.magics.git.paths import files_in, paths_of
+from agentnb.magics.git.paths import files_in, has_paths, paths_behind, paths_of, words_of
 from agentnb.magics.git.progress import Progress
 from agentnb.magics.grammar import is_word
 from agentnb.magics.noun import Noun, Said
@@ -118,23 +118,28 @@ class GitMagic(Noun):
     def do_diff(self, call: Call) -> Diff:
         """Return what differs."""
         git = self._git(call)
-        paths = paths_of(git, call) if call.arguments else None
-        staged = "staged" in call.options
-        return git.diff(staged, paths=paths, between=call.options.get("with"))
+        named = git.interpret(*words_of(git, call))
+        given = call.options.get("with")
+        revisions = [*([] if given is None else [given]), *named.revisions]
+        paths = [*named.paths, *paths_behind(git, call)]
+        return git.diff("staged" in call.options, paths=paths or None, between=revisions)
 
     def do_log(self, call: Call) -> Log:
         """Return the history."""
-        options = call.options
-        return self._git(call).log(
+        git, options = self._git(call), call.options
+        named = git.interpret(*words_of(git, call))
+        paths = [*named.paths, *options.get("path", ()), *paths_behind(git, call)]
+        return git.log(
             options.get("rows", 20),
-            revision=text(call, 0),
-            paths=options.get("path"),
+            revision=named.revisions,
+            paths=paths or None,
             every="all" in options,
         )
 
     def do_show(self, call: Call) -> Shown | FileVersion:
         """Return a commit, or a file as a commit has it."""
-        return undoing.show(self._git(call), text(call, 0) or "HEAD")
+        git = self._git(call)
+        return undoing.show(git, text(call, 0) or "HEAD", paths_behind(git, call))
 
     # Changing
 
@@ -171,9 +176,9 @@ class GitMagic(Noun):
                 "a commit wants a message", service="git", hint='%git commit -m "what and why"'
             )
         everything = "all" in call.options
-        if everything and call.arguments:
+        if everything and has_paths(call):
             raise UsageError("--all and paths say different things", service="git")
-        paths = paths_of(git, call) if call.arguments else None
+        paths = paths_of(git, call) if has_paths(call) else None
         if dry:
             given = ["."] if everything else paths
             return git.commit(message or "-", paths=given, dry_run=True)

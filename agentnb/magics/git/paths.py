@@ -4,22 +4,48 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError
+from agentnb.magics.grammar import each_word, value_of
 
 if TYPE_CHECKING:
-    from agentnb.core.git import GitManager
-    from agentnb.magics.grammar import Call
+    from collections.abc import Iterable
 
-__all__ = ["files_in", "paths_of"]
+    from agentnb.core.git import GitManager
+    from agentnb.magics.grammar import Call, Word
+
+__all__ = ["files_in", "has_paths", "paths_behind", "paths_of", "words_of"]
 
 
 def paths_of(git: GitManager, call: Call) -> list[str]:
-    """Return the paths on a line; a pattern stands for the changed files that match it."""
+    """Return the paths on a line, those behind ``--`` too; by default everything here.
+
+    A pattern stands for the changed files that match it.
+    """
+    return words_of(git, call) + paths_behind(git, call) or ["."]
+
+
+def has_paths(call: Call) -> bool:
+    """Return whether a line has paths."""
+    return bool(call.arguments or call.rest)
+
+
+def words_of(git: GitManager, call: Call) -> list[str]:
+    """Return the words in front of ``--``, with the changed files in the place of a pattern."""
+    return _expanded(git, zip(call.words, call.arguments, strict=True))
+
+
+def paths_behind(git: GitManager, call: Call) -> list[str]:
+    """Return the paths behind ``--``, with the changed files in the place of a pattern."""
+    found = [word for word in each_word(call.rest or "") if word.kind != "rest"]
+    return _expanded(git, ((word, value_of(word, call.namespace)) for word in found))
+
+
+def _expanded(git: GitManager, words: Iterable[tuple[Word, Any]]) -> list[str]:
     found: list[str] = []
     changed: list[str] | None = None
-    for word, value in zip(call.words, call.arguments, strict=True):
+    for word, value in words:
         if word.kind == "bind":
             found += [str(each) for each in ([value] if isinstance(value, (str, Path)) else value)]
             continue
@@ -38,7 +64,7 @@ def paths_of(git: GitManager, call: Call) -> list[str]:
                 f"no changed file matches {text}", service="git", hint="%git status lists them"
             )
         found += matching
-    return found or ["."]
+    return found
 
 
 def files_in(folder: Path, start: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.git.arguments import choice, text
-from agentnb.magics.git.paths import paths_of
+from agentnb.magics.git.paths import has_paths, paths_of
 from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
@@ -57,20 +57,20 @@ def merge(git: GitManager, call: Call) -> Any:
 
 def conflicts(git: GitManager, call: Call) -> Conflicts:
     """Return the files in conflict."""
-    paths = paths_of(git, call) if call.arguments else None
+    paths = paths_of(git, call) if has_paths(call) else None
     return git.conflicts(paths, base="base" in call.options)
 
 
 def resolve(git: GitManager, call: Call) -> Status:
     """Solve files in conflict."""
     options = call.options
-    if ("all" in options) == bool(call.arguments):
+    if ("all" in options) == has_paths(call):
         raise UsageError(
             "%git resolve wants files, or --all",
             service="git",
             hint="%git resolve --ours PATH, %git resolve --theirs --all",
         )
-    paths = paths_of(git, call) if call.arguments else None
+    paths = paths_of(git, call) if has_paths(call) else None
     take: Side | None = "ours" if "ours" in options else "theirs" if "theirs" in options else None
     git.resolve(paths, take, force="force" in options)
     return git.status()
@@ -86,11 +86,12 @@ def restore(git: GitManager, call: Call) -> Any:
         return Said(f"nothing to restore: as in {source}" if source else _NOTHING)
     if len(found) > 1 and "yes" not in call.options:
         words = " ".join(word.text for word in call.words)
+        behind = f" -- {call.rest}" if call.rest else ""
         raise UsageError(
             f"the changes of {len(found):,} files would be lost: {_listed(found)}; "
             "nothing was restored",
             service="git",
-            hint=f"%git restore {words}{f' --from {source}' if source else ''} --yes",
+            hint=f"%git restore {words}{f' --from {source}' if source else ''} --yes{behind}",
         )
     return Said(f"restored: {_listed(git.restore(paths, source=source))}")
 
@@ -168,7 +169,7 @@ def tag(git: GitManager, call: Call) -> Any:
 def amend(git: GitManager, call: Call) -> str:
     """Replace the last commit; return its sha."""
     options = call.options
-    if call.arguments:
+    if has_paths(call):
         raise UsageError(
             "--amend takes what is staged, and no paths",
             service="git",
@@ -179,8 +180,10 @@ def amend(git: GitManager, call: Call) -> str:
     return git.amend(options.get("message"), author=options.get("author"), force="force" in options)
 
 
-def show(git: GitManager, name: str) -> Shown | FileVersion:
+def show(git: GitManager, name: str, paths: list[str]) -> Shown | FileVersion:
     """Return a commit, or a file as a commit has it."""
+    if paths:
+        return git.show(name, paths=paths)
     found = _OF_STAGE.fullmatch(name)
     if found is not None:
         return git.show_file(found["path"], found["stage"])

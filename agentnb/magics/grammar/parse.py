@@ -15,7 +15,7 @@ from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Grammar"]
+__all__ = ["Grammar", "value_of"]
 
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 
@@ -92,7 +92,13 @@ class Grammar:
         known = (*self.options, *verb.options)
         call.words = self._take_options(found[1:], known, call.options, namespace)
         self.refuse_ignored(verb, call.options)
-        call.arguments = [_value(word, namespace) for word in call.words]
+        if call.rest is not None and not (verb.rest or self.free or "help" in call.options):
+            raise UsageError(
+                f"%{self.noun} {verb.name} takes nothing behind --",
+                service=self.noun,
+                hint=f"%{self.noun} {verb.usage}",
+            )
+        call.arguments = [value_of(word, namespace) for word in call.words]
         count = len(call.words)
         if not verb.takes(count) and "help" not in call.options:
             raise UsageError(
@@ -340,7 +346,8 @@ def _count_arguments(found: list[Word], known: tuple[Option, ...]) -> int:
     return count
 
 
-def _value(word: Word, namespace: Mapping[str, Any]) -> Any:
+def value_of(word: Word, namespace: Mapping[str, Any]) -> Any:
+    """Return the value of a word: its text, or what its JSON or its ``:name`` stands for."""
     if word.kind == "json":
         return word.value
     return _bound(word.text, namespace) if word.kind == "bind" else word.text

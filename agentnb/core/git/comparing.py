@@ -1,0 +1,138 @@
+"""Asking git what differs: in the files, in what is staged, between revisions, in a commit."""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from agentnb.core.errors import NotFoundError
+from agentnb.core.git import diff as differences
+from agentnb.core.git.cells import LARGEST
+from agentnb.core.git.shown import Shown
+from agentnb.core.git.status import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentnb.core.git.diff import Diff
+    from agentnb.core.git.opened import Runner
+    from agentnb.core.git.place import Place
+
+__all__ = ["Comparer"]
+
+_RAW: Final = ("-z", "--raw", "--no-abbrev", "--patch")
+
+
+class Comparer:
+    """What differs in one repository.
+
+    Parameters
+    ----------
+    run
+        Runs git there.
+    found
+        Where it is.
+    shown
+        Makes the paths of the root into those that people see.
+    """
+
+    def __init__(self, run: Runner, found: Place, shown: Callable[[str], str]) -> None:
+        self._run, self._found, self._shown = run, found, shown
+
+    def diff(self, given: Sequence[str], context: int) -> Diff:
+        """Return what differs, taken apart; `given` stands behind the options of ``git diff``."""
+        around = f"--unified={context}"
+        output = self._run("diff", around, *_RAW, *given)
+        return self._parsed(output.text, partial(self._conflicts, (around, *given)))
+
+    def patch(self, given: Sequence[str]) -> str:
+        """Return what differs, as git writes it."""
+        return self._run("diff", *given).text
+
+    def show(self, revision: str, paths: Sequence[str]) -> Shown:
+        """Return a commit, and what it changed against its first parent."""
+        output = self._run(
+            *("show", *_RAW, "--first-parent", "--diff-merges=first-parent", "--sparse"),
+            f"--format={Shown.FORMAT}",
+            *("--end-of-options", f"{revision}^{{commit}}", "--", *paths),
+        )
+        head, _, rest = output.text.partition(Shown.END)
+        return Shown.parse(head, self._parsed(rest.lstrip("\n"), lambda: ("", "", {})))
+
+    def stash(self, name: str) -> Diff:
+        """Return what was put aside, new files too."""
+        # As `hardened` has them for the other commands that compare.
+        safe = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+        words = ("stash", "show", "--include-untracked", *safe, *_RAW, name)
+        output = self._run(*words, doing="stash")
+        return self._parsed(output.text, lambda: ("", "", {}))
+
+    def of_unknown(self, path: str, inner: str) -> Diff:
+        """Return a file that git does not know as one that is new.
+
+        Parameters
+        ----------
+        path, inner
+            From the folder, and from the top of the repository.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        """
+        whole = self._found.root / inner
+        if not os.path.lexists(whole):
+            raise NotFoundError(
+                f"there is no path {path!r}", service="git", hint="%git status lists what there is"
+            )
+        if whole.is_dir() and not whole.is_symlink():
+            return differences.of_new_file(path, b"", "a folder")
+        data = read_file(self._found, inner)
+        if len(data) > LARGEST:
+            size = whole.lstat().st_size
+            return differences.of_new_file(path, b"", f"{size:,} bytes, too many to show")
+        return differences.of_new_file(path, data)
+
+    def _parsed(
+        self, text: str, conflicts: Callable[[], tuple[str, str, Mapping[str, str]]]
+    ) -> Diff:
+        return differences.parse(text, self._shown, self._content, conflicts)
+
+    def _conflicts(self, words: Sequence[str]) -> tuple[str, str, Mapping[str, str]]:
+        """Return the raw part and the patch, both without renames, and how the sides differ."""
+        stages: dict[str, list[int]] = {}
+        root = str(self._found.root)
+        listed = self._run("ls-files", "-z", "--unmerged", "--full-name", "--", root).text
+        for line in listed.split("\0")[:-1]:
+            about, _, path = line.partition("\t")
+            stages.setdefault(path, []).append(int(about[-1]))
+        kinds = {path: KINDS[tuple(found)] for path, found in stages.items()}
+        again = self._run("diff", *_RAW, "--no-renames", *words).text
+        patch = self._run("diff", "--patch", "--full-index", "--no-renames", *words).text
+        return again, patch, kinds
+
+    def _content(self, path: str, name: str) -> bytes:
+        """Return a content by git's name of it, or from the work tree where it has none."""
+        if differences.is_nobody(name):
+            return read_file(self._found, path)
+        return self._run("cat-file", "blob", name).out
+
+
+def read_file(found: Place, path: str) -> bytes:
+    """Return a file of the work tree, of a large one the start; of a link where it points."""
+    place = found.root / path
+    try:
+        if place.parent.resolve() != place.parent:
+            return b""  # behind a link, where git itself does not look
+        if place.is_symlink():
+            return os.fsencode(place.readlink())
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (OSError, ValueError):  # a name with a NUL or a lone surrogate
+        return b""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(LARGEST + 1)
