@@ -28,8 +28,7 @@ _NAMES: Final = frozenset({".agentnb", ".env", ".git"})
 _IGNORED: Final = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
-# What a hidden name has at least; and the short names that Windows' file systems give to them.
-_SUSPICIOUS: Final = re.compile(r"(?:^|/)\.|~|[^\x00-\x7f]")
+# The short names that Windows' file systems give to them.
 _SHORT: Final = re.compile(r"(?:agentn|env|git)~[0-9]")
 
 
@@ -86,7 +85,7 @@ class Hidden:
         parts
             The names of the path, relative to the workspace.
         """
-        if _SUSPICIOUS.search("/".join(parts)):
+        if _is_suspicious("/".join(parts)):
             for name in parts:
                 if _compared(name) in _NAMES or _SHORT.fullmatch(_compared(name)):
                     return name
@@ -96,6 +95,10 @@ class Hidden:
                 if tuple(names[: len(home)]) == home:
                     return "/".join(home)
         return None
+
+    def may_hide(self, path: str) -> bool:
+        """Return whether a path has to be looked at at all; quick, since hardly any has."""
+        return bool(self.homes) or _is_suspicious(path)
 
     def refuse(self, parts: Sequence[str]) -> None:
         """Refuse a path that goes through a hidden name.
@@ -132,7 +135,7 @@ class Hidden:
         about
             Its own status; a link is not followed.
         """
-        if _SUSPICIOUS.search(name) and self.find([name]):
+        if _is_suspicious(name) and self.find([name]):
             return True
         if self.home is None or not stat.S_ISDIR(about.st_mode):
             return False
@@ -161,6 +164,10 @@ class Hidden:
 
 
 NAMES_ONLY: Final = Hidden()
+
+
+def _is_suspicious(path: str) -> bool:
+    return path[:1] == "." or "/." in path or "~" in path or not path.isascii()
 
 
 def _compared(name: str) -> str:

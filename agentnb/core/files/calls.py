@@ -129,10 +129,14 @@ class Call:
         try:
             self.parts = parts_of(self._path, self._root_path)
             self.path = "/".join(self.parts) or "."
-            if self.parts and str(self._path).endswith("/"):
+            if (
+                self.parts
+                and (self._path if type(self._path) is str else str(self._path))[-1] == "/"
+            ):
                 self.path += "/"
             self.root = open_root(self._root_path, make=self._make)
-            self._resolver.refuse_hidden(self.root, self.parts)
+            if self._resolver.hidden.may_hide(self.path):
+                self._resolver.refuse_hidden(self.root, self.parts)
         except OSError as error:
             ours = translated(error, self.path)
             self._abandon(ours)
