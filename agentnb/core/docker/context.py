@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from agentnb.core.docker.ignore import IgnoreList, parse
+from agentnb.core.docker.roots import refuse_outside
 from agentnb.core.errors import (
     AgentnbError,
     BuildFailed,
     ConfigError,
     NotFoundError,
-    OptionRefused,
     UsageError,
 )
 
@@ -53,7 +53,7 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
     NotFoundError
         There is no such folder.
     OptionRefused
-        It is somewhere else: what a build takes in, containers can read.
+        It is somewhere else, or hidden: what a build takes in, containers can read.
     """
     path = Path(context).expanduser()
     try:
@@ -71,12 +71,7 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
             hint="a folder with a Dockerfile, from the working directory or from the workspace",
         )
     real = path.resolve()
-    if roots and not any(real.is_relative_to(root.resolve()) for root in roots):
-        raise OptionRefused(
-            f"the option 'context' is refused as {str(context)!r}: it is outside of the project",
-            service="docker",
-            hint=f"a folder in {' or '.join(str(root) for root in roots)}",
-        )
+    refuse_outside("context", context, real, roots)
     return real
 
 

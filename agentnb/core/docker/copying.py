@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.roots import refuse_outside
 from agentnb.core.errors import (
     NotFoundError,
-    OptionRefused,
     RejectedError,
     UsageError,
     did_you_mean,
@@ -188,7 +188,7 @@ def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, in
     Raises
     ------
     OptionRefused
-        It is somewhere else.
+        It is somewhere else, or hidden.
     NotFoundError
         There is no such file.
     UsageError
@@ -197,12 +197,7 @@ def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, in
         It may not be read.
     """
     real = path.resolve()
-    if roots and not any(real.is_relative_to(root.resolve()) for root in roots):
-        raise OptionRefused(
-            f"the option {option!r} is refused with {str(path)!r}: it is outside of the project",
-            service="docker",
-            hint="copy it into the project",
-        )
+    refuse_outside(option, path, real, roots)
     try:
         # A pipe that nobody writes to would block.
         with open(path, "rb", opener=_without_waiting) as file:

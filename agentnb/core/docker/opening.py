@@ -12,6 +12,7 @@ from agentnb.core.docker.images import Images
 from agentnb.core.docker.networks import Networks
 from agentnb.core.docker.owner import Owner
 from agentnb.core.docker.policy import POLICIES
+from agentnb.core.docker.roots import Roots
 from agentnb.core.docker.runner import Runner
 from agentnb.core.docker.session import Session
 from agentnb.core.errors import UsageError
@@ -62,7 +63,7 @@ class Opening:
             raise UsageError("there is no policy", service="docker", hint="policies=[...]")
         if host is None and context is None:
             host, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
-        self._home, self._roots, self._workspace = home, tuple(roots), workspace
+        self._home, self._roots, self._workspace = home, Roots(roots, home), workspace
         self.engine = Engine(host, context, tracer=tracer or Tracer(), hub_id=hub_id)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
