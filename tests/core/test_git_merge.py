@@ -260,11 +260,8 @@ def test_notebooks_in_conflict_are_shown_by_cells(two):
     )
     git.merge("topic")
     (file,) = git.conflicts()
-    assert file.blocks() == [
-        ("code cell 2", ["r = 2"], ["r = 1"], ["r = 3"]),
-        ("code cell 3", ["new"], [], []),
-        ("code cell 4", ["area(r)"], ["area(r)"], ["area(r)", "print()"]),
-    ]
+    # The other cells were changed by one side each.
+    assert file.blocks() == [("code cell 2", ["r = 2"], ["r = 1"], ["r = 3"])]
     html = git.conflicts()._repr_html_()
     assert "code cell 2" in html
     assert "nbformat" not in html
@@ -286,7 +283,87 @@ def test_a_notebook_of_which_only_counts_conflict_says_so(two):
     git = two(*({"n.ipynb": notebook((1, "a"), (2, "b"), count=n)} for n in (1, 2, 3)))
     git.merge("topic")
     assert git.conflicts()[0].blocks() == []
-    assert "outputs, counts or metadata conflict: take either side" in repr(git.conflicts())
+    assert "no cell conflict, but outputs, counts or metadata" in repr(git.conflicts())
+
+
+def sources(git, name="n.ipynb"):
+    return [cell["source"] for cell in json.loads((git.path / name).read_text())["cells"]]
+
+
+@pytest.mark.parametrize(("take", "radius"), [("ours", "r = 2"), ("theirs", "r = 3")])
+def test_a_side_of_the_cells_that_both_changed_keeps_all_other_changes(two, take, radius):
+    git = two(
+        {"n.ipynb": notebook((1, "import math"), (2, "r = 1"), (3, "area(r)"), (5, "x"))},
+        {
+            "n.ipynb": notebook(
+                (1, "import math"), (2, "r = 2"), (4, "new"), (3, "area(r)"), (5, "x")
+            )
+        },
+        {"n.ipynb": notebook((1, "import cmath"), (2, "r = 3"), (3, "area(r)\nprint()"), count=7)},
+    )
+    git.merge("topic")
+    assert git.resolve("n.ipynb", take, parts=True) == ["n.ipynb"]
+    assert sources(git) == ["import cmath", radius, "new", "area(r)\nprint()"]
+    assert git.status().conflicts == []
+    assert git.status().changed == []
+    git.merge_continue()
+    cells = json.loads(git.show_file("n.ipynb").data)["cells"]
+    assert cells[0]["execution_count"] == 7
+
+
+def test_cells_without_ids_are_taken_as_they_stand(two):
+    def plain(*texts):
+        cells = [{"cell_type": "code", "source": text, "outputs": []} for text in texts]
+        return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells})
+
+    git = two(
+        {"n.ipynb": plain("a", "b", "c", "d")},
+        {"n.ipynb": plain("ours", "b", "c", "d", "e")},
+        {"n.ipynb": plain("theirs", "more", "b", "c", "d")},
+    )
+    git.merge("topic")
+    titles = [block.title for block in git.conflicts()[0].blocks()]
+    assert titles == ["code cell 1", "code cell, after cell 1"]
+    git.resolve("n.ipynb", "theirs", parts=True)
+    assert sources(git) == ["theirs", "more", "b", "c", "d", "e"]
+
+
+def test_a_side_of_the_lines_that_both_changed_keeps_all_other_changes(two):
+    lines = [f"{number}\r\n".encode() for number in range(30)]
+
+    def version(at, text):
+        own = [*lines, b"\xff end"]
+        own[at] = own[15] = text
+        return b"".join(own)
+
+    base = b"".join([*lines, b"\xff end"])
+    git = two(
+        {"t.txt": base}, {"t.txt": version(2, b"ours\n")}, {"t.txt": version(28, b"theirs\n")}
+    )
+    (git.path / "t.txt").chmod(0o755)
+    git.commit("mode", paths=["t.txt"])
+    git.merge("topic")
+    assert [block.ours for block in git.conflicts()[0].blocks()] == [["ours"]]
+    git.resolve(take="theirs", parts=True)
+    merged = [*lines, b"\xff end"]
+    merged[2], merged[15], merged[28] = b"ours\n", b"theirs\n", b"theirs\n"
+    assert (git.path / "t.txt").read_bytes() == b"".join(merged)
+    assert git.show_file("t.txt", "").mode == "100755"
+    assert git.status().conflicts == []
+
+
+def test_a_file_without_parts_is_taken_as_a_whole_only(two):
+    git = two(
+        {"gone": "x\n", "bin": "x\n"}, {"gone": "o\n", "bin": b"\0o"}, {"gone": None, "bin": b"\0t"}
+    )
+    git.merge("topic")
+    for path in ("gone", "bin"):
+        with pytest.raises(RejectedError, match=f"one side only: {path}") as caught:
+            git.resolve(path, "ours", parts=True)
+        assert f"%git resolve --ours {path}" in caught.value.hint
+    with pytest.raises(UsageError, match="wants a side"):
+        git.resolve("bin", parts=True)
+    assert git.status().conflicts == ["bin", "gone"]
 
 
 def test_what_is_no_notebook_is_shown_by_lines(two):

@@ -36,9 +36,12 @@ _HEAD: Final = "cursor:pointer;padding:3px 8px;background:var(--jp-layout-color2
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_NO_BLOCKS: Final = "no lines conflict: take either side"
+_NO_BLOCKS: Final = (
+    "no part conflicts: take a side by parts, parts=True (--parts), which keeps all changes of both"
+)
 _NO_CELLS: Final = (
-    "the sources of its cells agree; outputs, counts or metadata conflict: take either side"
+    "the sources of no cell conflict, but outputs, counts or metadata: take a side by parts, "
+    "parts=True (--parts), which keeps the cells of both"
 )
 _BINARY: Final = "no text: take one of the sides"
 

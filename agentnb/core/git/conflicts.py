@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentnb.core.errors import UsageError
 from agentnb.core.git import threeway
-from agentnb.core.git.cells import Cell, cells_of
+from agentnb.core.git.cell_merge import NotebookMerge
 from agentnb.core.git.markers import marked_lines
 from agentnb.core.git.operations import advice
 from agentnb.core.git.status import KINDS
@@ -20,8 +17,8 @@ from agentnb.core.git.status import KINDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from agentnb.core.git.cell_merge import Row
     from agentnb.core.git.opened import Runner, Stage, Stages
-    from agentnb.core.git.threeway import Region
 
 __all__ = ["SIDES", "Block", "Conflict", "Conflicts"]
 
@@ -118,15 +115,48 @@ class Conflict:
             self._blocks = self._compared()
         return self._blocks
 
+    def merged(self, take: str) -> bytes | None:
+        """Return the file with the changes of both sides, and of what both changed one side.
+
+        Parameters
+        ----------
+        take
+            ``"ours"`` or ``"theirs"``.
+
+        Returns
+        -------
+        bytes or None
+            The content; None of a file that has no parts: no text, or a version is missing.
+        """
+        if not self.has_parts:
+            return None
+        notebook = self._notebook()
+        if notebook is not None:
+            return notebook.merged(take)
+        versions = [_whole_lines(self.content(side) or b"") for side in SIDES]
+        found: list[str] = []
+        for segment in threeway.segments(self._run, *versions):
+            found += [segment] if isinstance(segment, str) else getattr(segment, take)
+        return "".join(found).encode("utf-8", "surrogateescape")
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether both sides have a text, which can be merged part by part."""
+        sides = [self._stages.get(SIDES[side]) for side in ("ours", "theirs")]
+        return not self.binary and all(each is not None and each.is_file for each in sides)
+
+    def _notebook(self) -> NotebookMerge | None:
+        if not self.is_notebook:
+            return None
+        return NotebookMerge.of(self._run, *(self.content(side) or b"" for side in SIDES))
+
     def _compared(self) -> list[Block]:
         if self.binary:
             return []
-        versions = [self.content(side) or b"" for side in SIDES]
-        if self.is_notebook:
-            cells = [cells_of(data) for data in versions]
-            if None not in cells:
-                return list(_cell_blocks(self._run, *[each or [] for each in cells]))
-        return self._line_blocks(*map(_lines, versions))
+        notebook = self._notebook()
+        if notebook is not None:
+            return [Block(title, *_sources(notebook, row)) for title, row in notebook.conflicts()]
+        return self._line_blocks(*(_lines(self.content(side) or b"") for side in SIDES))
 
     def _line_blocks(self, base: list[str], ours: list[str], theirs: list[str]) -> list[Block]:
         found = threeway.regions(self._run, base, ours, theirs)
@@ -140,55 +170,20 @@ class Conflict:
         return [Block(title, *region) for title, region in zip(titles, found, strict=True)]
 
 
+def _sources(notebook: NotebookMerge, row: Row) -> list[list[str]]:
+    """Return the lines of a cell in our version, in the base, and in theirs."""
+    keys = (row.ours, row.base, row.theirs)
+    return [notebook.cells[key].source.split("\n") if key else [] for key in keys]
+
+
+def _whole_lines(data: bytes) -> list[str]:
+    """Return the lines with their ends; what is no UTF-8 survives a round trip."""
+    return re.findall(r"[^\n]*\n|[^\n]+", data.decode("utf-8", "surrogateescape"))
+
+
 def _lines(data: bytes) -> list[str]:
     lines = data.decode("utf-8", "replace").split("\n")
     return lines if lines[-1] else lines[:-1]
-
-
-def _cell_blocks(
-    run: Runner, base: Sequence[Cell], ours: Sequence[Cell], theirs: Sequence[Cell]
-) -> Iterator[Block]:
-    """Yield the cells that conflict, a block for each."""
-    known: dict[str, Cell] = {}
-    versions = [_keys(cells, known) for cells in (base, ours, theirs)]
-    numbers = {key: number for number, key in enumerate(versions[1], start=1)}
-    last = 0
-    for region in threeway.regions(run, *versions):
-        for row in _rows(region, known):
-            key = row[0]
-            last = numbers[key] if key else last
-            cell = known[next(each for each in row if each)]
-            where = f"{cell.type} cell {last}" if key else f"{cell.type} cell, after cell {last}"
-            yield Block(where, *(known[each].source.split("\n") if each else [] for each in row))
-
-
-def _keys(cells: Sequence[Cell], known: dict[str, Cell]) -> list[str]:
-    """Return a text for each cell, the same one only for the same cell in another version."""
-    seen: Counter[str] = Counter()
-    found = []
-    for cell in cells:
-        text = json.dumps([cell.id, cell.type, cell.source])
-        seen[text] += 1
-        key = hashlib.sha256(f"{seen[text]} {text}".encode("utf-8", "surrogateescape")).hexdigest()
-        known[key] = cell
-        found.append(key)
-    return found
-
-
-def _rows(region: Region, known: dict[str, Cell]) -> Iterator[tuple[str, str, str]]:
-    """Yield the cells that belong beside each other: those of one id, else those of one number."""
-    sides = [list(side) for side in region]
-    if all(known[key].id for side in sides for key in side):
-        rows: dict[str, list[str]] = {}
-        for at in (0, 2, 1):  # where only the base has a cell, it comes last
-            for key in sides[at]:
-                rows.setdefault(known[key].id, ["", "", ""])[at] = key
-        beside = list(rows.values())
-    else:
-        beside = [list(row) for row in zip_longest(*sides, fillvalue="")]
-    for ours, base, theirs in beside:
-        if ours != theirs:
-            yield ours, base, theirs
 
 
 class Conflicts:

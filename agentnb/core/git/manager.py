@@ -190,6 +190,7 @@ class GitManager(Cloning):
         paths: str | os.PathLike[str] | list[str] | None = None,
         take: Side | None = None,
         *,
+        parts: bool = False,
         force: bool = False,
     ) -> list[str]:
         """Take one side of files in conflict, or mark them as solved as they are, and stage them.
@@ -201,8 +202,12 @@ class GitManager(Cloning):
             repository.
         take
             ``"ours"``, the current branch's version, or ``"theirs"``, the one that is merged;
-            the other one is discarded. By default the files stay as you have edited them. (In a
-            rebase *ours* is the branch that it goes onto, and *theirs* your commit.)
+            the other one is discarded, with all its changes. By default the files stay as you
+            have edited them. (In a rebase *ours* is the branch that it goes onto, and *theirs*
+            your commit.)
+        parts
+            Take the side only of what both have changed (lines, or the cells of a notebook), and
+            keep all other changes of both. What you have edited in the file meanwhile is lost.
         force
             Mark files as solved even where conflict markers are left in them.
 
@@ -216,10 +221,10 @@ class GitManager(Cloning):
         NotFoundError
             None of them is in conflict.
         RejectedError
-            Conflict markers are left in one.
+            Conflict markers are left in one; or one has no parts, such as a binary file.
         """
         given = None if paths is None else words.paths(paths)
-        return solving.resolve(self._open(), given, take, force=force)
+        return solving.resolve(self._open(), given, take, parts=parts, force=force)
 
     # Going back
 

@@ -34,6 +34,11 @@ class Stage(NamedTuple):
         """Whether it is the commit of a submodule, and no content."""
         return self.mode == _GITLINK
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a plain file, and no link."""
+        return self.mode.startswith("100")
+
 
 Stages = dict[int, Stage]
 """The versions of a file in conflict: 1 is the base, 2 ours, 3 theirs."""

@@ -66,7 +66,12 @@ def branch_at(repo: OpenRepository, revision: str) -> str:
 
 
 def resolve(
-    repo: OpenRepository, paths: Sequence[str] | None, take: Side | None, *, force: bool
+    repo: OpenRepository,
+    paths: Sequence[str] | None,
+    take: Side | None,
+    *,
+    parts: bool,
+    force: bool,
 ) -> list[str]:
     """Mark files in conflict as solved; see `GitManager.resolve`."""
     if take not in {"ours", "theirs", None}:
@@ -83,10 +88,16 @@ def resolve(
             hint=did_you_mean(named, known)
             or (f"in conflict: {listed(known)}" if known else "hub.git.status() (%git status)"),
         )
+    if parts and take is None:
+        raise UsageError(
+            "parts wants a side to take", service="git", hint='take="ours", or "theirs"'
+        )
     if take is None:
         if not force:
             _refuse_marked(repo, found)
         repo.run_on(("add", "--all", "--force"), found, doing="resolve")
+    elif parts:
+        _take_parts(repo, found, take)
     else:
         _take(repo, found, take)
     return [repo.shown(path) for path in found]
@@ -103,6 +114,26 @@ def _take(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
     repo.run_on(("rm", "--quiet", "--force"), gone, doing="resolve")
     for path, stage in modules.items():
         repo.run("update-index", "--cacheinfo", f"{stage.mode},{stage.name},{path}")
+
+
+def _take_parts(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
+    """Keep the changes of both sides; of what both changed take one side."""
+    contents = {each.path: each.merged(take) for each in files(repo, found)}
+    without = [path for path, content in contents.items() if content is None]
+    if without:
+        raise RejectedError(
+            f"no parts, but no text or one side only: {listed(without)}",
+            service="git",
+            hint=f"take one side of it as a whole: hub.git.resolve({without[0]!r}, {take!r}) "
+            f"(%git resolve --{take} {quote(without[0])})",
+        )
+    for (path, stages), content in zip(found.items(), contents.values(), strict=True):
+        modes = {name: stages[stage].mode for name, stage in SIDES.items() if stage in stages}
+        mode = modes["theirs"] if modes["ours"] == modes.get("base") else modes["ours"]
+        sha = repo.run("hash-object", "-w", "--stdin", "--no-filters", feed=content).text.strip()
+        repo.run("update-index", "--add", "--cacheinfo", f"{mode},{sha},{path}", doing="resolve")
+    options = ("--quiet", "--worktree", "--no-recurse-submodules")
+    repo.run_on(("restore", *options), found, doing="resolve")
 
 
 def check_markers(repo: OpenRepository, paths: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.opened import Runner
 
-__all__ = ["Region", "regions"]
+__all__ = ["Region", "regions", "segments"]
 
 _SIDES: Final = {"<": 0, "|": 1, "=": 2}
 
@@ -27,7 +27,14 @@ class Region(NamedTuple):
 def regions(
     run: Runner, base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]
 ) -> list[Region]:
-    """Return the runs of items that conflict, in their order.
+    """Return the runs of items that conflict, in their order; see `segments`."""
+    return [each for each in segments(run, base, ours, theirs) if isinstance(each, Region)]
+
+
+def segments(
+    run: Runner, base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]
+) -> list[str | Region]:
+    """Return the merged items, and among them the runs that conflict.
 
     Parameters
     ----------
@@ -57,22 +64,26 @@ def regions(
     return _parsed(output.text.splitlines(), list(numbers))
 
 
-def _parsed(lines: Sequence[str], items: Sequence[str]) -> list[Region]:
-    """Return the conflicts in a file that git has merged.
+def _parsed(lines: Sequence[str], items: Sequence[str]) -> list[str | Region]:
+    """Return the items and conflicts in a file that git has merged.
 
-    >>> merged = ["0", "<<<<<<< a", "1", "||||||| b", "=======", "2", ">>>>>>> c", "0"]
+    >>> merged = ["0", "<<<<<<< a", "1", "||||||| b", "=======", "2", ">>>>>>> c"]
     >>> _parsed(merged, ["same", "mine", "yours"])
-    [Region(ours=['mine'], base=[], theirs=['yours'])]
+    ['same', Region(ours=['mine'], base=[], theirs=['yours'])]
     """
-    found: list[Region] = []
+    found: list[str | Region] = []
+    region = Region([], [], [])
     side: list[str] | None = None
     for line in lines:
         if line[0] == "<":
-            found.append(Region([], [], []))
+            region = Region([], [], [])
+            found.append(region)
         if line[0] in _SIDES:
-            side = found[-1][_SIDES[line[0]]]
+            side = region[_SIDES[line[0]]]
         elif line[0] == ">":
             side = None
         elif side is not None:
             side.append(items[int(line)])
+        else:
+            found.append(items[int(line)])
     return found

@@ -191,12 +191,17 @@ GRAMMAR = Grammar(
             (
                 Option(("--ours",), "take the current branch's version"),
                 Option(("--theirs",), "take the merged version", apart=("ours",)),
+                Option(
+                    ("--parts",),
+                    "take the side only of what both changed, and keep the other changes of both",
+                    needs=("ours", "theirs"),
+                ),
                 Option(("--all",), "every file in conflict"),
                 replace(_FORCE, about="even where markers are left", apart=("ours", "theirs")),
             ),
             live=("conflict",),
             rest="[-- PATH...]",
-            twin="hub.git.resolve(PATHS, 'ours' or 'theirs' or None)",
+            twin="hub.git.resolve(PATHS, 'ours' or 'theirs' or None, parts=...)",
         ),
         Verb(
             "restore",

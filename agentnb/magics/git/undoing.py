@@ -72,7 +72,7 @@ def resolve(git: GitManager, call: Call) -> Status:
         )
     paths = paths_of(git, call) if has_paths(call) else None
     take: Side | None = "ours" if "ours" in options else "theirs" if "theirs" in options else None
-    git.resolve(paths, take, force="force" in options)
+    git.resolve(paths, take, parts="parts" in options, force="force" in options)
     return git.status()
 
 

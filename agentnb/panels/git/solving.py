@@ -120,8 +120,12 @@ class SolveButtons:
             take = panel.action(done(lambda: self._take(side)), panel.say)
             return button(text, take, tooltip=tooltip)
 
-        self.ours = taking("ours", "Take ours", "Keep the current branch's version of the file")
-        self.theirs = taking("theirs", "Take theirs", "Take the merged version of the file")
+        self.ours = taking(
+            "ours", "Take ours", "Of what both changed in the file, keep the current branch's"
+        )
+        self.theirs = taking(
+            "theirs", "Take theirs", "Of what both changed in the file, take the merged branch's"
+        )
         self.discard = Confirm(
             panel,
             "Discard",
@@ -148,7 +152,9 @@ class SolveButtons:
 
     def _take(self, side: Side) -> str:
         path = self._picked()
-        self._git.resolve([path], side)
+        conflicts = self._git.conflicts([path])
+        # What is shown are the parts that both changed: it is of these that a side is taken.
+        self._git.resolve([path], side, parts=all(each.has_parts for each in conflicts))
         return f"{plain(path)}: {side} taken and staged"
 
     def _ask(self) -> tuple[str, str]:
