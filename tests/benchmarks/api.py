@@ -17,12 +17,17 @@ CALLS = 50
 RAW = "httpx"
 DATA = {"id": 7, "name": "plan the release", "tags": ["a", "b"], "body": "x" * 100}
 
-# Answers whatever it is asked with the same JSON, and keeps connections open.
+# Answers whatever it is asked with the same JSON, a path that begins with /s with a stream of two
+# events, and keeps connections open.
 _SERVER = """
 import asyncio, sys
 BODY = sys.argv[1].encode()
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
 REPLY = HEAD % len(BODY) + BODY
+EVENT = b"data: " + BODY + b"\\n\\n"
+STREAM = b"HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\n"
+STREAM += b"Transfer-Encoding: chunked\\r\\n\\r\\n"
+STREAM += (b"%x\\r\\n%b\\r\\n" % (len(EVENT), EVENT)) * 2 + b"0\\r\\n\\r\\n"
 class Server(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport, self.came = transport, b""
@@ -35,7 +40,7 @@ class Server(asyncio.Protocol):
             if len(rest) < size:
                 return
             self.came = rest[size:]
-            self.transport.write(REPLY)
+            self.transport.write(STREAM if b" /s" in head[:8] else REPLY)
 async def main():
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -86,6 +91,33 @@ def awaited(api, url, rounds):
     return {name: [each / CALLS for each in seconds] for name, seconds in found.items()}
 
 
+def first_byte(opened, pieces):
+    """Return the seconds from a call to the first byte of its streamed reply, which is read on."""
+    begun = perf_counter()
+    with opened() as reply:
+        coming = pieces(reply)
+        next(coming)
+        seconds = perf_counter() - begun
+        for _ in coming:
+            pass
+    return seconds
+
+
+def streamed(api, client, rounds):
+    """Return the seconds to the first byte of a streamed reply, by name."""
+    calls = {
+        RAW: lambda: first_byte(lambda: client.stream("GET", "/s"), lambda r: r.iter_bytes()),
+        "agentnb": lambda: first_byte(lambda: api.stream("GET", "/s"), lambda r: r.bytes()),
+    }
+    found = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            seconds = [call() for _ in range(CALLS)]
+            if turn:  # the first opens the connections
+                found[name].append(sum(seconds) / CALLS)
+    return found
+
+
 def measure(*, quick):
     """Return the rows of this subject."""
     import httpx
@@ -113,6 +145,9 @@ def measure(*, quick):
             found = compare(calls, rounds)
             what = "POST of 200 B of JSON, as above"
             rows.append(compared(what, found, "agentnb", RAW, target=1.25, unit="µs"))
+            found = streamed(api, client, rounds)
+            what = "first byte of a streamed reply, as above"
+            rows.append(compared(what, found, "agentnb", RAW, target=1.3, unit="µs"))
             found = awaited(hub.api(url, timeout=29), url, rounds)
             what = "GET, awaited, as above"
             rows.append(compared(what, found, "agentnb", RAW, target=1.25, unit="µs"))

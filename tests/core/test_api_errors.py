@@ -14,6 +14,7 @@ from agentnb.core.errors import (
     RateLimited,
     RejectedError,
     UnavailableError,
+    UsageError,
 )
 
 from .api_server import hangs, resets, says
@@ -122,3 +123,10 @@ def test_what_is_said_of_a_url_that_ends_in_a_secret_s_name_is_not_hidden(web, c
     web.on(path, hangs)
     with pytest.raises(UnavailableError, match=rf"{path} took longer than"):
         client.post(path, timeout=0.1)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_a_number_that_json_has_not_is_named_for_what_it_is(web, client, value):
+    with pytest.raises(UsageError, match=rf"value\['a'\] is {value}, which JSON has not"):
+        client.post("/x", {"a": value})
+    assert not web.asked
