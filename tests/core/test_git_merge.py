@@ -372,6 +372,26 @@ def test_what_is_no_notebook_is_shown_by_lines(two):
     assert git.conflicts()[0].blocks() == [("line 1", ["[1"], ["{"], ["[2"])]
 
 
+def test_a_merge_in_a_work_tree_of_its_own_is_left_from_a_folder_of_it(two, tmp_path):
+    git = two({"sub/a.txt": "base\n"}, {"sub/a.txt": "ours\n"}, {"sub/a.txt": "theirs\n"})
+    tree = git.worktree(tmp_path / "tree", "agent", "main").at("sub")
+    assert tree.merge("topic").conflicts == {"a.txt": "modified by both"}
+    assert tree.status().doing == "merge"
+    assert git.status().doing == ""
+    assert tree.conflicts()[0].blocks()[0].ours == ["ours"]
+    with pytest.raises(RejectedError, match=r"markers are left in a\.txt line 1"):
+        tree.add_files()
+    tree.merge_abort()
+    tree.merge("topic")
+    tree.resolve("a.txt", "theirs", parts=True)
+    tree.merge_continue("merged here")
+    assert tree.show().message == "merged here"
+    assert tree.show_file("a.txt").text == "theirs\n"
+    assert tree.restore("a.txt", source="main") == ["a.txt"]
+    assert (tree.path / "a.txt").read_text() == "ours\n"
+    assert git.status().clean
+
+
 def test_markers_that_are_left_are_neither_staged_nor_committed(conflict, plain_git):
     git = conflict
     for stage in (

@@ -242,6 +242,8 @@ def test_lines_that_say_two_things_are_refused_in_a_conflict(run):
         "%git merge --abort -m x",
         "%git merge",
         "%git resolve",
+        "%git restore",
+        "%git resolve --parts a.py",
         "%git resolve --ours",
         "%git resolve --ours --theirs a.py",
         "%git resolve --ours --all a.py",
@@ -268,10 +270,13 @@ def test_changes_are_discarded_and_many_only_if_that_is_said(run, repository):
     assert run("%git restore . --dry-run") == "would be restored: a.py, b.py"
     with pytest.raises(UsageError, match="of 2 files would be lost") as caught:
         run("%git restore .")
-    assert caught.value.hint == "%git restore . --yes"
+    assert caught.value.hint == "%git restore --yes ."
     assert run("%git restore a.py") == "restored: a.py"
     assert (repository / "a.py").read_text() == "a = 1\n"
     (repository / "a.py").write_text("changed")
+    with pytest.raises(UsageError) as caught:
+        run("%git restore --from HEAD -- a.py b.py")
+    assert caught.value.hint == "%git restore --yes --from HEAD -- a.py b.py"
     assert run("%git restore *.py --yes") == "restored: a.py, b.py"
     assert run("%git").clean
     assert run("%git restore b.py --from HEAD~1") == "restored: b.py"

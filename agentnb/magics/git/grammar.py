@@ -206,7 +206,7 @@ GRAMMAR = Grammar(
         Verb(
             "restore",
             "discard the changes of files that are not staged",
-            ("PATH...",),
+            ("[PATH...]",),
             (
                 Option(("--from",), "take them from a commit instead", "REV", live="ref"),
                 Option(("--yes",), "however many they are"),

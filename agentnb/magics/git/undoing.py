@@ -78,6 +78,10 @@ def resolve(git: GitManager, call: Call) -> Status:
 
 def restore(git: GitManager, call: Call) -> Any:
     """Discard the changes of files."""
+    if not has_paths(call):
+        raise UsageError(
+            "%git restore wants files", service="git", hint="%git restore PATH; . is all here"
+        )
     source, paths = call.options.get("from"), paths_of(git, call)
     found = git.restore(paths, source=source, dry_run=True)
     if "dry_run" in call.options:
@@ -85,13 +89,11 @@ def restore(git: GitManager, call: Call) -> Any:
     if not found:
         return Said(f"nothing to restore: as in {source}" if source else _NOTHING)
     if len(found) > 1 and "yes" not in call.options:
-        words = " ".join(word.text for word in call.words)
-        behind = f" -- {call.rest}" if call.rest else ""
         raise UsageError(
             f"the changes of {len(found):,} files would be lost: {_listed(found)}; "
             "nothing was restored",
             service="git",
-            hint=f"%git restore {words}{f' --from {source}' if source else ''} --yes{behind}",
+            hint=f"%git {call.line.strip().replace('restore', 'restore --yes', 1)}",
         )
     return Said(f"restored: {_listed(git.restore(paths, source=source))}")
 
