@@ -360,7 +360,7 @@ def test_a_failed_step_is_an_error_that_ends_with_what_it_printed(docker, docker
     with pytest.raises(BuildFailed, match="returned a non-zero code: 7") as caught:
         docker.build_image(None, "agentnb-test-no", text=text)
     assert "nosuchprogram: not found" in caught.value.message
-    assert "no network" in caught.value.hint
+    assert "no network" not in (caught.value.hint or "")
     for text in ("FRM scratch\n", "", f"FROM {docker_image}\nCOPY nosuch /x\n"):
         with pytest.raises(BuildFailed):
             docker.build_image(None, "agentnb-test-no", text=text)

@@ -15,6 +15,7 @@ from agentnb.core.errors import (
     RejectedError,
     UsageError,
 )
+from tests.core.registry import serving
 
 
 @pytest.fixture
@@ -123,12 +124,39 @@ def test_a_failed_build_says_at_which_step(shell, shown, docker_image):
     assert "docker pull 127.0.0.1:1/base" in text
     assert "network" not in text.rpartition("hint:")[2]
     text = shown(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nRUN exit 5\n")
-    assert "--policy network" in text
+    assert "Dockerfile line 2, step 2/2: RUN exit 5" in text
     assert "The command '/bin/sh -c exit 5' returned a non-zero code: 5" in text
     assert "Step 2/3 : RUN exit 5" in text
-    assert "policy='network'" in text
-    with pytest.raises(BuildFailed):
+    assert "network" not in text
+    with pytest.raises(BuildFailed, match="line 2: unknown instruction: FOO"):
         shell.run_cell(f"%%docker build -t agentnb-test-no\nFROM {docker_image}\nFOO").raise_error()
+
+
+def test_an_image_is_fetched_with_a_bar(shell, run, shown, docker_engine, capsys):
+    with serving() as registry:
+        registry.put("app:1", "x")
+        name = f"{registry.address}/app:1"
+        assert shell.run_cell(f"%docker pull {name}").result.name == name
+        assert f"{name}: asking the registry" in capsys.readouterr().out
+        assert "up to date" in shown(f"%docker pull {name}")
+        docker_engine.remove_image(name)
+        with pytest.raises(NotFoundError):
+            run(f"%docker run {name} --quiet --pull missing")
+        assert run(f"%docker pull {name} --quiet") is None
+        docker_engine.remove_image(name)
+    assert f"%docker pull {name}" in shown(f"%docker run {name}")
+
+
+def test_a_secret_of_a_build_is_a_file(shown, docker_image, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = f"FROM {docker_image}\nRUN --mount=type=secret,id=a true"
+    assert "there is no file 'nosuch'" in shown(
+        f"%%docker build -t agentnb-test-no --secret a=nosuch\n{text}"
+    )
+    (tmp_path / "key").write_text("x")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    shown_text = shown(f"%%docker build -t agentnb-test-no --secret a=key\n{text}")
+    assert "Dockerfile line 2 needs BuildKit" in shown_text
 
 
 def test_the_bar_grows_step_by_step_and_escapes_what_it_shows(capsys):

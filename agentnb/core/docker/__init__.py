@@ -5,7 +5,14 @@ from __future__ import annotations
 from agentnb.core.docker.manager import DockerManager
 from agentnb.core.docker.networks import Network
 from agentnb.core.docker.policy import POLICIES, Policy
-from agentnb.core.docker.results import BuildResult, Container, ExecResult, RunResult, Stats
+from agentnb.core.docker.results import (
+    BuildResult,
+    Container,
+    ExecResult,
+    PullResult,
+    RunResult,
+    Stats,
+)
 from agentnb.core.docker.service import Service
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "ExecResult",
     "Network",
     "Policy",
+    "PullResult",
     "RunResult",
     "Service",
     "Stats",

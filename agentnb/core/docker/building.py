@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import BuildFailed, DeadlineExceeded, NotFoundError, RejectedError
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from typing import IO
 
+    from agentnb.core.docker.context import Dockerfile
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.policy import Policy
 
-__all__ = ["BuildLog", "Step", "build"]
+__all__ = ["BuildLog", "Order", "Step", "build"]
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _KEPT = 10_000
 _QUOTED = 8
+_EVERY = 0.1
 
 
 class Step(NamedTuple):
@@ -49,12 +51,43 @@ class Order:
     """What is to be built."""
 
     tag: str
-    dockerfile: str
+    dockerfile: Dockerfile
     args: Mapping[str, str]
     labels: Mapping[str, str]
     policy: Policy
     fresh: bool
+    pull: bool
     target: str | None
+    timeout: float
+
+
+class Sending(io.RawIOBase):
+    """A file that tells how much of it has been read.
+
+    Parameters
+    ----------
+    file
+        The file.
+    on_sent
+        Called with the bytes that are read and those that there are.
+    """
+
+    def __init__(self, file: IO[bytes], on_sent: Callable[[int, int], object]) -> None:
+        self._file, self._on_sent = file, on_sent
+        self._size = file.seek(0, io.SEEK_END)
+        self._done, self._told = file.seek(0), 0.0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        data = self._file.read(size)
+        self._done += len(data)
+        if monotonic() - self._told > _EVERY or self._done == self._size:
+            self._told = monotonic()
+            self._on_sent(self._done, self._size)
+        return data
 
 
 class BuildLog:
@@ -64,21 +97,35 @@ class BuildLog:
     ----------
     on_step
         Called with each step as it begins.
+    on_sent
+        Called with how many bytes of the context are sent, and how many there are.
     """
 
-    def __init__(self, on_step: Callable[[Step], object] | None = None) -> None:
-        self._on_step = on_step
+    def __init__(
+        self,
+        on_step: Callable[[Step], object] | None = None,
+        on_sent: Callable[[int, int], object] | None = None,
+    ) -> None:
+        self._on_step, self.on_sent = on_step, on_sent
         self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._since: deque[str] = deque(maxlen=_KEPT)
         self._open = ""
+        self._begun: set[Step] = set()
         self.steps = 0
         self.image = ""
         self.failed: str | None = None
-        self._last: Step | None = None
+        self.last: Step | None = None
+        """The step that began last, or, once it is known, the one that failed."""
 
     @property
     def text(self) -> str:
         """What it said, the newest 10,000 lines of it."""
         return "\n".join([*self._lines, *([self._open] if self._open else [])])
+
+    @property
+    def of_step(self) -> str:
+        """What it said since the last step began."""
+        return "\n".join([*self._since, self._open])
 
     def read(self, message: Mapping[str, Any]) -> None:
         """Take one message of the engine's."""
@@ -88,51 +135,60 @@ class BuildLog:
         elif "aux" in message:
             self.image = str(message["aux"].get("ID", self.image))
         elif "stream" in message:
-            self._said(str(message["stream"]))
+            self._say(str(message["stream"]))
         elif "status" in message:  # of a base image that is being fetched
-            self._said(f"{message['status']} {message.get('progress', '')}".rstrip() + "\n")
+            self._say(f"{message['status']} {message.get('progress', '')}".rstrip() + "\n")
 
-    def _said(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Take a line of our own."""
+        self._say(f"{text}\n")
+
+    def line(self, text: str) -> None:
+        """Take a line of a command's."""
+        self._say(text)
+
+    def begin(self, step: Step) -> None:
+        """Note that a step begins."""
+        self.last = step
+        self._since.clear()
+        self.steps = max(self.steps, step.total)
+        if step in self._begun:
+            return
+        self._begun.add(step)
+        if self._on_step is not None and step.number <= step.total:
+            self._on_step(step)
+
+    def _say(self, text: str) -> None:
         *whole, self._open = (self._open + _ANSI.sub("", text)).split("\n")
         for line in whole:
             if line.strip():
                 self._lines.append(line)
+                self._since.append(line)
             if found := _STEP.fullmatch(line):
                 # The engine makes a step of its own of our label, the last one.
-                self._last = step = Step(int(found[1]), int(found[2]) - 1, found[3])
-                self.steps = step.total
-                if self._on_step is not None and step.number <= step.total:
-                    self._on_step(step)
-
-    @property
-    def wanted(self) -> str | None:
-        """The image that the step which began last stands on; None where that is another step."""
-        words = self._last.text.split() if self._last is not None else []
-        return words[1] if len(words) > 1 and words[0].upper() == "FROM" else None
+                self.begin(Step(int(found[1]), int(found[2]) - 1, found[3]))
 
     def end(self) -> str:
         """Return what it said last."""
         return "\n".join(self.text.splitlines()[-_QUOTED:])
 
 
-def build(
-    engine: Engine, context: IO[bytes], order: Order, log: BuildLog, timeout: float
-) -> BuildLog:
-    """Build an image and return the log, whose `image` is its id.
+def build(engine: Engine, context: IO[bytes], order: Order, log: BuildLog) -> None:
+    """Build an image by the engine's own builder, its log in `log`.
 
     Raises
     ------
     BuildFailed
-        A step failed, or the Dockerfile is malformed.
+        The engine refuses the Dockerfile as a whole.
     DeadlineExceeded
         It took too long, and was ended.
     """
     policy = order.policy
-    until = monotonic() + timeout
+    until = monotonic() + order.timeout
 
     params: dict[str, object] = {
         "t": order.tag,
-        "dockerfile": order.dockerfile,
+        "dockerfile": order.dockerfile.name,
         "buildargs": json.dumps(dict(order.args)),
         "labels": json.dumps(dict(order.labels)),
         "networkmode": "default" if policy.network else "none",
@@ -143,23 +199,17 @@ def build(
         "rm": 1,
         "forcerm": 1,
     }
+    if order.pull:
+        params["pull"] = 1
     if order.target is not None:
         params["target"] = order.target
     try:
         with Span(engine.tracer, "build", "docker", 1, {"tag": order.tag}):
-            messages = engine.stream("/build", params, timeout=timeout, archive=context)
-            _follow(messages, log, until, timeout)
+            sent = context if log.on_sent is None else Sending(context, log.on_sent)
+            messages = engine.stream("/build", params, timeout=order.timeout, archive=sent)
+            _follow(messages, log, until, order.timeout)
     except (RejectedError, NotFoundError) as error:  # before the first step: the Dockerfile
         raise BuildFailed(error.message, service="docker") from error
-    if log.failed is not None:
-        said = log.end()
-        hint = None
-        if log.wanted is not None:
-            hint = f"build {log.wanted} first, or fetch it: docker pull {log.wanted}"
-        elif not policy.network:
-            hint = "its steps have no network: policy='network' (--policy network) has one"
-        raise BuildFailed(f"{log.failed}\n{said}".rstrip(), service="docker", hint=hint)
-    return log
 
 
 def _follow(

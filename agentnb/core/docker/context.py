@@ -208,7 +208,7 @@ def ignored(folder: Path, dockerfile: str, *, modern: bool) -> IgnoreList:
 
 
 def pack(
-    folder: Path | None, dockerfile: Dockerfile, left_out: IgnoreList | None = None
+    folder: Path | None, dockerfile: Dockerfile | None, left_out: IgnoreList | None = None
 ) -> IO[bytes]:
     """Return the files of a build as a tar archive, in memory or, if they are many, on disk.
 
@@ -217,7 +217,8 @@ def pack(
     folder
         Whose files; None for no files.
     dockerfile
-        The Dockerfile.
+        The Dockerfile, which is sent with its list even if both are left out, as the engine's own
+        builder wants them; None where they are given to the build by themselves.
     left_out
         Which files are not sent.
 
@@ -229,7 +230,7 @@ def pack(
     made: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=made, mode="w") as archive:
-            given = _given(folder, dockerfile)
+            given = {} if dockerfile is None else _given(folder, dockerfile)
             if folder is not None:
                 _add_files(archive, folder, left_out or IgnoreList(), given)
             for name, data in given.items():
@@ -259,8 +260,9 @@ def _add_files(
 ) -> None:
     """Add the folder's files, by the descriptors of their folders: no link is ever followed."""
     # As docker has it, the Dockerfile and the list itself are always sent; the engine drops them.
+    kept = left_out.keeping(IGNORE, *given) if given else left_out
     size = 0
-    for path, entry, parent in _each(folder, left_out.keeping(IGNORE, *given)):
+    for path, entry, parent in _each(folder, kept):
         info = _info(path, entry, parent)
         if info is None:
             continue  # a FIFO, a socket or a device is no file

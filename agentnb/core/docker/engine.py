@@ -25,6 +25,7 @@ from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
+    from io import RawIOBase
     from typing import IO
 
     from agentnb.core.trace import Tracer
@@ -161,7 +162,8 @@ class Engine:
         params: Mapping[str, object],
         *,
         timeout: float | None,
-        archive: IO[bytes] | None = None,
+        archive: IO[bytes] | RawIOBase | None = None,
+        registry: bool = False,
         live: bool = True,
     ) -> Generator[bytes, None, None]:
         """Yield what the engine sends, as it comes; closing the iterator ends it.
@@ -176,6 +178,8 @@ class Engine:
             Seconds without a word after which it is given up; None for no limit.
         archive
             A tar archive to send with the question.
+        registry
+            Whether the question is one to a registry, with the user's credentials for it.
         live
             Whether to yield at once what has come; else in large pieces, which is faster.
         """
@@ -184,9 +188,11 @@ class Engine:
         if archive is not None:
             headers["Content-Type"] = "application/x-tar"
             api._set_auth_headers(headers)  # noqa: SLF001 - for base images that are not public
+        if registry:
+            headers |= _credentials(api, str(params["fromImage"]))
         try:
             answer = api.request(
-                "GET" if archive is None else "POST",
+                "POST" if registry or archive is not None else "GET",
                 f"{api.base_url}/v{api.api_version}{path}",
                 params=dict(params),
                 data=archive,
@@ -252,6 +258,15 @@ def connected(endpoint: Endpoint) -> Any:
     if endpoint.url.startswith("unix://"):
         api.trust_env = False  # a third of a call goes into looking for proxies, and none is used
     return api
+
+
+def _credentials(api: Any, image: str) -> dict[str, str]:
+    """Return the header with what ``docker login`` has kept for an image's registry."""
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(image)
+    header = auth.get_config_header(api, registry)
+    return {"X-Registry-Auth": header} if header else {}
 
 
 def _knock(endpoint: Endpoint) -> None:

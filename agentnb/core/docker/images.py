@@ -5,21 +5,26 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.docker.building import BuildLog, Order, Step, build
-from agentnb.core.docker.context import dockerfile_of, ignored, pack
+from agentnb.core.docker import buildkit
+from agentnb.core.docker.building import build
+from agentnb.core.docker.buildkit import command_of, needed
+from agentnb.core.docker.context import ignored, pack
+from agentnb.core.docker.dockerfile import read
+from agentnb.core.docker.failure import build_failed
+from agentnb.core.docker.fetching import refuse_fetching, refuse_reaching
 from agentnb.core.docker.options import image_name
 from agentnb.core.docker.owner import tag_is_ours
 from agentnb.core.docker.results import BuildResult
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from agentnb.core.docker.building import BuildLog, Order
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.owner import Owner
-    from agentnb.core.docker.policy import Policy
 
 __all__ = ["Images"]
 
@@ -39,47 +44,87 @@ class Images:
     def build(
         self,
         folder: Path | None,
-        tag: str,
+        order: Order,
+        log: BuildLog,
         *,
-        text: str | None,
-        name: str | None,
-        args: Mapping[str, str],
-        target: str | None,
-        policy: Policy,
-        fresh: bool,
-        timeout: float,
-        on_step: Callable[[Step], object] | None,
+        secrets: Mapping[str, bytes],
+        images: bool,
     ) -> BuildResult:
-        """Build an image; `DockerManager.build_image` says how."""
-        tag = image_name(tag)
-        tag = tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
-        if "@" in tag:
-            raise UsageError(f"{tag!r} is no tag", service="docker", hint="such as app:latest")
+        """Build an image; `DockerManager.build_image` says how.
+
+        Parameters
+        ----------
+        folder
+            Whose files are sent; None for none.
+        order
+            What is built.
+        log
+            What takes what the build says.
+        secrets
+            What ``RUN --mount=type=secret`` reads, by its id.
+        images
+            Whether images may be fetched.
+        """
+        engine, tag = self._engine, order.tag
         started = perf_counter()
         before = self._id_of(tag)
-        log = BuildLog(on_step)
-        dockerfile = dockerfile_of(folder, text, name)
-        order = Order(
-            tag=tag,
-            dockerfile=dockerfile.name,
-            args=args,
-            labels=self._owner.image_labels(tag),
-            policy=policy,
-            fresh=fresh,
-            target=target,
-        )
-        engine = self._engine
         with engine.telling("Docker build failed", tag=tag):
-            left_out = None
-            if folder is not None:
-                left_out = ignored(folder, dockerfile.name, modern=engine.speaks(1, 42))
-            with pack(folder, dockerfile, left_out) as context:
-                build(engine, context, order, log, timeout)
+            self._make(folder, order, log, secrets, images=images)
         data = {"tag": tag, "image": log.image, "steps": log.steps}
         engine.log.info("Docker build completed: %s", tag, extra={"data": data})
         self._forget(before, tag)
         seconds = perf_counter() - started
         return BuildResult(log.image, tag, log.steps, log.text, seconds)
+
+    def _make(
+        self,
+        folder: Path | None,
+        order: Order,
+        log: BuildLog,
+        secrets: Mapping[str, bytes],
+        *,
+        images: bool,
+    ) -> None:
+        engine, dockerfile = self._engine, order.dockerfile
+        refuse_fetching(dockerfile.text, order.args, order.policy, self._found, images=images)
+        reading = read(dockerfile.text)
+        refuse_reaching(reading)
+        need = needed(reading, order.args)
+        if need is None and secrets:
+            raise UsageError(
+                "secrets are for a step that reads them, and none does",
+                service="docker",
+                hint="RUN --mount=type=secret,id=NAME cat /run/secrets/NAME",
+            )
+        command = command_of(engine.endpoint, need) if need is not None else None
+        left_out = None
+        if folder is not None:
+            left_out = ignored(folder, dockerfile.name, modern=engine.speaks(1, 42))
+        with pack(folder, dockerfile if command is None else None, left_out) as context:
+            if command is None:
+                build(engine, context, order, log)
+            else:
+                buildkit.build(engine, command, context, order, log, secrets)
+        if log.failed is not None:
+            raise build_failed(log, order, reading, left_out, need)
+
+    def labels(self, tag: str) -> Mapping[str, str]:
+        """Return the labels of an image of this owner's."""
+        return self._owner.image_labels(tag)
+
+    def has(self, image: str) -> bool:
+        """Return whether the engine has an image."""
+        return self._found(image_name(image)) is not None
+
+    def _found(self, name: str) -> Mapping[str, Any] | None:
+        """Return an image as the engine describes it; None where it has none of that name."""
+        try:
+            found: Mapping[str, Any] = self._engine.call(
+                "image", lambda api: api.inspect_image(name), idempotent=True
+            )
+        except (NotFoundError, RejectedError, ValueError):
+            return None
+        return found
 
     def _id_of(self, tag: str) -> str | None:
         return next((one["Id"] for one in self.listed() if tag in one["RepoTags"]), None)
@@ -144,7 +189,7 @@ class Images:
                 f"the engine has no image {name!r}",
                 service="docker",
                 hint=did_you_mean(name, ours)
-                or f"build it: %%docker build -t {name}, or fetch it: docker pull {name}",
+                or f"build it: %%docker build -t {name}, or fetch it: %docker pull {name}",
             ) from error
         return {**found, "Asked": name}
 

@@ -1,107 +1,31 @@
-"""Making images and containers."""
+"""Making containers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.checks import input_of, words_of
-from agentnb.core.docker.context import place_of
 from agentnb.core.docker.envfile import with_files
+from agentnb.core.docker.imaging import Imaging
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.networks import Network
-from agentnb.core.docker.opening import Opening
 from agentnb.core.docker.options import checked
-from agentnb.core.docker.policy import chosen
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-    from agentnb.core.docker.building import Step
     from agentnb.core.docker.logs import LogLine
-    from agentnb.core.docker.results import BuildResult, Container, RunResult
+    from agentnb.core.docker.results import Container, RunResult
 
 __all__ = ["RUN_SECONDS", "Making"]
 
-BUILD_SECONDS = 600.0
 RUN_SECONDS = 300.0
 
 
-class Making(Opening):
-    """Images that are built, containers that go on, and containers that run to their end."""
-
-    def build_image(
-        self,
-        context: str | Path | None,
-        tag: str,
-        *,
-        dockerfile: str | None = None,
-        text: str | None = None,
-        args: Mapping[str, str] | None = None,
-        target: str | None = None,
-        policy: str | None = None,
-        fresh: bool = False,
-        timeout: float = BUILD_SECONDS,
-        on_step: Callable[[Step], object] | None = None,
-    ) -> BuildResult:
-        """Build an image.
-
-        ``.dockerignore`` is honoured; a link in the context is sent as a link and never
-        followed. Steps run as root with the engine's own capabilities, as in every build, within
-        the policy's memory, and without a network unless the policy has one.
-
-        Parameters
-        ----------
-        context
-            The folder that is sent, from the working directory or from the workspace; None to
-            send nothing but `text`.
-        tag
-            Its name, such as ``"app:latest"``. The image that had it is removed if nothing uses it.
-        dockerfile
-            The Dockerfile's path in the context; default ``Dockerfile``.
-        text
-            The Dockerfile itself, in place of the context's.
-        args
-            The build's ``ARG`` values. They can be read in the image: no secrets.
-        target
-            The stage to build, of several.
-        policy
-            As in `run_container`.
-        fresh
-            Whether every step is to run, whatever the cache has.
-        timeout
-            Seconds at most.
-        on_step
-            Called with each step as it begins.
-
-        Raises
-        ------
-        BuildFailed
-            A step failed; the message ends with what it printed last.
-        NotFoundError
-            There is no such folder, or no Dockerfile in it.
-        OptionRefused
-            The folder is outside of `roots`.
-        DeadlineExceeded
-            It took too long.
-        """
-        if context is None and text is None:
-            raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
-        folder = None if context is None else place_of(context, self._roots, self._workspace)
-        return self._images.build(
-            folder,
-            tag,
-            text=text,
-            name=dockerfile,
-            args=dict(args or {}),
-            target=target,
-            policy=chosen(policy, self.policies),
-            fresh=fresh,
-            timeout=timeout,
-            on_step=on_step,
-        )
+class Making(Imaging):
+    """Containers that go on, and containers that run to their end."""
 
     def run_container(
         self,
@@ -109,6 +33,7 @@ class Making(Opening):
         command: str | Sequence[str] | None = None,
         *,
         files: Mapping[str, Any] | None = None,
+        pull: str | None = None,
         **options: Any,
     ) -> Container:
         """Start a container and return while it runs.
@@ -116,12 +41,15 @@ class Making(Opening):
         Parameters
         ----------
         image
-            Its name. It is not fetched by itself.
+            Its name. It is not fetched unless `pull` says so.
         command
             Words, or text that is split as a shell would; None for the image's own.
         files
             What to put into `work` before it starts: text, bytes or a `pathlib.Path` by the path
             inside.
+        pull
+            When the image is fetched: ``"never"`` (default), ``"missing"`` or ``"always"``, where a
+            policy that is allowed here has a network.
         **options
             - ``policy``: what it may do, by name; by default the first that is allowed here.
             - ``name``: default: the image's with four digits behind it.
@@ -154,6 +82,7 @@ class Making(Opening):
             The engine said no: the name is taken, ...
         """
         wanted = checked(self._completed(options, files), self.policies)
+        self._fetch(image, pull, wanted.platform)
         return self._runner.run(image, words_of(command), wanted, files or {})
 
     def run(
@@ -167,6 +96,7 @@ class Making(Opening):
         timeout: float | None = RUN_SECONDS,
         limit: int = OUTPUT,
         on_line: Callable[[LogLine], object] | None = None,
+        pull: str | None = None,
         **options: Any,
     ) -> RunResult:
         """Run a container to its end and remove it.
@@ -175,7 +105,7 @@ class Making(Opening):
 
         Parameters
         ----------
-        image, command, files, **options
+        image, command, files, pull, **options
             As in `run_container`.
         script
             A program to run in place of the command: by what its first line (``#!``) names, else
@@ -201,6 +131,7 @@ class Making(Opening):
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
         sent = input_of(stdin)
         wanted = checked(self._completed(options, files or script), self.policies)
+        self._fetch(image, pull, wanted.platform)
         return self._runner.run_to_end(
             image,
             words_of(command),

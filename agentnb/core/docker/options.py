@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.docker.policy import Policy
 
-__all__ = ["ContainerOptions", "checked", "image_name", "refuse"]
+__all__ = ["ContainerOptions", "checked", "image_name", "image_tag", "refuse"]
 
 # Source: https://docs.docker.com/reference/api/engine/ and the distribution reference grammar.
 _IMAGE = re.compile(
@@ -108,6 +108,23 @@ def refuse(name: str, known: Iterable[str]) -> None:
         service="docker",
         hint=did_you_mean(plain, known) or f"options: {', '.join(known)}",
     )
+
+
+def image_tag(value: str) -> str:
+    """Return the name under which an image is built, its tag included.
+
+    >>> image_tag("app")
+    'app:latest'
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    name = image_name(value)
+    if "@" in name:
+        raise UsageError(f"{name!r} is no tag", service="docker", hint="such as app:latest")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def image_name(value: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.docker.logs import Logs
 
-__all__ = ["BuildResult", "Container", "ExecResult", "RunResult", "Stats"]
+__all__ = ["BuildResult", "Container", "ExecResult", "PullResult", "RunResult", "Stats"]
 
 _SHOWN_LINES = 40
 
@@ -130,6 +130,33 @@ class RunResult(ExecResult):
         oom = ", killed for want of memory" if self.oom_killed else ""
         more = ", only the end of the output was kept" if self.truncated else ""
         return f"exit code {self.exit_code}{oom}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """An image that was asked for at its registry.
+
+    Parameters
+    ----------
+    id, name, digest
+        As the engine has them; the digest is that of the registry.
+    size
+        Bytes.
+    fetched
+        Whether anything was fetched: what is here already is not.
+    seconds
+        How long it took.
+    """
+
+    id: str
+    name: str
+    digest: str
+    size: int
+    fetched: bool
+    seconds: float
+
+    def __repr__(self) -> str:
+        return f"<Image {self.name}, {'fetched' if self.fetched else 'up to date'}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _ENV = Option(
     adds=True,
     whole=pair,
 )
+_PULL = Option(("--pull",), "which images are fetched: missing, always or never", "WHEN")
 _NO_CHECK = Option(("--no-check",), "return the result whatever the exit code is")
 _WORKDIR = Option(("--workdir",), "the folder inside that it starts in", "PATH")
 
@@ -68,12 +69,31 @@ GRAMMAR = Grammar(
                     whole=pair,
                 ),
                 Option(("--target",), "the stage to build", "STAGE"),
+                Option(
+                    ("--secret",),
+                    "a file that RUN --mount=type=secret reads",
+                    "ID=FILE",
+                    pairs,
+                    adds=True,
+                    whole=pair,
+                ),
+                _PULL,
                 Option(("--fresh",), "run every step, whatever was built before"),
                 _POLICY,
                 _TIMEOUT,
             ),
             cell=True,
             twin="hub.docker.build_image(FOLDER, TAG, text=..., args=...)",
+        ),
+        Verb(
+            "pull",
+            "fetch an image from its registry",
+            ("IMAGE",),
+            (
+                Option(("--platform",), "such as linux/arm64", "OS/ARCH"),
+                _TIMEOUT,
+            ),
+            twin="hub.docker.pull(IMAGE)",
         ),
         Verb(
             "run",
@@ -104,6 +124,7 @@ GRAMMAR = Grammar(
                     whole=alone,
                 ),
                 Option(("--keep",), "with -d: let it outlive this kernel"),
+                _PULL,
                 _NO_CHECK,
                 _POLICY,
                 _TIMEOUT,

@@ -6,11 +6,14 @@ import sys
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.panels.base.units import Size
+
 if TYPE_CHECKING:
     from agentnb.core.docker.building import Step
     from agentnb.core.docker.logs import LogLine
+    from agentnb.core.docker.pulling import PullProgress
 
-__all__ = ["BuildBar", "Printer"]
+__all__ = ["BuildBar", "Printer", "PullBar"]
 
 SHOWN = 100_000
 """Characters of output that a cell shows; the result has the end of what there was."""
@@ -75,6 +78,11 @@ class BuildBar:
         self._done, self._total, self._text = step.number - 1, step.total, step.text
         self._show()
 
+    def sent(self, done: int, total: int) -> None:
+        """Show how much of the context has been sent."""
+        self._text = f"sending the context, {Size(done)} of {Size(total)}"
+        self._show()
+
     def _show(self) -> None:
         if self._handle is not None:
             self._handle.update(self)
@@ -82,12 +90,40 @@ class BuildBar:
     def __repr__(self) -> str:
         full = round(_CELLS * self._done / self._total)
         bar = "█" * full + "░" * (_CELLS - full)
-        return f"{bar} {self._done}/{self._total} {self._tag}: {self._text}"
+        return f"{bar} {self._count} {self._tag}: {self._text}"
+
+    @property
+    def _count(self) -> str:
+        return f"{self._done}/{self._total}"
 
     def _repr_html_(self) -> str:
         label = escape(f"{self._tag}: {self._text}")
         return (
             f'<progress aria-label="{label}" value="{self._done}" max="{self._total}" '
             f'style="width:16em;vertical-align:middle"></progress> '
-            f"<small>{self._done}/{self._total}</small> <code>{label}</code>"
+            f"<small>{escape(self._count)}</small> <code>{label}</code>"
         )
+
+
+class PullBar(BuildBar):
+    """A bar that grows with the bytes of an image that is fetched.
+
+    Parameters
+    ----------
+    image
+        Its name.
+    """
+
+    def __init__(self, image: str) -> None:
+        super().__init__(image)
+        self._text = "asking the registry"
+
+    def progress(self, progress: PullProgress) -> None:
+        """Show how far it is."""
+        self._done, self._total = progress.done, max(progress.total, 1)
+        self._text = progress.text
+        self._show()
+
+    @property
+    def _count(self) -> str:
+        return f"{Size(self._done)} of {Size(self._total)}"

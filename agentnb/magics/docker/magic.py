@@ -16,7 +16,14 @@ from agentnb.magics.noun import Noun, Said
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from agentnb.core.docker import BuildResult, Container, DockerManager, ExecResult, RunResult
+    from agentnb.core.docker import (
+        BuildResult,
+        Container,
+        DockerManager,
+        ExecResult,
+        PullResult,
+        RunResult,
+    )
     from agentnb.core.docker.logs import Logs
     from agentnb.core.table import Table
     from agentnb.magics.docker.live import Printer
@@ -27,7 +34,18 @@ __all__ = ["DockerMagic"]
 _T = TypeVar("_T")
 _Result = TypeVar("_Result", bound="ExecResult")
 _LOOK_AGAIN = 0.3
-_OF_A_CONTAINER = ("name", "env", "memory", "cpus", "pids", "ports", "user", "workdir", "policy")
+_OF_A_CONTAINER = (
+    "name",
+    "env",
+    "memory",
+    "cpus",
+    "pids",
+    "ports",
+    "user",
+    "workdir",
+    "policy",
+    "pull",
+)
 
 
 @magics_class
@@ -103,6 +121,8 @@ class DockerMagic(Noun):
             "args": call.options.get("arg"),
             "target": call.options.get("target"),
             "policy": call.options.get("policy"),
+            "pull": call.options.get("pull"),
+            "secrets": {name: Path(path) for name, path in call.options.get("secret", {}).items()},
             "fresh": call.options.get("fresh", False),
         }
         if "timeout" in call.options:
@@ -111,7 +131,19 @@ class DockerMagic(Noun):
         if "quiet" in call.options:
             return self._docker.build_image(folder, tag, **options)
         with BuildBar(tag) as bar:
-            return self._docker.build_image(folder, tag, on_step=bar, **options)
+            return self._docker.build_image(folder, tag, on_step=bar, on_sent=bar.sent, **options)
+
+    def do_pull(self, call: Call) -> PullResult:
+        """Fetch an image, with a bar."""
+        from agentnb.magics.docker.live import PullBar
+
+        names = ("platform", "timeout")
+        options = {name: call.options[name] for name in names if name in call.options}
+        image = str(call.arguments[0])
+        if "quiet" in call.options:
+            return self._docker.pull(image, **options)
+        with PullBar(image) as bar:
+            return self._docker.pull(image, on_progress=bar.progress, **options)
 
     def do_run(self, call: Call) -> RunResult | Container:
         """Run a command or a script; its output is printed as it comes."""

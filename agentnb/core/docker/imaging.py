@@ -1,0 +1,198 @@
+"""Building and fetching images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentnb.core.docker.building import BuildLog, Order
+from agentnb.core.docker.context import dockerfile_of, place_of
+from agentnb.core.docker.copying import host_file
+from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.options import image_tag
+from agentnb.core.docker.policy import chosen
+from agentnb.core.docker.pulling import PullProgress, pull_of
+from agentnb.core.docker.pulling import pull as fetch
+from agentnb.core.errors import UsageError
+from agentnb.core.ranges import seconds
+from agentnb.core.redact import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentnb.core.docker.building import Step
+    from agentnb.core.docker.results import BuildResult, PullResult
+
+__all__ = ["BUILD_SECONDS", "Imaging"]
+
+BUILD_SECONDS = 600.0
+
+
+class Imaging(Opening):
+    """Images that are built here, and those that are fetched."""
+
+    def build_image(  # noqa: PLR0913 - keyword-only ones, each documented
+        self,
+        context: str | Path | None,
+        tag: str,
+        *,
+        dockerfile: str | None = None,
+        text: str | None = None,
+        args: Mapping[str, str] | None = None,
+        target: str | None = None,
+        policy: str | None = None,
+        pull: str | None = None,
+        secrets: Mapping[str, str | Secret | Path] | None = None,
+        fresh: bool = False,
+        timeout: float = BUILD_SECONDS,
+        on_step: Callable[[Step], object] | None = None,
+        on_sent: Callable[[int, int], object] | None = None,
+    ) -> BuildResult:
+        """Build an image.
+
+        ``.dockerignore`` is read as Docker reads it; a link in the context is sent as a link and
+        never followed. Steps run as root with the engine's own capabilities, as in every build,
+        within the policy's memory, and without a network unless the policy has one: then nothing
+        is fetched either, and a line that would (``ADD`` of an address, ``FROM``, ``COPY --from``
+        or ``RUN --mount`` of an image that the engine does not have, ``# syntax=``, ``ONBUILD`` of
+        the base image) is refused before the build begins.
+
+        A Dockerfile that needs BuildKit (``RUN --mount``, texts behind ``<<``, ``COPY --chmod``,
+        ``# syntax=``, ...) is built by the installed ``docker`` command, which then limits no
+        memory.
+
+        Parameters
+        ----------
+        context
+            The folder that is sent, from the working directory or from the workspace; None to
+            send nothing but `text`.
+        tag
+            Its name, such as ``"app:latest"``. The image that had it is removed if nothing uses it.
+        dockerfile
+            The Dockerfile's path in the context; default ``Dockerfile``.
+        text
+            The Dockerfile itself, in place of the context's.
+        args
+            The build's ``ARG`` values. They can be read in the image: no secrets.
+        target
+            The stage to build, of several.
+        policy
+            As in `run_container`.
+        pull
+            Which images are fetched: those that are ``"missing"``, ``"always"`` those that it
+            begins from, or ``"never"`` one. Default: ``"missing"`` where the policy has a
+            network, else ``"never"``.
+        secrets
+            The text, or the file, that ``RUN --mount=type=secret,id=NAME`` reads, by its name.
+            Neither the image nor its history has it.
+        fresh
+            Whether every step is to run, whatever the cache has.
+        timeout
+            Seconds at most.
+        on_step
+            Called with each step as it begins.
+        on_sent
+            Called with how many bytes of the context are sent, and how many there are, some ten
+            times a second.
+
+        Raises
+        ------
+        BuildFailed
+            A step failed; the message has the line, and ends with what it printed last.
+        NotFoundError
+            There is no such folder, or no Dockerfile in it.
+        OptionRefused
+            The folder is outside of `roots`, or the policy has no network for what a line fetches.
+        ConfigError
+            It needs BuildKit, and no docker command that is installed has it; or a line of
+            ``.dockerignore`` is no pattern.
+        DeadlineExceeded
+            It took too long.
+        """
+        if context is None and text is None:
+            raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+        folder = None if context is None else place_of(context, self._roots, self._workspace)
+        tag = image_tag(tag)
+        rules = chosen(policy, self.policies)
+        wanted = pull_of(pull, [rules], "missing" if rules.network else "never")
+        read = {name: _secret_of(value, self._roots) for name, value in (secrets or {}).items()}
+        order = Order(
+            tag=tag,
+            dockerfile=dockerfile_of(folder, text, dockerfile),
+            args=_texts(args or {}),
+            labels=self._images.labels(tag),
+            policy=rules,
+            fresh=fresh,
+            pull=wanted == "always",
+            target=target,
+            timeout=seconds("timeout", timeout, service="docker"),
+        )
+        log = BuildLog(on_step, on_sent)
+        return self._images.build(folder, order, log, secrets=read, images=wanted != "never")
+
+    def pull(
+        self,
+        image: str,
+        *,
+        platform: str | None = None,
+        timeout: float = BUILD_SECONDS,
+        on_progress: Callable[[PullProgress], object] | None = None,
+    ) -> PullResult:
+        """Fetch an image from its registry, if it is not here as the registry has it.
+
+        Credentials are those of ``docker login``. An image that was fetched is not one of
+        `images`, which lists what was built here.
+
+        Parameters
+        ----------
+        image
+            Its name, such as ``"python:3.12-slim"``.
+        platform
+            Such as ``"linux/arm64"``; default: that of the engine.
+        timeout
+            Seconds at most.
+        on_progress
+            Called with how far it is, some ten times a second.
+
+        Raises
+        ------
+        NotFoundError
+            The registry does not have it.
+        OptionRefused
+            No policy that is allowed here has a network.
+        UnavailableError
+            The registry was not reached.
+        RejectedError
+            It said no.
+        DeadlineExceeded
+            It took too long.
+        """
+        pull_of("always", self.policies, "always")
+        limit = seconds("timeout", timeout, service="docker")
+        return fetch(self.engine, image, platform=platform, timeout=limit, on_progress=on_progress)
+
+    def _fetch(self, image: str, when: str | None, platform: object) -> None:
+        """Fetch the image of a container, if that was asked for."""
+        wanted = pull_of(when, self.policies, "never")
+        if wanted == "always" or (wanted == "missing" and not self._images.has(image)):
+            self.pull(image, platform=None if platform is None else str(platform))
+
+
+def _secret_of(value: str | Secret | Path, roots: Sequence[Path]) -> bytes:
+    """Return what a step reads as a secret."""
+    if isinstance(value, Path):
+        data, _ = host_file("secrets", value, roots)
+        return data
+    return (value.reveal() if isinstance(value, Secret) else str(value)).encode()
+
+
+def _texts(args: Mapping[str, str]) -> dict[str, str]:
+    """Return the arguments of a build as text."""
+    for name, value in args.items():
+        if not isinstance(value, str | int | float):
+            raise UsageError(
+                f"args must be texts by name, got {type(value).__name__} for {str(name)[:40]}",
+                service="docker",
+                hint='args={"VERSION": "1.2"}',
+            )
+    return {str(name): str(value) for name, value in args.items()}
