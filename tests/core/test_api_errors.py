@@ -53,7 +53,7 @@ def test_a_proxy_that_is_unknown_or_refuses_is_named(web, make_api, proxied):
     with pytest.raises(UnavailableError, match=r"the host of the proxy http://no-such-proxy\.inv"):
         make_api("http://api.example.test").get("/x")
     proxied(web.url)
-    with pytest.raises(UnavailableError, match=f"the proxy {web.url} refuses: ") as caught:
+    with pytest.raises(UnavailableError, match=f"since the proxy {web.url} refuses ") as caught:
         make_api("https://api.example.test").get("/x")
     assert "with its login" in caught.value.hint
     web.on("http://api.example.test/x", says(407))

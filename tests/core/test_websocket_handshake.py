@@ -299,3 +299,39 @@ def test_messages_that_are_not_json_are_counted(make_socket):
     client.send({"a": 1})
     assert client.receive() == {"a": 1}
     assert client.stats()["not_json"] == 3
+
+
+@pytest.mark.parametrize("path", ["/token", "/v1/api_key"])
+def test_what_is_said_of_a_url_that_ends_in_a_secret_s_name_is_not_hidden(make_socket, path):
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"ws://127.0.0.1:{link.getsockname()[1]}{path}"
+        client = make_socket(url=url, reconnect=20)
+        assert client.connect() is False
+    assert client.stats()["last_error"] == f"cannot connect to {url} (nobody listens there)"
+
+
+def test_a_dead_proxy_is_named_and_its_password_is_not(make_socket, monkeypatch):
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))
+        proxy = f"127.0.0.1:{link.getsockname()[1]}"
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://ada:hunter22@{proxy}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        client = make_socket(url="ws://events.example.test/ws", reconnect=20)
+        assert client.connect() is False
+    said = client.stats()["last_error"]
+    assert f"by way of the proxy http://{proxy} (nobody listens there)" in said
+    assert "NO_PROXY" in client._ears.last_error.hint
+    assert "hunter22" not in f"{said}{client._ears.last_error.hint}"
+
+
+def test_a_proxy_that_refuses_is_named(web, make_socket, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, web.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = make_socket(url="ws://events.example.test/ws", reconnect=20)
+    assert client.connect() is False
+    assert f"since the proxy {web.url} cannot be used" in client.stats()["last_error"]

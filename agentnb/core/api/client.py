@@ -215,7 +215,8 @@ class APIClient:
         The call is made as by `request`: with its span, its breaker, and again as often as
         `retries` says, until the head of a reply has come. Once the body has begun nothing is
         repeated: a stream that breaks off is an error. Leaving the block closes the connection,
-        and so does `StreamReply.close` from another thread. ``on_response`` is not called.
+        and so does `StreamReply.close` from another thread. There is no whole reply, so that
+        neither ``on_response`` nor the client's `schema` has a part in it: `Event.json` takes one.
 
         Parameters
         ----------

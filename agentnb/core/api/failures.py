@@ -64,7 +64,7 @@ def lost(error: Exception, out: Outgoing, proxy: str | None, *, within: bool = F
         return _late(doing, out, way, ended=ended, within=within)
     if isinstance(error, httpcore.ProxyError):
         refused = UnavailableError(
-            f"{doing}: the proxy {shown(proxy or '')} refuses: {error}",
+            f"{doing} cannot be sent, since the proxy {shown(proxy or '')} refuses ({error})",
             service="api",
             hint=_HINT_PROXY,
         )

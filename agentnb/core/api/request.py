@@ -28,7 +28,8 @@ class Request:
     headers
         By their names in lower case. Not shown: they hold credentials.
     data
-        The value that will be sent as JSON, bytes that will be sent as they are, or None.
+        The value that will be sent as JSON, bytes that will be sent as they are, a `Form` (of
+        `form=` and `files=`), or None.
     """
 
     method: str

@@ -141,7 +141,7 @@ class _StreamState:
     def _check_open(self) -> None:
         if self._over:
             raise UsageError(
-                f"{self._started.doing}: the stream is closed",
+                f"the stream of {self._started.doing} is closed",
                 service="api",
                 hint="read it within the with block",
             )
@@ -155,7 +155,7 @@ class _StreamState:
         """Return what a failure while reading is to the caller."""
         if self._over:
             error = UsageError(
-                f"{self._started.doing}: the stream was closed while it was read", service="api"
+                f"the stream of {self._started.doing} was closed while it was read", service="api"
             )
         elif isinstance(error, Lost):
             error = error.error

@@ -33,6 +33,21 @@ class Address(NamedTuple):
     loopback: bool
     secrets: tuple[str, ...]
 
+    def proxy(self) -> str | None:
+        """Return the proxy that the environment names for it, without a login; None for none."""
+        from websockets.exceptions import InvalidURI
+        from websockets.proxy import get_proxy
+        from websockets.uri import parse_uri
+
+        try:
+            found = None if self.loopback else get_proxy(parse_uri(self.url))
+        except InvalidURI:  # the attempt itself has said so
+            return None
+        if found is None:
+            return None
+        scheme, _, rest = found.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
 
 def address(url: str) -> Address:
     """Take a URL apart.

@@ -100,7 +100,7 @@ class Ears:
         """Tell of the end of a connection."""
         self.last_end = why
         extra = self._told(url=self._url, reason=why)
-        self._log.info("WebSocket disconnected: %s: %s", self._url, why, extra=extra)
+        self._log.info("WebSocket disconnected: %s (%s)", self._url, why, extra=extra)
         self._calls.put("disconnected")
 
     def trouble(self, error: AgentnbError, event: str = "WebSocket error") -> None:

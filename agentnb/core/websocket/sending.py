@@ -93,11 +93,14 @@ class Sending:
         """The URL, its secrets masked."""
         return self._address.shown
 
+    def secrets(self) -> list[str]:
+        """Return what must be shown nowhere: of the last handshake's headers, and of the URL."""
+        return [*credentials(self._options.handshake.headers), *self._address.secrets]
+
     def _learn(self) -> None:
-        """Have the hub mask what must be shown nowhere: of the headers, and of the URL."""
+        """Have the hub mask the secrets."""
         if self._redactor is not None:
-            found = credentials(self._options.handshake.headers)
-            for secret in (*found, *self._address.secrets):
+            for secret in self.secrets():
                 self._redactor.add(secret)
 
     @property

@@ -181,7 +181,7 @@ class Session:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - told to the owner, whatever the library raises
-            trouble = at_the_handshake(error, self.address.shown)
+            trouble = at_the_handshake(error, self.address.shown, self.address.proxy())
             if trouble.final and self._accepted:
                 trouble.error.advise(
                     "it was connected before, so the client tries again, less and less often; "

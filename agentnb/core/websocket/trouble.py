@@ -51,9 +51,19 @@ class Trouble(NamedTuple):
     busy: bool = False
 
 
-def at_the_handshake(error: Exception, shown: str) -> Trouble:
-    """Return what became of an attempt to connect."""
-    from websockets.exceptions import InvalidHandshake, InvalidStatus
+def at_the_handshake(error: Exception, shown: str, proxy: str | None = None) -> Trouble:
+    """Return what became of an attempt to connect.
+
+    Parameters
+    ----------
+    error
+        What the library raised.
+    shown
+        The URL, without secrets.
+    proxy
+        The proxy on the way, without secrets; None for none.
+    """
+    from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, ProxyError
 
     if isinstance(error, HeadersFailed):
         return _headers_failed(error.__cause__ or error, shown)
@@ -63,6 +73,9 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
         message = f"the certificate of {shown} is not trusted: {error.verify_message}"
         hint = "name the authority's certificate by the variable SSL_CERT_FILE"
         made = Trouble(ConfigError(message, service="websocket", hint=hint), final=True)
+    elif isinstance(error, ProxyError | InvalidProxy | ImportError):
+        message = f"cannot connect to {shown}, since the proxy {proxy} cannot be used ({error})"
+        made = Trouble(UnavailableError(message, service="websocket", hint=_proxy_hint(error)))
     elif isinstance(error, InvalidHandshake):
         message = f"{shown} does not answer as a WebSocket: {error}"
         hint = "look at port and path"
@@ -72,8 +85,11 @@ def at_the_handshake(error: Exception, shown: str) -> Trouble:
         hint = "ws:// is without TLS, wss:// with it"
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     else:
-        message = f"cannot connect to {shown}: {_why(error)}"
+        way = f" by way of the proxy {proxy}" if proxy else ""
+        message = f"cannot connect to {shown}{way} ({_why(error)})"
         hint = "start the server; the client goes on trying"
+        if proxy:
+            hint = f"start the proxy; {_proxy_hint(error)}"
         made = Trouble(UnavailableError(message, service="websocket", hint=hint))
     made.error.__cause__ = error
     return made
@@ -91,6 +107,15 @@ def _headers_failed(error: BaseException, shown: str) -> Trouble:
     )
     made.__cause__ = error
     return Trouble(made, busy=True)
+
+
+def _proxy_hint(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "pip install python-socks, or name another by HTTPS_PROXY or ALL_PROXY"
+    return (
+        "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name the proxy, with its login if it wants one; "
+        "NO_PROXY=HOST leaves a host out"
+    )
 
 
 def _why(error: Exception) -> str:
@@ -158,7 +183,7 @@ def in_between(error: Exception, shown: str, limit: int) -> tuple[str, AgentnbEr
     code = _ABNORMAL if frame is None else frame.code
     reason = "" if frame is None else frame.reason
     if not hasattr(error, "rcvd"):  # not of a connection that was closed
-        made: AgentnbError = UnavailableError(f"{shown}: {error}", service="websocket")
+        made: AgentnbError = UnavailableError(f"{shown} failed: {error}", service="websocket")
         words = str(error)
     elif code == _TOO_BIG and ours:
         words = f"a message of more than {limit:,} bytes came"
@@ -166,10 +191,11 @@ def in_between(error: Exception, shown: str, limit: int) -> tuple[str, AgentnbEr
         made = RejectedError(f"{words} from {shown}", service="websocket", hint=hint)
     elif code == _TOO_BIG:
         words = "a message was larger than the server takes"
-        made = RejectedError(f"{shown}: {words}", service="websocket", hint="send less at once")
+        message = f"{words}, by {shown}"
+        made = RejectedError(message, service="websocket", hint="send less at once")
     elif code == _INTERNAL and ours:
         words = "it no longer answers to pings"
-        made = UnavailableError(f"{shown}: {words}", service="websocket")
+        made = UnavailableError(f"{shown} no longer answers to pings", service="websocket")
     elif code in {_NORMAL, _GOING_AWAY, _UNSAID, _ABNORMAL}:
         words = {_NORMAL: "closed", _GOING_AWAY: "the server goes away"}.get(code, "cut off")
         return redact(reason) or words, None
