@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, Literal, overload
 
-from agentnb.core.errors import RejectedError, UsageError
+from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError, UsageError
 from agentnb.core.git import amending, locks, solving, staging, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.nested import Committed, LeftOut
@@ -261,17 +261,22 @@ class Changing(Reading):
         if feed is not None and len(feed) <= _LONGEST_WORD:
             feed, given = None, f"--message={message}"
         with locks.committing(found.git_dir, self.timeout):
-            output = self._run(
-                *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign", "--no-status"),
-                *options,
-                given,
-                *(["--only", "--", *only] if only else []),
-                at=found,
-                feed=feed,
-                variables=variables,
-                fine=(0, 1),
-                doing="commit",
-            )
+            tip = found.tip()
+            try:
+                output = self._run(
+                    *("commit", "--no-verify", "--cleanup=whitespace", "--no-gpg-sign"),
+                    *("--no-status", *options, given),
+                    *(["--only", "--", *only] if only else []),
+                    at=found,
+                    feed=feed,
+                    variables=variables,
+                    fine=(0, 1),
+                    doing="commit",
+                )
+            except AgentnbError as error:
+                if found.tip() == tip:
+                    raise
+                return self._made_all_the_same(found, error)
         made = _MADE.search(output.text) if output.code == 0 else None
         if made is None:
             if output.err.strip():
@@ -279,6 +284,26 @@ class Changing(Reading):
             raise _nothing(only)
         self._say("changes committed", sha=made[1], path=found.root)
         return made[1]
+
+    def _made_all_the_same(self, found: Place, error: AgentnbError) -> str:
+        """Return the commit of a git that failed after it had made it, such as at its summary.
+
+        Raises
+        ------
+        UnavailableError
+            What is staged could not be brought up to it.
+        """
+        sha = self._head(found)
+        if re.search(r"new.index", error.message):
+            raise UnavailableError(
+                f"committed as {sha}, but what is staged could not be brought up to it: "
+                f"{error.message}",
+                service="git",
+                hint="make room on the disk, then %git unstage, or hub.git.unstage_files()",
+            ) from error
+        self._log.warning("git failed after the commit was made: %s", error.message)
+        self._say("changes committed", sha=sha, path=found.root)
+        return sha
 
     def _would_commit(self, found: Place, given: list[str] | None) -> Table:
         self._interpreter(found).check_paths(given or ())

@@ -54,6 +54,19 @@ class Place:
             found.append(self.common_dir)
         return found
 
+    def tip(self) -> str:
+        """Return the last commit as its branch's own file has it, without running git.
+
+        ``""`` where there is no such file: no commit yet, or the branch is packed. A commit writes
+        the file in either case.
+        """
+        try:
+            head = _pointer(self.git_dir / "HEAD").strip()
+            name = head.removeprefix("ref:").strip()
+            return head if name == head else _pointer(self.common_dir / name).strip()
+        except OSError:
+            return ""
+
 
 def find(path: Path, ceiling: Path | None = None) -> Place | None:
     """Return the repository that a folder belongs to, or None.
