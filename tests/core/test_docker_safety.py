@@ -165,6 +165,17 @@ def test_a_number_that_is_none_or_out_of_its_range_is_refused_in_one_form(docker
             docker.run(docker_image, "true", **options)
         assert caught.value.message == said
         assert caught.value.hint
+    long = "x" * 131_001  # on which an engine may hang, and all of its containers with it
+    for options in ({"command": [long]}, {"command": "true", "env": {"A": long}}):
+        with pytest.raises(
+            UsageError, match=r"one of \w+ must be 131,000 bytes or less, got 131,0"
+        ):
+            docker.run(docker_image, **options)
+    with pytest.raises(UsageError, match=r"all of command must be 1,000,000 bytes or less"):
+        docker.run(docker_image, ["x" * 100_000] * 11)
+    assert docker.run(docker_image, ["echo", "é" * 65_000]).stdout == "é" * 32_768 + (
+        "… (64,464 bytes more in this line)\n"
+    )
     made = docker.run_container(docker_image, "sleep 60", env={"A": Secret("s3cret-value")})
     assert docker.exec(made, sh("echo $A")).stdout == "s3cret-value\n"
     for call in (

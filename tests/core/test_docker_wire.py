@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import shutil
 import socket
 import tempfile
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from agentnb.core.errors import DeadlineExceeded, RejectedError
+from agentnb.core.docker import DockerManager
+from agentnb.core.docker.endpoint import not_docker
+from agentnb.core.errors import ConfigError, DeadlineExceeded, RejectedError
 
 UPGRADED = b"HTTP/1.1 101"
 
@@ -90,3 +94,46 @@ def test_a_wire_is_closed_though_its_error_is_kept(docker, docker_image):
     docker.engine.close()
     assert sockets() <= before
     assert all(kept.tb for kept in (taken, slow, ours))
+
+
+# As Podman 4.3.1 of Debian 12 answers at /version, shortened to what is read.
+PODMAN = {
+    "Platform": {"Name": "linux/amd64/debian-12"},
+    "Components": [
+        {"Name": "Podman Engine", "Version": "4.3.1", "Details": {"APIVersion": "4.3.1"}},
+        {"Name": "Conmon", "Version": "conmon version 2.1.6, commit: unknown"},
+        {"Name": "OCI Runtime (crun)", "Version": "crun version 1.8.1"},
+    ],
+    "Version": "4.3.1",
+    "ApiVersion": "1.41",
+    "MinAPIVersion": "1.24",
+}
+
+
+def test_podman_is_refused_at_the_first_call_with_the_reason(tmp_path):
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(PODMAN).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            docker = DockerManager(f"tcp://127.0.0.1:{server.server_port}", home=tmp_path)
+            for call in (docker.list, docker.ping, lambda: docker.run("x", "true")):
+                with pytest.raises(ConfigError, match=r"Podman 4.3.1, which is not supp") as caught:
+                    call()
+                assert "DOCKER_HOST" in caught.value.hint
+            docker.close()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert not_docker({"Components": [{"Name": "Engine", "Version": "20.10.24"}]}) is None
+    assert not_docker({"Version": "1.12"}) is None

@@ -277,3 +277,59 @@ def test_the_help_names_every_verb(shown):
     text = shown("%docker help")
     for verb in ("ps", "images", "build", "run", "logs", "exec", "stop", "stats", "prune", "panel"):
         assert re.search(rf"^  {verb}\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("line", "hint"), [
+    ("run app --rm", "leave it away: a container that has run is removed"),
+    ("run app -it -- sh", "there is no terminal; %%docker run IMAGE"),
+    ("run app -v /:/host", "nothing of the host is mounted: --files PATHS"),
+    ("run app --volume=/:/x", "nothing of the host is mounted: --files PATHS"),
+    ("run app --privileged", "the policy decides"),
+    ("exec app -i -- cat", "the input is the cell below %%docker exec"),
+    ("ps -a", "those that have ended are listed"),
+    ("images -a", "all that were built here are listed"),
+    ("logs app -t", "hub.docker.events()"),
+    ("build . -t x --no-cache", "--fresh"),
+    ("run app --memry 1", "did you mean --memory?"),
+])  # fmt: skip
+def test_the_options_of_dockers_own_command_are_told_what_does_the_same(run, line, hint):
+    with pytest.raises(UsageError, match="has no option") as caught:
+        run(f"%docker {line}")
+    assert hint in caught.value.hint
+
+
+def test_variables_of_a_file_an_entrypoint_and_an_input_are_the_programs(
+    run, image, docker_engine, tmp_path
+):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.env").write_text(f"{name.upper()}=of a file\nBOTH={name}\n")
+    files = f"--env-file {tmp_path}/a.env --env-file {tmp_path}/b.env"
+    line = f"%docker run {image} {files} -e A=mine --entrypoint 'sh -c' -- 'echo $A $B $BOTH'"
+    assert run(line).stdout == "mine of a file b\n"
+    name = run(f"%docker run {image} -d -- sleep 60").name
+    assert run(f"%%docker exec {name} -- wc -c\nhello\n").stdout.strip() == "6"
+    machine = docker_engine.version()["Arch"]
+    assert run(f"%docker run {image} --platform linux/{machine} -- echo x").stdout == "x\n"
+
+
+def test_a_service_and_a_network_are_made_listed_and_removed(run, image):
+    assert len(run("%docker network")) == 0
+    assert str(run("%docker network agents")) == "agents"
+    command = "-- httpd -f -p 8000 -h /bin"
+    line = f"%docker service {image} --port 8000 --network agents --alias web {command}"
+    service = run(line)
+    assert service.url.startswith("http://127.0.0.1:")
+    asked = (
+        f"%docker run {image} --network agents --policy network -- sh -c 'nc web 8000 </dev/null'"
+    )
+    assert run(asked).ok
+    [row] = run("%docker network")
+    assert (row.network, row.containers) == ("agents", service.name)
+    with pytest.raises(RejectedError, match="is used by"):
+        run("%docker network agents --remove")
+    with pytest.raises(UsageError, match="no effect without --network"):
+        run(f"%docker run {image} --alias x -- true")
+    service.stop()
+    assert str(run("%docker network agents --remove")) == "agents: removed"
+    with pytest.raises(UsageError, match="which network"):
+        run("%docker network --remove")

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.copying import encoded
 from agentnb.core.docker.policy import NOBODY, Policy
 from agentnb.core.errors import OptionRefused, UsageError
 from agentnb.core.ranges import amount, whole
@@ -32,6 +33,8 @@ _USER = re.compile(r"[0-9]{1,9}(?::[0-9]{1,9})?")
 # Source: https://specs.opencontainers.org/image-spec/image-index (platform.os/architecture).
 _PLATFORM = re.compile(r"[a-z0-9]{1,20}/[a-z0-9_]{1,20}(?:/v[0-9]{1,2})?")
 _PORT = 65_535
+_LONGEST_WORD = 131_000  # the kernel's 131,072 with its end, in bytes
+_LONGEST_WORDS = 1_000_000
 _LEAST_CPUS = 0.01  # below it the engine's own number, in billionths, may be 0: no limit
 # Folders of an image's that mean something to the system inside.
 _NOT_FOR_WORK = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108 - inside
@@ -54,7 +57,7 @@ def words_of(command: str | Sequence[str] | None, what: str = "command") -> list
         raise _malformed(
             what, command, "a list of words, or text with its quotes closed"
         ) from error
-    return [_text(what, word, "words are text without NUL bytes") for word in words]
+    return _short(what, [_text(what, word, "words are text without NUL bytes") for word in words])
 
 
 def input_of(value: str | bytes | None) -> bytes | None:
@@ -71,12 +74,7 @@ def input_of(value: str | bytes | None) -> bytes | None:
             service="docker",
             hint="stdin=path.read_bytes() is that of a file",
         )
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "stdin holds half a character", service="docker", hint="stdin takes bytes as well"
-        ) from error
+    return encoded("stdin", value)
 
 
 def user_of(value: Any, policy: Policy) -> str:
@@ -91,6 +89,25 @@ def user_of(value: Any, policy: Policy) -> str:
             hint=f"a number that is not 0, such as {NOBODY}, or policy='service'",
         )
     return text
+
+
+def _short(what: str, texts: list[str]) -> list[str]:
+    """Return words or variables, if a kernel takes them: an engine may hang on longer ones.
+
+    Source: https://man7.org/linux/man-pages/man2/execve.2.html (MAX_ARG_STRLEN).
+    """
+    sizes = [len(one.encode()) for one in texts]
+    for size, most, which in (
+        (max(sizes, default=0), _LONGEST_WORD, "one of"),
+        (sum(sizes), _LONGEST_WORDS, "all of"),
+    ):
+        if size > most:
+            raise UsageError(
+                f"{which} {what} must be {most:,} bytes or less, got {size:,}",
+                service="docker",
+                hint="give it as input (stdin=), or as a file (files=, put_files)",
+            )
+    return texts
 
 
 def _malformed(name: str, value: object, wanted: str) -> UsageError:
@@ -140,6 +157,7 @@ def _env(value: Any, _: Policy) -> dict[str, str]:
             )
         hint = "names and values are text without NUL bytes"
         made[_text("env", name, hint)] = _text(f"env {name!r:.60}", text, hint)
+    _short("env", [f"{name}={text}" for name, text in made.items()])
     return made
 
 

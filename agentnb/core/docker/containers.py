@@ -64,7 +64,7 @@ class Containers:
         """
         found: dict[str, Any] = {}
         # Behind a slash a name would be another of the engine's addresses.
-        if name and "/" not in name:
+        if name.isascii() and name.isprintable() and name and "/" not in name:
             with suppress(NotFoundError, RejectedError):
                 found = self._engine.call(
                     "inspect", lambda api: api.inspect_container(name), idempotent=True

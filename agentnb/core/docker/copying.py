@@ -19,11 +19,12 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.ranges import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["LARGEST", "archive_of", "files_in", "host_file", "work_folder"]
+__all__ = ["LARGEST", "archive_of", "encoded", "files_in", "host_file", "work_folder"]
 
 LARGEST = 64 * 1024**2
 """Bytes that are taken out of a container unless told otherwise."""
@@ -140,12 +141,12 @@ def _too_much(limit: int) -> RejectedError:
 
 
 def _inside(path: str) -> str:
-    text = str(path)
-    if not text or text.startswith("/") or "\0" in text or ".." in text.split("/"):
+    name = text("a path in files", str(path), service="docker", hint="such as src/main.py")
+    if not name or name.startswith("/") or ".." in name.split("/"):
         raise UsageError(
-            f"{text!r} is not a path below the folder", service="docker", hint="such as src/main.py"
+            f"{name!r} is not a path below the folder", service="docker", hint="such as src/main.py"
         )
-    return posixpath.normpath(text)
+    return posixpath.normpath(name)
 
 
 def _above(path: str) -> list[str]:
@@ -161,7 +162,7 @@ def _folder(path: str) -> tarfile.TarInfo:
 
 def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int]:
     if isinstance(content, str):
-        return content.encode(), _MODE
+        return encoded(f"files[{path!r:.60}]", content), _MODE
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content), _MODE
     if isinstance(content, Path):
@@ -171,6 +172,22 @@ def _content(path: str, content: Any, roots: Sequence[Path]) -> tuple[bytes, int
         service="docker",
         hint="text, bytes or a pathlib.Path",
     )
+
+
+def encoded(name: str, content: str) -> bytes:
+    """Return a text in UTF-8.
+
+    Raises
+    ------
+    UsageError
+        It holds half a character.
+    """
+    try:
+        return content.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name} holds half a character", service="docker", hint="give it as bytes"
+        ) from error
 
 
 def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
@@ -196,6 +213,7 @@ def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, in
     RejectedError
         It may not be read.
     """
+    text(option, str(path), service="docker", hint="the path of a file")
     real = path.resolve()
     refuse_outside(option, path, real, roots)
     try:

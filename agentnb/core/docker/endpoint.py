@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, did_you_mean
 
-__all__ = ["Endpoint", "find", "how_to_start"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Endpoint", "find", "how_to_start", "not_docker"]
 
 _DEFAULT = "unix:///var/run/docker.sock"
 
@@ -80,6 +83,21 @@ def how_to_start(endpoint: Endpoint) -> str:
             return f"you may not write to {path}: sudo usermod -aG docker $USER, and log in again"
         return "start one: sudo systemctl start docker (or sudo dockerd), or set DOCKER_HOST"
     return f"is {endpoint.said} right, and does the engine listen at {endpoint.url}?"
+
+
+def not_docker(version: Mapping[str, Any]) -> str | None:
+    """Return what an engine is that speaks as Docker's does yet is another, and why it is refused.
+
+    Podman's ``/version`` names it among the components, as "Podman Engine" (tried with 4.3.1).
+    """
+    for part in version.get("Components") or ():
+        if str(part.get("Name", "")).lower().startswith("podman"):
+            return (
+                f"Podman {part.get('Version')}, which is not supported: it lists images under "
+                "other names, so that none counts as this home's, and adds limits of its own to "
+                "those of a policy"
+            )
+    return None
 
 
 def _current(read: Any) -> str | None:

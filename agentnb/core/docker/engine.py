@@ -9,7 +9,7 @@ import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.core.docker.endpoint import Endpoint, find, how_to_start
+from agentnb.core.docker.endpoint import Endpoint, find, how_to_start, not_docker
 from agentnb.core.errors import (
     AgentnbError,
     ConfigError,
@@ -230,7 +230,7 @@ def connected(endpoint: Endpoint) -> Any:
     UnavailableError
         None does.
     ConfigError
-        The certificates cannot be used.
+        The certificates cannot be used, or it is not Docker's engine.
     """
     import docker
     from docker.errors import TLSParameterError
@@ -241,8 +241,10 @@ def connected(endpoint: Endpoint) -> Any:
         # Asked by a client of its own: the SDK leaks the one whose first call fails.
         first = docker.APIClient(endpoint.url, version=_OLD, tls=tls, timeout=CONNECT_SECONDS)
         with closing(first):
-            version = first.version(api_version=False)["ApiVersion"]
-        api = docker.APIClient(endpoint.url, version=version, tls=tls, timeout=CALL_SECONDS)
+            found = first.version(api_version=False)
+        api = docker.APIClient(
+            endpoint.url, version=found["ApiVersion"], tls=tls, timeout=CALL_SECONDS
+        )
     except TLSParameterError as error:
         raise ConfigError(
             f"the certificates of {endpoint.said} cannot be used: {error}",
@@ -255,6 +257,13 @@ def connected(endpoint: Endpoint) -> Any:
             service="docker",
             hint=how_to_start(endpoint),
         ) from error
+    if (reason := not_docker(found)) is not None:
+        api.close()
+        raise ConfigError(
+            f"the engine at {endpoint.url} ({endpoint.said}) is {reason}",
+            service="docker",
+            hint="set DOCKER_HOST to a Docker engine, such as unix:///var/run/docker.sock",
+        )
     if endpoint.url.startswith("unix://"):
         api.trust_env = False  # a third of a call goes into looking for proxies, and none is used
     return api

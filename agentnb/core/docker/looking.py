@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
@@ -11,7 +13,6 @@ from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
     from agentnb.core.docker.results import Container, Stats
@@ -173,13 +174,17 @@ class Looking(Opening):
         UsageError
             None or several of the four, or it has no check.
         """
-        asked = [healthy, line is not None, port is not None, exited]
+        asked = [bool(healthy), line is not None, port is not None, bool(exited)]
         if sum(asked) != 1:
             raise UsageError(
                 "wait_until wants one of healthy=True, line=, port= and exited=True",
                 service="docker",
             )
         timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
+        if not isinstance(line, (str, re.Pattern, NoneType)):
+            raise TypeError(f"line must be a text or a pattern, got {type(line).__name__}")
+        if port is not None:
+            whole("port", port, service="docker", most=65_535, hint="port=8000")
         waiting = self._containers.waiting(str(container), timeout)
         if healthy:
             return waiting.healthy()

@@ -11,7 +11,7 @@ from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.networks import Network
 from agentnb.core.docker.options import checked
 from agentnb.core.errors import UsageError
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,6 +129,8 @@ class Making(Imaging):
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
+        if script is not None:
+            text("script", script, service="docker", hint="script='echo hi'")
         sent = input_of(stdin)
         wanted = checked(self._completed(options, files or script), self.policies)
         self._fetch(image, pull, wanted.platform)

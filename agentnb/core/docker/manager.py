@@ -81,8 +81,9 @@ class DockerManager(Serving, Reaching, Looking):
         return Table(("kind", "name"), gone, empty="nothing to remove")
 
     def names(self, kind: str) -> Sequence[str]:
-        """Return the names of our containers, or, with ``"image"``, of our images."""
-        table = self.images() if kind == "image" else self.list()
+        """Return the names of our containers; of ``"image"`` or ``"network"``, of those."""
+        tables = {"image": self.images, "network": self.networks}
+        table = tables.get(kind, self.list)()
         return [row[0] for row in table.rows]
 
     def ping(self) -> None:

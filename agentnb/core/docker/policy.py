@@ -113,11 +113,11 @@ def chosen(name: str | None, allowed: Iterable[Policy]) -> Policy:
     by_name = {policy.name: policy for policy in allowed}
     if name is None:
         return next(iter(by_name.values()))
-    if name not in by_name:
+    if not isinstance(name, str) or name not in by_name:
         known = f"allowed here: {', '.join(by_name)} (AGENTNB_DOCKER_POLICIES)"
-        what = "is not allowed here" if name in POLICIES else "does not exist"
+        what = "is not allowed here" if str(name) in POLICIES else "does not exist"
         raise UsageError(
-            f"the policy {name!r} {what}",
+            f"the policy {name!r:.80} {what}",
             service="docker",
             hint=did_you_mean(str(name), by_name) or known,
         )

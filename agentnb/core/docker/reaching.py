@@ -11,7 +11,7 @@ from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.making import RUN_SECONDS
 from agentnb.core.docker.opening import Opening
 from agentnb.core.docker.threads import awaited
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,7 +129,7 @@ class Reaching(Opening):
         NotFoundError
             There is no such folder.
         """
-        self._containers.put(str(container), files, posixpath.join(WORK, str(to)))
+        self._containers.put(str(container), files, _inside(to))
 
     def get_files(
         self, container: Container | str, path: str, *, limit: int = 64 * 1024**2
@@ -154,4 +154,10 @@ class Reaching(Opening):
             There is more than the limit.
         """
         limit = whole("limit", limit, service="docker", hint="limit=64 * 1024**2")
-        return self._containers.get(str(container), posixpath.join(WORK, str(path)), limit)
+        return self._containers.get(str(container), _inside(path), limit)
+
+
+def _inside(path: str) -> str:
+    """Return a path inside of a container; a relative one is below `WORK`."""
+    given = text("path", str(path), service="docker", hint="such as /mnt/work/out.csv")
+    return posixpath.join(WORK, given)

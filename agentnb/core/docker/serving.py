@@ -133,7 +133,9 @@ class Serving(Making):
                 service="docker",
                 hint="ready='ready to accept connections'",
             )
-        if scheme is not None and _SCHEME.fullmatch(scheme) is None:
+        if scheme is not None and (
+            not isinstance(scheme, str) or _SCHEME.fullmatch(scheme) is None
+        ):
             raise UsageError(
                 f"scheme cannot be {scheme!r:.80}", service="docker", hint="scheme='redis'"
             )
@@ -142,7 +144,7 @@ class Serving(Making):
                 "a service goes with its process", service="docker", hint="leave keep= away"
             )
         given = self._published({"policy": self._policy_for_services(), **options}, port)
-        if ready is None and port is None:
+        if ready is None and port is None and "pull" not in options:
             self._need_check(image)
         container = self.run_container(image, command, files=files, **given)
         service = Service(self, container, port, scheme)  # type: ignore[arg-type]  # DockerManager

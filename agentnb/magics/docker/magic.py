@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         Container,
         DockerManager,
         ExecResult,
+        Network,
         PullResult,
         RunResult,
+        Service,
     )
     from agentnb.core.docker.logs import Logs
     from agentnb.core.table import Table
@@ -35,16 +37,8 @@ _T = TypeVar("_T")
 _Result = TypeVar("_Result", bound="ExecResult")
 _LOOK_AGAIN = 0.3
 _OF_A_CONTAINER = (
-    "name",
-    "env",
-    "memory",
-    "cpus",
-    "pids",
-    "ports",
-    "user",
-    "workdir",
-    "policy",
-    "pull",
+    *("name", "env", "env_file", "memory", "cpus", "pids", "ports", "user", "workdir"),
+    *("network", "alias", "platform", "entrypoint", "pull", "policy"),
 )
 
 
@@ -147,10 +141,7 @@ class DockerMagic(Noun):
 
     def do_run(self, call: Call) -> RunResult | Container:
         """Run a command or a script; its output is printed as it comes."""
-        image = str(call.arguments[0])
-        options = {name: call.options[name] for name in _OF_A_CONTAINER if name in call.options}
-        if "files" in call.options:
-            options["files"] = _by_name(call.options["files"])
+        image, options = _text(call), _of_a_container(call)
         script = call.body if call.body and call.body.strip() else None
         if "detach" in call.options:
             if script is not None:
@@ -170,6 +161,27 @@ class DockerMagic(Noun):
         )
         return _checked(call, result)
 
+    def do_service(self, call: Call) -> Service:
+        """Start a service and return it when it is ready."""
+        options = _of_a_container(call)
+        for name in ("port", "ready", "scheme", "timeout"):
+            if name in call.options:
+                options[name] = call.options[name]
+        return self._docker.service(_text(call), call.rest or None, **options)
+
+    def do_network(self, call: Call) -> Table | Network | str:
+        """List the networks, or make or remove one."""
+        if not call.arguments:
+            if "remove" in call.options:
+                raise UsageError(
+                    "which network?", service="docker", hint="%docker network NAME --remove"
+                )
+            return self._docker.networks()
+        if "remove" not in call.options:
+            return self._docker.network(_text(call))
+        self._docker.remove_network(_text(call))
+        return Said(f"{_text(call)}: removed")
+
     def do_exec(self, call: Call) -> ExecResult:
         """Run a command in a container; its output is printed as it comes."""
         if not call.rest:
@@ -178,8 +190,10 @@ class DockerMagic(Noun):
                 service="docker",
                 hint=f"%docker exec {call.words[0].text} -- COMMAND",
             )
-        names = ("env", "user", "workdir", "timeout")
+        names = ("env", "env_file", "user", "workdir", "timeout")
         options = {name: call.options[name] for name in names if name in call.options}
+        if call.body:
+            options["stdin"] = call.body
         result = self._printed(
             call,
             lambda told: self._docker.exec(_text(call), call.rest or "", on_line=told, **options),
@@ -266,6 +280,14 @@ class DockerMagic(Noun):
 
 def _text(call: Call) -> str:
     return str(call.arguments[0])
+
+
+def _of_a_container(call: Call) -> dict[str, Any]:
+    """Return the options of a line that are a container's."""
+    options = {name: call.options[name] for name in _OF_A_CONTAINER if name in call.options}
+    if "files" in call.options:
+        options["files"] = _by_name(call.options["files"])
+    return options
 
 
 def _by_name(paths: Iterable[str]) -> dict[str, Path]:

@@ -40,6 +40,9 @@ class Grammar:
         Verbs that other programs have, each with the one that does the same here.
     bare
         The verb that a line without words stands for, whose options it takes.
+    foreign
+        Options that other programs have, each with what does the same here; those of one verb
+        are written with it: ``"ps -a"``.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Grammar:
         examples: tuple[str, ...] = (),
         elsewhere: Mapping[str, str] | None = None,
         bare: str = "",
+        foreign: Mapping[str, str] | None = None,
     ) -> None:
         self.noun = noun
         self.about = about
@@ -63,6 +67,7 @@ class Grammar:
         self.examples = examples
         self.elsewhere = elsewhere or {}
         self.bare = bare
+        self.foreign = foreign or {}
 
     def parse(self, line: str, namespace: Mapping[str, Any]) -> Call:
         """Understand a line.
@@ -90,7 +95,7 @@ class Grammar:
         found, call.rest = words(line, start=at)
         call.verb, call.text = verb.name, ""
         known = (*self.options, *verb.options)
-        call.words = self._take_options(found[1:], known, call.options, namespace)
+        call.words = self._take_options(found[1:], known, call.options, namespace, verb.name)
         self.refuse_ignored(verb, call.options)
         if call.rest is not None and not (verb.rest or self.free or "help" in call.options):
             raise UsageError(
@@ -157,7 +162,7 @@ class Grammar:
             match = _OPTION.match(line, at)
             if match is None:
                 return options, at
-            option = self._option(match.group(), self.options)
+            option = self._option(match.group(), self.options, "")
             at = match.end()
             equals = line[at : at + 1] == "="
             if self._is_flag(option, equals=equals):
@@ -208,7 +213,7 @@ class Grammar:
         if not verb.takes(_count_arguments(found[1:], known)):
             return False
         # A misspelt option is an error of the verb's only if the rest fits the verb.
-        return verb.takes(len(self._take_options(found[1:], known, {}, namespace)))
+        return verb.takes(len(self._take_options(found[1:], known, {}, namespace, verb.name)))
 
     def _take_options(
         self,
@@ -216,6 +221,7 @@ class Grammar:
         known: tuple[Option, ...],
         options: dict[str, Any],
         namespace: Mapping[str, Any],
+        verb: str,
     ) -> list[Word]:
         plain: list[Word] = []
         rest = iter(found)
@@ -224,7 +230,7 @@ class Grammar:
                 plain.append(word)
                 continue
             name, equals, text = word.text.partition("=")
-            option = self._option(name, known)
+            option = self._option(name, known, verb)
             if self._is_flag(option, equals=bool(equals)):
                 self._set(options, option, value=True)
                 continue
@@ -275,15 +281,16 @@ class Grammar:
             )
         return flag
 
-    def _option(self, name: str, known: tuple[Option, ...]) -> Option:
+    def _option(self, name: str, known: tuple[Option, ...], verb: str) -> Option:
         for option in known:
             if name in option.names:
                 return option
         names = [n for option in known for n in option.names]
+        hint = self.foreign.get(f"{verb} {name}") or self.foreign.get(name)
         raise UsageError(
             f"%{self.noun} has no option {name}",
             service=self.noun,
-            hint=did_you_mean(name, names) or f"options: {', '.join(names)}",
+            hint=hint or did_you_mean(name, names) or f"options: {', '.join(names)}",
         )
 
     def _lacks_value(self, option: Option) -> UsageError:
