@@ -539,8 +539,8 @@ def test_no_merge_driver_of_the_repository_runs(two, plain_git, tmp_path):
     ("words", "doing", "hint"),
     [
         (("rebase", "topic"), "rebase", "git rebase --continue"),
-        (("cherry-pick", "topic"), "cherry-pick", "git cherry-pick --abort"),
-        (("revert", "--no-edit", "HEAD~1"), "revert", "git revert --abort"),
+        (("cherry-pick", "topic"), "cherry-pick", "%git abort"),
+        (("revert", "--no-edit", "HEAD~1"), "revert", "%git abort"),
     ],
 )
 def test_other_operations_are_told_with_how_to_end_them(two, plain_git, words, doing, hint):
@@ -559,6 +559,26 @@ def test_other_operations_are_told_with_how_to_end_them(two, plain_git, words, d
     if doing != "rebase":
         git.commit("ended", allow_empty=True)
         assert git.status().doing == ""
+        plain_git(git.path, "reset", "-q", "--hard", "HEAD~1")
+        plain_git(git.path, *words, check=False, GIT_EDITOR="true")
+    assert git.status().doing == doing
+    assert git.abort() == doing
+    assert git.status().doing == ""
+    assert git.status().clean
+    assert git.current_branch() == "main"
+    assert git.show().message == "later"
+    with pytest.raises(RejectedError, match="nothing waits"):
+        git.abort()
+
+
+def test_to_give_a_rebase_up_runs_nothing_that_the_repository_noted(two, plain_git, tmp_path):
+    git = two(ours={"a.py": "ours\n"}, theirs={"a.py": "theirs\n"})
+    plain_git(git.path, "rebase", "topic", check=False)
+    todo = git.path / ".git" / "rebase-merge" / "git-rebase-todo"
+    todo.write_text(f"exec touch {tmp_path}/ran\n")
+    (todo.parent / "autostash").write_text("$(touch ran)\n")
+    assert git.abort() == "rebase"
+    assert not list(tmp_path.rglob("ran"))
 
 
 def test_a_file_in_conflict_is_not_committed_by_its_path_nor_restored(conflict):

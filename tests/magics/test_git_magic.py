@@ -226,6 +226,8 @@ def test_a_conflict_is_left_without_a_terminal(run, shell, repository, conflict)
     with pytest.raises(RejectedError, match=r"still in conflict: a\.py"):
         run("%git merge --continue")
     assert "given up; main is at" in run("%git merge --abort")
+    run("%git merge topic")
+    assert run("%git abort").clean
     assert not run("%git merge topic")
     assert run("%git resolve --theirs a.py").staged == ["a.py"]
     assert "merged: main is at" in run("%git merge --continue -m 'Take theirs'")

@@ -294,6 +294,12 @@ def test_a_rebase_that_waits_says_how_to_end_it(conflict, view):
     assert "In the middle of a rebase · 2 files in conflict" in it.merge.text.value
     assert "git rebase --continue" in it.merge.text.value
     assert it.merge.proceed.layout.display == "none"
+    assert it.merge.abort.first.description == "Abort rebase"
+    it.merge.abort.first.click()
+    assert it.merge.abort.second.description == "Go back to before the rebase"
+    it.merge.abort.second.click()
+    until(lambda: git.status().doing == "")
+    assert git.current_branch() == "main"
 
 
 def test_staging_everything_names_the_repositories_that_it_leaves_out(git, view):

@@ -157,6 +157,25 @@ class GitManager(Cloning):
         RejectedError
             No merge waits.
         """
+        repo = self._open()
+        merging.abort(repo, "merge")
+        return repo.head()
+
+    def abort(self) -> str:
+        """Give up the merge, rebase, cherry-pick or revert that waits to be ended.
+
+        The branch and the files are as they were before it.
+
+        Returns
+        -------
+        str
+            The operation, such as ``"rebase"``.
+
+        Raises
+        ------
+        RejectedError
+            None waits.
+        """
         return merging.abort(self._open())
 
     def conflicts(

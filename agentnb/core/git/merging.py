@@ -177,11 +177,27 @@ def _prepared(repo: OpenRepository) -> str:
     return _COMMENT.sub("", text).strip() or f"Merge {solving.branch_at(repo, 'MERGE_HEAD')}"
 
 
-def abort(repo: OpenRepository) -> str:
-    """Give up the merge that waits; see `GitManager.merge_abort`."""
-    _refuse_other(repo, "give up")
-    repo.run("merge", "--abort", doing="merge --abort")
-    return repo.head()
+def abort(repo: OpenRepository, only: str | None = None) -> str:
+    """Give up the operation that waits, and return it; see `GitManager.abort`.
+
+    Parameters
+    ----------
+    repo
+        The repository.
+    only
+        The one operation that is meant.
+    """
+    operation = operations.current(repo.place)
+    if only is not None:
+        _refuse_other(repo, "give up")
+    if operation not in operations.ABORTED_BY:
+        raise RejectedError(
+            f"a {operation} is not given up here" if operation else "nothing waits to be given up",
+            service="git",
+            hint=operations.HOW_TO_END.get(operation, "hub.git.status() (%git status)"),
+        )
+    repo.run(operation, "--abort", doing=f"{operation} --abort")
+    return operation
 
 
 def _refuse_other(repo: OpenRepository, doing: str) -> None:

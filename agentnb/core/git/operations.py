@@ -9,7 +9,7 @@ from agentnb.core.errors import RejectedError
 if TYPE_CHECKING:
     from agentnb.core.git.place import Place
 
-__all__ = ["HOW_TO_END", "advice", "current", "refuse_during"]
+__all__ = ["ABORTED_BY", "HOW_TO_END", "advice", "current", "refuse_during"]
 
 # Files of a .git folder that are there while the operation waits. A rebase comes first: while it
 # runs, the files of a merge or a cherry-pick can be there too.
@@ -22,17 +22,19 @@ _FILES: Final = {
     "REVERT_HEAD": "revert",
     "BISECT_LOG": "bisect",
 }
+_GIVE_UP: Final = "hub.git.abort() (%git abort) gives it up"
 HOW_TO_END: Final = {
     "merge": "hub.git.merge_continue() (%git merge --continue) ends the merge, "
     "hub.git.merge_abort() (%git merge --abort) gives it up",
-    "rebase": "in a terminal: git rebase --continue, or git rebase --abort",
-    "am": "in a terminal: git am --continue, or git am --abort",
-    "cherry-pick": "hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it; "
-    "to give it up, in a terminal: git cherry-pick --abort",
-    "revert": "hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it; "
-    "to give it up, in a terminal: git revert --abort",
+    "rebase": f"{_GIVE_UP}; to go on, in a terminal: git rebase --continue",
+    "am": f"{_GIVE_UP}; to go on, in a terminal: git am --continue",
+    "cherry-pick": f"hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it, {_GIVE_UP}",
+    "revert": f"hub.git.commit(MESSAGE) (%git commit -m MESSAGE) ends it, {_GIVE_UP}",
     "bisect": "in a terminal: git bisect reset",
 }
+# What gives an operation up runs no command that the repository has noted; to go on with a rebase
+# would run those of its list.
+ABORTED_BY: Final = ("merge", "rebase", "am", "cherry-pick", "revert")
 _SOLVE: Final = (
     "hub.git.conflicts() (%git conflicts) shows both sides, "
     "hub.git.resolve(PATHS, 'ours') (%git resolve --ours PATH, or --theirs) takes one"

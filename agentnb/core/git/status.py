@@ -205,7 +205,10 @@ class Status(Table):
         body = f'<table style="border-collapse:collapse;margin:2px 0">{rows}</table>{note}'
         if not self.rows:
             body = f"<div>{escape(self.empty)}</div>{note}"
-        how = "".join(f"<div>{escape(line)}</div>" for line in self.advice.splitlines())
+        how = "".join(
+            f'<div style="color:{_COLOURS["untracked"]}">{escape(line)}</div>'
+            for line in self.advice.splitlines()
+        )
         return (
             '<div style="color:var(--jp-content-font-color1,inherit)">'
             f"<div>{_branch_html(self)}</div>{body}{how}</div>"

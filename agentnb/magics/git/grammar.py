@@ -176,6 +176,11 @@ GRAMMAR = Grammar(
             twin="hub.git.merge(REV), .merge_continue(), .merge_abort()",
         ),
         Verb(
+            "abort",
+            "give up the merge, rebase, cherry-pick or revert that waits",
+            twin="hub.git.abort()",
+        ),
+        Verb(
             "conflicts",
             "the files in conflict, both sides beside each other; of notebooks the cells",
             ("[PATH...]",),

@@ -219,6 +219,12 @@ class GitMagic(Noun):
         """Begin a merge, end it or give it up."""
         return undoing.merge(self._git(call), call)
 
+    def do_abort(self, call: Call) -> Status:
+        """Give up the operation that waits."""
+        git = self._git(call)
+        git.abort()
+        return git.status()
+
     def do_conflicts(self, call: Call) -> Conflicts:
         """Return the files in conflict, both sides beside each other."""
         return undoing.conflicts(self._git(call), call)

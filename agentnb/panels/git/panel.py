@@ -148,7 +148,15 @@ class GitPanel:
             picked, turn = self._picked, self._turn
         if self._git.repository() is None:
             return None
-        return self._looked.get(lambda: take(self._git, turn, picked))
+
+        def read() -> Snapshot:
+            return take(self._git, turn, picked)
+
+        look = self._looked.get(read)
+        if (look.turn, look.picked) != (turn, picked):  # another file was picked in between
+            self._looked.reset()
+            look = self._looked.get(read)
+        return look
 
     def _show(self, look: Snapshot | None) -> None:
         if look is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.git.operations import HOW_TO_END
+from agentnb.core.git.operations import ABORTED_BY, HOW_TO_END
 from agentnb.panels.base import Confirm, button, label, row
 from agentnb.panels.base.cells import plain
 
@@ -44,6 +44,7 @@ class MergeBar:
         done: Done,
     ) -> None:
         self._git = git
+        self._doing = ""
         self.text = label("")
         self.proceed = button(
             "Continue merge",
@@ -54,10 +55,10 @@ class MergeBar:
         )
         self.abort = Confirm(
             panel,
-            "Abort merge",
-            lambda: ("Go back to before the merge", None),
+            "Abort",
+            lambda: (f"Go back to before the {self._doing}", None),
             done(self._abort),
-            tooltip="Give the merge up; every file is as it was before",
+            tooltip="Give it up; every file is as it was before",
             icon="undo",
         )
         self.widget = row(self.text, self.proceed, self.abort)
@@ -69,17 +70,19 @@ class MergeBar:
         left = 0 if status is None else len(status.conflicts)
         self.widget.layout.display = None if doing or left else "none"
         self.text.value = escape(_text(doing, left))
-        for part in (self.proceed, self.abort.widget):
-            part.layout.display = None if doing == _MERGE else "none"
+        self.proceed.layout.display = None if doing == _MERGE else "none"
         self.proceed.disabled = left > 0
-        if doing != _MERGE:
+        self.abort.widget.layout.display = None if doing in ABORTED_BY else "none"
+        if doing != self._doing:
             self.abort.reset()
+            self.abort.rename(f"Abort {doing}")
+        self._doing = doing
 
     def _continue(self) -> str:
         return f"merged: {self._git.merge_continue()[:10]}"
 
     def _abort(self, _: object) -> str:
-        return f"the merge is given up: at {self._git.merge_abort()[:10]}"
+        return f"the {self._git.abort()} is given up"
 
 
 def _text(doing: str, left: int) -> str:
