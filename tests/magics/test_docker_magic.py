@@ -333,3 +333,16 @@ def test_a_service_and_a_network_are_made_listed_and_removed(run, image):
     assert str(run("%docker network agents --remove")) == "agents: removed"
     with pytest.raises(UsageError, match="which network"):
         run("%docker network --remove")
+
+
+def test_a_container_that_has_ended_is_started_again_and_inspected(run, image):
+    name = run(f"%docker run {image} -d -e TOKEN=hunter22secret -- sh -c 'echo once'").name
+    run(f"hub.docker.wait_until({name!r}, exited=True)")
+    assert run(f"%docker start {name}").name == name
+    run(f"hub.docker.wait_until({name!r}, exited=True)")
+    assert run(f"%docker logs {name}") == "once\nonce\n"
+    found = run(f"%docker inspect {name}")
+    assert (found["Name"], found["State"]["ExitCode"]) == (f"/{name}", 0)
+    assert "hunter22secret" not in str(found)
+    with pytest.raises(NotFoundError, match="no container 'nosuch'"):
+        run("%docker start nosuch")

@@ -12,7 +12,7 @@ from agentnb.core.docker.copying import archive_of, files_in
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.owner import POLICY, is_ours
 from agentnb.core.docker.results import Container
-from agentnb.core.docker.running import follow
+from agentnb.core.docker.running import follow, start
 from agentnb.core.docker.session import listed, remove
 from agentnb.core.docker.stats import Meter
 from agentnb.core.docker.waiting import Waiting
@@ -22,6 +22,7 @@ from agentnb.core.errors import (
     RejectedError,
     did_you_mean,
 )
+from agentnb.core.redact import redact
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ class Containers:
     def find(self, name: str) -> Container:
         """Return one by its name."""
         return container_of(self.described(name))
+
+    def start(self, name: str) -> Container:
+        """Start one that has ended."""
+        found = self.described(name)
+        start(self._engine, found["Id"], found["Config"]["Image"])
+        return self.find(found["Id"])
+
+    def inspected(self, name: str) -> dict[str, Any]:
+        """Return one as the engine describes it, its variables without secrets."""
+        found = self.described(name)
+        variables = [redact(one) for one in found["Config"].get("Env") or ()]
+        return {**found, "Config": {**found["Config"], "Env": variables}}
 
     def stop(self, name: str, grace: float) -> None:
         """Stop one and remove it."""

@@ -103,6 +103,21 @@ class Looking(Opening):
             timeout=timeout,
         )
 
+    def inspect(self, container: Container | str) -> dict[str, Any]:
+        """Return all that the engine says of a container, its variables without secrets.
+
+        Parameters
+        ----------
+        container
+            It or its name; it may have ended.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        """
+        return self._containers.inspected(str(container))
+
     def stats(self, container: Container | str) -> Stats:
         """Return what a container uses; processor time since the last time it was asked."""
         return self._containers.stats(str(container))

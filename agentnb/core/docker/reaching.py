@@ -25,6 +25,28 @@ __all__ = ["Reaching"]
 class Reaching(Opening):
     """Programs in a container, its files in and out, and its end."""
 
+    def start_container(self, container: Container | str) -> Container:
+        """Start a container that has ended, as it was made.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+
+        Returns
+        -------
+        Container
+            It, with the ports at which it is published now.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        RejectedError
+            It cannot be started, as when its network is gone.
+        """
+        return self._containers.start(str(container))
+
     def stop_container(self, container: Container | str, *, grace: float = 5.0) -> None:
         """Stop a container and remove it, with what it wrote.
 

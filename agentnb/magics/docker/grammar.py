@@ -201,6 +201,20 @@ GRAMMAR = Grammar(
             twin="hub.docker.exec(NAME, COMMAND, stdin=...)",
         ),
         Verb(
+            "start",
+            "start a container that has ended",
+            ("NAME",),
+            live=("container",),
+            twin="hub.docker.start_container(NAME)",
+        ),
+        Verb(
+            "inspect",
+            "all that the engine says of a container, as a dictionary",
+            ("NAME",),
+            live=("container",),
+            twin="hub.docker.inspect(NAME)",
+        ),
+        Verb(
             "stop",
             "stop a container and remove it",
             ("[NAME]",),

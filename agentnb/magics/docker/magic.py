@@ -237,6 +237,14 @@ class DockerMagic(Noun):
             printer.end()
         return None
 
+    def do_start(self, call: Call) -> Container:
+        """Start a container that has ended."""
+        return self._docker.start_container(_text(call))
+
+    def do_inspect(self, call: Call) -> dict[str, Any]:
+        """Return all that the engine says of a container."""
+        return self._docker.inspect(_text(call))
+
     def do_stop(self, call: Call) -> str:
         """Stop one of our containers, or all, and remove it."""
         every = "all" in call.options
