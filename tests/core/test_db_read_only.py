@@ -8,7 +8,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.db.sqlite_read_only import authorize
-from agentnb.core.errors import QueryRejected
+from agentnb.core.errors import QueryRejected, UsageError
 
 REFUSED = [
     "attach database '{folder}/other.db' as o",
@@ -133,3 +133,91 @@ def test_malformed_json_is_no_broken_database(folder):
         pytest.raises(QueryRejected, match="malformed JSON"),
     ):
         db.query("select json_extract('{', '$')")
+
+
+# What a read-only transaction of PostgreSQL itself lets through, and what ends one.
+POSTGRES = [
+    """do $$ begin perform set_config('default_transaction_read_only', 'off', false); commit;
+    insert into t values (1); end $$""",
+    "call ends()",
+    "select changes()",
+    "select set_config('transaction_read_only', 'off', false)",
+    "select pg_catalog.\"set_config\"('work_mem', '5MB', false)",
+    "set transaction read write",
+    "set default_transaction_read_only = off",
+    "begin read write",
+    "/* - */ start transaction read write",
+    "discard all",
+    "reset all",
+    "select nextval('s')",
+    "select setval('s', 5)",
+    "select pg_advisory_lock(1)",
+    "select pg_try_advisory_xact_lock(1)",
+    "select pg_notify('a', 'b')",
+    "notify a",
+    "select lo_create(0)",
+    "select lo_export(1, '{folder}/new')",
+    "with x as (select lo_from_bytea(0, 'a')) select * from x",
+    "copy (select lo_create(0)) to stdout",
+    "copy (select 1) to program 'touch {folder}/new'",
+    "copy t to '{folder}/new'",
+    "copy t from program 'echo 1'",
+    "select query_to_xml('select lo_create(0)', true, true, '')",
+    "select pg_terminate_backend(0)",
+    "prepare p as select lo_create(0)",
+    "explain analyze insert into t values (1)",
+    "insert into t values (1) returning a",
+    "with x as (insert into t values (1) returning a) select * from x",
+    "create temp table n (a int)",
+    "alter system set work_mem = '5MB'",
+    "lock table t",
+    "load 'auto_explain'",
+    *("vacuum", "analyze", "checkpoint", "reindex table t", "cluster"),
+]
+
+
+def test_postgres_writes_nothing_and_does_nothing_else_either(fresh_url, tmp_path):
+    with Database(fresh_url) as db:
+        db.execute("create table t (a int)")
+        db.execute("create sequence s")
+        db.execute("create procedure ends() language plpgsql as $$ begin commit; end $$")
+        db.execute(
+            "create function changes() returns int language plpgsql as $$ begin "
+            "perform set_config('transaction_read_only', 'off', false); return 1; end $$"
+        )
+        with Database(fresh_url, read_only=True) as reader, reader.session() as session:
+            for sql in (one.format(folder=tmp_path) for one in POSTGRES):
+                for run in (
+                    reader.query,
+                    reader.script,
+                    session.query,
+                    lambda text: list(reader.stream(text)),
+                    lambda text: asyncio.run(reader.aquery(text)),
+                    lambda text: reader.query(text, arrow=True),
+                    lambda text: _in_transaction(reader, text),
+                ):
+                    with pytest.raises(QueryRejected):
+                        run(sql)
+            for sql in ("select a, random() from t", "show work_mem", "copy t to stdout"):
+                reader.query(sql)
+                assert list(reader.stream("select 1")) != []
+        large = "(select count(*) from pg_largeobject_metadata)"
+        counts = db.query(f"select last_value, is_called, (select count(*) from t), {large} from s")
+        assert counts.rows == [(1, False, 0, 0)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def _in_transaction(reader, sql):
+    with reader.transaction() as tx:
+        tx.query("select 1")
+        tx.execute(sql)
+
+
+def test_a_transaction_that_a_statement_ends_is_followed_by_another_that_only_reads(fresh_url):
+    with Database(fresh_url) as db, Database(fresh_url, read_only=True) as reader:
+        db.execute("create table t (a int)")
+        for end in ("commit", "rollback", "commit and chain", "rollback and chain", "end"):
+            with pytest.raises((QueryRejected, UsageError)), reader.transaction() as tx:
+                tx.execute(end)
+                tx.execute("insert into t values (1)")
+        assert db.query("select count(*) from t").scalar() == 0

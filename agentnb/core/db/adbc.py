@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db.adbc_types import Unsuitable, guarded, same_types, wanted
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.effects import calls
+from agentnb.core.db.postgres_read_only import READ
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.errors import AgentnbError
@@ -99,6 +100,8 @@ def fetch(
         The time was over.
     """
     uri = backend.uri_for_adbc()
+    if backend.read_only and backend.kind == "postgresql" and not calls(statement.sql) <= READ:
+        return None  # the driver asks what they do
     if uri is None or not statement.reads or "recursive" in statement.words:
         return None  # ADBC's SQLite driver has no cancel, and a recursion may have no end
     if statement.words & _OF_CONNECTION and calls(statement.sql) & _OF_CONNECTION:

@@ -189,6 +189,9 @@ class Backend:
         """Return whether this connection is known to be dead."""
         return connection.invalidated
 
+    def permit(self, connection: Connection, statement: Statement) -> None:
+        """Raise for a statement that this connection is not to run, by what the database knows."""
+
     def check_state(self, statement: Statement, left: Leaves) -> None:
         """Raise where what a statement leaves in its session would not be there afterwards."""
 

@@ -10,7 +10,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db import postgres_copy
+from agentnb.core.db import postgres_copy, postgres_read_only
 from agentnb.core.db.alarm import Alarm
 from agentnb.core.db.backend import Backend, Watch, logger, no_rows
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
@@ -42,7 +42,6 @@ GRACE = 1.5
 _CHUNKED_ROWS = 170_000
 
 _IN_TRANSACTION = {"INTRANS", "INERROR", "ACTIVE"}
-_UNLOCKS = {"set", "reset", "begin", "start", "discard"}
 
 
 class Postgres(Backend):
@@ -125,7 +124,9 @@ class Postgres(Backend):
         """Undo what statements have left in the session, on the same connection."""
         if self.in_transaction(connection):
             connection.exec_driver_sql("rollback")
-        connection.exec_driver_sql("discard all")
+        from psycopg import ClientCursor
+
+        ClientCursor(_raw(connection)).execute("discard all")  # in no transaction of its own
 
     def lost(self, connection: Connection) -> bool:
         """Return whether the server or the network has ended this connection."""
@@ -149,12 +150,13 @@ class Postgres(Backend):
                 service="db",
                 hint="events between processes: hub.events.subscribe(PATTERN, function)",
             )
-        if self.read_only and statement.keyword in _UNLOCKS:
-            raise QueryRejected(
-                f"this connection only reads: no {statement.keyword} on it",
-                service="db",
-                hint="single statements and `with hub.db.transaction()` are read-only here",
-            )
+        if self.read_only:
+            postgres_read_only.check(statement)
+
+    def permit(self, connection: Connection, statement: Statement) -> None:
+        """Refuse functions that do more than read, where this connection only reads."""
+        if self.read_only:
+            postgres_read_only.check_functions(_raw(connection), statement)
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""
@@ -225,9 +227,6 @@ class Postgres(Backend):
         if statement.keyword == "copy" and postgres_copy.direction(statement.sql) == "to client":
             with self._transaction(connection):  # read-only where this connection is
                 return postgres_copy.fetch(_raw(connection), sql, params, bounds)
-        if self.read_only and not self.pooler and not self.in_transaction(connection):
-            # Whatever a function may have done to the session, this statement only reads.
-            connection.exec_driver_sql("set default_transaction_read_only = on")
         if bounds.limit is not None and bounds.pushed:
             sql = self.limited(statement, sql, bounds.limit)
         elif bounds.limit is None and statement.reads and _in_parts():

@@ -40,7 +40,7 @@ class Connector:
 
     A pooler in transaction mode gives each transaction another session and takes no settings
     at the start. There the settings are repeated in every transaction, and a single statement
-    gets a transaction of its own.
+    gets a transaction of its own; so does each statement of a connection that only reads.
 
     Parameters
     ----------
@@ -132,8 +132,10 @@ class Connector:
                 raw.rollback()
         if self.pooler:
             raw.prepare_threshold = None
-            if self.local or self._read_only:
-                raw.cursor_factory = _settled_cursor(self.begin, self.local)
+        local = self.local if self.pooler else None  # else the session has them from its start
+        if local or self._read_only:
+            # Whatever a statement may have done to the session, the next one only reads.
+            raw.cursor_factory = _settled_cursor(self.begin, local)
 
     def uri_for_adbc(self) -> str | None:
         """Return a libpq URI whose session can only read, or None through a pooler."""

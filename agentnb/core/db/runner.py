@@ -155,7 +155,8 @@ class Runner(ABC):
         return render(statement, params, backend.paramstyle, backend.adapt, backend.no_values)
 
     def mark(self, connection: Connection, statement: Statement) -> None:
-        """Note on the connection what the statement is about to leave in its session."""
+        """Refuse what may not run, and note what the statement is about to leave in its session."""
+        self.backend.permit(connection, statement)
         if left := leaves(self.backend.kind, statement):
             self.backend.check_state(statement, left)
             self.backend.has_state = True
