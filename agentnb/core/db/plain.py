@@ -146,7 +146,7 @@ class Plain(Backend):
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether what `begin` opened is still open."""
-        return connection in self._begun
+        return connection in self._begun and not self.lost(connection)
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction: SQLAlchemy begins one with the next statement."""

@@ -72,7 +72,7 @@ class _Watching:
 
     def __exit__(self, *_: object) -> None:
         self._guard.watch = self._outer
-        if self._short:
+        if self._short and not self._connection.invalidated:
             _busy_timeout(self._connection, BUSY_SECONDS)
 
 
@@ -211,6 +211,8 @@ class SQLite(Backend):
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether a transaction is open: SQLite rolls back by itself on some errors."""
+        if self.lost(connection):  # as an interrupt leaves it
+            return False
         raw: Any = connection.connection.dbapi_connection
         return bool(raw.in_transaction)
 
