@@ -62,6 +62,9 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and put ``hub`` into the namespace: ``%load_ext agentnb``."""
+    from agentnb.core.imports import protect_imports
+
+    protect_imports()
     from agentnb.magics import load
 
     load(shell)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core import factories
 from agentnb.core.errors import UsageError
+from agentnb.core.imports import protect_imports
 from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Hub:
     """
 
     def __init__(self, *, start: str | Path | None = None, **arguments: Any) -> None:
+        protect_imports()
         self.id = f"hub-{next(_NUMBERS)}"
         self._start = start
         self._arguments = arguments
