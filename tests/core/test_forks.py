@@ -1,0 +1,143 @@
+"""A forked child uses a hub whose locks threads of its parent held when it was made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import types
+import warnings
+
+import pytest
+
+import agentnb
+from agentnb.core.errors import AgentnbError
+
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
+CONTAINERS = (dict, list, tuple, set, frozenset)
+SYNCHRONISERS = (threading.Condition, threading.Event, threading.Semaphore)
+
+
+def _locks(root):
+    """Return every lock that can be reached from an object through objects of agentnb."""
+    seen, left, found = {}, [root], []
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, LOCKS):
+            found.append(one)
+        elif isinstance(one, CONTAINERS):
+            left += one.values() if isinstance(one, dict) else one
+        elif isinstance(one, types.MethodType):
+            left.append(one.__self__)
+        elif isinstance(one, SYNCHRONISERS) or type(one).__module__.startswith("agentnb"):
+            left += getattr(one, "__dict__", {}).values()
+            slots = [
+                name
+                for kind in type(one).__mro__
+                for name in getattr(kind, "__slots__", ())
+                if hasattr(one, name)
+            ]
+            left += [getattr(one, name) for name in slots]
+    return found
+
+
+def _use_all(hub):
+    hub.files.list(".")
+    hub.db.query("select 1")
+    hub.cache.set("k", 1)
+    hub.events.publish("c", 1)
+    hub.queue("q").add(1)
+    hub.workflows.list()
+    hub.repo(".").repository()
+    hub.websocket("ws://127.0.0.1:1").stats()
+    for call in (lambda: hub.api("http://127.0.0.1:1").get("/", retries=0), hub.docker.ping):
+        with pytest.raises(AgentnbError):
+            call()
+
+
+@pytest.fixture
+def hub(redis_home):
+    nowhere = f"unix://{redis_home.parent}/no.sock"
+    with agentnb.connect(
+        home=redis_home, workspace=redis_home.parent / "w", docker_host=nowhere
+    ) as hub:
+        _use_all(hub)
+        yield hub
+
+
+def _fork(work):
+    """Return how a child ended that does some work: 0 if it was done."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
+        child = os.fork()
+    if not child:
+        signal.alarm(30)
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - of a child, which must not go on as a test
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_finds_no_lock_held_by_a_thread_that_it_does_not_have(hub):
+    locks = _locks(hub)
+    assert len(locks) > 40
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        for lock in locks:
+            lock.acquire(timeout=0.01)
+        held.set()
+        done.wait()
+        for lock in locks:
+            lock.release()
+
+    def work():
+        stuck = [lock for lock in locks if not lock.acquire(blocking=False)]
+        assert not stuck
+        for lock in locks:
+            lock.release()
+        _use_all(hub)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        assert _fork(work) == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_lock_that_the_forking_thread_holds_stays_held(hub):
+    def work():
+        assert hub._lock._is_owned()
+        hub._lock.release()
+
+    with hub._lock:
+        assert _fork(work) == 0
+
+
+def test_a_child_opens_a_service_while_its_parent_opens_another(redis_home):
+    with agentnb.connect(home=redis_home, workspace=redis_home.parent / "w") as hub:
+        started, done = threading.Event(), threading.Event()
+
+        def open_slowly():
+            with hub._lock:
+                started.set()
+                done.wait()
+
+        thread = threading.Thread(target=open_slowly)
+        thread.start()
+        started.wait()
+        ended = _fork(lambda: hub.files.list("."))
+        done.set()
+        thread.join()
+    assert ended == 0
