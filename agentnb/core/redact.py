@@ -12,13 +12,40 @@ __all__ = ["MASK", "PATTERNS", "Redactor", "Secret", "brief", "is_secret_name", 
 
 MASK = "••••••"
 
+# The words that make a key of a secret one, in front of it.
+_KEYS = (
+    "api|access|private|secret|encryption|signing|account|shared|master|auth|storage|service"
+    "|webhook|deploy|hmac|aes|stripe|openai|anthropic|azure|aws"
+)
 _SENSITIVE = (
-    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|authorization|credentials?"
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|authorization|credentials?|_pat|_dsn"
+    rf"|(?:{_KEYS})[_-]?key(?:_base)?)_?\d*"
 )
 # One of these is in each of the names above.
-_WORDS = ("pass", "pwd", "secret", "token", "key", "authorization", "credential")
-_SECRET_NAME = re.compile(rf"(?:^|_|^PG)(?:{_SENSITIVE})$", re.IGNORECASE)
+_WORDS = ("pass", "pwd", "secret", "token", "key", "authorization", "credential", "_pat", "_dsn")
+# The names of variables, by their last part.
+_LAST_PARTS = frozenset({
+    "password", "passwd", "passphrase", "pass", "pwd", "pgpassword", "secret", "token", "pat",
+    "dsn", "credential", "credentials", "authorization", "apikey", "accesskey", "privatekey",
+    "secretkey",
+})  # fmt: skip
+# Keys that are no secrets: of tables, caches, keyboards and the like.
+_HARMLESS_KEYS = frozenset({
+    "primary", "foreign", "public", "partition", "sort", "range", "hash", "row", "object", "cache",
+    "idempotency", "routing", "group", "lookup", "index", "unique", "composite", "natural",
+    "surrogate", "hot", "shortcut", "press", "dict", "map", "job", "event", "bucket",
+    "translation", "message", "registry", "config", "host", "known", "gpg",
+})  # fmt: skip
+_PART = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
+# How a header names what its credentials are, and those whose credentials are a list.
+_SCHEMES = (
+    *("bearer", "basic", "token", "apikey", "api-key", "key", "negotiate", "ntlm", "jwt", "bot"),
+    *("ssws", "splunk", "sharedkey", "sharedkeylite", "dpop", "privatetoken"),
+)
+_LISTS = (
+    *("digest", "hawk", "oauth", "mac", "signature", "vapid", "sharedaccesssignature"),
+    *("aws4-hmac-sha256", "aws4-ecdsa-p256-sha256"),
+)
 # The userinfo of a URL: everything up to the last @ before a slash, since an unescaped password
 # may hold an @ of its own. The scheme's length is bounded so that a long run of dotted words is
 # not scanned once for each of them.
@@ -31,11 +58,24 @@ _USERINFO = re.compile(
 _KEY_VALUE = re.compile(
     # "unrecognized token: x" is what SQLite and JSON parsers say of text that they cannot read.
     r"(?P<key>(?<!unrecognized )(?<!unexpected )(?<!invalid )"
-    rf"(?:{_SENSITIVE})\\*[\"']?\]?\s*[=:]\s*)"
-    r"(?P<value>(?:bearer |basic )?(?:\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
-    r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|[^\s,;&'\"}\])]+))",
+    rf"{_SENSITIVE}\\*[\"']?\]?\s*[=:]\s*)"
+    rf"(?P<value>(?:{'|'.join(_LISTS)})[ ][^\r\n]+|(?:(?:{'|'.join(_SCHEMES)})[ ]+)?"
+    r"(?:\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
+    # A bracket ends a value that is not quoted, unless the value goes on behind it.
+    r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|(?:[^\s,;&'\"}\])]|[}\])](?=[^\s,;&'\"}\]).:]))+))",
     re.IGNORECASE,
 )
+# What signs a URL lets everybody use it.
+_SIGNED = re.compile(
+    r"(?P<key>[?&;](?:[a-z-]{0,20}signature|sig|x-(?:amz|goog)-credential)=)(?P<value>[^\s&#'\"<>]+)",
+    re.IGNORECASE,
+)
+_CURL = re.compile(
+    r"(?P<key>\bcurl\b[^\n]{0,300}?[ ](?:-u|--user|--proxy-user|-U)[ =]?[\"']?[^\s:'\"]{1,100}:)"
+    r"(?P<value>[^\s'\"]+)"
+)
+# A hint that shows how something is written, with words in the place of secrets.
+_TEMPLATE = re.compile(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
 # A password with a slash of its own, which drivers accept; digits before it would be a port.
 # Looked for in what stands before an @: to look for the @ from every :// would be quadratic.
 _SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)")
@@ -53,6 +93,11 @@ _TOKENS = {
     "PyPI": r"pypi-[\w-]{50,}",
     "Google": r"AIza[\w-]{35}",
     "AWS": r"A[KS]IA[0-9A-Z]{16}",
+    "Slack, a hook": r"hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}",
+    "Discord, a hook": r"discord(?:app)?\.com/api/webhooks/\d{15,}/[\w-]{30,}",
+    "SendGrid": r"SG\.[\w-]{20,}\.[\w-]{20,}",
+    "DigitalOcean": r"do[opr]_v1_[a-f0-9]{64}",
+    "HashiCorp Vault": r"hv[sb]\.[\w-]{24,}",
     "JWT": r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
 }
 _PRIVATE_KEY = (
@@ -68,6 +113,8 @@ PATTERNS = {
     "known token": _KNOWN_SHAPES,
     "authorization header": _BEARER,
     "secret value": _KEY_VALUE,
+    "signed URL": _SIGNED,
+    "login of curl": _CURL,
 }
 """What each kind of secret looks like: a pattern whose group ``value`` is the secret."""
 
@@ -81,13 +128,27 @@ def redact(text: str) -> str:
     # Most texts are a word or two, which a search would cost more than all else done with them.
     # Functions, since a template is looked up on every call, match or not.
     if "://" in text:
-        text = _USERINFO.sub(lambda found: f"{found['scheme']}{found['user']}:{MASK}@", text)
+        text = _USERINFO.sub(_masked_login, text)
     if ("=" in text or ":" in text) and _may_name_a_secret(text):
-        text = _KEY_VALUE.sub(lambda found: found["key"] + MASK, text)
+        text = _KEY_VALUE.sub(_masked_value, text)
+    if "=" in text:
+        text = _SIGNED.sub(_masked_value, text)
+    if "curl" in text:
+        text = _CURL.sub(_masked_value, text)
     if len(text) < _SHORTEST_TOKEN:
         return text
     text = _BEARER.sub(lambda found: f"{found['kind']} {MASK}", text)
     return _KNOWN_SHAPES.sub(MASK, text)
+
+
+def _masked_login(found: re.Match[str]) -> str:
+    if found["value"] in {"TOKEN", "PASSWORD"} and found["user"].isupper():
+        return found.group()  # a template
+    return f"{found['scheme']}{found['user']}:{MASK}@"
+
+
+def _masked_value(found: re.Match[str]) -> str:
+    return found.group() if _TEMPLATE.fullmatch(found["value"]) else found["key"] + MASK
 
 
 def brief(data: bytes, redactor: Callable[[str], str] = redact, most: int = 300) -> str:
@@ -115,11 +176,21 @@ def _may_name_a_secret(text: str) -> bool:
 def is_secret_name(variable: str) -> bool:
     """Tell whether the name of an environment variable says that its value is secret.
 
-    >>> [is_secret_name(name) for name in ("DB_PASSWORD", "OPENAI_API_KEY", "PWD", "TOKENS")]
+    >>> [is_secret_name(name) for name in ("DB_PASSWORD", "OPENAI_KEY", "PRIMARY_KEY", "TOKENS")]
     [True, True, False, False]
     """
     # The shell's working directories are named as passwords are.
-    return variable not in {"PWD", "OLDPWD"} and bool(_SECRET_NAME.search(variable))
+    if variable in {"PWD", "OLDPWD"}:
+        return False
+    parts = [part.lower() for part in _PART.split(variable) if not part.isdigit() and part]
+    if not parts:
+        return False
+    last, before = parts[-1].rstrip("0123456789"), parts[-2:-1]
+    if last in _LAST_PARTS:
+        return True
+    if last == "base":
+        return parts[-3:-1] == ["secret", "key"]
+    return last == "key" and bool(before) and before[0] not in _HARMLESS_KEYS
 
 
 def has_password(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -214,3 +215,70 @@ def test_a_check_loads_nothing_heavy(tmp_path):
     )
     command = [sys.executable, "-c", script, str(path)]
     assert subprocess.check_output(command, text=True).strip() == "[]"
+
+
+def stream(text, name="stdout"):
+    return {"output_type": "stream", "name": name, "text": text}
+
+
+def shown(mime, value):
+    return {"output_type": "display_data", "data": {mime: value}}
+
+
+HOOK = "https://hooks.slack.com/services/T0123456/B0123456/" + "aB3" * 8
+ENCODED = base64.b64encode(f"the reply was {SECRET}".encode()).decode()
+FROM_A_LIST = {
+    "two outputs": code("1", stream(f"a {SECRET[:4]}"), stream(f"{SECRET[4:]} b")),
+    "an error between two outputs": code(
+        "1", stream(SECRET[:4]), stream("x", "stderr"), stream(SECRET[4:])
+    ),
+    "a tag": code("1", shown("text/html", f"<td>{SECRET[:4]}<wbr>{SECRET[4:]}</td>")),
+    "an entity": code("1", shown("text/html", f"<b>{SECRET[:-1]}&#120;</b>")),
+    "two strings": code(f'x = "{SECRET[:4]}" + "{SECRET[4:]}"'),
+    "two strings side by side": code(f'x = ("{SECRET[:4]}"\n     "{SECRET[4:]}")'),
+    "base64 in a source": code(f'x = "{ENCODED}"'),
+    "base64 in an output": code("1", stream(ENCODED)),
+    "an attachment": {
+        "cell_type": "markdown",
+        "source": "",
+        "attachments": {"a.txt": {"text/plain": f"it is {SECRET}"}},
+    },
+    "an attached image": {
+        "cell_type": "markdown",
+        "source": "",
+        "attachments": {
+            "a.png": {"image/png": base64.b64encode(b"\x89PNG\xff" + SECRET.encode()).decode()}
+        },
+    },
+    "a raw cell": {"cell_type": "raw", "source": f"it is {SECRET}"},
+}
+
+
+@pytest.mark.parametrize("name", FROM_A_LIST)
+def test_a_known_secret_is_found_where_a_reader_sees_or_decodes_it(tmp_path, name):
+    path = notebook(tmp_path / "n.ipynb", FROM_A_LIST[name])
+    found = scan_notebook(path, secrets=[SECRET])
+    assert found
+    assert all("known secret" in finding.kind for finding in found)
+    assert SECRET not in repr(found)
+    assert scan_notebook(path, secrets=["something else"]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'hook = "{HOOK}"',
+        f'SECRET_KEY = "{SECRET}"',
+        f'os.environ["STRIPE_KEY"] = "{SECRET}"',
+        f'x = "DefaultEndpointsProtocol=https;AccountKey={SECRET}"',
+        f"!curl -u ada:{SECRET} https://h",
+        f'x = "https://h/?se=1&sig={SECRET}"',
+        f'x = "https://h/?X-Amz-Signature={SECRET}"',
+        f'h = {{"Authorization": "Token {SECRET}"}}',
+        f'h = "{GITHUB[:12]}" "{GITHUB[12:]}"',
+        f'h = "{base64.b64encode(GITHUB.encode()).decode()}"',
+    ],
+)
+def test_secrets_of_other_shapes_are_found_in_a_source(tmp_path, source):
+    (finding,) = scan_notebook(notebook(tmp_path / "n.ipynb", code(source)))
+    assert SECRET not in repr(finding)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentnb.core.check.hidden import hidden_texts
 from agentnb.core.check.text import find_secrets
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.redact import MASK
@@ -60,6 +63,7 @@ class _Part:
     where: Where
     text: str
     code: bool = False
+    markup: bool = False
 
 
 def scan_notebook(path: str | os.PathLike[str], *, secrets: Iterable[str] = ()) -> list[Finding]:
@@ -86,6 +90,11 @@ def scan_notebook(path: str | os.PathLike[str], *, secrets: Iterable[str] = ()) 
     for part in _parts(notebook, path):
         for hit in find_secrets(part.text, code=part.code, secrets=known):
             found[Finding(part.cell, part.where, hit.line, hit.kind, hit.excerpt)] = None
+        for text in hidden_texts(part.text, code=part.code, markup=part.markup):
+            # In the text itself they have been found, and where they stand is known there.
+            for hit in find_secrets(text, code=part.code and "\n" in text, secrets=known):
+                if hit.value not in part.text and not hit.is_named:
+                    found[Finding(part.cell, part.where, 1, f"{hit.kind}, hidden", MASK)] = None
     for finding in _password_widgets(notebook):
         found[finding] = None
     return list(found)
@@ -138,13 +147,15 @@ def _parts(notebook: dict[str, Any], path: Path) -> Iterator[_Part]:
         for output in outputs:
             if not isinstance(output, dict):
                 raise _not_a_notebook(path, f"an output of cell {number} is malformed")
+        for stream in _streams(outputs, path):
+            yield _Part(number, "output", stream)
+        for output in outputs:
             yield from _output_parts(number, output, path)
+        yield from _attachments(number, cell.get("attachments"))
     yield _Part(0, "metadata", _as_text(notebook.get("metadata")))
 
 
 def _output_parts(number: int, output: dict[str, Any], path: Path) -> Iterator[_Part]:
-    if "text" in output:
-        yield _Part(number, "output", _joined(output["text"], path))
     if output.get("output_type") == "error":
         yield _Part(number, "output", f"{output.get('ename')}: {output.get('evalue')}")
         traceback = output.get("traceback") or []
@@ -153,11 +164,35 @@ def _output_parts(number: int, output: dict[str, Any], path: Path) -> Iterator[_
     data = output.get("data")
     for mime, value in data.items() if isinstance(data, dict) else ():
         if mime in ("text/html", "image/svg+xml"):
-            yield _Part(number, "output", html.unescape(_joined(value, path)))
+            yield _Part(number, "output", html.unescape(_joined(value, path)), markup=True)
         elif mime.startswith("text/") or mime == "application/javascript":
             yield _Part(number, "output", _joined(value, path))
         elif mime.endswith("json"):
             yield _Part(number, "output", _as_text(value))
+
+
+def _streams(outputs: list[dict[str, Any]], path: Path) -> list[str]:
+    """Return what a cell has written to each of its streams, as a reader sees it: in one piece."""
+    found: dict[str, str] = {}
+    for output in outputs:
+        if "text" in output:
+            name = str(output.get("name"))
+            found[name] = found.get(name, "") + _joined(output["text"], path)
+    return list(found.values())
+
+
+def _attachments(number: int, attachments: object) -> Iterator[_Part]:
+    """Yield the files that are attached to a cell, decoded where they are in Base64."""
+    for kinds in attachments.values() if isinstance(attachments, dict) else ():
+        for mime, value in kinds.items() if isinstance(kinds, dict) else ():
+            text = "".join(value) if isinstance(value, list) else value
+            if not isinstance(text, str):
+                yield _Part(number, "source", _as_text(text))
+                continue
+            with suppress(ValueError):
+                if not mime.startswith("text/"):
+                    text = base64.b64decode(text).decode("latin-1")
+            yield _Part(number, "source", text)
 
 
 def _joined(text: object, path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentnb.core.redact import MASK, PATTERNS, redact
@@ -64,11 +64,19 @@ class Hit:
         What gave it away, such as ``"password in a URL"``.
     excerpt
         That line, with every secret in it masked, cut to 100 characters.
+    value
+        The secret itself.
     """
 
     line: int
     kind: str
     excerpt: str
+    value: str = field(default="", repr=False, compare=False)
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether it was only found by the name in front of it."""
+        return self.kind == "secret value"
 
 
 def find_secrets(text: str, *, code: bool = False, secrets: Iterable[str] = ()) -> list[Hit]:
@@ -110,12 +118,12 @@ def _hits(text: str, spots: list[_Spot]) -> Iterator[Hit]:
             start, end, kind = spots[at]
             line, counted = line + text.count("\n", counted, start), start
             masked += text[copied:start]
-            marks.append((len(masked), kind))
+            marks.append((len(masked), kind, text[start:end]))
             masked, copied, at = masked + MASK, end, at + 1
         last = text.find("\n", copied)
         masked += text[copied : last if last >= 0 else None]
-        for mark, kind in marks:
-            yield Hit(line, kind, _cut(masked, mark))
+        for mark, kind, value in marks:
+            yield Hit(line, kind, _cut(masked, mark), value)
 
 
 def _cut(line: str, at: int) -> str:
