@@ -619,3 +619,25 @@ def test_a_line_is_the_same_json_with_and_without_the_quick_encoder(record):
     assert quick.endswith(b"\n")
     assert quick.count(b"\n") == 1
     assert json.loads(quick) == json.loads(plain) == json.loads(json.dumps(cleaned))
+
+
+def test_what_is_logged_while_the_writers_thread_starts_blocks_nothing(tmp_path, monkeypatch):
+    # As the garbage collector does, which may finalise a client at any allocation.
+    file = LinesFile(tmp_path, "spans", max_bytes=10**6)
+    writer = Writer(file, bytes, pause=0.01)
+    finalised = [b"1\n", b"2\n"]
+
+    class Thread(threading.Thread):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options)
+            if finalised:
+                writer.submit(finalised.pop())
+
+        def start(self):
+            writer.submit(b"4\n")
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Thread)
+    assert writer.submit(b"3\n")
+    writer.close()
+    assert sorted(written(tmp_path).split()) == ["1", "2", "3", "4"]

@@ -64,7 +64,8 @@ class Writer(Generic[T]):
         self._queue: deque[T] = deque()
         self._thread: threading.Thread | None = None
         self._idle = True
-        self._lock = threading.Lock()
+        # The garbage collector may run while it is held, and what it finalises may log.
+        self._lock = threading.RLock()
         self._draining = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -89,15 +90,18 @@ class Writer(Generic[T]):
     def _rouse(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                thread = threading.Thread(
-                    target=self._run, name=f"agentnb-{self._file.stem}", daemon=True
-                )
-                try:
-                    thread.start()
-                except RuntimeError:
-                    return  # no more threads, or the interpreter is ending: close() writes it
-                self._thread = thread
+                self._start()
         self._wake.set()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"agentnb-{self._file.stem}", daemon=True)
+        if self._thread is not None:
+            return  # what was finalised meanwhile has started one
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            self._thread = None  # no more threads, or the interpreter is ending: close() writes it
 
     def _run(self) -> None:
         wake, stop = self._wake, self._stop
