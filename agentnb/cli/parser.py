@@ -95,8 +95,12 @@ def _add_serve(parser: Parser) -> None:
         "--port", type=_port_or_any, default=3000, help="port (default: 3000; 0: one that is free)"
     )
     parser.add_argument(
-        "--token", help="what clients show (default: AGENTNB_SERVE_TOKEN, or one kept in the home)"
+        "--token-file",
+        metavar="FILE",
+        help="the file with what clients show, - for the standard input (default: "
+        "AGENTNB_SERVE_TOKEN, or one kept in the home)",
     )
+    parser.add_argument("--token", help=argparse.SUPPRESS)  # refused, with what to do instead
     parser.add_argument("--no-token", action="store_true", help="ask for none; on loopback only")
     parser.add_argument(
         "--origin",

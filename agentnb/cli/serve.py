@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from agentnb.core.settings import Settings
     from agentnb.core.websocket import EventServer
@@ -47,11 +47,19 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
     from agentnb.core.websocket.running import kept_token
 
     local = is_loopback(options.host)
+    if options.token is not None:
+        raise UsageError(
+            "a token on the command line is shown to every user of this machine",
+            service="serve",
+            hint="AGENTNB_SERVE_TOKEN in .env or the environment, or --token-file FILE",
+        )
     if options.no_token:
-        if options.token is not None:
-            raise UsageError("a token and none at all", service="serve", hint="--token, or not")
+        if options.token_file is not None:
+            raise UsageError(
+                "a token and none at all", service="serve", hint="--token-file, or --no-token"
+            )
         return "", "no token is asked for: whoever is on this machine may listen"
-    given = options.token
+    given = None if options.token_file is None else _read(options.token_file)
     if given is None and settings.serve_token is not None:
         given = settings.serve_token.reveal()
     if given is not None:
@@ -69,11 +77,26 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
         raise ConfigError(
             f"{options.host} is open to other machines, and no token was given",
             service="serve",
-            hint="set AGENTNB_SERVE_TOKEN, or --token TOKEN",
+            hint="set AGENTNB_SERVE_TOKEN, or --token-file FILE",
         )
     token, path, new = kept_token(home)
     about = f"its token, shown this once, is kept in {path}:\n    {{}}?token={token}"
     return token, about if new else f"its token is in {path}"
+
+
+def _read(file: str) -> str:
+    """Return the first line of a file, or of the standard input."""
+    try:
+        if file == "-":
+            return sys.stdin.readline().strip()
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.readline().strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the token cannot be read from {file}: {error}",
+            service="serve",
+            hint="a text file of one line",
+        ) from error
 
 
 async def _serve(server: EventServer, home: Path, token: str, about: str) -> None:

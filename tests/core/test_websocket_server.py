@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -202,7 +204,7 @@ def test_the_token_is_made_once_kept_for_the_owner_and_shown_once(serving):
 
 @pytest.mark.parametrize("token", ["", "wrong", "hunter22hunter2é"])
 def test_without_the_right_token_nobody_is_let_in(serving, token):
-    serving.start("--token", TOKEN)
+    serving.start(AGENTNB_SERVE_TOKEN=TOKEN)
     headers = {"Authorization": f"Bearer {token}"} if token.isascii() and token else {}
     client = WebSocketClient(f"{serving.url}?token={quote(token)}", headers=headers)
     try:
@@ -218,19 +220,36 @@ def test_the_token_may_be_a_header_or_in_the_url(serving, joined):
     joined("a", token="", url=f"{serving.url}?token={TOKEN}")
 
 
+def test_the_token_comes_from_a_file_and_never_from_the_command_line(serving, joined, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    serving.start("--token-file", str(file))
+    joined("a", token=TOKEN)
+    assert TOKEN not in Path(f"/proc/{serving.process.pid}/cmdline").read_text()
+    done = serving.run("--token", TOKEN)
+    assert done.returncode == 2
+    assert "shown to every user" in done.stderr
+    assert "AGENTNB_SERVE_TOKEN" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--host", "0.0.0.0"], "no token was given"),
         (["--host", "0.0.0.0", "--no-token"], "there is no token"),
-        (["--host", "0.0.0.0", "--token", "short"], "too short"),
-        (["--token", "a b"], "letters, digits"),
-        (["--token", TOKEN, "--no-token"], "a token and none at all"),
+        (["--host", "0.0.0.0", "--token-file", "short"], "too short"),
+        (["--token-file", "spaces"], "letters, digits"),
+        (["--token-file", "nowhere"], "cannot be read"),
+        (["--token-file", "good", "--no-token"], "a token and none at all"),
+        (["--token-file=", "--port", "0"], "cannot be read"),
         (["--port", "70000"], "not a port"),
-        (["--host", "203.0.113.7", "--token", TOKEN], "an address of this machine"),
+        (["--host", "203.0.113.7", "--token-file", "good"], "an address of this machine"),
     ],
 )
-def test_what_would_not_be_safe_is_refused(serving, words, said):
+def test_what_would_not_be_safe_is_refused(serving, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("short", "short"), ("spaces", "a b"), ("good", TOKEN)):
+        Path(name).write_text(text)
     done = serving.run(*words)
     assert done.returncode == 2
     assert said in done.stderr
@@ -267,6 +286,8 @@ def test_a_token_that_others_may_read_is_refused(serving):
         ("https://app.example.com", "/ws", 101),
         (None, "/ws", 101),
         (None, "/other", 404),
+        ("http://localhost\r\nOrigin: http://localhost", "/ws", 403),  # which of them is it?
+        ("http://localhost\r\nOrigin: https://evil.example.com", "/ws", 403),
     ],
 )
 def test_pages_of_elsewhere_are_refused(serving, origin, path, status):
@@ -351,14 +372,88 @@ def test_a_client_that_reads_nothing_loses_the_oldest_and_delays_nobody(serving,
     assert quick.stats()["dropped"] == 0
 
 
+@pytest.fixture
+def small(bus_of_none):
+    """Return a server for two clients, on a loop of its own, with its port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = EventServer(bus_of_none, token="", port=0, clients=2, handshakes=10)
+
+    def run(coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
+
+    run(server.start())
+    yield server
+    run(server.stop())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def _is_open(link):
+    link.settimeout(0.2)
+    try:
+        return link.recv(1) != b""
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_no_more_clients_than_the_limit_are_let_in_and_room_is_used_again(small, until):
+    clients = [WebSocketClient(small.url, reconnect=0.1) for _ in range(3)]
+    try:
+        assert clients[0].connect()
+        assert clients[1].connect()
+        assert not clients[2].connect(0.5)
+        assert clients[0].state == clients[1].state == "connected"
+        clients[0].disconnect()
+        until(lambda: clients[2].state == "connected")
+    finally:
+        for client in clients:
+            client.disconnect()
+
+
+def test_connections_that_say_nothing_keep_nobody_out(small, caplog):
+    idle = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(60)]
+    client = WebSocketClient(small.url)
+    try:
+        assert client.connect(5)
+        assert sum(map(_is_open, idle)) <= 10
+        assert len([one for one in caplog.records if one.name == "agentnb.serve"]) < 5
+    finally:
+        client.disconnect()
+        for link in idle:
+            link.close()
+
+
+def test_a_connection_that_says_nothing_is_cut_after_some_seconds(small):
+    with socket.create_connection(("127.0.0.1", small.port)) as link:
+        link.settimeout(30)
+        while link.recv(1000):  # the answer that a handshake was expected
+            pass
+
+
 def test_a_host_that_others_reach_wants_a_token(bus_of_none):
     with pytest.raises(ConfigError, match="there is no token"):
         EventServer(bus_of_none, token="", host="0.0.0.0")
 
 
+class _BusOfNone:
+    def subscribe(self, *_, **__):
+        return self
+
+    def matcher(self, pattern):
+        return pattern.__eq__
+
+    def close(self):
+        pass
+
+
 @pytest.fixture
 def bus_of_none():
-    return None
+    return _BusOfNone()
 
 
 def test_a_hub_finds_the_server_of_its_home(serving):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agentnb.core.errors import ConfigError
 from agentnb.core.websocket.access import PATH, Access, is_loopback
 from agentnb.core.websocket.handshake import check_subprotocols
+from agentnb.core.websocket.pending import Handshakes, descriptors
 from agentnb.core.websocket.session import library_log
 from agentnb.core.websocket.viewer import Viewer
 
@@ -25,7 +26,9 @@ __all__ = ["EventServer"]
 _logger = logging.getLogger("agentnb.serve")
 _BACKLOG = 100
 _MESSAGE = 64 * 1024
-_HANDSHAKE = 10.0
+_HANDSHAKE = 5.0
+# Connections that are taken in one turn of the loop, before any of them is looked at.
+_AT_ONCE = 8
 _PING = 10.0
 _BUS_QUEUE = 10_000
 _NOT_THE_PORT = {errno.EADDRINUSE, errno.EACCES}
@@ -67,10 +70,12 @@ class EventServer:
     queue
         How many events may wait for one client.
     clients
-        How many there may be at once.
+        How many there may be at once; fewer where the process may open fewer files.
     subprotocols
         Those that the server speaks; of a client's it chooses the first that is among them. One
         that names none is taken as it is.
+    handshakes
+        How many may be connected and not have said yet who they are.
     send_timeout
         Seconds after which a client that takes nothing is cut off.
 
@@ -91,19 +96,22 @@ class EventServer:
         queue: int = 1000,
         clients: int = 100,
         subprotocols: Iterable[str] = (),
+        handshakes: int = 64,
         send_timeout: float = 10.0,
     ) -> None:
         if not token and not is_loopback(host):
             raise ConfigError(
                 f"{host} is open to other machines, and there is no token",
                 service="serve",
-                hint="--token TOKEN, or AGENTNB_SERVE_TOKEN",
+                hint="set AGENTNB_SERVE_TOKEN, or agentnb serve --token-file FILE",
             )
         self.host, self.port = host, port
         self._bus = bus
         self._access = Access(token, host, origins)
-        self._queue, self._most, self._send_timeout = queue, clients, send_timeout
         self._subprotocols = check_subprotocols(subprotocols)
+        room = descriptors() // 2
+        self._queue, self._most, self._send_timeout = queue, min(clients, room), send_timeout
+        self._handshakes = Handshakes(min(handshakes, room))
         self._viewers: set[Viewer] = set()
         self._servers: list[Any] = []
         self._subscription: Any = None
@@ -132,6 +140,8 @@ class EventServer:
             made = await serve(
                 self._handle,
                 sock=one,
+                backlog=_AT_ONCE,
+                create_connection=self._handshakes.connection_class(),
                 process_request=self._admit,
                 select_subprotocol=self._chosen,
                 compression=None,
@@ -144,6 +154,7 @@ class EventServer:
                 logger=library_log,
             )
             self._servers.append(made)
+            one.listen(_BACKLOG)  # in the kernel there may be more
         self._subscription = await asyncio.to_thread(
             self._bus.subscribe, "*", self._heard, queue=_BUS_QUEUE, name="agentnb serve"
         )
@@ -156,8 +167,9 @@ class EventServer:
         if refusal is None and len(self._viewers) >= self._most:
             refusal = 503, "There are too many clients.\n"
         if refusal is None:
+            self._handshakes.end(connection)
             return None
-        _logger.warning("refused a client with %d", refusal[0])
+        self._handshakes.note(f"refused with {refusal[0]}")
         return connection.respond(*refusal)
 
     def _heard(self, event: Any) -> None:
