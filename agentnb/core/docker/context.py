@@ -118,7 +118,10 @@ def dockerfile_of(folder: Path | None, text: str | None, name: str | None) -> Do
         It is a link that leads out of the folder.
     """
     if text is not None:
-        data = text.encode("utf-8", "surrogateescape")
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise UsageError(f"the Dockerfile is no text: {error}", service="docker") from error
         return Dockerfile(_aside(data) if folder else DOCKERFILE, data, beside=folder is not None)
     name = posixpath.normpath(name or DOCKERFILE)
     if folder is None:

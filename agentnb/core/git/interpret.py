@@ -97,7 +97,10 @@ class Interpreter:
         )
         if not asked:
             return set()
-        feed = "".join(f"{end}\n" for end in asked).encode("utf-8", "surrogateescape")
+        try:
+            feed = "".join(f"{end}\n" for end in asked).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"git takes no such word: {error}", service="git") from error
         output = self._run("cat-file", "--batch-check", feed=feed)
         found = {
             end

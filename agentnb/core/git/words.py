@@ -17,6 +17,7 @@ __all__ = ["branch", "message", "paths", "plain", "revision"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # git-check-ref-format(1). Source: https://git-scm.com/docs/git-check-ref-format
+_LONGEST_PATH = 4096  # bytes, as Linux has it
 _NO_REF = re.compile(
     r"^/|/$|//|\.\.|@\{|[ ~^:?*\[\\]|(?:^|/)\.|\.(?:lock)?(?:/|$)|^@$|^HEAD$", re.ASCII
 )
@@ -90,6 +91,14 @@ def message(given: str | None) -> str | None:
     return given
 
 
+def _is_name(path: str) -> bool:
+    """Return whether a file can have a name: of a bounded length, without lone surrogates."""
+    try:
+        return len(os.fsencode(path)) < _LONGEST_PATH
+    except UnicodeEncodeError:
+        return False
+
+
 def paths(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
     """Return paths as git takes them after ``--``.
 
@@ -103,6 +112,6 @@ def paths(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> l
     if not found:
         raise UsageError("no paths are given", service="git", hint="'.' is everything here")
     for path in found:
-        if not isinstance(path, str) or not path or "\0" in path:
-            raise UsageError(f"{path!r} is no path", service="git")
+        if not isinstance(path, str) or not path or "\0" in path or not _is_name(path):
+            raise UsageError(f"{path!r:.200} is no path", service="git")
     return [str(Path(path)) if path != "." else path for path in found]
