@@ -137,7 +137,61 @@ class Cache(Redis):
         hub.cache.set("key", object())
 
 
-SERVICES = {"sqlite": Sqlite(), "postgresql": Postgresql(), "redis": Redis(), "cache": Cache()}
+class Queue(Redis):
+    service = "queue"
+
+    def use(self, hub):
+        return hub.queue("q").add(1).id
+
+    def knock(self, hub):
+        return hub.queues.within(0.5).get_queue("q").add(1)
+
+    def connection(self, hub):
+        hub.queue("q").add(1)
+        return hub.redis.client_id()
+
+    def slow(self, hub):
+        hub.queues.within(0.3).get_queue("q").counts()
+
+    def fail(self, hub):
+        hub.redis.set(f"{hub.queue('bad').store.base}:wait", "text")
+        hub.queue("bad").counts()
+
+    def misuse(self, hub):
+        hub.queue("q").add(object())
+
+
+class Workflows(Sqlite):
+    service = "workflows"
+
+    def use(self, hub):
+        hub.workflows.agent("a")(lambda _task, _ctx: 1)
+        return hub.workflows.create("w", [{"name": "t", "agent": "a"}]).id
+
+    def connection(self, hub):
+        self.use(hub)
+        return hub.db.engine.pool.checkedin()
+
+    def fail(self, hub):
+        self.use(hub)
+        hub.db.execute(
+            "create trigger refuse before insert on agentnb_task "
+            "begin select raise(abort, 'not today'); end"
+        )
+        self.use(hub)
+
+    def misuse(self, hub):
+        hub.workflows.create("w", [{"name": "t", "agent": "a", "data": object()}])
+
+
+SERVICES = {
+    "sqlite": Sqlite(),
+    "postgresql": Postgresql(),
+    "redis": Redis(),
+    "cache": Cache(),
+    "queue": Queue(),
+    "workflows": Workflows(),
+}
 FAR = {name: service for name, service in SERVICES.items() if hasattr(service, "far")}
 
 
@@ -160,14 +214,14 @@ def test_connections_are_pooled(case, hub):
     assert len({case.connection(hub) for _ in range(50)}) == 1
 
 
-@pytest.mark.parametrize("case", [FAR["postgresql"], FAR["redis"], FAR["cache"]])
+@pytest.mark.parametrize("case", [FAR["postgresql"], FAR["redis"], FAR["cache"], FAR["queue"]])
 def test_a_lost_connection_is_made_again(case, hub):
     case.use(hub)
     case.lose(hub)
     assert case.use(hub) is not None
 
 
-@pytest.mark.parametrize("case", [FAR["postgresql"], FAR["redis"]])
+@pytest.mark.parametrize("case", [FAR["postgresql"], FAR["redis"], FAR["queue"]])
 def test_a_service_that_is_away_is_not_asked_for_ever(case, redis_home):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
