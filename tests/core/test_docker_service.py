@@ -148,6 +148,17 @@ def test_a_service_that_cannot_be_waited_for_is_refused_before_it_starts(
             docker.service(docker_image, "sleep 60", **options)
         assert caught.value.message.startswith(said)
         assert caught.value.hint
+
+    async def ready(_):
+        return True
+
+    for options, said in (
+        ({"ready": ready}, "cannot be a coroutine function"),
+        ({"ready": lambda _: ready(None)}, "returned a coroutine, which nobody"),
+        ({"ready": lambda service: service.url}, "is not published"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            docker.service(docker_image, "sleep 60", **options)
     isolated = make_docker(policies=docker.policies[:1])
     with pytest.raises(OptionRefused, match="'ports' is refused: the policy 'isolated' has no"):
         isolated.service(docker_image, "sleep 60", port=80)

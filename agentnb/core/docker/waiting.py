@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import re
 import socket
 import threading
@@ -115,12 +116,20 @@ class Waiting:
         self._poll(lambda _: listens(), f"does not listen on port {port}")
 
     def function(self, ready: Callable[[], object]) -> None:
-        """Wait until a function returns something true; one that raises is asked again."""
+        """Wait until a function returns something true; one that raises is asked again.
+
+        Raises
+        ------
+        UsageError
+            The function was not used as it is meant to be, or uses the service so.
+        """
         last: list[BaseException] = []
 
         def asked(_: dict[str, Any]) -> bool:
             last.clear()
             answer, error = _called(ready, max(_PAUSE, self._until - monotonic()))
+            if isinstance(error, UsageError):
+                raise error  # which waiting does not mend
             last.extend([error] if error is not None else [])
             return answer
 
@@ -211,7 +220,7 @@ def _called(ready: Callable[[], object], seconds: float) -> tuple[bool, BaseExce
 
     def call() -> None:
         try:
-            answer.append(bool(ready()))
+            answer.append(_plain(ready()))
         except BaseException as error:  # noqa: BLE001 - said when the time is over
             raised.append(error)
 
@@ -222,6 +231,18 @@ def _called(ready: Callable[[], object], seconds: float) -> tuple[bool, BaseExce
     if thread.is_alive():
         return False, TimeoutError("the function did not return")
     return bool(answer and answer[0]), raised[0] if raised else None
+
+
+def _plain(answer: object) -> bool:
+    """Return whether a function's answer is true; that of a coroutine function is none."""
+    if not inspect.iscoroutine(answer):
+        return bool(answer)
+    answer.close()
+    raise UsageError(
+        "ready returned a coroutine, which nobody awaits",
+        service="docker",
+        hint="await hub.docker.aservice(IMAGE, ready=COROUTINE_FUNCTION)",
+    )
 
 
 def _said(error: BaseException) -> str:
