@@ -358,6 +358,28 @@ def test_the_quota_holds_over_processes(tmp_path):
     assert [path.stat().st_mode & 0o777 for path in kept] == [0o600] * 2
 
 
+def test_nothing_is_measured_while_others_write(tmp_path):
+    root, home = tmp_path / "ws", tmp_path / "home"
+    one, other = (FileSystemManager(root, home=home, quota=1000) for _ in range(2))
+    found = []
+
+    def write():
+        try:
+            found.append(other.write_file("b", "x" * 700))  # its first, so that it measures
+        except RejectedError as error:
+            found.append(error)
+
+    second = threading.Thread(target=write)
+    with one._quota.taken(400, "a"):
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        (root / "a").write_text("x" * 400)
+    second.join()
+    assert isinstance(found[0], RejectedError)
+    one.write_file("c", "x" * 600)
+
+
 def test_what_a_writer_that_died_had_taken_is_given_back(tmp_path):
     root, home = tmp_path / "ws", tmp_path / "home"
     script = (

@@ -25,8 +25,10 @@ from agentnb.core.files.beneath import Openat2, Walk
 FOLDER = None
 QUOTA = 400
 SIZE = 120
-NAMES = st.sampled_from(["a", "b", "c.txt", ".env"])
-PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+# Few enough for the steps to meet.
+PATHS = st.sampled_from(["a", "a/b", "a/c.txt", "a/b/c.txt", "b", "c.txt", ".env", "a/.env/b"])
+# A path, or the number of a file that is there.
+KNOWN = st.integers(0, 9) | st.integers(0, 9) | PATHS
 TEXTS = st.lists(st.sampled_from(["x", "yy\n", "é", "zz\r\n", "x" * 50]), max_size=4).map("".join)
 EXPECTED = (NotFoundError, UsageError, RejectedError)
 
@@ -49,6 +51,10 @@ class Workspace(RuleBasedStateMachine):
             quota=QUOTA,
             max_size=SIZE,
         )
+        for path, text in (("a/b", "x\nyy\n"), ("c.txt", "yy\r\né")):
+            self.files.write_file(path, text)
+            self.make_around(path)
+            self.model[path] = text
 
     def teardown(self):
         if hasattr(self, "top"):
@@ -56,6 +62,12 @@ class Workspace(RuleBasedStateMachine):
             shutil.rmtree(self.top)
 
     # What the model says
+
+    def path_of(self, known):
+        files = sorted(path for path, text in self.model.items() if text is not FOLDER)
+        if isinstance(known, str):
+            return known
+        return files[known % len(files)] if files else "a"
 
     def is_hidden(self, path):
         return ".env" in path.split("/")
@@ -106,8 +118,9 @@ class Workspace(RuleBasedStateMachine):
 
     # What is done
 
-    @rule(path=PATHS, text=TEXTS, check=st.booleans())
+    @rule(path=KNOWN, text=TEXTS, check=st.booleans())
     def write(self, path, text, check):
+        path = self.path_of(path)
         before = self.model.get(path, FOLDER)
         options = {"if_hash": "" if before is FOLDER else hash_of(before)} if check else {}
 
@@ -130,8 +143,10 @@ class Workspace(RuleBasedStateMachine):
             self.refused(lambda: self.files.write_file(path, "", if_hash="0" * 64), FileChanged)
         self.sync_folders()
 
-    @rule(path=PATHS, text=TEXTS)
+    @rule(path=KNOWN, text=TEXTS)
     def append(self, path, text):
+        path = self.path_of(path)
+
         def call():
             self.files.append(path, text)
 
@@ -147,8 +162,10 @@ class Workspace(RuleBasedStateMachine):
         self.make_around(path)
         self.model[path] = whole
 
-    @rule(path=PATHS, old=st.sampled_from(["x", "yy\n", "é"]), new=TEXTS)
+    @rule(path=KNOWN, old=st.sampled_from(["x", "yy\n", "é"]), new=TEXTS)
     def edit(self, path, old, new):
+        path = self.path_of(path)
+
         def call():
             self.files.edit(path, old, new)
 
@@ -183,8 +200,10 @@ class Workspace(RuleBasedStateMachine):
             self.make_around(path)
             self.model[path] = FOLDER
 
-    @rule(path=PATHS, recursive=st.booleans())
+    @rule(path=KNOWN, recursive=st.booleans())
     def delete(self, path, recursive):
+        path = self.path_of(path)
+
         def call():
             return self.files.delete(path, recursive=recursive)
 
@@ -198,8 +217,10 @@ class Workspace(RuleBasedStateMachine):
             for one in [path, *inner]:
                 del self.model[one]
 
-    @rule(source=PATHS, goal=PATHS, overwrite=st.booleans())
+    @rule(source=KNOWN, goal=PATHS, overwrite=st.booleans())
     def move(self, source, goal, overwrite):
+        source = self.path_of(source)
+
         def call():
             self.files.move(source, goal, overwrite=overwrite)
 
@@ -226,8 +247,9 @@ class Workspace(RuleBasedStateMachine):
         self.make_around(goal)
         self.model |= moved
 
-    @rule(source=PATHS, goal=PATHS)
+    @rule(source=KNOWN, goal=PATHS)
     def copy(self, source, goal):
+        source = self.path_of(source)
         text = self.model.get(source, FOLDER)
 
         def call():
@@ -250,8 +272,9 @@ class Workspace(RuleBasedStateMachine):
         self.make_around(goal)
         self.model[goal] = text
 
-    @rule(path=PATHS, count=st.integers(1, 4))
+    @rule(path=KNOWN, count=st.integers(1, 4))
     def read_parts(self, path, count):
+        path = self.path_of(path)
         text = self.model.get(path, FOLDER)
         if text is FOLDER:
             self.refused(lambda: self.files.read_file(path, head=count), *EXPECTED)
@@ -293,5 +316,5 @@ class Workspace(RuleBasedStateMachine):
 
 TestWorkspace = Workspace.TestCase
 TestWorkspace.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
 )

@@ -83,6 +83,15 @@ def test_a_dotenv_that_others_can_write_is_not_read(project, bits):
     assert Settings.load(start=project, environ={}).db_rows == 7
 
 
+def test_a_dotenv_that_was_opened_to_others_later_is_not_read_again(project):
+    (project / ".env").write_text("OTHER_URL=sqlite://\n")
+    settings = Settings.load(start=project, environ={})
+    assert settings.variable("OTHER_URL").reveal() == "sqlite://"
+    (project / ".env").chmod(0o666)
+    with pytest.raises(UntrustedPath):
+        settings.variable("OTHER_URL")
+
+
 def test_a_group_that_is_not_the_primary_one_is_another_user(tmp_path):
     found = list(tmp_path.stat())
     found[0], found[5] = stat.S_IFREG | 0o664, 54321
@@ -147,11 +156,12 @@ def test_a_home_of_another_users_is_refused_wherever_it_is_named(project, become
 def test_a_home_that_is_planted_after_the_settings_were_read_is_not_written_to(
     project, become_other
 ):
-    with agentnb.connect(home=project / "home", start=project) as hub:
+    with agentnb.connect(home=project / "home", start=project, database_url="sqlite://") as hub:
         (project / "home").mkdir()
         become_other(project / "home")
-        with pytest.raises(UntrustedPath):
-            hub.db.query("select 1")
+        for _ in range(2):
+            with pytest.raises(UntrustedPath):
+                hub.db.query("select 1")
     assert not list((project / "home").iterdir())
 
 
