@@ -33,19 +33,30 @@ _AMBIGUOUS = re.compile(
 )
 READS: Final = frozenset(
     {"status", "diff", "log", "show", "for-each-ref", "rev-parse", "symbolic-ref", "cat-file"}
-    | {"ls-files", "ls-tree", "diff-tree", "remote", "version", "config"}
+    | {"ls-files", "ls-tree", "diff-tree", "remote", "version", "config", "merge-file"}
 )
 # Those that change files in no more than one step: any other may check something out, and then
 # start git again, which reads its settings as they have become by then.
 _CHANGE_NO_TREE: Final = frozenset(
     {"add", "branch", "clone", "commit", "commit-tree", "fetch", "init", "push", "read-tree"}
-    | {"reset", "restore", "rm", "switch", "tag", "update-index", "update-ref", "write-tree"}
+    | {
+        "hash-object",
+        "reset",
+        "restore",
+        "rm",
+        "switch",
+        "tag",
+        "update-index",
+        "update-ref",
+        "write-tree",
+    }
 )
+_READ_VERBS: Final = frozenset({("stash", "list"), ("stash", "show"), ("worktree", "list")})
 _READS_OF_SETTINGS: Final = 3
 
 
 def _reads(words: Sequence[str]) -> bool:
-    return words[0] in READS or tuple(words[:2]) in {("stash", "list"), ("worktree", "list")}
+    return words[0] in READS or tuple(words[:2]) in _READ_VERBS
 
 
 class Base:
