@@ -9,6 +9,7 @@ import re
 import pytest
 
 from agentnb.core.errors import (
+    AgentnbError,
     InvalidResponse,
     NotFoundError,
     PathEscape,
@@ -137,6 +138,31 @@ def test_a_download_is_bounded_by_the_workspace_and_by_the_call(web, api, files)
         with pytest.raises(InvalidResponse, match="may have"):
             api.download(path, "data.bin", **options)
     assert files.glob("**") == []
+
+
+def test_what_says_that_it_is_too_large_is_not_fetched(web, api, files):
+    def declares(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "200000000000")
+        handler.end_headers()
+        handler.server.over.wait(20)
+
+    web.on("/x", declares)
+    with pytest.raises(InvalidResponse, match="may have 300,000 bytes"):
+        api.download("/x", "data.bin", max_bytes=400_000_000_000)
+    assert files.glob("**") == []
+
+
+def test_a_workspace_may_have_no_limit_or_be_read_only(web, make_api, tmp_path):
+    web.on("/x", part_of(DATA, most=len(DATA)))
+    with FileSystemManager(tmp_path / "large", max_size=0) as files:
+        assert make_api(workspace=files).download("/x", "data.bin").size == len(DATA)
+    web.asked.clear()
+    with FileSystemManager(tmp_path / "large", read_only=True) as files:
+        with pytest.raises(AgentnbError, match=r"read.only"):
+            make_api(workspace=files).download("/x", "data.bin")
+        assert files.read_file("data.bin", encoding=None) == DATA
+    assert not web.asked
 
 
 def test_a_download_goes_nowhere_but_to_the_workspace(web, api, client):

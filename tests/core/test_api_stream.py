@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from agentnb.core.api import APIClient, Event
+from agentnb.core.api import APIClient, Event, pools
 from agentnb.core.api.breakers import Breakers
 from agentnb.core.errors import (
     DeadlineExceeded,
@@ -275,6 +275,38 @@ def test_another_thread_may_close_it_and_that_is_not_the_end_of_the_stream(web, 
         with pytest.raises(UsageError, match="was closed while it was read"):
             next(events)
         closing.join()
+
+
+def test_streams_that_hold_all_connections_do_not_hold_a_call_forever(
+    web, make_api, read, monkeypatch
+):
+    monkeypatch.setattr(pools, "CONNECTIONS", 1)
+    web.on("/x", streams(ONE, after=hangs))
+    client = make_api()
+    if read.__name__ == "sync":
+        with client.stream("GET", "/x"), pytest.raises(DeadlineExceeded, match="got no connection"):
+            read(client, "GET", "/x", idle=0.2)
+        return
+
+    async def run():
+        async with client.astream("GET", "/x"):
+            with pytest.raises(DeadlineExceeded, match="got no connection"):
+                async with client.astream("GET", "/x", idle=0.2):
+                    pass
+        await client.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_stream_has_these_limits_unless_it_says_otherwise(web, make_api):
+    web.on("/x", streams(ONE))
+    with make_api(timeout=3, max_bytes=10).stream("GET", "/x") as reply:
+        settled = reply._settled
+    assert (settled.timeout, settled.idle) == (None, 60)
+    assert (settled.max_bytes, settled.max_event) == (50_000_000, 1_000_000)
+    plain = APIClient("http://localhost:9")
+    assert (plain.settled.timeout, plain.settled.max_bytes) == (30, 10_000_000)
+    assert [plain.settled.attempts(method) for method in ("GET", "HEAD", "POST")] == [4, 4, 1]
 
 
 def test_ctrl_c_ends_a_stream_that_is_silent(web):

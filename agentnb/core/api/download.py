@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Workspace(Protocol):
     """Where files go, as `agentnb.core.files.FileSystemManager` has it."""
 
     max_size: int
+    read_only: bool
 
     def resolve_path(self, path: str) -> Any:
         """Return where a path leads; an error if that is outside."""
@@ -83,8 +85,11 @@ def download(
 ) -> Downloaded:
     """Download to a file; see `APIClient.download`."""
     workspace.resolve_path(to)  # what cannot be written need not be fetched
-    options = {"max_bytes": workspace.max_size, **options}
-    settled = client.settled.for_stream().but(options)
+    if workspace.read_only:
+        workspace.write_file(to, b"")  # which says so
+    largest = workspace.max_size or sys.maxsize
+    settled = client.settled.for_stream().but({"max_bytes": largest, **options})
+    options = {**options, "max_bytes": min(settled.max_bytes, largest)}
     with tempfile.TemporaryFile() as part:
         coming = _Coming(client, cast("IO[bytes]", part), on_progress)
         headers = coming.fetch(url, options, settled.retry, Deadline(settled.timeout))
@@ -144,12 +149,12 @@ class _Coming:
         options = {**options, "headers": headers, "timeout": deadline.remaining()}
         with self._client.stream("GET", url, **options) as reply:
             total = self._total(reply, asked="range" in headers)
+            self._check(reply, total or 0, options["max_bytes"])
             self._etag = _strong(reply.headers)
             for piece in reply.bytes():
                 self._part.write(piece)
                 self.size += len(piece)
-                if self.size > options["max_bytes"]:
-                    raise self._invalid(reply, f"has more than {options['max_bytes']:,} bytes")
+                self._check(reply, self.size, options["max_bytes"])
                 if self._on_progress is not None:
                     self._on_progress(self.size, total)
             return reply.headers
@@ -167,6 +172,10 @@ class _Coming:
             self._begin_anew()
         length = reply.headers.get("content-length", "")
         return int(length) if length.isdecimal() and _is_plain(reply.headers) else None
+
+    def _check(self, reply: StreamReply, size: int, limit: int) -> None:
+        if size > limit:
+            raise self._invalid(reply, f"may have {limit:,} bytes and is larger than that")
 
     def _invalid(self, reply: StreamReply, why: str) -> InvalidResponse:
         error = InvalidResponse(

@@ -56,7 +56,8 @@ def lost(error: Exception, out: Outgoing, proxy: str | None, *, within: bool = F
         crowded = Crowded(
             f"{doing} got no connection: {CONNECTIONS} calls were under way all the time",
             service="api",
-            hint="make fewer calls at once, or give them more time by timeout=",
+            hint="make fewer calls at once, close streams that are read no more, or give them more "
+            "time by timeout=, or of a stream by idle=",
         )
         return Lost(crowded, again=False)
     if isinstance(error, TimeoutError | httpcore.TimeoutException):

@@ -246,8 +246,8 @@ def _request(out: Outgoing) -> httpcore.Request:
         headers["content-length"] = str(len(out.content))
     silence, left = out.silence, out.deadline.remaining()
     # A place among the connections may be long in coming, yet not until the deadline: that would
-    # look as if the host were slow.
-    place = None if left is None else left * 0.95
+    # look as if the host were slow. A stream without a deadline waits for one as for a byte.
+    place = silence if left is None else left * 0.95
     waits = {"connect": silence, "read": silence, "write": silence, "pool": place}
     return httpcore.Request(
         out.method,
