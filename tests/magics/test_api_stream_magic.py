@@ -78,6 +78,10 @@ def test_what_a_stream_shows_is_bounded_and_holds_no_secret(displayed, shell, we
     assert "••••••" in texts[-1]
     assert SECRET not in "".join(texts)
     assert SECRET in found[-1].data
+    web.on("/z", streams(f"data: it is {SECRET}\n\ndata: password=hunter23\n\n".encode()))
+    assert displayed(f"%api get {web.url}/z --stream")[1][-1].splitlines() == [
+        *("it is ••••••", "password=••••••"),
+    ]
     web.on("/y", streams(b"data: " + b"x" * 500_000 + b"\n\n"))
     assert len(displayed(f"%api get {web.url}/y --stream")[1][-1]) < 2100
 
