@@ -16,24 +16,28 @@ import pytest
 
 from agentnb.core.docker import DockerManager
 from agentnb.core.docker.endpoint import not_docker
-from agentnb.core.errors import ConfigError, DeadlineExceeded, RejectedError
+from agentnb.core.errors import ConfigError, DeadlineExceeded, NotFoundError, RejectedError
 
 UPGRADED = b"HTTP/1.1 101"
 
 
-@pytest.fixture
-def hasty_engine(engine_socket):
-    """Return the URL of a way to the engine on which a program's output comes with the headers."""
+@contextlib.contextmanager
+def way_to(engine_socket, *, asked=lambda data: data, hasty=False):
+    """Return the URL of a way to the engine that changes what is asked, or what is answered.
+
+    On a hasty one a program's output comes with the headers.
+    """
     folder = Path(tempfile.mkdtemp(prefix="agentnb-hasty-", dir="/tmp"))
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(folder / "s"))
         door.listen()
         threads = []
 
-        def pump(source, target, *, hasty):
+        def pump(source, target, *, back):
             with contextlib.suppress(OSError):
                 while data := source.recv(65_536):
-                    if hasty and data.startswith(UPGRADED):
+                    data = data if back else asked(data)
+                    if hasty and back and data.startswith(UPGRADED):
                         data += source.recv(65_536)  # the output's first piece
                     target.sendall(data)
             for link in (source, target):
@@ -48,7 +52,7 @@ def hasty_engine(engine_socket):
                     server.connect(engine_socket)
                     for ends in ((client, server, False), (server, client, True)):
                         one = threading.Thread(
-                            target=pump, args=ends[:2], kwargs={"hasty": ends[2]}, daemon=True
+                            target=pump, args=ends[:2], kwargs={"back": ends[2]}, daemon=True
                         )
                         threads.append(one)
                         one.start()
@@ -64,10 +68,29 @@ def hasty_engine(engine_socket):
             shutil.rmtree(folder)
 
 
-def test_what_comes_with_the_headers_is_not_lost(hasty_engine, make_docker, docker_image):
-    docker = make_docker(host=hasty_engine)
+@pytest.fixture
+def way(engine_socket):
+    """Return a function that opens such a way, up to the end of the test."""
+    with contextlib.ExitStack() as ways:
+        yield lambda **options: ways.enter_context(way_to(engine_socket, **options))
+
+
+def test_what_comes_with_the_headers_is_not_lost(way, make_docker, docker_image):
+    docker = make_docker(host=way(hasty=True))
     sleeper = docker.run_container(docker_image, ["sleep", "300"])
     assert docker.exec(sleeper, ["echo", "first"]).stdout == "first\n"
+
+
+def test_where_nobody_may_ask_for_networks_containers_work_all_the_same(
+    way, make_docker, docker_image
+):
+    docker = make_docker(host=way(asked=lambda data: data.replace(b"/networks", b"/nosuchxx")))
+    assert docker.run(docker_image, "echo hi").stdout == "hi\n"
+    with pytest.raises(NotFoundError):
+        docker.networks()
+    docker.run_container(docker_image, "sleep 60")
+    docker.close()
+    assert docker.list().rows == []
 
 
 def sockets():

@@ -333,6 +333,10 @@ def test_a_service_and_a_network_are_made_listed_and_removed(run, image):
     assert str(run("%docker network agents --remove")) == "agents: removed"
     with pytest.raises(UsageError, match="which network"):
         run("%docker network --remove")
+    with pytest.raises(UsageError, match="takes the name of a network, not 'ls'") as caught:
+        run("%docker network ls")
+    assert caught.value.hint.startswith("%docker network lists them")
+    assert len(run("%docker network")) == 0
 
 
 def test_a_container_that_has_ended_is_started_again_and_inspected(run, image):

@@ -31,7 +31,11 @@ def main() -> None:
                     api.remove_container(found["Id"], force=True, v=True)
                 except docker.errors.APIError:
                     continue  # somebody else is removing it
-    for found in api.networks(filters=filters):
+    try:
+        networks = api.networks(filters=filters)
+    except docker.errors.APIError:
+        return  # a proxy in front of the engine lets nobody ask for them
+    for found in networks:
         if found["Labels"].get(told["name"]) == found["Name"]:
             try:
                 api.remove_network(found["Id"])

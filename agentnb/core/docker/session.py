@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.docker.networks import listed_networks, remove_network
+from agentnb.core.docker.networks import allowed_networks, remove_network
 from agentnb.core.docker.owner import NAME, OWNER, SESSION, Owner, is_ours
 from agentnb.core.errors import AgentnbError
 from agentnb.core.launch import python
@@ -63,7 +63,8 @@ class Session:
         return names
 
     def _found(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        return listed(self._engine, self.owner), listed_networks(self._engine, self.owner)
+        networks = allowed_networks(self._engine, self.owner)
+        return listed(self._engine, self.owner), networks
 
     def _remove(
         self,

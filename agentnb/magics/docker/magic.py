@@ -41,6 +41,19 @@ _OF_A_CONTAINER = (
     *("network", "alias", "platform", "entrypoint", "pull", "policy"),
 )
 
+# What docker's own command has behind `network`.
+_OF_A_NETWORK = (
+    "ls",
+    "list",
+    "create",
+    "rm",
+    "remove",
+    "inspect",
+    "prune",
+    "connect",
+    "disconnect",
+)
+
 
 @magics_class
 class DockerMagic(Noun):
@@ -177,6 +190,12 @@ class DockerMagic(Noun):
                     "which network?", service="docker", hint="%docker network NAME --remove"
                 )
             return self._docker.networks()
+        if _text(call) in _OF_A_NETWORK:
+            raise UsageError(
+                f"%docker network takes the name of a network, not {_text(call)!r}",
+                service="docker",
+                hint="%docker network lists them, %docker network NAME makes one, --remove ends it",
+            )
         if "remove" not in call.options:
             return self._docker.network(_text(call))
         self._docker.remove_network(_text(call))
