@@ -458,3 +458,27 @@ def test_what_cannot_be_fetched_is_said(docker, app, make_docker):
     for refused in (lambda: alone.pull(app), lambda: alone.run(app, pull="missing")):
         with pytest.raises(OptionRefused, match="'pull' is refused"):
             refused()
+
+
+WRONG = [
+    ("text", 1),
+    ("text", "FROM a\0"),
+    ("dockerfile", "\0"),
+    ("dockerfile", "x" * 10_000),
+    ("target", "\udcff"),
+    ("args", ["A"]),
+    ("args", {"A": None}),
+    ("args", {1: "b"}),
+    ("secrets", 7),
+    ("secrets", {"a": 1}),
+    ("timeout", True),
+    ("pull", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_an_argument_that_is_none_is_refused_by_its_name(docker, tmp_path, name, value):
+    given = {"context": tmp_path, "text": None if name == "dockerfile" else "FROM scratch\n"}
+    said = "there is no xxx|dockerfile must" if name == "dockerfile" else name
+    with pytest.raises((UsageError, NotFoundError), match=said):
+        docker.build_image(**{**given, "tag": "agentnb-test-no", name: value})

@@ -33,6 +33,7 @@ LARGEST = 2 * 1024**3
 
 DOCKERFILE = "Dockerfile"
 IGNORE = ".dockerignore"
+_LONGEST_NAME = 255
 _SPOOLED = 8 * 1024**2
 
 
@@ -118,12 +119,11 @@ def dockerfile_of(folder: Path | None, text: str | None, name: str | None) -> Do
         It is a link that leads out of the folder.
     """
     if text is not None:
-        try:
-            data = text.encode("utf-8", "surrogateescape")
-        except (AttributeError, UnicodeEncodeError) as error:
-            raise UsageError(f"the Dockerfile is no text: {error}", service="docker") from error
+        data = text.encode()
         return Dockerfile(_aside(data) if folder else DOCKERFILE, data, beside=folder is not None)
     name = posixpath.normpath(name or DOCKERFILE)
+    if max(map(len, os.fsencode(name).split(b"/"))) > _LONGEST_NAME:
+        raise _no_dockerfile(Path(folder or ""), f"{name[:80]}…")
     if folder is None:
         raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
     data, linked = _read_inside(folder, name)

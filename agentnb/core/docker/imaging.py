@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.building import BuildLog, Order
+from agentnb.core.docker.checks import CHECKS
 from agentnb.core.docker.context import dockerfile_of, place_of
 from agentnb.core.docker.copying import host_file
 from agentnb.core.docker.opening import Opening
@@ -15,10 +17,11 @@ from agentnb.core.docker.pulling import PullProgress, pull_of
 from agentnb.core.docker.pulling import pull as fetch
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds
+from agentnb.core.ranges import text as plain
 from agentnb.core.redact import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from agentnb.core.docker.building import Step
     from agentnb.core.docker.results import BuildResult, PullResult
@@ -111,18 +114,21 @@ class Imaging(Opening):
         """
         if context is None and text is None:
             raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+        for name, value in (("text", text), ("dockerfile", dockerfile), ("target", target)):
+            if value is not None:
+                plain(name, value, service="docker")
         folder = None if context is None else place_of(context, self._roots, self._workspace)
         tag = image_tag(tag)
         rules = chosen(policy, self.policies)
         wanted = pull_of(pull, [rules], "missing" if rules.network else "never")
-        read = {name: _secret_of(value, self._roots) for name, value in (secrets or {}).items()}
+        read = _secrets(secrets or {}, self._roots)
         order = Order(
             tag=tag,
             dockerfile=dockerfile_of(folder, text, dockerfile),
-            args=_texts(args or {}),
+            args=_texts("args", args),
             labels=self._images.labels(tag),
             policy=rules,
-            fresh=fresh,
+            fresh=bool(fresh),
             pull=wanted == "always",
             target=target,
             timeout=seconds("timeout", timeout, service="docker"),
@@ -169,6 +175,8 @@ class Imaging(Opening):
         """
         pull_of("always", self.policies, "always")
         limit = seconds("timeout", timeout, service="docker")
+        if platform is not None:
+            platform = CHECKS["platform"](platform, self.policies[0])
         return fetch(self.engine, image, platform=platform, timeout=limit, on_progress=on_progress)
 
     def _fetch(self, image: str, when: str | None, platform: object) -> None:
@@ -178,21 +186,41 @@ class Imaging(Opening):
             self.pull(image, platform=None if platform is None else str(platform))
 
 
-def _secret_of(value: str | Secret | Path, roots: Sequence[Path]) -> bytes:
-    """Return what a step reads as a secret."""
-    if isinstance(value, Path):
-        data, _ = host_file("secrets", value, roots)
-        return data
-    return (value.reveal() if isinstance(value, Secret) else str(value)).encode()
-
-
-def _texts(args: Mapping[str, str]) -> dict[str, str]:
-    """Return the arguments of a build as text."""
-    for name, value in args.items():
-        if not isinstance(value, str | int | float):
+def _secrets(given: Mapping[str, str | Secret | Path], roots: Sequence[Path]) -> dict[str, bytes]:
+    """Return what steps read as secrets, by its name; no error shows one."""
+    found = {}
+    for name, value in given.items() if isinstance(given, Mapping) else [(None, None)]:
+        if not isinstance(name, str) or not isinstance(value, str | Secret | Path):
             raise UsageError(
-                f"args must be texts by name, got {type(value).__name__} for {str(name)[:40]}",
+                "secrets must be texts or paths by name",
                 service="docker",
-                hint='args={"VERSION": "1.2"}',
+                hint='secrets={"token": Path("token.txt")}',
             )
-    return {str(name): str(value) for name, value in args.items()}
+        if isinstance(value, Path):
+            found[name], _ = host_file("secrets", value, roots)
+        else:
+            revealed = value.reveal() if isinstance(value, Secret) else value
+            found[name] = revealed.encode("utf-8", "surrogateescape")
+    return found
+
+
+def _texts(name: str, given: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return an argument that maps names to texts, if it is one."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            f"{name} must be texts by name, got {type(given).__name__}",
+            service="docker",
+            hint=f'{name}={{"NAME": "VALUE"}}',
+        )
+    found = {}
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise UsageError(
+                f"{name} must be texts by name, got {type(value).__name__} for {str(key)[:40]!r}",
+                service="docker",
+                hint=f'{name}={{"NAME": "VALUE"}}',
+            )
+        found[plain(name, key, service="docker")] = plain(name, str(value), service="docker")
+    return found
