@@ -285,3 +285,17 @@ def test_any_list_is_read_or_refused_by_its_line(text, modern):
     for path in ("a", "a/b", "a/b/c", ".", "é"):
         assert found.excludes(path) == (found.reason(path) is not None)
     assert not found.keeping("a", "a/b").excludes("a/b")
+
+
+def test_the_home_is_not_sent(make_docker, docker_engine, tmp_path):
+    home = tmp_path / "deep" / ".agentnb"
+    home.mkdir(parents=True, mode=0o700)
+    (home / "token").write_text("x")
+    (tmp_path / "deep" / "a").write_text("x")
+    write_list(tmp_path, "!deep/.agentnb/token\n")
+    tag = f"agentnb-test-{os.getpid()}-home"
+    made = make_docker(home=home).build_image(tmp_path, tag, text="FROM scratch\nCOPY . /\n")
+    assert "deep/.agentnb is not sent: it is the home of agentnb" in made.log
+    names = tree_of(docker_engine, tag)
+    assert "deep/a" in names
+    assert not [name for name in names if "agentnb" in name]

@@ -59,6 +59,7 @@ class Order:
     pull: bool
     target: str | None
     timeout: float
+    hidden: str | None = None
 
 
 class Sending(io.RawIOBase):

@@ -211,7 +211,10 @@ def ignored(folder: Path, dockerfile: str, *, modern: bool) -> IgnoreList:
 
 
 def pack(
-    folder: Path | None, dockerfile: Dockerfile | None, left_out: IgnoreList | None = None
+    folder: Path | None,
+    dockerfile: Dockerfile | None,
+    left_out: IgnoreList | None = None,
+    hidden: str | None = None,
 ) -> IO[bytes]:
     """Return the files of a build as a tar archive, in memory or, if they are many, on disk.
 
@@ -224,6 +227,8 @@ def pack(
         builder wants them; None where they are given to the build by themselves.
     left_out
         Which files are not sent.
+    hidden
+        A folder that is never sent: the home, if it is below.
 
     Raises
     ------
@@ -235,7 +240,7 @@ def pack(
         with tarfile.open(fileobj=made, mode="w") as archive:
             given = {} if dockerfile is None else _given(folder, dockerfile)
             if folder is not None:
-                _add_files(archive, folder, left_out or IgnoreList(), given)
+                _add_files(archive, folder, left_out or IgnoreList(), given, hidden)
             for name, data in given.items():
                 _add_bytes(archive, tarfile.TarInfo(name), data)
         made.seek(0)
@@ -259,13 +264,17 @@ def _given(folder: Path | None, dockerfile: Dockerfile) -> dict[str, bytes]:
 
 
 def _add_files(
-    archive: tarfile.TarFile, folder: Path, left_out: IgnoreList, given: dict[str, bytes]
+    archive: tarfile.TarFile,
+    folder: Path,
+    left_out: IgnoreList,
+    given: dict[str, bytes],
+    hidden: str | None,
 ) -> None:
     """Add the folder's files, by the descriptors of their folders: no link is ever followed."""
     # As docker has it, the Dockerfile and the list itself are always sent; the engine drops them.
     kept = left_out.keeping(IGNORE, *given) if given else left_out
     size = 0
-    for path, entry, parent in _each(folder, kept):
+    for path, entry, parent in _each(folder, kept, hidden):
         info = _info(path, entry, parent)
         if info is None:
             continue  # a FIFO, a socket or a device is no file
@@ -285,7 +294,7 @@ def _add_files(
             archive.addfile(info)
 
 
-def _each(folder: Path, left_out: IgnoreList) -> Iterator[tuple[str, str, int]]:
+def _each(folder: Path, left_out: IgnoreList, hidden: str | None) -> Iterator[tuple[str, str, int]]:
     """Yield path, name and the descriptor of its folder, for all that is not left out."""
     passed = {"": left_out.top}
     for at, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
@@ -295,6 +304,8 @@ def _each(folder: Path, left_out: IgnoreList) -> Iterator[tuple[str, str, int]]:
         entered = []
         for name in sorted([*folders, *files]):
             path = below + name
+            if path == hidden:
+                continue
             out, matches = left_out.judge(path, above)
             if not out:
                 yield path, name, descriptor

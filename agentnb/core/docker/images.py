@@ -100,7 +100,10 @@ class Images:
         left_out = None
         if folder is not None:
             left_out = ignored(folder, dockerfile.name, modern=engine.speaks(1, 42))
-        with pack(folder, dockerfile if command is None else None, left_out) as context:
+        if order.hidden is not None:
+            log.note(f"{order.hidden} is not sent: it is the home of agentnb")
+        given = dockerfile if command is None else None
+        with pack(folder, given, left_out, order.hidden) as context:
             if command is None:
                 build(engine, context, order, log)
             else:

@@ -132,6 +132,7 @@ class Imaging(Opening):
             pull=wanted == "always",
             target=target,
             timeout=seconds("timeout", timeout, service="docker"),
+            hidden=_below(folder, self._home),
         )
         log = BuildLog(on_step, on_sent)
         return self._images.build(folder, order, log, secrets=read, images=wanted != "never")
@@ -184,6 +185,13 @@ class Imaging(Opening):
         wanted = pull_of(when, self.policies, "never")
         if wanted == "always" or (wanted == "missing" and not self._images.has(image)):
             self.pull(image, platform=None if platform is None else str(platform))
+
+
+def _below(folder: Path | None, home: Path | None) -> str | None:
+    """Return the home's path from a folder, if it is below."""
+    if folder is None or home is None or not home.resolve().is_relative_to(folder):
+        return None
+    return home.resolve().relative_to(folder).as_posix()
 
 
 def _secrets(given: Mapping[str, str | Secret | Path], roots: Sequence[Path]) -> dict[str, bytes]:
