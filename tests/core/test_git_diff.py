@@ -113,6 +113,8 @@ def test_a_path_is_known_on_disk_in_the_stage_in_a_commit_or_in_a_revision(branc
     assert len(git.diff("HEAD~1", "a.py")) == 1
     assert [row.subject for row in git.log(paths="a.py")] == ["gone", "on main", "first"]
     assert [row.subject for row in git.log(revision="topic", paths="sub/t.py")] == ["on topic"]
+    assert not git.show(paths="notes.txt").diff
+    assert git.show(paths="notes.txt").message == "gone"
     write(git, "quiet.py", "x")
     assert repr(git.log(paths="quiet.py")) == "no commit has changed quiet.py"
     assert repr(git.log(revision="main..main")) == "no commits in main..main"
@@ -281,6 +283,16 @@ def test_half_a_million_changed_lines_are_shown_in_part(repository, monkeypatch)
     assert "print(_.diff) shows them all" in repr(git.show("HEAD"))
 
 
+def test_many_files_without_lines_are_shown_in_part(repository, monkeypatch):
+    monkeypatch.setattr(render, "MOST_LINES", 9)
+    for number in range(20):
+        write(repository, f"{number:02}", "")
+    repository.add_files()
+    diff = repository.diff(cached=True)
+    assert "… 11 more files: print(diff) shows them all" in diff._repr_html_()
+    assert "new file mode" in str(diff)
+
+
 def test_words_within_lines_are_compared_up_to_an_amount_of_work(repository):
     git = repository
     write(git, "a.txt", "".join("a b " * 90 + f"{n}\n" for n in range(300)))
@@ -298,6 +310,18 @@ def test_a_message_without_an_end_is_shown_in_part(repository):
     assert "… 4,802 more lines: print(_.message) shows them all" in repr(shown)
     assert "… 4,802 more lines" in shown._repr_html_()
     assert shown.message.count("\n") == 5001
+
+
+def test_the_patch_of_an_unknown_file_is_git_s(repository, plain_git):
+    for name, text in (("x y", "one\n\ntwo\x0cthree\n"), ("t\tab", "no end"), ("empty", "")):
+        write(repository, name, text)
+        expected = plain_git(
+            repository.path, "diff", "--no-index", "--", "/dev/null", name, check=False
+        )
+        lines = [line for line in expected.split("\n") if not line.startswith("index ")]
+        # Behind a name with a space, git writes a tab.
+        expected = "\n".join(line.removesuffix("\t") for line in lines)
+        assert str(repository.diff_of_unknown(name)) == expected, name
 
 
 # Notebooks
@@ -378,6 +402,8 @@ def test_cells_are_compared_with_each_other_up_to_an_amount_of_work(repository, 
 def test_an_unknown_path_that_is_no_plain_file_is_shown_as_what_it_is(repository, name, make):
     make(repository.path / name)
     shown = repr(repository.diff_of_unknown(name))
+    patch = str(repository.diff_of_unknown(name))
+    assert patch.startswith(f"diff --git a/{name} b/{name}\nnew file mode 100644\n")
     expected = {"link": "+a.py", "folder": "a folder", "large": "67,108,865 bytes, too many"}
     assert expected[name] in shown
 

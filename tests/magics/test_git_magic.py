@@ -386,6 +386,7 @@ def test_revisions_and_paths_are_taken_as_on_git_s_command_line(run, shell, show
         ("%git diff :base topic a.py", ["a.py"]),
         ("%git diff --with main topic", ["a.py", "b.py"]),
         ("%git diff --with main -- b.py", ["b.py"]),
+        ("%git diff main topic -- b* a*", ["a.py", "b.py"]),
         ("%git diff HEAD~1 HEAD", ["a.py"]),
         ("%git diff a.py", []),
     ):
@@ -401,3 +402,4 @@ def test_revisions_and_paths_are_taken_as_on_git_s_command_line(run, shell, show
     assert run("%git add -- c.py").staged == ["c.py"]
     assert run("%git unstage -- c.py").staged == []
     assert "takes nothing behind --" in shown("%git switch main -- c.py")
+    assert "no changed file matches *.js" in shown("%git diff main topic -- *.js")

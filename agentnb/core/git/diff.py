@@ -228,20 +228,23 @@ def is_nobody(name: str) -> bool:
 
 
 def of_new_file(path: str, data: bytes, note: str = "") -> Diff:
-    """Return the difference between nothing and a file.
+    r"""Return the difference between nothing and a file.
 
-    >>> of_new_file("a.py", b"a = 1")
+    >>> of_new_file("a.py", b"a = 1\n")
     1 file, +1 -0
     a.py (new)
     @@ line 1
     +a = 1
     """
     binary = b"\0" in data[:_SNIFFED]
-    lines = [] if binary else data.decode("utf-8", "replace").splitlines()
-    hunks = [Hunk(0, 1, "", [f"+{line}" for line in lines])] if lines else []
+    lines = [] if binary or not data else data.decode("utf-8", "surrogateescape").split("\n")
+    *whole, last = [f"+{line}" for line in lines] or ["+"]
+    if last != "+":
+        whole += [last, "\\ No newline at end of file"]
+    hunks = [Hunk(0, 1, "", whole)] if whole else []
     file = FileDiff(path, "", "new", "", "", binary=binary, hunks=hunks, note=note)
     file.load = partial(_nothing_and, data)
-    return Diff("\n".join(line for hunk in hunks for line in hunk.lines), [file])
+    return Diff(raw.patch_of_new(path, file.added, whole, binary=binary), [file])
 
 
 def _nothing_and(data: bytes) -> tuple[bytes, bytes]:

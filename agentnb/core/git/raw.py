@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.diff import FileDiff
 
-__all__ = ["Entry", "Hunk", "entries", "fill"]
+__all__ = ["Entry", "Hunk", "entries", "fill", "patch_of_new"]
 
 _HUNK = re.compile(
     r"(?P<at>@@+)(?P<olds>(?: -\d+(?:,\d+)?)+) \+(?P<new>\d+)(?:,(?P<news>\d+))? (?P=at) ?"
@@ -101,6 +101,18 @@ def entries(text: str) -> tuple[list[Entry], str]:
         at = end + 1
         found.append(Entry(modes, names, letter, paths[0], paths[-1]))
     return found, text[at:].removeprefix("\0")
+
+
+def patch_of_new(path: str, count: int, lines: Sequence[str], *, binary: bool) -> str:
+    """Return the patch that makes a file, as git writes it."""
+    old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
+    head = [f"diff --git {old} {new}", "new file mode 100644"]
+    if binary:
+        return "\n".join([*head, f"Binary files /dev/null and {new} differ", ""])
+    if not lines:
+        return "\n".join([*head, ""])
+    size = "1" if count == 1 else f"1,{count}"
+    return "\n".join([*head, "--- /dev/null", f"+++ {new}", f"@@ -0,0 +{size} @@", *lines, ""])
 
 
 def _quoted(path: str) -> str:

@@ -121,8 +121,14 @@ class GitMagic(Noun):
         named = git.interpret(*words_of(git, call))
         given = call.options.get("with")
         revisions = [*([] if given is None else [given]), *named.revisions]
-        paths = [*named.paths, *paths_behind(git, call)]
-        return git.diff("staged" in call.options, paths=paths or None, between=revisions)
+        staged = "staged" in call.options
+
+        def differing() -> list[str]:
+            return [file.path for file in git.diff(staged, between=revisions)]
+
+        # Of revisions, a pattern stands for the files that differ between them.
+        behind = paths_behind(git, call, differing if revisions else None)
+        return git.diff(staged, paths=[*named.paths, *behind] or None, between=revisions)
 
     def do_log(self, call: Call) -> Log:
         """Return the history."""

@@ -10,7 +10,7 @@ from agentnb.core.errors import NotFoundError
 from agentnb.magics.grammar import each_word, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.git import GitManager
     from agentnb.magics.grammar import Call, Word
@@ -33,18 +33,30 @@ def has_paths(call: Call) -> bool:
 
 def words_of(git: GitManager, call: Call) -> list[str]:
     """Return the words in front of ``--``, with the changed files in the place of a pattern."""
-    return _expanded(git, zip(call.words, call.arguments, strict=True))
+    return _expanded(git, zip(call.words, call.arguments, strict=True), None)
 
 
-def paths_behind(git: GitManager, call: Call) -> list[str]:
-    """Return the paths behind ``--``, with the changed files in the place of a pattern."""
+def paths_behind(
+    git: GitManager, call: Call, changed: Callable[[], list[str]] | None = None
+) -> list[str]:
+    """Return the paths behind ``--``, with the changed files in the place of a pattern.
+
+    Parameters
+    ----------
+    git, call
+        The repository and the line.
+    changed
+        Returns the files that a pattern may stand for, by default those of the status.
+    """
     found = [word for word in each_word(call.rest or "") if word.kind != "rest"]
-    return _expanded(git, ((word, value_of(word, call.namespace)) for word in found))
+    return _expanded(git, ((word, value_of(word, call.namespace)) for word in found), changed)
 
 
-def _expanded(git: GitManager, words: Iterable[tuple[Word, Any]]) -> list[str]:
+def _expanded(
+    git: GitManager, words: Iterable[tuple[Word, Any]], changed: Callable[[], list[str]] | None
+) -> list[str]:
     found: list[str] = []
-    changed: list[str] | None = None
+    known: list[str] | None = None
     for word, value in words:
         if word.kind == "bind":
             found += [str(each) for each in ([value] if isinstance(value, (str, Path)) else value)]
@@ -56,15 +68,19 @@ def _expanded(git: GitManager, words: Iterable[tuple[Word, Any]]) -> list[str]:
         if (git.path / text).exists():
             found.append(text)
             continue
-        if changed is None:
-            changed = [change.path for change in git.status(untracked="all").changes]
-        matching = [path for path in changed if fnmatchcase(path, text)]
+        if known is None:
+            known = _of_status(git) if changed is None else changed()
+        matching = [path for path in known if fnmatchcase(path, text)]
         if not matching:
             raise NotFoundError(
                 f"no changed file matches {text}", service="git", hint="%git status lists them"
             )
         found += matching
     return found
+
+
+def _of_status(git: GitManager) -> list[str]:
+    return [change.path for change in git.status(untracked="all").changes]
 
 
 def files_in(folder: Path, start: str) -> list[str]:
