@@ -111,6 +111,12 @@ def test_an_uploaded_file_is_its_bytes_whatever_it_is_called(files):
     [
         ({"form": {"a": {"b": 1}}}, r"form\['a'\] cannot be a dict"),
         ({"form": {"a": float("nan")}}, r"form\['a'\] cannot be a float"),
+        ({"form": {"a": "\ud800"}}, r"form\['a'\] cannot be a str"),
+        ({"form": {"\ud800": 1}}, "the name of a field of form cannot be"),
+        ({"form": {(): 1}}, "the name of a field of form cannot be"),
+        ({"params": {"a": "\ud800"}}, r"params\['a'\] cannot be a str"),
+        ({"files": {"a": ("\ud800", b"")}}, "the name of a field of files cannot be"),
+        ({"files": {None: b""}}, "the name of a field of files cannot be None"),
         ({"form": [1]}, "form= cannot be a list"),
         ({"files": {"a": "a.csv"}}, r"files\['a'\] cannot be a str"),
         ({"files": {"a": io.StringIO("x")}}, r"files\['a'\] cannot be a str"),

@@ -35,12 +35,37 @@ def pairs_of(fields: Mapping[str, Any], what: str) -> list[tuple[str, str | byte
     found: list[tuple[str, str | bytes]] = []
     for name, value in fields.items():
         many = value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-        found += [(str(name), _text(name, one, what)) for one in many if one is not None]
+        found += [(_name(name, what), _text(name, one, what)) for one in many if one is not None]
     return found
 
 
+def _name(name: Any, what: str) -> str:
+    """Return the name of a field or a file.
+
+    Raises
+    ------
+    UsageError
+        It is no text or number, or text that has no UTF-8.
+    """
+    if isinstance(name, str | int) and _is_unicode(str(name)):
+        return str(name)
+    raise UsageError(
+        f"the name of a field of {what} cannot be {name!a:.80}",
+        service="api",
+        hint=f'names are text: {what}={{"name": "value"}}',
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _text(name: str, value: Any, what: str) -> str | bytes:
-    if isinstance(value, str | bytes):
+    if isinstance(value, bytes) or (isinstance(value, str) and _is_unicode(value)):
         return value
     from agentnb.core.codec import NOT_JSON, decode, to_json
 
@@ -93,7 +118,9 @@ class Form:
     ) -> None:
         self._fields = dict(fields or {})
         self._pairs = pairs_of(self._fields, "form")
-        self._files = [(str(name), *_file(name, value)) for name, value in (files or {}).items()]
+        self._files = [
+            (_name(name, "files"), *_file(name, value)) for name, value in (files or {}).items()
+        ]
 
     def told(self) -> dict[str, Any]:
         """Return what a log says of it once that is cleaned: the fields, and the files' sizes."""
@@ -150,4 +177,4 @@ def _file(name: str, value: Any) -> tuple[str, bytes]:
             service="api",
             hint='give bytes, pathlib.Path("a.csv"), a file opened as "rb", or ("a.csv", bytes)',
         )
-    return called or str(name), content
+    return _name(called or name, "files"), content
