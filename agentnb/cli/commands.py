@@ -75,7 +75,7 @@ def lab(options: argparse.Namespace) -> int:
         **search_path,
     }
     sys.stdout.flush()
-    # Jupyter takes settings, which are code, from the folder that it is started in.
+    # A folder that nobody else writes to: some programs take settings or code from theirs.
     os.chdir("/")
     os.execve(sys.executable, command, environment)  # noqa: S606 - Lab takes this process over
 

@@ -224,10 +224,10 @@ def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path
     other.joinpath("kernel.json").write_text(
         json.dumps({"argv": ["false"], "display_name": "another", "language": "python"})
     )
-    # Code of others in the folder, which Python or Jupyter would run.
+    # Code of others in the folder, which Python would run.
     folder = tmp_path / "my tutorials"
     folder.mkdir()
-    for name in ("random.py", "jupyter_config.py", "jupyter_server_config.py"):
+    for name in ("random.py", "jupyter_server_config.py"):
         (folder / name).write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').write({name!r})\n")
     port = free_port()
     process, log = lab(
@@ -247,6 +247,7 @@ def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path
     kernels = json.loads(get(port, "/api/kernelspecs", token))["kernelspecs"]
     assert kernels["python3"]["spec"]["display_name"] != "another"
     assert not (tmp_path / "sprung").exists()
+    assert os.readlink(f"/proc/{process.pid}/cwd") == "/"  # noqa: PTH115
 
     second, second_log = lab("my tutorials", "--no-browser", "--port", port)
     assert int(address(second, second_log)[0]) != port  # taken, so another

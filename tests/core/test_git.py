@@ -418,18 +418,16 @@ def test_a_branch_that_moves_meanwhile_is_committed_on_where_it_is_then(reposito
     assert moved
 
 
-def test_messages_of_commits_at_the_same_time_are_not_mixed_up(repository, together):
-    numbers = iter(range(8))
+def test_one_commit_at_a_time_has_the_file_of_the_message(repository):
+    from agentnb.core.git import locks
 
-    def work():
-        name = f"message {next(numbers)}"
-        return name, GitManager(repository.path).commit(name, allow_empty=True)
-
-    made, errors = together(8, work)
-    errors = [error for error in errors if "cannot lock ref" not in str(error)]
-    assert errors == []
-    subjects = {row.sha: row.subject for row in repository.log(20)}
-    assert [(name, subjects[sha]) for name, sha in made] == [(name, name) for name, _ in made]
+    git = GitManager(repository.path, timeout=0.3)
+    (repository.path / "x").write_text("x")
+    with locks.committing(repository.path / ".git", 1):
+        for options in ({"allow_empty": True}, {"paths": ["x"]}):
+            with pytest.raises(UnavailableError, match="another git is at work here"):
+                git.commit("message", **options)
+    assert git.commit("message", allow_empty=True) == repository.log()[0].sha
 
 
 def test_a_lock_that_stays_is_an_error_which_names_it(repository):

@@ -152,6 +152,17 @@ def test_many_work_trees_at_once_are_all_left_out(repository, together):
     assert errors == []
     assert repository.status().clean
 
+    names = iter(range(200))
+
+    def hide():
+        for _ in range(25):
+            exclude.hide(repository._place(), repository.path / f"folder{next(names)}")
+
+    _, errors = together(8, hide)
+    assert errors == []
+    lines = (repository.path / ".git" / "info" / "exclude").read_text().splitlines()
+    assert len([line for line in lines if line.startswith("/folder")]) == 200
+
 
 @pytest.mark.parametrize("part", ["info", "info/exclude"])
 def test_a_link_in_the_place_of_the_list_is_not_followed(repository, tmp_path, part, caplog):
