@@ -18,6 +18,7 @@ SOURCE = Path(agentnb.__file__).parent
 STARTERS = {
     "cli/commands.py": "execve of launch.python",
     "cli/worker/child.py": "Popen of launch.python",
+    "core/docker/buildkit.py": "the docker command",
     "core/docker/session.py": "Popen of launch.python",
     "core/git/executor.py": "git, through GitPython",
     "core/redis/binary.py": "run of the server's program, to ask its version",
