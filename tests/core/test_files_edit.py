@@ -380,6 +380,15 @@ def test_nothing_is_measured_while_others_write(tmp_path):
     one.write_file("c", "x" * 600)
 
 
+def test_a_long_write_holds_up_no_other_while_there_is_room(tmp_path):
+    root, home = tmp_path / "ws", tmp_path / "home"
+    one, other = (FileSystemManager(root, home=home, quota=1000) for _ in range(2))
+    one.write_file("a", "x" * 100)
+    with one._quota.taken(200, "long"):
+        other.write_file("b", "x" * 100)  # its first; it would wait, and fail in the end
+    assert one.read_file("b") == "x" * 100
+
+
 def test_what_a_writer_that_died_had_taken_is_given_back(tmp_path):
     root, home = tmp_path / "ws", tmp_path / "home"
     script = (

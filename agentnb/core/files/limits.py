@@ -115,7 +115,7 @@ class Quota:
         """
         if not self._swept:
             self._swept = True
-            self._measure()
+            self._sweep()
         if not self.limit:
             yield
             return
@@ -134,6 +134,14 @@ class Quota:
             except BaseException:
                 self._ledger.change(lambda count: replace(count, used=count.used - size))
                 raise
+
+    def _sweep(self) -> None:
+        """Measure before the first write, which sweeps what writers that died have left."""
+        if not self.limit:
+            self._measured()
+            return
+        with suppress(UnavailableError):  # others are writing, and have done so
+            self._measure(wait=0)
 
     def _take_known(self, size: int) -> str:
         """Take up room, or return why it is to be measured first: ``"time"`` or ``"room"``."""
