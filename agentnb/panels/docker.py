@@ -54,6 +54,7 @@ class _Loaded(NamedTuple):
     containers: Table
     usage: dict[str, tuple[float | None, int, int]]
     images: Table
+    networks: list[Any]
     picked: str | None
     log: str | None
     found: str
@@ -76,6 +77,7 @@ class DockerPanel:
         self._wanted = ""
         self._histories: dict[str, deque[float | None]] = {}
         self._images: Paced[Table] = Paced(_SHARE)
+        self._networks: Paced[list[Any]] = Paced(_SHARE)
         self.panel = Panel("Docker", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
         self.containers = TableView(
@@ -97,6 +99,14 @@ class DockerPanel:
             filterable=False,
             noun=("image", "images"),
         )
+        self.networks = TableView(
+            ("network", "containers", "id"),
+            key="network",
+            label="Networks",
+            height="120px",
+            filterable=False,
+            noun=("network", "networks"),
+        )
         self.about = label(_PICK, dim=True)
         self.cpu = Plot("Processor", "%")
         self.memory = Plot("Memory", "MB")
@@ -116,9 +126,10 @@ class DockerPanel:
         )
         self.beside = [self.stop, self.cpu, self.memory, row(self.wanted, self.log_about), self.log]
         self._show_beside(shown=False)
+        _display(self.networks, shown=False)
         self.panel.compose(
             split(
-                stack(self.containers, self.images),
+                stack(self.containers, self.images, self.networks),
                 stack(row(self.about, self.stop), *self.beside[1:]),
                 wide_left=True,
             )
@@ -141,7 +152,7 @@ class DockerPanel:
     def _show_beside(self, *, shown: bool) -> None:
         """Show the numbers and the log of a container, where one is picked."""
         for part in self.beside:
-            getattr(part, "widget", part).layout.display = None if shown else "none"
+            _display(part, shown=shown)
 
     def _filter(self, text: str) -> None:
         with self.panel.lock:
@@ -153,9 +164,14 @@ class DockerPanel:
         docker = self._docker
         containers = docker.list()
         usage = {name: (cpu, memory, most) for name, cpu, memory, most, _ in docker.usage().rows}
-        images = self._images.get(docker.images)
+        images, networks = self._images.get(docker.images), self._networks.get(self._network_rows)
         log, found = (None, "") if picked is None else self._log_of(picked, wanted)
-        return _Loaded(containers, usage, images, picked, log, found)
+        return _Loaded(containers, usage, images, networks, picked, log, found)
+
+    def _network_rows(self) -> list[Any]:
+        with suppress(NotFoundError, RejectedError):  # an engine's proxy may deny them
+            return list(self._docker.networks().rows)
+        return []
 
     def _log_of(self, name: str, wanted: str) -> tuple[str | None, str]:
         logs = None
@@ -183,6 +199,8 @@ class DockerPanel:
                 for image, size, made, id_ in loaded.images.rows
             ]
         )
+        self.networks.update(loaded.networks)
+        _display(self.networks, shown=bool(loaded.networks))
         if loaded.picked == self._picked:
             self._show_picked(loaded)
 
@@ -219,6 +237,10 @@ class DockerPanel:
     def _stop(self, name: str) -> str:
         self._docker.stop_container(name)
         return f"{plain(name)}: stopped and removed"
+
+
+def _display(part: Any, *, shown: bool) -> None:
+    getattr(part, "widget", part).layout.display = None if shown else "none"
 
 
 def make(hub: Hub, **options: Any) -> Panel:

@@ -11,6 +11,7 @@ web = hub.docker.run_container({image!r}, ["sh", "-c",
     "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.2; done"], name="agentnb-lab-web")
 done = hub.docker.run_container({image!r}, ["sh", "-c", "echo '<img src=x onerror=alert(1)>'"],
     name="agentnb-lab-done")
+_ = hub.docker.network("agents")
 _ = hub.docker.build_image(None, {tag!r}, text="FROM {image}")"""
 
 
@@ -40,6 +41,7 @@ def test_containers_live_with_their_log_and_numbers(lab, panel, tag):
     row(panel, "agentnb-lab-web").click()
     panel.locator("pre").get_by_text("request", exact=False).first.wait_for()
     row(panel, tag).wait_for()
+    row(panel, "agents").wait_for()
     box = panel.get_by_placeholder("Lines that hold", exact=False)
     box.fill("error")
     box.press("Enter")

@@ -122,6 +122,18 @@ def test_images_that_were_pruned_are_gone_with_the_next_look(view, hub, docker_i
     assert tag not in shown.images.shown()
 
 
+def test_networks_are_listed_once_there_is_one(view, hub, docker_image):
+    shown = view()
+    assert shown.networks.widget.layout.display == "none"
+    assert "Networks" not in shown.panel._repr_mimebundle_()[0]["text/plain"]
+    made = hub.docker.run_container(
+        docker_image, "sleep 60", network=hub.docker.network("agents"), policy="network"
+    )
+    until(lambda: (refreshed(shown), "agents" in shown.networks.shown())[1])
+    assert shown.networks.widget.layout.display is None
+    until(lambda: (refreshed(shown), shown.networks.row("agents")[1] == made.name)[1])
+
+
 def test_without_an_engine_the_panel_is_stale_and_says_why(tmp_path):
     with agentnb.connect(home=tmp_path, docker_host="unix:///nowhere/s") as hub:
         shown = DockerPanel(hub, every=None)
