@@ -282,3 +282,24 @@ def test_a_known_secret_is_found_where_a_reader_sees_or_decodes_it(tmp_path, nam
 def test_secrets_of_other_shapes_are_found_in_a_source(tmp_path, source):
     (finding,) = scan_notebook(notebook(tmp_path / "n.ipynb", code(source)))
     assert SECRET not in repr(finding)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            'x = "' + " " * 2 * 10**5,
+            '"' * 2 * 10**5,
+            '"""' * 10**5,
+            "{" * 2 * 10**5,
+            "<" * 2 * 10**5,
+        ),
+        *('password="' + "\\" * 2 * 10**5, "password=" + "${" * 10**5, "curl -u a:" * 10**4),
+        *("authorization: " * 10**4, "://a:" * 10**5, "a.b" * 10**5, "token=" + "(]" * 10**5),
+        *("-----BEGIN A PRIVATE KEY-----" * 10**4, "eyJaaaaaaaa." * 10**5, "\x1b[1" * 10**5),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_no_text_takes_for_ever(tmp_path, text):
+    # Each would take minutes, if time grew with the square of the length.
+    scan_notebook(notebook(tmp_path / "n.ipynb", code(text, stream(text))))

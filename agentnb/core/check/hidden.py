@@ -14,7 +14,9 @@ __all__ = ["hidden_texts"]
 
 _TAG = re.compile(r"<[^<>]*>")
 # The end of a string, and the start of the next that Python puts behind it.
-_JOINT = re.compile(r"(?P<quote>[\"'])\s*\+?\s*(?:\\\n\s*)?[rbfu]{0,2}(?P=quote)", re.IGNORECASE)
+_JOINT = re.compile(
+    r"(?P<quote>[\"'])\s*+(?:\+\s*+)?(?:\\\n\s*+)?[rbfu]{0,2}(?P=quote)", re.IGNORECASE
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _LARGEST = 1_000_000
 _PRINTED = 0.9
