@@ -49,6 +49,8 @@ def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     context = contextvars.copy_context()
 
     def run() -> None:
+        if not future.set_running_or_notify_cancel():
+            return  # cancelled before it began; from now on it cannot be
         try:
             future.set_result(context.run(work))
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
