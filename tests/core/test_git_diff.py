@@ -124,6 +124,27 @@ def test_a_path_is_known_on_disk_in_the_stage_in_a_commit_or_in_a_revision(branc
     assert len(below.diff("main", "topic", "../sub")) == 1
 
 
+def test_a_path_of_another_repository_is_called_so(branched):
+    git = branched
+    GitManager(git.path / "mod").initialize()
+    write(git, "mod/f.py", "x")
+    for ask in (git.diff, lambda path: git.diff(paths=path), lambda path: git.log(paths=path)):
+        with pytest.raises(NotFoundError, match=r"'mod/f.py' ") as caught:
+            ask("mod/f.py")
+        assert caught.value.hint == "hub.git.at('mod')"
+    (git.path / "sub").mkdir()
+    with pytest.raises(NotFoundError, match=r"belongs to another repository: \.\./mod"):
+        GitManager(git.path / "sub").diff("../mod/f.py")
+    assert GitManager(git.path / "mod").diff("f.py") is not None
+    write(git, "a\u2028b", "x")
+    assert git.interpret("main", "topic", "a\u2028b") == (["main", "topic"], ["a\u2028b"])
+    empty = GitManager(git.path / "empty")
+    empty.initialize()
+    with pytest.raises(NotFoundError) as caught:
+        empty.diff("HEAD")
+    assert caught.value.hint == "there is no commit yet: %git add, then %git commit -m TEXT"
+
+
 def test_what_could_be_two_things_is_refused(branched):
     git = branched
     write(git, "topic", "a file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
@@ -11,7 +12,6 @@ from agentnb.core.git import words as arguments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from agentnb.core.git.opened import Runner
 
@@ -104,7 +104,7 @@ class Interpreter:
         output = self._run("cat-file", "--batch-check", feed=feed)
         found = {
             end
-            for end, line in zip(asked, output.text.splitlines(), strict=False)
+            for end, line in zip(asked, output.text.split("\n"), strict=False)
             if not line.endswith((" missing", " ambiguous"))
         }
         return {
@@ -139,17 +139,27 @@ class Interpreter:
         """
         for path in self.unknown_paths(paths, revisions):
             if revisions_too:
-                message = f"{path!r} is no revision, and no path here"
+                message = f"{path!r:.200} is no revision, and no path here"
             else:
-                message = f"there is no path {path!r}: not on disk, not staged, not committed"
-            raise NotFoundError(message, service="git", hint=self.meaning(path)) from because
+                message = f"there is no path {path!r:.200}: not on disk, not staged, not committed"
+            raise self.no_path(path, message) from because
+
+    def no_path(self, path: str, message: str) -> NotFoundError:
+        """Return the error for a path, with what it is likely to mean."""
+        if (other := self._other_repository(path)) is None:
+            return NotFoundError(message, service="git", hint=self.meaning(path))
+        return NotFoundError(
+            f"{path!r:.200} belongs to another repository: {other}",
+            service="git",
+            hint=f"hub.git.at({other!r})",
+        )
 
     def unknown_paths(self, paths: Sequence[str], revisions: Sequence[str] = ()) -> list[str]:
         """Return the paths that are neither on disk, nor staged, nor in HEAD or a revision."""
         left = {
             path: os.path.normpath(os.path.join(self._prefix, path))  # noqa: PTH118 - in git's trees
             for path in paths
-            if not os.path.lexists(self._folder / path)
+            if not os.path.lexists(self._folder / path) or self._other_repository(path)
         }
         if left:
             staged = self._run("ls-files", "-z", "--full-name", "--", *left).text.split("\0")
@@ -165,6 +175,18 @@ class Interpreter:
             )
             left = _without(left, listed.text.split("\0"))
         return list(left)
+
+    def _other_repository(self, path: str) -> str | None:
+        """Return the submodule or nested repository that a path on disk is inside of."""
+        up = os.path.relpath(".", self._prefix or ".")
+        root = Path(os.path.normpath(self._folder / up))
+        whole = Path(os.path.normpath(self._folder / path))
+        for folder in whole.parents:
+            if folder == root:
+                break
+            if root in folder.parents and os.path.lexists(folder / ".git"):
+                return os.path.relpath(folder, self._folder)
+        return None
 
     def meaning(self, path: str) -> str:
         """Return what a word that is no path is likely to mean, as a hint."""
@@ -185,6 +207,8 @@ class Interpreter:
         return NotFoundError(f"there is no revision {unknown!r}", service="git", hint=hint)
 
     def _near(self, word: str) -> str:
+        if word == "HEAD":
+            return "there is no commit yet: %git add, then %git commit -m TEXT"
         listed = self._run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         files = listed.text.split("\0")[:_MOST_NAMES]
         refs = self._run(

@@ -273,11 +273,8 @@ class Reading(Base):
                 fine=(0, 128),
             )
             if not output.text.strip():
-                raise NotFoundError(
-                    f"there is no path {path!r}, and no commit has changed one",
-                    service="git",
-                    hint=interpreter.meaning(path),
-                )
+                message = f"there is no path {path!r:.200}, and no commit has changed one"
+                raise interpreter.no_path(path, message)
 
     def show(self, revision: str = "HEAD", *, paths: _Paths = None) -> Shown:
         """Return a commit: who, when, why, and what it changed against its first parent.
