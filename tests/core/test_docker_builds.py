@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentnb.core.docker.buildkit import needed
+from agentnb.core.docker.buildkit import Need, command_of, needed
 from agentnb.core.docker.dockerfile import read, readings
+from agentnb.core.docker.endpoint import Endpoint
 from agentnb.core.docker.fetching import refuse_fetching, refuse_reaching
 from agentnb.core.docker.policy import POLICIES
 from agentnb.core.errors import (
@@ -47,9 +48,12 @@ def tag(docker_engine):
 def old_command(require, monkeypatch):
     """Put Debian's docker command in front, which has BuildKit in itself."""
     monkeypatch.setenv("PATH", f"/usr/bin:{os.environ['PATH']}")
-    said = subprocess.run(
-        ["/usr/bin/docker", "--version"], capture_output=True, text=True, check=False, timeout=60
-    ).stdout
+    try:
+        said = subprocess.run(
+            ["/usr/bin/docker", "--version"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+    except OSError:
+        said = ""
     require("docker", "version 20.10" in said, f"/usr/bin/docker is not Debian's of 20.10: {said}")
 
 
@@ -273,6 +277,38 @@ def test_without_buildkit_it_is_said_before_the_build_with_its_line(
         docker.build_image(None, tag, text=text)
 
 
+@pytest.mark.parametrize(
+    ("version", "plugin", "good"),
+    [
+        ("28.2.2", True, True),
+        ("28.2.2", False, False),
+        ("20.10.24", False, True),
+        ("", False, False),
+    ],
+)
+def test_a_command_is_known_by_its_plugin_or_by_its_version(
+    tmp_path, monkeypatch, version, plugin, good
+):
+    """The command is a script here: it is the way it is asked that is tried, not a build by it."""
+    words = ['[ "$1" = --version ] && { echo "Docker version ' + version + '"; exit 0; }']
+    words += ['[ "$1" = buildx ] && exit 0'] if plugin else []
+    (tmp_path / "docker").write_text("\n".join(["#!/bin/sh", *words, "exit 1\n"]))
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "another")
+    tls = {"ca_cert": "/c/ca.pem", "client_cert": ("/c/cert.pem", "/c/key.pem"), "verify": True}
+    need = Need(7, "RUN --mount=x")
+    if not good:
+        with pytest.raises(ConfigError, match=r"^Dockerfile line 7 needs BuildKit \(RUN"):
+            command_of(Endpoint("tcp://h:2376", "DOCKER_HOST", tls), need)
+        return
+    found = command_of(Endpoint("tcp://h:2376", "DOCKER_HOST", tls), need)
+    assert found.path == str(tmp_path / "docker")
+    wanted = {"DOCKER_HOST": "tcp://h:2376", "DOCKER_CERT_PATH": "/c", "DOCKER_TLS_VERIFY": "1"}
+    assert wanted.items() <= found.env.items()
+    assert "DOCKER_CONTEXT" not in found.env
+
+
 @pytest.mark.usefixtures("old_command")
 def test_buildkit_builds_what_needs_it(docker, docker_image, tag, tmp_path, capfd):
     for name, text in {"a": "a", "left": "x", ".dockerignore": "left\nDockerfile\n"}.items():
@@ -285,7 +321,12 @@ def test_buildkit_builds_what_needs_it(docker, docker_image, tag, tmp_path, capf
     )
     steps = []
     made = docker.build_image(
-        tmp_path, tag, args={"WHO": "me"}, secrets={"key": "hunter2-x"}, on_step=steps.append
+        tmp_path,
+        tag,
+        args={"WHO": "me"},
+        secrets={"key": "hunter2-x"},
+        on_step=steps.append,
+        fresh=True,  # a step that the cache has prints nothing
     )
     assert made.id.startswith("sha256:")
     assert [step.number for step in steps][-1] == made.steps == 3

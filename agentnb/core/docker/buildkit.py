@@ -39,6 +39,7 @@ _PLAIN_FLAGS = {
     "HEALTHCHECK": {"--interval", "--timeout", "--start-period", "--retries"},
     "RUN": set[str](),
 }
+_ADDRESS = {"DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY"}
 _SECRET_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _STEP = re.compile(r"#(\d+) \[(?:\S+ )?(\d+)/(\d+)\] (.*)")
 _ERROR = re.compile(r"#(\d+) ERROR: ")
@@ -130,10 +131,11 @@ def command_of(endpoint: Endpoint, need: Need) -> Command:
     path = shutil.which("docker")
     if path is None:
         raise _missing(need, "there is no docker command on PATH")
-    env = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
+    env = {name: value for name, value in os.environ.items() if name not in _ADDRESS}
     env |= {"DOCKER_HOST": endpoint.url, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
     if endpoint.tls:
-        env["DOCKER_CERT_PATH"] = str(Path(endpoint.tls["ca_cert"]).parent)
+        certificate = endpoint.tls["ca_cert"] or endpoint.tls["client_cert"][0]
+        env["DOCKER_CERT_PATH"] = str(Path(certificate).parent)
         env["DOCKER_TLS_VERIFY"] = "1" if endpoint.tls["verify"] else ""
     command = Command(path, env)
     if _says(command, "buildx", "version") is not None:
