@@ -145,8 +145,8 @@ def test_a_body_that_ends_too_early_is_an_error_and_not_the_end(web, client, rea
 def test_a_stream_may_be_silent_for_so_long(web, client, read):
     found = []
     web.on("/x", streams(ONE, TWO, after=hangs))
-    with pytest.raises(UnavailableError, match=r"sent nothing for 0\.3 s") as caught:
-        read(client, "GET", "/x", idle=0.3, found=found)
+    with pytest.raises(UnavailableError, match=r"sent nothing for 1 s") as caught:
+        read(client, "GET", "/x", idle=1, found=found)
     assert type(caught.value) is UnavailableError
     assert "idle=" in caught.value.hint
     assert (len(found), len(web.asked)) == (2, 1)
@@ -159,9 +159,9 @@ def test_a_stream_ends_in_its_time_in_total(web, client, read):
 
     found = []
     web.on("/x", streams(after=on_and_on))
-    with pytest.raises(DeadlineExceeded, match=r"took longer than 0\.5 s"):
-        read(client, "GET", "/x", timeout=0.5, found=found)
-    assert 1 <= len(found) < 20
+    with pytest.raises(DeadlineExceeded, match=r"took longer than 1\.5 s"):
+        read(client, "GET", "/x", timeout=1.5, found=found)
+    assert found
 
 
 def test_the_time_of_a_client_s_calls_does_not_end_its_streams(web, make_api):

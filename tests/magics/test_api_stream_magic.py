@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from agentnb.core.errors import InvalidResponse, PathEscape, UnavailableError, UsageError
+from agentnb.magics.api import streaming
 from tests.core.api_server import begins, chunk, hangs, says, streams
 
 SECRET = "hunter22hunter22"
@@ -38,21 +39,31 @@ def displayed(run, shell, monkeypatch):
     return run_cell
 
 
-def test_a_stream_is_shown_as_it_comes_in_one_output(displayed, web):
-    go = threading.Event()
+@pytest.fixture
+def when_shown(monkeypatch):
+    """Return what is set once something has been shown."""
+    some, real = threading.Event(), streaming._Output.update
+
+    def update(output):
+        real(output)
+        if output._shown:
+            some.set()
+
+    monkeypatch.setattr(streaming._Output, "update", update)
+    return some
+
+
+def test_a_stream_is_shown_as_it_comes_in_one_output(displayed, web, when_shown):
 
     def waits(handler):
         begins(handler)
         chunk(handler, ONE)
-        assert go.wait(20)
+        assert when_shown.wait(20)
         chunk(handler, TWO)
         chunk(handler, b"")
 
     web.on("/x", waits)
-    timer = threading.Timer(0.5, go.set)
-    timer.start()
     found, texts = displayed(f"%api get {web.url}/x --stream")
-    timer.join()
     assert texts == ['{"n": 1}', '{"n": 1}\nend: two']
     assert repr(found) == "2 events"
     assert [one.data for one in found] == ['{"n": 1}', "two"]
@@ -88,16 +99,19 @@ def test_what_a_stream_shows_is_bounded_and_holds_no_secret(displayed, shell, we
 
 def test_what_came_before_an_error_is_shown(displayed, web):
     web.on("/x", streams(ONE, after=hangs))
-    error, texts = displayed(f"%api get {web.url}/x --stream --idle 0.3")
+    error, texts = displayed(f"%api get {web.url}/x --stream --idle 1")
     assert isinstance(error, UnavailableError)
     assert texts == ['{"n": 1}']
 
 
-def test_ctrl_c_ends_a_stream_and_keeps_what_came(displayed, web):
+def test_ctrl_c_ends_a_stream_and_keeps_what_came(displayed, web, when_shown):
     web.on("/x", streams(ONE, after=hangs))
-    interrupt = threading.Timer(
-        0.6, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    )
+
+    def press():
+        assert when_shown.wait(20)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupt = threading.Thread(target=press)
     interrupt.start()
     found, texts = displayed(f"%api get {web.url}/x --stream")
     interrupt.join()
