@@ -190,6 +190,11 @@ def test_a_project_may_be_the_workspace(tmp_path):
         for path in (".agentnb/modules", ".git", tmp_path / ".agentnb"):
             with pytest.raises(PathEscape):
                 hub.repo(path)
+            with pytest.raises(PathEscape):
+                hub.repo().clone(str(tmp_path), path)
+            with pytest.raises(PathEscape):
+                hub.repo().worktree(path, "agent/x")
+        assert not (tmp_path / ".agentnb" / "modules").exists()
 
 
 @pytest.mark.parametrize("workspace", [".agentnb", ".agentnb/modules", ".agentnb/redis/x", "link"])

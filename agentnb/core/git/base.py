@@ -14,6 +14,7 @@ from agentnb.core.git import guard, place, trees
 from agentnb.core.git.credentials import clean, split_url
 from agentnb.core.git.executor import execute
 from agentnb.core.git.refusals import refused
+from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
@@ -74,11 +75,13 @@ class Base:
         tracer: Tracer | None = None,
         hub_id: str | None = None,
         scratch: Path | None = None,
+        hidden: Hidden = NAMES_ONLY,
     ) -> None:
         if not timeout > 0:
             raise UsageError(f"a git command cannot be over within {timeout} s", service="git")
         self.ceiling = None if ceiling is None else Path(ceiling).resolve()
-        self.path = place.bound(Path(working_directory).expanduser(), self.ceiling)
+        self._hidden = hidden
+        self.path = self._bound(Path(working_directory).expanduser())
         self.timeout = timeout
         self.protected = tuple(protected)
         self.filters = tuple(filters)
@@ -89,6 +92,10 @@ class Base:
         self._log = ServiceLog("git", hub_id)
         self._lock = threading.Lock()
         self._known: dict[Place | Path | None, tuple[Contents, Config]] = {}
+
+    def _bound(self, path: Path) -> Path:
+        """Return a folder without links, if this manager may go there."""
+        return place.bound(path, self.ceiling, self._hidden)
 
     def at(self, folder: str | os.PathLike[str]) -> Any:
         """Return a manager of another folder, with the same time, limits and logins."""
@@ -102,6 +109,7 @@ class Base:
             tracer=self._tracer,
             hub_id=self._hub_id,
             scratch=self._scratch,
+            hidden=self._hidden,
         )
 
     # Where

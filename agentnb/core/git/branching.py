@@ -264,7 +264,7 @@ class Branching(Changing):
             The folder is there, or the branch is checked out elsewhere.
         """
         words.branch(branch)
-        target = place.bound(self.path / Path(directory), self.ceiling)
+        target = self._bound(self.path / Path(directory))
         here = self._run("for-each-ref", "--format=%(refname)", f"refs/heads/{branch}").text.strip()
         if here and start is not None:
             raise RejectedError(f"the branch {branch} is there already", service="git")
@@ -298,7 +298,7 @@ class Branching(Changing):
         RejectedError
             It has changes that are not committed; ``force=True`` drops them.
         """
-        target = place.bound(self.path / Path(directory), self.ceiling)
+        target = self._bound(self.path / Path(directory))
         options = ["--force"] if force else []
         self._run("worktree", "remove", *options, "--", str(target), doing="worktree")
         outer = place.find(target.parent, self.ceiling)

@@ -56,6 +56,8 @@ class GitManager(Cloning):
     scratch
         A folder for work that no repository is to take along: where it lies in one, staging
         everything leaves it out, by a line in ``.git/info/exclude``.
+    hidden
+        Where below the ceiling nothing may lie, such as in the home.
 
     Attributes
     ----------

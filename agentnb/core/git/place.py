@@ -12,6 +12,8 @@ from agentnb.core.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agentnb.core.hidden import Hidden
+
 __all__ = ["Place", "at", "bare", "bound", "find", "inside"]
 
 _LONGEST_POINTER = 1 << 20
@@ -173,17 +175,21 @@ def resolved(path: Path) -> Path:
         raise UsageError(f"{path!s:.200} is no path: {error}", service="git") from error
 
 
-def bound(path: Path, ceiling: Path | None) -> Path:
+def bound(path: Path, ceiling: Path | None, hidden: Hidden) -> Path:
     """Return a folder without links.
 
     Raises
     ------
     UsageError
         It is not below the ceiling.
+    PathEscape
+        It is hidden there, as the home is: whoever writes to it runs code later.
     """
     found = resolved(path)
     if ceiling is not None and not inside(found, ceiling):
         raise UsageError(
             f"{path} is outside of {ceiling}", service="git", hint="name a folder below it"
         )
+    if ceiling is not None:
+        hidden.refuse_real(found, ceiling)
     return found

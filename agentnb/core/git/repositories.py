@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.git import place
 from agentnb.core.git.manager import GitManager
 from agentnb.core.hidden import Hidden
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["Repositories"]
 
@@ -68,17 +70,14 @@ class Repositories:
                 service="git",
                 hint="name a folder in it, or set AGENTNB_WORKSPACE",
             )
-        folder = workspace / path
-        for real in (Path(os.path.normpath(folder)), place.resolved(folder)):
-            self._hidden.refuse_real(real, workspace)
-        return self._manager(folder, workspace)
+        return self._manager(workspace / path, workspace)
 
     def _manager(self, path: Path, ceiling: Path | None) -> GitManager:
         key = path, ceiling
         with self._lock:
             found = self._known.get(key)
         if found is None:
-            found = GitManager(path, ceiling=ceiling, **self._options)
+            found = GitManager(path, ceiling=ceiling, hidden=self._hidden, **self._options)
             with self._lock:
                 found = self._known.setdefault(key, found)
         return found
