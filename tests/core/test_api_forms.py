@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentnb.core.api.address import joined
+from agentnb.core.api.cookies import Cookies
 from agentnb.core.api.forms import Form
 from agentnb.core.errors import RejectedError, UsageError
 
@@ -204,6 +205,19 @@ def test_cookies_that_are_set_on_the_way_go_where_it_leads(web, make_api):
     web.on("/there", says(200, 1))
     make_api(cookies=True).get("/x", follow_redirects=True)
     assert sorted(last(web)[2]["cookie"].split("; ")) == ["a=1", "b=2"]
+
+
+def test_cookies_are_bounded_and_nonsense_does_no_harm():
+    cookies, url = Cookies(), "http://api.example.test/x"
+    nonsense = ["", "=", ";;;", "é=ü", "a=1; Expires=soon; Max-Age=x", "b=2; Domain=other.test"]
+    cookies.take(url, nonsense)
+    assert "other" not in str(cookies.header(url))
+    cookies.clear()
+    for n in range(400):
+        cookies.take(url, [f"c{n}=1"])
+    assert len(cookies) == 300
+    assert "c399=1" in cookies.header(url)
+    assert "c99=1" not in cookies.header(url).split("; ")
 
 
 def test_what_has_not_changed_is_a_reply(web, client):

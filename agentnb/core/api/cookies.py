@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Cookies"]
 
+_MOST = 300
+
 
 class Cookies:
     """Keeps what services set, and says what to send to whom. Thread-safe.
 
-    Domains, paths, ``Secure`` and the time of a cookie are minded as `http.cookiejar` does.
+    Domains, paths, ``Secure`` and the time of a cookie are minded as `http.cookiejar` does. There
+    are 300 of them at most; the oldest ones make room.
 
     Examples
     --------
@@ -35,6 +38,8 @@ class Cookies:
         for value in values:
             message["Set-Cookie"] = value
         self._jar.extract_cookies(_Response(message), Request(url))  # type: ignore[arg-type]  # noqa: S310 - nothing is opened
+        for old in list(self._jar)[:-_MOST]:
+            self._jar.clear(old.domain, old.path, old.name)
 
     def header(self, url: str) -> str | None:
         """Return the ``Cookie`` header of a call; None where there is no cookie for it."""
