@@ -52,7 +52,7 @@ class DockerManager(Serving, Reaching, Looking):
     Notes
     -----
     Calls raise `UnavailableError` within 2 s where no engine answers, with how to start one, and
-    `ConfigError` for a context that does not exist.
+    `ConfigError` for a context that does not exist and for Podman, which is not supported.
     """
 
     def prune(self, *, images: bool = False, dry_run: bool = False) -> Table:

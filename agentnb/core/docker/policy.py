@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["NOBODY", "POLICIES", "Policy", "chosen"]
 
 NOBODY = "65534:65534"
-"""Who a program runs as where the image names nobody else than root."""
+"""The user of a program whose image names none in plain digits that are not 0."""
 
 _MB = 1024**2
 # What a database's or a web server's start script needs to hand over to a user of its own.
