@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 __all__ = ["absolute", "python", "search_paths"]
 
@@ -37,7 +36,7 @@ def absolute(variable: str) -> list[str]:
     An empty one would be the folder that a program runs in, and is left out.
     """
     folders = os.environ.get(variable, "").split(os.pathsep)
-    return [str(Path(folder).absolute()) for folder in folders if folder]
+    return [os.path.abspath(folder) for folder in folders if folder]  # noqa: PTH100 - at every command
 
 
 def search_paths() -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 import agentnb
 from agentnb.core.errors import (
     ConfigError,
+    DeadlineExceeded,
     NotFoundError,
     RejectedError,
     UnavailableError,
@@ -750,3 +751,11 @@ def test_the_package_that_compares_notebooks_is_not_imported_before_it_is_needed
         "d[0].cells(); assert 'nbdime' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_command_that_says_nothing_more_and_stays_is_ended_in_its_time(repository):
+    from agentnb.core.git.executor import execute
+
+    words = ["-c", "alias.stay=!exec >&- 2>&-; sleep 30", "stay"]
+    with pytest.raises(DeadlineExceeded):
+        execute(words, cwd=repository.path, env={}, seconds=0.5)

@@ -87,6 +87,12 @@ def filter_of_a_submodule_when_stashing(den):
     return ["stash", "push", "-q"]
 
 
+def filter_of_a_submodule_in_a_split_index(den):
+    _nested(den, den.path, "inner")
+    den("update-index", "--split-index")
+    return ["add", "--all"]
+
+
 def filter_of_a_submodule_of_a_submodule(den):
     inner = _nested(den, den.path, "inner")
     (inner / ".git" / "config").write_text(
@@ -159,7 +165,7 @@ TRAPS = [
     *(filter_of_another_work_tree, filter_of_a_submodule, filter_of_a_submodule_when_stashing),
     *(filter_of_a_submodule_of_a_submodule, filter_of_a_submodule_with_a_condition),
     *(filter_in_settings_that_a_pull_brings, filter_of_a_submodule_that_a_pull_brings),
-    filter_of_the_remote,
+    *(filter_of_a_submodule_in_a_split_index, filter_of_the_remote),
 ]
 
 

@@ -6,6 +6,7 @@ So those are looked at before it runs, as the repository's own are.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -76,12 +77,12 @@ def submodules(
 
 def _has_links(index: Path) -> bool:
     """Return whether an index may have other repositories, without reading its entries."""
-    for file in (index, *index.parent.glob("sharedindex.*")):
-        try:
+    folder = index.parent
+    shared = [folder / name for name in os.listdir(folder) if name.startswith("sharedindex.")]  # noqa: PTH208 - names
+    for file in (index, *shared):
+        with contextlib.suppress(FileNotFoundError):
             if _LINK in file.read_bytes():
                 return True
-        except FileNotFoundError:
-            continue
     return False
 
 
