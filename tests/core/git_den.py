@@ -60,8 +60,8 @@ class Den:
 
 
 def touch(den):
-    """Change a file, so that git has to look into it."""
-    (den.path / "a.txt").write_text("changed\n" * 21)
+    """Change a file to another of the same size, so that git has to look into it."""
+    (den.path / "a.txt").write_text("A.txt\n" * 20)
 
 
 def undoing(git):
