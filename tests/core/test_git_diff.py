@@ -115,6 +115,7 @@ def test_a_path_is_known_on_disk_in_the_stage_in_a_commit_or_in_a_revision(branc
     assert [row.subject for row in git.log(revision="topic", paths="sub/t.py")] == ["on topic"]
     assert not git.show(paths="notes.txt").diff
     assert git.show(paths="notes.txt").message == "gone"
+    assert git.show(":/on main").message == git.show("HEAD^{/on main}").message == "on main"
     write(git, "quiet.py", "x")
     assert repr(git.log(paths="quiet.py")) == "no commit has changed quiet.py"
     assert repr(git.log(revision="main..main")) == "no commits in main..main"

@@ -53,10 +53,12 @@ class Comparer:
 
     def show(self, revision: str, paths: Sequence[str]) -> Shown:
         """Return a commit, and what it changed against its first parent."""
+        # All behind :/ is the text that is looked for in messages, and it finds commits only.
+        commit = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
         output = self._run(
             *("show", *_RAW, "--first-parent", "--diff-merges=first-parent", "--sparse"),
             f"--format={Shown.FORMAT}",
-            *("--end-of-options", f"{revision}^{{commit}}", "--", *paths),
+            *("--end-of-options", commit, "--", *paths),
         )
         head, _, rest = output.text.partition(Shown.END)
         return Shown.parse(head, self._parsed(rest.lstrip("\n"), lambda: ("", "", {})))
