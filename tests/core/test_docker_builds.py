@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -441,6 +442,16 @@ def test_an_image_is_fetched_with_progress_and_again_only_where_it_changed(docke
     assert docker.pull(app).id != made.id
     assert app not in [row.image for row in docker.images()]
     assert docker.pull(made.digest).id == made.id
+
+
+def test_images_are_built_and_fetched_by_those_who_await(docker, app, tag):
+    async def both():
+        return await asyncio.gather(
+            docker.apull(app), docker.abuild_image(None, tag, text="FROM scratch\nLABEL a=b\n")
+        )
+
+    fetched, built = asyncio.run(both())
+    assert (fetched.name, built.tag) == (app, f"{tag}:latest")
 
 
 def test_a_container_fetches_its_image_only_where_that_is_asked(docker, app, registry):
