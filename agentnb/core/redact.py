@@ -21,8 +21,9 @@ _SENSITIVE = (
     r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|authorization|credentials?|_pat|_dsn"
     rf"|(?:{_KEYS})[_-]?key(?:_base)?)_?\d*"
 )
-# One of these is in each of the names above.
+# One of these is in each of the names above, and a name in lower case is quicker to look for.
 _WORDS = ("pass", "pwd", "secret", "token", "key", "authorization", "credential", "_pat", "_dsn")
+_NAMED = re.compile(_SENSITIVE)
 # The names of variables, by their last part.
 _LAST_PARTS = frozenset({
     "password", "passwd", "passphrase", "pass", "pwd", "pgpassword", "secret", "token", "pat",
@@ -167,9 +168,9 @@ def _may_name_a_secret(text: str) -> bool:
     if not text.isascii():
         return True  # what is the same in upper and lower case is the pattern's to say there
     text = text.lower()
-    for word in _WORDS:  # noqa: SIM110 - any() takes four times as long
+    for word in _WORDS:
         if word in text:
-            return True
+            return _NAMED.search(text) is not None
     return False
 
 
