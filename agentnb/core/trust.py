@@ -111,7 +111,8 @@ class Trust:
             raise UntrustedPath(
                 f"{path} is not used: {reason}",
                 service=service,
-                hint=f"chown it to yourself and chmod go-w, or accept it: {VARIABLE}={path}",
+                hint="remove it if it is not yours; make it yours alone with chown and chmod go-w; "
+                f"or accept it: {VARIABLE}={path}",
             )
 
 
