@@ -249,8 +249,14 @@ class Base:
         return self._kept(file, lambda: configuration.read_file(file, seconds=self.timeout))
 
     def _listed(self, found: Place, index: Path, *options: str) -> bytes:
-        env = {**found.environment(), "GIT_INDEX_FILE": str(index)}
-        # Before its settings have been looked at; of those it uses none that runs anything.
+        # Before its settings have been looked at: it runs nothing by them, and fetches nothing
+        # that a partial clone lacks.
+        env = {
+            **found.environment(),
+            "GIT_INDEX_FILE": str(index),
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_NO_LAZY_FETCH": "1",
+        }
         words = ("-c", "core.fsmonitor=false", "ls-files", "-z", *options)
         return execute(words, cwd=found.root, env=env, seconds=self.timeout).out
 
