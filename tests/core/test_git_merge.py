@@ -417,6 +417,22 @@ def test_markers_that_are_left_are_neither_staged_nor_committed(conflict, plain_
     assert "<<<<<<<" in git.show_file("a.py").text
 
 
+def test_markers_of_a_stash_are_not_committed_by_their_paths(two):
+    git = two()
+    write(git, a_py="a = 'stashed'\n")
+    git.stash()
+    write(git, a_py="a = 'later'\n")
+    head = git.commit("Later", paths=["a.py"])
+    with pytest.raises(RejectedError, match="in conflict in a"):
+        git.stash_pop()
+    for paths in (["a.py"], ["."]):
+        with pytest.raises(RejectedError, match=r"markers are left in a\.py line 1"):
+            git.commit("With markers", paths=paths)
+    assert git.show().sha == head
+    write(git, a_py="a = 'both'\n")
+    assert git.commit("Without them", paths=["a.py"]) == git.show().sha
+
+
 def test_a_file_that_was_edited_is_solved_by_staging_it(conflict):
     git = conflict
     write(git, a_py="a = 'both'\nTitle\n=======\n")

@@ -170,8 +170,8 @@ class Changing(Reading):
         Raises
         ------
         RejectedError
-            There is nothing to commit, markers of a conflict are staged, or a path is or belongs
-            to another repository.
+            There is nothing to commit, markers of a conflict are staged or left in the paths, or
+            a path is or belongs to another repository.
         ConfigError
             The branch is protected, or git does not know who you are.
         """
@@ -194,6 +194,7 @@ class Changing(Reading):
         self, message: str, given: list[str], options: list[str], who: Mapping[str, str]
     ) -> Committed:
         repo, left = self._open(), [LeftOut()]
+        solving.check_markers(repo, given)
         all_known = not any(staging.is_folder(self.path, path) for path in given)
         if all_known:
             staging.others(repo, self.path, given)  # which refuses those of another repository
