@@ -139,6 +139,8 @@ def test_malformed_json_is_no_broken_database(folder):
 POSTGRES = [
     """do $$ begin perform set_config('default_transaction_read_only', 'off', false); commit;
     insert into t values (1); end $$""",
+    "do $$ begin perform lo_create(0); end $$",
+    "do $$ begin execute 'copy (select 1) to program ''true'''; end $$",
     "call ends()",
     "select changes()",
     "select set_config('transaction_read_only', 'off', false)",

@@ -15,6 +15,7 @@ from agentnb.core.git.credentials import clean, split_url
 from agentnb.core.git.executor import execute
 from agentnb.core.git.refusals import refused
 from agentnb.core.hidden import NAMES_ONLY, Hidden
+from agentnb.core.ranges import seconds
 from agentnb.core.trace import ServiceLog, Tracer
 
 if TYPE_CHECKING:
@@ -77,12 +78,10 @@ class Base:
         scratch: Path | None = None,
         hidden: Hidden = NAMES_ONLY,
     ) -> None:
-        if not timeout > 0:
-            raise UsageError(f"a git command cannot be over within {timeout} s", service="git")
         self.ceiling = None if ceiling is None else Path(ceiling).resolve()
         self._hidden = hidden
         self.path = self._bound(Path(working_directory).expanduser())
-        self.timeout = timeout
+        self.timeout = seconds("timeout", timeout, service="git")
         self.protected = tuple(protected)
         self.filters = tuple(filters)
         self._logins = tuple(logins)
@@ -334,10 +333,7 @@ class Base:
         return output
 
     def _seconds(self, timeout: float | None) -> float:
-        seconds = self.timeout if timeout is None else timeout
-        if not seconds > 0:
-            raise UsageError(f"a git command cannot be over within {seconds} s", service="git")
-        return seconds
+        return self.timeout if timeout is None else seconds("timeout", timeout, service="git")
 
     def ping(self) -> str:
         """Return git's version, as asked for now."""
