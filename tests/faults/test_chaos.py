@@ -89,7 +89,8 @@ class Chaos:
             self.figures["servers killed"] += 1
 
     def add(self, number):
-        self.jobs[self.hub.queue("chaos").add(number, attempts=20).id] = 2 * number
+        job = self.hub.queue("chaos").add(number, attempts=20, remove_on_complete=False)
+        self.jobs[job.id] = 2 * number
 
     def create(self, number):
         task = {"name": "t", "agent": "chaos", "data": number, "retries": 20}
