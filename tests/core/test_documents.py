@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/benchmarks/README.md"),
-    "notebooks/guide/security.md",
+    *("notebooks/guide/security.md", "notebooks/guide/architecture.md"),
 )
 _LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)\s]+)\)")
 _PATH = re.compile(r"`(?P<path>(?:agentnb|notebooks|tests|\.ci)/[\w./-]*)`")
