@@ -115,7 +115,7 @@ def test_branches_are_listed_made_and_deleted(run):
 def test_changes_are_put_aside_and_brought_back(run, repository):
     assert "nothing to stash" in run("%git stash")
     (repository / "a.py").write_text("a = 2\n")
-    assert "put aside" in run("%git stash -m later")
+    assert "put aside" in run("%git stash push -m later")
     assert len(run("%git stash list")) == 1
     assert run("%git stash pop").changed == ["a.py"]
     with pytest.raises(UsageError, match="no 'lst'"):
@@ -255,6 +255,7 @@ def test_lines_that_say_two_things_are_refused_in_a_conflict(run):
         "%git tag -m x",
         "%git tag v1 --delete --force",
         "%git stash list 1",
+        "%git stash push 1",
         "%git stash pop one",
         "%git stash -m x list",
     ):

@@ -77,6 +77,12 @@ def test_malformed_json_of_a_verb_is_not_taken_for_sql():
     assert "malformed JSON at character 7" in str(fails(SQL, 'load {"a": } task'))
 
 
+def test_a_value_in_braces_is_told_how_it_is_written_here():
+    assert fails(SQL, "load {rows} task").hint == "a value of the notebook is written :rows"
+    hint = fails(SQL, "load {url}/x").hint
+    assert hint == 'a value is a word of its own: word = f"{url}/x", then :word'
+
+
 def test_what_is_quoted_is_no_option():
     call = CHANNEL.parse("publish '--all' '{}'", {})
     assert (call.arguments, call.options) == (["--all", "{}"], {})

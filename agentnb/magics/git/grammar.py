@@ -224,7 +224,7 @@ GRAMMAR = Grammar(
         Verb(
             "stash",
             "put changes aside; `list` them, `show N`, `apply N`, `pop N`, `drop N`",
-            ("[list|show|apply|pop|drop]", "[N]"),
+            ("[push|list|show|apply|pop|drop]", "[N]"),
             (replace(_MESSAGE, about="what they are"),),
             live=("stash", "stash number"),
             twin="hub.git.stash(TEXT), .stashes(), .stash_show(N), .stash_apply(N), "

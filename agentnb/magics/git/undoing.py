@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STASHES", "amend", "conflicts", "merge", "resolve", "restore", "show", "stash", "tag"]
 
-STASHES: Final = ("list", "show", "apply", "pop", "drop")
+STASHES: Final = ("push", "list", "show", "apply", "pop", "drop")
 # :0:PATH is what is staged, :2:PATH and :3:PATH are sides of a conflict. (:PATH would be a bind.)
 _OF_STAGE: Final = re.compile(r":(?P<stage>[0-3]):(?P<path>.+)", re.DOTALL)
 _OF_REVISION: Final = re.compile(r"(?P<revision>[^:]+):(?P<path>.+)", re.DOTALL)
@@ -111,7 +111,7 @@ def _listed(paths: Sequence[str]) -> str:
 def stash(git: GitManager, call: Call) -> Any:
     """Put changes aside; list, show, apply, pop or drop them."""
     verb, number = choice(call, STASHES), _number(call)
-    if verb is not None and "message" in call.options:
+    if verb not in {None, "push"} and "message" in call.options:
         raise UsageError(
             f"--message has no effect on {verb}", service="git", hint="%git stash -m MESSAGE"
         )
@@ -122,7 +122,7 @@ def stash(git: GitManager, call: Call) -> Any:
     if verb == "drop":
         sha = git.stash_drop(number)
         return Said(f"stash {number} is forgotten; in a terminal git stash apply {sha[:10]} has it")
-    if verb is not None:
+    if verb in {"pop", "apply"}:
         (git.stash_pop if verb == "pop" else git.stash_apply)(number)
         return git.status()
     stashed = git.stash(call.options.get("message", ""))
@@ -135,7 +135,7 @@ def _number(call: Call) -> int:
     if given is None:
         return 0
     digits = given.removeprefix("stash@{").removesuffix("}")
-    if text(call, 0) == "list" or not digits.isascii() or not digits.isdecimal():
+    if text(call, 0) in {"push", "list"} or not digits.isascii() or not digits.isdecimal():
         raise UsageError(
             f"%git stash {text(call, 0)} takes no {given!r}",
             service="git",

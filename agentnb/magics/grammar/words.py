@@ -17,6 +17,7 @@ __all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "json_at", "word_at"
 BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
 _BARE = re.compile(r"""[^\s'"{\[:-][^\s'"]*""")
 PLAIN = re.compile(r"""[^\s'"]+""")
+_BRACED = re.compile(r"\{(?P<name>[^\W\d]\w*)\}(?P<rest>[^\s'\"]*)")
 _QUOTE = re.compile("""['"]""")
 
 
@@ -101,6 +102,17 @@ def json_at(text: str, at: int) -> tuple[Any, int]:
         raise json.JSONDecodeError("a number of too many digits", text, at) from error
 
 
+def _hint(text: str) -> str:
+    """Return what to write: ``{name}`` is how other magics are given a value of the notebook."""
+    found = _BRACED.match(text)
+    if found is None:
+        return 'names and text are in double quotes: {"name": "value"}'
+    name = found["name"]
+    if found["rest"]:
+        return f'a value is a word of its own: word = f"{found.group()}", then :word'
+    return f"a value of the notebook is written :{name}"
+
+
 def word_at(text: str, at: int) -> Word:
     """Return the word that begins at a place which is not a space."""
     if text[at] in "{[":
@@ -111,7 +123,7 @@ def word_at(text: str, at: int) -> Word:
                 f"malformed JSON at character {error.pos - at + 1} of {text[at:][:40]!r}: "
                 f"{error.msg}",
                 service="magic",
-                hint='names and text are in double quotes: {"name": "value"}',
+                hint=_hint(text[at:]),
             ) from error
         return Word(text[at:end], at, end, "json", value)
     if bind := BIND.match(text, at):
