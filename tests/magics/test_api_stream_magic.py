@@ -97,6 +97,14 @@ def test_what_a_stream_shows_is_bounded_and_holds_no_secret(displayed, shell, we
     assert len(displayed(f"%api get {web.url}/y --stream")[1][-1]) < 2100
 
 
+def test_the_name_of_an_event_hides_nothing_of_its_data(displayed, web):
+    web.on("/x", streams(b'event: token\ndata: {"text": "a word"}\n\n'))
+    assert displayed(f"%api get {web.url}/x --stream")[1] == ['token: {"text": "a word"}']
+    web.on("/y", streams(b"event: token=hunter23\ndata: password=hunter23\n\n"))
+    (shown,) = displayed(f"%api get {web.url}/y --stream")[1]
+    assert "hunter23" not in shown
+
+
 def test_what_came_before_an_error_is_shown(displayed, web):
     web.on("/x", streams(ONE, after=hangs))
     error, texts = displayed(f"%api get {web.url}/x --stream --idle 1")

@@ -164,7 +164,10 @@ def _line(item: Any, redactor: Callable[[str], str]) -> str:
         value = json.loads(text)
         if isinstance(value, dict | list):
             text = json.dumps(clean(value, redactor), ensure_ascii=False)
-    kind = f"{item.event}: " if isinstance(item, Event) and item.event != "message" else ""
+    # The name apart from the data: many models call their events "token".
+    kind = (
+        f"{redactor(item.event)}: " if isinstance(item, Event) and item.event != "message" else ""
+    )
     # Masked before it is cut: half of a secret is not known for one.
-    text = text_of(redactor(f"{kind}{text[: 8 * _WIDE]}".replace("\n", "⏎")))
+    text = text_of((kind + redactor(text[: 8 * _WIDE])).replace("\n", "⏎"))
     return text if len(text) <= _WIDE else f"{text[:_WIDE]}…"
