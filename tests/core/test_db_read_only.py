@@ -154,6 +154,8 @@ POSTGRES = [
     "select nextval('s')",
     "select setval('s', 5)",
     "select pg_advisory_lock(1)",
+    r'select U&"lo\005fcreate"(0)',
+    """select pg_catalog.u&"lo!005fcreate" uescape '!' (0)""",
     "select pg_try_advisory_xact_lock(1)",
     "select pg_notify('a', 'b')",
     "notify a",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
 
-__all__ = ["calls", "changes", "changing", "locks", "names"]
+__all__ = ["calls", "changes", "changing", "has_escaped_names", "locks", "names"]
 
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
 _LOCKS = frozenset({"update", "share", "key"})
@@ -74,6 +74,21 @@ def names(sql: str) -> frozenset[str]:
 
 def _name(kind: str, text: str) -> str:
     return text.lower() if kind == "word" else text[1:-1].replace('""', '"')
+
+
+@lru_cache(maxsize=512)
+def has_escaped_names(sql: str) -> bool:
+    r"""Return whether a PostgreSQL statement spells a name by codes, so that it is not read here.
+
+    >>> has_escaped_names(r'select U&"dr\006fp"(1)'), has_escaped_names("select 'U&\"a\"', u & \"a\"")
+    (True, False)
+    """
+    before = ["", ""]
+    for kind, text, _ in tokens(sql, POSTGRES):
+        if kind == "quoted" and before in (["u", "&"], ["U", "&"]):
+            return True
+        before = [before[1], text]
+    return False
 
 
 @lru_cache(maxsize=512)

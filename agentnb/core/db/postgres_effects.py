@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.effects import calls, names
+from agentnb.core.db.effects import calls, has_escaped_names, names
 from agentnb.core.db.postgres_connect import literal
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def may_write(raw: Any, statement: Statement) -> bool:
     statement
         The SELECT.
     """
+    if has_escaped_names(statement.sql):
+        return True
     question = _question(statement.sql, tables=bool(statement.words & {"from", "table"}))
     if question is None:
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.effects import calls
+from agentnb.core.db.effects import calls, has_escaped_names
 from agentnb.core.db.postgres_connect import literal
 from agentnb.core.db.state import KNOWN
 from agentnb.core.errors import QueryRejected
@@ -62,8 +62,11 @@ def check(statement: Statement) -> None:
     Raises
     ------
     QueryRejected
-        It ends or changes the transaction, changes the session, runs code, or is not known.
+        It ends or changes the transaction, changes the session, runs code, is not known, or
+        spells a name by codes.
     """
+    if has_escaped_names(statement.sql):
+        raise _refused('U&"..."', "write names as they are")
     if statement.keyword not in _ALLOWED:
         raise _refused(
             statement.keyword, "single statements and `with hub.db.transaction()` are read-only"
