@@ -17,19 +17,27 @@ _KEYS = (
     "api|access|private|secret|encryption|signing|account|shared|master|auth|storage|service"
     "|webhook|deploy|hmac|aes|stripe|openai|anthropic|azure|aws"
 )
+# What is said behind a name of which several are kept.
+_WHICH = (
+    *("prod", "production", "staging", "stage", "dev", "test", "live", "main", "default"),
+    *("old", "new", "next", "previous", "current", "primary", "secondary", "fallback"),
+    *("fallbacks", "backup", r"v\d+"),
+)
 _SENSITIVE = (
     r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|authorization|credentials?|_pat|_dsn"
-    rf"|(?:{_KEYS})[_-]?key(?:_base)?)_?\d*"
+    rf"|(?:{_KEYS})[_-]?key(?:_base)?)_?\d*(?:[_-](?:{'|'.join(_WHICH)}))?"
 )
 # One of these is in each of the names above, and a name in lower case is quicker to look for.
 _WORDS = ("pass", "pwd", "secret", "token", "key", "authorization", "credential", "_pat", "_dsn")
 _NAMED = re.compile(_SENSITIVE)
+_WHICH_PART = re.compile("|".join(_WHICH))
 # The names of variables, by their last part.
 _LAST_PARTS = frozenset({
     "password", "passwd", "passphrase", "pass", "pwd", "pgpassword", "secret", "token", "pat",
     "dsn", "credential", "credentials", "authorization", "apikey", "accesskey", "privatekey",
-    "secretkey",
+    "secretkey", "passwords", "secrets", "passcode", "jwt",
 })  # fmt: skip
+_LISTED_KEYS = frozenset({"api", "access", "secret", "private"})
 # Keys that are no secrets: of tables, caches, keyboards and the like.
 _HARMLESS_KEYS = frozenset({
     "primary", "foreign", "public", "partition", "sort", "range", "hash", "row", "object", "cache",
@@ -59,9 +67,13 @@ _USERINFO = re.compile(
 _KEY_VALUE = re.compile(
     # "unrecognized token: x" is what SQLite and JSON parsers say of text that they cannot read.
     r"(?P<key>(?<!unrecognized )(?<!unexpected )(?<!invalid )"
-    rf"{_SENSITIVE}\\*[\"']?\]?\s*[=:]\s*)"
-    rf"(?P<value>(?:{'|'.join(_LISTS)})[ ][^\r\n]+|(?:(?:{'|'.join(_SCHEMES)})[ ]+)?"
-    r"(?:\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
+    rf"(?:(?P<header>authorization)|{_SENSITIVE})\\*[\"']?\]?"
+    # An annotation of Python, an arrow of Ruby and PHP, the end of a tag of XML.
+    r"(?:\s*(?::\s*(?:str|bytes|Secret(?:Str)?|(?:Optional|Final)\[str\]|str\s?\|\s?None)\s*="
+    r"|=>|:=|[=:])\s*|(?<=\w)>(?=[^\s<])))"
+    rf"(?P<value>(?:{'|'.join(_LISTS)})[ ][^\r\n]+"
+    rf"|(?(header)(?:[a-z][\w.-]*[ ]+)?|(?:(?:{'|'.join(_SCHEMES)})[ ]+)?)"
+    r"(?:[\[(][^\[\]()\r\n]*[\])](?![^\s,;&'\"}\])])|\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
     # A bracket ends a value that is not quoted, unless the value goes on behind it.
     r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|(?:[^\s,;&'\"}\])]|[}\])](?=[^\s,;&'\"}\]).:]))+))",
     re.IGNORECASE,
@@ -74,6 +86,20 @@ _SIGNED = re.compile(
 _CURL = re.compile(
     r"(?P<key>\bcurl\b[^\n]{0,300}?[ ](?:-u|--user|--proxy-user|-U)[ =]?[\"']?[^\s:'\"]{1,100}:)"
     r"(?P<value>[^\s'\"]+)"
+)
+# A value of letters alone, or in capitals, is a word of a text about the option.
+_OPTION = re.compile(
+    rf"(?P<key>(?<!\S)--(?:[a-z]+-)*{_SENSITIVE}[ ]+[\"']?)"
+    r"(?P<value>(?![A-Z_]+\b|[-<\[{$])(?=\S*[^\sA-Za-z.,;:'\"`)\]])[^\s'\"]+)"
+)
+_SET = re.compile(
+    rf"(?P<key>\b(?:setdefault|putenv|setenv)\(\s*[\"'][\w-]{{0,60}}?{_SENSITIVE}[\"']\s*,\s*)"
+    r"[\"'](?P<value>[^\"'\r\n]+)",
+    re.IGNORECASE,
+)
+_COOKIE = re.compile(
+    r"(?P<key>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?[\w.-]+=)(?P<value>[^\r\n\"']+)",
+    re.IGNORECASE,
 )
 # A hint that shows how something is written, with words in the place of secrets.
 _TEMPLATE = re.compile(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
@@ -116,6 +142,9 @@ PATTERNS = {
     "secret value": _KEY_VALUE,
     "signed URL": _SIGNED,
     "login of curl": _CURL,
+    "option of a command": _OPTION,
+    "variable of the environment": _SET,
+    "cookie": _COOKIE,
 }
 """What each kind of secret looks like: a pattern whose group ``value`` is the secret."""
 
@@ -130,10 +159,16 @@ def redact(text: str) -> str:
     # Functions, since a template is looked up on every call, match or not.
     if "://" in text:
         text = _USERINFO.sub(_masked_login, text)
-    if ("=" in text or ":" in text) and _may_name_a_secret(text):
+    if ("=" in text or ":" in text or ">" in text) and _may_name_a_secret(text):
         text = _KEY_VALUE.sub(_masked_value, text)
     if "=" in text:
         text = _SIGNED.sub(_masked_value, text)
+    if "=" in text and ":" in text:
+        text = _COOKIE.sub(_masked_value, text)
+    if "env(" in text or "setdefault(" in text:
+        text = _SET.sub(_masked_value, text)
+    if "--" in text:
+        text = _OPTION.sub(_masked_value, text)
     if "curl" in text:
         text = _CURL.sub(_masked_value, text)
     if len(text) < _SHORTEST_TOKEN:
@@ -186,11 +221,15 @@ def is_secret_name(variable: str) -> bool:
     parts = [part.lower() for part in _PART.split(variable) if not part.isdigit() and part]
     if not parts:
         return False
+    while len(parts) > 1 and _WHICH_PART.fullmatch(parts[-1]):
+        parts.pop()
     last, before = parts[-1].rstrip("0123456789"), parts[-2:-1]
     if last in _LAST_PARTS:
         return True
     if last == "base":
         return parts[-3:-1] == ["secret", "key"]
+    if last == "keys":
+        return bool(before) and before[0] in _LISTED_KEYS
     return last == "key" and bool(before) and before[0] not in _HARMLESS_KEYS
 
 

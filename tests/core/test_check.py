@@ -50,6 +50,10 @@ def code(source, *outputs, **metadata):
         f"%%bash\nexport DB_PASSWORD={SECRET}",
         f'json.loads("{{\\"password\\": \\"{SECRET}\\"}}")',
         f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
+        f'password: str = "{SECRET}"',
+        f'user, password = "ada", "{SECRET}"',
+        f'os.environ.setdefault("API_TOKEN", "{SECRET}")',
+        f"!deploy --token {SECRET}",
     ],
 )
 def test_a_secret_in_a_source_is_found_and_not_repeated(tmp_path, source):
@@ -64,6 +68,8 @@ def test_a_secret_in_a_source_is_found_and_not_repeated(tmp_path, source):
     "source",
     [
         "select(password=:pw)",
+        'os.environ.setdefault("API_TOKEN", "<your token>")',
+        "!deploy --token {TOKEN}",
         'token = os.environ["TOKEN"]',
         'GITHUB_TOKEN = os.getenv("GITHUB_TOKEN", "")',
         'pw = getpass.getpass("Password: ")',
@@ -251,6 +257,10 @@ FROM_A_LIST = {
         },
     },
     "a raw cell": {"cell_type": "raw", "source": f"it is {SECRET}"},
+    "codes of a URL": code(f'u = "https://h/?q={"".join(f"%{ord(c):02x}" for c in SECRET)}"'),
+    "metadata of an output": code(
+        "1", {"output_type": "display_data", "data": {}, "metadata": {"a": SECRET}}
+    ),
 }
 
 

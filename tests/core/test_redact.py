@@ -141,6 +141,13 @@ def test_every_scheme_of_a_header_is_masked_with_its_credentials():
         "connect(password=a)hunter22)",
         'SECRET_KEY = "hunter22"',
         "ENCRYPTION_KEY: hunter22",
+        *("Authorization: Weird hunter22", "authorization=X-Own.2 hunter22, and more"),
+        *("DB_PASSWORD_PROD=hunter22", "SECRET_KEY_FALLBACKS = ['hunter22', 'hunter22']"),
+        *('"token": ["hunter22"]', 'password=("hunter22")', "API_TOKEN => 'hunter22'"),
+        *('password: str = "hunter22"', "(token := 'hunter22')", "<password>hunter22</password>"),
+        *("run --password hunter22", "x --api-key 'hunter22'", 'setenv("API_TOKEN", "hunter22")'),
+        *("Cookie: a=hunter22; b=hunter22", '"Set-Cookie": "sid=hunter22; Path=/"'),
+        *("token=(a)hunter22", "os.environ.setdefault('MY_TOKEN', 'hunter22')"),
     ],
 )
 def test_shapes_of_secrets_are_masked_whole(text):
@@ -156,6 +163,8 @@ def test_shapes_of_secrets_are_masked_whole(text):
         "curl -u",
         "sig=1; design=2",
         "f(a)(b)=c",
+        *("token_count=3, password_length: 8", "a cookie: it is kept", "x -> y, a > b"),
+        *("--token TOKEN or --token-file FILE", "the option --password is refused"),
     ],
 )
 def test_harmless_texts_stay_as_they_are(text):
@@ -212,6 +221,8 @@ def test_a_long_text_is_masked_in_reasonable_time():
         "password " * 20_000,
         "x:" * 50_000 + "@",
         *("curl -u " * 9_000, "token=" + ")" * 50_000, "?sig" * 20_000, ";a-signature" * 9_000),
+        *("--a-a-token " * 9_000, "--" + "a-" * 50_000, "cookie: a" * 9_000, "token=(" * 20_000),
+        *("setenv('" + "a" * 99_999, "authorization: a " * 9_000, "token: Optional[" * 9_000),
         *("authorization: digest " * 9_000, "api_key" * 20_000, "password1" + "1" * 99_999),
     ):
         redact(text)
@@ -232,6 +243,7 @@ def test_known_values_are_masked_the_longest_first():
     [
         *("DB_PASSWORD", "PGPASSWORD", "OPENAI_API_KEY", "GITHUB_TOKEN", "secret", "SECRET_KEY"),
         *("ENCRYPTION_KEY", "SIGNING_KEY", "AWS_SECRET_KEY", "STRIPE_KEY", "OPENAI_KEY", "GH_PAT"),
+        *("DB_PASSWORD_PROD", "API_TOKEN_V2", "SECRET_KEY_FALLBACKS", "API_KEYS", "JWT", "SECRETS"),
         *("ACCOUNT_KEY", "SENTRY_DSN", "PASSWORD1", "PASSWORD_2", "accountKey", "SECRET_KEY_BASE"),
     ],
 )
@@ -243,6 +255,7 @@ def test_the_names_of_secrets_are_known(name):
     "name",
     [
         *("PWD", "OLDPWD", "TOKENS", "HOME", "KEYBOARD", "PASSAGE", "MONKEY", "KEY", "KEY_PREFIX"),
+        *("KEYS", "PRIMARY_KEYS", "PROD", "TEST_V2", "TOKEN_FILE", "PASSWORD_LENGTH"),
         *(f"X_{word.upper()}_KEY" for word in module._HARMLESS_KEYS),
     ],
 )

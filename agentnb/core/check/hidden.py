@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ _PRINTED = 0.9
 
 
 def hidden_texts(text: str, *, code: bool = False, markup: bool = False) -> Iterator[str]:
-    """Yield what is written in a text in another way: in Base64, or in parts that are put together.
+    """Yield what is written in a text in another way: in Base64, in codes of a URL, or in parts.
 
     >>> list(hidden_texts("x = 'aHVudGVyMjItaHVudGVyMjI='"))
     ['hunter22-hunter22']
@@ -34,6 +35,8 @@ def hidden_texts(text: str, *, code: bool = False, markup: bool = False) -> Iter
     """
     if markup:
         yield _TAG.sub("", text)
+    if "%" in text and (plain := unquote(text[:_LARGEST])) != text:
+        yield plain
     if code and (joined := _JOINT.sub("", text)) != text:
         yield joined
     for found in _BASE64.finditer(text[:_LARGEST]):

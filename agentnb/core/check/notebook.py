@@ -161,6 +161,7 @@ def _output_parts(number: int, output: dict[str, Any], path: Path) -> Iterator[_
         traceback = output.get("traceback") or []
         lines = [str(line) for line in traceback] if isinstance(traceback, list) else []
         yield _Part(number, "output", "\n".join(lines), code=True)
+    yield _Part(number, "metadata", _as_text(output.get("metadata")))
     data = output.get("data")
     for mime, value in data.items() if isinstance(data, dict) else ():
         if mime in ("text/html", "image/svg+xml"):

@@ -47,8 +47,11 @@ _PLACEHOLDER = re.compile(
 )
 _TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%\(\w+\)s|\$\w+")
 _IDENTIFIER = re.compile(r"^[A-Za-z_][\w.]*(?:[\[(].*)?$", re.DOTALL)
-_LETTERS = re.compile(r"^[A-Za-z]+$")
+_LETTERS = re.compile(r"^[A-Za-z ]+$")
 _Spot = tuple[int, int, str]  # start, end, kind
+# The first of several targets of one assignment, whose values stand behind each other.
+_TARGETS = re.compile(r"\s*(?:[\w.]+\s*,\s*)+[\w.]*")
+_MAY_BE_A_TEMPLATE = {"option of a command", "variable of the environment", "cookie"}
 _SCHEME = re.compile(r"^(?:bearer|basic) ", re.IGNORECASE)
 
 
@@ -155,7 +158,7 @@ def _real(match: re.Match[str], kind: str, literals: _Spans | None) -> tuple[int
     elif kind == "password in a URL":
         real = not re.match(r"\d{1,5}[?#]", value) and not _is_placeholder(value)  # not a port
     else:
-        real = True
+        real = kind not in _MAY_BE_A_TEMPLATE or not _is_placeholder(value)
     return match.span("value") if real else None
 
 
@@ -174,8 +177,16 @@ def _real_value(match: re.Match[str], literals: _Spans | None) -> tuple[int, int
     prefix = _SCHEME.match(value)
     if prefix:
         start, value = start + prefix.end(), value[prefix.end() :]
+    if real and literals and _TARGETS.fullmatch(_line_before(match)):
+        # password, user = "a", "b": which of the values is the secret is not told apart.
+        end = match.string.find("\n", end)
+        end = len(match.string) if end < 0 else end
     one_line = "\n" not in match.group() and "\r" not in match.group()
     return (start, end) if real and one_line and not _is_placeholder(value) else None
+
+
+def _line_before(match: re.Match[str]) -> str:
+    return match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
 
 
 def _is_placeholder(value: str) -> bool:
