@@ -163,7 +163,7 @@ def redact(text: str) -> str:
         text = _KEY_VALUE.sub(_masked_value, text)
     if "=" in text:
         text = _SIGNED.sub(_masked_value, text)
-    if "=" in text and ":" in text:
+    if "ookie" in text or "OOKIE" in text:
         text = _COOKIE.sub(_masked_value, text)
     if "env(" in text or "setdefault(" in text:
         text = _SET.sub(_masked_value, text)

@@ -180,6 +180,7 @@ def test_all_kinds_of_conflict_are_told_and_solved_by_either_side(two):
         assert found["bin"].blocks() == []
         text = repr(git.conflicts())
         assert "bin (modified by both)\n  no text: take one of the sides" in text
+        assert "by parts" not in text
         at = git.at("dir")
         assert at.resolve(take=take) == [os.path.relpath(path, "dir") for path in sorted(kinds)]
         assert not git.status().conflicts
@@ -194,6 +195,12 @@ def test_paths_that_are_in_no_conflict_are_refused_with_those_that_are(conflict)
     with pytest.raises(NotFoundError, match=r"no conflict in b\.txt") as caught:
         git.resolve("b.txt", "ours")
     assert "a.py" in caught.value.hint
+    with pytest.raises(NotFoundError, match=r"there is no path 'a\.pi'"):
+        git.conflicts("a.pi")
+    assert repr(git.conflicts("b.txt")) == "no conflicts"
+    for revision in ("", "0"):
+        with pytest.raises(RejectedError, match=r"a\.py is in conflict: nothing of it is staged"):
+            git.show_file("a.py", revision)
     with pytest.raises(UsageError, match="take must be 'ours' or 'theirs', got 'both'"):
         git.resolve("a.py", "both")
     assert git.status().conflicts == ["a.py"]
@@ -464,8 +471,14 @@ def test_a_merge_is_refused_where_something_is_not_committed(two):
         git.merge("topic")
     assert (git.path / "new.txt").read_text() == "mine"
     assert git.show().sha == head
-    with pytest.raises(NotFoundError):
-        git.merge("nosuch")
+    for ask in (
+        git.merge,
+        lambda name: git.create_tag("v", name),
+        lambda name: git.restore(".", source=name),
+    ):
+        with pytest.raises(NotFoundError, match="there is no commit 'topc'") as caught:
+            ask("topc")
+        assert "topic" in caught.value.hint
 
 
 def test_nothing_else_begins_in_the_middle_of_a_merge(conflict):

@@ -44,6 +44,7 @@ _NO_CELLS: Final = (
     "parts=True (--parts), which keeps the cells of both"
 )
 _BINARY: Final = "no text: take one of the sides"
+_NO_PARTS: Final = "not a file on both sides: take one of the sides"
 
 
 def _visible(text: str) -> str:
@@ -57,6 +58,8 @@ def _note(file: Conflict) -> str:
     """Return what is said of a file that has no blocks."""
     if file.binary:
         return _BINARY
+    if not file.has_parts:
+        return _NO_PARTS
     return _NO_CELLS if file.is_notebook else _NO_BLOCKS
 
 

@@ -202,9 +202,17 @@ class GitManager(Cloning):
         Conflicts
             One `Conflict` for each file: ``path``, ``kind``, ``content(side)``, ``blocks()``.
             There are none where nothing is in conflict.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such path.
         """
         given = None if paths is None else words.paths(paths)
-        return solving.conflicts(self._open(), given, base=base)
+        found = solving.conflicts(self._open(), given, base=base)
+        if given and not found.files:
+            self._interpreter(self._place()).check_paths(given)
+        return found
 
     def resolve(
         self,

@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.git import words
 from agentnb.core.git.base import not_protected
+from agentnb.core.git.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -109,7 +111,16 @@ class OpenRepository:
         output = self.run("rev-parse", *options, name, fine=(0, 1, 128))
         if output.code:
             # Once more for git's own reason, which --quiet leaves out.
-            self.run("rev-parse", "--verify", "--end-of-options", name, doing="merge")
+            why = self.run("rev-parse", "--verify", "--end-of-options", name, fine=(0, 1, 128))
+            if "ambiguous" in why.err:
+                raise refused(why, "rev-parse")
+            known = self.run("for-each-ref", "--format=%(refname:lstrip=2)").text.split("\n")
+            raise NotFoundError(
+                f"there is no commit {revision!r:.200}",
+                service="git",
+                hint=did_you_mean(revision, known)
+                or "hub.git.branches() and hub.git.log() (%git branch, %git log) list them",
+            )
         return output.text.strip()
 
     def head(self) -> str:

@@ -69,7 +69,7 @@ _RULES: Final = (
         "git-lfs is not installed: apt-get install git-lfs, brew install git-lfs, or "
         "conda install git-lfs",
     ),
-    _rule(r"(?:clean|smudge) filter '(?P<name>[^']*)' failed", RejectedError, ""),
+    _rule(r"(?:clean|smudge) filter '?(?P<name>[^'\n]*?)'? failed", RejectedError, ""),
     _rule(
         r"authentication failed|could not read (?:username|password)|terminal prompts disabled"
         r"|returned error: 40[13]|access denied|invalid credentials",

@@ -44,6 +44,8 @@ def conflicts(repo: OpenRepository, paths: Sequence[str] | None, *, base: bool) 
     doing = operations.current(repo.place)
     ours, theirs = _side_names(repo, doing)
     found = files(repo, repo.unmerged(paths))
+    if paths and not found:
+        doing = ""  # of these is nothing left to do, but perhaps of others
     return Conflicts(found, doing=doing, ours=ours, theirs=theirs, base=base)
 
 

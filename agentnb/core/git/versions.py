@@ -167,7 +167,7 @@ def _staged(repo: OpenRepository, stage: str, inner: str, given: str) -> tuple[s
         if name == inner:
             found[number] = mode, sha
     entry_of = found.get(stage or "0")
-    if entry_of is None and not stage and found:
+    if entry_of is None and stage in {"", "0"} and found:
         raise RejectedError(
             f"{given} is in conflict: nothing of it is staged",
             service="git",
