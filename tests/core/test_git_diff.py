@@ -119,6 +119,11 @@ def test_a_path_is_known_on_disk_in_the_stage_in_a_commit_or_in_a_revision(branc
     write(git, "quiet.py", "x")
     assert repr(git.log(paths="quiet.py")) == "no commit has changed quiet.py"
     assert repr(git.log(revision="main..main")) == "no commits in main..main"
+    for name in ("HEAD:notes.txt", ":notes.txt", "HEAD^{tree}"):
+        with pytest.raises(NotFoundError, match="is no commit"):
+            git.log(revision=name)
+    with pytest.raises(UsageError, match="git diff: it does not take these words"):
+        git.diff("HEAD:notes.txt")
     below = GitManager(git.path / "sub")
     below.path.mkdir()
     assert [file.path for file in below.diff("main", "topic", "t.py")] == ["t.py"]

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import agentnb
-from agentnb.core.errors import RejectedError
+from agentnb.core.errors import PathEscape, RejectedError
 from agentnb.core.git import GitManager, exclude
 
 
@@ -204,6 +204,23 @@ def test_the_workspace_is_left_out_of_the_notebooks_repository(
     expected = {"default": [], "chosen": ["workspace/app.py"], "tracked": ["workspace/more.py"]}
     assert [file for file in staged if file.startswith("workspace")] == expected[how]
     assert ("/workspace/" in (path / ".git" / "info" / "exclude").read_text()) is (how == "default")
+
+
+@pytest.mark.parametrize(
+    "folder", [".git/wt", ".agentnb/modules", ".env", "src/.agentnb/x", ".GIT/x", "src/../.git/x"]
+)
+def test_nothing_is_checked_out_or_cloned_into_what_is_hidden(repository, tmp_path, folder):
+    (repository.path / "src").mkdir()
+    for begin in (
+        lambda git: git.worktree(repository.path / folder, "side"),
+        lambda git: git.clone(str(repository.path), repository.path / folder),
+    ):
+        for git in (repository, repository.at("src")):
+            with pytest.raises(PathEscape, match="hidden"):
+                begin(git)
+    assert not (repository.path / folder).exists()
+    # What is around the repository is its owner's, such as a work tree in a home of another name.
+    assert repository.worktree(tmp_path / ".env" / "side", "side").path.is_dir()
 
 
 def test_a_line_is_hidden_once_and_taken_away_alone(repository):

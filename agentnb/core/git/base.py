@@ -96,6 +96,17 @@ class Base:
         """Return a folder without links, if this manager may go there."""
         return place.bound(path, self.ceiling, self._hidden)
 
+    def _new_folder(self, directory: str | os.PathLike[str]) -> Path:
+        """Return a folder that files are to be put into; see `_bound`.
+
+        Without a ceiling, too, it is not in what is hidden below the repository or this folder.
+        """
+        target = self._bound(self.path / Path(directory))
+        found = place.find(self.path, self.ceiling)
+        for around in {self.path, *([found.root] if found else [])}:
+            self._hidden.refuse_real(target, around)
+        return target
+
     def at(self, folder: str | os.PathLike[str]) -> Any:
         """Return a manager of another folder, with the same time, limits and logins."""
         return type(self)(

@@ -262,9 +262,11 @@ class Branching(Changing):
         ------
         RejectedError
             The folder is there, or the branch is checked out elsewhere.
+        PathEscape
+            The folder lies in the home, in ``.git`` or in what else is hidden.
         """
         words.branch(branch)
-        target = self._bound(self.path / Path(directory))
+        target = self._new_folder(directory)
         here = self._run("for-each-ref", "--format=%(refname)", f"refs/heads/{branch}").text.strip()
         if here and start is not None:
             raise RejectedError(f"the branch {branch} is there already", service="git")

@@ -240,7 +240,7 @@ class Cloning(Syncing):
             directory = name.rpartition("/")[2].rpartition(":")[2]
             if not directory or directory in {".", ".."}:
                 raise UsageError("name the folder to clone into", service="git")
-        target = self._bound(self.path / Path(directory))
+        target = self._new_folder(directory)
         if target.is_dir() and not any(target.iterdir()):
             return target
         if os.path.lexists(target):

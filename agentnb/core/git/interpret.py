@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.git import words as arguments
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ class Interpreter:
 
     def meaning(self, path: str) -> str:
         """Return what a word that is no path is likely to mean, as a hint."""
-        if not path.startswith("-") and self.known_revisions([path]):
-            return f"{path} is a revision: %git diff {path}, hub.git.diff({path!r})"
+        with suppress(AgentnbError):  # such as: several revisions have this name
+            if not path.startswith("-") and self.known_revisions([path]):
+                return f"{path} is a revision: %git diff {path}, hub.git.diff({path!r})"
         return self._near(path)
 
     def no_revision(self, words: Iterable[str]) -> NotFoundError | None:

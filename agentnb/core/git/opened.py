@@ -114,6 +114,12 @@ class OpenRepository:
             why = self.run("rev-parse", "--verify", "--end-of-options", name, fine=(0, 1, 128))
             if "ambiguous" in why.err:
                 raise refused(why, "rev-parse")
+            if revision == "HEAD":
+                raise NotFoundError(
+                    "there is no commit yet",
+                    service="git",
+                    hint="hub.git.commit(MESSAGE), %git commit -m MESSAGE",
+                )
             known = self.run("for-each-ref", "--format=%(refname:lstrip=2)").text.split("\n")
             raise NotFoundError(
                 f"there is no commit {revision!r:.200}",

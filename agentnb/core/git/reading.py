@@ -258,8 +258,24 @@ class Reading(Base):
         commits = history.parse(output.text)
         if only:
             self._known_in_history(found, only, starts)
+        if not commits and names:
+            self._refuse_no_commits(found, names)
         nothing = "" if output.code else _nothing(only, starts)
         return history.Log(commits[:limit], more=len(commits) > limit, nothing=nothing)
+
+    def _refuse_no_commits(self, found: Place, names: Sequence[str]) -> None:
+        """Refuse names of files and folders of a commit, of which git says no history."""
+        feed = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        about = self._run("cat-file", "--batch-check", feed=feed, at=found).text.split("\n")
+        for name, line in zip(names, about, strict=False):
+            if line.endswith((" missing", " ambiguous")) or line.split(" ")[1] in {"commit", "tag"}:
+                continue
+            path = name.rpartition(":")[2] or "PATH"
+            raise NotFoundError(
+                f"{name!r:.200} is no commit",
+                service="git",
+                hint=f"the history of a path: %git log -- {path}, hub.git.log(paths={path!r})",
+            )
 
     def _known_in_history(
         self, found: Place, paths: Sequence[str], revisions: Sequence[str]

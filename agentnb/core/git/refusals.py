@@ -112,6 +112,12 @@ _RULES: Final = (
         NotFoundError,
         "hub.git.status() (%git status) lists what there is",
     ),
+    _rule(
+        r"^usage: git (?:diff|log|show)",
+        UsageError,
+        "a file of a commit is shown by %git show REV:PATH, and compared with another file: "
+        "%git diff REV:PATH REV:PATH",
+    ),
     _rule(r"is outside repository", UsageError, "name paths inside of the repository"),
     _rule(
         r"paths are ignored by one of your \.gitignore",
@@ -144,7 +150,7 @@ _RULES: Final = (
 _NOISE = re.compile(
     r"^(?:hint:.*|usage: .*|Use '--' to separate.*|'git <command>.*|Run$"
     r"|\s*git config --global.*|Omit --global.*|\*\*\* Please tell me.*|to set your .*"
-    r"|Please make sure you have the correct.*|and the repository exists\.)?$"
+    r"|\s+or: git .*|Please make sure you have the correct.*|and the repository exists\.)?$"
 )
 
 
@@ -187,4 +193,6 @@ def _message(said: str, doing: str) -> str:
     shown = [re.sub(r"^(?:fatal|error): ", "", line) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(f"... {len(lines) - _MOST_LINES:,} more lines")
+    if said.startswith("usage: "):
+        return f"git {doing}: it does not take these words"
     return f"git {doing}: " + ("\n".join(shown) or "failed, and said nothing")
