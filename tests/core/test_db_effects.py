@@ -55,6 +55,8 @@ def test_postgresql_says_which_functions_may_write(fresh_url):
         database.execute("create sequence s")
         found = "select upper('a'), now(); select nextval('s'); select 1; select 2 for update"
         assert words(database, found) == ["select nextval('s')", "select 2 for update"]
+        coded = r"""select u&"next\0076al"('s')"""
+        assert words(database, coded) == [coded]
         # Comments nest there, and what is in one is no statement.
         assert words(database, "select 1 /* a /* b */ ; drop table t */") == []
 

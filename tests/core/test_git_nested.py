@@ -223,6 +223,17 @@ def test_nothing_is_checked_out_or_cloned_into_what_is_hidden(repository, tmp_pa
     assert repository.worktree(tmp_path / ".env" / "side", "side").path.is_dir()
 
 
+@pytest.mark.parametrize("folder", ["a.py", "a.py/x", "a.py/x/y"])
+def test_a_folder_in_the_place_of_a_file_is_an_error_that_says_so(repository, folder):
+    for begin in (
+        lambda: repository.at(folder).initialize(),
+        lambda: repository.at(folder).clone(str(repository.path)),
+        lambda: repository.clone(str(repository.path), f"{folder}/z"),
+    ):
+        with pytest.raises(RejectedError, match=r"a\.py.* cannot be made: File exists"):
+            begin()
+
+
 def test_a_line_is_hidden_once_and_taken_away_alone(repository):
     found = repository._place()
     file = repository.path / ".git" / "info" / "exclude"

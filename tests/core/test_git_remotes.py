@@ -317,6 +317,11 @@ def test_a_remote_with_a_login_of_old_is_shown_without_it(repository, plain_git)
         assert "hunter22" not in f"{caught.value} {caught.value.hint}"
 
 
+def test_a_clone_that_fails_says_why_and_not_where_it_began(repository):
+    with pytest.raises(UnavailableError, match="git clone: unable to access"):
+        repository.clone("https://127.0.0.1:9/x", "y")
+
+
 def test_a_login_is_not_put_into_a_remote(repository):
     for url in ("https://ada:hunter22@host/x", "https://token@host/x"):
         with pytest.raises(UsageError, match="would be stored") as caught:

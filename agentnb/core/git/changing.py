@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError, UsageError
-from agentnb.core.git import amending, locks, solving, staging, words
+from agentnb.core.git import amending, locks, place, solving, staging, words
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.nested import Committed, LeftOut
 from agentnb.core.git.partial_commit import commit_paths
@@ -46,9 +46,14 @@ class Changing(Reading):
         -------
         Path
             The top of its work tree.
+
+        Raises
+        ------
+        RejectedError
+            The folder cannot be made.
         """
         words.branch(branch)
-        self.path.mkdir(parents=True, exist_ok=True)
+        place.make(self.path)
         if not os.path.lexists(self.path / ".git"):
             target = ("--", str(self.path))
             self._run("init", "--quiet", f"--initial-branch={branch}", *target, outside=True)

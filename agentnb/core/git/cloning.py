@@ -99,7 +99,7 @@ class Cloning(Syncing):
             source = str(place.resolved(self.path / Path(source).expanduser()))
         target = self._target(directory, source)
         made = [each for each in (target.parent, *target.parent.parents) if not each.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
+        place.make(target.parent)
         half = target.parent / f".{target.name}.{secrets.token_hex(4)}.cloning"
         options = [f"--branch={words.branch(branch)}"] if branch else []
         if depth is not None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.errors import ConfigError, RejectedError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +173,31 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path!s:.200} is no path: {error}", service="git") from error
+
+
+def make(folder: Path) -> None:
+    """Make a folder, with those around it, unless it is there.
+
+    Raises
+    ------
+    RejectedError
+        It cannot be made, such as where a file is in its place.
+    """
+    missing = []
+    at = folder
+    try:
+        while not at.is_dir():
+            missing.append(at)
+            at = at.parent
+        for each in reversed(missing):
+            at = each
+            at.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RejectedError(
+            f"the folder {at!s:.200} cannot be made: {error.strerror}",
+            service="git",
+            hint="name another folder",
+        ) from error
 
 
 def bound(path: Path, ceiling: Path | None, hidden: Hidden) -> Path:

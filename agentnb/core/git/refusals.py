@@ -150,7 +150,8 @@ _RULES: Final = (
 _NOISE = re.compile(
     r"^(?:hint:.*|usage: .*|Use '--' to separate.*|'git <command>.*|Run$"
     r"|\s*git config --global.*|Omit --global.*|\*\*\* Please tell me.*|to set your .*"
-    r"|\s+or: git .*|Please make sure you have the correct.*|and the repository exists\.)?$"
+    r"|\s+or: git .*|Cloning into '.*'\.\.\."
+    r"|Please make sure you have the correct.*|and the repository exists\.)?$"
 )
 
 
