@@ -211,6 +211,22 @@ def test_files_can_be_unstaged_before_the_first_commit(tmp_path):
     assert (tmp_path / "one").read_text() == "changed after it was staged"
 
 
+def test_a_change_in_the_second_of_the_last_commit_is_committed(repository, plain_git):
+    file, index = repository.path / "agent", repository.path / ".git" / "index"
+    for number in range(10, 30):
+        time.sleep(1 - time.time() % 1)  # the seconds in which git counts
+        file.write_text(str(number))
+        plain_git(repository.path, "add", "agent")
+        plain_git(repository.path, "commit", "-qm", "one")
+        begun = int(file.stat().st_mtime)
+        file.write_text(str(number + 50))
+        if begun == int(index.stat().st_mtime) == int(file.stat().st_mtime):
+            break
+    time.sleep(1 - time.time() % 1)
+    assert repository.commit("two", paths=["agent"])
+    assert plain_git(repository.path, "show", "HEAD:agent").strip() == str(number + 50)
+
+
 def test_what_a_user_stages_while_an_agent_commits_is_kept(repository, plain_git):
     for number in range(20):
         (repository.path / f"user{number}").write_text("u")

@@ -7,6 +7,7 @@ the index's place.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from contextlib import suppress
@@ -96,7 +97,14 @@ def _refuse_during_merge(found: Place) -> None:
 
 
 def _copy(index: Path, own: Path) -> None:
+    """Copy the index with its time.
+
+    A file that was changed in the second in which the index was written is compared by its
+    content. With the time of the copy git would take it for one that has not changed.
+    """
     try:
+        about = index.stat()
         own.write_bytes(index.read_bytes())
+        os.utime(own, ns=(about.st_atime_ns, about.st_mtime_ns))
     except FileNotFoundError:
         own.unlink(missing_ok=True)
