@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentnb.core.api import APIClient
 from agentnb.core.api.address import joined
 from agentnb.core.api.cookies import Cookies
 from agentnb.core.api.forms import Form
@@ -279,3 +280,28 @@ def test_a_path_does_not_leave_the_base_url(web, make_api, path):
 def test_a_path_with_dots_that_stays_is_a_path(path):
     assert joined("https://a.example/v1", path).startswith("https://a.example/v1")
     assert joined("https://a.example", f"../{path}")
+
+
+def test_a_cookie_that_is_not_ascii_goes_back_as_it_came(web):
+    web.on("/login", says(200, 1, Set_Cookie="name=café"))
+    web.on("/x", says(200, 1))
+    with APIClient(web.url, cookies=True) as client:
+        client.get("/login")
+        assert client.get("/x") == 1
+    assert last(web)[2]["cookie"] == "name=café"
+
+
+@pytest.mark.parametrize(
+    ("auth", "said"),
+    [
+        ("", "auth= is an empty token"),
+        (" ", "auth= is an empty token"),
+        (("ada:b", "hunter22"), "the user of auth= holds a colon"),
+    ],
+)
+def test_credentials_that_http_would_carry_as_others_are_refused(web, client, auth, said):
+    with pytest.raises(UsageError, match=said):
+        client.get("/x", auth=auth)
+    with pytest.raises(UsageError, match=said):
+        APIClient(web.url, auth=auth)
+    assert not web.asked

@@ -6,11 +6,13 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -20,6 +22,7 @@ from agentnb.core.errors import (
     DeadlineExceeded,
     InvalidResponse,
     NotFoundError,
+    RejectedError,
     UnavailableError,
     UsageError,
 )
@@ -406,3 +409,39 @@ def test_an_option_that_a_stream_has_not_is_refused(web, client, read, options, 
     with pytest.raises(UsageError, match="no option 'idle'"):
         client.get("/x", idle=3)
     assert not web.asked
+
+
+@pytest.mark.parametrize("option", [{"etag": '"v1"'}, {"schema": dict}, {"expect": "text"}])
+def test_an_option_of_whole_replies_is_refused_by_a_stream(web, client, read, option):
+    with pytest.raises(UsageError, match=f"no option '{next(iter(option))}'"):
+        read(client, "GET", "/s", **option)
+    assert not web.asked
+
+
+def test_a_stream_that_is_not_newer_is_an_error(web, client, read):
+    web.on("/s", says(304, raw=b""))
+    with pytest.raises(RejectedError, match="304 Not Modified"):
+        read(client, "GET", "/s", headers={"If-None-Match": '"v1"'})
+
+
+def test_lines_are_of_the_charset_that_the_reply_names(web, client, read):
+    web.on("/s", says(200, raw="café\nü".encode("latin-1"), kind="text/plain; charset=Latin-1"))
+    assert read(client, "GET", "/s", way="lines")[0] == ["café", "ü"]
+    for kind in ("utf-16", "nonsense"):
+        web.on("/s", says(200, raw="a\nb".encode("utf-16"), kind=f"text/plain; charset={kind}"))
+        with pytest.raises(InvalidResponse, match=f"its text is {kind}, which is not cut"):
+            read(client, "GET", "/s", way="lines")
+
+
+def test_a_forked_child_that_closes_a_stream_leaves_it_to_its_parent(web, client):
+    web.on("/s", says(200, raw=ONE + TWO, kind="text/event-stream"))
+    with client.stream("GET", "/s") as reply:
+        events = reply.events()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the test has threads
+            child = os.fork()
+        if not child:
+            reply.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert [event.json()["token"] for event in events] == ["one", "two"]

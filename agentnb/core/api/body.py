@@ -14,7 +14,7 @@ from agentnb.core.table import text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Body", "content_of", "invalid", "snippet_of", "value_of"]
+__all__ = ["Body", "charset_of", "content_of", "invalid", "snippet_of", "value_of"]
 
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
@@ -106,6 +106,16 @@ def invalid(
     return error
 
 
+def charset_of(headers: Mapping[str, str]) -> str:
+    """Return the charset that a reply says its text has; UTF-8 where it says none.
+
+    >>> charset_of({"content-type": 'text/plain; charset="Latin-1"'}), charset_of({})
+    ('latin-1', 'utf-8')
+    """
+    found = _CHARSET.search(headers.get("content-type", ""))
+    return found["name"].lower() if found else "utf-8"
+
+
 def snippet_of(body: bytes) -> str:
     """Return how a body begins, as one line without secrets."""
     from agentnb.core.redact import redact
@@ -152,8 +162,7 @@ def value_of(
         return None
     if expect == "bytes":
         return body
-    found = _CHARSET.search(headers.get("content-type", ""))
-    charset = found["name"].lower() if found else "utf-8"
+    charset = charset_of(headers)
     if expect == "text" or charset not in {"utf-8", "utf8", "us-ascii"}:
         try:
             text = body.decode(charset, "replace" if expect == "text" else "strict")

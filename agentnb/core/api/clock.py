@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from concurrent.futures import Future
@@ -109,7 +110,7 @@ def _within(
 
 class _Stream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, clock: Clock) -> None:
-        self._inner, self._clock = inner, clock
+        self._inner, self._clock, self._pid = inner, clock, os.getpid()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._clock.clip(timeout, httpcore.ReadTimeout))
@@ -118,9 +119,11 @@ class _Stream(httpcore.NetworkStream):
         self._inner.write(buffer, self._clock.clip(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
-        # A thread that reads is not woken by close alone.
+        # A thread that reads is not woken by close alone. A forked child has none, and the
+        # connection is its parent's.
         with suppress(OSError):
-            self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            if self._pid == os.getpid():
+                self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._inner.close()
 
     def start_tls(

@@ -67,7 +67,8 @@ class _Going:
 
     @property
     def conditional(self) -> bool:
-        return not _CONDITIONS.isdisjoint(self.request.headers)
+        """Whether 304 is a reply: one that is read as it comes would have nothing to read."""
+        return not self.settled.streams and not _CONDITIONS.isdisjoint(self.request.headers)
 
     @property
     def doing(self) -> str:

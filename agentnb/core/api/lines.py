@@ -67,12 +67,14 @@ class LineDecoder:
     r"""Cuts bytes into lines of text, which end with LF, CR or CRLF.
 
     A line is given as soon as its end has come, so the LF of a CRLF may follow later. Bytes that
-    are not UTF-8 become U+FFFD, and a byte order mark at the start is dropped.
+    are not of the charset become U+FFFD, and a byte order mark at the start is dropped.
 
     Parameters
     ----------
     limit
         The largest line, in bytes.
+    charset
+        That of the text, in which a line break is one byte as in ASCII.
 
     Examples
     --------
@@ -83,8 +85,8 @@ class LineDecoder:
 
     kind = "a line"
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, charset: str = "utf-8") -> None:
+        self._limit, self._charset = limit, charset
         self._parts: list[bytes] = []
         self._size = 0
         self._after_cr = False
@@ -127,7 +129,7 @@ class LineDecoder:
         if self._first:
             self._first = False
             line = line.removeprefix(_BOM)
-        return line.decode("utf-8", "replace")
+        return line.decode(self._charset, "replace")
 
 
 class EventDecoder:

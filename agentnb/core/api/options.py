@@ -75,6 +75,8 @@ class Options(TypedDict, total=False):
 class StreamOptions(Options, total=False):
     """What a call that streams may be given by name, beside what each call may.
 
+    It takes no `schema`, `expect` and `etag`, which are of whole replies.
+
     Attributes
     ----------
     idle
@@ -138,6 +140,12 @@ class Settled:
         changes: dict[str, Any] = {}
         known = self._known()
         for name, value in options.items():
+            if name not in known:
+                raise UsageError(
+                    f"a call has no option {name!r}",
+                    service="api",
+                    hint=did_you_mean(name, known) or f"options: {', '.join(known)}",
+                )
             if name == "auth":
                 continue
             if name == "headers":
@@ -148,14 +156,8 @@ class Settled:
                 check_mapping(value, f"{name}=", "api")
             elif name == "etag":
                 check_etag(value)
-            elif name in known:
-                changes[name] = value
             else:
-                raise UsageError(
-                    f"a call has no option {name!r}",
-                    service="api",
-                    hint=did_you_mean(name, known) or f"options: {', '.join(known)}",
-                )
+                changes[name] = value
         if "auth" in options:
             headers = dict(changes.get("headers", self.headers))
             headers.pop("authorization", None)
@@ -241,8 +243,18 @@ def header_of(auth: Auth | None) -> dict[str, str]:
     if auth is None:
         return {}
     if isinstance(auth, str | Secret):
+        if not _text(auth).strip():
+            raise UsageError(
+                "auth= is an empty token", service="api", hint="auth=None sends no token"
+            )
         return headers_of({"authorization": f"Bearer {_text(auth)}"})
     if isinstance(auth, tuple) and len(auth) == 2:  # noqa: PLR2004 - a pair
+        if ":" in _text(auth[0]):  # what is behind it would be taken for the password
+            raise UsageError(
+                "the user of auth= holds a colon, which HTTP cannot carry",
+                service="api",
+                hint="auth=(USER, PASSWORD); only a password may hold one",
+            )
         pair = f"{_text(auth[0])}:{_text(auth[1])}".encode()
         return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     raise UsageError(

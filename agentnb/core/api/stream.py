@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from agentnb.core.api.body import invalid
+from agentnb.core.api.body import charset_of, invalid
 from agentnb.core.api.flow import named_error
 from agentnb.core.api.lines import Event, EventDecoder, LineDecoder, TooLong
 from agentnb.core.api.request import Lost
@@ -105,7 +105,17 @@ class _StreamState:
         raise NotImplementedError
 
     def _line_decoder(self) -> LineDecoder:
-        return LineDecoder(self._settled.max_event)
+        charset = charset_of(self.headers)
+        try:
+            plain = "\r\n".encode(charset) == b"\r\n"
+        except LookupError:
+            plain = False
+        if not plain:
+            raise self._invalid(
+                f"its text is {charset}, which is not cut into lines",
+                hint="bytes() reads it as it is",
+            )
+        return LineDecoder(self._settled.max_event, charset)
 
     def _event_decoder(self) -> EventDecoder:
         kind = self.headers.get("content-type", _EVENTS)

@@ -252,7 +252,8 @@ def _request(out: Outgoing) -> httpcore.Request:
     return httpcore.Request(
         out.method,
         url,
-        headers=list(headers.items()),
+        # A cookie goes back as it came, which may be in bytes that are not ASCII.
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
         content=out.content or b"",
         extensions={"timeout": waits},
     )
