@@ -15,7 +15,8 @@ from websockets.sync.server import serve
 
 from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.redact import Redactor
-from agentnb.core.websocket import EventServer, WebSockets
+from agentnb.core.websocket import EventServer, WebSocketClient, WebSockets
+from agentnb.core.websocket.handshake import Handshake
 from tests.waiting import until
 
 NEW, OLD = "new-token-hunter22", "old-token-hunter22"
@@ -337,3 +338,36 @@ def test_a_proxy_that_refuses_is_named(web, make_socket, monkeypatch):
     client = make_socket(url="ws://events.example.test/ws", reconnect=20)
     assert client.connect() is False
     assert f"since the proxy {web.url} cannot be used" in client.stats()["last_error"]
+
+
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Key", "upgrade", "Connection"])
+def test_a_header_that_the_handshake_says_by_itself_is_refused(name):
+    with pytest.raises(UsageError, match=f"the header {name} is set by itself"):
+        Handshake({name: "x"})
+    with pytest.raises(UsageError, match=f"the header {name} is set by itself"):
+        asyncio.run(Handshake(lambda: {name: "x"}).ask())
+
+
+@pytest.mark.parametrize("names", [None, 5, "mqtt", ["a b"]])
+def test_subprotocols_that_are_no_list_of_names_are_refused(names):
+    with pytest.raises(UsageError, match="subprotocols must be a list of names"):
+        Handshake(None, names)
+
+
+@pytest.mark.parametrize("ends", [SystemExit, KeyboardInterrupt])
+def test_a_function_of_headers_that_would_end_the_program_is_a_failure_that_is_said(guarded, ends):
+    def headers():
+        raise ends
+
+    with WebSocketClient(guarded.url, headers=headers) as client:
+        assert client.state == "waiting"
+        assert f"headers for {guarded.url} failed: {ends.__name__}" in client.stats()["last_error"]
+
+
+def test_text_that_is_not_unicode_is_refused_when_it_is_sent(guarded):
+    headers = {"Authorization": f"Bearer {OLD}"}
+    for json_ in (True, False):
+        with WebSocketClient(guarded.url, headers=headers, json=json_) as client:
+            with pytest.raises(UsageError, match="not Unicode"):
+                client.send("\ud800")
+            assert client.connected

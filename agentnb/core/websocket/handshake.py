@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping, header_text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     Given: TypeAlias = (
         "Mapping[str, str] | Callable[[], Mapping[str, str] | Awaitable[Mapping[str, str]]] | None"
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Handshake", "check_subprotocols"]
 
 _PROTOCOL = "sec-websocket-protocol"
+# What a handshake says by itself; said twice it is no handshake.
+_OWN = re.compile(r"sec-websocket-.*|upgrade|connection", re.IGNORECASE)
 # Source: https://www.rfc-editor.org/rfc/rfc6455#section-4.1 (a token of HTTP, each once).
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -88,6 +91,11 @@ def _checked(headers: Any) -> dict[str, str]:
             service="websocket",
             hint='subprotocols=["graphql-transport-ws"]',
         )
+    own = next(filter(_OWN.fullmatch, found), None)
+    if own is not None:
+        raise UsageError(
+            f"the header {own} is set by itself", service="websocket", hint="leave it away"
+        )
     return found
 
 
@@ -102,9 +110,10 @@ def check_subprotocols(names: Iterable[str]) -> tuple[str, ...]:
     UsageError
         One cannot, or comes twice.
     """
-    found = () if isinstance(names, str) else tuple(names)
+    single = isinstance(names, str) or not isinstance(names, Iterable)
+    found = () if single else tuple(names)
     good = all(isinstance(name, str) and _TOKEN.fullmatch(name) for name in found)
-    if isinstance(names, str) or not good or len(set(found)) < len(found):
+    if single or not good or len(set(found)) < len(found):
         raise UsageError(
             f"subprotocols must be a list of names, each once, got {names!r:.80}",
             service="websocket",

@@ -186,7 +186,14 @@ class Sending:
         if self.json:
             return self._json_codec().encode(message), True
         if isinstance(message, str):
-            return message.encode(), True
+            try:
+                return message.encode(), True
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    "the message cannot be sent: it is text that is not Unicode",
+                    service="websocket",
+                    hint="bytes are sent as they are",
+                ) from error
         if isinstance(message, bytes | bytearray | memoryview):
             return bytes(message), False
         raise UsageError(

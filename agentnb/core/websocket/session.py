@@ -251,8 +251,10 @@ class Session:
         try:
             async with asyncio.timeout(self.options.timeout):
                 found = await self.options.handshake.ask()
-        except Exception as error:
-            raise HeadersFailed from error
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            raise HeadersFailed from error  # SystemExit, too: it would end the client unsaid
         self._hide = hiding(found, redact, self.address.secrets)
         self._learn()
         return found
