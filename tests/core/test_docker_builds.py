@@ -534,3 +534,9 @@ def test_an_argument_that_is_none_is_refused_by_its_name(docker, tmp_path, name,
     said = "there is no xxx|dockerfile must" if name == "dockerfile" else name
     with pytest.raises((UsageError, NotFoundError), match=said):
         docker.build_image(**{**given, "tag": "agentnb-test-no", name: value})
+
+
+@pytest.mark.parametrize("text", ["ARG A=1\n", "RUN x\n", "# nothing\n", "ONBUILD FROM a\n"])
+def test_a_dockerfile_without_a_first_image_is_said_before_the_build(docker, text):
+    with pytest.raises(BuildFailed, match="the Dockerfile has no FROM"):
+        docker.build_image(None, "app:1", text=text)

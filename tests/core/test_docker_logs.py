@@ -60,3 +60,8 @@ def test_a_line_behaves_as_its_text():
     )
     assert tuple(line) == ("stderr", "it is up")
     assert 1 not in line
+
+
+def test_the_end_of_a_log_has_as_many_lines_as_were_asked_for():
+    logs = Logs([LogLine("stdout", "one"), LogLine("stdout", "two")])
+    assert [logs.end(count) for count in (0, 1, 2, 9)] == ["", "two", "one\ntwo", "one\ntwo"]

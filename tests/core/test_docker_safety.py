@@ -13,6 +13,7 @@ from agentnb.core.docker import Policy
 from agentnb.core.docker.policy import NOBODY
 from agentnb.core.docker.running import safe_user
 from agentnb.core.errors import (
+    AgentnbError,
     BuildFailed,
     DeadlineExceeded,
     NotFoundError,
@@ -452,3 +453,21 @@ def test_a_terminal_has_one_stream_and_no_frames(docker, docker_image):
 def test_what_is_no_utf8_and_has_no_end_is_shown_all_the_same(docker, docker_image):
     result = docker.run(docker_image, sh(r"printf '\377\303\251\n\344'"))
     assert result.stdout == "\ufffdé\n\ufffd\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("env_file", 5, "env_file must be a path"),
+        ("env_file", [5], "env_file must be a path"),
+        ("env_file", b".env", "env_file must be a path"),
+        ("env_file", "", "env_file must be a path"),
+        ("labels", {"a": None}, "label 'a' must be text or a number"),
+        ("labels", {"a": ["x"]}, "label 'a' must be text or a number"),
+        ("work", False, "work cannot be 'False'"),
+        ("workdir", "x", "workdir cannot be 'x'"),
+    ],
+)
+def test_a_value_that_says_nothing_is_refused_by_its_option(docker, option, value, said):
+    with pytest.raises(AgentnbError, match=said):
+        docker.run("app:1", "true", **{option: value})

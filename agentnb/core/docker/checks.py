@@ -161,15 +161,15 @@ def _env(value: Any, _: Policy) -> dict[str, str]:
     return made
 
 
-def _folder(value: Any, _: Policy) -> str:
+def _folder(value: Any, _: Policy, option: str = "workdir") -> str:
     text = str(value)
     if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
-        raise _malformed("workdir", text, "an absolute path inside of the container")
+        raise _malformed(option, text, "an absolute path inside of the container")
     return posixpath.normpath(text)
 
 
 def _work(value: Any, policy: Policy) -> str:
-    path = _folder(WORK if value is True else value, policy)
+    path = _folder(WORK if value is True else value, policy, "work")
     if path.count("/") < 2 or any(  # noqa: PLR2004 - its parent is the volume
         path == no or path.startswith(no + "/") for no in _NOT_FOR_WORK
     ):
@@ -234,6 +234,14 @@ def _labels(value: Any, _: Policy) -> dict[str, str]:
                 service="docker",
             )
     hint = "labels are text without NUL bytes"
+    for name, text in value.items():
+        if not isinstance(text, (str, int, float, Decimal, PurePath)):
+            raise UsageError(
+                f"label {name!r:.60} must be text or a number, got a value of type "
+                f"{type(text).__name__}",
+                service="docker",
+                hint='{"name": "value"}',
+            )
     return {_text("labels", k, hint): _text("labels", v, hint) for k, v in value.items()}
 
 

@@ -17,7 +17,7 @@ from agentnb.core.errors import BuildFailed, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["KNOWN", "Instruction", "Reading", "read", "readings"]
+__all__ = ["KNOWN", "Instruction", "Reading", "need_base", "read", "readings"]
 
 KNOWN = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
@@ -116,6 +116,22 @@ def read(text: str) -> Reading:
     """
     parser = _Parser(text)
     return Reading(tuple(parser.instructions(heredocs=True, doubled=False)), parser.syntax)
+
+
+def need_base(reading: Reading) -> None:
+    """Raise for a Dockerfile without a first image: some engines break off without an answer.
+
+    Raises
+    ------
+    BuildFailed
+        It has no ``FROM``.
+    """
+    if not any(one.name == "FROM" and not one.trigger for one in reading.instructions):
+        raise BuildFailed(
+            "the Dockerfile has no FROM, with which a build begins",
+            service="docker",
+            hint="FROM IMAGE, or FROM scratch, is its first line",
+        )
 
 
 def readings(text: str) -> list[Reading]:

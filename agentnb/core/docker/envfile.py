@@ -67,6 +67,14 @@ def _malformed(name: str, number: int, what: str) -> UsageError:
     )
 
 
+def _no_path(value: object) -> UsageError:
+    return UsageError(
+        f"env_file must be a path, or a list of paths, got {value!r:.80}",
+        service="docker",
+        hint="env_file='.env'",
+    )
+
+
 def with_files(paths: Any, env: Any, roots: Sequence[Path]) -> Any:
     """Return variables with those of files beneath them; a later file wins over an earlier one.
 
@@ -84,13 +92,17 @@ def with_files(paths: Any, env: Any, roots: Sequence[Path]) -> Any:
     NotFoundError
         There is no such file.
     UsageError
-        It is not one, or a line of it is malformed.
+        It is not one, or a line of it is malformed; or `paths` are none.
     """
     several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    if not isinstance(several, Iterable) or not (env is None or isinstance(env, Mapping)):
+    if not isinstance(several, Iterable) or isinstance(several, (bytes, Mapping)):
+        raise _no_path(several)
+    if not (env is None or isinstance(env, Mapping)):
         return env  # said where the variables are checked
     found: dict[Any, Any] = {}
     for path in several:
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise _no_path(path)
         data, _ = host_file("env_file", Path(path), roots)
         try:
             text = data.decode("utf-8")

@@ -9,7 +9,7 @@ from agentnb.core.docker import buildkit
 from agentnb.core.docker.building import build
 from agentnb.core.docker.buildkit import command_of, needed
 from agentnb.core.docker.context import ignored, pack
-from agentnb.core.docker.dockerfile import read
+from agentnb.core.docker.dockerfile import need_base, read
 from agentnb.core.docker.failure import build_failed
 from agentnb.core.docker.fetching import refuse_fetching, refuse_reaching
 from agentnb.core.docker.options import image_name
@@ -88,6 +88,7 @@ class Images:
         engine, dockerfile = self._engine, order.dockerfile
         refuse_fetching(dockerfile.text, order.args, order.policy, self._found, images=images)
         reading = read(dockerfile.text)
+        need_base(reading)
         refuse_reaching(reading)
         need = needed(reading, order.args)
         if need is None and secrets:

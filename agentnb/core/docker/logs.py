@@ -234,7 +234,7 @@ class Logs(str):
 
     def end(self, count: int) -> str:
         """Return the last lines as text."""
-        return _text(self.lines[-count:]).rstrip("\n")
+        return _text(self.lines[max(len(self.lines) - count, 0) :]).rstrip("\n")
 
     def __iter__(self) -> Iterator[LogLine]:  # type: ignore[override]  # lines, not characters
         return iter(self.lines)
