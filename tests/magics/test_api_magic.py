@@ -125,6 +125,8 @@ def test_data_may_stand_on_the_line(run, shell, web):
 
 
 def test_a_cell_that_is_no_json_says_where_and_sends_nothing(run, web):
+    with pytest.raises(UsageError, match=r"the data is no JSON: .*, in line 1: 007"):
+        run(f"%api post {web.url}/x 007")
     with pytest.raises(UsageError, match="in line 2: 'a': 1") as caught:
         run(f"%%api post {web.url}/x\n{{\n'a': 1}}")
     assert ":title" in caught.value.hint

@@ -21,8 +21,8 @@ _TOKEN = re.compile(
 )
 
 
-def value_of(source: str, namespace: Mapping[str, Any]) -> Any:
-    """Return the value that the JSON of a cell describes.
+def value_of(source: str, namespace: Mapping[str, Any], where: str = "the cell") -> Any:
+    """Return the value that the JSON of a cell describes, or that of a line.
 
     >>> value_of('{"title": :title, "at": "12:30", "tags": [:tag, 1]}', {"title": "x", "tag": None})
     {'title': 'x', 'at': '12:30', 'tags': [None, 1]}
@@ -50,7 +50,7 @@ def value_of(source: str, namespace: Mapping[str, Any]) -> Any:
     except json.JSONDecodeError as error:
         line = source.splitlines()[error.lineno - 1 : error.lineno] or [""]
         raise UsageError(
-            f"the cell is no JSON: {error.msg}, in line {error.lineno}: {line[0].strip()[:60]}",
+            f"{where} is no JSON: {error.msg}, in line {error.lineno}: {line[0].strip()[:60]}",
             service="api",
             hint='text is in double quotes, a value of the notebook is "title": :title',
         ) from error

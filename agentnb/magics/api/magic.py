@@ -114,7 +114,7 @@ class ApiMagic(Noun):
         if len(call.arguments) < 2:  # noqa: PLR2004 - the URL, and the data
             return None
         if call.words[1].kind == "plain":  # a number, or true
-            return value_of(call.words[1].text, call.namespace)
+            return value_of(call.words[1].text, call.namespace, "the data")
         return call.arguments[1]
 
     def _made(self, method: str, call: Call, data: Any = None) -> Any:
