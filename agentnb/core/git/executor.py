@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.git.locks import at_work, waits
 from agentnb.core.launch import search_paths
+from agentnb.core.ranges import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -245,7 +246,8 @@ def _await_end(process: Popen[bytes], until: float) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.pidfd_open(process.pid)
             try:
-                select.select([descriptor], [], [], max(0.0, until - monotonic()))
+                # A time-out may be without an end, and select knows no such thing.
+                select.select([descriptor], [], [], min(max(0.0, until - monotonic()), LONGEST))
             finally:
                 os.close(descriptor)
     try:
