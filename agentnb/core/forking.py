@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import os
 import threading
-from typing import TYPE_CHECKING, Any
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["renew_locks"]
+__all__ = ["OpeningLock", "renew_locks"]
 
 _PACKAGE = __name__.partition(".")[0]
 _PLAIN = type(threading.Lock())
 _REENTRANT = type(threading.RLock())
+_LONGEST_WAIT = 3.0
 _MADE_OF_LOCKS = (threading.Condition, threading.Event)
+
+_opening: weakref.WeakSet[OpeningLock] = weakref.WeakSet()
+
+
+class OpeningLock:
+    """A reentrant lock that a fork waits for, for up to 3 s, while another thread holds it.
+
+    A service is opened under it: what a thread is about to import then would stay half imported
+    in a child, which has no such thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        _opening.add(self)
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def wait(self, seconds: float) -> None:
+        """Return when no other thread holds it, or after so many seconds."""
+        if self._lock.acquire(timeout=seconds):
+            self._lock.release()
+
+
+def _let_finish() -> None:
+    """Wait until no other thread opens a service; called before each fork."""
+    until = monotonic() + _LONGEST_WAIT
+    for one in list(_opening):
+        one.wait(max(until - monotonic(), 0.0))
 
 
 def renew_locks() -> None:
@@ -23,10 +61,20 @@ def renew_locks() -> None:
     Called in each forked child. The services themselves notice the fork at their next use, and
     leave connections and threads to the parent.
     """
-    for one in gc.get_objects():
+    for one in _objects():
         if _is_ours(type(one)):
             for value in _attributes(one):
                 _renew(value)
+
+
+def _objects() -> list[Any]:
+    """Return all objects, those too that were frozen, as is advised to do before forks."""
+    if not gc.get_freeze_count():
+        return gc.get_objects()
+    gc.unfreeze()
+    found = gc.get_objects()
+    gc.freeze()
+    return found
 
 
 def _is_ours(kind: type) -> bool:
@@ -62,3 +110,11 @@ def _renew(value: Any) -> None:
             value._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
     elif isinstance(value, _MADE_OF_LOCKS):
         value._at_fork_reinit()  # type: ignore[union-attr]  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # What is registered last is called first: the locks that these two take before a fork are
+    # wanted by a thread that is waited for.
+    importlib.import_module("logging")
+    importlib.import_module("concurrent.futures.thread")
+    os.register_at_fork(before=_let_finish, after_in_child=renew_locks)

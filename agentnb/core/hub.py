@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import threading
 from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core import factories
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
 from agentnb.core.settings import Settings
 
@@ -68,7 +68,7 @@ class Hub:
         self.id = f"hub-{next(_NUMBERS)}"
         self._start = start
         self._arguments = arguments
-        self._lock = threading.RLock()
+        self._lock = OpeningLock()
         self._settings: Settings | None = None
         self._opened: dict[str, Any] = {}
         self.named: dict[str, Named] = {}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 import types
 import warnings
 
 import pytest
 
 import agentnb
+from agentnb.core import forking
 from agentnb.core.errors import AgentnbError
 
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -86,23 +91,28 @@ def _fork(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_child_finds_no_lock_held_by_a_thread_that_it_does_not_have(hub):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_child_finds_no_lock_held_by_a_thread_that_it_does_not_have(hub, monkeypatch, frozen):
+    if frozen:
+        gc.freeze()  # as Python's documentation advises to do before forks
+    monkeypatch.setattr(forking, "_LONGEST_WAIT", 0.0)  # what is held is not let go
     locks = _locks(hub)
     assert len(locks) > 40
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        for lock in locks:
-            lock.acquire(timeout=0.01)
+        mine = [lock for lock in locks if lock.acquire(timeout=0.01)]
         held.set()
         done.wait()
-        for lock in locks:
+        for lock in mine:
             lock.release()
 
     def work():
-        stuck = [lock for lock in locks if not lock.acquire(blocking=False)]
+        mine = _locks(hub)  # a part that notices the fork may have made new ones
+        assert len(mine) > 40
+        stuck = [lock for lock in mine if not lock.acquire(blocking=False)]
         assert not stuck
-        for lock in locks:
+        for lock in mine:
             lock.release()
         _use_all(hub)
 
@@ -118,14 +128,15 @@ def test_a_child_finds_no_lock_held_by_a_thread_that_it_does_not_have(hub):
 
 def test_a_lock_that_the_forking_thread_holds_stays_held(hub):
     def work():
-        assert hub._lock._is_owned()
-        hub._lock.release()
+        assert hub._lock._lock._is_owned()
+        hub._lock._lock.release()
 
     with hub._lock:
         assert _fork(work) == 0
 
 
-def test_a_child_opens_a_service_while_its_parent_opens_another(redis_home):
+def test_a_child_opens_a_service_while_its_parent_opens_another(redis_home, monkeypatch):
+    monkeypatch.setattr(forking, "_LONGEST_WAIT", 0.0)
     with agentnb.connect(home=redis_home, workspace=redis_home.parent / "w") as hub:
         started, done = threading.Event(), threading.Event()
 
@@ -141,3 +152,47 @@ def test_a_child_opens_a_service_while_its_parent_opens_another(redis_home):
         done.set()
         thread.join()
     assert ended == 0
+
+
+FIRST = """
+import os, signal, sys, threading, time
+import agentnb
+
+hub = agentnb.connect()
+threading.Thread(target=lambda: getattr(hub, sys.argv[1])).start()
+time.sleep(float(sys.argv[2]))
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    hub.files.list(".")
+    getattr(hub, sys.argv[1])
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(("service", "after"), [("websockets", 0.004), ("workflows", 0.03)])
+def test_a_fork_during_the_first_use_of_a_process_leaves_a_child_that_works(
+    tmp_path, service, after
+):
+    (tmp_path / ".agentnb").mkdir(mode=0o700)
+    command = [sys.executable, "-c", FIRST, service, str(after)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_fork_lets_another_thread_finish_what_it_opens(redis_home):
+    with agentnb.connect(home=redis_home, workspace=redis_home.parent / "w") as hub:
+        held, opened = threading.Event(), []
+
+        def open_slowly():
+            with hub._lock:
+                held.set()
+                time.sleep(0.3)
+                opened.append(True)
+
+        thread = threading.Thread(target=open_slowly)
+        thread.start()
+        held.wait()
+        assert _fork(opened.pop) == 0
+        thread.join()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentnb.core.errors import UsageError
-from agentnb.core.forking import renew_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +34,6 @@ __all__ = [
 _ids = random.Random()  # noqa: S311 - see above
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_ids.seed)
-    # Here, since every service has traces.
-    os.register_at_fork(after_in_child=renew_locks)
 random_bits = _ids.getrandbits
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
