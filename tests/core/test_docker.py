@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -289,6 +290,13 @@ def test_a_misspelt_context_is_an_error(tmp_path, monkeypatch):
     for host, said in (("ssh://me@there", "over ssh"), ("nonsense", "not the address")):
         with DockerManager(host, home=tmp_path) as docker, pytest.raises(ConfigError, match=said):
             docker.list()
+
+
+def test_a_password_in_an_engines_address_is_refused_and_not_told(tmp_path):
+    with DockerManager("tcp://ada:hunter22@127.0.0.1:9", home=tmp_path) as docker:
+        with pytest.raises(ConfigError, match="takes no user and no password") as caught:
+            docker.list()
+        assert "hunter22" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_hub_has_it_with_its_settings_and_in_its_health(docker_image, tmp_path, monkeypatch):

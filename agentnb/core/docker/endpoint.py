@@ -126,6 +126,12 @@ def _usable(endpoint: Endpoint) -> Endpoint:
             service="docker",
             hint="unix:///path/docker.sock or tcp://host:2376",
         )
+    if scheme != "unix" and "@" in endpoint.url:
+        raise ConfigError(
+            f"the address of an engine takes no user and no password ({endpoint.said})",
+            service="docker",
+            hint="tcp://host:2376, with certificates in DOCKER_CERT_PATH",
+        )
     return endpoint
 
 
