@@ -1,4 +1,4 @@
-"""Workers and the server are killed at random moments: what was acknowledged is kept.
+"""Workers and the server are killed, and disks full, at random: what was acknowledged is kept.
 
 The moments are drawn from a seed, which the test prints with its figures;
 ``AGENTNB_CHAOS_SEED`` and ``AGENTNB_CHAOS_SECONDS`` choose others.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import agentnb
 from agentnb.core.errors import AgentnbError
 
 SECONDS = float(os.environ.get("AGENTNB_CHAOS_SECONDS", "30"))
+ROOM = 20_000_000  # bytes of a file while the disk is full: logs and databases have less
 SEED = os.environ.get("AGENTNB_CHAOS_SEED", "seed")
 
 WORK = """
@@ -53,7 +55,8 @@ class Chaos:
         self.random = random.Random(SEED)
         self.jobs, self.workflows, self.events = {}, {}, set()
         self.rows, self.files = 0, {}
-        self.figures = dict.fromkeys(("workers killed", "servers killed", "calls refused"), 0)
+        kinds = ("workers killed", "servers killed", "disks full", "calls refused")
+        self.figures = dict.fromkeys(kinds, 0)
         self.workers = [self.start(), self.start()]
         hub.db.execute("create table half (n integer)")
 
@@ -88,6 +91,17 @@ class Chaos:
             os.kill(int(self.hub.redis.info("server")["process_id"]), signal.SIGKILL)
             self.figures["servers killed"] += 1
 
+    def fill_the_disk(self):
+        """Write what finds no room: the file that was there stays."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
+        try:
+            with pytest.raises(AgentnbError):
+                self.hub.files.write_file(f"file-{self.random.randrange(5)}", b"x" * 2 * ROOM)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        self.figures["disks full"] += 1
+
     def add(self, number):
         job = self.hub.queue("chaos").add(number, attempts=20, remove_on_complete=False)
         self.jobs[job.id] = 2 * number
@@ -116,6 +130,7 @@ class Chaos:
     def run(self):
         calls = [self.add, self.create, self.publish, self.commit, self.write, self.cached]
         faults = [self.kill_a_worker, self.kill_a_worker, self.kill_the_server]
+        faults.append(self.fill_the_disk)
         until = time.monotonic() + SECONDS
         next_fault = time.monotonic() + 1
         number = 0
