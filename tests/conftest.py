@@ -429,6 +429,16 @@ def web():
 
 
 @pytest.fixture
+def peer():
+    """Return a WebSocket server that a test may kill and start again."""
+    from .core.websocket_process import Peer
+
+    made = Peer()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
 def mounted(require):
     """Return what mounts something and takes it away again."""
     mounts = []
