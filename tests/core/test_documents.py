@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agentnb.core.settings import FIELDS
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/benchmarks/README.md"),
@@ -27,6 +29,11 @@ def test_every_file_that_a_document_names_is_there(name):
     links = [document.parent / found["path"] for found in _LINK.finditer(text)]
     paths = [ROOT / found["path"] for found in [*_PATH.finditer(text), *_COMMAND.finditer(text)]]
     assert [str(path) for path in (*links, *paths) if not path.exists()] == []
+
+
+def test_every_setting_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert [field.variable for field in FIELDS if f"`{field.variable}`" not in text] == []
 
 
 def test_the_source_archive_has_the_documents():

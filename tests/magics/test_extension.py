@@ -9,6 +9,7 @@ from jupyter_client.manager import KernelManager
 
 from agentnb.core.hub import Hub
 from agentnb.core.trace import current
+from agentnb.magics.noun import Noun
 
 
 def state_of(shell):
@@ -207,3 +208,12 @@ def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
     seen = [json.loads(only(execute(source), "stream")["text"]) for _ in range(2)]
     assert len(set(seen[0])) == len(set(seen[1])) == 1
     assert seen[0] != seen[1]
+
+
+def test_every_verb_has_its_method(shell):
+    magics = [one for one in shell.magics_manager.registry.values() if isinstance(one, Noun)]
+    assert len(magics) == 12
+    for magic in magics:
+        for grammar in filter(None, (magic.grammar, magic.cell_grammar)):
+            missing = [verb for verb in grammar.verbs if not hasattr(magic, f"do_{verb}")]
+            assert set(missing) <= {"help"}, grammar.noun
