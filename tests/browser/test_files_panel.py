@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 SETUP = """\
+import base64, os, shutil
+shutil.rmtree("shelf", ignore_errors=True)
+os.environ["AGENTNB_WORKSPACE"] = "shelf"  # others leave repositories in the notebooks' own
 %load_ext agentnb
-import base64
-for name in hub.files.list().column("name"):
-    _ = hub.files.delete(name, recursive=True)
 hub.files.write_file("README.md", "# Agents\\n\\nThe <b>plan</b> of the day.\\n")
 hub.files.write_file("src/agents/planner.py", "def plan(task):\\n    return [task]\\n" * 40)
 hub.files.write_file("src/agents/coder.py", "def code(plan):\\n    return plan\\n" * 30)
