@@ -344,7 +344,8 @@ def test_tab_offers_branches_remotes_and_changed_paths(run, shell, repository):
     assert offered(shell, "%git add a.py b") == ["b.py"]
     assert offered(shell, "%git commit -m x b") == ["b.py"]
     assert offered(shell, "%git diff --with HE") == ["HEAD"]
-    assert sorted(offered(shell, "%git stash ")) == ["apply", "drop", "list", "pop", "show"]
+    verbs = ["apply", "drop", "list", "pop", "push", "show"]
+    assert sorted(offered(shell, "%git stash ")) == verbs
     assert offered(shell, "%git restore ") == ["a.py"]
     run("%git tag v1")
     assert offered(shell, "%git tag v") == ["v1"]

@@ -86,9 +86,9 @@ class Images:
         images: bool,
     ) -> None:
         engine, dockerfile = self._engine, order.dockerfile
-        refuse_fetching(dockerfile.text, order.args, order.policy, self._found, images=images)
         reading = read(dockerfile.text)
         need_base(reading)
+        refuse_fetching(dockerfile.text, order.args, order.policy, self._found, images=images)
         refuse_reaching(reading)
         need = needed(reading, order.args)
         if need is None and secrets:
