@@ -44,7 +44,7 @@ def plan(task: TaskInfo, ctx: Context) -> Any:
         transaction.execute("delete from asked where app = :app", row)
         transaction.execute("insert into asked values (:app, :wanted, :branch)", row)
     if ctx.files.exists(app):  # of an earlier run
-        ctx.files.delete(app, recursive=True)
+        shutil.rmtree(ctx.files.root / app)  # a repository, which ctx.files leaves alone
     return {"wanted": row["wanted"]}
 
 
