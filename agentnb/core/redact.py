@@ -70,7 +70,7 @@ _KEY_VALUE = re.compile(
     rf"(?:(?P<header>authorization)|{_SENSITIVE})\\*[\"']?\]?"
     # An annotation of Python, an arrow of Ruby and PHP, the end of a tag of XML.
     r"(?:\s*(?::\s*(?:str|bytes|Secret(?:Str)?|(?:Optional|Final)\[str\]|str\s?\|\s?None)\s*="
-    r"|=>|:=|[=:])\s*|(?<=\w)>(?=[^\s<])))"
+    r"|=>|:=|[=:])\s*|(?<=\w)>(?=[^\s<]{1,500}</)))"
     rf"(?P<value>(?:{'|'.join(_LISTS)})[ ][^\r\n]+"
     rf"|(?(header)(?:[a-z][\w.-]*[ ]+)?|(?:(?:{'|'.join(_SCHEMES)})[ ]+)?)"
     r"(?:[\[(][^\[\]()\r\n]*[\])](?![^\s,;&'\"}\])])|\\+\"[^\"\\]*\\+\"|[rbfu]{0,2}\"(?:\\.|[^\"\\])*\""
