@@ -157,7 +157,7 @@ def test_shapes_of_secrets_are_masked_whole(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://ada:<password>@db.example.com/app",
+        "write <password>@HOST, or <token>/x",
         "set AGENTNB_GIT_CREDENTIALS=https://USER:TOKEN@HOST in .env",
         "DATABASE_URL=postgresql://USER:PASSWORD@HOST/app",
         "primary_key: id, sort_key=name, key=5, keyboard: de, cache_key=rates",
