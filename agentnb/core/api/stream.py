@@ -148,6 +148,22 @@ class _StreamState:
         if self._unpacker is not None:
             self._unpacker.end()
 
+    def _fed(self, decoder: _Decoder[T_co], part: bytes) -> Iterator[T_co]:
+        """Yield what a part of the body completes."""
+        for piece in self._pieces(part):
+            for item in decoder.feed(piece):
+                self.items += 1
+                yield item
+                self._check_open()
+
+    def _rest(self, decoder: _Decoder[T_co]) -> Iterator[T_co]:
+        """Yield what the end of the body completes."""
+        self._check_open()
+        self._ended()
+        for item in decoder.end():
+            self.items += 1
+            yield item
+
     def _check_open(self) -> None:
         if self._over:
             raise UsageError(
@@ -253,16 +269,8 @@ class StreamReply(_StreamState):
         self._check_open()
         try:
             for part in self._content:
-                for piece in self._pieces(part):
-                    for item in decoder.feed(piece):
-                        self.items += 1
-                        yield item
-                        self._check_open()
-            self._check_open()
-            self._ended()
-            for item in decoder.end():
-                self.items += 1
-                yield item
+                yield from self._fed(decoder, part)
+            yield from self._rest(decoder)
         except Exception as error:  # noqa: BLE001 - a connection that another thread closed raises anything
             raised = self._failed(error)
             self.close()
@@ -294,15 +302,9 @@ class AsyncStreamReply(_StreamState):
         self._check_open()
         try:
             async for part in self._content:
-                for piece in self._pieces(part):
-                    for item in decoder.feed(piece):
-                        self.items += 1
-                        yield item
-                        self._check_open()
-            self._check_open()
-            self._ended()
-            for item in decoder.end():
-                self.items += 1
+                for item in self._fed(decoder, part):
+                    yield item
+            for item in self._rest(decoder):
                 yield item
         except Exception as error:  # noqa: BLE001 - a connection that another thread closed raises anything
             raised = self._failed(error)
