@@ -6,7 +6,6 @@ import io
 import json
 import re
 from collections import deque
-from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from agentnb.core.errors import BuildFailed, DeadlineExceeded, NotFoundError, Re
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
     from agentnb.core.docker.context import Dockerfile
     from agentnb.core.docker.engine import Engine
@@ -185,8 +184,6 @@ def build(engine: Engine, context: IO[bytes], order: Order, log: BuildLog) -> No
         It took too long, and was ended.
     """
     policy = order.policy
-    until = monotonic() + order.timeout
-
     params: dict[str, object] = {
         "t": order.tag,
         "dockerfile": order.dockerfile.name,
@@ -204,27 +201,19 @@ def build(engine: Engine, context: IO[bytes], order: Order, log: BuildLog) -> No
         params["pull"] = 1
     if order.target is not None:
         params["target"] = order.target
+
+    def late() -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the build took longer than {order.timeout:g} s and was ended:\n{log.end()}",
+            service="docker",
+            hint="timeout= gives it more",
+        )
+
     try:
         with Span(engine.tracer, "build", "docker", 1, {"tag": order.tag}):
             sent = context if log.on_sent is None else Sending(context, log.on_sent)
-            messages = engine.stream("/build", params, timeout=order.timeout, archive=sent)
-            _follow(messages, log, until, order.timeout)
+            engine.follow(
+                "/build", params, log.read, timeout=order.timeout, late=late, archive=sent
+            )
     except (RejectedError, NotFoundError) as error:  # before the first step: the Dockerfile
         raise BuildFailed(error.message, service="docker") from error
-
-
-def _follow(
-    messages: Generator[bytes, None, None], log: BuildLog, until: float, timeout: float
-) -> None:
-    pending = b""
-    with closing(messages):  # the engine gives up a build that nobody listens to
-        for data in messages:
-            *lines, pending = (pending + data).split(b"\n")
-            for line in filter(bytes.strip, lines):
-                log.read(json.loads(line))
-            if monotonic() > until:
-                raise DeadlineExceeded(
-                    f"the build took longer than {timeout:g} s and was ended:\n{log.end()}",
-                    service="docker",
-                    hint="timeout= gives it more",
-                )

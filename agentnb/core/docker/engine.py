@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import threading
 from contextlib import closing, contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agentnb.core.docker.endpoint import Endpoint, find, how_to_start, not_docker
@@ -213,6 +215,40 @@ class Engine:
                 if not data:
                     return
                 yield data
+
+    def follow(
+        self,
+        path: str,
+        params: Mapping[str, object],
+        read: Callable[[Any], object],
+        *,
+        timeout: float,
+        late: Callable[[], DeadlineExceeded],
+        archive: IO[bytes] | RawIOBase | None = None,
+        registry: bool = False,
+    ) -> None:
+        """Read the JSON that the engine sends of its work, a line each, up to its end.
+
+        Parameters
+        ----------
+        path, params, archive, registry
+            As `stream` takes them.
+        read
+            Given what each line says.
+        timeout
+            Seconds for all of it.
+        late
+            Returns the error of what takes longer.
+        """
+        until, pending = monotonic() + timeout, b""
+        sent = self.stream(path, params, timeout=timeout, archive=archive, registry=registry)
+        with closing(sent):  # the engine gives up what nobody listens to
+            for data in sent:
+                *lines, pending = (pending + data).split(b"\n")
+                for line in filter(bytes.strip, lines):
+                    read(json.loads(line))
+                if monotonic() > until:
+                    raise late()
 
     def close(self) -> None:
         """Close the connections; the next use opens others."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import closing
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -121,10 +119,25 @@ def pull(
     if platform is not None:
         params["platform"] = platform
     reader = _Reader(on_progress)
+
+    def late() -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"{repository} took longer than {timeout:g} s and was given up",
+            service="docker",
+            hint="timeout= gives it more; layers that are here are not fetched again",
+        )
+
     with engine.telling("Docker pull failed", image=name):
         try:
             with Span(engine.tracer, "pull", "docker", 1, {"image": name}):
-                _follow(engine, params, reader, timeout)
+                engine.follow(
+                    "/images/create",
+                    params,
+                    reader.read,
+                    timeout=timeout,
+                    late=late,
+                    registry=True,
+                )
         except (NotFoundError, RejectedError) as error:
             raise _explained(name, error.message) from error
         if reader.failed is not None:
@@ -148,23 +161,6 @@ def _split(name: str) -> tuple[str, str]:
         return repository, digest
     before, colon, tag = name.rpartition(":")
     return (before, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _follow(engine: Engine, params: dict[str, object], reader: _Reader, timeout: float) -> None:
-    until = monotonic() + timeout
-    pending = b""
-    messages = engine.stream("/images/create", params, timeout=timeout, registry=True)
-    with closing(messages):  # the engine gives up what nobody listens to
-        for data in messages:
-            *lines, pending = (pending + data).split(b"\n")
-            for line in filter(bytes.strip, lines):
-                reader.read(json.loads(line))
-            if monotonic() > until:
-                raise DeadlineExceeded(
-                    f"{params['fromImage']} took longer than {timeout:g} s and was given up",
-                    service="docker",
-                    hint="timeout= gives it more; layers that are here are not fetched again",
-                )
 
 
 class _Reader:
