@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from agentnb.core.errors import UsageError
 
-__all__ = ["LONGEST", "amount", "seconds", "text", "whole"]
+__all__ = ["LONGEST", "amount", "end_of", "seconds", "text", "whole"]
 
 LONGEST = 9 * 10**9
 """Seconds, 285 years: what threads and servers can wait for."""
@@ -112,6 +113,34 @@ def seconds(
     if number is not None and number >= LONGEST:
         allowed = f"less than {LONGEST:,} s"
     raise _outside(name, allowed, value, service, hint)
+
+
+def end_of(timeout: Any, *, service: str, since: float | None = None) -> float | None:
+    """Return when a wait of so many seconds is over, of the monotonic clock; None for never.
+
+    Parameters
+    ----------
+    timeout
+        Seconds, 0 or more; None for as long as it takes.
+    service
+        The service that it belongs to, for the error.
+    since
+        When the wait began; default: now.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+
+    Examples
+    --------
+    >>> end_of(5, service="queue", since=100.0), end_of(None, service="queue")
+    (105.0, None)
+    """
+    if timeout is None:
+        return None
+    wait = seconds("timeout", timeout, service=service, zero=True)
+    return (monotonic() if since is None else since) + wait
 
 
 def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str:

@@ -15,7 +15,7 @@ from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
-from agentnb.core.ranges import seconds
+from agentnb.core.ranges import end_of
 from agentnb.core.trace import carried
 
 if TYPE_CHECKING:
@@ -172,11 +172,7 @@ class Job(LiveJob):
 
     def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
         store = self.queue.store
-        until = (
-            None
-            if timeout is None
-            else monotonic() + seconds("timeout", timeout, service="queue", zero=True)
-        )
+        until = end_of(timeout, service="queue")
         found = store.wait(self.id, 1)
         while found is None:
             pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.owner import describe, new_owner
 from agentnb.core.queue.alarm import Alarm
-from agentnb.core.ranges import seconds
+from agentnb.core.ranges import end_of, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,11 +150,7 @@ class Worker:
         """
         queue = self.queue
         queue.loop.check()
-        until = (
-            None
-            if timeout is None
-            else monotonic() + seconds("timeout", timeout, service="queue", zero=True)
-        )
+        until = end_of(timeout, service="queue")
         told: tuple[int, int] | None = None
         first: int | None = None
         while True:

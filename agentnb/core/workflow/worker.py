@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.owner import describe, new_owner
-from agentnb.core.ranges import seconds
+from agentnb.core.ranges import end_of, seconds
 from agentnb.core.workflow.ending import give_back
 from agentnb.core.workflow.heart import Heart
 from agentnb.core.workflow.link import listed
@@ -179,11 +179,7 @@ class Worker(Slots):
         DeadlineExceeded
             There are still some.
         """
-        until = (
-            None
-            if timeout is None
-            else monotonic() + seconds("timeout", timeout, service="workflows", zero=True)
-        )
+        until = end_of(timeout, service="workflows")
         told: int | None = None
         while left := self.left():
             if on_progress is not None and left != told:

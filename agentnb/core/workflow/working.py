@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import end_of, whole
 from agentnb.core.workflow.base import Base
 from agentnb.core.workflow.errors import TaskFailed
 from agentnb.core.workflow.spec import check_name, several
@@ -93,11 +93,7 @@ class Working(Base):
 
     def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
         began = monotonic()
-        until = (
-            None
-            if timeout is None
-            else began + seconds("timeout", timeout, service="workflows", zero=True)
-        )
+        until = end_of(timeout, service="workflows", since=began)
         pause, look, said = _FIRST_LOOK, began + _SAY_SO, ""
         while not left.is_set():
             seen = self.bell.count
