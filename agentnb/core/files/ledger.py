@@ -123,8 +123,10 @@ class FileLedger:
         self._path, self._gate = folder / name, folder / f"{name}.gate"
         self._instead: MemoryLedger | None = None
 
-    def _open(self, path: Path) -> int | None:
-        """Return a descriptor of a file; None where the home cannot be written to."""
+    def _open(self, path: Path) -> int | MemoryLedger:
+        """Return a descriptor of a file, or what counts where the home cannot be written to."""
+        if self._instead is not None:
+            return self._instead
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             try:
@@ -135,18 +137,14 @@ class FileLedger:
         except OSError as error:
             _log.warning("the quota is counted for this process alone: %s", error)
             self._instead = MemoryLedger()
-            return None
+            return self._instead
 
     @contextlib.contextmanager
     def gate(self, *, alone: bool, wait: float = WAIT_SECONDS) -> Iterator[None]:
         """Write for the length of a block; see `Ledger`."""
-        held = None if self._instead else self._open(self._gate)
-        if held is None:
-            with (
-                self._instead.gate(alone=alone, wait=wait)
-                if self._instead
-                else contextlib.nullcontext()
-            ):
+        held = self._open(self._gate)
+        if isinstance(held, MemoryLedger):
+            with held.gate(alone=alone, wait=wait):
                 yield
             return
         try:
@@ -157,10 +155,9 @@ class FileLedger:
 
     def change(self, make: Callable[[Count], Count]) -> tuple[Count, Count]:
         """Replace the count; see `Ledger`."""
-        held = None if self._instead else self._open(self._path)
-        if held is None:
-            self._instead = self._instead or MemoryLedger()
-            return self._instead.change(make)
+        held = self._open(self._path)
+        if isinstance(held, MemoryLedger):
+            return held.change(make)
         try:
             _lock(held, fcntl.LOCK_EX)
             data = os.pread(held, _RECORD.size, 0)
