@@ -12,9 +12,9 @@ from agentnb.core.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["KINDS", "Change", "Status", "parse"]
+__all__ = ["KINDS", "WORDS", "Change", "Status", "parse"]
 
-_WORDS: Final = {
+WORDS: Final = {
     "A": "new",
     "M": "modified",
     "D": "deleted",
@@ -238,10 +238,10 @@ def _rows(change: Change) -> list[tuple[str, str, str]]:
         return [("conflict", change.sides or "modified by both", path)]
     rows = []
     if change.index:
-        rows.append(("staged", _WORDS.get(change.index, change.index), path))
+        rows.append(("staged", WORDS.get(change.index, change.index), path))
     if change.work:
         # What is not staged has the file's present name.
-        rows.append(("changed", _WORDS.get(change.work, change.work), change.path))
+        rows.append(("changed", WORDS.get(change.work, change.work), change.path))
     return rows
 
 

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.git.status import WORDS
 from agentnb.panels.base import (
     HtmlBlock,
     Instruction,
@@ -41,16 +42,7 @@ _CLEAN: Final = "Nothing has changed since the last commit."
 _PICK: Final = Instruction("Pick a file to see what has changed in it.")
 _KEYS: Final = (("Shift+Enter or Ctrl+Enter", "in the message: commit what is staged"),)
 _NO_BRANCH: Final = "(no branch)"
-_WORDS: Final = {
-    "A": "new",
-    "M": "modified",
-    "D": "deleted",
-    "R": "renamed",
-    "C": "copied",
-    "T": "another type",
-    "U": "conflict",
-    "?": "untracked",
-}
+_WORDS: Final = WORDS | {"?": "untracked"}
 # Looking may take this share of the time: in a huge tree it is slow.
 _SHARE: Final = 0.2
 
