@@ -434,3 +434,22 @@ def closed_server(tmp_path_factory):
     server = GitHttp(tmp_path_factory.mktemp("served"))
     yield server.url("x.git")
     server.stop()
+
+
+class _BusOfNone:
+    """A bus without events."""
+
+    def subscribe(self, *_, **__):
+        return self
+
+    def matcher(self, pattern):
+        return pattern.__eq__
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def bus_of_none():
+    """Return a bus without events."""
+    return _BusOfNone()

@@ -245,25 +245,12 @@ def test_a_subprotocol_is_no_header(make_socket):
     assert "subprotocols=" in caught.value.hint
 
 
-class Silent:
-    """A bus without events."""
-
-    def subscribe(self, *_, **__):
-        return self
-
-    def matcher(self, pattern):
-        return pattern.__eq__
-
-    def close(self):
-        pass
-
-
 @pytest.mark.parametrize(
     ("offered", "chosen"), [(["b", "a"], "b"), (["x", "a"], "a"), (["x"], None), ([], None)]
 )
-def test_the_server_chooses_the_first_that_it_speaks(make_socket, offered, chosen):
+def test_the_server_chooses_the_first_that_it_speaks(make_socket, bus_of_none, offered, chosen):
     async def run():
-        server = EventServer(Silent(), token="", port=0, subprotocols=["a", "b"], clients=1)
+        server = EventServer(bus_of_none, token="", port=0, subprotocols=["a", "b"], clients=1)
         await server.start()
         client = make_socket(url=server.url, subprotocols=offered)
         try:
@@ -276,9 +263,9 @@ def test_the_server_chooses_the_first_that_it_speaks(make_socket, offered, chose
     assert asyncio.run(run()) == chosen
 
 
-def test_the_server_takes_so_many_clients_and_no_more(make_socket):
+def test_the_server_takes_so_many_clients_and_no_more(make_socket, bus_of_none):
     async def run():
-        server = EventServer(Silent(), token="", port=0, clients=2)
+        server = EventServer(bus_of_none, token="", port=0, clients=2)
         await server.start()
         clients = [make_socket(url=server.url, reconnect=20) for _ in range(3)]
         try:

@@ -440,22 +440,6 @@ def test_a_host_that_others_reach_wants_a_token(bus_of_none):
         EventServer(bus_of_none, token="", host="0.0.0.0")
 
 
-class _BusOfNone:
-    def subscribe(self, *_, **__):
-        return self
-
-    def matcher(self, pattern):
-        return pattern.__eq__
-
-    def close(self):
-        pass
-
-
-@pytest.fixture
-def bus_of_none():
-    return _BusOfNone()
-
-
 def test_a_hub_finds_the_server_of_its_home(serving):
     with Hub(home=serving.home) as hub:
         with pytest.raises(NotFoundError, match="no server of events runs"):
