@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from agentnb.core.git import guard
+from agentnb.core.git import hardening
 from agentnb.core.git.config import Config, Entry
 from agentnb.core.git.credentials import logins
 
@@ -72,7 +72,9 @@ def entry(key, value="evil", scope="local"):
 
 
 def environment(*entries, writes=False, filters=()):
-    return guard.environment(Config(list(entries)), filters=filters, logins=LOGINS, writes=writes)
+    return hardening.environment(
+        Config(list(entries)), filters=filters, logins=LOGINS, writes=writes
+    )
 
 
 def settings(found):
@@ -86,8 +88,8 @@ def passwords(found):
 
 
 def test_the_lists_are_those_that_are_tested():
-    assert guard._FIXED == OVERRIDDEN
-    assert guard._SPEAKING == SPEAKING
+    assert hardening._FIXED == OVERRIDDEN
+    assert hardening._SPEAKING == SPEAKING
 
 
 @pytest.mark.parametrize("key", OVERRIDDEN)
@@ -123,7 +125,7 @@ def test_a_repository_that_chooses_certificates_gets_no_login(key, name):
     assert not [one for one in settings(found) if one.startswith("credential.http")]
 
 
-@pytest.mark.parametrize("name", sorted(guard._HTTP_HARMLESS))
+@pytest.mark.parametrize("name", sorted(hardening._HTTP_HARMLESS))
 def test_a_harmless_setting_of_a_connection_costs_no_login(name):
     assert len(passwords(environment(entry(f"http.{name}")))) == 2
 
@@ -173,7 +175,7 @@ def test_lfs_does_not_run_where_the_repository_gives_it_a_program(key):
     assert settings(environment(asked, entry(key), filters=("lfs",)))["filter.lfs.clean"] == ""
 
 
-@pytest.mark.parametrize("name", sorted(guard._LFS_HARMLESS))
+@pytest.mark.parametrize("name", sorted(hardening._LFS_HARMLESS))
 def test_lfs_runs_where_the_repository_has_set_what_is_harmless(name):
     asked = entry("filter.lfs.clean"), entry(f"lfs.https://example.com/.{name}")
     assert settings(environment(*asked, filters=("lfs",)))["filter.lfs.clean"].startswith("git-lfs")
@@ -182,7 +184,7 @@ def test_lfs_runs_where_the_repository_has_set_what_is_harmless(name):
 @pytest.mark.parametrize("command", ["diff", "log", "show", "diff-tree"])
 def test_a_command_that_compares_never_runs_what_is_named_for_it(command):
     added = ["--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"]
-    assert guard.hardened([command, "x"]) == [command, *added, "x"]
+    assert hardening.hardened([command, "x"]) == [command, *added, "x"]
 
 
 @pytest.mark.parametrize(

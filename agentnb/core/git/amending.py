@@ -25,7 +25,7 @@ def check(repo: OpenRepository, *, force: bool, reworded: bool) -> None:
     NotFoundError
         There is no commit yet.
     """
-    operations.refuse_during(repo.place, "amending")
+    operations.refuse_during(repo.folders, "amending")
     repo.refuse_protected("commits")
     sha = repo.head()
     if not sha:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError
 from agentnb.core.git import config as configuration
-from agentnb.core.git import guard, place, trees
+from agentnb.core.git import discovery, hardening, trees
 from agentnb.core.git.credentials import clean, split_url
+from agentnb.core.git.errors import refused
 from agentnb.core.git.executor import execute
-from agentnb.core.git.refusals import refused
 from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.ranges import seconds
 from agentnb.core.trace import ServiceLog, Tracer
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.config import Config, Contents
     from agentnb.core.git.credentials import Login
+    from agentnb.core.git.discovery import Folders
     from agentnb.core.git.executor import Output
-    from agentnb.core.git.place import Place
 
 __all__ = ["Base"]
 
@@ -90,11 +90,11 @@ class Base:
         self._scratch = scratch
         self._log = ServiceLog("git", hub_id)
         self._lock = threading.Lock()
-        self._known: dict[Place | Path | None, tuple[Contents, Config]] = {}
+        self._known: dict[Folders | Path | None, tuple[Contents, Config]] = {}
 
     def _bound(self, path: Path) -> Path:
         """Return a folder without links, if this manager may go there."""
-        return place.bound(path, self.ceiling, self._hidden)
+        return discovery.bound(path, self.ceiling, self._hidden)
 
     def _new_folder(self, directory: str | os.PathLike[str]) -> Path:
         """Return a folder that files are to be put into; see `_bound`.
@@ -102,7 +102,7 @@ class Base:
         Without a ceiling, too, it is not in what is hidden below the repository or this folder.
         """
         target = self._bound(self.path / Path(directory))
-        found = place.find(self.path, self.ceiling)
+        found = discovery.find(self.path, self.ceiling)
         for around in {self.path, *([found.root] if found else [])}:
             self._hidden.refuse_real(target, around)
         return target
@@ -124,14 +124,14 @@ class Base:
 
     # Where
 
-    def _find(self) -> Place | None:
-        found = place.find(self.path, self.ceiling)
+    def _find(self) -> Folders | None:
+        found = discovery.find(self.path, self.ceiling)
         if found is not None and os.name == "posix":
             for folder in found.of_others():
                 self._ask_git_about_the_owner(folder)
         return found
 
-    def _place(self) -> Place:
+    def _place(self) -> Folders:
         """Return the repository.
 
         Raises
@@ -142,7 +142,7 @@ class Base:
         found = self._find()
         if found is not None:
             return found
-        bare = place.bare(self.path)
+        bare = discovery.bare(self.path)
         if bare is not None:
             raise NotFoundError(
                 f"{bare} is a bare repository: it has no work tree",
@@ -192,11 +192,11 @@ class Base:
 
     # Paths: git's are relative to the root, ours to the folder that the manager is bound to
 
-    def _prefix(self, found: Place) -> str:
+    def _prefix(self, found: Folders) -> str:
         relative = os.path.relpath(self.path, found.root)
         return "" if relative == "." else relative
 
-    def _shown(self, found: Place) -> Callable[[str], str]:
+    def _shown(self, found: Folders) -> Callable[[str], str]:
         prefix = self._prefix(found)
         if not prefix:
             return lambda path: path
@@ -204,12 +204,12 @@ class Base:
 
     # Running
 
-    def _config(self, found: Place | None) -> Config:
+    def _config(self, found: Folders | None) -> Config:
         """Return what is configured, asked for again when a file of it has changed."""
         return self._kept(found, lambda: configuration.read(found, seconds=self.timeout))
 
-    def _kept(self, key: Place | Path | None, read: Callable[[], Config]) -> Config:
-        """Return the settings of a place or file: those known, if no file of them has changed."""
+    def _kept(self, key: Folders | Path | None, read: Callable[[], Config]) -> Config:
+        """Return settings, read again if one of their files has changed."""
         found = key if not isinstance(key, Path) else None
         with self._lock:
             contents, config = self._known.get(key, (None, None))
@@ -227,7 +227,7 @@ class Base:
         assert config is not None  # noqa: S101 - it was read
         return config
 
-    def _config_for(self, found: Place | None, words: Sequence[str], index: Path) -> Config:
+    def _config_for(self, found: Folders | None, words: Sequence[str], index: Path) -> Config:
         """Return what is configured in every tree that a command may run git in.
 
         Raises
@@ -251,14 +251,14 @@ class Base:
             ]
             config = configuration.Config([*config.entries, *entries]) if entries else config
             if wide and words[0] != "worktree":
-                guard.refuse_settings_in_work_tree(config, found.root)
-        guard.refuse_conditional_settings(config)
+                hardening.refuse_settings_in_work_tree(config, found.root)
+        hardening.refuse_conditional_settings(config)
         return config
 
     def _file_config(self, file: Path) -> Config:
         return self._kept(file, lambda: configuration.read_file(file, seconds=self.timeout))
 
-    def _listed(self, found: Place, index: Path, *options: str) -> bytes:
+    def _listed(self, found: Folders, index: Path, *options: str) -> bytes:
         # Before its settings have been looked at: it runs nothing by them, and fetches nothing
         # that a partial clone lacks.
         env = {
@@ -273,7 +273,7 @@ class Base:
     def _run(
         self,
         *words: str,
-        at: Place | None = None,
+        at: Folders | None = None,
         outside: bool = False,
         timeout: float | None = None,
         feed: bytes | None = None,
@@ -311,7 +311,7 @@ class Base:
         Raises
         ------
         AgentnbError
-            Git failed; `refusals` says which one.
+            Git failed; `errors` says which one.
         """
         found = None if outside else at or self._place()
         variables = variables or {}
@@ -319,7 +319,7 @@ class Base:
         config = self._config_for(found, words, index)
         writes = not _reads(words)
         known = tuple({login.url: login for login in (*self._logins, *logins)}.values())
-        env = guard.environment(config, filters=self.filters, logins=known, writes=writes)
+        env = hardening.environment(config, filters=self.filters, logins=known, writes=writes)
         if found is not None:
             env |= found.environment()
         env |= variables
@@ -329,7 +329,7 @@ class Base:
             raise NotFoundError(f"the folder {cwd} does not exist", service="git")
         with self._tracer.span(words[0], service="git", repository=str(found and found.root)):
             output = execute(
-                guard.hardened(words),
+                hardening.hardened(words),
                 cwd=cwd,
                 env=env,
                 seconds=seconds,
@@ -337,7 +337,7 @@ class Base:
                 progress=progress,
             )
             if output.code not in fine:
-                blocked = guard.blocked_filters(config, self.filters)
+                blocked = hardening.blocked_filters(config, self.filters)
                 raise refused(output, doing or words[0], blocked=blocked)
         if not writes:
             _unambiguous(output)
@@ -356,7 +356,7 @@ class Base:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
-    def _remote_urls(self, found: Place, remote: str, *, push: bool = False) -> list[str]:
+    def _remote_urls(self, found: Folders, remote: str, *, push: bool = False) -> list[str]:
         """Return where a remote is, for this process's eyes."""
         words = ["remote", "get-url", "--all", *(["--push"] if push else []), "--", remote]
         urls = self._run(*words, at=found).text.splitlines()

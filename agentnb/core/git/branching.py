@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.git import exclude, operations, place, words
+from agentnb.core.git import arguments, discovery, exclude, operations
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.changing import Changing
 from agentnb.core.ranges import whole
@@ -42,8 +42,8 @@ class Branching(Changing):
         NotFoundError
             There is no such revision.
         """
-        words.branch(name)
-        begin = [] if start is None else [words.revision(start)]
+        arguments.branch(name)
+        begin = [] if start is None else [arguments.revision(start)]
         if switch:
             self._run("switch", "--quiet", "--create", name, *begin, doing="branch")
         else:
@@ -67,7 +67,7 @@ class Branching(Changing):
         ConfigError
             It is protected.
         """
-        not_protected(words.branch(name), self.protected, "deletion")
+        not_protected(arguments.branch(name), self.protected, "deletion")
         how = "-D" if force else "-d"
         self._run("branch", "--quiet", how, "--end-of-options", name, doing="branch")
 
@@ -91,7 +91,7 @@ class Branching(Changing):
         if create:
             self.create_branch(name)
             return
-        words.branch(name)
+        arguments.branch(name)
         try:
             self._run("switch", "--quiet", "--no-recurse-submodules", name)
         except NotFoundError as error:
@@ -221,9 +221,9 @@ class Branching(Changing):
 
     def _unstash(self, doing: str, number: int) -> None:
         name, repo = self._stash_name(number), self._open()
-        operations.refuse_during(repo.place, f"stash {doing}")
+        operations.refuse_during(repo.folders, f"stash {doing}")
         try:
-            self._run("stash", doing, "--quiet", name, at=repo.place, doing="stash")
+            self._run("stash", doing, "--quiet", name, at=repo.folders, doing="stash")
         except RejectedError as error:
             files = [repo.shown(path) for path in repo.unmerged()]
             if not files:
@@ -265,17 +265,17 @@ class Branching(Changing):
         PathEscape
             The folder lies in the home, in ``.git`` or in what else is hidden.
         """
-        words.branch(branch)
+        arguments.branch(branch)
         target = self._new_folder(directory)
         here = self._run("for-each-ref", "--format=%(refname)", f"refs/heads/{branch}").text.strip()
         if here and start is not None:
             raise RejectedError(f"the branch {branch} is there already", service="git")
-        begin = [] if start is None else [words.revision(start)]
+        begin = [] if start is None else [arguments.revision(start)]
         if here:
             self._run("worktree", "add", "--quiet", "--", str(target), branch)
         else:
             self._run("worktree", "add", "--quiet", "-b", branch, "--", str(target), *begin)
-        outer = place.find(target.parent, self.ceiling)
+        outer = discovery.find(target.parent, self.ceiling)
         if outer is not None and not exclude.hide(outer, target):
             self._log.warning(
                 "%s is not left out of %s: info/exclude is a link", target, outer.root
@@ -303,6 +303,6 @@ class Branching(Changing):
         target = self._bound(self.path / Path(directory))
         options = ["--force"] if force else []
         self._run("worktree", "remove", *options, "--", str(target), doing="worktree")
-        outer = place.find(target.parent, self.ceiling)
+        outer = discovery.find(target.parent, self.ceiling)
         if outer is not None:
             exclude.unhide(outer, target)

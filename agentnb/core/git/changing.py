@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError, UsageError
-from agentnb.core.git import amending, locks, place, solving, staging, words
+from agentnb.core.git import amending, arguments, discovery, locks, solving, staging
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.nested import Committed, LeftOut
 from agentnb.core.git.partial_commit import commit_paths
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from agentnb.core.git.discovery import Folders
     from agentnb.core.git.opened import OpenRepository
-    from agentnb.core.git.place import Place
 
 __all__ = ["Changing"]
 
@@ -52,8 +52,8 @@ class Changing(Reading):
         RejectedError
             The folder cannot be made.
         """
-        words.branch(branch)
-        place.make(self.path)
+        arguments.branch(branch)
+        discovery.make(self.path)
         if not os.path.lexists(self.path / ".git"):
             target = ("--", str(self.path))
             self._run("init", "--quiet", f"--initial-branch={branch}", *target, outside=True)
@@ -82,7 +82,7 @@ class Changing(Reading):
             It is ignored, its filter may not run, markers of a conflict are left in it, or it is
             or belongs to another repository.
         """
-        given = words.paths(files)
+        given = arguments.paths(files)
         repo = self._open()
         solving.check_markers(repo, given)
         with self._paths(given):
@@ -110,7 +110,7 @@ class Changing(Reading):
         NotFoundError
             There is no such file.
         """
-        found, given = self._place(), words.paths(files)
+        found, given = self._place(), arguments.paths(files)
         self._interpreter(found).check_paths(given)
         if self._head(found):
             self._run("reset", "--quiet", "--", *given, at=found, doing="unstage")
@@ -183,7 +183,7 @@ class Changing(Reading):
         if not text("message", message, service="git").strip():
             raise UsageError("a commit wants a message", service="git")
         found = self._place()
-        given = None if paths is None else words.paths(paths)
+        given = None if paths is None else arguments.paths(paths)
         if dry_run:
             return self._would_commit(found, given)
         if self.protected:
@@ -202,17 +202,19 @@ class Changing(Reading):
         solving.check_markers(repo, given)
         all_known = not any(staging.is_folder(self.path, path) for path in given)
         if all_known:
-            staging.others(repo, self.path, given)  # which refuses those of another repository
+            staging.left_out(repo, self.path, given)  # which refuses those of another repository
 
         def stage(variables: Mapping[str, str]) -> None:
             left[0] = self._stage(repo, given, "--intent-to-add", variables)
 
         def commit(variables: Mapping[str, str]) -> str:
-            return self._commit(repo.place, message, options, given, variables={**variables, **who})
+            return self._commit(
+                repo.folders, message, options, given, variables={**variables, **who}
+            )
 
         made = Committed(
             commit_paths(
-                repo.place, stage=stage, commit=commit, all_known=all_known, seconds=self.timeout
+                repo.folders, stage=stage, commit=commit, all_known=all_known, seconds=self.timeout
             )
         )
         made.left_out = left[0]
@@ -246,16 +248,16 @@ class Changing(Reading):
         NotFoundError
             There is no commit yet.
         """
-        words.message(message)
+        arguments.message(message)
         repo = self._open()
         amending.check(repo, force=force, reworded=message is not None or author is not None)
         given = _author(author)
         options = ["--amend", *([f"--author={author.strip()}"] if given and author else [])]
-        return self._commit(repo.place, message, options)
+        return self._commit(repo.folders, message, options)
 
     def _commit(
         self,
-        found: Place,
+        found: Folders,
         message: str | None,
         options: list[str],
         only: list[str] | None = None,
@@ -291,7 +293,7 @@ class Changing(Reading):
         self._say("changes committed", sha=made[1], path=found.root)
         return made[1]
 
-    def _made_all_the_same(self, found: Place, error: AgentnbError) -> str:
+    def _made_all_the_same(self, found: Folders, error: AgentnbError) -> str:
         """Return the commit of a git that failed after it had made it, such as at its summary.
 
         Raises
@@ -311,7 +313,7 @@ class Changing(Reading):
         self._say("changes committed", sha=sha, path=found.root)
         return sha
 
-    def _would_commit(self, found: Place, given: list[str] | None) -> Table:
+    def _would_commit(self, found: Folders, given: list[str] | None) -> Table:
         self._interpreter(found).check_paths(given or ())
         status = ("status", "--porcelain=v2", "-z", "--untracked-files=all")
         output = self._run(*(*status, "--ignore-submodules=dirty", "--", *(given or ())), at=found)
@@ -323,13 +325,13 @@ class Changing(Reading):
             rows = [row[1:] for row in status_now.rows if row[0] == "staged"]
         else:
             rows = [(row[1] or "new", row[2]) for row in status_now.rows]
-            left = staging.others(self._open(), self.path, given)
+            left = staging.left_out(self._open(), self.path, given)
             rows = [row for row in rows if os.path.normpath(row[1]) not in left]
         rows = list(dict.fromkeys(rows))
         note = repr(left) if left else ""
         return Table(("change", "path"), rows, note=note, empty="nothing would be committed")
 
-    def _head(self, found: Place) -> str:
+    def _head(self, found: Folders) -> str:
         """Return the sha of the last commit, or ``""``."""
         output = self._run(
             "rev-parse", "--verify", "--quiet", "HEAD^{commit}", at=found, fine=(0, 1, 128)

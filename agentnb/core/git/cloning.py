@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
-from agentnb.core.git import others, place, words
+from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
 from agentnb.core.git.submodules import DEEPEST, Submodule, folder_of, listed, source_of
 from agentnb.core.git.syncing import Syncing
@@ -96,12 +96,12 @@ class Cloning(Syncing):
         """
         source, login = split_url(url)
         if is_local(source) and "://" not in source:
-            source = str(place.resolved(self.path / Path(source).expanduser()))
+            source = str(discovery.resolved(self.path / Path(source).expanduser()))
         target = self._target(directory, source)
         made = [each for each in (target.parent, *target.parent.parents) if not each.exists()]
-        place.make(target.parent)
+        discovery.make(target.parent)
         half = target.parent / f".{target.name}.{secrets.token_hex(4)}.cloning"
-        options = [f"--branch={words.branch(branch)}"] if branch else []
+        options = [f"--branch={arguments.branch(branch)}"] if branch else []
         if depth is not None:
             options.append(f"--depth={whole('depth', depth, service='git')}")
         call = _Call(monotonic() + self._seconds(timeout), progress, [login] if login else [])
@@ -130,7 +130,7 @@ class Cloning(Syncing):
         """Clone into a folder that is empty or not there."""
         self._run(
             *("clone", "--no-local", "--no-recurse-submodules", "--template="),
-            others.upload_pack(source),
+            transport.upload_pack(source),
             *options,
             *(["--progress"] if call.progress is not None else []),
             *("--", source, str(folder)),
@@ -201,7 +201,7 @@ class Cloning(Syncing):
             raise RejectedError(f"submodules lie more than {DEEPEST} levels deep", service="git")
         for each in missing:
             source, login = split_url(source_of(each, parent))
-            folder = folder_of(repo.place.root, each.path)
+            folder = folder_of(repo.folders.root, each.path)
             own = replace(call, logins=[*call.logins, *([login] if login else [])])
             try:
                 self._copy(source, folder, ["--no-checkout"], own)
@@ -220,7 +220,7 @@ class Cloning(Syncing):
         found = self._place()
         have = self._run("cat-file", "-e", f"{module.sha}^{{commit}}", at=found, fine=(0, 1, 128))
         if have.code:
-            fetch = ("fetch", "--no-recurse-submodules", others.upload_pack(source))
+            fetch = ("fetch", "--no-recurse-submodules", transport.upload_pack(source))
             one = ("--", "origin", module.sha)
             try:
                 self._run(*fetch, *one, at=found, timeout=call.left(), logins=call.logins)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from agentnb.core.errors import NotFoundError
 from agentnb.core.git import diff as differences
 from agentnb.core.git.cells import LARGEST
-from agentnb.core.git.shown import Shown
+from agentnb.core.git.objects import CommitView
 from agentnb.core.git.status import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agentnb.core.git.diff import Diff
+    from agentnb.core.git.discovery import Folders
     from agentnb.core.git.opened import Runner
-    from agentnb.core.git.place import Place
 
 __all__ = ["Comparer"]
 
@@ -38,7 +38,7 @@ class Comparer:
         Makes the paths of the root into those that people see.
     """
 
-    def __init__(self, run: Runner, found: Place, shown: Callable[[str], str]) -> None:
+    def __init__(self, run: Runner, found: Folders, shown: Callable[[str], str]) -> None:
         self._run, self._found, self._shown = run, found, shown
 
     def diff(self, given: Sequence[str], context: int) -> Diff:
@@ -51,17 +51,17 @@ class Comparer:
         """Return what differs, as git writes it."""
         return self._run("diff", *given).text
 
-    def show(self, revision: str, paths: Sequence[str]) -> Shown:
+    def show(self, revision: str, paths: Sequence[str]) -> CommitView:
         """Return a commit, and what it changed against its first parent."""
         # All behind :/ is the text that is looked for in messages, and it finds commits only.
         commit = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
         output = self._run(
             *("show", *_RAW, "--first-parent", "--diff-merges=first-parent", "--sparse"),
-            f"--format={Shown.FORMAT}",
+            f"--format={CommitView.FORMAT}",
             *("--end-of-options", commit, "--", *paths),
         )
-        head, _, rest = output.text.partition(Shown.END)
-        return Shown.parse(head, self._parsed(rest.lstrip("\n"), lambda: ("", "", {})))
+        head, _, rest = output.text.partition(CommitView.END)
+        return CommitView.parse(head, self._parsed(rest.lstrip("\n"), lambda: ("", "", {})))
 
     def stash(self, name: str) -> Diff:
         """Return what was put aside, new files too."""
@@ -122,19 +122,19 @@ class Comparer:
         return self._run("cat-file", "blob", name).out
 
 
-def read_file(found: Place, path: str) -> bytes:
+def read_file(found: Folders, path: str) -> bytes:
     """Return a file of the work tree, of a large one the start; of a link where it points."""
-    place = found.root / path
+    file = found.root / path
     try:
-        if place.parent.resolve() != place.parent:
+        if file.parent.resolve() != file.parent:
             return b""  # behind a link, where git itself does not look
-        if place.is_symlink():
-            return os.fsencode(place.readlink())
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if file.is_symlink():
+            return os.fsencode(file.readlink())
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, ValueError):  # a name with a NUL or a lone surrogate
         return b""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(LARGEST + 1)
+    with os.fdopen(descriptor, "rb") as opened:
+        return opened.read(LARGEST + 1)

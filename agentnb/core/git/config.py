@@ -14,7 +14,7 @@ from agentnb.core.git.executor import execute
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["ELSEWHERE", "Config", "Contents", "Entry", "contents", "read", "read_file"]
 
@@ -94,15 +94,15 @@ class Config:
         return any(entry[1:4] == wanted for entry in self.repository)
 
 
-def read(place: Place | None, *, seconds: float) -> Config:
-    """Return the settings that git has in a place; the user's own, where there is no repository.
+def read(folders: Folders | None, *, seconds: float) -> Config:
+    """Return the settings of a repository; the user's own where there is none.
 
     Nothing that a repository configures is run by this.
     """
-    if place is None:
+    if folders is None:
         environment, cwd = {"GIT_DIR": os.devnull}, Path("/")
     else:
-        environment, cwd = place.environment(), place.root
+        environment, cwd = folders.environment(), folders.root
     return Config(_listed(cwd, environment, seconds=seconds))
 
 
@@ -153,14 +153,14 @@ def _files(entries: Iterable[Entry]) -> frozenset[Path]:
     return frozenset(found)
 
 
-def contents(place: Place | None, config: Config | None) -> Contents:
+def contents(folders: Folders | None, config: Config | None) -> Contents:
     """Return what the files of settings hold: the usual ones, and those that a config names."""
     home = Path(os.environ.get("HOME") or "~").expanduser()
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = {home / ".gitconfig", config_home / "git" / "config", Path("/etc/gitconfig")}
     files |= {Path(os.environ[name]) for name in _FILES if os.environ.get(name)}
-    if place is not None:
-        files |= {place.common_dir / "config", place.git_dir / "config.worktree"}
+    if folders is not None:
+        files |= {folders.common_dir / "config", folders.git_dir / "config.worktree"}
     if config is not None:
         files |= config.files
     return {file: _content(file) for file in files}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from agentnb.core.errors import UsageError
-from agentnb.core.git.words import plain
+from agentnb.core.git.arguments import plain
 from agentnb.core.redact import MASK, Secret
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["hide", "hides", "unhide"]
 
@@ -22,7 +22,7 @@ _WHY: Final = "# agentnb keeps work of its own there"
 _SPECIAL = re.compile(r"([\\*?\[\]!# ])")
 
 
-def hide(found: Place, folder: Path) -> bool:
+def hide(found: Folders, folder: Path) -> bool:
     """Leave a folder out, and return whether it is.
 
     It is not where ``info`` or ``exclude`` is a link, which is followed nowhere.
@@ -37,7 +37,7 @@ def hide(found: Place, folder: Path) -> bool:
     return True
 
 
-def unhide(found: Place, folder: Path) -> None:
+def unhide(found: Folders, folder: Path) -> None:
     """Take a folder in again that `hide` had left out."""
     if not hides(found, folder):
         return
@@ -50,12 +50,12 @@ def unhide(found: Place, folder: Path) -> None:
         _write(found, [line for number, line in enumerate(lines) if number not in drop])
 
 
-def hides(found: Place, folder: Path) -> bool:
+def hides(found: Folders, folder: Path) -> bool:
     """Return whether a folder is left out by `hide`."""
     return (_WHY, _pattern(found, folder)) in _pairs(_read(found) or [])
 
 
-def _pattern(found: Place, folder: Path) -> str:
+def _pattern(found: Folders, folder: Path) -> str:
     inner = _SPECIAL.sub(r"\\\1", folder.relative_to(found.root).as_posix())
     return f"/{inner}/"
 
@@ -64,12 +64,12 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
     return list(itertools.pairwise(lines))
 
 
-def _file(found: Place) -> Path:
+def _file(found: Folders) -> Path:
     return found.common_dir / "info" / "exclude"
 
 
 @contextlib.contextmanager
-def _locked(found: Place) -> Iterator[bool]:
+def _locked(found: Folders) -> Iterator[bool]:
     """Hold the folder of the file; False where it is no folder of the repository's own."""
     folder = _file(found).parent
     with contextlib.suppress(OSError):
@@ -86,7 +86,7 @@ def _locked(found: Place) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _read(found: Place) -> list[str] | None:
+def _read(found: Folders) -> list[str] | None:
     """Return the lines; None where the file is a link, or none."""
     try:
         descriptor = os.open(_file(found), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -98,7 +98,7 @@ def _read(found: Place) -> list[str] | None:
         return text.read().splitlines()
 
 
-def _write(found: Place, lines: list[str]) -> None:
+def _write(found: Folders, lines: list[str]) -> None:
     file = _file(found)
     beside = file.with_name(f"exclude.{secrets.token_hex(4)}")
     text = "".join(f"{line}\n" for line in lines)

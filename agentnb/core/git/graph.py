@@ -25,7 +25,7 @@ _COLOURS: Final = (
 
 
 class Row(NamedTuple):
-    """A commit's place: its lane, and the lines that lead from here to the next row.
+    """A commit's position: its lane, and the lines that lead from here to the next row.
 
     A line is a pair of lanes: where it is beside this commit, and beside the next.
     """
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 def lay_out(commits: Sequence[tuple[str, Sequence[str]]]) -> list[Row]:
-    """Return the place of each commit.
+    """Return the position of each commit.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
-from agentnb.core.git import words as arguments
+from agentnb.core.git import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

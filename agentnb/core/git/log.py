@@ -59,7 +59,7 @@ class Log(Table):
         self.more = more
 
     def graph(self) -> list[graph.Row]:
-        """Return the place of each commit in the graph."""
+        """Return the position of each commit in the graph."""
         return graph.lay_out([(row[0], row[5].split()) for row in self.rows])
 
     def svg(self) -> str:

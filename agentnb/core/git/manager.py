@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentnb.core.git import merging, restoring, solving, tagging, versions, words
+from agentnb.core.git import arguments, merging, restoring, solving, tagging, versions
 from agentnb.core.git.cloning import Cloning
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class GitManager(Cloning):
         ConfigError
             The branch is protected.
         """
-        words.message(message)
+        arguments.message(message)
         return merging.begin(self._open(), revision, message=message, fast_forward=fast_forward)
 
     def merge_continue(self, message: str | None = None, *, force: bool = False) -> str:
@@ -141,9 +141,9 @@ class GitManager(Cloning):
         ConfigError
             The branch is protected.
         """
-        words.message(message)
+        arguments.message(message)
         repo = self._open()
-        commit = partial(self._commit, repo.place, options=[])
+        commit = partial(self._commit, repo.folders, options=[])
         return merging.end(repo, commit, message=message, force=force)
 
     def merge_abort(self) -> str:
@@ -208,7 +208,7 @@ class GitManager(Cloning):
         NotFoundError
             There is no such path.
         """
-        given = None if paths is None else words.paths(paths)
+        given = None if paths is None else arguments.paths(paths)
         found = solving.conflicts(self._open(), given, base=base)
         if given and not found.files:
             self._interpreter(self._place()).check_paths(given)
@@ -252,7 +252,7 @@ class GitManager(Cloning):
         RejectedError
             Conflict markers are left in one; or one has no parts, such as a binary file.
         """
-        given = None if paths is None else words.paths(paths)
+        given = None if paths is None else arguments.paths(paths)
         return solving.resolve(self._open(), given, take, parts=parts, force=force)
 
     # Going back
@@ -291,7 +291,7 @@ class GitManager(Cloning):
         RejectedError
             A file is in conflict, or a file that git does not know is in the place of one.
         """
-        given = words.paths(paths)
+        given = arguments.paths(paths)
         return restoring.restore(self._open(), given, source=source, dry_run=dry_run)
 
     def show_file(self, path: str | os.PathLike[str], revision: str = "HEAD") -> FileVersion:
@@ -318,7 +318,7 @@ class GitManager(Cloning):
             It is a folder or a submodule.
         """
         repo = self._open()
-        return versions.load(repo, os.fspath(path), revision, self._prefix(repo.place))
+        return versions.load(repo, os.fspath(path), revision, self._prefix(repo.folders))
 
     # Tags
 
@@ -356,7 +356,7 @@ class GitManager(Cloning):
         ConfigError
             It has a message, and git does not know who you are.
         """
-        words.message(message)
+        arguments.message(message)
         return tagging.create(self._open(), name, revision, message=message, force=force)
 
     def delete_tag(self, name: str) -> str:

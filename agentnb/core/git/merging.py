@@ -8,9 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError
-from agentnb.core.git import operations, solving, words
+from agentnb.core.git import arguments, operations, solving
+from agentnb.core.git.errors import refused
 from agentnb.core.git.opened import listed
-from agentnb.core.git.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class Merge:
 
 def begin(repo: OpenRepository, revision: str, *, message: str | None, fast_forward: bool) -> Merge:
     """Merge a revision into the current branch; see `GitManager.merge`."""
-    operations.refuse_during(repo.place, "merge")
+    operations.refuse_during(repo.folders, "merge")
     branch = repo.branch() or ""
     repo.refuse_protected("merge")
     _refuse_dirty(repo)
@@ -136,7 +136,7 @@ def _refuse_dirty(repo: OpenRepository) -> None:
 def _named(repo: OpenRepository, revision: str) -> tuple[str, str, str]:
     """Return a revision as git is to read it, what a message calls it, and its commit."""
     kinds = {"refs/heads": "branch", "refs/tags": "tag", "refs/remotes": "remote-tracking branch"}
-    words.revision(revision)
+    arguments.revision(revision)
     output = repo.run("for-each-ref", "--format=%(refname)", *(f"{k}/{revision}" for k in kinds))
     refs = [ref for ref in output.text.split() if ref.split("/", 2)[2] == revision]
     if not refs:
@@ -172,7 +172,7 @@ def end(
 
 def _prepared(repo: OpenRepository) -> str:
     """Return the message that the merge began with, without git's list of conflicts."""
-    file = repo.place.git_dir / "MERGE_MSG"
+    file = repo.folders.git_dir / "MERGE_MSG"
     text = file.read_text("utf-8", "replace") if file.is_file() else ""
     return _COMMENT.sub("", text).strip() or f"Merge {solving.branch_at(repo, 'MERGE_HEAD')}"
 
@@ -187,7 +187,7 @@ def abort(repo: OpenRepository, only: str | None = None) -> str:
     only
         The one operation that is meant.
     """
-    operation = operations.current(repo.place)
+    operation = operations.current(repo.folders)
     if only is not None:
         _refuse_other(repo, "give up")
     if operation not in operations.ABORTED_BY:
@@ -201,7 +201,7 @@ def abort(repo: OpenRepository, only: str | None = None) -> str:
 
 
 def _refuse_other(repo: OpenRepository, doing: str) -> None:
-    operation = operations.current(repo.place)
+    operation = operations.current(repo.folders)
     if operation != "merge":
         raise RejectedError(
             f"there is no merge to {doing}"

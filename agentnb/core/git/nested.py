@@ -46,8 +46,8 @@ class Committed(str):  # noqa: SLOT000 - it carries what was left out
 def enclosing(folder: Path, paths: Iterable[str], root: Path) -> tuple[str, Path] | None:
     """Return the first path that is inside of another repository, and that repository."""
     for path in paths:
-        place = os.path.normpath(folder / path)
-        above = os.path.dirname(place)  # noqa: PTH120 - of a name, links and all
+        whole = os.path.normpath(folder / path)
+        above = os.path.dirname(whole)  # noqa: PTH120 - of a name, links and all
         while len(above) > len(str(root)):
             if os.path.lexists(os.path.join(above, ".git")):  # noqa: PTH118
                 return path, type(folder)(above)
@@ -67,7 +67,7 @@ def repositories(listed: str, inner: set[str]) -> list[str]:
 
 def declared(repo: OpenRepository) -> set[str]:
     """Return the folders of the submodules that ``.gitmodules`` has."""
-    file = repo.place.root / ".gitmodules"
+    file = repo.folders.root / ".gitmodules"
     if not file.is_file() or file.is_symlink():
         return set()
     listed = repo.run("config", "--file", str(file), "--null", "--list", doing="add").text

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from agentnb.core.errors import NotFoundError, did_you_mean
-from agentnb.core.git import words
+from agentnb.core.git import arguments
 from agentnb.core.git.base import not_protected
-from agentnb.core.git.refusals import refused
+from agentnb.core.git.errors import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from agentnb.core.git.discovery import Folders
     from agentnb.core.git.executor import Output
-    from agentnb.core.git.place import Place
     from agentnb.core.git.status import Status
 
 __all__ = ["OpenRepository", "Stage", "Stages", "listed"]
@@ -68,7 +68,7 @@ class OpenRepository:
     ----------
     run
         Runs git in it, guarded.
-    place
+    folders
         Its work tree and folders.
     shown
         Turns a path below the root into one below the manager's folder.
@@ -81,7 +81,7 @@ class OpenRepository:
     """
 
     run: Runner
-    place: Place
+    folders: Folders
     shown: Callable[[str], str]
     status: Callable[[], Status]
     branch: Callable[[], str | None]
@@ -107,7 +107,7 @@ class OpenRepository:
             There is no such commit.
         """
         options = ("--verify", "--quiet", "--end-of-options")
-        name = f"{words.revision(revision)}^{{commit}}"
+        name = f"{arguments.revision(revision)}^{{commit}}"
         output = self.run("rev-parse", *options, name, fine=(0, 1, 128))
         if output.code:
             # Once more for git's own reason, which --quiet leaves out.
@@ -142,7 +142,7 @@ class OpenRepository:
         paths
             Only these, literally, as the manager has them; by default all of the repository.
         """
-        given = [str(self.place.root)] if paths is None else list(paths)
+        given = [str(self.folders.root)] if paths is None else list(paths)
         output = self.run("ls-files", "--unmerged", "-z", "--full-name", "--", *given)
         found: dict[str, Stages] = {}
         for entry in output.text.split("\0")[:-1]:
@@ -166,7 +166,7 @@ class OpenRepository:
             The action, for errors.
         """
         # Absolute, since git takes others as below the folder in which it runs.
-        given = [os.path.join(self.place.root, path) for path in paths]  # noqa: PTH118 - git's names
+        given = [os.path.join(self.folders.root, path) for path in paths]  # noqa: PTH118 - git's names
         found: list[str] = []
         for at in range(0, len(given), _AT_ONCE):
             output = self.run(*command, "--", *given[at : at + _AT_ONCE], doing=doing)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentnb.core.errors import RejectedError
 
 if TYPE_CHECKING:
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["ABORTED_BY", "HOW_TO_END", "advice", "current", "refuse_during"]
 
@@ -41,10 +41,10 @@ _SOLVE: Final = (
 )
 
 
-def current(place: Place) -> str:
+def current(folders: Folders) -> str:
     """Return the operation that waits to be ended, such as ``"merge"``; ``""`` for none."""
     for name, operation in _FILES.items():
-        if (place.git_dir / name).exists():
+        if (folders.git_dir / name).exists():
             return operation
     return ""
 
@@ -60,7 +60,7 @@ def advice(operation: str, *, conflicts: bool) -> str:
     return "\n".join(lines)
 
 
-def refuse_during(place: Place, doing: str) -> None:
+def refuse_during(folders: Folders, doing: str) -> None:
     """Refuse what cannot begin while an operation waits to be ended. A bisection is no hindrance.
 
     Raises
@@ -68,7 +68,7 @@ def refuse_during(place: Place, doing: str) -> None:
     RejectedError
         One waits.
     """
-    operation = current(place)
+    operation = current(folders)
     if operation in {"", "bisect"}:
         return
     raise RejectedError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["commit_paths"]
 
@@ -30,7 +30,7 @@ _UNDER_WAY: Final = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 
 
 def commit_paths(
-    found: Place,
+    found: Folders,
     *,
     stage: Callable[[Mapping[str, str]], object],
     commit: Callable[[Mapping[str, str]], str],
@@ -86,7 +86,7 @@ def commit_paths(
     raise UnavailableError("the branch kept moving", service="git", hint="try again")
 
 
-def _refuse_during_merge(found: Place) -> None:
+def _refuse_during_merge(found: Folders) -> None:
     for name in _UNDER_WAY:
         if (found.git_dir / name).exists():
             raise RejectedError(

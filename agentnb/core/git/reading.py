@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.git import arguments, operations
 from agentnb.core.git import log as history
-from agentnb.core.git import operations, words
 from agentnb.core.git import status as changes
 from agentnb.core.git.base import Base
 from agentnb.core.git.comparing import Comparer
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentnb.core.git.diff import Diff
+    from agentnb.core.git.discovery import Folders
     from agentnb.core.git.log import Log
-    from agentnb.core.git.place import Place
-    from agentnb.core.git.shown import Shown
+    from agentnb.core.git.objects import CommitView
     from agentnb.core.git.status import Status
 
 __all__ = ["Reading"]
@@ -158,7 +158,7 @@ class Reading(Base):
 
     def _diff_words(
         self,
-        found: Place,
+        found: Folders,
         given: Sequence[str | os.PathLike[str] | bool],
         *,
         cached: bool,
@@ -174,7 +174,7 @@ class Reading(Base):
             raise UsageError("True and False come first", service="git", hint="cached=True")
         interpreted = interpreter.interpret(named) if named else Interpreted([], [])
         both = [between] if isinstance(between, str) else list(between or ())
-        revisions = [*map(words.revision, both), *interpreted.revisions]
+        revisions = [*map(arguments.revision, both), *interpreted.revisions]
         if len(revisions) > (1 if cached else 2):
             raise UsageError(
                 "what is staged is compared with one revision"
@@ -183,7 +183,7 @@ class Reading(Base):
                 service="git",
                 hint="hub.git.diff(REV, REV, paths=PATHS), or %git diff REV REV -- PATH",
             )
-        only = [] if paths is None else words.paths(paths)
+        only = [] if paths is None else arguments.paths(paths)
         interpreter.check_paths(only, revisions)
         return revisions, [
             *(["--cached"] if cached else []),
@@ -200,13 +200,13 @@ class Reading(Base):
             There is no such file.
         """
         found = self._place()
-        inner = os.path.normpath(os.path.join(self._prefix(found), words.paths(path)[0]))  # noqa: PTH118 - no file, a name
+        inner = os.path.normpath(os.path.join(self._prefix(found), arguments.paths(path)[0]))  # noqa: PTH118 - no file, a name
         return self._comparer(found).of_unknown(path, inner)
 
-    def _comparer(self, found: Place) -> Comparer:
+    def _comparer(self, found: Folders) -> Comparer:
         return Comparer(partial(self._run, at=found), found, self._shown(found))
 
-    def _interpreter(self, found: Place) -> Interpreter:
+    def _interpreter(self, found: Folders) -> Interpreter:
         run = partial(self._run, at=found, doing="diff")
         return Interpreter(run, self.path, self._prefix(found))
 
@@ -238,8 +238,8 @@ class Reading(Base):
         """
         found = self._place()
         starts = [revision] if isinstance(revision, str) else list(revision or ())
-        only = [] if paths is None else words.paths(paths)
-        names = [*map(words.revision, starts)]
+        only = [] if paths is None else arguments.paths(paths)
+        names = [*map(arguments.revision, starts)]
         output = self._run(
             *("log", "-z", f"--max-count={_count('limit', limit) + 1}"),
             *(f"--format={history.FORMAT}", "--topo-order"),
@@ -263,7 +263,7 @@ class Reading(Base):
         nothing = "" if output.code else _nothing(only, starts)
         return history.Log(commits[:limit], more=len(commits) > limit, nothing=nothing)
 
-    def _refuse_no_commits(self, found: Place, names: Sequence[str]) -> None:
+    def _refuse_no_commits(self, found: Folders, names: Sequence[str]) -> None:
         """Refuse names of files and folders of a commit, of which git says no history."""
         feed = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
         about = self._run("cat-file", "--batch-check", feed=feed, at=found).text.split("\n")
@@ -278,7 +278,7 @@ class Reading(Base):
             )
 
     def _known_in_history(
-        self, found: Place, paths: Sequence[str], revisions: Sequence[str]
+        self, found: Folders, paths: Sequence[str], revisions: Sequence[str]
     ) -> None:
         """Refuse a path that is nowhere, and that no commit has changed."""
         interpreter = self._interpreter(found)
@@ -292,7 +292,7 @@ class Reading(Base):
                 message = f"there is no path {path!r:.200}, and no commit has changed one"
                 raise interpreter.no_path(path, message)
 
-    def show(self, revision: str = "HEAD", *, paths: _Paths = None) -> Shown:
+    def show(self, revision: str = "HEAD", *, paths: _Paths = None) -> CommitView:
         """Return a commit: who, when, why, and what it changed against its first parent.
 
         Parameters
@@ -308,8 +308,8 @@ class Reading(Base):
             There is no such commit or path.
         """
         found = self._place()
-        name = words.revision(revision)
-        only = [] if paths is None else words.paths(paths)
+        name = arguments.revision(revision)
+        only = [] if paths is None else arguments.paths(paths)
         self._interpreter(found).check_paths(only, [name, f"{name}^"])
         with self._revisions(found, [name]):
             return self._comparer(found).show(name, only)
@@ -324,7 +324,7 @@ class Reading(Base):
             raise
 
     @contextmanager
-    def _revisions(self, found: Place, names: Sequence[str]) -> Iterator[None]:
+    def _revisions(self, found: Folders, names: Sequence[str]) -> Iterator[None]:
         """Say which of these is no revision, and what it may mean, where git found none."""
         try:
             yield
@@ -368,7 +368,7 @@ class Reading(Base):
         found = self._place()
         return OpenRepository(
             run=partial(self._run, at=found),
-            place=found,
+            folders=found,
             shown=self._shown(found),
             status=partial(self.status, untracked="no"),
             branch=self.current_branch,
@@ -376,7 +376,7 @@ class Reading(Base):
         )
 
     def _raise(self, output: Any, doing: str) -> NoReturn:
-        from agentnb.core.git.refusals import refused
+        from agentnb.core.git.errors import refused
 
         raise refused(output, doing)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, UsageError
-from agentnb.core.git import place
+from agentnb.core.git import discovery
 from agentnb.core.git.manager import GitManager
 from agentnb.core.hidden import Hidden
 
@@ -64,7 +64,9 @@ class Repositories:
             It is outside of the workspace, or in what is hidden there, such as the home.
         """
         workspace = self._workspace.resolve()
-        if Path(path).is_absolute() and not place.inside(place.resolved(Path(path)), workspace):
+        if Path(path).is_absolute() and not discovery.inside(
+            discovery.resolved(Path(path)), workspace
+        ):
             raise UsageError(
                 f"{path} is outside of the workspace {workspace}",
                 service="git",

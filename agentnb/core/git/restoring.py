@@ -91,10 +91,10 @@ def _in_the_way(repo: OpenRepository, changed: Sequence[str]) -> Iterator[str]:
         parts = path.split("/")
         for length in range(1, len(parts)):
             folder = "/".join(parts[:length])
-            full = repo.place.root / folder
+            full = repo.folders.root / folder
             if full.is_symlink() or (full.exists() and not full.is_dir()):
                 yield folder
                 break
         else:
-            if os.path.lexists(repo.place.root / path):
+            if os.path.lexists(repo.folders.root / path):
                 yield path

@@ -35,13 +35,13 @@ def files(repo: OpenRepository, unmerged: dict[str, Stages]) -> list[Conflict]:
 
 def _current(repo: OpenRepository, path: str) -> bytes:
     """Return a file of the work tree; nothing of what is no plain file."""
-    file = repo.place.root / path
+    file = repo.folders.root / path
     return b"" if file.is_symlink() or not file.is_file() else file.read_bytes()
 
 
 def conflicts(repo: OpenRepository, paths: Sequence[str] | None, *, base: bool) -> Conflicts:
     """Return the files in conflict; see `GitManager.conflicts`."""
-    doing = operations.current(repo.place)
+    doing = operations.current(repo.folders)
     ours, theirs = _side_names(repo, doing)
     found = files(repo, repo.unmerged(paths))
     if paths and not found:
@@ -162,8 +162,8 @@ def _may_conflict(repo: OpenRepository) -> bool:
 
     It spares the question to git where nothing can be in conflict.
     """
-    stashed = repo.place.common_dir / "logs" / "refs" / "stash"
-    return bool(operations.current(repo.place)) or stashed.exists()
+    stashed = repo.folders.common_dir / "logs" / "refs" / "stash"
+    return bool(operations.current(repo.folders)) or stashed.exists()
 
 
 def _refuse_marked(repo: OpenRepository, found: Collection[str]) -> None:
@@ -193,7 +193,7 @@ def check_staged_markers(repo: OpenRepository) -> None:
     RejectedError
         Some are.
     """
-    if not operations.current(repo.place):
+    if not operations.current(repo.folders):
         return
     output = repo.run("diff", "--cached", "--check", "--no-ext-diff", "HEAD", "--", fine=(0, 2))
     marked: dict[str, int] = {}

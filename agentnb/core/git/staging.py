@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
-from agentnb.core.git import exclude, nested, place
+from agentnb.core.git import discovery, exclude, nested
 from agentnb.core.git.nested import LeftOut
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git.opened import OpenRepository
 
-__all__ = ["is_folder", "others", "stage"]
+__all__ = ["is_folder", "left_out", "stage"]
 
 
 def stage(
@@ -51,7 +51,7 @@ def stage(
     """
     if scratch is not None and any(is_folder(folder, path) for path in paths):
         _hide(repo, scratch)
-    left = others(repo, folder, paths, variables=variables)
+    left = left_out(repo, folder, paths, variables=variables)
     variables = dict(variables or {})
     if left:
         paths = nested.patterns(paths, left)
@@ -60,7 +60,7 @@ def stage(
     return left
 
 
-def others(
+def left_out(
     repo: OpenRepository,
     folder: Path,
     paths: Sequence[str],
@@ -74,7 +74,7 @@ def others(
     RejectedError
         A path is one itself, or belongs to one.
     """
-    outer = nested.enclosing(folder, paths, repo.place.root)
+    outer = nested.enclosing(folder, paths, repo.folders.root)
     if outer is not None:
         path, repository = outer
         raise RejectedError(
@@ -104,10 +104,10 @@ def is_folder(folder: Path, path: str) -> bool:
 
 def _hide(repo: OpenRepository, scratch: Path) -> None:
     """Leave agentnb's own folder out, unless files in it are the repository's already."""
-    root = repo.place.root
-    if scratch == root or not place.inside(scratch, root):
+    root = repo.folders.root
+    if scratch == root or not discovery.inside(scratch, root):
         return
-    if not scratch.is_dir() or exclude.hides(repo.place, scratch):
+    if not scratch.is_dir() or exclude.hides(repo.folders, scratch):
         return
     if not repo.run("ls-files", "-z", "--", str(scratch)).out:
-        exclude.hide(repo.place, scratch)
+        exclude.hide(repo.folders, scratch)

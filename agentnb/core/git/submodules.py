@@ -1,7 +1,7 @@
 """Submodules: which there are, where they come from, and where they belong.
 
-Git's own ``submodule update`` takes the guard's settings out of the environment of the git that it
-starts in a submodule. So each submodule is cloned as any other repository is.
+``git submodule update`` takes the settings of `hardening` out of the environment of the git that
+it starts in a submodule. So each submodule is cloned as any other repository is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Submodule(NamedTuple):
 
 def listed(repo: OpenRepository) -> list[Submodule]:
     """Return the submodules of what is staged, in the order of their paths."""
-    output = repo.run("ls-files", "--stage", "-z", "--full-name", "--", str(repo.place.root))
+    output = repo.run("ls-files", "--stage", "-z", "--full-name", "--", str(repo.folders.root))
     found = []
     urls: dict[str, str] | None = None
     for entry in output.text.split("\0"):
@@ -60,7 +60,7 @@ def listed(repo: OpenRepository) -> list[Submodule]:
             urls = _urls(repo)
         about, _, path = entry.partition("\t")
         sha = about.split(" ")[1]
-        fetched = os.path.lexists(repo.place.root / path / ".git")
+        fetched = os.path.lexists(repo.folders.root / path / ".git")
         found.append(Submodule(path, urls.get(path, ""), sha, fetched))
     return found
 

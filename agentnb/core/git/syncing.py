@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NonFastForward, NotFoundError, RejectedError, UsageError
 from agentnb.core.errors import did_you_mean as nearest
-from agentnb.core.git import others, place, words
+from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.base import not_protected
 from agentnb.core.git.branching import Branching
 from agentnb.core.git.credentials import clean, is_local, split_url
@@ -17,7 +17,7 @@ from agentnb.core.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["Syncing"]
 
@@ -39,7 +39,7 @@ class Syncing(Branching):
         RejectedError
             There is a remote of that name.
         """
-        words.branch(name, "remote")
+        arguments.branch(name, "remote")
         _, login = split_url(url)
         if login is not None:
             raise UsageError(
@@ -49,12 +49,12 @@ class Syncing(Branching):
                 "in .env (GITHUB_TOKEN for github.com)",
             )
         if is_local(url) and "://" not in url:
-            url = str(place.resolved(self.path / Path(url).expanduser()))
+            url = str(discovery.resolved(self.path / Path(url).expanduser()))
         self._run("remote", "add", "--", name, url, doing="remote")
 
     def remove_remote(self, name: str) -> None:
         """Forget a remote, and what was fetched from it."""
-        self._run("remote", "remove", "--", words.branch(name, "remote"), doing="remote")
+        self._run("remote", "remove", "--", arguments.branch(name, "remote"), doing="remote")
 
     def fetch(
         self,
@@ -86,7 +86,7 @@ class Syncing(Branching):
         url = self._known_remote(found, remote)
         options = [*(["--prune"] if prune else []), *(["--progress"] if progress else [])]
         self._run(
-            *("fetch", "--no-recurse-submodules", others.upload_pack(url), *options),
+            *("fetch", "--no-recurse-submodules", transport.upload_pack(url), *options),
             *("--", remote),
             at=found,
             timeout=timeout,
@@ -132,13 +132,13 @@ class Syncing(Branching):
             given up.
         """
         found = self._place()
-        name = words.branch(branch or self._branch_or_error())
+        name = arguments.branch(branch or self._branch_or_error())
         url = self._known_remote(found, remote)
         here = self.current_branch()
         if here is not None and rebase:
             not_protected(here, self.protected, "rebase")
         self._run(
-            *("fetch", "--no-recurse-submodules", others.upload_pack(url)),
+            *("fetch", "--no-recurse-submodules", transport.upload_pack(url)),
             *(["--progress"] if progress else []),
             *("--", remote, f"refs/heads/{name}"),
             at=found,
@@ -153,7 +153,7 @@ class Syncing(Branching):
             self._run("merge", *options, "FETCH_HEAD", at=found, doing="pull")
         return self._head(found)
 
-    def _rebase(self, found: Place, onto: str) -> None:
+    def _rebase(self, found: Folders, onto: str) -> None:
         try:
             self._run("rebase", "--quiet", "--no-stat", "FETCH_HEAD", at=found, doing="pull")
         except RejectedError as error:
@@ -210,7 +210,7 @@ class Syncing(Branching):
             The branch is protected, or the login was refused.
         """
         found = self._place()
-        not_protected(words.branch(branch), self.protected, "push")
+        not_protected(arguments.branch(branch), self.protected, "push")
         self._known_remote(found, remote)
         self._known_branch(branch)
         urls = self._remote_urls(found, remote, push=True)
@@ -218,7 +218,7 @@ class Syncing(Branching):
         ref = f"refs/heads/{branch}"
         output = self._run(
             *("push", "--porcelain", "--no-verify", "--no-signed", "--no-recurse-submodules"),
-            others.receive_pack(urls),
+            transport.receive_pack(urls),
             *(["--force-with-lease"] if force else []),
             *(["--dry-run"] if dry_run else []),
             *([] if follows or dry_run else ["--set-upstream"]),
@@ -267,9 +267,9 @@ class Syncing(Branching):
                 hint=nearest(name, known) or f"branches: {', '.join(known) or 'none yet'}",
             )
 
-    def _known_remote(self, found: Place, name: str) -> str:
+    def _known_remote(self, found: Folders, name: str) -> str:
         """Return where a remote is fetched from."""
-        words.branch(name, "remote")
+        arguments.branch(name, "remote")
         known = self._run("remote", at=found).text.split()
         if name not in known:
             raise NotFoundError(

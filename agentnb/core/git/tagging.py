@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.git import words
+from agentnb.core.git import arguments
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def create(
     repo: OpenRepository, name: str, revision: str, *, message: str | None, force: bool
 ) -> str:
     """Make a tag and return the commit; see `GitManager.create_tag`."""
-    words.branch(name, "tag")
+    arguments.branch(name, "tag")
     sha = repo.sha(revision)
     known = _sha_of(repo, name)
     if known and not force:
@@ -53,7 +53,7 @@ def create(
 
 def delete(repo: OpenRepository, name: str) -> str:
     """Delete a tag and return the commit that it named; see `GitManager.delete_tag`."""
-    words.branch(name, "tag")
+    arguments.branch(name, "tag")
     sha = _sha_of(repo, name)
     if not sha:
         known = [row.tag for row in listed(repo)]

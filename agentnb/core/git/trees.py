@@ -11,13 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.git import place
+from agentnb.core.git import discovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agentnb.core.git.config import Config
-    from agentnb.core.git.place import Place
+    from agentnb.core.git.discovery import Folders
 
 __all__ = ["in_work_tree", "submodules", "work_tree_settings"]
 
@@ -25,7 +25,7 @@ _LINK: Final = b"\0\0\xe0\0"
 """The mode of an entry of the index that is another repository."""
 
 
-def work_tree_settings(found: Place, config: Config) -> list[Path]:
+def work_tree_settings(found: Folders, config: Config) -> list[Path]:
     """Return the settings that belong to one of the repository's other work trees."""
     if not config.has("extensions", "", "worktreeconfig"):
         return []
@@ -42,8 +42,8 @@ def _children(folder: Path) -> list[Path]:
 
 
 def submodules(
-    found: Place, index: Path, listed: Callable[..., bytes], *, every: bool
-) -> Iterator[Place]:
+    found: Folders, index: Path, listed: Callable[..., bytes], *, every: bool
+) -> Iterator[Folders]:
     """Yield the repositories in a work tree that git would run in, those in them included.
 
     Parameters
@@ -70,7 +70,7 @@ def submodules(
         if about.startswith(b"160000 ") or (not about and path.endswith(b"/")):
             folder = found.root / os.fsdecode(path)
             if os.path.lexists(folder / ".git"):
-                inner = place.at(folder.resolve())
+                inner = discovery.at(folder.resolve())
                 yield inner
                 yield from submodules(inner, inner.git_dir / "index", listed, every=False)
 

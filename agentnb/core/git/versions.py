@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
-from agentnb.core.git import words
+from agentnb.core.git import arguments
 from agentnb.core.git.cells import cells_of
 from agentnb.core.table import text_of
 
@@ -121,7 +121,7 @@ def _cut(lines: Sequence[str]) -> list[str]:
 
 def load(repo: OpenRepository, path: str, revision: str, prefix: str) -> FileVersion:
     """Return a file as a revision has it; see `GitManager.show_file`."""
-    given = words.paths(path)[0]
+    given = arguments.paths(path)[0]
     inner = os.path.normpath(os.path.join(prefix, given))  # noqa: PTH118 - a name, no file
     if inner.startswith(("../", "/")) or inner in {"..", "."}:
         raise UsageError(
@@ -158,7 +158,7 @@ def _entry(repo: OpenRepository, revision: str, inner: str, given: str) -> tuple
 
 
 def _staged(repo: OpenRepository, stage: str, inner: str, given: str) -> tuple[str, str, str]:
-    path = os.path.join(repo.place.root, inner)  # noqa: PTH118 - a name of git's
+    path = os.path.join(repo.folders.root, inner)  # noqa: PTH118 - a name of git's
     output = repo.run("ls-files", "--stage", "-z", "--full-name", "--", path)
     found: dict[str, tuple[str, str]] = {}
     for entry in output.text.split("\0")[:-1]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.git import Diff, GitManager, Log, Status
     from agentnb.core.git.conflicts import Conflicts
     from agentnb.core.git.nested import LeftOut
-    from agentnb.core.git.shown import Shown
+    from agentnb.core.git.objects import CommitView
     from agentnb.core.git.versions import FileVersion
     from agentnb.core.table import Table
     from agentnb.magics.grammar import Call
@@ -142,7 +142,7 @@ class GitMagic(Noun):
             every="all" in options,
         )
 
-    def do_show(self, call: Call) -> Shown | FileVersion:
+    def do_show(self, call: Call) -> CommitView | FileVersion:
         """Return a commit, or a file as a commit has it."""
         git = self._git(call)
         return undoing.show(git, text(call, 0) or "HEAD", paths_behind(git, call))

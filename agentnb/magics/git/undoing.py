@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.git import GitManager
     from agentnb.core.git.conflicts import Conflicts
-    from agentnb.core.git.shown import Shown
+    from agentnb.core.git.objects import CommitView
     from agentnb.core.git.solving import Side
     from agentnb.core.git.status import Status
     from agentnb.core.git.versions import FileVersion
@@ -182,7 +182,7 @@ def amend(git: GitManager, call: Call) -> str:
     return git.amend(options.get("message"), author=options.get("author"), force="force" in options)
 
 
-def show(git: GitManager, name: str, paths: list[str]) -> Shown | FileVersion:
+def show(git: GitManager, name: str, paths: list[str]) -> CommitView | FileVersion:
     """Return a commit, or a file as a commit has it."""
     if paths:
         return git.show(name, paths=paths)

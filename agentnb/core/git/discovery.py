@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from agentnb.core.hidden import Hidden
 
-__all__ = ["Place", "at", "bare", "bound", "find", "inside"]
+__all__ = ["Folders", "at", "bare", "bound", "find", "inside"]
 
 _LONGEST_POINTER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Folders:
     """A repository on disk.
 
     Parameters
@@ -70,7 +70,7 @@ class Place:
             return ""
 
 
-def find(path: Path, ceiling: Path | None = None) -> Place | None:
+def find(path: Path, ceiling: Path | None = None) -> Folders | None:
     """Return the repository that a folder belongs to, or None.
 
     Parameters
@@ -94,7 +94,7 @@ def find(path: Path, ceiling: Path | None = None) -> Place | None:
     return None
 
 
-def at(root: Path) -> Place:
+def at(root: Path) -> Folders:
     """Return the repository whose work tree a folder is.
 
     Raises
@@ -115,7 +115,7 @@ def bare(path: Path) -> Path | None:
     return None
 
 
-def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:
+def _place(root: Path, marker: Path, ceiling: Path | None) -> Folders:
     git_dir = marker
     if marker.is_file():
         text = _pointer(marker)
@@ -140,7 +140,7 @@ def _place(root: Path, marker: Path, ceiling: Path | None) -> Place:
                     service="git",
                     hint=f"it has to be in {ceiling}",
                 )
-    return Place(root, git_dir, common)
+    return Folders(root, git_dir, common)
 
 
 def _pointer(path: Path) -> str:

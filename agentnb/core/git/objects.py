@@ -1,4 +1,4 @@
-"""A commit, as it is looked at."""
+"""A commit as an object: its header, its message and its changes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from agentnb.core.table import text_of
 if TYPE_CHECKING:
     from agentnb.core.git.diff import Diff
 
-__all__ = ["Shown"]
+__all__ = ["CommitView"]
 
 _MOST_LINES: Final = 200
 _WHOLE: Final = "print(_.diff)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Shown:
+class CommitView:
     """A commit with what it changed.
 
     Parameters
@@ -47,7 +47,7 @@ class Shown:
     diff: Diff
 
     @classmethod
-    def parse(cls, text: str, diff: Diff) -> Shown:
+    def parse(cls, text: str, diff: Diff) -> CommitView:
         """Return the commit in what git said in `FORMAT`."""
         sha, author, email, when, parents, message = text.split("\0", 5)
         return cls(sha, author, email, when, message.strip("\n"), tuple(parents.split()), diff)
