@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["OpeningLock", "renew_locks"]
+__all__ = ["ForkGuard", "OpeningLock", "renew_locks"]
 
 _PACKAGE = __name__.partition(".")[0]
 _PLAIN = type(threading.Lock())
@@ -22,6 +22,31 @@ _LONGEST_WAIT = 3.0
 _MADE_OF_LOCKS = (threading.Condition, threading.Event)
 
 _opening: weakref.WeakSet[OpeningLock] = weakref.WeakSet()
+
+
+class ForkGuard:
+    """The process that an object belongs to.
+
+    Examples
+    --------
+    >>> guard = ForkGuard()
+    >>> guard.forked
+    False
+    """
+
+    __slots__ = ("_pid",)
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Let the object belong to this process from now on."""
+        self._pid = os.getpid()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a forked child of the one that the object belongs to."""
+        return self._pid != os.getpid()
 
 
 class OpeningLock:
