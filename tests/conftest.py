@@ -302,7 +302,7 @@ def docker(make_docker):
 
 
 def _working_in(folder):
-    """Return the processes whose working directory this is: a server and its keeper."""
+    """Return the processes whose working directory this is: a server and its supervisor."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -336,7 +336,7 @@ def steady_home():
         with RedisClient(home=home) as client:
             client.ping()
             yield home
-        for _ in range(200):  # the keeper stops it a moment after the last has left
+        for _ in range(200):  # the supervisor stops it a moment after the last has left
             if not (home / "redis" / "running").exists():
                 break
             time.sleep(0.05)

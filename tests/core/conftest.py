@@ -104,7 +104,7 @@ def shared_redis():
             client.ping()
             yield client
         running = Path(folder) / "home" / "redis" / "running"
-        for _ in range(200):  # the keeper stops it a moment after the last has left
+        for _ in range(200):  # the supervisor stops it a moment after the last has left
             if not running.exists():
                 break
             time.sleep(0.05)

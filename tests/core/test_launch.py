@@ -22,7 +22,7 @@ STARTERS = {
     "core/docker/session.py": "Popen of launch.python",
     "core/git/executor.py": "git, through GitPython",
     "core/redis/binary.py": "run of the server's program, to ask its version",
-    "core/redis/keeper.py": "execv of the server's program",
+    "core/redis/supervisor.py": "execv of the server's program",
     "core/redis/starting.py": "run of launch.python",
 }
 STARTS = {

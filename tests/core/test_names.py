@@ -101,7 +101,6 @@ OPEN = {
         "Alarm alarm free Glance glance Glances glances Held judge lose ring Seen Steering "
         "steering Taken Teller telling tend Tended Tender tender told"
     ),
-    "core/redis": "Held interrupt keeper Link link places",
     "core/websocket": "Ears ears here told Trouble trouble wanted",
     "core/workflow": (
         "After Bell bell deafen ending Heart heart here Link link Remote ring said Slots slots "

@@ -72,12 +72,12 @@ def person():
 
 @pytest.fixture
 def running():
-    """Return what reads the ids of the keeper and the server of a home."""
+    """Return what reads the ids of the supervisor and the server of a home."""
 
     def read(home):
         text = (Path(home) / "redis" / "running").read_text()
         fields = dict(line.split("=", 1) for line in text.splitlines())
-        return int(fields["keeper"]), int(fields["server"])
+        return int(fields["supervisor"]), int(fields["server"])
 
     return read
 

@@ -65,7 +65,7 @@ def test_a_command_that_is_not_repeated_finds_the_new_server_too(redis_home, cli
     assert client.incr("n") == 2
 
 
-def test_a_killed_keeper_takes_the_server_along_and_both_are_back(
+def test_a_killed_supervisor_takes_the_server_along_and_both_are_back(
     redis_home, client, running, gone
 ):
     client.set("k", "v")
@@ -76,7 +76,9 @@ def test_a_killed_keeper_takes_the_server_along_and_both_are_back(
     assert running(redis_home)[0] != pids[0]
 
 
-def test_a_killed_keeper_leaves_no_orphan_when_nobody_comes_back(redis_home, person, running, gone):
+def test_a_killed_supervisor_leaves_no_orphan_when_nobody_comes_back(
+    redis_home, person, running, gone
+):
     one = person(STAY, redis_home)
     one.hear()
     pids = running(redis_home)

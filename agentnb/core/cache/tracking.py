@@ -56,7 +56,7 @@ class Tracking:
     ) -> None:
         import hiredis
 
-        self._pool = redis.link.waiting
+        self._pool = redis.subscriber.connection_pool
         self._prefix = prefix
         self._lock = lock
         self._changed = changed

@@ -68,7 +68,7 @@ class Listener:
         log: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._redis = redis
-        self._pool = redis.link.waiting
+        self._pool = redis.subscriber.connection_pool
         self._log_key = log_key
         self._heard_message = heard
         self._stands = stands

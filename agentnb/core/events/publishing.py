@@ -23,14 +23,14 @@ from agentnb.core.events.wire import Wire
 from agentnb.core.ranges import LONGEST, amount, seconds, text, whole
 from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
-from agentnb.core.redis.interrupt import held
+from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.trace.context import carried, check_correlation_id, context_var, current, use
 from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
-    from agentnb.core.redis.interrupt import Held
+    from agentnb.core.redis.sigint import DeferredSigint
 
 __all__ = ["LOG", "OUTBOX", "PAYLOAD", "Publishing"]
 
@@ -53,7 +53,7 @@ class Publishing:
         self.redis = redis
         self.keys = Keys(prefix)
         self.log = ServiceLog("events", hub_id)
-        self.tracer = redis.link.tracer
+        self.tracer = redis.tracer
         self.closing = False
         self.wire = Wire(whole("payload", payload, service="events"))
         self._log_key = self.keys.internal("events")
@@ -133,7 +133,7 @@ class Publishing:
         """
         event, before, after = self._made(channel, data, correlation_id, event_id)
 
-        def send(waiting: Held) -> Event:
+        def send(waiting: DeferredSigint) -> Event:
             with Span(self.tracer, "publish", "events", 1, {"channel": channel}) as span:
                 words = self._words(event, before, after)
                 if not durable:
@@ -141,7 +141,7 @@ class Publishing:
                 return self._sent(Letter(event, words, durable), span, waiting)
 
         # An interrupt waits until it is clear what becomes of the event.
-        return held(send)
+        return defer_sigint(send)
 
     async def apublish(
         self,
@@ -212,7 +212,7 @@ class Publishing:
         name = self.keys.channel(event.channel).encode("utf-8", "surrogateescape")
         return [self._log_key, name, event.id, before, after, self._most, self._marker, bare]
 
-    def _sent(self, letter: Letter, span: Span, waiting: Held) -> Event:
+    def _sent(self, letter: Letter, span: Span, waiting: DeferredSigint) -> Event:
         event, durable = letter.event, letter.durable
         if self._outbox.check():
             self._outbox.add(letter)
@@ -242,7 +242,7 @@ class Publishing:
             )
         return event
 
-    def _send(self, letter: Letter, span: Span, waiting: Held) -> None:
+    def _send(self, letter: Letter, span: Span, waiting: DeferredSigint) -> None:
         words = letter.words
 
         def send(*args: Any) -> Any:

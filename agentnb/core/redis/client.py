@@ -1,4 +1,4 @@
-"""The client: redis-py's, with our time, our interrupts, our errors and our spans."""
+"""The client: redis-py's, with deadlines, safe interrupts, agentnb's errors and spans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import redis
 from redis.client import Monitor
 
 from agentnb.core.errors import ConfigError, UsageError
-from agentnb.core.redis.link import Link, on
+from agentnb.core.ranges import seconds as in_seconds
+from agentnb.core.redis.manager import ConnectionManager, on
 from agentnb.core.redis.pipeline import Pipeline
 from agentnb.core.redis.policy import BLOCKING, KEYED, REPEATABLE, blocking_seconds, flags_of
 from agentnb.core.redis.pubsub import PubSub
@@ -26,23 +27,22 @@ if TYPE_CHECKING:
     from redis.connection import ConnectionPool
 
     from agentnb.core.redis.connection import Timed
-    from agentnb.core.redis.interrupt import Held
+    from agentnb.core.redis.sigint import DeferredSigint
 
 __all__ = ["RedisClient"]
 
 
 class RedisClient(redis.Redis):
-    """redis-py's client on a server of one's own or a shared one, safe to interrupt.
+    """A redis-py client of the embedded server or of a shared one, safe to interrupt.
 
     Nothing is connected, nor is the embedded server started, before the first command.
     Thread-safe; a forked child makes its own connections. It gives and takes bytes, as
     redis-py does.
 
-    - A call is over within its time, whatever the server does.
+    - A call ends by its deadline, even if the server hangs.
     - Ctrl-C waits for the reply of the one command that is under way; a second one does not.
-    - A command is sent again only if that changes neither its effect nor its reply. One that
-      never reached the server, or was refused by one that is read-only or loading, is sent again
-      whatever it is.
+    - A command is retried only if repeating it changes neither its effect nor its reply. One that
+      never reached the server, or that a read-only or loading server refused, is always retried.
     - Commands that wait (``BLPOP``, ``XREAD BLOCK``, ...) have connections of their own.
 
     Parameters
@@ -92,62 +92,67 @@ class RedisClient(redis.Redis):
     ) -> None:
         target, server = _embedded(home, hub_id) if url is None else (parse(url), None)
         log = ServiceLog("redis", hub_id, target=str(target))
-        self.link = Link(target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log)
+        self._manager = ConnectionManager(
+            target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log
+        )
         self.timeout = timeout
-        self.waits = False
-        self.repeats = False
-        self.spans: Tracer | None = self.link.tracer
-        self.owner = True
-        super().__init__(connection_pool=self.link.commands)
-        self.publisher = self._view(self.link.publishing)
-        self.subscriber = self._view(self.link.waiting, waits=True)
+        self._waits = False
+        self._repeats = False
+        self._spans: Tracer | None = self._manager.tracer
+        self._owner = True
+        super().__init__(connection_pool=self._manager.commands)
+        self.publisher = self._view(self._manager.publishing)
+        self.subscriber = self._view(self._manager.waiting, _waits=True)
 
     def _view(self, pool: ConnectionPool, **changes: Any) -> Self:
-        """Return this client with other connections, time or manners; it owns nothing."""
+        """Return a copy of this client with some attributes changed; closing it does nothing."""
         view = copy.copy(self)
-        view.__dict__ |= {"owner": False, "connection_pool": pool, **changes}
+        view.__dict__ |= {"_owner": False, "connection_pool": pool, **changes}
         return view
 
     def within(self, seconds: float) -> Self:
-        """Return this client with another limit to its calls.
+        """Return this client with another timeout.
 
         Parameters
         ----------
         seconds
-            For each call with all its attempts.
+            For each call, including its retries.
 
         Raises
         ------
         UsageError
-            Not more than 0.
+            It is not greater than 0.
         """
-        if not seconds > 0:
-            raise UsageError(f"a call cannot be over within {seconds} s", service="redis")
-        return self._view(self.connection_pool, timeout=seconds)
+        timeout = in_seconds("seconds", seconds, service="redis", hint="such as redis.within(0.5)")
+        return self._view(self.connection_pool, timeout=timeout)
 
     @property
     def repeating(self) -> Self:
-        """Return this client for calls that may be made twice, though not all such calls may.
+        """Return this client with every call retried after a lost reply.
 
-        It is for scripts that find out that they have run already. A call whose reply was lost
-        is made again, within its time.
+        For scripts that detect that they have run already.
         """
-        return self._view(self.connection_pool, repeats=True)
+        return self._view(self.connection_pool, _repeats=True)
 
     @property
     def untraced(self) -> Self:
-        """Return this client without spans, for those who make spans of their own around calls."""
-        return self._view(self.connection_pool, spans=None)
+        """Return this client without spans, for callers that record spans of their own."""
+        return self._view(self.connection_pool, _spans=None)
+
+    @property
+    def tracer(self) -> Tracer:
+        """Return the tracer that records this client's calls."""
+        return self._manager.tracer
 
     @property
     def target(self) -> Target:
-        """Return the server, in words without a password."""
-        return self.link.target
+        """Return the server; as text it has no password."""
+        return self._manager.target
 
     @property
     def embedded(self) -> bool:
-        """Return whether it is the home's own server."""
-        return self.link.server is not None
+        """Return whether the server is the embedded one."""
+        return self._manager.server is not None
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command and return its reply.
@@ -165,32 +170,31 @@ class RedisClient(redis.Redis):
         attributes: dict[str, object] | None = None
         if flags & KEYED and len(args) > 1:
             attributes = {"key": args[1]}
-        with Span(self.spans, args[0], "redis", 1, attributes) as span:
+        with Span(self._spans, args[0], "redis", 1, attributes) as span:
 
             def work(connection: Timed) -> Any:
                 connection.send_command(*args, check_health=False)
                 return self.parse_response(connection, args[0], **options)
 
-            if flags & BLOCKING or self.waits:
+            if flags & BLOCKING or self._waits:
                 return self._wait(work, span, args, flags)
-            link, seconds = self.link, self.timeout
+            manager, seconds = self._manager, self.timeout
             pool: Any = self.connection_pool
             until = monotonic() + seconds
-            return link.call(
-                lambda: link.borrowed(pool, work, until),
+            return manager.call(
+                lambda: manager.borrowed(pool, work, until),
                 span=span,
                 until=until,
                 seconds=seconds,
-                repeatable=self.repeats or bool(flags & REPEATABLE),
+                repeatable=self._repeats or bool(flags & REPEATABLE),
             )
 
-    def execute_within(self, span: Span, waiting: Held, *args: Any) -> Any:
-        """Send a command for a caller with a span of its own, that `held` keeps from interrupts.
+    def execute_within(self, span: Span, waiting: DeferredSigint, *args: Any) -> Any:
+        """Send a command inside a span and a `defer_sigint` block of the caller.
 
-        It is as `execute_command`, without doing either twice, and is never sent twice unless it
-        did not reach the server.
+        As `execute_command`, but retried only if it did not reach the server.
         """
-        link, pool, seconds = self.link, self.connection_pool, self.timeout
+        manager, pool, seconds = self._manager, self.connection_pool, self.timeout
         until = monotonic() + seconds
 
         def work(connection: Timed) -> Any:
@@ -202,17 +206,17 @@ class RedisClient(redis.Redis):
             waiting.end = connection.abort
             return on(connection, pool, work, until)  # type: ignore[arg-type]  # as above
 
-        return link.call(attempt, span=span, until=until, seconds=seconds, repeatable=False)
+        return manager.call(attempt, span=span, until=until, seconds=seconds, repeatable=False)
 
     def _wait(
         self, work: Callable[[Timed], Any], span: Span, args: tuple[Any, ...], flags: int
     ) -> Any:
-        """Send a command that may take its time: an interrupt ends it, and its connection."""
-        link, seconds = self.link, self.timeout
+        """Send a blocking command: an interrupt ends it and closes its connection."""
+        manager, seconds = self._manager, self.timeout
         waits = blocking_seconds(args) if flags & BLOCKING else 0.0
         until = None if waits is None else monotonic() + waits + seconds
-        pool = link.waiting
-        return link.call(
+        pool = manager.waiting
+        return manager.call(
             lambda: on(pool.borrow(), pool, work, until),
             span=span,
             until=until,
@@ -222,15 +226,15 @@ class RedisClient(redis.Redis):
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:  # noqa: FBT002 - redis-py's own
         """Return a pipeline: commands that are sent together, in a transaction or not."""
-        return Pipeline(self, transaction, shard_hint)
+        return Pipeline(self, self._manager, transaction, shard_hint)
 
     def pubsub(self, **options: Any) -> Any:
         """Return a subscriber to channels, on a connection of its own."""
-        return PubSub(self.link, **options)
+        return PubSub(self._manager, **options)
 
     def monitor(self) -> Any:
-        """Return what sees every command that the server is given, on its own connection."""
-        return Monitor(self.link.waiting)
+        """Return a monitor of every command that the server runs, on its own connection."""
+        return Monitor(self._manager.waiting)
 
     def client(self) -> Any:
         """Refuse: one connection for several commands is what an interrupt breaks.
@@ -252,11 +256,11 @@ class RedisClient(redis.Redis):
         Clients made from this one (`publisher`, `within`) share its connections; closing them
         does nothing.
         """
-        if self.__dict__.get("owner", False):
-            self.link.close()
+        if self.__dict__.get("_owner", False):
+            self._manager.close()
 
     def __repr__(self) -> str:
-        return f"RedisClient({str(self.link.target)!r})"
+        return f"RedisClient({str(self._manager.target)!r})"
 
 
 def _embedded(home: Path | None, hub_id: str | None) -> tuple[Target, EmbeddedServer]:
@@ -267,6 +271,6 @@ def _embedded(home: Path | None, hub_id: str | None) -> tuple[Target, EmbeddedSe
             hint="RedisClient(url) or RedisClient(home=...)",
         )
     server = EmbeddedServer(home, log=ServiceLog("redis", hub_id))
-    options = {"path": str(server.places.socket)}
-    hint = f"see {server.places.data / 'server.log'}"
+    options = {"path": str(server.paths.socket)}
+    hint = f"see {server.paths.data / 'server.log'}"
     return Target(f"the embedded server of {home}", hint, options), server

@@ -166,7 +166,7 @@ class Timed(AbstractConnection):
             self._used = monotonic()
 
     def abort(self) -> None:
-        """Make whoever waits for the server on this connection stop doing so."""
+        """Shut the socket down, which wakes the thread that reads from it."""
         link = self._sock
         if link is not None:
             try:  # noqa: SIM105 - called by a signal's handler, which is short

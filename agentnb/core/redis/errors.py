@@ -1,4 +1,4 @@
-"""Errors of redis-py as errors of ours."""
+"""Translate errors of redis-py into errors of agentnb."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Changed(RejectedError, theirs.WatchError):  # noqa: N818 - as NoScript
 
 
 def refused(error: BaseException) -> bool:
-    """Return whether the server did not even begin with the command, and may do so soon."""
+    """Return whether the server refused the command unexecuted, and may accept it soon."""
     return isinstance(error, theirs.ReadOnlyError | theirs.BusyLoadingError)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether the error may be gone at the next attempt."""
+    """Return whether a retry may succeed."""
     lost = theirs.ConnectionError | theirs.TimeoutError
     never = theirs.AuthenticationError | theirs.AuthorizationError | theirs.MaxConnectionsError
     if _untrusted(error):
@@ -47,7 +47,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def _untrusted(error: BaseException) -> ssl.SSLError | None:
-    """Return why no encrypted connection will ever come about, None if one may."""
+    """Return the TLS error that no retry mends, None if there is none."""
     cause = error.__context__  # redis-py raises its own errors while it handles these
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause
@@ -56,7 +56,7 @@ def _untrusted(error: BaseException) -> ssl.SSLError | None:
 
 
 def translate(error: Exception, target: Target, seconds: float) -> AgentnbError | None:
-    """Return our error for one of redis-py's, None for what is not one.
+    """Return the agentnb error for an error of redis-py, None for any other.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def translate(error: Exception, target: Target, seconds: float) -> AgentnbError 
     target
         The server, for messages.
     seconds
-        What the call was given.
+        The call's timeout.
     """
     if isinstance(error, AgentnbError):
         return error
@@ -117,7 +117,7 @@ def _loading(error: Exception, target: Target, seconds: float) -> AgentnbError: 
 
 def _not_redis(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
     return ConfigError(
-        f"what answers at {target} is not Redis: {error}",
+        f"the server at {target} is not Redis: {error}",
         service="redis",
         hint="check the host and the port in REDIS_URL; rediss:// is the one with TLS",
     )
@@ -154,7 +154,7 @@ def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:
         return RejectedError(text, service="redis", hint=_HINTS[word])
     if word in _LATER:
         return UnavailableError(f"{target}: {text}", service="redis", hint=_LATER[word])
-    return RejectedError(text, service="redis")
+    return RejectedError(text, service="redis", hint=_REFERENCE)
 
 
 def _incomplete(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
@@ -191,15 +191,22 @@ def _not_allowed(error: Exception, target: Target, seconds: float) -> AgentnbErr
 
 
 def _data(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
-    return UsageError(str(error), service="redis")
+    return UsageError(
+        str(error), service="redis", hint="pass str, bytes, int or float; encode other values first"
+    )
 
 
 def _unencodable(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
-    return UsageError(f"the server takes no such text: {error}", service="redis")
+    return UsageError(
+        f"the text cannot be encoded: {error}",
+        service="redis",
+        hint="pass valid Unicode, or bytes",
+    )
 
 
 _Make = Callable[[Exception, "Target", float], AgentnbError]
 
+_REFERENCE = "see the command's arguments: https://valkey.io/commands"
 _HINTS = {
     "WRONGTYPE": "the key holds another kind of value; hub.redis.type(key) says which",
     "MISCONF": "the server cannot write its data to disk: look at its disk and its log",

@@ -1,4 +1,4 @@
-"""Commands that are sent together, as redis-py's pipeline, under our rules."""
+"""A pipeline: commands that are sent together, with deadline, retry and span."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from redis import client as theirs
 
-from agentnb.core.redis.interrupt import held
 from agentnb.core.redis.policy import REPEATABLE, flags_of
+from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.redis.client import RedisClient
-    from agentnb.core.redis.interrupt import Held
+    from agentnb.core.redis.manager import ConnectionManager
+    from agentnb.core.redis.sigint import DeferredSigint
 
 __all__ = ["Pipeline"]
 
 
 class Pipeline(theirs.Pipeline):
-    """A pipeline of a `RedisClient`.
+    """A pipeline of a `RedisClient`: one call, with one deadline, one span and one reply.
 
-    The whole is one call with one time, one span, and one reply that an interrupt waits for. It
-    is sent again only if each of its commands may be.
+    An interrupt waits for the reply. The pipeline is retried only if each of its commands may be.
     """
 
-    def __init__(self, client: RedisClient, transaction: Any, shard_hint: Any) -> None:
+    def __init__(
+        self, client: RedisClient, manager: ConnectionManager, transaction: Any, shard_hint: Any
+    ) -> None:
         super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
         self._together = bool(transaction)
-        self._link = client.link
+        self._manager = manager
         self._timeout = client.timeout
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's own
@@ -69,9 +71,9 @@ class Pipeline(theirs.Pipeline):
     def _call(
         self, name: Any, once: Callable[[], Any], *, repeatable: bool, **attributes: object
     ) -> Any:
-        link, until = self._link, monotonic() + self._timeout
+        manager, until = self._manager, monotonic() + self._timeout
 
-        def attempt(waiting: Held) -> Any:
+        def attempt(waiting: DeferredSigint) -> Any:
             connection = self.connection
             if connection is None:
                 connection = self.connection_pool.borrow()  # type: ignore[attr-defined]
@@ -83,9 +85,9 @@ class Pipeline(theirs.Pipeline):
                 connection.ready(until)  # type: ignore[union-attr]
             return once()
 
-        with Span(link.tracer, name, "redis", 1, attributes or None) as span:
-            return link.call(
-                lambda: held(attempt),
+        with Span(manager.tracer, name, "redis", 1, attributes or None) as span:
+            return manager.call(
+                lambda: defer_sigint(attempt),
                 span=span,
                 until=until,
                 seconds=self._timeout,

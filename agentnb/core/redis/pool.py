@@ -79,7 +79,7 @@ class Pool(ConnectionPool):
             connection.disconnect()
 
     def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - redis-py's own
-        """Close what is idle; what is lent is closed by whoever has it."""
+        """Close the idle connections; a borrower closes the connection that it holds."""
         self._checkpid()
         idle, self._idle = self._idle, []
         for connection in idle:

@@ -1,4 +1,4 @@
-"""A subscriber to channels, as redis-py's, under our rules."""
+"""A subscriber to channels that reconnects and is safe to interrupt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redis import client as theirs
 from agentnb.core.redis.errors import translate
 
 if TYPE_CHECKING:
-    from agentnb.core.redis.link import Link
+    from agentnb.core.redis.manager import ConnectionManager
 
 __all__ = ["PubSub"]
 
@@ -22,9 +22,9 @@ class PubSub(theirs.PubSub):
     connection, since part of a message may have been read; the next use subscribes again.
     """
 
-    def __init__(self, link: Link, **options: Any) -> None:
-        self._link = link
-        super().__init__(link.waiting, **options)
+    def __init__(self, manager: ConnectionManager, **options: Any) -> None:
+        self._manager = manager
+        super().__init__(manager.waiting, **options)
 
     def execute_command(self, *args: Any) -> Any:
         """Send a command about subscriptions.
@@ -57,7 +57,7 @@ class PubSub(theirs.PubSub):
         if connection is not None:
             connection.disconnect()
         if isinstance(error, Exception):
-            ours = translate(error, self._link.target, self._link.timeout)
+            ours = translate(error, self._manager.target, self._manager.timeout)
             if ours is not None and ours is not error:
                 raise ours from error
         raise error

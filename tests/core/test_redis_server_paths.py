@@ -13,15 +13,14 @@ import pytest
 
 from agentnb.core import paths
 from agentnb.core.errors import ConfigError, UnavailableError
-from agentnb.core.redis import EmbeddedServer, RedisClient
-from agentnb.core.redis import places as places_module
+from agentnb.core.redis import EmbeddedServer, RedisClient, server_paths
 
 
 @pytest.fixture
 def runtime(redis_home, monkeypatch):
     folder = redis_home.parent / "run"
     folder.mkdir()
-    monkeypatch.setattr(places_module, "_RUNTIME", folder)
+    monkeypatch.setattr(server_paths, "_RUNTIME", folder)
     return folder
 
 
@@ -74,32 +73,32 @@ def test_a_home_may_have_any_name(redis_home, name):
 def test_a_home_with_a_long_path_has_its_socket_elsewhere(redis_home, runtime):
     home = redis_home / ("long" * 30)
     server = EmbeddedServer(home)
-    assert server.places.locks == home / "redis"
+    assert server.paths.locks == home / "redis"
     assert works(home)
-    assert server.places.socket.is_relative_to(runtime)
-    assert mode(server.places.socket.parent) == 0o700
+    assert server.paths.socket.is_relative_to(runtime)
+    assert mode(server.paths.socket.parent) == 0o700
     assert not (home / "redis" / "redis.sock").exists()
 
 
 def test_where_sockets_go_does_not_depend_on_the_environment(redis_home, monkeypatch):
     home = redis_home / ("long" * 30)
-    before = EmbeddedServer(home).places
+    before = EmbeddedServer(home).paths
     monkeypatch.setenv("TMPDIR", str(redis_home))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(redis_home))
-    assert EmbeddedServer(home).places == before
+    assert EmbeddedServer(home).paths == before
     assert str(before.socket).startswith("/tmp/agentnb-")
 
 
 def test_a_home_on_a_network_has_its_socket_and_its_locks_elsewhere(redis_home, network):
     assert works(redis_home)
     assert not list((redis_home / "redis").glob("*.lock"))
-    assert EmbeddedServer(redis_home).places.locks.parent == network / f"agentnb-{os.geteuid()}"
+    assert EmbeddedServer(redis_home).paths.locks.parent == network / f"agentnb-{os.geteuid()}"
 
 
 @pytest.mark.usefixtures("network")
 def test_data_that_another_machine_has_open_is_left_alone(redis_home):
     (redis_home / "redis").mkdir(parents=True)
-    (redis_home / "redis" / "running").write_text("host=elsewhere\nkeeper=1\nserver=2\n")
+    (redis_home / "redis" / "running").write_text("host=elsewhere\nsupervisor=1\nserver=2\n")
     with pytest.raises(ConfigError, match="another machine, elsewhere") as caught:
         works(redis_home)
     assert "REDIS_URL" in caught.value.hint
