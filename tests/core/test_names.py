@@ -82,8 +82,7 @@ OPEN = {
     "core": "drive here steps",
     "core/api": "clock Crowded glance Going Lost Settled told",
     "core/cache": (
-        "been_well drive driving Found found glance loading Peek peek resting State there told "
-        "Trouble trouble Wanted wanted well"
+        "drive driving Found found glance loading Peek peek State there told Wanted wanted"
     ),
     "core/codec": "found",
     "core/db": "Alarm alarm found wanted",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from agentnb.core.cache.failures import Failures
 from agentnb.core.cache.lease import Leases
 from agentnb.core.cache.store import PATIENCE, Found, is_due
-from agentnb.core.cache.trouble import Trouble
 from agentnb.core.cache.waits import Waits
 from agentnb.core.errors import (
     AgentnbError,
@@ -18,6 +17,7 @@ from agentnb.core.errors import (
     UnavailableError,
     UsageError,
 )
+from agentnb.core.outage import OutageTracker
 
 if TYPE_CHECKING:
     from agentnb.core.cache.local import Copy
@@ -48,10 +48,10 @@ class Loader:
         self.failures = Failures()
         self.leases = Leases(lock_seconds)
         self.store = cache.store
-        self.away = Trouble(
+        self.away = OutageTracker(
             cache.log, "the cache is away; values are loaded each time", "the cache is back"
         )
-        self.refuses = Trouble(
+        self.refuses = OutageTracker(
             cache.log, "the cache stores nothing; values are loaded each time", "the cache stores"
         )
         self._keys = cache.keys_of
@@ -92,7 +92,7 @@ class Loader:
         gives. A wrong setting is theirs to mend, unless it was good before: then the
         server has changed under them.
         """
-        changed = isinstance(error, ConfigError) and self.away.been_well
+        changed = isinstance(error, ConfigError) and self.away.was_up
         if changed or isinstance(error, UnavailableError):
             self.away.failed(error)
         elif isinstance(error, RejectedError) and storing:

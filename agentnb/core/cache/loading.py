@@ -52,7 +52,7 @@ Steps = Generator[Ask | Load | Pause, Any, Any]
 def steps(cache: Loader, wanted: Wanted) -> Steps:
     """Yield what is to be done; return the value."""
     found = cache.near(wanted)
-    if found is None and not cache.away.resting:
+    if found is None and not cache.away.cooling_down:
         try:
             found = yield Ask(partial(cache.look, wanted))
         except AgentnbError as error:
@@ -60,15 +60,15 @@ def steps(cache: Loader, wanted: Wanted) -> Steps:
                 raise
     if found is None:
         return (yield from _without(cache, wanted))
-    cache.away.well()
+    cache.away.succeeded()
     current, unusable = found.data, None
-    if current is not None and not (found.due and not cache.refuses.resting):
+    if current is not None and not (found.due and not cache.refuses.cooling_down):
         try:
             return _hit(cache, wanted, current)
         except ClassMissingError as error:
             cache.note_missing(wanted.key, error)
             current, unusable = None, current
-    if cache.refuses.resting:
+    if cache.refuses.cooling_down:
         return (yield from _without(cache, wanted))
     with cache.failures.asking(wanted.key):
         return (yield from _as_one_of_many(cache, wanted, current, unusable))
@@ -211,7 +211,7 @@ def _told(cache: Loader, call: Callable[[], Any]) -> Steps:
         if not cache.survives(error, storing=True):
             raise
     else:
-        cache.refuses.well()
+        cache.refuses.succeeded()
 
 
 def _without(cache: Loader, wanted: Wanted) -> Steps:
