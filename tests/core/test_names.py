@@ -79,7 +79,7 @@ OLD = (
 OPEN = {
     "cli": "telling",
     "cli/worker": "AgentPost bury hear judge Life life Place Post post said told wanted",
-    "core": "drive here steps",
+    "core": "here",
     "core/api": "clock Crowded glance Going Lost Settled told",
     "core/cache": (
         "drive driving Found found glance loading Peek peek State there told Wanted wanted"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from agentnb.core import steps as steps_of
+from agentnb.core import sansio
 from agentnb.core.api.address import base_of, joined, missing, origin_of, shown
 from agentnb.core.api.breakers import Breakers
 from agentnb.core.api.cookies import Cookies
@@ -196,7 +196,7 @@ class APIClient:
         """
         self._loop.check()
         settled = self.settled.but(options)
-        return steps_of.drive(self._steps(method, url, data, options, settled), self._do)
+        return sansio.run(self._steps(method, url, data, options, settled), self._do)
 
     async def arequest(
         self, method: str, url: str, data: Any = None, **options: Unpack[Options]
@@ -204,7 +204,7 @@ class APIClient:
         """Await `request`."""
         settled = self.settled.but(options)
         flow = self._steps(method, url, data, options, settled)
-        return await steps_of.adrive(flow, self._ado)
+        return await sansio.arun(flow, self._ado)
 
     @contextmanager
     def stream(
@@ -248,7 +248,7 @@ class APIClient:
         settled = self.settled.for_stream().but(options)
         with self._stream_span(method, url) as span:
             flow = self._steps(method, url, data, options, settled)
-            reply = StreamReply(self, steps_of.drive(flow, self._do), settled, span)
+            reply = StreamReply(self, sansio.run(flow, self._do), settled, span)
             try:
                 yield reply
             finally:
@@ -262,7 +262,7 @@ class APIClient:
         settled = self.settled.for_stream().but(options)
         with self._stream_span(method, url) as span:
             flow = self._steps(method, url, data, options, settled)
-            reply = AsyncStreamReply(self, await steps_of.adrive(flow, self._ado), settled, span)
+            reply = AsyncStreamReply(self, await sansio.arun(flow, self._ado), settled, span)
             try:
                 yield reply
             finally:

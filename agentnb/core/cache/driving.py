@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core import steps
+from agentnb.core import sansio
 from agentnb.core.cache.loading import Ask, Load, Pause
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def drive(flow: Steps, loader: Callable[[], Any], loop: LoopThread) -> Any:
             return loop.call(loader)
         return time.sleep(step.seconds)
 
-    return steps.drive(flow, do)
+    return sansio.run(flow, do)
 
 
 async def adrive(flow: Steps, loader: Callable[[], Any]) -> Any:
     """Await what the steps ask for, and return what they return."""
-    return await steps.adrive(flow, partial(_done, loader))
+    return await sansio.arun(flow, partial(_done, loader))
 
 
 async def _done(loader: Callable[[], Any], step: Ask | Load | Pause) -> Any:

@@ -1,7 +1,7 @@
-"""Steps that a generator asks for, done by one of two drivers: one waits, one awaits.
+"""Run a generator that decides what to do and leaves the doing to its caller.
 
-What a call decides is written once, as a generator that yields what is to be done and is sent what
-came of it; only the doing has a synchronous and an asynchronous form.
+The decisions of a call are written once, as a generator that yields steps and is sent their
+results. `run` does the steps synchronously, `arun` awaits them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-__all__ = ["adrive", "drive"]
+__all__ = ["arun", "run"]
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-def drive(flow: Generator[S, Any, T], do: Callable[[S], Any]) -> T:
-    """Do what the steps ask for, and return what they return.
+def run(flow: Generator[S, Any, T], do: Callable[[S], Any]) -> T:
+    """Do the steps of a generator and return its result.
 
     >>> def steps():
     ...     half = yield 42
     ...     return f"half is {half}"
-    >>> drive(steps(), lambda step: step / 2)
+    >>> run(steps(), lambda step: step / 2)
     'half is 21.0'
     """
     reply: Any = None
@@ -37,15 +37,15 @@ def drive(flow: Generator[S, Any, T], do: Callable[[S], Any]) -> T:
             reply = failure = None
             try:
                 reply = do(step)
-            except BaseException as error:  # noqa: BLE001 - the steps decide what becomes of it
+            except BaseException as error:  # noqa: BLE001 - the generator handles it
                 failure = error
     finally:
         flow.close()
         reply = failure = None  # an exception that its own frame refers to is not collected
 
 
-async def adrive(flow: Generator[S, Any, T], do: Callable[[S], Awaitable[Any]]) -> T:
-    """Await what the steps ask for, and return what they return."""
+async def arun(flow: Generator[S, Any, T], do: Callable[[S], Awaitable[Any]]) -> T:
+    """Await the steps of a generator and return its result."""
     reply: Any = None
     failure: BaseException | None = None
     try:
@@ -53,11 +53,11 @@ async def adrive(flow: Generator[S, Any, T], do: Callable[[S], Awaitable[Any]]) 
             try:
                 step = flow.send(reply) if failure is None else flow.throw(failure)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]  # as in drive
+                return done.value  # type: ignore[no-any-return]  # as in run
             reply = failure = None
             try:
                 reply = await do(step)
-            except BaseException as error:  # noqa: BLE001 - as in drive
+            except BaseException as error:  # noqa: BLE001 - as in run
                 failure = error
     finally:
         flow.close()
