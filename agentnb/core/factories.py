@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.queue import TaskQueue
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
     from agentnb.core.settings import Settings
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSockets
@@ -86,25 +87,38 @@ def _home(hub: Hub) -> Settings:
     return hub.settings
 
 
+def _runtime(hub: Hub) -> Runtime:
+    """Return the hub's runtime, with its log file and its tracer opened."""
+    from agentnb.core.runtime import Runtime
+
+    _ = hub.logs
+    return Runtime(hub.tracer, hub.settings.redactor, hub.id)
+
+
 def databases(hub: Hub) -> Databases:
     """Return the named connections, the default one among them."""
     from agentnb.core.db import Databases
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
+    runtime = _runtime(hub)
 
     def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
-        return _database(hub, name, url, read_only=read_only, pool_size=settings.db_pool)
+        return _database(settings, name, url, runtime, read_only=read_only)
 
     return Databases(make, lambda: _default_url(hub), hub.named)
 
 
 def _database(
-    hub: Hub, name: str, url: str, *, pool_size: int, read_only: bool = False
+    settings: Settings,
+    name: str,
+    url: str,
+    runtime: Runtime,
+    *,
+    pool_size: int | None = None,
+    read_only: bool = False,
 ) -> Database:
     from agentnb.core.db import Database
 
-    settings = hub.settings
     return Database(
         url,
         name=name,
@@ -112,10 +126,9 @@ def _database(
         timeout=settings.db_timeout,
         rows=settings.db_rows,
         max_bytes=settings.db_max_bytes,
-        pool_size=pool_size,
+        pool_size=pool_size or settings.db_pool,
         resolve=settings.resolve,
-        tracer=hub.tracer,
-        hub_id=hub.id,
+        runtime=runtime,
     )
 
 
@@ -138,8 +151,7 @@ def redis(hub: Hub) -> RedisClient:
     from agentnb.core.redis import RedisClient
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
-    return RedisClient(settings.redis_url, home=settings.home, tracer=hub.tracer, hub_id=hub.id)
+    return RedisClient(settings.redis_url, home=settings.home, runtime=_runtime(hub))
 
 
 def cache(hub: Hub) -> Cache:
@@ -147,9 +159,7 @@ def cache(hub: Hub) -> Cache:
     from agentnb.core.cache import Cache
 
     settings = hub.settings
-    return Cache(
-        hub.redis, prefix=settings.key_prefix, wait_seconds=settings.cache_wait, hub_id=hub.id
-    )
+    return Cache(hub.redis, prefix=settings.key_prefix, wait_seconds=settings.cache_wait)
 
 
 def events(hub: Hub) -> EventBus:
@@ -163,7 +173,6 @@ def events(hub: Hub) -> EventBus:
         log_size=settings.events_log,
         outbox_size=settings.events_outbox,
         payload=settings.events_payload,
-        hub_id=hub.id,
     )
 
 
@@ -172,15 +181,13 @@ def files(hub: Hub) -> FileSystemManager:
     from agentnb.core.files import FileSystemManager
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
     return FileSystemManager(
         settings.workspace,
         max_size=settings.file_size,
         quota=settings.files_quota,
         read_only=settings.workspace_read_only,
         home=settings.home,
-        tracer=hub.tracer,
-        hub_id=hub.id,
+        runtime=_runtime(hub),
     )
 
 
@@ -189,7 +196,6 @@ def repositories(hub: Hub) -> Repositories:
     from agentnb.core.git.repositories import Repositories
 
     settings = hub.settings
-    _ = hub.logs
     return Repositories(
         workspace=settings.workspace,
         home=settings.home,
@@ -199,8 +205,7 @@ def repositories(hub: Hub) -> Repositories:
         timeout=settings.git_timeout,
         protected=settings.git_protected or (),
         filters=settings.git_filters,
-        tracer=hub.tracer,
-        hub_id=hub.id,
+        runtime=_runtime(hub),
     )
 
 
@@ -233,7 +238,6 @@ def docker(hub: Hub) -> DockerManager:
     from agentnb.core.paths import ensure_home
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
     policies = [
         replace(
             POLICIES[name],
@@ -250,8 +254,7 @@ def docker(hub: Hub) -> DockerManager:
         policies=policies,
         roots=[settings.root, settings.workspace],
         workspace=settings.workspace,
-        tracer=hub.tracer,
-        hub_id=hub.id,
+        runtime=_runtime(hub),
     )
 
 
@@ -267,9 +270,6 @@ def queues(hub: Hub) -> TaskQueue:
         lease=settings.queue_lease,
         limit=settings.queue_payload,
         wrap=hub.wrap_processor,
-        tracer=hub.tracer,
-        redactor=settings.redactor,
-        hub_id=hub.id,
     )
 
 
@@ -279,16 +279,14 @@ def apis(hub: Hub) -> Clients:
     from agentnb.core.api.clients import Clients
 
     settings = hub.settings
-    _ = hub.logs, hub.tracer
+    runtime = _runtime(hub)
 
     def make(base_url: str, **options: Any) -> APIClient:
         defaults = {"timeout": settings.api_timeout, "max_bytes": settings.api_max_bytes}
         return APIClient(
             base_url,
             **(defaults | {"workspace": lambda: hub.files} | options),
-            tracer=hub.tracer,
-            redactor=settings.redactor,
-            hub_id=hub.id,
+            runtime=runtime,
         )
 
     return Clients(make)
@@ -308,12 +306,9 @@ def websockets(hub: Hub) -> WebSockets:
     """Return the clients of WebSockets."""
     from agentnb.core.websocket import WebSockets
 
-    _ = hub.logs
     return WebSockets(
         home=hub.settings.home,
-        tracer=hub.tracer,
-        redactor=hub.settings.redactor,
-        hub_id=hub.id,
+        runtime=_runtime(hub),
     )
 
 
@@ -331,7 +326,7 @@ def workflows(hub: Hub) -> Orchestrator:
     with suppress(ConfigError):
         redis, bus = hub.redis, hub.events
     # Tasks may hold all connections of `hub.db`; a heartbeat must not wait for them.
-    database = _database(hub, "workflows", _default_url(hub), pool_size=8)
+    database = _database(settings, "workflows", _default_url(hub), _runtime(hub), pool_size=8)
     return Orchestrator(
         database,
         scope=settings.key_prefix or "agentnb",
@@ -343,8 +338,5 @@ def workflows(hub: Hub) -> Orchestrator:
         bell=RedisBell(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
         if redis is not None
         else None,
-        tracer=hub.tracer,
-        redactor=settings.redactor,
         owns_database=True,
-        hub_id=hub.id,
     )

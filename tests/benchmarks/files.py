@@ -87,9 +87,10 @@ def times(hub, folder, rounds):
     """Return the rows of reading and writing."""
     from agentnb.core.files import FileSystemManager
     from agentnb.core.files.beneath import Walk
+    from agentnb.core.runtime import Runtime
 
     files, tracer, path = hub.files, hub.tracer, folder / "plain.txt"
-    walk = FileSystemManager(files.root, tracer=tracer, resolver=Walk())
+    walk = FileSystemManager(files.root, runtime=Runtime(tracer), resolver=Walk())
     path.write_text(TEXT)
     name = "src/agents/text.txt"
     files.write_file(name, TEXT)

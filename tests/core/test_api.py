@@ -26,6 +26,7 @@ from agentnb.core.errors import (
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
+from agentnb.core.runtime import Runtime
 from agentnb.core.trace import Tracer, start_trace, use
 
 from .api_server import Server, says
@@ -394,7 +395,7 @@ def test_a_redirect_to_where_no_call_should_go_is_refused(web, make_api, target)
 def test_a_trace_goes_on_at_the_service(web, make_api):
     web.on("/x", says(200, 1))
     tracer = Tracer()
-    client = make_api(tracer=tracer)
+    client = make_api(runtime=Runtime(tracer=tracer))
     with use(None):
         here = start_trace()
         client.get("/x")
@@ -447,7 +448,9 @@ def test_what_a_service_repeats_of_a_credential_is_not_shown(web, make_api, capl
     web.on("/ill", repeats(500, "text/plain"))
     web.on("/page", repeats(200, "text/html"))
     tracer = Tracer()
-    client = make_api(tracer=tracer, retries=RetryPolicy(attempts=2, first=0.01), **options)
+    client = make_api(
+        runtime=Runtime(tracer=tracer), retries=RetryPolicy(attempts=2, first=0.01), **options
+    )
     found = []
     with caplog.at_level(logging.DEBUG, "agentnb"):
         for path in ("/no", "/ill", "/page"):

@@ -26,6 +26,7 @@ from agentnb.core.errors import (
     UnavailableError,
     UsageError,
 )
+from agentnb.core.runtime import Runtime
 from agentnb.core.trace import Tracer
 
 from .api_server import begins, chunk, hangs, resets, says, streams
@@ -360,7 +361,7 @@ def test_a_task_that_is_cancelled_closes_its_stream(web):
 def test_the_span_lasts_until_the_last_byte_and_says_what_came(web, make_api, read):
     tracer = Tracer()
     web.on("/x", streams(ONE, TWO))
-    read(make_api(tracer=tracer), "POST", "/x")
+    read(make_api(runtime=Runtime(tracer=tracer)), "POST", "/x")
     attempt, stream = tracer.recent(2)
     assert (stream.name, stream.service, stream.outcome) == ("stream", "api", "ok")
     assert attempt.parent == stream.span
@@ -369,7 +370,7 @@ def test_the_span_lasts_until_the_last_byte_and_says_what_came(web, make_api, re
     assert 0 < found["first_byte_ms"] <= stream.ms
     web.on("/x", streams(ONE, after=lambda handler: handler.reset()))
     with pytest.raises(UnavailableError):
-        read(make_api(tracer=tracer), "POST", "/x")
+        read(make_api(runtime=Runtime(tracer=tracer)), "POST", "/x")
     assert tracer.recent(1)[0].outcome == "UnavailableError"
 
 

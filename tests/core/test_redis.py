@@ -14,7 +14,6 @@ import redis as theirs
 import agentnb
 from agentnb.core.errors import ConfigError, RejectedError, UsageError
 from agentnb.core.redis import Changed, NoScript, RedisClient, Script
-from agentnb.core.trace import Tracer
 from tests.waiting import until
 
 
@@ -31,7 +30,7 @@ def own_home():
 def client(own_home):
     with RedisClient(home=own_home) as cleaner:
         cleaner.flushall()
-    with RedisClient(home=own_home, tracer=Tracer()) as made:
+    with RedisClient(home=own_home) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
+from agentnb.core.runtime import Runtime
 from agentnb.core.trace import Tracer, current, start_trace
 from agentnb.core.websocket import WebSocketClient, WebSockets
 
@@ -190,7 +191,7 @@ def test_text_and_bytes_go_as_they_are_without_json(make_socket):
 def test_the_trace_goes_along_with_the_handshake_and_the_handlers(make_socket, until):
     tracer, seen = Tracer(), []
     here = start_trace()
-    client = make_socket("/headers", tracer=tracer, headers={"X-Mine": "1"})
+    client = make_socket("/headers", runtime=Runtime(tracer=tracer), headers={"X-Mine": "1"})
     client.on("message", lambda value: seen.append((value, current().trace_id)))
     client.connect()
     until(lambda: seen)

@@ -15,6 +15,7 @@ from websockets.sync.server import serve
 
 from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.redact import Redactor
+from agentnb.core.runtime import Runtime
 from agentnb.core.websocket import EventServer, WebSocketClient, WebSockets
 from agentnb.core.websocket.handshake import Handshake
 from tests.waiting import until
@@ -199,7 +200,7 @@ def test_a_function_that_takes_too_long_does_not_hold_the_client(guarded, make_s
 
 def test_the_secrets_of_every_handshake_are_masked_from_then_on(guarded):
     redactor = Redactor()
-    sockets = WebSockets(redactor=redactor)
+    sockets = WebSockets(runtime=Runtime(redactor=redactor))
     client = sockets.client(
         guarded.url,
         headers=lambda: {"Authorization": f"Bearer {guarded.token}"},

@@ -31,8 +31,7 @@ from agentnb.core.api.stream import AsyncStreamReply, StreamReply
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping
 from agentnb.core.loop import LoopThread
-from agentnb.core.redact import redact
-from agentnb.core.trace.servicelog import ServiceLog
+from agentnb.core.runtime import Runtime
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from agentnb.core.api.download import Downloaded, Workspace
     from agentnb.core.api.flow import Steps
     from agentnb.core.resilience import RetryPolicy
-    from agentnb.core.trace import Tracer
 
 __all__ = ["MAX_BYTES", "APIClient"]
 
@@ -90,12 +88,8 @@ class APIClient:
         Where `download` puts files, such as ``hub.files``; a function is called on first use.
     breakers
         Those to share with other clients; default: this client's own.
-    tracer
-        Keeps a span of every attempt.
-    redactor
-        Masks secrets in what is logged.
-    hub_id
-        The hub whose log file takes what this client logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
 
     Examples
     --------
@@ -122,9 +116,7 @@ class APIClient:
         cookies: bool = False,
         workspace: Workspace | Callable[[], Workspace] | None = None,
         breakers: Breakers | None = None,
-        tracer: Tracer | None = None,
-        redactor: Callable[[str], str] = redact,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.base_url, login = base_of(base_url)
         self.origin = origin_of(self.base_url)
@@ -149,9 +141,10 @@ class APIClient:
         self.on_request = tuple(on_request)
         self.on_response = tuple(on_response)
         self.breakers = breakers if breakers is not None else Breakers()
-        self.tracer = tracer
-        self.redactor = redactor
-        self.log = ServiceLog("api", hub_id)
+        runtime = runtime or Runtime()
+        self.tracer = runtime.tracer
+        self.redactor = runtime.redactor
+        self.log = runtime.log("api")
         self.count = Count()
         self._loop = LoopThread()
         self._kept: Any = None

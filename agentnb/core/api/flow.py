@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -323,10 +322,7 @@ def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answ
 
 
 def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]:
-    tracer = going.client.tracer
-    if tracer is None:
-        return nullcontext()
-    return tracer.span(method, service="api", attempt=going.number, url=where)
+    return going.client.tracer.span(method, service="api", attempt=going.number, url=where)
 
 
 def _tell_request(going: _Going, doing: str, told: dict[str, object]) -> None:

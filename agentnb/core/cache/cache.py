@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["Cache"]
 
@@ -43,8 +44,8 @@ class Cache(Values):
         After this time a loader whose process has died is replaced.
     wait_seconds
         A call waits for no longer than this for another call's loader: five minutes.
-    hub_id
-        The hub whose log file takes what this cache logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: those of `redis`.
 
     Examples
     --------
@@ -66,14 +67,14 @@ class Cache(Values):
         default_ttl: float = DEFAULT_TTL,
         lock_seconds: float = 5.0,
         wait_seconds: float = WAIT_SECONDS,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         super().__init__(
             redis,
             prefix=prefix,
             default_ttl=default_ttl,
             lock_seconds=lock_seconds,
-            hub_id=hub_id,
+            runtime=runtime,
         )
         milliseconds(wait_seconds, "wait_seconds")
         self._loader = Loader(self, lock_seconds=lock_seconds, patience=wait_seconds)

@@ -13,10 +13,10 @@ from agentnb.core.cache.store import Store
 from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
-from agentnb.core.trace.servicelog import ServiceLog
 
 if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["Values"]
 
@@ -34,7 +34,7 @@ class Values:
         prefix: str = "agentnb",
         default_ttl: float = DEFAULT_TTL,
         lock_seconds: float = 5.0,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         milliseconds(lock_seconds, "lock_seconds")
         milliseconds(default_ttl, "default_ttl")
@@ -45,7 +45,7 @@ class Values:
         self.keys_of = Keys(prefix)
         self.names = Names(redis, self.keys_of)
         self.store = Store(redis, self.keys_of, self.names, lock_seconds=lock_seconds)
-        self.log = ServiceLog("cache", hub_id)
+        self.log = (runtime or redis.runtime).log("cache")
         self.copies = Copies(redis, self.keys_of.cache(""), log=self.log)
 
     def get(

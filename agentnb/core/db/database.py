@@ -17,7 +17,7 @@ from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.db.url import parse
 from agentnb.core.loop import LoopThread
 from agentnb.core.resilience import Deadline
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,10 +61,8 @@ class Database(Executor):
         Connections kept open; ten more are opened when they are needed.
     resolve
         Makes a relative SQLite path absolute.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    hub_id
-        The hub whose log file takes what this database logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
 
     Raises
     ------
@@ -93,17 +91,16 @@ class Database(Executor):
         max_bytes: int = MAX_BYTES,
         pool_size: int = 5,
         resolve: Callable[[str], Path] | None = None,
-        tracer: Tracer | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         target = parse(url, resolve) if resolve else parse(url)
         self.name = name
         self.timeout = timeout
         self.rows = rows
         self.max_bytes = max_bytes
-        self.tracer = tracer or Tracer()
-        # Stamped, so that two hubs in a process do not mix their logs.
-        self.log = ServiceLog("db", hub_id, connection=name, target=str(target))
+        self.runtime = runtime or Runtime()
+        self.tracer = self.runtime.tracer
+        self.log = self.runtime.log("db", connection=name, target=str(target))
         self.backend = _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
         self.pool = ConnectionPool(
             self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log

@@ -22,7 +22,6 @@ from agentnb.core.errors import (
 )
 from agentnb.core.redact import redact
 from agentnb.core.resilience import Boundary, RetryPolicy
-from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from io import RawIOBase
     from typing import IO
 
-    from agentnb.core.trace import Tracer
+    from agentnb.core.runtime import Runtime
+
 
 __all__ = ["Engine", "connected", "explain"]
 
@@ -56,22 +56,18 @@ class Engine:
     ----------
     host, context
         ``DOCKER_HOST`` and ``DOCKER_CONTEXT``; None for docker's own choice.
-    tracer
-        Where spans go.
-    hub_id
-        The hub whose log file takes what is logged.
+    runtime
+        Tracer and logs.
     """
 
-    def __init__(
-        self, host: str | None, context: str | None, *, tracer: Tracer, hub_id: str | None
-    ) -> None:
+    def __init__(self, host: str | None, context: str | None, *, runtime: Runtime) -> None:
         self._host, self._context = host, context
-        self.tracer = tracer
+        self.tracer = runtime.tracer
         self._lock = threading.Lock()
         self._api: Any = None
         self._pid = 0
         self._endpoint: Endpoint | None = None
-        self.log = ServiceLog("docker", hub_id)
+        self.log = runtime.log("docker")
         self._boundary = Boundary("docker", retry=RetryPolicy(attempts=2), logger=self.log)
 
     @property

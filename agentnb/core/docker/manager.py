@@ -39,10 +39,8 @@ class DockerManager(Serving, Reaching, Looking):
         anywhere.
     workspace
         Where a build's relative folder is also looked for.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    hub_id
-        The hub whose log file takes what is logged; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from agentnb.core.docker.roots import Roots
 from agentnb.core.docker.runner import Runner
 from agentnb.core.docker.session import Session
 from agentnb.core.errors import UsageError
-from agentnb.core.trace import Tracer
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Opening:
 
     Parameters
     ----------
-    host, context, home, policies, roots, workspace, tracer, hub_id
+    host, context, home, policies, roots, workspace, runtime
         As in `DockerManager`.
     """
 
@@ -55,8 +55,7 @@ class Opening:
         policies: Sequence[Policy] | None = None,
         roots: Sequence[Path] = (),
         workspace: Path | None = None,
-        tracer: Tracer | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.policies = tuple(POLICIES.values() if policies is None else policies)
         if not self.policies:
@@ -64,7 +63,7 @@ class Opening:
         if host is None and context is None:
             host, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
         self._home, self._roots, self._workspace = home, Roots(roots, home), workspace
-        self.engine = Engine(host, context, tracer=tracer or Tracer(), hub_id=hub_id)
+        self.engine = Engine(host, context, runtime=runtime or Runtime())
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 

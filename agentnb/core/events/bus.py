@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.events.event import Event
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["EventBus"]
 
@@ -57,8 +58,8 @@ class EventBus(Publishing):
         How many events wait here while the server is away.
     payload
         Bytes that an event's data may have, as JSON.
-    hub_id
-        The hub whose log file takes what this bus logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: those of `redis`.
 
     Examples
     --------
@@ -80,7 +81,7 @@ class EventBus(Publishing):
         log_size: int = LOG,
         outbox_size: int = OUTBOX,
         payload: int = PAYLOAD,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         super().__init__(
             redis,
@@ -88,7 +89,7 @@ class EventBus(Publishing):
             log_size=log_size,
             outbox_size=outbox_size,
             payload=payload,
-            hub_id=hub_id,
+            runtime=runtime,
         )
         self.loop = LoopThread()
 

@@ -25,12 +25,12 @@ from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
 from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.trace.context import carried, check_correlation_id, context_var, current, use
-from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.sigint import DeferredSigint
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["LOG", "OUTBOX", "PAYLOAD", "Publishing"]
 
@@ -48,12 +48,13 @@ class Publishing:
         log_size: int = LOG,
         outbox_size: int = OUTBOX,
         payload: int = PAYLOAD,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.redis = redis
         self.keys = Keys(prefix)
-        self.log = ServiceLog("events", hub_id)
-        self.tracer = redis.tracer
+        runtime = runtime or redis.runtime
+        self.log = runtime.log("events")
+        self.tracer = runtime.tracer
         self.closing = False
         self.wire = Wire(whole("payload", payload, service="events"))
         self._log_key = self.keys.internal("events")

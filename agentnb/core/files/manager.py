@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from agentnb.core.files.beneath import Resolver
     from agentnb.core.files.editing import Edited
     from agentnb.core.files.ledger import Ledger
-    from agentnb.core.trace import Tracer
+    from agentnb.core.runtime import Runtime
 
     AnyPath = str | os.PathLike[str]
     OnProgress = Callable[[int, int], Any]
@@ -75,8 +75,6 @@ class FileSystemManager(FileReader):
     quota
         Bytes of all files together that may be reached by writing; 0 is no limit. Processes
         with the same home share the count; what others write is noticed after half a minute.
-    tracer
-        Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
     home
@@ -84,8 +82,8 @@ class FileSystemManager(FileReader):
         folder.
     read_only
         Whether everything that changes something is refused, and the folder not made.
-    hub_id
-        The hub whose log file takes what is logged; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
 
     Examples
     --------
@@ -109,20 +107,18 @@ class FileSystemManager(FileReader):
         *,
         max_size: int = 100_000_000,
         quota: int = 0,
-        tracer: Tracer | None = None,
         resolver: Resolver | None = None,
         home: Path | None = None,
         read_only: bool = False,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         super().__init__(
             root,
             max_size=max_size,
-            tracer=tracer,
             resolver=resolver,
             home=home,
             read_only=read_only,
-            hub_id=hub_id,
+            runtime=runtime,
         )
         self._quota = Quota(quota, self._measure, _ledger(self._root, home))
 

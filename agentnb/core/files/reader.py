@@ -19,7 +19,7 @@ from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
 from agentnb.core.hidden import Hidden
 from agentnb.core.loop import LoopThread
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +50,14 @@ class FileReader:
         The folder; made with the first call.
     max_size
         The largest file that is read, in bytes; 0 is no limit.
-    tracer
-        Keeps the spans; by default its own, in memory.
     resolver
         How paths are resolved; by default ``openat2`` where Linux has it.
     home
         The home of a hub, which is hidden where it lies in the folder.
     read_only
         Whether everything that changes something is refused, and the folder not made.
+    runtime
+        Tracer, redactor and logs; default: new ones.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class FileReader:
         root: str | Path = "workspace",
         *,
         max_size: int = 100_000_000,
-        tracer: Tracer | None = None,
         resolver: Resolver | None = None,
         home: Path | None = None,
         read_only: bool = False,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self.root = Path(self._root)
         self.max_size = max_size
         self.read_only = read_only
         self._resolver = Confined(resolver or best(), Hidden.below(self.root, home))
-        self._tracer = tracer or Tracer()
-        self._log = ServiceLog("files", hub_id)
+        runtime = runtime or Runtime()
+        self._tracer = runtime.tracer
+        self._log = runtime.log("files")
         self._loop = LoopThread()
         self._watchers: set[Watcher] = set()
 

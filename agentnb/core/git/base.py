@@ -16,7 +16,7 @@ from agentnb.core.git.errors import refused
 from agentnb.core.git.executor import execute
 from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.ranges import seconds
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,8 +73,7 @@ class Base:
         protected: Sequence[str] = (),
         filters: Sequence[str] = ("lfs", "nbstripout"),
         logins: Sequence[Login] = (),
-        tracer: Tracer | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
         scratch: Path | None = None,
         hidden: Hidden = NAMES_ONLY,
     ) -> None:
@@ -85,10 +84,9 @@ class Base:
         self.protected = tuple(protected)
         self.filters = tuple(filters)
         self._logins = tuple(logins)
-        self._tracer = tracer or Tracer()
-        self._hub_id = hub_id
+        self._runtime = runtime or Runtime()
         self._scratch = scratch
-        self._log = ServiceLog("git", hub_id)
+        self._log = self._runtime.log("git")
         self._lock = threading.Lock()
         self._known: dict[Folders | Path | None, tuple[Contents, Config]] = {}
 
@@ -116,8 +114,7 @@ class Base:
             protected=self.protected,
             filters=self.filters,
             logins=self._logins,
-            tracer=self._tracer,
-            hub_id=self._hub_id,
+            runtime=self._runtime,
             scratch=self._scratch,
             hidden=self._hidden,
         )
@@ -327,7 +324,9 @@ class Base:
         cwd = Path("/") if outside else self.path
         if not cwd.is_dir():
             raise NotFoundError(f"the folder {cwd} does not exist", service="git")
-        with self._tracer.span(words[0], service="git", repository=str(found and found.root)):
+        with self._runtime.tracer.span(
+            words[0], service="git", repository=str(found and found.root)
+        ):
             output = execute(
                 hardening.hardened(words),
                 cwd=cwd,

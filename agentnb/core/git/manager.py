@@ -49,10 +49,8 @@ class GitManager(Cloning):
         Names of the filters that a repository may ask for.
     logins
         For https remotes; see `agentnb.core.git.credentials.logins`.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    hub_id
-        The hub whose log file takes what this manager logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
     scratch
         A folder for work that no repository is to take along: where it lies in one, staging
         everything leaves it out, by a line in ``.git/info/exclude``.

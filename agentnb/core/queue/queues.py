@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,10 +11,9 @@ from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.queue import Queue
-from agentnb.core.redact import redact
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.trace import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.worker import Worker
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["TaskQueue"]
 
@@ -46,12 +47,8 @@ class TaskQueue:
         Bytes that a job's data may take; a result may take 16 times as many.
     kind
         What workers here are called: ``kernel`` or ``process``.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    redactor
-        Masks secrets in what is kept of errors.
-    hub_id
-        The hub whose log file takes what is logged; default: any.
+    runtime
+        Tracer, redactor and logs; default: those of `redis`.
     wrap
         Given a processor, returns what is called in its place: a notebook keeps what it prints.
 
@@ -76,9 +73,7 @@ class TaskQueue:
         lease: float = 30.0,
         limit: int = 1_000_000,
         kind: str = "kernel",
-        tracer: Tracer | None = None,
-        redactor: Callable[[str], str] = redact,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
     ) -> None:
         if not lease > 0:
@@ -97,9 +92,10 @@ class TaskQueue:
             results=limit * _RESULTS,
         )
         self.loop = LoopThread()
-        self.tracer = tracer or Tracer()
-        self.redactor = redactor
-        self.log = ServiceLog("queue", hub_id)
+        self.runtime = runtime or redis.runtime
+        self.tracer = self.runtime.tracer
+        self.redactor = self.runtime.redactor
+        self.log = self.runtime.log("queue")
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
 
@@ -150,7 +146,8 @@ class TaskQueue:
         Nothing is to be processed by them; see `RedisClient.within`.
         """
         redis = self.redis.within(seconds)
-        return TaskQueue(redis, prefix=self.keys.prefix, lease=self.lease, redactor=self.redactor)
+        runtime = replace(self.runtime, tracer=Tracer())  # a look leaves no spans
+        return TaskQueue(redis, prefix=self.keys.prefix, lease=self.lease, runtime=runtime)
 
     def find(self, job_id: str) -> Job:
         """Return a job by its id, whichever queue it is in.

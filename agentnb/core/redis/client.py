@@ -17,7 +17,7 @@ from agentnb.core.redis.policy import BLOCKING, KEYED, REPEATABLE, blocking_seco
 from agentnb.core.redis.pubsub import PubSub
 from agentnb.core.redis.server import EmbeddedServer
 from agentnb.core.redis.target import Target, parse
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.runtime import Runtime
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.redis.connection import Timed
     from agentnb.core.redis.sigint import DeferredSigint
+    from agentnb.core.trace import Tracer
 
 __all__ = ["RedisClient"]
 
@@ -53,10 +54,8 @@ class RedisClient(redis.Redis):
         The home folder of the embedded server; needed if there is no URL.
     timeout
         Seconds for a call with all its attempts; see `within`.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    hub_id
-        The hub whose log file takes what this client logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones.
 
     Attributes
     ----------
@@ -87,13 +86,13 @@ class RedisClient(redis.Redis):
         *,
         home: Path | None = None,
         timeout: float = 5.0,
-        tracer: Tracer | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
-        target, server = _embedded(home, hub_id) if url is None else (parse(url), None)
-        log = ServiceLog("redis", hub_id, target=str(target))
+        self.runtime = runtime = runtime or Runtime()
+        target, server = _embedded(home, runtime) if url is None else (parse(url), None)
+        log = runtime.log("redis", target=str(target))
         self._manager = ConnectionManager(
-            target, server=server, timeout=timeout, tracer=tracer or Tracer(), log=log
+            target, server=server, timeout=timeout, tracer=runtime.tracer, log=log
         )
         self.timeout = timeout
         self._waits = False
@@ -263,14 +262,14 @@ class RedisClient(redis.Redis):
         return f"RedisClient({str(self._manager.target)!r})"
 
 
-def _embedded(home: Path | None, hub_id: str | None) -> tuple[Target, EmbeddedServer]:
+def _embedded(home: Path | None, runtime: Runtime) -> tuple[Target, EmbeddedServer]:
     if home is None:
         raise ConfigError(
             "neither a Redis URL nor a home for an embedded server is given",
             service="redis",
             hint="RedisClient(url) or RedisClient(home=...)",
         )
-    server = EmbeddedServer(home, log=ServiceLog("redis", hub_id))
+    server = EmbeddedServer(home, log=runtime.log("redis"))
     options = {"path": str(server.paths.socket)}
     hint = f"see {server.paths.data / 'server.log'}"
     return Target(f"the embedded server of {home}", hint, options), server

@@ -57,12 +57,9 @@ class WebSocketClient(Sending):
         Seconds for connecting, and for the other side to take a message.
     json
         Whether messages are JSON; if not, they are str or bytes as they come and go.
-    tracer
-        Where connecting, sending and handling are spans.
-    redactor
-        Told of the secrets in headers and URL, which it masks from then on.
-    hub_id
-        The hub whose log file takes what this client logs; default: any.
+    runtime
+        Tracer, redactor and logs; default: new ones. The redactor masks the secrets of the
+        headers and the URL from then on.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
 from agentnb.core.websocket.client import WebSocketClient
 from agentnb.core.websocket.handshake import Handshake
@@ -16,8 +17,6 @@ from agentnb.core.websocket.running import running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentnb.core.redact import Redactor
-    from agentnb.core.trace import Tracer
 
 __all__ = ["WebSockets"]
 
@@ -31,20 +30,18 @@ class WebSockets:
     ----------
     home
         Where a running ``agentnb serve`` has left its address; None for nowhere.
-    tracer, redactor, hub_id
-        The hub's.
+    runtime
+        Tracer, redactor and logs; default: new ones.
     """
 
     def __init__(
         self,
         *,
         home: Path | None = None,
-        tracer: Tracer | None = None,
-        redactor: Redactor | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self._home = home
-        self._tracer, self._redactor, self._hub_id = tracer, redactor, hub_id
+        self._runtime = runtime or Runtime()
         self._lock = threading.Lock()
         self._clients: dict[str, WebSocketClient] = {}
         self._options: dict[str, dict[str, Any]] = {}
@@ -76,9 +73,7 @@ class WebSockets:
             if kept is None:
                 kept = self._clients[url] = WebSocketClient(
                     url,
-                    tracer=self._tracer,
-                    redactor=self._redactor,
-                    hub_id=self._hub_id,
+                    runtime=self._runtime,
                     **options,
                 )
                 self._options[url] = options
@@ -98,8 +93,8 @@ class WebSockets:
                 service="websocket",
                 hint="start one: agentnb serve; or name a URL",
             )
-        if self._redactor is not None and found.token:
-            self._redactor.add(found.token)
+        if found.token:
+            self._runtime.redactor.add(found.token)
         return found.url, found.token
 
     def clients(self) -> list[WebSocketClient]:

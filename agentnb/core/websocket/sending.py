@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.headers import credentials
 from agentnb.core.loop import LoopThread
-from agentnb.core.trace import ServiceLog, Tracer
+from agentnb.core.runtime import Runtime
 from agentnb.core.websocket.address import address
 from agentnb.core.websocket.calls import Calls
 from agentnb.core.websocket.ears import Ears
@@ -22,7 +22,6 @@ from agentnb.core.websocket.session import Options, Session
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentnb.core.redact import Redactor
     from agentnb.core.websocket.handshake import Given
 
 __all__ = ["Sending"]
@@ -34,7 +33,7 @@ _ON_ITS_WAY = 64 * 1024
 class Sending:
     """The half of a client that sends; see `WebSocketClient`."""
 
-    def __init__(  # noqa: PLR0913 - each by its name, and each with a default
+    def __init__(
         self,
         url: str,
         *,
@@ -46,9 +45,7 @@ class Sending:
         ping: float = 10.0,
         timeout: float = 5.0,
         json: bool = True,
-        tracer: Tracer | None = None,
-        redactor: Redactor | None = None,
-        hub_id: str | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         numbers = (reconnect, queue, max_size, ping, timeout)
         if not all(isinstance(n, int | float) and 0 < n < float("inf") for n in numbers):
@@ -65,11 +62,12 @@ class Sending:
             json=json,
         )
         self.json = json
-        self._redactor = redactor
+        runtime = runtime or Runtime()
+        self._redactor = runtime.redactor
         self._learn()
         self._queue = queue
-        self._tracer = tracer or Tracer()
-        self._log = ServiceLog("websocket", hub_id)
+        self._tracer = runtime.tracer
+        self._log = runtime.log("websocket")
         self._codec: Any = None
         self._calls = Calls(queue, self.url, self._tracer, self._log)
         self._begin()
@@ -99,9 +97,8 @@ class Sending:
 
     def _learn(self) -> None:
         """Have the hub mask the secrets."""
-        if self._redactor is not None:
-            for secret in self.secrets():
-                self._redactor.add(secret)
+        for secret in self.secrets():
+            self._redactor.add(secret)
 
     @property
     def subprotocol(self) -> str | None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from agentnb.core.codec import Json, Unkept, check_schema, read
 from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
-from agentnb.core.redact import redact
 from agentnb.core.table import Table
-from agentnb.core.trace import ServiceLog, Tracer, stamp
+from agentnb.core.trace import stamp
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import made
 from agentnb.core.workflow.bell import Bell
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentnb.core.db import Database
+    from agentnb.core.runtime import Runtime
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.bell import Remote
     from agentnb.core.workflow.info import AgentInfo
@@ -62,7 +62,7 @@ class _lazy(Generic[T]):  # noqa: N801 - as property is called
 class Base:
     """The part of an `Orchestrator` below its workflows; parameters as there."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only ones, each documented
+    def __init__(
         self,
         database: Database,
         *,
@@ -73,10 +73,8 @@ class Base:
         services: Callable[[str], Any] | None = None,
         events: Any = None,
         bell: Remote | None = None,
-        tracer: Tracer | None = None,
-        redactor: Callable[[str], str] = redact,
+        runtime: Runtime | None = None,
         owns_database: bool = False,
-        hub_id: str | None = None,
     ) -> None:
         migrating.check_kind(database)
         self.database = database
@@ -92,9 +90,10 @@ class Base:
         self._advised: set[tuple[str, str]] = set()
         self.registry = Registry(home, scope)
         self.services = services
-        self.tracer = tracer or Tracer()
-        self.redactor = redactor
-        self.log = ServiceLog("workflow", hub_id)
+        runtime = runtime or database.runtime
+        self.tracer = runtime.tracer
+        self.redactor = runtime.redactor
+        self.log = runtime.log("workflow")
         self.loop = LoopThread()
         self._bus = events
         self._remote = bell

@@ -41,14 +41,10 @@ class Orchestrator(Steered):
     bell
         Carries the bell to other processes, see `agentnb.core.workflow.bell.Remote`; None for
         none: they then look by themselves, every second.
-    tracer
-        Where spans go; default: one of its own, in memory.
-    redactor
-        Masks secrets in what is kept of errors.
+    runtime
+        Tracer, redactor and logs; default: those of `database`.
     owns_database
         Whether `close` closes the database.
-    hub_id
-        The hub whose log file takes what is logged; default: any.
 
     Examples
     --------

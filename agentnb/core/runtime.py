@@ -1,0 +1,54 @@
+"""The runtime of a service: its tracer, its redactor and its logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agentnb.core.redact import Redactor
+from agentnb.core.trace.servicelog import ServiceLog
+from agentnb.core.trace.spans import Tracer
+
+__all__ = ["Runtime"]
+
+
+@dataclass(frozen=True, eq=False)
+class Runtime:
+    """Tracer, redactor and logs, which all services of a hub share.
+
+    A service that is made without a hub makes a runtime of its own, or takes that of the
+    service that it stands on: a cache takes its Redis client's.
+
+    Parameters
+    ----------
+    tracer
+        Keeps the spans; default: a new one, in memory.
+    redactor
+        Masks secrets in everything that is logged or stored; default: a new one, which knows no
+        value and masks what looks like a secret.
+    hub_id
+        The hub whose log file takes the records; default: the log file of any hub.
+
+    Examples
+    --------
+    >>> runtime = Runtime(hub_id="hub-1")
+    >>> runtime.redactor("password=hunter22")
+    'password=••••••'
+    >>> runtime.log("db", connection="main").extra
+    {'hub': 'hub-1', 'data': {'connection': 'main'}}
+    """
+
+    tracer: Tracer = field(default_factory=Tracer)
+    redactor: Redactor = field(default_factory=Redactor)
+    hub_id: str | None = None
+
+    def log(self, service: str, **data: object) -> ServiceLog:
+        """Return the logger ``agentnb.<service>`` of this runtime.
+
+        Parameters
+        ----------
+        service
+            The service's name.
+        **data
+            Attached to each record.
+        """
+        return ServiceLog(service, self.hub_id, **data)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+import agentnb
+from agentnb.core.cache import Cache
+from agentnb.core.db import Database
+from agentnb.core.events import EventBus
+from agentnb.core.queue import TaskQueue
+from agentnb.core.redact import Redactor
+from agentnb.core.redis import RedisClient
+from agentnb.core.runtime import Runtime
+from agentnb.core.trace import Tracer
+from agentnb.core.workflow import Orchestrator
+
+
+@pytest.fixture
+def runtime():
+    return Runtime(Tracer(), Redactor(["hunter22"]), "hub-77")
+
+
+def names(tracer):
+    return {(span.service, span.name) for span in tracer.recent(100)}
+
+
+def test_a_log_is_the_services_and_stamped_with_the_hub(runtime):
+    log = runtime.log("queue", queue="mail")
+    assert log.logger is logging.getLogger("agentnb.queue")
+    assert log.extra == {"hub": "hub-77", "data": {"queue": "mail"}}
+    assert Runtime().log("queue").extra == {}
+
+
+def test_two_runtimes_share_nothing():
+    one, other = Runtime(), Runtime()
+    one.redactor.add("hunter22")
+    with one.tracer.span("query", service="db"):
+        pass
+    assert other.redactor("it is hunter22") == "it is hunter22"
+    assert other.tracer.recent() == []
+
+
+def test_a_service_uses_the_runtime_of_the_one_that_it_stands_on(redis_home, runtime):
+    with RedisClient(home=redis_home, runtime=runtime) as redis:
+        cache, queues, bus = Cache(redis), TaskQueue(redis), EventBus(redis)
+        with queues, bus:
+            cache.set("k", 1)
+            bus.publish("c", 1)
+            job = queues.add_task("q", {"a": 1})
+            job.remove()
+            assert cache.log.extra == bus.log.extra == queues.log.extra == {"hub": "hub-77"}
+            assert queues.redactor("it is hunter22") == "it is ••••••"
+    assert {("redis", "SET"), ("events", "publish"), ("queue", "add")} <= names(runtime.tracer)
+
+
+def test_workflows_use_the_runtime_of_their_database(tmp_path, runtime):
+    with (
+        Database(f"sqlite:///{tmp_path / 'a.db'}", runtime=runtime) as database,
+        Orchestrator(database) as workflows,
+    ):
+        workflows.agent("greet")(lambda task: task.data)
+        workflows.create("hello", [{"name": "a", "agent": "greet"}])
+        assert workflows.log.extra == {"hub": "hub-77"}
+        assert workflows.redactor("it is hunter22") == "it is ••••••"
+    assert {"create", "query"} <= {name for _, name in names(runtime.tracer)}
+
+
+def test_a_runtime_of_its_own_comes_before_that_of_the_redis_client(redis_home, runtime):
+    with (
+        RedisClient(home=redis_home) as redis,
+        EventBus(redis, runtime=runtime) as bus,
+        TaskQueue(redis, runtime=runtime) as queues,
+    ):
+        bus.publish("c", 1)
+        assert Cache(redis, runtime=runtime).log.extra == {"hub": "hub-77"}
+        assert bus.log.extra == queues.log.extra == {"hub": "hub-77"}
+    assert names(runtime.tracer) == {("events", "publish")}
+
+
+def test_looking_at_queues_leaves_no_spans_and_masks_as_they_do(redis_home, runtime):
+    with RedisClient(home=redis_home, runtime=runtime) as redis, TaskQueue(redis) as queues:
+        glance = queues.within(1.0)
+        assert glance.tracer is not runtime.tracer
+        assert glance.redactor is runtime.redactor
+
+
+def test_all_services_of_a_hub_share_its_tracer_redactor_and_id(tmp_path):
+    with agentnb.connect(home=tmp_path / ".agentnb", start=tmp_path) as hub:
+        services = (hub.db, hub.events, hub.queues, hub.workflows, hub.docker.engine)
+        client = hub.api("http://127.0.0.1:1")
+        assert {id(one.tracer) for one in (*services, client)} == {id(hub.tracer)}
+        assert {one.log.extra["hub"] for one in (*services, hub.cache, client)} == {hub.id}
+        redactor = hub.settings.redactor
+        assert hub.queues.redactor is hub.workflows.redactor is client.redactor is redactor
+        hub.websocket("ws://127.0.0.1:1/?token=hunter22")
+        assert "hunter22" not in redactor("it is hunter22")
