@@ -125,7 +125,7 @@ def test_a_lease_that_ran_out_while_the_server_was_away_can_still_be_renewed(
     queue.work(lambda job: job.data)
     until(queue.workers)
     for _ in range(8):
-        assert queue.store.tend(other, b"", [(job.id, 1)]).lost == []
+        assert queue.store.tend(other, b"", [(job.id, taken.entry)]).lost == []
         time.sleep(0.1)
     assert queue.store.finish(taken, other, "completed", b"1")[0] == 1
     assert "sign of life" not in caplog.text

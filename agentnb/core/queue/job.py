@@ -269,8 +269,8 @@ class Job(LiveJob):
 
     def _note(self, **what: Any) -> None:
         hold = self._hold
-        owner, attempt = ("", 0) if hold is None else (hold.owner, hold.taken.attempt)
-        if not self.queue.store.note(self.id, owner, attempt, **what):
+        owner, entry = ("", 0) if hold is None else (hold.owner, hold.taken.entry)
+        if not self.queue.store.note(self.id, owner, entry, **what):
             if hold is None:
                 raise self.queue.gone(self.id)
             hold.lose()

@@ -6,8 +6,10 @@ order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``compl
 ``unique`` with the jobs that have a key; ``bell``, a list on which idle workers wait. A job is a
 hash at ``KEYS[2]`` and its id, in the same slot of a cluster.
 
-An attempt is fenced: a step of a worker's counts only while the job is active, and its owner and
-attempt are the ones that the worker was given.
+Each claim of a job has an entry, a number that is never used again for that job, whoever retries or
+releases it. A worker's step counts only while the job is active and its owner and entry are the
+ones of the claim. The attempt is another number: it counts against the job's attempts, and starts
+again at 1 when the job is retried.
 """
 
 from __future__ import annotations
@@ -55,6 +57,18 @@ local function wait_again(id)
   local fields = redis.call('HMGET', jobs .. id, 'priority', 'lifo')
   wait(id, tonumber(fields[1] or 0), fields[2])
 end
+-- A job that is released or reclaimed keeps its order, and so runs before the backlog.
+local function wait_as_before(id)
+  local order = redis.call('HGET', jobs .. id, 'order')
+  if order then redis.call('ZADD', base .. ':wait', order, id) else wait_again(id) end
+end
+-- Jobs that are due in the same millisecond run in the order in which they were delayed.
+local function put_off(id, due)
+  local last = redis.call('ZREVRANGEBYSCORE', base .. ':delayed', string.format('(%d', due + 1),
+    due, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  redis.call('ZADD', base .. ':delayed', last and last + 1 / 4096 or due, id)
+  if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
+end
 """
 
 _DROP = """
@@ -98,8 +112,7 @@ if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
 if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
 redis.call('SADD', ARGV[8], ARGV[7])
 if delay > 0 then
-  redis.call('ZADD', base .. ':delayed', now + delay, id)
-  if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
+  put_off(id, now + delay)
 else
   wait(id, priority, ARGV[5] == '1')
   ring(1)
@@ -107,30 +120,33 @@ end
 return id
 """)
 
-# Gives: the id, the message, the attempt; or false and in how many ms to look again, -1 for
-# whenever the bell rings.
+# Gives: the id, the message, the attempt, the entry; or false and in how many ms to look again, -1
+# for whenever the bell rings.
 _NEXT = """
 local function take(owner, lease)
   if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
-  local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf', now, 'LIMIT', 0, 100)
+  local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf',
+    string.format('(%d', now + 1), 'LIMIT', 0, 100)
   for _, id in ipairs(due) do
     redis.call('ZREM', base .. ':delayed', id)
     wait_again(id)
   end
   if #due > 1 then ring(#due - 1) end
   while true do
-    local id = redis.call('ZPOPMIN', base .. ':wait')[1]
+    local popped = redis.call('ZPOPMIN', base .. ':wait')
+    local id = popped[1]
     if not id then break end
-    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt')
+    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry')
     if fields[1] then
-      local attempt = (tonumber(fields[2]) or 0) + 1
-      redis.call('HSET', jobs .. id, 'attempt', attempt, 'owner', owner, 'started', now)
+      local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
+      redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
+        'started', now, 'order', popped[2])
       redis.call('ZADD', base .. ':active', now + lease, id)
-      return {id, fields[1], attempt}
+      return {id, fields[1], attempt, entry}
     end
   end
   local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
-  return {false, next and math.max(next - now, 0) or -1}
+  return {false, next and math.max(math.floor(next) - now, 0) or -1}
 end
 """
 
@@ -139,7 +155,7 @@ TAKE = Script(f"""{_BEGIN}{_WAIT}{_NEXT}
 return take(ARGV[1], ARGV[2])
 """)
 
-# ARGV: id, owner, attempt, where to (completed, failed, delayed, wait), result or error, how many
+# ARGV: id, owner, entry, where to (completed, failed, delayed, wait), result or error, how many
 # to keep there or -1 for all, ms of delay, how many attempts it has had by now, the lease in ms of
 # the next job or empty for none; then the arguments of an event (or none), whose log is KEYS[3].
 # Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
@@ -147,11 +163,11 @@ return take(ARGV[1], ARGV[2])
 _FINISH = """
 {publish}
 {begin}{wait}{drop}{tell}{next}
-local function finish(id, owner, attempt, set, value, keep, delay, attempts)
+local function finish(id, owner, entry, set, value, keep, delay, attempts)
   local job = jobs .. id
-  local fields = redis.call('HMGET', job, 'owner', 'attempt', 'waiters', 'message')
+  local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'attempt')
   if not fields[4] then return 2 end
-  if fields[1] ~= owner or fields[2] ~= attempt then return 0 end
+  if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
   -- Not active: it was finished like this and the answer was lost, or it was taken from it.
   if redis.call('ZREM', base .. ':active', id) == 0 then
     return redis.call('ZSCORE', base .. ':' .. set, id) and 3 or 0
@@ -159,13 +175,12 @@ local function finish(id, owner, attempt, set, value, keep, delay, attempts)
   local unkept = string.sub(value, 1, 1) == '!'
   local name = set == 'completed' and (unkept and 'unkept' or 'result') or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
-  if attempts ~= attempt then redis.call('HSET', job, 'attempt', attempts) end
+  if attempts ~= fields[5] then redis.call('HSET', job, 'attempt', attempts) end
   if set == 'wait' then
-    wait_again(id)
+    wait_as_before(id)
     ring(1)
   elseif set == 'delayed' then
-    redis.call('ZADD', base .. ':delayed', now + delay, id)
-    if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
+    put_off(id, now + delay)
   else
     redis.call('HINCRBY', base .. ':meta', set, 1)
     tell(id, fields[3], set .. ' ' .. value)
@@ -198,17 +213,17 @@ def finish(publish: str) -> Script:
 
 
 # ARGV: owner, lease in ms, workers' key, what is to be known of the worker (or empty), then pairs
-# of id and attempt that run here.
-# Gives: the ids that have been lost; id, owner, attempt and ms left of all other active jobs; in
-# how many ms a delayed one is due, or -1.
+# of id and entry that run here.
+# Gives: the ids that have been lost; id, owner, attempt, ms left and entry of all other active
+# jobs; in how many ms a delayed one is due, or -1.
 TEND = Script(f"""{_BEGIN}
 local lost, others, mine = {{}}, {{}}, {{}}
 for i = 5, #ARGV, 2 do
   local id = ARGV[i]
-  local fields = redis.call('HMGET', jobs .. id, 'owner', 'attempt')
+  local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry')
   local ends = redis.call('ZSCORE', base .. ':active', id)
   mine[id] = true
-  if not ends or fields[1] ~= ARGV[1] or fields[2] ~= ARGV[i + 1] then
+  if not ends or fields[1] ~= ARGV[1] or (fields[2] or '0') ~= ARGV[i + 1] then
     table.insert(lost, id)
   elseif ends - now < ARGV[2] * 2 / 3 or ends - now > ARGV[2] + 1000 then
     -- The second: the server's clock has been put back.
@@ -218,30 +233,29 @@ end
 local active = redis.call('ZRANGE', base .. ':active', 0, 999, 'WITHSCORES')
 for i = 1, #active, 2 do
   if not mine[active[i]] then
-    local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt')
-    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now}})
+    local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt', 'entry')
+    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now, fields[3]}})
   end
 end
 if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
-return {{lost, others, next and math.max(next - now, 0) or -1}}
+return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1}}
 """)
 
-# ARGV: id, owner, attempt, the progress (or empty), a line of the log (or empty), lines to keep.
+# ARGV: id, owner, entry, the progress (or empty), a line of the log (or empty), lines to keep.
 # The first line of an attempt has a mark in front of it: U+001E and the attempt's number.
 # Gives: whether it counted.
 NOTE = Script("""
 local job = KEYS[2] .. ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 0 end
 if ARGV[2] ~= '' then
-  local fields = redis.call('HMGET', job, 'owner', 'attempt', 'started', 'logged')
-  if fields[1] ~= ARGV[2] or fields[2] ~= ARGV[3] then return 0 end
+  local fields = redis.call('HMGET', job, 'owner', 'entry', 'attempt', 'logged')
+  if fields[1] ~= ARGV[2] or (fields[2] or '0') ~= ARGV[3] then return 0 end
   if not redis.call('ZSCORE', KEYS[1] .. ':active', ARGV[1]) then return 0 end
-  local now = fields[2] .. ' ' .. (fields[3] or '')
-  if ARGV[5] ~= '' and fields[4] ~= now then
-    redis.call('RPUSH', job .. ':log', '\\30' .. fields[2])
-    redis.call('HSET', job, 'logged', now)
+  if ARGV[5] ~= '' and fields[4] ~= ARGV[3] then
+    redis.call('RPUSH', job .. ':log', '\\30' .. fields[3])
+    redis.call('HSET', job, 'logged', ARGV[3])
   end
 end
 if ARGV[4] ~= '' then redis.call('HSET', job, 'progress', ARGV[4]) end
@@ -328,7 +342,7 @@ REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner')
+redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner', 'order')
 redis.call('UNLINK', jobs .. id .. ':done')
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)

@@ -26,11 +26,12 @@ _BELL_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job that this process is to work on: its id, its message, which attempt this is."""
+    """A job that this process has claimed: its id, its message, the attempt and the entry."""
 
     id: str
     message: bytes
     attempt: int
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Held:
     owner: str
     attempt: int
     left: int
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Store:
             AGAIN if the same end has counted before; and what `take` returns, or None.
         """
         attempt = taken.attempt if counted else taken.attempt - 1
-        arguments = [taken.id, owner, taken.attempt, where, value, keep, int(delay * 1000), attempt]
+        arguments = [taken.id, owner, taken.entry, where, value, keep, int(delay * 1000), attempt]
         arguments.append(self._lease if then_take else "")
         keys = self._keys
         if event is not None:
@@ -167,20 +169,22 @@ class Store:
     def tend(self, owner: str, about: bytes, running: Iterable[tuple[str, int]]) -> Tended:
         """Renew the leases of what runs here, and look at everybody else's."""
         arguments: list[Any] = [owner, self._lease, self._workers, about]
-        for id_, attempt in running:
-            arguments += [id_, attempt]
+        for id_, entry in running:
+            arguments += [id_, entry]
         lost, others, due = self._run(self._again, scripts.TEND, arguments)
         held = [
-            Held(id_.decode(), (owner or b"").decode(), int(attempt or 0), int(left))
-            for id_, owner, attempt, left in others
+            Held(
+                id_.decode(), (owner or b"").decode(), int(attempt or 0), int(left), int(entry or 0)
+            )
+            for id_, owner, attempt, left, entry in others
         ]
         return Tended([id_.decode() for id_ in lost], held, int(due))
 
     def note(
-        self, job_id: str, owner: str, attempt: int, *, progress: bytes = b"", line: str = ""
+        self, job_id: str, owner: str, entry: int, *, progress: bytes = b"", line: str = ""
     ) -> bool:
-        """Keep a job's progress or a line of its log; return whether it is still this attempt's."""
-        arguments = [job_id, owner, attempt, progress, line, _LOG_LINES]
+        """Keep a job's progress or a line of its log; return whether the claim still holds."""
+        arguments = [job_id, owner, entry, progress, line, _LOG_LINES]
         return bool(self._run(self._again if progress else self._redis, scripts.NOTE, arguments))
 
     def log_of(self, job_id: str, n: int, *, marks: bool = False) -> list[str]:
@@ -321,7 +325,7 @@ class Store:
 def _taken(found: Any) -> Taken | int:
     if found[0] is None:
         return int(found[1])
-    return Taken(found[0].decode(), found[1], int(found[2]))
+    return Taken(found[0].decode(), found[1], int(found[2]), int(found[3]))
 
 
 def _state(word: str, *, paused: bool = False) -> str:

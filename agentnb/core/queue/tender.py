@@ -89,7 +89,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         storage = self._storage
         # A copy: the workers' threads add to it and take from it meanwhile.
         running = list(storage.running.values())
-        pairs = [(one.taken.id, one.taken.attempt) for one in running]
+        pairs = [(one.taken.id, one.taken.entry) for one in running]
         about = b""
         if monotonic() >= self._next_sign:
             self._next_sign = monotonic() + SIGN_OF_LIFE
@@ -101,7 +101,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
             storage.alarm.set(tended.due / 1000)
         strange = {}
         for held in tended.others:
-            key = (held.id, held.owner, held.attempt)
+            key = (held.id, held.owner, held.entry)
             since = strange[key] = self._strange.get(key, monotonic())
             self._judge(held, monotonic() - since)
         # How long each has looked as it does; counted anew once it is another's.
@@ -111,7 +111,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         return tended.due == 0
 
     def _is_fine(self, key: tuple[str, str, int], others: list[Held]) -> bool:
-        held = next(one for one in others if (one.id, one.owner, one.attempt) == key)
+        held = next(one for one in others if (one.id, one.owner, one.entry) == key)
         return held.left > 0 and held.owner != self._storage.owner
 
     def _judge(self, held: Held, strange_for: float) -> None:
@@ -139,7 +139,7 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         seen = store.show(held.id)
         message = seen.fields.get("message", b"") if seen else b""
         job = Job(self._queue, held.id, message, attempt=held.attempt)
-        taken = Taken(held.id, b"", held.attempt)
+        taken = Taken(held.id, b"", held.attempt, held.entry)
         failure = Failure(f"{why} ({describe(held.owner)})", held.attempt)
         options = job.options
         final = counted and held.attempt >= options.attempts
