@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from agentnb.core.owner import is_alive, is_dead, new_owner
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.queue.tender import Tender
+from agentnb.core.work.identity import is_alive, is_dead, new_owner
 
 
 @pytest.fixture

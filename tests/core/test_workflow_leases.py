@@ -11,7 +11,7 @@ import pytest
 from agentnb.core.db import Database
 from agentnb.core.errors import UnavailableError
 from agentnb.core.failure import Failure
-from agentnb.core.owner import new_owner
+from agentnb.core.work.identity import new_owner
 from agentnb.core.workflow import Orchestrator, Task, TaskFailed, heart
 from agentnb.core.workflow.claiming import claim
 from agentnb.core.workflow.ending import complete, fail

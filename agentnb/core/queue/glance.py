@@ -9,9 +9,9 @@ import msgspec
 
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
-from agentnb.core.owner import describe
 from agentnb.core.queue.options import DEFAULTS, Message
 from agentnb.core.redis.script import Script
+from agentnb.core.work.identity import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

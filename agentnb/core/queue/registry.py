@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agentnb.core.owner import describe, is_dead
+from agentnb.core.work.identity import describe, is_dead
 
 if TYPE_CHECKING:
     from agentnb.core.queue.store import Store

@@ -11,9 +11,9 @@ from huey.consumer import BaseProcess
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.failure import DIED, Failure
-from agentnb.core.owner import describe, is_alive, is_dead
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.store import COUNTED, Taken
+from agentnb.core.work.identity import describe, is_alive, is_dead
 
 if TYPE_CHECKING:
     from agentnb.core.queue.attempt import Attempt

@@ -8,9 +8,9 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
-from agentnb.core.owner import describe, new_owner
 from agentnb.core.queue.alarm import Alarm
 from agentnb.core.ranges import end_of, seconds
+from agentnb.core.work.identity import describe, new_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ import msgspec
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.failure import CANCELLED, DIED, Failure
-from agentnb.core.owner import describe, is_dead
+from agentnb.core.work.identity import describe, is_dead
 from agentnb.core.workflow.claiming import Claimed
 from agentnb.core.workflow.ending import fail, give_back
 from agentnb.core.workflow.info import TASK, task_info

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.codec import Unkept
-from agentnb.core.owner import describe
+from agentnb.core.work.identity import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

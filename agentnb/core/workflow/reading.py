@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
-from agentnb.core.owner import is_dead
 from agentnb.core.ranges import whole
+from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.spec import shown

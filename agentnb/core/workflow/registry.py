@@ -11,7 +11,7 @@ import msgspec
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.modules import KeptModule, module_path
-from agentnb.core.owner import is_dead
+from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.agents import Agent, marked
 from agentnb.core.workflow.info import AgentInfo
 

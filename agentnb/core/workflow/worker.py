@@ -9,8 +9,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
-from agentnb.core.owner import describe, new_owner
 from agentnb.core.ranges import end_of, seconds
+from agentnb.core.work.identity import describe, new_owner
 from agentnb.core.workflow.ending import give_back
 from agentnb.core.workflow.heart import Heart
 from agentnb.core.workflow.link import listed

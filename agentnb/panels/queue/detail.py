@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
-from agentnb.core.owner import describe
+from agentnb.core.work.identity import describe
 from agentnb.panels.base import Duration, TextBlock, button, label, moment, row, stack
 from agentnb.panels.base.cells import plain
 from agentnb.panels.queue.rows import since

@@ -1,4 +1,4 @@
-"""Which process a worker is, in words that another process can check."""
+"""The identity of a worker: names its process so that others can check whether it lives."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ __all__ = ["describe", "is_alive", "is_dead", "new_owner"]
 
 _STARTED = 19  # of the fields behind the name in /proc/<pid>/stat; the state is the first
 _FIELDS = 5
+_HIDDEN = "hidden"
 
 
 def new_owner() -> str:
-    """Return words for this process: host, pid namespace, pid, start, and a nonce.
+    """Return a new owner id for this process: host, pid namespace, pid, start, and a nonce.
 
     A pid alone says little: it is used again, and means another process in a container. Where
-    there is no ``/proc`` the words are such that nobody takes the process for dead.
+    there is no ``/proc`` the start is empty, and nobody takes the process for dead.
 
     Source: proc(5), random(4).
     """
     pid = os.getpid()
-    return "|".join([*_here(), str(pid), _started(pid) or "", secrets.token_hex(4)])
+    return "|".join([*_this_host(), str(pid), _started(pid) or "", secrets.token_hex(4)])
 
 
 def is_dead(owner: str) -> bool:
@@ -37,9 +38,10 @@ def is_dead(owner: str) -> bool:
     True
     """
     fields = owner.split("|")
-    if len(fields) != _FIELDS or not fields[3] or tuple(fields[:2]) != _here():
+    if len(fields) != _FIELDS or not fields[3] or tuple(fields[:2]) != _this_host():
         return False
-    return _started(int(fields[2])) != fields[3]
+    started = _started(int(fields[2]))
+    return started not in {fields[3], _HIDDEN}
 
 
 def is_alive(owner: str) -> bool:
@@ -49,12 +51,12 @@ def is_alive(owner: str) -> bool:
     True
     """
     fields = owner.split("|")
-    known = len(fields) == _FIELDS and bool(fields[3]) and tuple(fields[:2]) == _here()
+    known = len(fields) == _FIELDS and bool(fields[3]) and tuple(fields[:2]) == _this_host()
     return known and not is_dead(owner)
 
 
 def describe(owner: str) -> str:
-    """Return an owner in short: its pid, or another word for a stranger's.
+    """Return an owner in short: its pid and the start of the nonce.
 
     >>> describe("3f2a|4026531836|1234|998877|ab12cd34")
     '1234.ab12'
@@ -70,7 +72,7 @@ def _host() -> str:
     return socket.gethostname().replace("|", "-")
 
 
-def _here() -> tuple[str, str]:
+def _this_host() -> tuple[str, str]:
     space = ""
     with suppress(OSError):
         space = str(Path("/proc/self/ns/pid").stat().st_ino)
@@ -78,10 +80,28 @@ def _here() -> tuple[str, str]:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process began, in ticks since boot; None for one that is gone or a zombie."""
+    """Return when a process began, in ticks since boot.
+
+    None stands for one that is gone or a zombie, ``hidden`` for one that runs and whose start
+    cannot be read: /proc may be mounted with hidepid, which hides the processes of other users.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
+        return _HIDDEN if _exists(pid) else None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in {"Z", "X"} else fields[_STARTED]
+
+
+def _exists(pid: int) -> bool:
+    """Return whether there is a process of this number, of whichever user.
+
+    Source: kill(2): EPERM is said of a process that exists.
+    """
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

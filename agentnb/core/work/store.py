@@ -1,0 +1,329 @@
+"""The protocol between the engine and the database or server that keeps the units of work.
+
+A unit of work is a job or a task. A *claim* gives it to one owner under a *lease*. The number
+``entry`` is the fence: a store raises it at every claim of the unit and never sets it back, so
+that id, owner and entry name one claim for ever. The number ``attempt`` is the budget: a release
+and a death in company give it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentnb.core.failure import Failure
+    from agentnb.core.work.backoff import Backoff
+
+__all__ = [
+    "AttemptSpec",
+    "Claim",
+    "Finished",
+    "Held",
+    "Key",
+    "LeaseReport",
+    "Outcome",
+    "OutcomeKind",
+    "Pending",
+    "WorkStore",
+    "WorkerInfo",
+]
+
+
+class Key(NamedTuple):
+    """The id of a unit and the entry of one claim of it: names a claim within its owner."""
+
+    id: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A unit of work that an owner holds.
+
+    Attributes
+    ----------
+    id, entry, owner
+        The fence: every write of the attempt checks all three, and that the unit is active.
+    attempt, attempts
+        The number of this attempt, from 1, and how many the unit has.
+    backoff
+        Computes the pause before the next attempt.
+    timeout
+        Seconds for the attempt, None for no limit; a handler may know better.
+    deaths
+        How many times in a row its worker died while it ran beside other units. A unit with one
+        or more is run with nothing beside it in its worker.
+    payload
+        What the handler needs: the job or the task. The engine never looks into it.
+    """
+
+    id: str
+    entry: int
+    owner: str
+    attempt: int
+    attempts: int
+    backoff: Backoff
+    timeout: float | None = None
+    deaths: int = 0
+    payload: Any = None
+
+    @property
+    def key(self) -> Key:
+        """The id and the entry."""
+        return Key(self.id, self.entry)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSpec:
+    """An attempt as a plain record, from which another process can run it under its fence.
+
+    Attributes
+    ----------
+    store
+        The service and the place of its store, such as ``queue:mail``.
+    id, entry, attempt, owner
+        As in `Claim`.
+    function
+        ``module:function``; None where only this process has the function.
+    traceparent, correlation_id
+        The trace that the attempt belongs to.
+    """
+
+    store: str
+    id: str
+    entry: int
+    attempt: int
+    owner: str
+    function: str | None = None
+    traceparent: str | None = None
+    correlation_id: str | None = None
+
+
+class OutcomeKind(StrEnum):
+    """The ways in which an attempt ends."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """Failed for good."""
+    RETRY = "retry"
+    """Failed; another attempt follows after a pause."""
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    """Put back without counting the attempt, at its first place in the order."""
+    SUSPENDED = "suspended"
+    """Waits for something without a worker. Foreseen: no store takes it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of an attempt.
+
+    Attributes
+    ----------
+    kind
+        How it ended.
+    value
+        The result in the handler's own form, for ``completed``.
+    failure
+        The error, for ``failed``, ``retry`` and ``cancelled``.
+    delay
+        Seconds before the next attempt, for ``retry``.
+    ms
+        Milliseconds that the attempt took.
+    """
+
+    kind: OutcomeKind
+    value: Any = None
+    failure: Failure | None = None
+    delay: float = 0.0
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The store's answer to an outcome.
+
+    Attributes
+    ----------
+    state
+        The state of the unit after it: ``completed``, ``failed``, ``delayed``, ``cancelled``,
+        ``waiting``; None if the outcome did not count, since the claim was no longer the owner's.
+        It may differ from the outcome's kind: an attempt at a task of a cancelled workflow that
+        failed is ``cancelled``.
+    following
+        The next claim, the seconds until one is due, or None, as `WorkStore.claim` returns them;
+        None without ``then_claim``.
+    """
+
+    state: str | None
+    following: Claim | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An active unit that no attempt of the asking worker runs.
+
+    Attributes
+    ----------
+    id, entry, owner, attempt, attempts, deaths
+        As in `Claim`.
+    left
+        Seconds until its lease expires; negative once it has.
+    payload
+        What the store and the handler need to reclaim it and to say so.
+    """
+
+    id: str
+    entry: int
+    owner: str
+    attempt: int
+    attempts: int
+    left: float
+    deaths: int = 0
+    payload: Any = None
+
+    @property
+    def key(self) -> Key:
+        """The id and the entry."""
+        return Key(self.id, self.entry)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReport:
+    """The state of the leases of one owner, and of everybody else's.
+
+    Attributes
+    ----------
+    lost
+        Claims that are no longer the owner's.
+    cancelled
+        Claims that are the owner's and whose attempt was asked to stop.
+    unknown
+        Active units of the owner that are not among those it said it runs: their hand-over was
+        cut off.
+    others
+        Active units of other owners. The engine decides which of them are abandoned. At least
+        those whose lease has expired, and one for each owner of this host.
+    due
+        Seconds until the next delayed unit is due; None for none.
+    """
+
+    lost: Sequence[Key] = ()
+    cancelled: Sequence[Key] = ()
+    unknown: Sequence[Held] = ()
+    others: Sequence[Held] = ()
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """How many units wait, run or are delayed, and how many have ever ended."""
+
+    left: int
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """The description of a worker for people: units at once, and the kind of its process."""
+
+    concurrency: int
+    kind: str = "kernel"
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class WorkStore(Protocol):
+    """The units of work that one worker can claim.
+
+    All methods may be called from several threads. Each raises `UnavailableError` while its
+    database or server is away; the engine then keeps what it has and repeats the call, so that
+    ``finish``, ``release`` and ``reclaim`` must be safe to repeat. A store never says that an
+    outcome did not count because of an error: only because of the fence.
+    """
+
+    lease: float
+    """Seconds that a claim lasts without a renewal."""
+
+    def join(self, owner: str, about: WorkerInfo) -> None:
+        """Record a worker, so that others see it and its lease."""
+
+    def leave(self, owner: str) -> None:
+        """Remove a worker from the record."""
+
+    def claim(self, owner: str) -> Claim | float | None:
+        """Claim the next unit, in a short transaction of its own.
+
+        Returns
+        -------
+        Claim or float or None
+            The claim; else the seconds until a delayed unit is due; None where none is known.
+        """
+
+    def renew(self, owner: str, running: Sequence[Key]) -> LeaseReport:
+        """Renew the owner's leases, and look at those of others; called every half second.
+
+        The store decides how often it writes a heartbeat.
+
+        Parameters
+        ----------
+        owner
+            The worker.
+        running
+            The claims whose attempts run in it. A lease of one of these that has expired, yet was
+            given to nobody else, is renewed.
+        """
+
+    def finish(self, claim: Claim, outcome: Outcome, *, then_claim: bool) -> Finished:
+        """End an attempt behind its fence, and claim the next unit.
+
+        Both are one round trip where the store can. An error of the second part alone is not
+        raised: ``following`` is None then. Any ordinary end sets ``deaths`` back to 0.
+        """
+
+    def release(self, claim: Claim) -> bool:
+        """Put a claimed unit back at its first place, without counting the attempt.
+
+        Returns
+        -------
+        bool
+            Whether the claim was still the owner's.
+        """
+
+    def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
+        """Take an abandoned unit from its owner.
+
+        Parameters
+        ----------
+        held
+            The unit, as `renew` returned it; its owner and entry are the fence.
+        failure
+            The reason, such as ``its worker died``.
+        counted
+            Whether the attempt counts. If so, the unit fails for good after its last one, and
+            else waits at its first place without a pause. If not, ``deaths`` is raised by one,
+            the attempt is given back, and the unit waits at its first place. A unit that was
+            asked to stop is cancelled either way.
+
+        Returns
+        -------
+        str or None
+            The state after it: ``waiting``, ``delayed``, ``failed`` or ``cancelled``; None if
+            somebody else was first.
+        """
+
+    def pending(self) -> Pending:
+        """Return how many units wait, run or are delayed, whoever works on them."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be a unit to claim, after `wake`, or after some seconds.
+
+        One thread of a worker waits at a time. A store must not miss a unit that came between the
+        last `claim` of that thread and this call.
+        """
+
+    def wake(self) -> None:
+        """Let the thread that waits return now; one that comes to wait next returns at once."""
