@@ -676,3 +676,19 @@ def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
         assert set(bells()) - before
         bell.close()
         assert set(bells()) == before
+
+
+def test_errors_spans_and_log_lines_name_one_service(workflows):
+    workflows.agent("plan")(lambda task: task.nothing)
+    with pytest.raises(NotFoundError) as missing:
+        workflows.get("nobody")
+    with pytest.raises(UsageError) as unfit:
+        workflows.create("app", [Task("plan", needs=["x"])])
+    workflows.work()
+    with pytest.raises(TaskFailed) as failed:
+        workflows.create("app", [Task("plan", retries=0)]).wait(20)
+    assert {one.value.service for one in (missing, unfit, failed)} == {"workflow"}
+    assert {span.service for span in workflows.tracer.recent() if span.service != "db"} == {
+        "workflow"
+    }
+    assert workflows.log.name == "agentnb.workflow"

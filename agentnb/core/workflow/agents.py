@@ -132,7 +132,7 @@ def marked(module: ModuleType) -> dict[str, Agent]:
         name, options = mark
         if name in targets and targets[name] is not value:
             raise UsageError(
-                f"{module.__name__} has two agents called {name!r}", service="workflows"
+                f"{module.__name__} has two agents called {name!r}", service="workflow"
             )
         targets[name] = value
         source = f"{module.__name__}:{getattr(value, '__name__', type(value).__name__)}"
@@ -158,14 +158,14 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     check_known(options, _OPTIONS, "an agent")
     given |= options
     if isinstance(given["capabilities"], str):
-        raise UsageError("capabilities is a list of words", service="workflows")
+        raise UsageError("capabilities is a list of words", service="workflow")
     capabilities = several("capabilities", given["capabilities"], "a list of words")
-    retries = whole("retries", given["retries"], service="workflows", least=0, most=1000)
-    backoff = seconds("backoff", given["backoff"], service="workflows", zero=True)
+    retries = whole("retries", given["retries"], service="workflow", least=0, most=1000)
+    backoff = seconds("backoff", given["backoff"], service="workflow", zero=True)
     timeout = given["timeout"]
     if timeout is not None:
-        timeout = seconds("timeout", timeout, service="workflows")
-    check_schema(given.get("schema"), "workflows")
+        timeout = seconds("timeout", timeout, service="workflow")
+    check_schema(given.get("schema"), "workflow")
     call, is_async = _callable(name, target)
     return Agent(
         name,
@@ -178,7 +178,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         given.get("schema"),
         module or _source(target),
         declared(
-            getattr(target, "execute", target), given.get("returns"), "workflows", f"agent {name}"
+            getattr(target, "execute", target), given.get("returns"), "workflow", f"agent {name}"
         ),
     )
 
@@ -233,7 +233,7 @@ def _source(target: Any) -> str:
 def _no_agent(name: str, target: Any) -> UsageError:
     return UsageError(
         f"agent {name} is a {type(target).__name__} that cannot do a task",
-        service="workflows",
+        service="workflow",
         hint="def run(task, ctx), async or not, or a class with execute(data)",
     )
 

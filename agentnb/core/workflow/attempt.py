@@ -109,7 +109,7 @@ class Attempt:
         """Do the task with whatever is its agent now; see `result` and `failure`."""
         task, tracer = self.task, self.orchestrator.tracer
         span = tracer.span(
-            "task", service="workflows", attempt=task.attempt, task=task.name, agent=task.agent
+            "task", service="workflow", attempt=task.attempt, task=task.name, agent=task.agent
         )
         with use(self.context), span:
             self.context = span
@@ -180,7 +180,7 @@ class Attempt:
                 raise
             except asyncio.CancelledError as error:
                 if self.stopped:
-                    raise Stopped(CANCELLED, service="workflows") from error
+                    raise Stopped(CANCELLED, service="workflow") from error
                 raise
             finally:
                 self._cancel = None
@@ -197,7 +197,7 @@ class Attempt:
         if isinstance(error, _TooLong):
             self.failure = Failure(redact(str(error)), self.task.attempt)
         # What the agent's code cannot mend by being run again.
-        self.final = isinstance(error, UsageError) and error.service == "workflows"
+        self.final = isinstance(error, UsageError) and error.service == "workflow"
 
     def stop(self, *, lost: bool) -> None:
         """Note that it is to stop, and stop what can be stopped."""
@@ -215,7 +215,7 @@ class Attempt:
         if self.stopped:
             raise Stopped(
                 f"task {self.task.name} was cancelled, or given to another worker",
-                service="workflows",
+                service="workflow",
             )
 
     def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
@@ -270,7 +270,7 @@ class Attempt:
         task = self.task
         return unkept.error(
             f"step {name!r} of task {task.name}",
-            "workflows",
+            "workflow",
             "have it return plain values or a model, then "
             f"%workflow forget {task.workflow_id} {task.name} {shlex.quote(name)} and "
             f"%workflow retry {task.workflow_id}",
@@ -308,5 +308,5 @@ class Attempt:
         self.stop(lost=True)
         raise Stopped(
             f"task {self.task.name} is not this attempt's any more: {self.task.id}",
-            service="workflows",
+            service="workflow",
         )

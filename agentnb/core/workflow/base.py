@@ -81,7 +81,7 @@ class Base:
         self.scope = scope
         self.lease = lease
         self.json = Json(
-            "workflows",
+            "workflow",
             "the task's value",
             limit=limit,
             setting="AGENTNB_WORKFLOW_PAYLOAD",
@@ -182,7 +182,7 @@ class Base:
         if name not in found:
             raise NotFoundError(
                 f"there is no agent {name!r}",
-                service="workflows",
+                service="workflow",
                 hint=did_you_mean(name, found, "agents"),
             )
         return found[name]
@@ -208,7 +208,7 @@ class Base:
 
     def result_of(self, number: str, task: str, kind: Any = None) -> Any:
         """Return the result of a completed task; see `Workflow.result_of`."""
-        check_schema(kind, "workflows", "type")
+        check_schema(kind, "workflow", "type")
         agent, result, unkept = self.reader.result(number, task)
         _check_kept(number, task, agent, unkept)
         if kind is None:
@@ -283,7 +283,7 @@ def _check_kept(number: str, task: str, agent: str, unkept: str | None) -> None:
     if unkept is not None:
         raise Unkept.read(unkept).error(
             f"task {task}",
-            "workflows",
+            "workflow",
             f"have agent {agent} return plain values or a model, then "
             f"%workflow retry {number} {task} runs the task again",
         )

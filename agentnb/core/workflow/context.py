@@ -65,7 +65,7 @@ class Context(Stepping):
         if services is None:
             raise UsageError(
                 f"there is no {name} here: this orchestrator belongs to no hub",
-                service="workflows",
+                service="workflow",
                 hint="hub = agentnb.connect(); hub.workflows",
             )
         return services(name)
@@ -124,7 +124,7 @@ class Context(Stepping):
         if name not in task.needs:
             raise NotFoundError(
                 f"task {task.name} needs no task {name!r}",
-                service="workflows",
+                service="workflow",
                 hint=did_you_mean(name, task.needs) or f"it needs: {', '.join(task.needs)}",
             )
         return self._attempt.orchestrator.result_of(task.workflow_id, name, type)
@@ -146,7 +146,7 @@ class Context(Stepping):
         --------
         ``ctx.with_options(returns=Report).step("ask", ask, "why?")``
         """
-        check_schema(returns, "workflows", "returns")
+        check_schema(returns, "workflow", "returns")
         return Stepping(self._attempt, self._names, is_async=self._async, returns=returns)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
@@ -168,7 +168,7 @@ class Context(Stepping):
         """
         good = fraction is None or (isinstance(fraction, int | float) and 0 <= fraction <= 1)
         if not good:
-            raise UsageError(f"a progress is 0 to 1, not {fraction!r}", service="workflows")
+            raise UsageError(f"a progress is 0 to 1, not {fraction!r}", service="workflow")
         self.check_cancelled()
         self._attempt.note(fraction, message)
 

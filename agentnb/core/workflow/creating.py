@@ -71,7 +71,7 @@ def create(
     name = check_name_of_workflow(name)
     _check_key(key)
     if max_parallel is not None:
-        max_parallel = whole("max_parallel", max_parallel, service="workflows", most=100_000)
+        max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
     if correlation_id is not None:
         correlation_id = plain(text("correlation_id", correlation_id))
     wanted = _wanted(tasks)
@@ -122,7 +122,7 @@ def _check_key(key: Any) -> None:
     if key is not None and not good:
         raise UsageError(
             f"key cannot be {shown(key)}",
-            service="workflows",
+            service="workflow",
             hint=f"text that names the work, of at most {_LONGEST_KEY} characters",
         )
 
@@ -135,14 +135,14 @@ def check_name_of_workflow(name: Any) -> str:
 def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
     if not isinstance(tasks, Iterable):
         raise UsageError(
-            f"tasks is a list of them, not a {type(tasks).__name__}", service="workflows"
+            f"tasks is a list of them, not a {type(tasks).__name__}", service="workflow"
         )
     # There may be no end of them.
     wanted = [task_of(one) for one in islice(tasks, _MOST_TASKS + 1)]
     if not 0 < len(wanted) <= _MOST_TASKS:
         raise UsageError(
             f"a workflow has 1 to {_MOST_TASKS:,} tasks: here are {'more' if wanted else 'none'}",
-            service="workflows",
+            service="workflow",
             hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
         )
     return wanted

@@ -30,7 +30,7 @@ class UnfitTask(UsageError):  # noqa: N818 - what it is about, as its siblings s
         self,
         message: str,
         *,
-        service: str = "workflows",
+        service: str = "workflow",
         hint: str | None = None,
         place: int = 0,
     ) -> None:

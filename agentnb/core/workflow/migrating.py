@@ -36,17 +36,17 @@ def check_kind(database: Database) -> None:
     if database.kind not in {"sqlite", "postgresql"}:
         raise ConfigError(
             f"workflows are kept in SQLite or PostgreSQL, not in {database.kind}",
-            service="workflows",
+            service="workflow",
             hint="DATABASE_URL=postgresql://..., or none for the SQLite file of the home",
         )
     if database.kind == "sqlite" and database.backend.target.path is None:
         raise ConfigError(
             "workflows outlive their process, and a database in memory does not",
-            service="workflows",
+            service="workflow",
             hint="DATABASE_URL=sqlite:///file.db, or none for the SQLite file of the home",
         )
     if database.read_only:
-        raise ConfigError("this connection only reads", service="workflows")
+        raise ConfigError("this connection only reads", service="workflow")
 
 
 def require(database: Database) -> None:
@@ -67,7 +67,7 @@ def require(database: Database) -> None:
         return
     what = "has no tables for workflows yet" if found is None else f"has those of version {found}"
     _refuse_newer(found)
-    raise ConfigError(f"this PostgreSQL {what}", service="workflows", hint="agentnb migrate")
+    raise ConfigError(f"this PostgreSQL {what}", service="workflow", hint="agentnb migrate")
 
 
 def migrate(database: Database) -> tuple[str | None, str]:
@@ -132,7 +132,7 @@ def _refuse_newer(found: str | None) -> None:
     if found is not None and found > HEAD:
         raise ConfigError(
             f"the tables of workflows are of version {found}; this agentnb knows up to {HEAD}",
-            service="workflows",
+            service="workflow",
             hint="upgrade agentnb here, or use another database",
         )
 

@@ -94,7 +94,7 @@ class Orchestrator(Steered):
         UnavailableError
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """
-        with self.tracer.span("create", service="workflows", workflow=str(name)) as span:
+        with self.tracer.span("create", service="workflow", workflow=str(name)) as span:
             number, ready = create(
                 self,
                 name,
@@ -116,7 +116,7 @@ class Orchestrator(Steered):
         if not isinstance(workflow, Mapping):
             raise UsageError(
                 f"a workflow is a dict here, not a {type(workflow).__name__}",
-                service="workflows",
+                service="workflow",
                 hint='{"name": "new app"}, [{"name": "plan", "agent": "plan"}]',
             )
         words = dict(workflow)
@@ -124,7 +124,7 @@ class Orchestrator(Steered):
             if word not in known:
                 raise UsageError(
                     f"a workflow has no {shown(word)}",
-                    service="workflows",
+                    service="workflow",
                     hint=did_you_mean(str(word), known) or f"it has: {', '.join(sorted(known))}",
                 )
         return self.create(words.pop("name", None), tasks, **words)
@@ -162,7 +162,7 @@ class Orchestrator(Steered):
         if not word or word == "<lambda>":
             raise UsageError(
                 f"a step of {pipeline} has no name",
-                service="workflows",
+                service="workflow",
                 hint='a function with a name, or ("name", function)',
             )
         agent = f"{pipeline.replace(' ', '-')}.{check_name(word, 'a step')}"

@@ -63,7 +63,7 @@ class Reader:
         """
         if not isinstance(word, str):
             raise UsageError(
-                f"a workflow is named by its id, not {shown(word)}", service="workflows"
+                f"a workflow is named by its id, not {shown(word)}", service="workflow"
             )
         word = plain(word)
         with self._link.read() as turn:
@@ -82,7 +82,7 @@ class Reader:
             if rows:
                 raise UsageError(
                     f"several workflows begin with {word}",
-                    service="workflows",
+                    service="workflow",
                     hint="one more letter",
                 )
             known = turn.rows(
@@ -91,7 +91,7 @@ class Reader:
             )
         raise NotFoundError(
             f"there is no workflow {shown(word)}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(word, [row[0] for row in known]) or "%workflow list shows them",
         )
 
@@ -100,7 +100,7 @@ class Reader:
         with self._link.read() as turn:
             found = turn.row(_ONE, scope=self._scope, id=number)
         if found is None:
-            raise NotFoundError(f"there is no workflow {number}", service="workflows")
+            raise NotFoundError(f"there is no workflow {number}", service="workflow")
         return found
 
     def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
@@ -108,10 +108,10 @@ class Reader:
         if state is not None and state not in WORKFLOW_STATES:
             raise UsageError(
                 f"no such state: {shown(state)}",
-                service="workflows",
+                service="workflow",
                 hint=f"states: {', '.join(WORKFLOW_STATES)}",
             )
-        n = whole("n", n, service="workflows", least=0, most=_MOST_ROWS)
+        n = whole("n", n, service="workflow", least=0, most=_MOST_ROWS)
         where = "" if state is None else " and state = :state"
         with self._link.read() as turn:
             return turn.rows(
@@ -189,12 +189,12 @@ class Reader:
         if name in states:
             raise RejectedError(
                 f"task {shown(name)} of workflow {number} has no result: it is {states[name]}",
-                service="workflows",
+                service="workflow",
                 hint=f"%workflow show {number} {name}",
             )
         raise NotFoundError(
             f"workflow {number} has no task {shown(name)}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(name, list(states)) or f"it has: {', '.join(states)}",
         )
 
@@ -204,12 +204,12 @@ class Reader:
         with self._link.read() as turn:
             found = turn.row(sql, id=number)
         if found is None:
-            raise NotFoundError(f"there is no workflow {number}", service="workflows")
+            raise NotFoundError(f"there is no workflow {number}", service="workflow")
         return found
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the last events of a workflow, or of all, oldest first."""
-        n = whole("n", n, service="workflows", least=0, most=_MOST_ROWS)
+        n = whole("n", n, service="workflow", least=0, most=_MOST_ROWS)
         where = "scope = :scope" if number is None else "scope = :scope and workflow_id = :id"
         sql = f"select created, type, data, id, published, workflow_id from {{event}} where {where}"
         with self._link.read() as turn:

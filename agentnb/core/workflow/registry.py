@@ -65,7 +65,7 @@ class _Kept:
         if names:
             self.refused = ConfigError(
                 f"agent {self.name} uses names of its notebook: {', '.join(names)}",
-                service="workflows",
+                service="workflow",
                 hint="a worker process has not got them: import or make them inside the cell and "
                 "run it again, or hub.workflows.work() in the notebook",
             )
@@ -74,7 +74,7 @@ class _Kept:
         if found is None:
             raise ConfigError(
                 f"{self._module.path.name} has no agent {self.name}",
-                service="workflows",
+                service="workflow",
                 hint=f"run the cell under %%agent {self.name} again",
             )
         self.agent = replace(found, module=f"%%agent {self.name}")
@@ -175,13 +175,13 @@ class Registry:
     def _unknown(self, turn: Turn, name: str, error: AgentnbError) -> UsageError:
         if isinstance(error, ConfigError):
             return UsageError(
-                f"agent {name} cannot be used: {error}", service="workflows", hint=error.hint
+                f"agent {name} cannot be used: {error}", service="workflow", hint=error.hint
             )
         rows = turn.rows("select name from {agent} where scope = :scope", scope=self._scope)
         known = sorted({*self.here(), *self.kept(), *(row[0] for row in rows)})
         return UsageError(
             f"nobody has registered an agent {name!r}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(name, known) or _missing(name).hint,
         )
 
@@ -209,7 +209,7 @@ class Registry:
 def _missing(name: str) -> NotFoundError:
     return NotFoundError(
         f"there is no agent {name} here",
-        service="workflows",
+        service="workflow",
         hint=f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
     )
 
@@ -259,4 +259,4 @@ def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
 
 
 def _never(task: Any, ctx: Any) -> Any:  # noqa: ARG001 - as an agent is called
-    raise NotFoundError("this agent is registered elsewhere", service="workflows")
+    raise NotFoundError("this agent is registered elsewhere", service="workflow")

@@ -119,7 +119,7 @@ class Relay:
         if not self._bus.flush(0.0):
             with self._link.write() as turn:
                 self._hold(turn)
-            raise UnavailableError("events wait for the server", service="workflows")
+            raise UnavailableError("events wait for the server", service="workflow")
         self._mark(list(self._handed))
         self._handed.clear()
 

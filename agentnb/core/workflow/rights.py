@@ -48,7 +48,7 @@ def explained(database: Database, error: AgentnbError, doing: str = "") -> Agent
     if isinstance(error, NotFoundError) and SCHEMA in error.message:
         return ConfigError(
             f"the tables of workflows are gone: {error.message}",
-            service="workflows",
+            service="workflow",
             hint="agentnb migrate makes them",
         )
     state = error.sqlstate if isinstance(error, QueryRejected) else None
@@ -57,7 +57,7 @@ def explained(database: Database, error: AgentnbError, doing: str = "") -> Agent
         hint = f"{who} runs: {_grants(database)}"
         return ConfigError(
             f"a right on the tables of workflows is missing: {error.message}",
-            service="workflows",
+            service="workflow",
             hint=hint,
         )
     if state == _READ_ONLY:
@@ -68,7 +68,7 @@ def explained(database: Database, error: AgentnbError, doing: str = "") -> Agent
         if path := database.backend.target.path:
             hint = f"let this user write to {path} and to its folder"
         return ConfigError(
-            f"workflows cannot be written here: {error.message}", service="workflows", hint=hint
+            f"workflows cannot be written here: {error.message}", service="workflow", hint=hint
         )
     return error
 

@@ -84,18 +84,18 @@ class Task:
         object.__setattr__(self, "needs", tuple(dict.fromkeys(map(str.__str__, needs))))
         checked: dict[str, Any] = {
             "priority": whole(
-                "priority", self.priority, service="workflows", least=0, most=_MOST_PRIORITY
+                "priority", self.priority, service="workflow", least=0, most=_MOST_PRIORITY
             ),
-            "delay": seconds("delay", self.delay, service="workflows", zero=True),
+            "delay": seconds("delay", self.delay, service="workflow", zero=True),
         }
         if not isinstance(self.approval, bool):
             raise _wrong("approval", self.approval, "True or False")
         if self.retries is not None:
             checked["retries"] = whole(
-                "retries", self.retries, service="workflows", least=0, most=1000
+                "retries", self.retries, service="workflow", least=0, most=1000
             )
         if self.timeout is not None:
-            checked["timeout"] = seconds("timeout", self.timeout, service="workflows")
+            checked["timeout"] = seconds("timeout", self.timeout, service="workflow")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -118,13 +118,13 @@ def task_of(given: Task | Mapping[str, Any]) -> Task:
     if not isinstance(given, Mapping):
         raise UsageError(
             f"a task is a Task or a dict, not a {type(given).__name__}",
-            service="workflows",
+            service="workflow",
             hint='Task("api", agent="scaffold", needs=["plan"])',
         )
     words = {_SYNONYMS.get(word, word): value for word, value in given.items()}
     check_known(words, sorted(_FIELDS), "a task")
     if "name" not in words:
-        raise UsageError("a task has no name", service="workflows", hint='{"name": "api", ...}')
+        raise UsageError("a task has no name", service="workflow", hint='{"name": "api", ...}')
     return Task(**words)
 
 
@@ -140,7 +140,7 @@ def check_known(words: Iterable[Any], known: Sequence[str], what: str) -> None:
         if word not in known:
             raise UsageError(
                 f"{what} has no {shown(word)}",
-                service="workflows",
+                service="workflow",
                 hint=did_you_mean(str(word), known) or f"it has: {', '.join(known)}",
             )
 
@@ -157,7 +157,7 @@ def check_name(name: Any, what: str) -> str:
     if not good or not 0 < len(name) <= _LONGEST or name[0] in "-!#%":
         raise UsageError(
             f"{what} cannot be called {shown(name)}",
-            service="workflows",
+            service="workflow",
             hint="a name is a word, such as scaffold-api",
         )
     # The text alone, of numpy's and of an enumeration's as well.
@@ -178,7 +178,7 @@ def check_words(name: Any, what: str, like: str) -> str:
             return str.__str__(name)
     raise UsageError(
         f"{what} cannot be called {shown(name)}",
-        service="workflows",
+        service="workflow",
         hint=f"a name is a few words, such as {like}",
     )
 
@@ -222,5 +222,5 @@ def shown(value: Any) -> str:
 
 def _wrong(name: str, value: Any, wanted: str) -> UsageError:
     return UsageError(
-        f"{name} cannot be {shown(value)}", service="workflows", hint=f"{name}: {wanted}"
+        f"{name} cannot be {shown(value)}", service="workflow", hint=f"{name}: {wanted}"
     )

@@ -192,7 +192,7 @@ class Steered(Working):
         return prune(
             self.link,
             self.scope,
-            seconds("older_than", older_than, service="workflows", zero=True),
+            seconds("older_than", older_than, service="workflow", zero=True),
             told=told,
         )
 

@@ -60,7 +60,7 @@ class Steering:
             state = lock(turn, workflow)
             if state != "active":
                 raise RejectedError(
-                    f"workflow {workflow} cannot be cancelled: it is {state}", service="workflows"
+                    f"workflow {workflow} cannot be cancelled: it is {state}", service="workflow"
                 )
             ended = turn.run(_CANCEL, id=workflow, why=plain(reason))
             sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
@@ -107,7 +107,7 @@ class Steering:
             if not bad:
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
-                    f"{what} has not failed: there is nothing to try again", service="workflows"
+                    f"{what} has not failed: there is nothing to try again", service="workflow"
                 )
             ready = self._put_back(turn, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
@@ -170,7 +170,7 @@ class Steering:
             number, name, state, _ = self._task(turn, workflow, task)
             if state == "active":
                 raise RejectedError(
-                    f"task {name} of workflow {workflow} is running", service="workflows"
+                    f"task {name} of workflow {workflow} is running", service="workflow"
                 )
             sql = "delete from {task_step} where task_id = :id and name = :step"
             if turn.run(sql, id=number, step=plain(step)):
@@ -179,7 +179,7 @@ class Steering:
             steps = [row[0] for row in turn.rows(sql, id=number)]
         raise NotFoundError(
             f"task {name} of workflow {workflow} has no step {shown(step)}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(step, steps) or f"it has: {', '.join(steps) or 'none'}",
         )
 
@@ -192,7 +192,7 @@ class Steering:
         names = [row[1] for row in rows]
         raise NotFoundError(
             f"workflow {workflow} has no task {shown(task)}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(str(task), names) or f"it has: {', '.join(names)}",
         )
 
@@ -222,6 +222,6 @@ def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
 def _not_held(workflow: str, task: tuple[Any, ...]) -> RejectedError:
     return RejectedError(
         f"task {task[1]} of workflow {workflow} waits for no approval: it is {task[2]}",
-        service="workflows",
+        service="workflow",
         hint="%workflow show lists the tasks and their states",
     )

@@ -98,10 +98,10 @@ class Stepping:
         if name in self._names:
             raise UsageError(
                 f"two steps of task {self._attempt.task.name} are called {name!r}",
-                service="workflows",
+                service="workflow",
                 hint=f'give each a name of its own, such as f"{name}-{{n}}"',
             )
-        codec = declared(function, self._returns, "workflows", f"step {name!r}")
+        codec = declared(function, self._returns, "workflow", f"step {name!r}")
         self._names.add(name)
         return codec
 
@@ -126,4 +126,4 @@ class Stepping:
     def _span(self, name: str) -> Any:
         attempt = self._attempt
         tracer = attempt.orchestrator.tracer
-        return tracer.span("step", service="workflows", step=name, task=attempt.task.name)
+        return tracer.span("step", service="workflow", step=name, task=attempt.task.name)

@@ -131,7 +131,7 @@ class Worker(Slots):
         bool
             Whether everything ended by itself.
         """
-        seconds("timeout", timeout, service="workflows", zero=True)
+        seconds("timeout", timeout, service="workflow", zero=True)
         with self._turning:
             if not self.working:
                 return True
@@ -179,7 +179,7 @@ class Worker(Slots):
         DeadlineExceeded
             There are still some.
         """
-        until = end_of(timeout, service="workflows")
+        until = end_of(timeout, service="workflow")
         told: int | None = None
         while left := self.left():
             if on_progress is not None and left != told:
@@ -188,7 +188,7 @@ class Worker(Slots):
             if until is not None and monotonic() >= until:
                 raise DeadlineExceeded(
                     f"{left} tasks have not ended within {timeout:g} s",
-                    service="workflows",
+                    service="workflow",
                     hint="%workflow list shows whose",
                 )
             sleep(_LOOK)

@@ -94,7 +94,7 @@ class Workflow:
                 return task
         raise NotFoundError(
             f"workflow {self.id} has no task {shown(name)}",
-            service="workflows",
+            service="workflow",
             hint=did_you_mean(str(name), [task.name for task in tasks])
             or f"it has: {', '.join(task.name for task in tasks)}",
         )

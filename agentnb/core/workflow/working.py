@@ -63,7 +63,7 @@ class Working(Base):
         ConfigError
             One was made by a cell, and cannot be used in this process.
         """
-        concurrency = whole("concurrency", concurrency, service="workflows", most=_MOST_THREADS)
+        concurrency = whole("concurrency", concurrency, service="workflow", most=_MOST_THREADS)
         named = None
         if agents is not None:
             given = several("agents", agents, "the names of agents")
@@ -93,7 +93,7 @@ class Working(Base):
 
     def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
         began = monotonic()
-        until = end_of(timeout, service="workflows", since=began)
+        until = end_of(timeout, service="workflow", since=began)
         pause, look, said = _FIRST_LOOK, began + _SAY_SO, ""
         while not left.is_set():
             seen = self.bell.count
@@ -104,7 +104,7 @@ class Working(Base):
             if until is not None and now >= until:
                 raise DeadlineExceeded(
                     f"workflow {workflow.name} ({workflow.id}) has not ended within {timeout:g} s",
-                    service="workflows",
+                    service="workflow",
                     hint=workflow.why_waiting() or "wait longer; it goes on meanwhile",
                 )
             if now > look:
@@ -138,7 +138,7 @@ def _ended(workflow: Workflow) -> Workflow:
     how = "was cancelled" if workflow.state == "cancelled" else f"failed: {workflow.error}"
     raise TaskFailed(
         f"workflow {workflow.name} ({workflow.id}) {how}",
-        service="workflows",
+        service="workflow",
         hint=(
             f"%workflow show {workflow.id} has its tasks; "
             f"workflow.retry() (%workflow retry {workflow.id}) tries again"
