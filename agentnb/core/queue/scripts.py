@@ -342,7 +342,8 @@ REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner', 'order')
+redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner',
+  'order')
 redis.call('UNLINK', jobs .. id .. ':done')
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)
