@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from agentnb.core.background import run_in_thread
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from agentnb.core.resilience import Deadline
 
@@ -80,32 +82,21 @@ def _within(
 
     To look up a name takes as long as it takes, and of its addresses each may take the seconds.
     """
-    made: Future[httpcore.NetworkStream] = Future()
-
-    def run() -> None:
-        stream: httpcore.NetworkStream | None = None
-        failure: Exception | None = None
-        try:
-            stream = connect()
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            failure = error
-        if not made.set_running_or_notify_cancel():
-            if stream is not None:
-                stream.close()
-        elif stream is None:
-            made.set_exception(failure)
-        else:
-            made.set_result(stream)
-
-    threading.Thread(target=run, name="agentnb-connect", daemon=True).start()
+    connecting = run_in_thread(connect, name="connect")
     try:
-        return made.result(seconds)
+        return connecting.result(seconds)
     except BaseException as error:
-        if made.cancel() and isinstance(error, TimeoutError):
+        failed = connecting.done() and connecting.exception() is error
+        connecting.add_done_callback(_close)
+        if isinstance(error, TimeoutError) and not failed:
             raise httpcore.ConnectTimeout from error
-        if made.done() and not made.cancelled() and made.exception() is None:
-            made.result().close()  # it came just now
         raise
+
+
+def _close(connecting: Future[httpcore.NetworkStream]) -> None:
+    """Close a connection that nobody waits for."""
+    if connecting.exception() is None:
+        connecting.result().close()
 
 
 class _Stream(httpcore.NetworkStream):

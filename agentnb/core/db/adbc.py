@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import threading
 import time
 from collections import deque
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.db.adbc_types import Unsuitable, guarded, same_types, wanted
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.effects import calls
@@ -153,26 +154,19 @@ class _Job:
         self._values = values
         self._bounds = bounds
         self._spare = spare
-        self._over = threading.Event()
         self._given_up = False
         self._cursor: Any = None
-        self._result: tuple[Any, bool] | None = None
-        self._error: BaseException | None = None
 
     def run(self, watch: Watch) -> tuple[Any, bool]:
-        thread = threading.Thread(target=self._work, name="agentnb-adbc", daemon=True)
-        thread.start()
+        future = run_in_thread(self._fetch, name="adbc")
         try:
-            while not self._over.wait(_POLL):
+            while not wait({future}, _POLL).done:
                 if watch.over:
                     raise watch.error()  # noqa: TRY301 - given up like on Ctrl-C
         except BaseException:
             self._give_up()
             raise
-        if self._error is not None:
-            raise self._error
-        assert self._result is not None  # noqa: S101 - the thread leaves one or the other
-        return self._result
+        return future.result()
 
     def _give_up(self) -> None:
         self._given_up = True  # seen between two batches
@@ -180,14 +174,6 @@ class _Job:
             # ADBC's SQLite driver has no cancel; there the thread ends with its batch.
             with contextlib.suppress(Exception):
                 cursor.adbc_cancel()
-
-    def _work(self) -> None:
-        try:
-            self._result = self._fetch()
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            self._error = error
-        finally:
-            self._over.set()
 
     def _fetch(self) -> tuple[Any, bool]:
         dbapi = importlib.import_module(f"adbc_driver_{self._kind}.dbapi")

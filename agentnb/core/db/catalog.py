@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.db import schema
 from agentnb.core.errors import AgentnbError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from agentnb.core.db.database import Database
 
@@ -36,7 +39,7 @@ class Catalog:
         self._patience = patience
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, list[str]]] = {}
-        self._asking: dict[str, threading.Thread] = {}
+        self._asking: dict[str, Future[None]] = {}
 
     def tables(self, start: str = "") -> list[str]:
         """Return the names of the tables and views.
@@ -61,12 +64,11 @@ class Catalog:
             when, names = self._known.get(key, (float("-inf"), []))
             if monotonic() - when < self._fresh or not self.database.answers_quickly:
                 return names
-            thread = self._asking.get(key)
-            if thread is None:
-                thread = threading.Thread(target=self._ask, args=(key, ask), daemon=True)
-                self._asking[key] = thread
-                thread.start()
-        thread.join(self._patience)
+            asking = self._asking.get(key)
+            if asking is None:
+                asking = run_in_thread(self._ask, key, ask, name="db-names")
+                self._asking[key] = asking
+        wait({asking}, self._patience)
         with self._lock:
             return self._known.get(key, (0.0, []))[1]
 

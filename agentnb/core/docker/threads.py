@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
+
+from agentnb.core.background import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,19 +44,7 @@ async def awaited(work: Callable[[], T], undo: Callable[[], object] | None = Non
 
 def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     # Not the loop's own threads: those are few, and a container may run for minutes.
-    future: Future[T] = Future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return  # cancelled before it began; from now on it cannot be
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="agentnb-docker", daemon=True).start()
-    return asyncio.wrap_future(future)
+    return asyncio.wrap_future(run_in_thread(work, name="docker"))
 
 
 def _dropped(task: asyncio.Future[T]) -> None:

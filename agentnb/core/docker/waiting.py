@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 import re
 import socket
 import threading
+from concurrent.futures import wait
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
 from agentnb.core.docker.wire import executed
@@ -215,22 +216,11 @@ def _answers(port: int) -> bool:
 
 def _called(ready: Callable[[], object], seconds: float) -> tuple[bool, BaseException | None]:
     """Call a function that may never return; return its answer, and what it raised."""
-    answer: list[bool] = []
-    raised: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            answer.append(_plain(ready()))
-        except BaseException as error:  # noqa: BLE001 - said when the time is over
-            raised.append(error)
-
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(call,), name="agentnb-ready", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    future = run_in_thread(lambda: _plain(ready()), name="ready")
+    if not wait({future}, seconds).done:
         return False, TimeoutError("the function did not return")
-    return bool(answer and answer[0]), raised[0] if raised else None
+    error = future.exception()
+    return (False, error) if error else (future.result(), None)
 
 
 def _plain(answer: object) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.docker.logs import Lines
 from agentnb.core.errors import DeadlineExceeded, UsageError
 
@@ -111,9 +111,7 @@ class Wire:
             )
         # A socket of its own: the time-outs of reading are not those of writing.
         link = self._socket.dup()
-        threading.Thread(
-            target=_write, args=(link, data), name="agentnb-stdin", daemon=True
-        ).start()
+        run_in_thread(_write, link, data, name="stdin")
 
     def close(self) -> None:
         """Close the answer and its connection; the program goes on."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
@@ -139,16 +140,12 @@ class WebSockets:
             clients = self.clients()
             self._clients.clear()
             self._options.clear()
-        until = monotonic() + timeout
-        threads = [
-            threading.Thread(target=one.disconnect, args=(timeout,), daemon=True)
+        ending = [
+            run_in_thread(one.disconnect, timeout, name="websocket-close")
             for one in clients
             if one.state not in {"new", "closed"}
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(max(until + 1 - monotonic(), 0.1))
+        wait(ending, timeout + 1)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
 from contextlib import suppress
 from html import escape
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.api import Event
+from agentnb.core.background import run_in_thread
 from agentnb.core.table import text_of
 from agentnb.core.trace.files import clean
 from agentnb.magics.api.shown import STYLE
@@ -69,12 +69,9 @@ def show_stream(reply: StreamReply, redactor: Callable[[str], str], *, quiet: bo
     is_events = reply.headers.get("content-type", "").startswith("text/event-stream")
     items = reply.events() if is_events else reply.lines()
     coming: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    reader = threading.Thread(
-        target=_read, args=(items, coming), name="agentnb-api-stream", daemon=True
-    )
     output = _Output(redactor, quiet=quiet)
     try:
-        reader.start()
+        run_in_thread(_read, items, coming, name="api-stream")
         _take(coming, found, output)
     except KeyboardInterrupt:
         found.interrupted = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
-import threading
 import time
 from typing import TYPE_CHECKING
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError
 from agentnb.magics.progress import Progress
 
@@ -50,8 +49,7 @@ def follow(queue: Queue, worker: Worker) -> None:
         except AgentnbError:
             return  # the server is away, or the hub was closed: the worker says so
 
-    context = contextvars.copy_context()
-    threading.Thread(target=lambda: context.run(run), name="agentnb-queue-bar", daemon=True).start()
+    run_in_thread(run, name="queue-bar", log=queue.log)
 
 
 def _ended(counts: dict[str, int]) -> int:
