@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,13 +38,13 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             # A forked child inherits the loop, yet not the thread that runs it.
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._loop is None or self._fork.forked:
+                self._fork.reset()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=_run, args=(self._loop,), name="agentnb-loop", daemon=True
@@ -113,7 +113,7 @@ class LoopThread:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None or self._pid != os.getpid():
+        if loop is None or thread is None or self._fork.forked:
             return
         ending = asyncio.run_coroutine_threadsafe(_cancel_others(), loop)
         ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))

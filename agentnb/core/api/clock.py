@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     import ssl
@@ -101,7 +101,7 @@ def _close(connecting: Future[httpcore.NetworkStream]) -> None:
 
 class _Stream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, clock: Clock) -> None:
-        self._inner, self._clock, self._pid = inner, clock, os.getpid()
+        self._inner, self._clock, self._fork = inner, clock, ForkGuard()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._clock.clip(timeout, httpcore.ReadTimeout))
@@ -113,7 +113,7 @@ class _Stream(httpcore.NetworkStream):
         # A thread that reads is not woken by close alone. A forked child has none, and the
         # connection is its parent's.
         with suppress(OSError):
-            if self._pid == os.getpid():
+            if not self._fork.forked:
                 self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._inner.close()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class Leases:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._held: dict[str, Callable[[], object]] = {}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -39,7 +39,7 @@ class Leases:
     @contextmanager
     def held(self, token: str, renew: Callable[[], object]) -> Iterator[None]:
         """Renew a lock within the block."""
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._begin()  # a forked child has its own locks, and not its parent's thread
         with self._wake:
             self._held[token] = renew
@@ -56,7 +56,7 @@ class Leases:
 
     def close(self) -> None:
         """Let the thread end; locks still held end by themselves."""
-        if self._pid != os.getpid():
+        if self._fork.forked:
             return
         with self._wake:
             self._held.clear()

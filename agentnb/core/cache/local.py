@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.cache.tracking import Tracking
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     import logging
@@ -71,7 +71,7 @@ class Copies:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._lock = threading.Lock()
         self._copies: OrderedDict[str, Copy] = OrderedDict()
         self._bytes = 0
@@ -160,7 +160,7 @@ class Copies:
             self._changed(None)
 
     def _check_pid(self) -> None:
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._begin()  # a forked child hears nothing on its parent's connection
 
     # With the lock held.

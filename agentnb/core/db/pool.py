@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.forking import ForkGuard
 from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ConnectionPool:
         self._engine: Engine | None = None
         self._slots = threading.Semaphore(0)
         self._errors: tuple[type[Exception], ...] = ()
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._inherited: list[Any] = []
 
     @property
@@ -84,10 +85,10 @@ class ConnectionPool:
             It refuses the login, or there is no such database.
         """
         engine = self._engine
-        if engine is not None and self._pid == os.getpid():
+        if engine is not None and not self._fork.forked:
             return engine
         with self._lock:
-            if self._pid != os.getpid():
+            if self._fork.forked:
                 self._start_afresh()
             if self._engine is None:
                 self._engine = self._connect()
@@ -99,7 +100,7 @@ class ConnectionPool:
 
     def _start_afresh(self) -> None:
         """Leave the parent's connections to the parent: not used, not closed."""
-        self._pid = os.getpid()
+        self._fork.reset()
         self._backend.forked()
         if self._engine is not None:
             self.inherit(self._engine.pool)

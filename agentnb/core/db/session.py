@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -14,6 +13,7 @@ from agentnb.core.db.executor import Executor
 from agentnb.core.db.state import Leaves
 from agentnb.core.db.transaction import begun
 from agentnb.core.errors import UnavailableError, UsageError
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +82,7 @@ class Session(Executor):
         self._closed = False
 
     def _start_anew(self) -> None:
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._stack = ExitStack()
@@ -97,7 +97,7 @@ class Session(Executor):
     @property
     def open(self) -> bool:
         """Return whether it holds a connection."""
-        return self._connection is not None and self._pid == os.getpid()
+        return self._connection is not None and not self._fork.forked
 
     @property
     def has_state(self) -> bool:
@@ -150,7 +150,7 @@ class Session(Executor):
             raise UsageError(
                 "this session is closed", service="db", hint="make another: db.session()"
             )
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._leave_to_parent()
         if not self._lock.acquire(blocking=False):
             if self._owner == threading.get_ident():
@@ -248,7 +248,7 @@ class Session(Executor):
         self._timer.start()
 
     def _expire(self) -> None:
-        if self._pid != os.getpid() or not self._lock.acquire(blocking=False):
+        if self._fork.forked or not self._lock.acquire(blocking=False):
             self._watch_idle(self._idle)
             return
         try:
@@ -268,7 +268,7 @@ class Session(Executor):
 
         A statement that is running ends first.
         """
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._leave_to_parent()
         self._lost = ""
         self._dropping = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import threading
@@ -20,6 +19,7 @@ from agentnb.core.errors import (
     RejectedError,
     UnavailableError,
 )
+from agentnb.core.forking import ForkGuard
 from agentnb.core.redact import redact
 from agentnb.core.resilience import Boundary, RetryPolicy
 from agentnb.core.trace.spans import Span
@@ -65,7 +65,7 @@ class Engine:
         self.tracer = runtime.tracer
         self._lock = threading.Lock()
         self._api: Any = None
-        self._pid = 0
+        self._fork = ForkGuard()
         self._endpoint: Endpoint | None = None
         self.log = runtime.log("docker")
         self._boundary = Boundary("docker", retry=RetryPolicy(attempts=2), logger=self.log)
@@ -95,9 +95,9 @@ class Engine:
             As `endpoint`.
         """
         with self._lock:
-            if self._api is None or self._pid != os.getpid():
+            if self._api is None or self._fork.forked:
                 self._api = connected(self.endpoint)
-                self._pid = os.getpid()
+                self._fork.reset()
             return self._api
 
     def speaks(self, major: int, minor: int) -> bool:
@@ -249,7 +249,7 @@ class Engine:
     def close(self) -> None:
         """Close the connections; the next use opens others."""
         with self._lock:
-            if self._api is not None and self._pid == os.getpid():
+            if self._api is not None and not self._fork.forked:
                 self._api.close()
             self._api = None
 

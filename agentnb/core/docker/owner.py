@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.forking import ForkGuard
 from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Owner:
         shared = Path(tempfile.gettempdir()) / f"agentnb-docker-{os.getuid()}"
         self._folder = shared if home is None else home / "docker"
         self.session = secrets.token_hex(8)
-        self.pid = os.getpid()
+        self.fork = ForkGuard()
         try:
             private_folder(self._folder, service="docker")
             self.id = _id_in(self._folder)
@@ -114,7 +115,7 @@ class Owner:
 
     def close(self) -> None:
         """Let go of the session."""
-        if self.pid == os.getpid():
+        if not self.fork.forked:
             self._file(self.session).unlink(missing_ok=True)
         os.close(self._lock)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +114,7 @@ class Session:
 
     def close(self) -> list[str]:
         """Remove the containers and networks of this process; return the containers' names."""
-        if self.owner.pid != os.getpid():
+        if self.owner.fork.forked:
             return []  # a forked child's end is not its parent's
         names: list[str] = []
         removed = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue as queues
 import threading
 from time import monotonic
@@ -324,7 +323,7 @@ class EventBus(Publishing):
             return
         until = monotonic() + timeout
         self.closing = True
-        ours = self._pid == os.getpid()
+        ours = not self._fork.forked
         left = self._outbox.close(timeout / 2) if ours else 0
         subscriptions = self.subscriptions() if ours else []
         for one in subscriptions:

@@ -20,6 +20,7 @@ from agentnb.core.events.outbox import Letter, Outbox
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PLAIN, PUBLISH, PUBLISH_FUNCTION
 from agentnb.core.events.wire import Wire
+from agentnb.core.forking import ForkGuard
 from agentnb.core.ranges import LONGEST, amount, seconds, text, whole
 from agentnb.core.redact import brief
 from agentnb.core.redis import Keys
@@ -66,9 +67,9 @@ class Publishing:
 
     def _begin(self) -> None:
         """Have an identity of one's own: a bus that was forked is another one."""
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         own = secrets.token_hex(6)
-        self.source = f"{socket.gethostname()}/{self._pid}/{own[:6]}"
+        self.source = f"{socket.gethostname()}/{os.getpid()}/{own[:6]}"
         self._own = own
         self._numbers = itertools.count(1)
         self.event_log = EventLog(self.redis, self._log_key, self.keys.channel_name)
@@ -205,7 +206,7 @@ class Publishing:
         if self.closing:
             raise UsageError("this event bus is closed", service="events")
         check_channel(channel)
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._begin()
 
     def _words(self, event: Event, before: bytes, after: bytes) -> list[Any]:

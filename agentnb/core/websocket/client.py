@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -227,7 +226,7 @@ class WebSocketClient(Sending):
             returned by then is left to itself.
         """
         timeout = seconds("timeout", timeout, service="websocket", zero=True)
-        if self._pid != os.getpid():
+        if self._fork.forked:
             return
         with self._lock:
             session = self._session

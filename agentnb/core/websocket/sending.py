@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
+from agentnb.core.forking import ForkGuard
 from agentnb.core.headers import credentials
 from agentnb.core.loop import LoopThread
 from agentnb.core.runtime import Runtime
@@ -74,7 +74,7 @@ class Sending:
 
     def _begin(self) -> None:
         """Have a life of one's own: a client that was forked has no connection."""
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._lock = threading.RLock()
         self._loop = LoopThread()
         self._session: Session | None = None
@@ -82,7 +82,7 @@ class Sending:
         self._ears = Ears(self.url, self._queue, self._calls, json=self.json, log=self._log)
 
     def _here(self) -> None:
-        if self._pid != os.getpid():
+        if self._fork.forked:
             self._calls.forked()
             self._begin()
 
