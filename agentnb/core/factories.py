@@ -333,6 +333,7 @@ def workflows(hub: Hub) -> Orchestrator:
         home=settings.home,
         lease=settings.workflow_lease,
         limit=settings.workflow_payload,
+        key_ttl=settings.key_ttl,
         services=lambda name: getattr(hub, name),
         events=bus,
         bell=RedisBell(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))

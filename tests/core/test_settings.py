@@ -268,6 +268,7 @@ DEFAULTS = {
     "queue_lease": 30.0,
     "queue_payload": 1_000_000,
     "workflow_lease": 30.0,
+    "key_ttl": 604_800.0,
     "workflow_payload": 1_000_000,
 }
 

@@ -223,6 +223,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", _count),
     Field(
+        "key_ttl",
+        "AGENTNB_KEY_TTL",
+        "604800",
+        "seconds an idempotency key of a job or a workflow is kept",
+        _seconds,
+    ),
+    Field(
         "workflow_lease",
         "AGENTNB_WORKFLOW_LEASE",
         "30",

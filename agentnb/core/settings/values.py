@@ -74,6 +74,7 @@ class Settings:
     serve_token: Secret | None
     queue_lease: float
     queue_payload: int
+    key_ttl: float
     workflow_lease: float
     workflow_payload: int
 

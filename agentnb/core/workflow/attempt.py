@@ -21,6 +21,7 @@ from agentnb.core.failure import CANCELLED, Failure, words_of
 from agentnb.core.trace import use
 from agentnb.core.workflow.context import Context
 from agentnb.core.workflow.errors import Stopped
+from agentnb.core.workflow.journal import Journal
 from agentnb.core.workflow.link import plain
 
 if TYPE_CHECKING:
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt"]
 
-_OURS = "id = :id and owner = :owner and attempt = :attempt and state = 'active'"
-_STEP = f"""
-insert into {{task_step}} (task_id, name, result, unkept, attempt, created)
-select :id, :name, :result, :unkept, :attempt, {{now}}
-where exists (select 1 from {{task}} where {_OURS})
-on conflict (task_id, name) do nothing
-"""
-_NOTE = f"update {{task}} set progress = :progress, message = :message where {_OURS}"
-_SAY = f"update {{task}} set message = :message, log = :log where {_OURS}"
 _LONGEST = 1000
 _LINES = 200
 
@@ -77,6 +69,7 @@ class Attempt:
     def __init__(self, orchestrator: Base, claimed: Claimed) -> None:
         self.orchestrator = orchestrator
         self.claimed = claimed
+        self._journal = Journal(orchestrator.link, claimed)
         self.task = claimed.info
         self.began = monotonic()
         self.context: TraceContext | None = claimed.context
@@ -226,9 +219,7 @@ class Attempt:
         UnkeptResult
             The step is done, and its result could not be kept.
         """
-        sql = "select result, unkept from {task_step} where task_id = :id and name = :name"
-        with self.orchestrator.link.read() as turn:
-            row = turn.row(sql, id=self.task.id, name=name)
+        row = self._journal.step(name)
         if row is None:
             return None
         if row[1] is not None:
@@ -260,10 +251,7 @@ class Attempt:
 
     def _insert_step(self, name: str, kept: Kept) -> None:
         unkept = None if kept.unkept is None else kept.unkept.write()
-        values = {"name": name, "result": kept.data.decode(), "unkept": unkept}
-        with self.orchestrator.link.write() as turn:
-            counts = turn.run(_STEP, **values, **self.claimed.fence)
-        if not counts:
+        if not self._journal.keep_step(name, kept.data.decode(), unkept):
             self._refuse()
 
     def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:
@@ -279,14 +267,16 @@ class Attempt:
     def note(self, progress: float | None, message: str) -> None:
         """Keep how far the task is."""
         words = plain(self.orchestrator.redactor(message))[:_LONGEST]
-        self._update(_NOTE, progress=progress, message=words)
+        if not self._journal.progress(progress, words):
+            self._refuse()
 
     def say(self, message: str, level: int = logging.INFO) -> None:
         """Keep what an agent says, a line or several."""
         words = plain(self.orchestrator.redactor(message))
         lines = [line[:_LONGEST] for line in words.split("\n")]
         self._said.extend(lines)
-        self._update(_SAY, message=lines[-1], log="\n".join(self._said))
+        if not self._journal.log(lines[-1], "\n".join(self._said)):
+            self._refuse()
         task, context = self.task, self.context
         for line in lines:
             self.orchestrator.tell(
@@ -297,12 +287,6 @@ class Attempt:
                 workflow=task.workflow_id,
                 task=task.name,
             )
-
-    def _update(self, sql: str, **values: Any) -> None:
-        with self.orchestrator.link.write() as turn:
-            kept = turn.run(sql, **values, **self.claimed.fence)
-        if not kept:
-            self._refuse()
 
     def _refuse(self) -> None:
         self.stop(lost=True)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from agentnb.core.codec import Json, Unkept, check_schema, read
 from agentnb.core.errors import NotFoundError, did_you_mean
 from agentnb.core.loop import LoopThread
+from agentnb.core.ranges import seconds
 from agentnb.core.table import Table
 from agentnb.core.trace import stamp
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import made
 from agentnb.core.workflow.bell import Bell
+from agentnb.core.workflow.keys import KEY_TTL
 from agentnb.core.workflow.link import Link
 from agentnb.core.workflow.reading import Reader
 from agentnb.core.workflow.registry import Registry
@@ -62,7 +64,7 @@ class _lazy(Generic[T]):  # noqa: N801 - as property is called
 class Base:
     """The part of an `Orchestrator` below its workflows; parameters as there."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only ones, each documented
         self,
         database: Database,
         *,
@@ -70,6 +72,7 @@ class Base:
         home: Path | None = None,
         lease: float = 30.0,
         limit: int = _LIMIT,
+        key_ttl: float = KEY_TTL,
         services: Callable[[str], Any] | None = None,
         events: Any = None,
         bell: Remote | None = None,
@@ -80,6 +83,7 @@ class Base:
         self.database = database
         self.scope = scope
         self.lease = lease
+        self.key_ttl = seconds("key_ttl", key_ttl, service="workflow")
         self.json = Json(
             "workflow",
             "the task's value",

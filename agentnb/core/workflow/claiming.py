@@ -26,12 +26,13 @@ _ROOM = """
 """
 _ORDER = "order by c.priority, c.due, c.place limit 1"
 _TAKE = """
-update {task} set state = 'active', owner = :owner, attempt = attempt + 1, started = {now},
+update {task} set state = 'active', owner = :owner, entry = entry + 1,
+  attempt = attempt + 1, started = {now},
   ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '', log = null
 where state in ('waiting', 'delayed') and id =
 """
 _GIVES = f"""
-returning {TASK}, timeout, backoff, frees, place,
+returning {TASK}, entry, timeout, backoff, frees, place,
   (select traceparent from {{workflow}} w where w.id = workflow_id),
   (select correlation_id from {{workflow}} w where w.id = workflow_id)
 """
@@ -45,8 +46,8 @@ class Claimed:
     ----------
     info
         The task.
-    owner
-        Who has taken it; with the attempt, the fence of its outcome.
+    owner, entry
+        The worker that has claimed it, and the number of this claim: the fence of its writes.
     timeout, backoff
         Seconds for the attempt, and before the next.
     frees, place
@@ -57,6 +58,7 @@ class Claimed:
 
     info: TaskInfo
     owner: str
+    entry: int
     timeout: float | None
     backoff: float
     frees: str | None
@@ -71,8 +73,8 @@ class Claimed:
 
     @property
     def fence(self) -> dict[str, Any]:
-        """Return what tells this attempt from all others."""
-        return {"id": self.info.id, "owner": self.owner, "attempt": self.info.attempt}
+        """The values that name this claim in a statement."""
+        return {"id": self.info.id, "owner": self.owner, "entry": self.entry}
 
 
 def due(turn: Turn, scope: str, agents: Iterable[str]) -> float | None:
@@ -95,7 +97,7 @@ def claim(turn: Turn, scope: str, agents: Iterable[str], owner: str) -> Claimed 
         row = _claim_with_locks(turn, first, scope, owner, values)
     if row is None:
         return None
-    *info, timeout, backoff, frees, place, traceparent, correlation_id = row
+    *info, entry, timeout, backoff, frees, place, traceparent, correlation_id = row
     task = task_info(info)
     note(
         turn,
@@ -107,7 +109,7 @@ def claim(turn: Turn, scope: str, agents: Iterable[str], owner: str) -> Claimed 
         agent_id=task.agent,
         attempt=task.attempt,
     )
-    return Claimed(task, owner, timeout, backoff, frees, place, traceparent, correlation_id)
+    return Claimed(task, owner, entry, timeout, backoff, frees, place, traceparent, correlation_id)
 
 
 def _claim_with_locks(

@@ -16,37 +16,38 @@ from agentnb.core.trace import current
 from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
+from agentnb.core.workflow.keys import Input, check_key, find, record
 from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.spec import Task, check_words, shown, task_of, text
+from agentnb.core.workflow.spec import Task, check_words, task_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.base import Base
+    from agentnb.core.workflow.keys import Record
     from agentnb.core.workflow.link import Turn
 
 __all__ = ["create"]
 
 _MOST_TASKS = 10_000
-_LONGEST_KEY = 500
 _PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
 
-_BY_KEY = "select id, name from {workflow} where scope = :scope and key = :key"
 _WORKFLOW = """
 insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
   traceparent, correlation_id)
 values (:id, :scope, :name, :key, 'active', :data, :max_parallel, :pending, {now},
   :traceparent, :correlation_id)
-on conflict (scope, key) do nothing returning id
 """
 _TASK = """
 insert into {task} (id, workflow_id, place, scope, name, agent, state, needs, frees, missing, data,
-  attempt, attempts, priority, delay, timeout, backoff, max_parallel, approval, cancel, message,
+  attempt, attempts, entry, deaths, own_attempts, own_timeout, priority, delay,
+  timeout, backoff, max_parallel, approval, cancel, message,
   created, due, ready_at)
 values (:id, :workflow_id, :place, :scope, :name, :agent, :state, :needs, :frees, :missing, :data,
-  0, :attempts, :priority, :delay, :timeout, :backoff, :max_parallel, :approval, 0, '',
+  0, :attempts, 0, 0, :own_attempts, :own_timeout, :priority, :delay,
+  :timeout, :backoff, :max_parallel, :approval, 0, '',
   {now}, :due, :ready_at)
 """
 
@@ -69,20 +70,19 @@ def create(
         Its id, and how many tasks could run at once, by their agents.
     """
     name = check_name_of_workflow(name)
-    _check_key(key)
+    check_key(key)
     if max_parallel is not None:
         max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
     if correlation_id is not None:
         correlation_id = plain(text("correlation_id", correlation_id))
     wanted = _wanted(tasks)
     frees = frees_of(wanted)
-    scope, link = orchestrator.scope, orchestrator.link
+    scope, link, ttl = orchestrator.scope, orchestrator.link, orchestrator.key_ttl
+    data = orchestrator.json.encode(data).decode()
+    asked = None if key is None else _input(orchestrator, name, data, max_parallel, wanted)
     with link.read() as turn:
-        if key is not None and (row := turn.row(_BY_KEY, scope=scope, key=key)):
-            if row[1] != name:
-                said = "this key is workflow %s (%s) already: nothing was made for %s"
-                orchestrator.tell(said, row[1], row[0], name, level=logging.WARNING)
-            return str(row[0]), {}
+        if key is not None and (known := find(turn, scope, key, ttl)):
+            return _made_before(orchestrator, turn, key, known, asked), {}
         agents = _agents(orchestrator, turn, wanted)
     made = _rows(orchestrator, wanted, agents, frees)
     here = current()
@@ -92,7 +92,7 @@ def create(
         "scope": scope,
         "name": name,
         "key": key,
-        "data": orchestrator.json.encode(data).decode(),
+        "data": data,
         "max_parallel": max_parallel,
         "pending": len(made),
         "traceparent": here.traceparent if here else None,
@@ -101,9 +101,11 @@ def create(
         else here.correlation_id,
     }
     with link.write(_PATIENCE) as turn:
-        if turn.row(_WORKFLOW, **words) is None:
-            row = turn.row(_BY_KEY, scope=scope, key=key)
-            return str(row[0]) if row else number, {}
+        if key is not None and asked is not None:
+            known = record(turn, scope, key, number, asked.digest, ttl=ttl)
+            if known is not None:
+                return _made_before(orchestrator, turn, key, known, asked), {}
+        turn.run(_WORKFLOW, **words)
         orchestrator.registry.write(turn, {task.agent for task in wanted} & agents.keys())
         _insert(turn, made, words)
         note(turn, scope, number, "WORKFLOW_CREATED", name=name, tasks=len(made))
@@ -117,14 +119,39 @@ def create(
     return number, ready
 
 
-def _check_key(key: Any) -> None:
-    good = isinstance(key, str) and key.isprintable() and key[:_LONGEST_KEY] == key != ""
-    if key is not None and not good:
-        raise UsageError(
-            f"key cannot be {shown(key)}",
-            service="workflow",
-            hint=f"text that names the work, of at most {_LONGEST_KEY} characters",
+def _input(
+    orchestrator: Base, name: str, data: str, max_parallel: int | None, wanted: list[Task]
+) -> Input:
+    """Return the input of a workflow as it is compared with that of an earlier one."""
+    tasks = []
+    for place, task in enumerate(wanted):
+        with _of_task(place, task):
+            values = orchestrator.json.encode(task.data).decode()
+        tasks.append(
+            (
+                *(task.name, task.agent, values, msgspec.json.encode(task.needs).decode()),
+                *(task.priority, float(task.delay), int(task.approval)),
+                None if task.retries is None else task.retries + 1,
+                None if task.timeout is None else float(task.timeout),
+            )
         )
+    return Input(name, data, max_parallel, tasks)
+
+
+def _made_before(
+    orchestrator: Base, turn: Turn, key: str, known: Record, asked: Input | None
+) -> str:
+    """Return the id of the workflow that was made with a key, if it was made from this input."""
+    if asked is not None:
+        known.check(turn, key, asked)
+    if known.state in {"failed", "cancelled"}:
+        orchestrator.tell(
+            "key %s is workflow %s (%s), which %s: nothing was made; retry() runs it again",
+            *(key, known.name, known.workflow),
+            "failed" if known.state == "failed" else "was cancelled",
+            level=logging.WARNING,
+        )
+    return known.workflow
 
 
 def check_name_of_workflow(name: Any) -> str:
@@ -189,6 +216,8 @@ def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict
         "missing": len(task.needs),
         "data": data.decode(),
         "attempts": retries + 1,
+        "own_attempts": int(task.retries is not None),
+        "own_timeout": int(task.timeout is not None),
         "priority": task.priority,
         "delay": float(task.delay),
         "timeout": agent.timeout if task.timeout is None else float(task.timeout),

@@ -27,7 +27,7 @@ __all__ = ["After", "complete", "count", "fail", "give_back", "lock", "pause", "
 
 _LONGEST_PAUSE = 300.0
 _SPREAD = 0.2
-_FENCE = "id = :id and owner = :owner and attempt = :attempt and state = 'active'"
+_FENCE = "id = :id and owner = :owner and entry = :entry and state = 'active'"
 _COMPLETE = f"""
 update {{task}} set state = 'completed', result = :result, unkept = :unkept, error = null,
   traceback = null, finished = {{now}}, owner = null where {_FENCE}

@@ -44,11 +44,11 @@ values (:scope, :owner, :agents, :kind, :concurrency, :lease, {now})
 on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat
 """
 _OURS = """
-select id, attempt, cancel from {task} where scope = :scope and state = 'active' and owner = :owner
+select id, entry, cancel from {task} where scope = :scope and state = 'active' and owner = :owner
 """
 _COLUMNS = ", ".join(f"t.{column}" for column in TASK.split(", "))
 _OTHERS = f"""
-select {_COLUMNS}, t.owner, t.backoff, t.frees, t.place, t.cancel,
+select {_COLUMNS}, t.owner, t.entry, t.backoff, t.frees, t.place, t.cancel,
   w.heartbeat + w.lease - {{now}}, w.heartbeat,
   (select traceparent from {{workflow}} f where f.id = t.workflow_id),
   (select correlation_id from {{workflow}} f where f.id = t.workflow_id)
@@ -172,7 +172,7 @@ class Heart:
             if key in self._worker.running:
                 del strange[key]
             elif now - strange[key] > _STRANGE:
-                fence = {"id": key[0], "attempt": key[1], "owner": self._worker.owner}
+                fence = {"id": key[0], "entry": key[1], "owner": self._worker.owner}
                 with self._orchestrator.link.write() as turn:
                     give_back(turn, fence)
                 self._orchestrator.bell.ring()
@@ -197,7 +197,7 @@ class Heart:
             rows = turn.rows(_OTHERS, **self._mine)
         expired: dict[tuple[Any, ...], float] = {}
         for row in rows:
-            *info, owner, backoff, frees, place, cancel, left, beat, trace, said = row
+            *info, owner, entry, backoff, frees, place, cancel, left, beat, trace, said = row
             if not is_dead(owner):
                 if left is not None and left >= 0:
                     continue
@@ -206,7 +206,9 @@ class Heart:
                 expired[key] = self._strange.get(key, monotonic())
                 if left is not None and monotonic() - expired[key] < _SECOND_LOOK:
                     continue
-            claimed = Claimed(task_info(info), owner, None, backoff, frees, place, trace, said)
+            claimed = Claimed(
+                task_info(info), owner, entry, None, backoff, frees, place, trace, said
+            )
             self._expire(claimed, cancelled=bool(cancel))
         self._strange = {
             **{key: at for key, at in self._strange.items() if key[0] != "expired"},

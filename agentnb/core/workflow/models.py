@@ -5,18 +5,20 @@ What runs often is plain SQL on the same tables, see `agentnb.core.workflow.link
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Integer, MetaData, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, Integer, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import Double
 
 __all__ = ["Models", "models", "names"]
 
-_TABLES = ("workflow", "task", "task_step", "event", "agent", "worker")
+_TABLES = ("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker")
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
+_SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
 _READY = "state in ('waiting', 'delayed')"
 
 
@@ -37,12 +39,13 @@ class Models:
     ----------
     metadata
         Of all of them.
-    WorkflowRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow
+    WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
     metadata: MetaData
     WorkflowRow: Any
+    WorkflowKeyRow: Any
     TaskRow: Any
     TaskStepRow: Any
     EventRow: Any
@@ -61,15 +64,12 @@ def models(kind: str) -> Models:
         @declared_attr.directive
         def __tablename__(cls) -> str:  # noqa: N805 - SQLAlchemy calls it with the class
             word = cls.__name__.removesuffix("Row")
-            return prefix + {"TaskStep": "task_step"}.get(word, word.lower())
+            return prefix + _SNAKE.sub(r"_\1", word).lower()
 
     class WorkflowRow(Base):
         """A workflow. ``pending`` is how many of its tasks have not ended."""
 
-        __table_args__ = (
-            UniqueConstraint("scope", "key", name=f"{prefix}workflow_key"),
-            Index(f"{prefix}workflow_newest", "scope", "created"),
-        )
+        __table_args__ = (Index(f"{prefix}workflow_newest", "scope", "created"),)
         id: Mapped[str] = mapped_column(Text, primary_key=True)
         scope: Mapped[str] = mapped_column(Text)
         name: Mapped[str] = mapped_column(Text)
@@ -84,16 +84,38 @@ def models(kind: str) -> Models:
         traceparent: Mapped[str | None] = mapped_column(Text)
         correlation_id: Mapped[str | None] = mapped_column(Text)
 
+    class WorkflowKeyRow(Base):
+        """An idempotency key, the workflow made with it, and a digest of what was asked for."""
+
+        scope: Mapped[str] = mapped_column(Text, primary_key=True)
+        key: Mapped[str] = mapped_column(Text, primary_key=True)
+        workflow_id: Mapped[str] = mapped_column(Text)
+        digest: Mapped[str | None] = mapped_column(Text)
+        created: Mapped[float] = mapped_column(Double)
+
     class TaskRow(Base):
-        """A task. ``missing`` is how many of its needs are not done, ``frees`` who needs it."""
+        """A task. ``missing`` is the number of its needs that are not completed.
+
+        ``frees`` holds the places of the tasks that need it. ``entry`` is raised by every claim
+        and never set back; ``ended`` is the entry that its own worker ended last. ``deaths`` is
+        how many workers died while they ran it beside other tasks. ``own_attempts`` and
+        ``own_timeout`` say whether the task, and not its agent, has set them.
+        """
 
         __table_args__ = (
             Index(f"{prefix}task_of", "workflow_id", "place", unique=True),
-            Index(
-                f"{prefix}task_ready",
-                *("scope", "priority", "due", "place", "agent"),
-                sqlite_where=text(_READY),
-                postgresql_where=text(_READY),
+            Index(f"{prefix}task_named", "workflow_id", "name", unique=True),
+            *(
+                Index(
+                    prefix + name,
+                    *columns,
+                    sqlite_where=text(_READY),
+                    postgresql_where=text(_READY),
+                )
+                for name, columns in (
+                    ("task_ready", ("scope", "agent", "priority", "due", "place")),
+                    ("task_due", ("scope", "agent", "due")),
+                )
             ),
             Index(
                 f"{prefix}task_active",
@@ -120,6 +142,11 @@ def models(kind: str) -> Models:
         log: Mapped[str | None] = mapped_column(Text)
         attempt: Mapped[int] = mapped_column(Integer)
         attempts: Mapped[int] = mapped_column(Integer)
+        entry: Mapped[int] = mapped_column(Integer)
+        ended: Mapped[int | None] = mapped_column(Integer)
+        deaths: Mapped[int] = mapped_column(Integer)
+        own_attempts: Mapped[int] = mapped_column(Integer)
+        own_timeout: Mapped[int] = mapped_column(Integer)
         priority: Mapped[int] = mapped_column(Integer)
         delay: Mapped[float] = mapped_column(Double)
         timeout: Mapped[float | None] = mapped_column(Double)
@@ -179,7 +206,7 @@ def models(kind: str) -> Models:
         scope: Mapped[str] = mapped_column(Text, primary_key=True)
         name: Mapped[str] = mapped_column(Text, primary_key=True)
         capabilities: Mapped[str] = mapped_column(Text)
-        retries: Mapped[int] = mapped_column(Integer)
+        attempts: Mapped[int] = mapped_column(Integer)
         timeout: Mapped[float | None] = mapped_column(Double)
         backoff: Mapped[float] = mapped_column(Double)
         module: Mapped[str] = mapped_column(Text)
@@ -198,6 +225,6 @@ def models(kind: str) -> Models:
 
     made = Models()
     made.metadata = Base.metadata
-    for one in (WorkflowRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow):
+    for one in (WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow):
         setattr(made, one.__name__, one)
     return made

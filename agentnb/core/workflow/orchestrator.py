@@ -34,6 +34,8 @@ class Orchestrator(Steered):
         Seconds that a silent worker keeps its tasks.
     limit
         Bytes that a task's data may take; a result may take 64 times as many.
+    key_ttl
+        Seconds that an idempotency key is kept, whatever becomes of its workflow.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
     events
@@ -78,7 +80,9 @@ class Orchestrator(Steered):
         tasks
             `Task` objects, or dicts of their words.
         key
-            An idempotency key: where there is a workflow of this key, that one is returned.
+            An idempotency key. The first call makes the workflow; each later one returns it, for
+            7 days (``key_ttl``) and as long as it is active. One that failed is returned, too:
+            its state says so, and `Workflow.retry` runs it again.
         max_parallel
             How many tasks are active at once at most.
         data
@@ -89,8 +93,11 @@ class Orchestrator(Steered):
         Raises
         ------
         UsageError
-            Two tasks have one name, a need is not there, tasks wait for each other, an agent that
-            nobody has registered, data that is not JSON: nothing was made.
+            The key was used with other tasks, other data or another name; two tasks have one
+            name, a need is not there, tasks wait for each other, an agent that nobody has
+            registered, data that is not JSON: nothing was made.
+        RejectedError
+            The workflow that was made with the key was pruned.
         UnavailableError
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """

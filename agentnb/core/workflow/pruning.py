@@ -20,6 +20,10 @@ select id from {workflow} w where scope = :scope and state <> 'active' and pendi
 _TOLD = """
 and not exists (select 1 from {event} e where e.workflow_id = w.id and e.published is null)
 """
+_KEYS = """
+delete from {workflow_key} where scope = :scope and created < {now} - :ttl
+  and not exists (select 1 from {workflow} w where w.id = workflow_id)
+"""
 _PARTS = (
     "delete from {task_step} where task_id in (select id from {task} where workflow_id in (OLD))",
     "delete from {task} where workflow_id in (OLD)",
@@ -28,13 +32,15 @@ _PARTS = (
 )
 
 
-def prune(link: Link, scope: str, seconds: float, *, told: bool) -> int:
+def prune(link: Link, scope: str, seconds: float, *, told: bool, key_ttl: float) -> int:
     """Delete workflows that ended so many seconds ago, with all that is kept of them.
 
     Parameters
     ----------
     told
         Leave those alone whose events have not all been published.
+    key_ttl
+        Seconds that idempotency keys are kept; older ones of pruned workflows are deleted.
 
     Returns
     -------
@@ -51,6 +57,7 @@ def prune(link: Link, scope: str, seconds: float, *, told: bool) -> int:
                 turn.run(part.replace("OLD", marks), **values)
             sql = "delete from {worker} where scope = :scope and heartbeat + lease < {now} - :s"
             turn.run(sql, scope=scope, s=_DEAD)
+            turn.run(_KEYS, scope=scope, ttl=key_ttl)
         count += len(rows)
         if len(rows) < _BATCH:
             return count

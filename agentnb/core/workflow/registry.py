@@ -214,13 +214,13 @@ def _missing(name: str) -> NotFoundError:
     )
 
 
-_ALL = "select name, capabilities, retries, timeout, backoff, module from {agent}"
+_ALL = "select name, capabilities, attempts, timeout, backoff, module from {agent}"
 _REGISTERED = f"{_ALL} where scope = :scope and name = :name"
 _REGISTER = """
-insert into {agent} (scope, name, capabilities, retries, timeout, backoff, module, registered)
-values (:scope, :name, :capabilities, :retries, :timeout, :backoff, :module, {now})
+insert into {agent} (scope, name, capabilities, attempts, timeout, backoff, module, registered)
+values (:scope, :name, :capabilities, :attempts, :timeout, :backoff, :module, {now})
 on conflict (scope, name) do update set capabilities = excluded.capabilities,
-  retries = excluded.retries, timeout = excluded.timeout, backoff = excluded.backoff,
+  attempts = excluded.attempts, timeout = excluded.timeout, backoff = excluded.backoff,
   module = excluded.module, registered = excluded.registered
 """
 _WORKERS = "select owner, agents, lease, heartbeat from {worker} where scope = :scope"
@@ -231,7 +231,7 @@ def _row(agent: Agent) -> dict[str, Any]:
     return {
         "name": agent.name,
         "capabilities": msgspec.json.encode(agent.capabilities).decode(),
-        "retries": agent.retries,
+        "attempts": agent.retries + 1,
         "timeout": agent.timeout,
         "backoff": agent.backoff,
         "module": agent.module,
@@ -239,9 +239,9 @@ def _row(agent: Agent) -> dict[str, Any]:
 
 
 def _of_row(row: tuple[Any, ...]) -> Agent:
-    name, capabilities, retries, timeout, backoff, module = row
+    name, capabilities, attempts, timeout, backoff, module = row
     words = tuple(msgspec.json.decode(capabilities))
-    return Agent(name, _never, False, words, retries, timeout, backoff, None, module)  # noqa: FBT003 - is_async
+    return Agent(name, _never, False, words, attempts - 1, timeout, backoff, None, module)  # noqa: FBT003 - is_async
 
 
 def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:

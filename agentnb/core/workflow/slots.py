@@ -53,7 +53,7 @@ class Slots:
         claimed: Claimed | None = None
         while claimed is not None or (claimed := self._next()) is not None:
             attempt = Attempt(self.orchestrator, claimed)
-            key = (claimed.info.id, claimed.info.attempt)
+            key = (claimed.info.id, claimed.entry)
             self.running[key] = attempt
             attempt.run()
             if not attempt.settle():

@@ -170,7 +170,7 @@ class Steered(Working):
     def prune(self, older_than: float) -> int:
         """Forget the workflows that ended long ago: their tasks, steps, results and events.
 
-        The same ``key`` makes another workflow after that. Those whose events have not all been
+        An idempotency key is kept for its 7 days all the same. Those whose events have not all been
         published are kept, where there is an event bus.
 
         Parameters
@@ -194,6 +194,7 @@ class Steered(Working):
             self.scope,
             seconds("older_than", older_than, service="workflow", zero=True),
             told=told,
+            key_ttl=self.key_ttl,
         )
 
 

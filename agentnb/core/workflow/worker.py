@@ -44,7 +44,7 @@ class Worker(Slots):
     Attributes
     ----------
     running
-        The attempts that run here, by task and number of the attempt.
+        The attempts that run here, by task and entry.
     """
 
     def __init__(

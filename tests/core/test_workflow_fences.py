@@ -1,0 +1,84 @@
+"""No write of an earlier claim of a task counts while a later one is active."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnb.core.failure import Failure
+from agentnb.core.work.identity import new_owner
+from agentnb.core.workflow import Task
+from agentnb.core.workflow.claiming import claim
+from agentnb.core.workflow.ending import complete, fail, give_back
+from agentnb.core.workflow.journal import Journal
+
+WRITES = {
+    "complete": lambda flows, turn, old: complete(turn, flows.scope, old, b'"stale"', 1.0),
+    "fail": lambda flows, turn, old: fail(turn, flows.scope, old, Failure("stale")),
+    "fail for good": lambda flows, turn, old: fail(
+        turn, flows.scope, old, Failure("stale"), final=True
+    ),
+    "give back": lambda flows, turn, old: give_back(turn, old.fence) or None,
+}
+RECORDS = {
+    "step": lambda journal: journal.keep_step("ask", '"stale"', None),
+    "progress": lambda journal: journal.progress(0.9, "stale"),
+    "log": lambda journal: journal.log("stale", "stale"),
+}
+
+
+def take(flows, owner):
+    with flows.link.write() as turn:
+        return claim(turn, flows.scope, ["count"], owner)
+
+
+@pytest.fixture(params=["another owner", "the same owner"])
+def claims(workflows, request):
+    """Return two claims of one task, both attempt 1: one that was given up, and the active one."""
+    workflows.agent("count")(lambda task, ctx: ctx.attempt)
+    workflows.create("x", [Task("count"), Task("after", agent="count", needs=["count"])])
+    first = take(workflows, new_owner())
+    with workflows.link.write() as turn:
+        assert give_back(turn, first.fence)
+    second = take(workflows, first.owner if request.param == "the same owner" else new_owner())
+    assert (first.info.id, first.info.attempt) == (second.info.id, second.info.attempt)
+    assert first.entry < second.entry
+    return first, second
+
+
+def rows(flows):
+    with flows.link.read() as turn:
+        tasks = turn.rows("select * from {task} order by place")
+        return tasks, turn.rows("select * from {task_step}"), turn.rows("select * from {event}")
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
+    before = rows(workflows)
+    with workflows.link.write() as turn:
+        assert WRITES[write](workflows, turn, claims[0]) is None
+    assert rows(workflows) == before
+
+
+@pytest.mark.parametrize("write", RECORDS)
+def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
+    before = rows(workflows)
+    assert RECORDS[write](Journal(workflows.link, claims[0])) is False
+    assert rows(workflows) == before
+    assert RECORDS[write](Journal(workflows.link, claims[1])) is True
+    assert rows(workflows) != before
+
+
+def test_an_entry_is_never_used_twice_whoever_retries_or_gives_back(workflows, claims):
+    second = claims[1]
+    with workflows.link.write() as turn:
+        fail(turn, workflows.scope, second, Failure("bad"), final=True)
+    workflows.retry(second.info.workflow_id)
+    third = take(workflows, second.owner)
+    assert (third.info.attempt, third.entry) == (1, second.entry + 1)
+
+
+def test_a_step_that_is_kept_twice_keeps_its_first_result(workflows, claims):
+    journal = Journal(workflows.link, claims[1])
+    assert journal.keep_step("ask", "1", None)
+    assert journal.keep_step("ask", "2", None)
+    assert journal.step("ask") == ("1", None)
