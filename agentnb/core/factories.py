@@ -269,6 +269,7 @@ def queues(hub: Hub) -> TaskQueue:
         events=hub.events,
         lease=settings.queue_lease,
         limit=settings.queue_payload,
+        result_ttl=settings.queue_result_ttl,
         wrap=hub.wrap_processor,
     )
 

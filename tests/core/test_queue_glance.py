@@ -33,7 +33,7 @@ def test_a_text_is_found_in_id_data_and_error_and_nowhere_else(queue):
     bob.cancel()
     worker.drain(20)
     assert found(queue, "failed", 'said "NO"') == [ada.id]
-    assert found(queue, "failed", "cancelled") == [bob.id]
+    assert found(queue, "cancelled", "cancelled") == [bob.id]
     assert found(queue, "failed", "test_queue_glance.py") == [ada.id]  # of the traceback
     assert found(queue, "failed", "traceback") == []
 

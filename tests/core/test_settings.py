@@ -267,6 +267,7 @@ DEFAULTS = {
     "serve_token": None,
     "queue_lease": 30.0,
     "queue_payload": 1_000_000,
+    "queue_result_ttl": 3600.0,
     "workflow_lease": 30.0,
     "key_ttl": 604_800.0,
     "workflow_payload": 1_000_000,

@@ -97,8 +97,8 @@ def test_interrupts_of_add_and_result_lose_and_double_nothing(redis_home, person
         interrupted = sum(id_ == "none" for id_ in told.values())
         acknowledged = len(told) - interrupted
         late = 150
-        ended = seen["ever completed"]
-        assert seen["ever failed"] == 0
+        ended = seen["completed_total"]
+        assert seen["failed_total"] == 0
         # One that was interrupted may have been added: then it runs once, like the others.
         assert acknowledged + late + 1 <= ended <= acknowledged + interrupted + late + 1
         assert interrupted > 10
@@ -164,7 +164,7 @@ def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, ste
         assert run(client, begin.replace("30 if", "0.1 if")) == ""
         assert [job.result(30) for job in jobs] == [10, 10, 11, 12, 13]
         assert [job.refresh().attempt for job in jobs] == [2, 2, 1, 1, 1]
-        assert queue.counts()["ever failed"] == 0
+        assert queue.counts()["failed_total"] == 0
         done = (tmp_path / "notes").read_text().split()
         assert len(done) == 1 + 8 + 5 + 2
         assert run(client, "hub.close()") == ""

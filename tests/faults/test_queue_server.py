@@ -153,7 +153,7 @@ def test_a_server_killed_in_a_burst_of_jobs_loses_none_that_it_acknowledged(
         assert {str(n) for n in acknowledged} <= set(done)
         # Only what ran at the moment of a kill may have run twice.
         assert len(done) - len(set(done)) <= 12
-        assert queue.counts()["ever failed"] == 0
+        assert queue.counts()["failed_total"] == 0
         assert [one.end(), other.end()] == [0, 0]
 
 

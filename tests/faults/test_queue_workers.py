@@ -116,7 +116,7 @@ def test_every_job_of_killed_workers_is_done(worker, queue, notes):
     again = sum(attempts.values()) - 20
     assert 3 <= again <= 6  # two threads died with each of the three
     assert sum(done.values()) <= 20 + again
-    assert queue.counts()["ever completed"] == 20
+    assert queue.counts()["completed_total"] == 20
 
 
 def test_what_a_stalled_worker_says_late_does_not_count(worker, queue, notes):
@@ -131,7 +131,7 @@ def test_what_a_stalled_worker_says_late_does_not_count(worker, queue, notes):
     slow.end()
     assert not [line for line in slow.lines if "completed  " in line]
     assert (job.result(0), job.refresh().attempt) == (other.pid, 2)
-    assert queue.counts()["ever completed"] == 1
+    assert queue.counts()["completed_total"] == 1
 
 
 def test_a_job_that_kills_every_worker_fails_and_the_others_are_done(worker, queue):

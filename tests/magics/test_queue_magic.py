@@ -41,12 +41,14 @@ def test_a_job_is_added_with_its_options(run, hub):
     job = run(
         'job = %queue add mail {"to": "ada", "n": [1, 2]} --priority 2 --delay 60 --attempts 5 '
         '--backoff {"type": "fixed", "delay": 1} --timeout 9 --key order-7 --lifo '
+        "--result-ttl 60 "
         '--correlation "customer 17"\njob'
     )
     assert (job.queue.name, job.data, job.state) == ("mail", {"to": "ada", "n": [1, 2]}, "delayed")
     given = job.options
     assert (given.priority, given.attempts, given.timeout, given.key) == (2, 5, 9.0, "order-7")
     assert (given.backoff, given.growing, given.lifo) == (1.0, False, True)
+    assert given.result_ttl == 60.0
     assert job.correlation_id == "customer 17"
     assert run("%queue add mail {} --key order-7") == job
     assert run("%queue add mail {} --backoff 3").options.backoff == 3.0
@@ -127,10 +129,10 @@ def test_jobs_are_retried_cancelled_and_removed(run, shell, hub):
     queue = hub.queue("q")
     first, second = (run(f"%queue add q {n} --attempts 1") for n in range(2))
     assert run(f"%queue cancel {first.id} {second.id}") == "2 cancelled"
-    assert first.state == second.state == "failed"
+    assert first.state == second.state == "cancelled"
     assert run(f"%queue retry {first.id}") == "1 retried"
-    assert (first.state, second.state) == ("waiting", "failed")
-    assert run("%queue retry --from q") == "1 retried"
+    assert (first.state, second.state) == ("waiting", "cancelled")
+    assert run("%queue retry --from q --state cancelled") == "1 retried"
     assert second.state == "waiting"
     shell.user_ns["both"] = [first, second]
     assert run("%queue rm :both") == "2 removed"
@@ -172,9 +174,8 @@ def test_however_many_jobs_there_are_all_are_done(run, hub):
     for n in range(1100):
         queue.add(n)
     assert run("%queue cancel --from q --state waiting --yes") == "1,100 cancelled"
-    # Of those that have failed the last 50 are kept.
-    assert run("%queue retry --from q --yes") == "50 retried"
-    assert run("%queue rm --from q --state waiting --yes") == "50 removed"
+    assert run("%queue retry --from q --state cancelled --yes") == "1,100 retried"
+    assert run("%queue rm --from q --state waiting --yes") == "1,100 removed"
     assert queue.jobs() == []
 
 

@@ -280,7 +280,7 @@ def test_marked_jobs_come_before_the_filter(hub, view):
     until(lambda: len(it.jobs) == 3)
     it.bulk.retry.first.click()
     assert message(it) == {
-        "text": "there is no job to retry (it has to be failed, completed or delayed)",
+        "text": "there is no job to retry (it has to be failed, cancelled, completed or delayed)",
         "error": True,
     }
 
@@ -293,7 +293,7 @@ def test_waiting_and_delayed_jobs_are_cancelled(hub, view):
     it.bulk.cancel.first.click()
     assert it.bulk.cancel.second.description == "Cancel 2 jobs"
     it.bulk.cancel.second.click()
-    assert queue.counts()["failed"] == 2
+    assert queue.counts()["cancelled"] == 2
     assert message(it)["text"] == "2 jobs cancelled"
 
 
@@ -315,7 +315,7 @@ def test_the_picked_job_is_retried_cancelled_and_removed(hub, view):
     assert message(it) == {"text": f"{job.id}: run again", "error": False}
     until(lambda: not it.detail.cancel.disabled)
     it.detail.cancel.click()
-    assert job.state == "failed"
+    assert job.state == "cancelled"
     it.detail.remove.click()
     assert job.state == "gone"
     until(lambda: "gone" in it.detail.about.value)

@@ -28,7 +28,7 @@ class Draining:
         self._queues = queues
         self._screen = screen
         self._warned: set[str] = set()
-        self._first = sum(_ended(queue.counts()) for queue in queues)
+        self._first = sum(queue.counts().ended for queue in queues)
 
     def done(self) -> bool:
         """Show how far it is, and return whether nothing waits, runs or is delayed."""
@@ -40,11 +40,7 @@ class Draining:
             if one["paused"] and queue.name not in self._warned:
                 self._warned.add(queue.name)
                 self._screen.say(f"{queue.name}  {queue.why_waiting()}")
-        ended = sum(map(_ended, counts)) - self._first
-        left = sum(one[s] for one in counts for s in ("waiting", "paused", "delayed", "active"))
+        ended = sum(one.ended for one in counts) - self._first
+        left = sum(one.left for one in counts)
         self._screen.progress(ended, ended + left)
         return not left
-
-
-def _ended(counts: dict[str, int]) -> int:
-    return counts["ever completed"] + counts["ever failed"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.options import DEFAULTS, Message, Options
+from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
 from agentnb.core.queue.storage import Added
 from agentnb.core.ranges import seconds
 from agentnb.core.trace import check_correlation_id
@@ -38,6 +38,7 @@ class Adding:
         lifo: bool = False,
         remove_on_complete: bool | int = 100,
         remove_on_fail: bool | int = 50,
+        result_ttl: float | None = None,
         correlation_id: str | None = None,
     ) -> Job:
         """Add a job, and return it.
@@ -64,8 +65,15 @@ class Adding:
             other is added, and that one is returned.
         lifo
             Before all others of its priority.
-        remove_on_complete, remove_on_fail
-            How many completed and failed jobs are kept; True for none, False for all.
+        remove_on_complete
+            The completed job is kept while fewer than this many other jobs have completed after
+            it, and in any case until its result was read or ``result_ttl`` is over; True removes
+            it at once, False never.
+        remove_on_fail
+            The same for a job that failed or was cancelled, which is kept for 7 days in any case,
+            as one of 10,000 at most.
+        result_ttl
+            Seconds for which its result is kept in any case; default: `Queue.result_ttl`.
         correlation_id
             Free text that goes with the job: its attempts' spans, log lines and events carry it,
             and so does what they add or publish. Default: that of the running trace.
@@ -79,8 +87,10 @@ class Adding:
             The server is away. The job was not added, or the same call with a ``key`` finds it.
         """
         options = DEFAULTS
+        if result_ttl is None:
+            result_ttl = self.result_ttl
         given = (attempts, backoff, timeout, key, lifo, remove_on_complete, remove_on_fail)
-        if priority or given != _GIVEN:
+        if priority or given != _GIVEN or result_ttl != RESULT_TTL:
             options = Options.checked(
                 priority=priority,
                 attempts=attempts,
@@ -90,6 +100,7 @@ class Adding:
                 lifo=lifo,
                 remove_on_complete=remove_on_complete,
                 remove_on_fail=remove_on_fail,
+                result_ttl=result_ttl,
             )
         delay = 0.0 if delay is None else seconds("delay", delay, service="queue", zero=True)
         kind = self.current.schema if self.current is not None else None

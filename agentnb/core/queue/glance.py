@@ -9,6 +9,7 @@ import msgspec
 
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
+from agentnb.core.queue.counts import ENDED
 from agentnb.core.queue.options import DEFAULTS, Message
 from agentnb.core.redis.script import Script
 from agentnb.core.work.identity import describe
@@ -26,7 +27,6 @@ _FETCHED = 1024
 _CHUNK = 500
 _CHUNK_BYTES = 4_000_000
 _SETS = {"waiting": "wait", "paused": "wait"}
-_NEWEST_FIRST = {"completed", "failed"}
 _DATA = b'{"data":'
 
 # ARGV: set, first, last, 1 for the newest first, text in lower case, the same as within JSON, bytes
@@ -144,7 +144,7 @@ def glances(
         The queue.
     state
         ``waiting`` (or ``paused``, which is the same jobs), ``delayed``, ``active``,
-        ``completed`` or ``failed``.
+        ``completed``, ``failed`` or ``cancelled``.
     text
         What the id, the data as JSON, or the error has to hold; upper and lower case of ASCII
         are the same.
@@ -198,7 +198,7 @@ def _search(
     lower = text.encode("utf-8", "replace").lower()
     escaped = msgspec.json.encode(lower.decode("utf-8", "replace"))[1:-1]
     where = _SETS.get(state, state)
-    newest = int(state in _NEWEST_FIRST)
+    newest = int(state in ENDED)
     while len(found.jobs) < n and (not text or found.looked < most):
         chunk = min(_CHUNK, most - found.looked if text else n - len(found.jobs))
         span = (where, found.looked, found.looked + chunk - 1, newest)

@@ -12,7 +12,7 @@ import msgspec
 from agentnb.core.codec import Unkept, check_schema, read
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
 from agentnb.core.failure import Failure
-from agentnb.core.queue.failure import JobFailed
+from agentnb.core.queue.failure import JobCancelled, JobFailed
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.ranges import end_of
@@ -143,6 +143,8 @@ class Job(LiveJob):
         ------
         JobFailed
             It failed, for good.
+        JobCancelled
+            It was cancelled.
         UnkeptResult
             It is completed, but its result could not be kept.
         UsageError
@@ -222,6 +224,12 @@ class Job(LiveJob):
                 service="queue",
                 hint=f"%queue show {self.id} has the traceback; job.retry() tries again",
             )
+        if state == "cancelled":
+            raise JobCancelled(
+                f"job {self.id} of {self.queue.name} was cancelled",
+                service="queue",
+                hint=f"run it all the same: hub.queue({self.queue.name!r}).retry({self.id!r})",
+            )
         raise self.queue.gone(self.id)
 
     def progress(self, value: Any = _UNREAD) -> Any:
@@ -298,7 +306,7 @@ class Job(LiveJob):
             )
 
     def retry(self) -> None:
-        """Let it run now with all its attempts: a failed, completed or delayed job.
+        """Run it now with all its attempts: a failed, cancelled, completed or delayed job.
 
         Raises
         ------
@@ -308,7 +316,7 @@ class Job(LiveJob):
         self.queue.retry(self.id)
 
     def cancel(self) -> None:
-        """Let it fail as cancelled; one that runs is stopped where that can be done.
+        """Cancel it; one that runs is stopped where that is possible.
 
         Raises
         ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,12 +12,46 @@ from agentnb.core.errors import UsageError
 from agentnb.core.queue.scripts import MOST_PRIORITY
 from agentnb.core.ranges import seconds, text, whole
 
-__all__ = ["DEFAULTS", "Message", "Options", "pause_before"]
+__all__ = [
+    "DEFAULTS",
+    "FOR_EVER",
+    "RESULT_TTL",
+    "Message",
+    "Options",
+    "Retention",
+    "pause_before",
+]
 
 LONGEST_PAUSE: Final = 300.0
 """Seconds that a back-off grows to."""
 _SPREAD = 0.2
 _EXPONENTIAL, _FIXED = "exponential", "fixed"
+
+RESULT_TTL: Final = 3600.0
+"""Seconds for which a result that nobody has read is kept, unless the job or its queue says so."""
+_FAILURE_TTL: Final = 7 * 86400.0
+_MOST_RESULTS, _MOST_FAILURES = 100_000, 10_000
+
+
+class Retention(NamedTuple):
+    """How long a job is kept once it has ended.
+
+    Attributes
+    ----------
+    newest
+        Kept while fewer than this many others have ended after it; -1 for ever, 0 not at all.
+    seconds
+        Kept for this time however many have ended, unless its result is read before.
+    most
+        Kept for that time only while no more jobs than this are.
+    """
+
+    newest: int
+    seconds: float
+    most: int
+
+
+FOR_EVER: Final = Retention(-1, 0, 0)
 
 
 class Options(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -30,7 +64,10 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
     backoff, growing
         The pause before the second attempt, and whether it doubles from one to the next.
     keep, keep_failed
-        How many completed and failed jobs the queue keeps, this one among them; -1 for all.
+        The job is kept while it is among this many of the completed, or of the failed or
+        cancelled, jobs of the queue; -1 for ever.
+    result_ttl
+        Seconds for which its result is kept in any case, unless it is read before.
     timeout
         How long an attempt may take; None for as long as it takes.
     priority, lifo
@@ -48,6 +85,13 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
     priority: int = 0
     lifo: bool = False
     key: str | None = None
+    result_ttl: float = RESULT_TTL
+
+    def retention(self, state: str) -> Retention:
+        """Return how long the job is kept in a state in which it has ended."""
+        if state == "completed":
+            return Retention(self.keep, self.result_ttl, _MOST_RESULTS)
+        return Retention(self.keep_failed, _FAILURE_TTL, _MOST_FAILURES)
 
     @classmethod
     def checked(cls, **given: Any) -> Options:
@@ -75,6 +119,7 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
             ),
             lifo=bool(given["lifo"]),
             key=key,
+            result_ttl=seconds("result_ttl", given["result_ttl"], service="queue", zero=True),
         )
 
 

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError
 from agentnb.core.queue.adding import Adding
+from agentnb.core.queue.counts import ENDED, STATES
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.options import DEFAULTS
+from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.registry import WorkerInfo, workers_of
 from agentnb.core.queue.steering import Steering
 from agentnb.core.queue.store import Store
 from agentnb.core.queue.telling import Teller
+from agentnb.core.ranges import seconds
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
     from agentnb.core.loop import LoopThread
+    from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.queues import TaskQueue
     from agentnb.core.queue.snapshot import Seen
     from agentnb.core.queue.tasks import QueueHuey
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Queue"]
 
-STATES = ("waiting", "paused", "delayed", "active", "completed", "failed")
 MOST_THREADS = 1000
 
 
@@ -69,6 +71,7 @@ class Queue(Adding, Steering):
         self.json = queues.json
         self.tell = Teller(self)
         self.kills = False
+        self._result_ttl = queues.result_ttl
         self._processor: Processor | None = None
         self._noted: Processor | None = None
         self._worker: Worker | None = None
@@ -77,6 +80,15 @@ class Queue(Adding, Steering):
     def lease(self) -> float:
         """Seconds for which an active job is its worker's without a renewal."""
         return self.queues.lease
+
+    @property
+    def result_ttl(self) -> float:
+        """Seconds for which a result that nobody reads is kept, of jobs added from now on here."""
+        return self._result_ttl
+
+    @result_ttl.setter
+    def result_ttl(self, value: float) -> None:
+        self._result_ttl = seconds("result_ttl", value, service="queue", zero=True)
 
     @property
     def loop(self) -> LoopThread:
@@ -122,8 +134,9 @@ class Queue(Adding, Steering):
         return NotFoundError(
             f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
             service="queue",
-            hint=f"%queue jobs {self.name} lists what there is; the last {DEFAULTS.keep} completed "
-            f"and {DEFAULTS.keep_failed} failed are kept",
+            hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "
+            f"is kept for the next {DEFAULTS.keep} jobs, others for result_ttl= "
+            f"({RESULT_TTL:g} s)",
         )
 
     def job_of(self, seen: Seen) -> Job:
@@ -138,8 +151,8 @@ class Queue(Adding, Steering):
         Parameters
         ----------
         state
-            ``waiting``, ``paused``, ``delayed``, ``active``, ``completed``, ``failed``; None
-            for all.
+            ``waiting``, ``paused``, ``delayed``, ``active``, ``completed``, ``failed``,
+            ``cancelled``; None for all.
         n
             How many of each state at most.
         start
@@ -159,12 +172,16 @@ class Queue(Adding, Steering):
             )
         found = []
         for one in STATES if state is None else (state,):
-            backwards = one in {"completed", "failed"} if newest is None else newest
+            backwards = one in ENDED if newest is None else newest
             found += self.store.jobs_in(one, n, start, newest=backwards)
         return [self.job_of(seen) for seen in found]
 
-    def counts(self) -> dict[str, int]:
-        """Return how many jobs there are by state; also how many ever completed and failed."""
+    def counts(self) -> Counts:
+        """Return how many jobs there are by state, and how many have ever ended.
+
+        ``completed``, ``failed`` and ``cancelled`` are the jobs that are kept; beside them
+        ``completed_total``, ``failed_total`` and ``cancelled_total`` count all.
+        """
         return self.store.counts()
 
     def pause(self) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
+from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.queue import Queue
+from agentnb.core.ranges import seconds
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
@@ -27,6 +29,10 @@ __all__ = ["TaskQueue"]
 
 _LONGEST_NAME = 200
 _CLOSING = 5.0
+_SHOWN = (
+    *("delayed", "active", "completed", "failed", "cancelled"),
+    *("completed_total", "failed_total"),
+)
 _RESULTS = 16  # a result is there already: it may be larger than what is sent
 
 
@@ -45,6 +51,8 @@ class TaskQueue:
         Seconds for which an active job is its worker's; renewed well before that.
     limit
         Bytes that a job's data may take; a result may take 16 times as many.
+    result_ttl
+        Seconds for which a result that nobody reads is kept, unless the job or its queue says so.
     kind
         What workers here are called: ``kernel`` or ``process``.
     runtime
@@ -72,16 +80,16 @@ class TaskQueue:
         events: Any = None,
         lease: float = 30.0,
         limit: int = 1_000_000,
+        result_ttl: float = RESULT_TTL,
         kind: str = "kernel",
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
     ) -> None:
-        if not lease > 0:
-            raise UsageError(f"a lease cannot be {lease!r} s", service="queue")
         self.redis = redis
         self.keys = Keys(prefix)
         self.events = events
-        self.lease = lease
+        self.lease = seconds("lease", lease, service="queue")
+        self.result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
         self.kind = kind
         self.wrap = wrap
         self.json = Json(
@@ -182,11 +190,11 @@ class TaskQueue:
                     name,
                     state,
                     waiting,
-                    *(counts[state] for state in ("delayed", "active", "completed", "failed")),
+                    *(counts[state] for state in _SHOWN),
                     sum(one.concurrency for one in workers),
                 )
             )
-        columns = ("queue", "state", "waiting", "delayed", "active", "completed", "failed", "slots")
+        columns = ("queue", "state", "waiting", *_SHOWN, "slots")
         return Table(
             columns,
             rows,

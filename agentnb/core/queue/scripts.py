@@ -1,8 +1,9 @@
 """The steps of a job's life, each at once, as Lua on the server, by the server's clock.
 
 A queue's keys are named after its base, ``KEYS[1]``: sorted sets ``wait`` (by priority, then
-order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``completed`` and
-``failed`` (by when they ended); ``meta`` with the order, the totals and whether it is paused;
+order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``completed``, ``failed``
+and ``cancelled`` (by when they ended); beside each of these three a set for each number of jobs to
+keep (by when they may be removed); ``meta`` with the order, the totals and whether it is paused;
 ``unique`` with the jobs that have a key; ``bell``, a list on which idle workers wait. A job is a
 hash at ``KEYS[2]`` and its id, in the same slot of a cluster.
 
@@ -77,11 +78,43 @@ local function drop(id)
   if unique then redis.call('HDEL', base .. ':unique', unique) end
   redis.call('UNLINK', jobs .. id, jobs .. id .. ':log')
 end
-local function trim(set, keep)
-  local extra = redis.call('ZCARD', base .. set) - keep
-  if extra <= 0 then return end
-  local old = redis.call('ZPOPMIN', base .. set, extra)
-  for i = 1, #old, 2 do drop(old[i]) end
+"""
+
+# A job that has ended is removed once as many newer ones have ended as it asked for, and it may be
+# removed: its result was read, or is old. So the options of one job never remove another. Jobs that
+# ask for the same number share a set, of which only the first may be due; what was removed or
+# retried meanwhile is taken from that set when it is found.
+_RETAIN = f"""
+{_DROP}
+local function trim(set, keep, most)
+  local all, group = base .. ':' .. set, base .. ':' .. set .. ':' .. keep
+  local size = redis.call('ZCARD', all)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', group, '-inf', moment, 'LIMIT', 0, 20)) do
+    local rank = redis.call('ZRANK', all, id)
+    if rank and size - rank <= keep then break end
+    redis.call('ZREM', group, id)
+    if rank then
+      redis.call('ZREM', all, id)
+      drop(id)
+      size = size - 1
+    end
+  end
+  local over = redis.call('ZCARD', group) - most
+  if over <= 0 then return end
+  for _, id in ipairs(redis.call('ZRANGE', group, 0, math.min(over, 20) - 1)) do
+    redis.call('ZREM', group, id)
+    if redis.call('ZREM', all, id) == 1 then drop(id) end
+  end
+end
+local function retain(set, id, keep, seconds, most)
+  redis.call('HINCRBY', base .. ':meta', set, 1)
+  keep = tonumber(keep)
+  if keep == 0 then return drop(id) end
+  redis.call('ZADD', base .. ':' .. set, moment, id)
+  if keep < 0 then return end
+  redis.call('HSET', jobs .. id, 'keep', keep)
+  redis.call('ZADD', base .. ':' .. set .. ':' .. keep, moment + seconds * 1000, id)
+  trim(set, keep, tonumber(most))
 end
 """
 
@@ -156,14 +189,15 @@ return take(ARGV[1], ARGV[2])
 """)
 
 # ARGV: id, owner, entry, where to (completed, failed, delayed, wait), result or error, how many
-# to keep there or -1 for all, ms of delay, how many attempts it has had by now, the lease in ms of
-# the next job or empty for none; then the arguments of an event (or none), whose log is KEYS[3].
+# to keep there or -1 for all, for how many seconds at least, how many at most, ms of delay, how
+# many attempts it has had by now, the lease in ms of the next job or empty for none; then the
+# arguments of an event (or none), whose log is KEYS[3].
 # Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
 # the next job as `take` gives it. Safe to repeat: a job taken twice over comes back by its lease.
 _FINISH = """
 {publish}
-{begin}{wait}{drop}{tell}{next}
-local function finish(id, owner, entry, set, value, keep, delay, attempts)
+{begin}{wait}{retain}{tell}{next}
+local function finish(id, owner, entry, set, value, keep, seconds, most, delay, attempts)
   local job = jobs .. id
   local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'attempt')
   if not fields[4] then return 2 end
@@ -182,21 +216,16 @@ local function finish(id, owner, entry, set, value, keep, delay, attempts)
   elseif set == 'delayed' then
     put_off(id, now + delay)
   else
-    redis.call('HINCRBY', base .. ':meta', set, 1)
     tell(id, fields[3], set .. ' ' .. value)
-    keep = tonumber(keep)
-    if keep == 0 then
-      drop(id)
-    else
-      redis.call('ZADD', base .. ':' .. set, moment, id)
-      if keep > 0 then trim(':' .. set, keep) end
-    end
+    -- A result that somebody waits for is read by that.
+    if set == 'completed' and fields[3] then seconds = 0 end
+    retain(set, id, keep, seconds, most)
   end
   return 1
 end
-local counts, place = finish(unpack(ARGV, 1, 8)), false
-if counts == 1 and #ARGV > 9 then place = agentnb_publish(KEYS[3], unpack(ARGV, 10)) end
-return {{counts, place, ARGV[9] ~= '' and take(ARGV[2], ARGV[9])}}
+local counts, place = finish(unpack(ARGV, 1, 10)), false
+if counts == 1 and #ARGV > 11 then place = agentnb_publish(KEYS[3], unpack(ARGV, 12)) end
+return {{counts, place, ARGV[11] ~= '' and take(ARGV[2], ARGV[11])}}
 """
 
 
@@ -208,7 +237,7 @@ def finish(publish: str) -> Script:
     publish
         Lua that defines ``agentnb_publish``; empty where there is no event bus.
     """
-    parts = {"begin": _BEGIN, "wait": _WAIT, "drop": _DROP, "tell": _TELL, "next": _NEXT}
+    parts = {"begin": _BEGIN, "wait": _WAIT, "retain": _RETAIN, "tell": _TELL, "next": _NEXT}
     return Script(_FINISH.format(publish=publish, **parts))
 
 
@@ -268,7 +297,7 @@ return 1
 
 _STATE = """
 local function state_of(id)
-  for _, set in ipairs({'wait', 'active', 'completed', 'delayed', 'failed'}) do
+  for _, set in ipairs({'wait', 'active', 'completed', 'delayed', 'failed', 'cancelled'}) do
     local score = redis.call('ZSCORE', base .. ':' .. set, id)
     if score then return set, score end
   end
@@ -310,13 +339,17 @@ return all
 """)
 
 # ARGV: id, how many more wait for it: 1, 0 to wait on, -1 to leave.
-# Gives: completed or failed and what came of it; false if that is still to come.
+# Gives: completed, failed or cancelled and the result or error; false if it has not ended.
 WAIT = Script(f"""{_BEGIN}{_STATE}
-local state = state_of(ARGV[1])
+local state, ended = state_of(ARGV[1])
 if state == 'completed' then
-  local kept = redis.call('HMGET', jobs .. ARGV[1], 'result', 'unkept')
+  local kept = redis.call('HMGET', jobs .. ARGV[1], 'result', 'unkept', 'keep')
+  -- It was read, so that it may be removed.
+  if kept[3] then
+    redis.call('ZADD', base .. ':completed:' .. kept[3], 'XX', ended, ARGV[1])
+  end
   return {{state, kept[1] or kept[2]}}
-elseif state == 'failed' then
+elseif state == 'failed' or state == 'cancelled' then
   return {{state, redis.call('HGET', jobs .. ARGV[1], 'error')}}
 elseif state == 'gone' then
   return {{state, false}}
@@ -337,7 +370,8 @@ drop(ARGV[1])
 return state
 """)
 
-# ARGV: id. From delayed, failed or completed; with all its attempts. Gives: the state it had.
+# ARGV: id. From delayed, completed, failed or cancelled; with all its attempts.
+# Gives: the state it had.
 REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
@@ -351,18 +385,16 @@ ring(1)
 return state
 """)
 
-# ARGV: id, the error, how many to keep. An active one is taken from its worker.
-# Gives: the state it had.
-CANCEL = Script(f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+# ARGV: id, the error; how many to keep, for how many seconds at least, how many at most. An active
+# one is taken from its worker. Gives: the state it had.
+CANCEL = Script(f"""{_BEGIN}{_STATE}{_RETAIN}{_TELL}
 local id, state = ARGV[1], state_of(ARGV[1])
-if state == 'gone' or state == 'completed' or state == 'failed' then return state end
+local open = {{wait = true, delayed = true, active = true}}
+if not open[state] then return state end
 redis.call('ZREM', base .. ':' .. state, id)
 redis.call('HDEL', jobs .. id, 'owner')
 redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
-redis.call('HINCRBY', base .. ':meta', 'failed', 1)
-tell(id, redis.call('HGET', jobs .. id, 'waiters'), 'failed ' .. ARGV[2])
-redis.call('ZADD', base .. ':failed', moment, id)
-local keep = tonumber(ARGV[3])
-if keep > 0 then trim(':failed', keep) end
+tell(id, redis.call('HGET', jobs .. id, 'waiters'), 'cancelled ' .. ARGV[2])
+retain('cancelled', id, unpack(ARGV, 3))
 return state
 """)

@@ -100,7 +100,7 @@ class LiveJob:
 
     @property
     def state(self) -> str:
-        """State now: waiting, delayed, active, completed, failed, paused, or gone."""
+        """State now: one of `STATES` of `agentnb.core.queue.counts`, or gone."""
         return self.snapshot().state
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
 from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.queue.counts import ENDED
 
 if TYPE_CHECKING:
     from agentnb.core.queue.queue import Queue
@@ -17,7 +18,7 @@ class Steering:
     """The part of a `Queue` that retries, removes and cancels jobs."""
 
     def retry(self: Queue, job_id: str) -> None:  # type: ignore[misc]  # it is a part of Queue
-        """Let a failed, completed or delayed job run now, with all its attempts."""
+        """Run a failed, cancelled, completed or delayed job now, with all its attempts."""
         self._refuse(job_id, self.store.requeue(job_id), {"waiting", "active"}, "waits already")
 
     def remove(self: Queue, job_id: str, *, force: bool = False) -> None:  # type: ignore[misc]  # as above
@@ -26,15 +27,16 @@ class Steering:
         self._refuse(job_id, self.store.remove(job_id, force=force), refused, "cannot be removed")
 
     def cancel(self: Queue, job_id: str) -> None:  # type: ignore[misc]  # it is a part of Queue
-        """Let a job fail as cancelled; one that runs is stopped where that can be done."""
+        """Cancel a job; one that runs is stopped where that is possible."""
         seen = self.store.show(job_id)
         if seen is None:
             raise self.gone(job_id)
         job = self.job_of(seen)
         failure = Failure(CANCELLED, seen.attempt)
-        state = self.store.cancel(job_id, failure.write(), job.options.keep_failed)
-        self._refuse(job_id, state, {"completed", "failed"}, "cannot be cancelled")
-        self.tell.announce("failed", job, attempt=seen.attempt, error=CANCELLED)
+        state = self.store.cancel(job_id, failure.write(), job.options.retention("cancelled"))
+        self._refuse(job_id, state, set(ENDED), "cannot be cancelled")
+        self.log.info("job cancelled", extra=self.tell.of(job))
+        self.tell.announce("cancelled", job, attempt=seen.attempt)
 
     def _refuse(self: Queue, job_id: str, state: str, refused: set[str], why: str) -> None:  # type: ignore[misc]  # as above
         if state == "gone":

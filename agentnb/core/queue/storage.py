@@ -115,7 +115,12 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         if isinstance(value, Error):
             self.fail(attempt)
         else:
-            self._finish(attempt, "completed", value, keep=attempt.job.options.keep)
+            self._finish(
+                attempt,
+                "completed",
+                value,
+                retention=attempt.job.options.retention("completed"),
+            )
 
     def add_to_schedule(self, data: Attempt, ts: dt.datetime) -> None:  # noqa: ARG002 - by the server's clock, not ours
         """Let a job be tried again after its pause."""
@@ -123,8 +128,8 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
 
     def fail(self, attempt: Attempt) -> None:
         """Let a job fail for good."""
-        keep = attempt.job.options.keep_failed
-        self._finish(attempt, "failed", _failure(attempt).write(), keep=keep)
+        retention = attempt.job.options.retention("failed")
+        self._finish(attempt, "failed", _failure(attempt).write(), retention=retention)
 
     def hand_back(self, attempt: Attempt) -> None:
         """Give a job back as if it had not been taken."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.queue import scripts
+from agentnb.core.queue import counts, scripts
+from agentnb.core.queue.options import FOR_EVER
 from agentnb.core.queue.snapshot import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agentnb.core.queue.options import Options
+    from agentnb.core.queue.counts import Counts
+    from agentnb.core.queue.options import Options, Retention
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
@@ -121,7 +123,7 @@ class Store:
         where: str,
         value: bytes,
         *,
-        keep: int = -1,
+        retention: Retention = FOR_EVER,
         delay: float = 0.0,
         counted: bool = True,
         event: Any = None,
@@ -137,8 +139,8 @@ class Store:
             Where the job goes: ``completed``, ``failed``, ``delayed`` or ``wait``.
         value
             The result or the error, as JSON.
-        keep
-            How many jobs to keep there; -1 for all.
+        retention
+            How long the job is kept there.
         delay
             Seconds, for ``delayed``.
         counted
@@ -155,7 +157,8 @@ class Store:
             AGAIN if the same end has counted before; and what `take` returns, or None.
         """
         attempt = taken.attempt if counted else taken.attempt - 1
-        arguments = [taken.id, owner, taken.entry, where, value, keep, int(delay * 1000), attempt]
+        arguments = [taken.id, owner, taken.entry, where, value]
+        arguments += [*retention, int(delay * 1000), attempt]
         arguments.append(self._lease if then_take else "")
         keys = self._keys
         if event is not None:
@@ -224,25 +227,11 @@ class Store:
             for id_, score, fields in found
         ]
 
-    def counts(self) -> dict[str, int]:
-        """Return how many jobs there are by state, and how many ever ended well and badly."""
+    def counts(self) -> Counts:
+        """Return how many jobs there are by state, and how many have ever ended."""
         with self._redis.pipeline(transaction=False) as pipe:
-            for state in ("wait", "delayed", "active", "completed", "failed"):
-                pipe.zcard(f"{self.base}:{state}")
-            wait, delayed, active, completed, failed, meta = pipe.hgetall(
-                f"{self.base}:meta"
-            ).execute()
-        paused = b"paused" in meta
-        return {
-            "waiting": 0 if paused else wait,
-            "paused": wait if paused else 0,
-            "delayed": delayed,
-            "active": active,
-            "completed": completed,
-            "failed": failed,
-            "ever completed": int(meta.get(b"completed", 0)),
-            "ever failed": int(meta.get(b"failed", 0)),
-        }
+            counts.ask(pipe, self.base)
+            return counts.counts_from(pipe.execute())
 
     def pause(self) -> None:
         """Let nothing be taken."""
@@ -289,9 +278,9 @@ class Store:
         """Let a job run now, with all its attempts, and return the state that it had."""
         return _state(self._run(self._redis, scripts.REQUEUE, [job_id]).decode())
 
-    def cancel(self, job_id: str, error: bytes, keep: int) -> str:
-        """Let a job fail, whoever works on it, and return the state that it had."""
-        return _state(self._run(self._again, scripts.CANCEL, [job_id, error, keep]).decode())
+    def cancel(self, job_id: str, error: bytes, retention: Retention) -> str:
+        """Cancel a job, whoever works on it, and return the state that it had."""
+        return _state(self._run(self._again, scripts.CANCEL, [job_id, error, *retention]).decode())
 
     def workers(self) -> dict[str, tuple[int, bytes]]:
         """Return owner, ms of the last sign of life, and what is known of each worker."""

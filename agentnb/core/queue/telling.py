@@ -25,7 +25,8 @@ class Teller:
     """Logs, publishes and describes what happens in a queue.
 
     The events are ``queue.<name>.completed`` and ``queue.<name>.failed``, published at the very
-    moment at which the attempt ends, and ``queue.<name>.progress``, which is not kept.
+    moment at which the attempt ends, and ``queue.<name>.cancelled`` and ``queue.<name>.progress``,
+    which are not kept in the log of events.
 
     Parameters
     ----------

@@ -145,9 +145,13 @@ class Tender(BaseProcess):  # type: ignore[misc]  # huey has no types
         final = counted and held.attempt >= options.attempts
         if final:
             event = tell.announcement("failed", job, attempt=held.attempt, error=why)
-            keep = options.keep_failed
             counts, _ = store.finish(
-                taken, held.owner, "failed", failure.write(), keep=keep, event=event
+                taken,
+                held.owner,
+                "failed",
+                failure.write(),
+                retention=options.retention("failed"),
+                event=event,
             )
         else:
             value = failure.write() if counted else b""

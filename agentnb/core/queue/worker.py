@@ -155,9 +155,9 @@ class Worker:
         first: int | None = None
         while True:
             counts = queue.counts()
-            ended = counts["ever completed"] + counts["ever failed"]
+            ended = counts.ended
             first = ended if first is None else first
-            left = sum(counts[s] for s in ("waiting", "paused", "delayed", "active"))
+            left = counts.left
             now = (ended - first, ended - first + left)
             if on_progress is not None and now != told:
                 told = now

@@ -230,6 +230,13 @@ FIELDS: tuple[Field, ...] = (
         _seconds,
     ),
     Field(
+        "queue_result_ttl",
+        "AGENTNB_QUEUE_RESULT_TTL",
+        "3600",
+        "seconds a job's unread result is kept",
+        _seconds,
+    ),
+    Field(
         "workflow_lease",
         "AGENTNB_WORKFLOW_LEASE",
         "30",

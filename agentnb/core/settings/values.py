@@ -75,6 +75,7 @@ class Settings:
     queue_lease: float
     queue_payload: int
     key_ttl: float
+    queue_result_ttl: float
     workflow_lease: float
     workflow_payload: int
 

@@ -10,7 +10,7 @@ from agentnb.magics.grammar.values import count, rows, seconds
 
 __all__ = ["GRAMMAR", "STATES"]
 
-STATES = ("waiting", "paused", "delayed", "active", "completed", "failed")
+STATES = ("waiting", "paused", "delayed", "active", "completed", "failed", "cancelled")
 
 
 def _backoff(given: Any) -> Any:
@@ -48,6 +48,12 @@ GRAMMAR = Grammar(
                 _TIMEOUT,
                 Option(("--key",), "while a job has this key no other is added", "TEXT"),
                 Option(("--lifo",), "before all others of its priority"),
+                Option(
+                    ("--result-ttl",),
+                    "that its result is kept, unless it is read before (default 3600)",
+                    "SECONDS",
+                    seconds,
+                ),
                 Option(("--correlation",), "a correlation id, free text", "ID"),
             ),
             live=("queue", "bound"),
@@ -115,7 +121,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "cancel",
-            "let jobs fail; stop those that run",
+            "cancel jobs; stop those that run",
             ("[JOB...]",),
             _MANY,
             live=("open",),

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["follow"]
 
 _EVERY = 0.5
-_LEFT = ("waiting", "paused", "delayed", "active")
 
 
 def follow(queue: Queue, worker: Worker) -> None:
@@ -30,19 +29,19 @@ def follow(queue: Queue, worker: Worker) -> None:
         The worker of this kernel.
     """
     counts = queue.counts()
-    first = _ended(counts)
-    if not _left(counts):
+    first = counts.ended
+    if not counts.left:
         return
     # At once, in the cell that asked for it.
     progress = Progress(queue.name, after=0.0)
-    progress(0, _left(counts))
+    progress(0, counts.left)
 
     def run() -> None:
         try:
             while worker.running:
                 time.sleep(_EVERY)
                 counts = queue.counts()
-                done, left = _ended(counts) - first, _left(counts)
+                done, left = counts.ended - first, counts.left
                 progress(done, done + left)
                 if not left:
                     return
@@ -50,11 +49,3 @@ def follow(queue: Queue, worker: Worker) -> None:
             return  # the server is away, or the hub was closed: the worker says so
 
     run_in_thread(run, name="queue-bar", log=queue.log)
-
-
-def _ended(counts: dict[str, int]) -> int:
-    return counts["ever completed"] + counts["ever failed"]
-
-
-def _left(counts: dict[str, int]) -> int:
-    return sum(counts[state] for state in _LEFT)

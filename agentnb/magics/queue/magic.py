@@ -28,8 +28,8 @@ _SHOWN = 20
 _OFFERED = 50
 _PATIENCE = 1.0
 _STATES_OF = {
-    "job": ("waiting", "delayed", "active", "completed", "failed"),
-    "ended": ("failed", "completed", "delayed"),
+    "job": ("waiting", "delayed", "active", "completed", "failed", "cancelled"),
+    "ended": ("failed", "cancelled", "completed", "delayed"),
     "open": ("waiting", "delayed", "active"),
 }
 
@@ -121,7 +121,7 @@ class QueueMagic(Noun):
             with suppress(ValueError):  # what is no JSON is the text itself
                 data = json.loads(data)
         names = {"correlation": "correlation_id"}
-        known = ("priority", "delay", "attempts", "backoff", "timeout", "key", "lifo")
+        known = ("priority", "delay", "attempts", "backoff", "timeout", "key", "lifo", "result_ttl")
         options = {
             names.get(key, key): call.options[key]
             for key in (*known, *names)
@@ -199,7 +199,7 @@ class QueueMagic(Noun):
 
     def do_jobs(self, call: Call) -> Table:
         """Return the jobs of a queue."""
-        from agentnb.core.queue.queue import STATES
+        from agentnb.core.queue.counts import STATES
         from agentnb.core.table import cut_note
         from agentnb.magics.queue.shown import jobs
 
@@ -226,7 +226,7 @@ class QueueMagic(Noun):
         return self._each(call, "retry", "retried")
 
     def do_cancel(self, call: Call) -> Said:
-        """Let jobs fail."""
+        """Cancel jobs."""
         return self._each(call, "cancel", "cancelled")
 
     def do_rm(self, call: Call) -> Said:

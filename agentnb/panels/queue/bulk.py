@@ -43,7 +43,7 @@ class Deed:
 RETRY = Deed(
     "Retry",
     "run again",
-    ("failed", "completed", "delayed"),
+    ("failed", "cancelled", "completed", "delayed"),
     ("failed",),
     "repeat",
     "Let marked jobs, or all that pass the filter, run now with all their attempts",
@@ -54,13 +54,13 @@ CANCEL = Deed(
     ("active", "waiting", "delayed"),
     ("active", "waiting", "delayed"),
     "ban",
-    "Let marked jobs, or all that pass the filter, fail as cancelled",
+    "Cancel marked jobs, or all that pass the filter",
 )
 REMOVE = Deed(
     "Remove",
     "removed",
-    ("waiting", "delayed", "failed", "completed"),
-    ("waiting", "delayed", "failed", "completed"),
+    ("waiting", "delayed", "failed", "completed", "cancelled"),
+    ("waiting", "delayed", "failed", "completed", "cancelled"),
     "trash",
     "Remove marked jobs, or all that pass the filter, with all that is kept of them",
 )

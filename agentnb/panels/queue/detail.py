@@ -124,7 +124,7 @@ class Detail:
         self.times = label("", dim=True)
         make = self._make(panel)
         self.retry = make("Retry", "repeat", "run again", "Let it run now with all its attempts")
-        self.cancel = make("Cancel", "ban", "cancelled", "Let it fail as cancelled", danger=True)
+        self.cancel = make("Cancel", "ban", "cancelled", "Cancel the job", danger=True)
         self.remove = make("Remove", "trash", "removed", "Remove the job", danger=True)
         self.buttons = row(self.retry, self.cancel, self.remove)
         self.error, self.log, self.result, self.data = (
@@ -156,7 +156,7 @@ class Detail:
         """Show a job; None for one that is gone, or, without an id, for none at all."""
         self._job = found.job if found else None
         state = found.seen.state if found else ""
-        self.retry.disabled = state not in {"failed", "completed", "delayed"}
+        self.retry.disabled = state not in {"failed", "cancelled", "completed", "delayed"}
         self.cancel.disabled = state not in {"active", "waiting", "paused", "delayed"}
         self.remove.disabled = state in {"", "active"}
         self.widget.layout.display = None if picked else "none"

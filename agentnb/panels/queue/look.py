@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "Filter", "Look", "Looker", "QueueLook"]
 
-STATES: Final = ("active", "failed", "waiting", "delayed", "completed")
+STATES: Final = ("active", "failed", "waiting", "delayed", "completed", "cancelled")
 """The states, those first that one looks for; a paused queue's waiting jobs are paused."""
 LISTED: Final = 500
 _EACH = 100  # jobs of each state, where all are listed

@@ -58,7 +58,7 @@ class Rates:
             self._totals, self._seen = {}, {}
         ended, fresh = 0, []
         for queue, counts in queues:
-            total = (counts["ever completed"], counts["ever failed"])
+            total = (counts["completed_total"], counts["failed_total"])
             before = self._totals.get(queue.name, (0, 0))  # where it was not there before
             self._totals[queue.name] = total
             ended += max(sum(total) - sum(before), 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.queue.counts import ENDED
 from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
@@ -56,7 +57,9 @@ TONES: Final = {
     "paused": "warn",
     "delayed": "dim",
     "failed": "bad",
+    "cancelled": "dim",
 }
+_KEPT: Final = ("completed", "failed")
 _LATE = 8.0  # seconds; a sign of life comes every 5
 
 
@@ -65,9 +68,9 @@ def queue_row(one: QueueLook) -> tuple[object, ...]:
     counts = one.counts
     parts = [
         (name, counts[name], TONES[name])
-        for name in ("completed", "active", "waiting", "paused", "delayed", "failed")
+        for name in ("completed", "active", "waiting", "paused", "delayed", "failed", "cancelled")
     ]
-    numbers = (counts[name] for name in ("delayed", "active", "completed", "failed"))
+    numbers = (counts["delayed"], counts["active"], *(_kept(counts, name) for name in _KEPT))
     return (
         one.queue.name,
         _state_of(one),
@@ -76,6 +79,12 @@ def queue_row(one: QueueLook) -> tuple[object, ...]:
         *numbers,
         _busy(one, one.workers),
     )
+
+
+def _kept(counts: dict[str, int], name: str) -> object:
+    """Return how many jobs in a state are kept, of all that ever came to it."""
+    kept, total = counts[name], counts[f"{name}_total"]
+    return Drawn(f"{kept:,} of {total:,}", order=total) if total > kept else kept
 
 
 def _state_of(one: QueueLook) -> Drawn:
@@ -151,9 +160,8 @@ def _when(one: Glance) -> Drawn:
         left = one.due - one.now
         words = f"in {Seconds(left)}" if left >= 1 else "due now"
         return Drawn(words, order=one.due, saved=f"due {absolute(one.due)}")
-    at = {"active": one.started, "completed": one.finished, "failed": one.finished}.get(
-        one.state, one.created
-    )
+    at = one.finished if one.state in ENDED else one.created
+    at = one.started if one.state == "active" else at
     if at is None:
         return Drawn("")
     return Drawn(since(max(one.now - at, 0.0)), order=at, saved=absolute(at))
