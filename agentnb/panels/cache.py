@@ -1,15 +1,12 @@
-"""The cache panel: the keys that match a pattern, the value of one, and how often it is there."""
+"""The cache panel: the keys that match a pattern, the value of one, and the hit ratio."""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.cache.listing import listing
-from agentnb.core.cache.peek import peek
-from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import ConfigError, NotFoundError, UsageError
 from agentnb.panels.base import (
     Confirm,
     Instruction,
@@ -33,7 +30,8 @@ from agentnb.panels.base.cells import plain
 
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
-    from agentnb.core.cache.peek import Peek
+    from agentnb.core.cache.inspect import CacheInspector
+    from agentnb.core.cache.preview import ValuePreview
     from agentnb.core.hub import Hub
     from agentnb.core.table import Table
 
@@ -43,21 +41,21 @@ LISTED = 1000
 EVERYTHING = "*"
 _EMPTY = "Nothing is cached yet. Type in a cell:  %cache set KEY VALUE   or, over it:  %%cache KEY"
 _PICK = Instruction("Pick a key to see its value.")
-# Looking for keys may take this share of the time: with millions of them it is slow.
+# The share of the time that listing keys may take: with millions of keys it is slow.
 _SHARE = 0.2
 
 
 class CachePanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """Browses keys and values; the widgets are composed in `panel`.
 
     Parameters
     ----------
     hub
-        Whose cache it shows.
+        The hub whose cache it shows.
     pattern
-        The keys that it shows first.
+        The first pattern.
     every
-        Seconds between two looks at the cache.
+        Seconds between refreshes.
     """
 
     def __init__(self, hub: Hub, *, pattern: str = EVERYTHING, every: float | None = 2.0) -> None:
@@ -126,57 +124,61 @@ class CachePanel:
         with self.panel.lock:
             self._picked = key
 
-    def _load(self) -> tuple[str, Table, str | None, Peek | str | None, tuple[float | None, str]]:
+    def _load(
+        self,
+    ) -> tuple[str, Table, str | None, ValuePreview | str | None, tuple[float | None, str]]:
         cache = self._cache
-        rates = self._rates.before(cache)
+        rates = self._rates.before(cache.inspect)
         with self.panel.lock:
             pattern, picked, listed = self._pattern, self._picked, self._listed
-        table = listed.get(lambda: listing(cache, pattern, limit=LISTED))
-        found: Peek | str | None = None
+        table = listed.get(lambda: cache.inspect.table(pattern, limit=LISTED))
+        preview: ValuePreview | str | None = None
         if picked is not None:
             try:
-                found = peek(cache, picked)
+                preview = cache.inspect.preview(picked)
             except (ConfigError, UsageError) as error:  # of this value, not of the server
-                found = f"{error.message}\n{error.hint or ''}"
-        self._rates.after(cache)
-        return pattern, table, picked, found, rates
+                preview = f"{error.message}\n{error.hint or ''}"
+        self._rates.after(cache.inspect)
+        return pattern, table, picked, preview, rates
 
     def _show(
         self,
-        loaded: tuple[str, Table, str | None, Peek | str | None, tuple[float | None, str]],
+        loaded: tuple[str, Table, str | None, ValuePreview | str | None, tuple[float | None, str]],
     ) -> None:
-        pattern, table, picked, found, (ratio, numbers) = loaded
+        pattern, table, picked, preview, (ratio, numbers) = loaded
         self.ratio.add(ratio)
         self.numbers.value = numbers
-        if pattern == self._pattern:  # else a later one is being looked for
+        if pattern == self._pattern:  # else a newer pattern is being listed
             rows = [(key, _left(ttl), Size(size), value) for key, ttl, size, value in table.rows]
             self.keys.update(rows, note=table.note, hint=_hint(pattern))
         if picked == self._picked:
-            self._show_value(picked, found)
+            self._show_value(picked, preview)
 
-    def _show_value(self, key: str | None, found: Peek | str | None) -> None:
+    def _show_value(self, key: str | None, preview: ValuePreview | str | None) -> None:
         if key is None:
             return
-        self.remove.disabled = found is None
+        self.remove.disabled = preview is None
         name = f"<strong>{escape(plain(key))}</strong>"
-        if found is None:
-            self.about.value = f"{name} · gone: removed, or its time was over"
+        if preview is None:
+            self.about.value = f"{name} · gone: removed or expired"
             self.value.show("")
-        elif isinstance(found, str):
+        elif isinstance(preview, str):
             self.about.value = name
-            self.value.show(found)
+            self.value.show(preview)
         else:
-            words = [found.kind, str(Size(found.size)), found.note]
-            about = [name, *(escape(word) for word in words if word), _until(found.left)]
+            words = [preview.kind, str(Size(preview.size)), preview.note]
+            about = [name, *(escape(word) for word in words if word), _until(preview.left)]
             self.about.value = " · ".join(about)
-            self.value.show(found.text)
+            self.value.show(preview.text)
 
     def _remove(self) -> str:
         key = self._picked
         if key is None:
-            raise UsageError("no key is selected", service="cache", hint="click on one")
+            raise UsageError("no key is selected", service="cache", hint="click on a key")
         if not self._cache.delete(key):
-            raise NotFoundError(f"{key!r} is gone already", service="cache")
+            raise NotFoundError(
+                f"{key!r} is gone already", service="cache", hint="the list refreshes by itself"
+            )
         self._listed.reset()
         return f"{plain(key)}: removed"
 
@@ -184,7 +186,9 @@ class CachePanel:
         pattern = self._pattern
         count = len(self._cache.keys(pattern, limit=LISTED + 1))
         if not count:
-            raise NotFoundError(f"no key matches {pattern}", service="cache")
+            raise NotFoundError(
+                f"no key matches {pattern}", service="cache", hint="change the pattern"
+            )
         many = f"more than {LISTED:,}" if count > LISTED else f"{count:,}"
         return f"Remove {many} {'key' if count == 1 else 'keys'}: {plain(pattern)}", pattern
 
@@ -195,10 +199,10 @@ class CachePanel:
 
 
 class _Rates:
-    """Hits and misses from one look to the next: this process's, and everybody's.
+    """Hits and misses between refreshes: of this process, and of all clients.
 
-    The panel's own looks at the keys count as hits on the server. So what happens on it is
-    counted from the end of one look to the beginning of the next.
+    The panel's own reads count as hits on the server. So the server's counts are taken after
+    each refresh and before the next.
     """
 
     def __init__(self) -> None:
@@ -206,9 +210,9 @@ class _Rates:
         self._server: tuple[int, int] | None = None
         self._all = (0, 0)
 
-    def before(self, cache: Cache) -> tuple[float | None, str]:
-        """Return the ratio since the last time, in percent or None, and what to say of both."""
-        own, server = (cache.count.hits, cache.count.misses), _keyspace(cache)
+    def before(self, cache: CacheInspector) -> tuple[float | None, str]:
+        """Return the hit ratio since the last refresh, in percent or None, and a text of both."""
+        own, server = cache.counts, cache.server_counts()
         ratio = None
         if self._own is not None:
             percent = _percent(_since(own, self._own))
@@ -219,12 +223,12 @@ class _Rates:
             self._all = self._all[0] + new[0], self._all[1] + new[1]
         words = f"this notebook found {_ratio_of(own)}"
         if server is not None:
-            words += f"<br>\neverybody, since the panel opened: {_ratio_of(self._all)}"
+            words += f"<br>\nall clients, since the panel opened: {_ratio_of(self._all)}"
         return ratio, words
 
-    def after(self, cache: Cache) -> None:
-        """Note where the server's numbers stand after the panel's own look."""
-        self._server = _keyspace(cache)
+    def after(self, cache: CacheInspector) -> None:
+        """Record the server's counts after the panel's own reads."""
+        self._server = cache.server_counts()
 
 
 def make(hub: Hub, **options: Any) -> Panel:
@@ -233,25 +237,15 @@ def make(hub: Hub, **options: Any) -> Panel:
     Parameters
     ----------
     hub
-        Whose cache it shows.
+        The hub whose cache it shows.
     **options
         As `CachePanel` takes them.
     """
     return CachePanel(hub, **options).panel
 
 
-def _keyspace(cache: Cache) -> tuple[int, int] | None:
-    """Return the server's hits and misses; None where it keeps them to itself."""
-    stats: dict[str, Any] = {}
-    with suppress(RejectedError):
-        stats = cache.redis.info("stats")
-    if "keyspace_hits" not in stats:
-        return None
-    return int(stats["keyspace_hits"]), int(stats.get("keyspace_misses", 0))
-
-
 def _since(now: tuple[int, int], then: tuple[int, int]) -> tuple[int, int]:
-    """Return what was added; a count that went back began anew."""
+    """Return the increase of both counts; a count that went down was reset."""
     if now[0] < then[0] or now[1] < then[1]:
         return now
     return now[0] - then[0], now[1] - then[1]

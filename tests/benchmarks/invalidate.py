@@ -43,7 +43,7 @@ def fill(client, names):
 def candidates(hub, path, run):
     """Return what removes the same keys in different ways, by name."""
     client, cache = peers.raw(path), hub.cache
-    pattern = cache.keys_of.cache(PATTERN)
+    pattern = cache._keys.cache(PATTERN)
     found = {
         OURS: lambda: cache.invalidate(PATTERN),
         "KEYS+DEL": lambda: client.delete(*client.keys(pattern)),
@@ -88,7 +88,7 @@ def measure(*, quick):
     line, end = context.Pipe()
     with scratch(), embedded() as (hub, path), peers.loop() as run:
         client = peers.raw(path)
-        key = hub.cache.keys_of.cache
+        key = hub.cache._keys.cache
         fill(client, [key(f"kept:{number}") for number in range(KEYS - GONE)])
         names = [key(f"gone:{number}") for number in range(GONE)]
         watcher = context.Process(target=watch, args=(path, end), daemon=True)

@@ -46,7 +46,7 @@ def test_a_value_is_gone_after_its_time(cache):
 
 
 def test_a_key_without_an_end_has_infinitely_long(cache, shared_redis):
-    shared_redis.set(cache.keys_of.cache("k"), "1")
+    shared_redis.set(cache._keys.cache("k"), "1")
     assert cache.ttl("k") == float("inf")
 
 
@@ -138,15 +138,15 @@ def test_times_of_the_cache_that_cannot_be_are_refused(make_cache, name, value):
 
 def test_a_value_in_place_of_a_loader_is_refused_even_on_a_hit(cache):
     cache.set("k", 1)
-    with pytest.raises(UsageError, match="a loader is a function"):
+    with pytest.raises(UsageError, match="loader must be a function"):
         cache.get_or_set("k", 1)
 
 
 def test_a_single_tag_without_a_list_is_refused(cache):
-    with pytest.raises(UsageError, match="list of tags"):
+    with pytest.raises(UsageError, match="list of texts"):
         cache.set("k", 1, tags="users")
     for odd in (5, None, True):
-        with pytest.raises(UsageError, match="list of tags"):
+        with pytest.raises(UsageError, match="list of texts"):
             cache.set("k", 1, tags=odd)
 
 

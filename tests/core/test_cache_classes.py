@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from agentnb.core.cache.peek import peek
 from tests.core.shapes import Model, Point, Task
 from tests.core.test_codec_tagged import ANY, written
 
@@ -48,7 +47,7 @@ def test_a_class_that_is_not_there_is_a_miss_and_a_line_in_the_log(
         cache.get("k", local=True)
     monkeypatch.delattr(MODULE, "Task")
     assert cache.get("k", "default", local=local) == "default"
-    assert cache.count.hits == (1 if local else 0)
+    assert cache._counter.hits == (1 if local else 0)
     assert any("'k' counts as missing" in line and "shapes:Task" in line for line in warned())
 
 
@@ -58,7 +57,7 @@ def test_a_loader_replaces_what_this_process_cannot_read(cache, monkeypatch, war
     monkeypatch.setattr(MODULE, "Task", Other)
     assert cache.get_or_set("k", lambda: Other(5), local=local) == Other(5)
     assert cache.get_or_set("k", lambda: "not called", local=local) == Other(5)
-    assert cache.count.misses == 1
+    assert cache._counter.misses == 1
     assert "has other fields now" in " ".join(warned())
 
 
@@ -94,15 +93,15 @@ def test_a_failed_loader_raises_its_own_error_where_the_copy_cannot_be_read(cach
 
 def test_a_reader_is_shown_what_it_is(cache, monkeypatch):
     cache.set("k", Task("x"))
-    assert peek(cache, "k")[:2] == ("Task", repr(Task("x")))
+    assert cache.inspect.preview("k")[:2] == ("Task", repr(Task("x")))
     cache.set("pair", (1, {2}))
-    assert peek(cache, "pair")[:2] == ("tuple", "(1, {2})")
+    assert cache.inspect.preview("pair")[:2] == ("tuple", "(1, {2})")
     cache.set("nan", {"a": float("nan")})
-    assert peek(cache, "nan")[:2] == ("dict", "{'a': nan}")
+    assert cache.inspect.preview("nan")[:2] == ("dict", "{'a': nan}")
     cache.set("large", [("again",)] * 500_000)
-    assert peek(cache, "large").note
+    assert cache.inspect.preview("large").note
     monkeypatch.delattr(MODULE, "Task")
-    found = peek(cache, "k")
+    found = cache.inspect.preview("k")
     assert found.kind == "Task"
     assert "is not defined in this process" in found.text
 
@@ -113,7 +112,7 @@ def test_another_process_imports_the_module_of_a_class(cache, caching, shared_re
     process = caching(
         f"sys.path.insert(0, {root!r})\nsay(cache.get('k'))",
         shared_redis,
-        prefix=cache.keys_of.prefix,
+        prefix=cache._keys.prefix,
     )
     assert process.stdout.readline() == "[Point(x=1, y=(2,))]\n"
 
@@ -130,7 +129,7 @@ if sys.stdin.readline().strip() == 'set':
     cache.set('k', Thing(1))
 say(cache.get('k'))
 """
-    options = {"prefix": cache.keys_of.prefix}
+    options = {"prefix": cache._keys.prefix}
     for word, seen in (("set", "missing\n"), ("get", "missing\n")):
         process = caching(source, shared_redis, **options)
         process.stdin.write(f"{word}\n")

@@ -239,11 +239,11 @@ def test_a_value_of_600_mb_is_refused_before_it_is_copied():
 
 
 def test_a_tagged_value_says_what_it_is_to_those_who_list_keys(codec):
-    assert codec.glance(codec.encode((1, 2)), whole=True) == "<tuple>"
-    assert codec.glance(codec.encode(Task("x")), whole=True) == "<Task>"
-    assert codec.glance(codec.encode({"a": (1,) * 9000}), whole=False) == "<dict>"
-    assert codec.glance(codec.encode(b"x"), whole=True) == "<bytes>"
-    assert codec.glance(b"\x01V", whole=True) == "<value>"
+    assert codec.preview(codec.encode((1, 2)), whole=True) == "<tuple>"
+    assert codec.preview(codec.encode(Task("x")), whole=True) == "<Task>"
+    assert codec.preview(codec.encode({"a": (1,) * 9000}), whole=False) == "<dict>"
+    assert codec.preview(codec.encode(b"x"), whole=True) == "<bytes>"
+    assert codec.preview(b"\x01V", whole=True) == "<value>"
 
 
 def test_a_large_tagged_value_is_compressed_unless_others_have_to_read_it():

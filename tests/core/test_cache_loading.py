@@ -16,11 +16,11 @@ from agentnb.core.errors import DeadlineExceeded, UsageError
 
 
 def lock_of_name(cache, key):
-    return cache.names.lock(key)
+    return cache._names.lock(key)
 
 
 def lock_of(cache, key):
-    return cache.redis.get(lock_of_name(cache, key))
+    return cache._redis.get(lock_of_name(cache, key))
 
 
 def test_miss_and_hit_return_the_same_and_no_caller_shares_it(cache):
@@ -135,7 +135,7 @@ def test_what_a_failure_says_stands_on_the_server_short_and_without_secrets(cach
 
     with pytest.raises(RuntimeError):
         cache.get_or_set("k", fail)
-    said = cache.redis.get(cache.names.failure("k"))
+    said = cache._redis.get(cache._names.failure("k"))
     assert b"no rates" in said
     assert b"hunter22" not in said
     assert len(said) < 5000
@@ -190,14 +190,14 @@ def test_a_cancelled_loader_lets_another_load(cache):
 
 def test_one_who_is_cancelled_while_taking_the_lock_gives_it_back(make_cache):
     cache = make_cache()
-    take = cache.store.take
+    acquire = cache._store.acquire
 
     def slowly(*args, **options):
-        state = take(*args, **options)
+        state = acquire(*args, **options)
         time.sleep(0.3)
         return state
 
-    cache.store.take = slowly
+    cache._store.acquire = slowly
 
     async def story():
         task = asyncio.create_task(cache.aget_or_set("k", lambda: 1))

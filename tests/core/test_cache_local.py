@@ -23,7 +23,7 @@ def until(condition, seconds=20):
 
 def kept(cache, key):
     """Ask until a copy is kept."""
-    until(lambda: cache.get(key, local=True) is None or cache.copies.get(cache.keys_of.cache(key)))
+    until(lambda: cache.get(key, local=True) is None or cache._copies.get(cache._keys.cache(key)))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ for n in range(1, 101):
     cache.set("k", n)
     say(n)
 """
-    other = caching(source, cache.redis, prefix=cache.keys_of.prefix)
+    other = caching(source, cache._redis, prefix=cache._keys.prefix)
     for n in range(1, 101):
         assert cache.get("k", local=True) == n - 1
         other.stdin.write("\n")
@@ -104,7 +104,7 @@ def test_a_value_that_changes_while_it_is_fetched_is_not_kept(cache, shared_redi
     cache.set("k", "old")
     cache.set("other", 1)
     kept(cache, "other")
-    name = cache.keys_of.cache("k")
+    name = cache._keys.cache("k")
 
     class Late:
         """A client whose answer arrives when the value has changed already."""
@@ -121,21 +121,21 @@ def test_a_value_that_changes_while_it_is_fetched_is_not_kept(cache, shared_redi
             pipe.execute = late
             return pipe
 
-    assert cache.copies.fetch(name, Late()).data == b"old"
+    assert cache._copies.fetch(name, Late()).data == b"old"
     assert cache.get("k", local=True) == "new"
 
 
 def test_a_copy_ends_with_its_value_though_the_server_says_so_later(cache):
     cache.set("k", 1, ttl=60)
     kept(cache, "k")
-    name = cache.keys_of.cache("k")
-    copy = cache.copies.get(name)
+    name = cache._keys.cache("k")
+    copy = cache._copies.get(name)
     assert 50 < copy.until - time.monotonic() <= 60
-    with cache.copies._lock:
-        cache.copies._keep(name, dataclasses.replace(copy, until=time.monotonic() + 0.05))
+    with cache._copies._lock:
+        cache._copies._keep(name, dataclasses.replace(copy, until=time.monotonic() + 0.05))
     time.sleep(0.06)
-    assert cache.copies.get(name) is None
-    assert len(cache.copies) == 0
+    assert cache._copies.get(name) is None
+    assert len(cache._copies) == 0
 
 
 def test_one_refreshes_early_from_a_copy(cache):
@@ -152,7 +152,7 @@ def tracking(client):
 
 def test_after_its_connection_was_killed_nothing_old_is_served(cache, shared_redis):
     cache.set("k", 0)
-    name = cache.keys_of.cache("k")
+    name = cache._keys.cache("k")
     for n in range(1, 31):
         kept(cache, "k")
         (number,) = tracking(shared_redis)
@@ -166,8 +166,8 @@ def test_a_connection_that_is_killed_is_opened_again_by_the_next_question(cache,
     kept(cache, "k")
     (number,) = tracking(shared_redis)
     shared_redis.client_kill_filter(_id=number)
-    until(lambda: not cache.copies.on)
-    assert len(cache.copies) == 0
+    until(lambda: not cache._copies.on)
+    assert len(cache._copies) == 0
     kept(cache, "k")
     assert tracking(shared_redis) != [number]
 
@@ -205,11 +205,11 @@ def test_flushing_the_server_is_heard(bare, shared_redis):
 def test_the_connection_closes_when_nobody_asks(cache, shared_redis):
     cache.set("k", 1)
     kept(cache, "k")
-    cache.copies.idle = 0.2
+    cache._copies.idle = 0.2
     names = ["agentnb-cache-local"]
     until(lambda: not [one for one in threading.enumerate() if one.name in names])
     until(lambda: not tracking(shared_redis))
-    assert len(cache.copies) == 0
+    assert len(cache._copies) == 0
     assert cache.get("k", local=True) == 1
 
 
@@ -220,7 +220,7 @@ def test_closing_the_cache_closes_the_connection(make_cache, shared_redis):
     cache.close()
     assert not [one for one in threading.enumerate() if one.name == "agentnb-cache-local"]
     until(lambda: not tracking(shared_redis))
-    assert cache.copies.get(cache.keys_of.cache("k")) is None
+    assert cache._copies.get(cache._keys.cache("k")) is None
 
 
 def test_a_cache_that_never_asked_for_copies_opens_no_connection(cache, shared_redis):
@@ -231,30 +231,30 @@ def test_a_cache_that_never_asked_for_copies_opens_no_connection(cache, shared_r
 
 
 def test_what_was_asked_for_longest_ago_goes_first(cache):
-    cache.copies.entries = 3
+    cache._copies.entries = 3
     for n in range(4):
         cache.set(f"k{n}", n)
     kept(cache, "k0")
     for n in (1, 2, 0, 3):
         cache.get(f"k{n}", local=True)
-    names = [cache.keys_of.cache(f"k{n}") for n in range(4)]
-    assert [name for name in names if cache.copies.get(name)] == [names[0], names[2], names[3]]
+    names = [cache._keys.cache(f"k{n}") for n in range(4)]
+    assert [name for name in names if cache._copies.get(name)] == [names[0], names[2], names[3]]
 
 
 def test_copies_take_no_more_room_than_they_may(cache):
-    cache.copies.size = 10_000
+    cache._copies.size = 10_000
     cache.set("first", 1)
     kept(cache, "first")
     for n in range(50):
         cache.set(f"k{n}", "x" * 1000)
         cache.get(f"k{n}", local=True)
-        assert cache.copies._bytes <= 10_000
-    assert len(cache.copies) == 9
+        assert cache._copies._bytes <= 10_000
+    assert len(cache._copies) == 9
     cache.set("large", "x" * 2000)
     assert cache.get("large", local=True) == "x" * 2000
-    assert len(cache.copies) == 9
-    cache.copies.drop(None)
-    assert cache.copies._bytes == 0
+    assert len(cache._copies) == 9
+    cache._copies.drop(None)
+    assert cache._copies._bytes == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -267,7 +267,7 @@ def test_a_forked_child_does_not_serve_its_parents_copies(cache, shared_redis):
         signal.alarm(30)  # it must not outlive a test that fails
         code = 1
         try:
-            shared_redis.set(cache.keys_of.cache("k"), "new")
+            shared_redis.set(cache._keys.cache("k"), "new")
             code = 0 if cache.get("k", local=True) == "new" else 2
         finally:
             os._exit(code)
@@ -278,7 +278,7 @@ def test_a_forked_child_does_not_serve_its_parents_copies(cache, shared_redis):
 def test_threads_that_read_and_write_see_nothing_older_than_they_have_seen(cache, shared_redis):
     cache.set("k", 0)
     kept(cache, "k")
-    name, wrong, end = cache.keys_of.cache("k"), [], threading.Event()
+    name, wrong, end = cache._keys.cache("k"), [], threading.Event()
 
     def read():
         last = 0

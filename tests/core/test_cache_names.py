@@ -47,7 +47,7 @@ def test_invalidating_10_000_of_100_000_goes_in_small_steps(cache, shared_redis,
     with shared_redis.pipeline(transaction=False) as pipe:
         for n in range(100_000):
             name = f"old:{n}" if n % 10 == 0 else f"new:{n}"
-            pipe.set(cache.keys_of.cache(name), "1", px=60_000)
+            pipe.set(cache._keys.cache(name), "1", px=60_000)
         pipe.execute()
     commands()
     assert cache.invalidate("old:*") == 10_000
@@ -56,7 +56,7 @@ def test_invalidating_10_000_of_100_000_goes_in_small_steps(cache, shared_redis,
     assert "del" not in used
     assert used["scan"] >= 100
     assert used["unlink"] >= 20
-    assert sum(1 for _ in cache.names.matching("*")) == 90_000
+    assert sum(1 for _ in cache._names.matching("*")) == 90_000
     assert cache.invalidate("*") == 90_000
 
 
@@ -100,7 +100,7 @@ def test_a_tag_of_many_keys_is_removed_in_small_steps(cache, commands):
 def test_a_tag_lives_as_long_as_its_longest_key(cache, shared_redis):
     cache.set("long", 1, ttl=1000, tags=["t"])
     cache.set("short", 1, ttl=10, tags=["t"])
-    assert shared_redis.ttl(cache.names.tag("t")) > 900
+    assert shared_redis.ttl(cache._names.tag("t")) > 900
 
 
 def test_nothing_is_left_behind_on_the_server(make_cache, shared_redis):
@@ -194,7 +194,7 @@ def test_names_that_are_internal_are_refused(bare):
 
 
 def test_names_of_keys_that_are_no_text_can_be_removed(cache, shared_redis):
-    shared_redis.set(cache.keys_of.cache("").encode() + b"caf\xe9", "1")
-    assert isinstance(cache.names, Names)
+    shared_redis.set(cache._keys.cache("").encode() + b"caf\xe9", "1")
+    assert isinstance(cache._names, Names)
     assert cache.keys() == ["caf\udce9"]
     assert cache.invalidate("*") == 1

@@ -41,7 +41,7 @@ def closed_port():
 def test_with_nobody_at_the_address_the_loader_gives_the_value(make_cache, closed_port, said):
     with RedisClient(f"redis://127.0.0.1:{closed_port}", timeout=0.3) as client:
         cache = make_cache(client)
-        cache._loader.away._rest = 0  # it is asked again each time
+        cache._loader.outage._cooldown = 0  # it is asked again each time
         for n in range(20):
             assert cache.get_or_set("k", lambda n=n: n) == n
         assert asyncio.run(cache.aget_or_set("k", lambda: "awaited")) == "awaited"
@@ -50,7 +50,7 @@ def test_with_nobody_at_the_address_the_loader_gives_the_value(make_cache, close
         with pytest.raises(UnavailableError):
             cache.set("k", 1)
     assert len([line for line in said() if "the cache is away" in line]) == 1
-    assert cache.count.misses == 21
+    assert cache._counter.misses == 21
 
 
 def test_a_value_is_checked_and_copied_without_a_server_too(make_cache, closed_port):
@@ -166,7 +166,7 @@ def test_a_server_that_fills_up_while_a_loader_runs_loses_no_value(make_cache, o
 
     assert cache.get_or_set("k", load) == "loaded"
     assert "full" in said()[0]
-    assert own_redis.get(cache.names.lock("k")) is None
+    assert own_redis.get(cache._names.lock("k")) is None
 
 
 def test_a_read_only_server_refuses_set_and_loses_no_loaded_value(
@@ -176,9 +176,9 @@ def test_a_read_only_server_refuses_set_and_loses_no_loaded_value(
     cache.set("before", "kept")
     own_redis.config_set("replica-serve-stale-data", "yes")
     own_redis.replicaof("127.0.0.1", closed_port)
-    cache.redis = own_redis.within(0.5)
+    cache._redis = own_redis.within(0.5)
     with pytest.raises(RejectedError, match="read-only"):
-        own_redis.within(0.5).set(cache.keys_of.cache("k"), 1)
+        own_redis.within(0.5).set(cache._keys.cache("k"), 1)
     for n in range(20):
         assert cache.get_or_set("k", lambda n=n: n) == n
     assert cache.get_or_set("before", lambda: "loaded") == "kept"

@@ -32,8 +32,8 @@ for thread in threads: thread.join()
 def four_processes(caching, cache, runs, body):
     """Let four callers in each of four processes begin at once; return what each process said."""
     source = _FOUR_CALLERS.format(runs=runs, body=body)
-    prefix = cache.keys_of.prefix
-    people = [caching(source, cache.redis, prefix=prefix) for _ in range(4)]
+    prefix = cache._keys.prefix
+    people = [caching(source, cache._redis, prefix=prefix) for _ in range(4)]
     for one in people:
         assert one.stdout.readline() == "ready\n"
     for one in people:
@@ -43,7 +43,7 @@ def four_processes(caching, cache, runs, body):
 
 
 def runs_of(cache, name):
-    return [int(raw) for raw in cache.redis.lrange(name, 0, -1)]
+    return [int(raw) for raw in cache._redis.lrange(name, 0, -1)]
 
 
 def until(condition, seconds=20):
@@ -54,14 +54,14 @@ def until(condition, seconds=20):
 
 
 def test_sixteen_callers_in_four_processes_load_once(caching, cache):
-    runs = cache.keys_of.internal("runs")
+    runs = cache._keys.internal("runs")
     said = four_processes(caching, cache, runs, "time.sleep(0.5); return 'value'")
     assert said == [["got value"] * 4] * 4
     assert len(runs_of(cache, runs)) == 1
 
 
 def test_a_failure_is_shared_by_all_who_wait_in_whatever_process(caching, cache):
-    runs = cache.keys_of.internal("runs")
+    runs = cache._keys.internal("runs")
     body = "time.sleep(0.5); raise ZeroDivisionError('no rates, postgres://u:hunter22@h/d')"
     said = [
         line.split(" ", 3) for lines in four_processes(caching, cache, runs, body) for line in lines
@@ -79,7 +79,7 @@ def test_a_failure_is_shared_by_all_who_wait_in_whatever_process(caching, cache)
 def test_a_loader_whose_process_is_killed_is_replaced(caching, make_cache):
     cache = make_cache(lock_seconds=0.5)
     source = "cache.get_or_set('k', lambda: (say('loading'), time.sleep(600)))"
-    victim = caching(source, cache.redis, prefix=cache.keys_of.prefix, lock_seconds=0.5)
+    victim = caching(source, cache._redis, prefix=cache._keys.prefix, lock_seconds=0.5)
     assert victim.stdout.readline() == "loading\n"
     os.kill(victim.pid, signal.SIGKILL)
     assert cache.get_or_set("k", lambda: "taken over") == "taken over"
@@ -94,7 +94,7 @@ def load():
     return "old"
 say(cache.get_or_set("k", load))
 """
-    sleeper = caching(source, cache.redis, prefix=cache.keys_of.prefix, lock_seconds=0.5)
+    sleeper = caching(source, cache._redis, prefix=cache._keys.prefix, lock_seconds=0.5)
     assert sleeper.stdout.readline() == "loading\n"
     os.kill(sleeper.pid, signal.SIGSTOP)
     assert cache.get_or_set("k", lambda: "new") == "new"
@@ -107,7 +107,7 @@ say(cache.get_or_set("k", load))
 
 def test_what_another_process_invalidates_while_it_loads_is_not_stored(caching, cache):
     def load():
-        other = caching("say(cache.invalidate('k*'))", cache.redis, prefix=cache.keys_of.prefix)
+        other = caching("say(cache.invalidate('k*'))", cache._redis, prefix=cache._keys.prefix)
         assert other.stdout.readline() == "0\n"
         return "old"
 
@@ -122,11 +122,11 @@ try:
 except KeyboardInterrupt:
     say("interrupted")
 """
-    other = caching(source, cache.redis, prefix=cache.keys_of.prefix)
+    other = caching(source, cache._redis, prefix=cache._keys.prefix)
     assert other.stdout.readline() == "loading\n"
     other.send_signal(signal.SIGINT)
     assert other.stdout.readline() == "interrupted\n"
-    assert cache.redis.get(cache.names.lock("k")) is None
+    assert cache._redis.get(cache._names.lock("k")) is None
     assert cache.get_or_set("k", lambda: "loaded") == "loaded"
 
 
@@ -134,7 +134,7 @@ def test_a_failure_elsewhere_is_served_stale_if_asked_for(caching, cache):
     cache.get_or_set("k", lambda: "old", ttl=0.05, stale=60)
     until(lambda: cache.get("k") is None)
     source = "cache.get_or_set('k', lambda: (say('loading'), sys.stdin.readline(), 1 / 0))"
-    other = caching(source, cache.redis, prefix=cache.keys_of.prefix)
+    other = caching(source, cache._redis, prefix=cache._keys.prefix)
     assert other.stdout.readline() == "loading\n"
 
     results = []
@@ -174,7 +174,7 @@ def test_a_forked_child_renews_its_own_locks(make_cache):
                 code = 0
             finally:
                 os._exit(code)
-        until(lambda: cache.redis.get(cache.names.lock("slow")) is not None)
+        until(lambda: cache._redis.get(cache._names.lock("slow")) is not None)
         assert cache.get_or_set("slow", lambda: "loaded again") == "the child's"
         assert os.waitpid(child, 0)[1] == 0
         return "the parent's"

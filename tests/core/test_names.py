@@ -81,9 +81,7 @@ OPEN = {
     "cli/worker": "AgentPost bury hear judge Life life Place Post post said told wanted",
     "core": "here",
     "core/api": "clock Crowded glance Going Lost Settled told",
-    "core/cache": (
-        "drive driving Found found glance loading Peek peek State there told Wanted wanted"
-    ),
+    "core/cache": "found there told wanted",
     "core/codec": "found",
     "core/db": "Alarm alarm found wanted",
     "core/docker": (
@@ -107,7 +105,6 @@ OPEN = {
     ),
     "magics": "Noun noun Said Whole whole",
     "magics/api": "shown",
-    "magics/cache": "found",
     "magics/db": "Held held meant",
     "magics/docker": "shown",
     "magics/files": "said shown",

@@ -134,3 +134,17 @@ def test_the_classes_work_without_a_hub(tmp_path):
 
 def test_every_public_name_says_what_it_is():
     assert all(inspect.getdoc(getattr(agentnb, name)) for name in NAMES)
+
+
+PUBLIC = {
+    "cache": (
+        "aget_or_set cached cells close default_ttl delete get get_or_set inspect invalidate "
+        "invalidate_tags keys set stats ttl"
+    ),
+}
+
+
+@pytest.mark.parametrize("service", PUBLIC)
+def test_dir_shows_only_names_that_a_user_may_call(request, service):
+    shown = [name for name in dir(request.getfixturevalue(service)) if name[0] != "_"]
+    assert shown == PUBLIC[service].split()

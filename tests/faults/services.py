@@ -191,11 +191,11 @@ class Cache(OnRedis):
         return hub.cache.get_or_set("key", lambda: 1)
 
     def slow(self, hub):
-        hub.cache.redis = hub.redis.within(0.3)
+        hub.cache._redis = hub.redis.within(0.3)
         hub.cache.get("key")
 
     def fail(self, hub):
-        key = hub.cache.keys_of.cache("list")
+        key = hub.cache._keys.cache("list")
         hub.redis.delete(key)
         hub.redis.lpush(key, "x")
         hub.cache.get("list")

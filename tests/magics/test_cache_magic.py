@@ -238,7 +238,7 @@ def test_what_cannot_be_kept_costs_neither_the_value_nor_the_names(shown, cache,
     said = shown(f"%%cache report\n{body}")
     assert "[42, <object" in said
     assert shell.user_ns["other"] == [1, print]
-    assert "nothing is kept" in said
+    assert "nothing is stored" in said
     for what in ("the displayed value", "handle", "other"):
         assert f"{what} cannot be stored: " in said
     assert "begins with _" in said
@@ -246,15 +246,15 @@ def test_what_cannot_be_kept_costs_neither_the_value_nor_the_names(shown, cache,
 
 
 def test_a_server_that_refuses_to_store_costs_nothing_either(shown, cache, shell):
-    before = cache.redis.config_get("maxmemory")["maxmemory"]
-    cache.redis.config_set("maxmemory", 1)
+    before = cache._redis.config_get("maxmemory")["maxmemory"]
+    cache._redis.config_set("maxmemory", 1)
     try:
         said = shown("%%cache report\nn = 6 * 7\nn")
     finally:
-        cache.redis.config_set("maxmemory", before)
+        cache._redis.config_set("maxmemory", before)
     assert shell.user_ns["n"] == 42
     assert "42" in said
-    assert "nothing is kept" in said
+    assert "nothing is stored" in said
 
 
 def test_values_come_back_with_their_types(counted, shell):
@@ -458,7 +458,7 @@ def test_without_a_server_the_cell_runs_and_says_that_it_is_not_kept(shown, proj
     (project / ".env").write_text("REDIS_URL=redis://127.0.0.1:1/0\n")
     shell.run_line_magic("agentnb", "reset")
     said = shown("%%cache report\nvalue = 6 * 7\nvalue")
-    assert "nothing is kept" in said
+    assert "nothing is stored" in said
     assert "42" in said
     assert shell.user_ns["value"] == 42
 
@@ -486,9 +486,9 @@ def test_tab_offers_verbs_keys_and_options(shell, cache):
 
 
 def test_tab_finds_a_key_among_thousands(shell, cache):
-    with cache.redis.pipeline(transaction=False) as pipe:
+    with cache._redis.pipeline(transaction=False) as pipe:
         for number in range(3000):
-            pipe.set(cache.keys_of.cache(f"user:{number}"), "1")
+            pipe.set(cache._keys.cache(f"user:{number}"), "1")
         pipe.execute()
     assert offered(shell, "%cache get user:2999") == ["user:2999"]
 

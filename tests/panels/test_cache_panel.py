@@ -129,7 +129,7 @@ def test_another_pattern_takes_the_question_back(hub, view):
     it.pattern.value = "user:*"
     assert not it.invalidate.asking
     it.invalidate.first.click()
-    assert message(it) == {"text": "no key matches user:*", "error": True}
+    assert message(it) == {"text": "no key matches user:* (change the pattern)", "error": True}
     assert hub.cache.keys() == ["rates"]
 
 
@@ -156,7 +156,7 @@ def test_the_panels_own_looks_are_not_counted_as_hits(hub, view):
     for _ in range(3):
         refreshed(it)
     assert "since the panel opened: 1 of 2 (50 %)" in it.numbers.value
-    assert hub.cache.count.hits == 1
+    assert hub.cache._counter.hits == 1
 
 
 def test_somebody_elses_hits_are_of_everybody(view, redis_home):
@@ -181,8 +181,8 @@ def test_the_saved_copy_has_keys_value_and_ratio(hub, view):
 
 def test_a_damaged_value_does_not_hide_the_others(hub, view):
     hub.cache.set("good", 1)
-    hub.cache.redis.set(hub.cache.keys_of.cache("bad"), b"\x01Zgarbage")
-    hub.cache.redis.rpush(hub.cache.keys_of.cache("list"), "a")
+    hub.cache._redis.set(hub.cache._keys.cache("bad"), b"\x01Zgarbage")
+    hub.cache._redis.rpush(hub.cache._keys.cache("list"), "a")
     it = view()
     assert {"good", "bad"} <= set(it.keys.shown())
     pick(it, "bad")
@@ -191,7 +191,7 @@ def test_a_damaged_value_does_not_hide_the_others(hub, view):
 
 
 def test_a_key_that_is_no_text_or_no_single_line_is_shown_too(hub, view):
-    hub.cache.redis.set(hub.cache.keys_of.cache("").encode() + b"\xff", b"\xfe")
+    hub.cache._redis.set(hub.cache._keys.cache("").encode() + b"\xff", b"\xfe")
     hub.cache.set("two\nlines <b>🦀</b>", "x")
     it = view()
     assert [cells[0] for _, cells in it.keys.state()["rows"]] == ["two↵lines <b>🦀</b>", "?"]

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.cache.checks import milliseconds, wanted
+from agentnb.core.cache.cells import CellCache
+from agentnb.core.cache.checks import (
+    check_key,
+    check_limit,
+    check_tags,
+    load_request,
+    milliseconds,
+)
+from agentnb.core.cache.codec import Codec
+from agentnb.core.cache.counter import HitCounter
 from agentnb.core.cache.decorating import decorate
-from agentnb.core.cache.driving import adrive, drive
+from agentnb.core.cache.flow import arun, get_or_set_flow, run
+from agentnb.core.cache.inspect import CacheInspector
 from agentnb.core.cache.loader import Loader
-from agentnb.core.cache.loading import steps
-from agentnb.core.cache.values import DEFAULT_TTL, Values
+from agentnb.core.cache.local import Copies
+from agentnb.core.cache.names import Names
+from agentnb.core.cache.store import Store
+from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.loop import LoopThread
+from agentnb.core.redis.keys import Keys
+from agentnb.core.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +36,14 @@ __all__ = ["Cache"]
 
 T = TypeVar("T")
 
+DEFAULT_TTL = 3600.0
 WAIT_SECONDS = 300.0
 
 
-class Cache(Values):
+class Cache:
     """Values by key, on a Redis or Valkey that any number of processes share.
 
-    What comes back is what was stored, or storing it was an error. None is a value.
+    A value comes back equal and of the same type, or storing it is an error. None is a value.
     Thread-safe.
 
     Parameters
@@ -41,11 +56,18 @@ class Cache(Values):
     default_ttl
         Seconds that a value is kept unless told otherwise: an hour.
     lock_seconds
-        After this time a loader whose process has died is replaced.
+        Seconds after which another caller replaces a loader whose process has died.
     wait_seconds
-        A call waits for no longer than this for another call's loader: five minutes.
+        Seconds that a call waits for another call's loader: five minutes.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
+
+    Attributes
+    ----------
+    inspect
+        Lists and previews values without counting hits, for panels and magics.
+    cells
+        The outcomes of notebook cells that ran under ``%%cache``.
 
     Examples
     --------
@@ -69,16 +91,186 @@ class Cache(Values):
         wait_seconds: float = WAIT_SECONDS,
         runtime: Runtime | None = None,
     ) -> None:
-        super().__init__(
-            redis,
-            prefix=prefix,
-            default_ttl=default_ttl,
-            lock_seconds=lock_seconds,
-            runtime=runtime,
-        )
+        milliseconds(lock_seconds, "lock_seconds")
+        milliseconds(default_ttl, "default_ttl")
         milliseconds(wait_seconds, "wait_seconds")
-        self._loader = Loader(self, lock_seconds=lock_seconds, patience=wait_seconds)
+        self.default_ttl = default_ttl
+        self._redis = redis
+        self._log = (runtime or redis.runtime).log("cache")
+        self._codec = Codec(plain=not prefix)
+        self._counter = HitCounter()
+        self._keys = Keys(prefix)
+        self._names = Names(redis, self._keys)
+        self._store = Store(redis, self._keys, self._names, lock_seconds=lock_seconds)
+        self._copies = Copies(redis, self._keys.cache(""), log=self._log)
+        self._loader = Loader(
+            store=self._store,
+            copies=self._copies,
+            codec=self._codec,
+            counter=self._counter,
+            lock_seconds=lock_seconds,
+            wait_seconds=wait_seconds,
+            log=self._log,
+        )
         self._loop = LoopThread()
+        self.inspect = CacheInspector(
+            redis, keys=self._keys, names=self._names, codec=self._codec, counter=self._counter
+        )
+        self.cells = CellCache(
+            redis,
+            keys=self._keys,
+            codec=self._codec,
+            counter=self._counter,
+            set_value=self.set,
+            default_ttl=default_ttl,
+            log=self._log,
+        )
+
+    def get(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        type: Any = None,  # noqa: A002 - the word of the design
+        local: bool = False,
+    ) -> Any:
+        """Return the value of a key, or the default if there is none.
+
+        Parameters
+        ----------
+        key
+            Any text.
+        default
+            Returned if there is no value.
+        type
+            The type to decode to: a dataclass, a msgspec Struct, a TypedDict, a pydantic
+            model, ``tuple[int, str]``, ``datetime``, ...
+        local
+            Return a copy that this process keeps, where there is one. The server tells the
+            process when a key has changed.
+
+        Raises
+        ------
+        UsageError
+            The stored value is not of that type.
+        UnavailableError
+            The server is away.
+
+        Notes
+        -----
+        A value whose class this process does not have, or has with other fields, counts as
+        missing and is logged.
+        """
+        name = self._keys.cache(check_key(key))
+        if local:
+            copy = self._copies.get(name) or self._copies.fetch(name)
+            data: Any = None if copy is None else copy.data
+        else:
+            data = self._redis.get(name)
+        if data is None:
+            self._counter.miss()
+            return default
+        try:
+            value = self._codec.decode(data, type)
+        except ClassMissingError as error:
+            self._log.warning("%r counts as missing: %s", key, error)
+            self._counter.miss()
+            return default
+        self._counter.hit()
+        return value
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        ttl: float | None = None,
+        *,
+        tags: tuple[str, ...] | list[str] = (),
+        type: Any = None,  # noqa: A002 - as in get
+    ) -> None:
+        """Store a value.
+
+        Parameters
+        ----------
+        key
+            Any text.
+        value
+            Plain values, dates, numbers, arrays and frames, tuples and sets, enums,
+            dataclasses and models, also nested.
+        ttl
+            Seconds that it is kept; default: ``default_ttl``.
+        tags
+            Names under which `invalidate_tags` finds it.
+        type
+            Store the JSON of that type, for `get` with the same ``type`` and for other
+            programs; default: JSON where it is exact, else a tagged form that keeps types.
+
+        Raises
+        ------
+        UsageError
+            The value would not come back equal, or is too large.
+        RejectedError
+            The server is full or read-only.
+        UnavailableError
+            The server is away.
+        """
+        name = self._keys.cache(check_key(key))
+        ms = milliseconds(self.default_ttl if ttl is None else ttl)
+        data = self._codec.encode(value, type)
+        try:
+            self._store.put(key, data, ms, check_tags(tags))
+        finally:
+            self._copies.drop([name])
+
+    def delete(self, *keys: str) -> int:
+        """Remove keys, and return the number removed."""
+        names = [self._keys.cache(check_key(key)) for key in keys]
+        try:
+            return self._names.remove(keys)
+        finally:
+            self._copies.drop(names)
+
+    def ttl(self, key: str) -> float | None:
+        """Return a key's remaining seconds, infinity if it never expires, None if it is missing."""
+        left = int(self._redis.pttl(self._keys.cache(check_key(key))))
+        if left == -2:  # noqa: PLR2004 - the server's code of a missing key
+            return None
+        return float("inf") if left < 0 else left / 1000
+
+    def keys(self, pattern: str = "*", *, limit: int | None = None) -> list[str]:
+        """Return the keys that match a pattern (``*``, ``?``, ``[ab]``), sorted.
+
+        Parameters
+        ----------
+        pattern
+            A pattern of Redis; a backslash makes the next character literal.
+        limit
+            Maximum number of keys.
+        """
+        return sorted(self._names.matching(check_key(pattern), limit=check_limit(limit)))
+
+    def invalidate(self, pattern: str) -> int:
+        """Remove the keys that match a pattern, and return the number removed.
+
+        Keys are found and removed in small steps, so that no client waits long. A value that a
+        loader is loading meanwhile is not stored. With an empty prefix only keys that a cache of
+        agentnb has stored are removed.
+        """
+        try:
+            removed = self._names.remove_matching(check_key(pattern))
+        finally:
+            self._copies.drop(None)
+        self._log.debug("invalidated %d keys by %r", removed, pattern)
+        return removed
+
+    def invalidate_tags(self, *tags: str) -> int:
+        """Remove the keys that were stored with any of these tags, and return the number."""
+        try:
+            removed = sum(self._names.remove_tag(tag) for tag in check_tags(tags))
+        finally:
+            self._copies.drop(None)
+        self._log.debug("invalidated %d keys by tags %s", removed, ", ".join(tags))
+        return removed
 
     def get_or_set(
         self,
@@ -95,26 +287,26 @@ class Cache(Values):
     ) -> Any:
         """Return the value of a key; load and store it if there is none.
 
-        However many callers in however many threads and processes want it at once, the
-        loader runs once. If its process dies another caller takes over; if it raises, all
-        who wait get the failure. While the server is away, full or read-only the loader is
-        called each time, and the log says so once.
+        The loader runs once, even if many callers in many threads and processes ask at once. If
+        its process dies, another caller takes over; if it raises, every waiting caller gets the
+        failure. While the server is away, full or read-only, the loader runs for each call and
+        the log says so once.
 
         Parameters
         ----------
         key, ttl, tags, type
             As in `set`.
         loader
-            Makes the value: a function, or a coroutine function, which runs on a loop of
-            the cache's own.
+            Returns the value: a function, or a coroutine function, which runs on the cache's
+            own event loop.
         jitter
-            Spread the time to live by up to this share of it, 0 to 1, so that what was
-            stored together does not end together.
+            Shorten the time to live by a random share of up to this, 0 to 1, so that values
+            stored together do not expire together.
         early
-            In the last seconds of its life one caller, ever more likely, loads the value
-            again, while the others still get it.
+            In the last seconds before expiry one caller, with growing probability, loads the
+            value again while the others still get it.
         stale
-            Seconds after its end for which the old value is served if the loader fails.
+            Seconds after expiry for which the old value is returned if the loader fails.
         local
             As in `get`.
 
@@ -129,14 +321,14 @@ class Cache(Values):
 
         Notes
         -----
-        Whatever the loader raises is raised.
+        Errors of the loader are raised as they are.
         """
         self._loop.check()
-        it = wanted(
+        request = load_request(
             key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
             local=local,
         )  # fmt: skip
-        return drive(steps(self._loader, it), loader, self._loop)
+        return run(get_or_set_flow(self._loader, request), loader, self._loop)
 
     async def aget_or_set(
         self,
@@ -152,11 +344,11 @@ class Cache(Values):
         local: bool = False,
     ) -> Any:
         """Await `get_or_set`; the loader runs on the caller's loop."""
-        it = wanted(
+        request = load_request(
             key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
             local=local,
         )  # fmt: skip
-        return await adrive(steps(self._loader, it), loader)
+        return await arun(get_or_set_flow(self._loader, request), loader)
 
     def cached(
         self,
@@ -165,16 +357,16 @@ class Cache(Values):
         key: str | Callable[..., str] | None = None,
         **options: Any,
     ) -> Callable[[Callable[..., T]], Callable[..., T]]:
-        """Return a decorator that caches what a function returns, by its arguments.
+        """Return a decorator that caches a function's results by its arguments.
 
         Parameters
         ----------
         ttl
             As in `set`.
         key
-            The start of the keys, or a function of the arguments that gives the whole key.
-            Default: the function's module and name, and a digest of its code, of what it
-            closes over and of what it is bound to.
+            The start of the keys, or a function of the arguments that returns the whole key.
+            Default: the function's module and name, and a digest of its code, of its closure
+            and of the object that it is bound to.
         **options
             As in `get_or_set`.
 
@@ -182,27 +374,33 @@ class Cache(Values):
         ------
         UsageError
             The function closes over, or is bound to, a value that has no exact form, such as
-            a connection: only ``key=`` can tell its values apart.
+            a connection: pass ``key=``.
 
         Notes
         -----
         The function may be ``def`` or ``async def``, a method, a `functools.partial` or
-        anything else that can be called. ``.invalidate()`` on the decorated one forgets all
-        that it has cached. A variable that the function closes over counts as it is when the
-        function is called; one that the function changes itself, such as a list of its calls,
-        as it was when it was decorated. Names of its module that the function reads are no part
-        of the key.
+        any other callable. ``.invalidate()`` on the decorated function removes its results.
+        A variable of the closure counts with its value at the call; one that the function
+        changes itself, such as a list of its calls, with its value at decoration. Names of the
+        module that the function reads are not part of the key.
         """
         return lambda function: decorate(self, function, ttl, key, options)
 
+    def stats(self) -> Table:
+        """Return this process's hits and misses, and the number of keys."""
+        keys = sum(1 for _ in self._names.matching("*"))
+        counter = self._counter
+        rows = [(counter.hits, counter.misses, round(counter.ratio, 3), keys)]
+        return Table(("hits", "misses", "hit_ratio", "keys"), rows)
+
     def close(self) -> None:
-        """Stop renewing locks and keeping copies. The client is its owner's to close."""
+        """Stop renewing locks and keeping copies. The client stays open."""
         self._loader.leases.close()
         self._loop.close()
-        super().close()
+        self._copies.close()
 
     def _seconds(self, ttl: float | None) -> float:
         return self.default_ttl if ttl is None else ttl
 
     def __repr__(self) -> str:
-        return f"Cache({str(self.redis.target)!r}, prefix={self.keys_of.prefix!r})"
+        return f"Cache({str(self._redis.target)!r}, prefix={self._keys.prefix!r})"

@@ -1,4 +1,4 @@
-"""What the run of a notebook cell left behind: its displayed value and the names it assigned."""
+"""The outcomes of notebook cells: the displayed value and the names that a cell assigned."""
 
 from __future__ import annotations
 
@@ -11,96 +11,121 @@ from agentnb.core.codec.errors import ClassMissingError, UnstorableError
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import logging
+    from collections.abc import Callable, Iterable, Mapping
 
-    from agentnb.core.cache.cache import Cache
+    from agentnb.core.cache.codec import Codec
+    from agentnb.core.cache.counter import HitCounter
+    from agentnb.core.redis import RedisClient
+    from agentnb.core.redis.keys import Keys
 
-__all__ = ["Cells"]
+__all__ = ["CellCache"]
 
-# A cell whose outcome cannot be kept need not wait longer than this to run, in seconds.
-_PATIENCE = 1.0
+# Seconds after which a cell runs without a server that does not answer.
+_TIMEOUT = 1.0
 _DISPLAYED = "the displayed value"
 
 
-class Cells:
-    """Keeps what cells left behind.
+class CellCache:
+    """Stores the outcomes of notebook cells; the part of a cache behind ``%%cache``.
 
-    The displayed value is a value like any other: ``cache.get(key)`` gives it to scripts
-    too. The names and what they were made from stand beside it, under a key of our own.
+    The displayed value is an ordinary value: ``cache.get(key)`` returns it to scripts, too. The
+    assigned names and the fingerprint of their inputs stand beside it, under an internal key.
 
     Parameters
     ----------
-    cache
-        Where they are kept.
+    redis
+        The client of the server.
+    keys, codec, counter
+        The parts of the cache.
+    set_value
+        `Cache.set`.
+    default_ttl
+        Seconds that an outcome is kept unless told otherwise.
+    log
+        Logger of outcomes that count as missing.
     """
 
-    def __init__(self, cache: Cache) -> None:
-        import msgspec
-
-        self._cache = cache
-        self._pack = msgspec.msgpack.encode
-        self._unpack = msgspec.msgpack.decode
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        keys: Keys,
+        codec: Codec,
+        counter: HitCounter,
+        set_value: Callable[..., None],
+        default_ttl: float,
+        log: logging.LoggerAdapter[logging.Logger],
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._codec = codec
+        self._counter = counter
+        self._set_value = set_value
+        self._default_ttl = default_ttl
+        self._log = log
 
     def fingerprint(self, source: str, inputs: Mapping[str, Any]) -> str:
-        """Return what a cell's outcome depends on, in short: its text and its named inputs.
+        """Return a digest of a cell's source and its named inputs.
 
         Raises
         ------
         UsageError
-            An input that cannot be stored cannot be compared either.
+            An input cannot be stored, so it cannot be compared either.
         """
         digest = hashlib.sha256(source.strip().encode())
         for name, value in sorted(inputs.items()):
-            digest.update(f"\0{name}\0".encode() + self._told_apart(name, value))
+            digest.update(f"\0{name}\0".encode() + self._identity_of(name, value))
         return digest.hexdigest()
 
-    def _told_apart(self, name: str, value: Any) -> bytes:
-        """Return bytes that only equal inputs share; a function counts by what it does."""
+    def _identity_of(self, name: str, value: Any) -> bytes:
+        """Return bytes that only equal inputs share; a function counts by its code."""
         if callable(value) and not isinstance(value, type):
             try:
                 return digest_of(value, whole=True).encode()
             except UnstorableError as error:
                 raise UsageError(
-                    f"the input {name} cannot be told apart from another: {error}",
+                    f"the input {name} has no identity: {error}",
                     service="cache",
-                    hint="name something by --on that it was made from",
+                    hint="name by --on a value that it is made from",
                 ) from error
         return self._stored(f"the input {name}", value)[0]
 
     def check(self, key: str, ttl: float | None, tags: Iterable[str]) -> None:
-        """See to it that an outcome can be kept this way, before the cell runs.
+        """Check the key, the time to live and the tags, and that the server answers.
 
         Raises
         ------
         UsageError
-            A key, a time or a tag that cannot be.
+            An argument is out of its range.
         UnavailableError
-            The server is away; known within a second.
+            The server does not answer within a second.
         """
-        self._cache.keys_of.cache(check_key(key))
-        milliseconds(self._cache.default_ttl if ttl is None else ttl)
+        self._keys.cache(check_key(key))
+        milliseconds(self._default_ttl if ttl is None else ttl)
         check_tags(tags)
-        self._cache.redis.within(_PATIENCE).ping()
+        self._redis.within(_TIMEOUT).ping()
 
     def get(self, key: str, fingerprint: str) -> tuple[Any, dict[str, Any]] | None:
-        """Return the displayed value and the names, or None if there are none to serve."""
-        cache = self._cache
+        """Return the displayed value and the names, or None if there is no outcome to serve."""
+        import msgspec
+
         data: Any
         beside: Any
-        data, beside = cache.redis.mget(cache.keys_of.cache(key), self._key(key))
-        kept = self._unpack(beside) if data is not None and beside is not None else None
-        # Both were written by the same run, and nobody has set the key since.
+        data, beside = self._redis.mget(self._keys.cache(key), self._key(key))
+        kept = msgspec.msgpack.decode(beside) if data is not None and beside is not None else None
+        # Both were written by the same run, and the key has not been set since.
         if kept is None or kept["of"] != fingerprint or kept["beside"] != _digest(data):
-            cache.count.miss()
+            self._counter.miss()
             return None
         try:
-            names = {name: cache.codec.decode(raw) for name, raw in kept["names"].items()}
-            value = cache.codec.decode(data)
+            names = {name: self._codec.decode(raw) for name, raw in kept["names"].items()}
+            value = self._codec.decode(data)
         except ClassMissingError as error:
-            cache.log.warning("the cell %r counts as missing: %s", key, error)
-            cache.count.miss()
+            self._log.warning("the cell %r counts as missing: %s", key, error)
+            self._counter.miss()
             return None
-        cache.count.hit()
+        self._counter.hit()
         return value, names
 
     def set(
@@ -113,17 +138,18 @@ class Cells:
         ttl: float | None,
         tags: tuple[str, ...] = (),
     ) -> tuple[Any, dict[str, Any]]:
-        """Keep what a cell left behind, and return it as `get` will.
+        """Store a cell's outcome, and return it as `get` will.
 
-        Nothing is kept if a part of it cannot be: a name would be missing later.
+        Nothing is stored if a part of it cannot be, since a name would be missing later.
 
         Raises
         ------
         UsageError
             The value or some names cannot be stored; the message says which.
         """
-        cache = self._cache
-        seconds = cache.default_ttl if ttl is None else ttl
+        import msgspec
+
+        seconds = self._default_ttl if ttl is None else ttl
         stored, errors = {}, []
         for name, one in {_DISPLAYED: value, **names}.items():
             try:
@@ -139,13 +165,13 @@ class Cells:
             "beside": _digest(data),
             "names": {name: raw for name, (raw, _) in stored.items()},
         }
-        cache.redis.set(self._key(key), self._pack(kept), px=milliseconds(seconds))
-        cache.set(key, value, seconds, tags=tags)
+        self._redis.set(self._key(key), msgspec.msgpack.encode(kept), px=milliseconds(seconds))
+        self._set_value(key, value, seconds, tags=tags)
         return copy, {name: one for name, (_, one) in stored.items()}
 
     def _stored(self, what: str, value: Any) -> tuple[bytes, Any]:
         try:
-            return self._cache.codec.encode_and_decode(value)
+            return self._codec.encode_and_decode(value)
         except UsageError as error:
             if what.isidentifier():
                 hint = "give it a name that begins with _ to keep it out, or convert it"
@@ -159,7 +185,7 @@ class Cells:
             ) from error
 
     def _key(self, key: str) -> str:
-        return self._cache.keys_of.internal("cache-cell", key)
+        return self._keys.internal("cache-cell", key)
 
 
 def _digest(data: bytes) -> str:

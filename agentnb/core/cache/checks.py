@@ -1,27 +1,27 @@
-"""What callers give, checked before anything is done with it."""
+"""Check the arguments of a cache's methods."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.cache.store import Wanted
+from agentnb.core.cache.store import LoadRequest
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import amount, seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_key", "check_limit", "check_tags", "milliseconds", "wanted"]
+__all__ = ["check_key", "check_limit", "check_tags", "load_request", "milliseconds"]
 
 
 def check_key(key: str) -> str:
-    r"""Return a key, if it is text that can be sent.
+    r"""Return a key, checked to be valid Unicode text.
 
     Raises
     ------
     UsageError
-        It is not.
+        The key is not text, or cannot be encoded.
 
     Examples
     --------
@@ -30,31 +30,41 @@ def check_key(key: str) -> str:
     """
     if not isinstance(key, str):
         raise UsageError(
-            f"a key is text, not a value of type {type(key).__name__}", service="cache"
+            f"key must be text, got {type(key).__name__}",
+            service="cache",
+            hint='such as "user:7"; str(key) makes text of a number',
         )
     if not key.isascii():
         try:
             key.encode()
         except UnicodeEncodeError as error:
-            raise UsageError(f"the key is not text: {error}", service="cache") from error
+            raise UsageError(
+                f"key must be valid Unicode, got {key!r:.60}",
+                service="cache",
+                hint="use another key, such as repr(key)",
+            ) from error
     return key
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return tags, if they are a list of texts.
+    """Return tags, checked to be a list of texts.
 
     Raises
     ------
     UsageError
-        They are not; a single text is none, since it would be a tag for each letter.
+        They are not a list of texts. A single text is refused: each letter would be a tag.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise UsageError("tags= takes a list of tags", service="cache", hint=f"tags=[{tags!r}]")
+        raise UsageError(
+            f"tags must be a list of texts, got {tags!r:.60}",
+            service="cache",
+            hint=f"tags=[{tags!r:.60}]",
+        )
     return tuple(check_key(tag) for tag in tags)
 
 
 def milliseconds(value: float, name: str = "ttl") -> int:
-    """Return seconds as the server takes them.
+    """Return seconds in milliseconds, 1 at least.
 
     Raises
     ------
@@ -65,17 +75,17 @@ def milliseconds(value: float, name: str = "ttl") -> int:
 
 
 def check_limit(limit: int | None) -> int | None:
-    """Return a limit of keys, if it is one, or None for none.
+    """Return a checked limit of keys, None for no limit.
 
     Raises
     ------
     UsageError
-        It is no whole number, or less than 0.
+        It is not a whole number, or less than 0.
     """
     return None if limit is None else whole("limit", limit, service="cache", least=0)
 
 
-def wanted(
+def load_request(
     key: str,
     loader: Callable[[], Any],
     ttl: float,
@@ -86,22 +96,22 @@ def wanted(
     early: float,
     stale: float,
     local: bool,
-) -> Wanted:
-    """Return what a caller of `get_or_set` wants.
+) -> LoadRequest:
+    """Return the checked arguments of a call of `get_or_set`.
 
     Raises
     ------
     UsageError
-        It cannot be had.
+        An argument is out of its range.
     """
     seconds("ttl", ttl, service="cache")
     if not callable(loader):
         raise UsageError(
-            f"a loader is a function that makes the value, not a {type(loader).__name__}",
+            f"loader must be a function, got {type(loader).__name__}",
             service="cache",
             hint="get_or_set(key, lambda: value)",
         )
     amount("jitter", jitter, service="cache", most=1)
     seconds("early", early, service="cache", zero=True)
     seconds("stale", stale, service="cache", zero=True)
-    return Wanted(check_key(key), ttl, kind, check_tags(tags), jitter, early, stale, local)
+    return LoadRequest(check_key(key), ttl, kind, check_tags(tags), jitter, early, stale, local)

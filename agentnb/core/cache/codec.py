@@ -245,10 +245,10 @@ class Codec:
             return data, True  # `decode` says what is wrong with it
         return head + plain, unzip.eof
 
-    def glance(self, data: bytes, *, whole: bool) -> str:
-        """Return the beginning of a value as text, from the beginning of its bytes.
+    def preview(self, data: bytes, *, whole: bool) -> str:
+        """Return the beginning of a value as text, given its first bytes.
 
-        >>> Codec().glance(b'{"rate":1.5}', whole=True)
+        >>> Codec().preview(b'{"rate":1.5}', whole=True)
         '{"rate":1.5}'
         """
         if data[:1] == _MARK:
@@ -257,7 +257,7 @@ class Codec:
         return data.decode("utf-8", "replace") + ("" if whole else "…")
 
     def tag(self, data: bytes) -> str:
-        """Return what a tagged value says that it is, empty for any other.
+        """Return the type name of a tagged value, empty for any other.
 
         >>> Codec().tag(Codec().encode((1, 2))), Codec().tag(b"text")
         ('tuple', '')

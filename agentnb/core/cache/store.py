@@ -1,4 +1,4 @@
-"""What the steps of `get_or_set` ask the server for, within the time that they may take."""
+"""The cache's calls of the server, each with a short timeout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
-__all__ = ["Found", "State", "Store", "Wanted"]
+__all__ = ["LoadRequest", "LockState", "Lookup", "Store"]
 
-# While the server is away a loader's value is late by no more than this, in seconds.
-PATIENCE = 1.0
+# While the server is away, a loader's value is delayed by no more than this, in seconds.
+_TIMEOUT = 1.0
 _SHARED_MS = 2000
 _LONGEST_REPORT = 2000
 # A tag remembers a key that is being loaded for at least this long.
@@ -28,8 +28,8 @@ _TAG_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a caller of `get_or_set` wants; see there."""
+class LoadRequest:
+    """The arguments of one call of `Cache.get_or_set`."""
 
     key: str
     ttl: float
@@ -42,44 +42,48 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a look at a key found: its data, and whether somebody should load it again."""
+class Lookup:
+    """The result of looking a key up: its data, and whether it is due to be loaded again."""
 
     data: bytes | None
     due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How the loading of a key stands: is it ours, its data, who loads, how that failed."""
+class LockState:
+    """The lock of a key: acquired or not, the key's data, the holder, and the last failure."""
 
-    mine: bool
+    acquired: bool
     data: bytes | None
     holder: str | None
     failure: str | None
 
 
 class Store:
-    """The server, as the cache uses it.
+    """The calls that a cache makes to its server.
 
     Parameters
     ----------
     redis
-        Its client.
+        The client of the server.
     keys, names
         Make the keys.
     lock_seconds
-        How long a loader's lock lives without being renewed.
+        Seconds until a loader's lock expires unless it is renewed.
     """
 
     def __init__(
         self, redis: RedisClient, keys: Keys, names: Names, *, lock_seconds: float
     ) -> None:
         self._redis = redis
-        self._hasty = redis.within(PATIENCE)
+        self.client = redis.within(_TIMEOUT)
         self._keys = keys
         self._names = names
         self._lock_ms = max(1, int(lock_seconds * 1000))
+
+    def key_of(self, key: str) -> str:
+        """Return the name of a key on the server."""
+        return self._keys.cache(key)
 
     def put(self, key: str, data: bytes, ms: int, tags: Iterable[str]) -> None:
         """Store a value."""
@@ -92,40 +96,42 @@ class Store:
         keys = [name, self._names.listed, *sets]
         PUT.run(self._redis, keys, [data, ms, key, int(self._names.bare)])
 
-    def look(self, wanted: Wanted) -> Found:
-        """Return a key's data and whether somebody should load it again already."""
-        name = self._keys.cache(wanted.key)
-        if not wanted.early:
-            return Found(self._hasty.get(name))  # type: ignore[arg-type]  # it is not an awaitable
-        with self._hasty.pipeline(transaction=False) as pipe:
+    def lookup(self, request: LoadRequest) -> Lookup:
+        """Return a key's data, and whether it is due to be loaded again."""
+        name = self._keys.cache(request.key)
+        if not request.early:
+            return Lookup(self.client.get(name))  # type: ignore[arg-type]  # it is not an awaitable
+        with self.client.pipeline(transaction=False) as pipe:
             data, left = pipe.get(name).pttl(name).execute()
-        return Found(data, due=data is not None and is_due(max(left, 0) / 1000, wanted.early))
+        return Lookup(data, due=data is not None and is_due(max(left, 0) / 1000, request.early))
 
-    def take(self, wanted: Wanted, token: str, awaited: str, *, refresh: bool) -> State:
-        """Take the lock of a key's loader, unless there is a reason not to.
+    def acquire(
+        self, request: LoadRequest, token: str, awaited: str, *, refresh: bool
+    ) -> LockState:
+        """Acquire the lock of a key's loader, unless it is held or there is a value or a failure.
 
         Parameters
         ----------
         awaited
-            The loader whose failure would be ours, too.
+            The loader whose failure this call shares.
         refresh
-            Whether there is a value already, which is to be loaded again.
+            Acquire the lock even if there is a value.
         """
-        names, key = self._names, wanted.key
+        names, key = self._names, request.key
         keys = [self._keys.cache(key), names.lock(key), names.failure(key), names.aside]
-        keys += map(names.tag, wanted.tags)
-        tag_ms = max(_TAG_MS, int(wanted.ttl * 1000))
+        keys += map(names.tag, request.tags)
+        tag_ms = max(_TAG_MS, int(request.ttl * 1000))
         arguments = [token, self._lock_ms, key, awaited, int(refresh), tag_ms]
-        mine, data, holder, failure = self._run(TAKE, keys, arguments)
-        return State(
-            bool(mine),
+        acquired, data, holder, failure = self._run(TAKE, keys, arguments)
+        return LockState(
+            bool(acquired),
             data,
             holder.decode() if holder else None,
             failure[len(token) :].decode("utf-8", "replace") if failure else None,
         )
 
     def renew(self, key: str, token: str) -> bool:
-        """Let the lock live on; return whether it is still this loader's."""
+        """Renew the lock; return whether it is still this loader's."""
         keys = [self._names.lock(key), self._names.aside]
         return bool(self._run(RENEW, keys, [token, self._lock_ms, key]))
 
@@ -133,38 +139,38 @@ class Store:
         """Release the lock; return whether it was still this loader's."""
         return bool(self._run(RELEASE, [self._names.lock(key)], [token]))
 
-    def save(self, wanted: Wanted, token: str, data: bytes, before: bytes | None) -> bool:
-        """Store what was loaded, unless the key was invalidated or set meanwhile."""
-        names, key = self._names, wanted.key
-        spread = 1 - wanted.jitter * random.random()  # noqa: S311 - a lot is drawn
-        ms = max(1, int(wanted.ttl * spread * 1000))
-        stale = int((wanted.ttl + wanted.stale) * 1000) if wanted.stale else 0
+    def save(self, request: LoadRequest, token: str, data: bytes, before: bytes | None) -> bool:
+        """Store a loaded value, unless the key was invalidated or set meanwhile."""
+        names, key = self._names, request.key
+        spread = 1 - request.jitter * random.random()  # noqa: S311 - jitter, not cryptography
+        ms = max(1, int(request.ttl * spread * 1000))
+        stale = int((request.ttl + request.stale) * 1000) if request.stale else 0
         keys = [self._keys.cache(key), names.lock(key), names.failure(key), names.copy(key)]
-        keys += [names.aside, names.listed, *map(names.tag, wanted.tags)]
-        # SHA1 is what the server has; here it tells two values apart, and keeps nothing safe.
+        keys += [names.aside, names.listed, *map(names.tag, request.tags)]
+        # Redis has SHA1 only; it tells two values apart here and protects nothing.
         was = "" if before is None else hashlib.sha1(before, usedforsecurity=False).hexdigest()
         arguments = [token, data, ms, stale, key, int(names.bare), was]
         return bool(self._run(STORE, keys, arguments))
 
     def fail(self, key: str, token: str, error: Exception) -> bool:
-        """Tell those who wait that the loader failed; return whether it held the lock."""
+        """Share the loader's failure with waiting calls; return whether it held the lock."""
         keys = [self._names.lock(key), self._names.failure(key)]
         report = redact(f"{type(error).__name__}: {error}")[:_LONGEST_REPORT]
         data = (token + report).encode("utf-8", "replace")
         return bool(self._run(FAIL, keys, [token, data, _SHARED_MS]))
 
-    def copy(self, key: str) -> bytes | None:
-        """Return the value of before, where one is kept."""
-        return self._hasty.get(self._names.copy(key))  # type: ignore[return-value]  # it is not an awaitable
+    def stale_copy(self, key: str) -> bytes | None:
+        """Return the copy that is kept for when the loader fails, None if there is none."""
+        return self.client.get(self._names.copy(key))  # type: ignore[return-value]  # it is not an awaitable
 
     def _run(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:
-        return script.run(self._hasty, keys, arguments)
+        return script.run(self.client, keys, arguments)
 
 
 def is_due(left: float, early: float) -> bool:
-    """Draw whether a value is loaded again, ever likelier towards its end.
+    """Draw whether a value is loaded again, with growing probability towards its expiry.
 
     >>> is_due(5.0, 1.0), is_due(0.0, 1.0)
     (False, True)
     """
-    return left < early * (1 - random.random())  # noqa: S311 - a lot is drawn
+    return left < early * (1 - random.random())  # noqa: S311 - jitter, not cryptography

@@ -7,14 +7,14 @@ from agentnb.magics.grammar.values import names, rows
 
 __all__ = ["CELL", "GRAMMAR"]
 
-_TTL = Option(("--ttl",), "keep it so many seconds (default 3600)", "SECONDS", float)
-_TAG = Option(("--tag",), "find it by these tags too: a,b", "TAGS", names, adds=True)
+_TTL = Option(("--ttl",), "seconds that it is kept (default 3600)", "SECONDS", float)
+_TAG = Option(("--tag",), "tags for invalidate --tag: a,b", "TAGS", names, adds=True)
 
 GRAMMAR = Grammar(
     "cache",
     "values by key, shared by every process that uses the same server",
     (
-        Verb("get", "the value of a key", ("KEY",), live=("key",)),
+        Verb("get", "return the value of a key", ("KEY",), live=("key",)),
         Verb(
             "set",
             "store a value: JSON, text, or :name",
@@ -22,12 +22,12 @@ GRAMMAR = Grammar(
             (_TTL, _TAG),
             live=("key", "bound"),
         ),
-        Verb("ttl", "the seconds that a value has left", ("KEY",), live=("key",)),
+        Verb("ttl", "return a value's remaining seconds", ("KEY",), live=("key",)),
         Verb(
             "list",
-            "the keys that match a pattern",
+            "list the keys that match a pattern",
             ("[PATTERN]",),
-            (Option(("-n", "--count"), "how many at most (100)", "N", rows),),
+            (Option(("-n", "--count"), "maximum number of keys (default 100)", "N", rows),),
             live=("key",),
         ),
         Verb("rm", "remove a key", ("KEY",), live=("key",)),
@@ -36,13 +36,15 @@ GRAMMAR = Grammar(
             "remove the keys that match a pattern, or have a tag",
             ("[PATTERN]",),
             (
-                Option(("--tag",), "those that were stored with a tag", "TAGS", names, adds=True),
-                Option(("--yes",), "however many they are"),
+                Option(
+                    ("--tag",), "the keys that were stored with a tag", "TAGS", names, adds=True
+                ),
+                Option(("--yes",), "do not ask, even for many keys"),
             ),
             live=("key",),
         ),
-        Verb("stats", "hits, misses, and how many keys there are"),
-        Verb("panel", "a browser of keys and values"),
+        Verb("stats", "show hits, misses and the number of keys"),
+        Verb("panel", "browse keys and values"),
     ),
     examples=(
         '%cache set rates {"EUR": 1.1} --ttl 60 --tag prices',
@@ -54,11 +56,11 @@ GRAMMAR = Grammar(
 
 CELL = Grammar(
     "cache",
-    "run a cell once and serve what it displayed and assigned after that",
+    "run a cell once, then serve its output and the names it assigned",
     (
         Verb(
             "cell",
-            "the key it is kept under",
+            "run the cell, or serve its stored outcome",
             ("KEY",),
             (
                 _TTL,

@@ -34,7 +34,8 @@ __all__ = ["CacheMagic"]
 _LISTED = 100
 _MANY = 10
 _OFFERED = 200
-_PATIENCE = 1.0
+# Seconds that Tab waits for a server that hangs.
+_TAB_SECONDS = 1.0
 
 
 @magics_class
@@ -51,19 +52,19 @@ class CacheMagic(Noun):
     def cache(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Any:
-        """Values by key; `%%cache KEY` runs a cell once. `%cache help` tells the rest."""
+        """Values by key; `%%cache KEY` runs a cell once. See `%cache help`."""
         __tracebackhide__ = True
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
-        """There is no state of its own to go back from."""
+        """Do nothing: this magic has no state."""
 
     @property
     def _cache(self) -> Cache:
         return self.hub.cache
 
     def status(self, call: Call) -> Table:
-        """Return hits, misses and keys, and where they are."""
+        """Return hits, misses and the number of keys."""
         return self.do_stats(call)
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:
@@ -73,17 +74,11 @@ class CacheMagic(Noun):
             names = self.extension.shell.user_ns
             shown = [n for n in names if n[:1] != "_" and n not in hidden]
             return {"bound": [f":{n}" for n in shown], "variable": shown}.get(kind, ())
-        from agentnb.core.cache.names import Names
-        from agentnb.core.redis.keys import escape
-
-        cache = self._cache
-        # Whoever types waits no longer than this for a server that hangs.
-        names_of = Names(cache.redis.within(_PATIENCE), cache.keys_of)
         try:
-            found = sorted(names_of.matching(f"{escape(start)}*", limit=_OFFERED))
+            keys = self._cache.inspect.complete(start, limit=_OFFERED, timeout=_TAB_SECONDS)
         except AgentnbError:
-            return ()  # nobody is helped by an error while typing
-        return [key for key in found if is_word(key)]
+            return ()  # an error would interrupt typing
+        return [key for key in keys if is_word(key)]
 
     def do_get(self, call: Call) -> Any:
         """Return the value of a key."""
@@ -105,7 +100,7 @@ class CacheMagic(Noun):
         )
 
     def do_ttl(self, call: Call) -> float:
-        """Return the seconds that a value has left."""
+        """Return a value's remaining seconds."""
         key = _text(call, 0)
         left = self._cache.ttl(key)
         if left is None:
@@ -113,12 +108,10 @@ class CacheMagic(Noun):
         return left
 
     def _unreadable(self, key: str) -> NotFoundError | None:
-        """Return the error of a value that is there and of a class that is not."""
-        from agentnb.core.cache.peek import peek
-
-        found = peek(self._cache, key)
-        return found and NotFoundError(
-            f"{key!r} holds a {found.kind} that cannot be read here: {found.text}",
+        """Return the error of a value whose class is missing, None if there is no value."""
+        preview = self._cache.inspect.preview(key)
+        return preview and NotFoundError(
+            f"{key!r} holds a {preview.kind} that cannot be read here: {preview.text}",
             service="cache",
             hint="import its module, or run the cell that defines it",
         )
@@ -134,15 +127,14 @@ class CacheMagic(Noun):
 
     def do_list(self, call: Call) -> Table:
         """Return the keys that match a pattern."""
-        from agentnb.core.cache.listing import listing
         from agentnb.core.table import cut_note
 
         pattern = _text(call, 0) if call.arguments else "*"
         limit = call.options.get("count", _LISTED)
-        found = listing(self._cache, pattern, limit=limit)
-        if len(found) == limit and found.note:
-            found.note = cut_note(limit)
-        return found
+        table = self._cache.inspect.table(pattern, limit=limit)
+        if len(table) == limit and table.note:
+            table.note = cut_note(limit)
+        return table
 
     def do_rm(self, call: Call) -> str:
         """Remove a key."""
@@ -156,15 +148,17 @@ class CacheMagic(Noun):
         tag = call.options.get("tag")
         if bool(call.arguments) == bool(tag):
             raise UsageError(
-                "invalidate takes a PATTERN or --tag TAG, one of them", service="cache"
+                "invalidate takes a PATTERN or --tag TAG, one of them",
+                service="cache",
+                hint="%cache invalidate user:*, or %cache invalidate --tag users",
             )
         if tag:
             return _removed(self._cache.invalidate_tags(*tag))
         pattern = _text(call, 0)
         if "yes" not in call.options:
-            found = len(self._cache.keys(pattern, limit=_MANY + 1))
-            if found > _MANY or (found and not pattern.strip("*")):
-                many = f"more than {_MANY}" if found > _MANY else str(found)
+            count = len(self._cache.keys(pattern, limit=_MANY + 1))
+            if count > _MANY or (count and not pattern.strip("*")):
+                many = f"more than {_MANY}" if count > _MANY else str(count)
                 raise UsageError(
                     f"{pattern!r} matches {many} keys; nothing was removed",
                     service="cache",
@@ -173,7 +167,7 @@ class CacheMagic(Noun):
         return _removed(self._cache.invalidate(pattern))
 
     def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
-        """Return hits, misses, and how many keys there are."""
+        """Return hits, misses and the number of keys."""
         return self._cache.stats()
 
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as above
@@ -181,14 +175,12 @@ class CacheMagic(Noun):
         return self.hub.panel("cache")
 
     def do_cell(self, call: Call) -> Any:
-        """Serve what the cell left behind, or run it and keep that."""
-        from agentnb.core.cache.cells import Cells
-
+        """Serve the cell's stored outcome, or run the cell and store it."""
         __tracebackhide__ = True
         names: dict[str, Any] = self.extension.shell.user_ns
         key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(call.options.get("tag", ()))
         source, body = self._body(call.line, call.body or "")
-        cells = Cells(self._cache)
+        cells = self._cache.cells
         print_of = cells.fingerprint(source, self._inputs(call))
         kept = True
         served = None
@@ -196,19 +188,19 @@ class CacheMagic(Noun):
             cells.check(key, ttl, tags)
             served = cells.get(key, print_of)
         except UnavailableError as error:
-            kept = _say_not_kept(error)
+            kept = _warn_not_stored(error)
         if served is None or not body.restore(names, served[1]):
             served = self._run(body, names)
             if kept:
                 try:
                     served = cells.set(key, print_of, *served, ttl=ttl, tags=tags)
                 except AgentnbError as error:
-                    _say_not_kept(error)  # what the cell has made is worth more
+                    _warn_not_stored(error)  # the cell's result matters more
             names.update(served[1])
         return served[0]
 
     def _body(self, line: str, cell: str) -> tuple[str, Body]:
-        """Return the cell as Python, and that again ready to run."""
+        """Return the cell's Python source, and the compiled body."""
         from IPython.core.displayhook import DisplayHook
 
         from agentnb.magics.body import no_python
@@ -248,15 +240,15 @@ class CacheMagic(Noun):
 
     def _inputs(self, call: Call) -> dict[str, Any]:
         names = self.extension.shell.user_ns
-        wanted = call.options.get("on", [])
-        for name in wanted:
+        requested = call.options.get("on", [])
+        for name in requested:
             if name not in names:
                 raise NotFoundError(
                     f"there is no variable {name!r} for --on",
                     service="cache",
                     hint=did_you_mean(name, self.variables(), "variables"),
                 )
-        return {name: names[name] for name in wanted}
+        return {name: names[name] for name in requested}
 
 
 def _text(call: Call, at: int) -> str:
@@ -266,15 +258,16 @@ def _text(call: Call, at: int) -> str:
         return call.words[at].text  # `{a}` and `[ab]` are as good as any other text here
     if not isinstance(value, str):
         raise UsageError(
-            f"{call.words[at].text} is of type {type(value).__name__}; a key is text",
+            f"a key must be text, {call.words[at].text} is of type {type(value).__name__}",
             service="cache",
+            hint="put the key into quotes, or bind a str",
         )
     return value
 
 
-def _say_not_kept(error: AgentnbError) -> bool:
+def _warn_not_stored(error: AgentnbError) -> bool:
     hint = f"\nhint: {error.hint}" if error.hint else ""
-    print(f"%%cache: nothing is kept: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - said in the cell that it concerns
+    print(f"%%cache: nothing is stored: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - a warning of this cell
     return False
 
 

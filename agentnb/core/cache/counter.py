@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["Count"]
+__all__ = ["HitCounter"]
 
 
-class Count:
-    """How often the cache had what was asked for.
+class HitCounter:
+    """Counts hits and misses, thread-safe.
 
     Examples
     --------
-    >>> count = Count()
-    >>> count.hit(); count.hit(); count.miss()
-    >>> count.hits, count.misses, round(count.ratio, 2)
+    >>> counter = HitCounter()
+    >>> counter.hit(); counter.hit(); counter.miss()
+    >>> counter.hits, counter.misses, round(counter.ratio, 2)
     (2, 1, 0.67)
     """
 
@@ -25,17 +25,17 @@ class Count:
         self.hits = self.misses = 0
 
     def hit(self) -> None:
-        """Count a value that was there."""
+        """Count a hit."""
         with self._lock:
             self.hits += 1
 
     def miss(self) -> None:
-        """Count a value that was not."""
+        """Count a miss."""
         with self._lock:
             self.misses += 1
 
     @property
     def ratio(self) -> float:
-        """Return the share of hits, 0 to 1; 0 before anything was asked for."""
+        """Return the share of hits, 0 to 1; 0 before the first lookup."""
         asked = self.hits + self.misses
         return self.hits / asked if asked else 0.0

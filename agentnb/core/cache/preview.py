@@ -1,4 +1,4 @@
-"""One value of a cache as text for a reader, however large it is, without counting as a hit."""
+"""Preview one cached value as text, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from agentnb.core.cache.cache import Cache
+    from agentnb.core.cache.codec import Codec
+    from agentnb.core.redis import RedisClient
 
-__all__ = ["Peek", "peek"]
+__all__ = ["ValuePreview", "preview"]
 
 _FETCHED = 4_000_000
 _SHOWN = 20_000
 _ROWS = 20
 _HEX_BYTES, _HEX_WIDTH = 512, 16
-_NO_KEY, _NO_END = -2, -1  # Redis' words
+_NO_KEY, _NO_END = -2, -1  # the server's codes of PTTL
 
 
-class Peek(NamedTuple):
-    """What is known of one value.
+class ValuePreview(NamedTuple):
+    """A cached value as text.
 
     Parameters
     ----------
     kind
-        What it is, in a word or two.
+        Its type, in a word or two.
     text
-        Its text, cut where it is long.
+        Its beginning as text.
     size
         Bytes on the server.
     left
-        Seconds that it has left; infinity if it has no end.
+        Remaining seconds; infinity if it never expires.
     note
-        What the text leaves out; empty if nothing.
+        The part that the text leaves out; empty if it is complete.
     """
 
     kind: str
@@ -46,64 +47,58 @@ class Peek(NamedTuple):
     note: str = ""
 
 
-def peek(cache: Cache, key: str) -> Peek | None:
-    r"""Return what a reader wants to see of a key, or None if there is no such key.
+def preview(redis: RedisClient, codec: Codec, name: str, key: str) -> ValuePreview | None:
+    """Return a preview of a value, or None if there is no such key.
 
-    At most 4 MB are fetched and unpacked, and 20,000 characters or 20 rows returned.
+    Parameters
+    ----------
+    redis, codec
+        Read and decode the value: at most 4 MB of it.
+    name, key
+        The key on the server, and as the user knows it.
 
     Raises
     ------
     UsageError
-        The key holds no value but a list, a hash or the like of somebody else's.
+        The key holds a list, a hash or the like of another program.
     ConfigError
-        A frame, and the library that reads it is not installed.
-    UnavailableError
-        The server is away.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from agentnb.core.cache import Cache
-    >>> from agentnb.core.redis import RedisClient
-    >>> with tempfile.TemporaryDirectory() as home, RedisClient(home=Path(home)) as redis:
-    ...     cache = Cache(redis)
-    ...     cache.set("rates", {"EUR": 1.1})
-    ...     peek(cache, "rates").text
-    '{\n  "EUR": 1.1\n}'
+        The value is a frame, and the library that reads it is not installed.
     """
-    name = cache.keys_of.cache(key).encode("utf-8", "surrogateescape")
-    with cache.redis.pipeline(transaction=False) as pipe:
-        pipe.pttl(name)
-        pipe.strlen(name)
-        pipe.getrange(name, 0, _FETCHED - 1)
+    raw = name.encode("utf-8", "surrogateescape")
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.pttl(raw)
+        pipe.strlen(raw)
+        pipe.getrange(raw, 0, _FETCHED - 1)
         left, size, data = pipe.execute(raise_on_error=False)
     if left == _NO_KEY:
         return None
     if not (isinstance(left, int) and isinstance(size, int) and isinstance(data, bytes)):
-        raise UsageError(f"{key!r} is no value of a cache but something else", service="cache")
+        raise UsageError(
+            f"{key!r} is not a value of a cache",
+            service="cache",
+            hint=f"hub.redis.type({key!r}) returns its type",
+        )
     seconds = float("inf") if left == _NO_END else left / 1000
-    kind, text, note = _read(cache, data, whole=size <= _FETCHED)
+    kind, text, note = _read(codec, data, whole=size <= _FETCHED)
     if len(text) > _SHOWN:
         text, note = text[:_SHOWN] + "…", note or f"the first {_SHOWN:,} characters"
-    return Peek(kind, text, size, seconds, note)
+    return ValuePreview(kind, text, size, seconds, note)
 
 
-def _read(cache: Cache, data: bytes, *, whole: bool) -> tuple[str, str, str]:
-    """Return kind, text, and what the text leaves out."""
-    codec = cache.codec
+def _read(codec: Codec, data: bytes, *, whole: bool) -> tuple[str, str, str]:
+    """Return kind, text, and the part that the text leaves out."""
     if not whole:
-        begun = codec.glance(data[: 2 * _SHOWN], whole=False)
-        return "large value", begun, "too large to show more of it"
+        start = codec.preview(data[: 2 * _SHOWN], whole=False)
+        return "large value", start, "too large to show more of it"
     data, complete = codec.unpacked(data, _FETCHED)
     if not complete:
-        begun = codec.glance(data[: 2 * _SHOWN], whole=True)
-        return "large value", begun, "too large to show more of it"
+        start = codec.preview(data[: 2 * _SHOWN], whole=True)
+        return "large value", start, "too large to show more of it"
     label = codec.tag(data)
     try:
         value = codec.decode(data)
     except ClassMissingError as error:
-        return label, f"{error}", "it can be shown where its class is defined"
+        return label, f"{error}", "define or import its class to read it"
     if isinstance(value, str):
         return "text", value, ""
     if isinstance(value, bytes):
