@@ -28,7 +28,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentnb.core.nearest import did_you_mean
-from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +60,13 @@ _REBUILT = frozenset({"message", "service", "hint", "__notes__"})
 _RED, _DIM, _END = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
+def _masked(text: str) -> str:
+    # Its patterns take longer to compile than all else that `%load_ext` does.
+    from agentnb.core.redact import redact
+
+    return redact(text)
+
+
 class AgentnbError(Exception):
     """Base of every error that agentnb raises on purpose.
 
@@ -85,9 +91,9 @@ class AgentnbError(Exception):
     """The HTTP status, where a service answered with one."""
 
     def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
-        self.message = redact(message)
+        self.message = _masked(message)
         self.service = service
-        self.hint = redact(hint) if hint else None
+        self.hint = _masked(hint) if hint else None
         super().__init__(self.message)
         if self.hint:
             self.add_note(f"hint: {self.hint}")
@@ -101,7 +107,7 @@ class AgentnbError(Exception):
         ('did you mean list?; %db help', ['hint: did you mean list?; %db help'])
         """
         former = f"hint: {self.hint}"
-        self.hint = f"{self.hint}; {redact(hint)}" if self.hint else redact(hint)
+        self.hint = f"{self.hint}; {_masked(hint)}" if self.hint else _masked(hint)
         others = [note for note in getattr(self, "__notes__", []) if note != former]
         self.__notes__ = [f"hint: {self.hint}", *others]
 

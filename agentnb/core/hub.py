@@ -11,7 +11,6 @@ from agentnb.core import factories
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
-from agentnb.core.settings import Settings
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue import Queue, TaskQueue
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
+    from agentnb.core.settings import Settings
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
@@ -88,6 +88,8 @@ class Hub:
         """
         with self._lock:
             if self._settings is None:
+                from agentnb.core.settings import Settings
+
                 self._settings = Settings.load(start=self._start, **self._arguments)
             return self._settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def did_you_mean(word: str, known: Iterable[str], kind: str = "") -> str | None:
 
 
 def _nearest(word: str, names: Sequence[str]) -> str | None:
+    import difflib
+
     typed = _plain(word)
     plain = {_plain(name): name for name in names}
     if typed in plain:

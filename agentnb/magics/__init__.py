@@ -14,47 +14,21 @@ __all__ = ["find", "load", "unload"]
 
 def find(shell: InteractiveShell) -> Extension | None:
     """Return the extension of a shell, if it is loaded there."""
-    noun = shell.magics_manager.registry.get("AgentnbMagic")
-    return getattr(noun, "extension", None)
+    found: Extension | None = shell.magics_manager.registry.get("agentnb")
+    return found
 
 
 def load(shell: InteractiveShell) -> None:
     """Register every magic with a shell; loading again does nothing."""
-    from agentnb.magics.agentnb import AgentnbMagic
-    from agentnb.magics.api import ApiMagic
-    from agentnb.magics.cache import CacheMagic
-    from agentnb.magics.db import DbMagic
-    from agentnb.magics.docker import DockerMagic
-    from agentnb.magics.events import EventsMagic
     from agentnb.magics.extension import Extension
-    from agentnb.magics.files import FilesMagic
-    from agentnb.magics.git import GitMagic
-    from agentnb.magics.queue import QueueMagic
-    from agentnb.magics.workflow import AgentMagic, WorkflowMagic
-    from agentnb.magics.ws import WsMagic
 
     if find(shell) is None:
-        Extension(
-            shell,
-            (
-                AgentMagic,
-                AgentnbMagic,
-                ApiMagic,
-                CacheMagic,
-                DbMagic,
-                DockerMagic,
-                EventsMagic,
-                FilesMagic,
-                GitMagic,
-                QueueMagic,
-                WorkflowMagic,
-                WsMagic,
-            ),
-        )
+        shell.magics_manager.registry["agentnb"] = Extension(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take every magic out of a shell again."""
     extension = find(shell)
     if extension is not None:
+        del shell.magics_manager.registry["agentnb"]
         extension.unload()

@@ -6,23 +6,18 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import (
-    CompletionContext,
-    SimpleCompletion,
-    SimpleMatcherResult,
-    context_matcher,
-)
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.grammar import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from agentnb.magics.grammar import Grammar, Option
     from agentnb.magics.noun import Noun
 
-__all__ = ["matcher_for"]
+__all__ = ["complete"]
 
 # A line magic may stand behind an assignment: `rows = %db select ...`.
 _LINE = re.compile(
@@ -38,35 +33,39 @@ _ATTRIBUTES = re.compile(
 _BIND = re.compile(r"(?<![:\w]):(?P<path>(?:[A-Za-z_]\w*\.)*)(?P<start>\w*)\Z")
 
 
-def matcher_for(nouns: Iterable[Noun]) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """Return the function that IPython asks for completions on the lines of these magics."""
-    known = {noun.grammar.noun: noun for noun in nouns}
+def complete(
+    context: CompletionContext, noun_of: Callable[[str], Noun | None]
+) -> SimpleMatcherResult:
+    """Return the completions on the line of a magic, or in its cell.
 
-    @context_matcher(identifier="agentnb")  # type: ignore[untyped-decorator]  # IPython's
-    def agentnb_matcher(context: CompletionContext) -> SimpleMatcherResult:
-        found = _line_of(context)
-        noun = known.get(found[0]) if found else None
-        if found is None or noun is None:
-            return SimpleMatcherResult(completions=[], suppress=False)
-        _, before, body = found
-        grammar = noun.grammar
-        if noun.body_is_python and body is not None:
-            return _in_scope(noun, body)
-        if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
-            grammar = noun.cell_grammar
-            before = f"{next(iter(grammar.verbs))} {before}"
-        word, names = _candidates(noun, grammar, before, body, context)
-        # IPython replaces its own token, which may be only the end of our word.
-        cut = len(word) - len(context.token)
-        matches = [
-            SimpleCompletion(text=name[max(cut, 0) :], type=kind)
-            for name, kind in names
-            if name.startswith(word) and cut >= 0
-        ]
-        # Python's own names mean nothing in SQL or after a verb.
-        return SimpleMatcherResult(completions=matches, suppress=True)
-
-    return agentnb_matcher  # type: ignore[no-any-return]  # as above
+    Parameters
+    ----------
+    context
+        The text, and where the cursor is.
+    noun_of
+        Returns a magic by its name; None for those that are not agentnb's.
+    """
+    found = _line_of(context)
+    noun = noun_of(found[0]) if found else None
+    if found is None or noun is None:
+        return SimpleMatcherResult(completions=[], suppress=False)
+    _, before, body = found
+    grammar = noun.grammar
+    if noun.body_is_python and body is not None:
+        return _in_scope(noun, body)
+    if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
+        grammar = noun.cell_grammar
+        before = f"{next(iter(grammar.verbs))} {before}"
+    word, names = _candidates(noun, grammar, before, body, context)
+    # IPython replaces its own token, which may be only the end of our word.
+    cut = len(word) - len(context.token)
+    matches = [
+        SimpleCompletion(text=name[max(cut, 0) :], type=kind)
+        for name, kind in names
+        if name.startswith(word) and cut >= 0
+    ]
+    # Python's own names mean nothing in SQL or after a verb.
+    return SimpleMatcherResult(completions=matches, suppress=True)
 
 
 def _in_scope(noun: Noun, body: str) -> SimpleMatcherResult:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from importlib import import_module
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from IPython.core.completer import CompletionContext, SimpleMatcherResult, context_matcher
+from IPython.core.magic import needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.hub import Hub
-from agentnb.core.redact import redact
-from agentnb.core.trace import start_trace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -18,7 +23,96 @@ if TYPE_CHECKING:
     from agentnb.magics.noun import Noun
     from agentnb.panels import PanelRegistry
 
-__all__ = ["Extension"]
+__all__ = ["MAGICS", "Extension", "MagicEntry"]
+
+
+class MagicEntry(NamedTuple):
+    """A magic that is imported when it is first used."""
+
+    name: str
+    module: str
+    class_name: str
+    about: str
+    """The docstring, which ``%name?`` shows."""
+    kinds: tuple[str, ...] = ("line", "cell")
+
+
+MAGICS = (
+    MagicEntry(
+        "agent",
+        "agentnb.magics.workflow.agent",
+        "AgentMagic",
+        "Do tasks of workflows: `%%agent NAME` makes a cell an agent. See `%agent help`.",
+    ),
+    MagicEntry(
+        "agentnb",
+        "agentnb.magics.agentnb",
+        "AgentnbMagic",
+        "Show the state of everything. `%agentnb help` tells the rest.",
+        ("line",),
+    ),
+    MagicEntry(
+        "api",
+        "agentnb.magics.api.magic",
+        "ApiMagic",
+        "Call an API; `%%api post URL` sends the cell as JSON. See `%api help`.",
+    ),
+    MagicEntry(
+        "cache",
+        "agentnb.magics.cache.magic",
+        "CacheMagic",
+        "Values by key; `%%cache KEY` runs a cell once. `%cache help` tells the rest.",
+    ),
+    MagicEntry(
+        "db",
+        "agentnb.magics.db.magic",
+        "DbMagic",
+        "Run SQL: `%db select 1`, `%%db` for several statements. `%db help` tells the rest.",
+    ),
+    MagicEntry(
+        "docker",
+        "agentnb.magics.docker.magic",
+        "DockerMagic",
+        "Containers and images; `%%docker run IMAGE` runs the cell. `%docker help` tells all.",
+    ),
+    MagicEntry(
+        "events",
+        "agentnb.magics.events.magic",
+        "EventsMagic",
+        "Publish and handle events; `%%events on CHANNEL` is a handler. See `%events help`.",
+    ),
+    MagicEntry(
+        "files",
+        "agentnb.magics.files.magic",
+        "FilesMagic",
+        "Files of the workspace; `%%files write PATH` makes one. `%files help` tells the rest.",
+    ),
+    MagicEntry(
+        "git",
+        "agentnb.magics.git.magic",
+        "GitMagic",
+        "Status, diff, log, commit and the like. `%git help` tells the rest.",
+        ("line",),
+    ),
+    MagicEntry(
+        "queue",
+        "agentnb.magics.queue.magic",
+        "QueueMagic",
+        "Add and process jobs; `%%queue task QUEUE` is a processor. See `%queue help`.",
+    ),
+    MagicEntry(
+        "workflow",
+        "agentnb.magics.workflow.magic",
+        "WorkflowMagic",
+        "Tasks that need one another; `%%workflow NAME` makes some. See `%workflow help`.",
+    ),
+    MagicEntry(
+        "ws",
+        "agentnb.magics.ws.magic",
+        "WsMagic",
+        "Talk over WebSockets. See `%ws help`.",
+    ),
+)
 
 
 class Extension:
@@ -28,27 +122,48 @@ class Extension:
     ----------
     shell
         The IPython shell to extend.
-    nouns
-        The classes of the magics.
     """
 
-    def __init__(self, shell: InteractiveShell, nouns: tuple[type[Noun], ...]) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.hub = self._new_hub()
         self.debug = False
         self.assigned: set[str] = set()
         self._panels: PanelRegistry | None = None
-        self.nouns = [noun(self) for noun in nouns]
-        for noun in self.nouns:
-            shell.register_magics(noun)
+        self._loading = threading.RLock()
+        self._nouns: dict[str, Noun] = {}
+        self._magics = {magic.name: magic for magic in MAGICS}
+        for magic in MAGICS:
+            stub = MethodType(_stub(magic), self)
+            for kind in magic.kinds:
+                shell.magics_manager.magics[kind][magic.name] = stub
         shell.events.register("pre_run_cell", self._before_cell)
-        self._matcher = _complete_with(shell, self.nouns)
+        self._matcher = _matcher(self)
+        shell.Completer.custom_matchers.append(self._matcher)
         if not self._place_hub():
             print(  # noqa: T201 - said once, in the cell that loads
                 "agentnb: `hub` is a name of yours and was left alone; "
                 "agentnb's own is `get_ipython().find_magic('db').__self__.hub`",
                 file=sys.stderr,
             )
+
+    @property
+    def nouns(self) -> list[Noun]:
+        """Return the magics that have been used."""
+        return list(self._nouns.values())
+
+    def noun(self, name: str) -> Noun | None:
+        """Return a magic by its name, imported and registered on first use; None for others'."""
+        found = self._nouns.get(name)
+        if found is not None or name not in self._magics:
+            return found
+        with self._loading:
+            if name not in self._nouns:
+                magic = self._magics[name]
+                noun: Noun = getattr(import_module(magic.module), magic.class_name)(self)
+                self.shell.register_magics(noun)
+                self._nouns[name] = noun
+            return self._nouns[name]
 
     def _new_hub(self) -> Hub:
         hub = Hub()
@@ -67,6 +182,8 @@ class Extension:
         return False
 
     def _before_cell(self, _info: object) -> None:
+        from agentnb.core.trace import start_trace
+
         start_trace()
         self.assigned.clear()
 
@@ -130,10 +247,10 @@ class Extension:
             matchers.remove(self._matcher)
         for noun in self.nouns:
             noun.reset()
-            for kind, names in noun.magics.items():
-                for name in names:
-                    self.shell.magics_manager.magics[kind].pop(name, None)
             self.shell.magics_manager.registry.pop(type(noun).__name__, None)
+        for magic in MAGICS:
+            for kind in magic.kinds:
+                self.shell.magics_manager.magics[kind].pop(magic.name, None)
         for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
             if namespace.get("hub") is self.hub:
                 del namespace["hub"]
@@ -148,6 +265,8 @@ class Extension:
         tb_offset: int | None = None,
     ) -> list[str]:
         """Show an error whole, as IPython asks a custom handler to."""
+        from agentnb.core.redact import redact
+
         lines: list[str] = shell.InteractiveTB.structured_traceback(
             kind, error, trace, tb_offset=tb_offset
         )
@@ -156,9 +275,37 @@ class Extension:
         return shown
 
 
-def _complete_with(shell: InteractiveShell, nouns: list[Noun]) -> Any:
-    from agentnb.magics.complete import matcher_for
+def _stub(magic: MagicEntry) -> Callable[..., Any]:
+    """Return the method of an `Extension` that imports a magic, and then does what it does."""
 
-    matcher = matcher_for(nouns)
-    shell.Completer.custom_matchers.append(matcher)
-    return matcher
+    @needs_local_scope
+    @no_var_expand
+    def run(
+        self: Extension,
+        line: str,
+        cell: str | None = None,
+        local_ns: dict[str, Any] | None = None,
+    ) -> Any:
+        __tracebackhide__ = True
+        method = getattr(self.noun(magic.name), magic.name)
+        if cell is None:
+            return method(line, local_ns=local_ns)
+        return method(line, cell, local_ns=local_ns)
+
+    run.__name__, run.__doc__ = magic.name, magic.about
+    run.__qualname__ = f"{magic.class_name}.{magic.name}"
+    return run
+
+
+def _matcher(extension: Extension) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """Return the function that IPython asks for completions; it imports what it needs on Tab."""
+
+    @context_matcher(identifier="agentnb")  # type: ignore[untyped-decorator]  # IPython's
+    def agentnb_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        if "%" not in context.full_text:
+            return SimpleMatcherResult(completions=[], suppress=False)
+        from agentnb.magics.complete import complete
+
+        return complete(context, extension.noun)
+
+    return agentnb_matcher  # type: ignore[no-any-return]  # as above

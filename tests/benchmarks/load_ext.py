@@ -57,7 +57,7 @@ def measure(*, quick):
             spelt(found["agentnb"]),
             " · ".join(peers),
             ours * 1000,
-            25,
+            statistics.median(found["import sqlalchemy"]) * 100,  # a tenth of it, in ms
             "ms",
         )
     ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from queue import Empty
 
 import pytest
@@ -9,7 +10,8 @@ from jupyter_client.manager import KernelManager
 
 from agentnb.core.hub import Hub
 from agentnb.core.trace import current
-from agentnb.magics.noun import Noun
+from agentnb.magics import find
+from agentnb.magics.extension import MAGICS
 
 
 def state_of(shell):
@@ -18,7 +20,7 @@ def state_of(shell):
     callbacks = {name: list(found) for name, found in shell.events.callbacks.items()}
     return {
         "magics": magics,
-        "registry": {"AgentnbMagic", "DbMagic"} & set(shell.magics_manager.registry),
+        "registry": set(shell.magics_manager.registry) - {"ExtensionMagics"},
         "callbacks": callbacks,
         "matchers": list(shell.Completer.custom_matchers),
         "handler": (shell.custom_exceptions, shell.CustomTB),
@@ -211,9 +213,66 @@ def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
 
 
 def test_every_verb_has_its_method(shell):
-    magics = [one for one in shell.magics_manager.registry.values() if isinstance(one, Noun)]
-    assert len(magics) == 12
-    for magic in magics:
+    assert len(MAGICS) == 12
+    for entry in MAGICS:
+        magic = find(shell).noun(entry.name)
         for grammar in filter(None, (magic.grammar, magic.cell_grammar)):
             missing = [verb for verb in grammar.verbs if not hasattr(magic, f"do_{verb}")]
             assert set(missing) <= {"help"}, grammar.noun
+
+
+@pytest.mark.parametrize("entry", MAGICS, ids=[entry.name for entry in MAGICS])
+def test_a_magic_says_the_same_before_and_after_it_is_imported(shell, entry):
+    magics = shell.magics_manager.magics
+    before = {kind: magics[kind].get(entry.name) for kind in ("line", "cell")}
+    magic = find(shell).noun(entry.name)
+    assert type(magic).__name__ == entry.class_name
+    assert magic.grammar.noun == entry.name
+    for kind, stub in before.items():
+        method = magics[kind].get(entry.name)
+        assert (stub is None) is (method is None) is (kind not in entry.kinds)
+        if stub is not None:
+            assert method.__self__ is magic
+            assert (stub.__name__, stub.__doc__) == (method.__name__, method.__doc__)
+            for attribute in ("needs_local_scope", "_ipython_magic_no_var_expand"):
+                assert getattr(stub, attribute) is getattr(method, attribute) is True
+
+
+def test_the_first_use_of_a_magic_is_as_every_other(shell, capsys):
+    source = (
+        "def total(number):\n"
+        "    rows = %db select :number + 1 as total\n"
+        "    return rows.scalar()\n"
+        "total(41)"
+    )
+    assert [shell.run_cell(source).result for _ in range(2)] == [42, 42]
+    assert shell.run_cell("%%files write a.txt\nhello $HOME {x}").success
+    assert shell.user_ns["hub"].files.read_file("a.txt").strip() == "hello $HOME {x}"
+    capsys.readouterr()
+    shell.run_cell("%agentnb status --nothing")
+    assert "has no option" in capsys.readouterr().out
+
+
+def test_threads_that_use_a_magic_at_once_share_one(shell):
+    extension, barrier, found = find(shell), threading.Barrier(8), []
+
+    def use():
+        barrier.wait()
+        found.append(extension.noun("cache"))
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+    assert extension.nouns == found[:1]
+
+
+def test_unloading_takes_out_magics_that_were_used_and_those_that_were_not(bare_shell):
+    before = state_of(bare_shell)
+    bare_shell.run_line_magic("load_ext", "agentnb")
+    bare_shell.run_cell("%cache help\n%agentnb help")
+    bare_shell.run_line_magic("unload_ext", "agentnb")
+    assert state_of(bare_shell) == before
+    assert "CacheMagic" not in bare_shell.magics_manager.registry

@@ -7,6 +7,7 @@ from IPython.core.completer import provisionalcompleter
 
 from agentnb.core.errors import FileChanged, PathEscape, UsageError
 from agentnb.core.files import hash_of
+from agentnb.magics import find
 from agentnb.magics.progress import Progress
 from agentnb.panels.base.units import Size
 
@@ -244,7 +245,7 @@ def test_tab_offers_verbs_and_paths(shell, files):
     assert offered(shell, "%files cat .env") == [".env.example"]
     assert offered(shell, "%%files write src/su") == ["src/sub/"]
     assert offered(shell, "%files rm src --y") == ["--yes"]
-    magic = shell.find_line_magic("files").__self__
+    magic = find(shell).noun("files")
     assert list(magic.live("path", "../")) == list(magic.live("path", "nowhere/x")) == []
 
 

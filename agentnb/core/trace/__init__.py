@@ -6,22 +6,25 @@ A context variable holds the running trace (`start_trace`, `current`, `tracepare
 
 from __future__ import annotations
 
-from agentnb.core.trace.context import (
-    Context,
-    carried,
-    check_correlation_id,
-    current,
-    outgoing_headers,
-    outgoing_variables,
-    parse_traceparent,
-    stamp,
-    start_trace,
-    traceparent,
-    use,
-)
-from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
-from agentnb.core.trace.servicelog import ServiceLog
-from agentnb.core.trace.spans import Span, Tracer, read_spans
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentnb.core.trace.context import (
+        Context,
+        carried,
+        check_correlation_id,
+        current,
+        outgoing_headers,
+        outgoing_variables,
+        parse_traceparent,
+        stamp,
+        start_trace,
+        traceparent,
+        use,
+    )
+    from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
+    from agentnb.core.trace.servicelog import ServiceLog
+    from agentnb.core.trace.spans import Span, Tracer, read_spans
 
 __all__ = [
     "Context",
@@ -43,3 +46,24 @@ __all__ = [
     "traceparent",
     "use",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("JsonFormatter", "LogFile", "StampFilter"), "logs"),
+    **dict.fromkeys(("Span", "Tracer", "read_spans"), "spans"),
+    "ServiceLog": "servicelog",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: each cell of a notebook starts a trace, with or without spans.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{_MODULES.get(name, 'context')}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,8 +6,6 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from agentnb.core.git.credentials import clean
-
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -30,6 +28,8 @@ class Progress:
         now = monotonic()
         if now - self._began < _PATIENCE or now - self._said < _EVERY:
             return
+        from agentnb.core.git.credentials import clean
+
         self._said, self._shown = now, True
         sys.stdout.write(f"\r{clean(line)[:_WIDTH]:<{_WIDTH}}")
         sys.stdout.flush()
