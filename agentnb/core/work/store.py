@@ -284,7 +284,7 @@ class WorkStore(Protocol):
         raised: ``following`` is None then. Any ordinary end sets ``deaths`` back to 0.
         """
 
-    def release(self, claim: Claim) -> bool:
+    def release(self, claim: Claim | Held) -> bool:
         """Put a claimed unit back at its first place, without counting the attempt.
 
         Returns

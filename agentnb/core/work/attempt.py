@@ -1,0 +1,314 @@
+"""One attempt at a unit of work, from its claim until its outcome counts or does not."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from contextlib import suppress
+from contextvars import copy_context
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from agentnb.core.errors import ConfigError, RejectedError, UnavailableError
+from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.work.store import AttemptSpec, Outcome, OutcomeKind
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from agentnb.core.loop import LoopThread
+    from agentnb.core.trace import Context as TraceContext
+    from agentnb.core.work.store import Claim, Held
+
+__all__ = ["Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler"]
+
+T = TypeVar("T")
+_RETRY_SECONDS = 0.2
+
+
+class AttemptStopped(RejectedError):  # noqa: N818 - what happened
+    """The attempt was cancelled, or lost its lease: its writes do not count."""
+
+
+class Released(BaseException):
+    """Raised by a handler to put the unit back without counting the attempt."""
+
+
+class TimedOut(Exception):  # noqa: N818 - what happened
+    """The attempt took longer than its time-out."""
+
+
+class WorkHandler(Protocol):
+    """The part of a service that knows what a unit of work is: it runs it, and logs its end."""
+
+    service: str
+    """The service in errors, such as ``queue``."""
+    noun: str
+    """The word for a unit in messages, such as ``job``."""
+
+    def run(self, attempt: Attempt) -> Any:
+        """Run the attempt by `Attempt.call`, and return the result in the form that is stored.
+
+        Called in a context of its own. Whatever the function raised may go through.
+        """
+
+    def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
+        """Return a description of an error, and whether another attempt would fail as well."""
+
+    def substitute(self, attempt: Attempt, outcome: Outcome, error: Exception) -> Outcome | None:
+        """Return an outcome in the place of one that the store refused; None if there is none."""
+
+    def name(self, unit: Claim | Held) -> str:
+        """Return the name of a unit for people."""
+
+    def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
+        """Log the end of an attempt; the state is None if its outcome did not count."""
+
+    def lost(self, attempt: Attempt) -> None:
+        """Log that an attempt lost its lease."""
+
+    def released(self, attempt: Attempt) -> None:
+        """Log that the unit of an attempt was put back."""
+
+    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+        """Log that a unit was taken from a worker that is gone."""
+
+    def stamp(self, **data: Any) -> dict[str, Any]:
+        """Return the ``extra`` of a log record of the worker's."""
+
+
+class Attempt:
+    """An attempt at a unit of work in this process.
+
+    Parameters
+    ----------
+    claim
+        The claim that it fulfils.
+    handler
+        Runs it.
+    loop
+        Runs coroutines.
+    log
+        Logger of outages.
+
+    Attributes
+    ----------
+    lost
+        Whether the claim is another's by now: nothing of the attempt counts.
+    cancelled
+        Whether the attempt was asked to stop.
+    overdue
+        When it has to end, of the monotonic clock; None for no limit.
+    began
+        When it was claimed, of the monotonic clock.
+    context
+        The trace of its log lines and events; the handler's to set.
+    work
+        The handler's own record of it.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        handler: WorkHandler,
+        loop: LoopThread,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+    ) -> None:
+        self.claim = claim
+        self.lost = False
+        self.cancelled = False
+        self.began = monotonic()
+        self.context: TraceContext | None = None
+        self.work: Any = None
+        self.is_async = False
+        self._handler = handler
+        self._loop = loop
+        self._log = log
+        self._settled = threading.Lock()
+        self._ended = threading.Event()
+        self._cancel: Callable[[], object] | None = None
+        self.timeout: float | None = None
+        self.overdue: float | None = None
+        self.limit(claim.timeout)
+
+    def limit(self, timeout: float | None) -> None:
+        """Set the time-out, in seconds from now; None for no limit."""
+        self.timeout = timeout
+        self.overdue = None if timeout is None else monotonic() + timeout
+
+    def spec(self, store: str, function: str | None = None) -> AttemptSpec:
+        """Return the attempt as a plain record."""
+        claim, trace = self.claim, self.context
+        return AttemptSpec(
+            store,
+            claim.id,
+            claim.entry,
+            claim.attempt,
+            claim.owner,
+            function,
+            trace.traceparent if trace else None,
+            trace.correlation_id if trace else None,
+        )
+
+    @property
+    def ms(self) -> float:
+        """The milliseconds since the claim."""
+        return (monotonic() - self.began) * 1000
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the attempt lost its lease or was cancelled."""
+        return self.lost or self.cancelled
+
+    def settle(self) -> bool:
+        """Return whether the caller is the first with an outcome of the attempt."""
+        return self._settled.acquire(blocking=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the attempt has an outcome."""
+        return self._settled.locked()
+
+    def run(self) -> Outcome:
+        """Run the handler in a copy of the context, and return the outcome."""
+        try:
+            value = copy_context().run(self._handler.run, self)
+        except BaseException as error:  # noqa: BLE001 - the worker goes on, and the error is kept
+            return self._outcome_of(error)
+        return Outcome(OutcomeKind.COMPLETED, value, ms=self.ms)
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if isinstance(error, Released):
+            return Outcome(OutcomeKind.RELEASED, ms=self.ms)
+        if self.cancelled:
+            failure = Failure(CANCELLED, self.claim.attempt)
+            return Outcome(OutcomeKind.CANCELLED, failure=failure, ms=self.ms)
+        return self.failed(error)
+
+    def failed(self, error: BaseException) -> Outcome:
+        """Return the outcome of an error: another attempt, or the end."""
+        if isinstance(error, TimedOut):
+            failure, final = Failure(str(error), self.claim.attempt), False
+        else:
+            failure, final = self._handler.failure(self, error)
+        if final or self.claim.attempt >= self.claim.attempts:
+            return Outcome(OutcomeKind.FAILED, failure=failure, ms=self.ms)
+        delay = self.claim.backoff.after(self.claim.attempt)
+        return Outcome(OutcomeKind.RETRY, failure=failure, delay=delay, ms=self.ms)
+
+    def timed_out(self, consequence: str) -> TimedOut:
+        """Return the error of an attempt that took too long."""
+        return TimedOut(f"it took longer than {self.timeout:g} s; {consequence}")
+
+    # For the handler
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function, or run a coroutine function to its end within the time-out.
+
+        Raises
+        ------
+        TimedOut
+            The coroutine took too long, and was cancelled.
+        AttemptStopped
+            The attempt was stopped, and the coroutine cancelled.
+        """
+        result = function(*args)
+        return self._await(result) if inspect.isawaitable(result) else result
+
+    def _await(self, awaitable: Any) -> Any:
+        self.is_async = True
+        left = None if self.overdue is None else max(self.overdue - monotonic(), 0.0)
+
+        async def bounded() -> Any:
+            task = asyncio.current_task()
+            loop = asyncio.get_running_loop()
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
+            if self.stopped:
+                self._cancel()
+            try:
+                async with asyncio.timeout(left) as limit:
+                    return await awaitable
+            except TimeoutError as error:
+                if limit.expired():
+                    raise self.timed_out("it was cancelled") from error
+                raise
+            except asyncio.CancelledError as error:
+                if self.stopped:
+                    raise self._stopped_error() from error
+                raise
+            finally:
+                self._cancel = None
+
+        return self._loop.call(bounded)
+
+    def persist(self, write: Callable[[], T], *, what: str) -> T:
+        """Make a write of the attempt, again while the database or server is away.
+
+        Parameters
+        ----------
+        write
+            Makes it, behind the attempt's fence; must be safe to repeat.
+        what
+            What is written, for the log, such as ``the result of step 'charge'``.
+
+        Raises
+        ------
+        AttemptStopped
+            The attempt lost its lease meanwhile, or its worker has stopped.
+        """
+        told = False
+        while True:
+            self._check_lost()
+            try:
+                return write()
+            except (UnavailableError, ConfigError) as error:
+                self._check_lost(error)
+                if not told:
+                    told = True
+                    unit = f"{self._handler.noun} {self._handler.name(self.claim)}"
+                    self._log.warning("%s of %s cannot be kept yet: %s", what, unit, error)
+            self._ended.wait(_RETRY_SECONDS)
+
+    def check(self) -> None:
+        """Raise an error if the attempt was stopped.
+
+        Raises
+        ------
+        AttemptStopped
+            The attempt lost its lease or was cancelled.
+        """
+        if self.stopped:
+            raise self._stopped_error()
+
+    def _check_lost(self, cause: Exception | None = None) -> None:
+        if self.lost:
+            raise self._stopped_error() from cause
+
+    def _stopped_error(self) -> AttemptStopped:
+        handler = self._handler
+        return AttemptStopped(
+            f"{handler.noun} {handler.name(self.claim)} was cancelled, or given to another worker",
+            service=handler.service,
+            hint="let the error end the function: nothing that it writes counts",
+        )
+
+    # For those who stop it
+
+    def lose(self) -> None:
+        """Mark the lease as lost and cancel the running coroutine."""
+        self.lost = True
+        self._ended.set()
+        self._cancel_coroutine()
+
+    def cancel(self) -> None:
+        """Ask the attempt to stop, and cancel the running coroutine."""
+        self.cancelled = True
+        self._cancel_coroutine()
+
+    def _cancel_coroutine(self) -> None:
+        cancel = self._cancel
+        if cancel is not None:
+            with suppress(RuntimeError):  # its loop is closed
+                cancel()

@@ -1,0 +1,92 @@
+"""The gate of a worker: runs a unit alone that has died beside others."""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+from time import monotonic
+
+__all__ = ["Gate", "Pass"]
+
+ALONE_SECONDS = 60.0
+"""How long others wait for a unit that runs alone, and it for others: units may need each other."""
+
+
+class Pass(Enum):
+    """The way in which an attempt was admitted."""
+
+    BESIDE = "beside others"
+    ALONE = "alone"
+
+
+class Gate:
+    """Admits the attempts of one worker: many at once, or one that runs alone.
+
+    A worker that dies takes all that runs in it along, and nobody knows which unit was to blame.
+    Each of them is then run alone, so that the next death has one suspect.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._alone = False
+        self._begun = False
+        self._until = 0.0
+        self._stopped = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more units may be claimed."""
+        return not self._alone or monotonic() >= self._until
+
+    def wait_open(self, seconds: float) -> bool:
+        """Wait until more units may be claimed, and return whether they may."""
+        if self.is_open:
+            return True
+        with self._changed:
+            self._changed.wait(min(seconds, max(self._until - monotonic(), 0.0)))
+        return self.is_open
+
+    def enter(self, *, alone: bool) -> Pass | None:
+        """Admit an attempt, and return its pass; None if its unit is to be put back."""
+        with self._changed:
+            # A unit that has had its time alone is joined by the others, those too.
+            if alone and not (self._alone and self.is_open):
+                return self._enter_alone()
+            if self._begun and not self.is_open:
+                return None
+            self._running += 1
+            return Pass.BESIDE
+
+    def _enter_alone(self) -> Pass | None:
+        if self._alone:
+            return None
+        self._alone = True
+        self._until = monotonic() + ALONE_SECONDS
+        while self._running and not self._stopped and (left := self._until - monotonic()) > 0:
+            self._changed.wait(left)
+        if self._stopped:
+            self._open()
+            return None
+        self._begun = True
+        self._until = monotonic() + ALONE_SECONDS
+        return Pass.ALONE
+
+    def leave(self, ticket: Pass) -> None:
+        """Count an attempt that has ended, by its pass."""
+        with self._changed:
+            if ticket is Pass.ALONE:
+                self._open()
+            else:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _open(self) -> None:
+        self._alone = self._begun = False
+        self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Turn away the unit that waits to run alone."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()

@@ -1,0 +1,304 @@
+"""The threads of a worker: each claims a unit, runs it, finishes it, and goes on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.background import run_in_thread
+from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
+from agentnb.core.failure import Failure
+from agentnb.core.outage import OutageTracker
+from agentnb.core.work.attempt import Attempt
+from agentnb.core.work.gate import Gate
+from agentnb.core.work.store import Claim, Outcome, OutcomeKind
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from agentnb.core.loop import LoopThread
+    from agentnb.core.work.attempt import WorkHandler
+    from agentnb.core.work.gate import Pass
+    from agentnb.core.work.store import Finished, Key, WorkStore
+
+__all__ = ["KILLED", "WorkerThreads"]
+
+KILLED = 75
+"""The exit code of a worker process that ended itself because of its attempt."""
+
+_AWAY_SECONDS = 0.5
+_IDLE_SECONDS = 5.0
+REFUSED_SECONDS = 30.0
+"""How long an outcome is offered that the store refuses for another reason than an outage."""
+
+
+class WorkerThreads:
+    """The threads of one worker.
+
+    One idle thread at a time looks for work and waits at the store; the others wait for their
+    turn, and take it as soon as that thread has a claim. So an idle worker blocks one connection.
+
+    Parameters
+    ----------
+    store, handler, owner
+        Those of the worker.
+    loop
+        Runs the coroutines of its attempts.
+    on_due
+        Told the seconds until a delayed unit is due.
+    kills
+        Whether the process ends with an attempt that takes too long.
+    log
+        The worker's logger.
+    """
+
+    def __init__(
+        self,
+        store: WorkStore,
+        handler: WorkHandler,
+        owner: str,
+        *,
+        loop: LoopThread,
+        on_due: Callable[[float], object],
+        kills: bool,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+    ) -> None:
+        self.running: dict[Key, Attempt] = {}
+        self.stopping = False
+        self._store = store
+        self._handler = handler
+        self._owner = owner
+        self._loop = loop
+        self._on_due = on_due
+        self._kills = kills
+        self._log = log
+        self._gate = Gate()
+        self._tickets: dict[Key, Pass] = {}
+        self._searching = threading.Lock()
+        self._starting = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._abandoned = threading.Event()
+        noun = f"{handler.noun}s"
+        self._outage = OutageTracker(log, f"{noun} cannot be read", f"{noun} can be read again")
+
+    # Start and stop
+
+    def start(self, concurrency: int) -> None:
+        """Start so many threads."""
+        for _ in range(concurrency):
+            self._add_thread()
+
+    def _add_thread(self) -> None:
+        with self._starting:
+            if self.stopping:
+                return
+            thread = threading.Thread(target=self._work, name="agentnb-worker", daemon=True)
+            self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+            thread.start()
+
+    @property
+    def started(self) -> bool:
+        """Whether there are threads, and nobody stops them."""
+        return bool(self._threads) and not self.stopping
+
+    def stop(self, until: float) -> bool:
+        """Claim nothing more, wait for what runs, and release the rest.
+
+        Returns
+        -------
+        bool
+            Whether everything ended by itself.
+        """
+        with self._starting:
+            self.stopping = True
+        self._gate.stop()
+        with suppress(AgentnbError):  # the thread that waits returns a little later by itself
+            self._store.wake()
+        for thread in self._others():
+            thread.join(max(until - monotonic(), 0.0))
+        left = [attempt for attempt in list(self.running.values()) if attempt.settle()]
+        for attempt in left:
+            attempt.lose()
+            self._release(attempt)
+            self._say(self._handler.released, attempt)
+        # What waits to be stored is given up: its lease expires.
+        ended = not left and not any(thread.is_alive() for thread in self._others())
+        self._abandoned.set()
+        return ended
+
+    def _others(self) -> list[threading.Thread]:
+        return [one for one in self._threads if one is not threading.current_thread()]
+
+    # One thread
+
+    def _work(self) -> None:
+        claim: Claim | None = None
+        while claim is not None or (claim := self._next()) is not None:
+            attempt = Attempt(claim, self._handler, self._loop, self._log)
+            self.running[claim.key] = attempt
+            ticket = None if self.stopping else self._gate.enter(alone=claim.deaths > 0)
+            if ticket is None:
+                self._put_back(attempt)
+                claim = None
+                continue
+            self._tickets[claim.key] = ticket
+            outcome = attempt.run()
+            if not attempt.settle():
+                return  # another thread has taken the place of this one
+            claim = self._finish(attempt, outcome, then_claim=True)
+            self._over(attempt)
+
+    def _over(self, attempt: Attempt) -> None:
+        self.running.pop(attempt.claim.key, None)
+        ticket = self._tickets.pop(attempt.claim.key, None)
+        if ticket is not None:
+            self._gate.leave(ticket)
+
+    def _put_back(self, attempt: Attempt) -> None:
+        if attempt.settle():
+            self._release(attempt)
+        self._over(attempt)
+
+    def _release(self, attempt: Attempt) -> None:
+        with suppress(AgentnbError):  # its lease expires then
+            self._store.release(attempt.claim)
+
+    def _next(self) -> Claim | None:
+        """Wait for a unit and return its claim; None once the worker stops."""
+        with self._searching:
+            while not self.stopping:
+                if not self._gate.wait_open(_IDLE_SECONDS):
+                    continue
+                try:
+                    found = self._store.claim(self._owner)
+                    self._outage.succeeded()
+                    if isinstance(found, Claim):
+                        return found
+                    self._wait(found)
+                except Exception as error:  # noqa: BLE001 - a driver's too: the thread goes on
+                    self._outage.failed(error)
+                    self._abandoned.wait(0.0 if self.stopping else _AWAY_SECONDS)
+        return None
+
+    def _wait(self, due: float | None) -> None:
+        if self.stopping:
+            return
+        seconds = _IDLE_SECONDS
+        if due is not None:
+            self._on_due(due)
+            seconds = min(seconds, due)
+        if seconds > 0:
+            self._store.wait(seconds)
+
+    # The end of an attempt
+
+    def _finish(
+        self, attempt: Attempt, outcome: Outcome, *, then_claim: bool = False, anyway: bool = False
+    ) -> Claim | None:
+        """Store an outcome, however long the store is away, and return the next claim.
+
+        Parameters
+        ----------
+        attempt, outcome
+            The attempt and its outcome.
+        then_claim
+            Whether to claim the next unit with it.
+        anyway
+            Whether to store it although the attempt was told that its lease is lost.
+        """
+        refused_until = monotonic() + REFUSED_SECONDS
+        told = False
+        while anyway or not attempt.lost:
+            try:
+                finished = self._store.finish(
+                    attempt.claim,
+                    outcome,
+                    then_claim=then_claim and not self.stopping and self._gate.is_open,
+                )
+            except Exception as error:  # noqa: BLE001 - nothing that a driver raises is the attempt's
+                other = self._after_refusal(attempt, outcome, error, refused_until)
+                if other is not None:
+                    outcome, refused_until = other, monotonic() + REFUSED_SECONDS
+                    continue
+                if self._is_refusal(error) and monotonic() >= refused_until:
+                    self._give_up(attempt, error)
+                    return None
+                if not told:
+                    told = True
+                    self._say_kept_back(attempt, error)
+                if self._abandoned.wait(_AWAY_SECONDS):
+                    return None
+            else:
+                self._say(self._handler.ended, attempt, outcome, finished.state)
+                return self._following(finished)
+        return None
+
+    def _is_refusal(self, error: Exception) -> bool:
+        """Return whether a store is there, and refuses: it will go on to do so."""
+        return not isinstance(error, UnavailableError | ConfigError)
+
+    def _after_refusal(
+        self, attempt: Attempt, outcome: Outcome, error: Exception, until: float
+    ) -> Outcome | None:
+        """Return another outcome in the place of one that the store refuses."""
+        if not self._is_refusal(error):
+            return None
+        if isinstance(error, AgentnbError) or monotonic() >= until:
+            return self._handler.substitute(attempt, outcome, error)
+        return None
+
+    def _say_kept_back(self, attempt: Attempt, error: Exception) -> None:
+        handler = self._handler
+        name = f"{handler.noun} {handler.name(attempt.claim)}"
+        self._log.warning("the outcome of %s cannot be kept yet: %s", name, error)
+
+    def _give_up(self, attempt: Attempt, error: Exception) -> None:
+        """Drop an outcome that the store refuses for good; the attempt counts."""
+        handler = self._handler
+        name = f"{handler.noun} {handler.name(attempt.claim)}"
+        self._log.error("the outcome of %s cannot be kept: %s", name, error)
+        claim = attempt.claim
+        failure = Failure(f"its outcome cannot be kept: {error}", claim.attempt)
+        again = claim.attempt < claim.attempts
+        kind = OutcomeKind.RETRY if again else OutcomeKind.FAILED
+        delay = claim.backoff.after(claim.attempt) if again else 0.0
+        with suppress(Exception):  # its lease keeper finds that nobody runs it
+            outcome = Outcome(kind, failure=failure, delay=delay, ms=attempt.ms)
+            self._store.finish(claim, outcome, then_claim=False)
+
+    def _following(self, finished: Finished) -> Claim | None:
+        following = finished.following
+        if isinstance(following, Claim):
+            return following
+        if following is not None:
+            self._on_due(following)
+        return None
+
+    def end_overdue(self, attempt: Attempt) -> None:
+        """Fail an attempt whose thread does not return, and start another thread in its place.
+
+        In a process that may be killed it ends the process instead.
+        """
+        if self._kills:
+            outcome = attempt.failed(attempt.timed_out("its process was killed"))
+            self._finish(attempt, outcome, anyway=True)
+            os._exit(KILLED)
+        error = attempt.timed_out("its thread may run on; its outcome does not count")
+        outcome = attempt.failed(error)
+        self._add_thread()
+        run_in_thread(self._end, attempt, outcome, name="end", log=self._log)
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._finish(attempt, outcome, anyway=True)
+        self._over(attempt)
+
+    def _say(self, function: Callable[..., object], *args: object) -> None:
+        """Call the handler for people's sake: its errors end no thread."""
+        try:
+            function(*args)
+        except Exception:  # noqa: BLE001 - a bus or a log that is away
+            self._log.exception("the end of an attempt was not logged")

@@ -1,0 +1,198 @@
+"""A worker: threads of this process that run the units of work of one store."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import Lock
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.errors import AgentnbError, DeadlineExceeded
+from agentnb.core.forking import ForkGuard
+from agentnb.core.ranges import end_of, seconds
+from agentnb.core.work.identity import describe, new_owner
+from agentnb.core.work.lease import LeaseKeeper
+from agentnb.core.work.store import WorkerInfo
+from agentnb.core.work.threads import WorkerThreads
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from agentnb.core.loop import LoopThread
+    from agentnb.core.work.attempt import WorkHandler
+    from agentnb.core.work.store import Pending, WorkStore
+
+__all__ = ["DEFAULT_CONCURRENCY", "MOST_CONCURRENCY", "Worker"]
+
+DEFAULT_CONCURRENCY = 5
+"""How many units a worker runs at once, unless it is told otherwise."""
+MOST_CONCURRENCY = 1000
+_LOOK_SECONDS = 0.05
+_FIRST_LOOK_SECONDS = 1.0
+
+
+class Worker:
+    """The worker of a store in this process.
+
+    Parameters
+    ----------
+    store
+        Keeps the units of work.
+    handler
+        Runs them.
+    loop
+        Runs the coroutines of attempts.
+    log
+        Logger of the worker and its outages.
+    concurrency
+        How many units run at once.
+    kind
+        ``kernel``, or ``process`` for a worker process.
+    kills
+        Whether the process ends with an attempt that is lost or takes too long, since nothing
+        else ends a thread.
+    """
+
+    def __init__(
+        self,
+        store: WorkStore,
+        handler: WorkHandler,
+        *,
+        loop: LoopThread,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+        concurrency: int = DEFAULT_CONCURRENCY,
+        kind: str = "kernel",
+        kills: bool = False,
+    ) -> None:
+        self.concurrency = concurrency
+        self.kind = kind
+        self.owner = new_owner()
+        self._store = store
+        self._handler = handler
+        self._log = log
+        self._turning = Lock()  # held while it begins to stop
+        self._fork = ForkGuard()
+        self._threads = WorkerThreads(
+            store, handler, self.owner, loop=loop, on_due=self._set_due, kills=kills, log=log
+        )
+        self._keeper = LeaseKeeper(
+            store,
+            handler,
+            self.owner,
+            self._threads.running,
+            end_overdue=self._threads.end_overdue,
+            kills=kills,
+            log=log,
+        )
+
+    def _set_due(self, due: float) -> None:
+        self._keeper.set_due(due)
+
+    @property
+    def name(self) -> str:
+        """The id of its process and a few letters, as tables of workers show it."""
+        return describe(self.owner)
+
+    @property
+    def working(self) -> bool:
+        """Whether it claims units, in this process."""
+        return self._threads.started and not self._fork.forked
+
+    @property
+    def busy(self) -> int:
+        """How many units run here now."""
+        return sum(not one.settled for one in list(self._threads.running.values()))
+
+    def start(self) -> None:
+        """Begin to claim units.
+
+        Raises
+        ------
+        AgentnbError
+            The store cannot record the worker.
+        """
+        self._store.join(self.owner, WorkerInfo(self.concurrency, self.kind))
+        self._keeper.start()
+        self._threads.start(self.concurrency)
+        # The first look makes the worker known to others. A server that is away is left alone.
+        self._keeper.looked.wait(_FIRST_LOOK_SECONDS)
+        stamp = self._handler.stamp(worker=self.name, concurrency=self.concurrency)
+        self._log.info("worker started", extra=stamp)
+
+    def look(self) -> None:
+        """Renew the leases now, and look for attempts that were cancelled."""
+        self._keeper.look()
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Claim nothing more, and wait for what runs; release what does not end.
+
+        A released unit runs elsewhere, or here when there is a worker again, and the attempt is
+        not counted. Its thread may run on; its outcome does not count. In a forked child, which
+        has none of the threads, nothing is done.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for what runs.
+
+        Returns
+        -------
+        bool
+            Whether everything ended by itself.
+        """
+        wait = seconds("timeout", timeout, service=self._handler.service, zero=True)
+        with self._turning:
+            if not self.working:
+                return True
+            self._threads.stopping = True
+        ended = self._threads.stop(monotonic() + wait)
+        self._keeper.stop()
+        with suppress(AgentnbError):  # its lease ends by itself
+            self._store.leave(self.owner)
+        self._log.info("worker stopped", extra=self._handler.stamp(worker=self.name))
+        return ended
+
+    def drain(
+        self,
+        timeout: float | None = None,
+        *,
+        on_progress: Callable[[Pending], object] | None = None,
+    ) -> Pending:
+        """Wait until no unit waits, runs or is delayed, whoever works on them.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes.
+        on_progress
+            Called with how many are left and how many have ended, whenever that changes.
+
+        Raises
+        ------
+        DeadlineExceeded
+            Some are left.
+        """
+        until = end_of(timeout, service=self._handler.service)
+        told: Pending | None = None
+        while True:
+            pending = self._store.pending()
+            if on_progress is not None and pending != told:
+                told = pending
+                on_progress(pending)
+            if not pending.left:
+                return pending
+            if until is not None and monotonic() >= until:
+                handler = self._handler
+                raise DeadlineExceeded(
+                    f"{pending.left} {handler.noun}s have not ended within {timeout:g} s",
+                    service=handler.service,
+                    hint="wait longer; they go on meanwhile",
+                )
+            sleep(_LOOK_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
