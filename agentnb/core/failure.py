@@ -22,7 +22,9 @@ _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
 _OURS = str(Path(__file__).parents[1]) + os.sep
 # The files that call what a user wrote.
-_CALLS_THEM = {str(Path(__file__).parent / one / "attempt.py") for one in ("queue", "workflow", "work")}
+_CALLS_THEM = {
+    str(Path(__file__).parent / one / "attempt.py") for one in ("queue", "workflow", "work")
+}
 
 CANCELLED = "cancelled"
 DIED = "its worker died"
