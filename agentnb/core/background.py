@@ -73,7 +73,7 @@ class BackgroundThread:
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._fork = ForkGuard()
-        self._woken = self._stopped = False
+        self._woken = self._stopped = self._finishes = False
         self._failures = 0
 
     @property
@@ -91,11 +91,15 @@ class BackgroundThread:
         """Whether the caller runs in this thread."""
         return threading.current_thread() is self._thread
 
+    def resume(self) -> None:
+        """Let `wake` have an effect again after `stop`."""
+        with self._lock:
+            self._stopped = self._finishes = False
+
     def start(self) -> None:
         """Wake the thread, also after `stop`."""
-        with self._lock:
-            self._stopped = False
-            self.wake()
+        self.resume()
+        self.wake()
 
     def wake(self) -> None:
         """Run the function as soon as possible. Never waits; does nothing after `stop`."""
@@ -127,16 +131,18 @@ class BackgroundThread:
             pass
         return not self._stopped
 
-    def stop(self, timeout: float = _JOIN_SECONDS) -> bool:
+    def stop(self, timeout: float = _JOIN_SECONDS, *, finish: bool = False) -> bool:
         """Stop the thread after the run under way, and return whether it has ended.
 
         Parameters
         ----------
         timeout
             Seconds to wait for that run. The thread itself, and a forked child, do not wait.
+        finish
+            Whether a run that `wake` has asked for comes before the end.
         """
         with self._lock:
-            self._stopped = True
+            self._stopped, self._finishes = True, finish
             thread = self._thread if self.alive else None
             self._signals.put(None)
         if thread is None or thread is threading.current_thread():
@@ -165,7 +171,8 @@ class BackgroundThread:
         if self._woken and self._delay:
             self.pause(self._delay)
         with self._lock:
-            if not self._stopped and (self._woken or pause is not None):
+            finish = self._stopped and self._finishes and self._woken
+            if finish or (not self._stopped and (self._woken or pause is not None)):
                 self._woken = False
                 return True
             self._thread = None

@@ -150,6 +150,27 @@ def test_stop_ends_a_pause_and_nothing_runs_after_it(background):
     assert running.wait(LONG)
 
 
+@pytest.mark.parametrize(("finish", "expected"), [(False, 1), (True, 2)])
+def test_a_run_that_was_asked_for_comes_before_the_end_if_it_is_to_finish(
+    background, finish, expected
+):
+    running, gate, runs = threading.Event(), threading.Event(), []
+
+    def run():
+        runs.append(1)
+        running.set()
+        assert gate.wait(LONG)
+
+    thread = background(run)
+    thread.wake()
+    assert running.wait(LONG)
+    thread.wake()
+    assert thread.stop(0.01, finish=finish) is False
+    gate.set()
+    assert thread.stop(LONG, finish=finish)
+    assert len(runs) == expected
+
+
 def test_stop_does_not_wait_for_itself_nor_longer_than_it_is_told(background):
     stopped, running, gate = [], threading.Event(), threading.Event()
 

@@ -544,14 +544,13 @@ def test_a_script_that_just_ends_loses_no_span(tmp_path):
     assert (span.name, span.parent_id) == ("last", "00f067aa0ba902b7")
 
 
-def test_a_tracer_that_is_dropped_ends_its_thread(tmp_path):
+def test_a_tracer_that_is_dropped_ends_its_thread(tmp_path, until):
     tracer = Tracer(tmp_path)
     with tracer.span("query", service="db"):
         pass
     thread = tracer._writer._thread
     del tracer
-    thread.join(timeout=20)
-    assert not thread.is_alive()
+    until(lambda: not thread.alive)
     assert '"query"' in written(tmp_path)
 
 
@@ -630,7 +629,7 @@ def test_what_is_logged_while_the_writers_thread_starts_blocks_nothing(tmp_path,
     class Thread(threading.Thread):
         def __init__(self, *words, **options):
             super().__init__(*words, **options)
-            if finalised:
+            while finalised:
                 writer.submit(finalised.pop())
 
         def start(self):

@@ -76,7 +76,7 @@ def test_a_paused_refresher_runs_when_asked_and_only_then(refreshers):
 def test_what_nobody_wants_to_see_is_not_refreshed(refreshers):
     ended = threading.Semaphore(0)
     refresher = refreshers(
-        lambda: None, report=lambda _: ended.release(), every=0.01, wanted=lambda: False
+        lambda: None, report=lambda _: ended.release(), every=0.01, due=lambda: False
     )
     refresher.ask()
     assert ended.acquire(timeout=LONG)
@@ -98,7 +98,7 @@ def test_stopping_does_not_wait_for_a_run_that_hangs(refreshers):
     refresher.stop()
     assert refresher.alive
     gate.set()
-    refresher._thread.join(LONG)
+    assert refresher._thread.stop(LONG)
     assert not refresher.alive
     assert reports == []
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
 from agentnb.core.forking import ForkGuard
 
@@ -33,48 +35,47 @@ class Leases:
     def _begin(self) -> None:
         self._fork = ForkGuard()
         self._held: dict[str, Callable[[], object]] = {}
-        self._wake = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._due: float | None = None  # None while the thread has nothing to do
+        self._lock = threading.Lock()
+        self._thread = BackgroundThread(self._renew, name="cache-locks", linger=0.0)
 
     @contextmanager
     def held(self, token: str, renew: Callable[[], object]) -> Iterator[None]:
         """Renew a lock within the block."""
         if self._fork.forked:
             self._begin()  # a forked child has its own locks, and not its parent's thread
-        with self._wake:
+        with self._lock:
             self._held[token] = renew
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="agentnb-cache-locks", daemon=True
-                )
-                self._thread.start()
+            idle = self._due is None
+            if idle:
+                self._due = monotonic() + self.seconds / 3
+        if idle:
+            self._thread.start()
         try:
             yield
         finally:
-            with self._wake:
-                self._held.pop(token, None)
+            self._held.pop(token, None)
 
     def close(self) -> None:
         """Let the thread end; locks still held end by themselves."""
         if self._fork.forked:
             return
-        with self._wake:
+        self._thread.stop(0.0)
+        with self._lock:
             self._held.clear()
-            self._thread = None
-            self._wake.notify_all()
+            self._due = None
 
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait(self.seconds / 3)
-                # With nothing to renew the thread ends: the next load starts another.
-                if self._thread is not threading.current_thread() or not self._held:
-                    if self._thread is threading.current_thread():
-                        self._thread = None
-                    return
-                held = list(self._held.values())
-            for renew in held:
-                try:
-                    renew()
-                except AgentnbError:
-                    break  # the server is away, and with it the lock; the next round tries again
+    def _renew(self) -> float | None:
+        """Renew all locks if it is time, and return the seconds until the next time."""
+        with self._lock:
+            left = 0.0 if self._due is None else self._due - monotonic()
+            if left > 0:
+                return left
+            held = list(self._held.values())
+            self._due = monotonic() + self.seconds / 3 if held else None
+        for renew in held:
+            try:
+                renew()
+            except AgentnbError:
+                break  # the server is away, and with it the lock; the next round tries again
+        return self.seconds / 3 if held else None

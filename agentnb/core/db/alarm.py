@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from agentnb.core.background import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +56,8 @@ class Alarm:
         self._heap: list[tuple[float, int, _Entry]] = []
         self._count = itertools.count()
         self._finished = 0
-        self._wake = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._thread = BackgroundThread(self._act, name="db", log=logging.getLogger("agentnb.db"))
 
     @contextmanager
     def set(self, watch: Watch, *actions: Callable[[], None]) -> Iterator[None]:
@@ -76,37 +79,36 @@ class Alarm:
             self._finish()
 
     def _schedule(self, entry: _Entry, seconds: float) -> None:
-        with self._wake:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="agentnb-db", daemon=True)
-                self._thread.start()
+        with self._lock:
             due = time.monotonic() + seconds
             heapq.heappush(self._heap, (due, next(self._count), entry))
-            if self._heap[0][2] is entry:
-                self._wake.notify()
+            first = self._heap[0][2] is entry
+        if first:
+            self._thread.start()
 
     def _finish(self) -> None:
-        with self._wake:
+        with self._lock:
             self._finished += 1
             if self._finished > _FINISHED_KEPT:
                 self._heap = [item for item in self._heap if not item[2].done]
                 heapq.heapify(self._heap)
                 self._finished = 0
 
-    def _run(self) -> None:
-        while self._thread is threading.current_thread():
-            with self._wake:
-                now = time.monotonic()
-                if not self._heap or self._heap[0][0] > now:
-                    self._wake.wait(self._heap[0][0] - now if self._heap else 60)
-                    continue
-                entry = heapq.heappop(self._heap)[2]
-            if entry.act():
-                self._schedule(entry, self._grace)
+    def _act(self) -> float | None:
+        """Act on the statement whose time has come, and return the seconds until the next one."""
+        with self._lock:
+            if not self._heap:
+                return None
+            left = self._heap[0][0] - time.monotonic()
+            if left > 0:
+                return left
+            entry = heapq.heappop(self._heap)[2]
+        if entry.act():
+            self._schedule(entry, self._grace)
+        return 0.0
 
     def close(self) -> None:
-        """Let the thread end."""
-        with self._wake:
-            self._thread = None
+        """Stop the thread; the next statement starts another."""
+        with self._lock:
             self._heap.clear()
-            self._wake.notify()
+        self._thread.stop(0.0)

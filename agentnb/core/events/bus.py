@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue as queues
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -330,16 +329,13 @@ class EventBus(Publishing):
             self.unsubscribe(one)
         self.receiver.close(max(until - monotonic(), 0.1))
         for one in subscriptions:
-            thread = one.thread
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(max(until - monotonic(), 0.0))
-                if thread.is_alive():
-                    self.log.warning(
-                        "%s still handles an event on %s, for %.1f s; it is left to itself",
-                        one.name,
-                        one.pattern,
-                        one.busy_for,
-                    )
+            if not one.join(max(until - monotonic(), 0.0)):
+                self.log.warning(
+                    "%s still handles an event on %s, for %.1f s; it is left to itself",
+                    one.name,
+                    one.pattern,
+                    one.busy_for,
+                )
         self.loop.close()
         if left:
             raise UnavailableError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError
 from agentnb.core.events.event import place_number
 from agentnb.core.events.scripts import PLAIN, PUBLISH
@@ -82,9 +83,11 @@ class Outbox:
         self._letters: deque[Letter] = deque()
         self._empty = threading.Event()
         self._empty.set()
-        self._ending = threading.Event()
         self._flows: bool | None = False  # None: it is not known yet
-        self._thread: threading.Thread | None = None
+        self._began: float | None = None  # while letters wait
+        self._total = 0
+        self._pause = _FIRST_PAUSE
+        self._thread = BackgroundThread(self._flush, name="events-outbox", log=said, linger=0.0)
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -118,12 +121,13 @@ class Outbox:
         with self._lock:
             self._letters.append(letter)
             self._empty.clear()
-            if self._thread is None:
+            begins = self._began is None
+            if begins:
+                self._began, self._total, self._pause = monotonic(), 0, _FIRST_PAUSE
                 self._flows = None
-                self._thread = threading.Thread(
-                    target=self._run, name="agentnb-events-outbox", daemon=True
-                )
-                self._thread.start()
+        if begins:
+            self._said.warning("events wait for %s in the outbox", self._redis.target)
+            self._thread.wake()
 
     def wait(self, seconds: float) -> bool:
         """Return whether all has been sent within so many seconds."""
@@ -132,31 +136,31 @@ class Outbox:
     def close(self, seconds: float) -> int:
         """Send what can be sent within so many seconds, and return how many letters are left."""
         self._empty.wait(seconds if self._letters else 0)
-        self._ending.set()
+        self._thread.stop(0.0)
         return len(self._letters)
 
-    def _run(self) -> None:
-        pause, began, total = _FIRST_PAUSE, monotonic(), 0
-        self._said.warning("events wait for %s in the outbox", self._redis.target)
-        while not self._ending.is_set():
-            with self._lock:
-                batch = [self._letters[n] for n in range(min(_BATCH, len(self._letters)))]
-                if not batch:
-                    self._flows, self._thread = False, None
-                    self._empty.set()
-                    break
-            try:
-                sent = self._send(batch)
-            except AgentnbError as error:
-                self._flows = False
-                self._said.debug("events still wait: %s", error)
-                self._ending.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
-            self._flows = True
-            total += sent
-            pause = _FIRST_PAUSE
-        self._said.info("%d events that waited were sent, after %.1f s", total, monotonic() - began)
+    def _flush(self) -> float | None:
+        """Send a batch, and return the seconds until the next one; None once all are sent."""
+        with self._lock:
+            batch = [self._letters[n] for n in range(min(_BATCH, len(self._letters)))]
+            began = self._began
+            if not batch:
+                self._flows, self._began = False, None
+                self._empty.set()
+        if not batch:
+            seconds = monotonic() - (began or monotonic())
+            self._said.info("%d events that waited were sent, after %.1f s", self._total, seconds)
+            return None
+        try:
+            self._total += self._send(batch)
+        except AgentnbError as error:
+            self._flows = False
+            self._said.debug("events still wait: %s", error)
+            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+            return pause
+        self._flows = True
+        self._pause = _FIRST_PAUSE
+        return 0.0
 
     def _send(self, batch: list[Letter]) -> int:
         """Send some, and return how many; what may have arrived is marked as such by an error."""

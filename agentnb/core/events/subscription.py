@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.codec import convert
 from agentnb.core.errors import AgentnbError
 from agentnb.core.trace import carried, use
@@ -62,9 +62,9 @@ class Subscription:
         self._bus = bus
         self._schema = schema
         self._since: float | None = None
-        self._something = threading.Condition(inbox.lock)
-        self._ending = threading.Event()
-        self.thread: threading.Thread | None = None
+        self._thread = BackgroundThread(
+            self._work, name=f"events-{name}", log=bus.log, linger=_IDLE
+        )
         self.on_wake: Callable[[], None] | None = None
         inbox.wake = self.wake
 
@@ -104,37 +104,20 @@ class Subscription:
         """Let the thread look; called with the inbox's lock held."""
         if self.on_wake is not None:
             self.on_wake()
-        elif self.thread is not None:
-            self._something.notify()
         elif not self.inbox.closed and self.handler is not None:
-            self.thread = threading.Thread(
-                target=self._run, name=f"agentnb-events-{self.name}", daemon=True
-            )
-            self.thread.start()
+            self._thread.wake()
 
-    def _run(self) -> None:
-        while self._wait():
+    def _work(self) -> float | None:
+        """Handle what waits; return the seconds until the next try if the server is away."""
+        while True:
             try:
                 event = self.inbox.take()
             except AgentnbError as error:
                 self._bus.log.info("%s cannot catch up yet: %s", self.name, error)
-                self._ending.wait(1.0)
-                continue
-            if event is not None:
-                self._handle(event)
-
-    def _wait(self) -> bool:
-        """Return whether there is something to take, within the time that a thread idles."""
-        with self._something:
-            until = monotonic() + _IDLE
-            while not self.inbox.closed and not self.inbox.waiting():
-                left = until - monotonic()
-                if left <= 0 or not self._something.wait(left):
-                    break
-            if self.inbox.closed or not self.inbox.waiting():
-                self.thread = None
-                return False
-            return True
+                return 1.0
+            if event is None:
+                return None
+            self._handle(event)
 
     def shaped(self, event: Event) -> Event:
         """Return an event whose data is of the schema, where there is one.
@@ -187,9 +170,13 @@ class Subscription:
         self._bus.unsubscribe(self)
 
     def end(self) -> None:
-        """Close the inbox and let the thread go; the bus has forgotten it."""
-        self._ending.set()
+        """Close the inbox and stop the thread; the bus has forgotten it."""
+        self._thread.stop(0.0)
         self.inbox.close()
+
+    def join(self, timeout: float) -> bool:
+        """Return whether the handler has returned within so many seconds, or calls this itself."""
+        return self._thread.stop(timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import PathEscape
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
@@ -84,7 +85,7 @@ class Watcher:
         self._root, self._parts = place
         self._on_close = on_close
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: BackgroundThread | None = None
         self._wakes: Generator[Events] | None = None
         self._watched: dict[str, int] = {}
         self._start = joined(*self._parts)
@@ -227,16 +228,15 @@ class Watcher:
                 except Exception:  # noqa: BLE001 - the next changes are told all the same
                     _log.exception("what was to be told of changes has failed")
 
-        self._thread = threading.Thread(target=run, name="agentnb-files-watch", daemon=True)
-        self._thread.start()
+        self._thread = BackgroundThread(run, name="files-watch", log=_log)
+        self._thread.wake()
         return self
 
     def close(self) -> None:
         """End the watch. Idempotent."""
         self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_JOIN_SECONDS)
+        if self._thread is not None and not self._thread.is_current:
+            self._thread.stop(_JOIN_SECONDS)
         elif self._wakes is not None:
             with contextlib.suppress(ValueError):  # it is being waited for, and ends by itself
                 self._wakes.close()

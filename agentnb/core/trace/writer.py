@@ -9,6 +9,8 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from agentnb.core.background import BackgroundThread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,13 +64,10 @@ class Writer(Generic[T]):
         """Begin anew, at first and in a forked child: locks may be held, the thread is gone."""
         self.dropped = 0
         self._queue: deque[T] = deque()
-        self._thread: threading.Thread | None = None
-        self._idle = True
         # The garbage collector may run while it is held, and what it finalises may log.
         self._lock = threading.RLock()
         self._draining = threading.Lock()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._thread = BackgroundThread(self.flush, name=self._file.stem, delay=self._pause)
 
     @property
     def failed(self) -> str | None:
@@ -83,38 +82,8 @@ class Writer(Generic[T]):
                 self.dropped += 1
             return False
         queue.append(thing)
-        if self._idle:
-            self._rouse()
+        self._thread.wake()
         return True
-
-    def _rouse(self) -> None:
-        with self._lock:
-            if self._thread is None and not self._closed:
-                self._start()
-        self._wake.set()
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name=f"agentnb-{self._file.stem}", daemon=True)
-        if self._thread is not None:
-            return  # what was finalised meanwhile has started one
-        self._thread = thread
-        try:
-            thread.start()
-        except RuntimeError:
-            self._thread = None  # no more threads, or the interpreter is ending: close() writes it
-
-    def _run(self) -> None:
-        wake, stop = self._wake, self._stop
-        while not stop.is_set():
-            self._idle = False
-            stop.wait(self._pause)
-            self.flush()
-            # Idle is announced before the last look at the queue, so that what comes in
-            # between is either seen here or rings the bell.
-            wake.clear()
-            self._idle = True
-            if not self._queue and not stop.is_set():
-                wake.wait()
 
     def flush(self) -> None:
         """Write all that is waiting, now, in the calling thread."""
@@ -141,14 +110,11 @@ class Writer(Generic[T]):
     def close(self) -> None:
         """Write what is waiting, stop the thread and close the file."""
         self._closed = True
-        self._stop.set()
-        self._wake.set()
-        thread = self._thread
-        if thread is threading.current_thread():
+        if self._thread.is_current:
+            self._thread.stop()
             return  # the garbage collector ran here; the loop ends by itself
         self.flush()
-        if thread is not None:
-            thread.join(timeout=5)
+        self._thread.stop()
         self._file.close()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
 
@@ -54,9 +54,8 @@ class Calls:
 
     def _begin(self) -> None:
         self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque()
-        self._something = threading.Condition(threading.Lock())
-        self._thread: threading.Thread | None = None
-        self._ending = False
+        self._lock = threading.Lock()
+        self._thread = BackgroundThread(self._run, name="websocket-handlers", log=self._log)
 
     forked = _begin
 
@@ -109,16 +108,11 @@ class Calls:
         """Have the handlers of a kind called, once it is their turn."""
         if not self._handlers[kind]:
             return
-        with self._something:
+        with self._lock:
             if len(self._waiting) >= self._limit:
                 self._make_room()
             self._waiting.append((kind, arguments))
-            if self._thread is None and not self._ending:
-                self._thread = threading.Thread(
-                    target=self._run, name="agentnb-websocket-handlers", daemon=True
-                )
-                self._thread.start()
-            self._something.notify()
+        self._thread.wake()
 
     def _make_room(self) -> None:
         """Let go of the oldest message or error; who is connected is told to the last."""
@@ -131,11 +125,8 @@ class Calls:
 
     def _run(self) -> None:
         while True:
-            with self._something:
-                while not self._waiting and not self._ending:
-                    self._something.wait()
+            with self._lock:
                 if not self._waiting:
-                    self._thread = None
                     return
                 kind, arguments = self._waiting.popleft()
             for handler in self._handlers[kind]:
@@ -165,34 +156,24 @@ class Calls:
 
     def begin(self) -> None:
         """Start to call, again after an `end`."""
-        with self._something:
-            self._ending = False
+        self._thread.resume()
 
     def end(self, timeout: float) -> None:
         """Handle what waits, for so many seconds at most, and let go of what is left."""
-        until = monotonic() + timeout
-        with self._something:
-            self._ending = True
-            thread = self._thread
-            self._something.notify_all()
-        if thread is not None and not self.within(thread):
-            thread.join(timeout)
-            if thread.is_alive():
-                with self._something:
-                    gone = [kind for kind, _ in self._waiting if kind in _MAY_GO]
-                    self.dropped += len(gone)
-                    self._waiting.clear()
-                self._log.warning(
-                    "%s: a handler still runs after %.1f s; it is left to itself",
-                    self._name,
-                    timeout,
-                )
-        if monotonic() < until or thread is None:
+        if self._thread.stop(timeout, finish=True):
             self._loop.close()
+            return
+        with self._lock:
+            gone = [kind for kind, _ in self._waiting if kind in _MAY_GO]
+            self.dropped += len(gone)
+            self._waiting.clear()
+        self._log.warning(
+            "%s: a handler still runs after %.1f s; it is left to itself", self._name, timeout
+        )
 
-    def within(self, thread: threading.Thread | None = None) -> bool:
+    def within(self) -> bool:
         """Return whether the caller is a handler, which cannot wait for itself."""
-        if threading.current_thread() is (thread or self._thread):
+        if self._thread.is_current:
             return True
         with contextlib.suppress(UsageError):
             self._loop.check()

@@ -104,9 +104,9 @@ class Panel:
         self._refresher = Refresher(
             self._run,
             report=self._report,
-            wanted=self._seen,
+            due=self._seen,
             every=every,
-            name=f"agentnb-panel-{title}",
+            name=f"panel-{title}",
         )
         self._boxes: dict[str, tuple[Any, Callable[[], object]]] = {}
         self._bar = Bar(

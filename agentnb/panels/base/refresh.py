@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from agentnb.core.background import BackgroundThread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,10 +33,10 @@ class Refresher:
         Called after each run, in the thread, with the exception or None.
     every
         Seconds from the end of one run to the start of the next. None: on request only.
-    wanted
-        Asked before each periodic run, in the thread; a no parks it. By default always yes.
+    due
+        Called before each periodic run, in the thread; False parks it. By default always True.
     name
-        Name of the thread.
+        Name of the thread, behind ``agentnb-``.
 
     Examples
     --------
@@ -51,14 +53,14 @@ class Refresher:
         *,
         report: Callable[[Exception | None], None],
         every: float | None = None,
-        wanted: Callable[[], bool] = lambda: True,
-        name: str = "agentnb-panel",
+        due: Callable[[], bool] = lambda: True,
+        name: str = "panel",
     ) -> None:
-        self._work, self._report, self._wanted = work, report, wanted
-        self._every, self._name = every, name
+        self._work, self._report, self._due = work, report, due
+        self._every = every
+        self._thread = BackgroundThread(self._run, name=name, log=_log)
         self._change = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._asked = self._paused = self._parked = self._stopped = False
+        self._asked = self._paused = self._parked = False
         self._runs = self._failures = 0
         self._next: float | None = None
 
@@ -80,44 +82,38 @@ class Refresher:
     @property
     def alive(self) -> bool:
         """Whether the thread exists and has not ended."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread.alive
 
     def ask(self) -> None:
         """Ask for a run as soon as possible, and start the thread if there is none."""
-        with self._change:
-            if self._stopped:
-                return
-            self._asked = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
-                self._thread.start()
-            self._change.notify_all()
+        self._asked = True
+        self._thread.wake()
 
     def pause(self, paused: bool = True) -> None:  # noqa: FBT001, FBT002 - pause(), pause(False)
         """Suspend the periodic runs, or take them up again. A request is still answered."""
-        with self._change:
-            self._paused = paused
-            self._change.notify_all()
+        self._paused = paused
+        self._rouse()
 
     def park(self, parked: bool = True) -> None:  # noqa: FBT001, FBT002 - as pause
         """As `pause`, for want of a reader; the two are independent."""
-        with self._change:
-            self._parked = parked
-            self._change.notify_all()
+        self._parked = parked
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._thread.alive:  # the first request starts it
+            self._thread.wake()
 
     def wait(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the first run to end; tell whether it has."""
+        """Wait at most `timeout` seconds for the first run to end; return whether it has."""
         with self._change:
-            return self._change.wait_for(lambda: self._runs > 0 or self._stopped, timeout)
+            return self._change.wait_for(lambda: self._runs > 0 or self._thread.stopping, timeout)
 
     def stop(self) -> None:
-        """End the thread. A run that is under way is left to end by itself. Idempotent."""
+        """Stop the thread. A run that is under way is left to end by itself. Idempotent."""
+        # A fast run ends in this time; a slow one must not block the kernel.
+        self._thread.stop(0.5)
         with self._change:
-            self._stopped = True
             self._change.notify_all()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=0.5)  # a fast run ends here; a slow one must not block the kernel
 
     def _due_in(self) -> float | None:
         """Return the seconds until the next run, or None to wait for a request."""
@@ -127,36 +123,34 @@ class Refresher:
             return None
         return max(0.0, self._next - time.monotonic())
 
-    def _loop(self) -> None:
-        while True:
-            with self._change:
-                while not self._stopped and (delay := self._due_in()) != 0.0:
-                    self._change.wait(delay)
-                if self._stopped:
-                    return
-                if not self._asked and not self._wanted():
-                    self._parked = True
-                    continue
-                self._asked = False
-            error: Exception | None = None
-            try:
-                self._work()
-            except Exception as raised:  # noqa: BLE001 - whatever a service raises: shown, retried
-                error = raised
-            with self._change:
-                if self._stopped:
-                    return
-                self._failures = self._failures + 1 if error else 0
-                delay = self._delay()
-                self._next = None if delay is None else time.monotonic() + delay
-            try:
-                self._report(error)
-            except Exception:  # noqa: BLE001 - the way to the page is gone; so is the reader
-                _log.debug("%s cannot report", self._name, exc_info=True)
-                return
-            with self._change:
-                self._runs += 1
-                self._change.notify_all()
+    def _run(self) -> float | None:
+        """Run if it is time, and return the seconds until the next time."""
+        if self._due_in() != 0.0:
+            return self._due_in()
+        if not self._asked and not self._due():
+            self._parked = True
+            return None
+        self._asked = False
+        error: Exception | None = None
+        try:
+            self._work()
+        except Exception as raised:  # noqa: BLE001 - whatever a service raises: shown, retried
+            error = raised
+        if self._thread.stopping:
+            return None
+        self._failures = self._failures + 1 if error else 0
+        delay = self._delay()
+        self._next = None if delay is None else time.monotonic() + delay
+        try:
+            self._report(error)
+        except Exception:  # noqa: BLE001 - the way to the page is gone; so is the reader
+            _log.debug("%s cannot report", self._thread.name, exc_info=True)
+            self._thread.stop(0.0)
+            return None
+        with self._change:
+            self._runs += 1
+            self._change.notify_all()
+        return self._due_in()
 
     def _delay(self) -> float | None:
         if not self._failures:
