@@ -1,0 +1,416 @@
+"""What every store of work guarantees: the engine relies on it, and the same tests hold for all."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+
+import pytest
+
+from agentnb.core.failure import Failure
+from agentnb.core.work.identity import new_owner
+from agentnb.core.work.store import Claim, Key, Outcome, OutcomeKind, WorkerInfo
+
+from .work_benches import BENCHES
+
+LATE = Failure("late", 1)
+
+
+@pytest.fixture(params=BENCHES)
+def bench(request):
+    yield from BENCHES[request.param](request)
+
+
+@pytest.fixture
+def store(bench):
+    return bench.store()
+
+
+@pytest.fixture
+def me(store):
+    """Return an owner that has joined the store."""
+    owner = new_owner()
+    store.join(owner, WorkerInfo(2))
+    store.renew(owner, [])
+    return owner
+
+
+@pytest.fixture
+def other(store):
+    """Return another owner, of another host, that has joined the store."""
+    _, space, pid, started, _ = new_owner().split("|")
+    owner = "|".join(["another-boot", space, pid, started, secrets.token_hex(4)])
+    store.join(owner, WorkerInfo(2))
+    store.renew(owner, [])
+    return owner
+
+
+def completed(bench, text="done"):
+    return Outcome(OutcomeKind.COMPLETED, bench.value(text), ms=1.0)
+
+
+def again(delay=0.0):
+    return Outcome(OutcomeKind.RETRY, failure=Failure("once more", 1), delay=delay)
+
+
+def failed():
+    return Outcome(OutcomeKind.FAILED, failure=Failure("for good", 1))
+
+
+def held_of(store, me, unit):
+    """Return what an owner sees of another's unit."""
+    return next(one for one in store.renew(me, []).others if one.id == unit)
+
+
+# Claims
+
+
+def test_a_claim_says_what_the_attempt_is_fenced_and_budgeted_by(bench, store, me):
+    unit = bench.add(attempts=2)
+    claim = store.claim(me)
+    assert isinstance(claim, Claim)
+    assert (claim.id, claim.entry, claim.owner) == (unit, 1, me)
+    assert (claim.attempt, claim.attempts, claim.deaths) == (1, 2, 0)
+    assert bench.look(unit)[:4] == ("active", 1, 1, 0)
+
+
+def test_a_unit_is_claimed_by_one(bench, store, me, other):
+    bench.add()
+    assert isinstance(store.claim(me), Claim)
+    assert store.claim(other) is None
+
+
+def test_units_are_claimed_in_their_order(bench, store, me):
+    units = [bench.add() for _ in range(5)]
+    assert [store.claim(me).id for _ in units] == units
+
+
+def test_where_nothing_waits_a_claim_says_when_the_next_unit_is_due(bench, store, me):
+    assert store.claim(me) is None
+    bench.add(delay=60)
+    bench.add(delay=30)
+    due = store.claim(me)
+    assert 20 < due <= 30.1
+
+
+def test_a_delayed_unit_is_claimed_once_it_is_due(bench, store, me, until):
+    bench.add(delay=0.05)
+    assert until(lambda: isinstance(store.claim(me), Claim), 10)
+
+
+ENDS = {
+    "release": lambda bench, store, claim: store.release(claim),
+    "released": lambda bench, store, claim: store.finish(
+        claim, Outcome(OutcomeKind.RELEASED), then_claim=False
+    ),
+    "retry": lambda bench, store, claim: store.finish(claim, again(), then_claim=False),
+    "completed, then run again by the user": lambda bench, store, claim: (
+        store.finish(claim, completed(bench), then_claim=False),
+        bench.retry(claim.id),
+    ),
+    "failed, then run again by the user": lambda bench, store, claim: (
+        store.finish(claim, failed(), then_claim=False),
+        bench.retry(claim.id),
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_no_entry_is_used_twice_however_a_claim_ended(bench, store, me, until, end):
+    unit = bench.add()
+    entries = []
+    for _ in range(3):
+        claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+        assert claim.id == unit
+        entries.append(claim.entry)
+        end(bench, store, claim)
+    assert len(set(entries)) == 3
+
+
+BUDGETS = {"release": 1, "released": 1, "retry": 2, "failed, then run again by the user": 1}
+
+
+@pytest.mark.parametrize("end", BUDGETS, ids=BUDGETS)
+def test_the_budget_counts_attempts_and_not_claims(bench, store, me, until, end):
+    bench.add()
+    ENDS[end](bench, store, store.claim(me))
+    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+    assert claim.attempt == BUDGETS[end]
+
+
+# The end of an attempt
+
+
+def test_a_result_is_kept(bench, store, me):
+    unit = bench.add()
+    assert store.finish(store.claim(me), completed(bench), then_claim=False).state == "completed"
+    assert bench.look(unit)[0] == "completed"
+    assert bench.look(unit).value == "done"
+
+
+def test_a_unit_that_is_tried_again_waits_for_its_pause(bench, store, me):
+    unit = bench.add()
+    finished = store.finish(store.claim(me), again(60.0), then_claim=True)
+    assert finished.state == "delayed"
+    assert 50 < finished.following <= 60.1
+    assert bench.look(unit).error == "once more"
+
+
+def test_a_unit_that_failed_for_good_says_why(bench, store, me):
+    unit = bench.add()
+    assert store.finish(store.claim(me), failed(), then_claim=False).state == "failed"
+    assert (bench.look(unit).state, bench.look(unit).error) == ("failed", "for good")
+
+
+def test_the_next_claim_comes_with_the_end_of_the_last(bench, store, me):
+    bench.add()
+    following = bench.add()
+    finished = store.finish(store.claim(me), completed(bench), then_claim=True)
+    assert (finished.following.id, finished.following.entry) == (following, 1)
+    assert store.finish(finished.following, completed(bench), then_claim=True).following is None
+
+
+def test_an_end_that_is_told_twice_counts_once(bench, store, me):
+    """The answer was lost on its way, and the engine repeats the call."""
+    unit = bench.add()
+    claim = store.claim(me)
+    outcomes = [store.finish(claim, completed(bench), then_claim=False).state for _ in range(2)]
+    assert outcomes == ["completed", "completed"]
+    assert bench.look(unit)[:3] == ("completed", 1, 1)
+
+
+def test_a_retry_that_is_told_twice_counts_once(bench, store, me):
+    unit = bench.add()
+    claim = store.claim(me)
+    for _ in range(2):
+        assert store.finish(claim, again(60.0), then_claim=False).state == "delayed"
+    assert bench.look(unit)[:3] == ("delayed", 1, 1)
+
+
+WRITES = {
+    "completed": lambda bench, store, claim: (
+        store.finish(claim, completed(bench, "late"), then_claim=False).state
+    ),
+    "failed": lambda bench, store, claim: (
+        store.finish(claim, Outcome(OutcomeKind.FAILED, failure=LATE), then_claim=False).state
+    ),
+    "retry": lambda bench, store, claim: (
+        store.finish(claim, Outcome(OutcomeKind.RETRY, failure=LATE), then_claim=False).state
+    ),
+    "cancelled": lambda bench, store, claim: (
+        store.finish(claim, Outcome(OutcomeKind.CANCELLED, failure=LATE), then_claim=False).state
+    ),
+    "released": lambda bench, store, claim: store.release(claim) or None,
+    "renewed": lambda bench, store, claim: (
+        None if claim.key in store.renew(claim.owner, [claim.key]).lost else "renewed"
+    ),
+    "noted": lambda bench, store, claim: bench.note(store, claim, "late") or None,
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("taker", ["the same owner", "another owner"])
+def test_a_write_of_a_stale_attempt_is_refused_while_another_is_active(
+    bench, store, me, other, write, taker
+):
+    unit = bench.add()
+    stale = store.claim(me)
+    assert store.release(stale)
+    current = store.claim(me if taker == "the same owner" else other)
+    assert current.id == unit
+    assert write(bench, store, stale) is None
+    assert bench.look(unit)[:2] == ("active", current.entry)
+    finished = store.finish(current, completed(bench, "good"), then_claim=False)
+    assert (finished.state, bench.look(unit).value) == ("completed", "good")
+
+
+def test_a_line_of_the_attempt_that_is_active_counts(bench, store, me):
+    bench.add()
+    assert bench.note(store, store.claim(me), "on time")
+
+
+# Releases and what was left
+
+
+def test_a_released_unit_runs_before_the_backlog(bench, store, me):
+    """D4."""
+    first = bench.add()
+    claim = store.claim(me)
+    for _ in range(3):
+        bench.add()
+    assert store.release(claim)
+    assert store.claim(me).id == first
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_reclaimed_unit_runs_before_the_backlog(bench, store, me, other, counted):
+    """D4."""
+    first = bench.add()
+    store.claim(other)
+    for _ in range(3):
+        bench.add()
+    held = held_of(store, me, first)
+    assert store.reclaim(held, Failure("its worker died", 1), counted=counted) in {
+        "waiting",
+        "delayed",
+    }
+    assert store.claim(me).id == first
+
+
+def test_a_counted_death_uses_up_an_attempt(bench, store, me, other):
+    unit = bench.add(attempts=2)
+    store.claim(other)
+    store.reclaim(held_of(store, me, unit), Failure("its worker died", 1), counted=True)
+    claim = store.claim(me)
+    assert (claim.attempt, claim.deaths, claim.entry) == (2, 0, 2)
+
+
+def test_a_death_that_is_not_counted_is_remembered_until_an_ordinary_end(
+    bench, store, me, other, until
+):
+    """A11."""
+    unit = bench.add(attempts=2)
+    for deaths in (1, 2):
+        store.claim(other)
+        store.reclaim(held_of(store, me, unit), Failure("its worker died", 1), counted=False)
+        assert bench.look(unit)[2:4] == (0, deaths)
+    claim = store.claim(me)
+    assert (claim.attempt, claim.deaths) == (1, 2)
+    store.finish(claim, again(), then_claim=False)
+    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+    assert (claim.attempt, claim.deaths) == (2, 0)
+
+
+def test_a_release_keeps_the_record_of_deaths(bench, store, me, other):
+    unit = bench.add()
+    store.claim(other)
+    store.reclaim(held_of(store, me, unit), Failure("its worker died", 1), counted=False)
+    assert store.release(store.claim(me))
+    assert store.claim(me).deaths == 1
+
+
+def test_the_last_attempts_death_fails_the_unit(bench, store, me, other):
+    unit = bench.add(attempts=1)
+    store.claim(other)
+    failure = Failure("its worker died (here)", 1)
+    assert store.reclaim(held_of(store, me, unit), failure, counted=True) == "failed"
+    assert (bench.look(unit).state, bench.look(unit).error) == ("failed", failure.error)
+
+
+def test_what_another_has_reclaimed_is_left_alone(bench, store, me, other):
+    unit = bench.add()
+    store.claim(other)
+    held = held_of(store, me, unit)
+    assert store.reclaim(held, Failure("its worker died", 1), counted=True)
+    assert store.reclaim(held, Failure("its worker died", 1), counted=True) is None
+    current = store.claim(other)
+    assert store.reclaim(held, Failure("its worker died", 1), counted=True) is None
+    assert bench.look(unit)[:2] == ("active", current.entry)
+
+
+def test_an_outcome_after_a_reclaim_does_not_count(bench, store, me, other):
+    unit = bench.add()
+    late = store.claim(other)
+    store.reclaim(held_of(store, me, unit), Failure("its worker died", 1), counted=True)
+    assert store.finish(late, completed(bench, "late"), then_claim=False).state is None
+    assert bench.look(unit).state in {"waiting", "delayed"}
+
+
+# Leases
+
+
+def test_a_claim_that_runs_is_renewed_and_neither_lost_nor_unknown(bench, store, me):
+    bench.add()
+    claim = store.claim(me)
+    report = store.renew(me, [claim.key])
+    assert (list(report.lost), list(report.cancelled), list(report.unknown)) == ([], [], [])
+    assert list(report.others) == []
+
+
+def test_a_claim_that_no_attempt_runs_is_unknown(bench, store, me):
+    unit = bench.add()
+    claim = store.claim(me)
+    assert [held.key for held in store.renew(me, []).unknown] == [Key(unit, claim.entry)]
+
+
+def test_a_unit_of_another_owner_is_seen_with_its_lease(bench, store, me, other):
+    unit = bench.add(attempts=2)
+    claim = store.claim(other)
+    held = held_of(store, me, unit)
+    assert (held.key, held.owner) == (claim.key, other)
+    assert (held.attempt, held.attempts, held.deaths) == (1, 2, 0)
+    assert 0 < held.left <= 30.1
+
+
+def test_an_expired_lease_that_nobody_took_is_renewed(bench, other, me, until):
+    store = bench.store(lease=1.0)
+    owner = new_owner()
+    store.join(owner, WorkerInfo(1))
+    unit = bench.add()
+    claim = store.claim(owner)
+    until(lambda: held_of(store, me, unit).left < 0, 10)
+    assert list(store.renew(owner, [claim.key]).lost) == []
+    until(lambda: not list(store.renew(owner, [claim.key]).lost), 10)
+    assert bench.look(unit).state == "active"
+
+
+def test_an_attempt_that_is_cancelled_hears_of_it(bench, store, me, until):
+    bench.add()
+    claim = store.claim(me)
+    bench.cancel(claim.id)
+    report = store.renew(me, [claim.key])
+    assert claim.key in {*report.cancelled, *report.lost}
+    if claim.key in report.cancelled:
+        outcome = Outcome(OutcomeKind.CANCELLED, failure=Failure("cancelled", 1))
+        store.finish(claim, outcome, then_claim=False)
+    assert bench.look(claim.id).state == "cancelled"
+
+
+def test_a_report_says_when_a_delayed_unit_is_due(bench, store, me):
+    assert store.renew(me, []).due is None
+    bench.add(delay=30)
+    assert 20 < store.renew(me, []).due <= 30.1
+
+
+# The rest
+
+
+def test_what_is_left_is_what_waits_runs_or_is_delayed(bench, store, me):
+    bench.add()
+    bench.add()
+    bench.add(delay=60)
+    assert store.pending().left == 3
+    store.finish(store.claim(me), completed(bench), then_claim=True)
+    assert store.pending().left == 2
+
+
+def test_a_unit_that_is_added_wakes_who_waits(bench, store, me):
+    waited = []
+    assert store.claim(me) is None
+    thread = threading.Thread(target=lambda: waited.append(store.wait(20)))
+    began = time.monotonic()
+    thread.start()
+    time.sleep(0.1)
+    bench.add()
+    thread.join(20)
+    assert waited
+    assert time.monotonic() - began < 15
+
+
+def test_a_wake_up_that_comes_before_the_wait_is_not_lost(store, me):
+    assert store.claim(me) is None
+    store.wake()
+    began = time.monotonic()
+    store.wait(20)
+    assert time.monotonic() - began < 15
+
+
+def test_a_wait_ends_in_its_time(store, me):
+    assert store.claim(me) is None
+    store.wait(0.05)
+
+
+def test_a_worker_that_leaves_twice_is_gone(store, me):
+    store.leave(me)
+    store.leave(me)
