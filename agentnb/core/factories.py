@@ -270,6 +270,7 @@ def queues(hub: Hub) -> TaskQueue:
         lease=settings.queue_lease,
         limit=settings.queue_payload,
         result_ttl=settings.queue_result_ttl,
+        key_ttl=settings.key_ttl,
         wrap=hub.wrap_processor,
     )
 

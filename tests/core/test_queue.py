@@ -227,17 +227,6 @@ def test_a_result_is_told_even_if_the_job_is_not_kept(queue):
     assert job.result(10) == 5
 
 
-def test_a_key_makes_a_job_unique_while_it_is_there(queue):
-    first = queue.add(1, key="order-17")
-    again = queue.add(2, key="order-17")
-    assert (again.id, again.data) == (first.id, 1)
-    queue.work(echo)
-    assert first.result(10) == 1
-    assert queue.add(3, key="order-17") == first
-    first.remove()
-    assert queue.add(4, key="order-17") != first
-
-
 def test_a_worker_that_is_given_another_function_uses_it_from_the_next_job_on(queue):
     worker = queue.work(lambda _: "old")
     assert queue.add(1).result(10) == "old"

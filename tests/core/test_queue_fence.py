@@ -92,11 +92,11 @@ def test_an_end_that_is_repeated_counts_once(queue, where):
 def test_a_job_that_is_added_twice_is_there_once(queue):
     job = queue.add("x")
     message = queue.store.show(job.id).fields["message"]
-    assert queue.store.add(job.id, message, DEFAULTS, 0) == job.id
-    assert queue.store.add(job.id, message, DEFAULTS, 60) == job.id
+    assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
+    assert queue.store.add(job.id, message, DEFAULTS, 60).id == job.id
     assert [one.id for one in queue.jobs()] == [job.id]
     queue.store.finish(queue.store.take("me"), "me", "completed", b"7")
-    assert queue.store.add(job.id, message, DEFAULTS, 0) == job.id
+    assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
     assert job.state == "completed"
 
 

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.queue.job import Job
+from agentnb.core.queue.keys import KeyRecord
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
-from agentnb.core.queue.storage import Added
 from agentnb.core.ranges import seconds
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.trace.context import random_bits
 
 if TYPE_CHECKING:
+    from agentnb.core.queue.keys import Found
     from agentnb.core.queue.queue import Queue
 
 __all__ = ["Adding"]
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _BITS = 60
+_WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
 class Adding:
@@ -61,8 +63,10 @@ class Adding:
         timeout
             Seconds that an attempt may take; see `work`.
         key
-            An idempotency key: while a job of this key is there, waiting, running or kept, no
-            other is added, and that one is returned.
+            An idempotency key. The first call adds the job; each later one returns it, until 7
+            days (`TaskQueue`'s ``key_ttl``) after it has ended. One that failed or was cancelled
+            is returned, too, and a warning is logged. Removing a job that has not completed
+            frees its key.
         lifo
             Before all others of its priority.
         remove_on_complete
@@ -82,7 +86,7 @@ class Adding:
         ------
         UsageError
             The data has no JSON form, is too large or not of the schema; an option cannot be
-            used.
+            used; the key was used with other data.
         UnavailableError
             The server is away. The job was not added, or the same call with a ``key`` finds it.
         """
@@ -115,13 +119,30 @@ class Adding:
                 span.correlation_id,
             )
             encoded = msgspec.json.encode(message)
-            added = Added(_new_id(), encoded, options, delay)
-            wanted = added.id
-            self.huey.add(added)
-            span.attributes = {"queue": self.name, "job": added.id}
-        if added.id != wanted:
-            return self.get(added.id)
-        return Job(self, added.id, encoded)
+            record = None
+            if options.key is not None:
+                ttl = self.queues.key_ttl
+                record = KeyRecord.of(options.key, ttl, bytes(message.data), self.redact)
+            id_ = _new_id()
+            found = self.store.add(id_, encoded, options, delay, record)
+            span.attributes = {"queue": self.name, "job": found.id}
+        if record is None or found.id == id_:
+            return Job(self, found.id, encoded)
+        return self._added_before(found, record, encoded)
+
+    def _added_before(self: Queue, found: Found, record: KeyRecord, encoded: bytes) -> Job:  # type: ignore[misc]  # as above
+        """Return the job that has the key already, if it was added with the same data."""
+        seen = self.store.show(found.id)
+        job = Job(self, found.id, encoded) if seen is None else self.job_of(seen)
+        found.check(record, None if seen is None else job.raw)
+        if found.state in {"failed", "cancelled"}:
+            self.log.warning(
+                "key %s is job %s, which %s: nothing was added%s",
+                *(record.key, found.id, _WAS[found.state]),
+                "" if seen is None else "; retry() runs it again",
+                extra=self.tell.of(job),
+            )
+        return job
 
 
 _GIVEN = (3, None, None, None, False, 100, 50)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
+from agentnb.core.queue.keys import KEY_TTL
 from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.queue import Queue
 from agentnb.core.ranges import seconds
@@ -53,6 +54,8 @@ class TaskQueue:
         Bytes that a job's data may take; a result may take 16 times as many.
     result_ttl
         Seconds for which a result that nobody reads is kept, unless the job or its queue says so.
+    key_ttl
+        Seconds for which an idempotency key is kept after its job has ended.
     kind
         What workers here are called: ``kernel`` or ``process``.
     runtime
@@ -81,6 +84,7 @@ class TaskQueue:
         lease: float = 30.0,
         limit: int = 1_000_000,
         result_ttl: float = RESULT_TTL,
+        key_ttl: float = KEY_TTL,
         kind: str = "kernel",
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
@@ -90,6 +94,7 @@ class TaskQueue:
         self.events = events
         self.lease = seconds("lease", lease, service="queue")
         self.result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
+        self.key_ttl = seconds("key_ttl", key_ttl, service="queue")
         self.kind = kind
         self.wrap = wrap
         self.json = Json(

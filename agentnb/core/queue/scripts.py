@@ -4,8 +4,9 @@ A queue's keys are named after its base, ``KEYS[1]``: sorted sets ``wait`` (by p
 order), ``delayed`` (by when due), ``active`` (by the end of the lease), ``completed``, ``failed``
 and ``cancelled`` (by when they ended); beside each of these three a set for each number of jobs to
 keep (by when they may be removed); ``meta`` with the order, the totals and whether it is paused;
-``unique`` with the jobs that have a key; ``bell``, a list on which idle workers wait. A job is a
-hash at ``KEYS[2]`` and its id, in the same slot of a cluster.
+``key:`` and an idempotency key, the record of its job; ``bell``, a list on which idle workers wait.
+A job is a hash at ``KEYS[2]`` and its id, in the same slot of a cluster. Earlier code kept the keys
+of jobs in a hash, ``unique``.
 
 Each claim of a job has an entry, a number that is never used again for that job, whoever retries or
 releases it. A worker's step counts only while the job is active and its owner and entry are the
@@ -80,12 +81,27 @@ local function drop(id)
 end
 """
 
+# The record of a key is kept while its job has not ended, and then for the time that it holds.
+_KEY = """
+local function record_of(id, key)
+  local record = base .. ':key:' .. key
+  local found = redis.call('HMGET', record, 'id', 'ttl')
+  if found[1] == id then return record, found[2] end
+end
+local function end_key(id, key, state)
+  local record, ttl = record_of(id, key)
+  if not record then return end
+  redis.call('HSET', record, 'state', state)
+  redis.call('PEXPIRE', record, ttl)
+end
+"""
+
 # A job that has ended is removed once as many newer ones have ended as it asked for, and it may be
 # removed: its result was read, or is old. So the options of one job never remove another. Jobs that
 # ask for the same number share a set, of which only the first may be due; what was removed or
 # retried meanwhile is taken from that set when it is found.
 _RETAIN = f"""
-{_DROP}
+{_DROP}{_KEY}
 local function trim(set, keep, most)
   local all, group = base .. ':' .. set, base .. ':' .. set .. ':' .. keep
   local size = redis.call('ZCARD', all)
@@ -106,8 +122,9 @@ local function trim(set, keep, most)
     if redis.call('ZREM', all, id) == 1 then drop(id) end
   end
 end
-local function retain(set, id, keep, seconds, most)
+local function retain(set, id, key, keep, seconds, most)
   redis.call('HINCRBY', base .. ':meta', set, 1)
+  if key then end_key(id, key, set) end
   keep = tonumber(keep)
   if keep == 0 then return drop(id) end
   redis.call('ZADD', base .. ':' .. set, moment, id)
@@ -128,29 +145,55 @@ local function tell(id, waiters, outcome)
 end
 """
 
-# ARGV: id, message, priority, delay in ms, 1 for last in first out, unique key, queue, queues' key.
-# Gives: the id of the job, which is another's if that has the unique key. Safe to repeat.
-ADD = Script(f"""{_BEGIN}{_WAIT}
+_STATE = """
+local function state_of(id)
+  for _, set in ipairs({'wait', 'active', 'completed', 'delayed', 'failed', 'cancelled'}) do
+    local score = redis.call('ZSCORE', base .. ':' .. set, id)
+    if score then return set, score end
+  end
+  return 'gone', 0
+end
+"""
+
+# ARGV: id, message, priority, delay in ms, 1 for last in first out, queue, queues' key; then for a
+# job with an idempotency key that, ms to keep it, a digest of the data, the data in short.
+# Gives: the id of the job; or of another job that has the key its id, the digest and the data in
+# short (false if earlier code added it), the state in which it has ended or false. Safe to repeat.
+ADD = Script(f"""{_BEGIN}{_WAIT}{_STATE}
 local id, priority, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local job = jobs .. id
-if redis.call('EXISTS', job) == 1 then return id end
-if ARGV[6] ~= '' then
-  local other = redis.call('HGET', base .. ':unique', ARGV[6])
-  if other then return other end
-  redis.call('HSET', base .. ':unique', ARGV[6], id)
-  redis.call('HSET', job, 'unique', ARGV[6])
+if redis.call('EXISTS', job) == 1 then return {{id}} end
+local key = ARGV[8]
+if key then
+  local record = base .. ':key:' .. key
+  local found = redis.call('HMGET', record, 'id', 'digest', 'data', 'state')
+  if found[1] then
+    -- Its end was not noted: by earlier code, or since another program has deleted it.
+    if redis.call('EXISTS', jobs .. found[1]) == 0 and redis.call('PTTL', record) < 0 then
+      redis.call('PEXPIRE', record, ARGV[9])
+    end
+    return found[1] == id and {{id}} or found
+  end
+  local former = redis.call('HGET', base .. ':unique', key)
+  if former and redis.call('EXISTS', jobs .. former) == 1 then
+    local state = state_of(former)
+    local ended = state == 'completed' or state == 'failed' or state == 'cancelled'
+    return {{former, false, false, ended and state}}
+  end
+  redis.call('HSET', record, 'id', id, 'ttl', ARGV[9], 'digest', ARGV[10], 'data', ARGV[11])
+  redis.call('HSET', job, 'key', key)
 end
-redis.call('HSET', job, 'queue', ARGV[7], 'message', ARGV[2], 'created', now)
+redis.call('HSET', job, 'queue', ARGV[6], 'message', ARGV[2], 'created', now)
 if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
 if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
-redis.call('SADD', ARGV[8], ARGV[7])
+redis.call('SADD', ARGV[7], ARGV[6])
 if delay > 0 then
   put_off(id, now + delay)
 else
   wait(id, priority, ARGV[5] == '1')
   ring(1)
 end
-return id
+return {{id}}
 """)
 
 # Gives: the id, the message, the attempt, the entry; or false and in how many ms to look again, -1
@@ -199,7 +242,8 @@ _FINISH = """
 {begin}{wait}{retain}{tell}{next}
 local function finish(id, owner, entry, set, value, keep, seconds, most, delay, attempts)
   local job = jobs .. id
-  local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'attempt')
+  local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'attempt',
+    'key')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
   -- Not active: it was finished like this and the answer was lost, or it was taken from it.
@@ -219,7 +263,7 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
     tell(id, fields[3], set .. ' ' .. value)
     -- A result that somebody waits for is read by that.
     if set == 'completed' and fields[3] then seconds = 0 end
-    retain(set, id, keep, seconds, most)
+    retain(set, id, fields[6], keep, seconds, most)
   end
   return 1
 end
@@ -295,16 +339,6 @@ end
 return 1
 """)
 
-_STATE = """
-local function state_of(id)
-  for _, set in ipairs({'wait', 'active', 'completed', 'delayed', 'failed', 'cancelled'}) do
-    local score = redis.call('ZSCORE', base .. ':' .. set, id)
-    if score then return set, score end
-  end
-  return 'gone', 0
-end
-"""
-
 # ARGV: id, then the names of fields, or none for all. Gives: its state, that state's score,
 # whether the queue is paused, the server's clock in ms, the fields of its hash.
 SHOW = Script(f"""{_BEGIN}{_STATE}
@@ -360,25 +394,35 @@ end
 return {{false, false}}
 """)
 
-# ARGV: id, 1 to take it from a worker. Gives: the state that it had.
-REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_TELL}
+# ARGV: id, 1 to take it from a worker. Gives: the state that it had. Its key can be used again,
+# unless the work was done.
+REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_KEY}{_TELL}
 local state = state_of(ARGV[1])
 if state == 'gone' or (state == 'active' and ARGV[2] ~= '1') then return state end
 redis.call('ZREM', base .. ':' .. state, ARGV[1])
-tell(ARGV[1], redis.call('HGET', jobs .. ARGV[1], 'waiters'), 'removed ')
+local fields = redis.call('HMGET', jobs .. ARGV[1], 'waiters', 'key')
+tell(ARGV[1], fields[1], 'removed ')
+local record = state ~= 'completed' and fields[2] and record_of(ARGV[1], fields[2])
+if record then redis.call('UNLINK', record) end
 drop(ARGV[1])
 return state
 """)
 
 # ARGV: id. From delayed, completed, failed or cancelled; with all its attempts.
 # Gives: the state it had.
-REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}
+REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}{_KEY}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
 redis.call('ZREM', base .. ':' .. state, id)
 redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner',
   'order')
 redis.call('UNLINK', jobs .. id .. ':done')
+local key = redis.call('HGET', jobs .. id, 'key')
+local record = key and record_of(id, key)
+if record then
+  redis.call('HDEL', record, 'state')
+  redis.call('PERSIST', record)
+end
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
 wait_again(id)
 ring(1)
@@ -394,7 +438,8 @@ if not open[state] then return state end
 redis.call('ZREM', base .. ':' .. state, id)
 redis.call('HDEL', jobs .. id, 'owner')
 redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
-tell(id, redis.call('HGET', jobs .. id, 'waiters'), 'cancelled ' .. ARGV[2])
-retain('cancelled', id, unpack(ARGV, 3))
+local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key')
+tell(id, fields[1], 'cancelled ' .. ARGV[2])
+retain('cancelled', id, fields[2], unpack(ARGV, 3))
 return state
 """)

@@ -19,27 +19,14 @@ if TYPE_CHECKING:
 
     from agentnb.core.queue.alarm import Alarm
     from agentnb.core.queue.attempt import Attempt
-    from agentnb.core.queue.options import Options
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.store import Taken
 
-__all__ = ["Added", "LeaseStorage"]
+__all__ = ["LeaseStorage"]
 
 _LISTEN = 5.0
 _RETRY = 0.2
 _REFUSED_FOR = 30.0
-
-
-class Added:
-    """A job on its way into the queue; `id` is set anew if its key is another's."""
-
-    __slots__ = ("delay", "id", "message", "options")
-
-    def __init__(self, id: str, message: bytes, options: Options, delay: float) -> None:  # noqa: A002 - a job's
-        self.id = id
-        self.message = message
-        self.options = options
-        self.delay = delay
 
 
 class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
@@ -79,10 +66,6 @@ class LeaseStorage(BaseStorage):  # type: ignore[misc]  # huey has no types
         self.ahead: dict[int, Taken | int] = {}
         self.owner = ""
         self.alarm: Alarm | None = None
-
-    def enqueue(self, data: Added, priority: float | None = None) -> None:  # noqa: ARG002 - it is in the options
-        """Put a job into the queue; safe to repeat."""
-        data.id = self.store.add(data.id, data.message, data.options, data.delay)
 
     def dequeue(self) -> Taken | None:
         """Take the next job, or wait a while for one to come.

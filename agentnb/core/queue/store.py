@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.queue import counts, scripts
+from agentnb.core.queue.keys import Found
 from agentnb.core.queue.options import FOR_EVER
 from agentnb.core.queue.snapshot import Seen
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentnb.core.queue.counts import Counts
+    from agentnb.core.queue.keys import KeyRecord
     from agentnb.core.queue.options import Options, Retention
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
@@ -88,13 +90,21 @@ class Store:
         self._lease = int(lease * 1000)
         self._finish = scripts.finish(publish)
 
-    def add(self, job_id: str, message: bytes, options: Options, delay: float) -> str:
-        """Put a job into the queue, and return its id or that of the one with its key."""
+    def add(
+        self,
+        job_id: str,
+        message: bytes,
+        options: Options,
+        delay: float,
+        record: KeyRecord | None = None,
+    ) -> Found:
+        """Put a job into the queue, and return its id, or the job that has its key already."""
         arguments = [job_id, message, options.priority, int(delay * 1000), int(options.lifo)]
-        found = self._run(
-            self._again, scripts.ADD, [*arguments, options.key or "", self.name, self._names]
-        )
-        return str(found.decode())
+        arguments += [self.name, self._names]
+        if record is not None:
+            arguments += [record.key, int(record.seconds * 1000), record.digest, record.data]
+        found = self._run(self._again, scripts.ADD, arguments)
+        return Found(found[0].decode(), *(one and one.decode() for one in found[1:]))
 
     def take(self, owner: str) -> Taken | int:
         """Take the next job; else return in how many ms there is one, -1 for when the bell rings.

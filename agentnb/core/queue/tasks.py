@@ -11,7 +11,7 @@ from huey.consumer import Consumer
 from agentnb.core.errors import AgentnbError
 from agentnb.core.queue.attempt import Attempt
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.storage import Added, LeaseStorage
+from agentnb.core.queue.storage import LeaseStorage
 from agentnb.core.queue.tender import Tender
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class JobTask(Task):  # type: ignore[misc]  # huey has no types
     """A task that runs one attempt at a job."""
 
     attempt: Attempt
-    added: Added
 
     def execute(self) -> bytes:
         """Process the job with whatever is the queue's processor now."""
@@ -92,15 +91,9 @@ class QueueHuey(Huey):  # type: ignore[misc]  # as above
         """Return the wrapper that makes our tasks."""
         return _Wrapper
 
-    def add(self, added: Added) -> None:
-        """Enqueue a job."""
-        task = self.job_class(id=added.id, priority=added.options.priority)
-        task.added = added
-        self.enqueue(task)
-
-    def serialize_task(self, task: JobTask) -> Added | Attempt:
-        """Return what the storage is given for a task: a job to add, or an attempt to repeat."""
-        return getattr(task, "added", None) or task.attempt
+    def serialize_task(self, task: JobTask) -> Attempt:
+        """Return the attempt to repeat, which is what the storage is given."""
+        return task.attempt
 
     def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - huey's own
         """Return that nothing is: a job that is cancelled is taken from its queue instead."""

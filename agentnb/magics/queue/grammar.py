@@ -46,7 +46,9 @@ GRAMMAR = Grammar(
                     _backoff,
                 ),
                 _TIMEOUT,
-                Option(("--key",), "while a job has this key no other is added", "TEXT"),
+                Option(
+                    ("--key",), "adds a job once for this key, until 7 days after its end", "TEXT"
+                ),
                 Option(("--lifo",), "before all others of its priority"),
                 Option(
                     ("--result-ttl",),
