@@ -285,7 +285,7 @@ def test_nothing_to_commit_is_an_error_that_says_what_to_do(repository):
         repository.commit("nothing")
     assert "add_files" in caught.value.hint
     assert len(repository.commit("empty", allow_empty=True)) == 40
-    with pytest.raises(UsageError, match="wants a message"):
+    with pytest.raises(UsageError, match="message of a commit is empty"):
         repository.commit("  \n")
 
 
@@ -385,16 +385,16 @@ def test_a_stash_behind_a_lock_that_stays_says_so(repository):
 def test_a_commit_of_paths_waits_for_the_index_and_holds_it_while_it_commits(
     repository, monkeypatch
 ):
-    from agentnb.core.git import base
+    from agentnb.core.git import repository as runner
 
     (repository.path / "x").write_text("x")
-    lock, execute, held = repository.path / ".git" / "index.lock", base.execute, []
+    lock, execute, held = repository.path / ".git" / "index.lock", runner.execute, []
 
     def watched(words, **options):
         held.append((words[0], lock.exists()))
         return execute(words, **options)
 
-    monkeypatch.setattr(base, "execute", watched)
+    monkeypatch.setattr(runner, "execute", watched)
     lock.touch()
     threading.Timer(0.3, lock.unlink).start()
     sha = repository.commit("x", paths=["x"])
@@ -417,10 +417,10 @@ def test_a_commit_of_paths_waits_for_the_index_and_holds_it_while_it_commits(
 
 
 def test_a_branch_that_moves_meanwhile_is_committed_on_where_it_is_then(repository, monkeypatch):
-    from agentnb.core.git import base
+    from agentnb.core.git import repository as runner
     from agentnb.core.git.executor import Output
 
-    execute, moved = base.execute, []
+    execute, moved = runner.execute, []
 
     def moving(words, **options):
         if words[0] == "commit" and not moved:
@@ -429,7 +429,7 @@ def test_a_branch_that_moves_meanwhile_is_committed_on_where_it_is_then(reposito
             return Output(128, b"", said)
         return execute(words, **options)
 
-    monkeypatch.setattr(base, "execute", moving)
+    monkeypatch.setattr(runner, "execute", moving)
     (repository.path / "x").write_text("x")
     assert repository.commit("x", paths=["x"]) == repository.log()[0].sha
     assert moved

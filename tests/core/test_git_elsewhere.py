@@ -174,7 +174,7 @@ def test_a_trap_in_another_tree_does_not_spring_on_ours(den, trap):
     command = trap(den)
     den.canary.unlink(missing_ok=True)
     git = GitManager(den.path, timeout=20)
-    by_hand = [lambda: git._run(*command)] if command[0] != "push" else []
+    by_hand = [lambda: git._repository.run(*command)] if command[0] != "push" else []
     for call in (*by_hand, git.add_files, lambda: git.pull(rebase=True), git.push):
         with contextlib.suppress(AgentnbError):
             call()
@@ -216,7 +216,9 @@ def test_conditions_of_the_user_s_own_stay_and_count_as_they_change(den, tmp_pat
     git.commit("x", paths=["a.txt"])
     assert den("show", "HEAD:a.txt") == "LOUD\n"
     git.create_branch("topic")
-    assert "lower" in {entry.subsection for entry in git._config(git._place()).user}
+    assert "lower" in {
+        entry.subsection for entry in git._repository.config.of(git._repository.folders()).user
+    }
     git.commit("y", allow_empty=True)
     assert git.log(1)[0].author == "Topic"
 
@@ -346,8 +348,8 @@ def test_a_command_of_several_steps_looks_at_what_may_become_a_submodule(den):
     den("commit", "-q", "-m", "no submodule")
     (den.path / ".git" / "info" / "exclude").write_text("inner\n")
     git = GitManager(den.path)
-    found = git._place()
+    found = git._repository.folders()
     for command, looked in (("stash", True), ("rebase", True), ("commit", False)):
-        config = git._config_for(found, [command], found.git_dir / "index")
+        config = git._repository.config.for_command(found, [command], found.git_dir / "index")
         files = {entry.origin for entry in config.repository if entry.subsection == "evil"}
         assert files == ({str(inner / ".git" / "config")} if looked else set())

@@ -638,7 +638,7 @@ def test_markers_are_found_where_all_three_follow_each_other(before, ours, their
 def runner(tmp_path_factory):
     git = GitManager(tmp_path_factory.mktemp("threeway"))
     git.initialize()
-    return git._open().run
+    return git._repository.run
 
 
 ITEMS = st.lists(

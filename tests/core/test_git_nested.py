@@ -156,7 +156,7 @@ def test_many_work_trees_at_once_are_all_left_out(repository, together):
 
     def hide():
         for _ in range(25):
-            exclude.hide(repository._place(), repository.path / f"folder{next(names)}")
+            exclude.hide(repository._repository.folders(), repository.path / f"folder{next(names)}")
 
     _, errors = together(8, hide)
     assert errors == []
@@ -235,7 +235,7 @@ def test_a_folder_in_the_place_of_a_file_is_an_error_that_says_so(repository, fo
 
 
 def test_a_line_is_hidden_once_and_taken_away_alone(repository):
-    found = repository._place()
+    found = repository._repository.folders()
     file = repository.path / ".git" / "info" / "exclude"
     before = file.read_text() if file.exists() else ""
     os.makedirs(repository.path / "a")  # noqa: PTH103

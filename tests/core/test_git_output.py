@@ -75,7 +75,7 @@ def folder(tmp_path_factory, user):
     git.add_files()
     git.commit("rené")
     git.create_branch("twin", "HEAD~1", switch=False)
-    git._run("tag", "twin", "HEAD")
+    git._repository.run("tag", "twin", "HEAD")
     (git.path / "middle.txt").rename(git.path / "new.txt")
     git.add_files()
     lines = (git.path / "sub" / "ä.txt").read_text().split("\n")
@@ -123,7 +123,7 @@ def commit(git):
     try:
         return git.log(1), git.show(sha).message
     finally:
-        git._run("update-ref", "HEAD", f"{sha}^")
+        git._repository.run("update-ref", "HEAD", f"{sha}^")
 
 
 def test_the_settings_are_those_that_are_tested():

@@ -1,4 +1,4 @@
-"""Copying a repository, wholly or not at all."""
+"""Cloning of repositories and of their submodules, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
+from agentnb.core.git.remotes import urls_of
 from agentnb.core.git.submodules import DEEPEST, Submodule, folder_of, listed, source_of
-from agentnb.core.git.syncing import Syncing
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.git.credentials import Login
+    from agentnb.core.git.repository import Repository
 
-__all__ = ["Cloning"]
+__all__ = ["Cloner"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """How a clone is made, its submodules included."""
+    """The limits and logins of one clone, its submodules included."""
 
     until: float
     progress: Callable[[str], object] | None
@@ -40,8 +41,17 @@ class _Call:
         return max(0.001, self.until - monotonic())
 
 
-class Cloning(Syncing):
-    """The part of `GitManager` that copies a repository."""
+class Cloner:
+    """Clones repositories and fetches submodules.
+
+    Parameters
+    ----------
+    repository
+        The folder to clone into, and the repository whose submodules are fetched.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
     def clone(
         self,
@@ -53,62 +63,25 @@ class Cloning(Syncing):
         recurse_submodules: bool = False,
         timeout: float | None = None,
         progress: Callable[[str], object] | None = None,
-    ) -> Self:
-        """Copy a repository.
-
-        A clone that fails, or is not over in time, leaves nothing behind. A login in the URL is
-        used for this one call and stored nowhere.
-
-        Parameters
-        ----------
-        url
-            ``https://``, ``http://``, ``ssh://``, ``file://``, ``user@host:path``, or a folder.
-        directory
-            Where to: by default a folder of the repository's name, in the one that the manager
-            is bound to. It must not exist, or be empty.
-        branch
-            The one to check out.
-        depth
-            Only so many commits.
-        recurse_submodules
-            Fetch its submodules too, and those of these. By default their folders are empty, the
-            log says so, and `fetch_submodules` fetches them later.
-        timeout
-            Seconds, in place of the manager's.
-        progress
-            Called with each line of git's progress.
-
-        Returns
-        -------
-        GitManager
-            Of the clone.
-
-        Raises
-        ------
-        UnavailableError
-            The server cannot be reached, or was not done in time.
-        ConfigError
-            It refuses the login.
-        NotFoundError
-            It has no such repository.
-        RejectedError
-            The folder is not empty.
-        """
+    ) -> Repository:
+        """Clone a repository; see `GitManager.clone`."""
         source, login = split_url(url)
         if is_local(source) and "://" not in source:
-            source = str(discovery.resolved(self.path / Path(source).expanduser()))
-        target = self._target(directory, source)
+            source = str(discovery.resolved(self._repository.path / Path(source).expanduser()))
+        target = _target(self._repository, directory, source)
         made = [each for each in (target.parent, *target.parent.parents) if not each.exists()]
         discovery.make(target.parent)
         half = target.parent / f".{target.name}.{secrets.token_hex(4)}.cloning"
         options = [f"--branch={arguments.branch(branch)}"] if branch else []
         if depth is not None:
             options.append(f"--depth={whole('depth', depth, service='git')}")
-        call = _Call(monotonic() + self._seconds(timeout), progress, [login] if login else [])
+        call = _Call(
+            monotonic() + self._repository.seconds(timeout), progress, [login] if login else []
+        )
         try:
-            self._copy(source, half, options, call)
+            _copy(self._repository, source, half, options, call)
             if recurse_submodules:
-                self.at(half)._add_submodules(source, call, 1)  # noqa: SLF001 - this class's own
+                _add_submodules(self._repository.at(half), source, call, 1)
             half.replace(target)
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
@@ -116,35 +89,19 @@ class Cloning(Syncing):
                 for each in made:
                     each.rmdir()
             raise
-        self._say("repository cloned", url=source, path=target)
-        clone = self.at(target)
-        missing = [row.path for row in clone.submodules() if row.state == "not fetched"]
+        self._repository.say("repository cloned", url=source, path=target)
+        clone = self._repository.at(target)
+        missing = [row.path for row in Cloner(clone).submodules() if row.state == "not fetched"]
         if missing:
-            self._log.warning(
+            self._repository.log.warning(
                 "submodules not fetched",
                 extra={"data": {"path": str(target), "count": len(missing)}},
             )
-        return clone  # type: ignore[no-any-return]
-
-    def _copy(self, source: str, folder: Path, options: Sequence[str], call: _Call) -> None:
-        """Clone into a folder that is empty or not there."""
-        self._run(
-            *("clone", "--no-local", "--no-recurse-submodules", "--template="),
-            transport.upload_pack(source),
-            *options,
-            *(["--progress"] if call.progress is not None else []),
-            *("--", source, str(folder)),
-            outside=True,
-            timeout=call.left(),
-            progress=call.progress,
-            logins=call.logins,
-        )
-
-    # Submodules
+        return clone
 
     def submodules(self) -> Table:
         """Return the submodules: path, URL, the commit that belongs there, and the state."""
-        repo = self._open()
+        repo = self._repository.open()
         rows = [
             (
                 repo.shown(each.path),
@@ -188,63 +145,91 @@ class Cloning(Syncing):
         UnavailableError, ConfigError
             As `clone`.
         """
-        found = self._place()
-        remotes = self._run("remote", at=found).text.split()
-        source = self._remote_urls(found, "origin")[0] if "origin" in remotes else str(found.root)
-        call = _Call(monotonic() + self._seconds(timeout), progress, [])
-        return [self._shown(found)(path) for path in self._add_submodules(source, call, 1)]
+        repo = self._repository.open()
+        remotes = repo.run("remote").text.split()
+        source = urls_of(repo, "origin")[0] if "origin" in remotes else str(repo.folders.root)
+        call = _Call(monotonic() + self._repository.seconds(timeout), progress, [])
+        return [repo.shown(path) for path in _add_submodules(self._repository, source, call, 1)]
 
-    def _add_submodules(self, parent: str, call: _Call, level: int) -> list[str]:
-        repo = self._open()
-        missing = [each for each in listed(repo) if not each.fetched]
-        if missing and level > DEEPEST:
-            raise RejectedError(f"submodules lie more than {DEEPEST} levels deep", service="git")
-        for each in missing:
-            source, login = split_url(source_of(each, parent))
-            folder = folder_of(repo.folders.root, each.path)
-            own = replace(call, logins=[*call.logins, *([login] if login else [])])
-            try:
-                self._copy(source, folder, ["--no-checkout"], own)
-                module = self.at(folder)
-                module._check_out(each, source, own)  # noqa: SLF001 - this class's own
-                module._add_submodules(source, own, level + 1)  # noqa: SLF001 - as above
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                with suppress(OSError):
-                    folder.mkdir()
-                raise
-        return [each.path for each in missing]
 
-    def _check_out(self, module: Submodule, source: str, call: _Call) -> None:
-        """Check out the commit of a submodule, which may lie on no branch."""
-        found = self._place()
-        have = self._run("cat-file", "-e", f"{module.sha}^{{commit}}", at=found, fine=(0, 1, 128))
-        if have.code:
-            fetch = ("fetch", "--no-recurse-submodules", transport.upload_pack(source))
-            one = ("--", "origin", module.sha)
-            try:
-                self._run(*fetch, *one, at=found, timeout=call.left(), logins=call.logins)
-            except (NotFoundError, RejectedError) as error:
-                raise NotFoundError(
-                    f"{clean(source)} does not have the commit {module.sha[:10]} of the submodule "
-                    f"{module.path}",
-                    service="git",
-                    hint="it may not be pushed yet",
-                ) from error
-        options = ("--quiet", "--detach", "--no-recurse-submodules")
-        self._run("checkout", *options, module.sha, at=found, timeout=call.left())
+def _copy(
+    repository: Repository, source: str, folder: Path, options: Sequence[str], call: _Call
+) -> None:
+    """Clone into a folder that is empty or not there."""
+    repository.run(
+        *("clone", "--no-local", "--no-recurse-submodules", "--template="),
+        transport.upload_pack(source),
+        *options,
+        *(["--progress"] if call.progress is not None else []),
+        *("--", source, str(folder)),
+        outside=True,
+        timeout=call.left(),
+        progress=call.progress,
+        logins=call.logins,
+    )
 
-    def _target(self, directory: str | os.PathLike[str] | None, source: str) -> Path:
-        if directory is None:
-            name = source.rstrip("/").removesuffix("/.git").removesuffix(".git")
-            directory = name.rpartition("/")[2].rpartition(":")[2]
-            if not directory or directory in {".", ".."}:
-                raise UsageError("name the folder to clone into", service="git")
-        target = self._new_folder(directory)
-        if target.is_dir() and not any(target.iterdir()):
-            return target
-        if os.path.lexists(target):
-            raise RejectedError(
-                f"{target} is there already", service="git", hint="clone into another folder"
+
+def _add_submodules(repository: Repository, parent: str, call: _Call, level: int) -> list[str]:
+    repo = repository.open()
+    missing = [each for each in listed(repo) if not each.fetched]
+    if missing and level > DEEPEST:
+        raise RejectedError(
+            f"submodules lie more than {DEEPEST} levels deep",
+            service="git",
+            hint="clone the deeper ones by themselves: hub.git.clone(URL, FOLDER)",
+        )
+    for each in missing:
+        source, login = split_url(source_of(each, parent))
+        folder = folder_of(repo.folders.root, each.path)
+        own = replace(call, logins=[*call.logins, *([login] if login else [])])
+        try:
+            _copy(repository, source, folder, ["--no-checkout"], own)
+            module = repository.at(folder)
+            _check_out(module, each, source, own)
+            _add_submodules(module, source, own, level + 1)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.mkdir()
+            raise
+    return [each.path for each in missing]
+
+
+def _check_out(repository: Repository, module: Submodule, source: str, call: _Call) -> None:
+    """Check out the commit of a submodule, which may lie on no branch."""
+    repo = repository.open()
+    have = repo.run("cat-file", "-e", f"{module.sha}^{{commit}}", fine=(0, 1, 128))
+    if have.code:
+        fetch = ("fetch", "--no-recurse-submodules", transport.upload_pack(source))
+        one = ("--", "origin", module.sha)
+        try:
+            repo.run(*fetch, *one, timeout=call.left(), logins=call.logins)
+        except (NotFoundError, RejectedError) as error:
+            raise NotFoundError(
+                f"{clean(source)} does not have the commit {module.sha[:10]} of the submodule "
+                f"{module.path}",
+                service="git",
+                hint="it may not be pushed yet",
+            ) from error
+    options = ("--quiet", "--detach", "--no-recurse-submodules")
+    repo.run("checkout", *options, module.sha, timeout=call.left())
+
+
+def _target(repository: Repository, directory: str | os.PathLike[str] | None, source: str) -> Path:
+    if directory is None:
+        name = source.rstrip("/").removesuffix("/.git").removesuffix(".git")
+        directory = name.rpartition("/")[2].rpartition(":")[2]
+        if not directory or directory in {".", ".."}:
+            raise UsageError(
+                "the URL names no folder to clone into",
+                service="git",
+                hint="hub.git.clone(URL, FOLDER), or %git clone URL FOLDER",
             )
+    target = repository.new_folder(directory)
+    if target.is_dir() and not any(target.iterdir()):
         return target
+    if os.path.lexists(target):
+        raise RejectedError(
+            f"{target} is there already", service="git", hint="clone into another folder"
+        )
+    return target

@@ -1,45 +1,62 @@
-"""The manager: git on one folder."""
+"""Git on one folder."""
 
 from __future__ import annotations
 
-import os
-from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, overload
 
-from agentnb.core.git import arguments, merging, restoring, solving, tagging, versions
-from agentnb.core.git.cloning import Cloning
+from agentnb.core.delegate import delegate
+from agentnb.core.errors import AgentnbError
+from agentnb.core.git.branches import Branches
+from agentnb.core.git.cloning import Cloner
+from agentnb.core.git.commits import Commits
+from agentnb.core.git.history import History
+from agentnb.core.git.inspection import Inspector
+from agentnb.core.git.merging import Merges
+from agentnb.core.git.remotes import Remotes
+from agentnb.core.git.repository import Repository, RepositoryOptions
+from agentnb.core.git.restoring import Restorer
+from agentnb.core.git.solving import Solver
+from agentnb.core.git.staging import Staging
+from agentnb.core.git.stashes import Stashes
+from agentnb.core.git.tags import Tags
+from agentnb.core.git.worktrees import Worktrees
+from agentnb.core.hidden import NAMES_ONLY, Hidden
+from agentnb.core.ranges import seconds
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from agentnb.core.git.conflicts import Conflicts
-    from agentnb.core.git.merging import Merge
-    from agentnb.core.git.solving import Side
-    from agentnb.core.git.versions import FileVersion
+    import os
+    from collections.abc import Callable, Sequence
+
+    from agentnb.core.git.credentials import Login
+    from agentnb.core.git.nested import Committed
+    from agentnb.core.git.staging import Files
     from agentnb.core.table import Table
 
 __all__ = ["GitManager"]
 
 
-class GitManager(Cloning):
-    """Git, on the repository that a folder belongs to.
+class GitManager:
+    """Git on the repository that a folder belongs to.
 
-    It runs the git of this machine, so that it is as quick, and does what git does, but for this:
+    Uses the installed git at native speed, with these differences:
 
-    - Nobody is asked for anything, and every call is over in its time, with all that it started.
-    - What a repository's own settings would run (hooks, filters, monitors, signatures, differs,
-      remote helpers) does not run; git-lfs and nbstripout may. What the user has set up works.
+    - Never prompts, and always honours its timeout, for every process that a call starts.
+    - Never runs code that a repository's settings name (hooks, filters, fsmonitor, signatures,
+      diff drivers, remote helpers), except git-lfs and nbstripout. The user's settings work.
     - A word that looks like an option is an error, and a path is taken literally.
-    - Logins never show, and are never written anywhere.
+    - Logins are never shown and never written to a file.
 
-    Paths, those given and those returned, are relative to `path`. Thread-safe; no process stays
-    behind.
+    Paths, given and returned, are relative to `path`. Thread-safe; no process is left behind.
 
     Parameters
     ----------
     working_directory
-        The folder; it need not be a repository yet.
+        The folder, which need not be a repository yet.
     ceiling
-        The highest folder in which a repository is looked for, and that nothing may lie outside
-        of. None: none.
+        The highest folder in which a repository is searched, and which nothing may leave; by
+        default there is none.
     timeout
         Seconds that a command may take.
     protected
@@ -50,12 +67,12 @@ class GitManager(Cloning):
     logins
         For https remotes; see `agentnb.core.git.credentials.logins`.
     runtime
-        Tracer, redactor and logs; default: new ones.
+        Tracer, redactor and logs; by default new ones.
     scratch
-        A folder for work that no repository is to take along: where it lies in one, staging
-        everything leaves it out, by a line in ``.git/info/exclude``.
+        A folder that staging never includes: if it lies in the repository, a line in
+        ``.git/info/exclude`` leaves it out.
     hidden
-        Where below the ceiling nothing may lie, such as in the home.
+        The folders below the ceiling that nothing may be in, such as the home.
 
     Attributes
     ----------
@@ -76,298 +93,330 @@ class GitManager(Cloning):
     staged  new     app.py
     """
 
-    # Merges
-
-    def merge(
-        self, revision: str, *, message: str | None = None, fast_forward: bool = True
-    ) -> Merge:
-        """Merge a branch, or another revision, into the current branch.
-
-        Files that conflict are no error: the result lists them and is false. `conflicts` shows
-        both sides, `resolve` solves a file, `merge_continue` commits and `merge_abort` goes back.
-        Settings of the repository (``merge.ff``, ``branch.NAME.mergeOptions``, rerere, merge
-        drivers) do not change the result.
-
-        Parameters
-        ----------
-        revision
-            The branch, tag or commit.
-        message
-            The message of the merge's commit; by default it names the branches.
-        fast_forward
-            Move the branch without a commit of its own where it has nothing that the other
-            lacks. If false, there is always a commit.
-
-        Returns
-        -------
-        Merge
-            Its ``state`` is ``"up to date"``, ``"fast-forward"``, ``"merged"`` or
-            ``"conflicts"``.
-
-        Raises
-        ------
-        RejectedError
-            Changes are not committed, another operation waits to be ended, or files that git
-            does not know are in the way.
-        NotFoundError
-            There is no such revision.
-        ConfigError
-            The branch is protected.
-        """
-        arguments.message(message)
-        return merging.begin(self._open(), revision, message=message, fast_forward=fast_forward)
-
-    def merge_continue(self, message: str | None = None, *, force: bool = False) -> str:
-        """Commit the merge that waits, once no file is in conflict.
-
-        Parameters
-        ----------
-        message
-            The message of the commit; by default the one that the merge began with.
-        force
-            Commit even where conflict markers are left in a file.
-
-        Returns
-        -------
-        str
-            The sha.
-
-        Raises
-        ------
-        RejectedError
-            No merge waits, files are in conflict, or conflict markers are left.
-        ConfigError
-            The branch is protected.
-        """
-        arguments.message(message)
-        repo = self._open()
-        commit = partial(self._commit, repo.folders, options=[])
-        return merging.end(repo, commit, message=message, force=force)
-
-    def merge_abort(self) -> str:
-        """Give up the merge that waits; the files are as they were before it.
-
-        Returns
-        -------
-        str
-            The sha of the last commit.
-
-        Raises
-        ------
-        RejectedError
-            No merge waits.
-        """
-        repo = self._open()
-        merging.abort(repo, "merge")
-        return repo.head()
-
-    def abort(self) -> str:
-        """Give up the merge, rebase, cherry-pick or revert that waits to be ended.
-
-        The branch and the files are as they were before it.
-
-        Returns
-        -------
-        str
-            The operation, such as ``"rebase"``.
-
-        Raises
-        ------
-        RejectedError
-            None waits.
-        """
-        return merging.abort(self._open())
-
-    def conflicts(
+    def __init__(
         self,
-        paths: str | os.PathLike[str] | list[str] | None = None,
+        working_directory: str | os.PathLike[str] = ".",
         *,
-        base: bool = False,
-    ) -> Conflicts:
-        """Return the files in conflict; shown, both sides are beside each other.
+        ceiling: str | os.PathLike[str] | None = None,
+        timeout: float = 60.0,
+        protected: Sequence[str] = (),
+        filters: Sequence[str] = ("lfs", "nbstripout"),
+        logins: Sequence[Login] = (),
+        runtime: Runtime | None = None,
+        scratch: Path | None = None,
+        hidden: Hidden = NAMES_ONLY,
+    ) -> None:
+        options = RepositoryOptions(
+            ceiling=None if ceiling is None else Path(ceiling).resolve(),
+            timeout=seconds("timeout", timeout, service="git"),
+            protected=tuple(protected),
+            filters=tuple(filters),
+            logins=tuple(logins),
+            runtime=runtime or Runtime(),
+            scratch=scratch,
+            hidden=hidden,
+        )
+        self._compose(Repository(Path(working_directory), options))
 
-        Of a notebook the cells are compared, of any other text the lines.
+    @classmethod
+    def _of(cls, repository: Repository) -> Self:
+        manager = cls.__new__(cls)
+        manager._compose(repository)  # noqa: SLF001 - a constructor of this class
+        return manager
 
-        Parameters
-        ----------
-        paths
-            Only these, or those below these folders.
-        base
-            Show the version from which both sides began, too.
+    def _compose(self, repository: Repository) -> None:
+        self._repository = repository
+        self._inspector = Inspector(repository)
+        self._history = History(repository)
+        self._staging = Staging(repository)
+        self._commits = Commits(repository, self._staging)
+        self._branches = Branches(repository)
+        self._merges = Merges(repository, self._commits)
+        self._solver = Solver(repository)
+        self._restorer = Restorer(repository)
+        self._stashes = Stashes(repository)
+        self._tags = Tags(repository)
+        self._remotes = Remotes(repository)
+        self._cloner = Cloner(repository)
+        self._worktrees = Worktrees(repository)
 
-        Returns
-        -------
-        Conflicts
-            One `Conflict` for each file: ``path``, ``kind``, ``content(side)``, ``blocks()``.
-            There are none where nothing is in conflict.
+    # The folder and its repository
+
+    @property
+    def path(self) -> Path:
+        """The folder, absolute and without links."""
+        return self._repository.path
+
+    @property
+    def root(self) -> Path:
+        """The top of the repository's work tree.
 
         Raises
         ------
         NotFoundError
-            There is no such path.
+            The folder belongs to no repository.
         """
-        given = None if paths is None else arguments.paths(paths)
-        found = solving.conflicts(self._open(), given, base=base)
-        if given and not found.files:
-            self._interpreter(self._place()).check_paths(given)
-        return found
+        return self._repository.folders().root
 
-    def resolve(
+    @property
+    def is_repository(self) -> bool:
+        """Whether the folder belongs to a repository that can be used."""
+        try:
+            return self._repository.find() is not None
+        except AgentnbError:
+            return False
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a command may take."""
+        return self._repository.options.timeout
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """Patterns of the protected branches."""
+        return self._repository.options.protected
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of the filters that a repository may use."""
+        return self._repository.options.filters
+
+    @property
+    def ceiling(self) -> Path | None:
+        """The highest folder in which a repository is searched; None without a limit."""
+        return self._repository.options.ceiling
+
+    def repository(self) -> Path | None:
+        """Return the top of the work tree, or None where there is no repository."""
+        folders = self._repository.find()
+        return None if folders is None else folders.root
+
+    def at(self, folder: str | os.PathLike[str]) -> Self:
+        """Return a manager of another folder, with the same limits and logins."""
+        return self._of(self._repository.at(folder))
+
+    initialize = delegate("_repository", Repository.initialize)
+
+    # Reading
+
+    status = get_status = delegate("_inspector", Inspector.status)
+    current_branch = get_current_branch = delegate("_inspector", Inspector.current_branch)
+    interpret = delegate("_inspector", Inspector.interpret)
+    diff = delegate("_inspector", Inspector.diff)
+    get_diff = delegate("_inspector", Inspector.get_diff)
+    diff_of_unknown = delegate("_inspector", Inspector.diff_of_unknown)
+    show = delegate("_inspector", Inspector.show)
+    show_file = delegate("_inspector", Inspector.show_file)
+    log = delegate("_history", History.log)
+
+    # Changes and commits
+
+    add_files = delegate("_staging", Staging.add_files)
+    unstage_files = delegate("_staging", Staging.unstage_files)
+    restore = delegate("_restorer", Restorer.restore)
+    amend = delegate("_commits", Commits.amend)
+
+    @overload
+    def commit(
         self,
-        paths: str | os.PathLike[str] | list[str] | None = None,
-        take: Side | None = None,
+        message: str,
         *,
-        parts: bool = False,
-        force: bool = False,
-    ) -> list[str]:
-        """Take one side of files in conflict, or mark them as solved as they are, and stage them.
-
-        Parameters
-        ----------
-        paths
-            The files, or folders with all that are in conflict below them; by default all of the
-            repository.
-        take
-            ``"ours"``, the current branch's version, or ``"theirs"``, the one that is merged;
-            the other one is discarded, with all its changes. By default the files stay as you
-            have edited them. (In a rebase *ours* is the branch that it goes onto, and *theirs*
-            your commit.)
-        parts
-            Take the side only of what both have changed (lines, or the cells of a notebook), and
-            keep all other changes of both. What you have edited in the file meanwhile is lost.
-        force
-            Mark files as solved even where conflict markers are left in them.
-
-        Returns
-        -------
-        list of str
-            The files that were in conflict.
-
-        Raises
-        ------
-        NotFoundError
-            None of them is in conflict.
-        RejectedError
-            Conflict markers are left in one; or one has no parts, such as a binary file.
-        """
-        given = None if paths is None else arguments.paths(paths)
-        return solving.resolve(self._open(), given, take, parts=parts, force=force)
-
-    # Going back
-
-    def restore(
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[False] = False,
+    ) -> Committed: ...
+    @overload
+    def commit(
         self,
-        paths: str | os.PathLike[str] | list[str],
+        message: str,
         *,
-        source: str | None = None,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[True],
+    ) -> Table: ...
+    def commit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
         dry_run: bool = False,
-    ) -> list[str]:
-        """Discard the changes of files: make them what is staged, or what a commit has.
+    ) -> Committed | Table:
+        """Commit what is staged, or exactly these paths.
 
-        What is discarded cannot be brought back. What is staged, the branch, and files that git
-        does not know stay as they are.
-
-        Parameters
-        ----------
-        paths
-            Files, taken literally; a folder is every file in it that git knows.
-        source
-            The revision that they are taken from; by default what is staged. A file that git
-            knows and that the revision does not have is removed.
-        dry_run
-            Change nothing, and return the files that would be changed.
-
-        Returns
-        -------
-        list of str
-            The files that were changed; none where all were so already.
-
-        Raises
-        ------
-        NotFoundError
-            Git does not know one of the files, or there is no such revision.
-        RejectedError
-            A file is in conflict, or a file that git does not know is in the place of one.
-        """
-        given = arguments.paths(paths)
-        return restoring.restore(self._open(), given, source=source, dry_run=dry_run)
-
-    def show_file(self, path: str | os.PathLike[str], revision: str = "HEAD") -> FileVersion:
-        """Return a file as a commit has it, as it is staged, or as one side of a conflict has it.
+        Never runs hooks and never signs: both are programs that the repository chooses.
 
         Parameters
         ----------
-        path
-            The file.
-        revision
-            The commit. ``""`` is what is staged; ``"1"``, ``"2"`` and ``"3"`` are the base, our
-            and their side of a conflict.
-
-        Returns
-        -------
-        FileVersion
-            ``.text`` (``str`` of it) or ``.data``, its bytes. Shown, a notebook has its cells.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such file in it, or no such revision.
-        UsageError
-            It is a folder or a submodule.
-        """
-        repo = self._open()
-        return versions.load(repo, os.fspath(path), revision, self._prefix(repo.folders))
-
-    # Tags
-
-    def tags(self) -> Table:
-        """Return the tags, the newest first, with the commit that each names."""
-        return tagging.listed(self._open())
-
-    def create_tag(
-        self, name: str, revision: str = "HEAD", *, message: str | None = None, force: bool = False
-    ) -> str:
-        """Give a commit a name that stays.
-
-        Parameters
-        ----------
-        name
-            The tag.
-        revision
-            The commit.
         message
-            Make an annotated tag, which has a message, a date and an author. It is not signed.
-        force
-            Move a tag that is there already.
+            The message.
+        paths
+            Commit these paths as they are now, new ones too, and nothing else. Other staged
+            changes stay staged.
+        author
+            ``"Name <email>"``; by default the configured user.
+        allow_empty
+            Commit even if nothing has changed.
+        dry_run
+            Change nothing and return what would be committed.
 
         Returns
         -------
-        str
-            The sha of the commit.
+        str or Table
+            The sha; its ``left_out`` names the repositories in the paths that were left out. With
+            ``dry_run`` the changes.
 
         Raises
         ------
         RejectedError
-            There is a tag of that name.
-        NotFoundError
-            There is no such revision.
+            There is nothing to commit, markers of a conflict are staged or left in the paths, or
+            a path is or belongs to another repository.
         ConfigError
-            It has a message, and git does not know who you are.
+            The branch is protected, or git does not know who you are.
         """
-        arguments.message(message)
-        return tagging.create(self._open(), name, revision, message=message, force=force)
+        if dry_run:
+            return self._commits.preview(message, paths)
+        return self._commits.commit(message, paths=paths, author=author, allow_empty=allow_empty)
 
-    def delete_tag(self, name: str) -> str:
-        """Delete a tag of this repository; a remote keeps its own.
+    # Branches, merges and tags
+
+    branches = delegate("_branches", Branches.branches)
+    names = delegate("_branches", Branches.names)
+    create_branch = delegate("_branches", Branches.create_branch)
+    delete_branch = delegate("_branches", Branches.delete_branch)
+    switch = delegate("_branches", Branches.switch)
+    merge = delegate("_merges", Merges.merge)
+    merge_continue = delegate("_merges", Merges.merge_continue)
+    merge_abort = delegate("_merges", Merges.merge_abort)
+    abort = delegate("_merges", Merges.abort)
+    conflicts = delegate("_solver", Solver.conflicts)
+    resolve = delegate("_solver", Solver.resolve)
+    tags = delegate("_tags", Tags.tags)
+    create_tag = delegate("_tags", Tags.create_tag)
+    delete_tag = delegate("_tags", Tags.delete_tag)
+
+    # Stashes
+
+    stash = delegate("_stashes", Stashes.stash)
+    stashes = delegate("_stashes", Stashes.stashes)
+    stash_pop = delegate("_stashes", Stashes.stash_pop)
+    stash_apply = delegate("_stashes", Stashes.stash_apply)
+    stash_drop = delegate("_stashes", Stashes.stash_drop)
+    stash_show = delegate("_stashes", Stashes.stash_show)
+
+    # Remotes and submodules
+
+    remotes = delegate("_remotes", Remotes.remotes)
+    add_remote = delegate("_remotes", Remotes.add_remote)
+    remove_remote = delegate("_remotes", Remotes.remove_remote)
+    fetch = delegate("_remotes", Remotes.fetch)
+    pull = delegate("_remotes", Remotes.pull)
+    push = delegate("_remotes", Remotes.push)
+    submodules = delegate("_cloner", Cloner.submodules)
+    fetch_submodules = delegate("_cloner", Cloner.fetch_submodules)
+
+    def clone(
+        self,
+        url: str,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        branch: str | None = None,
+        depth: int | None = None,
+        recurse_submodules: bool = False,
+        timeout: float | None = None,
+        progress: Callable[[str], object] | None = None,
+    ) -> Self:
+        """Clone a repository.
+
+        A clone that fails, or is not over in time, leaves nothing behind. A login in the URL is
+        used for this one call and stored nowhere.
+
+        Parameters
+        ----------
+        url
+            ``https://``, ``http://``, ``ssh://``, ``file://``, ``user@host:path``, or a folder.
+        directory
+            The folder of the clone: by default one of the repository's name below `path`. It must
+            not exist, or be empty.
+        branch
+            The branch to check out.
+        depth
+            Commits at most.
+        recurse_submodules
+            Fetch its submodules too, at every level. By default their folders are empty, the
+            log says so, and `fetch_submodules` fetches them later.
+        timeout
+            Seconds, in place of the manager's.
+        progress
+            Called with each line of git's progress.
 
         Returns
         -------
-        str
-            The sha of the commit that it named.
+        GitManager
+            Of the clone.
 
         Raises
         ------
+        UnavailableError
+            The server cannot be reached, or was not done in time.
+        ConfigError
+            It refuses the login.
         NotFoundError
-            There is no such tag.
+            It has no such repository.
+        RejectedError
+            The folder is not empty.
         """
-        return tagging.delete(self._open(), name)
+        clone = self._cloner.clone(
+            url,
+            directory,
+            branch=branch,
+            depth=depth,
+            recurse_submodules=recurse_submodules,
+            timeout=timeout,
+            progress=progress,
+        )
+        return self._of(clone)
+
+    # Work trees
+
+    worktrees = delegate("_worktrees", Worktrees.worktrees)
+    remove_worktree = delegate("_worktrees", Worktrees.remove_worktree)
+
+    def worktree(
+        self, directory: str | os.PathLike[str], branch: str, start: str | None = None
+    ) -> Self:
+        """Check out a branch into a folder of its own.
+
+        Parameters
+        ----------
+        directory
+            The new folder.
+        branch
+            The branch; one that does not exist is created.
+        start
+            The revision that a new branch begins at.
+
+        Returns
+        -------
+        GitManager
+            Of the new folder.
+
+        Raises
+        ------
+        RejectedError
+            The folder exists, or the branch is checked out elsewhere.
+        PathEscape
+            The folder lies in the home, in ``.git`` or in another hidden folder.
+        """
+        return self._of(self._worktrees.worktree(directory, branch, start))
+
+    ping = delegate("_repository", Repository.ping)
+
+    def close(self) -> None:
+        """Do nothing: no process is kept. For symmetry with services that keep one."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"

@@ -13,11 +13,11 @@ from agentnb.core.git.errors import refused
 from agentnb.core.git.opened import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from agentnb.core.git.commits import Commits
     from agentnb.core.git.opened import OpenRepository
+    from agentnb.core.git.repository import Repository
 
-__all__ = ["Merge", "abort", "begin", "end"]
+__all__ = ["Merge", "Merges"]
 
 # Each says what a setting of the repository (branch.NAME.mergeOptions, merge.ff, merge.log, ...)
 # could say otherwise.
@@ -97,28 +97,151 @@ class Merge:
         )
 
 
-def begin(repo: OpenRepository, revision: str, *, message: str | None, fast_forward: bool) -> Merge:
-    """Merge a revision into the current branch; see `GitManager.merge`."""
-    operations.refuse_during(repo.folders, "merge")
-    branch = repo.branch() or ""
-    repo.refuse_protected("merge")
-    _refuse_dirty(repo)
-    before, (name, about, target) = repo.head(), _named(repo, revision)
-    text = message or f"Merge {about}" + ("" if branch in _TRUNKS else f" into {branch}")
-    output = repo.run(
-        *("merge", *_OPTIONS, "--ff" if fast_forward else "--no-ff", f"--message={text}"),
-        name,
-        fine=(0, 1),
-        doing="merge",
-    )
-    if output.code:
-        found = {each.path: each.kind for each in solving.files(repo, repo.unmerged())}
-        if not found:
-            raise refused(output, "merge")
-        return Merge("conflicts", revision, branch or "HEAD", before, found)
-    sha = repo.head()
-    state = "up to date" if sha == before else "fast-forward" if sha == target else "merged"
-    return Merge(state, revision, branch or "HEAD", sha)
+class Merges:
+    """Merges revisions, and ends or gives up operations that wait.
+
+    Parameters
+    ----------
+    repository
+        The repository.
+    commits
+        Makes the commit of a merge.
+    """
+
+    def __init__(self, repository: Repository, commits: Commits) -> None:
+        self._repository = repository
+        self._commits = commits
+
+    def merge(
+        self, revision: str, *, message: str | None = None, fast_forward: bool = True
+    ) -> Merge:
+        """Merge a branch, or another revision, into the current branch.
+
+        Files that conflict are no error: the result lists them and is false. `conflicts` shows
+        both sides, `resolve` solves a file, `merge_continue` commits and `merge_abort` goes back.
+        Settings of the repository (``merge.ff``, ``branch.NAME.mergeOptions``, rerere, merge
+        drivers) do not change the result.
+
+        Parameters
+        ----------
+        revision
+            The branch, tag or commit.
+        message
+            The message of the merge's commit; by default it names the branches.
+        fast_forward
+            Move the branch without a commit of its own where it has nothing that the other
+            lacks. If false, there is always a commit.
+
+        Returns
+        -------
+        Merge
+            Its ``state`` is ``"up to date"``, ``"fast-forward"``, ``"merged"`` or
+            ``"conflicts"``.
+
+        Raises
+        ------
+        RejectedError
+            Changes are not committed, another operation waits to be ended, or files that git
+            does not know are in the way.
+        NotFoundError
+            There is no such revision.
+        ConfigError
+            The branch is protected.
+        """
+        arguments.message(message)
+        repo = self._repository.open()
+        operations.refuse_during(repo.folders, "merge")
+        branch = repo.branch() or ""
+        repo.refuse_protected("merge")
+        _refuse_dirty(repo)
+        before, (name, about, target) = repo.head(), _named(repo, revision)
+        text = message or f"Merge {about}" + ("" if branch in _TRUNKS else f" into {branch}")
+        output = repo.run(
+            *("merge", *_OPTIONS, "--ff" if fast_forward else "--no-ff", f"--message={text}"),
+            name,
+            fine=(0, 1),
+            doing="merge",
+        )
+        if output.code:
+            found = {each.path: each.kind for each in solving.files(repo, repo.unmerged())}
+            if not found:
+                raise refused(output, "merge")
+            return Merge("conflicts", revision, branch or "HEAD", before, found)
+        sha = repo.head()
+        state = "up to date" if sha == before else "fast-forward" if sha == target else "merged"
+        return Merge(state, revision, branch or "HEAD", sha)
+
+    def merge_continue(self, message: str | None = None, *, force: bool = False) -> str:
+        """Commit the merge that waits, once no file is in conflict.
+
+        Parameters
+        ----------
+        message
+            The message of the commit; by default the one that the merge began with.
+        force
+            Commit even where conflict markers are left in a file.
+
+        Returns
+        -------
+        str
+            The sha.
+
+        Raises
+        ------
+        RejectedError
+            No merge waits, files are in conflict, or conflict markers are left.
+        ConfigError
+            The branch is protected.
+        """
+        arguments.message(message)
+        repo = self._repository.open()
+        _refuse_other(repo, "continue")
+        repo.refuse_protected("merge")
+        left = repo.unmerged()
+        if left:
+            raise RejectedError(
+                f"still in conflict: {listed([repo.shown(path) for path in left])}",
+                service="git",
+                hint=operations.advice("", conflicts=True)
+                + "; a file that you have edited: hub.git.resolve(PATH) (%git resolve PATH)",
+            )
+        if not force:
+            solving.check_staged_markers(repo)
+        return self._commits.create(repo, message or _prepared(repo), [])
+
+    def merge_abort(self) -> str:
+        """Give up the merge that waits; the files are as they were before it.
+
+        Returns
+        -------
+        str
+            The sha of the last commit.
+
+        Raises
+        ------
+        RejectedError
+            No merge waits.
+        """
+        repo = self._repository.open()
+        _abort(repo, "merge")
+        return repo.head()
+
+    def abort(self) -> str:
+        """Give up the merge, rebase, cherry-pick or revert that waits to be ended.
+
+        The branch and the files are as they were before it.
+
+        Returns
+        -------
+        str
+            The operation, such as ``"rebase"``.
+
+        Raises
+        ------
+        RejectedError
+            None waits.
+        """
+        return _abort(self._repository.open())
 
 
 def _refuse_dirty(repo: OpenRepository) -> None:
@@ -147,29 +270,6 @@ def _named(repo: OpenRepository, revision: str) -> tuple[str, str, str]:
     return name, f"{kind} '{revision}'", repo.sha(refs[0])
 
 
-def end(
-    repo: OpenRepository,
-    commit: Callable[[str], str],
-    *,
-    message: str | None,
-    force: bool,
-) -> str:
-    """Commit the merge that waits; see `GitManager.merge_continue`."""
-    _refuse_other(repo, "continue")
-    repo.refuse_protected("merge")
-    left = repo.unmerged()
-    if left:
-        raise RejectedError(
-            f"still in conflict: {listed([repo.shown(path) for path in left])}",
-            service="git",
-            hint=operations.advice("", conflicts=True)
-            + "; a file that you have edited: hub.git.resolve(PATH) (%git resolve PATH)",
-        )
-    if not force:
-        solving.check_staged_markers(repo)
-    return commit(message or _prepared(repo))
-
-
 def _prepared(repo: OpenRepository) -> str:
     """Return the message that the merge began with, without git's list of conflicts."""
     file = repo.folders.git_dir / "MERGE_MSG"
@@ -177,7 +277,7 @@ def _prepared(repo: OpenRepository) -> str:
     return _COMMENT.sub("", text).strip() or f"Merge {solving.branch_at(repo, 'MERGE_HEAD')}"
 
 
-def abort(repo: OpenRepository, only: str | None = None) -> str:
+def _abort(repo: OpenRepository, only: str | None = None) -> str:
     """Give up the operation that waits, and return it; see `GitManager.abort`.
 
     Parameters

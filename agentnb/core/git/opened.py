@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from agentnb.core.errors import NotFoundError, did_you_mean
-from agentnb.core.git import arguments
-from agentnb.core.git.base import not_protected
+from agentnb.core.errors import ConfigError, NotFoundError, did_you_mean
+from agentnb.core.git import arguments, operations
+from agentnb.core.git import status as changes
+from agentnb.core.git.comparing import Comparer
 from agentnb.core.git.errors import refused
+from agentnb.core.git.interpret import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from agentnb.core.git.credentials import Login
     from agentnb.core.git.discovery import Folders
     from agentnb.core.git.executor import Output
     from agentnb.core.git.status import Status
 
-__all__ = ["OpenRepository", "Stage", "Stages", "listed"]
+__all__ = ["OpenRepository", "Runner", "Stage", "Stages", "listed"]
 
 _GITLINK: Final = "160000"
 _AT_ONCE: Final = 500
 _LISTED: Final = 20
+_FULL: Final = ("refs/", "heads/", "remotes/", "tags/")  # of a name that is ambiguous otherwise
 
 
 class Stage(NamedTuple):
@@ -47,15 +55,18 @@ Stages = dict[int, Stage]
 
 
 class Runner(Protocol):
-    """Runs git in the repository, guarded."""
+    """Runs git in the repository, hardened; see `Repository.run`."""
 
     def __call__(
         self,
         *words: str,
+        timeout: float | None = None,
         feed: bytes | None = None,
         variables: Mapping[str, str] | None = None,
+        progress: Callable[[str], object] | None = None,
         fine: Sequence[int] = (0,),
         doing: str = "",
+        logins: Sequence[Login] = (),
     ) -> Output:
         """Run git and return its output."""
 
@@ -67,36 +78,101 @@ class OpenRepository:
     Parameters
     ----------
     run
-        Runs git in it, guarded.
+        Runs git in it, hardened.
     folders
-        Its work tree and folders.
-    shown
-        Turns a path below the root into one below the manager's folder.
-    status
-        Returns what has changed in files that git knows.
-    branch
-        Returns the branch that is checked out, or None.
+        Its work tree and ``.git``.
+    folder
+        The folder of the manager, which paths are relative to.
     protected
         Patterns of the protected branches.
     """
 
     run: Runner
     folders: Folders
-    shown: Callable[[str], str]
-    status: Callable[[], Status]
-    branch: Callable[[], str | None]
+    folder: Path
     protected: tuple[str, ...]
 
-    def refuse_protected(self, doing: str) -> None:
-        """Refuse to change the current branch if it is protected.
+    @property
+    def prefix(self) -> str:
+        """The manager's folder below the root; ``""`` for the root itself."""
+        relative = os.path.relpath(self.folder, self.folders.root)
+        return "" if relative == "." else relative
+
+    def shown(self, path: str) -> str:
+        """Return a path below the root as one that is relative to the manager's folder."""
+        if not (prefix := self.prefix):
+            return path
+        return os.path.relpath(path, prefix) + ("/" if path.endswith("/") else "")
+
+    def branch(self) -> str | None:
+        """Return the branch that is checked out; None where there is none (a detached HEAD)."""
+        output = self.run("symbolic-ref", "--quiet", "HEAD", fine=(0, 1))
+        return output.text.strip().removeprefix("refs/heads/") or None
+
+    def status(self, untracked: str = "no") -> Status:
+        """Return the changed files and the state of the branch; see `GitManager.status`."""
+        output = self.run(
+            *("status", "--porcelain=v2", "--branch", "--show-stash", "-z"),
+            *("--ignore-submodules=dirty", f"--untracked-files={untracked}"),
+        )
+        status = changes.parse(output.text, self.shown, operations.current(self.folders))
+        if status.branch and status.upstream.startswith(_FULL):
+            ref = f"refs/heads/{status.branch}"
+            upstream = self.run("for-each-ref", "--format=%(upstream:lstrip=2)", "--", ref)
+            status.upstream = upstream.text.strip()
+        return status
+
+    def comparer(self) -> Comparer:
+        """Return the reader of the repository's differences."""
+        return Comparer(self.run, self.folders, self.shown)
+
+    def interpreter(self) -> Interpreter:
+        """Return the interpreter of revisions and paths."""
+        return Interpreter(partial(self.run, doing="diff"), self.folder, self.prefix)
+
+    @contextmanager
+    def explains_paths(self, paths: Sequence[str]) -> Iterator[None]:
+        """Name the path that git did not find, and its likely meaning."""
+        try:
+            yield
+        except NotFoundError as error:
+            self.interpreter().check_paths(paths, because=error)
+            raise
+
+    @contextmanager
+    def explains_revisions(self, names: Sequence[str]) -> Iterator[None]:
+        """Name the revision that git did not find, and its likely meaning."""
+        try:
+            yield
+        except NotFoundError as error:
+            raise self.interpreter().no_revision(names) or error from error
+
+    def refuse_protected(self, doing: str, branch: str | None = None) -> None:
+        """Refuse to change a protected branch.
+
+        Parameters
+        ----------
+        doing
+            The action, for the error.
+        branch
+            The branch; by default the current one.
 
         Raises
         ------
         ConfigError
-            It is.
+            The branch is protected.
         """
-        if self.protected:
-            not_protected(self.branch() or "", self.protected, doing)
+        if not self.protected:
+            return
+        name = (self.branch() or "") if branch is None else branch
+        for pattern in self.protected:
+            if fnmatchcase(name, pattern):
+                raise ConfigError(
+                    f"the branch {name} is protected: no {doing}",
+                    service="git",
+                    hint=f"work on another branch: %git switch -c NAME "
+                    f"(AGENTNB_GIT_PROTECTED has {pattern})",
+                )
 
     def sha(self, revision: str) -> str:
         """Return the name of a commit.

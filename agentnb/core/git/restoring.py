@@ -7,39 +7,84 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, RejectedError
-from agentnb.core.git import operations
+from agentnb.core.git import arguments, operations
 from agentnb.core.git.opened import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agentnb.core.git.opened import OpenRepository
+    from agentnb.core.git.repository import Repository
 
-__all__ = ["restore"]
+__all__ = ["Restorer"]
 
 
-def restore(
-    repo: OpenRepository, paths: Sequence[str], *, source: str | None, dry_run: bool
-) -> list[str]:
-    """Discard the changes of files; see `GitManager.restore`."""
-    conflicts = [repo.shown(path) for path in repo.unmerged(paths)]
-    if conflicts:
-        raise RejectedError(
-            f"in conflict: {listed(conflicts)}",
-            service="git",
-            hint=operations.advice("", conflicts=True),
-        )
-    at = [] if source is None else [repo.sha(source)]
-    _refuse_unknown(repo, paths, at)
-    options = ("--name-only", "--no-renames", "-z", "--ignore-submodules=all", "--no-ext-diff")
-    output = repo.run("diff", *options, *at, "--", *paths, doing="restore")
-    changed = output.text.split("\0")[:-1]
-    if changed and not dry_run:
-        _refuse_untracked(repo, changed)
-        origin = [f"--source={sha}" for sha in at]
-        words = ("restore", "--quiet", "--worktree", "--no-overlay", "--no-recurse-submodules")
-        repo.run_on((*words, *origin), changed)
-    return [repo.shown(path) for path in changed]
+class Restorer:
+    """Discards changes of files.
+
+    Parameters
+    ----------
+    repository
+        The repository.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def restore(
+        self,
+        paths: str | os.PathLike[str] | list[str],
+        *,
+        source: str | None = None,
+        dry_run: bool = False,
+    ) -> list[str]:
+        """Discard the changes of files: make them what is staged, or what a commit has.
+
+        What is discarded cannot be brought back. What is staged, the branch, and files that git
+        does not know stay as they are.
+
+        Parameters
+        ----------
+        paths
+            Files, taken literally; a folder is every file in it that git knows.
+        source
+            The revision that they are taken from; by default what is staged. A file that git
+            knows and that the revision does not have is removed.
+        dry_run
+            Change nothing, and return the files that would be changed.
+
+        Returns
+        -------
+        list of str
+            The files that were changed; none where all were so already.
+
+        Raises
+        ------
+        NotFoundError
+            Git does not know one of the files, or there is no such revision.
+        RejectedError
+            A file is in conflict, or a file that git does not know is in the place of one.
+        """
+        given = arguments.paths(paths)
+        repo = self._repository.open()
+        conflicts = [repo.shown(path) for path in repo.unmerged(given)]
+        if conflicts:
+            raise RejectedError(
+                f"in conflict: {listed(conflicts)}",
+                service="git",
+                hint=operations.advice("", conflicts=True),
+            )
+        at = [] if source is None else [repo.sha(source)]
+        _refuse_unknown(repo, given, at)
+        options = ("--name-only", "--no-renames", "-z", "--ignore-submodules=all", "--no-ext-diff")
+        output = repo.run("diff", *options, *at, "--", *given, doing="restore")
+        changed = output.text.split("\0")[:-1]
+        if changed and not dry_run:
+            _refuse_untracked(repo, changed)
+            origin = [f"--source={sha}" for sha in at]
+            words = ("restore", "--quiet", "--worktree", "--no-overlay", "--no-recurse-submodules")
+            repo.run_on((*words, *origin), changed)
+        return [repo.shown(path) for path in changed]
 
 
 def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str]) -> None:

@@ -8,21 +8,141 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
-from agentnb.core.git import operations
+from agentnb.core.git import arguments, operations
 from agentnb.core.git.conflicts import SIDES, Conflict, Conflicts
 from agentnb.core.git.markers import marked_lines
 from agentnb.core.git.opened import listed
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Sequence
 
     from agentnb.core.git.opened import OpenRepository, Stages
+    from agentnb.core.git.repository import Repository
 
-__all__ = ["Side", "branch_at", "check_markers", "check_staged_markers", "conflicts"]
-__all__ += ["files", "resolve"]
+__all__ = ["Side", "Solver", "branch_at", "check_markers", "check_staged_markers", "files"]
 
 Side = Literal["ours", "theirs"]
 _MARKER: Final = re.compile(r"^(?P<path>.*):\d+: leftover conflict marker$", re.MULTILINE)
+
+
+class Solver:
+    """Lists files in conflict and resolves them.
+
+    Parameters
+    ----------
+    repository
+        The repository.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def conflicts(
+        self,
+        paths: str | os.PathLike[str] | list[str] | None = None,
+        *,
+        base: bool = False,
+    ) -> Conflicts:
+        """Return the files in conflict; shown, both sides are beside each other.
+
+        Of a notebook the cells are compared, of any other text the lines.
+
+        Parameters
+        ----------
+        paths
+            Only these, or those below these folders.
+        base
+            Show the version from which both sides began, too.
+
+        Returns
+        -------
+        Conflicts
+            One `Conflict` for each file: ``path``, ``kind``, ``content(side)``, ``blocks()``.
+            There are none where nothing is in conflict.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such path.
+        """
+        given = None if paths is None else arguments.paths(paths)
+        repo = self._repository.open()
+        doing = operations.current(repo.folders)
+        ours, theirs = _side_names(repo, doing)
+        found = files(repo, repo.unmerged(given))
+        if given and not found:
+            repo.interpreter().check_paths(given)
+            doing = ""  # of these is nothing left to do, but perhaps of others
+        return Conflicts(found, doing=doing, ours=ours, theirs=theirs, base=base)
+
+    def resolve(
+        self,
+        paths: str | os.PathLike[str] | list[str] | None = None,
+        take: Side | None = None,
+        *,
+        parts: bool = False,
+        force: bool = False,
+    ) -> list[str]:
+        """Take one side of files in conflict, or mark them as solved as they are, and stage them.
+
+        Parameters
+        ----------
+        paths
+            The files, or folders with all that are in conflict below them; by default all of the
+            repository.
+        take
+            ``"ours"``, the current branch's version, or ``"theirs"``, the one that is merged;
+            the other one is discarded, with all its changes. By default the files stay as you
+            have edited them. (In a rebase *ours* is the branch that it goes onto, and *theirs*
+            your commit.)
+        parts
+            Take the side only of what both have changed (lines, or the cells of a notebook), and
+            keep all other changes of both. What you have edited in the file meanwhile is lost.
+        force
+            Mark files as solved even where conflict markers are left in them.
+
+        Returns
+        -------
+        list of str
+            The files that were in conflict.
+
+        Raises
+        ------
+        NotFoundError
+            None of them is in conflict.
+        RejectedError
+            Conflict markers are left in one; or one has no parts, such as a binary file.
+        """
+        given = None if paths is None else arguments.paths(paths)
+        if take not in {"ours", "theirs", None}:
+            raise UsageError(
+                f"take must be 'ours' or 'theirs', got {take!r}", service="git", hint='take="ours"'
+            )
+        repo = self._repository.open()
+        found = repo.unmerged(given)
+        if not found:
+            known = [repo.shown(path) for path in repo.unmerged()]
+            named = ", ".join(given or ())
+            raise NotFoundError(
+                f"no conflict in {named}" if named else "no file is in conflict",
+                service="git",
+                hint=did_you_mean(named, known)
+                or (f"in conflict: {listed(known)}" if known else "hub.git.status() (%git status)"),
+            )
+        if parts and take is None:
+            raise UsageError(
+                "parts wants a side to take", service="git", hint='take="ours", or "theirs"'
+            )
+        if take is None:
+            if not force:
+                _refuse_marked(repo, found)
+            repo.run_on(("add", "--all", "--force"), found, doing="resolve")
+        elif parts:
+            _take_parts(repo, found, take)
+        else:
+            _take(repo, found, take)
+        return [repo.shown(path) for path in found]
 
 
 def files(repo: OpenRepository, unmerged: dict[str, Stages]) -> list[Conflict]:
@@ -37,16 +157,6 @@ def _current(repo: OpenRepository, path: str) -> bytes:
     """Return a file of the work tree; nothing of what is no plain file."""
     file = repo.folders.root / path
     return b"" if file.is_symlink() or not file.is_file() else file.read_bytes()
-
-
-def conflicts(repo: OpenRepository, paths: Sequence[str] | None, *, base: bool) -> Conflicts:
-    """Return the files in conflict; see `GitManager.conflicts`."""
-    doing = operations.current(repo.folders)
-    ours, theirs = _side_names(repo, doing)
-    found = files(repo, repo.unmerged(paths))
-    if paths and not found:
-        doing = ""  # of these is nothing left to do, but perhaps of others
-    return Conflicts(found, doing=doing, ours=ours, theirs=theirs, base=base)
 
 
 def _side_names(repo: OpenRepository, doing: str) -> tuple[str, str]:
@@ -65,44 +175,6 @@ def branch_at(repo: OpenRepository, revision: str) -> str:
     options = ("--format=%(refname:lstrip=2)", "--count=1", f"--points-at={revision}")
     output = repo.run("for-each-ref", *options, "refs/heads", "refs/remotes", "refs/tags")
     return output.text.strip() or repo.sha(revision)[:10]
-
-
-def resolve(
-    repo: OpenRepository,
-    paths: Sequence[str] | None,
-    take: Side | None,
-    *,
-    parts: bool,
-    force: bool,
-) -> list[str]:
-    """Mark files in conflict as solved; see `GitManager.resolve`."""
-    if take not in {"ours", "theirs", None}:
-        raise UsageError(
-            f"take must be 'ours' or 'theirs', got {take!r}", service="git", hint='take="ours"'
-        )
-    found = repo.unmerged(paths)
-    if not found:
-        known = [repo.shown(path) for path in repo.unmerged()]
-        named = ", ".join(paths or ())
-        raise NotFoundError(
-            f"no conflict in {named}" if named else "no file is in conflict",
-            service="git",
-            hint=did_you_mean(named, known)
-            or (f"in conflict: {listed(known)}" if known else "hub.git.status() (%git status)"),
-        )
-    if parts and take is None:
-        raise UsageError(
-            "parts wants a side to take", service="git", hint='take="ours", or "theirs"'
-        )
-    if take is None:
-        if not force:
-            _refuse_marked(repo, found)
-        repo.run_on(("add", "--all", "--force"), found, doing="resolve")
-    elif parts:
-        _take_parts(repo, found, take)
-    else:
-        _take(repo, found, take)
-    return [repo.shown(path) for path in found]
 
 
 def _take(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:

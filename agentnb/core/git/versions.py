@@ -119,10 +119,10 @@ def _cut(lines: Sequence[str]) -> list[str]:
     return shown
 
 
-def load(repo: OpenRepository, path: str, revision: str, prefix: str) -> FileVersion:
+def load(repo: OpenRepository, path: str, revision: str) -> FileVersion:
     """Return a file as a revision has it; see `GitManager.show_file`."""
     given = arguments.paths(path)[0]
-    inner = os.path.normpath(os.path.join(prefix, given))  # noqa: PTH118 - a name, no file
+    inner = os.path.normpath(os.path.join(repo.prefix, given))  # noqa: PTH118 - a name, no file
     if inner.startswith(("../", "/")) or inner in {"..", "."}:
         raise UsageError(
             f"{given} is no file of the repository", service="git", hint="name a path below it"
