@@ -290,7 +290,7 @@ def make_docker(docker_image, docker_engine, tmp_path):  # noqa: ARG001 - it ski
         for row in one.list().rows:
             one.stop_container(row[0], grace=0)
         one.prune(images=True)
-        owner = one._open().session.owner.id
+        owner = one._connection.open().session.owner.id
         one.close()
         label = {"label": [f"agentnb.container.owner={owner}"]}
         assert docker_engine.containers(all=True, filters=label) == []

@@ -56,7 +56,7 @@ def lists(docker, rounds):
     for _ in range(CONTAINERS):
         docker.run_container(TAG, "sleep 600")
     theirs = DockerClient()
-    label = {"label": f"agentnb.container.owner={docker._open().session.owner.id}"}
+    label = {"label": f"agentnb.container.owner={docker._connection.open().session.owner.id}"}
     calls = {
         "agentnb": docker.list,
         "docker SDK": lambda: theirs.containers.list(all=True, filters=label),

@@ -156,7 +156,7 @@ class Docker(Outside):
 
     def leave(self, hub):
         made = hub.docker.run_container(self.image, ["sleep", "60"])
-        self.owner = hub.docker._open().session.owner.id
+        self.owner = hub.docker._connection.open().session.owner.id
         return made
 
     def left(self, _hub):

@@ -63,7 +63,7 @@ def names(docker_engine):
 
 def test_a_killed_kernels_containers_are_removed_at_once(make_docker, maker, names):
     docker = make_docker()
-    process = maker(docker._home, "agentnb-kill")
+    process = maker(docker._connection.home, "agentnb-kill")
     assert names("agentnb-kill") == ["agentnb-kill-False", "agentnb-kill-True"]
     process.kill()
     process.wait(10)
@@ -75,8 +75,8 @@ def test_a_killed_kernels_containers_are_removed_at_once(make_docker, maker, nam
 def test_what_the_helper_could_not_remove_is_swept_at_the_next_start(make_docker, maker, names):
     docker = make_docker()
     no_helper = "from agentnb.core.docker.session import Session; Session.watch = lambda self: None"
-    process = maker(docker._home, "agentnb-sweep", no_helper)
-    other = make_docker(home=docker._home)
+    process = maker(docker._connection.home, "agentnb-sweep", no_helper)
+    other = make_docker(home=docker._connection.home)
     assert len(other.list()) == 2  # its maker lives
     other.close()
     process.kill()
@@ -84,13 +84,15 @@ def test_what_the_helper_could_not_remove_is_swept_at_the_next_start(make_docker
     assert len(names("agentnb-sweep")) == 2
     assert [row.name for row in docker.list()] == ["agentnb-sweep-True"]
     docker.stop_container("agentnb-sweep-True", grace=0)
-    left = [path.name for path in (docker._home / "docker").glob("*.session")]
-    assert left == [f"{docker._open().session.owner.session}.session"]
+    left = [path.name for path in (docker._connection.home / "docker").glob("*.session")]
+    assert left == [f"{docker._connection.open().session.owner.session}.session"]
 
 
 def test_a_process_that_ends_well_removes_its_own(make_docker, maker, names):
     docker = make_docker()
-    process = maker(docker._home, "agentnb-end", "import atexit; atexit.register(docker.close)")
+    process = maker(
+        docker._connection.home, "agentnb-end", "import atexit; atexit.register(docker.close)"
+    )
     process.stdin.close()
     assert process.wait(20) == 0
     assert names("agentnb-end") == ["agentnb-end-True"]
@@ -112,7 +114,7 @@ def test_a_forked_child_removes_nothing_of_its_parents(docker, docker_image):
 
 def test_the_helper_does_not_end_with_the_kernels_ctrl_c(docker, docker_image):
     docker.run_container(docker_image, "sleep 60")
-    helper = docker._open().session._helper
+    helper = docker._connection.open().session._helper
     assert os.getpgid(helper.pid) != os.getpgrp()
     docker.close()
     assert helper.returncode == 0
@@ -141,7 +143,7 @@ def test_one_homes_containers_and_images_are_no_other_homes(make_docker, docker_
 
 
 def test_an_images_labels_make_nobodys_container_ours(docker, docker_image, docker_engine):
-    owner = docker._open().session.owner
+    owner = docker._connection.open().session.owner
     labels = {OWNER: owner.id, NAME: "agentnb-other", SESSION: "0" * 16, KEEP: ""}
     lines = "".join(f"LABEL {name}={value!r}\n" for name, value in labels.items())
     tag = f"{docker_image.partition(':')[0]}-labels"
@@ -149,11 +151,11 @@ def test_an_images_labels_make_nobodys_container_ours(docker, docker_image, dock
     made = docker_engine.create_container(tag, "sleep 60", name="agentnb-theirs")["Id"]
     try:
         assert len(docker.list()) == 0
-        assert docker._open().session.sweep() == []
+        assert docker._connection.open().session.sweep() == []
         with pytest.raises(NotFoundError):
             docker.stop_container("agentnb-theirs")
         own = docker.run_container(tag, "sleep 60")
-        assert docker._open().session.sweep() == []
+        assert docker._connection.open().session.sweep() == []
         assert [row.name for row in docker.list()] == [own.name]
     finally:
         docker_engine.remove_container(made, force=True)
@@ -183,7 +185,7 @@ def test_prune_says_what_it_would_remove_and_removes_what_has_ended(docker, dock
     first = docker.build_image(None, tag, text=f"FROM {docker_image}\nENV A=1\n")
     second = docker.build_image(None, tag, text=f"FROM {docker_image}\nENV A=2\n")
     with pytest.raises(NotFoundError):  # a tag that moves leaves nothing behind
-        docker._open().images.find(first.id)
+        docker._connection.open().images.find(first.id)
     assert first.id != second.id
     told = docker.prune(images=True, dry_run=True)
     assert told.rows == [("container", ended.name), ("image", f"{tag}:latest")]

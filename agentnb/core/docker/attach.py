@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from agentnb.core.docker.engine import Engine
     from agentnb.core.docker.logs import LogLine
 
-__all__ = ["Wire", "attached", "executed"]
+__all__ = ["AttachStream", "attached", "executed"]
 
 _CHUNK = 65_536
 _WRITE_SECONDS = 86_400.0
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
-class Wire:
+class AttachStream:
     """What a program prints, as it prints it. Close it, or use it as a context manager.
 
     The SDK gives the bare socket, which is not enough: what the engine sent along with its
@@ -124,17 +124,17 @@ class Wire:
         self.close()
 
 
-def attached(engine: Engine, container: str, *, stdin: bool = False) -> Wire:
+def attached(engine: Engine, container: str, *, stdin: bool = False) -> AttachStream:
     """Return the wire to a container, which may not have been started yet."""
     params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
     where = f"/containers/{container}/attach"
-    return engine.call("attach", lambda api: Wire(api, where, params=params))
+    return engine.call("attach", lambda api: AttachStream(api, where, params=params))
 
 
-def executed(engine: Engine, program: str) -> Wire:
+def executed(engine: Engine, program: str) -> AttachStream:
     """Start a program that was made inside of a container, and return the wire to it."""
     data = {"Tty": False, "Detach": False}
-    return engine.call("exec", lambda api: Wire(api, f"/exec/{program}/start", data=data))
+    return engine.call("exec", lambda api: AttachStream(api, f"/exec/{program}/start", data=data))
 
 
 def _left(until: float) -> float:

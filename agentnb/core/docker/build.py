@@ -10,7 +10,6 @@ from agentnb.core.docker.building import BuildLog, Order
 from agentnb.core.docker.checks import CHECKS
 from agentnb.core.docker.context import dockerfile_of, place_of
 from agentnb.core.docker.copying import host_file
-from agentnb.core.docker.opening import Opening
 from agentnb.core.docker.options import image_tag
 from agentnb.core.docker.policy import chosen
 from agentnb.core.docker.pulling import PullProgress, pull_of
@@ -25,15 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.docker.building import Step
+    from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.results import BuildResult, PullResult
 
-__all__ = ["BUILD_SECONDS", "Imaging"]
+__all__ = ["BUILD_SECONDS", "Builder"]
 
 BUILD_SECONDS = 600.0
 
 
-class Imaging(Opening):
-    """Images that are built here, and those that are fetched."""
+class Builder:
+    """Builds images, and pulls them.
+
+    Parameters
+    ----------
+    connection
+        The connection to the engine.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def build_image(  # noqa: PLR0913 - keyword-only ones, each documented
         self,
@@ -118,25 +127,31 @@ class Imaging(Opening):
         for name, value in (("text", text), ("dockerfile", dockerfile), ("target", target)):
             if value is not None:
                 plain(name, value, service="docker")
-        folder = None if context is None else place_of(context, self._roots, self._workspace)
+        folder = (
+            None
+            if context is None
+            else place_of(context, self._connection.roots, self._connection.workspace)
+        )
         tag = image_tag(tag)
-        rules = chosen(policy, self.policies)
+        rules = chosen(policy, self._connection.policies)
         wanted = pull_of(pull, [rules], "missing" if rules.network else "never")
-        read = _secrets(secrets or {}, self._roots)
+        read = _secrets(secrets or {}, self._connection.roots)
         order = Order(
             tag=tag,
             dockerfile=dockerfile_of(folder, text, dockerfile),
             args=_texts("args", args),
-            labels=self._images.labels(tag),
+            labels=self._connection.images.labels(tag),
             policy=rules,
             fresh=bool(fresh),
             pull=wanted == "always",
             target=target,
             timeout=seconds("timeout", timeout, service="docker"),
-            hidden=_below(folder, self._home),
+            hidden=_below(folder, self._connection.home),
         )
         log = BuildLog(on_step, on_sent)
-        return self._images.build(folder, order, log, secrets=read, images=wanted != "never")
+        return self._connection.images.build(
+            folder, order, log, secrets=read, images=wanted != "never"
+        )
 
     def pull(
         self,
@@ -175,14 +190,20 @@ class Imaging(Opening):
         DeadlineExceeded
             It took too long.
         """
-        pull_of("always", self.policies, "always")
+        pull_of("always", self._connection.policies, "always")
         limit = seconds("timeout", timeout, service="docker")
         if platform is not None:
-            platform = CHECKS["platform"](platform, self.policies[0])
-        return fetch(self.engine, image, platform=platform, timeout=limit, on_progress=on_progress)
+            platform = CHECKS["platform"](platform, self._connection.policies[0])
+        return fetch(
+            self._connection.engine,
+            image,
+            platform=platform,
+            timeout=limit,
+            on_progress=on_progress,
+        )
 
     async def abuild_image(
-        self, context: str | Path | None, tag: str, **options: Any
+        self, /, context: str | Path | None, tag: str, **options: Any
     ) -> BuildResult:
         """Build an image, awaited: as `build_image`.
 
@@ -190,17 +211,17 @@ class Imaging(Opening):
         """
         return await awaited(lambda: self.build_image(context, tag, **options))
 
-    async def apull(self, image: str, **options: Any) -> PullResult:
+    async def apull(self, /, image: str, **options: Any) -> PullResult:
         """Fetch an image, awaited: as `pull`.
 
         When the caller is cancelled, the engine goes on to fetch it.
         """
         return await awaited(lambda: self.pull(image, **options))
 
-    def _fetch(self, image: str, when: str | None, platform: object) -> None:
-        """Fetch the image of a container, if that was asked for."""
-        wanted = pull_of(when, self.policies, "never")
-        if wanted == "always" or (wanted == "missing" and not self._images.has(image)):
+    def fetch(self, image: str, when: str | None, platform: object) -> None:
+        """Pull the image of a container if its ``pull=`` says so."""
+        wanted = pull_of(when, self._connection.policies, "never")
+        if wanted == "always" or (wanted == "missing" and not self._connection.images.has(image)):
             self.pull(image, platform=None if platform is None else str(platform))
 
 

@@ -1,9 +1,10 @@
-"""The engine and what stands on it: opened by the first call that needs it."""
+"""The connection to an engine, opened by the first call that needs it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentnb.core.docker.containers import Containers
@@ -15,7 +16,7 @@ from agentnb.core.docker.policy import POLICIES
 from agentnb.core.docker.roots import Roots
 from agentnb.core.docker.runner import Runner
 from agentnb.core.docker.session import Session
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
     from agentnb.core.docker.policy import Policy
 
-__all__ = ["Opening"]
+__all__ = ["Connection"]
 
 
 class _Opened(NamedTuple):
-    """What there is once an engine has answered."""
+    """The objects that need an engine that has answered."""
 
     session: Session
     containers: Containers
@@ -37,8 +38,8 @@ class _Opened(NamedTuple):
     runner: Runner
 
 
-class Opening:
-    """What opens on first use, and is opened again after it was closed.
+class Connection:
+    """A connection to an engine, opened on first use, and again after it was closed.
 
     Parameters
     ----------
@@ -59,43 +60,55 @@ class Opening:
     ) -> None:
         self.policies = tuple(POLICIES.values() if policies is None else policies)
         if not self.policies:
-            raise UsageError("there is no policy", service="docker", hint="policies=[...]")
+            raise UsageError(
+                "policies is empty", service="docker", hint="DockerManager(policies=[Policy(...)])"
+            )
         if host is None and context is None:
             host, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
-        self._home, self._roots, self._workspace = home, Roots(roots, home), workspace
+        self.home, self.roots, self.workspace = home, Roots(roots, home), workspace
         self.engine = Engine(host, context, runtime=runtime or Runtime())
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
-    def _open(self) -> _Opened:
+    def open(self) -> _Opened:
+        """Return the objects of an engine that answers."""
         with self._lock:
             if self._opened is None:
                 _ = self.engine.api  # nothing is written for an engine that is not there
-                owner = Owner(self._home)
+                owner = Owner(self.home)
                 session = Session(self.engine, owner)
                 images = Images(self.engine, owner)
-                containers = Containers(self.engine, owner, self._roots)
+                containers = Containers(self.engine, owner, self.roots)
                 networks = Networks(self.engine, session)
-                runner = Runner(self.engine, session, images, containers, networks, self._roots)
+                runner = Runner(self.engine, session, images, containers, networks, self.roots)
                 session.sweep()
                 self._opened = _Opened(session, containers, images, networks, runner)
             return self._opened
 
     @property
-    def _containers(self) -> Containers:
-        return self._open().containers
+    def containers(self) -> Containers:
+        """The owner's containers."""
+        return self.open().containers
 
     @property
-    def _images(self) -> Images:
-        return self._open().images
+    def images(self) -> Images:
+        """The owner's images."""
+        return self.open().images
 
     @property
-    def _networks(self) -> Networks:
-        return self._open().networks
+    def networks(self) -> Networks:
+        """The owner's networks."""
+        return self.open().networks
 
     @property
-    def _runner(self) -> Runner:
-        return self._open().runner
+    def runner(self) -> Runner:
+        """The runner of containers."""
+        return self.open().runner
+
+    def discard(self, name: str) -> None:
+        """Remove a container, if it exists and the engine answers."""
+        with suppress(AgentnbError):
+            self.containers.discard(name)
 
     def close(self) -> None:
         """Remove this process's containers and networks; close, to be opened again on use."""

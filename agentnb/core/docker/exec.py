@@ -1,4 +1,4 @@
-"""Reaching into containers that are there, and ending them."""
+"""Programs in running containers, and files in and out of containers."""
 
 from __future__ import annotations
 
@@ -8,62 +8,31 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.docker.checks import WORK, input_of, words_of
 from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
-from agentnb.core.docker.making import RUN_SECONDS
-from agentnb.core.docker.opening import Opening
+from agentnb.core.docker.run import RUN_SECONDS
 from agentnb.core.docker.threads import awaited
 from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.logs import LogLine
     from agentnb.core.docker.results import Container, ExecResult
 
-__all__ = ["Reaching"]
+__all__ = ["Execution"]
 
 
-class Reaching(Opening):
-    """Programs in a container, its files in and out, and its end."""
+class Execution:
+    """Runs programs in containers, and copies files in and out.
 
-    def start_container(self, container: Container | str) -> Container:
-        """Start a container that has ended, as it was made.
+    Parameters
+    ----------
+    connection
+        The connection to the engine.
+    """
 
-        Parameters
-        ----------
-        container
-            It or its name.
-
-        Returns
-        -------
-        Container
-            It, with the ports at which it is published now.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such container of ours.
-        RejectedError
-            It cannot be started, as when its network is gone.
-        """
-        return self._containers.start(str(container))
-
-    def stop_container(self, container: Container | str, *, grace: float = 5.0) -> None:
-        """Stop a container and remove it, with what it wrote.
-
-        Parameters
-        ----------
-        container
-            It or its name.
-        grace
-            Seconds between asking it to end (SIGTERM) and killing it.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such container of ours.
-        """
-        grace = seconds("grace", grace, service="docker", zero=True, hint="grace=5")
-        self._containers.stop(str(container), grace)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def exec(
         self,
@@ -79,7 +48,7 @@ class Reaching(Opening):
         limit: int = OUTPUT,
         on_line: Callable[[LogLine], object] | None = None,
     ) -> ExecResult:
-        """Run another program in a container that runs.
+        """Run a program in a running container.
 
         Parameters
         ----------
@@ -92,7 +61,7 @@ class Reaching(Opening):
         stdin
             The program's whole input; None for none.
         timeout
-            Seconds to wait for its end. An engine cannot end one program: it goes on.
+            Seconds to wait for its end. An engine cannot end one program: it continues.
         limit, on_line
             As in `run`.
 
@@ -107,13 +76,13 @@ class Reaching(Opening):
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
         if env_file is not None:
-            env = with_files(env_file, env, self._roots)
+            env = with_files(env_file, env, self._connection.roots)
         options = {"env": env, "user": user, "workdir": workdir}
-        return self._runner.exec(
+        return self._connection.runner.exec(
             str(container),
             words_of(command) or [],
             options,
-            self.policies,
+            self._connection.policies,
             stdin=input_of(stdin),
             timeout=timeout,
             limit=limit,
@@ -121,11 +90,11 @@ class Reaching(Opening):
         )
 
     async def aexec(
-        self, container: Container | str, command: str | Sequence[str], **options: Any
+        self, /, container: Container | str, command: str | Sequence[str], **options: Any
     ) -> ExecResult:
-        """Run another program in a container, awaited: as `exec`.
+        """Await `exec`.
 
-        An engine cannot end one program: when the caller is cancelled, it goes on.
+        An engine cannot end one program: it continues when the caller is cancelled.
         """
         return await awaited(lambda: self.exec(container, command, **options))
 
@@ -151,7 +120,7 @@ class Reaching(Opening):
         NotFoundError
             There is no such folder.
         """
-        self._containers.put(str(container), files, _inside(to))
+        self._connection.containers.put(str(container), files, _inside(to))
 
     def get_files(
         self, container: Container | str, path: str, *, limit: int = 64 * 1024**2
@@ -176,7 +145,7 @@ class Reaching(Opening):
             There is more than the limit.
         """
         limit = whole("limit", limit, service="docker", hint="limit=64 * 1024**2")
-        return self._containers.get(str(container), _inside(path), limit)
+        return self._connection.containers.get(str(container), _inside(path), limit)
 
 
 def _inside(path: str) -> str:

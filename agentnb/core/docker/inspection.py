@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
-from agentnb.core.docker.opening import Opening
 from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
@@ -15,39 +14,25 @@ from agentnb.core.ranges import seconds, whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.results import Container, Stats
     from agentnb.core.table import Table
 
-__all__ = ["Looking"]
+__all__ = ["Inspection"]
 
 
-class Looking(Opening):
-    """What containers print, use and do, which there are, and waiting for one of them."""
+class Inspection:
+    """Reads the logs, the usage and the state of containers.
 
-    @overload
-    def get_container_logs(
-        self,
-        container: Container | str,
-        *,
-        follow: Literal[False] = ...,
-        since: float | None = ...,
-        tail: int | None = ...,
-        stdout: bool = ...,
-        stderr: bool = ...,
-        limit: int = ...,
-    ) -> Logs: ...
-    @overload
-    def get_container_logs(
-        self,
-        container: Container | str,
-        *,
-        follow: Literal[True],
-        since: float | None = ...,
-        tail: int | None = ...,
-        stdout: bool = ...,
-        stderr: bool = ...,
-        timeout: float | None = ...,
-    ) -> Iterator[LogLine]: ...
+    Parameters
+    ----------
+    connection
+        The connection to the engine.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
     def get_container_logs(
         self,
         container: Container | str,
@@ -60,32 +45,7 @@ class Looking(Opening):
         limit: int = OUTPUT,
         timeout: float | None = None,
     ) -> Logs | Iterator[LogLine]:
-        """Return what a container has printed, or yield it as it is printed.
-
-        Parameters
-        ----------
-        container
-            It or its name.
-        follow
-            Whether to yield lines until it ends, in place of what there is.
-        since
-            Only what was printed in the last so many seconds.
-        tail
-            Only the last so many lines.
-        stdout, stderr
-            Which of the two.
-        limit
-            Bytes that are kept: the newest. `Logs.truncated` says whether there were more.
-        timeout
-            While following: seconds without a line after which it is given up.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such container of ours.
-        DeadlineExceeded
-            While following: nothing was printed for so long.
-        """
+        """Return or yield the output of a container; see `DockerManager.get_container_logs`."""
         if tail is not None:
             tail = whole("tail", tail, service="docker", least=0, hint="tail=100")
         if since is not None:
@@ -93,7 +53,7 @@ class Looking(Opening):
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")
-        return self._containers.logs(
+        return self._connection.containers.logs(
             str(container),
             follow_=follow,
             since=since,
@@ -116,15 +76,15 @@ class Looking(Opening):
         NotFoundError
             There is no such container of ours.
         """
-        return self._containers.inspected(str(container))
+        return self._connection.containers.inspected(str(container))
 
     def stats(self, container: Container | str) -> Stats:
         """Return what a container uses; processor time since the last time it was asked."""
-        return self._containers.stats(str(container))
+        return self._connection.containers.stats(str(container))
 
     def usage(self) -> Table:
         """Return what all of our containers that run use."""
-        return self._containers.usage()
+        return self._connection.containers.usage()
 
     def events(
         self, *, since: float = 3600.0, follow: bool = False, timeout: float | None = None
@@ -143,15 +103,15 @@ class Looking(Opening):
         since = seconds("since", since, service="docker", zero=True, hint="since=3600")
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
-        return self._containers.events(since=since, follow_=follow, timeout=timeout)
+        return self._connection.containers.events(since=since, follow_=follow, timeout=timeout)
 
     def images(self) -> Table:
         """Return the images that were built here: tag, bytes, time of making, id."""
-        return self._images.table()
+        return self._connection.images.table()
 
     def list(self) -> Table:
         """Return our containers, those that have ended too."""
-        return self._containers.table()
+        return self._connection.containers.table()
 
     def wait_until(
         self,
@@ -200,15 +160,17 @@ class Looking(Opening):
             raise TypeError(f"line must be a text or a pattern, got {type(line).__name__}")
         if port is not None:
             whole("port", port, service="docker", most=65_535, hint="port=8000")
-        waiting = self._containers.waiting(str(container), timeout)
+        waiting = self._connection.containers.waiting(str(container), timeout)
         if healthy:
             return waiting.healthy()
         if line is not None:
             return waiting.line(line)
         if port is not None:
-            return waiting.port(port, self._containers.find(str(container)).ports.get(port))
+            return waiting.port(
+                port, self._connection.containers.find(str(container)).ports.get(port)
+            )
         return waiting.exited()
 
-    async def await_until(self, container: Container | str, **options: Any) -> Any:
+    async def await_until(self, /, container: Container | str, **options: Any) -> Any:
         """Wait until a container is ready, awaited: as `wait_until`."""
         return await awaited(lambda: self.wait_until(container, **options))

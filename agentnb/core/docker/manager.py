@@ -2,56 +2,251 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self, overload
 
-from agentnb.core.docker.looking import Looking
-from agentnb.core.docker.reaching import Reaching
-from agentnb.core.docker.serving import Serving
+from agentnb.core.delegate import delegate
+from agentnb.core.docker.build import Builder
+from agentnb.core.docker.connection import Connection
+from agentnb.core.docker.exec import Execution
+from agentnb.core.docker.inspection import Inspection
+from agentnb.core.docker.logs import OUTPUT
+from agentnb.core.docker.run import ContainerRuns
+from agentnb.core.docker.services import Services
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from agentnb.core.docker.engine import Engine
+    from agentnb.core.docker.logs import LogLine, Logs
+    from agentnb.core.docker.networks import Network
+    from agentnb.core.docker.policy import Policy
+    from agentnb.core.docker.results import Container
+    from agentnb.core.runtime import Runtime
 
 __all__ = ["DockerManager"]
 
 
-class DockerManager(Serving, Reaching, Looking):
+class DockerManager:
     """Containers and images on a Docker engine, safe by default.
 
-    Nothing is connected before the first call. Thread-safe. What it makes carries its labels,
-    and it lists, touches and removes nothing else on the engine. Containers go when this is
-    closed, at once when its process is killed, and at the latest when the home is used again;
+    Connects on the first call. Thread-safe. Labels the objects that it makes, and never lists,
+    changes or removes any others on the engine. Its containers are removed when it is closed,
+    at once when its process is killed, and at the latest when the home is used again;
     ``keep=True`` keeps one.
 
     Parameters
     ----------
     host, context
-        The engine; without either, as ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` of the environment
-        say, and else docker's own choice.
+        The engine; by default that of ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` in the environment,
+        else docker's own choice.
     home
-        The folder that tells whose the containers are; None for one that this user's processes
-        without a home share.
+        The folder that identifies the owner of the containers; None for an owner that this user's
+        processes without a home share.
     policies
-        What containers may be allowed, by what name; the first is the default. By default those
-        of `agentnb.core.docker.POLICIES`.
+        The policies that containers may use; the first is the default. By default those of
+        `agentnb.core.docker.POLICIES`.
     roots
         The folders that a build's context and the files for a container must be in; none for
         anywhere.
     workspace
-        Where a build's relative folder is also looked for.
+        The folder in which a build's relative folder is also searched.
     runtime
-        Tracer, redactor and logs; default: new ones.
+        Tracer, redactor and logs; by default new ones.
 
     Raises
     ------
     UsageError
-        There is no policy.
+        ``policies`` is empty.
 
     Notes
     -----
     Calls raise `UnavailableError` within 2 s where no engine answers, with how to start one, and
     `ConfigError` for a context that does not exist and for Podman, which is not supported.
     """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        context: str | None = None,
+        home: Path | None = None,
+        policies: Sequence[Policy] | None = None,
+        roots: Sequence[Path] = (),
+        workspace: Path | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self._connection = Connection(
+            host,
+            context=context,
+            home=home,
+            policies=policies,
+            roots=roots,
+            workspace=workspace,
+            runtime=runtime,
+        )
+        self._builder = Builder(self._connection)
+        self._runs = ContainerRuns(self._connection, self._builder)
+        self._execution = Execution(self._connection)
+        self._inspection = Inspection(self._connection)
+        self._services = Services(self._connection, self._runs, self._execution, self._inspection)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies that containers may use; the first is the default."""
+        return self._connection.policies
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, which is connected on first use."""
+        return self._connection.engine
+
+    # Images
+
+    build_image = delegate("_builder", Builder.build_image)
+    abuild_image = delegate("_builder", Builder.abuild_image)
+    pull = delegate("_builder", Builder.pull)
+    apull = delegate("_builder", Builder.apull)
+    images = delegate("_inspection", Inspection.images)
+
+    # Containers
+
+    run_container = delegate("_runs", ContainerRuns.run_container)
+    run = delegate("_runs", ContainerRuns.run)
+    arun = delegate("_runs", ContainerRuns.arun)
+    start_container = delegate("_runs", ContainerRuns.start_container)
+    stop_container = delegate("_runs", ContainerRuns.stop_container)
+    exec = delegate("_execution", Execution.exec)
+    aexec = delegate("_execution", Execution.aexec)
+    put_files = delegate("_execution", Execution.put_files)
+    get_files = delegate("_execution", Execution.get_files)
+    list = delegate("_inspection", Inspection.list)
+    inspect = delegate("_inspection", Inspection.inspect)
+    stats = delegate("_inspection", Inspection.stats)
+    usage = delegate("_inspection", Inspection.usage)
+    events = delegate("_inspection", Inspection.events)
+    wait_until = delegate("_inspection", Inspection.wait_until)
+    await_until = delegate("_inspection", Inspection.await_until)
+
+    @overload
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[False] = ...,
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        limit: int = ...,
+    ) -> Logs: ...
+    @overload
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[True],
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        timeout: float | None = ...,
+    ) -> Iterator[LogLine]: ...
+    def get_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: bool = False,
+        since: float | None = None,
+        tail: int | None = None,
+        stdout: bool = True,
+        stderr: bool = True,
+        limit: int = OUTPUT,
+        timeout: float | None = None,
+    ) -> Logs | Iterator[LogLine]:
+        """Return the output of a container, or yield it as it is printed.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        follow
+            Whether to yield lines until the container ends.
+        since
+            Seconds: only the output of the last ones.
+        tail
+            Only the last lines, at most this number.
+        stdout, stderr
+            Whether to include each stream.
+        limit
+            Bytes at most, of the newest output. `Logs.truncated` says whether there was more.
+        timeout
+            While following: seconds without a line after which the call ends.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        DeadlineExceeded
+            While following: nothing was printed within ``timeout``.
+        """
+        return self._inspection.get_container_logs(
+            container,
+            follow=follow,
+            since=since,
+            tail=tail,
+            stdout=stdout,
+            stderr=stderr,
+            limit=limit,
+            timeout=timeout,
+        )
+
+    # Services and networks
+
+    service = delegate("_services", Services.service)
+    aservice = delegate("_services", Services.aservice)
+
+    def network(self, name: str) -> Network:
+        """Return a private network of this home, which is made if there is none of that name.
+
+        The containers on it reach each other by name, and nothing else: neither the host nor
+        what is outside. It goes with the process that made it, once no container uses it.
+
+        Parameters
+        ----------
+        name
+            Letters, digits and ``_ . -``, at most 40. Homes do not share their networks.
+
+        Raises
+        ------
+        RejectedError
+            The engine has no addresses left for another one.
+        """
+        return self._connection.networks.open(name)
+
+    def networks(self) -> Table:
+        """Return the networks of this home: name, containers, id."""
+        return self._connection.networks.table()
+
+    def remove_network(self, network: Network | str) -> None:
+        """Remove a network.
+
+        Parameters
+        ----------
+        network
+            It or its name.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of that name.
+        RejectedError
+            Containers use it.
+        """
+        self._connection.networks.remove(str(network))
+
+    # All of them
 
     def prune(self, *, images: bool = False, dry_run: bool = False) -> Table:
         """Remove our containers that have ended, our networks and, if asked to, our images.
@@ -70,12 +265,12 @@ class DockerManager(Serving, Reaching, Looking):
         Table
             Kind and name of what went.
         """
-        gone = [("container", name) for name in self._containers.prune(dry_run=dry_run)]
-        gone += [("network", name) for name in self._networks.prune(dry_run=dry_run)]
+        gone = [("container", name) for name in self._connection.containers.prune(dry_run=dry_run)]
+        gone += [("network", name) for name in self._connection.networks.prune(dry_run=dry_run)]
         if images and dry_run:
             gone += [("image", row[0]) for row in self.images().rows]
         elif images:
-            gone += [("image", tag) for tag in self._images.remove()]
+            gone += [("image", tag) for tag in self._connection.images.remove()]
         return Table(("kind", "name"), gone, empty="nothing to remove")
 
     def names(self, kind: str) -> Sequence[str]:
@@ -95,7 +290,7 @@ class DockerManager(Serving, Reaching, Looking):
         self.engine.call("ping", lambda api: api.ping(), idempotent=True)
 
     def status(self) -> Table:
-        """Return which engine it is, what of ours is on it, and the policies allowed here."""
+        """Return the engine, the counts of containers and images, and the policies."""
         version = self.engine.call("version", lambda api: api.version(), idempotent=True)
         states = [row[2] for row in self.list().rows]
         running = sum(state == "running" for state in states)
@@ -105,9 +300,13 @@ class DockerManager(Serving, Reaching, Looking):
             running,
             len(states) - running,
             len(self.images()),
-            ", ".join(policy.name for policy in self.policies),
+            ", ".join(policy.name for policy in self._connection.policies),
         )
         return Table(("engine", "chosen by", "running", "ended", "images", "policies"), [row])
+
+    def close(self) -> None:
+        """Remove this process's containers and networks; close, to be opened again on use."""
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -116,4 +315,4 @@ class DockerManager(Serving, Reaching, Looking):
         self.close()
 
     def __repr__(self) -> str:
-        return f"DockerManager({', '.join(policy.name for policy in self.policies)})"
+        return f"DockerManager({', '.join(policy.name for policy in self._connection.policies)})"

@@ -1,4 +1,4 @@
-"""Making containers."""
+"""Containers: run in the background or to their end, started and stopped."""
 
 from __future__ import annotations
 
@@ -6,29 +6,44 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.checks import input_of, words_of
 from agentnb.core.docker.envfile import with_files
-from agentnb.core.docker.imaging import Imaging
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.networks import Network
 from agentnb.core.docker.options import checked
+from agentnb.core.docker.running import new_name
+from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentnb.core.docker.build import Builder
+    from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.logs import LogLine
     from agentnb.core.docker.results import Container, RunResult
 
-__all__ = ["RUN_SECONDS", "Making"]
+__all__ = ["RUN_SECONDS", "ContainerRuns"]
 
 RUN_SECONDS = 300.0
 
 
-class Making(Imaging):
-    """Containers that go on, and containers that run to their end."""
+class ContainerRuns:
+    """Runs containers, in the background or to their end.
+
+    Parameters
+    ----------
+    connection
+        The connection to the engine.
+    builder
+        Pulls the images of containers.
+    """
+
+    def __init__(self, connection: Connection, builder: Builder) -> None:
+        self._connection, self._builder = connection, builder
 
     def run_container(
         self,
+        /,
         image: str,
         command: str | Sequence[str] | None = None,
         *,
@@ -81,12 +96,13 @@ class Making(Imaging):
         RejectedError
             The engine said no: the name is taken, ...
         """
-        wanted = checked(self._completed(options, files), self.policies)
-        self._fetch(image, pull, wanted.platform)
-        return self._runner.run(image, words_of(command), wanted, files or {})
+        wanted = checked(self._completed(options, files), self._connection.policies)
+        self._builder.fetch(image, pull, wanted.platform)
+        return self._connection.runner.run(image, words_of(command), wanted, files or {})
 
     def run(
         self,
+        /,
         image: str,
         command: str | Sequence[str] | None = None,
         *,
@@ -132,9 +148,9 @@ class Making(Imaging):
         if script is not None:
             text("script", script, service="docker", hint="script='echo hi'")
         sent = input_of(stdin)
-        wanted = checked(self._completed(options, files or script), self.policies)
-        self._fetch(image, pull, wanted.platform)
-        return self._runner.run_to_end(
+        wanted = checked(self._completed(options, files or script), self._connection.policies)
+        self._builder.fetch(image, pull, wanted.platform)
+        return self._connection.runner.run_to_end(
             image,
             words_of(command),
             wanted,
@@ -146,12 +162,61 @@ class Making(Imaging):
             on_line=on_line,
         )
 
+    async def arun(
+        self, /, image: str, command: str | Sequence[str] | None = None, **options: Any
+    ) -> RunResult:
+        """Run a container to its end, awaited: as `run`. Cancelled, it is killed and removed."""
+        name = options.setdefault("name", new_name(str(image)))
+        return await awaited(
+            lambda: self.run(image, command, **options), lambda: self._connection.discard(name)
+        )
+
+    def start_container(self, container: Container | str) -> Container:
+        """Start a container that has ended, as it was made.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+
+        Returns
+        -------
+        Container
+            It, with the ports at which it is published now.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        RejectedError
+            It cannot be started, as when its network is gone.
+        """
+        return self._connection.containers.start(str(container))
+
+    def stop_container(self, container: Container | str, *, grace: float = 5.0) -> None:
+        """Stop a container and remove it, with what it wrote.
+
+        Parameters
+        ----------
+        container
+            It or its name.
+        grace
+            Seconds between asking it to end (SIGTERM) and killing it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such container of ours.
+        """
+        grace = seconds("grace", grace, service="docker", zero=True, hint="grace=5")
+        self._connection.containers.stop(str(container), grace)
+
     def _completed(self, options: dict[str, Any], files: object) -> dict[str, Any]:
         """Return options with what others imply: a folder, variables, a network that was made."""
         given = {"work": True, **options} if files else dict(options)
         if (paths := given.pop("env_file", None)) is not None:
-            given["env"] = with_files(paths, given.get("env"), self._roots)
+            given["env"] = with_files(paths, given.get("env"), self._connection.roots)
         if isinstance(network := given.get("network"), Network):
             # Made by this process, and perhaps removed as one that nothing used.
-            self._networks.open(network.name)
+            self._connection.networks.open(network.name)
         return given

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.docker.attach import attached, executed
 from agentnb.core.docker.containers import Containers, container_of
 from agentnb.core.docker.copying import archive_of, work_folder
 from agentnb.core.docker.logs import collect
@@ -24,7 +25,6 @@ from agentnb.core.docker.running import (
     start,
 )
 from agentnb.core.docker.session import remove
-from agentnb.core.docker.wire import attached, executed
 from agentnb.core.errors import DeadlineExceeded, NotFoundError, RejectedError, UsageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.docker.logs import Logs
-    from agentnb.core.docker.manager import DockerManager
     from agentnb.core.docker.results import Container, ExecResult
 
-__all__ = ["Service", "ready_function"]
+__all__ = ["Service", "ServiceControl", "ready_function"]
 
 # By the ports that these are known by; all else is a web server, or is told otherwise.
 _SCHEMES = {
@@ -31,13 +30,28 @@ _SCHEMES = {
 HOST = "127.0.0.1"
 
 
+class ServiceControl(NamedTuple):
+    """The calls that a service makes for its container.
+
+    Parameters
+    ----------
+    logs, exec, stop
+        `DockerManager.get_container_logs`, `DockerManager.exec` and
+        `DockerManager.stop_container`.
+    """
+
+    logs: Callable[..., Any]
+    exec: Callable[..., ExecResult]
+    stop: Callable[..., None]
+
+
 class Service:
     """A container that is ready, and gone at the end of a ``with`` block or by `stop`.
 
     Parameters
     ----------
-    docker
-        What made it.
+    control
+        The calls for its container.
     container
         The container.
     inside
@@ -47,9 +61,13 @@ class Service:
     """
 
     def __init__(
-        self, docker: DockerManager, container: Container, inside: int | None, scheme: str | None
+        self,
+        control: ServiceControl,
+        container: Container,
+        inside: int | None,
+        scheme: str | None,
     ) -> None:
-        self._docker = docker
+        self._control = control
         self.container = container
         self._inside = inside
         self._scheme = scheme or _SCHEMES.get(inside or 0, "http")
@@ -95,11 +113,12 @@ class Service:
 
     def logs(self, **options: Any) -> Logs:
         """Return what it has printed; options are those of `get_container_logs`."""
-        return self._docker.get_container_logs(self.container, follow=False, **options)
+        found: Logs = self._control.logs(self.container, follow=False, **options)
+        return found
 
     def exec(self, command: str | Sequence[str], **options: Any) -> ExecResult:
         """Run another program in its container; options are those of `DockerManager.exec`."""
-        return self._docker.exec(self.container, command, **options)
+        return self._control.exec(self.container, command, **options)
 
     def stop(self, *, grace: float = 5.0) -> None:
         """Stop it and remove its container, which may be gone already.
@@ -110,7 +129,7 @@ class Service:
             Seconds between asking it to end and killing it.
         """
         with suppress(NotFoundError):
-            self._docker.stop_container(self.container, grace=grace)
+            self._control.stop(self.container, grace=grace)
 
     def __enter__(self) -> Self:
         return self

@@ -1,80 +1,61 @@
-"""Services and networks of one home."""
+"""Services: containers that are ready when they are returned."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import re
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agentnb.core.docker.making import Making
 from agentnb.core.docker.running import new_name
-from agentnb.core.docker.service import Service, ready_function
+from agentnb.core.docker.service import Service, ServiceControl, ready_function
 from agentnb.core.docker.threads import awaited
-from agentnb.core.errors import AgentnbError, OptionRefused, UsageError
+from agentnb.core.errors import OptionRefused, UsageError
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agentnb.core.docker.networks import Network
-    from agentnb.core.docker.results import RunResult
-    from agentnb.core.table import Table
+    from agentnb.core.docker.connection import Connection
+    from agentnb.core.docker.exec import Execution
+    from agentnb.core.docker.inspection import Inspection
+    from agentnb.core.docker.run import ContainerRuns
 
-__all__ = ["Serving"]
+__all__ = ["Services"]
 
 _PORT = 65_535
 _HERE = {"localhost", "127.0.0.1", "::1"}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
-class Serving(Making):
-    """Services that are ready when they are returned, and the networks between containers."""
+class Services:
+    """Starts services, and waits until they are ready.
 
-    def network(self, name: str) -> Network:
-        """Return a private network of this home, which is made if there is none of that name.
+    Parameters
+    ----------
+    connection
+        The connection to the engine.
+    runs, execution, inspection
+        The parts that run containers, and that reach into them.
+    """
 
-        The containers on it reach each other by name, and nothing else: neither the host nor
-        what is outside. It goes with the process that made it, once no container uses it.
-
-        Parameters
-        ----------
-        name
-            Letters, digits and ``_ . -``, at most 40. Homes do not share their networks.
-
-        Raises
-        ------
-        RejectedError
-            The engine has no addresses left for another one.
-        """
-        return self._networks.open(name)
-
-    def networks(self) -> Table:
-        """Return the networks of this home: name, containers, id."""
-        return self._networks.table()
-
-    def remove_network(self, network: Network | str) -> None:
-        """Remove a network.
-
-        Parameters
-        ----------
-        network
-            It or its name.
-
-        Raises
-        ------
-        NotFoundError
-            There is none of that name.
-        RejectedError
-            Containers use it.
-        """
-        self._networks.remove(str(network))
+    def __init__(
+        self,
+        connection: Connection,
+        runs: ContainerRuns,
+        execution: Execution,
+        inspection: Inspection,
+    ) -> None:
+        self._connection, self._runs = connection, runs
+        self._control = ServiceControl(
+            logs=inspection.get_container_logs, exec=execution.exec, stop=runs.stop_container
+        )
 
     def service(
         self,
+        /,
         image: str,
         command: str | Sequence[str] | None = None,
         *,
@@ -143,20 +124,23 @@ class Serving(Making):
             raise UsageError(
                 "a service goes with its process", service="docker", hint="leave keep= away"
             )
-        given = self._published({"policy": self._policy_for_services(), **options}, port)
+        given = _published(
+            self._connection, {"policy": _service_policy(self._connection), **options}, port
+        )
         if ready is None and port is None and "pull" not in options:
-            self._need_check(image)
-        container = self.run_container(image, command, files=files, **given)
-        service = Service(self, container, port, scheme)  # type: ignore[arg-type]  # DockerManager
+            _need_check(self._connection, image)
+        container = self._runs.run_container(image, command, files=files, **given)
+        service = Service(self._control, container, port, scheme)
         try:
-            self._wait(service, ready, port, until, timeout)
+            _wait(self._connection, service, ready, port, until, timeout)
         except BaseException:
-            self._discard(container.id)
+            self._connection.discard(container.id)
             raise
         return service
 
     async def aservice(
         self,
+        /,
         image: str,
         command: str | Sequence[str] | None = None,
         *,
@@ -177,61 +161,56 @@ class Serving(Making):
         name = options.setdefault("name", new_name(str(image)))
         return await awaited(
             lambda: self.service(image, command, ready=ready, **options),
-            lambda: self._discard(name),
+            lambda: self._connection.discard(name),
         )
 
-    async def arun(
-        self, image: str, command: str | Sequence[str] | None = None, **options: Any
-    ) -> RunResult:
-        """Run a container to its end, awaited: as `run`. Cancelled, it is killed and removed."""
-        name = options.setdefault("name", new_name(str(image)))
-        return await awaited(
-            lambda: self.run(image, command, **options), lambda: self._discard(name)
+
+def _service_policy(connection: Connection) -> str | None:
+    names = [policy.name for policy in connection.policies if policy.network]
+    return "service" if "service" in names else next(iter(names), None)
+
+
+def _published(connection: Connection, options: dict[str, Any], port: int | None) -> dict[str, Any]:
+    """Return options by which a port is published where this process reaches it."""
+    if port is None:
+        return options
+    whole("port", port, service="docker", most=_PORT, hint="port=6379")
+    address = urlsplit(connection.engine.endpoint.url)
+    if address.scheme != "unix" and address.hostname not in _HERE:
+        raise OptionRefused(
+            f"the option 'port' is refused: {address.hostname} publishes on its own 127.0.0.1",
+            service="docker",
+            hint="forward the engine's socket and the port (ssh -L), or use a network",
+        )
+    ports = options.get("ports") or {}
+    ports = dict(ports) if hasattr(ports, "keys") else dict.fromkeys(ports)
+    return {**options, "ports": {port: None, **ports}}
+
+
+def _need_check(connection: Connection, image: str) -> None:
+    check = (connection.images.find(image).get("Config") or {}).get("Healthcheck") or {}
+    if (check.get("Test") or ["NONE"])[0] == "NONE":
+        raise UsageError(
+            "nothing tells when the service is ready: the image has no HEALTHCHECK",
+            service="docker",
+            hint="port=6379, or ready='a text of its log', or ready=FUNCTION",
         )
 
-    def _policy_for_services(self) -> str | None:
-        names = [policy.name for policy in self.policies if policy.network]
-        return "service" if "service" in names else next(iter(names), None)
 
-    def _published(self, options: dict[str, Any], port: int | None) -> dict[str, Any]:
-        """Return options by which a port is published where this process reaches it."""
-        if port is None:
-            return options
-        whole("port", port, service="docker", most=_PORT, hint="port=6379")
-        address = urlsplit(self.engine.endpoint.url)
-        if address.scheme != "unix" and address.hostname not in _HERE:
-            raise OptionRefused(
-                f"the option 'port' is refused: {address.hostname} publishes on its own 127.0.0.1",
-                service="docker",
-                hint="forward the engine's socket and the port (ssh -L), or use a network",
-            )
-        ports = options.get("ports") or {}
-        ports = dict(ports) if hasattr(ports, "keys") else dict.fromkeys(ports)
-        return {**options, "ports": {port: None, **ports}}
-
-    def _need_check(self, image: str) -> None:
-        check = (self._images.find(image).get("Config") or {}).get("Healthcheck") or {}
-        if (check.get("Test") or ["NONE"])[0] == "NONE":
-            raise UsageError(
-                "nothing tells when the service is ready: the image has no HEALTHCHECK",
-                service="docker",
-                hint="port=6379, or ready='a text of its log', or ready=FUNCTION",
-            )
-
-    def _wait(
-        self, service: Service, ready: Any, port: int | None, until: float, timeout: float
-    ) -> None:
-        waiting = self._containers.waiting(service.container.id, timeout, until=until)
-        if isinstance(ready, (str, re.Pattern)):
-            waiting.line(ready)
-        if port is not None:
-            waiting.port(port, service.container.ports.get(port))
-        if callable(ready):
-            waiting.function(lambda: ready(service))
-        elif ready is None and port is None:
-            waiting.healthy()
-
-    def _discard(self, name: str) -> None:
-        """Remove a container, if it is there and the engine answers."""
-        with suppress(AgentnbError):
-            self._containers.discard(name)
+def _wait(
+    connection: Connection,
+    service: Service,
+    ready: Any,
+    port: int | None,
+    until: float,
+    timeout: float,
+) -> None:
+    waiting = connection.containers.waiting(service.container.id, timeout, until=until)
+    if isinstance(ready, (str, re.Pattern)):
+        waiting.line(ready)
+    if port is not None:
+        waiting.port(port, service.container.ports.get(port))
+    if callable(ready):
+        waiting.function(lambda: ready(service))
+    elif ready is None and port is None:
+        waiting.healthy()

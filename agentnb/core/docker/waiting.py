@@ -12,9 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.docker.attach import executed
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
-from agentnb.core.docker.wire import executed
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
 from agentnb.core.redact import redact
 
