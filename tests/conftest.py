@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from . import mariadb
+from .groups import Groups, order_of
 from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 
@@ -61,7 +62,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config, items):
-    """Mark the tests, and run the browser's last: its driver keeps a loop in the main thread.
+    """Mark the tests and sort them by group.
 
     The tutorial of containers is skipped where there is no engine and none is required.
     """
@@ -69,11 +70,16 @@ def pytest_collection_modifyitems(config, items):
         mark(item, config.rootpath)
     if config.getoption("--first-values"):
         _keep_first_values(config, items)
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    items.sort(key=lambda item: order_of(item.nodeid))
     containers = [item for item in items if item.path.name == "07_docker.ipynb"]
     if containers and "docker" not in _required() and (reason := _no_engine()):
         for item in containers:
             item.add_marker(pytest.mark.skip(reason=f"docker: {reason}"))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute the tests of ``-n 2`` by groups."""
+    return Groups(config, log)
 
 
 def _keep_first_values(config, items):

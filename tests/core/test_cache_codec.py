@@ -20,6 +20,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 from tests.core.shapes import Colour, Level, Model, Plain, Point, Struct, Task, Words
 from tests.core.test_codec_tagged import ANY, written
+from tests.groups import stable_id
 
 
 class Typed(TypedDict):
@@ -144,7 +145,7 @@ def test_a_type_says_what_to_decode_to(codec, value, kind):
         *(("text", int), (1, float), ({"n": "x"}, Struct), ((1, 2), list[int]), (b"x", int)),
         *((Struct(1), Task), ({1, 2}, dict), (1j, int), (Plain(), Plain)),
     ],
-    ids=repr,
+    ids=stable_id,
 )
 def test_a_value_that_is_not_of_its_type_is_refused(codec, value, kind):
     with pytest.raises(UsageError):

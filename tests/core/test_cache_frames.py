@@ -6,6 +6,7 @@ import pytest
 
 from agentnb.core.cache.codec import Codec
 from agentnb.core.errors import UsageError
+from tests.groups import stable_id
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -47,7 +48,7 @@ def test_what_comes_back_can_be_changed(codec):
 @pytest.mark.parametrize(
     "columns",
     [{"a": [(1, 2)]}, {"a": [[1, 2]]}, {"a": [1, "x"]}, {"a": [object()]}, {"a": [1 + 2j]}],
-    ids=str,
+    ids=stable_id,
 )
 def test_a_pandas_frame_that_would_change_is_refused(codec, columns):
     with pytest.raises(UsageError, match="pandas DataFrame cannot be stored"):

@@ -29,6 +29,7 @@ from agentnb.core.codec.returns import annotation_of
 from agentnb.core.codec.walk import Misfit
 from agentnb.core.errors import UsageError
 from tests.core.typed_cases import CASES, IDS, Aliased, Color, Model, Pair, Point, Struct
+from tests.groups import stable_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -244,7 +245,7 @@ def test_every_value_has_its_documented_form(value, form):
         (pd.Timestamp(1), "no exact text"),
         (dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(seconds=3208))), "no exact text"),
     ],
-    ids=str,
+    ids=stable_id,
 )
 def test_a_value_without_a_form_is_refused_with_its_path(value, words):
     with pytest.raises(NotJson, match=words):

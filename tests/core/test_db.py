@@ -30,6 +30,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.hub import Hub
 from agentnb.core.redact import Secret
+from tests.groups import stable_id
 
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
 MANY = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
@@ -552,7 +553,7 @@ def test_a_value_is_stored_as_documented(db, value, stored):
 @pytest.mark.parametrize(
     "value",
     [2**63, object(), {"a": object()}, {"a": float("nan")}, ["list"], Secret("hunter22")],
-    ids=repr,
+    ids=stable_id,
 )
 def test_a_value_that_cannot_be_stored_is_an_error_of_ours(db, value):
     with pytest.raises(AgentnbError) as caught:

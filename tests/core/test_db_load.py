@@ -11,6 +11,7 @@ from agentnb.core.db import Database
 from agentnb.core.db.sources import read
 from agentnb.core.errors import AgentnbError, NotFoundError, QueryRejected, UsageError
 from agentnb.core.table import Table
+from tests.groups import stable_id
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -387,7 +388,7 @@ def test_a_file_that_is_not_there_is_not_found(db, tmp_path):
         db.load(tmp_path / "missing.csv", "t")
 
 
-@pytest.mark.parametrize("source", [5, None, [1, 2], {"a": [1]}, [], object()], ids=repr)
+@pytest.mark.parametrize("source", [5, None, [1, 2], {"a": [1]}, [], object()], ids=stable_id)
 def test_what_has_no_rows_is_refused(db, source):
     with pytest.raises(UsageError):
         db.load(source, "t")

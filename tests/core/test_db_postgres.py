@@ -26,6 +26,7 @@ from agentnb.core.errors import (
     UnavailableError,
     UsageError,
 )
+from tests.groups import stable_id
 
 MANY = "select i, 'row ' || i as name from generate_series(1, {}) i order by i"
 
@@ -166,7 +167,7 @@ def test_a_dictionary_is_bound_as_json(db):
     assert db.query("select :v::jsonb as v", {"v": {"a": [1, None]}}).scalar() == {"a": [1, None]}
 
 
-@pytest.mark.parametrize("value", [object(), "a\0b", {"a": object()}], ids=repr)
+@pytest.mark.parametrize("value", [object(), "a\0b", {"a": object()}], ids=stable_id)
 def test_a_value_that_cannot_be_bound_is_a_usage_error(db, value):
     with pytest.raises(UsageError):
         db.query("select :v", {"v": value})

@@ -8,6 +8,7 @@ import pytest
 
 from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
+from tests.groups import stable_id
 
 
 def test_a_table_is_a_sequence_of_named_rows():
@@ -179,7 +180,7 @@ def test_other_libraries_read_a_table_through_the_arrow_interface():
 
 
 @pytest.mark.parametrize(
-    "values", [[1, "a"], [2**70, 1], [object()], [True, 2], ["\ud800"]], ids=repr
+    "values", [[1, "a"], [2**70, 1], [object()], [True, 2], ["\ud800"]], ids=stable_id
 )
 def test_what_arrow_cannot_hold_is_a_usage_error(values):
     pytest.importorskip("pyarrow")
