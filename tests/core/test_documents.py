@@ -1,4 +1,4 @@
-"""What the documents of the repository name is there."""
+"""Documents of the repository name files, settings and pages that exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agentnb.core.settings import FIELDS
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/benchmarks/README.md"),
-    *("notebooks/guide/security.md", "notebooks/guide/architecture.md"),
+    *(f"notebooks/guide/{path.name}" for path in (ROOT / "notebooks" / "guide").glob("*.md")),
 )
 _LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)\s]+)\)")
 _PATH = re.compile(r"`(?P<path>(?:agentnb|notebooks|tests|\.ci)/[\w./-]*)`")
@@ -31,8 +31,8 @@ def test_every_file_that_a_document_names_is_there(name):
     assert [str(path) for path in (*links, *paths) if not path.exists()] == []
 
 
-def test_every_setting_is_in_the_readme():
-    text = (ROOT / "README.md").read_text()
+def test_every_setting_is_in_the_guide():
+    text = (ROOT / "notebooks" / "guide" / "settings.md").read_text()
     assert [field.variable for field in FIELDS if f"`{field.variable}`" not in text] == []
 
 
