@@ -35,6 +35,18 @@ def slow(job):
     time.sleep(job.data)
     return "slow"
 
+def forks(job):
+    # Terminates a child that this worker forked, and returns its exit code.
+    import multiprocessing
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    time.sleep(0.2)
+    child.terminate()
+    child.join(10)
+    code = child.exitcode
+    child.kill()
+    return code
+
 @processor("letters", timeout=60)
 async def letters(job):
     return job.data.upper()
@@ -234,6 +246,15 @@ def test_a_second_signal_ends_at_once(worker, queue, tmp_path, extra):
     assert job.state == "active"
     queue.work(lambda job: job.attempt)
     assert job.result(5) == 2
+
+
+@pytest.mark.parametrize("extra", [[], ["--processes"]], ids=["threads", "processes"])
+def test_a_process_that_a_job_forks_can_be_terminated_and_stops_no_worker(worker, queue, extra):
+    jobs = [queue.add(None) for _ in range(2)]
+    one = worker(queue.name, "--processor", "jobs:forks", "--concurrency", "1", *extra)
+    assert [job.result(60) for job in jobs] == [-signal.SIGTERM] * 2
+    assert one.process.poll() is None
+    one.end()
 
 
 def test_a_kept_cell_is_run_and_the_next_one_replaces_it(worker, queue, home):

@@ -1,4 +1,4 @@
-"""Being told to stop: once for an orderly end, twice for one at once."""
+"""The signals that stop a worker: one for an orderly end, two for an end at once."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ if TYPE_CHECKING:
 __all__ = ["Signals"]
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+_entered: list[Signals] = []
 
 
 class Signals:
-    """Takes SIGTERM and SIGINT while it is entered, in the main thread.
+    """Handles SIGTERM and SIGINT while it is entered, in the main thread.
+
+    A forked child has the handlers from before: it could not be terminated with these, which only
+    note the signal, and its note would wake the worker.
 
     Parameters
     ----------
     at_once
-        Called at the second one, with its number; must not come back.
+        Called at the second signal, with its number; must not return.
 
     Attributes
     ----------
-    told
-        The first one's number, None before.
+    received
+        The number of the first signal, None before.
     """
 
     def __init__(self, at_once: Callable[[int], object]) -> None:
-        self.told: int | None = None
+        self.received: int | None = None
         self._at_once = at_once
         self._before: dict[int, Any] = {}
         # A handler may run inside any lock of the main thread's, so it only writes to a pipe.
@@ -39,22 +43,37 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._before = {one: signal.signal(one, self._handle) for one in _STOPPING}
+        _entered.append(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def restore(self) -> None:
+        """Set the handlers from before."""
         for number, before in self._before.items():
             signal.signal(number, before)
+
+    def __exit__(self, *_: object) -> None:
+        _entered.remove(self)
+        self.restore()
         os.close(self.woken)
         os.close(self._wake)
 
     def _handle(self, number: int, frame: object) -> None:  # noqa: ARG002 - what a handler is given
-        if self.told is not None:
+        if self.received is not None:
             self._at_once(number)
-        self.told = number
+        self.received = number
         os.write(self._wake, b".")
 
     def wait(self, seconds: float) -> bool:
-        """Wait, and return whether one came, now or before."""
-        if self.told is None:
+        """Wait for a signal, and return whether one has come."""
+        if self.received is None:
             select.select([self.woken], [], [], seconds)
-        return self.told is not None
+        return self.received is not None
+
+
+def _restore_in_child() -> None:
+    while _entered:
+        _entered.pop().restore()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_restore_in_child)

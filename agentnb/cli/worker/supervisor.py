@@ -165,12 +165,12 @@ def supervise(hub: Hub, sources: list[Source], options: argparse.Namespace) -> i
     with Signals(supervisor.end_at_once) as signals:
         supervisor.listen_to(signals.woken)
         try:
-            while signals.told is None and not supervisor.code:
+            while signals.received is None and not supervisor.code:
                 supervisor.round()
                 if draining is not None and draining.done():
                     break
             screen.clear()
-            if signals.told is not None:
+            if signals.received is not None:
                 screen.say(f"stopping: up to {options.grace:g} s; again: at once")
             supervisor.stop()
             until = monotonic() + options.grace + _AFTER_GRACE
