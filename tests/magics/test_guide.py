@@ -7,6 +7,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from agentnb.cli.parser import parse
@@ -49,15 +50,20 @@ def lines_of(text):
             yield found[1], re.sub(r"\s+# .*", "", found[2])
 
 
+def first_line_only(grammar):
+    """Return whether a grammar is that of a cell's first line, in which no verb is written."""
+    known = REFERENCE.verbs(grammar)
+    return len(known) == 1 and known[0].cell
+
+
 def understood(noun, line):
     """Parse a line by the first grammar of the noun that takes it; else raise the first error."""
     errors = []
     for grammar in (each for each in GRAMMARS if each.noun == noun):
         try:
             namespace = dict.fromkeys(VALUES.findall(line), "x")
-            known = REFERENCE.verbs(grammar)
-            first_line = len(known) == 1 and known[0].cell
-            call = grammar.parse(f"{known[0].name} {line}" if first_line else line, namespace)
+            verb = f"{REFERENCE.verbs(grammar)[0].name} " if first_line_only(grammar) else ""
+            call = grammar.parse(f"{verb}{line}", namespace)
         except Exception as error:  # noqa: BLE001 - the next grammar may take it
             errors.append(error)
         else:
@@ -89,3 +95,31 @@ def test_a_command_of_an_example_is_understood(text):
     for line in text.splitlines():
         for found in re.finditer(r"(?:^|&& |/)agentnb ([^&#]*)", line):
             parse(found[1].split())
+
+
+def examples_of_tutorials():
+    """Return what the tutorials run, and the blocks of Python in their text."""
+    sources = []
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            found = BLOCK.finditer(cell.source)
+            texts = [block["text"] for block in found if block["language"] == "python"]
+            sources.append(cell.source if cell.cell_type == "code" else "\n".join(texts))
+    return "\n".join(sources)
+
+
+def test_every_verb_is_in_a_tutorial():
+    used = [(noun, line.split()) for noun, line in lines_of(examples_of_tutorials())]
+    for grammar in GRAMMARS:
+        for verb in REFERENCE.verbs(grammar):
+            if any(noun == grammar.noun and verb.name in words[:3] for noun, words in used):
+                continue
+            assert first_line_only(grammar), f"%{grammar.noun} {verb.name} is in no tutorial"
+
+
+def test_the_tutorials_text_has_lines_that_the_magics_understand():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for block in BLOCK.finditer(cell.source) if cell.cell_type == "markdown" else ():
+                for noun, line in lines_of(block["text"]):
+                    understood(noun, line)
