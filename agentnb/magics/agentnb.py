@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import UsageError
+from agentnb.magics.base import Magic
 from agentnb.magics.grammar import Call, Grammar, Verb
-from agentnb.magics.noun import Noun
 
 if TYPE_CHECKING:
     from agentnb.core.table import Table
@@ -32,7 +32,7 @@ GRAMMAR = Grammar(
 
 
 @magics_class
-class AgentnbMagic(Noun):
+class AgentnbMagic(Magic):
     """The magic ``%agentnb``."""
 
     grammar = GRAMMAR
@@ -81,8 +81,8 @@ class AgentnbMagic(Noun):
 
     def do_stop(self, call: Call) -> None:  # noqa: ARG002 - as above
         """Close what has been opened."""
-        for noun in self.extension.nouns:
-            noun.reset()
+        for magic in self.extension.loaded:
+            magic.reset()
         closed = [name for name in self.hub.stop() if name not in {"tracer", "logs"}]
         print(f"closed: {', '.join(closed)}" if closed else "nothing was open")  # noqa: T201
 

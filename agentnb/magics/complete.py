@@ -14,8 +14,8 @@ from agentnb.magics.grammar import words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.magics.base import Magic
     from agentnb.magics.grammar import Grammar, Option
-    from agentnb.magics.noun import Noun
 
 __all__ = ["complete"]
 
@@ -34,7 +34,7 @@ _BIND = re.compile(r"(?<![:\w]):(?P<path>(?:[A-Za-z_]\w*\.)*)(?P<start>\w*)\Z")
 
 
 def complete(
-    context: CompletionContext, noun_of: Callable[[str], Noun | None]
+    context: CompletionContext, magic_of: Callable[[str], Magic | None]
 ) -> SimpleMatcherResult:
     """Return the completions on the line of a magic, or in its cell.
 
@@ -42,21 +42,21 @@ def complete(
     ----------
     context
         The text, and where the cursor is.
-    noun_of
+    magic_of
         Returns a magic by its name; None for those that are not agentnb's.
     """
     found = _line_of(context)
-    noun = noun_of(found[0]) if found else None
-    if found is None or noun is None:
+    magic = magic_of(found[0]) if found else None
+    if found is None or magic is None:
         return SimpleMatcherResult(completions=[], suppress=False)
     _, before, body = found
-    grammar = noun.grammar
-    if noun.body_is_python and body is not None:
-        return _in_scope(noun, body)
-    if noun.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
-        grammar = noun.cell_grammar
+    grammar = magic.grammar
+    if magic.body_is_python and body is not None:
+        return _in_scope(magic, body)
+    if magic.cell_grammar is not None and context.full_text.lstrip().startswith("%%"):
+        grammar = magic.cell_grammar
         before = f"{next(iter(grammar.verbs))} {before}"
-    word, names = _candidates(noun, grammar, before, body, context)
+    word, names = _candidates(magic, grammar, before, body, context)
     # IPython replaces its own token, which may be only the end of our word.
     cut = len(word) - len(context.token)
     matches = [
@@ -68,12 +68,12 @@ def complete(
     return SimpleMatcherResult(completions=matches, suppress=True)
 
 
-def _in_scope(noun: Noun, body: str) -> SimpleMatcherResult:
+def _in_scope(magic: Magic, body: str) -> SimpleMatcherResult:
     """Return what a cell's function finds in scope, and what that has; all else is Python's."""
     found = _DOTTED.search(body)
     if found is None:
         return SimpleMatcherResult(completions=[], suppress=False)
-    names = noun.in_scope()
+    names = magic.in_scope()
     words = list(names)
     if found["dot"]:
         kind = names.get(found["name"])
@@ -111,14 +111,14 @@ def _line_of(context: CompletionContext) -> tuple[str, str, str | None] | None:
 
 
 def _candidates(
-    noun: Noun, grammar: Grammar, before: str, body: str | None, context: CompletionContext
+    magic: Magic, grammar: Grammar, before: str, body: str | None, context: CompletionContext
 ) -> tuple[str, list[tuple[str, str]]]:
     text = before if body is None else body
     if bind := _BIND.search(text):
-        return bind.group(), _bound(noun, bind)
+        return bind.group(), _bound(magic, bind)
     if body is not None:
         word = _sql_word(body)
-        return word, noun.free_names(body[: len(body) - len(word)], word, context.full_text)
+        return word, magic.free_names(body[: len(body) - len(word)], word, context.full_text)
     last = _LAST_WORD.search(before)
     word = last.group() if last else ""
     try:
@@ -127,11 +127,11 @@ def _candidates(
         done, rest = [], None
     if rest is not None:
         return word, []
-    return _after(noun, grammar, [one.text for one in done], word, before, context)
+    return _after(magic, grammar, [one.text for one in done], word, before, context)
 
 
 def _after(
-    noun: Noun,
+    magic: Magic,
     grammar: Grammar,
     done: list[str],
     word: str,
@@ -143,7 +143,7 @@ def _after(
     by_name = {name: option for option in options for name in option.names}
     plain, waiting = _plain(done, by_name)
     if waiting is not None:
-        values = waiting.choices or tuple(noun.live(waiting.live, word))
+        values = waiting.choices or tuple(magic.live(waiting.live, word))
         return word, [(value, "value") for value in values]
     if word.startswith("-"):
         taken = grammar.options_of(verb) if verb else grammar.options
@@ -155,12 +155,12 @@ def _after(
         if verb.repeats:
             at = min(at, len(verb.arguments) - 1)
         kinds = [verb.live[at]] if at < len(verb.live) else []
-        return word, [(name, "value") for kind in kinds for name in noun.live(kind, word)]
+        return word, [(name, "value") for kind in kinds for name in magic.live(kind, word)]
     if not plain:
         names = [(name, "verb") for name in grammar.verbs]
-        return word, names + (noun.free_names("", word, "") if grammar.free else [])
+        return word, names + (magic.free_names("", word, "") if grammar.free else [])
     word = _sql_word(before)
-    return word, noun.free_names(before[: len(before) - len(word)], word, context.full_text)
+    return word, magic.free_names(before[: len(before) - len(word)], word, context.full_text)
 
 
 def _plain(done: list[str], by_name: dict[str, Option]) -> tuple[list[str], Option | None]:
@@ -182,11 +182,11 @@ def _sql_word(text: str) -> str:
     return found.group() if found else ""
 
 
-def _bound(noun: Noun, bind: re.Match[str]) -> list[tuple[str, str]]:
-    user: dict[str, Any] = noun.extension.shell.user_ns
+def _bound(magic: Magic, bind: re.Match[str]) -> list[tuple[str, str]]:
+    user: dict[str, Any] = magic.extension.shell.user_ns
     path = [part for part in bind["path"].split(".") if part]
     if not path:
-        hidden = noun.extension.shell.user_ns_hidden
+        hidden = magic.extension.shell.user_ns_hidden
         names = [name for name in user if not name.startswith("_") and name not in hidden]
         return [(f":{name}", "value") for name in names if not callable(user[name])]
     value = user.get(path[0])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from agentnb.magics.noun import Noun
+    from agentnb.magics.base import Magic
     from agentnb.panels import PanelRegistry
 
 __all__ = ["MAGICS", "Extension", "MagicEntry"]
@@ -61,7 +61,7 @@ MAGICS = (
         "cache",
         "agentnb.magics.cache.magic",
         "CacheMagic",
-        "Values by key; `%%cache KEY` runs a cell once. `%cache help` tells the rest.",
+        "Values by key; `%%cache KEY` runs a cell once. See `%cache help`.",
     ),
     MagicEntry(
         "db",
@@ -131,8 +131,8 @@ class Extension:
         self.assigned: set[str] = set()
         self._panels: PanelRegistry | None = None
         self._loading = threading.RLock()
-        self._nouns: dict[str, Noun] = {}
-        self._magics = {magic.name: magic for magic in MAGICS}
+        self._loaded: dict[str, Magic] = {}
+        self._entries = {magic.name: magic for magic in MAGICS}
         for magic in MAGICS:
             stub = MethodType(_stub(magic), self)
             for kind in magic.kinds:
@@ -148,22 +148,22 @@ class Extension:
             )
 
     @property
-    def nouns(self) -> list[Noun]:
+    def loaded(self) -> list[Magic]:
         """Return the magics that have been used."""
-        return list(self._nouns.values())
+        return list(self._loaded.values())
 
-    def noun(self, name: str) -> Noun | None:
+    def magic(self, name: str) -> Magic | None:
         """Return a magic by its name, imported and registered on first use; None for others'."""
-        found = self._nouns.get(name)
-        if found is not None or name not in self._magics:
+        found = self._loaded.get(name)
+        if found is not None or name not in self._entries:
             return found
         with self._loading:
-            if name not in self._nouns:
-                magic = self._magics[name]
-                noun: Noun = getattr(import_module(magic.module), magic.class_name)(self)
-                self.shell.register_magics(noun)
-                self._nouns[name] = noun
-            return self._nouns[name]
+            if name not in self._loaded:
+                entry = self._entries[name]
+                magic: Magic = getattr(import_module(entry.module), entry.class_name)(self)
+                self.shell.register_magics(magic)
+                self._loaded[name] = magic
+            return self._loaded[name]
 
     def _new_hub(self) -> Hub:
         hub = Hub()
@@ -229,8 +229,8 @@ class Extension:
         if self._panels is not None:
             self._panels.close_all()
         self.set_debug(on=False)
-        for noun in self.nouns:
-            noun.reset()
+        for magic in self.loaded:
+            magic.reset()
         if self.hub.closed:
             self.hub = self._new_hub()
         self.hub.reset()
@@ -245,12 +245,12 @@ class Extension:
         matchers = self.shell.Completer.custom_matchers
         if self._matcher in matchers:
             matchers.remove(self._matcher)
-        for noun in self.nouns:
-            noun.reset()
-            self.shell.magics_manager.registry.pop(type(noun).__name__, None)
-        for magic in MAGICS:
-            for kind in magic.kinds:
-                self.shell.magics_manager.magics[kind].pop(magic.name, None)
+        for magic in self.loaded:
+            magic.reset()
+            self.shell.magics_manager.registry.pop(type(magic).__name__, None)
+        for entry in MAGICS:
+            for kind in entry.kinds:
+                self.shell.magics_manager.magics[kind].pop(entry.name, None)
         for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
             if namespace.get("hub") is self.hub:
                 del namespace["hub"]
@@ -287,7 +287,7 @@ def _stub(magic: MagicEntry) -> Callable[..., Any]:
         local_ns: dict[str, Any] | None = None,
     ) -> Any:
         __tracebackhide__ = True
-        method = getattr(self.noun(magic.name), magic.name)
+        method = getattr(self.magic(magic.name), magic.name)
         if cell is None:
             return method(line, local_ns=local_ns)
         return method(line, cell, local_ns=local_ns)
@@ -306,6 +306,6 @@ def _matcher(extension: Extension) -> Callable[[CompletionContext], SimpleMatche
             return SimpleMatcherResult(completions=[], suppress=False)
         from agentnb.magics.complete import complete
 
-        return complete(context, extension.noun)
+        return complete(context, extension.magic)
 
     return agentnb_matcher  # type: ignore[no-any-return]  # as above

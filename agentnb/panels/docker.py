@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.panels.base import (
     Confirm,
-    Drawn,
+    Indicator,
     Instruction,
     Paced,
     Panel,
@@ -191,7 +191,7 @@ class DockerPanel:
             cpu = Spark(used[0], self._histories[name]) if used else ""
             memory = Size(used[1]) if used else ""
             # The engine says it in relative times, such as "Up 3 seconds".
-            rows.append((name, cpu, memory, Drawn(status, saved=state), image, ports))
+            rows.append((name, cpu, memory, Indicator(status, saved=state), image, ports))
         self.containers.update(rows)
         self.images.update(
             [

@@ -14,7 +14,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.events.glob import is_pattern, matcher
 from agentnb.panels.base import (
     Confirm,
-    Drawn,
+    Indicator,
     Instruction,
     Panel,
     Plot,
@@ -196,7 +196,7 @@ class EventsPanel:
             note=f"the newest {LETTERS:,}" if len(loaded.letters) >= LETTERS else "",
             rows=[
                 (
-                    Drawn(
+                    Indicator(
                         f"{one.time.astimezone():%H:%M:%S}",
                         order=one.time.timestamp(),
                         saved=absolute(one.time.timestamp()),
@@ -357,9 +357,9 @@ def _clock(event: Event) -> str:
     return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
 
 
-def _time(event: Event) -> Drawn:
+def _time(event: Event) -> Indicator:
     at = event.time.timestamp()
-    return Drawn(_clock(event), order=at, saved=absolute(at))
+    return Indicator(_clock(event), order=at, saved=absolute(at))
 
 
 def _name(event: Event) -> str:

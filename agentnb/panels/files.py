@@ -14,7 +14,7 @@ from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.panels.base import (
     Blank,
     Confirm,
-    Drawn,
+    Indicator,
     Instruction,
     Paced,
     Panel,
@@ -96,7 +96,7 @@ class FilesPanel:
         self._unfolded: set[str] = set()
         self._picked: Node | None = None
         self._watcher: Watcher | None = None
-        self._changes: deque[tuple[Drawn, str, str]] = deque(maxlen=CHANGES)
+        self._changes: deque[tuple[Indicator, str, str]] = deque(maxlen=CHANGES)
         self._usage: Paced[Usage] = Paced(_SHARE)
         self.panel = Panel("Files", every=every, redactor=hub.settings.redactor)
         self.tree = TableView(
@@ -143,7 +143,7 @@ class FilesPanel:
 
     def _noticed(self, changes: list[Change]) -> None:
         at = time.time()
-        now = Drawn(time.strftime("%H:%M:%S", time.localtime(at)), order=at, saved=absolute(at))
+        now = Indicator(time.strftime("%H:%M:%S", time.localtime(at)), order=at, saved=absolute(at))
         self._changes.extendleft((now, change.kind, change.path) for change in changes)
         self._usage.reset()
         self.panel.refresh()

@@ -99,18 +99,13 @@ OPEN: dict[str, str] = {
         "After Bell bell deafen ending Heart heart here Link link Remote ring said Slots slots "
         "Steered steered Steering steering telling Turn wanted Working working"
     ),
-    "magics": "Noun noun Said Whole whole",
-    "magics/api": "shown",
     "magics/cache": "found",
-    "magics/db": "Held held meant",
-    "magics/docker": "shown",
-    "magics/files": "said shown",
+    "magics/db": "meant",
+    "magics/files": "said",
     "magics/git": "said",
-    "magics/grammar": "meant",
-    "magics/queue": "here many shown told",
-    "magics/workflow": "here shown",
+    "magics/queue": "here told",
+    "magics/workflow": "here",
     "panels": "found wanted",
-    "panels/base": "drawn said wanted",
     "panels/queue": "Deed Look look Looker QueueLook wanted",
     "panels/workflow": "decide Look look wanted",
 }

@@ -270,7 +270,7 @@ def test_without_an_engine_the_error_says_how_to_start_one(shown, shell, monkeyp
     text = shown("%docker ps")
     assert "no Docker engine answers at unix:///nowhere/docker.sock (DOCKER_HOST)" in text
     assert "start one" in text
-    assert find(shell).noun("docker").live("container") == ()
+    assert find(shell).magic("docker").live("container") == ()
     assert "%docker: containers" in shown("%docker help")
 
 

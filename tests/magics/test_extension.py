@@ -215,7 +215,7 @@ def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
 def test_every_verb_has_its_method(shell):
     assert len(MAGICS) == 12
     for entry in MAGICS:
-        magic = find(shell).noun(entry.name)
+        magic = find(shell).magic(entry.name)
         for grammar in filter(None, (magic.grammar, magic.cell_grammar)):
             missing = [verb for verb in grammar.verbs if not hasattr(magic, f"do_{verb}")]
             assert set(missing) <= {"help"}, grammar.noun
@@ -225,7 +225,7 @@ def test_every_verb_has_its_method(shell):
 def test_a_magic_says_the_same_before_and_after_it_is_imported(shell, entry):
     magics = shell.magics_manager.magics
     before = {kind: magics[kind].get(entry.name) for kind in ("line", "cell")}
-    magic = find(shell).noun(entry.name)
+    magic = find(shell).magic(entry.name)
     assert type(magic).__name__ == entry.class_name
     assert magic.grammar.noun == entry.name
     for kind, stub in before.items():
@@ -258,7 +258,7 @@ def test_threads_that_use_a_magic_at_once_share_one(shell):
 
     def use():
         barrier.wait()
-        found.append(extension.noun("cache"))
+        found.append(extension.magic("cache"))
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
@@ -266,7 +266,7 @@ def test_threads_that_use_a_magic_at_once_share_one(shell):
     for thread in threads:
         thread.join()
     assert len(set(map(id, found))) == 1
-    assert extension.nouns == found[:1]
+    assert extension.loaded == found[:1]
 
 
 def test_unloading_takes_out_magics_that_were_used_and_those_that_were_not(bare_shell):

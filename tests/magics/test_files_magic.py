@@ -245,7 +245,7 @@ def test_tab_offers_verbs_and_paths(shell, files):
     assert offered(shell, "%files cat .env") == [".env.example"]
     assert offered(shell, "%%files write src/su") == ["src/sub/"]
     assert offered(shell, "%files rm src --y") == ["--yes"]
-    magic = find(shell).noun("files")
+    magic = find(shell).magic("files")
     assert list(magic.live("path", "../")) == list(magic.live("path", "nowhere/x")) == []
 
 

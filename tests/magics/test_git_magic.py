@@ -191,7 +191,7 @@ def test_an_option_of_git_s_that_is_none_of_ours_is_an_error(run, repository):
 
 
 def test_every_verb_has_a_line_of_help_and_runs_nothing_then(shown, shell):
-    noun = find(shell).noun("git")
+    noun = find(shell).magic("git")
     for verb in noun.grammar.verbs:
         assert f"%git {verb}" in shown(f"%git {verb} --help") or verb == "help"
 

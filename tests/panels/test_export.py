@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentnb.panels import Drawn, Size, TableView
+from agentnb.panels import Indicator, Size, TableView
 from agentnb.panels.base.export import exported, file_name
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20)
@@ -59,7 +59,7 @@ def _cell(value):
         (b"\x01\xff", "01ff", "01ff"),
         (dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC), "2026-01-05 09:00:00+00:00", None),
         ({"a": [1, math.inf]}, '{"a": [1, Infinity]}', {"a": [1, "Infinity"]}),
-        (Drawn("3 s ago", saved="2026-01-05"), "2026-01-05", "2026-01-05"),
+        (Indicator("3 s ago", saved="2026-01-05"), "2026-01-05", "2026-01-05"),
         (Size(1500), "1500", 1500),
     ],
 )

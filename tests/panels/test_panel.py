@@ -8,7 +8,7 @@ import pytest
 
 from agentnb.core.errors import UnavailableError
 from agentnb.panels import (
-    Drawn,
+    Indicator,
     Instruction,
     Left,
     Panel,
@@ -141,7 +141,7 @@ def test_a_saved_copy_leaves_out_what_only_a_live_panel_can_do(panels):
 def test_a_saved_copy_has_moments_where_the_panel_says_how_long_ago(panels):
     about = label("")
     about.value = moment("3 s ago", 0.0, before="since ")
-    rows = [(Drawn("5 s ago", saved=absolute(60.0)), Left(3600))]
+    rows = [(Indicator("5 s ago", saved=absolute(60.0)), Left(3600))]
     panel = panels("Jobs").compose(about, TableView(["when", "ttl"], rows, label="T"))
     text = panel._repr_mimebundle_()[0]["text/plain"]
     assert f"since {absolute(0.0)}" in text

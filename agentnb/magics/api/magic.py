@@ -10,7 +10,7 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.magics.api.grammar import GRAMMAR, saved
-from agentnb.magics.noun import Noun
+from agentnb.magics.base import Magic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ _REMEMBERED = 50
 
 
 @magics_class
-class ApiMagic(Noun):
+class ApiMagic(Magic):
     """The magic ``%api`` and ``%%api``."""
 
     grammar = GRAMMAR
@@ -98,7 +98,7 @@ class ApiMagic(Noun):
 
     def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as free
         """Return the clients, and the breakers of their hosts."""
-        from agentnb.magics.api.shown import clients
+        from agentnb.magics.api.render import clients
 
         return clients(self.hub.apis.table())
 
@@ -118,7 +118,7 @@ class ApiMagic(Noun):
         return call.arguments[1]
 
     def _made(self, method: str, call: Call, data: Any = None) -> Any:
-        from agentnb.magics.api.shown import Shown
+        from agentnb.magics.api.render import Shown
 
         url = self._url(call)
         client = self._client(url)

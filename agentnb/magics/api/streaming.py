@@ -13,7 +13,7 @@ from agentnb.core.api import Event
 from agentnb.core.background import run_in_thread
 from agentnb.core.table import text_of
 from agentnb.core.trace.files import clean
-from agentnb.magics.api.shown import STYLE
+from agentnb.magics.api.render import STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,9 +17,9 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.cache.grammar import CELL, GRAMMAR
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ _TAB_SECONDS = 1.0
 
 
 @magics_class
-class CacheMagic(Noun):
+class CacheMagic(Magic):
     """The magic ``%cache`` and ``%%cache``."""
 
     grammar = GRAMMAR
@@ -141,7 +141,7 @@ class CacheMagic(Noun):
         key = _text(call, 0)
         if not self._cache.delete(key):
             raise self._no_such(key)
-        return Said(f"{key}: removed")
+        return Message(f"{key}: removed")
 
     def do_invalidate(self, call: Call) -> str:
         """Remove the keys that match a pattern, or have a tag."""
@@ -275,5 +275,5 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)  # NaN and the like are Python's, not JSON's
 
 
-def _removed(count: int) -> Said:
-    return Said(f"{count:,} {'key' if count == 1 else 'keys'} removed")
+def _removed(count: int) -> Message:
+    return Message(f"{count:,} {'key' if count == 1 else 'keys'} removed")

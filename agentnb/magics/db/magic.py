@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.caller import result_is_used
 from agentnb.magics.db.grammar import GRAMMAR
 from agentnb.magics.db.sql import (
@@ -19,7 +20,6 @@ from agentnb.magics.db.sql import (
     run,
     shaped,
 )
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentnb.core.db.catalog import Catalog
     from agentnb.core.redact import Secret
     from agentnb.core.table import Table
-    from agentnb.magics.db.held import Held
+    from agentnb.magics.db.transaction import HeldTransaction
     from agentnb.magics.grammar import Call
 
 __all__ = ["DbMagic"]
@@ -37,7 +37,7 @@ _FILE = re.compile(r"\.(csv|jsonl?|ndjson|parquet)\Z", re.IGNORECASE)
 
 
 @magics_class
-class DbMagic(Noun):
+class DbMagic(Magic):
     """The magic ``%db`` and ``%%db``."""
 
     grammar = GRAMMAR
@@ -45,7 +45,7 @@ class DbMagic(Noun):
     def __init__(self, extension: Any) -> None:
         super().__init__(extension)
         self.used = "default"
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldTransaction] = {}
         self.sessions: dict[str, Session] = {}
         self._names: Catalog | None = None
 
@@ -91,7 +91,7 @@ class DbMagic(Noun):
         self.extension.assign(name, result)
         return None
 
-    def _place(self, call: Call) -> tuple[Session, Held | None]:
+    def _place(self, call: Call) -> tuple[Session, HeldTransaction | None]:
         """Return the session that a line means, and the transaction held open in it."""
         name = self._name(call)
         return self._session(name), self.held.get(name)
@@ -155,7 +155,7 @@ class DbMagic(Noun):
         name = self._name(call)
         _ = self.hub.databases[name]
         self._end(name)
-        return Said(f"{name}: the next line starts a new session")
+        return Message(f"{name}: the next line starts a new session")
 
     def do_connect(self, call: Call) -> Any:
         """Name a connection and try it at once."""
@@ -232,7 +232,7 @@ class DbMagic(Noun):
 
     def do_begin(self, call: Call) -> str:
         """Open a transaction for the %db cells that follow on this connection."""
-        from agentnb.magics.db.held import Held
+        from agentnb.magics.db.transaction import HeldTransaction
 
         name = self._name(call)
         session, held = self._place(call)
@@ -242,20 +242,22 @@ class DbMagic(Noun):
                 service="db",
                 hint="%db commit or %db rollback first",
             )
-        self.held[name] = Held(session, on_end=lambda: self.held.pop(name, None))
-        return Said(f"{name}: transaction open; %db commit makes it last, %db rollback undoes it")
+        self.held[name] = HeldTransaction(session, on_end=lambda: self.held.pop(name, None))
+        return Message(
+            f"{name}: transaction open; %db commit makes it last, %db rollback undoes it"
+        )
 
     def do_commit(self, call: Call) -> str:
         """Make what came after begin last."""
         self._held(call).commit()
-        return Said(f"{self._name(call)}: committed")
+        return Message(f"{self._name(call)}: committed")
 
     def do_rollback(self, call: Call) -> str:
         """Undo what came after begin."""
         self._held(call).rollback()
-        return Said(f"{self._name(call)}: rolled back")
+        return Message(f"{self._name(call)}: rolled back")
 
-    def _held(self, call: Call) -> Held:
+    def _held(self, call: Call) -> HeldTransaction:
         name = self._name(call)
         held = self.held.get(name)
         if held is None:

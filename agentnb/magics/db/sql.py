@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Session
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
-    from agentnb.magics.db.held import Held
+    from agentnb.magics.db.transaction import HeldTransaction
     from agentnb.magics.grammar import Grammar
 
 __all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped"]
@@ -93,7 +93,7 @@ def _options_first(line: str, found: re.Match[str], grammar: Grammar) -> str:
     return f"{line[found.start() : end]} {sql}"
 
 
-def executor_of(session: Session, held: Held | None) -> AbstractContextManager[Executor]:
+def executor_of(session: Session, held: HeldTransaction | None) -> AbstractContextManager[Executor]:
     """Lend what runs the SQL: the transaction that is held, or the session itself."""
     return nullcontext(session) if held is None else held.used()
 
@@ -101,7 +101,7 @@ def executor_of(session: Session, held: Held | None) -> AbstractContextManager[E
 def run(
     sql: str,
     session: Session,
-    held: Held | None,
+    held: HeldTransaction | None,
     options: Mapping[str, Any],
     namespace: Mapping[str, Any],
     *,
@@ -159,7 +159,9 @@ def run(
         return shaped(executor.script(sql, namespace, **given), shape)
 
 
-def _refuse_control(statements: Iterable[Statement], held: Held | None, *, tx: bool) -> None:
+def _refuse_control(
+    statements: Iterable[Statement], held: HeldTransaction | None, *, tx: bool
+) -> None:
     """Refuse what would end or open a transaction behind the back of the one that is open."""
     if tx and held is not None:
         raise UsageError(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, RejectedError, UsageError
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.docker.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,7 +56,7 @@ _OF_A_NETWORK = (
 
 
 @magics_class
-class DockerMagic(Noun):
+class DockerMagic(Magic):
     """The magic ``%docker`` and ``%%docker``."""
 
     grammar = GRAMMAR
@@ -104,7 +104,7 @@ class DockerMagic(Noun):
 
     def do_images(self, call: Call) -> Table:  # noqa: ARG002 - as status
         """Return the images that were built here."""
-        from agentnb.magics.docker.shown import images
+        from agentnb.magics.docker.render import images
 
         return images(self._docker.images())
 
@@ -199,7 +199,7 @@ class DockerMagic(Noun):
         if "remove" not in call.options:
             return self._docker.network(_text(call))
         self._docker.remove_network(_text(call))
-        return Said(f"{_text(call)}: removed")
+        return Message(f"{_text(call)}: removed")
 
     def do_exec(self, call: Call) -> ExecResult:
         """Run a command in a container; its output is printed as it comes."""
@@ -280,11 +280,11 @@ class DockerMagic(Noun):
             )
         for name in names:
             self._docker.stop_container(name, grace=call.options.get("grace", 5.0))
-        return Said(", ".join(names) + ": stopped and removed" if names else "there is none")
+        return Message(", ".join(names) + ": stopped and removed" if names else "there is none")
 
     def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - as status
         """Return what our containers use; where that is not known yet, of a moment."""
-        from agentnb.magics.docker.shown import usage
+        from agentnb.magics.docker.render import usage
 
         found = self._docker.usage()
         if any(row.cpu is None for row in found):

@@ -12,10 +12,10 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.table import Table, cut_note
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.body import Role, body_of
 from agentnb.magics.events.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class Tail(list[Any]):
 
 
 @magics_class
-class EventsMagic(Noun):
+class EventsMagic(Magic):
     """The magic ``%events`` and ``%%events``."""
 
     grammar = GRAMMAR
@@ -185,7 +185,7 @@ class EventsMagic(Noun):
                 service="events",
                 hint=did_you_mean(pattern, known) or "%events list",
             )
-        return Said(f"{pattern}: {count} handler{'' if count == 1 else 's'} removed")
+        return Message(f"{pattern}: {count} handler{'' if count == 1 else 's'} removed")
 
     def do_dead(self, call: Call) -> Any:
         """Return the events that were not handled, or do something about them."""
@@ -206,11 +206,11 @@ class EventsMagic(Noun):
         letters = self._letters(which, "--replay", sure=sure)
         for one in reversed(letters):  # in the order in which they failed
             self._bus.replay(one)
-        return Said(f"{len(letters):,} replayed")
+        return Message(f"{len(letters):,} replayed")
 
     def _discard(self, which: str, *, sure: bool) -> str:
         letters = self._letters(which, "--discard", sure=sure)
-        return Said(f"{self._bus.discard(*letters):,} removed")
+        return Message(f"{self._bus.discard(*letters):,} removed")
 
     def _letters(self, which: str, option: str, *, sure: bool) -> list[str]:
         known = [one.place for one in self._bus.dead_letters(1000)]
@@ -257,7 +257,9 @@ class EventsMagic(Noun):
             **options,
         )
         return (
-            Said(f"{pattern}: handled by this cell") if output is None else self._view(made, output)
+            Message(f"{pattern}: handled by this cell")
+            if output is None
+            else self._view(made, output)
         )
 
     def _key(self, pattern: str) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.files.grammar import GRAMMAR
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ _BLOCK = re.compile(
 
 
 @magics_class
-class FilesMagic(Noun):
+class FilesMagic(Magic):
     """The magic ``%files`` and ``%%files``."""
 
     grammar = GRAMMAR
@@ -87,13 +87,13 @@ class FilesMagic(Noun):
 
     def do_ls(self, call: Call) -> Table:
         """Return what is in a folder."""
-        from agentnb.magics.files.shown import listed
+        from agentnb.magics.files.render import listed
 
         return listed(self._files.list(_path(call, 0, ".")))
 
     def do_cat(self, call: Call) -> Any:
         """Return what is in a file."""
-        from agentnb.magics.files.shown import picture, text
+        from agentnb.magics.files.render import picture, text
 
         path = _path(call, 0)
         found = picture(self._files, path)
@@ -103,21 +103,21 @@ class FilesMagic(Noun):
 
     def do_head(self, call: Call) -> Any:
         """Return the first lines of a file."""
-        from agentnb.magics.files.shown import text
+        from agentnb.magics.files.render import text
 
         count = call.options.get("lines", _LINES)
         return text(self._files.read_file(_path(call, 0), head=count), count)
 
     def do_tail(self, call: Call) -> Any:
         """Return the last lines of a file."""
-        from agentnb.magics.files.shown import text
+        from agentnb.magics.files.render import text
 
         count = call.options.get("lines", _LINES)
         return text(self._files.read_file(_path(call, 0), tail=count), count)
 
     def do_edit(self, call: Call) -> Any:
         """Replace a piece of a file."""
-        from agentnb.magics.files.shown import text
+        from agentnb.magics.files.render import text
 
         path = _path(call, 0)
         old, new = _pieces(call)
@@ -141,7 +141,7 @@ class FilesMagic(Noun):
         self._files.append(path, body)
         lines = len(body.splitlines())
         size = Size(len(body.encode()))
-        return Said(f"{path}: {lines:,} more {'line' if lines == 1 else 'lines'}, {size}")
+        return Message(f"{path}: {lines:,} more {'line' if lines == 1 else 'lines'}, {size}")
 
     def do_write(self, call: Call) -> str:
         """Write a file from the body of the cell."""
@@ -154,7 +154,7 @@ class FilesMagic(Noun):
         self._files.write_file(path, body, if_hash=if_hash)
         lines = len(body.splitlines())
         size = Size(len(body.encode()))
-        return Said(f"{path}: {lines:,} {'line' if lines == 1 else 'lines'}, {size}")
+        return Message(f"{path}: {lines:,} {'line' if lines == 1 else 'lines'}, {size}")
 
     def do_cp(self, call: Call) -> str:
         """Copy a file or a folder."""
@@ -174,7 +174,7 @@ class FilesMagic(Noun):
         source, target = _path(call, 0), _path(call, 1)
         target = self._into(source, target)
         self._files.move(source, target, overwrite="overwrite" in call.options)
-        return Said(f"{source} is now {target}")
+        return Message(f"{source} is now {target}")
 
     def _into(self, source: str, target: str) -> str:
         """Return the path under which something comes into a folder that is there."""
@@ -197,7 +197,7 @@ class FilesMagic(Noun):
                 service="files",
                 hint=f"%files rm {path} --yes",
             ) from error
-        return Said(f"{path}: removed" + (f" with {count - 1:,} in it" if count > 1 else ""))
+        return Message(f"{path}: removed" + (f" with {count - 1:,} in it" if count > 1 else ""))
 
     def do_glob(self, call: Call) -> Table:
         """Return the paths that match a pattern."""
@@ -210,7 +210,7 @@ class FilesMagic(Noun):
 
     def do_du(self, call: Call) -> Any:
         """Return what takes up the room in a folder."""
-        from agentnb.magics.files.shown import measured
+        from agentnb.magics.files.render import measured
 
         return measured(self._files.usage(_path(call, 0, ".")))
 
@@ -285,7 +285,7 @@ def _is_folder(files: FileSystemManager, path: str) -> bool:
     return True
 
 
-def _said(source: str, target: str, copied: Copied) -> Said:
+def _said(source: str, target: str, copied: Copied) -> Message:
     from agentnb.panels.base.units import Size
 
     count = copied.files
@@ -295,4 +295,4 @@ def _said(source: str, target: str, copied: Copied) -> Said:
     said += f", {Size(copied.size)}"
     if copied.skipped:
         said += f"; left out, being no files: {', '.join(copied.skipped[:5])}"
-    return Said(said)
+    return Message(said)

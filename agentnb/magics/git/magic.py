@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.git import undoing
 from agentnb.magics.git.arguments import choice, text
 from agentnb.magics.git.grammar import GRAMMAR
 from agentnb.magics.git.paths import files_in, has_paths, paths_behind, paths_of, words_of
 from agentnb.magics.git.progress import Progress
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ class _Sha(str):  # noqa: SLOT000 - it carries what it shows
 
 
 @magics_class
-class GitMagic(Noun):
+class GitMagic(Magic):
     """The magic ``%git``."""
 
     grammar = GRAMMAR
@@ -153,7 +153,7 @@ class GitMagic(Noun):
         """Make a folder a repository."""
         folder = text(call, 0)
         git = self._git(call) if folder is None else self._git(call).at(folder)
-        return Said(f"{git.initialize()} is a repository")
+        return Message(f"{git.initialize()} is a repository")
 
     def do_add(self, call: Call) -> Status:
         """Stage files."""
@@ -205,9 +205,9 @@ class GitMagic(Noun):
             return git.branches()
         if "delete" in call.options:
             git.delete_branch(name, force="force" in call.options)
-            return Said(f"{name}: deleted")
+            return Message(f"{name}: deleted")
         git.create_branch(name, text(call, 1), switch=False)
-        return Said(f"{name}: made; %git switch {name} changes to it")
+        return Message(f"{name}: made; %git switch {name} changes to it")
 
     def do_switch(self, call: Call) -> Status:
         """Change to a branch."""
@@ -265,9 +265,9 @@ class GitMagic(Noun):
             )
         if verb == "add":
             made = git.worktree(folder, branch or "")
-            return Said(f"{branch} is checked out in {made.path}")
+            return Message(f"{branch} is checked out in {made.path}")
         git.remove_worktree(folder, force="force" in call.options)
-        return Said(f"{folder}: removed")
+        return Message(f"{folder}: removed")
 
     # Others
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import UsageError
+from agentnb.magics.base import Message
 from agentnb.magics.git.arguments import choice, text
 from agentnb.magics.git.paths import has_paths, paths_of
-from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +42,10 @@ def merge(git: GitManager, call: Call) -> Any:
         )
     if "abort" in options:
         sha = git.merge_abort()
-        return Said(f"the merge is given up; {git.current_branch() or 'HEAD'} is at {sha[:10]}")
+        return Message(f"the merge is given up; {git.current_branch() or 'HEAD'} is at {sha[:10]}")
     if "continue" in options:
         sha = git.merge_continue(options.get("message"))
-        return Said(f"merged: {git.current_branch() or 'HEAD'} is at {sha[:10]}")
+        return Message(f"merged: {git.current_branch() or 'HEAD'} is at {sha[:10]}")
     if revision is None:
         raise UsageError(
             "a merge wants a revision",
@@ -85,9 +85,9 @@ def restore(git: GitManager, call: Call) -> Any:
     source, paths = call.options.get("from"), paths_of(git, call)
     found = git.restore(paths, source=source, dry_run=True)
     if "dry_run" in call.options:
-        return Said(f"would be restored: {_listed(found)}")
+        return Message(f"would be restored: {_listed(found)}")
     if not found:
-        return Said(f"nothing to restore: as in {source}" if source else _NOTHING)
+        return Message(f"nothing to restore: as in {source}" if source else _NOTHING)
     if len(found) > 1 and "yes" not in call.options:
         raise UsageError(
             f"the changes of {len(found):,} files would be lost: {_listed(found)}; "
@@ -95,7 +95,7 @@ def restore(git: GitManager, call: Call) -> Any:
             service="git",
             hint=f"%git {call.line.strip().replace('restore', 'restore --yes', 1)}",
         )
-    return Said(f"restored: {_listed(git.restore(paths, source=source))}")
+    return Message(f"restored: {_listed(git.restore(paths, source=source))}")
 
 
 _NOTHING: Final = (
@@ -121,12 +121,14 @@ def stash(git: GitManager, call: Call) -> Any:
         return git.stash_show(number)
     if verb == "drop":
         sha = git.stash_drop(number)
-        return Said(f"stash {number} is forgotten; in a terminal git stash apply {sha[:10]} has it")
+        return Message(
+            f"stash {number} is forgotten; in a terminal git stash apply {sha[:10]} has it"
+        )
     if verb in {"pop", "apply"}:
         (git.stash_pop if verb == "pop" else git.stash_apply)(number)
         return git.status()
     stashed = git.stash(call.options.get("message", ""))
-    return Said("put aside; %git stash pop brings it back" if stashed else "nothing to stash")
+    return Message("put aside; %git stash pop brings it back" if stashed else "nothing to stash")
 
 
 def _number(call: Call) -> int:
@@ -152,7 +154,7 @@ def tag(git: GitManager, call: Call) -> Any:
             raise UsageError(
                 "--delete takes the name of one tag", service="git", hint="%git tag --delete NAME"
             )
-        return Said(f"{name}: deleted, it was at {git.delete_tag(name)[:10]}")
+        return Message(f"{name}: deleted, it was at {git.delete_tag(name)[:10]}")
     if name is None:
         if options.keys() & {"message", "force"}:
             raise UsageError(
@@ -165,7 +167,7 @@ def tag(git: GitManager, call: Call) -> Any:
         message=options.get("message"),
         force="force" in options,
     )
-    return Said(f"{name}: names {sha[:10]}")
+    return Message(f"{name}: names {sha[:10]}")
 
 
 def amend(git: GitManager, call: Call) -> str:

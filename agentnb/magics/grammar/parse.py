@@ -110,7 +110,7 @@ class Grammar:
                 f"%{self.noun} {verb.name} takes {' '.join(verb.arguments) or 'no arguments'}"
                 f", not {count} argument{'' if count == 1 else 's'}",
                 service=self.noun,
-                hint=self._meant(verb, call.words),
+                hint=self._likely(verb, call.words),
             )
         return call
 
@@ -139,7 +139,7 @@ class Grammar:
         of_all = (one for one in self.options if one.verbs is None or verb.name in one.verbs)
         return (*verb.options, *of_all)
 
-    def _meant(self, verb: Verb, found: list[Word]) -> str:
+    def _likely(self, verb: Verb, found: list[Word]) -> str:
         """Return how a line with a wrong number of arguments is written."""
         count = len(verb.arguments)
         kept, more = found[:count], found[count:]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError, did_you_mean
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 from agentnb.magics.queue.grammar import GRAMMAR
 from agentnb.magics.queue.task import Cells
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue import Job, Queue, TaskQueue, Worker
     from agentnb.core.table import Table
     from agentnb.magics.grammar import Call
-    from agentnb.magics.queue.shown import JobView
+    from agentnb.magics.queue.render import JobView
 
 __all__ = ["QueueMagic"]
 
@@ -35,7 +35,7 @@ _STATES_OF = {
 
 
 @magics_class
-class QueueMagic(Noun):
+class QueueMagic(Magic):
     """The magic ``%queue`` and ``%%queue``."""
 
     grammar = GRAMMAR
@@ -129,7 +129,7 @@ class QueueMagic(Noun):
         }
         return self._queues.get_queue(call.arguments[0]).add(data, **options)
 
-    def do_task(self, call: Call) -> Said:
+    def do_task(self, call: Call) -> Message:
         """Make the cell the queue's processor, in the place of the one before."""
         from agentnb.magics.queue.task import make_processor
 
@@ -177,7 +177,7 @@ class QueueMagic(Noun):
                 print(f"{name} is worked on all the same: %queue stop {name}")  # noqa: T201 - what an interrupt leaves
                 raise
 
-    def do_stop(self, call: Call) -> Said:
+    def do_stop(self, call: Call) -> Message:
         """Stop working on a queue here."""
         name = call.arguments[0]
         queue = self._queues.get_queue(name)
@@ -189,7 +189,7 @@ class QueueMagic(Noun):
                 hint=did_you_mean(name, working) or f"%queue workers {name} shows who does",
             )
         orderly = queue.stop()
-        return Said(
+        return Message(
             f"{name}: stopped" if orderly else f"{name}: stopped, and what ran was handed back"
         )
 
@@ -201,7 +201,7 @@ class QueueMagic(Noun):
         """Return the jobs of a queue."""
         from agentnb.core.queue.counts import STATES
         from agentnb.core.table import cut_note
-        from agentnb.magics.queue.shown import jobs
+        from agentnb.magics.queue.render import jobs
 
         queue, state = self._known(call), call.options.get("state")
         found = queue.jobs(state, call.options.get("count", _SHOWN))
@@ -216,43 +216,43 @@ class QueueMagic(Noun):
 
     def do_show(self, call: Call) -> JobView:
         """Return a job whole."""
-        from agentnb.magics.queue.many import id_of
-        from agentnb.magics.queue.shown import JobView
+        from agentnb.magics.queue.bulk import id_of
+        from agentnb.magics.queue.render import JobView
 
         return JobView(self._queues.find(id_of(call.arguments[0])))
 
-    def do_retry(self, call: Call) -> Said:
+    def do_retry(self, call: Call) -> Message:
         """Let jobs run again."""
         return self._each(call, "retry", "retried")
 
-    def do_cancel(self, call: Call) -> Said:
+    def do_cancel(self, call: Call) -> Message:
         """Cancel jobs."""
         return self._each(call, "cancel", "cancelled")
 
-    def do_rm(self, call: Call) -> Said:
+    def do_rm(self, call: Call) -> Message:
         """Remove jobs."""
         return self._each(call, "remove", "removed")
 
-    def _each(self, call: Call, deed: str, done: str) -> Said:
-        from agentnb.magics.queue.many import chosen, each
+    def _each(self, call: Call, deed: str, done: str) -> Message:
+        from agentnb.magics.queue.bulk import chosen, each
 
         return each(call, chosen(call, self._queues), deed, done)
 
-    def do_pause(self, call: Call) -> Said:
+    def do_pause(self, call: Call) -> Message:
         """Let nothing be taken."""
         queue = self._known(call)
         queue.pause()
-        return Said(f"{queue.name}: paused; what runs goes on: %queue resume {queue.name}")
+        return Message(f"{queue.name}: paused; what runs goes on: %queue resume {queue.name}")
 
-    def do_resume(self, call: Call) -> Said:
+    def do_resume(self, call: Call) -> Message:
         """Let jobs be taken again."""
         queue = self._known(call)
         queue.resume()
-        return Said(f"{queue.name}: goes on")
+        return Message(f"{queue.name}: goes on")
 
     def do_workers(self, call: Call) -> Table:
         """Return who works on queues."""
-        from agentnb.magics.queue.shown import workers
+        from agentnb.magics.queue.render import workers
 
         names = [self._known(call).name] if call.arguments else self._queues.names()
         found = [(name, one) for name in names for one in self._queues.get_queue(name).workers()]

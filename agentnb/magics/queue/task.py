@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agentnb.magics.base import Message
 from agentnb.magics.body import Role, body_of, kernel_only
-from agentnb.magics.noun import Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class Cells:
 
 def make_processor(
     call: Call, queue: Queue, types: Mapping[str, Any], home: Path, shell: Any, cells: Cells
-) -> Said:
+) -> Message:
     """Make a cell the processor of a queue, and say what to type next.
 
     Parameters
@@ -99,7 +99,7 @@ def make_processor(
     keep_module(home, path, module.text)
     left = cells.replace(cell_id(shell), _Made(queue, queue.current, path, module.text))
     said = (_here(queue), _elsewhere(queue, module.needs), left)
-    return Said("\n".join(filter(None, said)))
+    return Message("\n".join(filter(None, said)))
 
 
 def _module(

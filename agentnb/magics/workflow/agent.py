@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.body import Role, body_of, kernel_only
-from agentnb.magics.noun import Noun, Said
 from agentnb.magics.output import Logged, diverted
 from agentnb.magics.workflow.grammar import AGENT, AGENT_CELL
 
@@ -45,7 +45,7 @@ _log = logging.getLogger("agentnb.workflow")
 
 
 @magics_class
-class AgentMagic(Noun):
+class AgentMagic(Magic):
     """The magic ``%agent`` and ``%%agent``."""
 
     grammar = AGENT
@@ -72,7 +72,7 @@ class AgentMagic(Noun):
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
         """Return the agents."""
-        from agentnb.magics.workflow.shown import agents
+        from agentnb.magics.workflow.render import agents
 
         return agents(self.hub.workflows.agent_infos())
 
@@ -82,7 +82,7 @@ class AgentMagic(Noun):
 
         return {"task": TaskInfo, "ctx": Context}
 
-    def do_define(self, call: Call) -> Said:
+    def do_define(self, call: Call) -> Message:
         """Make a cell an agent."""
         return make_agent(call, self.hub, self.types(call), self.extension.shell, self._cells)
 
@@ -129,7 +129,7 @@ class Cells:
         return f"{before.name}: not this cell any more"
 
 
-def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells: Cells) -> Said:
+def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells: Cells) -> Message:
     """Make a cell an agent, and say what to type next.
 
     Parameters
@@ -164,7 +164,7 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     made = _Made(name, workflows.registry.find(name), path, module.text)
     left = cells.replace(cell_id(shell), made, workflows)
     said = (_here(name, workflows), _elsewhere(name, module.needs), left)
-    return Said("\n".join(filter(None, said)))
+    return Message("\n".join(filter(None, said)))
 
 
 def _module(

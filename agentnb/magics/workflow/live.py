@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.workflow.drawing import signed
-from agentnb.magics.workflow.shown import WorkflowView
+from agentnb.magics.workflow.render import WorkflowView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.table import cut_note
-from agentnb.magics.noun import Noun, Said
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.workflow.grammar import CELL, GRAMMAR
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.workflow import Orchestrator, Worker, Workflow
     from agentnb.magics.grammar import Call
-    from agentnb.magics.workflow.shown import TaskView, WorkflowView
+    from agentnb.magics.workflow.render import TaskView, WorkflowView
 
 __all__ = ["WorkflowMagic"]
 
@@ -30,7 +30,7 @@ _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: t
 
 
 @magics_class
-class WorkflowMagic(Noun):
+class WorkflowMagic(Magic):
     """The magic ``%workflow`` and ``%%workflow``."""
 
     grammar = GRAMMAR
@@ -63,7 +63,7 @@ class WorkflowMagic(Noun):
         return self._listing(found, note="; ".join(filter(None, (cut, self._next(found)))))
 
     def _listing(self, found: list[Workflow], *, empty: str = _EMPTY, note: str = "") -> Table:
-        from agentnb.magics.workflow.shown import listing
+        from agentnb.magics.workflow.render import listing
 
         reader = self._workflows.reader
         counts = reader.counts([one.id for one in found])
@@ -92,7 +92,7 @@ class WorkflowMagic(Noun):
     def do_show(self, call: Call) -> WorkflowView | TaskView:
         """Return a workflow whole, or one of its tasks."""
         from agentnb.magics.workflow.live import look
-        from agentnb.magics.workflow.shown import TaskView
+        from agentnb.magics.workflow.render import TaskView
 
         workflow = self._one(call)
         if len(call.arguments) > 1:
@@ -102,7 +102,7 @@ class WorkflowMagic(Noun):
 
     def do_tasks(self, call: Call) -> Table:
         """Return the tasks of a workflow."""
-        from agentnb.magics.workflow.shown import tasks_table
+        from agentnb.magics.workflow.render import tasks_table
 
         state = call.options.get("state")
         tasks = [task for task in self._one(call).tasks if state in {None, task.state}]
@@ -110,14 +110,14 @@ class WorkflowMagic(Noun):
 
     def do_events(self, call: Call) -> Any:
         """Return what has happened to a workflow."""
-        from agentnb.magics.workflow.shown import events
+        from agentnb.magics.workflow.render import events
 
         count = call.options.get("count", _SHOWN)
         return events(self._one(call).events(count + 1), count)
 
     def do_agents(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return the agents."""
-        from agentnb.magics.workflow.shown import agents
+        from agentnb.magics.workflow.render import agents
 
         return agents(self._workflows.agent_infos())
 
@@ -198,7 +198,7 @@ class WorkflowMagic(Noun):
                 )
         return start(self._workflows, call.options, agents)
 
-    def do_stop(self, call: Call) -> Said:  # noqa: ARG002 - as above
+    def do_stop(self, call: Call) -> Message:  # noqa: ARG002 - as above
         """Work no more here."""
         if self._workflows.worker is None:
             raise NotFoundError(
@@ -207,21 +207,21 @@ class WorkflowMagic(Noun):
                 hint="%workflow agents shows who does elsewhere",
             )
         self._workflows.stop()
-        return Said("stopped: what waits is done once somebody works again: %workflow work")
+        return Message("stopped: what waits is done once somebody works again: %workflow work")
 
     # What people decide
 
-    def do_approve(self, call: Call) -> Said:
+    def do_approve(self, call: Call) -> Message:
         """Let tasks begin."""
         by = {"by": call.options["by"]} if "by" in call.options else {}
         return self._decide(call, lambda one, task: one.approve(task, **by), "approved")
 
-    def do_reject(self, call: Call) -> Said:
+    def do_reject(self, call: Call) -> Message:
         """Let tasks fail."""
         why = {"reason": call.options["reason"]} if "reason" in call.options else {}
         return self._decide(call, lambda one, task: one.reject(task, **why), "rejected")
 
-    def _decide(self, call: Call, act: Callable[[Workflow, str], object], done: str) -> Said:
+    def _decide(self, call: Call, act: Callable[[Workflow, str], object], done: str) -> Message:
         workflow = self._one(call)
         names = [str(name) for name in call.arguments[1:]]
         if not names:
@@ -237,31 +237,35 @@ class WorkflowMagic(Noun):
             names = asking
         for name in names:
             act(workflow, name)
-        return Said(f"{workflow.name}: {', '.join(names)} {done}{self._who_works(workflow)}")
+        return Message(f"{workflow.name}: {', '.join(names)} {done}{self._who_works(workflow)}")
 
-    def do_retry(self, call: Call) -> Said:
+    def do_retry(self, call: Call) -> Message:
         """Let what has failed run again."""
         workflow = self._one(call)
         task = str(call.arguments[1]) if len(call.arguments) > 1 else None
         workflow.retry(task)
-        return Said(
+        return Message(
             f"{workflow.name}: {task or 'what failed'} runs again{self._who_works(workflow)}"
         )
 
-    def do_forget(self, call: Call) -> Said:
+    def do_forget(self, call: Call) -> Message:
         """Forget the result of a step."""
         workflow = self._one(call)
         task, step = str(call.arguments[1]), str(call.arguments[2])
         workflow.forget(task, step)
-        return Said(f"{workflow.name}: step {step} of {task} is called again by its next attempt")
+        return Message(
+            f"{workflow.name}: step {step} of {task} is called again by its next attempt"
+        )
 
-    def do_cancel(self, call: Call) -> Said:
+    def do_cancel(self, call: Call) -> Message:
         """End a workflow."""
         workflow = self._one(call)
         workflow.cancel()
-        return Said(f"{workflow.name}: cancelled: %workflow retry {workflow.id} takes it up again")
+        return Message(
+            f"{workflow.name}: cancelled: %workflow retry {workflow.id} takes it up again"
+        )
 
-    def do_prune(self, call: Call) -> Said:
+    def do_prune(self, call: Call) -> Message:
         """Forget what ended long ago."""
         days = call.options.get("days", _DAYS)
         if "yes" not in call.options:
@@ -271,7 +275,7 @@ class WorkflowMagic(Noun):
                 hint=f"%workflow prune --days {days:g} --yes",
             )
         count = self._workflows.prune(days * 86_400)
-        return Said(f"{count} {'workflow' if count == 1 else 'workflows'} forgotten")
+        return Message(f"{count} {'workflow' if count == 1 else 'workflows'} forgotten")
 
     def _who_works(self, workflow: Workflow) -> str:
         """Return what to type where nobody works on it now."""

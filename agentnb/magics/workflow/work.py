@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentnb.core.workflow import Orchestrator, Worker, Workflow
-    from agentnb.magics.workflow.shown import WorkflowView
+    from agentnb.magics.workflow.render import WorkflowView
 
 __all__ = ["start", "work_on"]
 

@@ -19,8 +19,8 @@ from agentnb.core.errors import (
 )
 from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.grammar import is_word
-from agentnb.magics.noun import Noun, Said
 from agentnb.magics.ws.grammar import GRAMMAR
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Messages(list[Any]):
 
 
 @magics_class
-class WsMagic(Noun):
+class WsMagic(Magic):
     """The magic ``%ws`` and ``%%ws``."""
 
     grammar = GRAMMAR
@@ -108,9 +108,9 @@ class WsMagic(Noun):
         client = self._client(call)
         self._used = client.url
         if client.connect():
-            return Said(f"connected to {client.url}")
+            return Message(f"connected to {client.url}")
         trouble = client.stats()["last_error"] or f"no connection to {client.url} yet"
-        return Said(f"{trouble}\nit is tried again and again: %ws list")
+        return Message(f"{trouble}\nit is tried again and again: %ws list")
 
     def _client(self, call: Call) -> WebSocketClient:
         from agentnb.core.redact import has_password
@@ -167,7 +167,7 @@ class WsMagic(Noun):
                 if client.state in {"connecting", "waiting"}
                 else "%ws connect",
             )
-        return Said("sent")
+        return Message("sent")
 
     def _message(self, call: Call, client: WebSocketClient) -> Any:
         body = (call.body or "").strip()
@@ -240,7 +240,7 @@ class WsMagic(Noun):
         for one in clients:
             self._all.close_client(one.url)
         self._used = None
-        return Said("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
+        return Message("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
 
 
 def _brief(message: Any, redactor: Callable[[str], str], *, as_json: bool) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentnb.panels.base.blocks import HtmlBlock, TextBlock
     from agentnb.panels.base.confirm import Confirm
-    from agentnb.panels.base.drawn import Drawn, progress, stacked, state
+    from agentnb.panels.base.indicators import Indicator, progress, stacked, state
     from agentnb.panels.base.notice import Notice
     from agentnb.panels.base.pace import Paced
     from agentnb.panels.base.panel import Panel
@@ -25,9 +25,9 @@ __all__ = [
     "Blank",
     "Confirm",
     "Count",
-    "Drawn",
     "Duration",
     "HtmlBlock",
+    "Indicator",
     "Instruction",
     "Left",
     "Notice",
@@ -61,7 +61,7 @@ _HOME = {
     "Blank": "units",
     "Confirm": "confirm",
     "Count": "units",
-    "Drawn": "drawn",
+    "Indicator": "indicators",
     "Duration": "units",
     "HtmlBlock": "blocks",
     "Instruction": "saved",
@@ -82,13 +82,13 @@ _HOME = {
     "choice": "select",
     "label": "parts",
     "moment": "saved",
-    "progress": "drawn",
+    "progress": "indicators",
     "row": "parts",
     "run_id": "registry",
     "split": "parts",
     "stack": "parts",
-    "stacked": "drawn",
-    "state": "drawn",
+    "stacked": "indicators",
+    "state": "indicators",
     "text_box": "parts",
     "toggle": "parts",
 }

@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from agentnb.panels.base.drawn import Drawn
+from agentnb.panels.base.indicators import Indicator
 from agentnb.panels.base.units import Left
 
 __all__ = ["MAX_CELL", "Shown", "cell", "plain", "saved", "sort_key"]
@@ -71,16 +71,16 @@ def cell(value: object) -> Shown:
         value = value[: MAX_CELL + 1]  # cut before the work, not after it
     text = plain(value)
     text = text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
-    return value.shown(text) if isinstance(value, Drawn) else text
+    return value.shown(text) if isinstance(value, Indicator) else text
 
 
 def saved(value: object) -> str | None:
     """Return the text of a value in a saved copy: None for NULL, moments as absolute times.
 
-    >>> saved(None), saved(1.5), saved(Drawn("3 s ago", saved="2026-01-05 09:00:00"))
+    >>> saved(None), saved(1.5), saved(Indicator("3 s ago", saved="2026-01-05 09:00:00"))
     (None, '1.5', '2026-01-05 09:00:00')
     """
-    if isinstance(value, (Drawn, Left)) and value.saved:
+    if isinstance(value, (Indicator, Left)) and value.saved:
         return value.saved
     shown = cell(value)
     return str(shown["text"]) if isinstance(shown, dict) else shown
@@ -103,7 +103,7 @@ def sort_key(value: object) -> tuple[int, object, str]:
         return (0, value, "")
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
         return (2, 0, value.isoformat())
-    if isinstance(value, Drawn) and value.order is not None:
+    if isinstance(value, Indicator) and value.order is not None:
         return (0, value.order, "")
     text = plain(value)
     return (3, 0, text.casefold() + "\0" + text)

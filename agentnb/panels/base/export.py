@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.panels.base.cells import is_number
-from agentnb.panels.base.drawn import Drawn
+from agentnb.panels.base.indicators import Indicator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def _text(value: object) -> str:
     """Return a whole value as text; a number that is shown with a unit without it."""
     if value is None:
         return ""
-    if isinstance(value, Drawn):
+    if isinstance(value, Indicator):
         return value.saved or value.text
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()

@@ -141,7 +141,7 @@ class Plot:
         known = [value for value in self.values if value is not None]
         if not known:
             return f"{self.label}: nothing yet"
-        now, low, high = map(self._said, (known[-1], min(known), max(known)))
+        now, low, high = map(self._text, (known[-1], min(known), max(known)))
         between = f", between {low} and {high}" if low != high else ""
         return f"{self.label}: {now}{between}"
 
@@ -186,7 +186,7 @@ class Plot:
         fits = (step * power for step in _STEPS if step * power >= largest * (1 - 1e-9))
         return self._low + next(fits)
 
-    def _said(self, value: float) -> str:
+    def _text(self, value: float) -> str:
         if self._unit == "s" and value > 0:
             return str(Duration(value))
         return f"{value:,g} {self._unit}".rstrip()

@@ -161,24 +161,22 @@ class Rows:
             return texts[at]
 
         return all(
-            wanted in text(at)
-            if at is not None
-            else any(wanted in text(i) for i in range(len(row)))
-            for at, wanted in self._wanted()
+            term in text(at) if at is not None else any(term in text(i) for i in range(len(row)))
+            for at, term in self._terms()
         )
 
-    def _wanted(self) -> list[tuple[int | None, str]]:
+    def _terms(self) -> list[tuple[int | None, str]]:
         """Split the filter into what each column, or any (None), must hold."""
         names = {name.casefold(): at for at, name in reversed(list(enumerate(self.columns)))}
-        wanted: list[tuple[int | None, str]] = []
+        terms: list[tuple[int | None, str]] = []
         for token in _TOKEN.findall(self.filter.casefold()):
             head, colon, tail = token.partition(":")
             name = head.replace('"', "")
             at = names.get(name) if colon else None
             text = (token if at is None else tail).replace('"', "")
             if text:  # else "state:" is still being typed
-                wanted.append((at, text))
-        return wanted
+                terms.append((at, text))
+        return terms
 
     def page_shown(self) -> Page:
         """Return the page that is visible now."""

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.queue.counts import ENDED
-from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+from agentnb.panels.base import Duration, Indicator, Seconds, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def queue_row(one: QueueLook) -> tuple[object, ...]:
 def _kept(counts: dict[str, int], name: str) -> object:
     """Return how many jobs in a state are kept, of all that ever came to it."""
     kept, total = counts[name], counts[f"{name}_total"]
-    return Drawn(f"{kept:,} of {total:,}", order=total) if total > kept else kept
+    return Indicator(f"{kept:,} of {total:,}", order=total) if total > kept else kept
 
 
-def _state_of(one: QueueLook) -> Drawn:
+def _state_of(one: QueueLook) -> Indicator:
     if one.paused:
         return state("paused", "warn")
     if one.workers:
@@ -152,19 +152,19 @@ def _attempt(one: Glance) -> object:
         return ""
     of = f" of {one.attempts}" if one.attempts else ""
     again = one.attempt > 1 and one.state != "completed"
-    return Drawn(f"{one.attempt}{of}", "warn" if again else "", order=one.attempt)
+    return Indicator(f"{one.attempt}{of}", "warn" if again else "", order=one.attempt)
 
 
-def _when(one: Glance) -> Drawn:
+def _when(one: Glance) -> Indicator:
     if one.due is not None:
         left = one.due - one.now
         words = f"in {Seconds(left)}" if left >= 1 else "due now"
-        return Drawn(words, order=one.due, saved=f"due {absolute(one.due)}")
+        return Indicator(words, order=one.due, saved=f"due {absolute(one.due)}")
     at = one.finished if one.state in ENDED else one.created
     at = one.started if one.state == "active" else at
     if at is None:
-        return Drawn("")
-    return Drawn(since(max(one.now - at, 0.0)), order=at, saved=absolute(at))
+        return Indicator("")
+    return Indicator(since(max(one.now - at, 0.0)), order=at, saved=absolute(at))
 
 
 def since(passed: float) -> str:
@@ -181,14 +181,14 @@ def _took(one: Glance) -> object:
     if ended is None or one.started is None or ended < one.started:
         return ""
     took = Duration(ended - one.started)
-    return Drawn(str(took), order=took)
+    return Indicator(str(took), order=took)
 
 
 def _about(one: Glance) -> object:
     if one.unkept:
-        return Drawn(one.unkept, "warn")
+        return Indicator(one.unkept, "warn")
     if one.error and one.state in {"failed", "delayed"}:
-        return Drawn(one.error, TONES[one.state] if one.state == "failed" else "warn")
+        return Indicator(one.error, TONES[one.state] if one.state == "failed" else "warn")
     return one.data
 
 
@@ -199,7 +199,7 @@ def worker_row(of: QueueLook, one: WorkerInfo) -> tuple[object, ...]:
         of.queue.name,
         f"{one.kind} {one.pid} on {one.host}",
         _busy(of, [one]),
-        Drawn(
+        Indicator(
             since(one.seen),
             "good" if one.seen <= _LATE else "warn",
             dot=True,

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.workflow.drawing import SIGNS, TONES, signed
-from agentnb.panels.base import Drawn, Duration, Seconds, progress, stacked, state
+from agentnb.panels.base import Duration, Indicator, Seconds, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def task_rows(
     return tuple(TASK_COLUMNS[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
 
 
-def _state(word: str) -> Drawn:
+def _state(word: str) -> Indicator:
     """Return a state, whose sign has its colour."""
-    return Drawn(signed(word), TONES.get(word, ""))
+    return Indicator(signed(word), TONES.get(word, ""))
 
 
 def event_row(event: Any) -> tuple[object, ...]:
@@ -106,7 +106,7 @@ def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
     return (
         agent.name,
         state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
-        Drawn(
+        Indicator(
             str(agent.workers)
             + ("" if seen is None else f" · {Seconds(max(now - seen, 0.0))} ago"),
             order=agent.workers,
@@ -120,7 +120,7 @@ def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
 def _progress(task: TaskInfo) -> object:
     if task.state == "active" and task.progress is not None:
         return progress(task.progress * 100)
-    return progress(100, tone="good", text="") if task.state == "completed" else Drawn("")
+    return progress(100, tone="good", text="") if task.state == "completed" else Indicator("")
 
 
 def took(task: TaskInfo, now: float) -> object:
@@ -149,8 +149,8 @@ def short(value: Any) -> str:
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
 
 
-def _moment(when: float) -> Drawn:
-    return Drawn(clock(when), order=when, saved=absolute(when))
+def _moment(when: float) -> Indicator:
+    return Indicator(clock(when), order=when, saved=absolute(when))
 
 
 def clock(when: float | None) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Whole"]
+__all__ = ["DetailView"]
 
 _CELL = "text-align:left;padding:2px 10px"
 _PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
 
 
-class Whole:
+class DetailView:
     """A view of one thing. Subclasses say what is in it."""
 
     kind = "whole"

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.table import Table
-from agentnb.magics.noun import Said
+from agentnb.magics.base import Message
 from agentnb.panels.base.units import Blank, Size
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def measured(found: Usage) -> Table:
     )
 
 
-class Text(Said):
+class Text(Message):
     """A text that is shown as it is, to so many lines."""
 
     __slots__ = ("lines",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
-from agentnb.magics.noun import Said
+from agentnb.magics.base import Message
 
 if TYPE_CHECKING:
     from agentnb.core.queue import Queue, TaskQueue
@@ -68,7 +68,7 @@ def _in_state(call: Call, queues: TaskQueue, name: str) -> Found:
     return [(queue, id_) for id_ in dict.fromkeys(ids(queue, state, n=_ALL).jobs)]
 
 
-def each(call: Call, found: Found, deed: str, done: str) -> Said:
+def each(call: Call, found: Found, deed: str, done: str) -> Message:
     """Do something with each job, and say with how many.
 
     Parameters
@@ -112,7 +112,7 @@ def each(call: Call, found: Found, deed: str, done: str) -> Said:
     except KeyboardInterrupt:
         print(f"{count:,} of {len(found):,} {done}")  # noqa: T201 - what an interrupt leaves
         raise
-    return Said(f"{count:,} {done}" + (f"; {missed:,} had gone on meanwhile" if missed else ""))
+    return Message(f"{count:,} {done}" + (f"; {missed:,} had gone on meanwhile" if missed else ""))
 
 
 def id_of(value: Any) -> str:

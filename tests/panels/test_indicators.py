@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from agentnb.panels import Drawn, Notice, Panel, Plot, TableView, TextBlock
-from agentnb.panels.base.drawn import progress, stacked, state
+from agentnb.panels import Indicator, Notice, Panel, Plot, TableView, TextBlock
+from agentnb.panels.base.indicators import progress, stacked, state
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_saved_copy_has_the_texts(table):
 
 
 def test_html_in_a_drawn_cell_stays_text():
-    table = TableView(["a"], [(Drawn("<b>x\ny</b>", "bad"),)])
+    table = TableView(["a"], [(Indicator("<b>x\ny</b>", "bad"),)])
     assert "&lt;b&gt;x↵y&lt;/b&gt;" in table.static_html()
     table.close()
 

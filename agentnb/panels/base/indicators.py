@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["TONES", "Drawn", "progress", "stacked", "state"]
+__all__ = ["TONES", "Indicator", "progress", "stacked", "state"]
 
 TONES: Final = ("", "dim", "brand", "good", "warn", "bad")
 """Colours by what they mean; the page's theme says which they are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Indicator:
     """The value of a cell: a text, and how it is drawn. A saved notebook keeps the text.
 
     Parameters
@@ -62,16 +62,16 @@ class Drawn:
         return found
 
 
-def state(word: str, tone: str = "") -> Drawn:
+def state(word: str, tone: str = "") -> Indicator:
     """Return a state, with a dot of a colour before it.
 
     >>> str(state("failed", "bad"))
     'failed'
     """
-    return Drawn(word, tone, dot=True)
+    return Indicator(word, tone, dot=True)
 
 
-def progress(percent: float, *, tone: str = "brand", text: str | None = None) -> Drawn:
+def progress(percent: float, *, tone: str = "brand", text: str | None = None) -> Indicator:
     """Return how far something is, as a bar.
 
     Parameters
@@ -90,10 +90,10 @@ def progress(percent: float, *, tone: str = "brand", text: str | None = None) ->
     """
     known = 0.0 if math.isnan(percent) else min(100.0, max(0.0, float(percent)))
     words = f"{known:.0f} %" if text is None else text
-    return Drawn(words, parts=((known / 100, tone),), order=known)
+    return Indicator(words, parts=((known / 100, tone),), order=known)
 
 
-def stacked(parts: Iterable[tuple[str, int, str]], *, whole: int | None = None) -> Drawn:
+def stacked(parts: Iterable[tuple[str, int, str]], *, whole: int | None = None) -> Indicator:
     """Return numbers as the parts of a bar, with their sum beside it.
 
     Parameters
@@ -112,7 +112,7 @@ def stacked(parts: Iterable[tuple[str, int, str]], *, whole: int | None = None) 
     there = [(name, count, tone) for name, count, tone in parts if count > 0]
     total = sum(count for _, count, _ in there)
     full = max(total, whole or 0)
-    return Drawn(
+    return Indicator(
         f"{total:,}",
         parts=tuple((count / full, tone) for _, count, tone in there),
         order=total,

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Session, Transaction
 
-__all__ = ["IDLE_SECONDS", "Held"]
+__all__ = ["IDLE_SECONDS", "HeldTransaction"]
 
 IDLE_SECONDS = 300.0
 _AFTER_ERROR = "%db rollback: no statement runs before that"
 
 
-class Held:
+class HeldTransaction:
     """A transaction held open between cells, rolled back when nobody uses it any more.
 
     Who comes back to one that was rolled back meanwhile is told so once, before anything

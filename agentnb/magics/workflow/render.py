@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.table import Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
-from agentnb.magics.whole import Whole
+from agentnb.magics.detail import DetailView
 from agentnb.panels.base.units import Duration
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class WorkflowView:
         return f'<div class="agentnb-workflow">{"".join(parts)}</div>'
 
 
-class TaskView(Whole):
+class TaskView(DetailView):
     """A task whole, as it was when it was looked at.
 
     Attributes

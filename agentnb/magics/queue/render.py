@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.table import Table
-from agentnb.magics.whole import Whole
+from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,7 +20,7 @@ _LONGEST = 2000
 _BAR = 10
 
 
-class JobView(Whole):
+class JobView(DetailView):
     """A job whole, as it was when it was looked at.
 
     Attributes

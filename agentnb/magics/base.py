@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from agentnb.magics.extension import Extension
     from agentnb.magics.grammar import Call, Grammar
 
-__all__ = ["Noun", "Said"]
+__all__ = ["Magic", "Message"]
 
 _HELP = (["help"], ["--help"])
 
 
-class Said(str):
+class Message(str):
     """A line of text that shows without quotes."""
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class Said(str):
         return str(self)
 
 
-class Noun(Magics):
+class Magic(Magics):
     """A magic: one class, one grammar, a method ``do_<verb>(call)`` for each verb.
 
     A cell has the same verbs, or else a grammar of its own with one verb, which nobody writes.
