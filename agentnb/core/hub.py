@@ -5,16 +5,15 @@ from __future__ import annotations
 import atexit
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from agentnb.core import factories
+from agentnb.core import services
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
     from pathlib import Path
 
     from agentnb.core.api import APIClient, GitHub
@@ -29,15 +28,29 @@ if TYPE_CHECKING:
     from agentnb.core.queue import Queue, TaskQueue
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
+    from agentnb.core.services.entry import Closeable, Service
     from agentnb.core.settings import Settings
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
     from agentnb.core.workflow import Orchestrator
 
-__all__ = ["Hub", "connect"]
+    T = TypeVar("T", bound=Closeable)
+
+__all__ = ["Hub", "Notebook", "connect"]
 
 _NUMBERS = count(1)
+
+
+class Notebook(Protocol):
+    """The notebook that a hub lives in."""
+
+    def open_panel(self, name: str, **options: Any) -> Any:
+        """Open a live panel by its name."""
+
+    def wrap_processor(self, processor: Any) -> Any:
+        """Return a queue's processor that keeps what it prints in the log of its job."""
 
 
 class Hub:
@@ -52,6 +65,8 @@ class Hub:
     start
         The folder from which the project's root is looked for upwards; default: the
         working directory.
+    notebook
+        The notebook that it is made for; None for a script.
     **arguments
         Settings by name (`agentnb.core.settings.FIELDS`): ``home``, ``workspace``,
         ``database_url``, ``redis_url``, ...
@@ -63,19 +78,24 @@ class Hub:
     42
     """
 
-    def __init__(self, *, start: str | Path | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        start: str | Path | None = None,
+        notebook: Notebook | None = None,
+        **arguments: Any,
+    ) -> None:
         protect_imports()
-        self.id = f"hub-{next(_NUMBERS)}"
+        self._id = f"hub-{next(_NUMBERS)}"
         self._start = start
         self._arguments = arguments
         self._lock = OpeningLock()
         self._settings: Settings | None = None
         self._opened: dict[str, Any] = {}
-        self.named: dict[str, Named] = {}
+        self._named: dict[str, Named] = {}
         """Connections that were named, which outlive a `stop`."""
         self._closed = False
-        self.panel_opener: Callable[..., Any] | None = None
-        self.wrap_processor: Callable[[Any], Any] | None = None
+        self._notebook = notebook
 
     @property
     def settings(self) -> Settings:
@@ -93,8 +113,8 @@ class Hub:
                 self._settings = Settings.load(start=self._start, **self._arguments)
             return self._settings
 
-    def _open(self, name: str) -> Any:
-        found = self._opened.get(name)
+    def _open(self, service: Service[T]) -> T:
+        found: T | None = self._opened.get(service.name)
         if found is not None:
             return found
         with self._lock:
@@ -104,13 +124,14 @@ class Hub:
                     service="hub",
                     hint="make another: agentnb.connect(), or in a notebook %agentnb reset",
                 )
-            if name not in self._opened:
-                made = getattr(factories, name)(self)
+            if service.name not in self._opened:
+                made = service.factory(self)
                 if not self._opened:
                     # From now on the hub is kept until it is closed, at the latest at exit.
                     atexit.register(self.close)
-                self._opened[name] = made
-            return self._opened[name]
+                self._opened[service.name] = made
+            opened: T = self._opened[service.name]
+            return opened
 
     @property
     def closed(self) -> bool:
@@ -120,17 +141,28 @@ class Hub:
     @property
     def tracer(self) -> Tracer:
         """Return the tracer, which keeps spans in memory and under ``home/logs``."""
-        return self._open("tracer")  # type: ignore[no-any-return]
+        return self._open(services.TRACER)
 
     @property
     def logs(self) -> LogFile:
         """Return the log file that takes what this hub's integrations log."""
-        return self._open("logs")  # type: ignore[no-any-return]
+        return self._open(services.LOGS)
+
+    @property
+    def runtime(self) -> Runtime:
+        """Return the tracer, the redactor and the logs that the hub's services share.
+
+        A service of your own joins them: ``Database(url, runtime=hub.runtime)``.
+        """
+        from agentnb.core.runtime import Runtime
+
+        _ = self.logs
+        return Runtime(self.tracer, self.settings.redactor, self._id)
 
     @property
     def databases(self) -> Databases:
         """Return the named connections."""
-        return self._open("databases")  # type: ignore[no-any-return]
+        return self._open(services.DATABASES)
 
     @property
     def db(self) -> Database:
@@ -143,27 +175,27 @@ class Hub:
 
         It is redis-py's, safe to interrupt, with `publisher` and `subscriber` beside it.
         """
-        return self._open("redis")  # type: ignore[no-any-return]
+        return self._open(services.REDIS)
 
     @property
     def cache(self) -> Cache:
         """Return the cache, on the same server as `redis`."""
-        return self._open("cache")  # type: ignore[no-any-return]
+        return self._open(services.CACHE)
 
     @property
     def events(self) -> EventBus:
         """Return the event bus, on the same server as `redis`."""
-        return self._open("events")  # type: ignore[no-any-return]
+        return self._open(services.EVENTS)
 
     @property
     def files(self) -> FileSystemManager:
         """Return the workspace: files below AGENTNB_WORKSPACE, and nothing outside of it."""
-        return self._open("files")  # type: ignore[no-any-return]
+        return self._open(services.FILES)
 
     @property
     def git(self) -> GitManager:
         """Return git on the repository that the working directory belongs to."""
-        return self._open("repositories").here()  # type: ignore[no-any-return]
+        return self._open(services.REPOSITORIES).here()
 
     def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
         """Return git on a folder of the workspace; its repository is looked for in there only.
@@ -173,17 +205,17 @@ class Hub:
         UsageError
             The folder is outside of the workspace.
         """
-        return self._open("repositories").under(path)  # type: ignore[no-any-return]
+        return self._open(services.REPOSITORIES).under(path)
 
     @property
     def docker(self) -> DockerManager:
         """Return the containers and images of this home, on DOCKER_HOST's engine."""
-        return self._open("docker")  # type: ignore[no-any-return]
+        return self._open(services.DOCKER)
 
     @property
     def queues(self) -> TaskQueue:
         """Return the task queues, on the same server as `redis`."""
-        return self._open("queues")  # type: ignore[no-any-return]
+        return self._open(services.QUEUES)
 
     def queue(self, name: str) -> Queue:
         """Return a task queue by its name, made on first use.
@@ -198,7 +230,7 @@ class Hub:
     @property
     def apis(self) -> Clients:
         """Return the clients of APIs that `api` has made, and the breakers of their hosts."""
-        return self._open("apis")  # type: ignore[no-any-return]
+        return self._open(services.APIS)
 
     def api(self, base_url: str, **options: Any) -> APIClient:
         """Return the client of an API; the same for the same base URL and options.
@@ -220,12 +252,12 @@ class Hub:
     @property
     def github(self) -> GitHub:
         """Return GitHub's API, called with GITHUB_TOKEN."""
-        return self._open("github")  # type: ignore[no-any-return]
+        return self._open(services.GITHUB)
 
     @property
     def websockets(self) -> WebSockets:
         """Return the clients of WebSockets, which `websocket` makes."""
-        return self._open("websockets")  # type: ignore[no-any-return]
+        return self._open(services.WEBSOCKETS)
 
     def websocket(self, url: str | None = None, **options: Any) -> WebSocketClient:
         """Return the client of a WebSocket by its URL, made on first use and not yet connected.
@@ -249,7 +281,7 @@ class Hub:
     @property
     def workflows(self) -> Orchestrator:
         """Return the orchestrator of workflows, on the default database."""
-        return self._open("workflows")  # type: ignore[no-any-return]
+        return self._open(services.WORKFLOWS)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.
@@ -269,9 +301,7 @@ class Hub:
         Table
             Service, ``ok`` or what is wrong, milliseconds.
         """
-        from agentnb.core.health import check
-
-        return check(self._opened, closed=self._closed)
+        return services.health(self._opened, closed=self._closed)
 
     def panel(self, name: str, **options: Any) -> Any:
         """Open a live panel, such as ``hub.panel("db")``.
@@ -281,11 +311,11 @@ class Hub:
         UsageError
             Not in a notebook, or no such panel.
         """
-        if self.panel_opener is None:
+        if self._notebook is None:
             raise UsageError(
                 "panels are there in a notebook", service="hub", hint="%load_ext agentnb"
             )
-        return self.panel_opener(name, **options)
+        return self._notebook.open_panel(name, **options)
 
     def stop(self) -> list[str]:
         """Close what has been opened, newest first; the next use opens it again.
@@ -313,7 +343,7 @@ class Hub:
             self.stop()
         finally:
             with self._lock:
-                self.named.clear()
+                self._named.clear()
                 self._settings = None
 
     def close(self) -> None:

@@ -126,7 +126,7 @@ class Extension:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.hub = self._new_hub()
+        self.hub = Hub(notebook=self)
         self.debug = False
         self.assigned: set[str] = set()
         self._panels: PanelRegistry | None = None
@@ -165,12 +165,6 @@ class Extension:
                 self._loaded[name] = magic
             return self._loaded[name]
 
-    def _new_hub(self) -> Hub:
-        hub = Hub()
-        hub.panel_opener = self._open_panel
-        hub.wrap_processor = self._keep_prints
-        return hub
-
     def _place_hub(self) -> bool:
         """Put ``hub`` into the namespace, unless the user has something by that name."""
         present = self.shell.user_ns.get("hub")
@@ -201,13 +195,14 @@ class Extension:
             self._panels = PanelRegistry()
         return self._panels
 
-    def _open_panel(self, name: str, **options: Any) -> Any:
+    def open_panel(self, name: str, **options: Any) -> Any:
+        """Open a live panel; ipywidgets is imported with the first."""
         from agentnb.panels import open_panel
 
         return open_panel(self.panels, self.hub, name, shell=self.shell, **options)
 
-    def _keep_prints(self, processor: Any) -> Any:
-        """Return a queue's processor, which prints into the log of its job."""
+    def wrap_processor(self, processor: Any) -> Any:
+        """Return a queue's processor that keeps what it prints in the log of its job."""
         from agentnb.magics.output import diverted
         from agentnb.magics.queue.log import job_log
 
@@ -232,7 +227,7 @@ class Extension:
         for magic in self.loaded:
             magic.reset()
         if self.hub.closed:
-            self.hub = self._new_hub()
+            self.hub = Hub(notebook=self)
         self.hub.reset()
         self._place_hub()
 

@@ -232,5 +232,16 @@ def test_panels_are_for_notebooks(hub):
     with pytest.raises(UsageError) as caught:
         hub.panel("db")
     assert caught.value.hint == "%load_ext agentnb"
-    hub.panel_opener = lambda name, **options: (name, options)
-    assert hub.panel("db", connection="x") == ("db", {"connection": "x"})
+
+
+def test_the_notebook_opens_panels_and_wraps_processors(tmp_path):
+    class Notebook:
+        def open_panel(self, name, **options):
+            return name, options
+
+        def wrap_processor(self, processor):
+            return lambda job: ["wrapped", processor(job)]
+
+    with Hub(home=tmp_path / ".agentnb", start=tmp_path, notebook=Notebook()) as hub:
+        assert hub.panel("db", connection="x") == ("db", {"connection": "x"})
+        assert hub.queues.wrap(lambda job: job)(1) == ["wrapped", 1]

@@ -323,7 +323,7 @@ def test_an_event_is_logged_on_its_service_and_level(row, records, request, redi
     workspace = redis_home.parent / "workspace"
     with use(None), agentnb.connect(home=redis_home, workspace=workspace) as hub:
         row.does(Kit(hub, request, until, redis_home))
-    ours = [one for one in records if getattr(one, "hub", None) == hub.id]
+    ours = [one for one in records if getattr(one, "hub", None) == hub.runtime.hub_id]
     found = [one for one in ours if one.getMessage().startswith(row.text)]
     assert found, "\n".join(f"{one.name} {one.getMessage()}" for one in records)
     one = found[0]

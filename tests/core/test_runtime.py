@@ -95,7 +95,9 @@ def test_all_services_of_a_hub_share_its_tracer_redactor_and_id(tmp_path):
         services = (hub.db, hub.events, hub.queues, hub.workflows, hub.docker.engine)
         client = hub.api("http://127.0.0.1:1")
         assert {id(one.tracer) for one in (*services, client)} == {id(hub.tracer)}
-        assert {log_of(one)["hub"] for one in (*services, hub.cache, client)} == {hub.id}
+        assert {log_of(one)["hub"] for one in (*services, hub.cache, client)} == {
+            hub.runtime.hub_id
+        }
         redactor = hub.settings.redactor
         assert hub.queues.redactor is hub.workflows.redactor is client.redactor is redactor
         hub.websocket("ws://127.0.0.1:1/?token=hunter22")

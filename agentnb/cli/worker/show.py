@@ -60,7 +60,7 @@ class JobLines(logging.Handler):
         Given the outcome, or nothing, and the line.
     """
 
-    def __init__(self, hub_id: str, tell: Callable[[str, str], object]) -> None:
+    def __init__(self, hub_id: str | None, tell: Callable[[str, str], object]) -> None:
         super().__init__(logging.INFO)
         self._hub_id = hub_id
         self._tell = tell

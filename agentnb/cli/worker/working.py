@@ -78,7 +78,10 @@ def _until_told(
     stopping: Callable[[], object],
     agents: AgentPost | None = None,
 ) -> bool:
-    with Signals(lambda number: os._exit(128 + number)) as signals, JobLines(hub.id, tell):
+    with (
+        Signals(lambda number: os._exit(128 + number)) as signals,
+        JobLines(hub.runtime.hub_id, tell),
+    ):
         posts: list[Post | AgentPost] = [] if agents is None else [agents]
         posts += [
             Post(

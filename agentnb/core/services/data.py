@@ -1,0 +1,180 @@
+"""Logs, spans, databases, and the services on Redis."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from agentnb.core.errors import ConfigError, UntrustedPath
+from agentnb.core.services.entry import Check, Service
+
+if TYPE_CHECKING:
+    from agentnb.core.cache import Cache
+    from agentnb.core.db import Database, Databases
+    from agentnb.core.events import EventBus
+    from agentnb.core.hub import Hub
+    from agentnb.core.redis import RedisClient
+    from agentnb.core.runtime import Runtime
+    from agentnb.core.settings import Settings
+    from agentnb.core.trace import LogFile, Tracer
+
+__all__ = [
+    "CACHE",
+    "DATABASES",
+    "EVENTS",
+    "LOGS",
+    "REDIS",
+    "TRACER",
+    "default_url",
+    "make_database",
+]
+
+
+def _home(hub: Hub) -> Settings:
+    """Make the home where that is possible, and return the settings.
+
+    A database elsewhere works without a home to write to; `logs.failed` says so.
+    """
+    from agentnb.core.paths import ensure_home
+
+    try:
+        ensure_home(hub.settings.home)
+    except UntrustedPath:
+        raise
+    except ConfigError:
+        pass
+    return hub.settings
+
+
+def _tracer(hub: Hub) -> Tracer:
+    from agentnb.core.trace import Tracer
+
+    _home(hub)
+    return Tracer(hub.settings.home / "logs", redactor=hub.settings.redactor)
+
+
+def _logs(hub: Hub) -> LogFile:
+    from agentnb.core.trace import LogFile
+
+    settings = _home(hub)
+    made = LogFile(
+        settings.home / "logs",
+        redactor=settings.redactor,
+        hub_id=hub._id,  # noqa: SLF001 - on its records
+        level=settings.log_level,
+    )
+    made.attach()
+    return made
+
+
+LOGS: Service[LogFile] = Service("logs", _logs, settings=("home", "log_level"))
+TRACER: Service[Tracer] = Service("tracer", _tracer, settings=("home",))
+
+
+def _databases(hub: Hub) -> Databases:
+    from agentnb.core.db import Databases
+
+    settings = hub.settings
+    runtime = hub.runtime
+
+    def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
+        return make_database(settings, name, url, runtime, read_only=read_only)
+
+    return Databases(make, lambda: default_url(hub), hub._named)  # noqa: SLF001 - they outlive `stop`
+
+
+def make_database(
+    settings: Settings,
+    name: str,
+    url: str,
+    runtime: Runtime,
+    *,
+    pool_size: int | None = None,
+    read_only: bool = False,
+) -> Database:
+    """Return a database with the limits of the settings."""
+    from agentnb.core.db import Database
+
+    return Database(
+        url,
+        name=name,
+        read_only=read_only,
+        timeout=settings.db_timeout,
+        rows=settings.db_rows,
+        max_bytes=settings.db_max_bytes,
+        pool_size=pool_size or settings.db_pool,
+        resolve=settings.resolve,
+        runtime=runtime,
+    )
+
+
+def default_url(hub: Hub) -> str:
+    """Return DATABASE_URL, or the URL of the SQLite file in the home, which is made."""
+    from agentnb.core.paths import ensure_home
+
+    settings = hub.settings
+    if settings.database_url:
+        return settings.database_url
+    database = ensure_home(settings.home) / "agentnb.db"
+    if not database.exists():
+        with suppress(OSError):  # SQLite says why the file cannot be made
+            database.touch(mode=0o600)  # which SQLite's other files take over
+    # Quoted, since a folder's name may hold what means something in a URL.
+    return f"sqlite:///{quote(str(database))}"
+
+
+DATABASES: Service[Databases] = Service(
+    "databases",
+    _databases,
+    settings=("home", "database_url", "db_max_bytes", "db_pool", "db_rows", "db_timeout"),
+    checks=lambda it: [Check(f"db {one.name}", one.kind, one.ping) for one in it.opened()],
+)
+
+
+def _redis(hub: Hub) -> RedisClient:
+    from agentnb.core.redis import RedisClient
+
+    settings = hub.settings
+    return RedisClient(settings.redis_url, home=settings.home, runtime=hub.runtime)
+
+
+REDIS: Service[RedisClient] = Service(
+    "redis",
+    _redis,
+    settings=("home", "redis_url"),
+    checks=lambda it: [
+        Check("redis", "embedded" if it.embedded else it.target.scheme, it.ping),
+    ],
+)
+
+
+def _cache(hub: Hub) -> Cache:
+    from agentnb.core.cache import Cache
+
+    settings = hub.settings
+    return Cache(hub.redis, prefix=settings.key_prefix, wait_seconds=settings.cache_wait)
+
+
+CACHE: Service[Cache] = Service("cache", _cache, settings=("cache_wait", "key_prefix"))
+
+
+def _events(hub: Hub) -> EventBus:
+    from agentnb.core.events import EventBus
+
+    settings = hub.settings
+    return EventBus(
+        hub.redis,
+        prefix=settings.key_prefix,
+        log_size=settings.events_log,
+        outbox_size=settings.events_outbox,
+        payload=settings.events_payload,
+    )
+
+
+EVENTS: Service[EventBus] = Service(
+    "events",
+    _events,
+    settings=("events_log", "events_outbox", "events_payload", "key_prefix"),
+    checks=lambda it: [Check("events", f"{len(it.subscriptions())} handlers", it.ping)],
+)

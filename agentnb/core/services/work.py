@@ -1,0 +1,87 @@
+"""Queues and workflows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import ConfigError
+from agentnb.core.services.data import default_url, make_database
+from agentnb.core.services.entry import Check, Service
+
+if TYPE_CHECKING:
+    from agentnb.core.hub import Hub
+    from agentnb.core.queue import TaskQueue
+    from agentnb.core.workflow import Orchestrator
+
+__all__ = ["QUEUES", "WORKFLOWS"]
+
+
+def _queues(hub: Hub) -> TaskQueue:
+    from agentnb.core.queue import TaskQueue
+
+    settings = hub.settings
+    notebook = hub._notebook  # noqa: SLF001 - None in a script
+    return TaskQueue(
+        hub.redis,
+        prefix=settings.key_prefix,
+        events=hub.events,
+        lease=settings.queue_lease,
+        limit=settings.queue_payload,
+        result_ttl=settings.queue_result_ttl,
+        key_ttl=settings.key_ttl,
+        wrap=None if notebook is None else notebook.wrap_processor,
+    )
+
+
+QUEUES: Service[TaskQueue] = Service(
+    "queues",
+    _queues,
+    settings=("key_prefix", "key_ttl", "queue_lease", "queue_payload", "queue_result_ttl"),
+)
+
+
+def _workflows(hub: Hub) -> Orchestrator:
+    from agentnb.core.redis import Keys
+    from agentnb.core.workflow import Orchestrator
+    from agentnb.core.workflow.bell import RedisBell
+
+    settings = hub.settings
+    keys = Keys(settings.key_prefix)
+    # Opened first, so that it is closed last: what happens is still published then. Without a
+    # server workers look by themselves, and events stay in the outbox.
+    bus = redis = None
+    with suppress(ConfigError):
+        redis, bus = hub.redis, hub.events
+    # Tasks may hold all connections of `hub.db`; a heartbeat must not wait for them.
+    database = make_database(settings, "workflows", default_url(hub), hub.runtime, pool_size=8)
+    return Orchestrator(
+        database,
+        scope=settings.key_prefix or "agentnb",
+        home=settings.home,
+        lease=settings.workflow_lease,
+        limit=settings.workflow_payload,
+        key_ttl=settings.key_ttl,
+        services=lambda name: getattr(hub, name),
+        events=bus,
+        bell=RedisBell(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
+        if redis is not None
+        else None,
+        owns_database=True,
+    )
+
+
+def _workers(orchestrator: Orchestrator) -> str:
+    worker = orchestrator.worker
+    return "no worker here" if worker is None else f"{worker.concurrency} threads"
+
+
+WORKFLOWS: Service[Orchestrator] = Service(
+    "workflows",
+    _workflows,
+    settings=(
+        *("database_url", "db_max_bytes", "db_rows", "db_timeout", "home", "key_prefix"),
+        *("key_ttl", "workflow_lease", "workflow_payload"),
+    ),
+    checks=lambda it: [Check("workflow", _workers(it), it.ping)],
+)
