@@ -68,8 +68,10 @@ def lab(options: argparse.Namespace) -> int:
     search_path = (
         {"PYTHONPATH": os.pathsep.join(found)} if (found := absolute("PYTHONPATH")) else {}
     )
+    settings = [str(Path(__file__).with_name("jupyter")), *absolute("JUPYTER_CONFIG_PATH")]
     environment = {
         **os.environ,
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(settings),  # a guide opens as a page, not as text
         "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTER_PATH": os.pathsep.join(paths),
         **search_path,

@@ -244,6 +244,13 @@ def test_lab_starts_on_the_tutorials_with_this_environments_kernel(lab, tmp_path
         assert path == "/lab/tree/00_start.ipynb"
     listing = json.loads(get(port, "/api/contents/data", token))
     assert [entry["name"] for entry in listing["content"]] == ["agents.csv"]
+    listing = json.loads(get(port, "/api/contents/guide", token))
+    assert {"index.md", "queue.md"} <= {entry["name"] for entry in listing["content"]}
+    manager = json.loads(
+        get(port, "/lab/api/settings/@jupyterlab/docmanager-extension:plugin", token)
+    )
+    viewers = manager["schema"]["properties"]["defaultViewers"]["default"]
+    assert viewers == {"markdown": "Markdown Preview"}
     kernels = json.loads(get(port, "/api/kernelspecs", token))["kernelspecs"]
     assert kernels["python3"]["spec"]["display_name"] != "another"
     assert not (tmp_path / "sprung").exists()
