@@ -1,4 +1,4 @@
-"""The events panel: what happens on all channels, as it happens, and what was not handled."""
+"""The events panel: the live events of all channels, and the dead letters."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class _Loaded(NamedTuple):
 
 
 class EventsPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """Shows live events, publishes, and replays dead letters; `panel` has the widgets.
 
     Parameters
     ----------
     hub
-        Whose events it shows.
+        The hub whose events it shows.
     channel
-        A pattern, or a part of the names, of the channels that it shows first.
+        The first filter: a pattern, or a part of channel names.
     every
-        Seconds between two looks.
+        Seconds between refreshes.
     """
 
     def __init__(self, hub: Hub, *, channel: str = "", every: float | None = 1.0) -> None:
@@ -175,16 +175,16 @@ class EventsPanel:
         ]
         handlers = [one for one in bus.subscriptions() if one is not self._tail.subscription]
         failed, dropped = sum(one.failed for one in handlers), sum(one.dropped for one in handlers)
-        said = f"{len(handlers)} handler{'' if len(handlers) == 1 else 's'} in this notebook"
-        said += f" · {failed:,} failed" if failed else ""
-        said += f" · {dropped:,} dropped" if dropped else ""
-        said += f" · {bus.pending:,} wait for the server" if bus.pending else ""
-        return _Loaded(wanted, events, self._tail.rate(), said, bus.dead_letters(LETTERS))
+        summary = f"{len(handlers)} handler{'' if len(handlers) == 1 else 's'} in this notebook"
+        summary += f" · {failed:,} failed" if failed else ""
+        summary += f" · {dropped:,} dropped" if dropped else ""
+        summary += f" · {bus.pending:,} wait for the server" if bus.pending else ""
+        return _Loaded(wanted, events, self._tail.rate(), summary, bus.dead_letters(LETTERS))
 
     def _show(self, loaded: _Loaded) -> None:
         self.rate.add(loaded.rate)
         self.numbers.value = escape(loaded.handlers)
-        if loaded.wanted == self._wanted:  # else a later one is being looked for
+        if loaded.wanted == self._wanted:  # else a newer filter is being applied
             rows = [
                 (_time(event), _name(event), _brief(event), key) for key, event in loaded.events
             ]
@@ -234,7 +234,7 @@ class EventsPanel:
         letter = self._letters.get(place)
         if letter is None:
             return "gone", ""
-        who = letter.handler or "nobody can read it"
+        who = letter.handler or "its message cannot be decoded"
         text = f"{letter.error}\n\n{letter.message.decode('utf-8', 'replace')}"
         return f"<strong>{escape(plain(letter.channel))}</strong> · {escape(plain(who))}", text
 
@@ -245,9 +245,9 @@ class EventsPanel:
     def _publish(self) -> str:
         channel, data = self.to.value.strip(), self.data.value.strip()
         if not channel:
-            raise UsageError("which channel?", service="events", hint="such as agent.done")
+            raise UsageError("the channel is missing", service="events", hint="such as agent.done")
         value: Any = data or None
-        with suppress(ValueError):  # what is no JSON is the text itself
+        with suppress(ValueError):  # not JSON: the text itself
             value = json.loads(data)
         event = self._bus.publish(channel, value)
         return f"{plain(channel)}: {'waits for the server' if event.pending else 'published'}"
@@ -255,7 +255,9 @@ class EventsPanel:
     def _replay(self) -> str:
         place = self._picked_letter
         if place is None:
-            raise UsageError("no dead letter is selected", service="events", hint="click on one")
+            raise UsageError(
+                "no dead letter is selected", service="events", hint="click on a dead letter"
+            )
         handlers = self._bus.replay(place)
         return "handed to its handler again" if handlers else "published anew"
 
@@ -264,7 +266,9 @@ class EventsPanel:
             return "Discard the selected one", [self._picked_letter]
         places = list(self._letters)
         if not places:
-            raise UsageError("there are no dead letters", service="events")
+            raise UsageError(
+                "there are no dead letters", service="events", hint="every event was handled"
+            )
         if len(places) == 1:
             return "Discard the only dead letter", places
         listed = ", the newest of more" if len(places) >= LETTERS else ""
@@ -346,7 +350,7 @@ def make(hub: Hub, **options: Any) -> Panel:
     Parameters
     ----------
     hub
-        Whose events it shows.
+        The hub whose events it shows.
     **options
         As `EventsPanel` takes them.
     """

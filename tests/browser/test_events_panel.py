@@ -6,7 +6,7 @@ import pytest
 
 SETUP = """\
 %load_ext agentnb
-_ = hub.redis.delete(hub.events.event_log.key, hub.events.dead.key)
+_ = hub.redis.delete(hub.events._event_log.key, hub.events._dead.key)
 def fail(event):
     raise ValueError(f"no agent takes task {event.data['task']}")
 _ = hub.events.subscribe("agent.task.failed", fail, name="retry_later")

@@ -143,7 +143,7 @@ def test_while_the_server_is_away_events_wait_and_are_sent_under_the_same_ids(
         assert there == here == ["before", *range(20)]
         assert not any(event.pending for event in sent)
         assert [event.id for event in bus.history("c")[1:]] == [event.id for event in sent]
-        until(lambda: bus.receiver.connected)
+        until(lambda: bus._receiver.connected)
         bus.ping()
         assert "events wait for redis" in caplog.text
         assert "20 events that waited were sent" in caplog.text
@@ -159,7 +159,7 @@ def test_a_bus_that_closes_says_what_was_never_sent(tmp_path):
         bus.publish("c", 2)
         with pytest.raises(UnavailableError, match="1 events were never sent"):
             bus.close(1.0)
-        assert bus.closing
+        assert bus._closing
         redis.close()
 
 
@@ -351,11 +351,11 @@ def test_a_log_that_was_emptied_gives_a_gap_and_goes_on(make_bus, shared_redis, 
     for n in range(3):
         here.publish("c", n)
     until(lambda: len(got) == 3)
-    shared_redis.delete(here.event_log.key)
+    shared_redis.delete(here._event_log.key)
     time.sleep(0.01)  # places begin with the time, in milliseconds
     here.publish("c", 3)
     until(lambda: len(got) == 4)
-    shared_redis.delete(here.event_log.key)
+    shared_redis.delete(here._event_log.key)
     shared_redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     until(lambda: got[-1] == "gap")
     here.publish("c", 4)
@@ -370,7 +370,7 @@ def test_order_does_not_depend_on_clocks(make_bus, shared_redis, until):
     here.publish("c", 0)
     # As after a jump of the server's clock: the log is a century ahead of it.
     future = f"{int(time.time() * 1000) + 10**12 * 3}-5"
-    shared_redis.xadd(here.event_log.key, {"id": "x", "c": "y", "m": "{}"}, id=future)
+    shared_redis.xadd(here._event_log.key, {"id": "x", "c": "y", "m": "{}"}, id=future)
     for n in range(1, 50):
         assert here.publish("c", n).place == f"{future.partition('-')[0]}-{5 + n}"
     shared_redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")

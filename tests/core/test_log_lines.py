@@ -61,7 +61,7 @@ def redis_error(kit):
 
 def unreadable_event(kit):
     with kit.hub.events.subscribe("made", print):
-        kit.hub.redis.publish(kit.hub.events.keys.channel("made"), f"{{no json, token={TOKEN}")
+        kit.hub.redis.publish(kit.hub.events._keys.channel("made"), f"{{no json, token={TOKEN}")
         kit.until(kit.hub.events.dead_letters, seconds=20)
 
 

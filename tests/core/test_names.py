@@ -86,7 +86,6 @@ OPEN: dict[str, str] = {
         "found Looking looking Making making Opening opening peek Reaching reaching Reading "
         "said told Wire wire"
     ),
-    "core/events": "said",
     "core/files": "beneath Found found here meant trouble",
     "core/git": "Changing changing found here Reading reading Syncing syncing",
     "core/queue": (

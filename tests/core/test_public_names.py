@@ -141,6 +141,11 @@ PUBLIC = {
         "aget_or_set cached cells close default_ttl delete get get_or_set inspect invalidate "
         "invalidate_tags keys set stats ttl"
     ),
+    "bus": (
+        "apublish attachment await_for close dead_letters discard flush history inspect matcher "
+        "pending ping publish publish_function redis replay source stream subscribe "
+        "subscriptions table unsubscribe wait_for"
+    ),
 }
 
 

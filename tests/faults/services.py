@@ -236,7 +236,7 @@ class Events(OnRedis):
         _reading(hub, 0.3)
 
     def fail(self, hub):
-        key = hub.events.event_log.key
+        key = hub.events._event_log.key
         hub.redis.delete(key)
         hub.redis.set(key, "text")
         try:

@@ -45,8 +45,16 @@ def test_data_is_json_or_else_text_and_a_name_of_the_notebooks(run, shell):
         run("%events publish c :thing")
 
 
-def test_what_passes_is_not_kept(run, bus):
-    run("%events publish c 1 --passing")
+def test_an_event_that_is_not_durable_is_not_kept_in_the_log(run, bus):
+    run("%events publish c 1 --no-durable")
+    assert bus.history("c") == []
+    run("%events publish c 2")
+    assert [event.data for event in bus.history("c")] == [2]
+
+
+def test_the_former_option_passing_warns_and_has_the_same_effect(run, bus):
+    with pytest.warns(FutureWarning, match="use --no-durable"):
+        run("%events publish c 1 --passing")
     assert bus.history("c") == []
 
 
@@ -132,7 +140,7 @@ def test_a_cell_that_cannot_be_a_handler_leaves_the_one_before(run, shown, bus):
     assert "cannot yield" in shown("%%events on c\nyield event")
     assert "has no body" in shown("%%events on c\n# nothing")
     assert "the body of the cell" in shown("%events on c")
-    assert "wants a verb" in shown("%%events\npass")
+    assert "needs a verb" in shown("%%events\npass")
     assert len(bus.subscriptions()) == 1
 
 
@@ -173,7 +181,7 @@ def test_many_dead_letters_want_a_yes(run, shown, until, bus):
     run("%%events on c\nraise ValueError(event.data)")
     for n in range(12):
         bus.publish("c", n)
-    until(lambda: bus.dead.size() == 12)
+    until(lambda: bus.inspect.dead_letter_count() == 12)
     assert "12 dead letters; nothing was done" in shown("%events dead --discard all")
     assert "12 removed" in shown("%events dead --discard all --yes")
 
@@ -182,7 +190,7 @@ def test_a_cells_handlers_end_with_the_extension(run, bare_shell, bus):
     run("%%events on c\npass")
     bare_shell.run_line_magic("unload_ext", "agentnb")
     assert bus.subscriptions() == []
-    assert bus.closing
+    assert bus._closing
 
 
 def test_tab_offers_verbs_channels_and_patterns(run, shell):

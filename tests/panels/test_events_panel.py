@@ -97,7 +97,7 @@ def test_an_event_is_published_from_the_box(hub, view):
     assert hub.events.history("agent.go")[1].data == "just text"
     it.to.value = " "
     it.publish.click()
-    until(lambda: "which channel?" in message(it))
+    until(lambda: "the channel is missing" in message(it))
 
 
 def test_dead_letters_are_replayed_and_discarded(hub, view):
@@ -111,7 +111,7 @@ def test_dead_letters_are_replayed_and_discarded(hub, view):
     hub.events.subscribe("c", handle, name="mine")
     for n in range(3):
         hub.events.publish("c", n)
-    until(lambda: hub.events.dead.size() == 3)
+    until(lambda: hub.events.inspect.dead_letter_count() == 3)
     it = view()
     assert len(it.letters) == 3
     last = it.letters.shown()[0]

@@ -1,9 +1,12 @@
-"""The event bus: publish, subscribe, look back."""
+"""The event bus: publish, subscribe, read the history."""
 
 from __future__ import annotations
 
 import logging
+import os
 import queue as queues
+import secrets
+import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,37 +14,54 @@ from agentnb.core.codec import check_schema
 from agentnb.core.errors import (
     ConfigError,
     DeadlineExceeded,
+    NotFoundError,
     RejectedError,
     UnavailableError,
     UsageError,
 )
+from agentnb.core.events.checks import check_channel, place_of, since_position
+from agentnb.core.events.dead import DeadLetters
 from agentnb.core.events.glob import matcher
 from agentnb.core.events.inbox import Inbox
-from agentnb.core.events.publishing import LOG, OUTBOX, PAYLOAD, Publishing
+from agentnb.core.events.inspect import EventInspector
+from agentnb.core.events.log import EventLog
+from agentnb.core.events.outbox import Outbox
+from agentnb.core.events.publisher import Publisher
+from agentnb.core.events.receiving import Receiver
+from agentnb.core.events.scripts import PUBLISH_FUNCTION
 from agentnb.core.events.stream import EventStream
-from agentnb.core.events.subscription import Subscription
+from agentnb.core.events.subscription import Handling, Subscription
+from agentnb.core.events.wire import Wire
+from agentnb.core.forking import ForkGuard
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
+from agentnb.core.redis import Keys
 from agentnb.core.table import Table
+from agentnb.core.trace.context import carried, current, use
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
+    from agentnb.core.events.attachment import Attachment
+    from agentnb.core.events.dead import DeadLetter
     from agentnb.core.events.event import Event
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
 
 __all__ = ["EventBus"]
 
+LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
 _CLOSE_SECONDS = 5.0
 
 
-class EventBus(Publishing):
+class EventBus:
     """Events, between threads, processes and machines that share a Redis or Valkey.
 
     An event goes to the subscribers of this process at once and to all others by way of the
-    server, which also keeps the last ones in a log: whoever was cut off reads there what was
-    missed. Events of one source arrive in the order in which it published them. Thread-safe.
+    server, which also keeps the last ones in a log: a subscriber that lost its connection reads
+    the events it missed from there, in order, once each. Events of one source arrive in the order
+    in which it published them. Thread-safe.
 
     Parameters
     ----------
@@ -51,11 +71,11 @@ class EventBus(Publishing):
         Separates those who share a server; with an empty one channels are bare names and
         objects travel as themselves, as other programs publish and read them.
     log_size
-        How many events the log keeps, about.
+        Approximate number of events that the log keeps.
     outbox_size
-        How many events wait here while the server is away.
+        Maximum number of events that wait in this process while the server is away.
     payload
-        Bytes that an event's data may have, as JSON.
+        Maximum size of an event's data as JSON, in bytes.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
 
@@ -81,15 +101,164 @@ class EventBus(Publishing):
         payload: int = PAYLOAD,
         runtime: Runtime | None = None,
     ) -> None:
-        super().__init__(
-            redis,
-            prefix=prefix,
-            log_size=log_size,
-            outbox_size=outbox_size,
-            payload=payload,
-            runtime=runtime,
+        self.redis = redis
+        runtime = runtime or redis.runtime
+        self._keys = Keys(prefix)
+        self._log = runtime.log("events")
+        self._tracer = runtime.tracer
+        self._loop = LoopThread()
+        self._closing = False
+        self._wire = Wire(whole("payload", payload, service="events"))
+        self._log_size = whole("log_size", log_size, service="events")
+        self._outbox_size = whole("outbox_size", outbox_size, service="events")
+        self._begin()
+
+    def _begin(self) -> None:
+        """Create the parts and a new identity, also in a forked child."""
+        self._fork = ForkGuard()
+        id_prefix = secrets.token_hex(6)
+        self.source = f"{socket.gethostname()}/{os.getpid()}/{id_prefix[:6]}"
+        self._event_log = EventLog(
+            self.redis, self._keys.internal("events"), self._keys.channel_name
         )
-        self.loop = LoopThread()
+        self._dead = DeadLetters(
+            self.redis, self._keys.internal("events-dead"), source=self.source, log=self._log
+        )
+        self._receiver = Receiver(
+            self.redis,
+            self._keys,
+            self._wire,
+            self._event_log,
+            self._dead,
+            source=self.source,
+            size=self._log_size + self._outbox_size,
+            log=self._log,
+        )
+        publisher = self.redis.publisher
+        self._outbox = Outbox(publisher, self._event_log, limit=self._outbox_size, logger=self._log)
+        self._publisher = Publisher(
+            publisher,
+            keys=self._keys,
+            wire=self._wire,
+            outbox=self._outbox,
+            source=self.source,
+            id_prefix=id_prefix,
+            log_size=self._log_size,
+            deliver=self._receiver.deliver,
+            tracer=self._tracer,
+            log=self._log,
+        )
+        self._handling = Handling(
+            tracer=self._tracer,
+            call=self._loop.call,
+            failed=self._handler_failed,
+            unsubscribe=self.unsubscribe,
+            log=self._log,
+        )
+
+    def _check(self, channel: str) -> None:
+        if self._closing:
+            raise UsageError(
+                "this event bus is closed",
+                service="events",
+                hint="open another: agentnb.connect().events, or EventBus(redis)",
+            )
+        check_channel(channel)
+        if self._fork.forked:
+            self._begin()
+
+    # Publishing
+
+    def publish(
+        self,
+        channel: str,
+        data: Any = None,
+        *,
+        correlation_id: str | None = None,
+        durable: bool = True,
+        event_id: str | None = None,
+    ) -> Event:
+        """Publish an event.
+
+        Parameters
+        ----------
+        channel
+            Where; any text. Dots are a custom, and what patterns such as ``agent.*`` go by.
+        data
+            Any value with a JSON form, see `agentnb.core.codec.plain`.
+        correlation_id
+            Free text; default: that of the running trace.
+        durable
+            Keep the event in the log. A subscriber that is cut off misses events that are not kept.
+        event_id
+            Its id; default: a new one. Publishing again under the same id is safe: subscribers see
+            the event once.
+
+        Returns
+        -------
+        Event
+            It says ``pending`` if the server is away: it then waits in this process, and is
+            sent under the same id once the server is back.
+
+        Raises
+        ------
+        UsageError
+            The data has no JSON form, or is too large; nothing was published.
+        UnavailableError
+            The server is away and the outbox is full; nothing was published.
+        RejectedError
+            The server was reached and refused it; subscribers of this process have it.
+        """
+        self._check(channel)
+        return self._publisher.publish(
+            channel, data, correlation_id=correlation_id, durable=durable, event_id=event_id
+        )
+
+    async def apublish(
+        self,
+        channel: str,
+        data: Any = None,
+        *,
+        correlation_id: str | None = None,
+        durable: bool = True,
+    ) -> Event:
+        """Publish an event from a coroutine; as `publish`."""
+        import asyncio
+
+        def call() -> Event:
+            return self.publish(channel, data, correlation_id=correlation_id, durable=durable)
+
+        return await asyncio.to_thread(call)
+
+    def attachment(
+        self, channel: str, data: Any = None, *, correlation_id: str | None = None
+    ) -> Attachment:
+        """Return an event for another Lua script to publish; see `Attachment`.
+
+        Raises
+        ------
+        UsageError
+            The data has no JSON form, or is too large.
+        """
+        self._check(channel)
+        return self._publisher.attachment(channel, data, correlation_id)
+
+    @property
+    def publish_function(self) -> str:
+        """The Lua source of the function that publishes an attachment."""
+        return PUBLISH_FUNCTION
+
+    @property
+    def pending(self) -> int:
+        """The number of events that wait for the server."""
+        return len(self._outbox)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until no event is pending, and return whether that is so within the timeout."""
+        timeout = seconds("timeout", timeout, service="events", zero=True)
+        return self._outbox.wait(timeout)
+
+    # Subscribing
 
     def subscribe(
         self,
@@ -104,31 +273,31 @@ class EventBus(Publishing):
     ) -> Subscription:
         """Call a handler for each event on the channels of a pattern.
 
-        It returns once the subscription stands. While the server is away it does so after the
-        client's time-out; the subscription then stands as soon as the server is back.
+        Returns once the server has confirmed the subscription. While the server is away it
+        returns after the client's timeout, and subscribes as soon as the server is back.
 
         Parameters
         ----------
         pattern
             A channel, or a pattern as of PSUBSCRIBE: ``agent.*``.
         handler
-            A function or a coroutine function, given one event after the other. What it raises
-            makes the event a dead letter, and nothing else. Where events were missed that the
-            log no longer has, it is given one event whose ``gap`` is true.
+            A function or a coroutine function, called with one event after the other. An
+            exception makes the event a dead letter. If events were missed that the log no longer
+            has, the handler receives one event whose ``gap`` is true.
         replay
-            How many events of before it is given first, from the log.
+            Number of earlier events that it receives first, from the log.
         queue
-            How many events may wait for it.
+            Maximum number of events that wait for it.
         overflow
-            What happens when more do: ``"drop_oldest"`` or ``"drop_newest"``, which are
-            counted, or ``"reread"``: a durable subscription, which drops nothing but reads it
-            from the log once it has time. That one gets events of its own process from the
-            server, too, in the order of the log.
+            Policy for further events: ``"drop_oldest"`` or ``"drop_newest"``, which are counted,
+            or ``"reread"``, a durable subscription that drops nothing and reads the events from
+            the log later. It receives events of its own process from the server, too, in the
+            order of the log.
         schema
             A msgspec Struct, a dataclass, a TypedDict or a pydantic model that ``event.data``
-            is made of; data that does not fit is a dead letter.
+            is converted to; data that does not fit is a dead letter.
         name
-            What lists call it; default: the handler's name.
+            Its name in lists; default: the handler's name.
 
         Raises
         ------
@@ -139,19 +308,19 @@ class EventBus(Publishing):
         """
         if not callable(handler):
             raise UsageError(
-                f"a handler is a function, not a {type(handler).__name__}",
+                f"handler must be a function, got {type(handler).__name__}",
                 service="events",
                 hint="subscribe(channel, lambda event: ...)",
             )
-        made = self._subscription(
+        subscription = self._subscription(
             pattern, handler, replay, queue, overflow, schema=schema, name=name
         )
         try:
-            self._stand(made)
+            self._stand(subscription)
         except BaseException:
-            self.unsubscribe(made)
+            self.unsubscribe(subscription)
             raise
-        return made
+        return subscription
 
     def _subscription(
         self,
@@ -172,47 +341,49 @@ class EventBus(Publishing):
             matcher(pattern),
             limit=queue,
             overflow=overflow,
-            log=self.event_log,
-            read=self.receiver.read,
+            log=self._event_log,
+            read=self._receiver.read,
         )
         name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
-        made = Subscription(self, inbox, handler, name=name, schema=schema, replay=replay)
-        self.receiver.add(made)
-        if self.log.isEnabledFor(logging.DEBUG):
-            self.log.debug(
+        subscription = Subscription(
+            self._handling, inbox, handler, name=name, schema=schema, replay=replay
+        )
+        self._receiver.add(subscription)
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug(
                 "subscribed to channel: %s", pattern, extra={"data": {"channel": pattern}}
             )
-        return made
+        return subscription
 
-    def _stand(self, made: Subscription) -> None:
-        """Wait until a subscription stands, or it is clear that it does not yet."""
+    def _stand(self, subscription: Subscription) -> None:
+        """Wait until the server confirms a subscription, or an outage or the timeout."""
         until = monotonic() + self.redis.timeout
-        while not made.inbox.ready.wait(0.05):
-            error = self.receiver.error
+        while not subscription.inbox.ready.wait(0.05):
+            error = self._receiver.error
             if isinstance(error, ConfigError | RejectedError):
                 raise error
             if error is not None or monotonic() >= until:
-                self.log.warning("%s waits for the server", made.name)
+                self._log.warning("%s waits for the server", subscription.name)
                 return
 
     def unsubscribe(self, channel: str | Subscription) -> int:
-        """Remove a subscription, or all those to a channel or pattern; return how many.
+        """Remove a subscription, or all those to a channel or pattern; return the number.
 
-        What waits for their handlers is let go; a handler that runs ends by itself.
+        Waiting events are dropped; a running handler finishes.
         """
-        removed = self.receiver.remove(channel)
+        removed = self._receiver.remove(channel)
         for one in removed:
             one.end()
-        if removed and self.log.isEnabledFor(logging.DEBUG):
+        if removed and self._log.isEnabledFor(logging.DEBUG):
             pattern = removed[0].pattern
-            self.log.debug(
+            self._log.debug(
                 "unsubscribed from channel: %s", pattern, extra={"data": {"channel": pattern}}
             )
         return len(removed)
 
     def subscriptions(self) -> list[Subscription]:
         """Return the subscriptions of this bus, oldest first."""
-        return self.receiver.subscriptions()
+        return self._receiver.subscriptions()
 
     def wait_for(self, channel: str, timeout: float = 30.0) -> Event:
         """Return the next event on a channel, or on the channels of a pattern.
@@ -225,17 +396,19 @@ class EventBus(Publishing):
         Raises
         ------
         DeadlineExceeded
-            None came.
+            No event arrived in time.
         UsageError
-            The timeout is out of its range; or called in an asynchronous handler, which would
-            keep the others waiting.
+            The timeout is out of its range; or it was called in an asynchronous handler,
+            where it would block the others.
         """
-        self.loop.check()
+        self._loop.check()
         timeout = seconds("timeout", timeout, service="events", zero=True)
-        found: queues.SimpleQueue[Event] = queues.SimpleQueue()
-        with self.subscribe(channel, found.put, queue=1, overflow="drop_newest", name="wait_for"):
+        received: queues.SimpleQueue[Event] = queues.SimpleQueue()
+        with self.subscribe(
+            channel, received.put, queue=1, overflow="drop_newest", name="wait_for"
+        ):
             try:
-                return found.get(timeout=timeout)
+                return received.get(timeout=timeout)
             except queues.Empty:
                 raise _none_came(channel, timeout) from None
 
@@ -261,19 +434,19 @@ class EventBus(Publishing):
         overflow: str = "drop_oldest",
         schema: Any = None,
     ) -> EventStream:
-        """Return the events of a pattern, to be had with ``async for``; parameters as `subscribe`.
+        """Return the events of a pattern for ``async for``; parameters as in `subscribe`.
 
-        The subscription is made by this call, and ends with the loop (``break`` too, as soon as
-        the stream is collected or its ``aclose`` awaited).
+        The call subscribes; the subscription ends with the loop, also by ``break``, once the
+        stream is collected or its ``aclose`` awaited.
         """
-        made = self._subscription(
+        subscription = self._subscription(
             pattern, None, replay, queue, overflow, schema=schema, name="stream"
         )
-        return EventStream(made, self._stand)
+        return EventStream(subscription, self._stand)
 
     @staticmethod
     def matcher(pattern: str) -> Callable[[str], bool]:
-        """Return what tells whether a channel is of a pattern, for those who import no events."""
+        """Return a function that tells whether a channel matches a pattern."""
         return matcher(pattern)
 
     def table(self) -> Table:
@@ -286,60 +459,163 @@ class EventBus(Publishing):
         waits = f"{self.pending:,} events wait for the server" if self.pending else ""
         return Table(columns, rows, note=waits, empty="no handlers yet: %%events on CHANNEL")
 
-    def ping(self) -> None:
-        """Do nothing if events arrive here.
+    # History and dead letters
+
+    def history(
+        self,
+        channel: str = "*",
+        n: int = 100,
+        since: dt.datetime | float | str | None = None,
+    ) -> list[Event]:
+        """Return the last events of the log on a channel or pattern, oldest first.
+
+        Parameters
+        ----------
+        channel
+            A channel or a pattern.
+        n
+            Maximum number of events.
+        since
+            Only those after a time (a datetime, or seconds since the epoch), by the server's
+            clock, or after an event's ``place``.
 
         Raises
         ------
         UnavailableError
-            There is no connection that they could arrive on, or some wait to be sent.
+            The server is away.
         """
-        if self.receiver.listens and not self.receiver.connected:
-            raise self.receiver.error or UnavailableError(
-                "events do not arrive: there is no connection", service="events"
+        check_channel(channel)
+        n = whole("n", n, service="events", least=0)
+        entries = self._event_log.last(matcher(channel), n, since=since_position(since))
+        return [event for entry in entries if (event := self._receiver.event(entry)) is not None]
+
+    def dead_letters(self, n: int = 100) -> list[DeadLetter]:
+        """Return the last dead letters, newest first, each with its error.
+
+        Raises
+        ------
+        UnavailableError
+            The server is away.
+        """
+        return self._dead.last(whole("n", n, service="events", least=0))
+
+    def replay(self, letter: DeadLetter | str) -> int:
+        """Hand a dead letter to its handler again, or publish it anew; then remove it.
+
+        Parameters
+        ----------
+        letter
+            The letter, or its ``place``.
+
+        Returns
+        -------
+        int
+            The number of handlers in this process that received it; 0 if it was published anew.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such letter.
+        UsageError
+            Its message cannot be decoded.
+        """
+        place = place_of(letter)
+        dead = self._dead.get(place)
+        if dead is None:
+            raise NotFoundError(
+                f"there is no dead letter {place}",
+                service="events",
+                hint="hub.events.dead_letters() lists them (%events dead)",
+            )
+        event = self._receiver.letter(dead)
+        handlers = [
+            one
+            for one in self._receiver.subscriptions()
+            if one.name == dead.handler and one.inbox.matches(dead.channel)
+        ]
+        for one in handlers:
+            one.inbox.put(event.copy())
+        if not handlers:
+            with use(carried(event.traceparent, event.correlation_id) or current()):
+                self.publish(event.channel, event.data)
+        self._dead.remove(place)
+        return len(handlers)
+
+    def discard(self, *letters: DeadLetter | str) -> int:
+        """Remove dead letters, and return the number removed."""
+        return self._dead.remove(*map(place_of, letters))
+
+    def _handler_failed(self, event: Event, handler: str, error: BaseException) -> None:
+        """Record a dead letter of an event whose handler failed."""
+        if not self._closing:
+            message = self._wire.message(event)
+            self._dead.add(event.channel, message, event_id=event.id, handler=handler, error=error)
+
+    @property
+    def inspect(self) -> EventInspector:
+        """The sizes of the log and of the dead letters, for panels and magics."""
+        return EventInspector(self._event_log, self._dead)
+
+    def ping(self) -> None:
+        """Check that events arrive and leave.
+
+        Raises
+        ------
+        UnavailableError
+            The connection that events arrive on is lost, or events wait to be sent.
+        """
+        if self._receiver.listens and not self._receiver.connected:
+            raise self._receiver.error or UnavailableError(
+                "events do not arrive: there is no connection",
+                service="events",
+                hint="it reconnects by itself: %events list",
             )
         if self.pending:
             raise UnavailableError(
-                f"{self.pending:,} events wait for {self.redis.target}", service="events"
+                f"{self.pending:,} events wait for {self.redis.target}",
+                service="events",
+                hint="they are sent once the server is back; hub.events.flush() waits for it",
             )
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Send what waits, end every subscription, and wait for handlers that run.
+        """Send pending events, end every subscription, and wait for running handlers.
 
         Parameters
         ----------
         timeout
-            Seconds for all of it. A handler that has not returned by then is named in the log
-            and left to itself.
+            Seconds for all of this. A handler that is still running is named in the log and left
+            running.
 
         Raises
         ------
         UnavailableError
-            Events that waited for the server could not be sent; all else is closed.
+            Pending events could not be sent; everything else is closed.
         """
         timeout = seconds("timeout", timeout, service="events", zero=True)
-        if self.closing:
+        if self._closing:
             return
         until = monotonic() + timeout
-        self.closing = True
+        self._closing = True
         ours = not self._fork.forked
         left = self._outbox.close(timeout / 2) if ours else 0
         subscriptions = self.subscriptions() if ours else []
         for one in subscriptions:
             self.unsubscribe(one)
-        self.receiver.close(max(until - monotonic(), 0.1))
+        self._receiver.close(max(until - monotonic(), 0.1))
         for one in subscriptions:
             if not one.join(max(until - monotonic(), 0.0)):
-                self.log.warning(
-                    "%s still handles an event on %s, for %.1f s; it is left to itself",
+                self._log.warning(
+                    "%s still handles an event on %s, for %.1f s; it is left running",
                     one.name,
                     one.pattern,
                     one.busy_for,
                 )
-        self.loop.close()
+        self._loop.close()
         if left:
             raise UnavailableError(
-                f"{left:,} events were never sent: {self.redis.target} is away", service="events"
+                f"{left:,} events were never sent: {self.redis.target} is away",
+                service="events",
+                hint="publish them again once the server is back",
             )
 
     def __enter__(self) -> Self:
@@ -353,4 +629,8 @@ class EventBus(Publishing):
 
 
 def _none_came(channel: str, seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(f"no event on {channel} within {seconds:g} s", service="events")
+    return DeadlineExceeded(
+        f"no event on {channel} within {seconds:g} s",
+        service="events",
+        hint="raise timeout=, or check the channel: hub.events.history(channel)",
+    )

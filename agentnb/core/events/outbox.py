@@ -1,4 +1,4 @@
-"""What waits for the server to come back: bounded, in order, each sent once."""
+"""Keep events while the server is away, in order and bounded, and send each once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Letter", "Outbox"]
 
 _BATCH = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-# Seconds that a publisher waits to learn whether the server is back already.
+# Seconds that `check` waits for the first batch.
 _FIRST_WAIT = 0.3
 
 
@@ -36,16 +36,16 @@ class Letter:
     ----------
     event
         The event.
-    words
-        What the script is given.
+    arguments
+        The arguments of the script that publishes it.
     durable
         Whether it goes into the log.
     after
-        A place in the log before which it cannot stand, if it may have been sent already.
+        A position in the log behind which it stands, if it may have been sent already.
     """
 
     event: Event
-    words: list[Any]
+    arguments: list[Any]
     durable: bool
     after: str | None = None
 
@@ -53,7 +53,7 @@ class Letter:
 class Outbox:
     """Keeps letters while the server is away, and sends them in order once it is back.
 
-    One that may have arrived is looked for in the log first, so that it is not sent twice.
+    A letter that may have arrived is looked up in the log first, so that it is not sent twice.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Outbox:
     log
         The log.
     limit
-        How many letters it holds.
-    said
-        Where it says what becomes of them.
+        Maximum number of letters.
+    logger
+        Logger of outages.
     """
 
     def __init__(
@@ -73,35 +73,35 @@ class Outbox:
         log: EventLog,
         *,
         limit: int,
-        said: logging.LoggerAdapter[logging.Logger],
+        logger: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._redis = redis
         self._log = log
         self.limit = limit
-        self._said = said
+        self._logger = logger
         self._lock = threading.Lock()
         self._letters: deque[Letter] = deque()
         self._empty = threading.Event()
         self._empty.set()
-        self._flows: bool | None = False  # None: it is not known yet
+        self._flows: bool | None = False  # None: not known yet
         self._began: float | None = None  # while letters wait
         self._total = 0
         self._pause = _FIRST_PAUSE
-        self._thread = BackgroundThread(self._flush, name="events-outbox", log=said, linger=0.0)
+        self._thread = BackgroundThread(self._flush, name="events-outbox", log=logger, linger=0.0)
 
     def __len__(self) -> int:
         return len(self._letters)
 
     def check(self) -> bool:
-        """Return whether something waits, behind which another letter has to queue.
+        """Return whether letters wait, so that another one has to queue behind them.
 
-        As long as letters are on their way it waits for them, so that one who publishes without
-        a pause does not fill the outbox of a server that is there.
+        While letters are being sent it waits for them, so that a fast publisher does not fill
+        the outbox of a server that is up.
 
         Raises
         ------
         UnavailableError
-            There is no room for another.
+            The outbox is full.
         """
         until = monotonic() + _FIRST_WAIT
         while self._letters and (self._flows or (self._flows is None and monotonic() < until)):
@@ -109,14 +109,14 @@ class Outbox:
         if len(self._letters) >= self.limit:
             raise UnavailableError(
                 f"the outbox is full: {self.limit:,} events wait for {self._redis.target}; "
-                "this one was not published",
+                "this event was not published",
                 service="events",
                 hint="publish again once the server is back; AGENTNB_EVENTS_OUTBOX sets the limit",
             )
         return bool(self._letters)
 
     def add(self, letter: Letter) -> None:
-        """Keep a letter, and send it as soon as that can be done."""
+        """Keep a letter, and send it as soon as the server is back."""
         letter.event.pending = True
         with self._lock:
             self._letters.append(letter)
@@ -126,15 +126,15 @@ class Outbox:
                 self._began, self._total, self._pause = monotonic(), 0, _FIRST_PAUSE
                 self._flows = None
         if begins:
-            self._said.warning("events wait for %s in the outbox", self._redis.target)
+            self._logger.warning("events wait for %s in the outbox", self._redis.target)
             self._thread.wake()
 
     def wait(self, seconds: float) -> bool:
-        """Return whether all has been sent within so many seconds."""
+        """Wait until the outbox is empty; return whether it is within the seconds given."""
         return self._empty.wait(seconds)
 
     def close(self, seconds: float) -> int:
-        """Send what can be sent within so many seconds, and return how many letters are left."""
+        """Send letters for the seconds given, and return the number left."""
         self._empty.wait(seconds if self._letters else 0)
         self._thread.stop(0.0)
         return len(self._letters)
@@ -149,13 +149,13 @@ class Outbox:
                 self._empty.set()
         if not batch:
             seconds = monotonic() - (began or monotonic())
-            self._said.info("%d events that waited were sent, after %.1f s", self._total, seconds)
+            self._logger.info("%d events that waited were sent, after %.1f s", self._total, seconds)
             return None
         try:
             self._total += self._send(batch)
         except AgentnbError as error:
             self._flows = False
-            self._said.debug("events still wait: %s", error)
+            self._logger.debug("events still wait: %s", error)
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
             return pause
         self._flows = True
@@ -163,7 +163,7 @@ class Outbox:
         return 0.0
 
     def _send(self, batch: list[Letter]) -> int:
-        """Send some, and return how many; what may have arrived is marked as such by an error."""
+        """Send a batch, and return its size; an error marks the letters that may have arrived."""
         left = self._not_arrived(batch)
         last = self._log.end()
         try:
@@ -173,7 +173,7 @@ class Outbox:
                     raise RejectedError(str(reply), service="events") from reply
                 self._sent(letter, reply.decode() if letter.durable else None)
         except AgentnbError:
-            # Those behind it may have been sent; they are found in the log then.
+            # Later letters of the batch may have arrived, too: the next attempt looks them up.
             for letter in left:
                 if letter.event.pending:
                     letter.after = letter.after or last
@@ -197,7 +197,7 @@ class Outbox:
         with self._redis.pipeline(transaction=False) as pipe:
             for letter in batch:
                 script, keys = (PUBLISH, 1) if letter.durable else (PLAIN, 0)
-                pipe.execute_command("EVAL", script.text, keys, *letter.words)
+                pipe.execute_command("EVAL", script.text, keys, *letter.arguments)
             return list(pipe.execute(raise_on_error=False))
 
     def _sent(self, letter: Letter, place: str | None) -> None:

@@ -1,7 +1,8 @@
-"""One handler on one pattern: its thread, its counts, its failures."""
+"""A subscription: one handler on one pattern, with its thread and its counts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,23 +12,49 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.trace import carried, use
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
-    from agentnb.core.events.bus import EventBus
     from agentnb.core.events.event import Event
     from agentnb.core.events.inbox import Inbox
+    from agentnb.core.trace import Tracer
 
-__all__ = ["Subscription"]
+__all__ = ["Handling", "Subscription"]
 
-# A thread with nothing to do goes; the next event starts another.
+# Seconds after which an idle thread ends; the next event starts another.
 _IDLE = 10.0
 
 
-class Subscription:
-    """A handler on a pattern; made by `EventBus.subscribe`, and over with its `close`.
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """The parts of a bus that its subscriptions use.
 
-    Its events are handled one after the other, on a thread of its own: one that is slow, fails
-    or hangs delays no other.
+    Parameters
+    ----------
+    tracer
+        Records a span for each handled event.
+    call
+        Calls a handler, which may be a coroutine function.
+    failed
+        Records a dead letter: the event, the handler's name, the error.
+    unsubscribe
+        Removes a subscription from the bus.
+    log
+        Logger of delays.
+    """
+
+    tracer: Tracer
+    call: Callable[..., Any]
+    failed: Callable[[Event, str, BaseException], None]
+    unsubscribe: Callable[[Subscription], object]
+    log: logging.LoggerAdapter[logging.Logger]
+
+
+class Subscription:
+    """A handler on a pattern; returned by `EventBus.subscribe`, ended by its `close`.
+
+    Its events are handled one after the other, on a thread of its own: a handler that is slow,
+    fails or hangs delays no other.
 
     Attributes
     ----------
@@ -36,16 +63,16 @@ class Subscription:
     name
         The handler's name, for lists and messages.
     handled, failed
-        How many events its handler has returned from, and failed at; those are dead letters.
+        The number of events that the handler returned from, and failed at (dead letters).
     dropped
-        How many events were dropped because too many waited.
+        The number of events dropped since the queue was full.
     gaps
-        How often events were missed that the log no longer had.
+        The number of times that events were missed and no longer in the log.
     """
 
     def __init__(
         self,
-        bus: EventBus,
+        handling: Handling,
         inbox: Inbox,
         handler: Callable[[Event], Any] | None,
         *,
@@ -59,39 +86,39 @@ class Subscription:
         self.replay = replay
         self.inbox = inbox
         self.handled = self.failed = 0
-        self._bus = bus
+        self._handling = handling
         self._schema = schema
         self._since: float | None = None
         self._thread = BackgroundThread(
-            self._work, name=f"events-{name}", log=bus.log, linger=_IDLE
+            self._work, name=f"events-{name}", log=handling.log, linger=_IDLE
         )
         self.on_wake: Callable[[], None] | None = None
         inbox.wake = self.wake
 
     @property
     def waiting(self) -> int:
-        """How many events wait for the handler."""
+        """The number of events that wait for the handler."""
         return len(self.inbox)
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because too many waited."""
+        """The number of events dropped since the queue was full."""
         return self.inbox.dropped
 
     @property
     def gaps(self) -> int:
-        """How often events were missed that the log no longer had."""
+        """The number of times that events were missed and no longer in the log."""
         return self.inbox.gaps
 
     @property
     def busy_for(self) -> float:
-        """Seconds for which the handler has been at the same event; 0 if at none."""
+        """Seconds for which the handler has run; 0 if it does not run."""
         since = self._since
         return 0.0 if since is None else monotonic() - since
 
     @property
     def state(self) -> str:
-        """How it is, in a few words."""
+        """The state, in a few words."""
         if self.inbox.closed:
             return "closed"
         if not self.inbox.ready.is_set():
@@ -101,45 +128,45 @@ class Subscription:
         return "catching up" if self.inbox.behind else "listening"
 
     def wake(self) -> None:
-        """Let the thread look; called with the inbox's lock held."""
+        """Wake the thread, or start it; called with the inbox's lock held."""
         if self.on_wake is not None:
             self.on_wake()
         elif not self.inbox.closed and self.handler is not None:
             self._thread.wake()
 
     def _work(self) -> float | None:
-        """Handle what waits; return the seconds until the next try if the server is away."""
+        """Handle waiting events; return the seconds until a retry if the server is away."""
         while True:
             try:
                 event = self.inbox.take()
             except AgentnbError as error:
-                self._bus.log.info("%s cannot catch up yet: %s", self.name, error)
+                self._handling.log.info("%s cannot catch up yet: %s", self.name, error)
                 return 1.0
             if event is None:
                 return None
             self._handle(event)
 
     def shaped(self, event: Event) -> Event:
-        """Return an event whose data is of the schema, where there is one.
+        """Return the event with its data converted to the schema, if there is one.
 
         Raises
         ------
         ValueError
-            It does not fit.
+            The data does not fit the schema.
         """
         if self._schema is not None and not event.gap:
             event.data = convert(event.data, self._schema)
         return event
 
     def take(self) -> Event | None:
-        """Return the next event that fits the schema, or None if there is none now."""
+        """Return the next event that fits the schema, None if none waits."""
         while (event := self.inbox.take()) is not None:
             try:
                 shaped = self.shaped(event)
             except ValueError as error:
                 self.failed += 1
                 with use(carried(event.traceparent, event.correlation_id)):
-                    self._bus.failed(event, self.name, error)
+                    self._handling.failed(event, self.name, error)
             else:
                 self.handled += 1
                 return shaped
@@ -153,29 +180,28 @@ class Subscription:
         self._since = monotonic()
         try:
             self.shaped(event)
-            with self._bus.tracer.span(
+            with self._handling.tracer.span(
                 "handle", service="events", channel=event.channel, handler=self.name
             ):
-                self._bus.loop.call(self.handler, event)  # type: ignore[arg-type]  # there is one
+                self._handling.call(self.handler, event)
             self.handled += 1
         except BaseException as error:  # noqa: BLE001 - it is the handler's, and becomes a dead letter
-            if not self._bus.closing:
-                self.failed += 1
-                self._bus.failed(event, self.name, error)
+            self.failed += 1
+            self._handling.failed(event, self.name, error)
         finally:
             self._since = None
 
     def close(self) -> None:
-        """Take no further event, and let go of those that wait; a handler that runs may end."""
-        self._bus.unsubscribe(self)
+        """End the subscription and drop waiting events; a running handler may finish."""
+        self._handling.unsubscribe(self)
 
     def end(self) -> None:
-        """Close the inbox and stop the thread; the bus has forgotten it."""
+        """Close the inbox and stop the thread, after the bus has removed the subscription."""
         self._thread.stop(0.0)
         self.inbox.close()
 
     def join(self, timeout: float) -> bool:
-        """Return whether the handler has returned within so many seconds, or calls this itself."""
+        """Wait for the handler; return whether it has returned, or calls this itself."""
         return self._thread.stop(timeout)
 
     def __enter__(self) -> Self:

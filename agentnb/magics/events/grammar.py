@@ -11,7 +11,7 @@ __all__ = ["GRAMMAR"]
 
 
 _ACTS = ("replay", "discard")
-_COUNT = Option(("-n", "--count"), "how many at most", "N", rows)
+_COUNT = Option(("-n", "--count"), "maximum number", "N", rows)
 
 GRAMMAR = Grammar(
     "events",
@@ -19,20 +19,21 @@ GRAMMAR = Grammar(
     (
         Verb(
             "publish",
-            "publish an event: JSON, text, or :name",
+            "publish an event: JSON, text or :name",
             ("CHANNEL", "[DATA]"),
             (
                 Option(("--correlation",), "a correlation id, free text", "ID"),
-                Option(("--passing",), "do not keep it in the log"),
+                Option(("--no-durable",), "do not keep it in the log"),
+                Option(("--passing",), "deprecated name of --no-durable"),
             ),
             live=("channel", "bound"),
             twin="hub.events.publish(CHANNEL, DATA, correlation_id=..., durable=...)",
         ),
         Verb(
             "history",
-            "the last events that the log has",
+            "list the last events of the log",
             ("[PATTERN]",),
-            (_COUNT, Option(("--since",), "of the last so many seconds", "SECONDS", seconds)),
+            (_COUNT, Option(("--since",), "only events of the last SECONDS", "SECONDS", seconds)),
             live=("channel",),
             twin="hub.events.history(PATTERN, N, since=...)",
         ),
@@ -40,7 +41,7 @@ GRAMMAR = Grammar(
             "tail",
             "show events as they come",
             ("[PATTERN]",),
-            (_COUNT, Option(("--timeout",), "stop after so many seconds", "SECONDS", seconds)),
+            (_COUNT, Option(("--timeout",), "stop after SECONDS", "SECONDS", seconds)),
             live=("channel",),
             twin="hub.events.stream(PATTERN), or .wait_for(PATTERN, SECONDS)",
         ),
@@ -49,14 +50,19 @@ GRAMMAR = Grammar(
             "make the cell a handler, with `event` in scope",
             ("PATTERN",),
             (
-                Option(("--replay",), "give it the last events of before first", "N", count),
-                Option(("--queue",), "how many events may wait (default 1000)", "N", count),
+                Option(("--replay",), "start with the last N events of the log", "N", count),
+                Option(("--queue",), "maximum number of waiting events (default 1000)", "N", count),
                 Option(
                     ("--overflow",),
-                    "what happens when more do",
+                    "policy for further events",
                     choices=("drop_oldest", "drop_newest", "reread"),
                 ),
-                Option(("--schema",), "a class that event.data is made of", "NAME", live="schema"),
+                Option(
+                    ("--schema",),
+                    "the class that event.data is converted to",
+                    "NAME",
+                    live="schema",
+                ),
             ),
             live=("channel",),
             cell=True,
@@ -64,7 +70,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "list",
-            "the handlers of this notebook, with their counts",
+            "list the handlers of this notebook, with their counts",
             twin="hub.events.subscriptions()",
         ),
         Verb(
@@ -76,22 +82,22 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "dead",
-            "events that were not handled, with the error",
+            "list dead letters: events whose handler failed, with the error",
             (),
             (
                 replace(_COUNT, apart=_ACTS),
                 Option(
                     ("--replay",),
-                    "hand one to its handler again, or all",
+                    "hand one, or all, to its handler again",
                     "ID|all",
                     apart=("discard",),
                 ),
                 Option(("--discard",), "remove one, or all", "ID|all"),
-                Option(("--yes",), "however many they are", needs=_ACTS),
+                Option(("--yes",), "do not ask, even for many letters", needs=_ACTS),
             ),
             twin="hub.events.dead_letters(), .replay(LETTER), .discard(LETTER)",
         ),
-        Verb("panel", "a live view of all channels", twin='hub.panel("events")'),
+        Verb("panel", "watch all channels live", twin='hub.panel("events")'),
     ),
     examples=(
         '%events publish agent.task.completed {"task_id": "task-456"}',

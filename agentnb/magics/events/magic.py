@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ _ROLE = Role("events", "handler", "event", "a handler", "print(event.data)", "pu
 
 
 class Tail(list[Any]):
-    """The events that came while ``%events tail`` looked; each was printed already."""
+    """The events that ``%events tail`` received; each was printed already."""
 
     stopped = False
     """True if the default count was reached, so that more may follow."""
@@ -79,13 +80,13 @@ class EventsMagic(Magic):
         return self.hub.events
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
-        """Return how many handlers, events and dead letters there are."""
+        """Return the numbers of handlers, events and dead letters."""
         bus = self._bus
         last = bus.history("*", 1)
         rows = [
             ("handlers in this notebook", len(bus.subscriptions())),
-            ("events in the log", bus.event_log.size()),
-            ("dead letters", bus.dead.size()),
+            ("events in the log", bus.inspect.log_size()),
+            ("dead letters", bus.inspect.dead_letter_count()),
             ("events that wait for the server", bus.pending),
         ]
         note = (
@@ -97,7 +98,7 @@ class EventsMagic(Magic):
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
         """Refuse a cell without a verb."""
-        raise UsageError("%%events wants a verb", service="events", hint="%%events on CHANNEL")
+        raise UsageError("%%events needs a verb", service="events", hint="%%events on CHANNEL")
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return channels, patterns with handlers, or the notebook's variables, for Tab."""
@@ -107,12 +108,12 @@ class EventsMagic(Magic):
             return self.classes()
         patterns = {one.pattern for one in self._bus.subscriptions()}
         if kind == "channel":
-            with suppress(AgentnbError):  # nobody is helped by an error while typing
+            with suppress(AgentnbError):  # an error would interrupt typing
                 patterns |= {event.channel for event in self._bus.history("*", _LOOKED_AT)}
         return sorted(name for name in patterns if is_word(name))
 
     def in_scope(self) -> dict[str, type]:
-        """Return what a handler is given."""
+        """Return the names that a handler has in scope."""
         from agentnb.core.events import Event
 
         return {"event": Event}
@@ -120,21 +121,21 @@ class EventsMagic(Magic):
     def do_publish(self, call: Call) -> Event:
         """Publish an event."""
         channel = _text(call, 0)
-        if "*" in channel:  # Redis would take it for a channel of that very name
+        if "*" in channel:  # Redis would publish on a channel of that very name
             raise UsageError(
-                f"{channel} is a pattern, and an event is published on one channel",
+                f"channel must be one channel, got the pattern {channel}",
                 service="events",
                 hint=f"such as %events publish {channel.replace('*', 'done')}",
             )
         data: Any = call.arguments[1] if len(call.arguments) > 1 else None
         if len(call.words) > 1 and call.words[1].kind == "plain":  # in quotes it is text
-            with suppress(ValueError):  # what is no JSON is the text itself
+            with suppress(ValueError):  # not JSON: the text itself
                 data = json.loads(data)
         return self._bus.publish(
             channel,
             data,
             correlation_id=call.options.get("correlation"),
-            durable="passing" not in call.options,
+            durable=not _passing(call),
         )
 
     def do_history(self, call: Call) -> Table:
@@ -142,12 +143,12 @@ class EventsMagic(Magic):
         pattern = _text(call, 0) if call.arguments else "*"
         since = call.options.get("since")
         count = call.options.get("count", _SHOWN)
-        found = self._bus.history(
+        events = self._bus.history(
             pattern, count + 1, since=None if since is None else time.time() - since
         )
-        note = cut_note(count) if len(found) > count else ""
+        note = cut_note(count) if len(events) > count else ""
         empty = f"no event on {pattern} yet: %events publish CHANNEL DATA"
-        return _table(found[-count:], empty=empty, note=note)
+        return _table(events[-count:], empty=empty, note=note)
 
     def do_tail(self, call: Call) -> Tail:
         """Show events as they come, and return them."""
@@ -156,7 +157,7 @@ class EventsMagic(Magic):
         until = time.monotonic() + call.options.get("timeout", _TAIL_SECONDS)
         came: queue.SimpleQueue[Event] = queue.SimpleQueue()
         found = Tail()
-        # Ctrl-C ends the looking; what came is there.
+        # Ctrl-C ends the wait; the events so far are returned.
         with (
             suppress(KeyboardInterrupt),
             self._bus.subscribe(pattern, came.put, name="%events tail"),
@@ -188,12 +189,12 @@ class EventsMagic(Magic):
         return Message(f"{pattern}: {count} handler{'' if count == 1 else 's'} removed")
 
     def do_dead(self, call: Call) -> Any:
-        """Return the events that were not handled, or do something about them."""
+        """Return the dead letters, or replay or discard them."""
         for option, act in (("replay", self._replay), ("discard", self._discard)):
             if option in call.options:
                 return act(call.options[option], sure="yes" in call.options)
         letters = self._bus.dead_letters(call.options.get("count", _SHOWN))
-        cut = cut_note(len(letters), self._bus.dead.size())
+        cut = cut_note(len(letters), self._bus.inspect.dead_letter_count())
         rows = [(one.place, one.time, one.channel, one.handler, one.error) for one in letters]
         return Table(
             ("id", "time", "channel", "handler", "error"),
@@ -204,7 +205,7 @@ class EventsMagic(Magic):
 
     def _replay(self, which: str, *, sure: bool) -> str:
         letters = self._letters(which, "--replay", sure=sure)
-        for one in reversed(letters):  # in the order in which they failed
+        for one in reversed(letters):  # in the order of their failures
             self._bus.replay(one)
         return Message(f"{len(letters):,} replayed")
 
@@ -233,7 +234,7 @@ class EventsMagic(Magic):
         return self.hub.panel("events")
 
     def do_on(self, call: Call) -> Any:
-        """Make the cell a handler, in the place of the one that it made before."""
+        """Make the cell a handler; a second run replaces the first handler."""
         from agentnb.magics.events.output import Output
 
         pattern = _text(call, 0)
@@ -284,6 +285,14 @@ class EventsMagic(Magic):
         )
 
 
+def _passing(call: Call) -> bool:
+    """Return whether the event is not to be kept in the log."""
+    if "passing" in call.options:
+        warnings.warn("--passing is deprecated: use --no-durable", FutureWarning, stacklevel=2)
+        return True
+    return "no_durable" in call.options
+
+
 def _text(call: Call, at: int) -> str:
     """Return an argument that is a text, such as a channel."""
     value = call.arguments[at]
@@ -291,8 +300,9 @@ def _text(call: Call, at: int) -> str:
         return call.words[at].text  # `[ab]*` is as good as any other pattern here
     if not isinstance(value, str):
         raise UsageError(
-            f"{call.words[at].text} is of type {type(value).__name__}; a channel is text",
+            f"a channel must be text, {call.words[at].text} is of type {type(value).__name__}",
             service="events",
+            hint="put the channel into quotes, or bind a str",
         )
     return value
 
