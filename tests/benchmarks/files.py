@@ -86,7 +86,7 @@ def rows_of(what, batches, peer, rounds):
 def times(hub, folder, rounds):
     """Return the rows of reading and writing."""
     from agentnb.core.files import FileSystemManager
-    from agentnb.core.files.beneath import Walk
+    from agentnb.core.files.confinement import Walk
     from agentnb.core.runtime import Runtime
 
     files, tracer, path = hub.files, hub.tracer, folder / "plain.txt"
@@ -162,7 +162,7 @@ def checked(root):
 def races(folder, seconds):
     """Return the rows of the race."""
     from agentnb.core.files import FileSystemManager
-    from agentnb.core.files.beneath import Openat2, Walk
+    from agentnb.core.files.confinement import Openat2, Walk
 
     outside = folder / "outside"
     outside.mkdir()

@@ -6,6 +6,7 @@ import pytest
 
 from agentnb.core.delegate import delegate
 from agentnb.core.docker import DockerManager
+from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
 
 
@@ -14,10 +15,14 @@ def delegates(cls):
 
 
 def managers(tmp_path):
-    return {GitManager: GitManager(tmp_path), DockerManager: DockerManager("unix:///nowhere")}
+    return {
+        DockerManager: DockerManager("unix:///nowhere"),
+        FileSystemManager: FileSystemManager(tmp_path),
+        GitManager: GitManager(tmp_path),
+    }
 
 
-COMPOSED = [DockerManager, GitManager]
+COMPOSED = [DockerManager, FileSystemManager, GitManager]
 
 
 @pytest.mark.parametrize("cls", COMPOSED)
@@ -71,5 +76,30 @@ def test_the_public_names_of_git_are_methods_and_settings_that_a_user_may_use(tm
             *("restore", "root", "show", "show_file", "stash", "stash_apply", "stash_drop"),
             *("stash_pop", "stash_show", "stashes", "status", "submodules", "switch"),
             *("tags", "timeout", "unstage_files", "worktree", "worktrees"),
+        ]
+    )
+
+
+def test_the_public_names_of_files_are_methods_and_settings_that_a_user_may_use(tmp_path):
+    shown = [name for name in dir(FileSystemManager(tmp_path)) if not name.startswith("_")]
+    assert shown == sorted(
+        [
+            *("aappend", "aedit", "append", "aread_file", "awrite_file", "close", "confined_by"),
+            *("copy_directory", "copy_file", "delete", "edit", "ensure_directory", "exists"),
+            *("glob", "hash_file", "head", "list", "max_size", "move", "ping", "quota"),
+            *("read_file", "read_only", "resolve_path", "root", "usage", "watch", "write_file"),
+        ]
+    )
+
+
+def test_the_public_names_of_docker_are_methods_and_settings_that_a_user_may_use():
+    shown = [name for name in dir(DockerManager("unix:///nowhere")) if not name.startswith("_")]
+    assert shown == sorted(
+        [
+            *("abuild_image", "aexec", "apull", "arun", "aservice", "await_until", "build_image"),
+            *("close", "engine", "events", "exec", "get_container_logs", "get_files", "images"),
+            *("inspect", "list", "names", "network", "networks", "ping", "policies", "prune"),
+            *("pull", "put_files", "remove_network", "run", "run_container", "service"),
+            *("start_container", "stats", "status", "stop_container", "usage", "wait_until"),
         ]
     )

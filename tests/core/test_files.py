@@ -21,7 +21,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.files import FileSystemManager, hash_of, writing
-from agentnb.core.files.beneath import Openat2, Walk, best
+from agentnb.core.files.confinement import Openat2, Walk, best
 
 
 @pytest.fixture(params=[Openat2, Walk], ids=["openat2", "walk"])

@@ -9,7 +9,7 @@ import pytest
 import agentnb
 from agentnb.core.errors import ConfigError, PathEscape
 from agentnb.core.files import FileSystemManager
-from agentnb.core.files.beneath import Openat2, Walk
+from agentnb.core.files.confinement import Openat2, Walk
 from agentnb.core.hidden import NAMES_ONLY, Hidden
 
 VERBS = {

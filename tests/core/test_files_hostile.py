@@ -27,7 +27,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.files import FileSystemManager
-from agentnb.core.files.beneath import FOLDER, PLACE, Openat2, Outside, Walk
+from agentnb.core.files.confinement import FOLDER, PATH_ONLY, Openat2, Outside, Walk
 from agentnb.core.files.names import is_temporary
 from agentnb.core.files.reading import READ
 from agentnb.core.files.walking import READ_FOLDER
@@ -658,7 +658,7 @@ def test_the_kernel_and_the_walk_agree_on_any_path_through_any_links(tmp_path, s
     for _ in range(3000):
         path = any_path(chance, 7)
         parts = [part for part in path.split("/") if part != "."]
-        for flags in (PLACE, READ, READ_FOLDER, PLACE | os.O_NOFOLLOW, FOLDER):
+        for flags in (PATH_ONLY, READ, READ_FOLDER, PATH_ONLY | os.O_NOFOLLOW, FOLDER):
             found = outcome(kernel, top, parts, flags)
             assert found == outcome(walk, top, parts, flags), (path, flags)
             seen.add(found)

@@ -20,7 +20,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.files import FileSystemManager, hash_of
-from agentnb.core.files.beneath import Openat2, Walk
+from agentnb.core.files.confinement import Openat2, Walk
 
 FOLDER = None
 QUOTA = 400

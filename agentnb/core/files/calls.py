@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import ConfigError
-from agentnb.core.files.beneath import FOLDER
+from agentnb.core.files.confinement import FOLDER
+from agentnb.core.files.errors import similar, target_of, translated
 from agentnb.core.files.names import parts_of
 from agentnb.core.files.record import log_done, log_failed
-from agentnb.core.files.trouble import similar, target_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agentnb.core.errors import AgentnbError
-    from agentnb.core.files.beneath import Confined
+    from agentnb.core.files.confinement import Confined
     from agentnb.core.trace.servicelog import ServiceLog
 
 __all__ = ["Call", "open_root", "opened"]

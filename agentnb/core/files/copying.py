@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError, UsageError
-from agentnb.core.files.beneath import FOLDER, Confined
 from agentnb.core.files.calls import Call, opened
+from agentnb.core.files.confinement import FOLDER, Confined
+from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import shown
 from agentnb.core.files.reading import READ, check_size
-from agentnb.core.files.trouble import no_file
 from agentnb.core.files.walking import READ_FOLDER, Found, walk
 from agentnb.core.files.writing import create, keep_mode, refuse_read_only, write_whole
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import RejectedError, UsageError
+from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import shown
 from agentnb.core.files.reading import text_of
-from agentnb.core.files.trouble import no_file
 from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:

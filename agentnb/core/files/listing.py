@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.files.errors import kind_of
 from agentnb.core.files.limits import Measure
 from agentnb.core.files.names import joined
-from agentnb.core.files.trouble import kind_of
 from agentnb.core.files.walking import Found, entries, walk
 from agentnb.core.table import Table
 

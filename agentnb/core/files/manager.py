@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-import stat
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self, overload
 
-from agentnb.core.errors import RejectedError
-from agentnb.core.files.beneath import FOLDER, PLACE
-from agentnb.core.files.calls import Call, open_root, opened
-from agentnb.core.files.copying import Copied, copy_file, copy_tree, plan_of, refuse_inside
-from agentnb.core.files.editing import Edit
+from agentnb.core.delegate import delegate
+from agentnb.core.files.calls import opened
 from agentnb.core.files.ledger import FileLedger, MemoryLedger
 from agentnb.core.files.limits import Measure, Quota, measure
-from agentnb.core.files.names import refuse_folder, shown, split_last
 from agentnb.core.files.reader import FileReader
-from agentnb.core.files.reading import READ, bytes_of, check_size, joined_bytes
-from agentnb.core.files.removing import refuse_protected, remove, remove_empty
-from agentnb.core.files.renaming import move
 from agentnb.core.files.walking import READ_FOLDER
-from agentnb.core.files.writing import (
-    check_hash,
-    check_unchanged,
-    ensure_folder,
-    place_of,
-    refuse_read_only,
-    refuse_replacing,
-    replace,
-    rewrite,
-)
-from agentnb.core.ranges import whole
+from agentnb.core.files.workspace import AnyPath, Workspace
+from agentnb.core.files.writer import FileWriter
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from agentnb.core.files.beneath import Resolver
-    from agentnb.core.files.editing import Edited
+    from agentnb.core.files.confinement import Resolver
     from agentnb.core.files.ledger import Ledger
-    from agentnb.core.runtime import Runtime
-
-    AnyPath = str | os.PathLike[str]
-    OnProgress = Callable[[int, int], Any]
 
 __all__ = ["FileSystemManager"]
 
 
-def _ledger(root: str, home: Path | None) -> Ledger:
-    """Return where the bytes of a workspace are counted."""
-    if home is None:
-        return MemoryLedger()
-    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
-    return FileLedger(home / "files", name)
-
-
-class FileSystemManager(FileReader):
+class FileSystemManager:
     """Reads and writes files below one folder, and never leaves it.
 
     Paths are relative to that folder, with ``/`` between names. Links are followed while they
@@ -112,366 +79,195 @@ class FileSystemManager(FileReader):
         read_only: bool = False,
         runtime: Runtime | None = None,
     ) -> None:
-        super().__init__(
+        self._workspace = Workspace(
             root,
             max_size=max_size,
             resolver=resolver,
             home=home,
             read_only=read_only,
-            runtime=runtime,
+            runtime=runtime or Runtime(),
         )
-        self._quota = Quota(quota, self._measure, _ledger(self._root, home))
+        ledger = _ledger(self._workspace.folder, home)
+        self._quota = Quota(quota, lambda: _measure(self._workspace), ledger)
+        self._reader = FileReader(self._workspace)
+        self._writer = FileWriter(self._workspace, self._quota)
+
+    @property
+    def root(self) -> Path:
+        """The folder, absolute."""
+        return self._workspace.root
+
+    @property
+    def max_size(self) -> int:
+        """The largest file that is read or written, in bytes; 0 is no limit."""
+        return self._workspace.max_size
 
     @property
     def quota(self) -> int:
         """Bytes that all files together may have; 0 is no limit."""
         return self._quota.limit
 
-    def _measure(self) -> Measure:
-        with (
-            opened(open_root(self._root)) as root,
-            opened(self._resolver.open(root, [], READ_FOLDER)) as top,
-        ):
-            return measure(top, sweeping=True, hidden=self._resolver.hidden)
+    @property
+    def read_only(self) -> bool:
+        """Whether everything that changes something is refused."""
+        return self._workspace.read_only
 
-    def _change(self, name: str, path: AnyPath) -> Call:
-        """Return a call that changes something.
+    @property
+    def confined_by(self) -> str:
+        """The mechanism that keeps paths inside: ``openat2`` or ``walk``."""
+        return self._workspace.resolver.name
 
-        Raises
-        ------
-        RejectedError
-            The workspace is read-only.
-        """
-        if self.read_only:
-            raise RejectedError(
-                f"the workspace is read-only; {shown(str(path))} was not changed",
-                service="files",
-                hint="AGENTNB_WORKSPACE_READONLY=0 lets it be written to",
-            )
-        return self._call(name, path)
+    # Reading
 
-    def _other(self, path: AnyPath) -> Call:
-        """Return the second path of a call."""
-        return Call(self._root, self._resolver, path, nullcontext())
+    resolve_path = delegate("_reader", FileReader.resolve_path)
+    exists = delegate("_reader", FileReader.exists)
+    aread_file = delegate("_reader", FileReader.aread_file)
+    head = delegate("_reader", FileReader.head)
+    hash_file = delegate("_reader", FileReader.hash_file)
+    list = delegate("_reader", FileReader.list)
+    glob = delegate("_reader", FileReader.glob)
+    usage = delegate("_reader", FileReader.usage)
+    watch = delegate("_reader", FileReader.watch)
 
-    def _made(self, call: Call, parts: list[str]) -> AbstractContextManager[int]:
-        """Return a descriptor of a folder, which is made, for the length of a block."""
-        return opened(ensure_folder(self._resolver, call.root, parts))
-
-    def _steps(self, on_progress: OnProgress | None, size: int) -> Callable[[int], object]:
-        """Return what counts the bytes that are done, and tells."""
-        done = 0
-
-        def step(count: int) -> None:
-            nonlocal done
-            done += count
-            if on_progress is not None:
-                self._loop.call(on_progress, done, size)
-
-        return step
-
-    def ensure_directory(self, path: AnyPath) -> None:
-        """Make a folder and those around it, as far as they are not there."""
-        with self._change("mkdir", path) as call:
-            os.close(ensure_folder(self._resolver, call.root, call.parts))
-
-    def write_file(
+    @overload
+    def read_file(
         self,
         path: AnyPath,
-        content: str | bytes,
         *,
         encoding: str = "utf-8",
-        if_hash: str | None = None,
-    ) -> None:
-        """Write a file, whole or not at all; the folders around it are made.
-
-        It is written beside its place, forced to the disk and put there in one step. The
-        permissions of a file that was there are kept. A link is followed while it stays inside.
-
-        Parameters
-        ----------
-        path
-            The file.
-        content
-            Text, whose line ends are left as they are, or bytes.
-        encoding
-            Of text.
-        if_hash
-            Write only if the file is still the one whose content had this `hash_of`; ``""``:
-            only if there is none yet. Of several that write so, one wins.
-
-        Raises
-        ------
-        FileChanged
-            By `if_hash`.
-        PathEscape
-            The path leads out.
-        RejectedError
-            It is larger than `max_size`, the quota is used up, the disk is full, or the file or
-            the workspace is read-only.
-        UsageError
-            There is something that is no regular file, or the text cannot be encoded.
-        """
-        with self._change("write", path) as call:
-            check_hash(if_hash)
-            data = bytes_of(content, call.path, encoding)
-            check_size(len(data), call.path, self.max_size)
-            with place_of(self._resolver, call.root, call.parts, call.path) as place:
-                more = len(data) - (place.found.st_size if place.found else 0)
-                with self._quota.taken(more, call.path):
-                    replace(place, data, call.path, if_hash)
-
-    def append(self, path: AnyPath, content: str | bytes, *, encoding: str = "utf-8") -> None:
-        """Add to the end of a file, which is made if there is none.
-
-        The file is written anew, as by `write_file`, so that it is never there with a part of
-        the addition; the time that takes grows with its size. Of several that append at once,
-        in any process, none is lost.
-
-        Parameters
-        ----------
-        path
-            The file.
-        content
-            Text, whose line ends are left as they are, or bytes.
-        encoding
-            Of text.
-
-        Raises
-        ------
-        PathEscape, RejectedError, UsageError
-            As `write_file`.
-        """
-        with self._change("append", path) as call:
-            data = bytes_of(content, call.path, encoding)
-
-            def add(before: bytes | None) -> bytes:
-                after = joined_bytes(before or b"", data, encoding)
-                check_size(len(after), call.path, self.max_size)
-                return after
-
-            with (
-                place_of(self._resolver, call.root, call.parts, call.path) as place,
-                self._quota.taken(len(data), call.path),
-            ):
-                rewrite(place, call.path, add, self.max_size)
-
-    async def aappend(self, path: AnyPath, content: str | bytes, **options: Any) -> None:
-        """As `append`, in a thread."""
-        await asyncio.to_thread(self.append, path, content, **options)
-
-    def edit(
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str: ...
+    @overload
+    def read_file(
         self,
         path: AnyPath,
-        old: str,
-        new: str,
         *,
-        count: int = 1,
-        encoding: str = "utf-8",
-        if_hash: str | None = None,
-    ) -> Edited:
-        r"""Replace a piece of a text file, if it is there exactly once.
+        encoding: None,
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> bytes: ...
+    def read_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: str | None = "utf-8",
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str | bytes:
+        r"""Return what is in a file, or in a part of it.
 
-        A line end in ``old`` fits ``\n`` and ``\r\n``, and those of ``new`` become as the file's
-        are there. Nobody else who edits, appends or writes with ``if_hash`` comes between.
+        Of a part only as much is read as is needed, so that the file may be larger than
+        `max_size`, which then holds for the part. ``head``, ``tail``, ``lines``, and ``offset``
+        with ``length`` exclude each other.
 
         Parameters
         ----------
         path
             The file.
-        old, new
-            The text that is there, and the text in its place.
-        count
-            How often ``old`` has to be there; all are replaced.
         encoding
-            Of the file.
-        if_hash
-            As `write_file` takes it.
-
-        Returns
-        -------
-        Edited
-            With the change as a diff, and the hash of the new content.
+            Of its text; None returns bytes. Line ends are left as they are.
+        head, tail
+            How many of the first or the last lines; fewer where there are not so many. A line
+            ends with ``\n``.
+        lines
+            The first and the last line, counted from 1; None for the last of the file.
+        offset, length
+            The first byte, counted from 0, and how many, up to the end of the file. Of text
+            both have to lie between characters.
 
         Raises
         ------
-        UsageError
-            ``old`` is there more or less often, or overlaps itself; the file is no text.
         NotFoundError
             There is no such file.
-        FileChanged, PathEscape, RejectedError
-            As `write_file`.
+        PathEscape
+            It lies outside.
+        UsageError
+            It is no regular file, or no text of this encoding; the part is out of its range,
+            begins behind the end of the file, or begins or ends inside of a character.
+        RejectedError
+            It is larger than `max_size`.
 
         Examples
         --------
+        >>> from agentnb.core.files import FileSystemManager
         >>> files = FileSystemManager("workspace")
-        >>> files.write_file("app.py", "debug = True\n")
-        >>> print(files.edit("app.py", "True", "False"))
-        --- app.py
-        +++ app.py
-        @@ -1,1 +1,1 @@
-        -debug = True
-        +debug = False
-        <BLANKLINE>
-        >>> files.delete("app.py")
+        >>> files.write_file("app.log", "one\ntwo\nthree\n")
+        >>> files.read_file("app.log", tail=1), files.read_file("app.log", lines=(1, 2))
+        ('three\n', 'one\ntwo\n')
+        >>> files.delete("app.log")
         1
         """
-        with self._change("edit", path) as call:
-            check_hash(if_hash)
-            change = Edit(call.path, old, new, whole("count", count, service="files"), encoding)
-            os.close(call.open(PLACE))  # a folder around a missing file is not made
-            with (
-                place_of(self._resolver, call.root, call.parts, call.path) as place,
-                self._quota.taken(change.growth, call.path),
-            ):
+        return self._reader.read_file(
+            path,
+            encoding=encoding,
+            head=head,
+            tail=tail,
+            lines=lines,
+            offset=offset,
+            length=length,
+        )
 
-                def make(before: bytes | None) -> bytes:
-                    if if_hash is not None:
-                        check_unchanged(place, call.path, if_hash)
-                    after = change.apply(before)
-                    check_size(len(after), call.path, self.max_size)
-                    return after
+    # Changing
 
-                rewrite(place, call.path, make, self.max_size)
-            return change.done
+    ensure_directory = delegate("_writer", FileWriter.ensure_directory)
+    write_file = delegate("_writer", FileWriter.write_file)
+    awrite_file = delegate("_writer", FileWriter.awrite_file)
+    append = delegate("_writer", FileWriter.append)
+    aappend = delegate("_writer", FileWriter.aappend)
+    edit = delegate("_writer", FileWriter.edit)
+    aedit = delegate("_writer", FileWriter.aedit)
+    delete = delegate("_writer", FileWriter.delete)
+    move = delegate("_writer", FileWriter.move)
+    copy_file = delegate("_writer", FileWriter.copy_file)
+    copy_directory = delegate("_writer", FileWriter.copy_directory)
 
-    async def aedit(self, path: AnyPath, old: str, new: str, **options: Any) -> Edited:
-        """As `edit`, in a thread."""
-        return await asyncio.to_thread(self.edit, path, old, new, **options)
-
-    async def awrite_file(self, path: AnyPath, content: str | bytes, **options: Any) -> None:
-        """As `write_file`, in a thread."""
-        await asyncio.to_thread(self.write_file, path, content, **options)
-
-    def delete(self, path: AnyPath, *, recursive: bool = False) -> int:
-        """Remove a file, an empty folder, or with `recursive` a folder and all that is in it.
-
-        A link is removed, never what it leads to. A folder disappears in one step.
-
-        Returns
-        -------
-        int
-            How many files and folders were removed.
+    def ping(self) -> None:
+        """Check that the workspace can be used.
 
         Raises
         ------
-        UsageError
-            A folder that is not empty, without `recursive`; or the workspace itself.
-        PathEscape
-            It is hidden, or a folder with something hidden in it, such as ``.git``.
-        RejectedError
-            It is read-only, or holds a file that is.
+        ConfigError
+            It is no folder, or cannot be made.
         """
-        with self._change("delete", path) as call:
-            around, name = split_last(call.parts, call.path)
-            with opened(self._resolver.open(call.root, around, FOLDER)) as folder:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                refuse_read_only(folder, name, found, call.path)
-                if stat.S_ISDIR(found.st_mode):
-                    if not recursive:
-                        return remove_empty(folder, name, call.path)
-                    refuse_protected(folder, name, call.path, self._resolver.hidden)
-                return remove(folder, name)
+        os.close(self._workspace.open_root())
 
-    def move(self, source: AnyPath, destination: AnyPath, *, overwrite: bool = False) -> None:
-        """Rename a file or folder; the folders around its new place are made.
+    def close(self) -> None:
+        """Close the watchers. Idempotent."""
+        self._reader.close()
+        self._workspace.loop.close()
 
-        Parameters
-        ----------
-        source
-            What to move; a link itself, not what it leads to.
-        destination
-            Its new path, with its new name.
-        overwrite
-            Whether a file that is there may be replaced.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises
-        ------
-        UsageError
-            The destination is there, or inside of what is to be moved.
-        RejectedError
-            The file is read-only, or the one that it would replace.
-        """
-        with self._change("move", source) as call:
-            around, name = split_last(call.parts, call.path)
-            if self._resolver.hidden.homes:
-                real = self._resolver.real_parts(call.root, around)
-                self._resolver.hidden.refuse_around([*real, name])
-            with opened(self._resolver.open(call.root, around, FOLDER)) as here:
-                found = os.stat(name, dir_fd=here, follow_symlinks=False)
-                refuse_read_only(here, name, found, call.path)
-                with self._other(destination) as to:
-                    call.to = to.path
-                    around, new_name = split_last(to.parts, to.path)
-                    with self._made(to, around) as there:
-                        if overwrite:
-                            refuse_replacing(there, new_name, to.path)
-                        move(here, name, there, new_name, overwrite=overwrite)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def copy_file(
-        self,
-        source: AnyPath,
-        destination: AnyPath,
-        *,
-        on_progress: OnProgress | None = None,
-    ) -> Copied:
-        """Copy a file, its permissions and its time; one that is there is replaced.
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r})"
 
-        Parameters
-        ----------
-        source
-            The file; a link is followed while it stays inside.
-        destination
-            Its path, with its name.
-        on_progress
-            Called with the bytes that are done and those that there are.
-        """
-        with (
-            self._change("copy", source) as call,
-            opened(call.open(READ)) as found,
-            self._other(destination) as to,
-        ):
-            call.to = to.path
-            size = os.fstat(found).st_size
-            check_size(size, call.path, self.max_size)
-            refuse_folder(to.path)
-            around, name = split_last(to.parts, to.path)
-            with self._made(to, around) as there, self._quota.taken(size, to.path):
-                step = self._steps(on_progress, size)
-                return Copied(files=1, size=copy_file(found, there, name, to.path, step))
 
-    def copy_directory(
-        self,
-        source: AnyPath,
-        destination: AnyPath,
-        *,
-        on_progress: OnProgress | None = None,
-    ) -> Copied:
-        """Copy what is in a folder into another, which is made; files there are replaced.
+def _ledger(root: str, home: Path | None) -> Ledger:
+    """Return where the bytes of a workspace are counted."""
+    if home is None:
+        return MemoryLedger()
+    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+    return FileLedger(home / "files", name)
 
-        Links are copied as links and never followed. What is no file, folder or link is left
-        out and named in what is returned. Each file is there whole or not at all.
 
-        Parameters
-        ----------
-        source, destination
-            The folders.
-        on_progress
-            Called with the bytes that are done and those that there are.
-
-        Raises
-        ------
-        UsageError
-            The destination is inside of the source, or has a file where the source has a folder.
-        RejectedError
-            There is not enough room, by the quota or on the disk.
-        """
-        with self._change("copy", source) as call, self._folder(call) as top:
-            hidden = self._resolver.hidden
-            plan = plan_of(top, call.path, hidden, self.max_size)
-            with self._other(destination) as to:
-                call.to = to.path
-                refuse_inside(self._resolver, to, top, call.path)
-                with self._quota.taken(plan.size, to.path), self._made(to, to.parts) as there:
-                    step = self._steps(on_progress, plan.size)
-                    return copy_tree(top, there, to.path, step, hidden)
+def _measure(workspace: Workspace) -> Measure:
+    """Return the bytes and the files of a workspace."""
+    with (
+        opened(workspace.open_root()) as root,
+        opened(workspace.resolver.open(root, [], READ_FOLDER)) as top,
+    ):
+        return measure(top, sweeping=True, hidden=workspace.resolver.hidden)

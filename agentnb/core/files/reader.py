@@ -1,15 +1,14 @@
-"""Looking at the workspace: files that are below one folder, and nothing outside of it."""
+"""Reading a workspace: files, folders and changes in it."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any
 
-from agentnb.core.files.beneath import PLACE, Confined, Resolver, best
-from agentnb.core.files.calls import Call, open_root, opened
+from agentnb.core.files.calls import opened
+from agentnb.core.files.confinement import PATH_ONLY
 from agentnb.core.files.extracts import extract_of, read_extract, text_of_extract
 from agentnb.core.files.globbing import patterns_of
 from agentnb.core.files.listing import Usage, listing, usage_of
@@ -17,16 +16,14 @@ from agentnb.core.files.names import joined
 from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_of
 from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
-from agentnb.core.hidden import Hidden
-from agentnb.core.loop import LoopThread
-from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from agentnb.core.files.extracts import Extract
     from agentnb.core.files.globbing import Pattern
+    from agentnb.core.files.workspace import Workspace
     from agentnb.core.table import Table
 
     AnyPath = str | os.PathLike[str]
@@ -42,71 +39,17 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class FileReader:
-    """What `FileSystemManager` does that changes nothing.
+    """Reads the files and folders of a workspace.
 
     Parameters
     ----------
-    root
-        The folder; made with the first call.
-    max_size
-        The largest file that is read, in bytes; 0 is no limit.
-    resolver
-        How paths are resolved; by default ``openat2`` where Linux has it.
-    home
-        The home of a hub, which is hidden where it lies in the folder.
-    read_only
-        Whether everything that changes something is refused, and the folder not made.
-    runtime
-        Tracer, redactor and logs; default: new ones.
+    workspace
+        The workspace.
     """
 
-    def __init__(
-        self,
-        root: str | Path = "workspace",
-        *,
-        max_size: int = 100_000_000,
-        resolver: Resolver | None = None,
-        home: Path | None = None,
-        read_only: bool = False,
-        runtime: Runtime | None = None,
-    ) -> None:
-        self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
-        self.root = Path(self._root)
-        self.max_size = max_size
-        self.read_only = read_only
-        self._resolver = Confined(resolver or best(), Hidden.below(self.root, home))
-        runtime = runtime or Runtime()
-        self._tracer = runtime.tracer
-        self._log = runtime.log("files")
-        self._loop = LoopThread()
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._watchers: set[Watcher] = set()
-
-    @property
-    def confined_by(self) -> str:
-        """What keeps paths inside: ``openat2`` or ``walk``."""
-        return self._resolver.name
-
-    def _call(self, name: str, path: AnyPath) -> Call:
-        span = self._tracer.span(name, service="files", path=str(path))
-        make = not self.read_only
-        return Call(self._root, self._resolver, path, span, name, self._log, make=make)
-
-    def _folder(self, call: Call) -> AbstractContextManager[int]:
-        """Return a descriptor of the folder that a call names, for the length of a block."""
-        return opened(call.open(READ_FOLDER))
-
-    def ping(self) -> None:
-        """Look whether the workspace can be used.
-
-        Raises
-        ------
-        ConfigError
-            It is no folder, or cannot be made.
-        """
-        os.close(self._open_root())
-
-    def _open_root(self) -> int:
-        return open_root(self._root, make=not self.read_only)
 
     def resolve_path(self, path: AnyPath) -> Path:
         """Return the absolute path of what a path names, free of links.
@@ -119,9 +62,9 @@ class FileReader:
         PathEscape
             It leads out.
         """
-        with self._call("resolve", path) as call:
-            real = self._resolver.real_parts(call.root, call.parts)
-            return self.root.resolve().joinpath(*real)
+        with self._workspace.call("resolve", path) as call:
+            real = self._workspace.resolver.real_parts(call.root, call.parts)
+            return self._workspace.root.resolve().joinpath(*real)
 
     def exists(self, path: AnyPath) -> bool:
         """Tell whether there is something at a path, at the end of its links.
@@ -131,39 +74,15 @@ class FileReader:
         PathEscape
             It leads out, so there is no saying.
         """
-        with self._call("exists", path) as call:
+        with self._workspace.call("exists", path) as call:
             try:
-                os.close(call.open(PLACE))
+                os.close(call.open(PATH_ONLY))
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
                 return False
             return True
 
-    @overload
-    def read_file(
-        self,
-        path: AnyPath,
-        *,
-        encoding: str = "utf-8",
-        head: int | None = None,
-        tail: int | None = None,
-        lines: tuple[int, int | None] | None = None,
-        offset: int | None = None,
-        length: int | None = None,
-    ) -> str: ...
-    @overload
-    def read_file(
-        self,
-        path: AnyPath,
-        *,
-        encoding: None,
-        head: int | None = None,
-        tail: int | None = None,
-        lines: tuple[int, int | None] | None = None,
-        offset: int | None = None,
-        length: int | None = None,
-    ) -> bytes: ...
     def read_file(
         self,
         path: AnyPath,
@@ -175,59 +94,17 @@ class FileReader:
         offset: int | None = None,
         length: int | None = None,
     ) -> str | bytes:
-        r"""Return what is in a file, or in a part of it.
-
-        Of a part only as much is read as is needed, so that the file may be larger than
-        `max_size`, which then holds for the part. ``head``, ``tail``, ``lines``, and ``offset``
-        with ``length`` exclude each other.
-
-        Parameters
-        ----------
-        path
-            The file.
-        encoding
-            Of its text; None returns bytes. Line ends are left as they are.
-        head, tail
-            How many of the first or the last lines; fewer where there are not so many. A line
-            ends with ``\n``.
-        lines
-            The first and the last line, counted from 1; None for the last of the file.
-        offset, length
-            The first byte, counted from 0, and how many, up to the end of the file. Of text
-            both have to lie between characters.
-
-        Raises
-        ------
-        NotFoundError
-            There is no such file.
-        PathEscape
-            It lies outside.
-        UsageError
-            It is no regular file, or no text of this encoding; the part is out of its range,
-            begins behind the end of the file, or begins or ends inside of a character.
-        RejectedError
-            It is larger than `max_size`.
-
-        Examples
-        --------
-        >>> from agentnb.core.files import FileSystemManager
-        >>> files = FileSystemManager("workspace")
-        >>> files.write_file("app.log", "one\ntwo\nthree\n")
-        >>> files.read_file("app.log", tail=1), files.read_file("app.log", lines=(1, 2))
-        ('three\n', 'one\ntwo\n')
-        >>> files.delete("app.log")
-        1
-        """
+        """Return a file, or a part of it; see `FileSystemManager.read_file`."""
         if (head, tail, lines, offset, length) != _WHOLE:
             part = extract_of(head, tail, lines, offset, length)
             return self._read_part(path, encoding, part)
-        with self._call("read", path) as call:
-            data = read_all(call.open(READ), call.path, self.max_size)
+        with self._workspace.call("read", path) as call:
+            data = read_all(call.open(READ), call.path, self._workspace.max_size)
             return data if encoding is None else text_of(data, call.path, encoding)
 
     def _read_part(self, path: AnyPath, encoding: str | None, part: Extract) -> str | bytes:
-        with self._call("read", path) as call, opened(call.open(READ)) as found:
-            data = read_extract(found, call.path, part, self.max_size)
+        with self._workspace.call("read", path) as call, opened(call.open(READ)) as found:
+            data = read_extract(found, call.path, part, self._workspace.max_size)
             return data if encoding is None else text_of_extract(data, call.path, encoding, part)
 
     def head(self, path: AnyPath, size: int = 65_536) -> bytes:
@@ -245,26 +122,28 @@ class FileReader:
         UsageError
             It is no regular file.
         """
-        with self._call("head", path) as call, opened(call.open(READ)) as found:
+        with self._workspace.call("head", path) as call, opened(call.open(READ)) as found:
             return first_of(found, call.path, size)
 
     def hash_file(self, path: AnyPath) -> str:
-        """Return the `hash_of` what is in a file."""
-        return hash_of(self.read_file(path, encoding=None))
+        """Return the hash of a file's content, as `hash_of` computes it."""
+        data = self.read_file(path, encoding=None)
+        assert isinstance(data, bytes)  # noqa: S101 - it has no encoding
+        return hash_of(data)
 
     async def aread_file(
-        self, path: AnyPath, *, encoding: str | None = "utf-8", **part: Any
+        self, /, path: AnyPath, *, encoding: str | None = "utf-8", **part: Any
     ) -> str | bytes:
-        """As `read_file`, in a thread."""
-        return await asyncio.to_thread(self.read_file, path, encoding=encoding, **part)  # type: ignore[arg-type]  # either overload
+        """Await `read_file`, which runs in a thread."""
+        return await asyncio.to_thread(self.read_file, path, encoding=encoding, **part)
 
     def list(self, path: AnyPath = ".") -> Table:
         """Return what is in a folder: name, kind, size in bytes, time of the last change.
 
         Folders come first. Links are listed as such.
         """
-        with self._call("list", path) as call, self._folder(call) as top:
-            return listing(entries(top, hidden=self._resolver.hidden), empty=_EMPTY)
+        with self._workspace.call("list", path) as call, self._workspace.open_folder(call) as top:
+            return listing(entries(top, hidden=self._workspace.resolver.hidden), empty=_EMPTY)
 
     def glob(self, pattern: str) -> Names:
         """Return the paths that match a pattern, in order; what is hidden matches too.
@@ -291,14 +170,14 @@ class FileReader:
 
     def _glob(self, start: str, wanted: Patterns) -> Names:
         """Return the paths below a folder that match one of some patterns."""
-        with self._call("glob", start) as call:
+        with self._workspace.call("glob", start) as call:
             try:
                 top = call.open(READ_FOLDER)
             except (FileNotFoundError, NotADirectoryError):
                 return []
             with opened(top):
                 depth = max(one.depth for one in wanted)
-                found = walk(top, hidden=self._resolver.hidden, depth=depth)
+                found = walk(top, hidden=self._workspace.resolver.hidden, depth=depth)
                 paths = (joined(start, one.path) for one in found)
                 return [path for path in paths if any(one.fits(path.split("/")) for one in wanted)]
 
@@ -310,8 +189,8 @@ class FileReader:
         Usage
             A table of name, kind, number of files and bytes, with their sum in ``total``.
         """
-        with self._call("usage", path) as call, self._folder(call) as top:
-            return usage_of(top, call.path, self._resolver.hidden)
+        with self._workspace.call("usage", path) as call, self._workspace.open_folder(call) as top:
+            return usage_of(top, call.path, self._workspace.resolver.hidden)
 
     def watch(self, path: AnyPath = ".", on_change: OnChange | None = None) -> Watcher:
         """Watch a folder and everything below it, but nothing that a link leads to.
@@ -324,26 +203,18 @@ class FileReader:
             Called with a list of changes, in a thread, until the watcher is closed. Without it,
             iterate the watcher, or `Watcher.wait` for the next changes.
         """
-        with self._call("watch", path) as call, self._folder(call):
-            parts = self._resolver.real_parts(call.root, call.parts)
-        place = self.root.resolve(), parts
-        made = Watcher(self._open_root, self._resolver, place, self._watchers.discard)
+        with self._workspace.call("watch", path) as call, self._workspace.open_folder(call):
+            parts = self._workspace.resolver.real_parts(call.root, call.parts)
+        place = self._workspace.root.resolve(), parts
+        made = Watcher(
+            self._workspace.open_root, self._workspace.resolver, place, self._watchers.discard
+        )
         self._watchers.add(made)
         if on_change is not None:
-            made.start(lambda changes: self._loop.call(on_change, changes))
+            made.start(lambda changes: self._workspace.loop.call(on_change, changes))
         return made
 
     def close(self) -> None:
-        """End what watches. Idempotent."""
+        """Close the watchers. Idempotent."""
         for watcher in list(self._watchers):
             watcher.close()
-        self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.root)!r})"

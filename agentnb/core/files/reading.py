@@ -8,8 +8,8 @@ import stat
 from typing import Final
 
 from agentnb.core.errors import RejectedError, UsageError
+from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import shown
-from agentnb.core.files.trouble import no_file
 
 __all__ = [
     "READ",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from agentnb.core.files.beneath import Confined
+    from agentnb.core.files.confinement import Confined
 
 __all__ = ["Change", "Watcher"]
 

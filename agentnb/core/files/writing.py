@@ -12,23 +12,23 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from agentnb.core.errors import FileChanged, RejectedError, UnavailableError, UsageError
-from agentnb.core.files.beneath import FOLDER, Confined, Outside
+from agentnb.core.files.confinement import FOLDER, Confined, Outside
+from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
 from agentnb.core.files.reading import READ, hash_of, read_all
 from agentnb.core.files.renaming import rename_new
-from agentnb.core.files.trouble import no_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
-    "Place",
+    "Entry",
     "check_hash",
     "check_unchanged",
     "create",
     "ensure_folder",
+    "entry_of",
     "keep_mode",
-    "place_of",
     "refuse_read_only",
     "refuse_replacing",
     "replace",
@@ -67,8 +67,8 @@ def ensure_folder(resolver: Confined, root: int, parts: Sequence[str]) -> int:
     return found
 
 
-class Place:
-    """A name in an open folder, and what bears it; a link has been followed.
+class Entry:
+    """A name in an open folder, and its file; a link has been followed.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Place:
     name
         The name.
     found
-        What bears it; None where nothing does.
+        The status of its file; None where there is none.
     """
 
     __slots__ = ("folder", "found", "name")
@@ -87,7 +87,7 @@ class Place:
         self.found = self._look()
 
     def _look(self) -> os.stat_result | None:
-        """Return what bears the name."""
+        """Return the status of the file of that name."""
         try:
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -97,12 +97,12 @@ class Place:
             raise
 
     def look_again(self, path: str) -> None:
-        """Look what bears the name by now.
+        """Read the status of the file again.
 
         Raises
         ------
         UsageError
-            It is no regular file any more.
+            It is no longer a regular file.
         """
         try:
             self.found = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
@@ -118,8 +118,8 @@ class Place:
         os.close(self.folder)
 
 
-def place_of(resolver: Confined, root: int, parts: list[str], path: str) -> Place:
-    """Return the place of a file to be written; the folders around it are made.
+def entry_of(resolver: Confined, root: int, parts: list[str], path: str) -> Entry:
+    """Return the entry of a file to be written; the folders around it are made.
 
     Raises
     ------
@@ -129,13 +129,13 @@ def place_of(resolver: Confined, root: int, parts: list[str], path: str) -> Plac
     refuse_folder(path)
     for _ in range(_LINKS):
         around, name = split_last(parts, path)
-        place = Place(ensure_folder(resolver, root, around), name)
-        if place.found is None or stat.S_ISREG(place.found.st_mode):
-            return place
-        with place:
-            if not stat.S_ISLNK(place.found.st_mode):
-                raise no_file(path, place.found.st_mode)
-            target = os.readlink(name, dir_fd=place.folder)
+        entry = Entry(ensure_folder(resolver, root, around), name)
+        if entry.found is None or stat.S_ISREG(entry.found.st_mode):
+            return entry
+        with entry:
+            if not stat.S_ISLNK(entry.found.st_mode):
+                raise no_file(path, entry.found.st_mode)
+            target = os.readlink(name, dir_fd=entry.folder)
         if target.startswith("/"):
             raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
         parts = [*around, *(part for part in target.split("/") if part not in {"", "."})]
@@ -226,13 +226,13 @@ def refuse_replacing(folder: int, name: str, path: str) -> None:
         refuse_read_only(folder, name, found, path)
 
 
-def rewrite(place: Place, path: str, make: Callable[[bytes | None], bytes], limit: int) -> None:
+def rewrite(entry: Entry, path: str, make: Callable[[bytes | None], bytes], limit: int) -> None:
     """Put in the place of a file what is made of it; nobody else who does so comes between.
 
     Parameters
     ----------
-    place
-        The file's place.
+    entry
+        The file.
     path
         Its path, for errors.
     make
@@ -240,16 +240,16 @@ def rewrite(place: Place, path: str, make: Callable[[bytes | None], bytes], limi
     limit
         The largest file that is read, in bytes; 0 is no limit.
     """
-    with held(place.folder, path):
-        place.look_again(path)
+    with held(entry.folder, path):
+        entry.look_again(path)
         data = None
-        if place.found is not None:
-            found = os.open(place.name, READ | os.O_NOFOLLOW, dir_fd=place.folder)
+        if entry.found is not None:
+            found = os.open(entry.name, READ | os.O_NOFOLLOW, dir_fd=entry.folder)
             data = read_all(found, path, limit)
-        replace(place, make(data), path, None)
+        replace(entry, make(data), path, None)
 
 
-def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
+def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
     """Put these bytes in the place of what is there: all of them, or nothing is changed.
 
     Raises
@@ -259,13 +259,13 @@ def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
     RejectedError
         It is read-only.
     """
-    before = place.found
+    before = entry.found
     if before is not None:
-        refuse_read_only(place.folder, place.name, before, path)
+        refuse_read_only(entry.folder, entry.name, before, path)
     if before is None:
-        name, made = create(place.folder)
+        name, made = create(entry.folder)
     else:
-        name, made = create(place.folder, before.st_mode & _PERMISSIONS)
+        name, made = create(entry.folder, before.st_mode & _PERMISSIONS)
     try:
         try:
             write_whole(made, data)
@@ -273,27 +273,27 @@ def replace(place: Place, data: bytes, path: str, if_hash: str | None) -> None:
                 keep_mode(made, before)
             os.fsync(made)
             if if_hash is None:
-                os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+                os.rename(name, entry.name, src_dir_fd=entry.folder, dst_dir_fd=entry.folder)
             else:
-                _rename_unchanged(name, place, path, if_hash)
+                _rename_unchanged(name, entry, path, if_hash)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=place.folder)
+                os.unlink(name, dir_fd=entry.folder)
             raise
     finally:
         os.close(made)
 
 
-def _rename_unchanged(name: str, place: Place, path: str, if_hash: str) -> None:
-    with held(place.folder, path):
-        check_unchanged(place, path, if_hash)
+def _rename_unchanged(name: str, entry: Entry, path: str, if_hash: str) -> None:
+    with held(entry.folder, path):
+        check_unchanged(entry, path, if_hash)
         if if_hash == NEW:
             try:
-                rename_new(place.folder, name, place.folder, place.name)
+                rename_new(entry.folder, name, entry.folder, entry.name)
             except FileExistsError as error:
                 raise _changed(path, "is there already") from error
         else:
-            os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            os.rename(name, entry.name, src_dir_fd=entry.folder, dst_dir_fd=entry.folder)
 
 
 def check_hash(if_hash: str | None) -> None:
@@ -312,7 +312,7 @@ def check_hash(if_hash: str | None) -> None:
         )
 
 
-def check_unchanged(place: Place, path: str, if_hash: str) -> None:
+def check_unchanged(entry: Entry, path: str, if_hash: str) -> None:
     """Refuse to go on where the file is not the one with this hash.
 
     Raises
@@ -321,7 +321,7 @@ def check_unchanged(place: Place, path: str, if_hash: str) -> None:
         It is another one, or gone, or there although it should not be.
     """
     try:
-        found = os.open(place.name, READ | os.O_NOFOLLOW, dir_fd=place.folder)
+        found = os.open(entry.name, READ | os.O_NOFOLLOW, dir_fd=entry.folder)
     except FileNotFoundError as error:
         if if_hash == NEW:
             return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER",
-    "PLACE",
+    "PATH_ONLY",
     "Confined",
     "Openat2",
     "Outside",
@@ -32,9 +32,9 @@ __all__ = [
     "real_parts",
 ]
 
-PLACE: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+PATH_ONLY: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
 """To stand somewhere, without a right to read where the system has that."""
-FOLDER: Final = PLACE | os.O_DIRECTORY | os.O_CLOEXEC
+FOLDER: Final = PATH_ONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _SYS_OPENAT2 = 437  # on every architecture but alpha
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
@@ -208,7 +208,7 @@ class _Steps:
             return None
         try:
             # With O_PATH a link itself is opened.
-            is_link = flags & PLACE == PLACE and self._follow(name)
+            is_link = flags & PATH_ONLY == PATH_ONLY and self._follow(name)
         except OSError:
             os.close(found)
             raise

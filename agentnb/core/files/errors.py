@@ -18,7 +18,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.core.files.beneath import FOLDER, Confined, Outside
+from agentnb.core.files.confinement import FOLDER, Confined, Outside
 from agentnb.core.files.names import shown
 
 if TYPE_CHECKING:
