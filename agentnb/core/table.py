@@ -7,9 +7,10 @@ from collections import namedtuple
 from functools import lru_cache
 from html import escape
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from agentnb.core.errors import UsageError
+from agentnb.core.format import NUMERIC, colour, formatted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Table", "cut_note", "row_type"]
+    from agentnb.core.format import Kind
+
+__all__ = ["Column", "Table", "cut_note", "names_of", "row_type"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
@@ -31,14 +34,32 @@ _STYLE = (
 _CELL = "text-align:{};padding:2px 10px;white-space:pre;max-width:48em;overflow:hidden"
 
 
+class Column(NamedTuple):
+    """A column of a table.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    kind
+        The way in which its values are shown: bytes as ``"size"``, seconds as ``"duration"``,
+        datetimes or seconds since the epoch as ``"time"``, numbers as ``"count"``, parts of 1
+        as ``"share"``, words with a colour as ``"state"``. None is shown as nothing. The values
+        themselves stay in `Table.rows` and in frames as they are.
+    """
+
+    name: str
+    kind: Kind | None = None
+
+
 class Table:
     """Rows under named columns.
 
     Parameters
     ----------
     columns
-        Their names. A name that comes twice gets a number, so that no value is lost
-        in `dicts` or in a frame.
+        Names, or `Column` with a kind. A name that comes twice gets a number, so that no value
+        is lost in `dicts` or in a frame.
     rows
         One tuple a row.
     note
@@ -59,18 +80,19 @@ class Table:
     {'id': 1, 'name': 'plan'}
     """
 
-    __slots__ = ("columns", "empty", "note", "rows")
+    __slots__ = ("columns", "empty", "formats", "note", "rows")
     kinds: Sequence[str | None] = ()  # of the columns, where a database tells them
 
     def __init__(
         self,
-        columns: Sequence[str],
+        columns: Sequence[str | Column],
         rows: Sequence[tuple[Any, ...]],
         *,
         note: str = "",
         empty: str = "",
     ) -> None:
-        self.columns = _unique(tuple(columns))
+        names, self.formats = names_of(columns)
+        self.columns = _unique(names)
         self.rows = rows
         self.note = note
         self.empty = empty
@@ -159,9 +181,14 @@ class Table:
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
+    @property
+    def header(self) -> tuple[Column, ...]:
+        """The columns with their kinds, for a table of the same form."""
+        return tuple(map(Column, self.columns, self.formats))
+
     def __repr__(self) -> str:
         shown = list(self.rows[:SHOWN_ROWS])
-        lines = _aligned(self.columns, shown) if shown else [self.empty or "no rows"]
+        lines = _aligned(self.header, shown) if shown else [self.empty or "no rows"]
         return "\n".join(lines + self._notes())
 
     def _notes(self) -> list[str]:
@@ -172,10 +199,12 @@ class Table:
     def _repr_html_(self) -> str:
         parts = [f'<div class="agentnb-table"><table style="{_STYLE}">']
         if self.rows:
-            numeric = _numeric_columns(self.columns, self.rows[:SHOWN_ROWS])
-            parts.append(_html_row("th", self.columns, numeric, str))
+            shown = list(self.rows[:SHOWN_ROWS])
+            numeric = _numeric_columns(self.header, shown)
+            names = [escape(text_of(name)) for name in self.columns]
+            parts.append(_html_row("th", names, numeric))
             parts.extend(
-                _html_row("td", row, numeric, _html_cell) for row in self.rows[:SHOWN_ROWS]
+                _html_row("td", list(map(_html_cell, row, self.formats)), numeric) for row in shown
             )
         else:
             parts.append(f"<tr><td>{escape(self.empty or 'no rows')}</td></tr>")
@@ -228,8 +257,23 @@ def row_type(columns: tuple[str, ...]) -> Callable[..., Any]:
     return namedtuple("Row", columns, rename=True)  # noqa: PYI024 - its fields are known at run time
 
 
-def text_of(value: object) -> str:
+def names_of(
+    columns: Sequence[str | Column],
+) -> tuple[tuple[str, ...], tuple[Kind | None, ...]]:
+    """Return the names of columns, and their kinds.
+
+    >>> names_of(["name", Column("size", "size")])
+    (('name', 'size'), (None, 'size'))
+    """
+    pairs = [one if isinstance(one, Column) else Column(one) for one in columns]
+    return tuple(one.name for one in pairs), tuple(one.kind for one in pairs)
+
+
+def text_of(value: object, kind: str | None = None) -> str:
     """Return a value as one short line, the way a cell of a table shows it."""
+    form = formatted(value, kind)
+    if form is not None:
+        return form
     if value is None:
         return "NULL"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -245,17 +289,23 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) or type(value).__name__ == "Decimal"
 
 
-def _numeric_columns(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[bool]:
-    found = []
-    for index in range(len(columns)):
-        values = [row[index] for row in rows if row[index] is not None]
-        found.append(bool(values) and all(_is_number(value) for value in values))
-    return found
+def _numeric_columns(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+    return [
+        column.kind in NUMERIC or (column.kind is None and _holds_numbers(rows, index))
+        for index, column in enumerate(columns)
+    ]
 
 
-def _aligned(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+def _holds_numbers(rows: Sequence[tuple[Any, ...]], index: int) -> bool:
+    values = [row[index] for row in rows if row[index] is not None]
+    return bool(values) and all(_is_number(value) for value in values)
+
+
+def _aligned(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list[str]:
     numeric = _numeric_columns(columns, rows)
-    cells = [[text_of(column) for column in columns], *([text_of(v) for v in row] for row in rows)]
+    kinds = [column.kind for column in columns]
+    cells = [[text_of(column.name) for column in columns]]
+    cells += [list(map(text_of, row, kinds)) for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = []
     for line in cells:
@@ -267,17 +317,17 @@ def _aligned(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[st
     return lines
 
 
-def _html_cell(value: object) -> str:
-    text = escape(text_of(value))
-    return f'<span style="opacity:.5">{text}</span>' if value is None else text
+def _html_cell(value: object, kind: str | None) -> str:
+    text = escape(text_of(value, kind))
+    if value is None and kind in {None, "text"}:
+        return f'<span style="opacity:.5">{text}</span>'
+    found = colour(value) if kind == "state" else None
+    return f'<span style="color:{found}">{text}</span>' if found else text
 
 
-def _html_row(
-    tag: str, values: Sequence[Any], numeric: list[bool], show: Callable[[Any], str]
-) -> str:
-    cells = []
-    for value, number in zip(values, numeric, strict=True):
+def _html_row(tag: str, cells: Sequence[str], numeric: list[bool]) -> str:
+    parts = []
+    for cell, number in zip(cells, numeric, strict=True):
         style = _CELL.format("right" if number else "left")
-        body = escape(text_of(value)) if show is str else show(value)
-        cells.append(f'<{tag} style="{style}">{body}</{tag}>')
-    return f"<tr>{''.join(cells)}</tr>"
+        parts.append(f'<{tag} style="{style}">{cell}</{tag}>')
+    return f"<tr>{''.join(parts)}</tr>"

@@ -7,7 +7,7 @@ import html.parser
 import pytest
 
 from agentnb.core.errors import UsageError
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 from tests.groups import stable_id
 
 
@@ -200,3 +200,53 @@ def test_a_late_first_value_decides_the_type():
     table = Table(["x"], [(None,)] * 6000 + [("z",)])
     assert table.pl()["x"].to_list() == table.column("x")
     assert table.arrow()["x"].to_pylist() == table.column("x")
+
+
+def test_a_typed_column_shows_its_values_in_their_form_and_keeps_them():
+    made = dt.datetime(2026, 1, 5, 9, 0)
+    columns = (
+        "name",
+        Column("size", "size"),
+        Column("took", "duration"),
+        Column("rows", "count"),
+        Column("made", "time"),
+        Column("state", "state"),
+        Column("share", "share"),
+    )
+    row = ("a", 1_234, 75.0, 50_000, made, "failed", 0.25)
+    table = Table(columns, [row, ("b", None, None, None, None, None, None)])
+    assert repr(table).splitlines() == [
+        "name    size        took    rows  made                 state   share",
+        "a     1.2 kB  1 min 15 s  50,000  2026-01-05 09:00:00  failed  ██████",
+        "b",
+    ]
+    assert table.rows[0] == row
+    assert table[0].size == 1_234
+    assert table.dicts()[0]["took"] == 75.0
+    frame = table.df()
+    assert frame["size"][0] == 1_234
+    assert frame["made"][0] == made
+    assert [column.kind for column in table.header][:3] == [None, "size", "duration"]
+    assert Table(table.header, table.rows).header == table.header
+
+
+def test_a_typed_column_is_aligned_and_coloured_in_html():
+    html = Table(
+        (Column("size", "size"), Column("state", "state")), [(2_000, "failed"), (None, "<new>")]
+    )._repr_html_()
+    assert '<td style="text-align:right;' in html
+    assert ">2.0 kB</td>" in html
+    assert '<span style="color:var(--jp-error-color1,#d32f2f)">failed</span>' in html
+    assert "&lt;new&gt;" in html
+    assert "NULL" not in html
+
+
+def test_a_value_that_a_kind_has_no_form_for_is_shown_as_it_is():
+    table = Table((Column("size", "size"),), [("unknown",), (1,)])
+    assert repr(table).splitlines() == ["   size", "unknown", "    1 B"]
+
+
+def test_columns_of_one_name_get_numbers_and_keep_their_kinds():
+    table = Table((Column("n", "size"), Column("n", "count")), [(1_000, 1_000)])
+    assert table.columns == ("n", "n_2")
+    assert repr(table).splitlines()[1].split() == ["1.0", "kB", "1,000"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import COLOURS, TONES
 from agentnb.core.workflow.info import NOT_KEPT
 
 if TYPE_CHECKING:
@@ -25,31 +26,7 @@ SIGNS: Final = {
 }
 """The sign of each state, in the order in which counts are told."""
 
-TONES: Final = {
-    "completed": "good",
-    NOT_KEPT: "warn",
-    "active": "brand",
-    "approval": "warn",
-    "waiting": "dim",
-    "delayed": "dim",
-    "blocked": "dim",
-    "failed": "bad",
-    "skipped": "dim",
-    "cancelled": "dim",
-}
-"""What each state's colour means."""
-
 _COUNTED: Final = {"approval": "awaiting approval"}
-
-COLOURS: Final = {
-    "good": "var(--jp-success-color1,#388e3c)",
-    "brand": "var(--jp-brand-color1,#1976d2)",
-    "warn": "var(--jp-warn-color1,#f57c00)",
-    "bad": "var(--jp-error-color1,#d32f2f)",
-    "dim": "var(--jp-ui-font-color2,#757575)",
-    "": "var(--jp-ui-font-color1,#424242)",
-}
-"""The colours, which follow the page's theme."""
 
 
 def signed(state: str) -> str:

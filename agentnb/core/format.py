@@ -1,0 +1,245 @@
+"""Values as people read them: sizes, durations, moments, states and long texts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "COLOURS",
+    "NUMERIC",
+    "TONES",
+    "Kind",
+    "ago",
+    "clock",
+    "colour",
+    "count",
+    "cut",
+    "duration",
+    "formatted",
+    "pretty",
+    "short",
+    "size",
+    "time_left",
+    "time_of_day",
+]
+
+Kind = Literal["count", "duration", "number", "share", "size", "state", "text", "time"]
+"""The kind of a column, by which its values are shown."""
+
+NUMERIC: Final = frozenset({"count", "duration", "number", "size"})
+"""Kinds that are aligned at the right."""
+
+TONES: Final = {
+    "completed": "good",
+    "done, not kept": "warn",
+    "active": "brand",
+    "approval": "warn",
+    "waiting": "dim",
+    "delayed": "dim",
+    "blocked": "dim",
+    "paused": "warn",
+    "failed": "bad",
+    "skipped": "dim",
+    "cancelled": "dim",
+    "running": "good",
+    "connected": "good",
+}
+"""The meaning of a state's colour."""
+
+COLOURS: Final = {
+    "good": "var(--jp-success-color1,#388e3c)",
+    "brand": "var(--jp-brand-color1,#1976d2)",
+    "warn": "var(--jp-warn-color1,#f57c00)",
+    "bad": "var(--jp-error-color1,#d32f2f)",
+    "dim": "var(--jp-ui-font-color2,#757575)",
+    "": "var(--jp-ui-font-color1,#424242)",
+}
+"""The colours, which follow the page's theme."""
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_BAR = 24
+
+
+def size(value: float) -> str:
+    """Return a number of bytes with its unit.
+
+    >>> size(812), size(1_234), size(56_700_000)
+    ('812 B', '1.2 kB', '57 MB')
+    """
+    number, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.5:  # noqa: PLR2004 - what rounds to less than the next unit
+            break
+        number, unit = number / 1000, larger
+    fine = unit != "B" and number < 9.95  # noqa: PLR2004 - as above
+    return f"{number:.1f} {unit}" if fine else f"{number:.0f} {unit}"
+
+
+def count(value: float) -> str:
+    """Return a number of things.
+
+    >>> count(50_000)
+    '50,000'
+    """
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """Return the length of a time in two digits or two units.
+
+    >>> duration(0.00042), duration(0.0123), duration(1.234), duration(75), duration(7500)
+    ('0.42 ms', '12 ms', '1.2 s', '1 min 15 s', '2 h 5 min')
+    """
+    if seconds < 0.9995:  # noqa: PLR2004 - what rounds to less than a second
+        milliseconds = seconds * 1000
+        return f"{milliseconds:.2g} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"  # noqa: PLR2004 - as above
+    if seconds < 59.5:  # noqa: PLR2004 - as above
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
+    minutes, left = divmod(round(seconds), _MINUTE)
+    if minutes < _MINUTE:
+        return f"{minutes} min {left} s" if left else f"{minutes} min"
+    hours, minutes = divmod(minutes, _MINUTE)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def time_left(seconds: float) -> str:
+    """Return a time in one unit, rounded down.
+
+    >>> time_left(42.9), time_left(3599), time_left(90_000), time_left(float("inf"))
+    ('42 s', '59 min', '25 h', 'no end')
+    """
+    if math.isinf(seconds):
+        return "no end"
+    if seconds < _MINUTE:
+        return f"{int(seconds)} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < 2 * _DAY:
+        return f"{int(seconds // _HOUR)} h"
+    return f"{int(seconds // _DAY)} days"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was.
+
+    >>> ago(0.4), ago(75)
+    ('just now', '1 min ago')
+    """
+    return f"{time_left(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def clock(when: dt.datetime | float | None) -> str:
+    """Return date and time on this machine's clock; None is empty.
+
+    >>> clock(dt.datetime(2026, 1, 5, 9, 0)), clock(None)
+    ('2026-01-05 09:00:00', '')
+    """
+    if when is None:
+        return ""
+    if isinstance(when, dt.datetime):
+        return f"{when.astimezone() if when.tzinfo else when:%Y-%m-%d %H:%M:%S}"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def time_of_day(when: dt.datetime | float | None) -> str:
+    """Return the time of the day on this machine's clock; None is empty."""
+    return clock(when).rpartition(" ")[2]
+
+
+def cut(text: str, limit: int, *, end: bool = False) -> str:
+    """Return a text of at most so many characters, and an ellipsis where more were.
+
+    Parameters
+    ----------
+    text
+        The text.
+    limit
+        Characters.
+    end
+        Whether the end is kept in place of the beginning.
+
+    Examples
+    --------
+    >>> cut("a long line", 6), cut("a long line", 4, end=True), cut("short", 5)
+    ('a long…', '…line', 'short')
+    """
+    if len(text) <= limit:
+        return text
+    return f"…{text[-limit:]}" if end else f"{text[:limit]}…"
+
+
+def short(value: Any, limit: int = 300) -> str:
+    """Return a text, or a value as JSON, in at most so many characters; None is empty.
+
+    >>> short({"a": "ä"}), short("plain"), short(None), short([1, 2, 3], 4)
+    ('{"a": "ä"}', 'plain', '', '[1, …')
+    """
+    return cut(_json(value, None), limit)
+
+
+def pretty(value: Any, limit: int = 20_000) -> str:
+    """Return a text, or a value as indented JSON, in at most so many characters; None is empty.
+
+    >>> print(pretty({"a": [1]}))
+    {
+      "a": [
+        1
+      ]
+    }
+    """
+    return cut(_json(value, 2), limit)
+
+
+def _json(value: Any, indent: int | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str, indent=indent)
+
+
+def colour(state: object) -> str | None:
+    """Return the CSS colour of a state, which may have its sign before it; None if it has none.
+
+    >>> colour("✗ failed"), colour("new")
+    ('var(--jp-error-color1,#d32f2f)', None)
+    """
+    name = str(state)
+    tone = TONES.get(name) or TONES.get(name.partition(" ")[2])
+    return COLOURS[tone] if tone else None
+
+
+def _share(value: float) -> str:
+    return "█" * round(_BAR * value)
+
+
+_FORMS: Final[dict[str, Callable[[Any], str]]] = {
+    "count": count,
+    "duration": duration,
+    "share": _share,
+    "size": size,
+    "time": clock,
+}
+
+
+def formatted(value: Any, kind: str | None) -> str | None:
+    """Return the text of a value of a kind; None where the kind has no form of its own.
+
+    >>> formatted(1_234, "size"), formatted(None, "size"), formatted("plan", "text")
+    ('1.2 kB', '', None)
+    """
+    if kind is None or kind == "text":
+        return None
+    if value is None:
+        return ""
+    form = _FORMS.get(kind)
+    if form is None or isinstance(value, str):  # what stands for a value that there is none of
+        return None
+    return form(value)
