@@ -10,8 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from agentnb.cli.errors import print_error
 from agentnb.cli.parser import parse
-from agentnb.cli.telling import complain
 from agentnb.core.errors import AgentnbError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = run(options)
         sys.stdout.flush()
     except AgentnbError as error:
-        complain(error)
+        print_error(error)
         return 2
     except BrokenPipeError:
         # The reader of a pipe has gone: there is nobody to tell, not even at exit.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentnb.cli.telling import complain
+from agentnb.cli.errors import print_error
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.launch import absolute, python
 
@@ -93,7 +93,7 @@ def check(options: argparse.Namespace) -> int:
         try:
             findings = scan_notebook(path, secrets=secrets)
         except AgentnbError as error:
-            complain(error)  # and go on: the next may hold a secret
+            print_error(error)  # and go on: the next may hold a secret
             continue
         read += 1
         found += len(findings)

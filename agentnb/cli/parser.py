@@ -161,8 +161,15 @@ def _add_worker(parser: Parser) -> None:
         "--drain", action="store_true", help="stop once no job or task waits, runs or is delayed"
     )
     parser.add_argument("--quiet", action="store_true", help="print no line for each job")
-    # How a process of --processes is started: the pipe to the one that looks after it.
-    parser.add_argument("--life", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--wait",
+        metavar="S",
+        type=_seconds,
+        default=0.0,
+        help="seconds to wait at the start for a server that is away (default: 3, then an error)",
+    )
+    # How a process of --processes is started: the pipe to its supervisor.
+    parser.add_argument("--heartbeat", type=int, help=argparse.SUPPRESS)
 
 
 def _port(text: str) -> int:

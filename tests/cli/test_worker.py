@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from agentnb.core.modules import module_path
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
+from agentnb.core.redis.binary import find_binary
 
 _NUMBERS = itertools.count(1)
 
@@ -140,6 +142,22 @@ def test_a_server_that_is_away_is_an_error_at_the_start(worker):
     assert one.wait() == 2
     assert one.lines[0].startswith("agentnb: ")
     assert "hunter22x" not in "".join(one.lines)
+
+
+def test_a_worker_waits_at_its_start_for_a_server_that_is_away(worker, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"redis://127.0.0.1:{port}"
+    one = worker("mail", "--processor", "jobs:echo", "--wait", "60", REDIS_URL=url)
+    one.hear("waiting up to 60 s: ")
+    command = [find_binary(), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            one.hear("worker started", 60)
+            assert one.end() == 0
+        finally:
+            server.kill()
 
 
 def test_draining_shows_a_line_for_each_job_and_ends(worker, queue):

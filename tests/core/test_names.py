@@ -77,8 +77,6 @@ OLD = (
 )
 # What is still to be renamed in each package. It only shrinks.
 OPEN: dict[str, str] = {
-    "cli": "telling",
-    "cli/worker": "AgentPost bury hear judge Life life Place Post post said told wanted",
     "core/api": "clock Crowded glance Going Lost Settled told",
     "core/codec": "found",
     "core/db": "Alarm alarm found wanted",

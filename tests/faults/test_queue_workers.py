@@ -201,7 +201,7 @@ def test_a_process_that_lets_none_of_its_threads_run_is_killed(worker, queue):
     job = queue.add(1, attempts=1)
     with pytest.raises(JobFailed, match=r"its worker died|no sign of life"):
         job.result(30)
-    one.hear(f"process {before} gave no sign of life")
+    one.hear(f"process {before} sent no heartbeat")
     assert queue.add(0).result(30) != before
 
 
@@ -236,7 +236,7 @@ def test_a_keeper_that_slept_does_not_take_its_processes_for_dead(worker, queue)
     os.kill(one.pid, signal.SIGCONT)
     assert queue.add(0).result(30) == before
     assert one.end() == 0
-    assert not [line for line in one.lines if "no sign of life" in line]
+    assert not [line for line in one.lines if "sent no heartbeat" in line]
 
 
 def test_a_worker_in_another_pid_namespace_is_left_its_job(worker, queue, notes):

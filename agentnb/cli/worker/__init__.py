@@ -4,43 +4,76 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 __all__ = ["run"]
 
 _FIRST_ANSWER = 3.0  # seconds
+_PAUSE = 0.5
 
 
 def run(options: argparse.Namespace) -> int:
     """Work until told to stop, and return the exit code."""
     import agentnb
+    from agentnb.cli.worker.consume import consume, consume_supervised
     from agentnb.cli.worker.sources import sources
     from agentnb.cli.worker.supervisor import supervise
-    from agentnb.cli.worker.working import work, work_alone
 
     if options.agents is not None and options.processes:
-        raise UsageError("agents work in threads: --processes is for queues", service="cli")
+        raise UsageError(
+            "agents work in threads: --processes is for queues",
+            service="cli",
+            hint="leave --processes out, or start one worker for queues and one for agents",
+        )
     with agentnb.connect() as hub:
         # Without a queue's name it is all that the apps mark, unless agents are asked for.
         queues = options.agents is None or options.queue
         found = sources(options, hub.settings.home) if queues else []
+        # Now, where a wrong setting can be mended; later a worker waits for its server.
         if queues:
             hub.queues.kind = "process"
-            # Said now, where a wrong setting can be mended; later a worker waits for its server.
-            hub.redis.within(_FIRST_ANSWER).ping()
-        if options.life is not None:
-            orderly = work_alone(hub, found, options)
+            _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait)
+        if options.agents is not None:
+            _reach(hub.workflows.ping, options.wait)
+        if options.heartbeat is not None:
+            orderly = consume_supervised(hub, found, options)
         elif options.processes:
             return supervise(hub, found, options)
         else:
-            orderly = work(hub, found, options)
+            orderly = consume(hub, found, options)
     if not orderly:
         # What was handed back may run on in a thread that cannot be ended but with the process.
         sys.stdout.flush()
         os._exit(0)
     return 0
+
+
+def _reach(ping: Callable[[], object], wait: float) -> None:
+    """Call a server, again for some seconds while it is away.
+
+    Raises
+    ------
+    UnavailableError
+        The server was away all the time.
+    """
+    until = monotonic() + wait
+    told = False
+    while True:
+        try:
+            ping()
+        except UnavailableError as error:
+            if monotonic() >= until:
+                raise
+            if not told:
+                told = True
+                print(f"waiting up to {wait:g} s: {error}", flush=True)
+        else:
+            return
+        sleep(min(_PAUSE, max(until - monotonic(), 0.0)))

@@ -1,4 +1,4 @@
-"""One worker process, as seen by the one that looks after it."""
+"""One worker process, as its supervisor sees it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from agentnb.cli.worker.life import read_lines
+from agentnb.cli.worker.heartbeat import read_lines
 from agentnb.core.launch import python
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ class Child:
     Attributes
     ----------
     pipe
-        What it says is read from here.
-    heard
-        Whether it has said anything yet.
+        Its heartbeats and lines are read from here.
+    has_written
+        Whether it has written anything yet.
     killed
         Whether it has been ended with `kill`.
     """
 
     def __init__(self, queue: str, options: argparse.Namespace) -> None:
         self.queue = queue
-        self.heard = False
+        self.has_written = False
         self.killed = False
         self._last = monotonic()
         self._rest = b""
@@ -71,15 +71,15 @@ class Child:
 
     @property
     def silent_for(self) -> float:
-        """Return the seconds since it last gave a sign of life."""
+        """Return the seconds since its last heartbeat."""
         return monotonic() - self._last
 
-    def hear(self) -> list[tuple[str, str]]:
-        """Return what it has said: how a job ended, or nothing, and a line."""
+    def read(self) -> list[tuple[str, str]]:
+        """Return what it wrote: the outcome of an attempt, or nothing, and a line."""
         text = self._rest
         try:
             while piece := os.read(self.pipe, _READ):
-                self.heard = True
+                self.has_written = True
                 self._last = monotonic()
                 text += piece
         except BlockingIOError:
@@ -104,7 +104,7 @@ class Child:
 
 def _command(queue: str, options: argparse.Namespace, pipe: int) -> list[str]:
     command = python("-m", "agentnb.cli", "worker", "--concurrency", "1")
-    command += ["--life", str(pipe), "--grace", str(options.grace)]
+    command += ["--heartbeat", str(pipe), "--grace", str(options.grace)]
     if options.timeout is not None:
         command += ["--timeout", str(options.timeout)]
     if options.processor:

@@ -1,4 +1,4 @@
-"""Until nothing is left to do."""
+"""Waits until the queues are empty."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Draining"]
 
 
 class Draining:
-    """Looks how many jobs of some queues are left, whoever works on them.
+    """Counts the jobs that are left in some queues, whoever works on them.
 
     Parameters
     ----------
     queues
         The queues.
     screen
-        Where that is shown.
+        Shows the number.
     """
 
     def __init__(self, queues: list[Queue], screen: Screen) -> None:

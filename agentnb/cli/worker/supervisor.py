@@ -1,4 +1,4 @@
-"""Worker processes that are looked after: started, heard, ended, and started again."""
+"""Supervised worker processes: started, read from, ended, and started again."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _AFTER_GRACE = 5.0
 
 
-class _Place:
-    """A place that a process is to fill."""
+class _Slot:
+    """A slot for one process."""
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
@@ -49,7 +49,7 @@ class _Place:
 
 
 class _Supervisor:
-    """Looks after the processes of a worker.
+    """Supervises the processes of a worker.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ class _Supervisor:
         self._silent = max(lease, 2.0)
         self._screen = screen
         self._selector = selectors.DefaultSelector()
-        self._places = [
-            _Place(source.queue) for source in sources for _ in range(options.concurrency)
+        self._slots = [
+            _Slot(source.queue) for source in sources for _ in range(options.concurrency)
         ]
         self._stopping = False
         self.code = 0
@@ -79,7 +79,7 @@ class _Supervisor:
     @property
     def children(self) -> list[Child]:
         """The processes that run."""
-        return [place.child for place in self._places if place.child is not None]
+        return [slot.child for slot in self._slots if slot.child is not None]
 
     def end_at_once(self, number: int) -> None:
         """Kill the processes, and end this one."""
@@ -92,36 +92,36 @@ class _Supervisor:
         self._selector.register(pipe, selectors.EVENT_READ)
 
     def round(self) -> None:
-        """Hear the processes, see to the dead and the silent, and fill the empty places."""
+        """Read from the processes, reap the dead, kill the silent, and fill the empty slots."""
         for key, _ in self._selector.select(_LOOK):
             if key.data is not None:
-                self._hear(key.data)
-        for place in self._places:
-            if place.child is None:
-                self._fill(place)
-            elif place.child.code is not None:
-                self._bury(place, place.child)
+                self._read(key.data)
+        for slot in self._slots:
+            if slot.child is None:
+                self._fill(slot)
+            elif slot.child.code is not None:
+                self._reap(slot, slot.child)
             else:
-                self._judge(place.child)
+                self._check_liveness(slot.child)
 
-    def _hear(self, child: Child) -> None:
-        for outcome, line in child.hear():
+    def _read(self, child: Child) -> None:
+        for outcome, line in child.read():
             self._screen.tell(outcome, line)
 
-    def _fill(self, place: _Place) -> None:
+    def _fill(self, slot: _Slot) -> None:
         now = monotonic()
-        if self._stopping or now < place.next:
+        if self._stopping or now < slot.next:
             return
-        place.since = now
-        place.child = Child(place.queue, self._options)
-        self._selector.register(place.child.pipe, selectors.EVENT_READ, place.child)
+        slot.since = now
+        slot.child = Child(slot.queue, self._options)
+        self._selector.register(slot.child.pipe, selectors.EVENT_READ, slot.child)
 
-    def _bury(self, place: _Place, child: Child) -> None:
-        self._hear(child)
+    def _reap(self, slot: _Slot, child: Child) -> None:
+        self._read(child)
         self._selector.unregister(child.pipe)
         child.close()
         code = child.code
-        pause = place.vacate(monotonic(), expected=code == KILLED)
+        pause = slot.vacate(monotonic(), expected=code == KILLED)
         if self._stopping:
             return
         if code == _WRONG:
@@ -131,23 +131,23 @@ class _Supervisor:
         then = f"another starts in {pause:g} s" if pause else "another starts"
         self._screen.say(f"{child.queue}  process {child.pid} {_ended(code)}; {then}")
 
-    def _judge(self, child: Child) -> None:
+    def _check_liveness(self, child: Child) -> None:
         silent = child.silent_for
-        limit = self._silent if child.heard else _STARTING
+        limit = self._silent if child.has_written else _STARTING
         if silent <= limit or child.killed:
             return
-        # This process itself may have slept, before or after it last heard: what was said
+        # This process itself may have slept, before or after it last read: what was written
         # meanwhile is still in the pipe.
-        self._hear(child)
+        self._read(child)
         if child.silent_for >= silent:
             self._screen.say(
-                f"{child.queue}  process {child.pid} gave no sign of life for {silent:.1f} s, "
+                f"{child.queue}  process {child.pid} sent no heartbeat for {silent:.1f} s, "
                 "longer than its lease: it is killed"
             )
             child.kill()
 
     def stop(self) -> None:
-        """Tell the processes to stop, and fill no place again."""
+        """Tell the processes to stop, and fill no slot again."""
         self._stopping = True
         for child in self.children:
             child.terminate()

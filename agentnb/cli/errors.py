@@ -1,4 +1,4 @@
-"""How the command line tells of errors."""
+"""Errors on the command line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
 
-__all__ = ["complain"]
+__all__ = ["print_error"]
 
 
-def complain(error: AgentnbError) -> None:
-    """Print an error and its hint."""
+def print_error(error: AgentnbError) -> None:
+    """Print an error and its hint to standard error."""
     print(f"agentnb: {error}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""A worker process and the one that looks after it, on the two ends of a pipe.
+"""The heartbeat of a worker process, over a pipe to the process that supervises it.
 
-The process writes a line for each thing that it shows, and an empty one as a sign of life. When
-nobody reads them any more it stops, as if it had been told to.
+The process writes a line for each thing that it shows, and an empty one as a heartbeat. When
+nobody reads them it stops, as if it had been told to.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 from contextlib import suppress
 
-__all__ = ["Life", "read_lines"]
+from agentnb.core.background import BackgroundThread
 
-# What a pipe takes whole or not at all, so that lines of several threads do not mix.
+__all__ = ["HeartbeatPipe", "read_lines"]
+
+# A pipe takes so many bytes whole or not at all: the lines of several threads do not mix.
 _WHOLE = select.PIPE_BUF
 
 
-class Life:
+class HeartbeatPipe:
     """A worker process's end of the pipe.
 
     Parameters
     ----------
     pipe
-        Its number.
+        The number of the pipe.
     every
-        Seconds between two signs of life.
+        Seconds between two heartbeats.
     """
 
     def __init__(self, pipe: int, every: float) -> None:
@@ -34,22 +35,23 @@ class Life:
         self._every = every
         os.set_blocking(pipe, False)
         os.set_inheritable(pipe, False)  # noqa: FBT003 - what a job starts holds no end of it
-        threading.Thread(target=self._beat, name="agentnb-life", daemon=True).start()
+        self._thread = BackgroundThread(self._beat, name="heartbeat")
+        self._thread.start()
 
-    def _beat(self) -> None:
-        pause = threading.Event()
-        while self._write(b"\n"):
-            pause.wait(self._every)
+    def _beat(self) -> float | None:
+        if self._write(b"\n"):
+            return self._every
         with suppress(ProcessLookupError):
             os.kill(os.getpid(), signal.SIGTERM)
+        return None
 
-    def tell(self, outcome: str, line: str) -> None:
-        """Say how a job ended, or nothing, and a line."""
+    def send(self, outcome: str, line: str) -> None:
+        """Send the outcome of an attempt, or nothing, and a line."""
         text = f"{outcome}\t{line}".encode("utf-8", "replace")
         self._write(text[: _WHOLE - 1] + b"\n")
 
     def _write(self, text: bytes) -> bool:
-        """Return whether somebody is there to read it."""
+        """Return whether there is a reader."""
         try:
             os.write(self._pipe, text)
         except BlockingIOError:
@@ -60,7 +62,7 @@ class Life:
 
 
 def read_lines(text: bytes) -> tuple[list[tuple[str, str]], bytes]:
-    r"""Return the lines of a text, without the signs of life, and what is behind the last one.
+    r"""Return the lines of a text, without heartbeats, and the rest behind the last one.
 
     >>> read_lines(b"\n\ncompleted\tmail  k3\nhal")
     ([('completed', 'mail  k3')], b'hal')

@@ -1,0 +1,90 @@
+"""A worker in this process: by threads, or one that is supervised and runs one job at a time."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from agentnb.cli.worker.consumers import AgentConsumer, QueueConsumer
+from agentnb.cli.worker.draining import Draining
+from agentnb.cli.worker.heartbeat import HeartbeatPipe
+from agentnb.cli.worker.show import JobLines, Screen
+from agentnb.cli.worker.signals import Signals
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from agentnb.cli.worker.consumers import Consumer
+    from agentnb.cli.worker.sources import Source
+    from agentnb.core.hub import Hub
+
+__all__ = ["consume", "consume_supervised"]
+
+_LOOK_SECONDS = 0.1
+
+
+def consume(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
+    """Consume until told to stop, or until nothing is left; return whether all that ran ended."""
+    screen = Screen(quiet=options.quiet)
+    agents = None if options.agents is None else AgentConsumer(hub, options, screen.say)
+    queues = [hub.queue(source.queue) for source in sources]
+    draining = Draining(queues, screen) if options.drain else None
+    for source in sources:
+        threads = "1 thread" if options.concurrency == 1 else f"{options.concurrency} threads"
+        screen.say(f"{source.queue}  {source.processor.name}, {threads}, on {hub.redis.target}")
+
+    def is_done() -> bool:
+        return draining is not None and draining.done() and (agents is None or not agents.left)
+
+    def say_stopping(consumers: list[Consumer]) -> None:
+        running = sum(one.busy for one in consumers)
+        screen.clear()
+        if running:
+            screen.say(f"stopping: {running} running, up to {options.grace:g} s; again: at once")
+
+    consumers = _queue_consumers(hub, sources, options, screen.say)
+    if agents is not None:
+        consumers.insert(0, agents)
+    with JobLines(hub.runtime.hub_id, screen.tell):
+        orderly = _until_stopped(consumers, is_done=is_done, on_stop=say_stopping)
+    screen.clear()
+    screen.sum_up()
+    return orderly
+
+
+def consume_supervised(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
+    """Consume as one of several processes; a job that takes too long ends this one."""
+    pipe = HeartbeatPipe(options.heartbeat, min(1.0, hub.settings.queue_lease / 5))
+    for source in sources:
+        hub.queue(source.queue).kills = True
+    consumers = _queue_consumers(hub, sources, options, lambda line: pipe.send("", line))
+    with JobLines(hub.runtime.hub_id, pipe.send):
+        return _until_stopped(consumers)
+
+
+def _queue_consumers(
+    hub: Hub,
+    sources: list[Source],
+    options: argparse.Namespace,
+    show: Callable[[str], object],
+) -> list[Consumer]:
+    return [QueueConsumer(hub.queue(source.queue), source, options, show) for source in sources]
+
+
+def _until_stopped(
+    consumers: list[Consumer],
+    *,
+    is_done: Callable[[], bool] = lambda: False,
+    on_stop: Callable[[list[Consumer]], object] = lambda _: None,
+) -> bool:
+    with Signals(lambda number: os._exit(128 + number)) as signals:
+        for one in consumers:
+            one.start()
+        while not signals.wait(_LOOK_SECONDS) and not is_done():
+            for one in consumers:
+                one.look()
+        on_stop(consumers)
+        for stopping in [one.stop() for one in consumers]:
+            stopping.result()
+    return all(one.orderly for one in consumers)
