@@ -14,7 +14,7 @@ from agentnb.core.errors import (
     RejectedError,
     UsageError,
 )
-from agentnb.magics.db import held as held_module
+from agentnb.magics.db import transaction as transaction_module
 
 PASSWORD = "hunter22"
 
@@ -453,7 +453,7 @@ def test_sql_does_not_end_a_transaction_behind_begins_back(run, tasks, line):
 
 
 def test_an_idle_transaction_is_rolled_back_and_its_user_is_told_once(run, tasks, monkeypatch):
-    monkeypatch.setattr(held_module, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(transaction_module, "IDLE_SECONDS", 0.2)
     run("%db begin")
     run("%db insert into task (name) values ('lost')")
     until = time.monotonic() + 30
@@ -468,7 +468,7 @@ def test_an_idle_transaction_is_rolled_back_and_its_user_is_told_once(run, tasks
 
 
 def test_a_commit_after_the_idle_time_is_an_error(run, tasks, monkeypatch):
-    monkeypatch.setattr(held_module, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(transaction_module, "IDLE_SECONDS", 0.05)
     run("%db begin")
     until = time.monotonic() + 30
     while "rolled back" not in run("%db list")[0].state and time.monotonic() < until:
