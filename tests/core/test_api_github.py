@@ -149,12 +149,12 @@ def test_the_hub_keeps_one_client_for_a_base_url_and_its_options(connect, web):
     hub = connect(api_timeout=7)
     one = hub.api(web.url)
     assert one is hub.api(f"{web.url}/")
-    assert one.settled.timeout == 7
+    assert one._context.options.timeout == 7
     other = hub.api(web.url, headers={"X-A": "1"}, timeout=3)
     assert other is not one
     assert other is hub.api(web.url, headers={"X-A": "1"}, timeout=3)
-    assert other.settled.timeout == 3
-    assert other.breakers is one.breakers
+    assert other._context.options.timeout == 3
+    assert other._context.breakers is one._context.breakers
     assert other is not hub.api(web.url, auth=("ada", "x"))
     other.close()
     assert hub.api(web.url, headers={"X-A": "1"}, timeout=3).closed is False

@@ -182,7 +182,7 @@ def test_what_a_caller_does_between_two_events_has_its_own_time(web, client):
     with client.stream("GET", "/x", timeout=5) as reply:
         for _ in reply.events():
             assert client.get("/other") == 7
-            assert client._transport._clock.deadline is None
+            assert client._transport._attempt.deadline is None
 
 
 @pytest.mark.parametrize("way", ["events", "lines"])
@@ -305,12 +305,16 @@ def test_streams_that_hold_all_connections_do_not_hold_a_call_forever(
 def test_a_stream_has_these_limits_unless_it_says_otherwise(web, make_api):
     web.on("/x", streams(ONE))
     with make_api(timeout=3, max_bytes=10).stream("GET", "/x") as reply:
-        settled = reply._settled
+        settled = reply._resolved
     assert (settled.timeout, settled.idle) == (None, 60)
     assert (settled.max_bytes, settled.max_event) == (50_000_000, 1_000_000)
     plain = APIClient("http://localhost:9")
-    assert (plain.settled.timeout, plain.settled.max_bytes) == (30, 10_000_000)
-    assert [plain.settled.attempts(method) for method in ("GET", "HEAD", "POST")] == [4, 4, 1]
+    assert (plain._context.options.timeout, plain._context.options.max_bytes) == (30, 10_000_000)
+    assert [plain._context.options.attempts(method) for method in ("GET", "HEAD", "POST")] == [
+        4,
+        4,
+        1,
+    ]
 
 
 def test_ctrl_c_ends_a_stream_that_is_silent(web):

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 
+from agentnb.core.api import APIClient
 from agentnb.core.delegate import delegate
 from agentnb.core.docker import DockerManager
 from agentnb.core.files import FileSystemManager
@@ -101,5 +102,18 @@ def test_the_public_names_of_docker_are_methods_and_settings_that_a_user_may_use
             *("inspect", "list", "names", "network", "networks", "ping", "policies", "prune"),
             *("pull", "put_files", "remove_network", "run", "run_container", "service"),
             *("start_container", "stats", "status", "stop_container", "usage", "wait_until"),
+        ]
+    )
+
+
+def test_the_public_names_of_an_api_are_methods_and_settings_that_a_user_may_use():
+    with APIClient("https://api.example") as client:
+        shown = [name for name in dir(client) if not name.startswith("_")]
+    assert shown == sorted(
+        [
+            *("aclose", "adelete", "adownload", "aget", "ahead", "apatch", "apost", "aput"),
+            *("arequest", "astream", "base_url", "close", "closed", "cookies", "count"),
+            *("delete", "download", "get", "head", "origin", "patch", "post", "put"),
+            *("request", "stream"),
         ]
     )

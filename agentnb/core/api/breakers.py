@@ -12,18 +12,18 @@ from agentnb.core.resilience import Breaker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Breakers", "Crowded"]
+__all__ = ["Breakers", "PoolTimeout"]
 
 
 def _ill(error: Exception) -> bool:
     """Whether an error says that the service is ill; one that is busy with us is well."""
     busy = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
     limited = getattr(error, "status", None) == HTTPStatus.FORBIDDEN
-    ours = isinstance(error, Crowded)
+    ours = isinstance(error, PoolTimeout)
     return isinstance(error, UnavailableError) and not busy and not limited and not ours
 
 
-class Crowded(DeadlineExceeded):
+class PoolTimeout(DeadlineExceeded):
     """No connection was free in time: that says nothing about the host."""
 
 

@@ -10,16 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from agentnb.core import sansio
-from agentnb.core.api.address import base_of, joined, missing, origin_of, shown
+from agentnb.core.api.address import base_of, joined, missing, origin_of
 from agentnb.core.api.breakers import Breakers
+from agentnb.core.api.context import ClientContext
 from agentnb.core.api.cookies import Cookies
-from agentnb.core.api.count import Count
 from agentnb.core.api.flow import steps
 from agentnb.core.api.forms import Form, pairs_of
 from agentnb.core.api.options import (
     Auth,
     Options,
-    Settled,
+    ResolvedOptions,
     StreamOptions,
     checked,
     header_of,
@@ -37,6 +37,7 @@ from agentnb.core.trace.spans import Span
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
+    from agentnb.core.api.count import Count
     from agentnb.core.api.download import Downloaded, Workspace
     from agentnb.core.api.flow import Steps
     from agentnb.core.resilience import RetryPolicy
@@ -119,12 +120,11 @@ class APIClient:
         runtime: Runtime | None = None,
     ) -> None:
         self.base_url, login = base_of(base_url)
-        self.origin = origin_of(self.base_url)
         own = headers_of(headers)
         if auth is not None or login is not None:
             own |= header_of(auth if auth is not None else login)
-        self.settled = checked(
-            Settled(
+        resolved = checked(
+            ResolvedOptions(
                 own,
                 timeout,
                 policy_of(retries),
@@ -135,17 +135,19 @@ class APIClient:
         )
         check_mapping(params, "params=", "api")
         pairs_of(params or {}, "params")
-        self.params = dict(params or {})
-        self.cookies = Cookies() if cookies else None
+        self._params = dict(params or {})
         self._workspace = workspace
-        self.on_request = tuple(on_request)
-        self.on_response = tuple(on_response)
-        self.breakers = breakers if breakers is not None else Breakers()
         runtime = runtime or Runtime()
-        self.tracer = runtime.tracer
-        self.redactor = runtime.redactor
-        self.log = runtime.log("api")
-        self.count = Count()
+        self._context = ClientContext(
+            origin=origin_of(self.base_url),
+            options=resolved,
+            on_request=tuple(on_request),
+            on_response=tuple(on_response),
+            breakers=breakers if breakers is not None else Breakers(),
+            cookies=Cookies() if cookies else None,
+            runtime=runtime,
+            log=runtime.log("api"),
+        )
         self._loop = LoopThread()
         self._kept: Any = None
         self._closed = False
@@ -188,15 +190,15 @@ class APIClient:
         Statuses are in the errors' ``status``.
         """
         self._loop.check()
-        settled = self.settled.but(options)
-        return sansio.run(self._steps(method, url, data, options, settled), self._do)
+        resolved = self._context.options.but(options)
+        return sansio.run(self._steps(method, url, data, options, resolved), self._do)
 
     async def arequest(
         self, method: str, url: str, data: Any = None, **options: Unpack[Options]
     ) -> Reply:
         """Await `request`."""
-        settled = self.settled.but(options)
-        flow = self._steps(method, url, data, options, settled)
+        resolved = self._context.options.but(options)
+        flow = self._steps(method, url, data, options, resolved)
         return await sansio.arun(flow, self._ado)
 
     @contextmanager
@@ -238,10 +240,10 @@ class APIClient:
         ...             yield event.json()["token"]
         """
         self._loop.check()
-        settled = self.settled.for_stream().but(options)
+        resolved = self._context.options.for_stream().but(options)
         with self._stream_span(method, url) as span:
-            flow = self._steps(method, url, data, options, settled)
-            reply = StreamReply(self, sansio.run(flow, self._do), settled, span)
+            flow = self._steps(method, url, data, options, resolved)
+            reply = StreamReply(self._context, sansio.run(flow, self._do), resolved, span)
             try:
                 yield reply
             finally:
@@ -252,18 +254,20 @@ class APIClient:
         self, method: str, url: str, data: Any = None, **options: Unpack[StreamOptions]
     ) -> AsyncIterator[AsyncStreamReply]:
         """Make a call whose reply is read by ``async for``; the awaited twin of `stream`."""
-        settled = self.settled.for_stream().but(options)
+        resolved = self._context.options.for_stream().but(options)
         with self._stream_span(method, url) as span:
-            flow = self._steps(method, url, data, options, settled)
-            reply = AsyncStreamReply(self, await sansio.arun(flow, self._ado), settled, span)
+            flow = self._steps(method, url, data, options, resolved)
+            reply = AsyncStreamReply(
+                self._context, await sansio.arun(flow, self._ado), resolved, span
+            )
             try:
                 yield reply
             finally:
                 await reply.aclose()
 
     def _stream_span(self, method: str, url: str) -> Span:
-        shown: dict[str, object] = {"method": str(method), "url": self.shown(str(url))}
-        return Span(self.tracer, "stream", "api", 1, shown)
+        shown: dict[str, object] = {"method": str(method), "url": self._context.shown(str(url))}
+        return Span(self._context.runtime.tracer, "stream", "api", 1, shown)
 
     def download(
         self,
@@ -300,7 +304,7 @@ class APIClient:
         """
         from agentnb.core.api.download import download
 
-        return download(self, self._files(), url, to, on_progress, options)
+        return download(self._context, self.stream, self._files(), url, to, on_progress, options)
 
     async def adownload(self, url: str, to: str, **options: Any) -> Downloaded:
         """Await `download`, which runs in a thread."""
@@ -370,9 +374,20 @@ class APIClient:
         """Whether `close` was called."""
         return self._closed
 
-    def shown(self, url: str) -> str:
-        """Return a URL as it may be shown."""
-        return shown(url, self.redactor)
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the base URL; credentials go nowhere else."""
+        return self._context.origin
+
+    @property
+    def count(self) -> Count:
+        """The calls, failures and retries so far."""
+        return self._context.count
+
+    @property
+    def cookies(self) -> Cookies | None:
+        """The cookies that are kept; None where none are."""
+        return self._context.cookies
 
     def _steps(
         self,
@@ -380,21 +395,21 @@ class APIClient:
         url: str,
         data: Any,
         options: Options | StreamOptions,
-        settled: Settled,
+        resolved: ResolvedOptions,
     ) -> Steps:
         if self._closed:
             raise UsageError("this client is closed", service="api", hint="make another")
         if not isinstance(method, str) or not method.isascii() or not method.isalpha():
             raise UsageError(f"{method!r} is no method", service="api", hint='such as "GET"')
         headers = {
-            "accept": "application/json" if settled.expect == "json" else "*/*",
+            "accept": "application/json" if resolved.expect == "json" else "*/*",
             "accept-encoding": "gzip",
             "user-agent": "agentnb",
-            **settled.headers,
+            **resolved.headers,
         }
-        if settled.streams:  # as it comes, not as it packs well
+        if resolved.streams:  # as it comes, not as it packs well
             headers |= {"accept": "text/event-stream, */*", "accept-encoding": "identity"}
-            headers |= settled.headers
+            headers |= resolved.headers
         if (etag := options.get("etag")) is not None:
             headers["if-none-match"] = etag
         if options.get("form") is not None or options.get("files") is not None:
@@ -404,9 +419,9 @@ class APIClient:
                 )
             data = Form(options.get("form"), options.get("files"))
         whole = joined(self.base_url, url, options.get("params"))
-        if self.params and origin_of(whole) == self.origin:
-            whole = joined(self.base_url, whole, missing(whole, self.params))
-        return steps(self, Request(method.upper(), whole, headers, data), settled)
+        if self._params and origin_of(whole) == self._context.origin:
+            whole = joined(self.base_url, whole, missing(whole, self._params))
+        return steps(self._context, Request(method.upper(), whole, headers, data), resolved)
 
     @property
     def _transport(self) -> Any:
@@ -457,4 +472,4 @@ class APIClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"APIClient({self.shown(self.base_url)!r})"
+        return f"APIClient({self._context.shown(self.base_url)!r})"

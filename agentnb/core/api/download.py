@@ -21,10 +21,13 @@ from agentnb.core.resilience.retry import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
-    from agentnb.core.api.client import APIClient
+    from agentnb.core.api.context import ClientContext
     from agentnb.core.api.stream import StreamReply
     from agentnb.core.resilience import RetryPolicy
+
+    OpenStream = Callable[..., AbstractContextManager[StreamReply]]
 
 __all__ = ["Downloaded", "Workspace", "download"]
 
@@ -33,10 +36,15 @@ _RANGE = re.compile(r"bytes (?P<start>\d+)-(?P<end>\d+)/(?P<total>\d+|\*)")
 
 
 class Workspace(Protocol):
-    """Where files go, as `agentnb.core.files.FileSystemManager` has it."""
+    """The files that a download writes, such as a `agentnb.core.files.FileSystemManager`."""
 
-    max_size: int
-    read_only: bool
+    @property
+    def max_size(self) -> int:
+        """The largest file, in bytes; 0 is no limit."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether everything that changes something is refused."""
 
     def resolve_path(self, path: str) -> Any:
         """Return where a path leads; an error if that is outside."""
@@ -76,7 +84,8 @@ class Downloaded:
 
 
 def download(
-    client: APIClient,
+    context: ClientContext,
+    stream: OpenStream,
     workspace: Workspace,
     url: str,
     to: str,
@@ -88,26 +97,28 @@ def download(
     if workspace.read_only:
         workspace.write_file(to, b"")  # which says so
     largest = workspace.max_size or sys.maxsize
-    settled = client.settled.for_stream().but({"max_bytes": largest, **options})
-    options = {**options, "max_bytes": min(settled.max_bytes, largest)}
+    resolved = context.options.for_stream().but({"max_bytes": largest, **options})
+    options = {**options, "max_bytes": min(resolved.max_bytes, largest)}
     with tempfile.TemporaryFile() as part:
-        coming = _Coming(client, cast("IO[bytes]", part), on_progress)
-        headers = coming.fetch(url, options, settled.retry, Deadline(settled.timeout))
+        transfer = _Transfer(context, stream, cast("IO[bytes]", part), on_progress)
+        headers = transfer.fetch(url, options, resolved.retry, Deadline(resolved.timeout))
         part.seek(0)
         workspace.write_file(to, part.read())
-    return Downloaded(to, coming.size, coming.resumed, coming.restarted, headers)
+    return Downloaded(to, transfer.size, transfer.resumed, transfer.restarted, headers)
 
 
-class _Coming:
-    """A download on its way: what has come, and which version it is of."""
+class _Transfer:
+    """The state of a download: the bytes that were received, and their version."""
 
     def __init__(
         self,
-        client: APIClient,
+        context: ClientContext,
+        stream: OpenStream,
         part: IO[bytes],
         on_progress: Callable[[int, int | None], object] | None,
     ) -> None:
-        self._client, self._part, self._on_progress = client, part, on_progress
+        self._context, self._stream = context, stream
+        self._part, self._on_progress = part, on_progress
         self.size = self.resumed = self.restarted = 0
         self._etag: str | None = None
 
@@ -131,14 +142,14 @@ class _Coming:
                 if final or number >= retry.attempts or (left is not None and left <= pause):
                     raise
                 warn(
-                    self._client.log,
+                    self._context.log,
                     error,
-                    doing=f"API download: GET {self._client.shown(url)}",
+                    doing=f"API download: GET {self._context.shown(url)}",
                     number=number,
                     attempts=retry.attempts,
                     pause=pause,
                 )
-                self._client.count.retried()
+                self._context.count.retried()
                 time.sleep(pause)
                 number += 1
 
@@ -147,7 +158,7 @@ class _Coming:
         if self.size and self._etag is not None:
             headers |= {"range": f"bytes={self.size}-", "if-range": self._etag}
         options = {**options, "headers": headers, "timeout": deadline.remaining()}
-        with self._client.stream("GET", url, **options) as reply:
+        with self._stream("GET", url, **options) as reply:
             total = self._total(reply, asked="range" in headers)
             self._check(reply, total or 0, options["max_bytes"])
             self._etag = _strong(reply.headers)
@@ -179,7 +190,7 @@ class _Coming:
 
     def _invalid(self, reply: StreamReply, why: str) -> InvalidResponse:
         error = InvalidResponse(
-            f"GET {self._client.shown(reply.url)} {why}",
+            f"GET {self._context.shown(reply.url)} {why}",
             service="api",
             hint="nothing was written; give max_bytes=, or download it again",
         )
@@ -187,7 +198,7 @@ class _Coming:
         return error
 
     def _begin_anew(self) -> None:
-        self._client.log.info("API download begins anew: %d bytes are dropped", self.size)
+        self._context.log.info("API download begins anew: %d bytes are dropped", self.size)
         self.restarted += 1
         self.size = 0
         self._part.seek(0)

@@ -11,9 +11,9 @@ import httpcore
 import httpx
 
 from agentnb.core.api.address import shown
-from agentnb.core.api.breakers import Crowded
+from agentnb.core.api.breakers import PoolTimeout
 from agentnb.core.api.pools import CONNECTIONS
-from agentnb.core.api.request import Lost
+from agentnb.core.api.request import TransportFailure
 from agentnb.core.api.status import AGAIN, LOOK
 from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.api.request import Outgoing
 
-__all__ = ["FAILURES", "lost"]
+__all__ = ["FAILURES", "transport_failure"]
 
 _WRONG = (httpx.InvalidURL, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError)
 FAILURES = (
@@ -36,8 +36,10 @@ FAILURES = (
 """What the network raises; an awaited read also raises TimeoutError."""
 
 
-def lost(error: Exception, out: Outgoing, proxy: str | None, *, within: bool = False) -> Lost:
-    """Return what a failure of the network is to the caller.
+def transport_failure(
+    error: Exception, out: Outgoing, proxy: str | None, *, within: bool = False
+) -> TransportFailure:
+    """Return the failure of an attempt, from the error of the network.
 
     Parameters
     ----------
@@ -53,13 +55,13 @@ def lost(error: Exception, out: Outgoing, proxy: str | None, *, within: bool = F
     doing = f"{out.method} {shown(out.url)}"
     way = f" by way of the proxy {shown(proxy)}" if proxy else ""
     if isinstance(error, httpcore.PoolTimeout):
-        crowded = Crowded(
+        timeout = PoolTimeout(
             f"{doing} got no connection: {CONNECTIONS} calls were under way all the time",
             service="api",
             hint="make fewer calls at once, close streams that are read no more, or give them more "
             "time by timeout=, or of a stream by idle=",
         )
-        return Lost(crowded, again=False)
+        return TransportFailure(timeout, again=False)
     if isinstance(error, TimeoutError | httpcore.TimeoutException):
         ended = out.deadline.expired or isinstance(error, TimeoutError)
         return _late(doing, out, way, ended=ended, within=within)
@@ -69,15 +71,15 @@ def lost(error: Exception, out: Outgoing, proxy: str | None, *, within: bool = F
             service="api",
             hint=_HINT_PROXY,
         )
-        return Lost(refused, again=False)
+        return TransportFailure(refused, again=False)
     if isinstance(error, httpcore.ConnectError | UnicodeError):
         return _unconnected(error, doing, out, proxy)
     if isinstance(error, _WRONG):
         # Without their text, which may hold a header's value.
         wrong = UsageError(f"{doing} cannot be sent: {type(error).__name__}", service="api")
-        return Lost(wrong, again=False)
+        return TransportFailure(wrong, again=False)
     text = f"{doing} broke off{way} ({type(error).__name__})"
-    return Lost(_unavailable(text, out), again=True)
+    return TransportFailure(_unavailable(text, out), again=True)
 
 
 _HINT_PROXY = (
@@ -86,23 +88,23 @@ _HINT_PROXY = (
 )
 
 
-def _late(doing: str, out: Outgoing, way: str, *, ended: bool, within: bool) -> Lost:
+def _late(doing: str, out: Outgoing, way: str, *, ended: bool, within: bool) -> TransportFailure:
     if ended:
         late = DeadlineExceeded(
             f"{doing} took longer than {out.deadline.seconds:g} s{way}",
             service="api",
             hint="give it more by timeout=, or ask for less",
         )
-        return Lost(late, again=False)
+        return TransportFailure(late, again=False)
     if within:
         silent = UnavailableError(
             f"{doing} sent nothing for {out.silence:.3g} s{way}",
             service="api",
             hint="give it more by idle=, or ask again",
         )
-        return Lost(silent, again=False)
+        return TransportFailure(silent, again=False)
     text = f"{doing} had no answer within {out.silence:.3g} s{way}"
-    return Lost(_unavailable(text, out), again=True)
+    return TransportFailure(_unavailable(text, out), again=True)
 
 
 def _unavailable(text: str, out: Outgoing) -> UnavailableError:
@@ -110,7 +112,9 @@ def _unavailable(text: str, out: Outgoing) -> UnavailableError:
     return UnavailableError(text, service="api", hint=hint)
 
 
-def _unconnected(error: Exception, doing: str, out: Outgoing, proxy: str | None) -> Lost:
+def _unconnected(
+    error: Exception, doing: str, out: Outgoing, proxy: str | None
+) -> TransportFailure:
     host = urlsplit(out.url).netloc.rpartition("@")[2]
     causes = list(_causes(error))
     tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
@@ -128,7 +132,7 @@ def _unconnected(error: Exception, doing: str, out: Outgoing, proxy: str | None)
         hint = "start the service, or try again later"
     if proxy is not None and tls is None:
         hint = f"start the proxy, or name another: {_HINT_PROXY}"
-    return Lost(UnavailableError(text, service="api", hint=hint), again=again)
+    return TransportFailure(UnavailableError(text, service="api", hint=hint), again=again)
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

@@ -11,7 +11,16 @@ from agentnb.core.api.address import origin_of, redirected, shown
 from agentnb.core.api.body import content_of, value_of
 from agentnb.core.api.forms import Form
 from agentnb.core.api.options import headers_of
-from agentnb.core.api.request import Answer, Call, Lost, Outgoing, Pause, Reply, Send, Started
+from agentnb.core.api.request import (
+    Answer,
+    Call,
+    Outgoing,
+    Pause,
+    Reply,
+    Send,
+    Started,
+    TransportFailure,
+)
 from agentnb.core.api.status import NEVER_AGAIN, error_of, is_redirect
 from agentnb.core.errors import (
     AgentnbError,
@@ -33,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
-    from agentnb.core.api.client import APIClient
-    from agentnb.core.api.options import Settled
+    from agentnb.core.api.context import ClientContext
+    from agentnb.core.api.options import ResolvedOptions
     from agentnb.core.api.request import Request
 
 __all__ = ["Steps", "named_error", "steps"]
@@ -50,12 +59,12 @@ _OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding"})
 
 
 @dataclass(slots=True)
-class _Going:
-    """A call on its way."""
+class _CallState:
+    """The state of a call between its attempts."""
 
-    client: APIClient
+    context: ClientContext
     request: Request
-    settled: Settled
+    resolved: ResolvedOptions
     deadline: Deadline
     attempts: int
     mask: Callable[[str], str]
@@ -67,28 +76,28 @@ class _Going:
     @property
     def conditional(self) -> bool:
         """Whether 304 is a reply: one that is read as it comes would have nothing to read."""
-        return not self.settled.streams and not _CONDITIONS.isdisjoint(self.request.headers)
+        return not self.resolved.streams and not _CONDITIONS.isdisjoint(self.request.headers)
 
     @property
     def doing(self) -> str:
         return f"{self.request.method} {shown(self.request.url, self.mask)}"
 
 
-def steps(client: APIClient, request: Request, settled: Settled) -> Steps:
+def steps(context: ClientContext, request: Request, resolved: ResolvedOptions) -> Steps:
     """Yield what is to be done for a call, and return its reply.
 
     The order is: deadline > retry > breaker > one attempt.
     """
     if current() is not None:
-        return (yield from _whole(client, request, settled))
+        return (yield from _whole(context, request, resolved))
     with use(None):  # all attempts and what is logged of them belong together
         start_trace()
-        return (yield from _whole(client, request, settled))
+        return (yield from _whole(context, request, resolved))
 
 
-def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
+def _whole(context: ClientContext, request: Request, resolved: ResolvedOptions) -> Steps:
     started = perf_counter()
-    for hook in client.on_request:
+    for hook in context.on_request:
         yield Call(hook, request)
     request.headers = headers_of(request.headers)
     content, kind = content_of(request.data)
@@ -96,59 +105,59 @@ def _whole(client: APIClient, request: Request, settled: Settled) -> Steps:
         request.headers.setdefault("content-type", kind)
     if content is None and request.method in {"POST", "PUT", "PATCH"}:
         content = b""  # whose length is said, as servers want it
-    deadline = Deadline(settled.timeout)
-    attempts = settled.attempts(request.method)
-    mask = hiding(request.headers, client.redactor)
-    going = _Going(client, request, settled, deadline, attempts, mask, content)
+    deadline = Deadline(resolved.timeout)
+    attempts = resolved.attempts(request.method)
+    mask = hiding(request.headers, context.runtime.redactor)
+    state = _CallState(context, request, resolved, deadline, attempts, mask, content)
     try:
-        answer, url = yield from _until_it_works(going)
+        answer, url = yield from _until_it_works(state)
         if answer.content is not None:
-            return _started(going, answer, url, started)
-        value = _value(going, answer)
+            return _started(state, answer, url, started)
+        value = _value(state, answer)
     except Exception as error:
-        client.count.failed(error)
+        context.count.failed(error)
         status, reason = getattr(error, "status", None), mask(str(error))
-        client.log.error(  # noqa: TRY400 - the caller gets the error, with its traceback
+        context.log.error(  # noqa: TRY400 - the caller gets the error, with its traceback
             "API %s error: %s failed: %s: %s",
             "request" if status is None else "response",
-            going.doing,
+            state.doing,
             type(error).__name__,
             reason,
             extra={
-                "data": {"status": status, "url": shown(going.request.url, mask), "error": reason}
+                "data": {"status": status, "url": shown(state.request.url, mask), "error": reason}
             },
         )
         raise
     ms = (perf_counter() - started) * 1000
-    client.count.done(answer.status, ms)
-    reply = Reply(answer.status, answer.headers, value, url, request.method, going.number, ms)
-    for after in client.on_response:
+    context.count.done(answer.status, ms)
+    reply = Reply(answer.status, answer.headers, value, url, request.method, state.number, ms)
+    for after in context.on_response:
         yield Call(after, reply)
     return reply
 
 
-def _started(going: _Going, answer: Answer, url: str, since: float) -> Reply:
+def _started(state: _CallState, answer: Answer, url: str, since: float) -> Reply:
     """Return a reply whose body is still to be read, and counted when it has been."""
-    data = Started(answer.content, going.doing, going.mask, since)
+    data = Started(answer.content, state.doing, state.mask, since)
     ms = (perf_counter() - since) * 1000
-    status, method = answer.status, going.request.method
-    return Reply(status, answer.headers, data, url, method, going.number, ms)
+    status, method = answer.status, state.request.method
+    return Reply(status, answer.headers, data, url, method, state.number, ms)
 
 
-def _value(going: _Going, answer: Answer) -> Any:
-    settled = going.settled
+def _value(state: _CallState, answer: Answer) -> Any:
+    resolved = state.resolved
     try:
         return value_of(
             answer.status,
             answer.headers,
             answer.body,
-            method=going.request.method,
-            expect=settled.expect,
-            schema=settled.schema,
+            method=state.request.method,
+            expect=resolved.expect,
+            schema=resolved.schema,
         )
     except InvalidResponse as error:
-        named = named_error(error, going.doing)
-        named.hide(going.mask)
+        named = named_error(error, state.doing)
+        named.hide(state.mask)
         raise named from error.__cause__
 
 
@@ -168,52 +177,52 @@ def named_error(error: InvalidResponse, doing: str) -> InvalidResponse:
 _Got: TypeAlias = "Generator[Send | Pause, Any, tuple[Answer, str]]"
 
 
-def _until_it_works(going: _Going) -> _Got:
+def _until_it_works(state: _CallState) -> _Got:
     """Make attempts until one works, or none may help any more."""
     last: AgentnbError | None = None
     try:
         while True:
             try:
-                return (yield from _attempt(going))
+                return (yield from _attempt(state))
             except CircuitOpen:
                 if last is None:
                     raise
                 break  # it has opened meanwhile; the last failure says more
             except AgentnbError as error:
                 last = error
-                pause = _pause(going, error)
+                pause = _pause(state, error)
                 if pause is None:
                     raise
             warn(
-                going.client.log,
+                state.context.log,
                 last,
-                doing=f"API request retry: {going.doing}",
-                number=going.number,
-                attempts=going.attempts,
+                doing=f"API request retry: {state.doing}",
+                number=state.number,
+                attempts=state.attempts,
                 pause=pause,
             )
-            going.client.count.retried()
+            state.context.count.retried()
             yield Pause(pause)
-            going.number += 1
-            going.again = True
+            state.number += 1
+            state.again = True
         raise last
     finally:
         last = None  # its traceback holds this frame: without a cycle, all is freed at once
 
 
-def _pause(going: _Going, error: AgentnbError) -> float | None:
+def _pause(state: _CallState, error: AgentnbError) -> float | None:
     """Return the seconds until the next attempt, or None for no other."""
-    if going.number >= going.attempts or not going.again or error.status in NEVER_AGAIN:
+    if state.number >= state.attempts or not state.again or error.status in NEVER_AGAIN:
         return None
     if not isinstance(error, UnavailableError) or isinstance(error, DeadlineExceeded):
         return None
-    pause = going.settled.retry.pause(going.number)
+    pause = state.resolved.retry.pause(state.number)
     if isinstance(error, RateLimited):
         wait = _asked(error)
         if wait is not None and wait > _LONGEST_WAIT:
             return None
         pause = pause if wait is None else max(wait, 0.01)
-    left = going.deadline.remaining()
+    left = state.deadline.remaining()
     if left is not None and left <= pause:
         return None
     import stamina
@@ -230,31 +239,31 @@ def _asked(error: RateLimited) -> float | None:
     return (error.reset_at - datetime.now(UTC)).total_seconds()
 
 
-def _attempt(going: _Going) -> _Got:
+def _attempt(state: _CallState) -> _Got:
     """Make one attempt, and go where it leads."""
-    request, settled = going.request, going.settled
-    url, method, headers, content = request.url, request.method, request.headers, going.content
-    if origin_of(url) != going.client.origin:
-        headers = _without_credentials(headers, going)
+    request, resolved = state.request, state.resolved
+    url, method, headers, content = request.url, request.method, request.headers, state.content
+    if origin_of(url) != state.context.origin:
+        headers = _without_credentials(headers, state)
     for _ in range(_HOPS + 1):
-        answer = yield from _hop(going, method, url, headers, content)
-        if not (settled.follow_redirects and is_redirect(answer)):
+        answer = yield from _hop(state, method, url, headers, content)
+        if not (resolved.follow_redirects and is_redirect(answer)):
             return answer, url
         target = redirected(url, answer.headers["location"])
         if target is None:
-            raise _rejected(going, answer, "is sent to where no call should go")
+            raise _rejected(state, answer, "is sent to where no call should go")
         if origin_of(target) != origin_of(url):
             headers = {name: headers[name] for name in headers if name in _HARMLESS | _OF_THE_BODY}
         if answer.status == 303 or (answer.status in {301, 302} and method == "POST"):  # noqa: PLR2004 - See Other
             method, content = ("HEAD" if method == "HEAD" else "GET"), None
             headers = {name: headers[name] for name in headers if name not in _OF_THE_BODY}
         url = target
-    raise _rejected(going, answer, f"was redirected more than {_HOPS} times")
+    raise _rejected(state, answer, f"was redirected more than {_HOPS} times")
 
 
-def _without_credentials(headers: dict[str, str], going: _Going) -> dict[str, str]:
+def _without_credentials(headers: dict[str, str], state: _CallState) -> dict[str, str]:
     """Return what a URL of another origin gets: what this call gave, not what the client has."""
-    own = going.client.settled.headers
+    own = state.context.options.headers
     return {
         name: value
         for name, value in headers.items()
@@ -262,72 +271,72 @@ def _without_credentials(headers: dict[str, str], going: _Going) -> dict[str, st
     }
 
 
-def _rejected(going: _Going, answer: Answer, why: str) -> RejectedError:
-    error = RejectedError(f"{going.doing} {why}", service="api")
+def _rejected(state: _CallState, answer: Answer, why: str) -> RejectedError:
+    error = RejectedError(f"{state.doing} {why}", service="api")
     error.status = answer.status
     return error
 
 
 def _hop(
-    going: _Going, method: str, url: str, headers: dict[str, str], content: bytes | None
+    state: _CallState, method: str, url: str, headers: dict[str, str], content: bytes | None
 ) -> Generator[Send, Any, Answer]:
     """Send once, under the breaker of the host and in a span of its own."""
-    deadline, limit = going.deadline, going.settled.max_bytes
-    where = shown(url, going.mask)
-    mask, cookies = going.mask, going.client.cookies
+    deadline, limit = state.deadline, state.resolved.max_bytes
+    where = shown(url, state.mask)
+    mask, cookies = state.mask, state.context.cookies
     if cookies is not None and (cookie := cookies.header(url)) is not None:
         headers = {"cookie": cookie, **headers}
         mask = hiding({"cookie": cookie}, mask)
     deadline.check("api", f"{method} {where}")
-    with going.client.breakers.of(origin_of(url)).guard(), _span(going, method, where):
+    with state.context.breakers.of(origin_of(url)).guard(), _span(state, method, where):
         here = current()
         if here is not None:
             headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
-        streams = going.settled.streams
-        silence = deadline.clip(going.settled.idle)
-        if silence is not None and not streams and going.number < going.attempts:
+        streams = state.resolved.streams
+        silence = deadline.clip(state.resolved.idle)
+        if silence is not None and not streams and state.number < state.attempts:
             silence /= 2  # a server that hangs leaves time to try again
         out = Outgoing(method, url, headers, content, silence, deadline, limit, streams)
         try:
-            return (yield from _sent(going, out, where))
+            return (yield from _sent(state, out, where))
         except AgentnbError as error:
             error.hide(mask)  # before the breaker and the span keep what it says
             raise
 
 
-def _sent(going: _Going, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
+def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
     """Send, and raise what the answer is if that is an error."""
-    client, doing = going.client, f"{out.method} {where}"
-    if client.log.isEnabledFor(logging.DEBUG):
-        _tell_request(going, doing, {"method": out.method, "url": where})
+    context, doing = state.context, f"{out.method} {where}"
+    if context.log.isEnabledFor(logging.DEBUG):
+        _tell_request(state, doing, {"method": out.method, "url": where})
     try:
         answer: Answer = yield Send(out)
-    except Lost as lost:
-        going.again = lost.again
-        raise lost.error from lost.__cause__
+    except TransportFailure as failed:
+        state.again = failed.again
+        raise failed.error from failed.__cause__
     except InvalidResponse as error:
         raise named_error(error, doing) from error.__cause__
-    if client.cookies is not None and answer.cookies:
-        client.cookies.take(out.url, answer.cookies)
-    if client.log.isEnabledFor(logging.DEBUG):
+    if context.cookies is not None and answer.cookies:
+        context.cookies.take(out.url, answer.cookies)
+    if context.log.isEnabledFor(logging.DEBUG):
         told = {"status": answer.status, "url": where}
-        client.log.debug("API response %s %d", doing, answer.status, extra={"data": told})
-    if going.settled.follow_redirects and is_redirect(answer):
+        context.log.debug("API response %s %d", doing, answer.status, extra={"data": told})
+    if state.resolved.follow_redirects and is_redirect(answer):
         return answer
     harmless = out.method in {"GET", "HEAD"}
-    failure = error_of(answer, doing, harmless=harmless, conditional=going.conditional)
+    failure = error_of(answer, doing, harmless=harmless, conditional=state.conditional)
     if failure is not None:
         raise failure
     return answer
 
 
-def _span(going: _Going, method: str, where: str) -> AbstractContextManager[Any]:
-    return going.client.tracer.span(method, service="api", attempt=going.number, url=where)
+def _span(state: _CallState, method: str, where: str) -> AbstractContextManager[Any]:
+    return state.context.runtime.tracer.span(method, service="api", attempt=state.number, url=where)
 
 
-def _tell_request(going: _Going, doing: str, told: dict[str, object]) -> None:
-    client, data, brief = going.client, going.request.data, ""
+def _tell_request(state: _CallState, doing: str, told: dict[str, object]) -> None:
+    context, data, brief = state.context, state.request.data, ""
     if data is not None:
-        told["data"] = clean(data.told() if isinstance(data, Form) else data, going.mask)
+        told["data"] = clean(data.told() if isinstance(data, Form) else data, state.mask)
         brief = f" {text_of(told['data'])}"
-    client.log.debug("API request %s%s", doing, brief, extra={"data": told})
+    context.log.debug("API request %s%s", doing, brief, extra={"data": told})

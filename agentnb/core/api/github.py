@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
+from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +32,15 @@ class GitHub:
         The client of the API, with a token if there is one.
     has_token
         Whether there is; without it nothing can be written.
+    runtime
+        Logs; default: new ones.
     """
 
-    def __init__(self, client: APIClient, *, has_token: bool) -> None:
+    def __init__(
+        self, client: APIClient, *, has_token: bool, runtime: Runtime | None = None
+    ) -> None:
         self.client = client
+        self._log = (runtime or Runtime()).log("api")
         self._has_token = has_token
 
     def create_pull_request(
@@ -106,9 +112,7 @@ class GitHub:
             How many at most.
         """
         if state not in _STATES:
-            raise UsageError(
-                f"state={state!r}", service="github", hint=f"one of {', '.join(_STATES)}"
-            )
+            raise UsageError(f"state={state!r}", service="api", hint=f"one of {', '.join(_STATES)}")
         pages = self.paginate(
             f"{_path(repository)}/pulls",
             limit=limit,
@@ -153,7 +157,7 @@ class GitHub:
             A page is no list, or names one as the next that is another host's.
         """
         if limit is not None and limit < 1:
-            raise UsageError(f"limit={limit!r}", service="github", hint="1 or more, None for all")
+            raise UsageError(f"limit={limit!r}", service="api", hint="1 or more, None for all")
         left, url, query = limit, path, dict(params)
         while True:
             reply = self.client.request("GET", url, params=query)
@@ -180,7 +184,7 @@ class GitHub:
             return page
         if isinstance(page, dict) and "total_count" in page:
             if page.get("incomplete_results") is True:
-                self.client.log.warning("GitHub did not search all: the results are incomplete")
+                self._log.warning("GitHub did not search all: the results are incomplete")
             lists = [value for value in page.values() if isinstance(value, list)]
             if len(lists) == 1:
                 return lists[0]
@@ -190,7 +194,7 @@ class GitHub:
         if not self._has_token:
             raise ConfigError(
                 "GITHUB_TOKEN is not set",
-                service="github",
+                service="api",
                 hint="put a token that may write pull requests into the environment or .env",
             )
 
@@ -203,15 +207,13 @@ class GitHub:
 
 def _path(repository: str) -> str:
     if not isinstance(repository, str) or not _REPOSITORY.fullmatch(repository):
-        raise UsageError(
-            f"{repository!r} is no repository", service="github", hint="as in owner/name"
-        )
+        raise UsageError(f"{repository!r} is no repository", service="api", hint="as in owner/name")
     return f"/repos/{quote(repository)}"
 
 
 def _number(number: int) -> int:
     if not isinstance(number, int) or number < 1:
-        raise UsageError(f"{number!r} is no number of a pull request", service="github")
+        raise UsageError(f"{number!r} is no number of a pull request", service="api")
     return number
 
 
@@ -222,4 +224,4 @@ def _mapping(found: Any) -> dict[str, Any]:
 
 
 def _not(what: str, where: str) -> InvalidResponse:
-    return InvalidResponse(f"{where} is not {what}", service="github")
+    return InvalidResponse(f"{where} is not {what}", service="api")

@@ -17,7 +17,7 @@ from agentnb.core.resilience import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Auth", "Options", "Settled", "StreamOptions", "header_of", "headers_of"]
+__all__ = ["Auth", "Options", "ResolvedOptions", "StreamOptions", "header_of", "headers_of"]
 
 Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
@@ -96,7 +96,7 @@ IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ResolvedOptions:
     """The options of one call, checked."""
 
     headers: dict[str, str]
@@ -121,13 +121,13 @@ class Settled:
         known = set(StreamOptions.__annotations__)
         return known - (_NOT_OF_A_STREAM if self.streams else _OF_A_STREAM)
 
-    def for_stream(self) -> Settled:
+    def for_stream(self) -> ResolvedOptions:
         """Return these options as a call that streams begins with: no limit in total."""
         return replace(
             self, streams=True, timeout=None, idle=IDLE_SECONDS, max_bytes=STREAM_BYTES, schema=None
         )
 
-    def but(self, options: Mapping[str, Any]) -> Settled:
+    def but(self, options: Mapping[str, Any]) -> ResolvedOptions:
         """Return these options but for those that a call gives.
 
         Raises
@@ -181,7 +181,7 @@ def check_etag(value: object) -> None:
         )
 
 
-def checked(settled: Settled) -> Settled:
+def checked(resolved: ResolvedOptions) -> ResolvedOptions:
     """Return options, if they can be had.
 
     Raises
@@ -189,7 +189,7 @@ def checked(settled: Settled) -> Settled:
     UsageError
         They cannot.
     """
-    seconds, size = settled.timeout, settled.max_bytes
+    seconds, size = resolved.timeout, resolved.max_bytes
     if seconds is not None and (
         not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_TIMEOUT
     ):
@@ -199,19 +199,19 @@ def checked(settled: Settled) -> Settled:
             hint="seconds above 0, up to a year, or None for no limit",
         )
     whole("max_bytes", size, service="api")
-    if settled.streams:
-        whole("max_event", settled.max_event, service="api")
-        if settled.idle is not None:
-            seconds_of("idle", settled.idle, service="api", hint="seconds, or None for no limit")
-    if settled.expect not in _EXPECT:
+    if resolved.streams:
+        whole("max_event", resolved.max_event, service="api")
+        if resolved.idle is not None:
+            seconds_of("idle", resolved.idle, service="api", hint="seconds, or None for no limit")
+    if resolved.expect not in _EXPECT:
         raise UsageError(
-            f"expect={settled.expect!r}", service="api", hint=f"one of {', '.join(_EXPECT)}"
+            f"expect={resolved.expect!r}", service="api", hint=f"one of {', '.join(_EXPECT)}"
         )
-    if settled.schema is not None:
+    if resolved.schema is not None:
         from agentnb.core.codec import check_schema
 
-        check_schema(settled.schema, "api")
-    return settled
+        check_schema(resolved.schema, "api")
+    return resolved
 
 
 def policy_of(retries: int | RetryPolicy) -> RetryPolicy:

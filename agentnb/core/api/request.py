@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Answer", "Call", "Lost", "Outgoing", "Pause", "Reply", "Request", "Send", "Started"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Outgoing",
+    "Pause",
+    "Reply",
+    "Request",
+    "Send",
+    "Started",
+    "TransportFailure",
+]
 
 
 @dataclass(slots=True)
@@ -151,7 +161,7 @@ class Started(NamedTuple):
     since: float
 
 
-class Lost(Exception):  # noqa: N818 - never leaves the package
+class TransportFailure(Exception):  # noqa: N818 - never leaves the package
     """An attempt that brought no reply.
 
     Parameters

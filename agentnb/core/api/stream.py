@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from agentnb.core.api.body import charset_of, invalid
 from agentnb.core.api.flow import named_error
 from agentnb.core.api.lines import Event, EventDecoder, LineDecoder, TooLong
-from agentnb.core.api.request import Lost
+from agentnb.core.api.request import TransportFailure
 from agentnb.core.api.unpack import Unpackable, Unpacker
 from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from agentnb.core.api.client import APIClient
-    from agentnb.core.api.options import Settled
+    from agentnb.core.api.context import ClientContext
+    from agentnb.core.api.options import ResolvedOptions
     from agentnb.core.api.request import Reply, Started
     from agentnb.core.trace import Span
 
@@ -56,13 +56,15 @@ class _StreamState:
         Milliseconds from the call to the first byte of the body; None before it.
     """
 
-    def __init__(self, client: APIClient, reply: Reply, settled: Settled, span: Span) -> None:
+    def __init__(
+        self, context: ClientContext, reply: Reply, resolved: ResolvedOptions, span: Span
+    ) -> None:
         started: Started = reply.data
         self.status, self.headers, self.url = reply.status, reply.headers, reply.url
         self.method, self.attempts = reply.method, reply.attempts
         self.size = self.items = 0
         self.first_byte_ms: float | None = None
-        self._client, self._settled, self._span = client, settled, span
+        self._context, self._resolved, self._span = context, resolved, span
         self._started = started
         self._content = started.content
         self._unpacker: Unpacker | None = None
@@ -115,7 +117,7 @@ class _StreamState:
                 f"its text is {charset}, which is not cut into lines",
                 hint="bytes() reads it as it is",
             )
-        return LineDecoder(self._settled.max_event, charset)
+        return LineDecoder(self._resolved.max_event, charset)
 
     def _event_decoder(self) -> EventDecoder:
         kind = self.headers.get("content-type", _EVENTS)
@@ -124,7 +126,7 @@ class _StreamState:
                 f"its body is no {_EVENTS} but {kind}",
                 hint="lines() or bytes() reads it as it is",
             )
-        self._events = EventDecoder(self._settled.max_event)
+        self._events = EventDecoder(self._resolved.max_event)
         return self._events
 
     def _pieces(self, part: bytes) -> Iterator[bytes]:
@@ -135,7 +137,7 @@ class _StreamState:
             self._unpacker = Unpacker(self.headers)
         for piece in self._unpacker.feed(part):
             self.size += len(piece)
-            limit = self._settled.max_bytes
+            limit = self._resolved.max_bytes
             if self.size > limit:
                 raise self._invalid(
                     f"its body may have {limit:,} bytes and is larger than that",
@@ -183,7 +185,7 @@ class _StreamState:
             error = UsageError(
                 f"the stream of {self._started.doing} was closed while it was read", service="api"
             )
-        elif isinstance(error, Lost):
+        elif isinstance(error, TransportFailure):
             error = error.error
         elif isinstance(error, TooLong):
             return self._invalid(str(error), hint="give it more by max_event= (bytes)")
@@ -205,15 +207,15 @@ class _StreamState:
         if self._over:
             return False
         self._over = True
-        client, failure = self._client, self._failure
+        context, failure = self._context, self._failure
         told = {"status": self.status, "bytes": self.size, self._kind or "items": self.items}
         span = self._span
         span.attributes = {**(span.attributes or {}), **told}
         if self.first_byte_ms is not None:
             span.attributes["first_byte_ms"] = round(self.first_byte_ms, 1)
         if failure is not None:
-            client.count.failed(failure)
-            client.log.error(
+            context.count.failed(failure)
+            context.log.error(
                 "API stream error: %s failed: %s: %s",
                 self._started.doing,
                 type(failure).__name__,
@@ -222,10 +224,10 @@ class _StreamState:
             )
             span.outcome = type(failure).__name__
         else:
-            client.count.done(self.status, (perf_counter() - self._started.since) * 1000)
-            client.log.debug("API stream ended: %s", self._started.doing, extra={"data": told})
+            context.count.done(self.status, (perf_counter() - self._started.since) * 1000)
+            context.log.debug("API stream ended: %s", self._started.doing, extra={"data": told})
         if self._events is not None and self._events.unfinished:
-            client.log.warning(
+            context.log.warning(
                 "API stream ended within an event, which is dropped: %s", self._started.doing
             )
         return True

@@ -19,8 +19,8 @@ import httpx
 
 from agentnb.core.api.address import origin_of
 from agentnb.core.api.body import Body
-from agentnb.core.api.clock import Backend, Clock
-from agentnb.core.api.failures import FAILURES, lost
+from agentnb.core.api.deadline_backend import AttemptDeadline, Backend
+from agentnb.core.api.failures import FAILURES, transport_failure
 from agentnb.core.api.pools import made, proxy_of, raw
 from agentnb.core.api.request import Answer
 from agentnb.core.errors import UsageError
@@ -48,7 +48,7 @@ class Transport:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _AsyncPools] = (
             weakref.WeakKeyDictionary()
         )
-        self._clock = Clock()
+        self._attempt = AttemptDeadline()
         self._proxies: dict[str, str | None] = {}
         self._closed = False
 
@@ -57,18 +57,18 @@ class Transport:
 
         Raises
         ------
-        Lost
+        TransportFailure
             No reply came.
         InvalidResponse
             One came that cannot be read.
         """
         proxy = self._proxy(out.url)
         try:
-            self._clock.deadline = out.deadline
+            self._attempt.deadline = out.deadline
             response = self._pool(proxy).handle_request(_request(out))
             headers = _headers(response)
             if out.streams and _succeeded(response.status):
-                content = Content(response, out, proxy, self._clock)
+                content = Content(response, out, proxy, self._attempt)
                 return Answer(response.status, headers, b"", _cookies(response), content)
             try:
                 body = _body(response.status, headers, out)
@@ -78,9 +78,9 @@ class Transport:
             finally:
                 response.close()
         except FAILURES as error:
-            raise lost(error, out, proxy) from error
+            raise transport_failure(error, out, proxy) from error
         finally:
-            self._clock.deadline = None
+            self._attempt.deadline = None
         return Answer(response.status, headers, body.done(), _cookies(response))
 
     async def asend(self, out: Outgoing) -> Answer:
@@ -101,7 +101,7 @@ class Transport:
                 finally:
                     await response.aclose()
         except (*FAILURES, TimeoutError) as error:
-            raise lost(error, out, proxy) from error
+            raise transport_failure(error, out, proxy) from error
         return Answer(response.status, headers, body.done(), _cookies(response))
 
     def _pool(self, proxy: str | None) -> httpcore.ConnectionPool:
@@ -113,7 +113,7 @@ class Transport:
                 pool = self._pools.get(key)
                 if pool is None:
                     kind = functools.partial(
-                        httpcore.ConnectionPool, network_backend=Backend(self._clock)
+                        httpcore.ConnectionPool, network_backend=Backend(self._attempt)
                     )
                     pool = self._pools[key] = made(kind, proxy)
         return pool
@@ -168,32 +168,41 @@ class Content:
         The reply, open.
     out, proxy
         What was sent, and by way of what.
-    clock
+    attempt
         The pool's; it is set for each read alone, since others use the thread between two.
     """
 
     def __init__(
-        self, response: httpcore.Response, out: Outgoing, proxy: str | None, clock: Clock
+        self,
+        response: httpcore.Response,
+        out: Outgoing,
+        proxy: str | None,
+        attempt_deadline: AttemptDeadline,
     ) -> None:
-        self._response, self._out, self._proxy, self._clock = response, out, proxy, clock
+        self._response, self._out, self._proxy, self._attempt = (
+            response,
+            out,
+            proxy,
+            attempt_deadline,
+        )
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield what comes, as it comes.
 
         Raises
         ------
-        Lost
+        TransportFailure
             The connection broke, or nothing came in time.
         """
         parts = iter(self._response.iter_stream())
         while True:
             try:
-                self._clock.deadline = self._out.deadline
+                self._attempt.deadline = self._out.deadline
                 part = next(parts, None)
             except FAILURES as error:
-                raise lost(error, self._out, self._proxy, within=True) from error
+                raise transport_failure(error, self._out, self._proxy, within=True) from error
             finally:
-                self._clock.deadline = None
+                self._attempt.deadline = None
             if part is None:
                 return
             yield part
@@ -217,7 +226,7 @@ class AsyncContent:
                 async with asyncio.timeout(self._out.deadline.remaining()):
                     part = await anext(parts, None)
             except (*FAILURES, TimeoutError) as error:
-                raise lost(error, self._out, self._proxy, within=True) from error
+                raise transport_failure(error, self._out, self._proxy, within=True) from error
             if part is None:
                 return
             yield part

@@ -102,6 +102,10 @@ class FileSystemManager:
         """The largest file that is read or written, in bytes; 0 is no limit."""
         return self._workspace.max_size
 
+    @max_size.setter
+    def max_size(self, size: int) -> None:
+        self._workspace.max_size = size
+
     @property
     def quota(self) -> int:
         """Bytes that all files together may have; 0 is no limit."""
@@ -111,6 +115,10 @@ class FileSystemManager:
     def read_only(self) -> bool:
         """Whether everything that changes something is refused."""
         return self._workspace.read_only
+
+    @read_only.setter
+    def read_only(self, read_only: bool) -> None:
+        self._workspace.read_only = read_only
 
     @property
     def confined_by(self) -> str:

@@ -165,7 +165,7 @@ def _github(hub: Hub) -> GitHub:
 
     token = hub.settings.github_token
     client = hub.api(hub.settings.github_url, auth=token, headers=HEADERS)
-    return GitHub(client, has_token=token is not None)
+    return GitHub(client, has_token=token is not None, runtime=hub.runtime)
 
 
 GITHUB: Service[GitHub] = Service("github", _github, settings=("github_token", "github_url"))

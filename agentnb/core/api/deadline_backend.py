@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Backend", "Clock"]
+__all__ = ["AttemptDeadline", "Backend"]
 
 
-class Clock(threading.local):
+class AttemptDeadline(threading.local):
     """The deadline of the attempt that a thread makes, for its reads and writes.
 
     httpx takes a time for each of them, so that a reply that drips in would never end.
@@ -47,16 +47,16 @@ class Clock(threading.local):
 
 
 class Backend(httpcore.NetworkBackend):
-    """Makes the connections of a pool, which keep to a clock.
+    """Makes the connections of a pool, which keep to the deadline of the attempt.
 
     Parameters
     ----------
-    clock
-        The pool's.
+    attempt_deadline
+        That of the pool.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._inner, self._clock = httpcore.SyncBackend(), clock
+    def __init__(self, attempt_deadline: AttemptDeadline) -> None:
+        self._inner, self._attempt = httpcore.SyncBackend(), attempt_deadline
 
     def connect_tcp(
         self,
@@ -67,12 +67,12 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
         """Connect; see `httpcore.NetworkBackend`."""
-        seconds = self._clock.clip(timeout, httpcore.ConnectTimeout)
+        seconds = self._attempt.clip(timeout, httpcore.ConnectTimeout)
 
         def connect() -> httpcore.NetworkStream:
             return self._inner.connect_tcp(host, port, seconds, local_address, socket_options)
 
-        return _Stream(_within(seconds, connect), self._clock)
+        return _Stream(_within(seconds, connect), self._attempt)
 
 
 def _within(
@@ -100,14 +100,14 @@ def _close(connecting: Future[httpcore.NetworkStream]) -> None:
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, clock: Clock) -> None:
-        self._inner, self._clock, self._fork = inner, clock, ForkGuard()
+    def __init__(self, inner: httpcore.NetworkStream, attempt_deadline: AttemptDeadline) -> None:
+        self._inner, self._attempt, self._fork = inner, attempt_deadline, ForkGuard()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._clock.clip(timeout, httpcore.ReadTimeout))
+        return self._inner.read(max_bytes, self._attempt.clip(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._clock.clip(timeout, httpcore.WriteTimeout))
+        self._inner.write(buffer, self._attempt.clip(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         # A thread that reads is not woken by close alone. A forked child has none, and the
@@ -123,8 +123,8 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        seconds = self._clock.clip(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, seconds), self._clock)
+        seconds = self._attempt.clip(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, seconds), self._attempt)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
