@@ -80,12 +80,9 @@ OPEN: dict[str, str] = {
     "core/api": "clock Crowded glance Going Lost Settled told",
     "core/codec": "found",
     "core/db": "Alarm alarm found wanted",
-    "core/docker": (
-        "found Looking looking Making making Opening opening peek Reaching reaching Reading "
-        "said told Wire wire"
-    ),
-    "core/files": "beneath Found found here meant trouble",
-    "core/git": "Changing changing found here Reading reading Syncing syncing",
+    "core/docker": "found peek Reading said told",
+    "core/files": "Found found here meant",
+    "core/git": "found here",
     "core/queue": (
         "Alarm alarm Found free Glance glance Glances glances Held judge lose ring Seen "
         "Steering steering Taken Teller telling tend Tended Tender tender told"
