@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.cli.errors import print_error
-from agentnb.core.errors import AgentnbError, ConfigError
+from agentnb.core.errors import AgentnbError
 from agentnb.core.launch import absolute, python
 
 if TYPE_CHECKING:
@@ -41,16 +41,10 @@ def _tell(copied: Copied) -> None:
 
 def lab(options: argparse.Namespace) -> int:
     """Copy the tutorials and become JupyterLab."""
-    from importlib.util import find_spec
-
+    from agentnb.core.extras import LAB, require
     from agentnb.core.tutorials import FIRST, copy_tutorials
 
-    if find_spec("jupyterlab") is None:
-        raise ConfigError(
-            "JupyterLab is not installed in this environment",
-            service="lab",
-            hint=f"{sys.executable} -m pip install jupyterlab",
-        )
+    require(LAB, "agentnb lab", service="lab", pip=f"{sys.executable} -m pip")
     copied = copy_tutorials(options.dir)
     _tell(copied)
     command = python("-m", "jupyterlab", f"--ServerApp.root_dir={copied.folder}")

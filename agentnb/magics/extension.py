@@ -188,9 +188,18 @@ class Extension:
 
     @property
     def panels(self) -> PanelRegistry:
-        """Return the registry of open panels; ipywidgets is imported with the first."""
+        """Return the registry of open panels; ipywidgets is imported with the first.
+
+        Raises
+        ------
+        ConfigError
+            A package of the panels is not installed.
+        """
         if self._panels is None:
+            from agentnb.core.extras import PANELS, require
             from agentnb.panels import PanelRegistry
+
+            require(PANELS, "a panel", service="panel")
 
             self._panels = PanelRegistry()
         return self._panels

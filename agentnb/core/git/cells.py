@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
 __all__ = ["Cell", "CellChange", "cells_of", "compare"]
@@ -144,13 +145,13 @@ def _runs(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[tuple[in
     """Return where cells were removed and added: position in the old ones, and how many.
 
     Cells of the same source are matched first, and what is between them by nbdime, which tells a
-    changed cell from a new one; where that would take long, the cells in one place are taken as
-    changed.
+    changed cell from a new one. Where that would take long, or nbdime is not installed (it comes
+    with the extra ``lab``), the cells in one place are taken as changed.
     """
     before = [(cell["cell_type"], cell["source"]) for cell in old]
     after = [(cell["cell_type"], cell["source"]) for cell in new]
     runs: list[tuple[int, int, int]] = []
-    left = _MOST_WORK
+    left = _MOST_WORK if find_spec("nbdime") is not None else -1
     for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after).get_opcodes():
         if kind == "equal":
             continue

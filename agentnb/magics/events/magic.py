@@ -245,7 +245,11 @@ class EventsMagic(Magic):
             key: call.options[key] for key in ("replay", "queue", "overflow") if key in call.options
         }
         schema = self.schema(call)
-        output = Output(shell) if hasattr(shell, "kernel") else None
+        if hasattr(shell, "kernel"):
+            _ = self.extension.panels  # the handler's own panel shows what it prints
+            output = Output(shell)
+        else:
+            output = None
         key = self._key(pattern)
         before = self._cells.pop(key, None)
         if before is not None:
