@@ -50,13 +50,13 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
     if options.token is not None:
         raise UsageError(
             "a token on the command line is shown to every user of this machine",
-            service="serve",
+            service="websocket",
             hint="AGENTNB_SERVE_TOKEN in .env or the environment, or --token-file FILE",
         )
     if options.no_token:
         if options.token_file is not None:
             raise UsageError(
-                "a token and none at all", service="serve", hint="--token-file, or --no-token"
+                "a token and none at all", service="websocket", hint="--token-file, or --no-token"
             )
         return "", "no token is asked for: whoever is on this machine may listen"
     given = None if options.token_file is None else _read(options.token_file)
@@ -64,11 +64,11 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
         given = settings.serve_token.reveal()
     if given is not None:
         if not given.isascii() or not given.isprintable() or " " in given or not given:
-            raise UsageError("a token is letters, digits and signs", service="serve")
+            raise UsageError("a token is letters, digits and signs", service="websocket")
         if not local and len(given) < _LONG_ENOUGH:
             raise ConfigError(
                 f"a token of {len(given)} characters is too short for {options.host}",
-                service="serve",
+                service="websocket",
                 hint=f"{_LONG_ENOUGH} or more: python -c 'import secrets; "
                 "print(secrets.token_urlsafe())'",
             )
@@ -76,7 +76,7 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
     if not local:
         raise ConfigError(
             f"{options.host} is open to other machines, and no token was given",
-            service="serve",
+            service="websocket",
             hint="set AGENTNB_SERVE_TOKEN, or --token-file FILE",
         )
     token, path, new = kept_token(home)
@@ -94,7 +94,7 @@ def _read(file: str) -> str:
     except (OSError, ValueError) as error:
         raise UsageError(
             f"the token cannot be read from {file}: {error}",
-            service="serve",
+            service="websocket",
             hint="a text file of one line",
         ) from error
 

@@ -87,7 +87,6 @@ OPEN: dict[str, str] = {
         "Alarm alarm Found free Glance glance Glances glances Held judge lose ring Seen "
         "Steering steering Taken Teller telling tend Tended Tender tender told"
     ),
-    "core/websocket": "Ears ears here told Trouble trouble wanted",
     "core/work": "Held",
     "core/workflow": (
         "After Bell bell deafen ending Heart heart here Link link Remote ring said Slots slots "

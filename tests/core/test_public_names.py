@@ -146,7 +146,18 @@ PUBLIC = {
         "pending ping publish publish_function redis replay source stream subscribe "
         "subscriptions table unsubscribe wait_for"
     ),
+    "websocket": (
+        "aconnect adisconnect asend close connect connected disconnect json off on ping receive "
+        "send state stats subprotocol url"
+    ),
 }
+
+
+@pytest.fixture
+def websocket():
+    from agentnb.core.websocket import WebSocketClient
+
+    return WebSocketClient("ws://127.0.0.1:1/")
 
 
 @pytest.mark.parametrize("service", PUBLIC)

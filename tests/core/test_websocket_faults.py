@@ -14,8 +14,8 @@ from hashlib import sha1
 import pytest
 
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError
+from agentnb.core.websocket.failures import ConnectFailure
 from agentnb.core.websocket.session import Session
-from agentnb.core.websocket.trouble import Trouble
 
 
 def test_a_server_that_is_killed_and_comes_back_is_connected_to_again(make_socket, peer, until):
@@ -216,7 +216,7 @@ def test_too_many_without_a_pause_is_left_alone_twice_as_long_each_time():
 
     session = Session.__new__(Session)
     session.options, session._tries = Options(), 0
-    busy = Trouble(UnavailableError("no", service="websocket"), busy=True)
+    busy = ConnectFailure(UnavailableError("no", service="websocket"), busy=True)
     assert [session._pause(busy) for _ in range(5)] == [10, 20, 40, 60, 60]
     assert session._pause(busy._replace(pause=7.0)) == 7
     assert session._pause(busy._replace(pause=1.0)) == 5

@@ -119,7 +119,7 @@ def test_a_client_that_was_accepted_before_asks_again_after_a_401(guarded, make_
     said = client.stats()["last_error"]
     assert "answers 401" in said
     assert OLD not in said
-    assert "tries again, less and less often" in client._ears.last_error.hint
+    assert "tries again, less and less often" in client._dispatcher.last_error.hint
     guarded.token = token[0] = back
     until(lambda: client.connected)
     assert client.connect()
@@ -286,7 +286,7 @@ def test_messages_that_are_not_json_are_counted(make_socket):
     client = make_socket()
     assert client.connect()
     for text in ("plain", "", json.dumps({"do": "raw", "text": "no json"})):
-        client._send(text.encode(), text=True)
+        client._sender.send_encoded(text.encode(), text=True)
     client.send({"a": 1})
     assert client.receive() == {"a": 1}
     assert client.stats()["not_json"] == 3
@@ -299,7 +299,7 @@ def test_what_is_said_of_a_url_that_ends_in_a_secret_s_name_is_not_hidden(make_s
         url = f"ws://127.0.0.1:{link.getsockname()[1]}{path}"
         client = make_socket(url=url, reconnect=20)
         assert client.connect() is False
-    assert client.stats()["last_error"] == f"cannot connect to {url} (nobody listens there)"
+    assert client.stats()["last_error"] == f"cannot connect to {url} (nothing listens there)"
 
 
 def test_a_dead_proxy_is_named_and_its_password_is_not(make_socket, monkeypatch):
@@ -313,9 +313,9 @@ def test_a_dead_proxy_is_named_and_its_password_is_not(make_socket, monkeypatch)
         client = make_socket(url="ws://events.example.test/ws", reconnect=20)
         assert client.connect() is False
     said = client.stats()["last_error"]
-    assert f"by way of the proxy http://{proxy} (nobody listens there)" in said
-    assert "NO_PROXY" in client._ears.last_error.hint
-    assert "hunter22" not in f"{said}{client._ears.last_error.hint}"
+    assert f"by way of the proxy http://{proxy} (nothing listens there)" in said
+    assert "NO_PROXY" in client._dispatcher.last_error.hint
+    assert "hunter22" not in f"{said}{client._dispatcher.last_error.hint}"
 
 
 def test_a_proxy_that_refuses_is_named(web, make_socket, monkeypatch):

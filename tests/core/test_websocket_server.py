@@ -236,7 +236,7 @@ def test_the_token_comes_from_a_file_and_never_from_the_command_line(serving, jo
     ("words", "said"),
     [
         (["--host", "0.0.0.0"], "no token was given"),
-        (["--host", "0.0.0.0", "--no-token"], "there is no token"),
+        (["--host", "0.0.0.0", "--no-token"], "token must be set"),
         (["--host", "0.0.0.0", "--token-file", "short"], "too short"),
         (["--token-file", "spaces"], "letters, digits"),
         (["--token-file", "nowhere"], "cannot be read"),
@@ -421,7 +421,7 @@ def test_connections_that_say_nothing_keep_nobody_out(small, caplog):
     try:
         assert client.connect(5)
         assert sum(map(_is_open, idle)) <= 10
-        assert len([one for one in caplog.records if one.name == "agentnb.serve"]) < 5
+        assert len([one for one in caplog.records if one.name == "agentnb.websocket.server"]) < 5
     finally:
         client.disconnect()
         for link in idle:
@@ -436,7 +436,7 @@ def test_a_connection_that_says_nothing_is_cut_after_some_seconds(small):
 
 
 def test_a_host_that_others_reach_wants_a_token(bus_of_none):
-    with pytest.raises(ConfigError, match="there is no token"):
+    with pytest.raises(ConfigError, match="token must be set"):
         EventServer(bus_of_none, token="", host="0.0.0.0")
 
 

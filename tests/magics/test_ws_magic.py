@@ -72,12 +72,12 @@ def test_tail_shows_what_waits_and_what_comes_and_ends_in_its_time(run, shell, u
 def test_tail_counts_what_is_not_json(run, shell, url):
     client = shell.user_ns["hub"].websocket(url)
     for text in (b"plain", b"", b'{"a": 1}', b"more"):
-        client._send(text, text=True)
+        client._sender.send_encoded(text, text=True)
     found = run("%ws tail --count 1")
     assert list(found) == [{"a": 1}]
     others = found.not_json + run("%ws tail --timeout 0.5").not_json
     assert others == 3  # each is counted once
-    client._send(b"plain", text=True)
+    client._sender.send_encoded(b"plain", text=True)
     assert (
         repr(run("%ws tail --timeout 0.5"))
         == "0 messages and 1 that is not JSON (%ws connect URL --text)"
@@ -129,7 +129,7 @@ def test_one_is_closed_and_forgotten(run, shown, server, url):
         run(f"%ws close {server}/othr")
     assert error.value.hint == f"did you mean {server}/other?"
     assert "closed" in str(run("%ws close --all"))
-    assert "there was none" in shown("%ws close --all")
+    assert "no WebSocket was open" in shown("%ws close --all")
 
 
 def test_which_one_is_asked_where_it_is_not_clear(run, shell, server):
@@ -174,7 +174,7 @@ def test_a_server_that_is_away_or_refuses_says_so(run, shown, server):
 def test_wrong_lines_are_short_errors(shown):
     assert "one message, on the line or in the cell" in shown("%ws send")
     assert "is not JSON" in shown("%%ws send\n{")
-    assert "wants a verb" in shown("%%ws\n1")
+    assert "needs a verb" in shown("%%ws\n1")
     assert "did you mean connect?" in shown("%ws conect")
     assert "takes no body" in shown("%%ws tail\n1")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handshakes", "descriptors"]
 
-_logger = logging.getLogger("agentnb.serve")
+_logger = logging.getLogger("agentnb.websocket.server")
 _RESERVED = 48  # descriptors for files, the bus and the loop
 _SECONDS_QUIET = 60.0
 

@@ -50,7 +50,7 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
     """
     path = home / _FOLDER / _TOKEN
     try:
-        private_folder(path.parent, service="serve")
+        private_folder(path.parent, service="websocket")
         try:
             text = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -59,7 +59,7 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
             if path.stat().st_mode & 0o077:
                 raise ConfigError(
                     f"others may read the token in {path}",
-                    service="serve",
+                    service="websocket",
                     hint=f"remove it, and another is made: rm {path}",
                 )
             return text, path, False
@@ -68,7 +68,7 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
     except OSError as error:
         raise ConfigError(
             f"the token cannot be kept: {error}",
-            service="serve",
+            service="websocket",
             hint="set AGENTNB_HOME to a folder that you may write to",
         ) from error
     return text, path, True
@@ -87,7 +87,7 @@ def noted(home: Path, url: str, token: str) -> Iterator[bool]:
         Whether it is this server that is found; false where another one of this home is.
     """
     folder = home / _FOLDER
-    private_folder(folder, service="serve")
+    private_folder(folder, service="websocket")
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         found = _taken(lock)

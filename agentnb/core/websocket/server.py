@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventServer"]
 
-_logger = logging.getLogger("agentnb.serve")
+_logger = logging.getLogger("agentnb.websocket.server")
 _BACKLOG = 100
 _MESSAGE = 64 * 1024
 _HANDSHAKE = 5.0
@@ -35,7 +35,7 @@ _NOT_THE_PORT = {errno.EADDRINUSE, errno.EACCES}
 
 
 class _Bus(Protocol):
-    """What is wanted of an event bus."""
+    """The methods of an event bus that the server calls."""
 
     def subscribe(
         self, pattern: str, handler: Callable[[Any], Any], *, queue: int, name: str | None
@@ -43,46 +43,46 @@ class _Bus(Protocol):
         """Call a handler for each event."""
 
     def matcher(self, pattern: str) -> Callable[[str], bool]:
-        """Return what tells whether a channel is of a pattern."""
+        """Return a function that tells whether a channel matches a pattern."""
 
 
 class EventServer:
     """A server of events, for browsers and programs that speak WebSocket.
 
-    A client sends ``{"type": "subscribe", "channels": ["workflows"]}`` or ``"unsubscribe"`` and
-    is told what it then has, ``{"type": "subscribed", "channels": [...]}``. Each event comes as
+    A client sends ``{"type": "subscribe", "channels": ["workflows"]}`` or ``"unsubscribe"``; the
+    answer lists its channels, ``{"type": "subscribed", "channels": [...]}``. An event arrives as
     ``{"type": "event", "channel": ..., "data": ..., ...}``, with the names of `Event`. A name
-    covers its channel and all below it, the name of many what is told of one (``workflows`` also
-    ``workflow`` and ``workflow.created``), and a pattern such as ``agent.*`` is itself. What it
-    cannot understand is answered by ``{"type": "error", "message": ...}``. For one that is too
-    slow the oldest events make room, and it is told how many: ``{"type": "dropped", "count": n}``.
+    covers its channel and all channels below it, a plural also its singular (``workflows`` covers
+    ``workflow`` and ``workflow.created``), and a pattern such as ``agent.*`` is itself. An invalid
+    message is answered by ``{"type": "error", "message": ...}``. A client that is too slow loses
+    the oldest events, and receives their number: ``{"type": "dropped", "count": n}``.
 
     Parameters
     ----------
     bus
-        Where the events come from.
+        The source of the events.
     token
-        Asked of clients; empty for none, which only loopback may have.
+        The token that clients must send; empty for none, on a loopback address only.
     host, port
-        What it listens on; port 0 for one that is free.
+        The address to listen on; port 0 for a free one.
     origins
         Origins of pages that may connect, besides those of this machine.
     queue
-        How many events may wait for one client.
+        Maximum number of events that wait for one client.
     clients
-        How many there may be at once; fewer where the process may open fewer files.
+        Maximum number of clients; less where the process may open fewer files.
     subprotocols
-        Those that the server speaks; of a client's it chooses the first that is among them. One
-        that names none is taken as it is.
+        The subprotocols of the server; it chooses the first one that a client offers. A client
+        that offers none is accepted.
     handshakes
-        How many may be connected and not have said yet who they are.
+        Maximum number of connections whose handshake is not over.
     send_timeout
-        Seconds after which a client that takes nothing is cut off.
+        Seconds after which a client that receives nothing is cut off.
 
     Raises
     ------
     ConfigError
-        A host that others reach, and no token.
+        Other machines reach the host, and there is no token.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class EventServer:
     ) -> None:
         if not token and not is_loopback(host):
             raise ConfigError(
-                f"{host} is open to other machines, and there is no token",
-                service="serve",
+                f"token must be set for {host}, which other machines reach",
+                service="websocket",
                 hint="set AGENTNB_SERVE_TOKEN, or agentnb serve --token-file FILE",
             )
         self.host, self.port = host, port
@@ -119,12 +119,12 @@ class EventServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect to, without the token."""
+        """The URL that clients connect to, without the token."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{name}:{self.port}{PATH}"
 
     async def start(self) -> None:
-        """Listen; `url` says where.
+        """Start to listen on `url`.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class EventServer:
             self._servers.append(made)
             one.listen(_BACKLOG)  # in the kernel there may be more
         self._subscription = await asyncio.to_thread(
-            self._bus.subscribe, "*", self._heard, queue=_BUS_QUEUE, name="agentnb serve"
+            self._bus.subscribe, "*", self._on_event, queue=_BUS_QUEUE, name="agentnb serve"
         )
 
     def _chosen(self, _: Any, offered: Sequence[Any]) -> Any:
@@ -172,8 +172,8 @@ class EventServer:
         self._handshakes.note(f"refused with {refusal[0]}")
         return connection.respond(*refusal)
 
-    def _heard(self, event: Any) -> None:
-        """Hand an event to those who want it; called on the bus's thread, which waits for it."""
+    def _on_event(self, event: Any) -> None:
+        """Hand an event to its subscribers; called on the bus's thread, which waits for it."""
         loop = self._loop
         if loop is None or not self._viewers:
             return
@@ -203,15 +203,15 @@ class EventServer:
             connection, self._bus.matcher, limit=self._queue, send_timeout=self._send_timeout
         )
         self._viewers.add(viewer)
-        _logger.info("a client has come, there are %d", len(self._viewers))
+        _logger.info("client connected, %d in total", len(self._viewers))
         try:
             await viewer.run()
         finally:
             self._viewers.discard(viewer)
-            _logger.info("a client has gone, there are %d", len(self._viewers))
+            _logger.info("client disconnected, %d in total", len(self._viewers))
 
     async def stop(self) -> None:
-        """Take leave of all clients, cut off those that do not answer, and stop listening."""
+        """Close all clients, cut off those that do not answer, and stop listening."""
         if self._subscription is not None:
             await asyncio.to_thread(self._subscription.close)
         for server in self._servers:
@@ -231,7 +231,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
-            service="serve",
+            service="websocket",
             hint="another port: agentnb serve --port 0 takes one that is free"
             if error.errno in _NOT_THE_PORT
             else "--host is a name or an address of this machine",

@@ -1,4 +1,4 @@
-"""From `connect` to `disconnect`: connections, one after the other, on the client's loop."""
+"""A session, from `connect` to `disconnect`: its connections, on the client's loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.headers import hiding
 from agentnb.core.redact import redact
 from agentnb.core.trace import outgoing_headers, use
-from agentnb.core.websocket.trouble import HeadersFailed, Trouble, at_the_handshake, in_between
+from agentnb.core.websocket.failures import ConnectFailure, HeadersFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from agentnb.core.websocket.address import Address
     from agentnb.core.websocket.handshake import Handshake
 
-__all__ = ["Options", "Owner", "Session", "library_log"]
+__all__ = ["Options", "Session", "SessionListener", "library_log"]
 
 _LONGEST_BACKOFF = 60.0
-# Seconds for a farewell, before the connection is cut.
-_FAREWELL = 1.0
+# Seconds for the closing handshake, before the connection is cut.
+_CLOSE_SECONDS = 1.0
 
 
 # At DEBUG the library prints requests with their headers and queries, and all messages.
@@ -58,38 +58,38 @@ class Options:
         self.timeout = timeout
 
 
-class Owner(Protocol):
-    """Who is told what happens; called on the loop, and must return at once."""
+class SessionListener(Protocol):
+    """Receives the events of a session; called on the loop, and must return at once."""
 
-    def connected(self) -> None:
-        """Say that there is a connection."""
+    def on_connected(self) -> None:
+        """Receive a connection."""
 
-    def came(self, message: bytes | str) -> None:
-        """Hand over a message, a text's bytes or what was sent as bytes."""
+    def on_message(self, message: bytes | str) -> None:
+        """Receive a message: the bytes of a text, or bytes."""
 
-    def disconnected(self, why: str) -> None:
-        """Say that there is no connection any more."""
+    def on_disconnected(self, why: str) -> None:
+        """Receive the end of a connection."""
 
-    def trouble(self, error: AgentnbError) -> None:
-        """Say what went wrong."""
+    def on_error(self, error: AgentnbError) -> None:
+        """Receive an error."""
 
-    def ended(self, error: AgentnbError | None) -> None:
-        """Say that no further attempt is made."""
+    def on_ended(self, error: AgentnbError | None) -> None:
+        """Receive the end of the session: no further attempt is made."""
 
 
 class Session:
-    """Keeps a connection, and makes another one whenever it is gone.
+    """Keeps one connection, and reconnects whenever it is lost.
 
     Parameters
     ----------
     address, options
-        Where to and how.
-    owner
-        Who is told.
+        The URL, and how to connect.
+    listener
+        Receives the events.
     context
-        The trace that it belongs to.
+        The trace that the session belongs to.
     tracer
-        Where each attempt is a span.
+        Records a span for each attempt.
     learn
         Called when the headers of a handshake may hold new secrets.
     """
@@ -98,7 +98,7 @@ class Session:
         self,
         address: Address,
         options: Options,
-        owner: Owner,
+        listener: SessionListener,
         *,
         context: Context | None,
         tracer: Tracer,
@@ -111,7 +111,7 @@ class Session:
         self.first: threading.Event = threading.Event()
         """Set once the first attempt has an outcome."""
         self.refused: AgentnbError | None = None
-        self._owner = owner
+        self._listener = listener
         self._context, self._tracer = context, tracer
         self._socket: Any = None
         self._stopping = asyncio.Event()
@@ -120,7 +120,7 @@ class Session:
         self._accepted = False
         self._learn = learn
         self._sending: set[asyncio.Task[None]] = set()
-        # A server may repeat in its words what it was sent.
+        # A server's error text may repeat secrets that it was sent.
         self._hide = hiding(options.handshake.headers, redact, address.secrets)
 
     @property
@@ -135,91 +135,91 @@ class Session:
         return self._socket is not None
 
     async def run(self) -> None:
-        """Connect, and again after every end, with a pause in between."""
+        """Connect, and reconnect after every end, with a pause."""
         self._task = asyncio.current_task()
         error: AgentnbError | None = None
         try:
             while not self._stopping.is_set():
-                trouble = await self._once()
+                failure = await self._once()
                 self.first.set()
-                if trouble is not None and trouble.final and not self._accepted:
-                    error = self.refused = trouble.error
+                if failure is not None and failure.final and not self._accepted:
+                    error = self.refused = failure.error
                     break
                 self._become("waiting")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), self._pause(trouble))
+                    await asyncio.wait_for(self._stopping.wait(), self._pause(failure))
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
         finally:
             self._become("refused" if error else "closed")
             self.first.set()
-            self._owner.ended(error)
+            self._listener.on_ended(error)
 
     def _become(self, state: str) -> None:
         self.state, self.since = state, monotonic()
 
-    def _pause(self, trouble: Trouble | None) -> float:
+    def _pause(self, failure: ConnectFailure | None) -> float:
         pause = self.options.reconnect
-        if trouble is None:
+        if failure is None:
             self._tries = 0
             return pause
-        if trouble.busy or trouble.final:
+        if failure.busy or failure.final:
             self._tries += 1
             # Twice as long each time, for a server that says "too many" and not for how long, and
             # for one that refuses a client which it has accepted before.
             pause = min(pause * 2**self._tries, max(_LONGEST_BACKOFF, pause))
-        if trouble.pause is not None:
-            return max(trouble.pause, self.options.reconnect)
+        if failure.pause is not None:
+            return max(failure.pause, self.options.reconnect)
         return pause
 
-    async def _once(self) -> Trouble | None:
-        """Make one connection and stay until it ends; return what an attempt failed of."""
+    async def _once(self) -> ConnectFailure | None:
+        """Connect once and receive until the connection ends; return a failure to connect."""
         self._become("connecting")
         try:
             socket = await self._connect()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - told to the owner, whatever the library raises
-            trouble = at_the_handshake(error, self.address.shown, self.address.proxy())
-            if trouble.final and self._accepted:
-                trouble.error.advise(
+        except Exception as error:  # noqa: BLE001 - translated, and handed to the listener
+            failure = ConnectFailure.from_handshake(error, self.address.shown, self.address.proxy())
+            if failure.final and self._accepted:
+                failure.error.advise(
                     "it was connected before, so the client tries again, less and less often; "
                     "headers= may be a function, which is asked each time"
                 )
-            trouble.error.hide(self._hide)
-            self._owner.trouble(trouble.error)
-            return trouble
+            failure.error.hide(self._hide)
+            self._listener.on_error(failure.error)
+            return failure
         self._socket = socket
         self._accepted = True
         self._become("connected")
         why = "closed"
-        self._owner.connected()
+        self._listener.on_connected()
         self.first.set()
         try:
-            receive, came = socket.recv, self._owner.came
+            receive, on_message = socket.recv, self._listener.on_message
             decode = False if self.options.json else None  # JSON is read from the bytes
             while True:
-                came(await receive(decode))
+                on_message(await receive(decode))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            why, made = in_between(error, self.address.shown, self.options.max_size)
+            why, made = ConnectFailure.from_close(error, self.address.shown, self.options.max_size)
             why = self._hide(why)
             if made is not None and not self._stopping.is_set():
                 made.hide(self._hide)
-                self._owner.trouble(made)
+                self._listener.on_error(made)
         finally:
             self._socket = None
             socket.transport.abort()
-            self._owner.disconnected(why)
+            self._listener.on_disconnected(why)
         return None
 
     async def _connect(self) -> Any:
         from websockets.asyncio.client import connect
 
         class Connect(connect):
-            """As browsers do, goes nowhere else: headers are for whom they were given for."""
+            """Follows no redirect, as browsers: the headers are for this server only."""
 
             def process_redirect(self, exc: Exception) -> Exception:
                 return exc
@@ -236,12 +236,12 @@ class Session:
                 subprotocols=options.handshake.subprotocols or None,
                 # Not deflated: for short messages that costs more than it saves.
                 compression=None,
-                # What is on this machine is not reached by way of a proxy.
+                # A server on this machine is not reached through a proxy.
                 proxy=None if self.address.loopback else True,
                 open_timeout=options.timeout,
                 ping_interval=options.ping,
                 ping_timeout=options.ping,
-                close_timeout=_FAREWELL,
+                close_timeout=_CLOSE_SECONDS,
                 max_size=options.max_size,
                 logger=library_log,
             )
@@ -286,7 +286,7 @@ class Session:
                 hint="the connection was cut; the client connects again by itself",
             )
             made.__cause__ = error
-            self._owner.trouble(made)
+            self._listener.on_error(made)
             sent.set_exception(made)
         except ConnectionClosed:
             sent.set_result(False)
@@ -304,11 +304,11 @@ class Session:
         socket, task = self._socket, self._task
         if socket is not None:
             closing = asyncio.ensure_future(socket.close())
-            await asyncio.wait({closing}, timeout=_FAREWELL)
+            await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
             if not closing.done():
                 socket.transport.abort()
-                await asyncio.wait({closing}, timeout=_FAREWELL)
+                await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
         if task is not None and task is not asyncio.current_task():
             if socket is None:
                 task.cancel()
-            await asyncio.wait({task}, timeout=_FAREWELL)
+            await asyncio.wait({task}, timeout=_CLOSE_SECONDS)

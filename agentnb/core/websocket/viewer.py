@@ -18,18 +18,18 @@ _LONGEST_NAME = 200
 
 
 class Viewer:
-    """A client, from its handshake to its end.
+    """A client of the server, from its handshake to its end.
 
     Parameters
     ----------
     connection
-        The library's.
+        The connection of websockets.
     matcher
-        Makes of a pattern what tells whether a channel is of it.
+        Returns a function that tells whether a channel matches a pattern.
     limit
-        How many events may wait; the oldest ones make room.
+        Maximum number of waiting events; the oldest are dropped.
     send_timeout
-        Seconds after which one that takes nothing is cut off.
+        Seconds after which a client that receives nothing is cut off.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class Viewer:
         self._connection = connection
         self._matcher = matcher
         self._limit, self._send_timeout = limit, send_timeout
-        self._wanted: dict[str, list[Callable[[str], bool]]] = {}
+        self._subscribed: dict[str, list[Callable[[str], bool]]] = {}
         self._events: deque[bytes] = deque()
         self._answers: deque[bytes] = deque()
         self._dropped = 0
         self._something = asyncio.Event()
 
     def wants(self, channel: str) -> bool:
-        """Return whether it has subscribed to a channel."""
-        return any(fits(channel) for each in self._wanted.values() for fits in each)
+        """Return whether the client has subscribed to a channel."""
+        return any(fits(channel) for each in self._subscribed.values() for fits in each)
 
     def put(self, text: bytes) -> None:
-        """Have an event sent."""
+        """Queue an event for the client."""
         if len(self._events) >= self._limit:
             self._events.popleft()
             self._dropped += 1
@@ -62,11 +62,11 @@ class Viewer:
         self._something.set()
 
     def cut(self) -> None:
-        """End its connection at once."""
+        """Cut the connection."""
         self._connection.transport.abort()
 
     async def run(self) -> None:
-        """Listen to it, and send what it wants, until it is gone."""
+        """Answer the client and send its events, until it disconnects."""
         from websockets.exceptions import ConnectionClosed
 
         sending = asyncio.create_task(self._send())
@@ -85,10 +85,10 @@ class Viewer:
         self._answers.append(msgspec.json.encode(answer))
         self._something.set()
         if len(self._answers) > _CHANNELS:
-            self.cut()  # it asks and asks, and takes no answer
+            self.cut()  # it sends requests without reading answers
 
     def _understood(self, message: str | bytes) -> dict[str, Any]:
-        """Do what a message asks for, and return the answer."""
+        """Execute a client's request, and return the answer."""
         import msgspec
 
         try:
@@ -103,13 +103,13 @@ class Viewer:
             return _error(f"channels is a list of names of 1 to {_LONGEST_NAME} characters")
         if kind == "unsubscribe":
             for name in channels:
-                self._wanted.pop(name, None)
-        elif len({*self._wanted, *channels}) > _CHANNELS:
+                self._subscribed.pop(name, None)
+        elif len({*self._subscribed, *channels}) > _CHANNELS:
             return _error(f"a client may have {_CHANNELS} channels")
         else:
             for name in channels:
-                self._wanted[name] = [self._matcher(one) for one in patterns(name)]
-        return {"type": f"{kind}d", "channels": list(self._wanted)}
+                self._subscribed[name] = [self._matcher(one) for one in patterns(name)]
+        return {"type": f"{kind}d", "channels": list(self._subscribed)}
 
     async def _send(self) -> None:
         while True:

@@ -8,20 +8,20 @@ from agentnb.magics.grammar.values import rows, seconds
 __all__ = ["GRAMMAR"]
 
 
-_CLIENT = Option(("-c", "--client"), "which one, by its URL", "URL", live="client")
+_CLIENT = Option(("-c", "--client"), "the WebSocket, by its URL", "URL", live="client")
 
 GRAMMAR = Grammar(
     "ws",
-    "WebSockets that are connected again whenever they are cut off",
+    "WebSockets that reconnect whenever they are cut off",
     (
         Verb(
             "connect",
-            "connect to a URL; without one to the agentnb serve of this home",
+            "connect to a URL; default: the agentnb serve of this home",
             ("[URL]",),
             (
                 Option(
                     ("--env",),
-                    "the variable with the token, or, where no URL is given, with the URL",
+                    "environment variable of the token, or of the URL if none is given",
                     "VARIABLE",
                     live="variable",
                 ),
@@ -33,7 +33,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "send",
-            "send a message: JSON, text, or :name; or the JSON under %%ws send",
+            "send a message: JSON, text or :name; %%ws send takes the cell",
             ("[DATA]",),
             (_CLIENT,),
             live=("bound",),
@@ -42,27 +42,25 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "tail",
-            "show messages: those that wait, then as they come",
+            "show waiting messages, then further ones as they arrive",
             (),
             (
-                Option(("-n", "--count"), "how many at most (default 10)", "N", rows),
-                Option(
-                    ("--timeout",), "stop after so many seconds (default 10)", "SECONDS", seconds
-                ),
+                Option(("-n", "--count"), "maximum number of messages (default 10)", "N", rows),
+                Option(("--timeout",), "stop after SECONDS (default 10)", "SECONDS", seconds),
                 _CLIENT,
             ),
             twin='hub.websocket(URL).receive(), or .on("message", FUNCTION)',
         ),
         Verb(
             "list",
-            "the WebSockets of this notebook, with their counts",
+            "list the WebSockets of this notebook, with their counts",
             twin="hub.websockets.table()",
         ),
         Verb(
             "close",
-            "disconnect one, and forget it",
+            "disconnect a WebSocket and forget it",
             ("[URL]",),
-            (Option(("--all",), "all of them"),),
+            (Option(("--all",), "close all"),),
             live=("client",),
             twin="hub.websockets.close_client(URL)",
         ),

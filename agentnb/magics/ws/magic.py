@@ -1,4 +1,4 @@
-"""``%ws``: connect, send, and look at what comes."""
+"""``%ws``: connect, send and receive over WebSockets."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _SHOWN = 500
 
 
 class Messages(list[Any]):
-    """The messages that ``%ws tail`` has shown; each was printed already."""
+    """The messages that ``%ws tail`` received; each was printed already."""
 
     stopped = False
     """True if the default count was reached, so that more may follow."""
     not_json = 0
-    """How many others came since the last look that were not JSON, and so are not here."""
+    """The number of messages since the last call that were not JSON, and are missing here."""
 
     def __repr__(self) -> str:
         number = f"{len(self):,} message{'' if len(self) == 1 else 's'}"
@@ -72,12 +72,12 @@ class WsMagic(Magic):
     @needs_local_scope
     @no_var_expand
     def ws(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
-        """Talk over WebSockets. See `%ws help`."""
+        """Connect, send and receive over WebSockets. See `%ws help`."""
         __tracebackhide__ = True
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
-        """Forget which one was used last; the clients are the hub's."""
+        """Forget the client used last; the hub keeps the clients."""
         self._used = None
         self._seen.clear()
 
@@ -91,7 +91,7 @@ class WsMagic(Magic):
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
         """Refuse a cell without a verb."""
-        raise UsageError("%%ws wants a verb", service="ws", hint="%%ws send")
+        raise UsageError("%%ws needs a verb", service="websocket", hint="%%ws send")
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return URLs, variables of the environment, or the notebook's names, for Tab."""
@@ -120,11 +120,11 @@ class WsMagic(Magic):
             options["json"] = False
         if "reconnect" in call.options:
             options["reconnect"] = call.options["reconnect"]
-        # The words as written: what a `:name` stands for is not saved with the line.
+        # The words as typed: the value of a `:name` is not saved with the notebook.
         if any(has_password(word.text) for word in call.words):
             raise UsageError(
                 "a password or token on a magic's line would be saved with the notebook",
-                service="ws",
+                service="websocket",
                 hint="put it into the environment or .env, then: %ws connect URL --env VARIABLE",
             )
         url = str(call.arguments[0]) if call.arguments else None
@@ -137,22 +137,24 @@ class WsMagic(Magic):
         return self._all.client(url, **options)
 
     def _chosen(self, call: Call, named: Any = None) -> WebSocketClient:
-        """Return the client that is named, was used last, or is the only one."""
+        """Return the named client, else the one used last, else the only one."""
         clients = {one.url: one for one in self._all.clients()}
-        wanted = str(named) if named is not None else call.options.get("client")
-        if wanted is not None:
-            if wanted not in clients:
+        url = str(named) if named is not None else call.options.get("client")
+        if url is not None:
+            if url not in clients:
                 raise NotFoundError(
-                    f"there is no WebSocket {wanted}",
-                    service="ws",
-                    hint=did_you_mean(wanted, clients) or "%ws list",
+                    f"there is no WebSocket {url}",
+                    service="websocket",
+                    hint=did_you_mean(url, clients) or "%ws list",
                 )
-            self._used = wanted
+            self._used = url
         elif self._used not in clients:
             if len(clients) != 1:
-                what = "there is none" if not clients else "there are several"
+                reason = "there is none" if not clients else "there are several"
                 hint = "%ws connect URL" if not clients else "--client URL"
-                raise UsageError(f"which WebSocket? {what}", service="ws", hint=hint)
+                raise UsageError(
+                    f"no WebSocket is chosen: {reason}", service="websocket", hint=hint
+                )
             self._used = next(iter(clients))
         return clients[str(self._used)]
 
@@ -162,7 +164,7 @@ class WsMagic(Magic):
         if not client.send(self._message(call, client)):
             raise UnavailableError(
                 f"{client.url} is {client.state}: nothing was sent",
-                service="ws",
+                service="websocket",
                 hint="it is connected again by itself: %ws list"
                 if client.state in {"connecting", "waiting"}
                 else "%ws connect",
@@ -174,7 +176,7 @@ class WsMagic(Magic):
         if bool(body) == bool(call.arguments):
             raise UsageError(
                 "send takes one message, on the line or in the cell",
-                service="ws",
+                service="websocket",
                 hint='%ws send {"type": "subscribe", "channels": ["workflows"]}',
             )
         if not client.json:
@@ -184,16 +186,18 @@ class WsMagic(Magic):
                 return json.loads(body)
             except ValueError as error:
                 raise UsageError(
-                    f"the cell is not JSON: {error}", service="ws", hint='text is in quotes: "text"'
+                    f"the cell is not JSON: {error}",
+                    service="websocket",
+                    hint='text is in quotes: "text"',
                 ) from error
         value = call.arguments[0]
         if call.words[0].kind == "plain":  # in quotes it is text
-            with suppress(ValueError):  # what is no JSON is the text itself
+            with suppress(ValueError):  # not JSON: the text itself
                 value = json.loads(value)
         return value
 
     def _text(self, call: Call) -> Any:
-        """Return the text of a line for a WebSocket without JSON; what is bound, as it is."""
+        """Return the text of a line for a WebSocket without JSON; a bound value as it is."""
         word = call.words[0]
         return call.arguments[0] if word.kind == "bind" else word.text
 
@@ -203,7 +207,7 @@ class WsMagic(Magic):
         count = call.options.get("count", _COUNT)
         until = time.monotonic() + call.options.get("timeout", _SECONDS)
         found = Messages()
-        # Ctrl-C ends the looking; what came is there.
+        # Ctrl-C ends the wait; the messages so far are returned.
         with suppress(KeyboardInterrupt, DeadlineExceeded):
             while len(found) < count:
                 try:
@@ -220,7 +224,7 @@ class WsMagic(Magic):
         return found
 
     def _unseen(self, client: WebSocketClient) -> int:
-        """Return how many messages that are not JSON came since this was asked."""
+        """Return the number of messages since the last call that were not JSON."""
         before, now = self._seen.get(client.url, 0), client.stats()["not_json"]
         self._seen[client.url] = now
         return int(now - before if now >= before else now)
@@ -233,14 +237,20 @@ class WsMagic(Magic):
         """Disconnect."""
         if "all" in call.options:
             if call.arguments:
-                raise UsageError("one, or all of them", service="ws", hint="%ws close --all")
+                raise UsageError(
+                    "close takes a URL or --all, one of them",
+                    service="websocket",
+                    hint="%ws close --all",
+                )
             clients = self._all.clients()
         else:
             clients = [self._chosen(call, call.arguments[0] if call.arguments else None)]
         for one in clients:
             self._all.close_client(one.url)
         self._used = None
-        return Message("\n".join(f"{one.url}: closed" for one in clients) or "there was none")
+        return Message(
+            "\n".join(f"{one.url}: closed" for one in clients) or "no WebSocket was open"
+        )
 
 
 def _brief(message: Any, redactor: Callable[[str], str], *, as_json: bool) -> str:

@@ -1,4 +1,4 @@
-"""What a client hears: told to handlers, to those who iterate, or kept for whoever asks."""
+"""Dispatch a connection's events to handlers, to iterators, or to the inbox of `receive`."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from agentnb.core.websocket.calls import Calls
+    from agentnb.core.websocket.handlers import HandlerCalls
 
-__all__ = ["Ears"]
+__all__ = ["MessageDispatcher"]
 
 _SNIPPET = 60
 
 
-class Ears:
-    """Takes what a session says, on its loop, and counts.
+class MessageDispatcher:
+    """Receives the events of a session, on its loop; counts and dispatches them.
 
     Parameters
     ----------
     url
-        The client's, masked.
+        The client's URL, masked.
     limit
-        How many messages may wait, in each of the places where they do.
+        Maximum number of waiting messages, in each inbox.
     json
         Whether messages are JSON.
-    calls
-        The handlers.
+    handlers
+        Calls the handlers.
     log
-        Where it is told.
+        Logger of connections and errors.
     """
 
     def __init__(
         self,
         url: str,
         limit: int,
-        calls: Calls,
+        handlers: HandlerCalls,
         *,
         json: bool,
         log: logging.LoggerAdapter[logging.Logger],
@@ -50,7 +50,7 @@ class Ears:
         self.connects = self.received = self.errors = self.not_json = 0
         self.last_error: AgentnbError | None = None
         self.last_end = ""
-        self._url, self._limit, self._calls, self._log = url, limit, calls, log
+        self._url, self._limit, self._handlers, self._log = url, limit, handlers, log
         self._lock = threading.Lock()
         self._streams: list[Inbox] = []
         self._dropped = 0
@@ -58,24 +58,24 @@ class Ears:
 
     @property
     def waiting(self) -> int:
-        """How many messages nobody has had yet."""
+        """The number of messages that no one has received."""
         streams = sum(map(len, self._streams))
-        return len(self.inbox) + len(self._calls) + streams
+        return len(self.inbox) + len(self._handlers) + streams
 
     @property
     def dropped(self) -> int:
-        """How many had to make room."""
+        """The number of dropped messages."""
         streams = sum(one.dropped for one in self._streams)
-        return self.inbox.dropped + self._calls.dropped + self._dropped + streams
+        return self.inbox.dropped + self._handlers.dropped + self._dropped + streams
 
-    def connected(self) -> None:
-        """Tell of a connection."""
+    def on_connected(self) -> None:
+        """Count, log and dispatch a connection."""
         self.connects += 1
-        self._log.info("WebSocket connected: %s", self._url, extra=self._told(url=self._url))
-        self._calls.put("connected")
+        self._log.info("WebSocket connected: %s", self._url, extra=self._stamp(url=self._url))
+        self._handlers.put("connected")
 
-    def came(self, message: bytes | str) -> None:
-        """Take a message."""
+    def on_message(self, message: bytes | str) -> None:
+        """Decode and dispatch a message."""
         self.received += 1
         value: Any = message
         if self._decode is not None:
@@ -84,64 +84,64 @@ class Ears:
             except (ValueError, RecursionError) as error:
                 self.not_json += 1
                 made = _not_json(self._url, message, error)
-                return self.trouble(made, "failed to parse WebSocket message")
-        # So that nobody who is just being added misses one, or has them out of order.
+                return self.on_error(made, "failed to parse WebSocket message")
+        # Locked, so that a handler or iterator that is being added receives all, in order.
         with self._lock:
-            streams = self._streams  # one may leave as soon as it has its message
+            streams = self._streams  # an iterator may leave as soon as it has its message
             for stream in streams:
                 stream.put(value)
-            if self._calls.has("message"):
-                self._calls.put("message", value)
+            if self._handlers.has("message"):
+                self._handlers.put("message", value)
             elif not streams:
                 self.inbox.put(value)
         return None
 
-    def disconnected(self, why: str) -> None:
-        """Tell of the end of a connection."""
+    def on_disconnected(self, why: str) -> None:
+        """Log and dispatch the end of a connection."""
         self.last_end = why
-        extra = self._told(url=self._url, reason=why)
+        extra = self._stamp(url=self._url, reason=why)
         self._log.info("WebSocket disconnected: %s (%s)", self._url, why, extra=extra)
-        self._calls.put("disconnected")
+        self._handlers.put("disconnected")
 
-    def trouble(self, error: AgentnbError, event: str = "WebSocket error") -> None:
-        """Tell of an error."""
+    def on_error(self, error: AgentnbError, event: str = "WebSocket error") -> None:
+        """Count, log and dispatch an error."""
         self.errors += 1
         self.last_error = error
-        extra = self._told(url=self._url, error=error.message)
+        extra = self._stamp(url=self._url, error=error.message)
         self._log.error("%s: %s", event, error.message, extra=extra)
-        self._calls.put("error", error)
+        self._handlers.put("error", error)
 
-    def _told(self, **data: str) -> dict[str, object]:
-        """Return what a log line is stamped with: its data, and the trace of who connected."""
-        return {"data": data, **stamp(self._calls.context)}
+    def _stamp(self, **data: str) -> dict[str, object]:
+        """Return the extra fields of a log line: its data, and the trace of `connect`."""
+        return {"data": data, **stamp(self._handlers.context)}
 
-    def ended(self, error: AgentnbError | None) -> None:
-        """Tell those who wait that nothing will come."""
+    def on_ended(self, error: AgentnbError | None) -> None:
+        """End all inboxes: no further message will arrive."""
         with self._lock:
             for inbox in (self.inbox, *self._streams):
                 inbox.end(error)
 
     def add(self, kind: str, handler: Callable[..., Any]) -> None:
-        """Add a handler; what waited for one goes to it."""
+        """Add a handler; it receives the messages that waited."""
         with self._lock:
-            self._calls.add(kind, handler)
+            self._handlers.add(kind, handler)
             if kind == "message":
                 for message in self.inbox.take_all():
-                    self._calls.put("message", message)
+                    self._handlers.put("message", message)
 
     def stream(self) -> MessageStream:
-        """Return what goes to somebody who iterates, from what nobody has had on."""
+        """Return an iterator of messages, beginning with those that waited."""
         with self._lock:
-            made = Inbox(self._limit)
+            inbox = Inbox(self._limit)
             for message in self.inbox.take_all():
-                made.put(message)
-            self._streams = [*self._streams, made]
+                inbox.put(message)
+            self._streams = [*self._streams, inbox]
             if self.inbox.ended:
-                made.end(self.inbox.error)
-        return MessageStream(made, self._leave)
+                inbox.end(self.inbox.error)
+        return MessageStream(inbox, self._leave)
 
     def _leave(self, inbox: Inbox) -> None:
-        # Also called when a stream is collected, at any moment: without the lock.
+        # Also called by the garbage collector, at any moment: without the lock.
         streams = self._streams
         if any(one is inbox for one in streams):
             self._streams = [one for one in streams if one is not inbox]
@@ -160,7 +160,7 @@ def _not_json(url: str, message: bytes | str, error: Exception) -> AgentnbError:
     made = RejectedError(
         f"a message from {url} is not JSON: {error}; it begins {text[:_SNIPPET]!r}",
         service="websocket",
-        hint="json=False takes messages as they come",
+        hint="connect with json=False to receive text or bytes",
     )
     made.__cause__ = error
     return made

@@ -1,4 +1,4 @@
-"""Calls the handlers, one after the other, on a thread of their own."""
+"""Call a client's handlers, one after the other, on a thread of their own."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
     from agentnb.core.trace import Context, Tracer
 
-__all__ = ["KINDS", "Calls", "HandlerFailed"]
+__all__ = ["KINDS", "HandlerCalls", "HandlerFailed"]
 
 KINDS = ("connected", "message", "disconnected", "error")
-_MAY_GO = {"message", "error"}
+_DROPPABLE = {"message", "error"}
 
 
 class HandlerFailed(AgentnbError):  # noqa: N818 - what happened, as QueryRejected
-    """A handler of a client raised; what it raised is the cause."""
+    """A handler of a client raised; its error is the cause."""
 
 
-class Calls:
-    """What has happened and has not been handled, and the thread that handles it.
+class HandlerCalls:
+    """The handlers of a client, the events that wait for them, and the thread that calls them.
 
     Parameters
     ----------
     limit
-        How many messages and errors may wait; the oldest ones make room, and are counted.
+        Maximum number of waiting messages and errors; the oldest are dropped and counted.
     name
-        What the handlers belong to, for messages.
+        The client's URL, for messages.
     tracer, log
-        Where a message's handling is a span, and where failures are told.
+        Record a span for each call, and log failures.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Calls:
     forked = _begin
 
     def check(self, kind: str) -> None:
-        """Refuse a kind that there is not.
+        """Check that a kind of events exists.
 
         Raises
         ------
         UsageError
-            It is unknown.
+            The kind is unknown.
         """
         if kind not in KINDS:
             raise UsageError(
-                f"a client has no {kind!r} to be told of",
+                f"event must be one of {', '.join(KINDS)}, got {kind!r}",
                 service="websocket",
-                hint=did_you_mean(str(kind), KINDS) or f"there are {', '.join(KINDS)}",
+                hint=did_you_mean(str(kind), KINDS) or 'such as client.on("message", FUNCTION)',
             )
 
     def add(self, kind: str, handler: Callable[..., Any]) -> None:
@@ -80,12 +80,12 @@ class Calls:
         Raises
         ------
         UsageError
-            There is no such kind, or it cannot be called.
+            The kind is unknown, or the handler cannot be called.
         """
         self.check(kind)
         if not callable(handler):
             raise UsageError(
-                f"a handler is a function, not a {type(handler).__name__}",
+                f"handler must be a function, got {type(handler).__name__}",
                 service="websocket",
                 hint="client.on('message', lambda message: ...)",
             )
@@ -98,14 +98,14 @@ class Calls:
         return len(self._handlers[kind]) < len(before)
 
     def has(self, kind: str) -> bool:
-        """Return whether anybody is to be told of a kind."""
+        """Return whether a kind has handlers."""
         return bool(self._handlers[kind])
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, kind: str, *arguments: Any) -> None:
-        """Have the handlers of a kind called, once it is their turn."""
+        """Queue an event for the handlers of its kind."""
         if not self._handlers[kind]:
             return
         with self._lock:
@@ -115,9 +115,9 @@ class Calls:
         self._thread.wake()
 
     def _make_room(self) -> None:
-        """Let go of the oldest message or error; who is connected is told to the last."""
+        """Drop the oldest message or error; "connected" and "disconnected" go last."""
         for at, (kind, _) in enumerate(self._waiting):
-            if kind in _MAY_GO:
+            if kind in _DROPPABLE:
                 del self._waiting[at]
                 self.dropped += 1
                 return
@@ -142,37 +142,38 @@ class Calls:
             ):
                 self._loop.call(handler, *arguments)
             self.handled += 1
-        except BaseException as error:  # noqa: BLE001 - it is the handler's, and is told as an error
+        except BaseException as error:  # noqa: BLE001 - it becomes an error event
             self.failed += 1
             name = getattr(handler, "__qualname__", type(handler).__name__)
-            made = HandlerFailed(
+            failure = HandlerFailed(
                 f"{name}, a handler of {kind!r}, failed: {type(error).__name__}: {error}",
                 service="websocket",
+                hint="mend the handler; the client goes on",
             )
-            made.__cause__ = error
-            self._log.error("%s", made, extra={"data": {"kind": kind}})
-            if kind != "error":  # one that fails at errors is not told of its own
-                self.put("error", made)
+            failure.__cause__ = error
+            self._log.error("%s", failure, extra={"data": {"kind": kind}})
+            if kind != "error":  # a failing handler of errors is not called for its own
+                self.put("error", failure)
 
     def begin(self) -> None:
-        """Start to call, again after an `end`."""
+        """Start the thread, also after an `end`."""
         self._thread.resume()
 
     def end(self, timeout: float) -> None:
-        """Handle what waits, for so many seconds at most, and let go of what is left."""
+        """Handle waiting events until the timeout, and drop the rest."""
         if self._thread.stop(timeout, finish=True):
             self._loop.close()
             return
         with self._lock:
-            gone = [kind for kind, _ in self._waiting if kind in _MAY_GO]
+            gone = [kind for kind, _ in self._waiting if kind in _DROPPABLE]
             self.dropped += len(gone)
             self._waiting.clear()
         self._log.warning(
-            "%s: a handler still runs after %.1f s; it is left to itself", self._name, timeout
+            "%s: a handler still runs after %.1f s; it is left running", self._name, timeout
         )
 
     def within(self) -> bool:
-        """Return whether the caller is a handler, which cannot wait for itself."""
+        """Return whether the caller is a handler, which must not wait for itself."""
         if self._thread.is_current:
             return True
         with contextlib.suppress(UsageError):
