@@ -133,6 +133,14 @@ def test_an_idle_worker_has_one_thread_at_the_store(make, server, until):
     until(lambda: server.waiting == 1)
 
 
+def test_no_thread_of_a_worker_keeps_its_process_from_ending(make, server, until):
+    make(lambda attempt: ends.append(threading.current_thread()))
+    ends = []
+    server.add(None)
+    until(lambda: ends)
+    assert ends[0].daemon
+
+
 def test_attempts_are_counted_in_total(make, server, until):
     def fail(attempt):
         raise ValueError(attempt.claim.attempt)
@@ -197,6 +205,58 @@ def test_a_handler_that_cannot_log_ends_no_thread(make, server, until, caplog):
     assert caplog.text.count("the end of an attempt was not logged") >= 1
 
 
+def test_a_claim_that_came_with_the_end_of_the_last_is_put_back_when_the_worker_stops(
+    make, server, until
+):
+    slow = Slow()
+    server.add(slow)
+    other = server.units[server.add(lambda attempt: "done")]
+    store = MemoryStore(server)
+    finish = store.finish
+
+    def finish_as_stop_comes(claim, outcome, *, then_claim):
+        finished = finish(claim, outcome, then_claim=then_claim)
+        worker._threads.stopping = True
+        return finished
+
+    store.finish = finish_as_stop_comes
+    worker = make(store=store, concurrency=1)
+    assert slow.begun[0].wait(10)
+    slow.go[0].set()
+    until(lambda: other.entry == 1 and other.state == "waiting")
+    assert (other.attempt, other.value) == (0, None)
+
+
+def test_a_driver_that_raises_at_a_claim_ends_no_thread(make, server, until):
+    server.cut(OSError("the connection is lost"))
+    make(concurrency=1)
+    time.sleep(0.2)
+    server.restore()
+    server.add(lambda attempt: None)
+    until(lambda: server.ended == 1)
+
+
+def test_an_attempt_that_takes_too_long_fails_once_the_server_is_back(make, server, until):
+    slow = Slow()
+    unit = server.units[server.add(slow, attempts=1, timeout=0.1)]
+    worker = make(concurrency=1)
+    assert slow.begun[0].wait(10)
+    server.cut()
+    until(lambda: not worker.busy)
+    time.sleep(0.2)
+    server.restore()
+    until(lambda: unit.state == "failed")
+    slow.go[0].set()
+
+
+def test_a_worker_can_be_stopped_by_a_unit_of_its_own(make, server, until):
+    stopped = []
+    server.add(lambda attempt: stopped.append(worker.stop(0.1)))
+    worker = make(concurrency=1)
+    until(lambda: stopped)
+    assert not worker.working
+
+
 # Time-outs and cancelling
 
 
@@ -252,6 +312,19 @@ def test_a_coroutine_that_is_cancelled_ends_as_cancelled(make, server, until):
     unit.cancel = True
     until(lambda: unit.state == "cancelled")
     assert unit.failure.error == "cancelled"
+
+
+def test_a_look_that_is_asked_for_does_not_wait_for_the_round(make, server, until, monkeypatch):
+    def slow(attempt):
+        until(lambda: attempt.stopped, 20)
+
+    unit = server.units[server.add(slow)]
+    monkeypatch.setattr(lease, "ROUND", 60.0)
+    worker = make()
+    until(lambda: worker.busy)
+    unit.cancel = True
+    worker.look()
+    until(lambda: unit.state != "active", 10)
 
 
 def test_a_function_that_is_cancelled_can_ask_and_ends_as_cancelled(make, server, until):
