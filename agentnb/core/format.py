@@ -23,6 +23,7 @@ __all__ = [
     "cut",
     "duration",
     "formatted",
+    "moment",
     "pretty",
     "short",
     "size",
@@ -30,7 +31,7 @@ __all__ = [
     "time_of_day",
 ]
 
-Kind = Literal["count", "duration", "number", "share", "size", "state", "text", "time"]
+Kind = Literal["count", "duration", "moment", "number", "share", "size", "state", "text", "time"]
 """The kind of a column, by which its values are shown."""
 
 NUMERIC: Final = frozenset({"count", "duration", "number", "size"})
@@ -153,7 +154,16 @@ def time_of_day(when: dt.datetime | float | None) -> str:
     return clock(when).rpartition(" ")[2]
 
 
-def cut(text: str, limit: int, *, end: bool = False) -> str:
+def moment(when: dt.datetime) -> str:
+    """Return the time of the day on this machine's clock in milliseconds.
+
+    >>> moment(dt.datetime(2026, 1, 5, 9, 0, 0, 70_000))
+    '09:00:00.070'
+    """
+    return f"{when.astimezone() if when.tzinfo else when:%H:%M:%S.%f}"[:-3]
+
+
+def cut(text: str, limit: int | None, *, end: bool = False) -> str:
     """Return a text of at most so many characters, and an ellipsis where more were.
 
     Parameters
@@ -161,7 +171,7 @@ def cut(text: str, limit: int, *, end: bool = False) -> str:
     text
         The text.
     limit
-        Characters.
+        Characters; None keeps all.
     end
         Whether the end is kept in place of the beginning.
 
@@ -170,16 +180,18 @@ def cut(text: str, limit: int, *, end: bool = False) -> str:
     >>> cut("a long line", 6), cut("a long line", 4, end=True), cut("short", 5)
     ('a long…', '…line', 'short')
     """
-    if len(text) <= limit:
+    if limit is None or len(text) <= limit:
         return text
     return f"…{text[-limit:]}" if end else f"{text[:limit]}…"
 
 
-def short(value: Any, limit: int = 300) -> str:
+def short(value: Any, limit: int | None = 300) -> str:
     """Return a text, or a value as JSON, in at most so many characters; None is empty.
 
-    >>> short({"a": "ä"}), short("plain"), short(None), short([1, 2, 3], 4)
-    ('{"a": "ä"}', 'plain', '', '[1, …')
+    Bytes are JSON already.
+
+    >>> short({"a": "ä"}), short(b"[1]"), short("plain"), short(None), short([1, 2, 3], 4)
+    ('{"a": "ä"}', '[1]', 'plain', '', '[1, …')
     """
     return cut(_json(value, None), limit)
 
@@ -200,6 +212,14 @@ def pretty(value: Any, limit: int = 20_000) -> str:
 def _json(value: Any, indent: int | None) -> str:
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "replace")
+        if indent is None:
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str, indent=indent)
@@ -223,6 +243,7 @@ def _share(value: float) -> str:
 _FORMS: Final[dict[str, Callable[[Any], str]]] = {
     "count": count,
     "duration": duration,
+    "moment": moment,
     "share": _share,
     "size": size,
     "time": clock,

@@ -43,7 +43,8 @@ class Column(NamedTuple):
         Its name.
     kind
         The way in which its values are shown: bytes as ``"size"``, seconds as ``"duration"``,
-        datetimes or seconds since the epoch as ``"time"``, numbers as ``"count"``, parts of 1
+        datetimes or seconds since the epoch as ``"time"``, or without their date as
+        ``"moment"``, numbers as ``"count"``, parts of 1
         as ``"share"``, words with a colour as ``"state"``. None is shown as nothing. The values
         themselves stay in `Table.rows` and in frames as they are.
     """

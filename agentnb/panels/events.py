@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import UsageError
 from agentnb.core.events.glob import is_pattern, matcher
+from agentnb.core.format import moment, short
 from agentnb.panels.base import (
     Confirm,
     Indicator,
@@ -171,7 +172,7 @@ class EventsPanel:
         events = [
             (key, event)
             for key, event in self._tail.newest()
-            if not words or words in _json(event).casefold()
+            if not words or words in short(event.data, None).casefold()
         ]
         handlers = [one for one in bus.subscriptions() if one is not self._tail.subscription]
         failed, dropped = sum(one.failed for one in handlers), sum(one.dropped for one in handlers)
@@ -186,7 +187,8 @@ class EventsPanel:
         self.numbers.value = escape(loaded.handlers)
         if loaded.wanted == self._wanted:  # else a newer filter is being applied
             rows = [
-                (_time(event), _name(event), _brief(event), key) for key, event in loaded.events
+                (_time(event), _name(event), short(event.data, _BRIEF), key)
+                for key, event in loaded.events
             ]
             note = f"the last {KEPT:,}" if len(rows) >= KEPT else ""
             hint = f"No event with {' and '.join(filter(None, loaded.wanted))}"
@@ -224,7 +226,10 @@ class EventsPanel:
         if event is None:
             return "gone: newer events took its place", ""
         text = json.dumps(event.envelope(), indent=2, ensure_ascii=False, default=str)
-        return f"<strong>{escape(plain(event.channel))}</strong> · {_clock(event)}", text
+        return (
+            f"<strong>{escape(plain(event.channel))}</strong> · {moment(event.time)}",
+            text,
+        )
 
     def _pick_letter(self, place: str) -> tuple[str, str]:
         with self.panel.lock:
@@ -357,23 +362,10 @@ def make(hub: Hub, **options: Any) -> Panel:
     return EventsPanel(hub, **options).panel
 
 
-def _clock(event: Event) -> str:
-    return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
-
-
 def _time(event: Event) -> Indicator:
     at = event.time.timestamp()
-    return Indicator(_clock(event), order=at, saved=absolute(at))
+    return Indicator(moment(event.time), order=at, saved=absolute(at))
 
 
 def _name(event: Event) -> str:
     return f"{event.channel} (gap)" if event.gap else event.channel
-
-
-def _json(event: Event) -> str:
-    return json.dumps(event.data, ensure_ascii=False, default=str)
-
-
-def _brief(event: Event) -> str:
-    text = event.data if isinstance(event.data, str) else _json(event)
-    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"

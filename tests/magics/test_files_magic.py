@@ -7,9 +7,9 @@ from IPython.core.completer import provisionalcompleter
 
 from agentnb.core.errors import FileChanged, PathEscape, UsageError
 from agentnb.core.files import hash_of
+from agentnb.core.format import size
 from agentnb.magics import find
 from agentnb.magics.progress import Progress
-from agentnb.panels.base.units import Size
 
 
 @pytest.fixture
@@ -38,8 +38,9 @@ def test_a_folder_is_listed_as_a_person_reads_it(run, files):
     files.write_file("b.txt", "x" * 2500)
     table = run("%files ls")
     assert table.columns == ("name", "size", "modified")
-    assert [(row.name, str(row.size)) for row in table] == [("z/", ""), ("b.txt", "2.5 kB")]
-    assert int(table[1].size) == 2500
+    assert [(row.name, row.size) for row in table] == [("z/", None), ("b.txt", 2500)]
+    assert "2.5 kB" in repr(table)
+    assert "NULL" not in repr(table)
     (files.root / "link").symlink_to("z")
     assert ("link", "link") in [(row.name, row.kind) for row in run("%files ls")]
     assert [row.name for row in run("%files ls z")] == ["1"]
@@ -149,10 +150,13 @@ def test_patterns_and_usage_are_tables(run, files):
     assert run("%files glob '[ab].py'").column("path") == ["b.py"]
     assert "**/*.txt looks in every folder" in repr(run("%files glob *.txt"))
     table = run("%files du")
-    assert [(row.name, str(row.size), row.share) for row in table] == [
-        ("src/", "3.0 kB", "█" * 18),
-        ("b.py", "1.0 kB", "█" * 6),
+    assert [(row.name, row.size, row.share) for row in table] == [
+        ("src/", 3000, 0.75),
+        ("b.py", 1000, 0.25),
     ]
+    lines = repr(table).splitlines()
+    assert lines[1].endswith("3.0 kB  " + "█" * 18)
+    assert lines[2].endswith("1.0 kB  " + "█" * 6)
     assert table.note == "2 files, 4.0 kB"
     assert run("%files du src").column("name") == ["a.py"]
 
@@ -223,7 +227,7 @@ def test_progress_appears_only_when_it_takes_long(monkeypatch):
     monkeypatch.setattr("IPython.display.display", display)
     clock = iter([0.0, 0.1, 0.6, 0.61, 0.8])
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    with Progress("copying a", Size) as progress:
+    with Progress("copying a", size) as progress:
         for done in (1, 2_000, 3_000, 4_000):
             progress(done, 10_000)
     assert shown == ["copying a: 2.0 kB of 10 kB", "copying a: 4.0 kB of 10 kB", ""]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.api.address import base_of, shown
 from agentnb.core.api.breakers import Breakers
 from agentnb.core.errors import CircuitOpen, UsageError
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ class Clients:
                 )
             )
         return Table(
-            ("client", "calls", "failed", "retries", "last", "ms", "breaker"),
+            ("client", "calls", "failed", "retries", "last", Column("ms", "number"), "breaker"),
             rows,
             empty='no API has been called yet: %api get URL, or hub.api("https://...").get("/path")',
         )

@@ -23,7 +23,7 @@ from agentnb.core.errors import (
     did_you_mean,
 )
 from agentnb.core.redact import redact
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -182,7 +182,13 @@ class Containers:
                 name = one["Names"][0].lstrip("/")
                 rows.append((name, found.cpu, found.memory, found.memory_limit, found.pids))
         return Table(
-            ("name", "cpu", "memory", "limit", "pids"),
+            (
+                "name",
+                Column("cpu", "number"),
+                Column("memory", "size"),
+                Column("limit", "size"),
+                "pids",
+            ),
             sorted(rows),
             note="cpu: percent of one processor since the last look" if rows else "",
             empty="no container of ours is running",
@@ -207,7 +213,7 @@ class Containers:
             for one in listed(self._engine, self._owner)
         ]
         return Table(
-            ("name", "image", "state", "status", "ports", "policy", "id"),
+            ("name", "image", Column("state", "state"), "status", "ports", "policy", "id"),
             sorted(rows),
             empty="no containers: %docker run IMAGE -- COMMAND starts one",
         )

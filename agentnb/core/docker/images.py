@@ -16,7 +16,7 @@ from agentnb.core.docker.options import image_name
 from agentnb.core.docker.owner import tag_is_ours
 from agentnb.core.docker.results import BuildResult
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +169,7 @@ class Images:
             for tag in one["RepoTags"]
         ]
         return Table(
-            ("image", "size", "created", "id"),
+            ("image", Column("size", "size"), Column("created", "time"), "id"),
             sorted(rows),
             empty="no image has been built here yet: %%docker build -t TAG",
         )

@@ -9,7 +9,7 @@ from agentnb.core.files.errors import kind_of
 from agentnb.core.files.limits import Measure
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import Found, entries, walk
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,8 @@ def listing(found: Iterable[Found], *, empty: str) -> Table:
         )
         for one in ordered
     ]
-    return Table(("name", "kind", "size", "modified"), rows, empty=empty)
+    columns = ("name", "kind", Column("size", "size"), Column("modified", "time"))
+    return Table(columns, rows, empty=empty)
 
 
 def _time(seconds: float) -> dt.datetime:
@@ -57,7 +58,8 @@ class Usage(Table):
     def __init__(
         self, rows: Sequence[tuple[Any, ...]], total: Measure, *, note: str = "", empty: str = ""
     ) -> None:
-        super().__init__(("name", "kind", "files", "bytes"), rows, note=note, empty=empty)
+        columns = ("name", "kind", "files", Column("bytes", "size"))
+        super().__init__(columns, rows, note=note, empty=empty)
         self.total = total
 
 

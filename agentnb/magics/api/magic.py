@@ -98,9 +98,7 @@ class ApiMagic(Magic):
 
     def do_list(self, call: Call) -> Table:  # noqa: ARG002 - as free
         """Return the clients, and the breakers of their hosts."""
-        from agentnb.magics.api.render import clients
-
-        return clients(self.hub.apis.table())
+        return self.hub.apis.table()
 
     def _data(self, call: Call) -> Any:
         from agentnb.magics.api.body import value_of
@@ -134,11 +132,11 @@ class ApiMagic(Magic):
         return Shown(reply, redactor)
 
     def _downloaded(self, call: Call) -> Downloaded:
+        from agentnb.core.format import size
         from agentnb.magics.progress import Progress
-        from agentnb.panels.base.units import Size
 
         url = self._url(call)
-        with Progress(f"getting {call.options['to']}", Size) as progress:
+        with Progress(f"getting {call.options['to']}", size) as progress:
 
             def show(done: int, total: int | None) -> None:
                 progress(done, total or done)

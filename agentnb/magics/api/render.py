@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.api import Reply
 
-__all__ = ["STYLE", "Shown", "clients"]
+__all__ = ["STYLE", "Shown"]
 
 _LINES = 60
 _WIDE = 88
@@ -29,20 +29,6 @@ STYLE = (
     "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
     "line-height:var(--jp-code-line-height,1.3)"
 )
-
-
-def clients(found: Table) -> Table:
-    """Return clients as a person reads them: no time where none has answered yet."""
-    from agentnb.panels.base.units import Blank
-
-    at = found.columns.index("ms")
-    rows = [
-        tuple(
-            Blank() if place == at and value is None else value for place, value in enumerate(row)
-        )
-        for row in found.rows
-    ]
-    return Table(found.columns, rows, note=found.note, empty=found.empty)
 
 
 class Shown:

@@ -6,7 +6,7 @@ import sys
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
-from agentnb.panels.base.units import Size
+from agentnb.core.format import size
 
 if TYPE_CHECKING:
     from agentnb.core.docker.building import Step
@@ -80,7 +80,7 @@ class BuildBar:
 
     def sent(self, done: int, total: int) -> None:
         """Show how much of the context has been sent."""
-        self._text = f"sending the context, {Size(done)} of {Size(total)}"
+        self._text = f"sending the context, {size(done)} of {size(total)}"
         self._show()
 
     def _show(self) -> None:
@@ -126,4 +126,4 @@ class PullBar(BuildBar):
 
     @property
     def _count(self) -> str:
-        return f"{Size(self._done)} of {Size(self._total)}"
+        return f"{size(self._done)} of {size(self._total)}"

@@ -104,9 +104,7 @@ class DockerMagic(Magic):
 
     def do_images(self, call: Call) -> Table:  # noqa: ARG002 - as status
         """Return the images that were built here."""
-        from agentnb.magics.docker.render import images
-
-        return images(self._docker.images())
+        return self._docker.images()
 
     def do_build(self, call: Call) -> BuildResult:
         """Build an image, with a bar."""
@@ -284,13 +282,11 @@ class DockerMagic(Magic):
 
     def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - as status
         """Return what our containers use; where that is not known yet, of a moment."""
-        from agentnb.magics.docker.render import usage
-
         found = self._docker.usage()
         if any(row.cpu is None for row in found):
             time.sleep(_LOOK_AGAIN)  # processor time is a difference
             found = self._docker.usage()
-        return usage(found)
+        return found
 
     def do_prune(self, call: Call) -> Table:
         """Remove our containers that have ended, or say which those are."""

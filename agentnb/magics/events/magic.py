@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
-from agentnb.core.table import Table, cut_note
+from agentnb.core.format import moment, short
+from agentnb.core.table import Column, Table, cut_note
 from agentnb.magics.base import Magic, Message
 from agentnb.magics.body import Role, body_of
 from agentnb.magics.events.grammar import GRAMMAR
@@ -90,7 +91,7 @@ class EventsMagic(Magic):
             ("events that wait for the server", bus.pending),
         ]
         note = (
-            f"last: {last[0].channel}, {_clock(last[0])}"
+            f"last: {last[0].channel}, {moment(last[0].time)}"
             if last
             else "%events publish CHANNEL DATA"
         )
@@ -167,7 +168,8 @@ class EventsMagic(Magic):
                     event = came.get(timeout=left)
                     found.append(event)
                     if "quiet" not in call.options:
-                        print(f"{_clock(event)}  {event.channel}  {_brief(event.data)}")  # noqa: T201 - in the cell that looks
+                        line = f"{moment(event.time)}  {event.channel}  {short(event.data, None)}"
+                        print(line)  # noqa: T201 - in the cell that looks
         found.stopped = "count" not in call.options and len(found) == count
         return found
 
@@ -197,8 +199,8 @@ class EventsMagic(Magic):
         cut = cut_note(len(letters), self._bus.inspect.dead_letter_count())
         rows = [(one.place, one.time, one.channel, one.handler, one.error) for one in letters]
         return Table(
-            ("id", "time", "channel", "handler", "error"),
-            [(a, f"{b:%H:%M:%S}", *rest) for a, b, *rest in rows],
+            ("id", Column("time", "moment"), "channel", "handler", "error"),
+            rows,
             note="; ".join(filter(None, (cut, "again: %events dead --replay ID"))) if rows else "",
             empty="no dead letters: every event was handled",
         )
@@ -312,15 +314,5 @@ def _text(call: Call, at: int) -> str:
 
 
 def _table(events: list[Event], *, empty: str = "", note: str = "") -> Table:
-    rows = [(_clock(event), event.channel, _brief(event.data), event.id) for event in events]
-    return Table(("time", "channel", "data", "id"), rows, empty=empty, note=note)
-
-
-def _clock(event: Event) -> str:
-    return f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]
-
-
-def _brief(data: Any) -> str:
-    if isinstance(data, str):
-        return data
-    return json.dumps(data, ensure_ascii=False, default=str)
+    rows = [(event.time, event.channel, short(event.data, None), event.id) for event in events]
+    return Table((Column("time", "moment"), "channel", "data", "id"), rows, empty=empty, note=note)

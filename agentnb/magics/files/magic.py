@@ -59,17 +59,22 @@ class FilesMagic(Magic):
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
         """Return where the workspace is, how much there is in it, and how much there may be."""
-        from agentnb.core.table import Table
-        from agentnb.panels.base.units import Size
+        from agentnb.core.table import Column, Table
 
         files = self._files
         total = files.usage().total
-        quota = Size(files.quota) if files.quota else "no limit"
         root = self.hub.settings.root
         inside = files.root.is_relative_to(root)
         shown = files.root.relative_to(root) if inside else f"…/{files.root.name}"
-        row = (str(shown), total.files, total.folders, Size(total.size), quota)
-        return Table(("workspace", "files", "folders", "size", "quota"), [row])
+        row = (str(shown), total.files, total.folders, total.size, files.quota or "no limit")
+        columns = (
+            "workspace",
+            Column("files", "count"),
+            Column("folders", "count"),
+            Column("size", "size"),
+            Column("quota", "size"),
+        )
+        return Table(columns, [row])
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:
         """Return the paths that begin so, for Tab; a folder's with a slash behind."""
@@ -135,17 +140,17 @@ class FilesMagic(Magic):
 
     def do_append(self, call: Call) -> str:
         """Add the body of the cell to the end of a file."""
-        from agentnb.panels.base.units import Size
+        from agentnb.core.format import size
 
         path, body = _path(call, 0), _body(call)
         self._files.append(path, body)
         lines = len(body.splitlines())
-        size = Size(len(body.encode()))
-        return Message(f"{path}: {lines:,} more {'line' if lines == 1 else 'lines'}, {size}")
+        length = size(len(body.encode()))
+        return Message(f"{path}: {lines:,} more {'line' if lines == 1 else 'lines'}, {length}")
 
     def do_write(self, call: Call) -> str:
         """Write a file from the body of the cell."""
-        from agentnb.panels.base.units import Size
+        from agentnb.core.format import size
 
         path, body = _path(call, 0), _body(call)
         if "new" in call.options and "if_hash" in call.options:
@@ -153,19 +158,19 @@ class FilesMagic(Magic):
         if_hash = "" if "new" in call.options else call.options.get("if_hash")
         self._files.write_file(path, body, if_hash=if_hash)
         lines = len(body.splitlines())
-        size = Size(len(body.encode()))
-        return Message(f"{path}: {lines:,} {'line' if lines == 1 else 'lines'}, {size}")
+        length = size(len(body.encode()))
+        return Message(f"{path}: {lines:,} {'line' if lines == 1 else 'lines'}, {length}")
 
     def do_cp(self, call: Call) -> str:
         """Copy a file or a folder."""
+        from agentnb.core.format import size
         from agentnb.magics.progress import Progress
-        from agentnb.panels.base.units import Size
 
         source, target = _path(call, 0), _path(call, 1)
         files = self._files
         is_folder = _is_folder(files, source)
         target = self._into(source, target)
-        with Progress(f"copying {source}", Size) as progress:
+        with Progress(f"copying {source}", size) as progress:
             copy = files.copy_directory if is_folder else files.copy_file
             return _said(source, target, copy(source, target, on_progress=progress))
 
@@ -286,13 +291,13 @@ def _is_folder(files: FileSystemManager, path: str) -> bool:
 
 
 def _said(source: str, target: str, copied: Copied) -> Message:
-    from agentnb.panels.base.units import Size
+    from agentnb.core.format import size
 
     count = copied.files
     said = f"{source} → {target}: {count:,} {'file' if count == 1 else 'files'}"
     if copied.links:
         said += f", {copied.links:,} {'link' if copied.links == 1 else 'links'}"
-    said += f", {Size(copied.size)}"
+    said += f", {size(copied.size)}"
     if copied.skipped:
         said += f"; left out, being no files: {', '.join(copied.skipped[:5])}"
     return Message(said)

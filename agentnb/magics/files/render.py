@@ -1,13 +1,13 @@
-"""What ``%files`` shows: sizes with their unit, long texts cut, pictures."""
+"""Results of ``%files``: folders, long texts that are cut, pictures."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.table import Table
+from agentnb.core.format import size as format_size
+from agentnb.core.table import Column, Table
 from agentnb.magics.base import Message
-from agentnb.panels.base.units import Blank, Size
 
 if TYPE_CHECKING:
     from agentnb.core.files import FileSystemManager, Usage
@@ -17,21 +17,20 @@ __all__ = ["Text", "listed", "measured", "picture", "text"]
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _LINES = 200
 _CHARACTERS = 50_000
-_BAR = 24
 
 
 def listed(found: Table) -> Table:
-    """Return what is in a folder as a person reads it: a slash behind folders, sizes with units."""
+    """Return what is in a folder with a slash behind folders."""
     rows: list[tuple[Any, ...]] = [
         (
             f"{name}/" if kind == "folder" else name,
             "" if kind in {"file", "folder"} else kind,
-            Blank() if size is None else Size(size),
+            size,
             modified,
         )
         for name, kind, size, modified in found.rows
     ]
-    columns = ["name", "kind", "size", "modified"]
+    columns = list(found.header)
     if not any(kind for _, kind, *_ in rows):
         del columns[1]
         rows = [(name, *rest) for name, _, *rest in rows]
@@ -39,21 +38,25 @@ def listed(found: Table) -> Table:
 
 
 def measured(found: Usage) -> Table:
-    """Return what takes up the room, each with its share, drawn."""
+    """Return the parts of a folder, each with its share of the size as a bar."""
     total = found.total.size
     rows = [
         (
             f"{name}/" if kind == "folder" else name,
             files,
-            Size(size),
-            "█" * round(_BAR * size / total) if total else "",
+            size,
+            size / total if total else None,
         )
         for name, kind, files, size in found.rows
     ]
-    note = f"{found.total.files:,} files, {Size(total)}"
-    return Table(
-        ("name", "files", "size", "share"), rows, note=note if rows else "", empty=found.empty
+    note = f"{found.total.files:,} files, {format_size(total)}"
+    columns = (
+        "name",
+        Column("files", "count"),
+        Column("size", "size"),
+        Column("share", "share"),
     )
+    return Table(columns, rows, note=note if rows else "", empty=found.empty)
 
 
 class Text(Message):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.table import Table
+from agentnb.core.format import clock, short
+from agentnb.core.table import Column, Table
 from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
@@ -50,19 +51,19 @@ class JobView(DetailView):
             ("queue", job.queue.name),
             ("state", _state(seen)),
             ("attempt", f"{seen.attempt} of {job.options.attempts}"),
-            ("data", _short(job.raw)),
+            ("data", short(job.raw, _LONGEST)),
         ]
         if job.options.priority:
             rows.append(("priority", str(job.options.priority)))
         if job.options.key:
             rows.append(("key", job.options.key))
-        rows += [(name, _clock(when)) for name, when in self._times() if when is not None]
+        rows += [(name, clock(when)) for name, when in self._times() if when is not None]
         if seen.started and seen.finished and seen.finished >= seen.started:
             rows.append(("took", f"{(seen.finished - seen.started).total_seconds():.3f} s"))
         if (progress := seen.fields.get("progress")) is not None:
-            rows.append(("progress", drawn(progress)))
+            rows.append(("progress", progress_bar(progress)))
         if (result := seen.fields.get("result")) is not None:
-            rows.append(("result", _short(result)))
+            rows.append(("result", short(result, _LONGEST)))
         if seen.unkept is not None:
             rows.append(("result", str(seen.unkept)))
         if failure is not None:
@@ -100,7 +101,7 @@ class JobView(DetailView):
 
 def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
     """Return jobs as a table."""
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for job in found:
         seen = job.seen or job.snapshot()
         rows.append(
@@ -108,14 +109,21 @@ def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
                 job.id,
                 _state(seen),
                 f"{seen.attempt} of {job.options.attempts}",
-                _short(job.raw),
-                drawn(seen.fields.get("progress")),
+                short(job.raw, _LONGEST),
+                progress_bar(seen.fields.get("progress")),
                 _outcome(seen),
-                _clock(seen.created),
+                seen.created,
             )
         )
-    columns: tuple[str, ...]
-    columns = ("job", "state", "attempt", "data", "progress", "outcome", "added")
+    columns: tuple[str | Column, ...] = (
+        "job",
+        Column("state", "state"),
+        "attempt",
+        "data",
+        "progress",
+        "outcome",
+        Column("added", "time"),
+    )
     if not any(row[4] for row in rows):
         columns = (*columns[:4], *columns[5:])
         rows = [(*row[:4], *row[5:]) for row in rows]
@@ -132,12 +140,12 @@ def workers(found: list[tuple[str, Any]], *, empty: str) -> Table:
     return Table(columns, rows, empty=empty)
 
 
-def drawn(progress: bytes | None) -> str:
+def progress_bar(progress: bytes | None) -> str:
     """Return a job's progress: a number is percent, and drawn.
 
-    >>> drawn(b"40")
+    >>> progress_bar(b"40")
     '████░░░░░░ 40 %'
-    >>> drawn(b'"half"'), drawn(None)
+    >>> progress_bar(b'"half"'), progress_bar(None)
     ('half', '')
     """
     if progress is None:
@@ -145,11 +153,11 @@ def drawn(progress: bytes | None) -> str:
     try:
         value = json.loads(progress)
     except ValueError:
-        return _short(progress)
+        return short(progress, _LONGEST)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:  # noqa: PLR2004 - percent
         full = round(_BAR * value / 100)
         return f"{'█' * full}{'░' * (_BAR - full)} {value:g} %"
-    return value if isinstance(value, str) else _short(progress)
+    return value if isinstance(value, str) else short(progress, _LONGEST)
 
 
 def _state(seen: Seen) -> str:
@@ -161,15 +169,5 @@ def _outcome(seen: Seen) -> str:
         return str(seen.unkept)
     result = seen.fields.get("result")
     if result is not None:
-        return _short(result)
+        return short(result, _LONGEST)
     return seen.failure.error if seen.failure is not None else ""
-
-
-def _short(raw: bytes) -> str:
-    """Return JSON as it is read: other alphabets as they are, and not too long."""
-    text = raw.decode("utf-8", "replace")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(raw):,} bytes)"
-
-
-def _clock(when: dt.datetime | None) -> str:
-    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.table import Table, cut_note, text_of
+from agentnb.core.format import clock, duration, formatted, short
+from agentnb.core.table import Column, Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
 from agentnb.magics.detail import DetailView
-from agentnb.panels.base.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,9 +95,9 @@ class WorkflowView:
         """What there is to say of it in short, its name and state left away."""
         workflow = self.workflow
         took = (self.finished or self._seen) - workflow.created - self._waited
-        said = [tally(task.state for task in self.tasks), str(Duration(max(took, 0.0)))]
+        said = [tally(task.state for task in self.tasks), duration(max(took, 0.0))]
         if self._waited:
-            said.append(f"waited {Duration(self._waited)} for a person")
+            said.append(f"waited {duration(self._waited)} for a person")
         if workflow.key:
             said.append(f"key {workflow.key}")
         return [*said, workflow.id]
@@ -153,14 +153,14 @@ class TaskView(DetailView):
             ("agent", task.agent),
             ("needs", ", ".join(task.needs)),
             ("attempt", f"{task.attempt} of {task.attempts}" if task.attempt else ""),
-            ("data", _short(task.data)),
+            ("data", short(task.data, _LONGEST)),
             ("priority", task.priority or ""),
             ("approved by", task.approved_by),
             ("worker", task.worker),
             ("started", clock(task.started)),
             ("ended", clock(task.finished)),
-            ("took", took(task)),
-            ("result", str(task.unkept or "") or _short(task.result)),
+            ("took", formatted(took(task), "duration")),
+            ("result", str(task.unkept or "") or short(task.result, _LONGEST)),
             ("error", task.error),
         ]
         return [(name, str(value)) for name, value in known if value not in {None, ""}]
@@ -185,21 +185,29 @@ def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:
         )
         for task in tasks
     ]
-    return Table(("task", "state", "agent", "attempt", "took", "outcome"), rows, empty=empty)
+    columns = (
+        "task",
+        Column("state", "state"),
+        "agent",
+        "attempt",
+        Column("took", "duration"),
+        "outcome",
+    )
+    return Table(columns, rows, empty=empty)
 
 
-def took(task: TaskInfo) -> str:
-    """Return how long a task took, or has taken so far."""
+def took(task: TaskInfo) -> float | None:
+    """Return the seconds that a task took, or has taken so far."""
     if task.started is None:
-        return ""
+        return None
     end = task.finished or (time.time() if task.state == "active" else None)
-    return "" if end is None else str(Duration(max(end - task.started, 0.0)))
+    return None if end is None else max(end - task.started, 0.0)
 
 
 def outcome(task: TaskInfo) -> str:
     """Return what came of a task, or what it waits for."""
     if task.state == "completed":
-        return str(task.unkept or "") or _short(task.result)
+        return str(task.unkept or "") or short(task.result, _LONGEST)
     if task.state == "active":
         done = "" if task.progress is None else f"{task.progress:.0%}"
         return " ".join(part for part in (done, task.message) if part)
@@ -208,13 +216,6 @@ def outcome(task: TaskInfo) -> str:
     if task.error:
         return task.error
     return f"← {', '.join(task.needs)}" if task.state == "blocked" and task.needs else ""
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def listing(
@@ -237,18 +238,20 @@ def listing(
                 workflow.name,
                 signed(workflow.state),
                 tally(counts.get(workflow.id, {})),
-                clock(workflow.created),
-                str(Duration(max(took - waited.get(workflow.id, 0.0), 0.0))),
+                dt.datetime.fromtimestamp(workflow.created, dt.UTC),
+                max(took - waited.get(workflow.id, 0.0), 0.0),
                 workflow.id,
             )
         )
-    columns = ("workflow", "state", "tasks", "created", "took", "id")
+    columns = (
+        "workflow",
+        Column("state", "state"),
+        "tasks",
+        Column("created", "time"),
+        Column("took", "duration"),
+        "id",
+    )
     return Table(columns, rows, empty=empty, note=note)
-
-
-def clock(when: float | None) -> str:
-    """Return a time as the clock of this machine has it."""
-    return "" if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
 def events(found: Table, count: int) -> Table:
@@ -276,16 +279,16 @@ def agents(found: Sequence[AgentInfo]) -> Table:
             one.name,
             one.state,
             one.workers,
-            "" if one.heartbeat is None else f"{Duration(max(now - one.heartbeat, 0.0))} ago",
+            "" if one.heartbeat is None else f"{duration(max(now - one.heartbeat, 0.0))} ago",
             ", ".join(one.capabilities),
             one.retries,
-            "none" if one.timeout is None else str(Duration(one.timeout)),
+            one.timeout or "none",
             one.module,
         )
         for one in found
     ]
     columns = (
-        *("agent", "state", "workers", "seen", "capabilities"),
-        *("retries", "timeout", "module"),
+        *("agent", Column("state", "state"), "workers", "seen", "capabilities"),
+        *("retries", Column("timeout", "duration"), "module"),
     )
     return Table(columns, rows, empty="no agent yet: %%agent NAME over a cell that does a task")

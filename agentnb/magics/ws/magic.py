@@ -17,6 +17,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.format import cut
 from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
 from agentnb.magics.base import Magic, Message
@@ -255,9 +256,5 @@ class WsMagic(Magic):
 
 def _brief(message: Any, redactor: Callable[[str], str], *, as_json: bool) -> str:
     if not as_json:
-        return _cut(text_of(redactor(str(message)[: 8 * _SHOWN])))
-    return _cut(json.dumps(clean(message, redactor), ensure_ascii=False))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+        return cut(text_of(redactor(str(message)[: 8 * _SHOWN])), _SHOWN - 1)
+    return cut(json.dumps(clean(message, redactor), ensure_ascii=False), _SHOWN - 1)
