@@ -34,8 +34,9 @@ PUBLIC = {
         invalidate_tags keys set stats ttl
     """,
     "EventBus": """
-        apublish await_for close dead_letters failed flush history pending ping publish
-        publish_function replay source stream subscribe subscriptions table unsubscribe wait_for
+        apublish attachment await_for close dead_letters discard flush history inspect matcher
+        pending ping publish publish_function redis replay source stream subscribe subscriptions
+        table unsubscribe wait_for
     """,
     "Event": """
         channel copy correlation_id data envelope gap id pending place raw source time trace_id
@@ -77,7 +78,7 @@ PUBLIC = {
     """,
     "WebSocketClient": """
         aconnect adisconnect asend close connect connected disconnect json off on ping receive
-        secrets send state stats subprotocol url
+        send state stats subprotocol url
     """,
     "WebSockets": "client clients close close_client table",
     "DockerManager": """
@@ -94,7 +95,7 @@ PUBLIC = {
 }
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
 OPEN = {
-    *("Database", "EventBus", "Subscription", "TaskQueue", "Queue", "Job", "APIClient"),
+    *("Database", "Subscription", "TaskQueue", "Queue", "Job", "APIClient"),
     *("Orchestrator",),
 }
 

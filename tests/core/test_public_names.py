@@ -134,33 +134,3 @@ def test_the_classes_work_without_a_hub(tmp_path):
 
 def test_every_public_name_says_what_it_is():
     assert all(inspect.getdoc(getattr(agentnb, name)) for name in NAMES)
-
-
-PUBLIC = {
-    "cache": (
-        "aget_or_set cached cells close default_ttl delete get get_or_set inspect invalidate "
-        "invalidate_tags keys set stats ttl"
-    ),
-    "bus": (
-        "apublish attachment await_for close dead_letters discard flush history inspect matcher "
-        "pending ping publish publish_function redis replay source stream subscribe "
-        "subscriptions table unsubscribe wait_for"
-    ),
-    "websocket": (
-        "aconnect adisconnect asend close connect connected disconnect json off on ping receive "
-        "send state stats subprotocol url"
-    ),
-}
-
-
-@pytest.fixture
-def websocket():
-    from agentnb.core.websocket import WebSocketClient
-
-    return WebSocketClient("ws://127.0.0.1:1/")
-
-
-@pytest.mark.parametrize("service", PUBLIC)
-def test_dir_shows_only_names_that_a_user_may_call(request, service):
-    shown = [name for name in dir(request.getfixturevalue(service)) if name[0] != "_"]
-    assert shown == PUBLIC[service].split()
