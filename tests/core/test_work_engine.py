@@ -638,10 +638,12 @@ def test_a_lease_that_is_renewed_after_it_expired_is_left_alone(make, server, un
 
 def test_a_lease_of_another_host_that_lives_is_left_alone(make, server):
     unit = server.units[server.add(lambda attempt: None)]
-    owner = elsewhere()
-    MemoryStore(server).claim(owner)
-    make()
-    time.sleep(0.3)
+    owner, store = elsewhere(), MemoryStore(server, lease=0.8)
+    claim = store.claim(owner)
+    make(store=MemoryStore(server, lease=0.8))
+    for _ in range(20):
+        store.renew(owner, [claim.key])
+        time.sleep(0.02)
     assert (unit.state, unit.owner) == ("active", owner)
 
 
