@@ -1,4 +1,4 @@
-"""Why an attempt failed, in words that may be shown."""
+"""The record of a failed attempt, without secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["CANCELLED", "DIED", "Failure", "words_of"]
 _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
 _OURS = str(Path(__file__).parents[1]) + os.sep
-# The files that call what a user wrote.
+# The files that call the user's code.
 _CALLS_THEM = {
     str(Path(__file__).parent / one / "attempt.py") for one in ("queue", "workflow", "work")
 }
@@ -31,7 +31,7 @@ DIED = "its worker died"
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """What is kept of an error: ``ValueError: text``, the traceback, which attempt it was."""
+    """The record of an error: ``ValueError: text``, the traceback, the number of the attempt."""
 
     error: str
     attempt: int = 0
@@ -41,7 +41,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     def of(
         cls, error: BaseException, attempt: int, redactor: Callable[[str], str] = redact
     ) -> Failure:
-        """Return what to keep of an exception, without secrets."""
+        """Return the record of an exception, with secrets masked."""
         text = words_of(error)
         hint = error.hint if isinstance(error, AgentnbError) else None
         text = f"{text} ({hint})" if hint else text
@@ -50,19 +50,19 @@ class Failure(msgspec.Struct, omit_defaults=True):
 
     @classmethod
     def read(cls, data: bytes) -> Failure:
-        """Return what was kept."""
+        """Read a record; a text that is none becomes the error."""
         try:
             return msgspec.json.decode(data, type=cls)
         except msgspec.MsgspecError:
             return cls(data.decode("utf-8", "replace")[:_LONGEST] or "unknown")
 
     def write(self) -> bytes:
-        """Return it as JSON."""
+        """Return the record as JSON."""
         return msgspec.json.encode(self)
 
 
 def words_of(error: BaseException) -> str:
-    """Return ``ValueError: text`` of an exception, whose class may be anybody's.
+    """Return ``ValueError: text`` of an exception of any class.
 
     >>> words_of(ValueError("no such app")), words_of(ValueError())
     ('ValueError: no such app', 'ValueError')
@@ -70,25 +70,25 @@ def words_of(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = _written(str(error))
-    except Exception as worse:  # noqa: BLE001 - whatever it is, the error is kept
+    except Exception as worse:  # noqa: BLE001 - an error that cannot be read is kept, too
         text = f"its text cannot be read ({type(worse).__name__})"
     return f"{name}: {text}" if text else name
 
 
 def _written(text: str) -> str:
-    """Return a text that can be encoded."""
+    """Return a text without what cannot be encoded."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _theirs(found: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from what a user wrote on; all of it if there is nothing but ours."""
+    """Return a traceback from the user's code on; all of it if there is only agentnb's."""
     begin, at = found, found
     while at is not None:
         if at.tb_frame.f_code.co_filename in _CALLS_THEM and at.tb_next is not None:
             begin = at.tb_next
         at = at.tb_next
     at = begin
-    # What a notebook puts around a processor is ours, too.
+    # The wrapper that a notebook puts around a processor is left out, too.
     while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
         at = at.tb_next
     return begin if at is None else at

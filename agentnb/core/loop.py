@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, for coroutine functions given to synchronous calls."""
+"""An event loop in a thread, for coroutine functions that are given to synchronous calls."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LoopThread:
         Raises
         ------
         UsageError
-            A coroutine function is called from the loop itself, which would wait for itself.
+            A coroutine function is called on the loop itself, which would wait for itself.
         """
         result = function(*args)
         if not inspect.isawaitable(result):
@@ -83,20 +83,20 @@ class LoopThread:
             raise
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop, and return at once with what will be its outcome."""
+        """Start a coroutine on the loop, and return the future of its outcome."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._started())
 
     def soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Have a function called on the loop, which it must not keep waiting."""
+        """Call a function on the loop soon; it must not block."""
         self._started().call_soon_threadsafe(function, *args)
 
     def check(self) -> None:
-        """Refuse a call that waits, where it is made on the loop itself.
+        """Refuse a synchronous call that is made on the loop itself, which would block it.
 
         Raises
         ------
         UsageError
-            It is.
+            The caller runs on the loop.
         """
         if threading.current_thread() is self._thread:
             raise UsageError(
@@ -106,9 +106,9 @@ class LoopThread:
             )
 
     def close(self) -> None:
-        """Cancel what still runs, stop the loop and its thread; a later call starts anew.
+        """Cancel the running coroutines, stop the loop and its thread; a later call starts anew.
 
-        From the loop itself, it ends once what runs there has had its say.
+        Called on the loop itself, it does not wait for the thread.
         """
         with self._lock:
             loop, thread = self._loop, self._thread
@@ -130,10 +130,10 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _ran(loop: asyncio.AbstractEventLoop) -> bool:
-    """Run a loop, and return whether it was told to stop.
+    """Run a loop, and return whether it was stopped.
 
-    A coroutine that raises one of these also ends the loop, which others need: whoever waits for
-    the coroutine is given its error all the same.
+    A coroutine that raises SystemExit or KeyboardInterrupt ends the loop, which others need. The
+    caller of the coroutine still gets its error.
     """
     try:
         loop.run_forever()
