@@ -79,7 +79,7 @@ OLD = (
 OPEN: dict[str, str] = {
     "core/api": "clock Crowded glance Going Lost Settled told",
     "core/codec": "found",
-    "core/db": "Alarm alarm found wanted",
+    "core/db": "found wanted",
     "core/docker": "found peek Reading said told",
     "core/files": "Found found here meant",
     "core/git": "found here",

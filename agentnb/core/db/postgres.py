@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import postgres_copy, postgres_read_only
-from agentnb.core.db.alarm import Alarm
 from agentnb.core.db.backend import Backend, Watch, logger, no_rows
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import changes, locks
@@ -20,6 +19,7 @@ from agentnb.core.db.postgres_effects import may_write
 from agentnb.core.db.postgres_errors import translate
 from agentnb.core.db.postgres_types import kind_of
 from agentnb.core.db.state import Leaves
+from agentnb.core.db.statement_timeouts import StatementTimeouts
 from agentnb.core.db.values import Columns, json_text
 from agentnb.core.errors import QueryRejected, UsageError
 
@@ -58,16 +58,16 @@ class Postgres(Backend):
     def __init__(self, target: Target, *, read_only: bool) -> None:
         super().__init__(target, read_only=read_only)
         self.connector = Connector(target, read_only=read_only)
-        self._alarm = Alarm(GRACE)
+        self._timeouts = StatementTimeouts(GRACE)
         self._cursors = itertools.count(1)
 
     def forked(self) -> None:
         """Watch with a thread of this process."""
-        self._alarm = Alarm(GRACE)
+        self._timeouts = StatementTimeouts(GRACE)
 
     def close(self) -> None:
         """End the thread that watches over running statements."""
-        self._alarm.close()
+        self._timeouts.close()
 
     def refuse_read_only(self, target: Target) -> None:
         """PostgreSQL sessions can be made read-only."""
@@ -197,7 +197,7 @@ class Postgres(Backend):
     def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
         """Cancel on the server when the watch is over; cut the connection if it does not obey."""
         raw = _raw(connection)
-        with self._alarm.set(watch, lambda: _cancel(raw), lambda: _cut(raw)):
+        with self._timeouts.watch(watch, lambda: _cancel(raw), lambda: _cut(raw)):
             yield
 
     def has_effects(self, connection: Connection, statement: Statement) -> bool:

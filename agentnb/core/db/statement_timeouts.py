@@ -1,4 +1,4 @@
-"""One thread that looks after the statements which run too long on servers."""
+"""Cancel statements that run past their timeout, on one thread for a database."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.backend import Watch
 
-__all__ = ["Alarm"]
+__all__ = ["StatementTimeouts"]
 
-# Finished statements stay in the heap until their time comes, or until there are this many.
+# Finished statements stay in the heap until their timeout, or until there are this many.
 _FINISHED_KEPT = 256
 
 
 class _Entry:
-    """A running statement and what to do to it, step by step, when its time is over."""
+    """A running statement, and the actions that follow its timeout."""
 
     __slots__ = ("actions", "done", "lock")
 
@@ -34,7 +34,7 @@ class _Entry:
         self.lock = threading.Lock()
 
     def act(self) -> bool:
-        """Take the next step; return whether there is another one after it."""
+        """Run the next action; return whether another one follows."""
         with self.lock:
             if self.done or not self.actions:
                 return False
@@ -42,8 +42,8 @@ class _Entry:
             return bool(self.actions)
 
 
-class Alarm:
-    """Takes one action after another on a statement whose watch is over.
+class StatementTimeouts:
+    """Runs actions, such as cancel and disconnect, on a statement whose timeout is over.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ class Alarm:
         self._thread = BackgroundThread(self._act, name="db", log=logging.getLogger("agentnb.db"))
 
     @contextmanager
-    def set(self, watch: Watch, *actions: Callable[[], None]) -> Iterator[None]:
-        """Take the actions in turn once the watch is over and the block is not left."""
+    def watch(self, watch: Watch, *actions: Callable[[], None]) -> Iterator[None]:
+        """Run the actions in turn if the watch is over before the block ends."""
         entry = _Entry(list(actions))
         left = watch.deadline.remaining()
         if left is not None:
             self._schedule(entry, left)
         watch.alert = lambda: self._schedule(entry, 0)
-        if watch.cancelled:  # before there was anybody to alert
+        if watch.cancelled:  # before the alert was set
             self._schedule(entry, 0)
         try:
             yield
