@@ -127,7 +127,7 @@ def resumed(hub, *, elsewhere):
     from agentnb.core.workflow import Task
 
     begun = []
-    hub.workflows.agent("death", retries=3, backoff=0)(
+    hub.workflows.agent("death", attempts=4, backoff=0)(
         lambda task, ctx: begun.append(time.perf_counter())  # noqa: ARG005 - what it is given
     )
     workflow = hub.workflows.create("death", [Task("death")])

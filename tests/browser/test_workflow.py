@@ -12,13 +12,13 @@ os.environ["DATABASE_URL"] = "sqlite:///NAME.db"
 %load_ext agentnb"""
 PLAN = """%%agent plan
 ["api", "web"]"""
-SCAFFOLD = """%%agent scaffold --retries 0
+SCAFFOLD = """%%agent scaffold --attempts 1
 for part in range(1, 6):
     print("part", part, "<b>not bold</b>")
     ctx.progress(part / 5, f"file {part} of 5")
     time.sleep(0.3)
 {"files": 5, "app": task.data["name"]}"""
-PUBLISH = """%%agent publish --retries 0
+PUBLISH = """%%agent publish --attempts 1
 if task.name == "broken":
     raise ValueError("<img src=x onerror=alert(1)> is no image")
 "published" """

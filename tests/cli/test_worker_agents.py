@@ -62,7 +62,7 @@ def run(words, place, folder):
 
 def keep(home, name, source, namespace=None):
     made = CellModule(
-        source, "run", namespace or {}, ("agentnb.core.workflow", "agent", f"{name!r}, retries=0")
+        source, "run", namespace or {}, ("agentnb.core.workflow", "agent", f"{name!r}, attempts=1")
     )
     keep_module(home, module_path(home, "agent", name), made.text)
 

@@ -167,7 +167,7 @@ def test_a_worker_process_has_the_id(redis_home, hub, start_worker, tmp_path):
 def test_the_tasks_steps_logs_and_events_of_a_workflow_have_its_id(hub, order, until, given):
     seen = []
 
-    @hub.workflows.agent("a", retries=2, backoff=0.01)
+    @hub.workflows.agent("a", attempts=3, backoff=0.01)
     def agent(task, ctx):
         seen.append(current().correlation_id)
         seen.append(ctx.step("one", lambda: current().correlation_id))

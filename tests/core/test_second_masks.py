@@ -78,7 +78,7 @@ def test_the_progress_and_the_lines_of_a_task_are_masked(redis_home, caplog):
             raise ValueError(f"no {TOKEN} and known-secret-1")
 
         hub.workflows.work()
-        done = hub.workflows.create("w", [Task("t", agent="a", retries=1)])
+        done = hub.workflows.create("w", [Task("t", agent="a", attempts=2)])
         with pytest.raises(AgentnbError) as caught:
             done.wait(30)
         [task] = done.refresh().tasks

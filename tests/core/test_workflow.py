@@ -16,9 +16,9 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.trace import current, start_trace
+from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.workflow import Task, TaskFailed
-from agentnb.core.workflow.bell import Bell, RedisBell
-from agentnb.core.workflow.ending import pause
+from agentnb.core.workflow.wakeup import RedisWakeup
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def agents(workflows):
     def echo(task, ctx):
         return {"data": task.data, **ctx.inputs}
 
-    @workflows.agent("broken", retries=1, backoff=0.01)
+    @workflows.agent("broken", attempts=2, backoff=0.01)
     def broken(task):
         raise ValueError(f"no {task.name}")
 
@@ -89,7 +89,7 @@ def test_a_task_has_a_name_that_is_a_word(name):
 
 
 @pytest.mark.parametrize(
-    "options", [{"priority": -1}, {"delay": -1}, {"retries": 1.5}, {"timeout": 0}, {"approval": 1}]
+    "options", [{"priority": -1}, {"delay": -1}, {"attempts": 1.5}, {"timeout": 0}, {"approval": 1}]
 )
 def test_an_option_that_cannot_be_is_named(options):
     with pytest.raises(UsageError, match=next(iter(options))):
@@ -148,7 +148,7 @@ def test_a_failure_skips_what_needs_it_and_no_more(agents):
 def test_a_retry_goes_on_where_it_failed(agents):
     mended, ran = [], []
 
-    @agents.agent("once", retries=0)
+    @agents.agent("once", attempts=1)
     def once(task):
         ran.append(task.name)
         if task.name == "flaky" and not mended:
@@ -208,7 +208,7 @@ def test_why_it_does_not_move_is_said(agents):
 
 
 def test_a_task_that_waits_for_a_workflow_behind_it_is_told_so(agents, caplog):
-    @agents.agent("outer", retries=0)
+    @agents.agent("outer", attempts=1)
     def outer(task):
         inner = agents.create("inner", [Task("a", agent="echo")])
         return inner.wait(2.5).result
@@ -305,12 +305,12 @@ def test_a_cancel_ends_what_waits_and_stops_what_runs(agents, until):
 def test_a_coroutine_and_a_thread_that_take_too_long_fail(agents):
     release = threading.Event()
 
-    @agents.agent("thread", retries=0, timeout=0.3)
+    @agents.agent("thread", attempts=1, timeout=0.3)
     def thread(task):
         release.wait(30)
         return "late"
 
-    @agents.agent("coroutine", retries=0, timeout=0.3)
+    @agents.agent("coroutine", attempts=1, timeout=0.3)
     async def coroutine(task):
         await asyncio.sleep(60)
 
@@ -331,11 +331,11 @@ class Odd(BaseException):
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), Odd("odd")])
 def test_a_worker_outlives_whatever_an_agent_raises(workflows, error):
-    @workflows.agent("plain", retries=0)
+    @workflows.agent("plain", attempts=1)
     def plain(task):
         raise error
 
-    @workflows.agent("awaited", retries=0)
+    @workflows.agent("awaited", attempts=1)
     async def awaited(task):
         raise error
 
@@ -383,7 +383,7 @@ def test_agents_may_be_classes_objects_and_coroutines(workflows):
 def test_a_step_is_done_once_for_all_attempts(workflows):
     calls = []
 
-    @workflows.agent("pays", retries=2, backoff=0.01)
+    @workflows.agent("pays", attempts=3, backoff=0.01)
     def pays(task, ctx):
         receipt = ctx.step("pay", lambda amount: calls.append(amount) or {"paid": amount}, 7)
         if ctx.attempt < 3:
@@ -400,7 +400,7 @@ def test_a_step_is_done_once_for_all_attempts(workflows):
 
 
 def test_an_error_that_cannot_be_encoded_is_kept(workflows):
-    @workflows.agent("nul", retries=0)
+    @workflows.agent("nul", attempts=1)
     def nul(task):
         raise ValueError("a\x00b \ud800")
 
@@ -454,7 +454,7 @@ def test_progress_and_words_are_seen_while_it_runs(workflows, until):
 
 
 def test_secrets_in_errors_are_masked(workflows):
-    @workflows.agent("leaks", retries=0)
+    @workflows.agent("leaks", attempts=1)
     def leaks(task):
         raise RuntimeError("cannot reach postgresql://ada:hunter2@db/x")
 
@@ -535,7 +535,9 @@ def test_a_workflow_is_found_by_its_id_a_prefix_and_its_name(agents):
 
 def test_what_happens_stands_in_the_outbox_in_its_order(agents):
     agents.work()
-    workflow = agents.create("app", [Task("a", agent="echo"), Task("b", agent="broken", retries=0)])
+    workflow = agents.create(
+        "app", [Task("a", agent="echo"), Task("b", agent="broken", attempts=1)]
+    )
     with pytest.raises(TaskFailed):
         workflow.wait(20)
     kinds = [(row.event, row.task, row.status) for row in workflow.events()]
@@ -622,13 +624,8 @@ def test_the_same_key_from_eight_callers_is_one_workflow(agents, together):
     assert len(agents.list()) == 1
 
 
-def test_pauses_double_up_to_five_minutes():
-    assert 0.8 * 4 <= pause(2.0, 2) <= 1.2 * 4
-    assert pause(2.0, 30) <= 360
-
-
 def test_the_last_lines_that_an_agent_logs_are_kept_of_its_latest_attempt(workflows):
-    @workflows.agent("talk", retries=1, backoff=0.01)
+    @workflows.agent("talk", attempts=2, backoff=0.01)
     def talk(task, ctx):
         ctx.log(f"attempt {ctx.attempt}\nof {task.name}")
         for number in range(3):
@@ -648,11 +645,11 @@ def test_the_last_lines_that_an_agent_logs_are_kept_of_its_latest_attempt(workfl
 
 def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
     def bells():
-        return [one for one in threading.enumerate() if one.name == "agentnb-bell"]
+        return [one for one in threading.enumerate() if one.name.startswith("agentnb-wakeup")]
 
     before = set(bells())
     with agentnb.connect(home=tmp_path / "home") as hub:
-        heard = RedisBell(hub.redis.untraced, lambda agent: f"test:{agent}")
+        heard = RedisWakeup(hub.redis.untraced, lambda agent: f"test:{agent}")
         listening = threading.Event()
 
         class Patient:
@@ -664,9 +661,9 @@ def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
                 listening.set()
                 return heard.listen(agents, 60)
 
-        bell = Bell(Patient(), hub.workflows.log)
+        bell = Wakeup(Patient(), hub.workflows.log)
         bell.listen(["echo"])
-        bell.ring({"other": 1})
+        bell.notify({"other": 1})
         assert listening.wait(10)
         assert set(bells()) - before
         bell.close()
@@ -681,7 +678,7 @@ def test_errors_spans_and_log_lines_name_one_service(workflows):
         workflows.create("app", [Task("plan", needs=["x"])])
     workflows.work()
     with pytest.raises(TaskFailed) as failed:
-        workflows.create("app", [Task("plan", retries=0)]).wait(20)
+        workflows.create("app", [Task("plan", attempts=1)]).wait(20)
     assert {one.value.service for one in (missing, unfit, failed)} == {"workflow"}
     assert {span.service for span in workflows.tracer.recent() if span.service != "db"} == {
         "workflow"

@@ -8,16 +8,19 @@ from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
 from agentnb.core.workflow import Task
 from agentnb.core.workflow.claiming import claim
-from agentnb.core.workflow.ending import complete, fail, give_back
+from agentnb.core.workflow.completion import complete, ended_state, fail, release, retry
 from agentnb.core.workflow.journal import Journal
 
+STALE = Failure("stale")
 WRITES = {
-    "complete": lambda flows, turn, old: complete(turn, flows.scope, old, b'"stale"', 1.0),
-    "fail": lambda flows, turn, old: fail(turn, flows.scope, old, Failure("stale")),
-    "fail for good": lambda flows, turn, old: fail(
-        turn, flows.scope, old, Failure("stale"), final=True
-    ),
-    "give back": lambda flows, turn, old: give_back(turn, old.fence) or None,
+    "complete": lambda *where: complete(*where, b'"stale"', 1.0),
+    "fail": lambda *where: fail(*where, STALE),
+    "cancel": lambda *where: fail(*where, STALE, cancelled=True),
+    "retry": lambda *where: retry(*where, STALE, pause=1.0),
+    "reclaim": lambda *where: retry(*where, STALE, own=False),
+    "reclaim for good": lambda *where: fail(*where, STALE, own=False),
+    "reclaim, not counted": lambda *where: release(*where, STALE),
+    "release": release,
 }
 RECORDS = {
     "step": lambda journal: journal.keep_step("ask", '"stale"', None),
@@ -38,10 +41,10 @@ def claims(workflows, request):
     workflows.create("x", [Task("count"), Task("after", agent="count", needs=["count"])])
     first = take(workflows, new_owner())
     with workflows.link.write() as turn:
-        assert give_back(turn, first.fence)
-    second = take(workflows, first.owner if request.param == "the same owner" else new_owner())
+        assert release(turn, workflows.scope, first.ref)
+    second = take(workflows, first.ref.owner if request.param == "the same owner" else new_owner())
     assert (first.info.id, first.info.attempt) == (second.info.id, second.info.attempt)
-    assert first.entry < second.entry
+    assert first.ref.entry < second.ref.entry
     return first, second
 
 
@@ -55,7 +58,8 @@ def rows(flows):
 def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
     with workflows.link.write() as turn:
-        assert WRITES[write](workflows, turn, claims[0]) is None
+        assert WRITES[write](turn, workflows.scope, claims[0].ref) is None
+        assert ended_state(turn, claims[0].ref) is None
     assert rows(workflows) == before
 
 
@@ -71,10 +75,10 @@ def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workfl
 def test_an_entry_is_never_used_twice_whoever_retries_or_gives_back(workflows, claims):
     second = claims[1]
     with workflows.link.write() as turn:
-        fail(turn, workflows.scope, second, Failure("bad"), final=True)
+        fail(turn, workflows.scope, second.ref, Failure("bad"))
     workflows.retry(second.info.workflow_id)
-    third = take(workflows, second.owner)
-    assert (third.info.attempt, third.entry) == (1, second.entry + 1)
+    third = take(workflows, second.ref.owner)
+    assert (third.info.attempt, third.ref.entry) == (1, second.ref.entry + 1)
 
 
 def test_a_step_that_is_kept_twice_keeps_its_first_result(workflows, claims):

@@ -18,7 +18,7 @@ def flows(tmp_path):
     """Return an orchestrator on SQLite with two agents."""
     database = Database(f"sqlite:///{tmp_path}/a.db")
     with Orchestrator(database, owns_database=True) as made:
-        made.agent("echo", retries=0)(lambda task: task.data)
+        made.agent("echo", attempts=1)(lambda task: task.data)
         yield made
 
 
@@ -70,7 +70,7 @@ def test_what_is_no_name_is_refused_in_few_words(flows, given):
         (lambda flows: flows.create("x", ({"name": f"t{n}"} for n in itertools.count())), "more"),
         (lambda flows: flows.create("x", [{"name": "a", HUGE: 1}]), "a task has no"),
         (lambda flows: flows.create_workflow_with_tasks([], []), "a dict here, not a list"),
-        (lambda flows: flows.agent("a", retrys=3), "did you mean retries?"),
+        (lambda flows: flows.agent("a", attemps=3), "did you mean attempts?"),
         (lambda flows: flows.agent("a", capabilities=5), "capabilities cannot be 5"),
         (lambda _: agent("a", capabilities="plan"), "a list of words"),
         (lambda flows: flows.work(5), "agents cannot be 5"),
@@ -162,7 +162,7 @@ def test_an_agent_that_fails_in_an_odd_way_fails_and_its_worker_goes_on(flows):
         "stops": KeyboardInterrupt(),
     }
 
-    @flows.agent("fails", retries=0)
+    @flows.agent("fails", attempts=1)
     def fails(task):
         raise errors[task.name]
 
@@ -180,7 +180,7 @@ def test_an_agent_that_fails_in_an_odd_way_fails_and_its_worker_goes_on(flows):
 
 
 def test_what_is_no_name_of_a_step_is_refused(flows):
-    @flows.agent("steps", retries=0)
+    @flows.agent("steps", attempts=1)
     def steps(task, ctx):
         said = []
         for name in (None, 5, "", "a\nb", HUGE):
@@ -192,3 +192,33 @@ def test_what_is_no_name_of_a_step_is_refused(flows):
     flows.work(concurrency=1)
     made = flows.create("app", [Task("steps")]).wait(20)
     assert made.result["steps"] == ["a step cannot "] * 5 + [2]
+
+
+def test_retries_is_deprecated_and_means_attempts_less_one(flows):
+    with pytest.warns(DeprecationWarning, match="retries=2 is deprecated: use attempts=3"):
+        assert Task("a", retries=2).attempts == 3
+    with pytest.warns(DeprecationWarning, match="use attempts=1"):
+        flows.agent("once", retries=0)(lambda task: 1)
+    assert flows.agent_info("once").attempts == 1
+    with pytest.warns(DeprecationWarning, match="use attempts=5"):
+        marked = agent("marked", retries=4)(lambda task: 1)
+    assert marked.__agentnb_agent__[1]["attempts"] == 5
+    with pytest.warns(DeprecationWarning, match="use attempts=2"):
+        made = flows.create("x", [{"name": "echo", "retries": 1}])
+    assert made.task("echo").attempts == 2
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, 1000, True])
+def test_retries_out_of_their_range_are_refused(retries):
+    with pytest.raises(UsageError, match="retries must be 0 to 999, got"):
+        Task("a", retries=retries)
+
+
+def test_attempts_and_retries_together_are_refused():
+    with pytest.raises(UsageError, match="attempts and retries are given both"):
+        Task("a", attempts=2, retries=1)
+
+
+def test_an_agent_has_three_attempts_unless_it_is_told_otherwise(flows):
+    flows.agent("plain")(lambda task: 1)
+    assert flows.create("x", [Task("plain")]).task("plain").attempts == 3

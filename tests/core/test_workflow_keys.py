@@ -47,7 +47,7 @@ def test_the_same_key_and_input_is_the_same_workflow_and_nothing_is_said(flows, 
         ({"tasks": [Task("echo", data={"a": 1}, delay=3)]}, "{}", "!delay=3"),
         ({"tasks": [Task("echo", data={"a": 1}, approval=True)]}, "{}", "!approval=1"),
         ({"tasks": [Task("echo", data={"a": 1}, timeout=7)]}, "{}", "!timeout=7"),
-        ({"tasks": [Task("echo", data={"a": 1}, retries=4)]}, "{}", "!attempts=5"),
+        ({"tasks": [Task("echo", data={"a": 1}, attempts=5)]}, "{}", "!attempts=5"),
     ],
 )
 def test_the_same_key_with_other_input_is_an_error_that_shows_both(flows, change, there, here):
@@ -63,10 +63,10 @@ def test_the_same_key_with_other_input_is_an_error_that_shows_both(flows, change
 
 def test_a_key_whose_workflow_failed_says_so(flows, caplog):
     flows.work()
-    made = letter(flows, Task("broken", retries=0))
+    made = letter(flows, Task("broken", attempts=1))
     with pytest.raises(TaskFailed):
         made.wait(20)
-    assert letter(flows, Task("broken", retries=0)) == made
+    assert letter(flows, Task("broken", attempts=1)) == made
     assert f"key L1 is workflow letter ({made.id}), which failed: nothing was made" in caplog.text
 
 

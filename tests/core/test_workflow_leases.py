@@ -11,16 +11,17 @@ import pytest
 from agentnb.core.db import Database
 from agentnb.core.errors import UnavailableError
 from agentnb.core.failure import Failure
+from agentnb.core.work import lease
 from agentnb.core.work.identity import new_owner
-from agentnb.core.workflow import Orchestrator, Task, TaskFailed, heart
+from agentnb.core.workflow import Orchestrator, Task, TaskFailed, store
 from agentnb.core.workflow.claiming import claim
-from agentnb.core.workflow.ending import complete, fail
+from agentnb.core.workflow.completion import complete, fail
 
 
 @pytest.fixture
 def counting(workflows):
     """Return an orchestrator whose agent says which attempt it is."""
-    workflows.agent("count", retries=1, backoff=0.01)(lambda task, ctx: ctx.attempt)
+    workflows.agent("count", attempts=2, backoff=0.01)(lambda task, ctx: ctx.attempt)
     return workflows
 
 
@@ -72,12 +73,12 @@ def test_a_task_of_another_host_that_lives_is_left_alone(counting):
     take_as(counting, elsewhere(), lease=60.0)
     worker = counting.work()
     for _ in range(3):
-        worker._heart._look_at_others()
+        worker._keeper._look()
     assert (workflow.task("count").state, workflow.task("count").attempt) == ("active", 1)
 
 
 def test_a_lease_that_ran_out_uses_up_an_attempt(counting):
-    workflow = counting.create("x", [Task("count", retries=0)])
+    workflow = counting.create("x", [Task("count", attempts=1)])
     take_as(counting, dead_here())
     counting.work()
     with pytest.raises(TaskFailed, match="task count: its worker died"):
@@ -90,18 +91,21 @@ def test_what_comes_late_from_a_worker_that_lost_its_task_does_not_count(countin
     counting.work()
     workflow.wait(5)
     with counting.link.write() as turn:
-        assert complete(turn, counting.scope, late, b'"late"', 1.0) is None
-        assert fail(turn, counting.scope, late, Failure("late")) is None
+        assert complete(turn, counting.scope, late.ref, b'"late"', 1.0) is None
+        assert fail(turn, counting.scope, late.ref, Failure("late")) is None
     assert workflow.refresh().result == {"count": 2}
 
 
 def test_a_task_that_was_never_handed_over_is_given_back(counting, monkeypatch):
-    monkeypatch.setattr(heart, "_STRANGE", 0.1)
+    monkeypatch.setattr(lease, "UNKNOWN_SECONDS", 0.1)
     worker = counting.work()
     workflow = counting.create("x", [Task("other", agent="count", delay=0.2)])
     worker.serve(())
     with counting.link.write() as turn:
-        turn.run("update {task} set state = 'active', owner = :me, attempt = 1", me=worker.owner)
+        turn.run(
+            "update {task} set state = 'active', owner = :me, attempt = 1, entry = 1",
+            me=worker.owner,
+        )
     worker.serve(("count",))
     assert workflow.wait(10).result == {"other": 1}
 
@@ -114,14 +118,14 @@ def test_a_cancel_of_a_dead_workers_task_lets_it_end(counting, until):
     until(lambda: workflow.task("count").state == "cancelled")
 
 
-def test_a_heart_beats_when_the_clock_has_jumped_as_after_a_machines_sleep(
+def test_a_heartbeat_is_written_when_the_clock_has_jumped_as_after_a_machines_sleep(
     counting, monkeypatch, until
 ):
-    monkeypatch.setattr(heart, "_SIGN", 3600.0)
+    monkeypatch.setattr(store, "_HEARTBEAT", 3600.0)
     counting.lease = 30_000.0
     counting.work()
     before = counting.agent_info("count").heartbeat
-    monkeypatch.setattr(heart, "time", lambda: time.time() + 4000)
+    monkeypatch.setattr(store, "time", lambda: time.time() + 4000)
     until(lambda: counting.agent_info("count").heartbeat > before)
 
 

@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_is_given_equal_values(t
         home = Path(sys.argv[1])
         flows = Orchestrator(Database(f"sqlite:///{home}/f.db"), owns_database=True, lease=1.0)
 
-        @flows.agent("types", retries=5)
+        @flows.agent("types", attempts=6)
         def types(task, ctx):
             for number, (kind, value) in enumerate(CASES):
                 def make(value=value, number=number):
@@ -170,7 +170,7 @@ def test_a_synchronous_agent_awaits_steps_of_a_loop_of_its_own(flows):
 def test_the_first_attempt_is_given_what_a_resumed_one_is(flows):
     given = []
 
-    @flows.agent("one", retries=1, backoff=0.01)
+    @flows.agent("one", attempts=2, backoff=0.01)
     def one(task, ctx):
         given.append(ctx.step("ask", lambda: {"pair": (1, 2), "when": dt.date(2026, 1, 2)}))
         given[-1]["mine"] = True  # the copy's, and not what is kept
@@ -200,7 +200,7 @@ def test_a_model_without_a_declared_type_is_plain_json_and_is_told_once(flows, c
 def test_a_step_that_cannot_be_kept_is_not_called_again(flows):
     calls = []
 
-    @flows.agent("one", retries=3, backoff=0.01)
+    @flows.agent("one", attempts=4, backoff=0.01)
     def one(_, ctx):
         return ctx.step("open it", lambda: calls.append(1) or threading.Lock())
 
@@ -338,7 +338,7 @@ def test_results_may_be_larger_than_data_and_too_large_ones_are_described(make_w
     flows = make_workflows(limit=100)
     calls = []
 
-    @flows.agent("one", retries=2)
+    @flows.agent("one", attempts=3)
     def one(task, ctx):
         return ctx.step("ask", lambda: calls.append(1) or "x" * task.data)
 
@@ -362,7 +362,7 @@ def test_a_result_that_the_database_refuses_is_described_and_not_paid_again(flow
         body = "begin select raise(abort, 'too long'); end"
         database.execute(f"create trigger short before {when} when length(new.result) > 50 {body}")
 
-    @flows.agent("one", retries=2, backoff=0.01)
+    @flows.agent("one", attempts=3, backoff=0.01)
     def one(_, ctx):
         def ask():
             calls.append(1)
@@ -403,7 +403,7 @@ def test_a_type_that_json_cannot_carry_is_refused_at_registration(flows, kind):
 def test_a_step_s_type_is_refused_before_it_is_called(flows):
     calls = []
 
-    @flows.agent("one", retries=2)
+    @flows.agent("one", attempts=3)
     def one(_, ctx):
         ctx.with_options(returns=socket.socket).step("open", lambda: calls.append(1))
 

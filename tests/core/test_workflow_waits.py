@@ -76,7 +76,7 @@ def test_what_a_task_came_to_is_the_name_of_its_event_on_one_channel(workflows):
     workflows.agent("bad")(lambda task: task.name / 0)
     tasks = [
         Task("a", agent="good"),
-        Task("b", agent="bad", retries=0),
+        Task("b", agent="bad", attempts=1),
         Task("c", agent="good", approval=True),
     ]
     workflow = workflows.create("app", tasks)

@@ -107,7 +107,7 @@ class Chaos:
         self.jobs[job.id] = 2 * number
 
     def create(self, number):
-        task = {"name": "t", "agent": "chaos", "data": number, "retries": 20}
+        task = {"name": "t", "agent": "chaos", "data": number, "attempts": 21}
         self.workflows[self.hub.workflows.create(f"w{number}", [task]).id] = 2 * (number + 1)
 
     def publish(self, number):

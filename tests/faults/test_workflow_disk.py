@@ -105,7 +105,7 @@ def test_what_was_done_while_the_disk_was_full_is_kept_once_there_is_room(
     assert began.wait(20)
     disk.fill()
     go.set()
-    until(lambda: "what came of task a cannot be kept yet" in caplog.text)
+    until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
     with refused():
         workflows.create("x", [Task("echo", data="." * 5000)])
     with refused():
@@ -119,29 +119,28 @@ def test_what_was_done_while_the_disk_was_full_is_kept_once_there_is_room(
     assert runs == {"a": 1, "b": 1}
 
 
-def test_a_step_that_finds_no_room_fails_the_attempt_which_is_counted(workflows, disk):
-    began, go, failed = threading.Event(), threading.Event(), threading.Event()
+def test_a_step_that_finds_no_room_waits_for_some_and_is_called_once(
+    workflows, disk, until, caplog
+):
+    began, go, calls = threading.Event(), threading.Event(), []
 
-    @workflows.agent("steps", backoff=0.01)
+    @workflows.agent("steps", attempts=1)
     def steps(task, ctx):
         began.set()
         go.wait(30)
-        try:
-            return ctx.step("large", lambda: "." * 50_000)
-        except UnavailableError:
-            failed.set()
-            raise
+        result = ctx.step("large", lambda: calls.append(1) or "." * 50_000)
+        ctx.progress(0.5, "half")
+        return len(result)
 
     workflows.work()
     workflow = workflows.create("x", [Task("steps")])
     assert began.wait(20)
     disk.fill()
     go.set()
-    assert failed.wait(20)
+    until(lambda: "the result of step 'large' of task steps cannot be kept yet" in caplog.text)
     disk.free()
-    workflow.wait(20)
-    assert workflow.task("steps").attempt == 2
-    assert "TASK_RETRIED" in workflow.events().column("event")
+    assert workflow.wait(20).result == {"steps": 50_000}
+    assert calls == [1]
 
 
 def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counted(
@@ -160,7 +159,7 @@ def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counte
     assert began.wait(20)
     disk.fill()
     go.set()
-    until(lambda: "what came of task a cannot be kept yet" in caplog.text)
+    until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
     workflows.stop()
     assert workflow.task("a").state == "active"
     disk.free()

@@ -38,7 +38,7 @@ def square(task, ctx):
         time.sleep(60)
     return task.data ** 2
 
-@agent("poison", retries=1, backoff=0.01)
+@agent("poison", attempts=2, backoff=0.01)
 def poison(task, ctx):
     write("starts", task.name, task.attempt)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -130,8 +130,10 @@ def make_hub(settings, tmp_path):
         hub = agentnb.connect(**(given | options))
         made.append(hub)
         for name in ("square", "poison", "pays", "slow"):
-            retries = 1 if name == "poison" else 3
-            hub.workflows.agent(name, retries=retries, backoff=0.01)(lambda task, ctx: ctx.attempt)
+            attempts = 2 if name == "poison" else 4
+            hub.workflows.agent(name, attempts=attempts, backoff=0.01)(
+                lambda task, ctx: ctx.attempt
+            )
         return hub
 
     yield make
@@ -251,7 +253,7 @@ def test_a_bell_that_rings_five_times_begins_nothing_twice(make_hub):
     workflow = hubs[0].workflows.create("x", [Task(f"t{n}", agent="count") for n in range(30)])
     for _ in range(5):
         for one in hubs:
-            one.workflows.bell.ring({"count": 30})
+            one.workflows.wakeup.notify({"count": 30})
     workflow.wait(20)
     assert sorted(ran) == sorted(f"t{n}" for n in range(30))
 
@@ -267,7 +269,7 @@ def test_a_worker_that_stalls_and_finishes_late_does_not_count(hub, start, tmp_p
     hub.workflows.stop()
     (tmp_path / "go").touch()
     os.kill(worker.pid, signal.SIGCONT)
-    worker.hear("task is not this worker's any more")
+    worker.hear("task was given to another worker")
     assert workflow.result == {"slow": 2}
     assert worker.end() == 0
 

@@ -67,7 +67,7 @@ def test_what_is_printed_after_the_cell_has_ended_is_the_tasks_as_well(kernel):
 
 
 def test_the_traceback_of_a_task_shows_the_lines_of_the_cell(kernel):
-    kernel.run("%%agent fails --retries 0\nvalue = 1\nvalue / task.data  # the user's line")
+    kernel.run("%%agent fails --attempts 1\nvalue = 1\nvalue / task.data  # the user's line")
     _, raised = kernel.run("%%workflow sums --run\nfails: fails 0")
     assert "TaskFailed" in raised
     assert "ZeroDivisionError" in raised

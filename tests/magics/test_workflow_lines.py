@@ -50,9 +50,9 @@ def test_a_task_without_an_agent_is_for_the_one_of_its_name():
     ],
 )
 def test_data_is_any_json_decoded_in_place(text, value):
-    task = one(f"api: scaffold {text} !retries=0 # a comment")
+    task = one(f"api: scaffold {text} !attempts=1 # a comment")
     assert task.data == value
-    assert task.options == {"retries": 0}
+    assert task.options == {"attempts": 1}
     assert one(f"api:scaffold {text}").data == value
 
 
@@ -99,7 +99,7 @@ def test_needs_and_marks_come_in_any_order_and_more_than_once():
         ("a: x !delay=inf", 1, "!delay cannot be inf", "!delay=SECONDS"),
         ("a: x !priority=-1", 1, "!priority cannot be -1", "!priority=N"),
         ("a: x !timeout=0", 1, "!timeout cannot be 0", "!timeout=SECONDS"),
-        ("a: x !retries=1.5", 1, "!retries cannot be 1.5", "!retries=N"),
+        ("a: x !attempts=1.5", 1, "!attempts cannot be 1.5", "!attempts=N"),
         ('"x": y', 1, 'a name of a task is wanted, not "x":', "a word"),
     ],
 )

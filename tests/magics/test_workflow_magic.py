@@ -17,7 +17,7 @@ from agentnb.core.workflow.agents import marked
 
 AGENTS = (
     "%%agent plan\nctx.progress(0.5, 'half')\n{'parts': 2}",
-    """%%agent scaffold --retries 0 --timeout 30 --capabilities files,code
+    """%%agent scaffold --attempts 1 --timeout 30 --capabilities files,code
 if task.data.get('bad'): raise ValueError('no such app')
 task.data['name'].upper()""",
     "%%agent publish\n'done'",
@@ -119,7 +119,7 @@ def test_the_same_key_gives_the_same_workflow(run, hub, agents):  # noqa: ARG001
 
 def test_marks_and_data_reach_the_tasks(run, shell, agents):  # noqa: ARG001 - registered
     shell.user_ns["cfg"] = {"name": "bound"}
-    view = run("%%workflow a\nplan: !approve !priority=3 !retries=5\napi: scaffold :cfg !delay=60")
+    view = run("%%workflow a\nplan: !approve !priority=3 !attempts=6\napi: scaffold :cfg !delay=60")
     plan, api = view
     assert (plan.state, plan.approval, plan.priority, plan.attempts) == ("approval", True, 3, 6)
     assert (api.state, api.data) == ("delayed", {"name": "bound"})
@@ -199,7 +199,7 @@ def test_an_unknown_workflow_is_refused_with_the_nearest(run, agents):  # noqa: 
 
 
 def test_what_is_shown_is_escaped(run, agents):  # noqa: ARG001 - registered
-    run("%%agent bad --retries 0\nraise ValueError('<img src=x onerror=alert(1)>')")
+    run("%%agent bad --attempts 1\nraise ValueError('<img src=x onerror=alert(1)>')")
     run('%%workflow "q & a" --quiet\nbad&all: bad "<b>"')
     html = run("%workflow show")._repr_html_()
     assert "q &amp; a" in html
@@ -321,7 +321,7 @@ def test_an_agents_cell_says_where_it_can_run(agents, run):
 def test_an_agents_cell_is_kept_as_a_module_with_its_options(agents, project):  # noqa: ARG001
     kept = load_module(module_path(project / ".agentnb", "agent", "scaffold"))
     found = marked(kept)["scaffold"]
-    assert (found.retries, found.timeout, found.capabilities) == (0, 30.0, ("files", "code"))
+    assert (found.attempts, found.timeout, found.capabilities) == (1, 30.0, ("files", "code"))
 
 
 def test_an_agent_sees_the_notebooks_names_and_runs_again_as_another(run, shell):
@@ -537,3 +537,14 @@ def test_tab_offers_agents_needs_and_marks_in_the_lines_of_a_workflow(shell, age
     assert offered(shell, "%%workflow x\nplan\napi: sc") == ["scaffold"]
     assert offered(shell, "%%workflow x\nplan\napi: scaffold <- ") == ["plan"]
     assert offered(shell, "%%workflow x\nplan\napi: scaffold <- plan !app") == ["approve"]
+
+
+def test_retries_is_deprecated_which_a_visible_line_says(run, shown, hub):
+    made = str(run("%%agent old --retries 2\n1"))
+    assert "--retries 2 is deprecated: use --attempts 3" in made
+    assert hub.workflows.agent_info("old").attempts == 3
+    printed = shown("%%workflow a\nold\ntwice: old !retries=1")
+    assert "line 2: !retries=1 is deprecated: use !attempts=2" in printed
+    assert hub.workflows.get("a").task("twice").attempts == 2
+    with pytest.raises(UsageError, match="--attempts and --retries are given both"):
+        run("%%agent old --retries 2 --attempts 3\n1")

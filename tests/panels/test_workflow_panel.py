@@ -40,7 +40,7 @@ def hub(server, tmp_path):
 def workflows(hub):
     made = hub.workflows
     made.agent("plan")(lambda task: {"planned": task.name})
-    made.agent("scaffold", capabilities=["files"], retries=0)(scaffold)
+    made.agent("scaffold", capabilities=["files"], attempts=1)(scaffold)
     return made
 
 

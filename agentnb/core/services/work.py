@@ -44,7 +44,7 @@ QUEUES: Service[TaskQueue] = Service(
 def _workflows(hub: Hub) -> Orchestrator:
     from agentnb.core.redis import Keys
     from agentnb.core.workflow import Orchestrator
-    from agentnb.core.workflow.bell import RedisBell
+    from agentnb.core.workflow.wakeup import RedisWakeup
 
     settings = hub.settings
     keys = Keys(settings.key_prefix)
@@ -64,7 +64,7 @@ def _workflows(hub: Hub) -> Orchestrator:
         key_ttl=settings.key_ttl,
         services=lambda name: getattr(hub, name),
         events=bus,
-        bell=RedisBell(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
+        wakeup=RedisWakeup(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
         if redis is not None
         else None,
         owns_database=True,

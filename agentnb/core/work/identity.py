@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["describe", "is_alive", "is_dead", "new_owner"]
+__all__ = ["describe", "host_of_owners", "is_alive", "is_dead", "new_owner"]
 
 _STARTED = 19  # of the fields behind the name in /proc/<pid>/stat; the state is the first
 _FIELDS = 5
@@ -26,6 +26,15 @@ def new_owner() -> str:
     """
     pid = os.getpid()
     return "|".join([*_this_host(), str(pid), _started(pid) or "", secrets.token_hex(4)])
+
+
+def host_of_owners() -> str:
+    """Return the text with which the ids of all owners of this host and pid namespace begin.
+
+    >>> new_owner().startswith(host_of_owners())
+    True
+    """
+    return "|".join([*_this_host(), ""])
 
 
 def is_dead(owner: str) -> bool:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
-from agentnb.core.workflow.spec import check_known, check_name, several
+from agentnb.core.workflow.spec import (
+    MOST_ATTEMPTS,
+    attempts_of,
+    check_known,
+    check_name,
+    several,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,12 +23,12 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["Agent", "agent", "made", "marked"]
+__all__ = ["Agent", "agent", "current_options", "made", "marked"]
 
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
-_RETRIES, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
-_OPTIONS = ("capabilities", "retries", "timeout", "backoff", "schema", "returns")
+_ATTEMPTS, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
+_OPTIONS = ("capabilities", "attempts", "timeout", "backoff", "schema", "returns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Agent:
         Given a `TaskInfo` and a `Context`; may return an awaitable.
     is_async
         Whether it does.
-    capabilities, retries, timeout, backoff, schema
+    capabilities, attempts, timeout, backoff, schema
         As `agent` takes them.
     module
         Where it comes from, for people.
@@ -49,7 +55,7 @@ class Agent:
     call: Callable[[Any, Any], Any]
     is_async: bool
     capabilities: tuple[str, ...] = ()
-    retries: int = _RETRIES
+    attempts: int = _ATTEMPTS
     timeout: float | None = _TIMEOUT
     backoff: float = _BACKOFF
     schema: Any = None
@@ -61,11 +67,12 @@ def agent(
     name: str,
     *,
     capabilities: Iterable[str] = (),
-    retries: int = _RETRIES,
+    attempts: int = _ATTEMPTS,
     timeout: float | None = _TIMEOUT,
     backoff: float = _BACKOFF,
     schema: Any = None,
     returns: Any = None,
+    retries: int | None = None,
 ) -> Callable[[F], F]:
     """Mark a function or a class as an agent, for ``agentnb worker --agents --app MODULE``.
 
@@ -77,8 +84,8 @@ def agent(
         Its name.
     capabilities
         What it can do, for those who look for an agent.
-    retries
-        How often a task is tried again after it failed, a worker's death counted.
+    attempts
+        How often a task may run in total, a worker's death counted.
     timeout
         Seconds that an attempt may take; None for no limit. A coroutine is cancelled after that;
         a function's thread is left behind, and what comes of it does not count.
@@ -90,16 +97,18 @@ def agent(
     returns
         The type of its result; default: its return annotation. See `agentnb.core.codec.plain`
         for the JSON that is kept.
+    retries
+        Deprecated: the attempts after the first one.
 
     Examples
     --------
-    >>> @agent("greet", retries=1)
+    >>> @agent("greet", attempts=2)
     ... def greet(task, ctx):
     ...     return f"Hello, {task.data}!"
     """
     options = {
         "capabilities": capabilities,
-        "retries": retries,
+        "attempts": attempts if retries is None else attempts_of(None, retries),
         "timeout": timeout,
         "backoff": backoff,
         "schema": schema,
@@ -113,6 +122,14 @@ def agent(
         return target
 
     return mark
+
+
+def current_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an agent, ``attempts`` in the place of a deprecated ``retries``."""
+    if "retries" not in options:
+        return options
+    rest = {name: value for name, value in options.items() if name != "retries"}
+    return {**rest, "attempts": attempts_of(options.get("attempts"), options["retries"])}
 
 
 def marked(module: ModuleType) -> dict[str, Agent]:
@@ -151,7 +168,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     check_name(name, "an agent")
     given: dict[str, Any] = {
         "capabilities": (),
-        "retries": _RETRIES,
+        "attempts": _ATTEMPTS,
         "timeout": _TIMEOUT,
         "backoff": _BACKOFF,
     }
@@ -160,7 +177,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     if isinstance(given["capabilities"], str):
         raise UsageError("capabilities is a list of words", service="workflow")
     capabilities = several("capabilities", given["capabilities"], "a list of words")
-    retries = whole("retries", given["retries"], service="workflow", least=0, most=1000)
+    attempts = whole("attempts", given["attempts"], service="workflow", most=MOST_ATTEMPTS)
     backoff = seconds("backoff", given["backoff"], service="workflow", zero=True)
     timeout = given["timeout"]
     if timeout is not None:
@@ -172,7 +189,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         call,
         is_async,
         tuple(map(str, capabilities)),
-        retries,
+        attempts,
         timeout,
         backoff,
         given.get("schema"),

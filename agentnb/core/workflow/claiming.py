@@ -1,66 +1,104 @@
-"""A worker takes a task: the first that could run, for as long as its heartbeat lasts."""
+"""A worker claims a task: the first that could run, in a short transaction of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from agentnb.core.trace import carried
 from agentnb.core.workflow.info import TASK, task_info
-from agentnb.core.workflow.link import listed
 from agentnb.core.workflow.outbox import note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.trace import Context as TraceContext
+    from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.link import Turn
 
-__all__ = ["Claimed", "claim", "due"]
+__all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "task_ref"]
 
-_READY = "scope = :scope and state in ('waiting', 'delayed') and agent in"
-_ROOM = """
-(c.max_parallel is null or c.max_parallel > (select count(*) from {task} a
-  where a.scope = :scope and a.workflow_id = c.workflow_id and a.state = 'active'))
+_READY = "t.state in ('waiting', 'delayed')"
+_DUE = f"""
+select min((select min(t.due) from {{task}} t
+  where t.scope = :scope and t.agent = a.agent and {_READY})) - {{now}}
+from {{agents}}
+"""
+# The workflows that have as many active tasks as they may: the few that are active are counted.
+_FULL = """
+(t.max_parallel is null or t.workflow_id not in (select f.workflow_id from {task} f
+  where f.scope = :scope and f.state = 'active' and f.max_parallel is not null
+  group by f.workflow_id having count(*) >= max(f.max_parallel)))
+"""
+_FIRST = f"""
+from {{task}} t where t.scope = :scope and t.agent = a.agent and {_READY} and t.due <= {{now}}
+  and {_FULL} order by t.priority, t.due, t.place
 """
 _ORDER = "order by c.priority, c.due, c.place limit 1"
+# The first task of each agent is found by the index, however many wait for other agents.
+_SQLITE = f"""
+(select c.id from {{agents}} join {{task}} c on c.id = (select t.id {_FIRST} limit 1) {_ORDER})
+"""
+_CANDIDATES = f"""
+select c.id from {{agents}} cross join lateral
+  (select t.id, t.priority, t.due, t.place {_FIRST} limit :n) c
+order by c.priority, c.due, c.place limit :n
+"""
+_LOCKED = f"""
+select c.id, c.workflow_id, c.max_parallel from {{task}} c
+where c.id = any(array({_CANDIDATES})) and c.state in ('waiting', 'delayed') {_ORDER}
+{{lock_free}}
+"""
+_MOST_CANDIDATES = 50  # more than there are workers that claim in the same millisecond
 _TAKE = """
-update {task} set state = 'active', owner = :owner, entry = entry + 1,
-  attempt = attempt + 1, started = {now},
-  ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '', log = null
+update {task} set state = 'active', owner = :owner, entry = entry + 1, attempt = attempt + 1,
+  started = {now}, ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '',
+  log = null
 where state in ('waiting', 'delayed') and id =
 """
+REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
+"""The columns of a `TaskRef`, without its trace."""
 _GIVES = f"""
-returning {TASK}, entry, timeout, backoff, frees, place,
-  (select traceparent from {{workflow}} w where w.id = workflow_id),
-  (select correlation_id from {{workflow}} w where w.id = workflow_id)
+returning {REF}, (select traceparent from {{workflow}} w where w.id = workflow_id),
+  (select correlation_id from {{workflow}} w where w.id = workflow_id),
+  timeout, backoff, own_attempts, own_timeout, {TASK}
+"""
+_WIDTH = len(REF.split(",")) + 2
+_OPTIONS = """
+update {task} set attempts = :attempts, timeout = :timeout, backoff = :backoff where id = :id
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A task that a worker has taken.
+class TaskRef:
+    """A claimed task, as far as its end needs it.
 
     Attributes
     ----------
-    info
+    id, entry, owner
+        The fence: they name this claim for ever.
+    attempt, attempts, deaths
+        As in `agentnb.core.work.store.Claim`.
+    workflow_id, name, agent
         The task.
-    owner, entry
-        The worker that has claimed it, and the number of this claim: the fence of its writes.
-    timeout, backoff
-        Seconds for the attempt, and before the next.
     frees, place
-        Who needs it, as JSON, and where it stands in its workflow.
+        The places of the tasks that need it, as JSON, and its own place in the workflow.
     traceparent, correlation_id
-        Whose trace it continues.
+        The trace that it continues.
     """
 
-    info: TaskInfo
-    owner: str
+    id: str
     entry: int
-    timeout: float | None
-    backoff: float
+    owner: str
+    attempt: int
+    attempts: int
+    deaths: int
+    workflow_id: str
+    name: str
+    agent: str
     frees: str | None
     place: int
     traceparent: str | None
@@ -74,80 +112,142 @@ class Claimed:
     @property
     def fence(self) -> dict[str, Any]:
         """The values that name this claim in a statement."""
-        return {"id": self.info.id, "owner": self.owner, "entry": self.entry}
+        return {"id": self.id, "owner": self.owner, "entry": self.entry}
+
+
+def task_ref(row: Iterable[Any]) -> TaskRef:
+    """Return the claimed task of a row of `REF`, traceparent and correlation id."""
+    return TaskRef(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that a worker has claimed.
+
+    Attributes
+    ----------
+    ref
+        The claim.
+    info
+        The task as agents see it.
+    timeout, backoff
+        Seconds for the attempt, and before the next.
+    """
+
+    ref: TaskRef
+    info: TaskInfo
+    timeout: float | None
+    backoff: float
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.ref.name
+
+    @property
+    def fence(self) -> dict[str, Any]:
+        """The values that name this claim in a statement."""
+        return self.ref.fence
+
+    @property
+    def context(self) -> TraceContext | None:
+        """The trace that it belongs to."""
+        return self.ref.context
 
 
 def due(turn: Turn, scope: str, agents: Iterable[str]) -> float | None:
     """Return in how many seconds the first task of some agents could run; None for none."""
-    marks, values = listed(agents)
-    found = turn.row(
-        f"select min(due) - {{now}} from {{task}} where {_READY} ({marks})", scope=scope, **values
-    )
-    return None if found is None or found[0] is None else max(float(found[0]), 0.0)
+    row = turn.row(_DUE, scope=scope, agents=_listed(agents))
+    return None if row is None or row[0] is None else max(float(row[0]), 0.0)
 
 
-def claim(turn: Turn, scope: str, agents: Iterable[str], owner: str) -> Claimed | None:
-    """Take the first task that could run, in a transaction; None if there is none."""
-    marks, values = listed(agents)
-    where = f"c.{_READY.replace(' state', ' c.state').replace(' agent', ' c.agent')} ({marks})"
-    first = f"select c.id from {{task}} c where {where} and c.due <= {{now}} and {_ROOM}"
-    if not turn.postgres:
-        row = turn.row(f"{_TAKE} ({first} {_ORDER}) {_GIVES}", scope=scope, owner=owner, **values)
+def claim(
+    turn: Turn,
+    scope: str,
+    agents: Iterable[str],
+    owner: str,
+    find: Callable[[str], Agent | None] = lambda _: None,
+) -> Claimed | None:
+    """Claim the first task that could run, in a transaction; return None if there is none.
+
+    Parameters
+    ----------
+    find
+        Returns the agent of a name as it is in this process, whose options apply to the attempts
+        of tasks that set none themselves.
+    """
+    values = {"scope": scope, "agents": _listed(agents)}
+    if turn.postgres:
+        row = _claim_with_locks(turn, owner, values)
     else:
-        row = _claim_with_locks(turn, first, scope, owner, values)
+        row = turn.row(f"{_TAKE} {_SQLITE} {_GIVES}", owner=owner, **values)
     if row is None:
         return None
-    *info, entry, timeout, backoff, frees, place, traceparent, correlation_id = row
-    task = task_info(info)
+    ref = task_ref(row[:_WIDTH])
+    timeout, backoff, own_attempts, own_timeout, *info = row[_WIDTH:]
+    claimed = Claimed(ref, task_info(info), timeout, backoff)
+    agent = find(ref.agent)
+    if agent is not None:
+        claimed = _with_options(turn, claimed, agent, own_attempts, own_timeout)
     note(
         turn,
         scope,
-        task.workflow_id,
+        ref.workflow_id,
         "TASK_STARTED",
-        task=task.name,
-        task_id=task.id,
-        agent_id=task.agent,
-        attempt=task.attempt,
+        task=ref.name,
+        task_id=ref.id,
+        agent_id=ref.agent,
+        attempt=ref.attempt,
     )
-    return Claimed(task, owner, entry, timeout, backoff, frees, place, traceparent, correlation_id)
+    return claimed
 
 
-def _claim_with_locks(
-    turn: Turn, first: str, scope: str, owner: str, values: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    """Take a task where others do so at the same time.
+def _with_options(
+    turn: Turn, claimed: Claimed, agent: Agent, own_attempts: int, own_timeout: int
+) -> Claimed:
+    """Return a claim with the options that its agent has now, where the task sets none."""
+    attempts = claimed.ref.attempts if own_attempts else agent.attempts
+    timeout = claimed.timeout if own_timeout else agent.timeout
+    # Never fewer than this one, which has begun.
+    attempts = max(attempts, claimed.ref.attempt)
+    if (attempts, timeout, agent.backoff) == (
+        claimed.ref.attempts,
+        claimed.timeout,
+        claimed.backoff,
+    ):
+        return claimed
+    options = {"attempts": attempts, "timeout": timeout, "backoff": agent.backoff}
+    turn.run(_OPTIONS, id=claimed.ref.id, **options)
+    return Claimed(
+        replace(claimed.ref, attempts=attempts),
+        replace(claimed.info, attempts=attempts),
+        timeout,
+        agent.backoff,
+    )
 
-    Nothing is waited for here, since this transaction may hold locks of a task that has ended:
-    what another one has locked is left to it.
-    """
-    full: list[str] = []
-    while True:
-        marks, names = listed(full)
-        others = f" and c.workflow_id not in ({marks.replace(':one', ':full')})" if full else ""
-        beside = {name.replace("one", "full", 1): value for name, value in names.items()}
-        found = turn.row(
-            f"{first}{others} {_ORDER} {{lock_free}}".replace(
-                "select c.id", "select c.id, c.workflow_id, c.max_parallel", 1
-            ),
-            scope=scope,
-            **values,
-            **beside,
-        )
-        if found is None:
-            return None
-        number, workflow, most = found
-        if most is not None and not _room(turn, scope, workflow, most):
-            full.append(workflow)
-            continue
-        return turn.row(f"{_TAKE} :id {_GIVES}", id=number, owner=owner)
+
+def _claim_with_locks(turn: Turn, owner: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Claim a task where others do so at the same time; nothing is waited for."""
+    found = turn.row(_LOCKED, n=_MOST_CANDIDATES, **values)
+    if found is None:
+        turn.contended = turn.row(_CANDIDATES, n=1, **values) is not None
+        return None
+    number, workflow, most = found
+    if most is not None and not _room(turn, values["scope"], workflow, most):
+        turn.contended = True
+        return None
+    return turn.row(f"{_TAKE} :id {_GIVES}", id=number, owner=owner)
 
 
 def _room(turn: Turn, scope: str, workflow: str, most: int) -> bool:
-    """Return whether a workflow may have one more active task; its row is locked from now on."""
-    sql = "select 1 from {workflow} where id = :id {lock_free}"
+    """Return whether a workflow may have one more active task; others' claims wait from now on."""
+    sql = "select 1 from {workflow} where id = :id {lock_claim}"
     if turn.row(sql, id=workflow) is None:
-        turn.contended = True
         return False
     sql = "select count(*) from {task} where scope = :scope and workflow_id = :id "
     found = turn.row(sql + "and state = 'active'", scope=scope, id=workflow)
     return found is not None and found[0] < most
+
+
+def _listed(agents: Iterable[str]) -> str:
+    return msgspec.json.encode(tuple(agents)).decode()

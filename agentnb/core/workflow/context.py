@@ -12,7 +12,7 @@ from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
-    from agentnb.core.workflow.attempt import Attempt
+    from agentnb.core.workflow.execution import TaskExecution
     from agentnb.core.workflow.info import TaskInfo
 
 __all__ = ["SERVICES", "Context", "WorkflowInfo"]
@@ -52,8 +52,8 @@ class Context(Stepping):
     github: Any
     redis: Any
 
-    def __init__(self, attempt: Attempt, task: TaskInfo, *, is_async: bool) -> None:
-        super().__init__(attempt, set(), is_async=is_async)
+    def __init__(self, execution: TaskExecution, task: TaskInfo, *, is_async: bool) -> None:
+        super().__init__(execution, set(), is_async=is_async)
         self.task = task
         self._workflow: WorkflowInfo | None = None
         self._inputs: dict[str, Any] | None = None
@@ -61,7 +61,7 @@ class Context(Stepping):
     def __getattr__(self, name: str) -> Any:
         if name not in SERVICES:
             raise AttributeError(f"a context has no {name!r}; services: {', '.join(SERVICES)}")
-        services = self._attempt.orchestrator.services
+        services = self._execution.around.services
         if services is None:
             raise UsageError(
                 f"there is no {name} here: this orchestrator belongs to no hub",
@@ -79,7 +79,7 @@ class Context(Stepping):
     def workflow(self) -> WorkflowInfo:
         """The workflow: its ``id``, ``name`` and ``data``."""
         if self._workflow is None:
-            row = self._attempt.orchestrator.reader.row(self.task.workflow_id)
+            row = self._execution.around.reader.row(self.task.workflow_id)
             self._workflow = WorkflowInfo(row[0], row[1], msgspec.json.decode(row[4]))
         return self._workflow
 
@@ -97,8 +97,8 @@ class Context(Stepping):
         """
         if self._inputs is None:
             task = self.task
-            orchestrator = self._attempt.orchestrator
-            self._inputs = orchestrator.inputs(task.workflow_id, task.needs) if task.needs else {}
+            results = self._execution.around.results
+            self._inputs = results.some(task.workflow_id, task.needs) if task.needs else {}
         return self._inputs
 
     def input(self, name: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
@@ -127,7 +127,7 @@ class Context(Stepping):
                 service="workflow",
                 hint=did_you_mean(name, task.needs) or f"it needs: {', '.join(task.needs)}",
             )
-        return self._attempt.orchestrator.result_of(task.workflow_id, name, type)
+        return self._execution.around.results.one(task.workflow_id, name, type)
 
     def with_options(self, *, returns: Any = None) -> Stepping:
         """Return an object whose `step` and `astep` have options of their own.
@@ -147,7 +147,7 @@ class Context(Stepping):
         ``ctx.with_options(returns=Report).step("ask", ask, "why?")``
         """
         check_schema(returns, "workflow", "returns")
-        return Stepping(self._attempt, self._names, is_async=self._async, returns=returns)
+        return Stepping(self._execution, self._names, is_async=self._async, returns=returns)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Say how far the task is.
@@ -170,7 +170,7 @@ class Context(Stepping):
         if not good:
             raise UsageError(f"a progress is 0 to 1, not {fraction!r}", service="workflow")
         self.check_cancelled()
-        self._attempt.note(fraction, message)
+        self._execution.progress(fraction, message)
 
     def log(self, message: str) -> None:
         """Say something about the task, in one line or several.
@@ -184,12 +184,12 @@ class Context(Stepping):
             The task was cancelled, or given to another worker.
         """
         self.check_cancelled()
-        self._attempt.say(str(message))
+        self._execution.log(str(message))
 
     @property
     def cancelled(self) -> bool:
         """Whether the task was cancelled or given to another worker; noticed within a second."""
-        return self._attempt.stopped
+        return self._execution.stopped
 
     def check_cancelled(self) -> None:
         """Raise an error if the task was cancelled or given to another worker.
@@ -199,7 +199,7 @@ class Context(Stepping):
         RejectedError
             It was.
         """
-        self._attempt.check_stopped()
+        self._execution.check()
 
     def __repr__(self) -> str:
         return f"Context({self.task.name!r}, attempt {self.task.attempt})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from contextlib import contextmanager
 from itertools import islice
@@ -22,14 +21,16 @@ from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import Task, check_words, task_of, text
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator, Mapping
 
+    from agentnb.core.codec import Json
     from agentnb.core.workflow.agents import Agent
-    from agentnb.core.workflow.base import Base
     from agentnb.core.workflow.keys import Record
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.link import Link, Turn
+    from agentnb.core.workflow.registry import Registry
 
-__all__ = ["create"]
+__all__ = ["Creator", "check_name_of_workflow"]
 
 _MOST_TASKS = 10_000
 _PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
@@ -52,106 +53,156 @@ values (:id, :workflow_id, :place, :scope, :name, :agent, :state, :needs, :frees
 """
 
 
-def create(
-    orchestrator: Base,
-    name: str,
-    tasks: Iterable[Task | Mapping[str, Any]],
-    *,
-    key: str | None,
-    max_parallel: int | None,
-    data: Any,
-    correlation_id: str | None,
-) -> tuple[str, dict[str, int]]:
-    """Make a workflow, or find the one of its key.
+class Creator:
+    """Makes workflows.
 
-    Returns
-    -------
-    tuple
-        Its id, and how many tasks could run at once, by their agents.
+    Parameters
+    ----------
+    link, scope
+        The database.
+    registry
+        Knows the agents.
+    json
+        Encodes values.
+    key_ttl
+        Seconds that an idempotency key is kept.
+    log
+        The log of workflows.
     """
-    name = check_name_of_workflow(name)
-    check_key(key)
-    if max_parallel is not None:
-        max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
-    if correlation_id is not None:
-        correlation_id = plain(text("correlation_id", correlation_id))
-    wanted = _wanted(tasks)
-    frees = frees_of(wanted)
-    scope, link, ttl = orchestrator.scope, orchestrator.link, orchestrator.key_ttl
-    data = orchestrator.json.encode(data).decode()
-    asked = None if key is None else _input(orchestrator, name, data, max_parallel, wanted)
-    with link.read() as turn:
-        if key is not None and (known := find(turn, scope, key, ttl)):
-            return _made_before(orchestrator, turn, key, known, asked), {}
-        agents = _agents(orchestrator, turn, wanted)
-    made = _rows(orchestrator, wanted, agents, frees)
-    here = current()
-    number = new_id()
-    words = {
-        "id": number,
-        "scope": scope,
-        "name": name,
-        "key": key,
-        "data": data,
-        "max_parallel": max_parallel,
-        "pending": len(made),
-        "traceparent": here.traceparent if here else None,
-        "correlation_id": correlation_id
-        if correlation_id is not None or here is None
-        else here.correlation_id,
-    }
-    with link.write(_PATIENCE) as turn:
-        if key is not None and asked is not None:
-            known = record(turn, scope, key, number, asked.digest, ttl=ttl)
-            if known is not None:
-                return _made_before(orchestrator, turn, key, known, asked), {}
-        turn.run(_WORKFLOW, **words)
-        orchestrator.registry.write(turn, {task.agent for task in wanted} & agents.keys())
-        _insert(turn, made, words)
-        note(turn, scope, number, "WORKFLOW_CREATED", name=name, tasks=len(made))
-        for one in made:
-            if one["state"] == "approval":
-                note(turn, scope, number, "TASK_APPROVAL", task_id=one["id"], task=one["name"])
-    ready: dict[str, int] = {}
-    for one in made:
-        if one["state"] in {"waiting", "delayed"}:
-            ready[one["agent"]] = ready.get(one["agent"], 0) + 1
-    return number, ready
 
+    def __init__(
+        self,
+        link: Link,
+        scope: str,
+        registry: Registry,
+        json: Json,
+        *,
+        key_ttl: float,
+        log: logging.LoggerAdapter[Any],
+    ) -> None:
+        self._link = link
+        self._scope = scope
+        self._registry = registry
+        self._json = json
+        self._key_ttl = key_ttl
+        self._log = log
 
-def _input(
-    orchestrator: Base, name: str, data: str, max_parallel: int | None, wanted: list[Task]
-) -> Input:
-    """Return the input of a workflow as it is compared with that of an earlier one."""
-    tasks = []
-    for place, task in enumerate(wanted):
-        with _of_task(place, task):
-            values = orchestrator.json.encode(task.data).decode()
-        tasks.append(
-            (
-                *(task.name, task.agent, values, msgspec.json.encode(task.needs).decode()),
-                *(task.priority, float(task.delay), int(task.approval)),
-                None if task.retries is None else task.retries + 1,
-                None if task.timeout is None else float(task.timeout),
+    def create(
+        self,
+        name: str,
+        tasks: Iterable[Task | Mapping[str, Any]],
+        *,
+        key: str | None,
+        max_parallel: int | None,
+        data: Any,
+        correlation_id: str | None,
+    ) -> tuple[str, dict[str, int]]:
+        """Make a workflow, or find the one of its key.
+
+        Returns
+        -------
+        tuple
+            Its id, and how many tasks could run at once, by their agents.
+        """
+        name = check_name_of_workflow(name)
+        check_key(key)
+        if max_parallel is not None:
+            max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
+        if correlation_id is not None:
+            correlation_id = plain(text("correlation_id", correlation_id))
+        given = _checked(tasks)
+        frees = frees_of(given)
+        encoded = self._json.encode(data).decode()
+        asked = None if key is None else self._input(name, encoded, max_parallel, given)
+        with self._link.read() as turn:
+            known = None if key is None else find(turn, self._scope, key, self._key_ttl)
+            if key is not None and known is not None and asked is not None:
+                return self._made_before(turn, key, known, asked), {}
+            agents = self._agents(turn, given)
+        rows = self._rows(given, agents, frees)
+        here = current()
+        number = new_id()
+        workflow = {
+            "id": number,
+            "scope": self._scope,
+            "name": name,
+            "key": key,
+            "data": encoded,
+            "max_parallel": max_parallel,
+            "pending": len(rows),
+            "traceparent": here.traceparent if here else None,
+            "correlation_id": correlation_id
+            if correlation_id is not None or here is None
+            else here.correlation_id,
+        }
+        with self._link.write(_PATIENCE) as turn:
+            if key is not None and asked is not None:
+                known = record(turn, self._scope, key, number, asked.digest, ttl=self._key_ttl)
+                if known is not None:
+                    return self._made_before(turn, key, known, asked), {}
+            self._registry.write(turn, {task.agent for task in given} & agents.keys())
+            self._insert(turn, workflow, rows)
+        ready: dict[str, int] = {}
+        for row in rows:
+            if row["state"] in {"waiting", "delayed"}:
+                ready[row["agent"]] = ready.get(row["agent"], 0) + 1
+        return number, ready
+
+    def _insert(self, turn: Turn, workflow: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        turn.run(_WORKFLOW, **workflow)
+        _insert_tasks(turn, rows, workflow)
+        number, name = workflow["id"], workflow["name"]
+        note(turn, self._scope, number, "WORKFLOW_CREATED", name=name, tasks=len(rows))
+        for row in rows:
+            if row["state"] == "approval":
+                task = {"task_id": row["id"], "task": row["name"]}
+                note(turn, self._scope, number, "TASK_APPROVAL", **task)
+
+    def _input(self, name: str, data: str, max_parallel: int | None, given: list[Task]) -> Input:
+        """Return the input of a workflow as it is compared with that of an earlier one."""
+        tasks = []
+        for place, task in enumerate(given):
+            with _of_task(place, task):
+                values = self._json.encode(task.data).decode()
+            tasks.append(
+                (
+                    *(task.name, task.agent, values, msgspec.json.encode(task.needs).decode()),
+                    *(task.priority, float(task.delay), int(task.approval)),
+                    task.attempts,
+                    None if task.timeout is None else float(task.timeout),
+                )
             )
-        )
-    return Input(name, data, max_parallel, tasks)
+        return Input(name, data, max_parallel, tasks)
 
-
-def _made_before(
-    orchestrator: Base, turn: Turn, key: str, known: Record, asked: Input | None
-) -> str:
-    """Return the id of the workflow that was made with a key, if it was made from this input."""
-    if asked is not None:
+    def _made_before(self, turn: Turn, key: str, known: Record, asked: Input) -> str:
+        """Return the id of the workflow that was made with a key, if it is of this input."""
         known.check(turn, key, asked)
-    if known.state in {"failed", "cancelled"}:
-        orchestrator.tell(
-            "key %s is workflow %s (%s), which %s: nothing was made; retry() runs it again",
-            *(key, known.name, known.workflow),
-            "failed" if known.state == "failed" else "was cancelled",
-            level=logging.WARNING,
-        )
-    return known.workflow
+        if known.state in {"failed", "cancelled"}:
+            self._log.warning(
+                "key %s is workflow %s (%s), which %s: nothing was made; retry() runs it again",
+                *(key, known.name, known.workflow),
+                "failed" if known.state == "failed" else "was cancelled",
+            )
+        return known.workflow
+
+    def _agents(self, turn: Turn, given: list[Task]) -> dict[str, Agent]:
+        found: dict[str, Agent] = {}
+        for place, task in enumerate(given):
+            if task.agent not in found:
+                with _of_task(place, task):
+                    found[task.agent] = self._registry.options(turn, task.agent)
+        return found
+
+    def _rows(
+        self, given: list[Task], agents: dict[str, Agent], frees: list[list[int]]
+    ) -> list[dict[str, Any]]:
+        rows = []
+        for place, task in enumerate(given):
+            agent = agents[task.agent]
+            with _of_task(place, task):
+                data = self._json.encode(task.data, agent.schema).decode()
+            rows.append(_row(task, agent, data, frees[place]))
+        return rows
 
 
 def check_name_of_workflow(name: Any) -> str:
@@ -159,29 +210,20 @@ def check_name_of_workflow(name: Any) -> str:
     return check_words(name, "a workflow", "new app")
 
 
-def _wanted(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
+def _checked(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
     if not isinstance(tasks, Iterable):
         raise UsageError(
             f"tasks is a list of them, not a {type(tasks).__name__}", service="workflow"
         )
     # There may be no end of them.
-    wanted = [task_of(one) for one in islice(tasks, _MOST_TASKS + 1)]
-    if not 0 < len(wanted) <= _MOST_TASKS:
+    given = [task_of(one) for one in islice(tasks, _MOST_TASKS + 1)]
+    if not 0 < len(given) <= _MOST_TASKS:
         raise UsageError(
-            f"a workflow has 1 to {_MOST_TASKS:,} tasks: here are {'more' if wanted else 'none'}",
+            f"a workflow has 1 to {_MOST_TASKS:,} tasks: here are {'more' if given else 'none'}",
             service="workflow",
             hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
         )
-    return wanted
-
-
-def _agents(orchestrator: Base, turn: Turn, wanted: list[Task]) -> dict[str, Agent]:
-    found: dict[str, Agent] = {}
-    for place, task in enumerate(wanted):
-        if task.agent not in found:
-            with _of_task(place, task):
-                found[task.agent] = orchestrator.registry.options(turn, task.agent)
-    return found
+    return given
 
 
 @contextmanager
@@ -195,28 +237,16 @@ def _of_task(place: int, task: Task) -> Iterator[None]:
         ) from error
 
 
-def _rows(
-    orchestrator: Base, wanted: list[Task], agents: dict[str, Agent], frees: list[list[int]]
-) -> list[dict[str, Any]]:
-    rows = []
-    for place, task in enumerate(wanted):
-        with _of_task(place, task):
-            rows.append(_row(orchestrator, task, agents[task.agent], frees[place]))
-    return rows
-
-
-def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict[str, Any]:
-    data = orchestrator.json.encode(task.data, agent.schema)
-    retries = agent.retries if task.retries is None else task.retries
+def _row(task: Task, agent: Agent, data: str, frees: list[int]) -> dict[str, Any]:
     return {
         "name": task.name,
         "agent": task.agent,
         "needs": msgspec.json.encode(task.needs).decode(),
         "frees": msgspec.json.encode(frees).decode() if frees else None,
         "missing": len(task.needs),
-        "data": data.decode(),
-        "attempts": retries + 1,
-        "own_attempts": int(task.retries is not None),
+        "data": data,
+        "attempts": agent.attempts if task.attempts is None else task.attempts,
+        "own_attempts": int(task.attempts is not None),
         "own_timeout": int(task.timeout is not None),
         "priority": task.priority,
         "delay": float(task.delay),
@@ -226,7 +256,7 @@ def _row(orchestrator: Base, task: Task, agent: Agent, frees: list[int]) -> dict
     }
 
 
-def _insert(turn: Turn, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
+def _insert_tasks(turn: Turn, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
     now = turn.now()
     for place, row in enumerate(made):
         state, due = "blocked", None

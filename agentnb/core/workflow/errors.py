@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from agentnb.core.errors import RejectedError, UsageError
 
-__all__ = ["Stopped", "TaskFailed", "UnfitTask"]
-
-
-class Stopped(RejectedError):  # noqa: N818 - what happened, as its siblings say it
-    """The task was cancelled, or given to another worker."""
+__all__ = ["TaskFailed", "UnfitTask"]
 
 
 class TaskFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it

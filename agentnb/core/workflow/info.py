@@ -117,7 +117,7 @@ class AgentInfo:
         When one of them gave its last sign of life, in seconds since the epoch; None for none.
     module
         Where its function comes from.
-    retries, timeout
+    attempts, timeout
         For tasks that do not say.
     """
 
@@ -127,7 +127,7 @@ class AgentInfo:
     workers: int
     heartbeat: float | None
     module: str
-    retries: int
+    attempts: int
     timeout: float | None
 
 

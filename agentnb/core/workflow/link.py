@@ -37,8 +37,20 @@ _POSTGRES = {
     "now": "extract(epoch from clock_timestamp())::float8",
     "lock": "for update",
     "lock_free": "for update skip locked",
+    "lock_claim": "for no key update skip locked",
+    "agents": "json_array_elements_text(cast(:agents as json)) a(agent)",
+    "places": "json_array_elements_text(cast(f.frees as json)) j(value)",
+    "a_place": "cast(j.value as integer)",
 }
-_SQLITE = {"now": ":now", "lock": "", "lock_free": ""}
+_SQLITE = {
+    "now": ":now",
+    "lock": "",
+    "lock_free": "",
+    "lock_claim": "",
+    "agents": "(select value as agent from json_each(:agents)) a",
+    "places": "json_each(f.frees) j",
+    "a_place": "j.value",
+}
 
 
 class Turn:

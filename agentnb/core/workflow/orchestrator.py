@@ -1,25 +1,69 @@
-"""The orchestrator: workflows are made, worked on, looked at and steered."""
+"""The orchestrator: makes workflows, works on them, looks at them and controls them."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from agentnb.core.errors import UsageError, did_you_mean
-from agentnb.core.workflow.creating import check_name_of_workflow, create
-from agentnb.core.workflow.spec import Task, check_name, several, shown
-from agentnb.core.workflow.steered import Steered
+from agentnb.core.codec import Json
+from agentnb.core.errors import (
+    AgentnbError,
+    DeadlineExceeded,
+    NotFoundError,
+    UsageError,
+    did_you_mean,
+)
+from agentnb.core.loop import LoopThread
+from agentnb.core.ranges import end_of, seconds, whole
+from agentnb.core.work.wakeup import Wakeup
+from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
+from agentnb.core.workflow import migrating
+from agentnb.core.workflow.agents import current_options, made
+from agentnb.core.workflow.control import Control
+from agentnb.core.workflow.creating import Creator, check_name_of_workflow
+from agentnb.core.workflow.errors import TaskFailed
+from agentnb.core.workflow.execution import Advice, Surroundings
+from agentnb.core.workflow.handler import TaskHandler
+from agentnb.core.workflow.keys import KEY_TTL
+from agentnb.core.workflow.lazily import lazy
+from agentnb.core.workflow.link import Link
+from agentnb.core.workflow.pruning import prune
+from agentnb.core.workflow.reading import Reader
+from agentnb.core.workflow.registry import Registry
+from agentnb.core.workflow.relay import Relay
+from agentnb.core.workflow.results import Results
+from agentnb.core.workflow.spec import Task, check_name, several, shown, text
+from agentnb.core.workflow.store import SqlWorkStore
+from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
+from agentnb.core.workflow.worker import Worker
+from agentnb.core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
-    from agentnb.core.workflow.workflow import Workflow
+    from agentnb.core.db import Database
+    from agentnb.core.runtime import Runtime
+    from agentnb.core.table import Table
+    from agentnb.core.work.wakeup import WakeupBackend
+    from agentnb.core.workflow.info import AgentInfo
 
 __all__ = ["Orchestrator"]
 
+F = TypeVar("F")
+_LIMIT = 1_000_000
+_RESULTS = 64  # a result is paid for already: it may be larger than what is sent
+_FIRST_LOOK, _LAST_LOOK = 0.02, 0.2  # seconds between two looks at a workflow
+_REPORT_SECONDS = 2.0
+_CLOSING_SECONDS = 5.0
+_WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
 
-class Orchestrator(Steered):
+
+class Orchestrator:
     """Durable workflows on a database.
 
     Parameters
@@ -40,11 +84,11 @@ class Orchestrator(Steered):
         Given the name of a service that an agent asks its context for, returns it; None for none.
     events
         The event bus on which what happens is published, such as `EventBus`; None for none.
-    bell
-        Carries the bell to other processes, see `agentnb.core.workflow.bell.Remote`; None for
-        none: they then look by themselves, every second.
+    wakeup
+        Wakes workers of other processes, see `agentnb.core.work.wakeup.WakeupBackend`; None for
+        none: they then look by themselves, every half second.
     runtime
-        Tracer, redactor and logs; default: those of `database`.
+        Tracer, redactor and logs; default: those of the database.
     owns_database
         Whether `close` closes the database.
 
@@ -60,6 +104,161 @@ class Orchestrator(Steered):
     ...         workflow.wait(timeout=30).result
     {'greet': 'Hello, Ada!'}
     """
+
+    def __init__(  # noqa: PLR0913 - keyword-only ones, each documented
+        self,
+        database: Database,
+        *,
+        scope: str = "agentnb",
+        home: Path | None = None,
+        lease: float = 30.0,
+        limit: int = _LIMIT,
+        key_ttl: float = KEY_TTL,
+        services: Callable[[str], Any] | None = None,
+        events: Any = None,
+        wakeup: WakeupBackend | None = None,
+        runtime: Runtime | None = None,
+        owns_database: bool = False,
+    ) -> None:
+        migrating.check_kind(database)
+        self.database = database
+        self.scope = scope
+        self.lease = lease
+        self.registry = Registry(home, scope)
+        self._runtime = runtime or database.runtime
+        self.tracer = self._runtime.tracer
+        self.log = self._runtime.log("workflow")
+        self._redactor = self._runtime.redactor
+        self._key_ttl = seconds("key_ttl", key_ttl, service="workflow")
+        self._json = Json(
+            "workflow",
+            "the task's value",
+            limit=limit,
+            setting="AGENTNB_WORKFLOW_PAYLOAD",
+            results=limit * _RESULTS,
+        )
+        self._services = services
+        self._advice = Advice()
+        self._loop = LoopThread()
+        self._bus = events
+        self._backend = wakeup
+        self._owns = owns_database
+        self._worker: Worker | None = None
+        self._making = threading.RLock()  # never held while somebody is waited for
+        self._lock = threading.RLock()
+
+    # Parts, made on first use
+
+    @lazy
+    def link(self) -> Link:
+        """Return the transactions on the database, whose tables are there from now on."""
+        migrating.require(self.database)
+        return Link(self.database)
+
+    @lazy
+    def reader(self) -> Reader:
+        """Return the part that looks at workflows."""
+        return Reader(self.link, self.scope)
+
+    @lazy
+    def _control(self) -> Control:
+        return Control(self.link, self.scope)
+
+    @lazy
+    def _creator(self) -> Creator:
+        return Creator(
+            self.link,
+            self.scope,
+            self.registry,
+            self._json,
+            key_ttl=self._key_ttl,
+            log=self.log,
+        )
+
+    @lazy
+    def _results(self) -> Results:
+        return Results(self.reader, self.registry, self._json)
+
+    @lazy
+    def wakeup(self) -> Wakeup:
+        """Return the part that wakes those who wait."""
+        return Wakeup(self._backend, self.log)
+
+    @lazy
+    def _relay(self) -> Relay | None:
+        if self._bus is None:
+            return None
+        return Relay(self.link, self.scope, self._bus, self.log)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables up to date; return the version before (None: no tables) and now."""
+        return migrating.migrate(self.database)
+
+    def ping(self) -> None:
+        """Do nothing if the tables can be read.
+
+        Raises
+        ------
+        AgentnbError
+            They cannot.
+        """
+        self.reader.newest(None, 1)
+
+    # Agents
+
+    def agent(self, name: str, **options: Any) -> Callable[[F], F]:
+        """Register a function or a class as an agent of this process, in the place of an older one.
+
+        Parameters
+        ----------
+        name
+            Its name, which tasks give.
+        **options
+            ``capabilities=()``, ``attempts=3``, ``timeout=600``, ``backoff=2``, ``schema=None``,
+            ``returns=None``, as `agentnb.core.workflow.agent` takes them. They apply to the
+            attempts to come of all tasks that set none themselves.
+
+        Raises
+        ------
+        UsageError
+            It cannot do a task, or an option cannot have its value.
+        """
+        options = current_options(options)
+        made(name, _anything, **options)
+
+        def register(target: F) -> F:
+            self.registry.add(made(name, target, **options))
+            return target
+
+        return register
+
+    def agents(self) -> Table:
+        """Return the agents that are known: who would work as them, and since when."""
+        return agent_table(self.agent_infos())
+
+    def agent_infos(self) -> list[AgentInfo]:
+        """Return the agents that are known, by their names."""
+        with self.link.read() as turn:
+            return self.registry.look(turn)
+
+    def agent_info(self, name: str) -> AgentInfo:
+        """Return one agent.
+
+        Raises
+        ------
+        NotFoundError
+            Nobody has registered it.
+        """
+        found = {one.name: one for one in self.agent_infos()}
+        if name not in found:
+            raise NotFoundError(
+                f"there is no agent {name!r}",
+                service="workflow",
+                hint=did_you_mean(name, found, "agents"),
+            )
+        return found[name]
+
+    # Making
 
     def create(
         self,
@@ -102,8 +301,7 @@ class Orchestrator(Steered):
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """
         with self.tracer.span("create", service="workflow", workflow=str(name)) as span:
-            number, ready = create(
-                self,
+            number, ready = self._creator.create(
                 name,
                 tasks,
                 key=key,
@@ -112,14 +310,13 @@ class Orchestrator(Steered):
                 correlation_id=correlation_id,
             )
             span.attributes = {"workflow": name, "id": number}
-        self.happened(ready)
-        return self._of(number)
+        self._happened(ready)
+        return Workflow(self, self.reader.row(number))
 
     def create_workflow_with_tasks(
         self, workflow: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
     ) -> Workflow:
         """Make a workflow from dicts: one of its words (`create`'s), and one for each task."""
-        known = {"name", "key", "max_parallel", "data", "correlation_id"}
         if not isinstance(workflow, Mapping):
             raise UsageError(
                 f"a workflow is a dict here, not a {type(workflow).__name__}",
@@ -128,11 +325,11 @@ class Orchestrator(Steered):
             )
         words = dict(workflow)
         for word in words:
-            if word not in known:
+            if word not in _WORDS:
                 raise UsageError(
                     f"a workflow has no {shown(word)}",
                     service="workflow",
-                    hint=did_you_mean(str(word), known) or f"it has: {', '.join(sorted(known))}",
+                    hint=did_you_mean(str(word), _WORDS) or f"it has: {', '.join(_WORDS)}",
                 )
         return self.create(words.pop("name", None), tasks, **words)
 
@@ -176,6 +373,338 @@ class Orchestrator(Steered):
         self.agent(agent)(function)
         return Task(word, agent=agent, needs=needs)
 
+    # Working
+
+    def work(
+        self,
+        agents: Sequence[str] | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        kind: str = "kernel",
+    ) -> Worker:
+        """Do the tasks of agents in this process, in threads, until the worker is stopped.
+
+        Working again replaces the worker, unless it would be the same.
+
+        Parameters
+        ----------
+        agents
+            Their names; default: all that this process registers, now and later.
+        concurrency
+            How many tasks are done at once.
+        kind
+            ``kernel``, or ``process`` for a worker process.
+
+        Returns
+        -------
+        Worker
+            To stop it, or to wait until everything is done.
+
+        Raises
+        ------
+        UsageError
+            One of the agents is not known here.
+        ConfigError
+            One was made by a cell, and cannot be used in this process.
+        """
+        concurrency = whole("concurrency", concurrency, service="workflow", most=MOST_CONCURRENCY)
+        named = None
+        if agents is not None:
+            given = several("agents", agents, "the names of agents")
+            named = tuple(dict.fromkeys(check_name(name, "an agent") for name in given))
+        for name in named or ():
+            self.registry.find(name)
+        with self._lock:
+            running = self.worker
+            if running is not None:
+                if running.same(named, concurrency):
+                    return running
+                running.stop()
+            self._worker = self._make_worker(named, concurrency, kind)
+            self._worker.start()
+            return self._worker
+
+    def _make_worker(self, agents: Sequence[str] | None, concurrency: int, kind: str) -> Worker:
+        around = Surroundings(
+            self.link,
+            self._json,
+            self.reader,
+            self._results,
+            self._services,
+            self._loop,
+            self._runtime,
+            self.log,
+            self._advice,
+        )
+        return Worker(
+            self._make_store,
+            TaskHandler(self.registry, around),
+            self.registry,
+            agents,
+            loop=self._loop,
+            log=self.log,
+            concurrency=concurrency,
+            kind=kind,
+        )
+
+    def _make_store(self, agents: Callable[[], tuple[str, ...]]) -> SqlWorkStore:
+        return SqlWorkStore(
+            self.link,
+            self.scope,
+            self.registry,
+            agents=agents,
+            wakeup=self.wakeup,
+            lease=self.lease,
+            on_commit=self._happened,
+        )
+
+    @property
+    def worker(self) -> Worker | None:
+        """The worker of this process, or None."""
+        found = self._worker
+        return found if found is not None and found.working else None
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Stop the worker of this process, if there is one; see `Worker.stop`."""
+        worker = self.worker
+        return worker.stop(timeout) if worker is not None else True
+
+    def _happened(self, ready: Mapping[str, int], notify: bool = True) -> None:  # noqa: FBT001, FBT002 - a store's callback
+        """Wake those who wait after a commit: tasks may be ready, and events are there."""
+        if notify:
+            self.wakeup.notify(ready)
+        if self._relay is not None:
+            self._relay.start()
+            self._relay.wake()
+
+    def relay_once(self) -> int:
+        """Publish what stands in the outbox, up to a hundred events, and return how many.
+
+        A thread does so by itself, from the first workflow on that is made or worked on here.
+
+        Raises
+        ------
+        UnavailableError
+            The server is away; they stay in the outbox.
+        """
+        return self._relay.once() if self._relay is not None else 0
+
+    # Waiting
+
+    def wait(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:
+        """Wait until a workflow has ended, and return it.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such workflow.
+        TaskFailed
+            It failed or was cancelled.
+        DeadlineExceeded
+            It has not ended in time; it goes on. The hint says what it waits for.
+        """
+        self._loop.check()
+        return self._wait(self._given(workflow), timeout, threading.Event())
+
+    async def await_(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
+        """Await the end of a workflow; see `wait`."""
+        left = threading.Event()
+        try:
+            return await asyncio.to_thread(lambda: self._wait(self._given(workflow), timeout, left))
+        finally:
+            left.set()
+
+    def _given(self, workflow: str | Workflow) -> Workflow:
+        return workflow if isinstance(workflow, Workflow) else self.get(workflow)
+
+    def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
+        began = monotonic()
+        until = end_of(timeout, service="workflow", since=began)
+        pause, report, last = _FIRST_LOOK, began + _REPORT_SECONDS, ""
+        while not left.is_set():
+            seen = self.wakeup.count
+            state, _, _ = self.reader.progress(workflow.id)
+            now = monotonic()
+            if state != "active":
+                return _checked(workflow.refresh())
+            if until is not None and now >= until:
+                raise DeadlineExceeded(
+                    f"workflow {workflow.name} ({workflow.id}) has not ended within {timeout:g} s",
+                    service="workflow",
+                    hint=workflow.why_waiting() or "wait longer; it goes on meanwhile",
+                )
+            if now > report:
+                report = now + _REPORT_SECONDS
+                if (why := workflow.why_waiting()) and why != last:
+                    self.log.warning("workflow %s: %s", workflow.id, why)
+                last = why
+            self.wakeup.wait(seen, pause if until is None else min(pause, until - now))
+            pause = min(pause * 1.5, _LAST_LOOK)
+        return workflow
+
+    # Looking
+
+    def get(self, workflow: str | Workflow) -> Workflow:
+        """Return a workflow by its id, by how its id alone begins, or the newest of a name.
+
+        Raises
+        ------
+        NotFoundError, UsageError
+            There is none, or there are several.
+        """
+        if isinstance(workflow, Workflow):
+            return workflow.refresh()
+        return Workflow(self, self.reader.find(workflow))
+
+    def table(self, state: str | None = None, n: int = 50) -> Table:
+        """Return the newest workflows with how far they are, as `list` does."""
+        found = self.list(state, n)
+        return workflow_table(found, self.reader.counts([one.id for one in found]))
+
+    def list(self, state: str | None = None, n: int = 50) -> list[Workflow]:
+        """Return the newest workflows, of one state or all, newest first; `table` shows them."""
+        return [Workflow(self, row) for row in self.reader.newest(state, n)]
+
+    def events(self, workflow: str | Workflow | None = None, n: int = 100) -> Table:
+        """Return the last events of a workflow, or of all, oldest first."""
+        number = None if workflow is None else self.get(workflow).id
+        return event_table(self.reader.events(number, n))
+
+    def cancel(self, workflow: str | Workflow, reason: str = "cancelled") -> Workflow:
+        """End what has not begun, and ask what runs to stop: `Context.check_cancelled` raises.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow; it has ended.
+        """
+        found = self.get(workflow)
+        self._control.cancel(found.id, self._redactor(text("reason", reason)))
+        self._happened({})
+        if self.worker is not None:
+            self.worker.look()
+        return found.refresh()
+
+    def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
+        """Let what failed or was cancelled run again with all its attempts, and what it held up.
+
+        Results of tasks and steps that are there are not made again.
+
+        Parameters
+        ----------
+        task
+            Only this one of them, and those that it needs; default: all. A task that is done, but
+            whose result could not be kept, runs again if it is named here.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; it has not failed.
+        """
+        found = self.get(workflow)
+        self._happened(self._control.retry(found.id, task))
+        return found.refresh()
+
+    def forget(self, workflow: str | Workflow, task: str, step: str) -> Workflow:
+        """Forget the kept result of a step, so that the next attempt at its task calls it again.
+
+        Parameters
+        ----------
+        task, step
+            Their names.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow, task or step; the task is running.
+        """
+        found = self.get(workflow)
+        self._control.forget(found.id, task, step)
+        return found.refresh()
+
+    def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:
+        """Let a task run that waits for a person.
+
+        Parameters
+        ----------
+        by
+            Who says so; default: the user that this process runs as.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            There is no such workflow or task; the task waits for no approval.
+        """
+        found = self.get(workflow)
+        self._happened(self._control.approve(found.id, task, text("by", by or _user())))
+        return found.refresh()
+
+    def reject(
+        self, workflow: str | Workflow, task: str, reason: str = "", by: str | None = None
+    ) -> Workflow:
+        """Let a task that waits for a person not run; what needs it is skipped.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            As `approve`.
+        """
+        found = self.get(workflow)
+        why = self._redactor(text("reason", reason))
+        self._control.reject(found.id, task, why, text("by", by or _user()))
+        self._happened({})
+        return found.refresh()
+
+    def prune(self, older_than: float) -> int:
+        """Forget the workflows that ended long ago: their tasks, steps, results and events.
+
+        An idempotency key is kept for its 7 days all the same. Those whose events have not all been
+        published are kept, where there is an event bus.
+
+        Parameters
+        ----------
+        older_than
+            Seconds since they ended.
+
+        Returns
+        -------
+        int
+            How many there were.
+
+        Raises
+        ------
+        UsageError
+            It is not a number of seconds.
+        """
+        published = self._relay is not None
+        return prune(
+            self.link,
+            self.scope,
+            seconds("older_than", older_than, service="workflow", zero=True),
+            told=published,
+            key_ttl=self._key_ttl,
+        )
+
+    def close(self) -> None:
+        """Stop what works here; what runs has five seconds, and is then released."""
+        try:
+            self.stop(_CLOSING_SECONDS)
+        except AgentnbError as error:
+            self.log.warning("the worker was not stopped in an orderly way: %s", error)
+        # Only what was used: closing opens nothing.
+        parts = vars(self)
+        for part in (parts.get("wakeup"), parts.get("_relay")):
+            if part is not None:
+                part.close()
+        self._loop.close()
+        if self._owns:
+            self.database.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -184,3 +713,30 @@ class Orchestrator(Steered):
 
     def __repr__(self) -> str:
         return f"Orchestrator({self.scope!r}, on {self.database.backend.target})"
+
+
+def _checked(workflow: Workflow) -> Workflow:
+    if workflow.state == "completed":
+        return workflow
+    how = "was cancelled" if workflow.state == "cancelled" else f"failed: {workflow.error}"
+    raise TaskFailed(
+        f"workflow {workflow.name} ({workflow.id}) {how}",
+        service="workflow",
+        hint=(
+            f"%workflow show {workflow.id} has its tasks; "
+            f"workflow.retry() (%workflow retry {workflow.id}) tries again"
+        ),
+    )
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # there is no such user, as in a container
+        return "somebody"
+
+
+def _anything(task: Any, ctx: Any) -> None:
+    """Stand for an agent while its options are checked."""

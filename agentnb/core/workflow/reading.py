@@ -15,7 +15,7 @@ from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.waits import waited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.link import Link, Turn
@@ -166,10 +166,25 @@ class Reader:
             row = turn.row("select log from {task} where id = :id", id=task)
         return row[0].split("\n") if row is not None and row[0] else []
 
-    def results(self, number: str) -> list[tuple[str, str, str, str | None]]:
-        """Return name, agent, result as JSON, and unkept description of each completed task."""
+    def results(
+        self, number: str, names: Sequence[str] | None = None
+    ) -> list[tuple[str, str, str, str | None]]:
+        """Return name, agent, result as JSON, and unkept description of completed tasks.
+
+        Parameters
+        ----------
+        number
+            The workflow.
+        names
+            Only these tasks; None for all, in the order in which they were given.
+        """
+        sql = f"{_RESULTS} order by place"
+        values: dict[str, Any] = {}
+        if names is not None:
+            marks, values = listed(names)
+            sql = f"{_RESULTS} and name in ({marks})"
         with self._link.read() as turn:
-            rows = turn.rows(f"{_RESULTS} order by place", id=number)
+            rows = turn.rows(sql, id=number, **values)
         return [(name, agent, result or "null", unkept) for name, agent, result, unkept in rows]
 
     def result(self, number: str, name: str) -> tuple[str, str, str | None]:

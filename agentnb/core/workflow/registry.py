@@ -140,12 +140,17 @@ class Registry:
                 kept = self._kept[name] = _Kept(name, module_path(self._home, _KIND, name))
         return kept.look()
 
-    def declared(self, name: str) -> TypeCodec | None:
-        """Return the codec of an agent's results, where this process has the agent."""
+    def known(self, name: str) -> Agent | None:
+        """Return the agent of a name, None where this process has none that could be used."""
         try:
-            return self.find(name).declared
+            return self.find(name)
         except AgentnbError:
             return None
+
+    def declared(self, name: str) -> TypeCodec | None:
+        """Return the codec of an agent's results, where this process has the agent."""
+        agent = self.known(name)
+        return None if agent is None else agent.declared
 
     def write(self, turn: Turn, names: Iterable[str] | None = None) -> None:
         """Make the agents of this process, or those of some names, known to others."""
@@ -231,7 +236,7 @@ def _row(agent: Agent) -> dict[str, Any]:
     return {
         "name": agent.name,
         "capabilities": msgspec.json.encode(agent.capabilities).decode(),
-        "attempts": agent.retries + 1,
+        "attempts": agent.attempts,
         "timeout": agent.timeout,
         "backoff": agent.backoff,
         "module": agent.module,
@@ -241,7 +246,7 @@ def _row(agent: Agent) -> dict[str, Any]:
 def _of_row(row: tuple[Any, ...]) -> Agent:
     name, capabilities, attempts, timeout, backoff, module = row
     words = tuple(msgspec.json.decode(capabilities))
-    return Agent(name, _never, False, words, attempts - 1, timeout, backoff, None, module)  # noqa: FBT003 - is_async
+    return Agent(name, _never, False, words, attempts, timeout, backoff, None, module)  # noqa: FBT003 - is_async
 
 
 def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
@@ -253,7 +258,7 @@ def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
         len(beats),
         max(beats, default=None),
         agent.module,
-        agent.retries,
+        agent.attempts,
         agent.timeout,
     )
 

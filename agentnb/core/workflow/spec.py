@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, InitVar, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import seconds, whole
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "Task",
+    "attempts_of",
     "check_known",
     "check_name",
     "check_words",
@@ -22,6 +25,7 @@ __all__ = [
     "text",
 ]
 
+MOST_ATTEMPTS = 1000
 _LONGEST = 200
 _LONGEST_TEXT = 10_000
 _MOST_PRIORITY = 524_287
@@ -51,10 +55,12 @@ class Task:
         Seconds that it waits once it could run.
     approval
         Whether a person has to approve it once its needs are completed.
-    retries
-        How often it is tried again after it failed; default: as the agent says.
+    attempts
+        How often it may run in total; default: as its agent says.
     timeout
-        Seconds that an attempt may take; default: as the agent says.
+        Seconds that an attempt may take; default: as its agent says.
+    retries
+        Deprecated: the attempts after the first one.
 
     Examples
     --------
@@ -70,10 +76,11 @@ class Task:
     priority: int = 0
     delay: float = 0.0
     approval: bool = False
-    retries: int | None = None
+    attempts: int | None = None
     timeout: float | None = None
+    retries: InitVar[int | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, retries: int | None) -> None:
         name = check_name(self.name, "a task")
         agent = check_name(self.agent, "an agent") if self.agent else name
         needs = several("needs", self.needs, "the names of tasks")
@@ -90,9 +97,10 @@ class Task:
         }
         if not isinstance(self.approval, bool):
             raise _wrong("approval", self.approval, "True or False")
-        if self.retries is not None:
-            checked["retries"] = whole(
-                "retries", self.retries, service="workflow", least=0, most=1000
+        attempts = attempts_of(self.attempts, retries)
+        if attempts is not None:
+            checked["attempts"] = whole(
+                "attempts", attempts, service="workflow", most=MOST_ATTEMPTS
             )
         if self.timeout is not None:
             checked["timeout"] = seconds("timeout", self.timeout, service="workflow")
@@ -100,7 +108,7 @@ class Task:
             object.__setattr__(self, name, value)
 
 
-_FIELDS = {one.name for one in fields(Task)}
+_FIELDS = {*(one.name for one in fields(Task)), "retries"}
 # The words of the spec's tasks for ours.
 _SYNONYMS = {"agent_id": "agent", "depends_on": "needs", "dependencies": "needs", "input": "data"}
 
@@ -126,6 +134,31 @@ def task_of(given: Task | Mapping[str, Any]) -> Task:
     if "name" not in words:
         raise UsageError("a task has no name", service="workflow", hint='{"name": "api", ...}')
     return Task(**words)
+
+
+def attempts_of(attempts: int | None, retries: Any) -> int | None:
+    """Return the attempts, also of the deprecated ``retries``, which are one fewer.
+
+    Raises
+    ------
+    UsageError
+        Both are given, or ``retries`` is not 0 to 999.
+    """
+    if retries is None:
+        return attempts
+    whole("retries", retries, service="workflow", least=0, most=MOST_ATTEMPTS - 1)
+    if attempts is not None:
+        raise UsageError(
+            "attempts and retries are given both",
+            service="workflow",
+            hint=f"attempts={attempts} alone: retries is deprecated",
+        )
+    warnings.warn(
+        f"retries={retries} is deprecated: use attempts={int(retries) + 1}",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return int(retries) + 1
 
 
 def check_known(words: Iterable[Any], known: Sequence[str], what: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.codec import TypeCodec
-    from agentnb.core.workflow.attempt import Attempt
+    from agentnb.core.workflow.execution import TaskExecution
 
 __all__ = ["Stepping"]
 
@@ -24,8 +24,8 @@ class Stepping:
 
     Parameters
     ----------
-    attempt
-        The attempt at the task.
+    execution
+        The execution of the task.
     names
         The names of the steps that this attempt has begun.
     is_async
@@ -35,9 +35,9 @@ class Stepping:
     """
 
     def __init__(
-        self, attempt: Attempt, names: set[str], *, is_async: bool, returns: Any = None
+        self, execution: TaskExecution, names: set[str], *, is_async: bool, returns: Any = None
     ) -> None:
-        self._attempt = attempt
+        self._execution = execution
         self._names = names
         self._async = is_async
         self._returns = returns
@@ -78,13 +78,13 @@ class Stepping:
         codec = self._begin(name, function)
         if self._async:
             return self._astep(str(name), codec, function, args, options)
-        self._attempt.check_stopped()
-        found = self._attempt.step_result(name, codec)
+        self._execution.check()
+        found = self._execution.step_result(name, codec)
         if found is not None:
             return found[0]
         with self._span(name):
-            result = self._attempt.orchestrator.loop.call(lambda: function(*args, **options))
-        return self._attempt.keep_step(name, result, codec)
+            result = self._execution.around.loop.call(lambda: function(*args, **options))
+        return self._execution.keep_step(name, result, codec)
 
     async def astep(
         self, name: str, function: Callable[..., Any], *args: Any, **options: Any
@@ -97,7 +97,7 @@ class Stepping:
         name = check_words(name, "a step", "call the API")
         if name in self._names:
             raise UsageError(
-                f"two steps of task {self._attempt.task.name} are called {name!r}",
+                f"two steps of task {self._execution.task.name} are called {name!r}",
                 service="workflow",
                 hint=f'give each a name of its own, such as f"{name}-{{n}}"',
             )
@@ -113,17 +113,17 @@ class Stepping:
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
-        self._attempt.check_stopped()
-        found = await asyncio.to_thread(self._attempt.step_result, name, codec)
+        self._execution.check()
+        found = await asyncio.to_thread(self._execution.step_result, name, codec)
         if found is not None:
             return found[0]
         with self._span(name):
             result = function(*args, **options)
             if inspect.isawaitable(result):
                 result = await result
-        return await asyncio.to_thread(self._attempt.keep_step, name, result, codec)
+        return await asyncio.to_thread(self._execution.keep_step, name, result, codec)
 
     def _span(self, name: str) -> Any:
-        attempt = self._attempt
-        tracer = attempt.orchestrator.tracer
-        return tracer.span("step", service="workflow", step=name, task=attempt.task.name)
+        tracer = self._execution.around.runtime.tracer
+        task = self._execution.task.name
+        return tracer.span("step", service="workflow", step=name, task=task)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.table import Table
     from agentnb.core.workflow.info import TaskInfo
-    from agentnb.core.workflow.steered import Steered
+    from agentnb.core.workflow.orchestrator import Orchestrator
 
 __all__ = ["Workflow"]
 
@@ -48,7 +48,7 @@ class Workflow:
         *("max_parallel", "name", "state", "traceparent"),
     )
 
-    def __init__(self, orchestrator: Steered, row: Sequence[Any]) -> None:
+    def __init__(self, orchestrator: Orchestrator, row: Sequence[Any]) -> None:
         self._orchestrator = orchestrator
         self._take(row)
 
@@ -116,7 +116,7 @@ class Workflow:
         Each is of the type that its agent declares, where this process has the agent, else plain
         JSON. One that could not be kept is its description, an `Unkept`.
         """
-        return self._orchestrator.results(self.id)
+        return self._orchestrator._results.all(self.id)  # noqa: SLF001 - its own
 
     def result_of(self, task: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
         """Return the result of a completed task.
@@ -138,7 +138,7 @@ class Workflow:
         UsageError
             The result is not of the type.
         """
-        return self._orchestrator.result_of(self.id, task, type)
+        return self._orchestrator._results.one(self.id, task, type)  # noqa: SLF001 - its own
 
     def forget(self, task: str, step: str) -> Workflow:
         """Forget the result of a step: see `Orchestrator.forget`."""

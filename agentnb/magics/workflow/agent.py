@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import AgentnbError
+from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.magics.base import Magic, Message
 from agentnb.magics.body import Role, body_of, kernel_only
 from agentnb.magics.output import Logged, diverted
@@ -39,7 +39,7 @@ _ROLE = Role(
 )
 # Each call of the database takes a millisecond or so, and an agent may print in a loop.
 _PAUSE = 0.05
-_OPTIONS = ("capabilities", "retries", "timeout")
+_OPTIONS = ("capabilities", "attempts", "timeout")
 
 _log = logging.getLogger("agentnb.workflow")
 
@@ -153,6 +153,7 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     name = check_name(call.arguments[0], "an agent")
     body = body_of(call, f"%%agent {name}", _ROLE, shell)
     options = {key: call.options[key] for key in _OPTIONS if key in call.options}
+    deprecated = _deprecated(call, options)
     module = _module(name, options, types, body, shell)
     function = diverted(body.bound(shell.user_ns), _TaskLog, shell)
     workflows = hub.workflows
@@ -163,8 +164,23 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     register(function)
     made = _Made(name, workflows.registry.find(name), path, module.text)
     left = cells.replace(cell_id(shell), made, workflows)
-    said = (_here(name, workflows), _elsewhere(name, module.needs), left)
+    said = (_here(name, workflows), _elsewhere(name, module.needs), left, deprecated)
     return Message("\n".join(filter(None, said)))
+
+
+def _deprecated(call: Call, options: dict[str, Any]) -> str:
+    """Take a deprecated --retries for --attempts, and return the line that says so."""
+    if "retries" not in call.options:
+        return ""
+    retries = call.options["retries"]
+    if "attempts" in options:
+        raise UsageError(
+            "--attempts and --retries are given both",
+            service="workflow",
+            hint=f"--attempts {options['attempts']} alone: --retries is deprecated",
+        )
+    options["attempts"] = retries + 1
+    return f"--retries {retries} is deprecated: use --attempts {retries + 1}"
 
 
 def _module(

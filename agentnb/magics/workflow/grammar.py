@@ -201,7 +201,7 @@ AGENT = Grammar(
         ),
     ),
     examples=(
-        "%%agent scaffold --retries 1 --timeout 60",
+        "%%agent scaffold --attempts 2 --timeout 60",
         '    ctx.progress(0.5, "half")',
         '    {"app": task.data["name"]}',
     ),
@@ -217,7 +217,8 @@ AGENT_CELL = Grammar(
             "what tasks call it",
             ("NAME",),
             (
-                Option(("--retries",), "how often a task is tried again (3)", "N", times),
+                Option(("--attempts",), "how often a task may run in total (3)", "N", count),
+                Option(("--retries",), "deprecated: --attempts less one", "N", times),
                 Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
                 Option(
                     ("--capabilities",), "what it can do, for people", "NAMES", names, adds=True

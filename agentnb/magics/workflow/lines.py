@@ -40,6 +40,8 @@ class Line:
         As in a `Task`; a task that names no agent is for the one of its own name.
     options
         What its marks say, by the names that a `Task` has for them.
+    deprecated
+        The replacement of a deprecated mark, for people; empty for none.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Line:
     data: Any = None
     needs: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    deprecated: str = ""
 
     def task(self) -> Task:
         """Return it as the core takes it.
@@ -180,6 +183,11 @@ class _Reader:
         match = _MARK.match(self._text, self._at)
         assert match is not None  # noqa: S101 - a mark begins here
         name, given = match.groups()
+        if name == "retries" and (given or "").isdecimal():
+            task.options["attempts"] = int(given) + 1
+            task.deprecated = f"!retries={given} is deprecated: use !attempts={int(given) + 1}"
+            self._at = match.end()
+            return
         if name not in MARKS:
             usages = ", ".join(usage for _, _, usage in MARKS.values())
             self._fail(

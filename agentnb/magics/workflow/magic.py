@@ -151,6 +151,9 @@ class WorkflowMagic(Magic):
                 f"a workflow is named by text, not by a {type(name).__name__}", service="workflow"
             )
         lines = parse(call.body or "", call.namespace)
+        for line in lines:
+            if line.deprecated:
+                print(f"line {line.number}: {line.deprecated}")  # noqa: T201 - for the cell's author
         words = ("key", "max_parallel", "data")
         given: dict[str, Any] = {key: call.options[key] for key in words if key in call.options}
         try:

@@ -17,6 +17,13 @@ def _whole(text: str) -> int:
     return value
 
 
+def _count(text: str) -> int:
+    value = _whole(text)
+    if not value:
+        raise ValueError(text)
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -35,7 +42,7 @@ MARKS: Final[dict[str, tuple[str, Callable[[str], Any] | None, str]]] = {
     "approve": ("approval", None, "!approve"),
     "priority": ("priority", _whole, "!priority=N, lower first, 0 without one"),
     "delay": ("delay", _seconds, "!delay=SECONDS"),
-    "retries": ("retries", _whole, "!retries=N"),
+    "attempts": ("attempts", _count, "!attempts=N"),
     "timeout": ("timeout", _above, "!timeout=SECONDS"),
 }
 """The marks of a task: the option that each sets, what makes its value of a text, its usage."""

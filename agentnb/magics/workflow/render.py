@@ -281,7 +281,7 @@ def agents(found: Sequence[AgentInfo]) -> Table:
             one.workers,
             "" if one.heartbeat is None else f"{duration(max(now - one.heartbeat, 0.0))} ago",
             ", ".join(one.capabilities),
-            one.retries,
+            one.attempts,
             one.timeout or "none",
             one.module,
         )
@@ -289,6 +289,6 @@ def agents(found: Sequence[AgentInfo]) -> Table:
     ]
     columns = (
         *("agent", Column("state", "state"), "workers", "seen", "capabilities"),
-        *("retries", Column("timeout", "duration"), "module"),
+        *("attempts", Column("timeout", "duration"), "module"),
     )
     return Table(columns, rows, empty="no agent yet: %%agent NAME over a cell that does a task")

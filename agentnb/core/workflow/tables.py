@@ -12,12 +12,32 @@ from agentnb.core.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentnb.core.workflow.info import AgentInfo
     from agentnb.core.workflow.workflow import Workflow
 
-__all__ = ["event_table", "workflow_table"]
+__all__ = ["agent_table", "event_table", "workflow_table"]
 
 _ENDED = ("completed", "failed", "cancelled", "skipped")
 _KNOWN = {"workflow_id", "task", "agent_id", "status"}
+
+
+def agent_table(agents: Sequence[AgentInfo]) -> Table:
+    """Return agents as a table: who would work as them, and since when."""
+    columns = ("agent", "capabilities", "state", "workers", "heartbeat", "module")
+    rows = [
+        (
+            one.name,
+            ", ".join(one.capabilities),
+            one.state,
+            one.workers,
+            one.heartbeat,
+            one.module,
+        )
+        for one in agents
+    ]
+    return Table(
+        columns, rows, empty='no agents yet: @hub.workflows.agent("NAME"), or %%agent NAME'
+    )
 
 
 def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:

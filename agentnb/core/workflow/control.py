@@ -1,4 +1,4 @@
-"""Workflows are steered: cancelled, tried again, approved, rejected."""
+"""Control of workflows: cancel, retry, approve, reject, forget a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
-from agentnb.core.workflow.ending import count, lock, skip
+from agentnb.core.workflow.completion import count, lock, skip
 from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
@@ -15,7 +15,7 @@ from agentnb.core.workflow.spec import shown
 if TYPE_CHECKING:
     from agentnb.core.workflow.link import Link, Turn
 
-__all__ = ["Steering"]
+__all__ = ["Control"]
 
 _LEFT = "('blocked', 'approval', 'delayed', 'waiting')"
 _CANCEL = f"""
@@ -34,15 +34,16 @@ where id = :task and state = 'approval'
 _AGAIN = """
 update {task} set state = :state, due = case when :state = 'waiting' then {now} else null end,
   ready_at = case when :state = 'waiting' then {now} else null end, missing = :missing,
-  attempt = 0, started = null, finished = null, owner = null, cancel = 0, progress = null,
+  attempt = 0, deaths = 0,
+  started = null, finished = null, owner = null, cancel = 0, progress = null,
   error = null, traceback = null, message = '', result = null, unkept = null,
   approved_by = case when :state = 'waiting' then approved_by else null end
 where id = :task
 """
 
 
-class Steering:
-    """Steers the workflows of a scope; each call is one transaction.
+class Control:
+    """Controls the workflows of a scope; each call is one transaction.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class Steering:
             if not turn.run(_REJECT, task=found[0], why=why):
                 raise _not_held(workflow, found)
             self._note(turn, workflow, "TASK_REJECTED", found, status="rejected", error=why)
-            ended = 1 + skip(turn, workflow, [found[3]])
+            ended = 1 + skip(turn, workflow, found[4])
             count(turn, self._scope, workflow, ended)
 
     def retry(self, workflow: str, task: str | None) -> dict[str, int]:
@@ -167,7 +168,7 @@ class Steering:
         """Forget the result of a step of a task that does not run."""
         with self._link.write() as turn:
             lock(turn, workflow)
-            number, name, state, _ = self._task(turn, workflow, task)
+            number, name, state, *_ = self._task(turn, workflow, task)
             if state == "active":
                 raise RejectedError(
                     f"task {name} of workflow {workflow} is running", service="workflow"
@@ -184,12 +185,13 @@ class Steering:
         )
 
     def _task(self, turn: Turn, workflow: str, task: str) -> tuple[Any, ...]:
-        """Return id, name, state and place of a task by its name or id."""
-        rows = turn.rows(_TASKS, id=workflow)
-        for row in rows:
-            if task in (row[0], row[1]):
-                return (row[0], row[1], row[2], row[7])
-        names = [row[1] for row in rows]
+        """Return id, name, state, place and frees of a task by its name or id."""
+        row = turn.row(_BY_NAME, id=workflow, task=plain(str(task)))
+        row = row or turn.row(_BY_ID, id=workflow, task=plain(str(task)))
+        if row is not None:
+            return row
+        sql = "select name from {task} where workflow_id = :id order by place"
+        names = [row[0] for row in turn.rows(sql, id=workflow)]
         raise NotFoundError(
             f"workflow {workflow} has no task {shown(task)}",
             service="workflow",
@@ -206,6 +208,11 @@ _TASKS = (
     "select id, name, state, needs, agent, approval, approved_by, place, unkept from {task} "
     "where workflow_id = :id order by place"
 )
+
+
+_ONE = "select id, name, state, place, frees from {task} where workflow_id = :id"
+_BY_NAME = f"{_ONE} and name = :task"
+_BY_ID = f"{_ONE} and id = :task"
 
 
 def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:

@@ -1,0 +1,311 @@
+"""The end of an attempt at a task, and its consequences, in the transaction that is given.
+
+On PostgreSQL ends of one workflow run side by side. Each shares the workflow's row first, which
+those who steer it lock for themselves alone; then it locks its own task, then others in the order
+of their places, and the workflow's row, where they are counted, last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.workflow.link import listed, plain
+from agentnb.core.workflow.outbox import note
+
+if TYPE_CHECKING:
+    from agentnb.core.codec import Unkept
+    from agentnb.core.failure import Failure
+    from agentnb.core.workflow.claiming import TaskRef
+    from agentnb.core.workflow.link import Turn
+
+__all__ = [
+    "Completion",
+    "complete",
+    "count",
+    "ended_state",
+    "fail",
+    "lock",
+    "release",
+    "retry",
+    "share",
+    "skip",
+]
+
+_LEFT = "state in ('blocked', 'approval', 'delayed', 'waiting')"
+_FENCE = "id = :id and owner = :owner and entry = :entry and state = 'active'"
+_COMPLETE = f"""
+update {{task}} set state = 'completed', result = :result, unkept = :unkept, error = null,
+  traceback = null, finished = {{now}}, owner = null, ended = entry, deaths = 0 where {_FENCE}
+"""
+_FREE = """
+update {task} set missing = missing - 1,
+  state = case when missing > 1 then state when approval = 1 then 'approval'
+    when delay > 0 then 'delayed' else 'waiting' end,
+  due = case when missing > 1 or approval = 1 then due else {now} + delay end,
+  ready_at = case when missing > 1 or approval = 1 or delay > 0 then ready_at else {now} end
+where id in (select id from {task} where workflow_id = :workflow and state = 'blocked' and place
+"""
+_FREED = "order by place {lock}) returning id, name, agent, state"
+_CANCELLED = f"select cancel from {{task}} where {_FENCE} {{lock}}"
+_RETRY = f"""
+update {{task}} set state = :state, due = case when :pause > 0 then {{now}} + :pause else due end,
+  ready_at = null, owner = null, ended = :ended, deaths = :deaths, attempt = :attempt,
+  error = :error, traceback = :traceback where {_FENCE}
+"""
+_FAIL = f"""
+update {{task}} set state = :state, finished = {{now}}, owner = null, ended = :ended, deaths = 0,
+  error = :error, traceback = :traceback where {_FENCE}
+"""
+# The time at which it was due is its place in the order, and stays.
+_RELEASE = f"""
+update {{task}} set state = 'waiting', owner = null, attempt = attempt - 1 where {_FENCE}
+"""
+_AFTER = f"""
+with recursive after_it(place, frees) as (
+  select place, frees from {{task}} where workflow_id = :workflow and {_LEFT} and place in (PLACES)
+  union
+  select t.place, t.frees from after_it f cross join {{places}}
+    join {{task}} t on t.workflow_id = :workflow and t.place = {{a_place}} and t.{_LEFT}
+)
+select place from after_it
+"""
+_SKIP = f"""
+update {{task}} set state = 'skipped', finished = {{now}} where id in (
+  select id from {{task}} where workflow_id = :workflow and {_LEFT} and place in (PLACES)
+  order by place {{lock}})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The consequences of a task's end.
+
+    Attributes
+    ----------
+    state
+        The task's state after it.
+    ready
+        How many tasks could run now, by agents.
+    last
+        Whether the workflow has ended with it.
+    """
+
+    state: str
+    ready: dict[str, int]
+    last: bool = False
+
+
+def lock(turn: Turn, workflow: str) -> str:
+    """Lock a workflow against ends and other steering, and return its state."""
+    row = turn.row("select state from {workflow} where id = :id {lock}", id=workflow)
+    return str(row[0]) if row else "gone"
+
+
+def share(turn: Turn, workflow: str) -> None:
+    """Keep those who steer a workflow out, and let other ends go on beside."""
+    if turn.postgres:
+        turn.row("select 1 from {workflow} where id = :id for key share", id=workflow)
+
+
+def complete(
+    turn: Turn, scope: str, ref: TaskRef, result: bytes, ms: float, unkept: Unkept | None = None
+) -> Completion | None:
+    """Complete a task, and free the tasks that need it; return None if it is fenced."""
+    share(turn, ref.workflow_id)
+    text = None if unkept is None else unkept.write()
+    if not turn.run(_COMPLETE, result=result.decode(), unkept=text, **ref.fence):
+        return None
+    ready: dict[str, int] = {}
+    if ref.frees:
+        marks, values = listed(msgspec.json.decode(ref.frees))
+        sql = f"{_FREE} in ({marks}) {_FREED}"
+        for number, name, agent, state in turn.rows(sql, workflow=ref.workflow_id, **values):
+            if state == "approval":
+                note(turn, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
+            elif state != "blocked":
+                ready[agent] = ready.get(agent, 0) + 1
+    _record(turn, scope, ref, "success", ms=round(ms, 1))
+    return Completion("completed", ready, count(turn, scope, ref.workflow_id, 1))
+
+
+def retry(
+    turn: Turn, scope: str, ref: TaskRef, failure: Failure, *, pause: float = 0.0, own: bool = True
+) -> Completion | None:
+    """Let another attempt follow; a task that was asked to stop is cancelled instead.
+
+    Parameters
+    ----------
+    pause
+        Seconds before it; 0 puts the task back at its first place in the order.
+    own
+        Whether the attempt's own worker ends it: the same end may come again from there.
+    """
+    return _again(turn, scope, ref, failure, pause=pause, own=own, counted=True)
+
+
+def release(
+    turn: Turn, scope: str, ref: TaskRef, failure: Failure | None = None
+) -> Completion | None:
+    """Put a task back at its first place in the order, without counting the attempt.
+
+    Parameters
+    ----------
+    failure
+        The death of its worker, which ran others beside it; None for a worker that gives it up.
+    """
+    if failure is not None:
+        return _again(turn, scope, ref, failure, pause=0.0, own=False, counted=False)
+    if not turn.run(_RELEASE, **ref.fence):
+        return None
+    return Completion("waiting", {ref.agent: 1})
+
+
+def _again(
+    turn: Turn,
+    scope: str,
+    ref: TaskRef,
+    failure: Failure,
+    *,
+    pause: float,
+    own: bool,
+    counted: bool,
+) -> Completion | None:
+    share(turn, ref.workflow_id)
+    row = turn.row(_CANCELLED, **ref.fence)
+    if row is None:
+        return None
+    if row[0]:
+        return _end(turn, scope, ref, failure, "cancelled", own=own)
+    state = "delayed" if pause > 0 else "waiting"
+    turn.run(
+        _RETRY,
+        state=state,
+        pause=pause,
+        ended=ref.entry if own else None,
+        attempt=ref.attempt if counted else ref.attempt - 1,
+        deaths=0 if own else ref.deaths + (not counted),
+        **_words(failure),
+        **ref.fence,
+    )
+    left = ref.attempts - ref.attempt + (not counted)
+    error = plain(failure.error)
+    _record(turn, scope, ref, "retried", kind="TASK_RETRIED", error=error, left=left)
+    return Completion(state, {} if pause > 0 else {ref.agent: 1})
+
+
+def fail(
+    turn: Turn,
+    scope: str,
+    ref: TaskRef,
+    failure: Failure,
+    *,
+    cancelled: bool = False,
+    own: bool = True,
+) -> Completion | None:
+    """End a task for good, and skip all that needs it; return None if it is fenced.
+
+    Parameters
+    ----------
+    cancelled
+        Whether it was asked to stop.
+    own
+        As `retry` takes it.
+    """
+    share(turn, ref.workflow_id)
+    row = turn.row(_CANCELLED, **ref.fence)
+    if row is None:
+        return None
+    state = "cancelled" if cancelled or row[0] else "failed"
+    return _end(turn, scope, ref, failure, state, own=own)
+
+
+def _end(
+    turn: Turn, scope: str, ref: TaskRef, failure: Failure, state: str, *, own: bool
+) -> Completion:
+    ended = ref.entry if own else None
+    turn.run(_FAIL, state=state, ended=ended, **_words(failure), **ref.fence)
+    _record(turn, scope, ref, state, kind=f"TASK_{state.upper()}", error=plain(failure.error))
+    skipped = skip(turn, ref.workflow_id, ref.frees)
+    return Completion(state, {}, count(turn, scope, ref.workflow_id, 1 + skipped))
+
+
+def ended_state(turn: Turn, ref: TaskRef) -> str | None:
+    """Return the state to which this very claim has brought its task; None if it did not end it."""
+    sql = "select state, entry from {task} where id = :id and ended = :entry"
+    row = turn.row(sql, id=ref.id, entry=ref.entry)
+    if row is None:
+        return None
+    return str(row[0]) if row[1] == ref.entry else "delayed"
+
+
+def skip(turn: Turn, workflow: str, frees: str | None) -> int:
+    """Skip all that needs a task which failed, by its ``frees``, and return how many that are."""
+    places = [] if frees is None else msgspec.json.decode(frees)
+    if not places:
+        return 0
+    found = _run_listed(turn.rows, _AFTER, workflow, places)
+    if not found:
+        return 0
+    return int(_run_listed(turn.run, _SKIP, workflow, [row[0] for row in found]))
+
+
+def _run_listed(execute: Any, sql: str, workflow: str, places: list[int]) -> Any:
+    marks, values = listed(places)
+    return execute(sql.replace("PLACES", marks), workflow=workflow, **values)
+
+
+def count(turn: Turn, scope: str, workflow: str, ended: int) -> bool:
+    """Count tasks that have ended, and return whether the workflow has as well."""
+    sql = "update {workflow} set pending = pending - :n where id = :id returning pending, state"
+    row = turn.row(sql, n=ended, id=workflow)
+    if row is None or row[0] > 0 or row[1] != "active":
+        return False
+    _end_workflow(turn, scope, workflow)
+    return True
+
+
+def _end_workflow(turn: Turn, scope: str, workflow: str) -> None:
+    """End a workflow none of whose tasks is left."""
+    sql = (
+        "select name, state, error from {task} where workflow_id = :id and state <> 'completed' "
+        "order by case when state in ('failed', 'cancelled') then 0 else 1 end, finished, place "
+        "limit 1"
+    )
+    bad = turn.row(sql, id=workflow)
+    state, error = "completed", None
+    if bad is not None:
+        state = "failed"
+        error = f"task {bad[0]}: {bad[2] or bad[1]}" if bad[1] != "skipped" else None
+    sql = "update {workflow} set state = :state, error = :error, finished = {now} where id = :id"
+    turn.run(sql, state=state, error=error, id=workflow)
+    note(turn, scope, workflow, f"WORKFLOW_{state.upper()}", status=state, error=error)
+
+
+def _words(failure: Failure) -> dict[str, Any]:
+    return {"error": plain(failure.error), "traceback": plain(failure.traceback) or None}
+
+
+def _record(
+    turn: Turn,
+    scope: str,
+    ref: TaskRef,
+    status: str,
+    *,
+    kind: str = "TASK_COMPLETED",
+    **more: Any,
+) -> None:
+    note(
+        turn,
+        scope,
+        ref.workflow_id,
+        kind,
+        agent_id=ref.agent,
+        task_id=ref.id,
+        task=ref.name,
+        status=status,
+        attempt=ref.attempt,
+        **more,
+    )

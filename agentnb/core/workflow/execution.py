@@ -1,0 +1,237 @@
+"""The execution of a task by its agent: what the task's context asks for, and how it is kept."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.codec import Kept, Unkept, read
+from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult
+from agentnb.core.failure import words_of
+from agentnb.core.trace import stamp
+from agentnb.core.work.attempt import AttemptStopped
+from agentnb.core.workflow.context import Context
+from agentnb.core.workflow.journal import Journal
+from agentnb.core.workflow.link import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.codec import Json, TypeCodec
+    from agentnb.core.loop import LoopThread
+    from agentnb.core.runtime import Runtime
+    from agentnb.core.work.attempt import Attempt
+    from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.claiming import Claimed
+    from agentnb.core.workflow.link import Link
+    from agentnb.core.workflow.reading import Reader
+    from agentnb.core.workflow.results import Results
+
+__all__ = ["Advice", "Surroundings", "TaskExecution", "refused"]
+
+_LONGEST = 1000
+_LINES = 200
+_MOST_ADVICE = 1000
+
+
+class Advice:
+    """What agents were advised of: each once, while the process runs."""
+
+    def __init__(self) -> None:
+        self._given: set[tuple[str, str]] = set()
+
+    def is_new(self, agent: str, text: str) -> bool:
+        """Note that something is said of an agent, and return whether it is for the first time."""
+        key = (agent, text)
+        first = key not in self._given and len(self._given) < _MOST_ADVICE
+        self._given.add(key)
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The parts of an orchestrator that an execution uses.
+
+    Attributes
+    ----------
+    link, json, reader, results
+        Keep and read values.
+    services
+        Given the name of a service that an agent asks its context for, returns it; None for none.
+    loop
+        Runs the steps that are coroutine functions.
+    runtime
+        Tracer, redactor and logs.
+    log
+        The log of workflows.
+    advice
+        What agents were advised of.
+    """
+
+    link: Link
+    json: Json
+    reader: Reader
+    results: Results
+    services: Callable[[str], Any] | None
+    loop: LoopThread
+    runtime: Runtime
+    log: logging.LoggerAdapter[Any]
+    advice: Advice
+
+
+class TaskExecution:
+    """The execution of one attempt at a task.
+
+    Parameters
+    ----------
+    attempt
+        The attempt, as the engine knows it.
+    around
+        The parts of the orchestrator.
+
+    Attributes
+    ----------
+    task
+        The task.
+    """
+
+    def __init__(self, attempt: Attempt, around: Surroundings) -> None:
+        self.around = around
+        self.claimed: Claimed = attempt.claim.payload
+        self.task = self.claimed.info
+        self._attempt = attempt
+        self._journal = Journal(around.link, self.claimed)
+        self._lines: deque[str] = deque(maxlen=_LINES)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the attempt lost its lease or was cancelled."""
+        return self._attempt.stopped
+
+    def check(self) -> None:
+        """Raise an error if the attempt lost its lease or was cancelled."""
+        self._attempt.check()
+
+    def call(self, agent: Agent) -> Any:
+        """Call the agent, and return its result."""
+        task = self.task
+        if agent.schema is not None:
+            raw = msgspec.json.encode(task.data)
+            task = replace(task, data=self.around.json.decode(raw, agent.schema))
+        self._attempt.is_async = agent.is_async
+        return self._attempt.call(agent.call, task, Context(self, task, is_async=agent.is_async))
+
+    def keep(self, result: Any, agent: Agent) -> Kept:
+        """Return a result in the form that is kept, or its description: the task is done."""
+        kept = self.around.json.keep(result, agent.declared, self.around.runtime.redactor)
+        if kept.unkept is not None:
+            self.say(f"task {self.task.name} is {kept.unkept}", level=logging.WARNING)
+        elif kept.note:
+            self._advise(f"agent {agent.name} {kept.note}")
+        return kept
+
+    def _advise(self, text: str) -> None:
+        """Log once for an agent that a result comes back as another type."""
+        if self.around.advice.is_new(self.task.agent, text):
+            with suppress(AgentnbError):  # the work is done, with or without the line
+                self.log(text, level=logging.WARNING)
+
+    # Steps
+
+    def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
+        """Return the kept result of a step, in a tuple; None if there is none.
+
+        Raises
+        ------
+        UnkeptResult
+            The step is done, and its result could not be kept.
+        """
+        row = self._attempt.persist(
+            lambda: self._journal.step(name), what=f"the result of step {name!r}"
+        )
+        if row is None:
+            return None
+        if row[1] is not None:
+            raise self._unkept(name, Unkept.read(row[1]))
+        return (read(row[0], codec),)
+
+    def keep_step(self, name: str, result: Any, codec: TypeCodec | None) -> Any:
+        """Keep the result of a step, however long the database is away, and return its copy.
+
+        Raises
+        ------
+        UnkeptResult
+            The result cannot be kept. The step is noted as done, and is not called again.
+        """
+        redactor = self.around.runtime.redactor
+        kept = self.around.json.keep(result, codec, redactor)
+        try:
+            self._insert_step(name, kept)
+        except RejectedError as error:
+            if isinstance(error, AttemptStopped) or kept.unkept is not None:
+                raise
+            kept = refused(kept, error, redactor)
+            self._insert_step(name, kept)
+        if kept.unkept is not None:
+            raise self._unkept(name, kept.unkept)
+        if kept.note:
+            self._advise(f"step {name!r} {kept.note}")
+        return kept.copy
+
+    def _insert_step(self, name: str, kept: Kept) -> None:
+        unkept = None if kept.unkept is None else kept.unkept.write()
+        text = kept.data.decode()
+        self._write(
+            lambda: self._journal.keep_step(name, text, unkept), f"the result of step {name!r}"
+        )
+
+    def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:
+        task = self.task
+        return unkept.error(
+            f"step {name!r} of task {task.name}",
+            "workflow",
+            "have it return plain values or a model, then "
+            f"%workflow forget {task.workflow_id} {task.name} {shlex.quote(name)} and "
+            f"%workflow retry {task.workflow_id}",
+        )
+
+    # Progress and log
+
+    def progress(self, fraction: float | None, message: str) -> None:
+        """Keep the progress of the task."""
+        text = plain(self.around.runtime.redactor(message))[:_LONGEST]
+        self._write(lambda: self._journal.progress(fraction, text), "the progress")
+
+    def log(self, message: str, level: int = logging.INFO) -> None:
+        """Keep what an agent logs, a line or several."""
+        text = plain(self.around.runtime.redactor(message))
+        lines = [line[:_LONGEST] for line in text.split("\n")]
+        self._lines.extend(lines)
+        log = "\n".join(self._lines)
+        self._write(lambda: self._journal.log(lines[-1], log), "a log line")
+        for line in lines:
+            self.say(f"task says: {line}", level=level)
+
+    def say(self, line: str, level: int = logging.INFO) -> None:
+        """Write a line about the task into the log of workflows."""
+        log = self.around.log
+        if log.isEnabledFor(level):
+            data = {"workflow": self.task.workflow_id, "task": self.task.name}
+            log.log(level, "%s", line, extra={"data": data, **stamp(self._attempt.context)})
+
+    def _write(self, write: Callable[[], bool], what: str) -> None:
+        if not self._attempt.persist(write, what=what):
+            self._attempt.lose()
+            self._attempt.check()
+
+
+def refused(kept: Kept, error: BaseException, redactor: Callable[[str], str]) -> Kept:
+    """Return the description of a result that the database has refused."""
+    text = redactor(kept.data[:_LONGEST].decode("utf-8", "replace"))
+    return Kept(b"null", unkept=Unkept("JSON", text, redactor(words_of(error))[:_LONGEST]))

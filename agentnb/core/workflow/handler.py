@@ -1,0 +1,132 @@
+"""The part of workflows in the execution engine: runs tasks, and logs how they end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import UsageError
+from agentnb.core.failure import Failure
+from agentnb.core.trace import stamp, use
+from agentnb.core.work.attempt import TimedOut
+from agentnb.core.work.identity import describe
+from agentnb.core.work.store import OutcomeKind
+from agentnb.core.workflow.execution import TaskExecution, refused
+
+if TYPE_CHECKING:
+    from agentnb.core.trace import Context as TraceContext
+    from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.store import Claim, Held, Outcome
+    from agentnb.core.workflow.claiming import TaskRef
+    from agentnb.core.workflow.execution import Surroundings
+    from agentnb.core.workflow.registry import Registry
+
+__all__ = ["TaskHandler"]
+
+_LINES = {
+    None: (logging.WARNING, "task was given to another worker"),
+    "delayed": (logging.WARNING, "task is tried again"),
+    "waiting": (logging.WARNING, "task is released"),
+    "failed": (logging.ERROR, "task failed"),
+}
+
+
+class TaskHandler:
+    """Runs the tasks that the engine has claimed.
+
+    Parameters
+    ----------
+    registry
+        Knows the agents of this process.
+    around
+        The parts of the orchestrator that a task's context uses.
+    """
+
+    service = "workflow"
+    noun = "task"
+
+    def __init__(self, registry: Registry, around: Surroundings) -> None:
+        self._registry = registry
+        self._around = around
+        self._log = around.log
+
+    def run(self, attempt: Attempt) -> Any:
+        """Run the task by whatever is its agent now, and return its result as it is kept."""
+        execution = attempt.work = TaskExecution(attempt, self._around)
+        task = execution.task
+        attempt.context = execution.claimed.context
+        span = self._around.runtime.tracer.span(
+            "task", service="workflow", attempt=task.attempt, task=task.name, agent=task.agent
+        )
+        with use(attempt.context), span:
+            attempt.context = span
+            agent = self._registry.find(task.agent)
+            return execution.keep(execution.call(agent), agent)
+
+    def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
+        """Return the description of an error, and whether another attempt would fail as well."""
+        redact, number = self._around.runtime.redactor, attempt.claim.attempt
+        if isinstance(error, TimedOut):
+            return Failure(redact(str(error)), number), False
+        # What the agent's code cannot mend by being run again.
+        final = isinstance(error, UsageError) and error.service == self.service
+        return Failure.of(error, number, redact), final
+
+    def substitute(self, attempt: Attempt, outcome: Outcome, error: Exception) -> Outcome | None:
+        """Return the outcome with a description of the result that the database refused."""
+        del attempt
+        if outcome.kind is not OutcomeKind.COMPLETED or outcome.value.unkept is not None:
+            return None
+        value = refused(outcome.value, error, self._around.runtime.redactor)
+        return replace(outcome, value=value)
+
+    def name(self, unit: Claim | Held) -> str:
+        """Return the name of a task."""
+        return str(unit.payload.name)
+
+    def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
+        """Log the end of an attempt."""
+        level, line = _LINES.get(state, (logging.INFO, f"task {state}"))
+        data: dict[str, Any] = {"ms": outcome.ms}
+        if outcome.failure is not None:
+            claim = attempt.claim
+            data |= {"attempt": claim.attempt, "left": claim.attempts - claim.attempt}
+            data["error"] = outcome.failure.error
+        ref: TaskRef = attempt.claim.payload.ref
+        self._say(level, line, ref, attempt.context, task_id=ref.id, agent=ref.agent, **data)
+
+    def lost(self, attempt: Attempt) -> None:
+        """Log that an attempt lost its lease."""
+        ref: TaskRef = attempt.claim.payload.ref
+        self._say(logging.WARNING, "task was given to another worker", ref, attempt.context)
+
+    def released(self, attempt: Attempt) -> None:
+        """Log that a task was put back."""
+        ref: TaskRef = attempt.claim.payload.ref
+        self._say(logging.WARNING, "task is released", ref, attempt.context)
+
+    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+        """Log that a task was taken from a worker that is gone."""
+        del failure
+        ref: TaskRef = held.payload
+        self._say(
+            logging.WARNING,
+            "task was left by its worker",
+            ref,
+            ref.context,
+            agent=ref.agent,
+            attempt=ref.attempt,
+            worker=describe(held.owner),
+            state=state,
+        )
+
+    def stamp(self, **data: Any) -> dict[str, Any]:
+        """Return the ``extra`` of a log record of the worker's."""
+        return {"data": data}
+
+    def _say(
+        self, level: int, line: str, ref: TaskRef, context: TraceContext | None, **data: Any
+    ) -> None:
+        data = {"workflow": ref.workflow_id, "task": ref.name, **data}
+        self._log.log(level, line, extra={"data": data, **stamp(context)})

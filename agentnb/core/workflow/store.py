@@ -1,0 +1,306 @@
+"""The tasks that one worker can claim, in the database: what the execution engine asks for."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agentnb.core.errors import AgentnbError
+from agentnb.core.work.backoff import Backoff
+from agentnb.core.work.identity import host_of_owners, is_dead
+from agentnb.core.work.store import (
+    Claim,
+    Finished,
+    Held,
+    Key,
+    LeaseReport,
+    OutcomeKind,
+    Pending,
+)
+from agentnb.core.workflow import completion
+from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, task_ref
+from agentnb.core.workflow.claiming import claim as claim_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentnb.core.failure import Failure
+    from agentnb.core.work.store import Outcome, WorkerInfo
+    from agentnb.core.work.wakeup import Wakeup
+    from agentnb.core.workflow.link import Link, Turn
+    from agentnb.core.workflow.registry import Registry
+
+__all__ = ["SqlWorkStore"]
+
+_HEARTBEAT = 5.0
+_CONTENDED = 0.02
+_FORGOTTEN = 3600.0
+_JOIN = """
+insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat)
+values (:scope, :owner, :agents, :kind, :concurrency, :lease, {now})
+on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat
+"""
+_LEAVE = "delete from {worker} where scope = :scope and owner = :owner"
+_FORGET = """
+delete from {worker} where scope = :scope and (owner = :owner or heartbeat < {now} - :seconds)
+"""
+_REF = ", ".join(f"t.{column}" for column in REF.split(", "))
+_ACTIVE = f"""
+select {_REF},
+  (select traceparent from {{workflow}} f where f.id = t.workflow_id),
+  (select correlation_id from {{workflow}} f where f.id = t.workflow_id),
+  t.cancel, w.heartbeat + w.lease - {{now}}
+from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner
+where t.scope = :scope and t.state = 'active' and (t.owner = :owner
+  or w.owner is null or w.heartbeat + w.lease < {{now}} or substr(t.owner, 1, :length) = :host)
+"""
+_PENDING = """
+select count(*) from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
+  and t.state in ('waiting', 'delayed', 'active')
+"""
+
+
+class SqlWorkStore:
+    """The tasks of some agents, for one worker.
+
+    A worker has one heartbeat, which is the lease of all tasks that it runs.
+
+    Parameters
+    ----------
+    link, scope
+        The database.
+    registry
+        Knows the agents of this process.
+    agents
+        Returns the names of the agents whose tasks the worker claims now.
+    wakeup
+        Wakes the worker when a task could run.
+    lease
+        Seconds that a silent worker keeps its tasks.
+    on_commit
+        Called with the tasks that could run now by agents after something was committed, and
+        whether those who wait here are to look at once.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        scope: str,
+        registry: Registry,
+        *,
+        agents: Callable[[], tuple[str, ...]],
+        wakeup: Wakeup,
+        lease: float,
+        on_commit: Callable[[dict[str, int], bool], object],
+    ) -> None:
+        self.lease = lease
+        self._link = link
+        self._scope = scope
+        self._registry = registry
+        self._agents = agents
+        self._wakeup = wakeup
+        self._on_commit = on_commit
+        self._here = threading.local()
+        self._about: WorkerInfo | None = None
+        self._known: tuple[str, ...] | None = None
+        self._next = 0.0
+        self._next_by_clock = 0.0
+
+    # The worker
+
+    def join(self, owner: str, about: WorkerInfo) -> None:
+        """Record the worker and its agents."""
+        self._about = about
+        self._beat(owner)
+
+    def leave(self, owner: str) -> None:
+        """Remove the worker from the record."""
+        self._wakeup.unlisten()
+        with self._link.write() as turn:
+            turn.run(_LEAVE, scope=self._scope, owner=owner)
+
+    def _beat(self, owner: str) -> None:
+        agents, about = self._agents(), self._about
+        # The clock of leases goes on while a machine sleeps, and the other does not.
+        early = monotonic() < self._next and time() < self._next_by_clock
+        if about is None or (early and agents == self._known):
+            return
+        with self._link.write() as turn:
+            self._registry.write(turn, agents)
+            turn.run(
+                _JOIN,
+                scope=self._scope,
+                owner=owner,
+                agents=msgspec.json.encode(agents).decode(),
+                kind=about.kind,
+                concurrency=about.concurrency,
+                lease=self.lease,
+            )
+        if agents != self._known:
+            self._wakeup.listen(agents)
+        self._known = agents
+        pause = min(_HEARTBEAT, self.lease / 4)
+        self._next = monotonic() + pause
+        self._next_by_clock = time() + pause
+
+    def renew(self, owner: str, running: Sequence[Key]) -> LeaseReport:
+        """Write the heartbeat where it is due, and return the state of all leases."""
+        self._beat(owner)
+        agents = self._agents()
+        host = host_of_owners()
+        values = {"scope": self._scope, "owner": owner, "host": host, "length": len(host)}
+        with self._link.read() as turn:
+            rows = turn.rows(_ACTIVE, **values)
+            soon = due(turn, self._scope, agents) if agents else None
+        mine: dict[Key, tuple[TaskRef, int]] = {}
+        others = []
+        for *row, cancel, left in rows:
+            ref = task_ref(row)
+            if ref.owner == owner:
+                mine[Key(ref.id, ref.entry)] = (ref, cancel)
+            else:
+                others.append(_held(ref, -1.0 if left is None else float(left)))
+        known = set(running)
+        return LeaseReport(
+            lost=[key for key in running if key not in mine],
+            cancelled=[key for key in running if key in mine and mine[key][1]],
+            unknown=[_held(ref, self.lease) for key, (ref, _) in mine.items() if key not in known],
+            others=others,
+            due=soon,
+        )
+
+    # Tasks
+
+    def claim(self, owner: str) -> Claim | float | None:
+        """Claim the first task that could run."""
+        self._here.seen = self._wakeup.count
+        agents = self._agents()
+        if not agents:
+            return None
+        with self._link.read() as turn:
+            soon = due(turn, self._scope, agents)
+        if soon is None or soon > 0:
+            return soon
+        return self._claim_now(owner, agents)
+
+    def _claim_now(self, owner: str, agents: tuple[str, ...]) -> Claim | float | None:
+        with self._link.write() as turn:
+            claimed = claim_task(turn, self._scope, agents, owner, self._registry.known)
+        if claimed is not None:
+            return _claim(claimed)
+        return _CONTENDED if turn.contended else None
+
+    def finish(self, claim: Claim, outcome: Outcome, *, then_claim: bool) -> Finished:
+        """End an attempt, and claim the next task."""
+        claimed: Claimed = claim.payload
+        following: Claim | float | None = None
+        # SQLite has one writer: two transactions would only wait for each other.
+        together = then_claim and not self._link.postgres
+        agents = self._agents() if then_claim else ()
+        with self._link.write() as turn:
+            done = self._end(turn, claimed.ref, outcome)
+            state = done.state if done is not None else completion.ended_state(turn, claimed.ref)
+            if together and agents:
+                found = claim_task(turn, self._scope, agents, claim.owner, self._registry.known)
+                following = None if found is None else _claim(found)
+        if then_claim and agents and not together:
+            try:
+                self._here.seen = self._wakeup.count
+                following = self._claim_now(claim.owner, agents)
+            except AgentnbError:
+                following = None  # the outcome is kept, and the next claim says what it is
+        self._announce(claimed.ref, done, following)
+        return Finished(state, following)
+
+    def _end(self, turn: Turn, ref: TaskRef, outcome: Outcome) -> completion.Completion | None:
+        failure = outcome.failure
+        if outcome.kind is OutcomeKind.COMPLETED:
+            kept = outcome.value
+            return completion.complete(turn, self._scope, ref, kept.data, outcome.ms, kept.unkept)
+        if outcome.kind is OutcomeKind.RELEASED or failure is None:
+            return completion.release(turn, self._scope, ref)
+        if outcome.kind is OutcomeKind.RETRY:
+            return completion.retry(turn, self._scope, ref, failure, pause=outcome.delay)
+        cancelled = outcome.kind is OutcomeKind.CANCELLED
+        return completion.fail(turn, self._scope, ref, failure, cancelled=cancelled)
+
+    def _announce(
+        self, ref: TaskRef, done: completion.Completion | None, following: Claim | float | None
+    ) -> None:
+        """Wake those who could do what is ready, the worker's own next task left out."""
+        ready = dict(done.ready) if done is not None else {}
+        following_ref = following.payload.ref if isinstance(following, Claim) else None
+        if following_ref is not None and ready.get(following_ref.agent):
+            ready[following_ref.agent] -= 1
+        ready = {agent: number for agent, number in ready.items() if number}
+        # Where the workflow is bounded, one more of its tasks may run now.
+        turned = following_ref is None or following_ref.workflow_id != ref.workflow_id
+        self._on_commit(ready, bool(ready) or done is None or done.last or turned)
+
+    def release(self, claim: Claim | Held) -> bool:
+        """Put a task back at its first place, without counting the attempt."""
+        ref: TaskRef = getattr(claim.payload, "ref", claim.payload)
+        with self._link.write() as turn:
+            done = completion.release(turn, self._scope, ref)
+        if done is not None:
+            self._on_commit(done.ready, True)  # noqa: FBT003 - see the parameter
+        return done is not None
+
+    def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
+        """Take a task from a worker that is gone."""
+        ref: TaskRef = held.payload
+        with self._link.write() as turn:
+            if not counted:
+                done = completion.release(turn, self._scope, ref, failure)
+            elif held.attempt >= held.attempts:
+                done = completion.fail(turn, self._scope, ref, failure, own=False)
+            else:
+                done = completion.retry(turn, self._scope, ref, failure, own=False)
+            owner = held.owner if is_dead(held.owner) else ""
+            turn.run(_FORGET, scope=self._scope, owner=owner, seconds=_FORGOTTEN)
+        if done is None:
+            return None
+        self._on_commit(done.ready, True)  # noqa: FBT003 - as above
+        return done.state
+
+    def pending(self) -> Pending:
+        """Return how many tasks of the worker's agents wait, run or are delayed."""
+        agents = msgspec.json.encode(self._agents()).decode()
+        with self._link.read() as turn:
+            row = turn.row(_PENDING, scope=self._scope, agents=agents)
+        return Pending(int(row[0]) if row else 0)
+
+    # Waiting
+
+    def wait(self, seconds: float) -> None:
+        """Return when a task may be ready, or after some seconds."""
+        seen = getattr(self._here, "seen", self._wakeup.count)
+        self._wakeup.wait(seen, seconds)
+
+    def wake(self) -> None:
+        """Let the thread that waits return now."""
+        self._wakeup.notify()
+
+
+def _claim(claimed: Claimed) -> Claim:
+    ref = claimed.ref
+    return Claim(
+        ref.id,
+        ref.entry,
+        ref.owner,
+        ref.attempt,
+        ref.attempts,
+        Backoff(claimed.backoff),
+        claimed.timeout,
+        ref.deaths,
+        claimed,
+    )
+
+
+def _held(ref: TaskRef, left: float) -> Held:
+    return Held(
+        ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, payload=ref
+    )
