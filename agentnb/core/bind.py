@@ -43,8 +43,12 @@ def lookup(name: str, values: Mapping[str, Any]) -> Any:
         try:
             value = value[step] if isinstance(value, dict) else getattr(value, step)
         except (KeyError, AttributeError) as error:
+            known = value if isinstance(value, dict) else dir(value)
             raise UsageError(
-                f":{name}: {type(value).__name__} has no {step!r}", service="bind"
+                f":{name}: {type(value).__name__} has no {step!r}",
+                service="bind",
+                hint=did_you_mean(step, [one for one in map(str, known) if one[:1] != "_"])
+                or f"look at it first: {first}",
             ) from error
     return value
 

@@ -1,8 +1,8 @@
 """Modules made of cells: a function that another process can run, or why it cannot.
 
-A cell's function may use names of its notebook. What the notebook has imported becomes an import
-of the module; any other name is not there in another process, so the module then only names them,
-for the loader to say so.
+A cell's function may use names of its notebook. An imported name becomes an import of the module.
+Any other name is missing in another process: the module then only lists them, for the loader's
+error.
 """
 
 from __future__ import annotations

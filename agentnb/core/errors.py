@@ -73,12 +73,12 @@ class AgentnbError(Exception):
     Parameters
     ----------
     message
-        What happened, in one or a few lines. Passwords in URLs and values of
+        The problem, in one or a few lines. Passwords in URLs and values of
         password-like keys are masked.
     service
         The service it happened to: ``"db"``, ``"settings"``, ...
     hint
-        What to do next.
+        The next step, ready to paste where possible.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class AgentnbError(Exception):
             self.add_note(f"hint: {self.hint}")
 
     def advise(self, hint: str) -> None:
-        """Add a hint, behind the one that there is.
+        """Append a hint to the present one.
 
         >>> error = UsageError("no such verb: lst", service="db", hint="did you mean list?")
         >>> error.advise("%db help")
@@ -112,7 +112,7 @@ class AgentnbError(Exception):
         self.__notes__ = [f"hint: {self.hint}", *others]
 
     def hide(self, redactor: Callable[[str], str]) -> None:
-        """Mask what a redactor knows to be a secret, in all that the error says."""
+        """Mask a redactor's secrets in message, hint and notes."""
         self.message = redactor(self.message)
         self.args = (self.message, *self.args[1:])
         if self.hint:
@@ -153,7 +153,7 @@ class PathEscape(UsageError):  # noqa: N818 - what happened, as its siblings say
 
 
 class OptionRefused(UsageError):  # noqa: N818 - what happened, as QueryRejected
-    """The call asked for what nothing here is allowed to do; the option is named."""
+    """An option is not allowed here; the message names it."""
 
 
 class ConfigError(AgentnbError):
@@ -165,7 +165,7 @@ class UntrustedPath(ConfigError):  # noqa: N818 - as PathEscape
 
 
 class NotFoundError(AgentnbError):
-    """What was named does not exist."""
+    """Something that was named does not exist."""
 
 
 class RejectedError(AgentnbError):
@@ -203,7 +203,7 @@ class InvalidResponse(RejectedError):  # noqa: N818 - as QueryRejected
     Attributes
     ----------
     content_type
-        What the service calls it, or None.
+        The content type that the service states, or None.
     snippet
         How the body begins, with secrets masked.
     """

@@ -1,4 +1,4 @@
-"""Headers of a request or a handshake: what may go out, and which of them are secrets."""
+"""Headers of a request or a handshake: their checks and their secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORTEST = 4
 
 
 def check_mapping(value: object, what: str, service: str) -> None:
-    """Refuse what has no names with values.
+    """Refuse anything but a mapping.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def hiding(
 
 
 def credentials(headers: Mapping[str, str]) -> list[str]:
-    """Return what among headers is a secret: tokens, passwords, values of cookies.
+    """Return the secrets among headers: tokens, passwords, values of cookies.
 
     >>> credentials({"Authorization": "Bearer abc123", "Cookie": "a=1; sid=s3cret"})
     ['abc123', 'a=1; sid=s3cret', 's3cret']
@@ -109,7 +109,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _parts(value: str) -> list[str]:
-    """Return what of a header's value is a secret: token, password, values of cookies."""
+    """Return the secrets in a header's value: token, password, values of cookies."""
     kind, _, rest = value.partition(" ")
     found = [rest if kind.lower() in {"bearer", "basic", "token"} else value]
     if kind.lower() == "basic":

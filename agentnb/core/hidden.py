@@ -1,7 +1,7 @@
-"""Names below a workspace that are not part of it: settings, the home, the inside of repositories.
+"""Hidden names below a workspace: settings, the home, the inside of repositories.
 
-Whoever writes them runs code later, or reads secrets. So nothing that takes a path of the
-workspace goes there, at any depth and by whatever link.
+Writing them runs code later, and reading them shows secrets. So no path of the workspace leads
+there, at any depth and through any link.
 
 A second hard link to such a file has another name and is not recognised.
 """
@@ -131,7 +131,7 @@ class Hidden:
         Parameters
         ----------
         name
-            What it is called there.
+            The entry's name.
         about
             Its own status; a link is not followed.
         """

@@ -1,4 +1,4 @@
-"""The hub: one of every integration, opened on first use and closed together."""
+"""The hub: one of every service, opened on first use and closed together."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Notebook(Protocol):
 
 
 class Hub:
-    """Owns one of every integration.
+    """Owns one of every service.
 
-    Nothing is opened, not even the settings are read, before it is used. What was opened
-    is closed in reverse order by `close`, at the end of a ``with`` block, and when Python
-    exits. Two hubs share nothing.
+    A service is opened on its first use, and the settings are read then. `close`, the end of a
+    ``with`` block and the exit of Python close the opened services in reverse order. Two hubs
+    share nothing.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Hub:
         The folder from which the project's root is looked for upwards; default: the
         working directory.
     notebook
-        The notebook that it is made for; None for a script.
+        The notebook that the hub belongs to; None in a script.
     **arguments
         Settings by name (`agentnb.core.settings.FIELDS`): ``home``, ``workspace``,
         ``database_url``, ``redis_url``, ...
@@ -135,7 +135,7 @@ class Hub:
 
     @property
     def closed(self) -> bool:
-        """Return whether `close` was called: it opens nothing any more."""
+        """Return whether `close` was called; a closed hub opens nothing."""
         return self._closed
 
     @property
@@ -145,7 +145,7 @@ class Hub:
 
     @property
     def logs(self) -> LogFile:
-        """Return the log file that takes what this hub's integrations log."""
+        """Return the log file of this hub's services."""
         return self._open(services.LOGS)
 
     @property
@@ -189,7 +189,7 @@ class Hub:
 
     @property
     def files(self) -> FileSystemManager:
-        """Return the workspace: files below AGENTNB_WORKSPACE, and nothing outside of it."""
+        """Return the files below AGENTNB_WORKSPACE."""
         return self._open(services.FILES)
 
     @property
@@ -198,7 +198,7 @@ class Hub:
         return self._open(services.REPOSITORIES).here()
 
     def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
-        """Return git on a folder of the workspace; its repository is looked for in there only.
+        """Return git on a folder of the workspace; the repository must lie in the workspace.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class Hub:
         Raises
         ------
         UsageError
-            The name is not one.
+            The name is no word, such as ``scaffold-tasks``.
         """
         return self.queues.get_queue(name)
 
@@ -294,12 +294,12 @@ class Hub:
         return self.settings.variable(name)
 
     def health(self) -> Table:
-        """Ping every service that has been opened, and say how it is.
+        """Ping every opened service and return its state.
 
         Returns
         -------
         Table
-            Service, ``ok`` or what is wrong, milliseconds.
+            Service, kind, state (``ok`` or the error), milliseconds.
         """
         return services.health(self._opened, closed=self._closed)
 
@@ -312,33 +312,31 @@ class Hub:
             Not in a notebook, or no such panel.
         """
         if self._notebook is None:
-            raise UsageError(
-                "panels are there in a notebook", service="hub", hint="%load_ext agentnb"
-            )
+            raise UsageError("panels need a notebook", service="hub", hint="%load_ext agentnb")
         return self._notebook.open_panel(name, **options)
 
     def stop(self) -> list[str]:
-        """Close what has been opened, newest first; the next use opens it again.
+        """Close all opened services, newest first; the next use opens them again.
 
-        One that fails to close keeps none of the others open; the first failure is raised
-        once all have been closed. Named connections keep their names.
+        A service that fails to close does not keep the others open: its error is raised once
+        all have been closed. Named connections keep their names.
 
         Returns
         -------
         list of str
-            What was closed.
+            The names of the closed services.
         """
         with self._lock:
             opened = list(self._opened.items())
             self._opened.clear()
             atexit.unregister(self.close)
         with ExitStack() as closing:
-            for _, integration in opened:
-                closing.callback(integration.close)
+            for _, service in opened:
+                closing.callback(service.close)
         return [name for name, _ in reversed(opened)]
 
     def reset(self) -> None:
-        """Close what has been opened, forget named connections, read the settings anew."""
+        """Close all opened services, forget named connections, and read the settings again."""
         try:
             self.stop()
         finally:
@@ -347,7 +345,7 @@ class Hub:
                 self._settings = None
 
     def close(self) -> None:
-        """Close what has been opened, newest first, for good. Idempotent."""
+        """Close all opened services, newest first, for good. Idempotent."""
         with self._lock:
             self._closed = True
         self.stop()
@@ -366,7 +364,7 @@ class Hub:
 
 
 def connect(**arguments: Any) -> Hub:
-    """Return a hub whose settings have been read and found good.
+    """Return a hub whose settings have been read and checked.
 
     Parameters
     ----------

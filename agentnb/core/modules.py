@@ -68,13 +68,21 @@ def load_module(path: Path) -> ModuleType:
 
 
 def _read(path: Path) -> bytes:
-    """Return the source, if nobody else can have written it."""
+    """Return the source; refuse a file that another user can write."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
-            raise NotFoundError(f"there is no {path}", service="modules") from error
-        raise ConfigError(f"{path} cannot be read: {error}", service="modules") from error
+            raise NotFoundError(
+                f"there is no {path}",
+                service="modules",
+                hint="run the cell that made it again",
+            ) from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}",
+            service="modules",
+            hint="make it readable for this user, or run its cell again",
+        ) from error
     with os.fdopen(file, "rb") as opened:
         # Of the file that is open: what the name stands for may change at any time.
         trust = Trust.of()

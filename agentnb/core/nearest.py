@@ -1,4 +1,4 @@
-"""Which known name somebody meant who typed another."""
+"""Hints for mistyped names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of our own: made private, and told apart from those on a network."""
+"""Private folders of agentnb, and network file systems."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def refuse_workspace(workspace: Path, home: Path) -> None:
         )
 
 
-def home_error(said: str, error: OSError, *, service: str) -> AgentnbError:
-    """Return the error of a home that cannot be written to, by what is to be done about it."""
+def home_error(message: str, error: OSError, *, service: str) -> AgentnbError:
+    """Return the error of a home that cannot be written to, with its remedy."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         hint = "free some room on that disk, then run this again"
-        return UnavailableError(said, service=service, hint=hint)
+        return UnavailableError(message, service=service, hint=hint)
     hint = "set AGENTNB_HOME to a folder that you may write to"
-    return ConfigError(said, service=service, hint=hint)
+    return ConfigError(message, service=service, hint=hint)
 
 
 def is_network(path: Path, mounts: str | None = None) -> bool:

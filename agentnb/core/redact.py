@@ -17,7 +17,7 @@ _KEYS = (
     "api|access|private|secret|encryption|signing|account|shared|master|auth|storage|service"
     "|webhook|deploy|hmac|aes|stripe|openai|anthropic|azure|aws"
 )
-# What is said behind a name of which several are kept.
+# Suffixes of names that come in several versions.
 _WHICH = (
     *("prod", "production", "staging", "stage", "dev", "test", "live", "main", "default"),
     *("old", "new", "next", "previous", "current", "primary", "secondary", "fallback"),
@@ -46,7 +46,7 @@ _HARMLESS_KEYS = frozenset({
     "translation", "message", "registry", "config", "host", "known", "gpg",
 })  # fmt: skip
 _PART = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
-# How a header names what its credentials are, and those whose credentials are a list.
+# The schemes of the Authorization header, and those whose credentials are a list.
 _SCHEMES = (
     *("bearer", "basic", "token", "apikey", "api-key", "key", "negotiate", "ntlm", "jwt", "bot"),
     *("ssws", "splunk", "sharedkey", "sharedkeylite", "dpop", "privatetoken"),
@@ -78,7 +78,7 @@ _KEY_VALUE = re.compile(
     r"|[rbfu]{0,2}'(?:\\.|[^'\\])*'|(?:[^\s,;&'\"}\])]|[}\])](?=[^\s,;&'\"}\]).:]))+))",
     re.IGNORECASE,
 )
-# What signs a URL lets everybody use it.
+# Anybody can use a signed URL.
 _SIGNED = re.compile(
     r"(?P<key>[?&;](?:[a-z-]{0,20}signature|sig|x-(?:amz|goog)-credential)=)(?P<value>[^\s&#'\"<>]+)",
     re.IGNORECASE,
@@ -146,11 +146,11 @@ PATTERNS = {
     "variable of the environment": _SET,
     "cookie": _COOKIE,
 }
-"""What each kind of secret looks like: a pattern whose group ``value`` is the secret."""
+"""The pattern of each kind of secret; its group ``value`` is the secret."""
 
 
 def redact(text: str) -> str:
-    """Mask what looks like a secret: passwords in URLs, values of secret-like keys, tokens.
+    """Mask passwords in URLs, values of secret-like keys, and tokens.
 
     >>> redact("postgresql://ada:s3cret@db/app?password=x")
     'postgresql://ada:••••••@db/app?password=••••••'
@@ -199,7 +199,7 @@ def brief(data: bytes, redactor: Callable[[str], str] = redact, most: int = 300)
 
 
 def _may_name_a_secret(text: str) -> bool:
-    """Return whether a search for the name of a secret can find one; much quicker than that."""
+    """Return whether a text may contain the name of a secret; cheaper than a search for it."""
     if not text.isascii():
         return True  # what is the same in upper and lower case is the pattern's to say there
     text = text.lower()
@@ -210,7 +210,7 @@ def _may_name_a_secret(text: str) -> bool:
 
 
 def is_secret_name(variable: str) -> bool:
-    """Tell whether the name of an environment variable says that its value is secret.
+    """Return whether the name of an environment variable stands for a secret.
 
     >>> [is_secret_name(name) for name in ("DB_PASSWORD", "OPENAI_KEY", "PRIMARY_KEY", "TOKENS")]
     [True, True, False, False]
@@ -250,7 +250,7 @@ def _has_slashed_password(text: str) -> bool:
 
 
 class Redactor:
-    """Masks what looks like a secret, and the values that are known to be one.
+    """Masks known secret values and text that looks like a secret.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ class Redactor:
             self.add(value)
 
     def add(self, value: str) -> None:
-        """Mask this value from now on."""
+        """Add a value to mask."""
         if len(value) >= self._SHORTEST:
             self._values.add(value)
 
@@ -291,7 +291,7 @@ class Redactor:
 
 
 class Secret:
-    """A value that shows itself to nobody who did not ask with `reveal`.
+    """A secret value: only `reveal` shows it.
 
     Its repr, str, html and format are masked, and it refuses to be pickled.
 

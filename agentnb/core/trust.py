@@ -35,7 +35,7 @@ class Trust:
     Parameters
     ----------
     places
-        Folders that are trusted with all that is below them, whoever owns it.
+        Folders that are trusted with all that is below them, regardless of the owner.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class Trust:
 
     @classmethod
     def of(cls, environ: Mapping[str, str] | None = None) -> Trust:
-        """Return the trust that ``AGENTNB_TRUST`` asks for.
+        """Return the trust that ``AGENTNB_TRUST`` defines.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Trust:
         path
             The file or folder. A link has to be trusted as well as what it leads to.
         found
-            What is known of it, where it is open already.
+            The status of the opened file, where there is one.
         service
             The service of the error.
         own
@@ -160,7 +160,7 @@ def _group(gid: int) -> str:
 
 
 def private_folder(folder: Path, *, service: str, trust: Trust | None = None) -> Path:
-    """Make a folder that only this user can look into; one that is there becomes so.
+    """Make a folder private to this user; an existing one is made private.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def private_folder(folder: Path, *, service: str, trust: Trust | None = None) ->
     service
         The service of errors.
     trust
-        What is accepted as it is; default: as ``AGENTNB_TRUST`` says.
+        Decides which folders are accepted unchanged; default: as ``AGENTNB_TRUST`` says.
 
     Raises
     ------

@@ -14,7 +14,7 @@ _KINDS = ("*.ipynb", "data/*.*", "guide/*.md", "scripts/*.py")
 
 
 class Copied(NamedTuple):
-    """What became of the tutorials' files: their paths below the folder.
+    """The copied and the kept files of the tutorials, as paths below the folder.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _source() -> Path:
 def _copy(source: Path, target: Path) -> bool:
     target.parent.mkdir(exist_ok=True)
     try:
-        # "x" fails on whatever is there, a dangling link too, with no moment in between.
+        # "x" fails where anything exists, a dangling link too, without a race.
         with target.open("xb") as file:
             try:
                 file.write(source.read_bytes())

@@ -41,7 +41,7 @@ class Finding:
     line
         The line in that source or output, from 1.
     kind
-        What gave it away, such as ``"password in a URL"``.
+        The kind of secret, such as ``"password in a URL"``.
     excerpt
         The line with every secret masked.
     """
@@ -104,7 +104,11 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise NotFoundError(f"no such notebook: {path}", service="check") from error
+        raise NotFoundError(
+            f"no such notebook: {path}",
+            service="check",
+            hint="agentnb check NOTEBOOK.ipynb, relative to the working directory",
+        ) from error
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",

@@ -64,7 +64,7 @@ class Hit:
     line
         The line it starts on, from 1.
     kind
-        What gave it away, such as ``"password in a URL"``.
+        The kind of secret, such as ``"password in a URL"``.
     excerpt
         That line, with every secret in it masked, cut to 100 characters.
     value
@@ -83,7 +83,7 @@ class Hit:
 
 
 def find_secrets(text: str, *, code: bool = False, secrets: Iterable[str] = ()) -> list[Hit]:
-    """Find what looks like a secret in a text.
+    """Find secrets in a text.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where every connection string, secret and limit comes from.
+"""Settings: connection strings, secrets and limits, each with its source.
 
 Arguments win over the environment, and the environment over ``.env``; every value knows
 its source. ``.env`` is read, never written into ``os.environ``.

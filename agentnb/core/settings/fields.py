@@ -1,9 +1,10 @@
-"""The settings there are: their names, variables, defaults and what they accept."""
+"""The fields of the settings: name, variable, default and accepted values."""
 
 from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One setting: the attribute, the variable it is read from, how it is parsed.
+    """One setting: its attribute, its variable and its parser.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class Field:
     default
         Text used when nothing else gives the value; None for no value.
     parse
-        Turns text into the value; raises ValueError with what it wants.
+        Turns text into the value; raises ValueError with the accepted range.
     secret
         Never shown, not even in part.
     empty
@@ -49,11 +50,19 @@ class Field:
     empty: bool = False
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
+def _number(text: str, allowed: str) -> float:
+    """Return a finite number greater than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
+        raise ValueError(allowed)
     return value
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "greater than 0 s")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -61,17 +70,17 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise ValueError("a whole number above 0")
+        raise ValueError("1 or more")
     return value
 
 
 def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number above 0")
-    return value
+    return _number(text, "greater than 0")
 
 
 def size_of(value: float | str) -> int:
@@ -85,18 +94,18 @@ def size_of(value: float | str) -> int:
     Raises
     ------
     ValueError
-        It is neither.
+        The value is no such size.
     """
-    size = _limit(str(value))
-    if not size:
-        raise ValueError("bytes above 0, or with a unit, such as 512m or 2GB")
-    return size
+    with suppress(ValueError):
+        if size := _limit(str(value)):
+            return size
+    raise ValueError("1 byte or more, such as 512m or 2GB")
 
 
 def _limit(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise ValueError("bytes, or with a unit, such as 500MB; 0 for no limit")
+        raise ValueError("0 bytes or more, such as 500MB; 0 means no limit")
     power = " kmgt".index(found["unit"].lower() or " ")
     return int(float(found["number"]) * (1000 if found["decimal"] else 1024) ** power)
 
@@ -104,7 +113,7 @@ def _limit(text: str) -> int:
 def _switch(text: str) -> bool:
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.strip().lower() not in known:
-        raise ValueError("1 or 0, also true or false, yes or no")
+        raise ValueError("1 or 0, true or false, yes or no")
     return known[text.strip().lower()]
 
 
@@ -134,7 +143,7 @@ FIELDS: tuple[Field, ...] = (
         "key_prefix",
         "AGENTNB_KEY_PREFIX",
         "agentnb",
-        "separates those who share a server",
+        "separates the users of one server",
         empty=True,
     ),
     Field("docker_host", "DOCKER_HOST", None, "the Docker engine; empty: docker's own choice"),
@@ -266,7 +275,7 @@ OTHER_VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's text and where it came from: an argument, the environment, a file, a default."""
+    """A setting's text and its source: an argument, the environment, a file or the default."""
 
     text: str | None
     source: str

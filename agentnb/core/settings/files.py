@@ -1,4 +1,4 @@
-"""What is read from files: where the project begins, and its ``.env``."""
+"""The project's root folder and its ``.env`` file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["find_root", "read_dotenv"]
 def find_root(start: Path, trust: Trust | None = None) -> Path:
     """Return the nearest folder upwards that holds ``.agentnb``, ``.env`` or ``.git``.
 
-    A folder called ``.env`` is a virtual environment, and marks nothing.
+    A folder called ``.env`` is a virtual environment and does not count.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def find_root(start: Path, trust: Trust | None = None) -> Path:
 def _markers(folder: Path) -> list[Path]:
     home, dotenv, git = folder / ".agentnb", folder / ".env", folder / ".git"
     try:
-        there = {home: home.is_dir(), dotenv: dotenv.is_file(), git: git.exists()}
+        markers = {home: home.is_dir(), dotenv: dotenv.is_file(), git: git.exists()}
     except PermissionError:
         return []  # a folder that may not be looked into belongs to somebody else
-    return [path for path, found in there.items() if found]
+    return [path for path, exists in markers.items() if exists]
 
 
 def read_dotenv(path: Path, trust: Trust) -> dict[str, Value]:

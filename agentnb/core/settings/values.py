@@ -99,7 +99,7 @@ class Settings:
         environ: Mapping[str, str] | None = None,
         **arguments: str | Path | float | None,
     ) -> Settings:
-        """Collect the settings.
+        """Read the settings.
 
         Parameters
         ----------
@@ -134,18 +134,22 @@ class Settings:
         try:
             root = find_root(Path(start) if start else _working_directory(), trust)
         except (OSError, ValueError) as error:  # too long, or with a NUL or a lone surrogate
-            raise UsageError(f"start is no folder: {error}", service="settings") from error
+            raise UsageError(
+                f"start is no folder: {error}",
+                service="settings",
+                hint="start=Path.cwd(), or another folder of the project",
+            ) from error
         variables = _variables(root, env, trust)
         values = {}
         for field in FIELDS:
             argument = arguments.get(field.name)
             given = None if argument is None else Value(str(argument), "argument")
-            found = given or variables.get(field.variable)
+            value = given or variables.get(field.variable)
             # Empty means "the default" everywhere but for the key prefix, where it is a
             # choice of its own: bare names. A line of .env without = has no text at all.
-            chosen = found is not None and (found.text or (field.empty and found.text == ""))
+            chosen = value is not None and (value.text or (field.empty and value.text == ""))
             default = Value(_default(field, variables), "default")
-            values[field.name] = found if found is not None and chosen else default
+            values[field.name] = value if value is not None and chosen else default
         settings = cls(root, values, env)
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             trust.check(settings.home, service="settings", own=True)
@@ -162,11 +166,10 @@ class Settings:
         try:
             return field.parse(value.text)
         except ValueError as error:
-            wanted = str(error) if field.parse is not str else "text"
             raise ConfigError(
-                f"{field.variable} cannot be {value.text!r} (from {value.source})",
+                f"{field.variable} must be {error}, got {value.text!r} (from {value.source})",
                 service="settings",
-                hint=f"{field.about}: {wanted}",
+                hint=f"{field.variable}: {field.about} (default: {field.default})",
             ) from error
 
     def resolve(self, path: str | Path) -> Path:
@@ -174,20 +177,20 @@ class Settings:
         return self.root / Path(path).expanduser()
 
     def source(self, name: str) -> str:
-        """Return where a setting came from: argument, environment, a ``.env`` path or default."""
-        found = self._values.get(name) if isinstance(name, str) else None
-        if found is None:
+        """Return the source of a setting: argument, environment, a ``.env`` path or default."""
+        value = self._values.get(name) if isinstance(name, str) else None
+        if value is None:
             raise UsageError(
                 f"no such setting: {name!r:.60}",
                 service="settings",
                 hint=did_you_mean(name, self._values, "settings"),
             )
-        return found.source
+        return value.source
 
     def variable(self, name: str) -> Secret:
         """Return any variable of the environment or ``.env``, such as another database's URL.
 
-        Both are looked at anew, since a notebook may have set it a moment ago.
+        Both are read again, since a notebook may have changed them.
 
         Raises
         ------
@@ -209,7 +212,7 @@ class Settings:
         return Secret(value.text)
 
     def secrets(self) -> list[str]:
-        """Return every value known to be secret, for those who have to look for it in a text.
+        """Return every value that is known to be secret.
 
         Passwords in URLs, and values of at least eight characters whose variable's name says so.
         """
@@ -220,7 +223,7 @@ class Settings:
         return list(dict.fromkeys([*found, *token, *(t for t in named if len(t) >= _LONG_ENOUGH)]))
 
     def unknown_variables(self) -> list[str]:
-        """Return the ``AGENTNB_*`` variables that are set and mean nothing: misspellings."""
+        """Return the ``AGENTNB_*`` variables that are set but are no settings."""
         known = {field.variable for field in FIELDS} | OTHER_VARIABLES
         return sorted(v for v in self._variables if v.startswith("AGENTNB_") and v not in known)
 
@@ -252,7 +255,7 @@ def _variables(root: Path, environ: Mapping[str, str], trust: Trust) -> dict[str
 
 
 def _default(field: Field, variables: Mapping[str, Value]) -> str | None:
-    """Return a setting's default, which may depend on who is asking."""
+    """Return a setting's default, which may depend on the JupyterHub user."""
     user = variables.get("JUPYTERHUB_USER")
     if field.name == "key_prefix" and user is not None and user.text:
         return f"{field.default}-{user.text}"  # the users of a JupyterHub often share a server
@@ -264,7 +267,7 @@ def _working_directory() -> Path:
         return Path.cwd()
     except FileNotFoundError as error:
         raise ConfigError(
-            "the working directory does not exist any more",
+            "the working directory no longer exists",
             service="settings",
             hint="change to one that does: %cd, or os.chdir(...)",
         ) from error

@@ -1,4 +1,4 @@
-"""Trace ids, spans and structured logs: what was called, when, for how long and on whose behalf.
+"""Trace ids, spans and structured logs.
 
 A context variable holds the running trace (`start_trace`, `current`, `traceparent`, `use`), a
 `Tracer` makes and keeps spans, a `LogFile` writes what is logged under ``agentnb``.

@@ -1,4 +1,4 @@
-"""Which trace the running code belongs to: ids in W3C form, kept in one context variable."""
+"""The trace context of the running code: W3C ids in one context variable."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _TRACEPARENT = re.compile(
 
 
 class Context:
-    """A place in a trace: what a call made now would have as its parent.
+    """A position in a trace: the parent of the next span.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class Context:
 
     Examples
     --------
-    >>> here = Context(1, 2, "order-17")
-    >>> here.trace_id, here.span_id
+    >>> context = Context(1, 2, "order-17")
+    >>> context.trace_id, context.span_id
     ('00000000000000000000000000000001', '0000000000000002')
     """
 
@@ -106,8 +106,8 @@ def traceparent() -> str | None:
     ...     traceparent()
     '00-00000000000000000000000000000001-0000000000000002-01'
     """
-    here = context_var.get()
-    return None if here is None else here.traceparent
+    context = context_var.get()
+    return None if context is None else context.traceparent
 
 
 def parse_traceparent(text: str | None) -> Context | None:
@@ -153,7 +153,7 @@ def check_correlation_id(value: object, service: str = "trace") -> str | None:
 
 
 def carried(traceparent: str | None, correlation_id: str | None) -> Context | None:
-    """Return the context that a job, a task or an event carries; None if it carries none.
+    """Return the trace context of a job, a task or an event; None if it has none.
 
     A correlation id without a readable ``traceparent``, as other programs send it, starts a
     trace of its own.
@@ -172,7 +172,7 @@ def carried(traceparent: str | None, correlation_id: str | None) -> Context | No
 
 
 def stamp(context: Context | None) -> dict[str, object]:
-    """Return what puts a log record into a context, for its ``extra``; empty for the running one.
+    """Return the ``extra`` that stamps a log record with a context; empty for the running one.
 
     >>> stamp(Context(1, 2, "order-17"))["correlation_id"]
     'order-17'
@@ -249,11 +249,11 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
 
 @contextmanager
 def use(context: Context | None) -> Iterator[Context | None]:
-    """Run a block in the given place: how a trace crosses into a thread.
+    """Run a block in a context, such as one from another thread.
 
-    >>> here = Context(1, 2)
-    >>> with use(here):
-    ...     current() is here
+    >>> context = Context(1, 2)
+    >>> with use(context):
+    ...     current() is context
     True
     """
     token = context_var.set(context)

@@ -37,7 +37,7 @@ _open_files: weakref.WeakSet[LinesFile] = weakref.WeakSet()
 
 
 def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int = 0) -> object:
-    """Return a copy of the value that is plain JSON and holds no secret.
+    """Return a copy of a value as plain JSON, with its secrets masked.
 
     >>> clean({"url": "redis://u:secret@host", "password": "x", "n": 1})
     {'url': 'redis://u:••••••@host', 'password': '••••••', 'n': 1}

@@ -41,10 +41,10 @@ class StampFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp the record with the ids of the running context, or None."""
         if not hasattr(record, "trace_id"):
-            here = context_var.get()
-            record.trace_id = here.trace_id if here else None
-            record.span_id = here.span_id if here else None
-            record.correlation_id = here.correlation_id if here else None
+            context = context_var.get()
+            record.trace_id = context.trace_id if context else None
+            record.span_id = context.span_id if context else None
+            record.correlation_id = context.correlation_id if context else None
         return True
 
 
@@ -102,7 +102,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Parts(NamedTuple):
-    """What a line is made of. A tuple and no record: thousands may wait to be written."""
+    """The parts of a line. A tuple, not a record, since thousands may wait to be written."""
 
     created: float
     level: str
@@ -115,7 +115,7 @@ class _Parts(NamedTuple):
 
     @classmethod
     def of(cls, record: logging.LogRecord, message: str, data: object) -> _Parts:
-        """Return those of a record."""
+        """Return the parts of a record."""
         return cls(
             record.created,
             record.levelname,
@@ -168,16 +168,16 @@ def _unchanging(record: logging.LogRecord) -> _Parts | None:
 
 
 class _Level(int):
-    """A level that attaching has set: told by its type from one that the user has set."""
+    """A level that `LogFile.attach` has set; its type tells it from one that the user has set."""
 
     __slots__ = ()
 
 
 class _Unlocked(logging.Handler):
-    """Is safe across threads by itself, so that none waits while another's record is encoded."""
+    """A handler without a lock: threads do not wait for each other's records to be encoded."""
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record, without the lock that a handler is otherwise under."""
+        """Handle a record without taking a lock."""
         found: bool | logging.LogRecord = self.filter(record)
         if found:
             # From Python 3.12 on a filter may have put another in its place.
@@ -186,7 +186,7 @@ class _Unlocked(logging.Handler):
 
 
 class _LogFileHandler(_Unlocked):
-    """Writes to a file, and never to stderr."""
+    """Writes to a file, never to stderr."""
 
     def __init__(
         self, file: LinesFile, formatter: JsonFormatter, hub_id: str | None, lowest: int
@@ -204,7 +204,7 @@ class _LogFileHandler(_Unlocked):
             return
         if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
             return
-        # What cannot change any more is encoded by the thread that writes.
+        # The writing thread encodes a record that cannot change.
         line = _unchanging(record) or self.lines.encode(record)
         if not self.writer.submit(line):
             self.kept.append(self._line(line))
@@ -220,7 +220,7 @@ class _LogFileHandler(_Unlocked):
 
 
 class _Passage(_Unlocked):
-    """Hands on to the user's handlers what would have reached them without a log file.
+    """Hands records on to the user's handlers as if there were no log file.
 
     Our file wants INFO; a user whose root logger is at WARNING would see all of it in the
     notebook. So while files are attached, this stands in for propagation.
@@ -251,15 +251,15 @@ def _users_level(record: logging.LogRecord) -> int:
 
 
 class LogFile:
-    """Writes what is logged under ``agentnb`` to ``directory/agentnb-<pid>.jsonl``.
+    """Writes the records below ``agentnb`` to ``directory/agentnb-<pid>.jsonl``.
 
     The logger's level is lowered to `level` unless the user has set one, and the user's own
     handlers go on to see what they saw before; a user who turns the root logger to DEBUG later
     attaches again, or sets the level of ``agentnb``. Nothing is printed: a folder that cannot be
-    written to is told by `failed`, and the last 1,000 lines are kept in memory (`kept`).
+    written to is reported by `failed`, and the last 1,000 lines are kept in memory (`kept`).
 
-    A thread writes, within a moment; warnings and errors are written at once, and with them
-    whatever came before.
+    A thread writes within a moment. Warnings and errors are written at once, with all earlier
+    records.
 
     Parameters
     ----------
@@ -300,34 +300,34 @@ class LogFile:
 
     @property
     def path(self) -> Path:
-        """The file of the running process; what has been logged so far is in it."""
+        """Return the file of the running process, with all records written to it."""
         self.flush()
         return self._file.path
 
     @property
     def failed(self) -> str | None:
-        """Why records are no longer written, or None."""
+        """Return the reason why records are no longer written, or None."""
         self.flush()
         return self._file.failed
 
     @property
     def kept(self) -> list[str]:
-        """The latest lines that could not be written, oldest first."""
+        """Return the latest lines that could not be written, oldest first."""
         self.flush()
         return [line.decode().rstrip("\n") for line in list(self._handler.kept)]
 
     def flush(self) -> None:
-        """Write what is waiting, so that whoever reads the file sees it."""
+        """Write the waiting records to the file."""
         self._handler.writer.flush()
 
     def attach(self) -> None:
-        """Start taking records; a second call only looks at the user's levels again."""
+        """Start taking records; a second call only reads the user's log levels again."""
         with _attaching:
             _logger.addHandler(self._handler)  # which adds a handler only once
             _arrange()
 
     def close(self) -> None:
-        """Take no more records and close the file; a second call changes nothing."""
+        """Stop taking records and close the file. Idempotent."""
         with _attaching:
             _logger.removeHandler(self._handler)
             _arrange()
@@ -342,7 +342,7 @@ class LogFile:
 
 
 def _arrange() -> None:
-    """Set level and passage to what the attached files need; undo both after the last."""
+    """Set level and propagation as the attached files need them; undo both after the last."""
     levels = [one.lowest for one in _logger.handlers if isinstance(one, _LogFileHandler)]
     passages = [handler for handler in _logger.handlers if isinstance(handler, _Passage)]
     if not _logger.level or isinstance(_logger.level, _Level):

@@ -36,7 +36,7 @@ class ServiceLog(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logging.getLogger(f"agentnb.{service}"), stamped)
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Return the message, and the arguments with what the record is stamped with."""
+        """Return the message and the arguments, with the hub and the data in ``extra``."""
         own: Any = self.extra
         given: dict[str, Any] | None = kwargs.get("extra")
         if not given:

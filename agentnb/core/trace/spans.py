@@ -1,4 +1,4 @@
-"""Spans: what was called, for how long, with what outcome, and on whose behalf."""
+"""Spans: one record of each call to a service, and the tracer that keeps them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _STEM = "spans"
 
 
 class Span(Context):
-    """One call to a service; made by `Tracer.span`, and over when its block is left.
+    """One call to a service; made by `Tracer.span`, ended by leaving its block.
 
     Attributes
     ----------
     name, service
-        What was done, and where: ``"query"``, ``"db"``.
+        The operation and its service: ``"query"``, ``"db"``.
     started
         When, in seconds since the epoch.
     ms
@@ -230,7 +230,7 @@ class Tracer:
         Parameters
         ----------
         name
-            What is done: ``"query"``.
+            The operation: ``"query"``.
         service
             The service it is done to: ``"db"``.
         attempt
@@ -251,30 +251,30 @@ class Tracer:
         return list(self._ring)[-n:] if n > 0 else []
 
     def trace(self, trace_id: str) -> list[Span]:
-        """Return a trace's spans of this process that are still in memory, by their start."""
+        """Return the spans of a trace that are in this process's memory, by start time."""
         try:
-            wanted = int(trace_id, 16)
+            trace = int(trace_id, 16)
         except ValueError:
             return []
-        return sorted((s for s in list(self._ring) if s.trace == wanted), key=_start)
+        return sorted((s for s in list(self._ring) if s.trace == trace), key=_start)
 
     @property
     def dropped(self) -> int:
-        """How many spans were not written: the queue was full, or the folder failed."""
+        """Return the number of spans that were not written: full queue or failed folder."""
         return self._writer.dropped if self._writer else 0
 
     @property
     def failed(self) -> str | None:
-        """Why spans are no longer written, or None."""
+        """Return the reason why spans are no longer written, or None."""
         return self._writer.failed if self._writer else None
 
     def flush(self) -> None:
-        """Write what is waiting, so that `read_spans` sees it."""
+        """Write the waiting spans, so that `read_spans` returns them."""
         if self._writer is not None:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is waiting and stop writing; spans are still kept in memory."""
+        """Write the waiting spans and stop writing; new spans are kept in memory only."""
         if self._writer is not None:
             self._writer.close()
 
@@ -284,7 +284,7 @@ def _start(span: Span) -> float:
 
 
 def read_spans(path: Path, trace_id: str) -> list[Span]:
-    """Return what all processes wrote of a trace into a folder, by the spans' start.
+    """Return the spans of a trace that all processes wrote to a folder, by start time.
 
     Spans are written every 0.2 seconds; call `Tracer.flush` first to see those of this process.
     """

@@ -1,4 +1,4 @@
-"""The thread that writes lines, so that no caller waits for a disk."""
+"""A background thread that writes lines, so that no caller waits for a disk."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class Writer(Generic[T]):
 
     @property
     def failed(self) -> str | None:
-        """Why nothing is written any more, or None."""
+        """Return the reason why nothing is written, or None."""
         return self._file.failed
 
     def submit(self, thing: T) -> bool:
-        """Queue a thing, and return whether it will be written; never waits, never raises."""
+        """Queue an item without waiting; return False if it is dropped."""
         queue = self._queue
         if self._closed or self._file.failed is not None or len(queue) >= self._waiting:
             with self._lock:
