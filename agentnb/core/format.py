@@ -261,6 +261,6 @@ def formatted(value: Any, kind: str | None) -> str | None:
     if value is None:
         return ""
     form = _FORMS.get(kind)
-    if form is None or isinstance(value, str):  # what stands for a value that there is none of
-        return None
-    return form(value)
+    # Another value stands for one that is not there, such as "no limit".
+    known = form is not None and isinstance(value, (int, float, dt.datetime))
+    return form(value) if known and form is not None else None

@@ -266,7 +266,7 @@ def names_of(
     >>> names_of(["name", Column("size", "size")])
     (('name', 'size'), (None, 'size'))
     """
-    pairs = [one if isinstance(one, Column) else Column(one) for one in columns]
+    pairs = [one if isinstance(one, Column) else Column(str(one)) for one in columns]
     return tuple(one.name for one in pairs), tuple(one.kind for one in pairs)
 
 

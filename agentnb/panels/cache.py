@@ -7,6 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, NotFoundError, UsageError
+from agentnb.core.format import size as format_size
+from agentnb.core.format import time_left
+from agentnb.core.table import Column
 from agentnb.panels.base import (
     Confirm,
     Instruction,
@@ -14,8 +17,6 @@ from agentnb.panels.base import (
     Paced,
     Panel,
     Plot,
-    Seconds,
-    Size,
     TableView,
     TextBlock,
     button,
@@ -80,7 +81,7 @@ class CachePanel:
             tooltip="Remove every key that matches the pattern",
         )
         self.keys = TableView(
-            ("key", "ttl", "size", "value"),
+            ("key", "ttl", Column("size", "size"), "value"),
             key="key",
             label="Keys",
             hint=_EMPTY,
@@ -149,7 +150,7 @@ class CachePanel:
         self.ratio.add(ratio)
         self.numbers.value = numbers
         if pattern == self._pattern:  # else a newer pattern is being listed
-            rows = [(key, _left(ttl), Size(size), value) for key, ttl, size, value in table.rows]
+            rows = [(key, _left(ttl), size, value) for key, ttl, size, value in table.rows]
             self.keys.update(rows, note=table.note, hint=_hint(pattern))
         if picked == self._picked:
             self._show_value(picked, preview)
@@ -166,7 +167,7 @@ class CachePanel:
             self.about.value = name
             self.value.show(preview)
         else:
-            words = [preview.kind, str(Size(preview.size)), preview.note]
+            words = [preview.kind, format_size(preview.size), preview.note]
             about = [name, *(escape(word) for word in words if word), _until(preview.left)]
             self.about.value = " · ".join(about)
             self.value.show(preview.text)
@@ -269,7 +270,7 @@ def _left(ttl: float | None) -> Left:
 def _until(left: float) -> str:
     if left == float("inf"):
         return "no end"
-    return moment(f"{Seconds(left)} left", time.time() + left, before="until ")
+    return moment(f"{time_left(left)} left", time.time() + left, before="until ")
 
 
 def _hint(pattern: str) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentnb.core.db import schema
 from agentnb.core.db.effects import changing
+from agentnb.core.table import Column
 from agentnb.panels.base import (
-    Blank,
     Confirm,
-    Count,
     Instruction,
     Panel,
     TableView,
@@ -85,7 +84,7 @@ class DbPanel:
         self.panel = Panel("Database", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
         act = self.panel.action
         self.tree = TableView(
-            ("name", "type", "rows"),
+            ("name", "type", Column("rows", "count")),
             key="name",
             page_size=200,
             label="Tables",
@@ -161,10 +160,10 @@ class DbPanel:
         tree: list[tuple[Any, ...]] = []
         for name, kind in tables:
             size = sizes[name]
-            tree.append((name, kind, Blank() if size is None else Count(size)))
+            tree.append((name, kind, size))
             if name in unfolded:
                 tree += [
-                    (f"{_BRANCH}{name}.{column}", _kind(type_, key), Blank())
+                    (f"{_BRANCH}{name}.{column}", _kind(type_, key), None)
                     for column, type_, _, _, key in database.describe(name).rows
                 ]
         with self.panel.lock:

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.table import Column
 from agentnb.panels.base import (
     Confirm,
     Indicator,
@@ -15,7 +16,6 @@ from agentnb.panels.base import (
     Paced,
     Panel,
     Plot,
-    Size,
     Spark,
     TableView,
     TextBlock,
@@ -81,7 +81,7 @@ class DockerPanel:
         self.panel = Panel("Docker", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
         self.containers = TableView(
-            ("name", "cpu %", "memory", "status", "image", "ports"),
+            ("name", "cpu %", Column("memory", "size"), "status", "image", "ports"),
             key="name",
             label="Containers",
             hint=_EMPTY,
@@ -91,7 +91,7 @@ class DockerPanel:
             noun=("container", "containers"),
         )
         self.images = TableView(
-            ("image", "size", "created", "id"),
+            ("image", Column("size", "size"), Column("created", "time"), "id"),
             key="image",
             label="Images",
             hint=_NO_IMAGES,
@@ -189,16 +189,11 @@ class DockerPanel:
         for name, image, state, status, ports, _, _ in loaded.containers.rows:
             used = loaded.usage.get(name)
             cpu = Spark(used[0], self._histories[name]) if used else ""
-            memory = Size(used[1]) if used else ""
+            memory = used[1] if used else None
             # The engine says it in relative times, such as "Up 3 seconds".
             rows.append((name, cpu, memory, Indicator(status, saved=state), image, ports))
         self.containers.update(rows)
-        self.images.update(
-            [
-                (image, Size(size), f"{made.astimezone():%Y-%m-%d %H:%M}", id_)
-                for image, size, made, id_ in loaded.images.rows
-            ]
-        )
+        self.images.update(loaded.images)
         self.networks.update(loaded.networks)
         _display(self.networks, shown=bool(loaded.networks))
         if loaded.picked == self._picked:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ipywidgets
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.format import size as format_size
+from agentnb.core.table import Column
 from agentnb.panels.base import (
-    Blank,
     Confirm,
     Indicator,
     Instruction,
     Paced,
     Panel,
-    Size,
     TableView,
     TextBlock,
     label,
@@ -100,7 +100,7 @@ class FilesPanel:
         self._usage: Paced[Usage] = Paced(_SHARE)
         self.panel = Panel("Files", every=every, redactor=hub.settings.redactor)
         self.tree = TableView(
-            ("name", "size", "modified"),
+            ("name", Column("size", "size"), Column("modified", "time")),
             key="name",
             page_size=200,
             label="Files",
@@ -167,8 +167,8 @@ class FilesPanel:
             unfolded = kind == "folder" and path in self._unfolded
             yield (
                 Node(path, depth, kind, unfolded),
-                Blank() if size is None else Size(size),
-                f"{modified:%Y-%m-%d %H:%M}",
+                size,
+                modified,
             )
             if unfolded:
                 try:
@@ -181,12 +181,12 @@ class FilesPanel:
         try:
             if node.kind == "folder":
                 total = self._files.usage(path).total
-                return Preview(path, f"folder · {_many(total.files)} · {Size(total.size)}")
+                return Preview(path, f"folder · {_many(total.files)} · {format_size(total.size)}")
             suffix = path[path.rfind(".") :].lower()
             if suffix in _PICTURES:
                 data = self._files.head(path, PICTURE_BYTES + 1)
                 if len(data) <= PICTURE_BYTES:
-                    return Preview(path, str(Size(len(data))), picture=(_PICTURES[suffix], data))
+                    return Preview(path, format_size(len(data)), picture=(_PICTURES[suffix], data))
             return _text_of(path, self._files.head(path, 4 * PREVIEW_CHARACTERS + 1))
         except NotFoundError:
             return Preview(path, "gone", gone=True)
@@ -261,16 +261,16 @@ def _text_of(path: str, data: bytes) -> Preview:
             path, f"the first {PREVIEW_CHARACTERS:,} characters", text[:PREVIEW_CHARACTERS]
         )
     count = len(text.splitlines())
-    words = f"{count:,} {'line' if count == 1 else 'lines'} · {Size(len(data))}"
+    words = f"{count:,} {'line' if count == 1 else 'lines'} · {format_size(len(data))}"
     return Preview(path, words if data else "empty", text)
 
 
 def _bars(usage: Usage, quota: int) -> str:
     """Return what takes up the room, as bars that are read as text where they are not drawn."""
     total = usage.total
-    head = f"{_many(total.files)} · {Size(total.size)}"
+    head = f"{_many(total.files)} · {format_size(total.size)}"
     if quota:
-        head += f" of {Size(quota)}"
+        head += f" of {format_size(quota)}"
     rows = [(name, size) for name, _, _, size in usage.rows if size]
     shown, rest = rows[:_BARS], rows[_BARS:]
     if rest:
@@ -279,7 +279,7 @@ def _bars(usage: Usage, quota: int) -> str:
     lines = [
         f'<span class="agentnb-room-name">{escape(plain(name))}</span> '
         f'<span class="agentnb-room"><span style="width:{100 * size / top:.1f}%"></span></span> '
-        f'<span class="agentnb-room-size">{Size(size)}</span>'
+        f'<span class="agentnb-room-size">{format_size(size)}</span>'
         for name, size in shown
     ]
     return f'{escape(head)}\n<div class="agentnb-rooms">' + "<br>\n".join(lines) + "</div>"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentnb.panels import Indicator, Size, TableView
+from agentnb.core.table import Column
+from agentnb.panels import Indicator, TableView
 from agentnb.panels.base.export import exported, file_name
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20)
@@ -23,8 +24,8 @@ ROWS = st.lists(st.tuples(VALUES, VALUES), max_size=6)
 
 @pytest.fixture
 def table():
-    rows = [(n, f"text {n}", Size(1_500 * n)) for n in range(1, 121)]
-    made = TableView(["id", "note", "size"], rows, key="id", label="Big rows")
+    rows = [(n, f"text {n}", 1_500 * n) for n in range(1, 121)]
+    made = TableView(["id", "note", Column("size", "size")], rows, key="id", label="Big rows")
     yield made
     made.close()
 
@@ -60,7 +61,7 @@ def _cell(value):
         (dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC), "2026-01-05 09:00:00+00:00", None),
         ({"a": [1, math.inf]}, '{"a": [1, Infinity]}', {"a": [1, "Infinity"]}),
         (Indicator("3 s ago", saved="2026-01-05"), "2026-01-05", "2026-01-05"),
-        (Size(1500), "1500", 1500),
+        (1500, "1500", 1500),
     ],
 )
 def test_a_value_is_exported_whole_and_without_its_unit(value, text, plain):

@@ -229,7 +229,7 @@ def test_queue_state_and_text_are_combined_and_survive_a_refresh(hub, view, choo
     other = embed.add({"to": "ada"})
     it = view(queue="mail", state="waiting", text="ADA")
     assert it.jobs.shown() == [mine[0].id, mine[2].id]
-    assert "queue" not in it.jobs._rows.columns
+    assert "queue" not in it.jobs._rows.names
     new = mail.add({"to": "adam"})
     refreshed(it)
     assert it.jobs.shown() == [mine[0].id, mine[2].id, new.id]

@@ -5,8 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from agentnb.core.table import Column, Table
 from agentnb.panels.base.cells import cell
 from agentnb.panels.base.rows import Rows, changes
+from agentnb.panels.base.saved import absolute
+from agentnb.panels.base.table import TableView
 
 
 def made(rows, columns=("id", "name", "size"), key="id", **options):
@@ -147,3 +150,30 @@ class Unprintable:
 def test_any_value_becomes_a_short_line_that_can_be_sent(value, text):
     assert cell(value) == text
     (text or "").encode()
+
+
+def test_a_column_of_a_kind_is_filtered_by_its_text_and_ordered_by_its_value():
+    rows = Rows(["name", Column("size", "size")], key="name")
+    rows.replace([("a", 9_000), ("b", 10_000_000), ("c", None), ("d", 500)])
+    page = rows.page_shown()
+    assert [cells[1] for cells in page.rows.values()] == ["9.0 kB", "10 MB", "", "500 B"]
+    assert page.columns == (("name", False), ("size", True))
+    rows.filter = "size:mb"
+    assert rows.shown() == ["b"]
+    rows.filter, rows.sort = "", ("size", True)
+    assert rows.shown() == ["b", "a", "d", "c"]
+    assert rows["b"] == ("b", 10_000_000)
+
+
+def test_a_saved_copy_has_a_moment_with_its_date_and_a_size_with_its_unit():
+    rows = Rows([Column("made", "time"), Column("size", "size")])
+    rows.replace([(0.0, 1_234)])
+    assert rows.saved(5).rows == [[absolute(0.0), "1.2 kB"]]
+
+
+def test_a_table_hands_the_kinds_of_its_columns_to_a_view():
+    view = TableView(())
+    view.update(Table(("name", Column("took", "duration")), [("a", 75.0)]))
+    assert "1 min 15 s" in view.static_text()
+    assert view.export("csv") == "name,took\r\na,75.0\r\n"
+    view.close()

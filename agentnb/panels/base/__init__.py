@@ -19,13 +19,10 @@ if TYPE_CHECKING:
     from agentnb.panels.base.saved import Instruction, moment
     from agentnb.panels.base.select import choice
     from agentnb.panels.base.table import TableView
-    from agentnb.panels.base.units import Blank, Count, Duration, Left, Seconds, Size, Spark
+    from agentnb.panels.base.units import Left, Spark
 
 __all__ = [
-    "Blank",
     "Confirm",
-    "Count",
-    "Duration",
     "HtmlBlock",
     "Indicator",
     "Instruction",
@@ -36,8 +33,6 @@ __all__ = [
     "PanelRegistry",
     "Picture",
     "Plot",
-    "Seconds",
-    "Size",
     "Spark",
     "TableView",
     "TextBlock",
@@ -58,11 +53,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "Blank": "units",
     "Confirm": "confirm",
-    "Count": "units",
     "Indicator": "indicators",
-    "Duration": "units",
     "HtmlBlock": "blocks",
     "Instruction": "saved",
     "Left": "units",
@@ -72,8 +64,6 @@ _HOME = {
     "PanelRegistry": "registry",
     "Picture": "picture",
     "Plot": "plot",
-    "Seconds": "units",
-    "Size": "units",
     "Spark": "units",
     "TableView": "table",
     "TextBlock": "blocks",

@@ -8,7 +8,9 @@ import re
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from agentnb.core.format import formatted
 from agentnb.panels.base.indicators import Indicator
+from agentnb.panels.base.saved import absolute
 from agentnb.panels.base.units import Left
 
 __all__ = ["MAX_CELL", "Shown", "cell", "plain", "saved", "sort_key"]
@@ -24,14 +26,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN_AS = {"\n": "↵", "\t": " ", "\r": ""}
 
 
-def plain(value: object) -> str:
-    r"""Return the whole value as one line of text.
+def plain(value: object, kind: str | None = None) -> str:
+    r"""Return the whole value as one line of text, in the form of its column's kind.
 
-    >>> plain("a\nb"), plain(None), plain(b"\x01\x02"), plain({"a": 1})
-    ('a↵b', 'NULL', '0x0102 (2 B)', '{"a": 1}')
+    >>> plain("a\nb"), plain(None), plain(b"\x01\x02"), plain({"a": 1}), plain(1_234, "size")
+    ('a↵b', 'NULL', '0x0102 (2 B)', '{"a": 1}', '1.2 kB')
     """
     try:
-        text = _text(value)
+        form = formatted(value, kind)
+        text = _text(value) if form is None else form
     except Exception as error:  # noqa: BLE001 - a value's own str() may raise anything
         text = f"<{type(value).__name__}: {type(error).__name__}>"
     if not text.isprintable():
@@ -59,22 +62,22 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def cell(value: object) -> Shown:
+def cell(value: object, kind: str | None = None) -> Shown:
     """Return what is shown for the value: None for NULL, else at most `MAX_CELL` characters.
 
     >>> cell(None), cell(1.5), len(cell("x" * 1000))
     (None, '1.5', 300)
     """
     if value is None:
-        return None
+        return None if kind is None else ""
     if isinstance(value, str) and len(value) > MAX_CELL:
         value = value[: MAX_CELL + 1]  # cut before the work, not after it
-    text = plain(value)
+    text = plain(value, kind)
     text = text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
     return value.shown(text) if isinstance(value, Indicator) else text
 
 
-def saved(value: object) -> str | None:
+def saved(value: object, kind: str | None = None) -> str | None:
     """Return the text of a value in a saved copy: None for NULL, moments as absolute times.
 
     >>> saved(None), saved(1.5), saved(Indicator("3 s ago", saved="2026-01-05 09:00:00"))
@@ -82,7 +85,9 @@ def saved(value: object) -> str | None:
     """
     if isinstance(value, (Indicator, Left)) and value.saved:
         return value.saved
-    shown = cell(value)
+    if kind == "time" and isinstance(value, (int, float)):
+        return absolute(value)
+    shown = cell(value, kind)
     return str(shown["text"]) if isinstance(shown, dict) else shown
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import anywidget
 import traitlets
 
+from agentnb.core.format import duration
 from agentnb.panels.base.static import read
-from agentnb.panels.base.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,7 +188,7 @@ class Plot:
 
     def _text(self, value: float) -> str:
         if self._unit == "s" and value > 0:
-            return str(Duration(value))
+            return duration(value)
         return f"{value:,g} {self._unit}".rstrip()
 
     def _received(self, _: object, content: dict[str, object], __: object) -> None:

@@ -7,10 +7,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import NUMERIC
+from agentnb.core.table import names_of
 from agentnb.panels.base.cells import Shown, cell, is_number, plain, saved, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
+
+    from agentnb.core.table import Column
 
 __all__ = ["Page", "Rows", "SavedRows", "changes"]
 
@@ -62,7 +66,7 @@ class Rows:
     Parameters
     ----------
     columns
-        Names of the columns.
+        Names of the columns, or `Column` with a kind.
     key
         The column whose value names a row; by default a row is named by its number.
     page_size
@@ -77,7 +81,7 @@ class Rows:
     [('2', 'failed')]
     """
 
-    columns: Sequence[str]
+    columns: Sequence[str | Column]
     key: str | None = None
     page_size: int = 50
     filter: str = ""
@@ -88,6 +92,11 @@ class Rows:
     _rows: dict[Hashable, Sequence[object]] = field(default_factory=dict)
     _ids: dict[Hashable, int] = field(default_factory=dict)
     _next_id: int = 0
+    names: tuple[str, ...] = ()
+    kinds: tuple[str | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.names, self.kinds = names_of(self.columns)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -96,12 +105,13 @@ class Rows:
         return self._rows[key]
 
     def replace(
-        self, rows: Iterable[Sequence[object]], columns: Sequence[str] | None = None
+        self, rows: Iterable[Sequence[object]], columns: Sequence[str | Column] | None = None
     ) -> None:
         """Take these rows in place of the ones before; filter, order and page stay."""
         if columns is not None:
-            self.columns = [str(name) for name in columns]
-        at = self.columns.index(self.key) if self.key in self.columns else None
+            self.columns = columns
+            self.names, self.kinds = names_of(columns)
+        at = self.names.index(self.key) if self.key in self.names else None
         named: dict[Hashable, Sequence[object]] = {}
         for number, row in enumerate(rows):
             key = number if at is None else row[at]
@@ -114,12 +124,12 @@ class Rows:
             named[(key, number) if taken else key] = row
         self._rows = named
         self.marked &= named.keys()
-        if self.sort and self.sort[0] not in self.columns:
+        if self.sort and self.sort[0] not in self.names:
             self.sort = None
 
     def order_by(self, column: str) -> None:
         """Go to the next order by this column: ascending, descending, none."""
-        if column not in self.columns:
+        if column not in self.names:
             return
         if self.sort is None or self.sort[0] != column:
             self.sort = (column, False)
@@ -144,7 +154,7 @@ class Rows:
             keys = list(self._rows)
         if self.sort:
             name, descending = self.sort
-            at = self.columns.index(name)
+            at = self.names.index(name)
             rows = self._rows
             full = [key for key in keys if rows[key][at] is not None]
             full.sort(key=lambda key: sort_key(rows[key][at]), reverse=descending)
@@ -157,7 +167,7 @@ class Rows:
 
         def text(at: int) -> str:
             if at not in texts:
-                texts[at] = plain(row[at]).casefold() if at < len(row) else ""
+                texts[at] = plain(row[at], self.kinds[at]).casefold() if at < len(row) else ""
             return texts[at]
 
         return all(
@@ -167,7 +177,7 @@ class Rows:
 
     def _terms(self) -> list[tuple[int | None, str]]:
         """Split the filter into what each column, or any (None), must hold."""
-        names = {name.casefold(): at for at, name in reversed(list(enumerate(self.columns)))}
+        names = {name.casefold(): at for at, name in reversed(list(enumerate(self.names)))}
         terms: list[tuple[int | None, str]] = []
         for token in _TOKEN.findall(self.filter.casefold()):
             head, colon, tail = token.partition(":")
@@ -187,12 +197,9 @@ class Rows:
         visible = keys[start : start + self.page_size]
         ids = {key: self._ids[key] if key in self._ids else self._new_id() for key in visible}
         self._ids = ids
-        width = len(self.columns)
         return Page(
             columns=self._headers(),
-            rows={
-                ids[key]: tuple(cell(value) for value in self._rows[key][:width]) for key in visible
-            },
+            rows={ids[key]: tuple(map(cell, self._rows[key], self.kinds)) for key in visible},
             meta={
                 "total": len(self._rows),
                 "shown": len(keys),
@@ -211,11 +218,10 @@ class Rows:
         """Return the first rows of the visible page as a saved copy has them."""
         keys = self.shown()
         start = self.page * self.page_size
-        width = len(self.columns)
         return SavedRows(
             columns=self._headers(),
             rows=[
-                [saved(value) for value in self._rows[key][:width]]
+                list(map(saved, self._rows[key], self.kinds))
                 for key in keys[start : start + min(limit, self.page_size)]
             ],
             start=start,
@@ -229,7 +235,7 @@ class Rows:
         return [self._rows[key] for key in self.shown()]
 
     def _headers(self) -> tuple[tuple[str, bool], ...]:
-        return tuple((name, self._is_numeric(at)) for at, name in enumerate(self.columns))
+        return tuple((name, self._is_numeric(at)) for at, name in enumerate(self.names))
 
     def key_of(self, row: object) -> Hashable:
         """Return the key of a visible row's id, or None if it is out of sight by now."""
@@ -240,6 +246,8 @@ class Rows:
         return self._next_id
 
     def _is_numeric(self, at: int) -> bool:
+        if self.kinds[at] is not None:
+            return self.kinds[at] in NUMERIC
         seen = False
         for number, row in enumerate(self._rows.values()):
             if number >= _SAMPLE:

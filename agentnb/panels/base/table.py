@@ -16,6 +16,8 @@ from agentnb.panels.base.static import read
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
+    from agentnb.core.table import Column
+
 __all__ = ["TableView"]
 
 _PARTS = ("table_model", "table_cell", "table_tools", "table_head", "table")
@@ -71,7 +73,7 @@ class TableView:
     Parameters
     ----------
     columns
-        Names of the columns.
+        Names of the columns, or `Column` with a kind, such as ``Column("size", "size")``.
     rows
         The first rows.
     key
@@ -109,7 +111,7 @@ class TableView:
 
     def __init__(  # noqa: PLR0913 - keyword-only, each documented
         self,
-        columns: Sequence[str],
+        columns: Sequence[str | Column],
         rows: Iterable[Sequence[object]] = (),
         *,
         key: str | None = None,
@@ -124,7 +126,7 @@ class TableView:
         markable: bool = False,
     ) -> None:
         self._lock = threading.RLock()
-        self._rows = Rows([str(name) for name in columns], key=key, page_size=page_size)
+        self._rows = Rows(list(columns), key=key, page_size=page_size)
         self._rows.replace(rows)
         self._page = self._rows.page_shown()
         self._version = 0
@@ -146,7 +148,7 @@ class TableView:
     def update(
         self,
         rows: Iterable[Sequence[object]] | Tabular,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str | Column] | None = None,
         *,
         note: str | None = None,
         hint: str | None = None,
@@ -171,7 +173,7 @@ class TableView:
             How many things the rows stand for, where it is another number than theirs.
         """
         if isinstance(rows, Tabular):
-            columns = columns or rows.columns
+            columns = columns or getattr(rows, "header", rows.columns)
             rows = rows.rows
         with self._lock:
             self._rows.replace(rows, columns)
@@ -191,7 +193,7 @@ class TableView:
     def sort(self, column: str | None, *, descending: bool = False) -> None:
         """Order by a column, or, with None, as the rows came."""
         with self._lock:
-            known = column is not None and column in self._rows.columns
+            known = column is not None and column in self._rows.names
             self._rows.sort = (str(column), descending) if known else None
             self._send()
 
@@ -267,7 +269,7 @@ class TableView:
             ``"csv"``, ``"json"`` or, for the clipboard, ``"tsv"``.
         """
         with self._lock:
-            return exported(self._rows.columns, self._rows.whole(), kind)
+            return exported(self._rows.names, self._rows.whole(), kind)
 
     def _words(self) -> dict[str, object]:
         return {

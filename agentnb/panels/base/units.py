@@ -6,82 +6,18 @@ import math
 import time
 from typing import TYPE_CHECKING, Self
 
+from agentnb.core.format import time_left
 from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Blank", "Count", "Duration", "Left", "Seconds", "Size", "Spark"]
+__all__ = ["Left", "Spark"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-class Size(int):
-    """Bytes.
-
-    >>> str(Size(812)), str(Size(1_234)), str(Size(56_700_000))
-    ('812 B', '1.2 kB', '57 MB')
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        value, unit = float(self), "B"
-        for larger in ("kB", "MB", "GB", "TB"):
-            if value < 999.5:  # noqa: PLR2004 - what rounds to less than the next unit
-                break
-            value, unit = value / 1000, larger
-        return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - as above
-
-
-class Blank(int):
-    """A number that there is none of, in a column of numbers.
-
-    >>> str(Blank()), Blank() < Size(1)
-    ('', True)
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return ""
-
-
-class Count(int):
-    """A number of things.
-
-    >>> str(Count(50_000))
-    '50,000'
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return f"{int(self):,}"
-
-
-class Seconds(float):
-    """A time that is left, as coarse as anybody wants to know it.
-
-    >>> str(Seconds(42.9)), str(Seconds(3599)), str(Seconds(90_000)), str(Seconds("inf"))
-    ('42 s', '59 min', '25 h', 'no end')
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        if math.isinf(self):
-            return "no end"
-        if self < 60:  # noqa: PLR2004 - seconds of a minute
-            return f"{int(self)} s"
-        if self < 3600:  # noqa: PLR2004 - of an hour
-            return f"{int(self // 60)} min"
-        if self < 2 * 86400:
-            return f"{int(self // 3600)} h"
-        return f"{int(self // 86400)} days"
-
-
-class Left(Seconds):
+class Left(float):
     """A time that is left from now on; a saved copy has the moment when it ends.
 
     >>> str(Left(42.9)), Left(42.9).saved[:6], Left("inf").saved
@@ -96,6 +32,9 @@ class Left(Seconds):
         made = super().__new__(cls, left)
         made.saved = "no end" if math.isinf(made) else f"until {absolute(time.time() + made)}"
         return made
+
+    def __str__(self) -> str:
+        return time_left(self)
 
 
 class Spark(float):
@@ -132,26 +71,3 @@ class Spark(float):
 
     def __str__(self) -> str:
         return self._text
-
-
-class Duration(float):
-    """How long something took, in seconds: as fine as anybody wants to know it.
-
-    >>> str(Duration(0.00042)), str(Duration(0.0123)), str(Duration(1.234)), str(Duration(75))
-    ('0.42 ms', '12 ms', '1.2 s', '1 min 15 s')
-    >>> str(Duration(7500))
-    '2 h 5 min'
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        if self < 0.9995:  # noqa: PLR2004 - what rounds to less than a second
-            return f"{self * 1000:.2g} ms" if self < 0.00995 else f"{self * 1000:.0f} ms"  # noqa: PLR2004 - two digits
-        if self < 59.5:  # noqa: PLR2004 - as above
-            return f"{self:.1f} s" if self < 9.95 else f"{self:.0f} s"  # noqa: PLR2004 - as above
-        minutes, seconds = divmod(round(self), 60)
-        if minutes < 60:  # noqa: PLR2004 - of an hour
-            return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"

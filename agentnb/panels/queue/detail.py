@@ -9,10 +9,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
+from agentnb.core.format import ago, cut, duration, pretty
 from agentnb.core.work.identity import describe
-from agentnb.panels.base import Duration, TextBlock, button, label, moment, row, stack
+from agentnb.panels.base import TextBlock, button, label, moment, row, stack
 from agentnb.panels.base.cells import plain
-from agentnb.panels.queue.rows import since
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -64,11 +64,11 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         job=job,
         seen=seen,
         progress=said,
-        log=_cut("\n".join(job.logs(_LINES, marks=True)), end=True),
+        log=cut("\n".join(job.logs(_LINES, marks=True)), SHOWN, end=True),
         result=str(seen.unkept or "") or redact(_pretty(fields.get("result", b""))),
         data=redact(_data(job)),
-        error=_cut(error),
-        traceback=_cut(traceback),
+        error=cut(error, SHOWN),
+        traceback=cut(traceback, SHOWN),
     )
 
 
@@ -77,7 +77,7 @@ def _data(job: Job) -> str:
         _ = job.data
     except UsageError as error:
         message = job.seen.fields.get("message", b"") if job.seen else b""
-        return f"{error.message}\n\n{_cut(message[:SHOWN].decode('utf-8', 'replace'))}"
+        return f"{error.message}\n\n{message[:SHOWN].decode('utf-8', 'replace')}"
     return _pretty(job.raw)
 
 
@@ -88,22 +88,10 @@ def _progress(value: Any) -> str:
 
 
 def _pretty(data: bytes) -> str:
-    """Return JSON as a person reads it, cut where it is long."""
+    """Return JSON as indented text; of a very large value the beginning as it is."""
     if len(data) > _PRETTY:
-        return _cut(data[: 2 * SHOWN].decode("utf-8", "replace"))
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return _cut(data.decode("utf-8", "replace"))
-    if isinstance(value, str):
-        return _cut(value)
-    return _cut(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _cut(text: str, *, end: bool = False) -> str:
-    if len(text) <= SHOWN:
-        return text
-    return f"…{text[-SHOWN:]}" if end else f"{text[:SHOWN]}…"
+        data = data[: 2 * SHOWN]
+    return pretty(data, SHOWN)
 
 
 class Detail:
@@ -209,14 +197,14 @@ def _times(seen: Seen) -> list[str]:
             words.append(_time(name, at, now))
     if seen.state == "delayed":
         left = seen.score / 1000 - now
-        words.append(f"due in {Duration(left)}" if left > 0 else "due now")
+        words.append(f"due in {duration(left)}" if left > 0 else "due now")
     ended = seen.started and seen.finished and seen.finished >= seen.started
     if seen.started and seen.finished and ended and seen.state != "active":
-        words.append(f"took {Duration((seen.finished - seen.started).total_seconds())}")
+        words.append(f"took {duration((seen.finished - seen.started).total_seconds())}")
     return words
 
 
 def _time(name: str, at: dt.datetime, now: float) -> str:
     exact = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
-    words = moment(since(max(now - at.timestamp(), 0.0)), at.timestamp())
+    words = moment(ago(max(now - at.timestamp(), 0.0)), at.timestamp())
     return f'<span title="{exact}">{name} {words}</span>'

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import ago, duration, time_left
 from agentnb.core.queue.counts import ENDED
-from agentnb.panels.base import Duration, Indicator, Seconds, progress, stacked, state
+from agentnb.panels.base import Indicator, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = [
     "WORKER_COLUMNS",
     "job_rows",
     "queue_row",
-    "since",
     "worker_row",
 ]
 
@@ -158,30 +158,21 @@ def _attempt(one: Glance) -> object:
 def _when(one: Glance) -> Indicator:
     if one.due is not None:
         left = one.due - one.now
-        words = f"in {Seconds(left)}" if left >= 1 else "due now"
+        words = f"in {time_left(left)}" if left >= 1 else "due now"
         return Indicator(words, order=one.due, saved=f"due {absolute(one.due)}")
     at = one.finished if one.state in ENDED else one.created
     at = one.started if one.state == "active" else at
     if at is None:
         return Indicator("")
-    return Indicator(since(max(one.now - at, 0.0)), order=at, saved=absolute(at))
-
-
-def since(passed: float) -> str:
-    """Return how long ago something was.
-
-    >>> since(0.4), since(75)
-    ('just now', '1 min ago')
-    """
-    return f"{Seconds(passed)} ago" if passed >= 1 else "just now"
+    return Indicator(ago(max(one.now - at, 0.0)), order=at, saved=absolute(at))
 
 
 def _took(one: Glance) -> object:
     ended = one.now if one.state == "active" else one.finished
     if ended is None or one.started is None or ended < one.started:
         return ""
-    took = Duration(ended - one.started)
-    return Indicator(str(took), order=took)
+    took = ended - one.started
+    return Indicator(duration(took), order=took)
 
 
 def _about(one: Glance) -> object:
@@ -200,7 +191,7 @@ def worker_row(of: QueueLook, one: WorkerInfo) -> tuple[object, ...]:
         f"{one.kind} {one.pid} on {one.host}",
         _busy(of, [one]),
         Indicator(
-            since(one.seen),
+            ago(one.seen),
             "good" if one.seen <= _LATE else "warn",
             dot=True,
             order=one.seen,

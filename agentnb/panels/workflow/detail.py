@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import cut, duration, pretty, time_of_day
 from agentnb.core.workflow.drawing import signed
 from agentnb.panels.base import TextBlock, label, moment, stack
 from agentnb.panels.base.cells import plain
-from agentnb.panels.workflow.rows import clock, took
+from agentnb.panels.workflow.rows import took
 
 if TYPE_CHECKING:
     from agentnb.core.workflow import TaskInfo
@@ -43,11 +43,11 @@ class Detail:
             [f"<strong>{escape(plain(task.name))}</strong>", *map(escape, _words(task))]
         )
         self.times.value = " · ".join(_times(task, now))
-        self.error.show(_cut(task.error or ""))
-        self.traceback.show(_cut(task.traceback or ""))
-        self.log.show(_cut("\n".join(_marked(task, log))))
-        self.result.show(str(task.unkept or "") or _pretty(task.result))
-        self.data.show(_pretty(task.data))
+        self.error.show(cut(task.error or "", SHOWN))
+        self.traceback.show(cut(task.traceback or "", SHOWN))
+        self.log.show(cut("\n".join(_marked(task, log)), SHOWN))
+        self.result.show(str(task.unkept or "") or pretty(task.result, SHOWN))
+        self.data.show(pretty(task.data, SHOWN))
 
 
 def _marked(task: TaskInfo, log: list[str]) -> list[str]:
@@ -72,21 +72,8 @@ def _words(task: TaskInfo) -> list[str]:
 
 def _times(task: TaskInfo, now: float) -> list[str]:
     named = (("made", task.created), ("ready", task.ready_at), ("started", task.started))
-    words = [f"{name} {moment(clock(at), at)}" for name, at in named if at is not None]
+    words = [f"{name} {moment(time_of_day(at), at)}" for name, at in named if at is not None]
     if task.state == "delayed" and task.due is not None:
-        words.append(f"due {moment(clock(task.due), task.due)}")
-    spent = str(took(task, now))
-    return words + ([f"took {spent}"] if spent else [])
-
-
-def _pretty(value: Any) -> str:
-    """Return JSON as a person reads it, cut where it is long."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return _cut(value)
-    return _cut(json.dumps(value, indent=2, ensure_ascii=False, default=str))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        words.append(f"due {moment(time_of_day(task.due), task.due)}")
+    spent = took(task, now)
+    return words + ([] if spent is None else [f"took {duration(spent)}"])

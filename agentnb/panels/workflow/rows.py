@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb.core.format import short, time_left, time_of_day
+from agentnb.core.table import Column, names_of
 from agentnb.core.workflow.drawing import SIGNS, TONES, signed
-from agentnb.panels.base import Duration, Indicator, Seconds, progress, stacked, state
+from agentnb.panels.base import Indicator, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
 if TYPE_CHECKING:
@@ -21,15 +21,22 @@ __all__ = [
     "TASK_COLUMNS",
     "WORKFLOW_COLUMNS",
     "agent_row",
-    "clock",
     "event_row",
     "task_rows",
     "took",
     "workflow_row",
 ]
 
-WORKFLOW_COLUMNS: Final = ("workflow", "state", "tasks", "took", "created", "id")
-TASK_COLUMNS: Final = ("task", "state", "progress", "agent", "attempt", "took", "outcome")
+WORKFLOW_COLUMNS: Final = (
+    *("workflow", "state", "tasks"),
+    Column("took", "duration"),
+    *("created", "id"),
+)
+TASK_COLUMNS: Final = (
+    *("task", "state", "progress", "agent", "attempt"),
+    Column("took", "duration"),
+    "outcome",
+)
 EVENT_COLUMNS: Final = ("time", "event", "task", "details", "id")
 AGENT_COLUMNS: Final = ("agent", "state", "workers", "capabilities", "defined in")
 _AGENT_TONES: Final = {"working": "brand", "idle": "good"}
@@ -46,7 +53,7 @@ def workflow_row(
         workflow.name,
         _state(workflow.state),
         stacked((name, counts.get(name, 0), TONES[name]) for name in SIGNS),
-        Duration(max(end - workflow.created - waited, 0.0)),
+        max(end - workflow.created - waited, 0.0),
         _moment(workflow.created),
         workflow.id,
     )
@@ -54,7 +61,7 @@ def workflow_row(
 
 def task_rows(
     tasks: Sequence[TaskInfo], now: float, *, beside: bool
-) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+) -> tuple[tuple[str | Column, ...], list[tuple[object, ...]]]:
     """Return the columns of tasks and their rows.
 
     Parameters
@@ -80,7 +87,7 @@ def task_rows(
     ]
     if not beside:
         return TASK_COLUMNS, rows
-    kept = [at for at, name in enumerate(TASK_COLUMNS) if name not in _BESIDE]
+    kept = [at for at, name in enumerate(names_of(TASK_COLUMNS)[0]) if name not in _BESIDE]
     return tuple(TASK_COLUMNS[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
 
 
@@ -108,7 +115,7 @@ def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
         state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
         Indicator(
             str(agent.workers)
-            + ("" if seen is None else f" · {Seconds(max(now - seen, 0.0))} ago"),
+            + ("" if seen is None else f" · {time_left(max(now - seen, 0.0))} ago"),
             order=agent.workers,
             saved="" if seen is None else f"{agent.workers} · {absolute(seen)}",
         ),
@@ -123,12 +130,12 @@ def _progress(task: TaskInfo) -> object:
     return progress(100, tone="good", text="") if task.state == "completed" else Indicator("")
 
 
-def took(task: TaskInfo, now: float) -> object:
-    """Return how long a task took, or has taken so far."""
+def took(task: TaskInfo, now: float) -> float | None:
+    """Return the seconds that a task took, or has taken so far."""
     if task.started is None:
-        return ""
+        return None
     end = task.finished or (now if task.state == "active" else None)
-    return "" if end is None else Duration(max(end - task.started, 0.0))
+    return None if end is None else max(end - task.started, 0.0)
 
 
 def _outcome(task: TaskInfo) -> str:
@@ -137,22 +144,9 @@ def _outcome(task: TaskInfo) -> str:
     if task.error:
         return task.error
     if task.state == "completed":
-        return str(task.unkept or "") or short(task.result)
+        return str(task.unkept or "") or short(task.result, _SHORT)
     return f"needs {', '.join(task.needs)}" if task.state == "blocked" and task.needs else ""
 
 
-def short(value: Any) -> str:
-    """Return a value of JSON in one line that is not too long."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
-
-
 def _moment(when: float) -> Indicator:
-    return Indicator(clock(when), order=when, saved=absolute(when))
-
-
-def clock(when: float | None) -> str:
-    """Return a time of the day as the clock of this machine has it."""
-    return "" if when is None else time.strftime("%H:%M:%S", time.localtime(when))
+    return Indicator(time_of_day(when), order=when, saved=absolute(when))

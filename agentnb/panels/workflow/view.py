@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import duration
 from agentnb.core.workflow.drawing import signed, svg, tally
 from agentnb.panels.base import (
-    Duration,
     Notice,
     Panel,
     Picture,
@@ -195,6 +195,6 @@ def _about(seen: Look) -> str:
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
     if chosen.finished:
-        words.append(f"took {Duration(max(took, 0.0))}")
-    words += [f"waited {Duration(waited)} for a person"] if waited else []
+        words.append(f"took {duration(max(took, 0.0))}")
+    words += [f"waited {duration(waited)} for a person"] if waited else []
     return " · ".join([f"<strong>{escape(plain(chosen.name))}</strong>", *map(escape, words)])
