@@ -207,7 +207,7 @@ def test_waiting_for_a_port_a_check_and_an_end(docker, docker_image):
         docker.wait_until(server, port=8001, timeout=0.3)
     with pytest.raises(UsageError, match="no HEALTHCHECK"):
         docker.wait_until(server, healthy=True)
-    with pytest.raises(UsageError, match="wants one of"):
+    with pytest.raises(UsageError, match="takes exactly one of"):
         docker.wait_until(server)
     tag = f"{docker_image.partition(':')[0]}-healthy"
     check = 'HEALTHCHECK --interval=1s --timeout=2s CMD ["/bin/true"]'

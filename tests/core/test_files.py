@@ -199,7 +199,7 @@ def test_a_mistake_is_told_with_what_to_do(files):
         (lambda: files.write_file("it", {"a": 1}), UsageError, "not from dict", "json.dumps"),
         (lambda: files.write_file("new/", ""), UsageError, "names a folder", "name of the file"),
         (lambda: files.copy_file("raw", "new/"), UsageError, "names a folder", None),
-        (lambda: files.write_file("it", "", if_hash="x"), UsageError, "if_hash cannot", "hash_of"),
+        (lambda: files.write_file("it", "", if_hash="x"), UsageError, "if_hash must be", "hash_of"),
         (lambda: files.list("raw"), UsageError, "not a folder", None),
         (lambda: files.delete("src"), UsageError, "not empty", "recursive=True"),
         (lambda: files.delete("."), UsageError, "by the way to it", None),

@@ -196,7 +196,7 @@ def test_a_bound_name_is_a_path(run, files, shell):
         ("%%files write x --new --if-hash 0\n1", "exclude each other"),
         ("%files cp a", "cp SOURCE DESTINATION"),
         ("%files rm . --yes", "by the way to it"),
-        ("%files cat :answer", "a path is text"),
+        ("%files cat :answer", "must be a path, got int"),
     ],
 )
 def test_a_mistake_is_told_with_what_would_be_right(shown, files, shell, line, hint):

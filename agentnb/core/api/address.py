@@ -64,7 +64,9 @@ def joined(base: str, url: str, params: Mapping[str, Any] | None = None) -> str:
         It is no URL, or holds a login.
     """
     if not isinstance(url, str):
-        raise UsageError(f"a URL is text, not a {type(url).__name__}", service="api")
+        raise UsageError(
+            f"url must be text, got {type(url).__name__}", service="api", hint="api.get('/path')"
+        )
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|//|\\", url):
         parts = _split(url)
         if "@" in parts.netloc:
@@ -83,7 +85,11 @@ def joined(base: str, url: str, params: Mapping[str, Any] | None = None) -> str:
         try:
             more = urlencode(pairs_of(params, "params"))
         except UnicodeEncodeError as error:
-            raise UsageError(f"a parameter is not text: {error}", service="api") from error
+            raise UsageError(
+                f"a parameter cannot be encoded: {error}",
+                service="api",
+                hint="params={'NAME': 'VALUE'}, without lone surrogates",
+            ) from error
         query = f"{query}&{more}" if query and more else query or more
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 

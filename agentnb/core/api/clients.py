@@ -46,7 +46,11 @@ class Clients:
         key = (*base_of(base_url), _frozen(options))
         with self._lock:
             if self._closed:
-                raise UsageError("these clients are closed", service="api")
+                raise UsageError(
+                    "the hub's API clients are closed",
+                    service="api",
+                    hint="connect again: hub = agentnb.connect()",
+                )
             found = self._kept.get(key)
             if found is None or found.closed:
                 found = self._kept[key] = self._make(base_url, breakers=self.breakers, **options)

@@ -76,7 +76,11 @@ def transport_failure(
         return _unconnected(error, doing, out, proxy)
     if isinstance(error, _WRONG):
         # Without their text, which may hold a header's value.
-        wrong = UsageError(f"{doing} cannot be sent: {type(error).__name__}", service="api")
+        wrong = UsageError(
+            f"{doing} cannot be sent: {type(error).__name__}",
+            service="api",
+            hint="look for a header or a URL that HTTP cannot carry",
+        )
         return TransportFailure(wrong, again=False)
     text = f"{doing} broke off{way} ({type(error).__name__})"
     return TransportFailure(_unavailable(text, out), again=True)

@@ -272,7 +272,11 @@ def _without_credentials(headers: dict[str, str], state: _CallState) -> dict[str
 
 
 def _rejected(state: _CallState, answer: Answer, why: str) -> RejectedError:
-    error = RejectedError(f"{state.doing} {why}", service="api")
+    error = RejectedError(
+        f"{state.doing} {why}",
+        service="api",
+        hint="follow_redirects=False returns the redirect as an error with its location",
+    )
     error.status = answer.status
     return error
 

@@ -50,9 +50,9 @@ def _name(name: Any, what: str) -> str:
     if isinstance(name, str | int) and _is_unicode(str(name)):
         return str(name)
     raise UsageError(
-        f"the name of a field of {what} cannot be {name!a:.80}",
+        f"the name of a field of {what} must be text, got {name!a:.80}",
         service="api",
-        hint=f'names are text: {what}={{"name": "value"}}',
+        hint=f'{what}={{"name": "value"}}',
     )
 
 

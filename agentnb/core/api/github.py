@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
+from agentnb.core.ranges import whole
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ class GitHub:
             How many at most.
         """
         if state not in _STATES:
-            raise UsageError(f"state={state!r}", service="api", hint=f"one of {', '.join(_STATES)}")
+            raise UsageError(
+                f"state must be one of {', '.join(_STATES)}, got {state!r:.60}",
+                service="api",
+                hint="hub.github.list_pull_requests('owner/name', 'all')",
+            )
         pages = self.paginate(
             f"{_path(repository)}/pulls",
             limit=limit,
@@ -156,8 +161,8 @@ class GitHub:
         InvalidResponse
             A page is no list, or names one as the next that is another host's.
         """
-        if limit is not None and limit < 1:
-            raise UsageError(f"limit={limit!r}", service="api", hint="1 or more, None for all")
+        if limit is not None:
+            whole("limit", limit, service="api", hint="limit=100, or None for all")
         left, url, query = limit, path, dict(params)
         while True:
             reply = self.client.request("GET", url, params=query)
@@ -213,7 +218,11 @@ def _path(repository: str) -> str:
 
 def _number(number: int) -> int:
     if not isinstance(number, int) or number < 1:
-        raise UsageError(f"{number!r} is no number of a pull request", service="api")
+        raise UsageError(
+            f"number must be that of a pull request, got {number!r:.60}",
+            service="api",
+            hint="hub.github.list_pull_requests('owner/name') lists them",
+        )
     return number
 
 
@@ -224,4 +233,8 @@ def _mapping(found: Any) -> dict[str, Any]:
 
 
 def _not(what: str, where: str) -> InvalidResponse:
-    return InvalidResponse(f"{where} is not {what}", service="api")
+    return InvalidResponse(
+        f"{where} is not {what}",
+        service="api",
+        hint="hub.github.client.request('GET', PATH) shows the reply",
+    )

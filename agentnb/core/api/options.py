@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.headers import check_mapping, header_text
+from agentnb.core.ranges import amount, whole
 from agentnb.core.ranges import seconds as seconds_of
-from agentnb.core.ranges import whole
 from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
 
@@ -189,23 +189,25 @@ def checked(resolved: ResolvedOptions) -> ResolvedOptions:
     UsageError
         They cannot.
     """
-    seconds, size = resolved.timeout, resolved.max_bytes
-    if seconds is not None and (
-        not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_TIMEOUT
-    ):
-        raise UsageError(
-            f"timeout={seconds!r}",
+    if resolved.timeout is not None:
+        hint = "timeout=30, or None for no limit"
+        amount(
+            "timeout",
+            seconds_of("timeout", resolved.timeout, service="api", hint=hint),
             service="api",
-            hint="seconds above 0, up to a year, or None for no limit",
+            most=_LONGEST_TIMEOUT,
+            hint=hint,
         )
-    whole("max_bytes", size, service="api")
+    whole("max_bytes", resolved.max_bytes, service="api", hint="max_bytes=10_000_000")
     if resolved.streams:
         whole("max_event", resolved.max_event, service="api")
         if resolved.idle is not None:
             seconds_of("idle", resolved.idle, service="api", hint="seconds, or None for no limit")
     if resolved.expect not in _EXPECT:
         raise UsageError(
-            f"expect={resolved.expect!r}", service="api", hint=f"one of {', '.join(_EXPECT)}"
+            f"expect must be one of {', '.join(_EXPECT)}, got {resolved.expect!r:.60}",
+            service="api",
+            hint="expect='text' returns the text of the reply",
         )
     if resolved.schema is not None:
         from agentnb.core.codec import check_schema
@@ -215,7 +217,7 @@ def checked(resolved: ResolvedOptions) -> ResolvedOptions:
 
 
 def policy_of(retries: int | RetryPolicy) -> RetryPolicy:
-    """Return how often and after which pauses, from a number of retries.
+    """Return the retry policy of a number of retries.
 
     Raises
     ------
@@ -224,9 +226,8 @@ def policy_of(retries: int | RetryPolicy) -> RetryPolicy:
     """
     if isinstance(retries, RetryPolicy):
         return retries
-    if not isinstance(retries, int) or retries < 0:
-        raise UsageError(f"retries={retries!r}", service="api", hint="how often again, 0 or more")
-    return RetryPolicy(attempts=retries + 1, first=0.2, cap=5.0)
+    again = whole("retries", retries, service="api", least=0, hint="retries=3, or a RetryPolicy")
+    return RetryPolicy(attempts=again + 1, first=0.2, cap=5.0)
 
 
 def header_of(auth: Auth | None) -> dict[str, str]:

@@ -183,7 +183,9 @@ class _StreamState:
         """Return what a failure while reading is to the caller."""
         if self._over:
             error = UsageError(
-                f"the stream of {self._started.doing} was closed while it was read", service="api"
+                f"the stream of {self._started.doing} was closed while it was read",
+                service="api",
+                hint="read it within the with block",
             )
         elif isinstance(error, TransportFailure):
             error = error.error

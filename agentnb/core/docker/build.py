@@ -123,7 +123,11 @@ class Builder:
             It took too long.
         """
         if context is None and text is None:
-            raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+            raise UsageError(
+                "a build needs a folder or a Dockerfile",
+                service="docker",
+                hint="build_image('FOLDER', TAG), or build_image(None, TAG, text='FROM ...')",
+            )
         for name, value in (("text", text), ("dockerfile", dockerfile), ("target", target)):
             if value is not None:
                 plain(name, value, service="docker")

@@ -216,4 +216,8 @@ def build(engine: Engine, context: IO[bytes], order: Order, log: BuildLog) -> No
                 "/build", params, log.read, timeout=order.timeout, late=late, archive=sent
             )
     except (RejectedError, NotFoundError) as error:  # before the first step: the Dockerfile
-        raise BuildFailed(error.message, service="docker") from error
+        raise BuildFailed(
+            error.message,
+            service="docker",
+            hint=error.hint or "correct the Dockerfile, and build again",
+        ) from error

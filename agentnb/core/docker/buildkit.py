@@ -231,6 +231,7 @@ def _words(
             raise UsageError(
                 f"the id of a secret must be letters, digits and _ . -, got {name[:40]!r}",
                 service="docker",
+                hint="secrets={'token': Path('token.txt')}",
             )
         path = folder / f"secret-{number}"
         path.touch(mode=0o600)

@@ -110,8 +110,28 @@ def _short(what: str, texts: list[str]) -> list[str]:
     return texts
 
 
+_EXAMPLES = {
+    "command": "command=['python', '-c', 'print(1)']",
+    "env": 'env={"NAME": "value"}',
+    "the name of a variable in env": 'env={"NAME": "value"}',
+    "labels": 'labels={"team": "data"}',
+    "memory": "memory='256m'",
+    "name": "name='app-1'",
+    "alias": "alias='db'",
+    "network": "network='app'",
+    "platform": "platform='linux/amd64'",
+    "ports": "ports={8000: None}, which publishes it on a free port",
+    "work": "work='/mnt/work'",
+    "workdir": "workdir='/mnt/work'",
+}
+
+
 def _malformed(name: str, value: object, wanted: str) -> UsageError:
-    return UsageError(f"{name} cannot be {str(value)[:80]!r}", service="docker", hint=wanted)
+    return UsageError(
+        f"{name} must be {wanted}, got {str(value)[:80]!r}",
+        service="docker",
+        hint=_EXAMPLES.get(name, _EXAMPLES["command"]),
+    )
 
 
 def _beyond(name: str, value: object, policy: Policy, most: object) -> OptionRefused:
@@ -144,11 +164,11 @@ def _called(option: str) -> Callable[[Any, Policy], str]:
 
 def _env(value: Any, _: Policy) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _malformed("env", type(value).__name__, 'a dictionary: {"NAME": "value"}')
+        raise _malformed("env", type(value).__name__, "a dictionary of texts")
     made: dict[str, str] = {}
     for name, text in value.items():
         if not isinstance(name, str) or not name or "=" in name:
-            raise _malformed("env", name, "names without =")
+            raise _malformed("the name of a variable in env", name, "a text without =")
         if not isinstance(text, (str, int, float, Decimal, PurePath, Secret)):
             raise UsageError(
                 f"env {name} must be text or a number, got a value of type {type(text).__name__}",
@@ -185,7 +205,7 @@ def _memory(value: Any, policy: Policy) -> int:
     try:
         size = size_of(value)
     except ValueError as error:
-        raise _malformed("memory", value, str(error)) from error
+        raise _malformed("memory", value, "bytes, or a text such as '256m'") from error
     if size > policy.memory:
         raise _beyond("memory", value, policy, f"{policy.memory:,} bytes")
     return size
@@ -212,9 +232,9 @@ def _ports(value: Any, policy: Policy) -> dict[int, int | None]:
             service="docker",
             hint="policy='network', if it is allowed here",
         )
-    hint = "ports inside, each with one of 127.0.0.1 or None for a free one: {8000: None}"
+    hint = _EXAMPLES["ports"]
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise _malformed("ports", value, hint)
+        raise _malformed("ports", value, "a list of numbers")
     pairs = value if isinstance(value, Mapping) else dict.fromkeys(value)
     return {
         whole("ports", inside, service="docker", most=_PORT, hint=hint): None
@@ -226,12 +246,13 @@ def _ports(value: Any, policy: Policy) -> dict[int, int | None]:
 
 def _labels(value: Any, _: Policy) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _malformed("labels", type(value).__name__, 'a dictionary: {"name": "value"}')
+        raise _malformed("labels", type(value).__name__, "a dictionary of texts")
     for name in value:
         if str(name).startswith("agentnb."):
             raise OptionRefused(
-                f"the option 'labels' is refused with {name!r}: agentnb.* tells whose it is",
+                f"the option 'labels' is refused with {name!r}: agentnb.* identify the owner",
                 service="docker",
+                hint="choose a label that does not begin with agentnb.",
             )
     hint = "labels are text without NUL bytes"
     for name, text in value.items():
@@ -268,7 +289,7 @@ def _network(value: Any, policy: Policy) -> str:
 
 def _platform(value: Any, _: Policy) -> str:
     if not isinstance(value, str) or _PLATFORM.fullmatch(value) is None:
-        raise _malformed("platform", value, "OS/ARCHITECTURE, such as linux/amd64 or linux/arm64")
+        raise _malformed("platform", value, "OS/ARCHITECTURE")
     return value
 
 

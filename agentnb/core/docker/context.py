@@ -61,7 +61,9 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
         path.is_dir()
     except OSError as error:
         raise UsageError(
-            f"{context!s:.100}... is no folder: {error.strerror}", service="docker"
+            f"{context!s:.100}... is no folder: {error.strerror}",
+            service="docker",
+            hint="name a folder that exists",
         ) from error
     if not path.is_dir() and workspace is not None and (workspace / path).is_dir():
         path = workspace / path
@@ -125,7 +127,11 @@ def dockerfile_of(folder: Path | None, text: str | None, name: str | None) -> Do
     if max(map(len, os.fsencode(name).split(b"/"))) > _LONGEST_NAME:
         raise _no_dockerfile(Path(folder or ""), f"{name[:80]}…")
     if folder is None:
-        raise UsageError("neither a folder nor a Dockerfile is given", service="docker")
+        raise UsageError(
+            "a build needs a folder or a Dockerfile",
+            service="docker",
+            hint="build_image('FOLDER', TAG), or build_image(None, TAG, text='FROM ...')",
+        )
     data, linked = _read_inside(folder, name)
     return Dockerfile(_aside(data) if linked else name, data, beside=linked)
 
@@ -140,7 +146,11 @@ def _read_inside(folder: Path, name: str) -> tuple[bytes, bool]:
     path, linked = name, False
     if not (folder / name).resolve().is_relative_to(folder.resolve()):
         if (folder / name).is_symlink() and ".." not in name.split("/"):
-            raise BuildFailed(f"{name} is a link that leads out of {folder}", service="docker")
+            raise BuildFailed(
+                f"{name} is a link that leads out of {folder}",
+                service="docker",
+                hint="copy the file into the folder",
+            )
         raise _no_dockerfile(folder, name)
     for _ in range(2):
         try:

@@ -107,7 +107,9 @@ def files_in(chunks: Iterable[bytes], limit: int) -> dict[str, bytes]:
                     found[member.name] = file.read()
     except tarfile.TarError as error:
         raise RejectedError(
-            f"what the container sent is no archive: {error}", service="docker"
+            f"the container sent a malformed archive: {error}",
+            service="docker",
+            hint="try again; if it fails again, read the file by exec: cat PATH",
         ) from error
     return found
 

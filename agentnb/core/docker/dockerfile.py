@@ -185,6 +185,7 @@ class _Parser:
                     raise BuildFailed(
                         f"Dockerfile line {number}: escape must be \\ or `, got {value[:20]}",
                         service="docker",
+                        hint="write # escape=` or leave the line out",
                     )
                 self.escape = value
 

@@ -152,8 +152,9 @@ class Inspection:
         asked = [bool(healthy), line is not None, port is not None, bool(exited)]
         if sum(asked) != 1:
             raise UsageError(
-                "wait_until wants one of healthy=True, line=, port= and exited=True",
+                "wait_until takes exactly one of healthy=True, line=, port= and exited=True",
                 service="docker",
+                hint="wait_until(container, port=8000)",
             )
         timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         if not isinstance(line, (str, re.Pattern, NoneType)):

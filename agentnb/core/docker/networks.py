@@ -64,10 +64,9 @@ class Networks:
         """Return the network of a name, which is made if there is none."""
         if not isinstance(name, str) or _NAMED.fullmatch(name) is None or name in _RESERVED:
             raise UsageError(
-                f"network cannot be {str(name)[:80]!r}",
+                f"network must be letters, digits and _ . -, at most 40, got {str(name)[:80]!r}",
                 service="docker",
-                hint="letters, digits and _ . -, at most 40, and none of the engine's own: "
-                + ", ".join(_RESERVED),
+                hint=f"network='app'; {', '.join(_RESERVED)} are the engine's own",
             )
         with self._owner.alone("networks"):  # an engine makes two of one name
             found = self._all().get(name)

@@ -102,7 +102,11 @@ def refuse(name: str, known: Iterable[str]) -> None:
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("-", "_")
     reason = _REASONS.get(plain)
     if reason is not None:
-        raise OptionRefused(f"the option {name!r} is refused: {reason}", service="docker")
+        raise OptionRefused(
+            f"the option {name!r} is refused: {reason}",
+            service="docker",
+            hint="leave it out; %docker run --help lists the options that are allowed",
+        )
     raise UsageError(
         f"there is no option {name!r}",
         service="docker",

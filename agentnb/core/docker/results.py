@@ -96,7 +96,11 @@ class ExecResult:
         """
         if not self.ok:
             last = self.logs.end(5)
-            raise RejectedError(f"{self._words}" + (f":\n{last}" if last else ""), service="docker")
+            raise RejectedError(
+                f"{self._words}" + (f":\n{last}" if last else ""),
+                service="docker",
+                hint="the output is in .stdout and .stderr",
+            )
         return self
 
     def __repr__(self) -> str:

@@ -141,7 +141,11 @@ class ContainerRuns:
             It was killed because its time was over; the message ends with what it printed last.
         """
         if script is not None and command is not None:
-            raise UsageError("a command or a script, not both", service="docker")
+            raise UsageError(
+                "run takes a command or a script, not both",
+                service="docker",
+                hint="run(IMAGE, script='...')",
+            )
         if timeout is not None:
             timeout = seconds("timeout", timeout, service="docker", hint="timeout=60")
         limit = whole("limit", limit, service="docker", hint="limit=1_000_000")

@@ -236,7 +236,9 @@ class Runner:
     ) -> ExecResult:
         """Run another program in one."""
         if not command:
-            raise UsageError("there is no program to run", service="docker")
+            raise UsageError(
+                "the command is empty", service="docker", hint="exec(container, ['ls', '-l'])"
+            )
         with self._engine.telling("exec failed", container=name):
             result = self._executed(
                 name,

@@ -161,7 +161,11 @@ def _start(engine: Engine, container: str) -> None:
                 service="docker",
                 hint="its name is right, and the image has it? Give words, or a shell: sh -c '...'",
             ) from error
-        raise RejectedError(error.message, service="docker") from error
+        raise RejectedError(
+            error.message,
+            service="docker",
+            hint=error.hint or "docker logs NAME shows the output of the container",
+        ) from error
 
 
 class Watchdog:

@@ -118,7 +118,9 @@ class Services:
             not isinstance(scheme, str) or _SCHEME.fullmatch(scheme) is None
         ):
             raise UsageError(
-                f"scheme cannot be {scheme!r:.80}", service="docker", hint="scheme='redis'"
+                f"scheme must be that of a URL, got {scheme!r:.80}",
+                service="docker",
+                hint="scheme='redis'",
             )
         if options.get("keep"):
             raise UsageError(

@@ -185,7 +185,11 @@ class Waiting:
         )
 
     def _ended(self, how: str) -> RejectedError:
-        return RejectedError(f"the container ended {how}{self._last()}", service="docker")
+        return RejectedError(
+            f"the container ended {how}{self._last()}",
+            service="docker",
+            hint="start it again, or look at its output: %docker logs NAME",
+        )
 
     def _last(self) -> str:
         lines = follow(

@@ -78,6 +78,7 @@ def plan_of(source: int, path: str, hidden: Hidden, limit: int) -> Plan:
             f"{shown(plan.missed[0])} in {shown(path)} cannot be read, or lies too deep; "
             "nothing was copied",
             service="files",
+            hint="make it readable, or copy the folders one by one",
         )
     return plan
 
@@ -100,6 +101,7 @@ def refuse_inside(resolver: Confined, to: Call, source: int, path: str) -> None:
                 raise UsageError(
                     f"{shown(to.path)} lies in {shown(path)}: a folder is not copied into itself",
                     service="files",
+                    hint="name a destination outside of the folder",
                 )
         return
 

@@ -73,7 +73,11 @@ class Edit:
     def __init__(self, path: str, old: object, new: object, count: int, encoding: str) -> None:
         for name, text in (("old", old), ("new", new)):
             if not isinstance(text, str):
-                raise UsageError(f"{name} must be text, got {text!r:.60}", service="files")
+                raise UsageError(
+                    f"{name} must be text, got {text!r:.60}",
+                    service="files",
+                    hint="files.edit(PATH, OLD, NEW)",
+                )
         self._old, self._new = str(old), str(new)
         if not self._old or self._old.replace("\r\n", "\n") == self._new.replace("\r\n", "\n"):
             what = "old is empty" if not self._old else "old and new are the same text"

@@ -88,7 +88,11 @@ def translated(
             hint="free some room and call again; what was there before is still there",
         )
     if code in _REFUSED:
-        return RejectedError(f"{name}: {error.strerror}", service="files")
+        return RejectedError(
+            f"{name}: {error.strerror}",
+            service="files",
+            hint="make it writable for this user, or name another path",
+        )
     usage = {
         errno.ENOTDIR: f"{name} is not a folder, or a name on the way to it is none",
         errno.EISDIR: f"{name} is a folder",
@@ -107,10 +111,18 @@ def translated(
             hint=f"%files rm {name} removes the link; write_file writes what it leads to",
         )
     if code == errno.ENOENT:
-        return NotFoundError(f"there is no {name}", service="files", hint=near)
+        return NotFoundError(
+            f"there is no {name}", service="files", hint=near or "%files ls FOLDER lists its files"
+        )
     if code in usage:
-        return UsageError(usage[code], service="files")
-    return UnavailableError(f"{name}: {error.strerror or error}", service="files")
+        return UsageError(
+            usage[code], service="files", hint=near or "%files ls FOLDER lists its files"
+        )
+    return UnavailableError(
+        f"{name}: {error.strerror or error}",
+        service="files",
+        hint="try again; %files ls shows the folder",
+    )
 
 
 def similar(resolver: Confined, root: int, parts: Sequence[str]) -> str | None:

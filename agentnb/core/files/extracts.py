@@ -168,7 +168,11 @@ class _Kept:
 
 
 def _behind(path: str, has: str, wanted: str) -> UsageError:
-    return UsageError(f"{shown(path)} has {has}; {wanted}", service="files")
+    return UsageError(
+        f"{shown(path)} has {has}; {wanted}",
+        service="files",
+        hint="files.read_file(PATH) reads the whole file",
+    )
 
 
 def _read_bytes(found: int, length: int | None, kept: _Kept) -> None:
@@ -237,7 +241,11 @@ def text_of_extract(data: bytes, path: str, encoding: str, extract: Extract) -> 
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError as error:
-        raise UsageError(f"there is no encoding {encoding!r}", service="files") from error
+        raise UsageError(
+            f"there is no encoding {encoding!r}",
+            service="files",
+            hint="encoding='utf-8', or None for bytes",
+        ) from error
     if not extract.is_bytes:
         if encoding.lower().replace("_", "-") != "utf-8-sig" and not _has_plain_lines(encoding):
             raise UsageError(

@@ -132,6 +132,7 @@ def bytes_of(content: object, path: str, encoding: str) -> bytes:
                 f"the text for {shown(path)} cannot be written in {encoding}: "
                 f"{content[error.start]!a} at {error.start:,}",
                 service="files",
+                hint="encoding='utf-8' can write every character",
             ) from error
         except (LookupError, ValueError) as error:
             raise _no_encoding(encoding) from error

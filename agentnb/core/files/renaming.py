@@ -82,4 +82,5 @@ def move(here: int, name: str, there: int, new_name: str, *, overwrite: bool) ->
         raise UsageError(
             f"{shown(name)} would lie in itself: a folder is not moved into itself",
             service="files",
+            hint="name a destination outside of the folder",
         ) from error

@@ -306,9 +306,9 @@ def check_hash(if_hash: str | None) -> None:
     """
     if if_hash and not _HASH.fullmatch(if_hash):
         raise UsageError(
-            f"if_hash cannot be {if_hash[:80]!r}",
+            f"if_hash must be a hash_of, or '' for a new file, got {if_hash[:80]!r}",
             service="files",
-            hint='hash_of(what was read), or "" where there is to be no file yet',
+            hint='if_hash=hash_of(text), of the text that was read, or ""',
         )
 
 

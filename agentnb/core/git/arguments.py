@@ -39,7 +39,11 @@ def plain(word: str, kind: str) -> str:
         It is empty, begins with a dash, or holds a control character.
     """
     if not isinstance(word, str) or not word:
-        raise UsageError(f"a {kind} is a text that is not empty", service="git")
+        raise UsageError(
+            f"{kind} must be a text that is not empty, got {word!r:.60}",
+            service="git",
+            hint=f"give the name of a {kind}",
+        )
     if word.startswith("-"):
         raise UsageError(
             f"{word[:60]!r} is no {kind}: it looks like an option",
@@ -47,7 +51,11 @@ def plain(word: str, kind: str) -> str:
             hint=f"a {kind} does not begin with -",
         )
     if _CONTROL.search(word):
-        raise UsageError(f"{word[:60]!r} is no {kind}: control characters", service="git")
+        raise UsageError(
+            f"{word[:60]!r} is no {kind}: it has control characters",
+            service="git",
+            hint=f"write the {kind} without line ends and tabs",
+        )
     return word
 
 
@@ -113,5 +121,9 @@ def paths(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> l
         raise UsageError("no paths are given", service="git", hint="'.' is everything here")
     for path in found:
         if not isinstance(path, str) or not path or "\0" in path or not _is_name(path):
-            raise UsageError(f"{path!r:.200} is no path", service="git")
+            raise UsageError(
+                f"{path!r:.200} is no path",
+                service="git",
+                hint="a path is a text that is not empty, has no NUL, and at most 4,095 bytes",
+            )
     return [str(Path(path)) if path != "." else path for path in found]

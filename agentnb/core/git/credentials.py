@@ -99,10 +99,18 @@ def split_url(url: str) -> tuple[str, Login | None]:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise UsageError("the URL cannot be understood", service="git") from error
+        raise UsageError(
+            "the URL is malformed",
+            service="git",
+            hint="hub.git.clone('https://HOST/OWNER/NAME.git')",
+        ) from error
     userinfo, at, host = parts.netloc.rpartition("@")
     if host.startswith("-"):
-        raise UsageError("the host of the URL looks like an option", service="git")
+        raise UsageError(
+            "the host of the URL looks like an option",
+            service="git",
+            hint="a host does not begin with -: https://HOST/OWNER/NAME.git",
+        )
     if not at or scheme not in {"https", "http"}:
         return url, None
     user, colon, password = userinfo.partition(":")
@@ -141,6 +149,10 @@ def logins(urls: Iterable[str]) -> list[Login]:
     for url in urls:
         _, login = split_url(url)
         if login is None:
-            raise UsageError("a login for git is written https://user:token@host", service="git")
+            raise UsageError(
+                "a login for git is malformed",
+                service="git",
+                hint="AGENTNB_GIT_CREDENTIALS=https://USER:TOKEN@HOST",
+            )
         found.append(login)
     return found

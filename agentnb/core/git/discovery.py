@@ -120,7 +120,11 @@ def _place(root: Path, marker: Path, ceiling: Path | None) -> Folders:
     if marker.is_file():
         text = _pointer(marker)
         if not text.startswith("gitdir: "):
-            raise ConfigError(f"{marker} is no pointer to a repository", service="git")
+            raise ConfigError(
+                f"{marker} does not point to a repository",
+                service="git",
+                hint="remove the file, and initialize again: hub.git.initialize() (%git init)",
+            )
         git_dir = root / text.removeprefix("gitdir: ")
     common = git_dir
     if (git_dir / "commondir").is_file():
@@ -172,7 +176,11 @@ def resolved(path: Path) -> Path:
             path.lstat()
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path!s:.200} is no path: {error}", service="git") from error
+        raise UsageError(
+            f"{path!s:.200} is no path: {error}",
+            service="git",
+            hint="name another folder, without NUL and links in a ring",
+        ) from error
 
 
 def make(folder: Path) -> None:

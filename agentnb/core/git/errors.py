@@ -176,7 +176,11 @@ def refused(output: Output, doing: str, *, blocked: list[str] | None = None) -> 
         if "name" in found.groupdict():
             hint = _filter_hint(found["name"], blocked or [])
         return rule.kind(_message(said, doing), service="git", hint=hint or None)
-    return RejectedError(_message(said, doing), service="git")
+    return RejectedError(
+        _message(said, doing),
+        service="git",
+        hint="hub.git.status() (%git status) shows the state of the repository",
+    )
 
 
 def _filter_hint(name: str, blocked: list[str]) -> str:

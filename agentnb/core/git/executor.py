@@ -179,7 +179,11 @@ def _once(
         except GitCommandNotFound as error:
             raise _no_git() from error
         except (OSError, ValueError) as error:  # too long, or with a NUL or a lone surrogate
-            raise UsageError(f"git takes no such argument: {error}", service="git") from error
+            raise UsageError(
+                f"an argument cannot be passed to git: {error}",
+                service="git",
+                hint="write it without NUL and lone surrogates",
+            ) from error
         process: Popen[bytes] = running.proc
         stack.callback(_close, process)
         try:

@@ -101,7 +101,11 @@ class Interpreter:
         try:
             feed = "".join(f"{end}\n" for end in asked).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UsageError(f"git takes no such word: {error}", service="git") from error
+            raise UsageError(
+                f"a word cannot be passed to git: {error}",
+                service="git",
+                hint="write it without lone surrogates",
+            ) from error
         output = self._run("cat-file", "--batch-check", feed=feed)
         found = {
             end

@@ -88,7 +88,9 @@ def _until_done(take: Callable[[], None], lock: Path, seconds: float) -> None:
             continue
         except OSError as error:
             raise RejectedError(
-                f"{lock} cannot be locked: {error.strerror}", service="git"
+                f"{lock} cannot be locked: {error.strerror}",
+                service="git",
+                hint="make .git writable for this user",
             ) from error
         return
     raise at_work(lock)

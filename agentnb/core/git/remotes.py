@@ -339,4 +339,5 @@ def _push_refused(said: str, err: str, remote: str, branch: str) -> RejectedErro
     return RejectedError(
         "\n".join([f"{remote} refuses {branch}: {said}", *(line.rstrip() for line in told)]),
         service="git",
+        hint="push another branch, or ask the owner of the remote: hub.git.push(remote, branch)",
     )

@@ -136,7 +136,11 @@ def joined(parent: str, url: str) -> str:
             rest = rest[3:]
             cut = max(base.rfind("/"), base.rfind(":"))
             if cut < 0 or base[:cut].endswith((":", "/")) or base[cut : cut + 3] == "://":
-                raise RejectedError(f"the URL {clean(url)} leads too far up", service="git")
+                raise RejectedError(
+                    f"the URL {clean(url)} leads too far up",
+                    service="git",
+                    hint="write the whole URL into .gitmodules",
+                )
             base, mark = base[:cut], base[cut]
         else:
             return f"{base}{mark}{rest}"
@@ -152,7 +156,11 @@ def folder_of(root: Path, path: str) -> Path:
     """
     folder = root / path
     if folder.parent.resolve() != folder.parent or folder.is_symlink():
-        raise RejectedError(f"the submodule {path} lies behind a link", service="git")
+        raise RejectedError(
+            f"the submodule {path} lies behind a link",
+            service="git",
+            hint="remove the link in its path, then fetch again: hub.git.fetch_submodules()",
+        )
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise RejectedError(
             f"the folder of the submodule {path} is not empty",

@@ -156,7 +156,11 @@ class ApiMagic(Magic):
 
         url = call.arguments[0]
         if not isinstance(url, str):
-            raise UsageError(f"a URL is text, not a {type(url).__name__}", service="api")
+            raise UsageError(
+                f"the URL must be text, got {type(url).__name__}",
+                service="api",
+                hint="%api get https://HOST/PATH",
+            )
         # What is bound stands in no saved notebook.
         if call.words[0].kind != "bind" and shown(url) != url.partition("#")[0]:
             raise saved("the URL")

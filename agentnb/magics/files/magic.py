@@ -154,7 +154,11 @@ class FilesMagic(Magic):
 
         path, body = _path(call, 0), _body(call)
         if "new" in call.options and "if_hash" in call.options:
-            raise UsageError("--new and --if-hash exclude each other", service="files")
+            raise UsageError(
+                "--new and --if-hash exclude each other",
+                service="files",
+                hint="--new writes a new file only, --if-hash HASH an unchanged one only",
+            )
         if_hash = "" if "new" in call.options else call.options.get("if_hash")
         self._files.write_file(path, body, if_hash=if_hash)
         lines = len(body.splitlines())
@@ -277,7 +281,9 @@ def _path(call: Call, at: int, default: str = "") -> str:
         return word.text  # `[ab]*` is a pattern, and `{a}` a name like any other
     if not isinstance(value, (str, os.PathLike)):
         raise UsageError(
-            f"{word.text} is of type {type(value).__name__}; a path is text", service="files"
+            f"{word.text} must be a path, got {type(value).__name__}",
+            service="files",
+            hint="write the path itself, or the name of a variable that holds one",
         )
     return os.fspath(value)
 

@@ -183,7 +183,11 @@ class GitMagic(Magic):
             )
         everything = "all" in call.options
         if everything and has_paths(call):
-            raise UsageError("--all and paths say different things", service="git")
+            raise UsageError(
+                "--all and paths exclude each other",
+                service="git",
+                hint="%git commit -m MESSAGE --all, or %git commit -m MESSAGE PATH",
+            )
         paths = paths_of(git, call) if has_paths(call) else None
         if dry:
             given = ["."] if everything else paths
