@@ -88,10 +88,7 @@ OPEN: dict[str, str] = {
         "Steering steering Taken Teller telling tend Tended Tender tender told"
     ),
     "core/work": "Held",
-    "core/workflow": (
-        "After Bell bell deafen ending Heart heart here Link link Remote ring said Slots slots "
-        "Steered steered Steering steering telling Turn wanted Working working"
-    ),
+    "core/workflow": "here Link link Turn",
     "magics/cache": "found",
     "magics/db": "meant",
     "magics/files": "said",
