@@ -249,7 +249,7 @@ def test_what_runs_longer_than_its_grace_goes_back_uncounted(worker, queue, tmp_
     job = queue.add(60)
     until((tmp_path / "began").exists)
     assert one.end(seconds=10) == 0
-    one.hear(f"{job.id}  job is handed back", 0)
+    one.hear(f"{job.id}  job is released", 0)
     assert (job.state, job.refresh().attempt) == ("waiting", 0)
 
 

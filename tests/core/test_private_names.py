@@ -82,12 +82,11 @@ def of_docker():
 
 def of_huey():
     from huey.api import Huey
-    from huey.consumer import Consumer
 
     return [
-        Private("huey", Huey, "_requeue_task", "core/queue", "an attempt that is the last"),
-        Private("huey", Consumer, "_create_scheduler", "core/queue", "a scheduler of leases"),
-        Private("huey", Consumer, "_set_signal_handlers", "core/queue", "signals are the shell's"),
+        Private("huey", Huey, "_emit", "core/queue", "signals of jobs that the engine runs"),
+        Private("huey", Huey, "_run_pre_execute", "core/queue", "hooks before such a job"),
+        Private("huey", Huey, "_run_post_execute", "core/queue", "hooks after such a job"),
     ]
 
 

@@ -77,7 +77,7 @@ def test_an_awaited_job_that_is_given_up_leaves_no_thread_behind(queue):
 
     asyncio.run(give_up())
     (job,) = queue.jobs("waiting")
-    assert queue.store._redis.hget(f"{queue.store.jobs}{job.id}", "waiters") is None
+    assert queue.store.redis.hget(f"{queue.store.jobs}{job.id}", "waiters") is None
 
 
 def test_a_result_that_is_waited_for_in_vain_says_why(queue):
@@ -104,7 +104,7 @@ def test_an_outcome_is_copied_once_for_each_that_waits_however_long_it_takes(que
     job = queue.add(7)
 
     def waiters():
-        return queue.store._redis.hget(f"{queue.store.jobs}{job.id}", "waiters")
+        return queue.store.redis.hget(f"{queue.store.jobs}{job.id}", "waiters")
 
     for _ in range(3):
         with pytest.raises(DeadlineExceeded):
@@ -730,3 +730,93 @@ def test_a_worker_is_listed_once_work_has_returned(queues):
     for number in range(20):
         with queues.get_queue(f"listed-{number}").work(print, concurrency=1) as worker:
             assert [one.name for one in worker.queue.workers()] == [worker.name]
+
+
+def test_a_long_line_of_the_log_is_cut_visibly(queue):
+    job = queue.add(1)
+    job.log("x" * 1_000_000)
+    job.log("y" * 10_000)
+    long, short = job.logs()
+    assert long == "x" * 10_000 + "… (1,000,000 characters)"
+    assert short == "y" * 10_000
+
+
+def test_a_processor_that_waits_for_its_own_exhausted_queue_is_told(queue):
+    def parent(job):
+        return queue.add("child").result() if job.data == "parent" else job.data
+
+    queue.work(parent, concurrency=1)
+    with pytest.raises(JobFailed, match=r"cannot start: all threads of its worker \(1\) wait") as e:
+        queue.add("parent", attempts=1).result(20)
+    assert "%queue work mail --concurrency 2" in str(e.value)
+    queue.work(parent, concurrency=2)
+    assert queue.add("parent").result(10) == "child"
+
+
+def test_only_processors_that_all_wait_are_told(queue):
+    def parent(job):
+        if job.data == "parent":
+            return queue.add("child").result(20)
+        time.sleep(0.05)
+        return job.data
+
+    queue.work(parent, concurrency=3)
+    parents = [queue.add("parent", attempts=1) for _ in range(2)]
+    others = [queue.add("other") for _ in range(5)]
+    assert [job.result(20) for job in parents] == ["child", "child"]
+    assert [job.result(20) for job in others] == ["other"] * 5
+
+
+def test_an_awaited_job_within_its_own_queue_is_told_too(queue):
+    async def parent(job):
+        return await queue.add("child") if job.data == "parent" else job.data
+
+    queue.work(parent, concurrency=1)
+    with pytest.raises(JobFailed, match="cannot start"):
+        queue.add("parent", attempts=1).result(20)
+
+
+def test_an_idle_worker_blocks_one_connection(make_queues, shared_redis, until):
+    queue = make_queues().get_queue("idle")
+
+    def blocked():
+        return sum("b" in one["flags"] for one in shared_redis.client_list())
+
+    before = blocked()
+    queue.work(echo, concurrency=20)
+    until(lambda: blocked() == before + 1)
+    time.sleep(0.2)
+    assert blocked() == before + 1
+
+
+def test_context_variables_of_one_job_are_not_seen_by_the_next(queue):
+    from contextvars import ContextVar
+
+    user = ContextVar("user", default=None)
+
+    def serve(job):
+        if job.data:
+            user.set(job.data)
+        return user.get()
+
+    queue.work(serve, concurrency=1)
+    assert queue.add("ada").result(10) == "ada"
+    assert queue.add(None).result(10) is None
+    assert queue.add(None, timeout=5).result(10) is None
+
+
+def test_hooks_of_huey_run_around_a_job(queue, until):
+    seen = []
+    huey = queue.huey
+    huey.pre_execute("first")(lambda task: seen.append(("before", task.args[0].data)))
+    huey.post_execute("last")(lambda task, value, error: seen.append((task.id, value, error)))
+    huey.signal("error", "retrying")(lambda signal, *_: seen.append(signal))
+    queue.work(echo, concurrency=1)
+    job = queue.add(7)
+    assert job.result(10) == 7
+    until(lambda: seen == [("before", 7), (job.id, b"7", None)])
+    queue.work(fail, concurrency=1)
+    seen.clear()
+    with pytest.raises(JobFailed):
+        queue.add(1, attempts=2, backoff=0.01).result(10)
+    until(lambda: [one for one in seen if isinstance(one, str)] == ["error", "retrying", "error"])

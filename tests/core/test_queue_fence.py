@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from agentnb.core.queue.options import DEFAULTS
-from agentnb.core.queue.store import AGAIN, COUNTED, FENCED, GONE
-from tests.core.test_queue_leases import dead_here
+
+from .queue_claims import LOST, claim, dead_here, finish, held_of
 
 WRITES = {
-    "completed": lambda store, taken, owner: store.finish(taken, owner, "completed", b"1")[0],
-    "failed": lambda store, taken, owner: store.finish(taken, owner, "failed", b"1")[0],
-    "delayed": lambda store, taken, owner: store.finish(taken, owner, "delayed", b"", delay=1)[0],
-    "released": lambda store, taken, owner: store.finish(taken, owner, "wait", b"", counted=False)[
-        0
-    ],
-    "progress": lambda store, taken, owner: store.note(
-        taken.id, owner, taken.entry, progress=b"99"
-    ),
-    "log": lambda store, taken, owner: store.note(taken.id, owner, taken.entry, line="late"),
-    "renewal": lambda store, taken, owner: (
-        not store.tend(owner, b"", [(taken.id, taken.entry)]).lost
-    ),
+    "completed": lambda queue, it: finish(queue, it, "completed"),
+    "failed": lambda queue, it: finish(queue, it, "failed"),
+    "retry": lambda queue, it: finish(queue, it, "retry", delay=1),
+    "cancelled": lambda queue, it: finish(queue, it, "cancelled"),
+    "released": lambda queue, it: queue._work_store().release(it),
+    "progress": lambda queue, it: queue.store.note(it.id, it.owner, it.entry, progress=b"99"),
+    "log": lambda queue, it: queue.store.note(it.id, it.owner, it.entry, line="late"),
+    "renewal": lambda queue, it: not queue._work_store().renew(it.owner, [it.key]).lost,
 }
 
 
@@ -40,53 +36,62 @@ def fields_of(queue, job):
 @pytest.mark.parametrize("second", ["me", "another"])
 def test_nothing_that_a_stale_claim_writes_counts_while_another_is_active(queue, write, second):
     job = queue.add("x")
-    stale = queue.store.take("me")
+    stale = claim(queue)
     # Released, so that both claims are attempt 1 of the job.
-    assert queue.store.finish(stale, "me", "wait", b"", counted=False)[0] == COUNTED
-    active = queue.store.take(second)
+    assert queue._work_store().release(stale)
+    active = claim(queue, second)
     assert (stale.attempt, active.attempt) == (1, 1)
     before = fields_of(queue, job)
 
-    assert WRITES[write](queue.store, stale, "me") in {FENCED, False}
+    assert not WRITES[write](queue, stale)
 
     assert fields_of(queue, job) == before
     assert job.state == "active"
-    assert WRITES[write](queue.store, active, second) in {COUNTED, True}
+    assert WRITES[write](queue, active)
 
 
 @pytest.mark.parametrize("write", WRITES)
 def test_the_attempt_that_a_retried_job_had_before_writes_nothing(queue, write):
     job = queue.add("x")
-    stale = queue.store.take("me")
-    assert queue.store.finish(stale, "me", "failed", b"{}")[0] == COUNTED
+    stale = claim(queue)
+    assert finish(queue, stale, "failed") == "failed"
     job.retry()
-    active = queue.store.take("me")
+    active = claim(queue)
     assert (active.attempt, active.entry) == (1, 2)
     before = fields_of(queue, job)
 
-    assert WRITES[write](queue.store, stale, "me") in {FENCED, False}
+    assert not WRITES[write](queue, stale)
 
     assert fields_of(queue, job) == before
-    assert WRITES[write](queue.store, active, "me") in {COUNTED, True}
+    assert WRITES[write](queue, active)
 
 
 @pytest.mark.parametrize("write", WRITES)
 def test_a_claim_whose_job_was_taken_away_writes_nothing(queue, write):
     job = queue.add("x")
-    stale = queue.store.take("me")
+    stale = claim(queue)
     job.remove(force=True)
-    assert WRITES[write](queue.store, stale, "me") in {GONE, False}
+    assert not WRITES[write](queue, stale)
     assert job.state == "gone"
 
 
-@pytest.mark.parametrize("where", ["completed", "failed", "delayed", "wait"])
-def test_an_end_that_is_repeated_counts_once(queue, where):
+@pytest.mark.parametrize("kind", ["completed", "failed", "retry", "cancelled", "released"])
+def test_an_end_that_is_repeated_counts_once(queue, kind):
     queue.add("x")
-    taken = queue.store.take("me")
-    ends = [queue.store.finish(taken, "me", where, b"7", delay=60)[0] for _ in range(3)]
-    assert ends == [COUNTED, AGAIN, AGAIN]
+    claimed = claim(queue)
+    states = [finish(queue, claimed, kind, delay=60) for _ in range(3)]
+    assert len(set(states)) == 1
+    assert states[0]
     counts = queue.counts()
-    assert sum(counts[state] for state in ("waiting", "delayed", "completed", "failed")) == 1
+    assert counts.left + counts["completed"] + counts["failed"] + counts["cancelled"] == 1
+    assert counts.ended == (kind in {"completed", "failed", "cancelled"})
+
+
+def test_a_release_that_is_repeated_counts_once(queue):
+    job = queue.add("x")
+    claimed = claim(queue)
+    assert [queue._work_store().release(claimed) for _ in range(2)] == [True, True]
+    assert queue.get(job.id).attempt == 0
 
 
 def test_a_job_that_is_added_twice_is_there_once(queue):
@@ -95,53 +100,61 @@ def test_a_job_that_is_added_twice_is_there_once(queue):
     assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
     assert queue.store.add(job.id, message, DEFAULTS, 60).id == job.id
     assert [one.id for one in queue.jobs()] == [job.id]
-    queue.store.finish(queue.store.take("me"), "me", "completed", b"7")
+    finish(queue, claim(queue), "completed")
     assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
     assert job.state == "completed"
 
 
+def test_a_removal_and_a_cancellation_that_are_repeated_change_nothing(queue):
+    job, other = queue.add("x"), queue.add("y")
+    removed = [queue.store.remove(job.id, force=False) for _ in range(2)]
+    retention = other.options.retention("cancelled")
+    cancelled = [queue.store.cancel(other.id, b"{}", retention) for _ in range(2)]
+    assert (removed, cancelled) == (["waiting", "gone"], ["waiting", "cancelled"])
+    assert queue.counts()["cancelled_total"] == 1
+
+
 def test_a_job_that_is_released_or_reclaimed_runs_before_the_backlog(queue):
     jobs = [queue.add(n) for n in range(4)]
-    released, reclaimed = queue.store.take("me"), queue.store.take("dead")
-    queue.store.finish(reclaimed, "dead", "wait", b"{}")
-    queue.store.finish(released, "me", "wait", b"", counted=False)
-    taken = [queue.store.take("me") for _ in range(4)]
-    assert [one.id for one in taken] == [job.id for job in jobs]
-    assert [one.attempt for one in taken] == [1, 2, 1, 1]
+    released, reclaimed = claim(queue), claim(queue, "dead")
+    store = queue._work_store()
+    assert store.reclaim(held_of(queue, reclaimed.id), LOST, counted=True) == "waiting"
+    assert store.release(released)
+    claims = [claim(queue) for _ in range(4)]
+    assert [one.id for one in claims] == [job.id for job in jobs]
+    assert [one.attempt for one in claims] == [1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("options", [{"lifo": True}, {"priority": 3}])
 def test_a_job_that_comes_back_keeps_its_priority(queue, options):
     queue.add("other", **options)
     queue.add("mine", **options)
-    taken = queue.store.take("me")
-    message = queue.store.show(taken.id).fields["message"]
-    queue.store.finish(taken, "me", "wait", b"", counted=False)
+    claimed = claim(queue)
+    queue._work_store().release(claimed)
     queue.add("more urgent")
-    order = [queue.store.take("me").message for _ in range(3)]
-    wanted = 0 if options.get("lifo") else 1
-    assert order.index(message) == wanted
+    order = [claim(queue).id for _ in range(3)]
+    assert order.index(claimed.id) == (0 if options.get("lifo") else 1)
 
 
 def test_a_retried_job_runs_behind_the_backlog(queue):
     job = queue.add("again")
-    queue.store.finish(queue.store.take("me"), "me", "failed", b"{}")
+    finish(queue, claim(queue), "failed")
     other = queue.add("other")
     job.retry()
-    assert [queue.store.take("me").id for _ in range(2)] == [other.id, job.id]
+    assert [claim(queue).id for _ in range(2)] == [other.id, job.id]
 
 
 def test_jobs_of_equal_delay_run_in_their_order(queue):
     jobs = [queue.add(n, delay=0.05) for n in range(50)]
     time.sleep(0.2)
-    assert [queue.store.take("me").id for _ in range(50)] == [job.id for job in jobs]
+    assert [claim(queue).id for _ in range(50)] == [job.id for job in jobs]
 
 
 def test_a_delayed_job_is_due_within_its_millisecond(queue):
     for n in range(20):
         queue.add(n, delay=0.05)
     time.sleep(0.1)
-    assert not isinstance(queue.store.take("me"), int)
+    claim(queue)
     assert queue.counts()["delayed"] == 0
 
 
@@ -175,10 +188,21 @@ def test_jobs_of_earlier_code_are_read_and_taken_over(queue, shared_redis):
 
 def test_the_worker_that_earlier_code_gave_a_job_can_still_end_it(queue, shared_redis):
     job = queue.add("x")
-    taken = queue.store.take("me")
+    claimed = claim(queue)
     shared_redis.hdel(f"{queue.store.jobs}{job.id}", "entry", "order")
-    taken = type(taken)(taken.id, taken.message, taken.attempt, 0)
-    assert queue.store.tend("me", b"", [(job.id, 0)]).lost == []
+    claimed = replace(claimed, entry=0)
+    store = queue._work_store()
+    assert list(store.renew("me", [claimed.key]).lost) == []
     assert queue.store.note(job.id, "me", 0, line="a line")
-    assert queue.store.finish(taken, "me", "wait", b"")[0] == COUNTED
-    assert queue.store.take("me").id == job.id
+    assert store.release(claimed)
+    assert claim(queue).id == job.id
+
+
+def test_one_worker_may_hold_two_claims_of_a_job(queue):
+    queue.add("x")
+    stale = claim(queue)
+    queue._work_store().release(stale)
+    active = claim(queue)
+    report = queue._work_store().renew("me", [stale.key, active.key])
+    assert list(report.lost) == [stale.key]
+    assert [*report.unknown, *report.others] == []

@@ -100,7 +100,7 @@ def test_a_glance_says_where_a_job_stands(queue):
 
 def test_what_another_program_left_is_shown_as_it_is(queue):
     job = queue.add(1)
-    queue.store._redis.hset(f"{queue.store.jobs}{job.id}", "message", b"\xff no json")
+    queue.store.redis.hset(f"{queue.store.jobs}{job.id}", "message", b"\xff no json")
     [glance] = glances(queue, "waiting", "no json").jobs
     assert glance.data == "\N{REPLACEMENT CHARACTER} no json"
     assert glance.attempts is None

@@ -10,6 +10,8 @@ import pytest
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.queue.failure import JobCancelled, JobFailed
 
+from .queue_claims import claim
+
 
 @pytest.fixture
 def queue(queues):
@@ -164,7 +166,7 @@ def test_cancelled_jobs_have_a_state_of_their_own(queue, make_bus, make_queues, 
     seen = []
     bus.subscribe("queue.cancelled.*", lambda event: seen.append(event.channel))
     waiting, delayed, active = queue.add(1), queue.add(2, delay=60), queue.add(3)
-    queue.store.take("me")
+    claim(queue)
     for job in (waiting, delayed, active):
         job.cancel()
         with pytest.raises(JobCancelled, match=f"job {job.id} of cancelled was cancelled"):

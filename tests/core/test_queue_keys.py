@@ -67,7 +67,7 @@ def test_the_same_key_with_other_data_is_an_error_that_shows_both(queue):
         queue.add({"order": 18}, key="k")
     assert "use another key" in caught.value.hint
     queue.work(echo).drain(10)
-    queue.store._redis.delete(f"{queue.store.jobs}{first.id}")
+    queue.store.redis.delete(f"{queue.store.jobs}{first.id}")
     with pytest.raises(UsageError, match="with other data"):
         queue.add({"order": 18}, key="k")
     assert queue.counts()["completed_total"] == 1

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import threading
 import time
 
 import pytest
 
 from agentnb.core.queue.failure import JobFailed
-from agentnb.core.queue.tender import Tender
 from agentnb.core.work.identity import is_alive, is_dead, new_owner
+
+from .queue_claims import LOST, claim, dead_here, elsewhere, finish, held_of
 
 
 @pytest.fixture
@@ -20,24 +20,7 @@ def queue(queues):
     return queues.get_queue("mail")
 
 
-def take_as(queue, owner):
-    """Let somebody take the next job."""
-    return queue.store.take(owner)
-
-
-def dead_here():
-    """Return the words of a process of this host that has ended."""
-    host, space, pid, started, nonce = new_owner().split("|")
-    return "|".join([host, space, pid, str(int(started) - 1), nonce])
-
-
-def elsewhere():
-    """Return the words of a process of another host."""
-    _, space, pid, started, _ = new_owner().split("|")
-    return "|".join(["another-boot", space, pid, started, secrets.token_hex(4)])
-
-
-def test_what_comes_late_from_a_worker_that_lost_its_job_does_not_count(queue, caplog):
+def test_an_outcome_of_a_worker_that_lost_its_job_does_not_count(queue, caplog):
     caplog.set_level(logging.INFO, "agentnb.queue")
     begun, go = threading.Event(), threading.Event()
 
@@ -49,10 +32,9 @@ def test_what_comes_late_from_a_worker_that_lost_its_job_does_not_count(queue, c
     worker = queue.work(slow, concurrency=1)
     job = queue.add(1)
     assert begun.wait(10)
-    # As the tender of another worker's would: the attempt counts, and the job waits again.
-    (attempt,) = queue.huey.storage.running.values()
+    # As another worker would, for which this one is dead: the attempt counts.
     queue.pause()
-    queue.store.finish(attempt.taken, attempt.owner, "wait", b"gone", counted=True)
+    assert queue._work_store().reclaim(held_of(queue, job.id), LOST, counted=True) == "waiting"
     go.set()
     worker.stop()
     said = [record.getMessage() for record in caplog.records]
@@ -63,38 +45,61 @@ def test_what_comes_late_from_a_worker_that_lost_its_job_does_not_count(queue, c
     assert job.result(10) == 2
 
 
-def test_a_look_between_an_end_and_its_answer_takes_nothing_for_lost(queue, monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "agentnb.queue")
-    lost = []
-    queue.work(lambda job: job.data, concurrency=1)
-    finish, tender = queue.store.finish, Tender(queue.huey, None)
+def test_the_outcome_of_an_abandoned_run_is_not_taken_for_that_of_the_next(queue):
+    begun, go, late = threading.Event(), threading.Event(), threading.Event()
+    runs = []
 
-    def finish_and_look(taken, *args, **options):
-        answer = finish(taken, *args, **options)
-        tender._look()
-        lost.extend(one.lost for one in queue.huey.storage.running.values())
-        return answer
+    def slow(job):  # noqa: ARG001 - what a processor is given
+        runs.append(1)
+        if len(runs) == 1:
+            begun.set()
+            late.wait(20)
+            return "run 1"
+        go.wait(20)
+        return "run 2"
 
-    monkeypatch.setattr(queue.store, "finish", finish_and_look)
-    assert [job.result(10) for job in [queue.add(n) for n in range(3)]] == [0, 1, 2]
-    queue.stop()
-    assert lost
-    assert not any(lost)
-    assert "job is not this worker's any more" not in caplog.text
-
-
-def test_an_end_whose_answer_was_lost_counts_once(queue):
+    queue.work(slow, concurrency=2)
     job = queue.add(1)
-    taken = take_as(queue, "me")
-    ends = [queue.store.finish(taken, "me", "completed", b"7")[0] for _ in range(3)]
-    assert ends == [1, 3, 3]
-    assert queue.counts()["completed_total"] == 1
-    assert job.result(1) == 7
+    assert begun.wait(10)
+    assert not queue.stop(timeout=0.1)
+    queue.work(slow, concurrency=2)
+    while len(runs) < 2:
+        time.sleep(0.01)
+    late.set()
+    time.sleep(0.3)
+    assert (job.state, job.attempt) == ("active", 1)
+    go.set()
+    assert job.result(10) == "run 2"
+
+
+def test_a_run_that_was_cancelled_and_retried_is_not_taken_for_the_next(queue, until):
+    late, fails = threading.Event(), threading.Event()
+    runs = []
+
+    def slow(job):  # noqa: ARG001 - what a processor is given
+        runs.append(1)
+        if len(runs) == 1:
+            fails.wait(20)
+            raise ValueError("the first run")
+        late.wait(20)
+        return "run 2"
+
+    queue.work(slow, concurrency=2)
+    job = queue.add(1)
+    until(lambda: len(runs) == 1)
+    job.cancel()
+    job.retry()
+    until(lambda: len(runs) == 2)
+    fails.set()
+    time.sleep(0.3)
+    assert job.state == "active"
+    late.set()
+    assert job.result(10) == "run 2"
 
 
 def test_a_job_of_a_dead_process_of_this_host_runs_again_at_once(queue, until, caplog):
     job = queue.add(1)
-    take_as(queue, dead_here())
+    claim(queue, dead_here())
     queue.work(lambda job: job.attempt)
     # The lease has 30 s left.
     assert job.result(5) == 2
@@ -106,7 +111,7 @@ def test_a_job_of_another_host_waits_for_the_end_of_its_lease(make_queues, until
     queue = make_queues(lease=0.6).get_queue("mail")
     job = queue.add(1)
     taken_by = elsewhere()
-    take_as(queue, taken_by)
+    claim(queue, taken_by)
     assert (is_dead(taken_by), is_alive(taken_by)) == (False, False)
     worker = queue.work(lambda job: job.attempt)
     assert job.result(10) == 2
@@ -119,15 +124,15 @@ def test_a_lease_that_ran_out_while_the_server_was_away_can_still_be_renewed(
 ):
     queue = make_queues(lease=0.3).get_queue("mail")
     job, other = queue.add(1), elsewhere()
-    taken = take_as(queue, other)
-    until(lambda: queue.store.tend("another", b"", []).others[0].left < 0)
-    # Now both are back, and we happen to be first.
+    claimed = claim(queue, other)
+    until(lambda: held_of(queue, job.id).left < 0)
+    # Now both are back, and this one happens to be first.
     queue.work(lambda job: job.data)
     until(queue.workers)
     for _ in range(8):
-        assert queue.store.tend(other, b"", [(job.id, taken.entry)]).lost == []
+        assert list(queue._work_store().renew(other, [claimed.key]).lost) == []
         time.sleep(0.1)
-    assert queue.store.finish(taken, other, "completed", b"1")[0] == 1
+    assert finish(queue, claimed, "completed") == "completed"
     assert "sign of life" not in caplog.text
 
 
@@ -138,19 +143,19 @@ def test_a_lease_ends_in_its_time_after_the_clock_of_the_server_was_put_back(que
     until(lambda: job.state == "active")
     hour = queue.store.now() + 3_600_000
     queue.queues.redis.zadd(f"{queue.store.base}:active", {job.id: hour})
-    until(lambda: queue.store.tend("another", b"", []).others[0].left <= 30_000)
+    until(lambda: held_of(queue, job.id).left <= 30)
     go.set()
     assert job.result(10) is True
 
 
 def test_a_job_that_outlives_none_of_its_workers_fails_for_good(queue, until, caplog):
     job = queue.add("poison", attempts=2)
-    take_as(queue, dead_here())
+    claim(queue, dead_here())
     queue.work(lambda _: os.getpid())
     assert job.result(10)
     queue.stop()
     last = queue.add("poison", attempts=1)
-    take_as(queue, dead_here())
+    claim(queue, dead_here())
     queue.work(list)
     with pytest.raises(JobFailed, match="its worker died"):
         last.result(10)

@@ -69,7 +69,14 @@ class MemoryBench:
             self.server.changed.notify_all()
 
 
+def _queue_bench(request: Any) -> Iterator[Any]:
+    from .work_bench_queue import queue_bench  # which needs `Seen` from here
+
+    return queue_bench(request)
+
+
 BENCHES: dict[str, Callable[[Any], AbstractContextManager[Any] | Iterator[Any]]] = {
     "memory": lambda request: iter([MemoryBench()]),
+    "redis": _queue_bench,
 }
 """A generator that yields a bench, by the name of the store; given pytest's ``request``."""

@@ -50,7 +50,9 @@ def test_a_job_is_added_with_its_options(run, hub):
     assert (given.backoff, given.growing, given.lifo) == (1.0, False, True)
     assert given.result_ttl == 60.0
     assert job.correlation_id == "customer 17"
-    assert run("%queue add mail {} --key order-7") == job
+    assert run('%queue add mail {"n": [1, 2], "to": "ada"} --key order-7') == job
+    with pytest.raises(UsageError, match="key 'order-7' was used"):
+        run("%queue add mail {} --key order-7")
     assert run("%queue add mail {} --backoff 3").options.backoff == 3.0
     assert len(hub.queue("mail").jobs()) == 2
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
-
-from huey.exceptions import CancelExecution
+from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.sources import import_app
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, did_you_mean
+from agentnb.core.work.attempt import Released
 from agentnb.core.workflow.agents import marked
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queue
+    from agentnb.core.work.attempt import Attempt
     from agentnb.core.workflow import Worker
 
 __all__ = ["AgentConsumer", "Consumer", "QueueConsumer"]
@@ -99,7 +99,7 @@ class QueueConsumer(Consumer):
         self._source = source
         self._used: object = None
         self._stopped = threading.Event()
-        queue.huey.pre_execute("agentnb-processor")(self._before)
+        queue.before = self._before
 
     def start(self) -> None:
         """Begin to process jobs."""
@@ -150,6 +150,7 @@ class QueueConsumer(Consumer):
         self._queue.process(
             processor.function,
             schema=processor.schema,
+            returns=processor.returns,
             timeout=processor.timeout,
             source=processor.source,
         )
@@ -157,13 +158,12 @@ class QueueConsumer(Consumer):
     def _show_error(self, error: AgentnbError) -> None:
         self._show(f"{self._queue.name}  {error}" + (f" ({error.hint})" if error.hint else ""))
 
-    def _before(self, task: Any) -> None:
+    def _before(self, _attempt: Attempt) -> None:
         """Use the newest processor for a job, in the thread that processes it."""
         self._refresh()
         if self._source.refused is not None:
-            self._queue.huey.storage.hand_back(task.attempt)
             self._stopped.wait(_REFUSED_SECONDS)
-            raise CancelExecution(retry=False)
+            raise Released
 
 
 class AgentConsumer(Consumer):

@@ -11,7 +11,7 @@ from agentnb.cli.worker.child import Child
 from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.show import Screen
 from agentnb.cli.worker.signals import Signals
-from agentnb.core.queue.tender import KILLED
+from agentnb.core.work.threads import KILLED
 
 if TYPE_CHECKING:
     import argparse

@@ -1,4 +1,4 @@
-"""A task queue on huey that loses nothing: jobs are leased, and a dead worker's run again."""
+"""A task queue that loses no job: jobs are leased, and those of a dead worker run again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ if TYPE_CHECKING:
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.processing import processor
     from agentnb.core.queue.queue import Queue
-    from agentnb.core.queue.queues import TaskQueue
+    from agentnb.core.queue.queues import Queues, TaskQueue
     from agentnb.core.queue.worker import Worker
 
-__all__ = ["Job", "Queue", "TaskQueue", "Worker", "processor"]
+__all__ = ["Job", "Queue", "Queues", "TaskQueue", "Worker", "processor"]
 
 _MODULES = {
     "Job": "job",
     "Queue": "queue",
+    "Queues": "queues",
     "TaskQueue": "queues",
     "Worker": "worker",
     "processor": "processing",
@@ -23,7 +24,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: huey takes a fifth of a second, and adding a job needs none of it.
+    # Imported on first use, since a part of it is enough for most.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

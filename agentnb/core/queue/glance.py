@@ -202,7 +202,7 @@ def _search(
     while len(found.jobs) < n and (not text or found.looked < most):
         chunk = min(_CHUNK, most - found.looked if text else n - len(found.jobs))
         span = (where, found.looked, found.looked + chunk - 1, newest)
-        answer = queue.store.ask(FIND, [*span, lower, escaped, _FETCHED, _CHUNK_BYTES])
+        answer = queue.store.run(FIND, [*span, lower, escaped, _FETCHED, _CHUNK_BYTES])
         now, paused, looked, found.total, *rows = answer
         word = ("paused" if paused else "waiting") if where == "wait" else state
         for id_, score, size, *fields in rows:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.codec import Unkept, check_schema, read
-from agentnb.core.errors import DeadlineExceeded, RejectedError, UsageError
+from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobCancelled, JobFailed
+from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.ranges import end_of
@@ -21,14 +22,15 @@ from agentnb.core.trace import carried
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from agentnb.core.queue.attempt import Attempt
     from agentnb.core.queue.queue import Queue
-    from agentnb.core.queue.snapshot import Seen
+    from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.trace import Context
+    from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Job"]
 
 _SLICE = 5.0  # seconds between two looks at a job whose end is waited for
+_LONGEST_LINE = 10_000  # characters of a line of the log
 _TURN = 0.5  # seconds for which an awaited job that is given up keeps its thread at most
 _UNREAD: Any = object()
 
@@ -59,7 +61,7 @@ class Job(LiveJob):
         message: bytes,
         *,
         attempt: int | None = None,
-        seen: Seen | None = None,
+        seen: JobSnapshot | None = None,
     ) -> None:
         self.queue = queue
         self.id = id
@@ -106,6 +108,11 @@ class Job(LiveJob):
         """The trace that it belongs to: its attempt's, where it is processed here."""
         if self._hold is not None:
             return self._hold.context
+        return self.added_context
+
+    @property
+    def added_context(self) -> Context | None:
+        """The trace in which it was added."""
         return carried(self.traceparent, self.correlation_id)
 
     @property
@@ -124,7 +131,7 @@ class Job(LiveJob):
         return self.queue.get(self.id)
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> JobSnapshot | None:
         """The snapshot that was read last, or None if none was."""
         return self._seen
 
@@ -173,10 +180,27 @@ class Job(LiveJob):
         return self.aresult().__await__()
 
     def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
+        inside = PROCESSED.get()
+        if inside is None or inside.queue is not self.queue:
+            return self._wait(timeout, kind, left, inside=False)
+        with self.queue.blocked:
+            return self._wait(timeout, kind, left, inside=True)
+
+    def _wait(
+        self,
+        timeout: float | None,
+        kind: Any,
+        left: threading.Event | None,
+        *,
+        inside: bool,
+    ) -> Any:
         store = self.queue.store
         until = end_of(timeout, service="queue")
         found = store.wait(self.id, 1)
         while found is None:
+            if inside and (why := self.queue.deadlock(self)) is not None:
+                store.wait(self.id, -1)
+                raise why
             pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))
             found = self._told(pause, left)
             if found is not None:
@@ -249,19 +273,23 @@ class Job(LiveJob):
             found = self.snapshot().fields.get("progress")
             return None if found is None else self.queue.json.decode(found)
         data = self.queue.json.encode(value)
-        self._note(progress=data)
-        self.queue.tell.announce("progress", self, progress=value)
+        self._note("the progress", progress=data)
+        self.queue._events.publish("progress", self, progress=value)  # noqa: SLF001 - a part of it
         return None
 
     def log(self, text: str) -> None:
-        """Keep a line with the job; the last 1,000 are kept.
+        """Keep a line with the job; the last 1,000 are kept, and 10,000 characters of each.
 
         Raises
         ------
         RejectedError
             In a processor: the job is not this attempt's any more.
         """
-        self._note(line=self.queue.redact(str(text)).lstrip("\x1e") or " ")
+        text = str(text)
+        line = self.queue.redact(text[: 2 * _LONGEST_LINE]).lstrip("\x1e") or " "
+        if len(text) > _LONGEST_LINE:
+            line = f"{line[:_LONGEST_LINE]}… ({len(text):,} characters)"
+        self._note("a line of the log", line=line)
 
     def logs(self, n: int = 100, *, marks: bool = False) -> list[str]:
         """Return the last lines that were kept with `log`.
@@ -275,22 +303,25 @@ class Job(LiveJob):
         """
         return self.queue.store.log_of(self.id, n, marks=marks)
 
-    def _note(self, **what: Any) -> None:
-        hold = self._hold
-        owner, entry = ("", 0) if hold is None else (hold.owner, hold.taken.entry)
-        if not self.queue.store.note(self.id, owner, entry, **what):
-            if hold is None:
+    def _note(self, what: str, **fields: Any) -> None:
+        note, hold = self.queue.store.note, self._hold
+        if hold is None:
+            if not note(self.id, "", 0, **fields):
                 raise self.queue.gone(self.id)
+            return
+        claim = hold.claim
+        # While the server is away the work goes on, as long as the lease holds.
+        if not hold.persist(lambda: note(self.id, claim.owner, claim.entry, **fields), what=what):
             hold.lose()
-            self.check_cancelled()
+            hold.check()
 
     @property
     def cancelled(self) -> bool:
-        """Whether the job was cancelled or given to another worker: nothing here counts any more.
+        """Whether the attempt was cancelled, or lost its lease to another worker.
 
         For processors that take long; noticed within a second.
         """
-        return self._hold is not None and self._hold.lost
+        return self._hold is not None and self._hold.stopped
 
     def check_cancelled(self) -> None:
         """Raise an error if the job was cancelled or given to another worker.
@@ -300,10 +331,8 @@ class Job(LiveJob):
         RejectedError
             It was.
         """
-        if self.cancelled:
-            raise RejectedError(
-                f"job {self.id} was cancelled, or given to another worker", service="queue"
-            )
+        if self._hold is not None:
+            self._hold.check()
 
     def retry(self) -> None:
         """Run it now with all its attempts: a failed, cancelled, completed or delayed job.

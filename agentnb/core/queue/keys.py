@@ -13,7 +13,7 @@ from agentnb.core.redact import brief
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEY_TTL", "Found", "KeyRecord"]
+__all__ = ["KEY_TTL", "AddedJob", "KeyRecord"]
 
 KEY_TTL: Final = 7 * 86400.0
 """Seconds that a key is kept after its job has ended."""
@@ -36,7 +36,7 @@ class KeyRecord(NamedTuple):
         return cls(key, seconds, _digest(data), brief(data, redactor))
 
 
-class Found(NamedTuple):
+class AddedJob(NamedTuple):
     """The answer to adding a job: its id, or another job that has its key.
 
     Attributes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -19,12 +18,8 @@ __all__ = [
     "Message",
     "Options",
     "Retention",
-    "pause_before",
 ]
 
-LONGEST_PAUSE: Final = 300.0
-"""Seconds that a back-off grows to."""
-_SPREAD = 0.2
 _EXPONENTIAL, _FIXED = "exponential", "fixed"
 
 RESULT_TTL: Final = 3600.0
@@ -133,18 +128,6 @@ class Message(msgspec.Struct, omit_defaults=True):
     options: Options = DEFAULTS
     traceparent: str | None = None
     correlation_id: str | None = None
-
-
-def pause_before(options: Options, attempt: int) -> float:
-    """Return the seconds to wait before an attempt; two seconds, four, eight, with some jitter.
-
-    >>> options = Options()
-    >>> 1.6 <= pause_before(options, 2) <= 2.4, 3.2 <= pause_before(options, 3) <= 4.8
-    (True, True)
-    """
-    grown = options.backoff * 2.0 ** min(attempt - 2, 64) if options.growing else options.backoff
-    spread = 1 + _SPREAD * (2 * random.random() - 1)  # noqa: S311 - a lot is drawn
-    return float(min(grown, max(LONGEST_PAUSE, options.backoff)) * spread)
 
 
 def _backoff(given: Any) -> tuple[float, bool]:

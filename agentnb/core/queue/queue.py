@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError
-from agentnb.core.queue.adding import Adding
+import msgspec
+
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.counts import ENDED, STATES
+from agentnb.core.queue.events import JobEvents
 from agentnb.core.queue.job import Job
-from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
+from agentnb.core.queue.keys import KeyRecord
+from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.registry import WorkerInfo, workers_of
-from agentnb.core.queue.steering import Steering
-from agentnb.core.queue.store import Store
-from agentnb.core.queue.telling import Teller
-from agentnb.core.ranges import seconds
+from agentnb.core.queue.store import JobStore
+from agentnb.core.ranges import seconds, whole
+from agentnb.core.trace import check_correlation_id
+from agentnb.core.trace.context import random_bits
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
     from agentnb.core.loop import LoopThread
+    from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
-    from agentnb.core.queue.queues import TaskQueue
-    from agentnb.core.queue.snapshot import Seen
+    from agentnb.core.queue.keys import AddedJob
+    from agentnb.core.queue.queues import Queues
+    from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
     from agentnb.core.trace import Tracer
+    from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Queue"]
 
-MOST_THREADS = 1000
+_MOST_THREADS = 1000
+_GIVEN = (3, None, None, None, False, 100, 50)
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_BITS = 60
+_WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
-class Queue(Adding, Steering):
-    """A queue of jobs, made on first use by `TaskQueue.get_queue`.
+class Queue:
+    """A queue of jobs, made on first use by `Queues.get_queue`.
 
     Jobs are handed out at least once: one whose worker dies is handed out again, and counted as
     another attempt. So a processor has to bear being run twice for one job.
@@ -55,25 +66,22 @@ class Queue(Adding, Steering):
         Its name.
     kills
         Whether a job that takes too long, or is cancelled, ends this whole process: so do worker
-        processes that run one job at a time.
+        processes that run one job at a time. Read as a worker starts.
+    before
+        Called with each attempt before its processor is looked up; None for nothing.
     """
 
-    def __init__(self, queues: TaskQueue, name: str) -> None:
+    def __init__(self, queues: Queues, name: str) -> None:
         self.queues = queues
         self.name = name
-        self.store = Store(
-            queues.redis,
-            queues.keys,
-            name,
-            lease=queues.lease,
-            publish=queues.events.publish_function if queues.events is not None else "",
-        )
+        self.store = JobStore(queues.redis, queues.keys, name)
         self.json = queues.json
-        self.tell = Teller(self)
         self.kills = False
+        self.before: Callable[[Attempt], object] | None = None
+        self.blocked = Blocked()
+        self._events = JobEvents(name, queues.events, queues.log, queues.redactor)
         self._result_ttl = queues.result_ttl
         self._processor: Processor | None = None
-        self._noted: Processor | None = None
         self._worker: Worker | None = None
 
     @property
@@ -114,7 +122,175 @@ class Queue(Adding, Steering):
         """The instance of huey for this queue, with its signals and hooks; see `QueueHuey`."""
         from agentnb.core.queue.tasks import QueueHuey
 
-        return QueueHuey(self)
+        return QueueHuey(self.name)
+
+    def add(  # noqa: PLR0913 - one word for each option
+        self,
+        data: Any = None,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        attempts: int = 3,
+        backoff: float | dict[str, Any] | None = None,
+        timeout: float | None = None,
+        key: str | None = None,
+        lifo: bool = False,
+        remove_on_complete: bool | int = 100,
+        remove_on_fail: bool | int = 50,
+        result_ttl: float | None = None,
+        correlation_id: str | None = None,
+    ) -> Job:
+        """Add a job, and return it.
+
+        Parameters
+        ----------
+        data
+            Any value with a JSON form, see `agentnb.core.codec.plain`. It is checked by the
+            schema of the processor, where this process has one.
+        priority
+            The lower number runs first: 0, then 1, 2, ... up to 524,287. A job without a
+            priority has 0, so that any other number lets it run later.
+        delay
+            Seconds before it may run.
+        attempts
+            How often it is tried before it fails, a worker's death counted.
+        backoff
+            Seconds between attempts; or ``{"type": "exponential", "delay": 2}``, the default,
+            which doubles from one to the next, up to five minutes, with some jitter.
+        timeout
+            Seconds that an attempt may take; see `work`.
+        key
+            An idempotency key. The first call adds the job; each later one returns it, until 7
+            days (`Queues`' ``key_ttl``) after it has ended. One that failed or was cancelled
+            is returned, too, and a warning is logged. Removing a job that has not completed
+            frees its key.
+        lifo
+            Before all others of its priority.
+        remove_on_complete
+            The completed job is kept while fewer than this many other jobs have completed after
+            it, and in any case until its result was read or ``result_ttl`` is over; True removes
+            it at once, False never.
+        remove_on_fail
+            The same for a job that failed or was cancelled, which is kept for 7 days in any case,
+            as one of 10,000 at most.
+        result_ttl
+            Seconds for which its result is kept in any case; default: `Queue.result_ttl`.
+        correlation_id
+            Free text that goes with the job: its attempts' spans, log lines and events carry it,
+            and so does what they add or publish. Default: that of the running trace.
+
+        Raises
+        ------
+        UsageError
+            The data has no JSON form, is too large or not of the schema; an option cannot be
+            used; the key was used with other data.
+        UnavailableError
+            The server is away. The job was not added, or the same call with a ``key`` finds it.
+        """
+        options = DEFAULTS
+        if result_ttl is None:
+            result_ttl = self.result_ttl
+        given = (attempts, backoff, timeout, key, lifo, remove_on_complete, remove_on_fail)
+        if priority or given != _GIVEN or result_ttl != RESULT_TTL:
+            options = Options.checked(
+                priority=priority,
+                attempts=attempts,
+                backoff=backoff,
+                timeout=timeout,
+                key=key,
+                lifo=lifo,
+                remove_on_complete=remove_on_complete,
+                remove_on_fail=remove_on_fail,
+                result_ttl=result_ttl,
+            )
+        delay = 0.0 if delay is None else seconds("delay", delay, service="queue", zero=True)
+        kind = self.current.schema if self.current is not None else None
+        check_correlation_id(correlation_id, "queue")
+        with self.tracer.span("add", service="queue", queue=self.name) as span:
+            if correlation_id is not None:
+                span.correlation_id = correlation_id
+            message = Message(
+                msgspec.Raw(self.json.encode(data, kind)),
+                options,
+                span.traceparent,
+                span.correlation_id,
+            )
+            encoded = msgspec.json.encode(message)
+            record = None
+            if options.key is not None:
+                ttl = self.queues.key_ttl
+                record = KeyRecord.of(options.key, ttl, bytes(message.data), self.redact)
+            id_ = _new_id()
+            found = self.store.add(id_, encoded, options, delay, record)
+            span.attributes = {"queue": self.name, "job": found.id}
+        if record is None or found.id == id_:
+            return Job(self, found.id, encoded)
+        return self._added_before(found, record, encoded)
+
+    def _added_before(self, found: AddedJob, record: KeyRecord, encoded: bytes) -> Job:
+        """Return the job that has the key already, if it was added with the same data."""
+        seen = self.store.show(found.id)
+        job = Job(self, found.id, encoded) if seen is None else self.job_of(seen)
+        found.check(record, None if seen is None else job.raw)
+        if found.state in {"failed", "cancelled"}:
+            self.log.warning(
+                "key %s is job %s, which %s: nothing was added%s",
+                *(record.key, found.id, _WAS[found.state]),
+                "" if seen is None else "; retry() runs it again",
+                extra=self._events.stamp(job),
+            )
+        return job
+
+    def retry(self, job_id: str) -> None:
+        """Run a failed, cancelled, completed or delayed job now, with all its attempts.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            It is gone; it waits or runs already.
+        """
+        self._refuse(job_id, self.store.requeue(job_id), {"waiting", "active"}, "waits already")
+
+    def remove(self, job_id: str, *, force: bool = False) -> None:
+        """Remove a job with all that is kept of it; a running one only if forced to.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            It is gone; it is running.
+        """
+        refused = set() if force else {"active"}
+        self._refuse(job_id, self.store.remove(job_id, force=force), refused, "cannot be removed")
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job; one that runs is stopped where that is possible.
+
+        Raises
+        ------
+        NotFoundError, RejectedError
+            It is gone; it has ended already.
+        """
+        seen = self.store.show(job_id)
+        if seen is None:
+            raise self.gone(job_id)
+        job = self.job_of(seen)
+        failure = Failure(CANCELLED, seen.attempt)
+        state = self.store.cancel(job_id, failure.write(), job.options.retention("cancelled"))
+        self._refuse(job_id, state, set(ENDED), "cannot be cancelled")
+        if self._worker is not None:
+            self._worker.look()
+        self.log.info("job cancelled", extra=self._events.stamp(job))
+        self._events.publish("cancelled", job, attempt=seen.attempt)
+
+    def _refuse(self, job_id: str, state: str, refused: set[str], why: str) -> None:
+        if state == "gone":
+            raise self.gone(job_id)
+        if state in refused:
+            raise RejectedError(
+                f"job {job_id} {why}: it is {state}",
+                service="queue",
+                hint=f"%queue show {job_id}" if state != "active" else "job.cancel() stops it",
+            )
 
     def get(self, job_id: str) -> Job:
         """Return a job as it stands.
@@ -139,9 +315,10 @@ class Queue(Adding, Steering):
             f"({RESULT_TTL:g} s)",
         )
 
-    def job_of(self, seen: Seen) -> Job:
-        """Return the job that was seen on the server."""
-        return Job(self, seen.id, seen.fields.get("message", b""), seen=seen)
+    def job_of(self, seen: JobSnapshot, *, attempt: int | None = None) -> Job:
+        """Return the job of a snapshot, at one attempt of it or at the latest."""
+        message = seen.fields.get("message", b"")
+        return Job(self, seen.id, message, seen=seen, attempt=attempt)
 
     def jobs(
         self, state: str | None = None, n: int = 100, *, start: int = 0, newest: bool | None = None
@@ -185,29 +362,19 @@ class Queue(Adding, Steering):
         return self.store.counts()
 
     def pause(self) -> None:
-        """Let nothing more be taken, by anybody; what runs goes on. Lasts until `resume`."""
+        """Pause the queue for all workers until `resume`; jobs that run go on."""
         self.store.pause()
-        self.log.info("queue is paused", extra=self.tell.of())
+        self.log.info("queue is paused", extra=self._events.stamp())
 
     def resume(self) -> None:
-        """Let jobs be taken again."""
+        """Resume the queue."""
         self.store.resume()
-        self.log.info("queue goes on", extra=self.tell.of())
+        self.log.info("queue is resumed", extra=self._events.stamp())
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is taken."""
+        """Whether the queue is paused."""
         return self.store.is_paused()
-
-    def note_result(self, job: Job, processor: Processor, note: str) -> None:
-        """Say once for a processor that its results come back as another type."""
-        if self._noted is processor:
-            return
-        self._noted = processor
-        text = f"processor {processor.name} {note}"
-        self.log.warning("%s", text, extra=self.tell.of(job))
-        with suppress(AgentnbError):  # the work is done, with or without the line
-            job.log(text)
 
     @property
     def current(self) -> Processor | None:
@@ -308,16 +475,29 @@ class Queue(Adding, Steering):
                 hint=f"hub.queue({self.name!r}).work(function), or %%queue task {self.name} "
                 "over a cell",
             )
-        if not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_THREADS:
-            raise UsageError(f"concurrency cannot be {concurrency!r}", service="queue")
+        whole("concurrency", concurrency, service="queue", most=_MOST_THREADS)
         running = self._worker
         if running is not None and running.running and running.concurrency == concurrency:
             return running
         if running is not None:
             running.stop()
-        self._worker = Worker(self, concurrency)
+        self._worker = Worker(self, self._work_store(), concurrency)
         self._worker.start()
         return self._worker
+
+    def _work_store(self) -> RedisWorkStore:
+        """Return the store that a worker claims the jobs of this queue from."""
+        from agentnb.core.queue.claims import RedisWorkStore
+
+        events = self.queues.events
+        return RedisWorkStore(
+            self.store,
+            lease=self.lease,
+            publish=events.publish_function if events is not None else "",
+            make=lambda id_, message, attempt: Job(self, id_, message, attempt=attempt),
+            events=self._events,
+            processor=lambda: self._processor.name if self._processor is not None else "",
+        )
 
     @property
     def worker(self) -> Worker | None:
@@ -333,6 +513,21 @@ class Queue(Adding, Steering):
     def workers(self) -> list[WorkerInfo]:
         """Return everybody who works on this queue, here and elsewhere."""
         return workers_of(self.store)
+
+    def deadlock(self, job: Job) -> RejectedError | None:
+        """Return the error of a processor of this queue that waits for a job that cannot start."""
+        worker = self.worker
+        if worker is None or self.blocked.count < worker.concurrency or job.state != "waiting":
+            return None
+        if {one.owner for one in self.workers()} - {worker.owner}:
+            return None
+        return RejectedError(
+            f"job {job.id} of {self.name} cannot start: all threads of its worker "
+            f"({worker.concurrency}) wait for other jobs of this queue",
+            service="queue",
+            hint=f"add it to another queue, or use more threads: %queue work {self.name} "
+            f"--concurrency {2 * worker.concurrency}",
+        )
 
     def why_waiting(self) -> str | None:
         """Return why jobs wait and what to do, or None if somebody works on them."""
@@ -352,3 +547,9 @@ class Queue(Adding, Steering):
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
+
+
+def _new_id() -> str:
+    # The generator of trace ids, which a notebook that seeds random's does not repeat.
+    bits = random_bits(_BITS)
+    return "".join([_LETTERS[bits >> shift & 31] for shift in range(0, _BITS, 5)])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
 
-__all__ = ["TaskQueue"]
+__all__ = ["Queues", "TaskQueue"]
 
 _LONGEST_NAME = 200
 _CLOSING = 5.0
@@ -37,7 +37,7 @@ _SHOWN = (
 _RESULTS = 16  # a result is there already: it may be larger than what is sent
 
 
-class TaskQueue:
+class Queues:
     """Named queues, each made on first use.
 
     Parameters
@@ -69,7 +69,7 @@ class TaskQueue:
     >>> from pathlib import Path
     >>> from agentnb.core.redis import RedisClient
     >>> with tempfile.TemporaryDirectory() as home, RedisClient(home=Path(home)) as redis:
-    ...     with TaskQueue(redis) as queues:
+    ...     with Queues(redis) as queues:
     ...         worker = queues.get_queue("squares").work(lambda job: job.data**2)
     ...         queues.add_task("squares", 7).result(timeout=10)
     49
@@ -153,14 +153,14 @@ class TaskQueue:
         """Return the queues that are worked on in this process."""
         return sorted(name for name, one in list(self._queues.items()) if one.worker is not None)
 
-    def within(self, seconds: float) -> TaskQueue:
+    def within(self, seconds: float) -> Queues:
         """Return these queues to look at, with another limit to each call to the server.
 
         Nothing is to be processed by them; see `RedisClient.within`.
         """
         redis = self.redis.within(seconds)
         runtime = replace(self.runtime, tracer=Tracer())  # a look leaves no spans
-        return TaskQueue(redis, prefix=self.keys.prefix, lease=self.lease, runtime=runtime)
+        return Queues(redis, prefix=self.keys.prefix, lease=self.lease, runtime=runtime)
 
     def find(self, job_id: str) -> Job:
         """Return a job by its id, whichever queue it is in.
@@ -224,4 +224,8 @@ class TaskQueue:
         self.close()
 
     def __repr__(self) -> str:
-        return f"TaskQueue({', '.join(sorted(self._queues))})"
+        return f"Queues({', '.join(sorted(self._queues))})"
+
+
+TaskQueue = Queues
+"""The name of the specification."""

@@ -10,7 +10,7 @@ import msgspec
 from agentnb.core.work.identity import describe, is_dead
 
 if TYPE_CHECKING:
-    from agentnb.core.queue.store import Store
+    from agentnb.core.queue.store import JobStore
 
 __all__ = ["About", "WorkerInfo", "workers_of"]
 
@@ -60,7 +60,7 @@ class WorkerInfo:
     seen: float
 
 
-def workers_of(store: Store) -> list[WorkerInfo]:
+def workers_of(store: JobStore) -> list[WorkerInfo]:
     """Return the workers of a queue that are alive, as far as can be told; forget the others."""
     found = store.workers()
     if not found:

@@ -21,14 +21,14 @@ from agentnb.core.redis.script import Script
 __all__ = [
     "ADD",
     "CANCEL",
+    "CLAIM",
     "JOBS",
     "MOST_PRIORITY",
     "NOTE",
     "REMOVE",
+    "RENEW",
     "REQUEUE",
     "SHOW",
-    "TAKE",
-    "TEND",
     "WAIT",
     "finish",
 ]
@@ -155,22 +155,23 @@ local function state_of(id)
 end
 """
 
-# ARGV: id, message, priority, delay in ms, 1 for last in first out, queue, queues' key; then for a
-# job with an idempotency key that, ms to keep it, a digest of the data, the data in short.
+# ARGV: id, message, priority, delay in ms, 1 for last in first out, queue, queues' key, attempts;
+# then for a job with an idempotency key that, ms to keep it, a digest of the data, the data in
+# short.
 # Gives: the id of the job; or of another job that has the key its id, the digest and the data in
 # short (false if earlier code added it), the state in which it has ended or false. Safe to repeat.
 ADD = Script(f"""{_BEGIN}{_WAIT}{_STATE}
 local id, priority, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local job = jobs .. id
 if redis.call('EXISTS', job) == 1 then return {{id}} end
-local key = ARGV[8]
+local key = ARGV[9]
 if key then
   local record = base .. ':key:' .. key
   local found = redis.call('HMGET', record, 'id', 'digest', 'data', 'state')
   if found[1] then
     -- Its end was not noted: by earlier code, or since another program has deleted it.
     if redis.call('EXISTS', jobs .. found[1]) == 0 and redis.call('PTTL', record) < 0 then
-      redis.call('PEXPIRE', record, ARGV[9])
+      redis.call('PEXPIRE', record, ARGV[10])
     end
     return found[1] == id and {{id}} or found
   end
@@ -180,12 +181,13 @@ if key then
     local ended = state == 'completed' or state == 'failed' or state == 'cancelled'
     return {{former, false, false, ended and state}}
   end
-  redis.call('HSET', record, 'id', id, 'ttl', ARGV[9], 'digest', ARGV[10], 'data', ARGV[11])
+  redis.call('HSET', record, 'id', id, 'ttl', ARGV[10], 'digest', ARGV[11], 'data', ARGV[12])
   redis.call('HSET', job, 'key', key)
 end
 redis.call('HSET', job, 'queue', ARGV[6], 'message', ARGV[2], 'created', now)
 if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
 if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
+if ARGV[8] ~= '3' then redis.call('HSET', job, 'attempts', ARGV[8]) end
 redis.call('SADD', ARGV[7], ARGV[6])
 if delay > 0 then
   put_off(id, now + delay)
@@ -196,10 +198,10 @@ end
 return {{id}}
 """)
 
-# Gives: the id, the message, the attempt, the entry; or false and in how many ms to look again, -1
-# for whenever the bell rings.
+# Gives: the id, the message, the attempt, the entry, the deaths in a row; or false and in how many
+# ms a delayed job is due, -1 for none. The bell is for jobs that wait: where none does it is still.
 _NEXT = """
-local function take(owner, lease)
+local function claim(owner, lease)
   if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
   local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf',
     string.format('(%d', now + 1), 'LIMIT', 0, 100)
@@ -212,37 +214,40 @@ local function take(owner, lease)
     local popped = redis.call('ZPOPMIN', base .. ':wait')
     local id = popped[1]
     if not id then break end
-    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry')
+    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry', 'deaths')
     if fields[1] then
       local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
       redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
         'started', now, 'order', popped[2])
       redis.call('ZADD', base .. ':active', now + lease, id)
-      return {id, fields[1], attempt, entry}
+      return {id, fields[1], attempt, entry, fields[4]}
     end
   end
+  redis.call('UNLINK', base .. ':bell')
   local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
   return {false, next and math.max(math.floor(next) - now, 0) or -1}
 end
 """
 
-# ARGV: owner, lease in ms. Gives: what `take` gives.
-TAKE = Script(f"""{_BEGIN}{_WAIT}{_NEXT}
-return take(ARGV[1], ARGV[2])
+# ARGV: owner, lease in ms. Gives: what `claim` gives.
+CLAIM = Script(f"""{_BEGIN}{_WAIT}{_NEXT}
+return claim(ARGV[1], ARGV[2])
 """)
 
-# ARGV: id, owner, entry, where to (completed, failed, delayed, wait), result or error, how many
-# to keep there or -1 for all, for how many seconds at least, how many at most, ms of delay, how
-# many attempts it has had by now, the lease in ms of the next job or empty for none; then the
-# arguments of an event (or none), whose log is KEYS[3].
+# ARGV: id, owner, entry, where to (completed, failed, cancelled, delayed, wait), result or error,
+# how many to keep there or -1 for all, for how many seconds at least, how many at most, ms of
+# delay,
+# why the attempt is not counted (released, died) or empty, the lease in ms of the next job or empty
+# for none; then the arguments of an event (or none), whose log is KEYS[3].
 # Gives: whether it counted: 1, 0 if another has the job, 2 if the job is gone; the event's place;
-# the next job as `take` gives it. Safe to repeat: a job taken twice over comes back by its lease.
+# the next job as `claim` gives it. Safe to repeat: a job that is claimed twice over is released by
+# its worker.
 _FINISH = """
 {publish}
 {begin}{wait}{retain}{tell}{next}
-local function finish(id, owner, entry, set, value, keep, seconds, most, delay, attempts)
+local function finish(id, owner, entry, set, value, keep, seconds, most, delay, uncounted)
   local job = jobs .. id
-  local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'attempt',
+  local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'deaths',
     'key')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
@@ -253,7 +258,12 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
   local unkept = string.sub(value, 1, 1) == '!'
   local name = set == 'completed' and (unkept and 'unkept' or 'result') or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
-  if attempts ~= fields[5] then redis.call('HSET', job, 'attempt', attempts) end
+  if uncounted ~= '' then redis.call('HINCRBY', job, 'attempt', -1) end
+  if uncounted == 'died' then
+    redis.call('HINCRBY', job, 'deaths', 1)
+  elseif uncounted == '' and fields[5] then
+    redis.call('HDEL', job, 'deaths')
+  end
   if set == 'wait' then
     wait_as_before(id)
     ring(1)
@@ -269,7 +279,7 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
 end
 local counts, place = finish(unpack(ARGV, 1, 10)), false
 if counts == 1 and #ARGV > 11 then place = agentnb_publish(KEYS[3], unpack(ARGV, 12)) end
-return {{counts, place, ARGV[11] ~= '' and take(ARGV[2], ARGV[11])}}
+return {{counts, place, ARGV[11] ~= '' and claim(ARGV[2], ARGV[11])}}
 """
 
 
@@ -285,29 +295,33 @@ def finish(publish: str) -> Script:
     return Script(_FINISH.format(publish=publish, **parts))
 
 
-# ARGV: owner, lease in ms, workers' key, what is to be known of the worker (or empty), then pairs
-# of id and entry that run here.
-# Gives: the ids that have been lost; id, owner, attempt, ms left and entry of all other active
-# jobs; in how many ms a delayed one is due, or -1.
-TEND = Script(f"""{_BEGIN}
+# ARGV: owner, lease in ms, workers' key, the description of the worker or empty, then pairs of id
+# and entry that run here.
+# Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts and deaths
+# of all other active jobs; in how many ms a delayed one is due, or -1.
+RENEW = Script(f"""{_BEGIN}
 local lost, others, mine = {{}}, {{}}, {{}}
 for i = 5, #ARGV, 2 do
-  local id = ARGV[i]
+  local id, entry = ARGV[i], ARGV[i + 1]
   local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry')
   local ends = redis.call('ZSCORE', base .. ':active', id)
-  mine[id] = true
-  if not ends or fields[1] ~= ARGV[1] or (fields[2] or '0') ~= ARGV[i + 1] then
-    table.insert(lost, id)
-  elseif ends - now < ARGV[2] * 2 / 3 or ends - now > ARGV[2] + 1000 then
+  if not ends or fields[1] ~= ARGV[1] or (fields[2] or '0') ~= entry then
+    table.insert(lost, {{id, entry}})
+  else
+    mine[id] = true
     -- The second: the server's clock has been put back.
-    redis.call('ZADD', base .. ':active', now + ARGV[2], id)
+    if ends - now < ARGV[2] * 2 / 3 or ends - now > ARGV[2] + 1000 then
+      redis.call('ZADD', base .. ':active', now + ARGV[2], id)
+    end
   end
 end
 local active = redis.call('ZRANGE', base .. ':active', 0, 999, 'WITHSCORES')
 for i = 1, #active, 2 do
   if not mine[active[i]] then
-    local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt', 'entry')
-    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now, fields[3]}})
+    local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt', 'entry', 'attempts',
+      'deaths')
+    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now, fields[3],
+      fields[4], fields[5]}})
   end
 end
 if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end

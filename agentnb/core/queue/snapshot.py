@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.queue.queue import Queue
 
-__all__ = ["UNKEPT", "LiveJob", "Seen"]
+__all__ = ["UNKEPT", "JobSnapshot", "LiveJob"]
 
 UNKEPT: Final = b"!"
 """First byte of a result that could not be kept; no JSON begins with it."""
@@ -24,7 +24,7 @@ _FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class JobSnapshot:
     """A snapshot of a job: its state, that state's score, its fields."""
 
     id: str
@@ -83,10 +83,10 @@ class LiveJob:
 
     id: str
     queue: Queue
-    _seen: Seen | None
+    _seen: JobSnapshot | None
     _attempt: int | None
 
-    def snapshot(self) -> Seen:
+    def snapshot(self) -> JobSnapshot:
         """Read state, attempt, times, failure, worker and progress in one round trip.
 
         Of a job that is gone the state is ``gone``, and the rest as it was last read.
@@ -94,7 +94,7 @@ class LiveJob:
         found = self.queue.store.show(self.id, _FIELDS)
         if found is None:
             fields = self._seen.fields if self._seen else {}
-            found = Seen(self.id, "gone", 0.0, 0, fields)
+            found = JobSnapshot(self.id, "gone", 0.0, 0, fields)
         self._seen = found
         return found
 

@@ -24,10 +24,8 @@ def job_log(job: Job) -> Logged:
 
     def lost(error: AgentnbError) -> None:
         # The processor learns of a lost job as it does otherwise.
-        queue = job.queue
-        queue.log.warning(
-            "what the job prints is not kept any more: %s", error, extra=queue.tell.of()
-        )
+        data = {"queue": job.queue.name, "job_id": job.id}
+        job.queue.log.warning("the job's output is not kept: %s", error, extra={"data": data})
 
     def log(line: str) -> None:
         job.log(line)

@@ -190,7 +190,7 @@ class QueueMagic(Magic):
             )
         orderly = queue.stop()
         return Message(
-            f"{name}: stopped" if orderly else f"{name}: stopped, and what ran was handed back"
+            f"{name}: stopped" if orderly else f"{name}: stopped; the jobs that ran were released"
         )
 
     def do_list(self, call: Call) -> Table:

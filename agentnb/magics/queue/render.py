@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from agentnb.core.queue import Job
-    from agentnb.core.queue.snapshot import Seen
+    from agentnb.core.queue.snapshot import JobSnapshot
 
 __all__ = ["JobView", "jobs", "workers"]
 
@@ -160,11 +160,11 @@ def progress_bar(progress: bytes | None) -> str:
     return value if isinstance(value, str) else short(progress, _LONGEST)
 
 
-def _state(seen: Seen) -> str:
+def _state(seen: JobSnapshot) -> str:
     return "done, not kept" if seen.unkept is not None else seen.state
 
 
-def _outcome(seen: Seen) -> str:
+def _outcome(seen: JobSnapshot) -> str:
     if seen.unkept is not None:
         return str(seen.unkept)
     result = seen.fields.get("result")

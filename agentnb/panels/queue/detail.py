@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.queue import Job, TaskQueue
-    from agentnb.core.queue.snapshot import Seen
+    from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.panels.base import Panel
 
 __all__ = ["Detail", "Details", "read"]
@@ -35,7 +35,7 @@ class Details:
     """A job, and its parts as text."""
 
     job: Job
-    seen: Seen
+    seen: JobSnapshot
     progress: str
     log: str
     result: str
@@ -189,7 +189,7 @@ def _free(job: Job) -> list[tuple[str, str | None]]:
     return [(name, redact(plain(text)) if text else None) for name, text in texts]
 
 
-def _times(seen: Seen) -> list[str]:
+def _times(seen: JobSnapshot) -> list[str]:
     now = seen.now / 1000
     words = []
     for name, at in (("added", seen.created), ("started", seen.started), ("ended", seen.finished)):

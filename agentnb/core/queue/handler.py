@@ -1,0 +1,172 @@
+"""The processing of a job by the execution engine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.failure import Failure
+from agentnb.core.queue.snapshot import UNKEPT
+from agentnb.core.trace import use
+
+if TYPE_CHECKING:
+    from agentnb.core.queue.job import Job
+    from agentnb.core.queue.processing import Processor
+    from agentnb.core.queue.queue import Queue
+    from agentnb.core.queue.tasks import QueueHuey
+    from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.store import Claim, Held, Outcome
+
+__all__ = ["PROCESSED", "JobHandler"]
+
+PROCESSED: ContextVar[Job | None] = ContextVar("agentnb_job", default=None)
+"""The job that the running code processes, or None."""
+
+
+class JobHandler:
+    """A `WorkHandler` that calls the processor of a queue.
+
+    Parameters
+    ----------
+    queue
+        The queue.
+    """
+
+    service = "queue"
+    noun = "job"
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._events = queue._events  # noqa: SLF001 - a part of it
+        self._log = queue.log
+        self._noted: Processor | None = None
+
+    @property
+    def _huey(self) -> QueueHuey | None:
+        """The instance of huey, if anybody has asked for it."""
+        return self._queue.__dict__.get("huey")
+
+    def run(self, attempt: Attempt) -> bytes:
+        """Process the job, and return its result as JSON."""
+        queue, job = self._queue, attempt.claim.payload
+        job._hold = attempt  # noqa: SLF001 - the two are one
+        if queue.before is not None:
+            queue.before(attempt)
+        processor = queue.current
+        if attempt.timeout is None and processor is not None:
+            attempt.limit(processor.timeout)
+        PROCESSED.set(job)
+        span = queue.tracer.span(
+            "process",
+            service="queue",
+            attempt=attempt.claim.attempt,
+            queue=queue.name,
+            job=job.id,
+        )
+        attempt.context = job.added_context
+        with use(attempt.context), span:
+            attempt.context = span
+            self._events.begun(job)
+            try:
+                return self._kept(self._call(attempt, job, processor), job, processor)
+            except BaseException as error:
+                span.outcome = type(error).__name__
+                raise
+
+    def _call(self, attempt: Attempt, job: Job, processor: Processor | None) -> Any:
+        if processor is None:
+            raise UsageError(
+                "this worker's processor was taken away",
+                service="queue",
+                hint=f"hub.queue({self._queue.name!r}).work(function)",
+            )
+        job._data = job._read(processor.schema)  # noqa: SLF001 - the processor's view of it
+        huey = self._huey
+        if huey is not None:
+            huey.executing(job)
+        return attempt.call(processor.function, job)
+
+    def _kept(self, result: Any, job: Job, processor: Processor | None) -> bytes:
+        """Return a result as it is kept; work that is done is never lost by its result."""
+        queue = self._queue
+        declared = processor.declared if processor else None
+        kept = queue.json.keep(result, declared, queue.redact)
+        if kept.unkept is not None:
+            self._log.warning("job %s is %s", job.id, kept.unkept, extra=self._events.stamp(job))
+            return UNKEPT + kept.unkept.write().encode()
+        if kept.note and processor is not None:
+            self._note_result(job, processor, kept.note)
+        return kept.data
+
+    def _note_result(self, job: Job, processor: Processor, note: str) -> None:
+        """Log once for a processor that its results come back as another type."""
+        if self._noted is processor:
+            return
+        self._noted = processor
+        text = f"processor {processor.name} {note}"
+        self._log.warning("%s", text, extra=self._events.stamp(job))
+        with suppress(AgentnbError):  # the work is done, with or without the line
+            job.log(text)
+
+    def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
+        """Return a description of an error; data that the schema refuses is not tried again."""
+        failure = Failure.of(error, attempt.claim.attempt, self._queue.redact)
+        return failure, isinstance(error, UsageError) and error.service == "queue"
+
+    def substitute(
+        self,
+        attempt: Attempt,  # noqa: ARG002 - the engine's signature
+        outcome: Outcome,  # noqa: ARG002 - as above
+        error: Exception,  # noqa: ARG002 - as above
+    ) -> Outcome | None:
+        """Return that there is no other outcome: results are checked before they are stored."""
+        return None
+
+    def name(self, unit: Claim | Held) -> str:
+        """Return the id of the job."""
+        return unit.id
+
+    def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
+        """Log the end of an attempt."""
+        job, failure = attempt.claim.payload, outcome.failure
+        if failure is not None and not attempt.cancelled:
+            self._events.raised(job, failure.error)
+        if state is None:
+            self._log.warning(
+                "the outcome of the job does not count: it was given to another worker",
+                extra=self._events.stamp(job),
+            )
+            return
+        left = max(attempt.claim.attempts - attempt.claim.attempt, 0)
+        self._events.ended(job, state, outcome.ms, failure, left)
+        huey = self._huey
+        if huey is not None:
+            huey.ended(job, state, outcome)
+
+    def lost(self, attempt: Attempt) -> None:
+        """Log that the lease of an attempt is lost."""
+        self._log.warning(
+            "the job's lease is lost: it was cancelled, removed or given to another worker",
+            extra=self._events.stamp(attempt.claim.payload),
+        )
+
+    def released(self, attempt: Attempt) -> None:
+        """Log that a job was put back."""
+        self._log.warning("job is released", extra=self._events.stamp(attempt.claim.payload))
+
+    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+        """Log that a job was taken from a worker that is gone."""
+        seen = self._queue.store.show(held.id)
+        job = None if seen is None else self._queue.job_of(seen, attempt=held.attempt)
+        extra = self._events.stamp(job) if job else self._events.stamp(job_id=held.id)
+        if state == "failed":
+            extra["data"]["error"] = failure.error
+            self._log.error("job failed", extra=extra)
+        else:
+            self._log.warning("job is reclaimed: %s", failure.error, extra=extra)
+
+    def stamp(self, **data: Any) -> dict[str, Any]:
+        """Return the ``extra`` of a log record of the worker."""
+        return self._events.stamp(**data)
