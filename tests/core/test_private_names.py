@@ -184,6 +184,12 @@ def test_no_other_private_name_of_a_class_of_another_package_is_taken_over():
     assert found - known == set()
 
 
+@pytest.mark.parametrize("private", PRIVATE, ids=lambda each: f"{each.used_in}:{each.name}")
+def test_a_private_name_that_is_listed_is_used(private):
+    texts = [path.read_text() for path in (SOURCE / private.used_in).rglob("*.py")]
+    assert any(re.search(rf"\b{private.name}\b", text) for text in texts)
+
+
 def files():
     """Return the files of the package, without the tutorials that a wheel brings."""
     return [path for path in sorted(SOURCE.rglob("*.py")) if "tutorials" not in path.parts]
