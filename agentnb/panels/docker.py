@@ -1,4 +1,4 @@
-"""The docker panel: containers with what they use and print, and the images built here."""
+"""The docker panel: containers with their usage and output, and the images built here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _MB = 1024**2
 
 
 class _Loaded(NamedTuple):
-    """What one look at the engine found."""
+    """The state of the engine, read at one time."""
 
     containers: Table
     usage: dict[str, tuple[float | None, int, int]]
@@ -61,7 +61,7 @@ class _Loaded(NamedTuple):
 
 
 class DockerPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """The state and the actions of the panel; `panel` composes the widgets.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class Node:
 
 
 class Preview(NamedTuple):
-    """What is shown of the file or folder that was picked."""
+    """The preview of the selected file or folder."""
 
     path: str
     about: str
@@ -77,7 +77,7 @@ class Preview(NamedTuple):
 
 
 class FilesPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """The state and the actions of the panel; `panel` composes the widgets.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def _text_of(path: str, data: bytes) -> Preview:
 
 
 def _bars(usage: Usage, quota: int) -> str:
-    """Return what takes up the room, as bars that are read as text where they are not drawn."""
+    """Return the disk usage as bars, with a text form."""
     total = usage.total
     head = f"{_many(total.files)} · {format_size(total.size)}"
     if quota:

@@ -145,7 +145,7 @@ def _split(url: str) -> SplitResult:
 
 @lru_cache(maxsize=256)
 def origin_of(url: str) -> str:
-    """Return scheme, host and port: whom credentials belong to, and what a breaker guards.
+    """Return scheme, host and port, to which credentials and breakers belong.
 
     >>> origin_of("HTTPS://API.example:443/v1"), origin_of("http://[::1]:8000/")
     ('https://api.example', 'http://[::1]:8000')

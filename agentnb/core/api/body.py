@@ -99,7 +99,7 @@ def invalid(
     snippet: str = "",
     hint: str | None = None,
 ) -> InvalidResponse:
-    """Return the error of a reply that is not what was asked for."""
+    """Return the error of an invalid reply."""
     kind = headers.get("content-type")
     error = InvalidResponse(why, service="api", hint=hint)
     error.status, error.content_type, error.snippet = status, kind, snippet
@@ -144,7 +144,7 @@ def content_of(data: Any) -> tuple[bytes | None, str | None]:
 def value_of(
     status: int, headers: Mapping[str, str], body: bytes, *, method: str, expect: str, schema: Any
 ) -> Any:
-    """Return what a body says.
+    """Return the value of a body.
 
     Parameters
     ----------

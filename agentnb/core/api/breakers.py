@@ -1,4 +1,4 @@
-"""One breaker a host, shared by the clients that call it."""
+"""Breakers: one for each host, shared by its clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Breakers", "PoolTimeout"]
 
 
 def _ill(error: Exception) -> bool:
-    """Whether an error says that the service is ill; one that is busy with us is well."""
+    """Return whether an error is a failure of the service; a full pool of connections is none."""
     busy = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
     limited = getattr(error, "status", None) == HTTPStatus.FORBIDDEN
     ours = isinstance(error, PoolTimeout)

@@ -277,7 +277,7 @@ class APIClient:
         on_progress: Callable[[int, int | None], object] | None = None,
         **options: Unpack[StreamOptions],
     ) -> Downloaded:
-        """Save what a GET returns as a file of the workspace, whole or not at all.
+        """Save the reply of a GET as a file of the workspace, wholly or not at all.
 
         A download that breaks off is gone on with where it broke off, if the server says by a
         strong ETag that it is still the same; else it begins anew. Both are logged, and count as

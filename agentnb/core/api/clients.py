@@ -72,7 +72,7 @@ class Clients:
         return max(found, key=lambda one: len(one.base_url), default=None)
 
     def table(self) -> Table:
-        """Return the clients with what they have done, and the breakers of their hosts."""
+        """Return the clients with their counts and the breakers of their hosts."""
         rows = []
         for one in self.all():
             breaker = self.breakers.of(one.origin).snapshot()
@@ -98,7 +98,7 @@ class Clients:
         )
 
     def ping(self) -> None:
-        """Say whether every host may be called; none is, since calls may cost something.
+        """Check that no breaker is open. No host is called, since calls may cost something.
 
         Raises
         ------

@@ -16,7 +16,7 @@ _MOST = 300
 
 
 class Cookies:
-    """Keeps what services set, and says what to send to whom. Thread-safe.
+    """Keeps cookies, and returns those to send to a URL. Thread-safe.
 
     Domains, paths, ``Secure`` and the time of a cookie are minded as `http.cookiejar` does. There
     are 300 of them at most; the oldest ones make room.
@@ -33,7 +33,7 @@ class Cookies:
         self._jar = CookieJar()
 
     def take(self, url: str, values: Iterable[str]) -> None:
-        """Keep what a reply sets: the values of its ``Set-Cookie`` headers."""
+        """Keep the cookies of a reply: the values of its ``Set-Cookie`` headers."""
         message = Message()
         for value in values:
             message["Set-Cookie"] = value
@@ -56,7 +56,7 @@ class Cookies:
 
 
 class _Response:
-    """As much of a reply as the jar looks at."""
+    """The part of a reply that the jar reads."""
 
     def __init__(self, message: Message) -> None:
         self._message = message

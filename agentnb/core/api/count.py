@@ -1,4 +1,4 @@
-"""What a client has done so far."""
+"""Counts of a client's calls."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _within(
 
 
 def _close(connecting: Future[httpcore.NetworkStream]) -> None:
-    """Close a connection that nobody waits for."""
+    """Close a connection whose caller has given up."""
     if connecting.exception() is None:
         connecting.result().close()
 

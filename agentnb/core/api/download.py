@@ -171,7 +171,7 @@ class _Transfer:
             return reply.headers
 
     def _total(self, reply: StreamReply, *, asked: bool) -> int | None:
-        """Go on, or begin anew, as the reply says; return the bytes that there will be."""
+        """Resume or restart, as the reply says; return the total number of bytes."""
         if reply.status == _PARTIAL:
             found = _RANGE.fullmatch(reply.headers.get("content-range", "").strip())
             same = self._etag == _strong(reply.headers)

@@ -1,4 +1,4 @@
-"""Attempts without a reply: what the errors of the network say to the caller."""
+"""Attempts without a reply: errors of the network, translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call is made: written once, driven by one who waits and by one who awaits."""
+"""One call, sans-I/O: run by synchronous and by asynchronous clients."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class _CallState:
 
     @property
     def conditional(self) -> bool:
-        """Whether 304 is a reply: one that is read as it comes would have nothing to read."""
+        """Whether 304 is a reply and no error, as for a call with a condition."""
         return not self.resolved.streams and not _CONDITIONS.isdisjoint(self.request.headers)
 
     @property
@@ -84,7 +84,7 @@ class _CallState:
 
 
 def steps(context: ClientContext, request: Request, resolved: ResolvedOptions) -> Steps:
-    """Yield what is to be done for a call, and return its reply.
+    """Yield the steps of a call, and return its reply.
 
     The order is: deadline > retry > breaker > one attempt.
     """
@@ -178,7 +178,7 @@ _Got: TypeAlias = "Generator[Send | Pause, Any, tuple[Answer, str]]"
 
 
 def _until_it_works(state: _CallState) -> _Got:
-    """Make attempts until one works, or none may help any more."""
+    """Make attempts until one works or the policy ends them."""
     last: AgentnbError | None = None
     try:
         while True:
@@ -262,7 +262,7 @@ def _attempt(state: _CallState) -> _Got:
 
 
 def _without_credentials(headers: dict[str, str], state: _CallState) -> dict[str, str]:
-    """Return what a URL of another origin gets: what this call gave, not what the client has."""
+    """Return the headers for another origin: those of the call, without the client's."""
     own = state.context.options.headers
     return {
         name: value
@@ -309,7 +309,7 @@ def _hop(
 
 
 def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
-    """Send, and raise what the answer is if that is an error."""
+    """Send, and raise the error of an answer that is one."""
     context, doing = state.context, f"{out.method} {where}"
     if context.log.isEnabledFor(logging.DEBUG):
         _tell_request(state, doing, {"method": out.method, "url": where})

@@ -22,7 +22,7 @@ _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 def pairs_of(fields: Mapping[str, Any], what: str) -> list[tuple[str, str | bytes]]:
-    """Return the names and texts of a query's or a form's fields; what is None is left away.
+    """Return the names and texts of a query's or a form's fields; those that are None are left out.
 
     >>> pairs_of({"page": 2, "tag": ["a", "b"], "all": True, "none": None}, "params")
     [('page', '2'), ('tag', 'a'), ('tag', 'b'), ('all', 'true')]
@@ -123,7 +123,7 @@ class Form:
         ]
 
     def told(self) -> dict[str, Any]:
-        """Return what a log says of it once that is cleaned: the fields, and the files' sizes."""
+        """Return the form for a log: the fields, and the files' sizes."""
         files = {name: f"{called}, {len(data):,} bytes" for name, called, data in self._files}
         return self._fields | files
 

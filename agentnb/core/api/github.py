@@ -1,4 +1,4 @@
-"""GitHub: pull requests and what else comes in pages."""
+"""GitHub: pull requests, and other lists in pages."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class TooLong(Exception):  # noqa: N818 - never leaves the package
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a ``text/event-stream``.
+    """An event of a ``text/event-stream``.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a client is told once and any of its calls may tell otherwise."""
+"""Options of a client, which each call may override."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_TIMEOUT = 365 * 86_400.0  # an operating system takes no number of seco
 
 
 class Options(TypedDict, total=False):
-    """What each call may be given by name.
+    """The keyword arguments of a call.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Options(TypedDict, total=False):
 
 
 class StreamOptions(Options, total=False):
-    """What a call that streams may be given by name, beside what each call may.
+    """The keyword arguments of a streaming call, beside those of every call.
 
     It takes no `schema`, `expect` and `etag`, which are of whole replies.
 
@@ -113,7 +113,7 @@ class ResolvedOptions:
     max_event: int = 1_000_000
 
     def attempts(self, method: str) -> int:
-        """Return how often a call is made at most: what is no GET might be done twice."""
+        """Return the attempts that a method may make: only GET and HEAD are repeated by default."""
         return self.retry.attempts if self.every or method in {"GET", "HEAD"} else 1
 
     def _known(self) -> set[str]:
@@ -166,7 +166,7 @@ class ResolvedOptions:
 
 
 def check_etag(value: object) -> None:
-    """Refuse what is no ETag.
+    """Refuse a value that is no ETag.
 
     Raises
     ------

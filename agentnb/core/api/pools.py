@@ -1,4 +1,4 @@
-"""How pools of connections are made: the certificates they trust, the proxy they go through."""
+"""Pools of connections: their certificates and their proxy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def made(kind: Callable[..., P], proxy: str | None) -> P:
 
 @functools.lru_cache(maxsize=4)
 def _tls(*_named: str | None) -> ssl.SSLContext:
-    """Return what trusts the certificates that the environment names; to read them takes 20 ms."""
+    """Return the TLS context with the environment's certificates, which takes 20 ms to read."""
     return httpx.create_ssl_context()
 
 

@@ -1,4 +1,4 @@
-"""What goes out and what comes back."""
+"""Requests and replies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(slots=True)
 class Request:
-    """A call before it is sent: what ``on_request`` may look at and change.
+    """A call before it is sent, which ``on_request`` may change.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """What an API answered: what ``on_response`` may look at and change.
+    """The reply of an API, which ``on_response`` may change.
 
     Attributes
     ----------
@@ -83,12 +83,12 @@ class Reply:
 
     @property
     def etag(self) -> str | None:
-        """The version of what came, to be given as ``etag=`` to a later call; None for none."""
+        """The version of the data, for ``etag=`` of a later call; None for none."""
         return self.headers.get("etag")
 
     @property
     def unchanged(self) -> bool:
-        """Whether the service says 304: what ``etag=`` names is still the newest."""
+        """Whether the service answered 304: the version of ``etag=`` is still current."""
         return self.status == HTTPStatus.NOT_MODIFIED
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Outgoing:
-    """One attempt, as the transport sends it.
+    """An attempt, as the transport sends it.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Answer:
-    """What came back of one attempt.
+    """The answer to an attempt.
 
     Parameters
     ----------

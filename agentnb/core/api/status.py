@@ -1,4 +1,4 @@
-"""What a status says that the caller should do next."""
+"""Errors by status."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _named(status: int) -> str:
 
 
 def _told(body: bytes) -> str:
-    """Return what an error's body says, where it is JSON its message alone."""
+    """Return the message in the body of an error."""
     if not body:
         return ""
     import msgspec
@@ -164,7 +164,7 @@ def _told(body: bytes) -> str:
 
 
 def _texts(found: Any) -> list[str]:
-    """Return what an error's JSON says to people: its message, and those of its parts."""
+    """Return the messages in an error's JSON: its own, and those of its parts."""
     if isinstance(found, str):
         return [found] if found.strip() else []
     if not isinstance(found, dict):

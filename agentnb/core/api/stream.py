@@ -42,7 +42,7 @@ class _Bytes:
 
 
 class _StreamState:
-    """What both kinds of streamed replies are made of: limits, counts, errors, the end.
+    """The state of a streamed reply: limits, counts, errors, the end.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class _StreamState:
         return self._events
 
     def _pieces(self, part: bytes) -> Iterator[bytes]:
-        """Yield what a part holds once unpacked, and count it."""
+        """Yield the unpacked pieces of a part, and count them."""
         if self.first_byte_ms is None:
             self.first_byte_ms = (perf_counter() - self._started.since) * 1000
         if self._unpacker is None:
@@ -151,7 +151,7 @@ class _StreamState:
             self._unpacker.end()
 
     def _fed(self, decoder: _Decoder[T_co], part: bytes) -> Iterator[T_co]:
-        """Yield what a part of the body completes."""
+        """Yield the items that a part of the body completes."""
         for piece in self._pieces(part):
             for item in decoder.feed(piece):
                 self.items += 1
@@ -159,7 +159,7 @@ class _StreamState:
                 self._check_open()
 
     def _rest(self, decoder: _Decoder[T_co]) -> Iterator[T_co]:
-        """Yield what the end of the body completes."""
+        """Yield the items that the end of the body completes."""
         self._check_open()
         self._ended()
         for item in decoder.end():
@@ -180,7 +180,7 @@ class _StreamState:
         return error
 
     def _error(self, error: Exception) -> Exception:
-        """Return what a failure while reading is to the caller."""
+        """Return the error to raise for a failure while reading."""
         if self._over:
             error = UsageError(
                 f"the stream of {self._started.doing} was closed while it was read",
@@ -198,7 +198,7 @@ class _StreamState:
         return error
 
     def _failed(self, error: Exception) -> Exception:
-        """Note why the stream broke off, and return what to raise."""
+        """Keep the cause of a broken stream, and return the error to raise."""
         made = self._error(error)
         if isinstance(made, AgentnbError) and not self._over:
             self._failure = made

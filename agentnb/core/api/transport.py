@@ -187,7 +187,7 @@ class Content:
         )
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield what comes, as it comes.
+        """Yield the parts of the body as they arrive.
 
         Raises
         ------
@@ -219,7 +219,7 @@ class AsyncContent:
         self._response, self._out, self._proxy = response, out, proxy
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what comes, as `Content` does."""
+        """Yield the parts of the body, as `Content` does."""
         parts = aiter(self._response.aiter_stream())
         while True:
             try:

@@ -17,7 +17,7 @@ _GZIP = 31  # for zlib: with a header of gzip
 
 
 class Unpackable(Exception):  # noqa: N818 - never leaves the package
-    """A body is not what its headers say."""
+    """A body that does not match its headers."""
 
 
 class Unpacker:
@@ -50,7 +50,7 @@ class Unpacker:
             raise Unpackable(f"its body is packed as {text_of(packed)}, which was not asked for")
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        """Yield what a part holds, in pieces of 64 kB at most where it is packed.
+        """Yield the unpacked content of a part, in pieces of at most 64 kB.
 
         Raises
         ------

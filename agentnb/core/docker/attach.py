@@ -25,7 +25,7 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
 class AttachStream:
-    """What a program prints, as it prints it. Close it, or use it as a context manager.
+    """The output of a running program. Close it, or use it as a context manager.
 
     The SDK gives the bare socket, which is not enough: what the engine sent along with its
     answer's headers is in the answer's buffer, and an answer that outlives its socket cannot be
@@ -96,7 +96,7 @@ class AttachStream:
         yield from lines.end()
 
     def send(self, data: bytes) -> None:
-        """Send the program its whole input, beside what it prints meanwhile.
+        """Send the program its whole input, while its output is read.
 
         Raises
         ------

@@ -237,7 +237,7 @@ def _below(folder: Path | None, home: Path | None) -> str | None:
 
 
 def _secrets(given: Mapping[str, str | Secret | Path], roots: Sequence[Path]) -> dict[str, bytes]:
-    """Return what steps read as secrets, by its name; no error shows one."""
+    """Return the secrets of a build by their names; no error shows one."""
     found = {}
     for name, value in given.items() if isinstance(given, Mapping) else [(None, None)]:
         if not isinstance(name, str) or not isinstance(value, str | Secret | Path):

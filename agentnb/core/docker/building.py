@@ -47,7 +47,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be built."""
+    """The parameters of a build."""
 
     tag: str
     dockerfile: Dockerfile
@@ -91,7 +91,7 @@ class Sending(io.RawIOBase):
 
 
 class BuildLog:
-    """What a build says, read message by message.
+    """The output of a build, read message by message.
 
     Parameters
     ----------
@@ -119,12 +119,12 @@ class BuildLog:
 
     @property
     def text(self) -> str:
-        """What it said, the newest 10,000 lines of it."""
+        """The newest 10,000 lines of the output."""
         return "\n".join([*self._lines, *([self._open] if self._open else [])])
 
     @property
     def of_step(self) -> str:
-        """What it said since the last step began."""
+        """The output since the last step began."""
         return "\n".join([*self._since, self._open])
 
     def read(self, message: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class BuildLog:
             self._say(f"{message['status']} {message.get('progress', '')}".rstrip() + "\n")
 
     def note(self, text: str) -> None:
-        """Take a line of our own."""
+        """Add a line that the engine did not send."""
         self._say(f"{text}\n")
 
     def line(self, text: str) -> None:
@@ -169,7 +169,7 @@ class BuildLog:
                 self.begin(Step(int(found[1]), int(found[2]) - 1, found[3]))
 
     def end(self) -> str:
-        """Return what it said last."""
+        """Return the last lines of the output."""
         return "\n".join(self.text.splitlines()[-_QUOTED:])
 
 

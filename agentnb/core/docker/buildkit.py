@@ -148,7 +148,7 @@ def command_of(endpoint: Endpoint, need: Need) -> Command:
 
 
 def _says(command: Command, *words: str) -> str | None:
-    """Return what the command says; None where it fails."""
+    """Return the output of the command; None if it fails."""
     try:
         done = subprocess.run(  # noqa: S603 - docker's own words
             [command.path, *words],
@@ -241,7 +241,7 @@ def _words(
 
 
 def _hidden(secrets: Iterable[bytes]) -> re.Pattern[str] | None:
-    """Return what finds the lines of secrets in a log."""
+    """Return the pattern of the lines of secrets in a log."""
     lines = {line for one in secrets for line in one.decode("utf-8", "replace").split()}
     found = sorted((line for line in lines if len(line) >= _LEAST_SECRET), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, found))) if found else None

@@ -1,4 +1,4 @@
-"""The values of a container's options, each checked against what is allowed."""
+"""The values of a container's options, each checked against its policy."""
 
 from __future__ import annotations
 

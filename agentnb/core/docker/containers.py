@@ -41,7 +41,7 @@ _ARCHIVE_SECONDS = 60.0
 
 
 class Containers:
-    """What an owner's containers are asked for; `DockerManager` says what each call means.
+    """An owner's containers; the calls are those of `DockerManager`.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Containers:
         limit: int,
         timeout: float | None,
     ) -> Logs | Iterator[LogLine]:
-        """Return what one has printed, or yield it as it is printed."""
+        """Return the output of a container, or yield it as it is printed."""
         found = self.described(name)
         params: dict[str, object] = {
             "stdout": int(streams[0]),
@@ -168,11 +168,11 @@ class Containers:
             return files_in(chunks, limit)
 
     def stats(self, name: str) -> Stats:
-        """Return what one uses."""
+        """Return the usage of a container."""
         return self._meter.read(self.described(name)["Id"])
 
     def usage(self) -> Table:
-        """Return what those that run use."""
+        """Return the usage of the running containers."""
         rows = []
         for one in listed(self._engine, self._owner):
             if one["State"] != "running":
@@ -231,7 +231,7 @@ class Containers:
     def events(
         self, *, since: float, follow_: bool, timeout: float | None
     ) -> Iterator[dict[str, Any]]:
-        """Yield what happened to them."""
+        """Yield the events of the containers."""
         now = time()
         params: dict[str, object] = {
             "since": f"{now - since:.6f}",
@@ -252,7 +252,7 @@ class Containers:
             return
 
     def waiting(self, name: str, timeout: float, *, until: float | None = None) -> Waiting:
-        """Return what waits for one; `until` is the end of a time that has begun already."""
+        """Return the wait for a container; `until` is the end of a time that has begun already."""
         found = self.described(name)
         tty = bool(found["Config"]["Tty"])
         return Waiting(self._engine, found["Id"], tty=tty, timeout=timeout, until=until)

@@ -1,4 +1,4 @@
-"""What is sent to a build: the files of a folder, links as links."""
+"""The context of a build: the files of a folder, with links as links."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _read_beneath(folder: Path, path: str) -> bytes:
 
 
 def ignored(folder: Path, dockerfile: str, *, modern: bool) -> IgnoreList:
-    """Return what a build of a folder leaves out.
+    """Return the files that a build of a folder ignores.
 
     Parameters
     ----------
@@ -363,7 +363,7 @@ def _add_file(archive: tarfile.TarFile, info: tarfile.TarInfo, name: str, parent
 
 
 class _Exactly(io.RawIOBase):
-    """A file as long as was said, whatever becomes of it in the meantime."""
+    """A file of a fixed length, even if it changes while it is read."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._left = file, size

@@ -76,7 +76,7 @@ def archive_of(files: Mapping[str, Any], roots: Sequence[Path] = ()) -> bytes:
 
 
 def work_folder(name: str) -> bytes:
-    """Return an archive of a folder that is everybody's: nobody in particular works there."""
+    """Return an archive of a folder that every user may write to."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         archive.addfile(_folder(name))
@@ -193,7 +193,7 @@ def encoded(name: str, content: str) -> bytes:
 
 
 def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
-    """Return what is in a file of the host's, and the mode that its copy gets.
+    """Return the content of a file of the host, and the mode of its copy.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _DEFAULT = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an engine is.
+    """The address of an engine.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def find(host: str | None, context: str | None) -> Endpoint:
 
 
 def how_to_start(endpoint: Endpoint) -> str:
-    """Return what to do where no engine answers."""
+    """Return the hint for an engine that does not answer."""
     if endpoint.said == "default" and sys.platform == "darwin":
         return "open Docker Desktop, or set DOCKER_HOST to an engine that runs"
     if endpoint.url.startswith("unix://"):
@@ -86,7 +86,7 @@ def how_to_start(endpoint: Endpoint) -> str:
 
 
 def not_docker(version: Mapping[str, Any]) -> str | None:
-    """Return what an engine is that speaks as Docker's does yet is another, and why it is refused.
+    """Return the refusal of an engine that is not Docker's; None for Docker's.
 
     Podman's ``/version`` names it among the components, as "Podman Engine" (tried with 4.3.1).
     """
@@ -136,7 +136,7 @@ def _usable(endpoint: Endpoint) -> Endpoint:
 
 
 def _tls_of_environment() -> dict[str, Any]:
-    """Return what docker's own two variables say; names of files, no secrets."""
+    """Return the TLS settings of docker's own two variables; names of files, no secrets."""
     folder = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")  # noqa: PTH111 - may not be there
     verify = os.environ.get("DOCKER_TLS_VERIFY", "")
     if not verify and not os.environ.get("DOCKER_CERT_PATH"):

@@ -1,4 +1,4 @@
-"""The engine: found and connected on first use, its errors put into ours."""
+"""The engine: found and connected on first use, with its errors translated."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Engine:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the engine is.
+        """The address of the engine.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Engine:
         idempotent: bool = False,
         **attributes: object,
     ) -> T:
-        """Call the engine, as a span, with its errors put into ours.
+        """Call the engine in a span, and translate its errors.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class Engine:
         registry: bool = False,
         live: bool = True,
     ) -> Generator[bytes, None, None]:
-        """Yield what the engine sends, as it comes; closing the iterator ends it.
+        """Yield the stream of the engine; closing the iterator ends it.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ def connected(endpoint: Endpoint) -> Any:
 
 
 def _credentials(api: Any, image: str) -> dict[str, str]:
-    """Return the header with what ``docker login`` has kept for an image's registry."""
+    """Return the header with the credentials of ``docker login`` for an image's registry."""
     from docker import auth
 
     registry, _ = auth.resolve_repository_name(image)
@@ -319,7 +319,7 @@ def _knock(endpoint: Endpoint) -> None:
 
 
 def explain(error: Exception, doing: str, endpoint: Endpoint) -> NoReturn:
-    """Raise our error for one of the SDK's; what is neither is raised as it is."""
+    """Translate an error of the SDK; others are raised as they are."""
     import requests
     import urllib3
     from docker.errors import APIError, DockerException, NotFound

@@ -1,4 +1,4 @@
-"""Why a build failed: the line, the step, the cause and what to do."""
+"""The error of a failed build: the line, the step, the cause and a hint."""
 
 from __future__ import annotations
 

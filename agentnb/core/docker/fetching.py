@@ -1,4 +1,4 @@
-"""What a build would fetch, known before it begins."""
+"""The images and addresses that a build would fetch, known before it begins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEP_OPTIONS = re.compile(r"--mount=.*|--network=(?:default|none)|--security=sa
 
 
 class Fetch(NamedTuple):
-    """Something that a build would fetch.
+    """An image or an address that a build would fetch.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class _Stages:
                 self._values[name] = self.expand(bare)
 
     def expand(self, word: str) -> str | None:
-        """Return a word with its variables replaced; None where that cannot be told."""
+        """Return a word with its variables replaced; None where a value is unknown."""
 
         def value(found: re.Match[str]) -> str:
             name = found["bare"] or found["name"]
@@ -107,7 +107,7 @@ class _Stages:
 
 
 def fetches(reading: Reading, args: Mapping[str, str]) -> Iterator[Fetch]:
-    """Yield what a build would fetch.
+    """Yield the images and addresses that a build would fetch.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def refuse_fetching(
     *,
     images: bool,
 ) -> None:
-    """Raise for what a build would fetch although it may not.
+    """Refuse a build that would fetch although its policy has no network.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def refuse_reaching(reading: Reading) -> None:
 def _of_triggers(
     fetch: Fetch, image: Mapping[str, Any], args: Mapping[str, str]
 ) -> Iterator[Fetch]:
-    """Yield what the ``ONBUILD`` instructions of an image would fetch."""
+    """Yield the images and addresses that ``ONBUILD`` of an image would fetch."""
     for trigger in (image.get("Config") or {}).get("OnBuild") or ():
         by = Instruction(fetch.by.line, "FROM", (), f"{fetch.name}, with ONBUILD {trigger}")
         for reading in readings(trigger):

@@ -73,7 +73,7 @@ class _Each(NamedTuple):
 
 
 class _Any(NamedTuple):
-    """One of several parts."""
+    """An alternation of parts."""
 
     parts: tuple[_Part, ...]
 

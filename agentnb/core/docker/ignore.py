@@ -105,7 +105,7 @@ class IgnoreList:
         return IgnoreList([*self._patterns, *more], modern=self._modern)
 
     def judge(self, path: str, above: Matches) -> tuple[bool, Matches]:
-        """Return whether a path is left out, and what a folder of that name passes on.
+        """Return whether a path is ignored, and the state that a folder of that name passes on.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ def _chunk(pattern: str) -> tuple[bool, str, str]:
 
 
 def _rest(chunk: str, name: str) -> str | None:
-    """Return what is left of a name behind a chunk of a pattern, None where it does not match."""
+    """Return the rest of a name after a chunk of a pattern; None where it does not match."""
     failed, at = False, 0
     while at < len(chunk):
         char, at = chunk[at], at + 1

@@ -175,7 +175,7 @@ class Images:
         )
 
     def find(self, image: str) -> dict[str, Any]:
-        """Return an image as the engine describes it, whoever's it is.
+        """Return an image of any owner as the engine describes it.
 
         Raises
         ------

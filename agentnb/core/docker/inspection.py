@@ -1,4 +1,4 @@
-"""Looking at containers and images, which changes neither."""
+"""Inspection of containers and images, which changes neither."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ class Inspection:
         return self._connection.containers.inspected(str(container))
 
     def stats(self, container: Container | str) -> Stats:
-        """Return what a container uses; processor time since the last time it was asked."""
+        """Return the usage of a container; processor time since the previous call."""
         return self._connection.containers.stats(str(container))
 
     def usage(self) -> Table:
-        """Return what all of our containers that run use."""
+        """Return the usage of the home's running containers."""
         return self._connection.containers.usage()
 
     def events(
         self, *, since: float = 3600.0, follow: bool = False, timeout: float | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield what happened to our containers: time, action, container, exit_code.
+        """Yield the events of the home's containers: time, action, container, exit_code.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Inspection:
         return self._connection.images.table()
 
     def list(self) -> Table:
-        """Return our containers, those that have ended too."""
+        """Return the home's containers, ended ones included."""
         return self._connection.containers.table()
 
     def wait_until(

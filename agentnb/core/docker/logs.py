@@ -1,4 +1,4 @@
-"""What containers print: the engine's frames as lines, each with its stream, in bounded memory."""
+"""Output of containers: the engine's frames as lines, each with its stream, in bounded memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _Line:
 
 
 class Lines:
-    r"""Puts what the engine sends together to lines.
+    r"""Assembles lines from the engine's frames.
 
     Source: https://docs.docker.com/reference/api/engine/ (ContainerAttach, stream format): each
     frame has 8 bytes in front, the first of which is the stream and the last four the length.
@@ -112,7 +112,7 @@ class Lines:
         self._left = 0
 
     def feed(self, data: bytes) -> Iterator[LogLine]:
-        """Yield the lines that end in this piece of what was sent."""
+        """Yield the lines that end in this piece of the stream."""
         if self._tty:
             yield from self._split(self._current, data)
             return
@@ -142,7 +142,7 @@ class Lines:
         self._head = data[at:]
 
     def _begin(self, data: bytes, at: int) -> int | None:
-        """Read what is in front of a frame; return where the rest begins, None if not there yet."""
+        """Read the header of a frame; return the start of its payload, None if it is incomplete."""
         if len(data) - at < _HEADER:
             return None
         size = int.from_bytes(data[at + 4 : at + _HEADER])
@@ -159,12 +159,12 @@ class Lines:
         return start
 
     def skip_seen(self) -> None:
-        """Leave out from now on what was seen already: the same is about to be read again."""
+        """Skip the lines that were read before, since the stream is read again."""
         self._seen = dict(self.newest)
         self._head, self._left = b"", 0
 
     def end(self) -> Iterator[LogLine]:
-        """Yield what was printed without an end of its line."""
+        """Yield the last line, which has no line end."""
         for line in self._open.values():
             if line.begun:
                 yield line.take()
@@ -180,7 +180,7 @@ class Lines:
 
 
 class Logs(str):
-    r"""What containers printed: a text, and the lines that it is of, the newest if there were more.
+    r"""The output of a container: a text and its lines, of which the newest are kept.
 
     It compares, slices, matches and encodes as the text, with ``\n`` behind each line. A loop
     over it goes through the lines, and ``len`` counts them.

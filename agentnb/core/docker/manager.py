@@ -249,7 +249,7 @@ class DockerManager:
     # All of them
 
     def prune(self, *, images: bool = False, dry_run: bool = False) -> Table:
-        """Remove our containers that have ended, our networks and, if asked to, our images.
+        """Remove the home's ended containers, its networks and, if asked, its images.
 
         Networks and images that a container uses stay.
 
@@ -274,7 +274,7 @@ class DockerManager:
         return Table(("kind", "name"), gone, empty="nothing to remove")
 
     def names(self, kind: str) -> Sequence[str]:
-        """Return the names of our containers; of ``"image"`` or ``"network"``, of those."""
+        """Return the names of the home's containers, or of its images or networks."""
         tables = {"image": self.images, "network": self.networks}
         table = tables.get(kind, self.list)()
         return [row[0] for row in table.rows]

@@ -48,7 +48,7 @@ class Network:
 
 
 class Networks:
-    """The networks of an owner; `DockerManager.network` says what they are.
+    """The networks of an owner; see `DockerManager.network`.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def listed_networks(engine: Engine, owner: Owner) -> list[dict[str, Any]]:
 
 
 def allowed_networks(engine: Engine, owner: Owner) -> list[dict[str, Any]]:
-    """Return the same; none where a proxy in front of the engine lets nobody ask for them."""
+    """Return an owner's networks; none where a proxy in front of the engine refuses the call."""
     try:
         return listed_networks(engine, owner)
     except (NotFoundError, RejectedError):

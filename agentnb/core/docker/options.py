@@ -1,4 +1,4 @@
-"""What a call may ask of a container: a list of what is allowed, checked value by value."""
+"""The options of a container: a list of allowed ones, checked value by value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerOptions:
-    """What a call asks of a container; `DockerManager.run_container` says what each is."""
+    """The options of a container; see `DockerManager.run_container`."""
 
     policy: Policy
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Whose a container or an image is: labels, and what tells whether their maker still lives."""
+"""Ownership of containers and images: labels, and locks that show whether a process lives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MODE = 0o600
 
 
 class Owner:
-    """Who makes containers: a home, and within it the session of one process.
+    """The owner of containers: a home, and within it the session of one process.
 
     A home's id is in its folder, so that all of its kernels see the same containers, and nobody
     else's. A session holds a lock on a file of its name, which the system drops even when the
@@ -87,7 +87,7 @@ class Owner:
         return {IMAGE: f"{self.id}/{tag}"}
 
     def is_dead(self, session: str) -> bool:
-        """Tell whether the process of a session is gone; its note goes, too."""
+        """Return whether the process of a session has ended; its file is removed then."""
         if session == self.session or not session.isalnum():
             return False
         try:
@@ -114,14 +114,14 @@ class Owner:
             os.close(lock)
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         if not self.fork.forked:
             self._file(self.session).unlink(missing_ok=True)
         os.close(self._lock)
 
 
 def is_ours(labels: Mapping[str, str] | None, name: str, owner: str) -> bool:
-    """Tell whether a container or a network is one of an owner's.
+    """Return whether a container or a network belongs to an owner.
 
     An image's labels are those of every container made of it, by whomever. None can know the
     container's name, so that has to be right, too; one that was renamed has been taken over.
@@ -131,7 +131,7 @@ def is_ours(labels: Mapping[str, str] | None, name: str, owner: str) -> bool:
 
 
 def tag_is_ours(image: Mapping[str, Any], owner: str) -> bool:
-    """Tell whether an image was built by an owner, under a tag that it still has.
+    """Return whether an image was built by an owner, under a tag that it still has.
 
     One that others have built upon it inherits the label, yet not the tag.
     """

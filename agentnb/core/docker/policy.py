@@ -1,4 +1,4 @@
-"""What a container may do: named policies, each a list of what is allowed."""
+"""Policies: named lists of the rights of containers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SERVICE = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETG
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What containers may do. No policy lets one reach the host's files, devices or processes.
+    """The rights of containers. No policy gives access to the host's files, devices or processes.
 
     Parameters
     ----------

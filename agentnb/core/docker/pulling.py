@@ -44,7 +44,7 @@ _UNREACHED = re.compile(
 
 
 class PullProgress(NamedTuple):
-    """How far an image has come.
+    """The progress of a pull.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 class _Reader:
-    """Reads what the engine says of a pull."""
+    """Reads the engine's messages of a pull."""
 
     def __init__(self, on_progress: Callable[[PullProgress], object] | None) -> None:
         self._on_progress = on_progress

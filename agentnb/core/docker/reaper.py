@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Wait for the end of the input, then remove what the line said."""
+    """Wait for the end of the input, then remove the objects that its line names."""
     told = json.loads(_line())
     if _line():
         return
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _line() -> bytes:
-    """Return the input's next line, byte by byte: what comes after it is not to be taken."""
+    """Return the input's next line, read byte by byte, so that the rest stays unread."""
     read = b""
     while not read.endswith(b"\n"):
         byte = os.read(sys.stdin.fileno(), 1)

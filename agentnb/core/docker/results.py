@@ -1,4 +1,4 @@
-"""What calls give back."""
+"""Results of calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN_LINES = 40
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of ours; wherever a name is wanted, this does as well.
+    """A container of the home; accepted wherever its name is.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a program in a container did.
+    """The result of a program in a container.
 
     Parameters
     ----------
@@ -63,17 +63,17 @@ class ExecResult:
 
     @property
     def stdout(self) -> str:
-        """What it printed."""
+        """The standard output."""
         return self.logs.stdout
 
     @property
     def stderr(self) -> str:
-        """What it printed on its error stream."""
+        """The standard error."""
         return self.logs.stderr
 
     @property
     def truncated(self) -> bool:
-        """Whether it printed more than was kept, which is the end of it."""
+        """Whether only the end of the output was kept."""
         return self.logs.truncated
 
     @property
@@ -113,7 +113,7 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunResult(ExecResult):
-    """What a container did that is gone.
+    """The result of a container that was removed.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a container uses.
+    """The usage of a container.
 
     Parameters
     ----------

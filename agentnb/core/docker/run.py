@@ -198,7 +198,7 @@ class ContainerRuns:
         return self._connection.containers.start(str(container))
 
     def stop_container(self, container: Container | str, *, grace: float = 5.0) -> None:
-        """Stop a container and remove it, with what it wrote.
+        """Stop a container and remove it with its files.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class ContainerRuns:
         self._connection.containers.stop(str(container), grace)
 
     def _completed(self, options: dict[str, Any], files: object) -> dict[str, Any]:
-        """Return options with what others imply: a folder, variables, a network that was made."""
+        """Return options completed by those that others imply: a folder, variables, a network."""
         given = {"work": True, **options} if files else dict(options)
         if (paths := given.pop("env_file", None)) is not None:
             given["env"] = with_files(paths, given.get("env"), self._connection.roots)

@@ -51,7 +51,7 @@ _INIT = "[FATAL tini"
 
 
 class Runner:
-    """Makes and runs an owner's containers; `DockerManager` says what each call means.
+    """Creates and runs an owner's containers; the calls are those of `DockerManager`.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ class Runner:
 
 @contextmanager
 def _other_platform(platform: str | None) -> Iterator[None]:
-    """Say so where the engine has the image for another platform only."""
+    """Explain the error of an engine that has the image for another platform only."""
     try:
         yield
     except NotFoundError as error:

@@ -1,4 +1,4 @@
-"""What it takes to run: a configuration, a start, an end in time, output as lines."""
+"""Running a container: its configuration, start, time limit and output."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def aliases(wanted: ContainerOptions) -> list[str]:
 
 
 def safe_user(image: dict[str, Any]) -> str:
-    """Return the image's user if it is one in numbers that are not 0, else nobody's number.
+    """Return the image's user if it is a number other than 0, else the number of nobody.
 
     A name is the image's to give: in its ``/etc/passwd`` any name may be root's.
 
@@ -118,14 +118,14 @@ def safe_user(image: dict[str, Any]) -> str:
 
 
 def environment(wanted: ContainerOptions) -> list[str]:
-    """Return the variables of a program: what continues the trace, then those asked for."""
+    """Return the variables of a program: those of the trace, then the given ones."""
     context = current()
     variables = {} if context is None else outgoing_variables(context)
     return [f"{key}={value}" for key, value in {**variables, **wanted.env}.items()]
 
 
 def new_name(image: str) -> str:
-    """Return a name that says what it is of, and is easy to type."""
+    """Return a name for a container of an image: the image's, and four digits."""
     base = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
     return f"{base[:40] or 'container'}-{secrets.token_hex(2)}"
 
@@ -169,7 +169,7 @@ def _start(engine: Engine, container: str) -> None:
 
 
 class Watchdog:
-    """Kills a container when its time is over; what reads its output then comes to its end.
+    """Kills a container when its time is over, which ends the stream of its output.
 
     Parameters
     ----------

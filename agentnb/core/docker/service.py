@@ -112,7 +112,7 @@ class Service:
         return f"{self._scheme}://{HOST}:{self.port}"
 
     def logs(self, **options: Any) -> Logs:
-        """Return what it has printed; options are those of `get_container_logs`."""
+        """Return the output of the service; options are those of `get_container_logs`."""
         found: Logs = self._control.logs(self.container, follow=False, **options)
         return found
 

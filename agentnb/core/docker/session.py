@@ -25,7 +25,7 @@ _HELPER_SECONDS = 5.0
 
 
 class Session:
-    """Sweeps what dead processes have left, and sees to it that this one leaves nothing.
+    """Removes the objects of dead processes, and those of this one at its end.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Session:
         networks: list[dict[str, Any]],
         goes: Callable[[str], bool],
     ) -> list[str]:
-        """Remove what is of certain sessions; a network that another process uses stays."""
+        """Remove the objects of some sessions; a network that another process uses stays."""
         names = [
             _name(one)
             for one in containers
@@ -156,7 +156,7 @@ def listed(engine: Engine, owner: Owner) -> list[dict[str, Any]]:
 
 
 def remove(engine: Engine, container: str) -> bool:
-    """Remove a container and what it wrote; tell whether it was still there."""
+    """Remove a container with its files; return whether it existed."""
     from docker.errors import APIError
 
     def work(api: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What containers use, from one look to the next."""
+"""The usage of containers, from one reading to the next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT = 1000
 
 
 class Meter:
-    """Reads what containers use, and remembers their processor time for the next look.
+    """Reads the usage of containers, and keeps their processor time for the next reading.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Meter:
         self._before: dict[str, tuple[int, int, int]] = {}
 
     def read(self, container: str) -> Stats:
-        """Return what a container uses now."""
+        """Return the usage of a container now."""
 
         def work(api: Any) -> Any:
             # Without one-shot the engine takes a second or two to look twice.

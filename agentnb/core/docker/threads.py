@@ -17,7 +17,7 @@ _AGAIN = 0.5
 
 
 async def awaited(work: Callable[[], T], undo: Callable[[], object] | None = None) -> T:
-    """Return what a function returns that runs in a thread.
+    """Await a function that runs in a thread.
 
     Parameters
     ----------
@@ -48,6 +48,6 @@ def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
 
 
 def _dropped(task: asyncio.Future[T]) -> None:
-    """Take note of an error that nobody waits for."""
+    """Mark the error of an abandoned call as retrieved."""
     if not task.cancelled():
         task.exception()

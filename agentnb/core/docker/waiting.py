@@ -160,7 +160,7 @@ class Waiting:
             self._pause.wait(_PAUSE)
 
     def _listens(self, port: int) -> bool:
-        """Look from inside: without a network there is no other way."""
+        """Return whether the port listens, read from inside of the container."""
         command = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]
         made = self._engine.call(
             "listens", lambda api: api.exec_create(self._container, command, stderr=False)
@@ -203,7 +203,7 @@ class Waiting:
 
 
 def _answers(port: int) -> bool:
-    """Tell whether something is behind a published port.
+    """Return whether a published port answers.
 
     The engine's own proxy accepts at once; where nothing is behind it, it closes at once.
     """
@@ -219,7 +219,7 @@ def _answers(port: int) -> bool:
 
 
 def _called(ready: Callable[[], object], seconds: float) -> tuple[bool, BaseException | None]:
-    """Call a function that may never return; return its answer, and what it raised."""
+    """Call a function with a time limit; return its answer and its error."""
     future = run_in_thread(lambda: _plain(ready()), name="ready")
     if not wait({future}, seconds).done:
         return False, TimeoutError("the function did not return")

@@ -1,4 +1,4 @@
-"""One call on the workspace: its span, its descriptor of the root, and its errors made ours."""
+"""One call on the workspace: its span, its descriptor of the root, and its errors."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Call:
         self._span.__exit__(type(error), error, error.__traceback__)
 
     def open(self, flags: int) -> int:
-        """Return a descriptor of what the path names."""
+        """Return a descriptor of the file or folder."""
         return self._resolver.open(self.root, self.parts, flags, checked=True)
 
     def __exit__(

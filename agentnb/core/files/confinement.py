@@ -1,4 +1,4 @@
-"""Opening what lies beneath a folder, and nothing else, whatever the path and whoever races.
+"""Confinement: files are opened below a folder only, for every path and in every race.
 
 Linux does it in one call, ``openat2`` with ``RESOLVE_BENEATH``. Where that is missing or
 forbidden, the path is walked name by name, each opened without following a link; links are
@@ -47,12 +47,12 @@ class Outside(OSError):  # noqa: N818 - what happened, as the errors' leaves say
 
 
 class Resolver(Protocol):
-    """A way to open what lies beneath a folder."""
+    """Opens files below a folder."""
 
     name: str
 
     def open(self, root: int, parts: Sequence[str], flags: int) -> int:
-        """Return a descriptor of what lies at a path beneath a folder.
+        """Return a descriptor of the file at a path below a folder.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Openat2:
     def open(
         self, root: int, parts: Sequence[str], flags: int, *, follow_links: bool = True
     ) -> int:
-        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`.
+        """Return a descriptor of the file at a path below a folder; see `Resolver`.
 
         Without `follow_links` a link on the way is an error, ``ELOOP``.
         """
@@ -131,7 +131,7 @@ class Walk:
         self._hidden = hidden
 
     def open(self, root: int, parts: Sequence[str], flags: int) -> int:
-        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`."""
+        """Return a descriptor of the file at a path below a folder; see `Resolver`."""
         steps = _Steps(root, parts, self._hidden)
         try:
             while steps.waiting:
@@ -187,7 +187,7 @@ class _Steps:
         os.close(self._way.pop()[1])
 
     def down(self, name: str) -> None:
-        """Go into a folder, or take the way that a link of that name says."""
+        """Enter a folder, or follow a link of that name."""
         try:
             found = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self.here)
         except OSError as error:
@@ -197,7 +197,7 @@ class _Steps:
             self._way.append((name, found))
 
     def last(self, name: str, flags: int) -> int | None:
-        """Return what the last name names, or None where it is a link to go by."""
+        """Return a descriptor of the last name, or None where it is a link to follow."""
         if flags & os.O_NOFOLLOW:
             return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.here)
         try:
@@ -237,7 +237,7 @@ class _Steps:
 
 
 class Confined:
-    """Opens what lies beneath a folder, by a resolver, and nothing that is hidden there.
+    """Opens files below a folder by a resolver, except hidden ones.
 
     The names of the path are looked at, and where a link is on the way, those that it leads
     through: then the path is walked, since only that tells them.
@@ -257,7 +257,7 @@ class Confined:
         self._walk = Walk(hidden)
 
     def open(self, root: int, parts: Sequence[str], flags: int, *, checked: bool = False) -> int:
-        """Return a descriptor of what lies at a path beneath a folder; see `Resolver`.
+        """Return a descriptor of the file at a path below a folder; see `Resolver`.
 
         Parameters
         ----------

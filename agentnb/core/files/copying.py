@@ -30,7 +30,7 @@ _PIECE: Final = 1 << 20
 
 @dataclass(slots=True)
 class Copied:
-    """What was copied.
+    """The result of a copy.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Copied:
 
 @dataclass(slots=True)
 class Plan:
-    """What there is to copy, in bytes and by number."""
+    """The size of a copy: bytes, and the number of files."""
 
     size: int = 0
     count: int = 0
@@ -60,7 +60,7 @@ class Plan:
 
 
 def plan_of(source: int, path: str, hidden: Hidden, limit: int) -> Plan:
-    """Look over a tree before anything is written.
+    """Measure a tree before anything is written.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def plan_of(source: int, path: str, hidden: Hidden, limit: int) -> Plan:
 
 
 def refuse_inside(resolver: Confined, to: Call, source: int, path: str) -> None:
-    """Refuse to copy a folder into itself, whatever the paths are called.
+    """Refuse to copy a folder into itself, by any path.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def refuse_inside(resolver: Confined, to: Call, source: int, path: str) -> None:
 
 
 def _is_inside(folder: int, source: int, root: int) -> bool:
-    """Tell whether an open folder is another one, or lies below it, on the way to the root."""
+    """Return whether an open folder is another one, or lies below it."""
     wanted, end = _identity(source), _identity(root)
     here = os.dup(folder)
     try:
@@ -132,7 +132,7 @@ def _identity(folder: int) -> tuple[int, int]:
 def copy_tree(
     source: int, target: int, path: str, progress: Callable[[int], object], hidden: Hidden
 ) -> Copied:
-    """Copy what lies in an open folder into another; files that are there are replaced.
+    """Copy the contents of an open folder into another; existing files are replaced.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def copy_file(
 
 
 def _check_replaceable(here: int, name: str, path: str) -> None:
-    """Refuse to replace what is read-only or no file; a link is replaced by the file."""
+    """Refuse to replace a read-only file or another object; a link is replaced by the file."""
     try:
         found = os.stat(name, dir_fd=here, follow_symlinks=False)
     except FileNotFoundError:
@@ -239,7 +239,7 @@ def _check_replaceable(here: int, name: str, path: str) -> None:
 
 
 def _copy_link(found: Found, here: int) -> None:
-    """Make the same link: its text, whatever that leads to."""
+    """Make a link with the same target text."""
     target = os.readlink(found.name, dir_fd=found.folder)
     try:
         os.symlink(target, found.name, dir_fd=here)

@@ -27,7 +27,7 @@ _END: Final = re.compile(r"\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What an edit of a file has changed.
+    """The change of an edit.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Edited:
 
 
 class Edit:
-    """An edit of one file: its arguments, and what came of it.
+    """An edit of one file: its arguments and its result.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Edit:
 
     @property
     def done(self) -> Edited:
-        """What `apply` has changed."""
+        """The change that `apply` made."""
         if self._done is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return self._done
@@ -126,7 +126,7 @@ class Edit:
 
 
 class _Span(NamedTuple):
-    """A piece of a text and what takes its place; in lines and in characters."""
+    """A piece of a text and its replacement, in lines and in characters."""
 
     start: int
     end: int
@@ -226,7 +226,7 @@ class _Ends:
         return at + self._wide[line]
 
     def adapted(self, new: str, first: int, last: int) -> str:
-        """Return what takes the place of some lines, with the line ends that those have."""
+        """Return the replacement of some lines, with their line ends."""
         if not self.kinds:
             return new
         here = self.kinds[first : max(last, first + 1)] or [self._common]

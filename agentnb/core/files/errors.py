@@ -1,4 +1,4 @@
-"""What the system says when it refuses, as an error that says what to do."""
+"""Errors of the operating system, as errors with hints."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEAR, _ALIKE = 200, 10_000
 
 
 def kind_of(mode: int) -> str:
-    """Return what a mode is of: ``file``, ``folder``, ``link``, ``FIFO``, ``socket``, ``device``.
+    """Return the kind of a mode: ``file``, ``folder``, ``link``, ``FIFO``, ``socket``, ``device``.
 
     >>> kind_of(0o100644), kind_of(0o040755)
     ('file', 'folder')
@@ -50,7 +50,7 @@ def kind_of(mode: int) -> str:
 
 
 def no_file(path: str, mode: int) -> UsageError:
-    """Return the error for what is no regular file."""
+    """Return the error for an object that is no regular file."""
     kind = kind_of(mode)
     hint = "only regular files are opened"
     if kind == "folder":
@@ -61,7 +61,7 @@ def no_file(path: str, mode: int) -> UsageError:
 def translated(
     error: OSError, path: str, *, near: str | None = None, target: str | None = None
 ) -> AgentnbError:
-    """Return an error of the system's as one of ours; raise it from the original.
+    """Return the error for one of the operating system; raise it from the original.
 
     Parameters
     ----------

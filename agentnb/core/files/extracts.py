@@ -48,7 +48,7 @@ class Extract:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it is a range of bytes."""
+        """Whether the part is a range of bytes."""
         return self.lines is None and not self.tail
 
 
@@ -139,7 +139,7 @@ class _Kept:
         self.size = 0
 
     def add(self, piece: bytes, *, spare: int = 0) -> None:
-        """Keep a piece; so many bytes too many may be cut off later."""
+        """Keep a piece; surplus bytes may be cut off later."""
         self._pieces.append(piece)
         self.size += len(piece)
         self._check(spare)
@@ -153,7 +153,7 @@ class _Kept:
             )
 
     def cut(self, start: int) -> None:
-        """Keep what begins at a position."""
+        """Keep the bytes from a position on."""
         self._pieces = [self.data[start:]]
         self.size = len(self._pieces[0])
         self._check()
@@ -204,7 +204,7 @@ def _read_lines(found: int, lines: tuple[int, int | None], kept: _Kept) -> None:
 
 
 def _after(piece: bytes, count: int) -> int:
-    """Return the position behind so many line ends."""
+    """Return the position after a number of line ends."""
     start = 0
     for _ in range(count):
         start = piece.index(b"\n", start) + 1

@@ -43,7 +43,7 @@ def patterns_of(pattern: str) -> list[Pattern]:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """Return what a pattern with braces stands for; ``{a}`` is itself."""
+    """Return the alternatives of a pattern with braces; ``{a}`` is itself."""
     done, left = [], [("", pattern)]
     while left:
         head, tail = left.pop()
@@ -72,7 +72,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _braces(pattern: str) -> tuple[str, list[str], str]:
-    """Return what is in front of the first braces that are closed, in them, and behind."""
+    """Return the text before the first closed braces, inside of them, and after them."""
     depth, start, commas = 0, -1, list[int]()
     at = 0
     while at < len(pattern):
@@ -179,7 +179,7 @@ class Pattern:
         return cls(tuple(parts), parts[:plain], depth)
 
     def fits(self, names: Sequence[str]) -> bool:
-        """Tell whether a path, as its names, matches from its beginning to its end."""
+        """Return whether a path, given by its names, matches."""
         # The patterns that may come next, as positions: however many ** there are, each name
         # is looked at once for each.
         states = self._on({0})
@@ -199,7 +199,7 @@ class Pattern:
         return at < len(self.parts) and self.parts[at] == _ANY
 
     def _on(self, states: set[int]) -> set[int]:
-        """Add what may come next where a ``**`` stands for nothing."""
+        """Add the positions that follow a ``**`` which matches nothing."""
         found = set(states)
         for at in sorted(states):
             while self._is_any(at):

@@ -30,7 +30,7 @@ _RECORD = struct.Struct("<qqd")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What is known of the size of a tree.
+    """The known size of a tree.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class FileLedger:
         self._instead: MemoryLedger | None = None
 
     def _open(self, path: Path) -> int | MemoryLedger:
-        """Return a descriptor of a file, or what counts where the home cannot be written to."""
+        """Return the ledger's file, or a count in memory where the home cannot be written to."""
         if self._instead is not None:
             return self._instead
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

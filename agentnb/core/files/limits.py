@@ -1,4 +1,4 @@
-"""How much there may be: the size of a file, and of everything together."""
+"""Limits: the size of a file, and of all files together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LONGEST = 3600.0
 
 @dataclass(slots=True)
 class Measure:
-    """What lies in a tree.
+    """The size of a tree.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Measure:
 
 
 def measure(folder: int, *, sweeping: bool = False, hidden: Hidden | None = None) -> Measure:
-    """Return what lies below an open folder, what is not finished included."""
+    """Return the size of the tree in an open folder, unfinished files included."""
     found = Measure()
     seen: set[tuple[int, int]] = set()
 
@@ -136,7 +136,7 @@ class Quota:
                 raise
 
     def _sweep(self) -> None:
-        """Measure before the first write, which sweeps what writers that died have left."""
+        """Measure before the first write, which removes the unfinished files of dead writers."""
         if not self.limit:
             self._measured()
             return

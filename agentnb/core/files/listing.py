@@ -1,4 +1,4 @@
-"""What is in a folder, and how much room it takes, as tables."""
+"""The contents and the disk usage of a folder, as tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _time(seconds: float) -> dt.datetime:
 
 
 class Usage(Table):
-    """How much room each thing in a folder takes, the largest first.
+    """The disk usage of each entry of a folder, the largest first.
 
     Parameters
     ----------

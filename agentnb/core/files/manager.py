@@ -172,7 +172,7 @@ class FileSystemManager:
         offset: int | None = None,
         length: int | None = None,
     ) -> str | bytes:
-        r"""Return what is in a file, or in a part of it.
+        r"""Return the content of a file, or of a part of it.
 
         Of a part only as much is read as is needed, so that the file may be larger than
         `max_size`, which then holds for the part. ``head``, ``tail``, ``lines``, and ``offset``

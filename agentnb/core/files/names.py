@@ -74,7 +74,7 @@ def _text(path: object) -> str:
 
 
 def _below(text: str, root: str) -> str:
-    """Return what an absolute path names below the root, such as what `resolve_path` returned."""
+    """Return an absolute path, such as one of `resolve_path`, relative to the root."""
     start = root.rstrip("/")
     if text == start or text.startswith(start + "/"):
         return text[len(start) :] or "."
@@ -127,7 +127,7 @@ def joined(*parts: str) -> str:
 
 
 def shown(path: str) -> str:
-    r"""Return a path as a person can read it: one line, quoted where it holds what cannot be seen.
+    r"""Return a path for display: one line, quoted where it has invisible characters.
 
     >>> shown("a b.txt"), shown("a\nb")
     ('a b.txt', "'a\\nb'")
@@ -136,7 +136,7 @@ def shown(path: str) -> str:
 
 
 def temporary() -> str:
-    """Return a name for what is not finished; it is never listed, and swept if its owner dies."""
+    """Return the name of an unfinished file: never listed, and removed if its owner dies."""
     return f"{_START}{secrets.token_hex(8)}{_END}"
 
 

@@ -52,7 +52,7 @@ class FileReader:
         self._watchers: set[Watcher] = set()
 
     def resolve_path(self, path: AnyPath) -> Path:
-        """Return the absolute path of what a path names, free of links.
+        """Return the absolute path without links.
 
         For other programs. It is true at this moment; for what must stay inside whatever
         happens next, use the other methods, which do not go by the text of a path.
@@ -67,7 +67,7 @@ class FileReader:
             return self._workspace.root.resolve().joinpath(*real)
 
     def exists(self, path: AnyPath) -> bool:
-        """Tell whether there is something at a path, at the end of its links.
+        """Return whether a path exists, after its links are followed.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class FileReader:
         return await asyncio.to_thread(self.read_file, path, encoding=encoding, **part)
 
     def list(self, path: AnyPath = ".") -> Table:
-        """Return what is in a folder: name, kind, size in bytes, time of the last change.
+        """Return the contents of a folder: name, kind, size in bytes, time of the last change.
 
         Folders come first. Links are listed as such.
         """
@@ -146,7 +146,7 @@ class FileReader:
             return listing(entries(top, hidden=self._workspace.resolver.hidden), empty=_EMPTY)
 
     def glob(self, pattern: str) -> Names:
-        """Return the paths that match a pattern, in order; what is hidden matches too.
+        """Return the paths that match a pattern, sorted; names that begin with a dot match too.
 
         Parameters
         ----------

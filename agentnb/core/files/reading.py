@@ -1,4 +1,4 @@
-"""Reading a file whole, and what it is known by."""
+"""Reading files, and their hashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def read_all(found: int, path: str, limit: int) -> bytes:
-    """Return what is in an open file, and close it.
+    """Return the content of an open file, and close it.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _rest(found: int, first: bytes, path: str, limit: int) -> bytes:
 
 
 def check_size(size: int, path: str, limit: int) -> None:
-    """Refuse what is larger than the limit.
+    """Refuse a file larger than the limit.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _no_encoding(encoding: str) -> UsageError:
 
 
 def bytes_of(content: object, path: str, encoding: str) -> bytes:
-    """Return what is to be written, as bytes.
+    """Return content as bytes.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def joined_bytes(before: bytes, added: bytes, encoding: str) -> bytes:
 
 
 def hash_of(content: str | bytes, encoding: str = "utf-8") -> str:
-    """Return what `write_file` compares with its ``if_hash``: SHA-256, in hexadecimal digits.
+    """Return the hash that ``if_hash`` of `write_file` takes: SHA-256, in hexadecimal digits.
 
     >>> hash_of("hello")[:12]
     '2cf24dba5fb0'

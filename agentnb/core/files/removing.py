@@ -1,4 +1,4 @@
-"""Removing a tree, and sweeping up what writers that died have left."""
+"""Removal of trees, and of the unfinished files of dead writers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def refuse_protected(folder: int, name: str, path: str, hidden: Hidden) -> None:
 
 
 def remove(folder: int, name: str) -> int:
-    """Remove what bears a name in an open folder, and return how many files and folders it was.
+    """Remove an entry of an open folder, and return the number of files and folders removed.
 
     A link is removed, never what it leads to. A folder disappears at once, under a name that
     is swept if this process dies, and is back if something in it cannot be removed.
@@ -108,7 +108,7 @@ def _remove_aside(folder: int, aside: str) -> int:
 
 
 def _empty(folder: int, top: int, depth: int) -> int:
-    """Remove everything in an open folder; what is too deep is lifted to the top instead."""
+    """Remove everything in an open folder; entries that lie too deep are moved to the top first."""
     count = 0
     mount = _mount(folder)
     for found in entries(folder, temporary=True):
@@ -125,7 +125,7 @@ def _empty(folder: int, top: int, depth: int) -> int:
 
 
 def _mount(folder: int) -> object:
-    """Return what tells the file systems apart that are mounted, where it can be known."""
+    """Return the id of a mounted file system, where the system has one."""
     try:
         with open(f"/proc/self/fdinfo/{folder}", encoding="ascii") as lines:  # noqa: PTH123 - half the time
             return next(line for line in lines if line.startswith("mnt_id:"))
@@ -174,7 +174,7 @@ def remove_empty(folder: int, name: str, path: str) -> int:
 
 
 def sweep(found: Found) -> bool:
-    """Remove what a writer left unfinished, if it is dead; tell whether it was removed."""
+    """Remove the unfinished file of a dead writer; return whether it was removed."""
     if not is_temporary(found.name):
         return False
     if not (found.is_file or found.is_folder):

@@ -28,7 +28,7 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What lies in a folder.
+    """An entry of a folder.
 
     Parameters
     ----------
@@ -49,19 +49,19 @@ class Found:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, and no link to one."""
+        """Whether the entry is a folder, and no link to one."""
         return stat.S_ISDIR(self.stat.st_mode)
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Whether the entry is a regular file."""
         return stat.S_ISREG(self.stat.st_mode)
 
 
 def entries(
     folder: int, path: str = "", *, temporary: bool = False, hidden: Hidden | None = None
 ) -> list[Found]:
-    """Return what lies in an open folder, by name.
+    """Return the entries of an open folder, sorted by name.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def walk(
     into: Callable[[Found], bool] = lambda _: True,
     missed: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Found]:
-    """Yield everything below an open folder; a folder comes before what is in it.
+    """Yield everything below an open folder; a folder comes before its contents.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ Events = set[tuple[Any, str]] | None
 
 @dataclass(frozen=True, slots=True, order=True)
 class Change:
-    """Something that happened to a file or folder.
+    """A change of a file or folder.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ class Watcher:
 
     @property
     def closed(self) -> bool:
-        """Whether it has ended."""
+        """Whether the watcher has ended."""
         return self._stop.is_set()
 
     def poll(self, folders: Iterable[str] | None = None) -> list[Change]:
-        """Return what has changed since the last look, by path.
+        """Return the changes since the last call, by path.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Watcher:
         return _changes(before, now)
 
     def _look(self, folder: str) -> tuple[int, dict[str, Stamp]] | None:
-        """Return a folder's number and what is in it; None where it is none any more."""
+        """Return a folder's number and its entries; None where it is no longer a folder."""
         parts = [] if folder == "." else folder.split("/")
         try:
             with (
@@ -196,7 +196,7 @@ class Watcher:
                 yield changes
 
     def _woken(self, folders: Iterable[str]) -> Generator[Events]:
-        """Yield what has happened where, or None if anything may have; nothing, now and then."""
+        """Yield the changed folders, None if any may have changed, or an empty set now and then."""
         from watchfiles import watch
 
         there = [folder for folder in folders if os.path.isdir(folder)]  # noqa: PTH112 - a Path for each of thousands is slow

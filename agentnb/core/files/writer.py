@@ -331,7 +331,7 @@ class FileWriter:
         *,
         on_progress: OnProgress | None = None,
     ) -> Copied:
-        """Copy what is in a folder into another, which is made; files there are replaced.
+        """Copy the contents of a folder into another, which is created; files there are replaced.
 
         Links are copied as links and never followed. What is no file, folder or link is left
         out and named in what is returned. Each file is there whole or not at all.

@@ -227,7 +227,7 @@ def refuse_replacing(folder: int, name: str, path: str) -> None:
 
 
 def rewrite(entry: Entry, path: str, make: Callable[[bytes | None], bytes], limit: int) -> None:
-    """Put in the place of a file what is made of it; nobody else who does so comes between.
+    """Replace a file by a function of its content, exclusively among such calls.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def rewrite(entry: Entry, path: str, make: Callable[[bytes | None], bytes], limi
 
 
 def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
-    """Put these bytes in the place of what is there: all of them, or nothing is changed.
+    """Replace a file by these bytes, wholly or not at all.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def _rename_unchanged(name: str, entry: Entry, path: str, if_hash: str) -> None:
 
 
 def check_hash(if_hash: str | None) -> None:
-    """Refuse what is no hash, and would never match.
+    """Refuse a value that is no hash.
 
     Raises
     ------
@@ -313,7 +313,7 @@ def check_hash(if_hash: str | None) -> None:
 
 
 def check_unchanged(entry: Entry, path: str, if_hash: str) -> None:
-    """Refuse to go on where the file is not the one with this hash.
+    """Refuse to continue if the file does not have this hash.
 
     Raises
     ------

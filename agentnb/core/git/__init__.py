@@ -1,4 +1,4 @@
-"""Git, by the git of this machine: guarded against what it finds, over in its time."""
+"""Git, by the installed git: hardened against repositories, and bounded in time."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def branch(name: str, kind: str = "branch") -> str:
 
 
 def revision(name: str) -> str:
-    """Return what names a commit: a branch, a tag, a sha, ``HEAD~2``, ``main..topic``."""
+    """Return a revision: a branch, a tag, a sha, ``HEAD~2``, ``main..topic``."""
     return plain(name, "revision")
 
 

@@ -82,7 +82,7 @@ class NotebookMerge:
         return cls(rows, known, versions)
 
     def conflicts(self) -> Iterator[tuple[str, Row]]:
-        """Yield the cells that both sides changed, each with where it is in our version."""
+        """Yield the cells that both sides changed, each with its position in our version."""
         numbers = {key: number for number, key in enumerate(self._versions["ours"][1], start=1)}
         last = 0
         for row in self.rows:

@@ -117,7 +117,7 @@ def _notebook(data: bytes) -> _Notebook | None:
 
 
 def _plain(cell: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a cell is compared: its outputs only by a digest, since they may be large."""
+    """Return a cell's comparable form: its outputs are a digest, since they may be large."""
     source = cell.get("source", "")
     text = "".join(map(str, source)) if isinstance(source, list) else str(source)
     outputs = cell.get("outputs") or []
@@ -229,7 +229,7 @@ class Cell(NamedTuple):
 
 
 def cells_of(data: bytes) -> list[Cell] | None:
-    """Return the cells of a notebook; None of what is no notebook of format 4.
+    """Return the cells of a notebook; None if the text is no notebook of format 4.
 
     >>> cells_of(b'{"nbformat": 4, "cells": [{"cell_type": "raw", "source": ["a", "b"]}]}')
     [Cell(id='', type='raw', source='ab')]

@@ -1,4 +1,4 @@
-"""Asking git what differs: in the files, in what is staged, between revisions, in a commit."""
+"""Differences: of the files, of the index, between revisions, in a commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RAW: Final = ("-z", "--raw", "--no-abbrev", "--patch")
 
 
 class Comparer:
-    """What differs in one repository.
+    """Reads the differences in one repository.
 
     Parameters
     ----------
@@ -42,17 +42,17 @@ class Comparer:
         self._run, self._found, self._shown = run, found, shown
 
     def diff(self, given: Sequence[str], context: int) -> Diff:
-        """Return what differs, taken apart; `given` stands behind the options of ``git diff``."""
+        """Return the differences, parsed; `given` follows the options of ``git diff``."""
         around = f"--unified={context}"
         output = self._run("diff", around, *_RAW, *given)
         return self._parsed(output.text, partial(self._conflicts, (around, *given)))
 
     def patch(self, given: Sequence[str]) -> str:
-        """Return what differs, as git writes it."""
+        """Return the differences as git's patch."""
         return self._run("diff", *given).text
 
     def show(self, revision: str, paths: Sequence[str]) -> CommitView:
-        """Return a commit, and what it changed against its first parent."""
+        """Return a commit and its changes against its first parent."""
         # All behind :/ is the text that is looked for in messages, and it finds commits only.
         commit = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
         output = self._run(
@@ -64,7 +64,7 @@ class Comparer:
         return CommitView.parse(head, self._parsed(rest.lstrip("\n"), lambda: ("", "", {})))
 
     def stash(self, name: str) -> Diff:
-        """Return what was put aside, new files too."""
+        """Return the changes of a stash, new files included."""
         # As `hardened` has them for the other commands that compare.
         safe = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
         words = ("stash", "show", "--include-untracked", *safe, *_RAW, name)

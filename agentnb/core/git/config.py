@@ -1,4 +1,4 @@
-"""What git is configured to do here, each value with who says so: the user, or the repository."""
+"""Git's settings, each with its origin: the user or the repository."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_REPOSITORY: Final = frozenset({"local", "worktree", "submodule", "unknown", 
 
 
 class Entry(NamedTuple):
-    """One value: its key in three parts, of which the middle one may be empty."""
+    """A setting: a value and its key in three parts, of which the middle one may be empty."""
 
     scope: str
     section: str
@@ -57,7 +57,7 @@ class Config:
 
     @cached_property
     def repository(self) -> list[Entry]:
-        """The repository's own, which are not trusted: whoever copied it here wrote them."""
+        """The repository's settings, which are not trusted: its author wrote them."""
         return [entry for entry in self.entries if entry.scope in _OF_REPOSITORY]
 
     @cached_property
@@ -72,7 +72,7 @@ class Config:
 
     @cached_property
     def files_of_repository(self) -> frozenset[Path]:
-        """Those of them that the repository names."""
+        """The files of settings that the repository names."""
         return _files(self.repository)
 
     @property
@@ -154,7 +154,7 @@ def _files(entries: Iterable[Entry]) -> frozenset[Path]:
 
 
 def contents(folders: Folders | None, config: Config | None) -> Contents:
-    """Return what the files of settings hold: the usual ones, and those that a config names."""
+    """Return the contents of the files of settings, those that a config names included."""
     home = Path(os.environ.get("HOME") or "~").expanduser()
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = {home / ".gitconfig", config_home / "git" / "config", Path("/etc/gitconfig")}

@@ -55,7 +55,7 @@ def _visible(text: str) -> str:
 
 
 def _note(file: Conflict) -> str:
-    """Return what is said of a file that has no blocks."""
+    """Return the note for a file that has no blocks."""
     if file.binary:
         return _BINARY
     if not file.has_parts:

@@ -116,7 +116,7 @@ class Conflict:
         return self._blocks
 
     def merged(self, take: str) -> bytes | None:
-        """Return the file with the changes of both sides, and of what both changed one side.
+        """Return the file with the changes of both sides; where both changed, those of one side.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ def _sources(notebook: NotebookMerge, row: Row) -> list[list[str]]:
 
 
 def _whole_lines(data: bytes) -> list[str]:
-    """Return the lines with their ends; what is no UTF-8 survives a round trip."""
+    """Return the lines with their ends; bytes that are no UTF-8 survive a round trip."""
     return re.findall(r"[^\n]*\n|[^\n]+", data.decode("utf-8", "surrogateescape"))
 
 
@@ -214,7 +214,7 @@ class Conflicts:
 
     @property
     def advice(self) -> str:
-        """How to go on."""
+        """The next steps."""
         return advice(self.doing, conflicts=bool(self.files))
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Logins for remotes: kept out of URLs, of files, of process lists and of what is said."""
+"""Logins for remotes, kept out of URLs, files, process lists and messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HELPER = (
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who to be at one server.
+    """A login at one server.
 
     Parameters
     ----------

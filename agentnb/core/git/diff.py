@@ -33,7 +33,7 @@ _SUBMODULE: Final = "160000"
 
 @dataclass(slots=True)
 class FileDiff:
-    """What differs in one file.
+    """The differences of one file.
 
     Parameters
     ----------
@@ -70,17 +70,17 @@ class FileDiff:
 
     @property
     def is_notebook(self) -> bool:
-        """Whether it is a notebook, of which cells are compared."""
+        """Whether the cells of a notebook are compared."""
         return self.path.endswith(".ipynb") and self.load is not None
 
     @property
     def added(self) -> int:
-        """How many lines are new."""
+        """The number of lines added."""
         return sum(self._count(hunk, "+") for hunk in self.hunks)
 
     @property
     def removed(self) -> int:
-        """How many lines are gone."""
+        """The number of lines removed."""
         return sum(self._count(hunk, "-") for hunk in self.hunks)
 
     @staticmethod
@@ -90,7 +90,7 @@ class FileDiff:
         return sum(sign in line[: hunk.signs] for line in hunk.lines)
 
     def cells(self) -> list[CellChange] | None:
-        """Return what differs between the cells of a notebook; None where it cannot be told.
+        """Return the differences between the cells of a notebook; None where they are unknown.
 
         The first one of a process takes a second: what compares notebooks is imported.
         """
@@ -102,7 +102,7 @@ class FileDiff:
 
 
 class Diff:
-    """What differs, file by file.
+    """Differences, file by file.
 
     ``str`` is the patch as git writes it, which ``git apply`` takes. Shown, notebooks are
     compared cell by cell, and what differs within a line is marked.

@@ -1,4 +1,4 @@
-"""Where a repository lies: its work tree and its folders, found no higher than is allowed."""
+"""Discovery of a repository: its work tree and its folders, searched up to a ceiling."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Folders:
     common_dir: Path
 
     def environment(self) -> dict[str, str]:
-        """Return what leads git here, whatever the repository's own settings say."""
+        """Return the environment variables that bind git to this repository."""
         found = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.root)}
         if self.common_dir != self.git_dir:
             found["GIT_COMMON_DIR"] = str(self.common_dir)

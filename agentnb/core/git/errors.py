@@ -1,4 +1,4 @@
-"""What git says when it fails, as errors that say what to do next."""
+"""Git's failures as errors with hints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repository leaves out for itself, in ``.git/info/exclude``."""
+"""A repository's own ignored paths, in ``.git/info/exclude``."""
 
 from __future__ import annotations
 

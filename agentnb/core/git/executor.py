@@ -49,7 +49,7 @@ _KEPT_STARTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a git command said, and how it ended.
+    """The output and the exit code of a git command.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """Return the standard output as text; what is no UTF-8 survives a round trip."""
+        """Return the standard output as text; bytes that are no UTF-8 survive a round trip."""
         return self.out.decode("utf-8", "surrogateescape")
 
 
@@ -198,7 +198,7 @@ def _once(
 
 
 def _without(env: Mapping[str, str]) -> list[str]:
-    """Return what takes variables out of the environment, which GitPython only adds to."""
+    """Return the command that removes environment variables, which GitPython cannot."""
     names = [
         name
         for name in os.environ
@@ -213,7 +213,7 @@ def _without(env: Mapping[str, str]) -> list[str]:
 def _read(
     process: Popen[bytes], until: float, progress: Callable[[str], object] | None
 ) -> tuple[bytes, bytes]:
-    """Read both outputs to their end, or until nobody is there to write to them."""
+    """Read both outputs to their end, or until no writer is left."""
     assert process.stdout is not None  # noqa: S101 - both are pipes
     assert process.stderr is not None  # noqa: S101
     out: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The graph of a history: in which lane each commit stands, and what leads where."""
+"""The graph of a history: the lane of each commit, and the lines between commits."""
 
 from __future__ import annotations
 

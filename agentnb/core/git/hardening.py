@@ -1,4 +1,4 @@
-"""What keeps a repository's own settings from running anything, and git from asking anybody.
+"""Hardening: a repository's settings run no code, and git never prompts.
 
 A repository that was copied here brings its ``.git`` along, and with it hooks, filters, monitors,
 differs and remotes of somebody else's choice. Git's command-line settings win over those: what
@@ -162,7 +162,7 @@ def environment(
 
 
 def hardened(words: Sequence[str]) -> list[str]:
-    """Return a command with the options that keep it from running what a repository names.
+    """Return a command with the options that keep it from running a repository's programs.
 
     >>> hardened(["log", "--max-count=1"])[1:3]
     ['--no-ext-diff', '--no-textconv']
@@ -283,7 +283,7 @@ def _filters(config: Config, allowed: Collection[str], *, writes: bool) -> Pairs
 
 
 def _asked_here(config: Config, name: str) -> bool:
-    """Return whether a filter would run on what is stored, not just where git looks in passing."""
+    """Return whether a filter would change stored content, not only displayed content."""
     return any(
         entry.section == "filter" and entry.subsection == name and entry.scope != ELSEWHERE
         for entry in config.repository
@@ -291,7 +291,7 @@ def _asked_here(config: Config, name: str) -> bool:
 
 
 def _commands(config: Config, name: str) -> dict[str, str] | None:
-    """Return what an allowed filter runs: what the user says, else what it is known to run.
+    """Return the commands of an allowed filter: the user's, else the known ones.
 
     Allowed is the program by that name, not whatever a repository calls by it.
     """
@@ -314,7 +314,7 @@ def _commands(config: Config, name: str) -> dict[str, str] | None:
 
 
 def _drivers(config: Config) -> Pairs:
-    """Return what stops merge drivers, differs and hooks that are configured by a name."""
+    """Return the settings that stop merge drivers, diff drivers and hooks with names."""
     # One that fails leaves a conflict; one of no command would silently drop their side.
     pairs = [(f"merge.{name}.driver", "false") for name in _named(config, "merge", {"driver"})]
     pairs += [
@@ -329,7 +329,7 @@ def _drivers(config: Config) -> Pairs:
 
 
 def _protocols(config: Config) -> str:
-    """Return what may be transferred by.
+    """Return the allowed protocols.
 
     A partial clone fetches what it lacks whenever it is looked at. Nothing, where it says by which
     program: of two such settings git takes the first, so that it cannot be overridden. And not
@@ -345,7 +345,7 @@ def _protocols(config: Config) -> str:
 
 
 def _http(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield what keeps the check of certificates on, and cookies out of files."""
+    """Yield the settings that keep certificate checks on and cookies out of files."""
     harmless = {"sslverify": "true", "savecookies": "false", "cookiefile": ""}
     for entry in config.repository:
         if entry.section == "http" and entry.name in harmless:

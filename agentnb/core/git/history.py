@@ -120,7 +120,7 @@ def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], revisions: Seque
 
 
 def _nothing(paths: Sequence[str], revisions: Sequence[str]) -> str:
-    """Return what a history without commits says."""
+    """Return the text of a history without commits."""
     inside = f" of {' '.join(revisions)}" if revisions else ""
     if paths:
         return f"no commit{inside} has changed {', '.join(paths)}"

@@ -23,7 +23,7 @@ _MOST_NAMES: Final = 20_000
 
 
 class Interpreted(NamedTuple):
-    """What words mean.
+    """The revisions and the paths among words.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Interpreter:
             raise self.no_path(path, message) from because
 
     def no_path(self, path: str, message: str) -> NotFoundError:
-        """Return the error for a path, with what it is likely to mean."""
+        """Return the error for an unknown path, with its likely meaning."""
         if (other := self._other_repository(path)) is None:
             return NotFoundError(message, service="git", hint=self.meaning(path))
         return NotFoundError(
@@ -194,7 +194,7 @@ class Interpreter:
         return None
 
     def meaning(self, path: str) -> str:
-        """Return what a word that is no path is likely to mean, as a hint."""
+        """Return the likely meaning of a word that is no path, as a hint."""
         with suppress(AgentnbError):  # such as: several revisions have this name
             if not path.startswith("-") and self.known_revisions([path]):
                 return f"{path} is a revision: %git diff {path}, hub.git.diff({path!r})"
@@ -243,7 +243,7 @@ def _ends(word: str) -> Iterator[tuple[str, ...]]:
 
 
 def _without(left: dict[str, str], listed: Collection[str]) -> dict[str, str]:
-    """Return the paths without those that are listed, or are folders of what is listed."""
+    """Return the paths without those that are listed or contain a listed one."""
     return {
         path: inner
         for path, inner in left.items()

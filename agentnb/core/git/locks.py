@@ -1,4 +1,4 @@
-"""Git's own lock of an index, and one for what git does not lock."""
+"""Git's lock of an index, and a lock for commits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def waits(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(index: Path, seconds: float) -> Iterator[None]:
-    """Hold an index as git holds it: nobody else stages or commits meanwhile.
+    """Hold git's lock of an index, so that no other git stages or commits meanwhile.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class Log(Table):
         return "\n".join([*lines, *self._cuts(SHOWN_ROWS)])
 
     def _cuts(self, drawn: int) -> list[str]:
-        """Return what is not shown of the commits, and what was not asked of git."""
+        """Return the notes on commits that are not displayed or were not read."""
         count = len(self.rows)
         lines = [f"{drawn:,} of {count:,} commits shown"] if count > drawn else []
         return (
@@ -130,6 +130,6 @@ def _day(when: str) -> str:
 
 
 def parse(text: str) -> list[tuple[str, ...]]:
-    """Return the commits in what ``git log -z`` said in `FORMAT`."""
+    """Return the commits in the output of ``git log -z`` in `FORMAT`."""
     fields = text.split("\0")
     return list(zip(*[iter(fields)] * _FIELDS, strict=False))

@@ -257,7 +257,7 @@ def _refuse_dirty(repo: OpenRepository) -> None:
 
 
 def _named(repo: OpenRepository, revision: str) -> tuple[str, str, str]:
-    """Return a revision as git is to read it, what a message calls it, and its commit."""
+    """Return a revision's full name, its description and its commit."""
     kinds = {"refs/heads": "branch", "refs/tags": "tag", "refs/remotes": "remote-tracking branch"}
     arguments.revision(revision)
     output = repo.run("for-each-ref", "--format=%(refname)", *(f"{k}/{revision}" for k in kinds))

@@ -35,7 +35,7 @@ class LeftOut(tuple[str, ...]):
 
 
 class Committed(str):  # noqa: SLOT000 - it carries what was left out
-    """The sha of a commit, and what was left out of it."""
+    """The sha of a commit, and the repositories that were left out of it."""
 
     left_out = LeftOut()
 
@@ -56,7 +56,7 @@ def enclosing(folder: Path, paths: Iterable[str], root: Path) -> tuple[str, Path
 
 
 def repositories(listed: str, inner: set[str]) -> list[str]:
-    r"""Return the repositories in what ``git ls-files -z --others`` said, but for submodules.
+    r"""Return the repositories in the output of ``git ls-files -z --others``, except submodules.
 
     >>> repositories("a.py\0tools/x/\0sub/\0", {"sub"})
     ['tools/x']
@@ -90,5 +90,5 @@ def refusal(path: str) -> RejectedError:
 
 
 def patterns(paths: Sequence[str], left: Sequence[str]) -> list[str]:
-    """Return the patterns that mean some paths, but for some of what is in them."""
+    """Return the patterns of some paths that exclude some paths below them."""
     return [f":(literal){path}" for path in paths] + [f":(exclude,literal){path}" for path in left]

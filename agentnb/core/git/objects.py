@@ -19,7 +19,7 @@ _WHOLE: Final = "print(_.diff)"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CommitView:
-    """A commit with what it changed.
+    """A commit with its changes.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class CommitView:
 
     @classmethod
     def parse(cls, text: str, diff: Diff) -> CommitView:
-        """Return the commit in what git said in `FORMAT`."""
+        """Return the commit in git's output in `FORMAT`."""
         sha, author, email, when, parents, message = text.split("\0", 5)
         return cls(sha, author, email, when, message.strip("\n"), tuple(parents.split()), diff)
 

@@ -1,4 +1,4 @@
-"""A repository as one operation receives it: where it is, and what runs git in it."""
+"""A repository as one operation receives it: its folders, and git running in it."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _FULL: Final = ("refs/", "heads/", "remotes/", "tags/")  # of a name that is amb
 
 
 class Stage(NamedTuple):
-    """One version of a file in conflict: its mode, and git's name of its content."""
+    """A version of a file in conflict: its mode, and git's name of its content."""
 
     mode: str
     name: str
 
     @property
     def is_submodule(self) -> bool:
-        """Whether it is the commit of a submodule, and no content."""
+        """Whether the version is the commit of a submodule."""
         return self.mode == _GITLINK
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a plain file, and no link."""
+        """Whether the version is a regular file."""
         return self.mode.startswith("100")
 
 
@@ -230,7 +230,7 @@ class OpenRepository:
     def run_on(
         self, command: Sequence[str], paths: Collection[str], *, doing: str = ""
     ) -> list[str]:
-        """Run a command on paths below the root, however many; return what it listed.
+        """Run a command on any number of paths below the root; return the names in its output.
 
         Parameters
         ----------

@@ -61,7 +61,7 @@ def advice(operation: str, *, conflicts: bool) -> str:
 
 
 def refuse_during(folders: Folders, doing: str) -> None:
-    """Refuse what cannot begin while an operation waits to be ended. A bisection is no hindrance.
+    """Refuse an action while another operation waits to be ended. A bisection is no hindrance.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How git writes its output, whatever the user or the repository has configured."""
+"""Settings of git's output, which override those of users and repositories."""
 
 from __future__ import annotations
 

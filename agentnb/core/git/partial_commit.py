@@ -1,4 +1,4 @@
-"""A commit of some paths, made with a copy of the index, so that what is staged there stays.
+"""A commit of some paths, made with a copy of the index, so that other staged changes stay.
 
 ``git commit --only -- paths`` reads the index before it takes its lock: what somebody stages in
 between is lost. So the lock is taken first, and the commit is made with a copy, which then takes

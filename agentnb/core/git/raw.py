@@ -25,7 +25,7 @@ _UNMERGED: Final = "* Unmerged path "
 
 
 class Hunk(NamedTuple):
-    r"""A run of lines: where it begins on both sides, what it is in, and the lines.
+    r"""A run of lines: its first line on both sides, its context, and the lines.
 
     A line begins with its signs: a space (both sides have it), ``-`` or ``+``; or with ``\`` where
     the last line has no end. In a conflict there is one sign for each side that was merged.
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
 
     @property
     def conflict(self) -> bool:
-        """Whether it waits for a merge to be solved."""
+        """Whether the file is in conflict."""
         return self.letter == "U"
 
     @property

@@ -1,4 +1,4 @@
-"""Differences as people read them: as text, and as HTML with what differs in a line marked."""
+"""Differences as text, and as HTML that marks the changed parts of lines."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _name(file: FileDiff) -> str:
 
 
 def _about(file: FileDiff) -> list[str]:
-    """Return what is said of a file beside its name."""
+    """Return the note beside a file's name."""
     notes = [file.kind if file.kind != "modified" else "", file.mode, file.note]
     return [note for note in notes if note]
 
@@ -140,7 +140,7 @@ def _rows(file: FileDiff, marker: Marker) -> Iterator[str]:
 
 
 def _lines(lines: Sequence[str], signs: int, marker: Marker) -> Iterator[str]:
-    """Yield lines of a hunk as HTML; lines that were replaced show what differs within them."""
+    """Yield lines of a hunk as HTML, with the changed parts of replaced lines marked."""
     later: deque[str] = deque()  # the new lines whose old ones have been shown
     for line, other in paired(lines, signs):
         sign = line[:signs] or " "
@@ -164,7 +164,7 @@ def _line(sign: str, html: str) -> str:
 
 
 class Marker:
-    """Marks what differs in lines that were replaced, up to an amount of work in one difference."""
+    """Marks the changed parts of replaced lines, up to an amount of work in one difference."""
 
     def __init__(self) -> None:
         self._left = _MOST_WORK

@@ -95,7 +95,7 @@ class Repository:
         return folders
 
     def _check_owner(self, folder: Path) -> None:
-        """Let git decide on a repository of another user's, as it does without our help."""
+        """Let git judge a repository that another user owns."""
         output = execute(
             ["rev-parse", "--git-dir"], cwd=folder, env={}, seconds=self.options.timeout
         )

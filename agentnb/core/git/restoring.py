@@ -1,4 +1,4 @@
-"""Discard the changes of files: from what is staged, or from a commit."""
+"""Discarding changes of files: they become as staged, or as in a commit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Restorer:
         source: str | None = None,
         dry_run: bool = False,
     ) -> list[str]:
-        """Discard the changes of files: make them what is staged, or what a commit has.
+        """Discard the changes of files: restore them as staged, or as in a commit.
 
         What is discarded cannot be brought back. What is staged, the branch, and files that git
         does not know stay as they are.
@@ -88,7 +88,7 @@ class Restorer:
 
 
 def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str]) -> None:
-    """Refuse paths of which neither what is staged nor the commit has anything.
+    """Refuse paths that are neither staged nor in the commit.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str
 
 
 def _refuse_untracked(repo: OpenRepository, changed: Sequence[str]) -> None:
-    """Refuse what would put files in the place of some that git does not know.
+    """Refuse to overwrite untracked files.
 
     Git itself removes such a file, or a folder of them, without a word.
 
@@ -131,7 +131,7 @@ def _refuse_untracked(repo: OpenRepository, changed: Sequence[str]) -> None:
 
 
 def _in_the_way(repo: OpenRepository, changed: Sequence[str]) -> Iterator[str]:
-    """Yield the paths that are there already, and what is in the place of a folder of theirs."""
+    """Yield the paths that exist, and the files that stand in the place of their folders."""
     for path in changed:
         parts = path.split("/")
         for length in range(1, len(parts)):

@@ -154,7 +154,7 @@ def files(repo: OpenRepository, unmerged: dict[str, Stages]) -> list[Conflict]:
 
 
 def _current(repo: OpenRepository, path: str) -> bytes:
-    """Return a file of the work tree; nothing of what is no plain file."""
+    """Return the content of a file of the work tree; nothing unless it is a regular file."""
     file = repo.folders.root / path
     return b"" if file.is_symlink() or not file.is_file() else file.read_bytes()
 
@@ -191,7 +191,7 @@ def _take(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
 
 
 def _take_parts(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
-    """Keep the changes of both sides; of what both changed take one side."""
+    """Keep the changes of both sides; where both changed, take one side."""
     contents = {each.path: each.merged(take) for each in files(repo, found)}
     without = [path for path, content in contents.items() if content is None]
     if without:
@@ -230,7 +230,7 @@ def check_markers(repo: OpenRepository, paths: Sequence[str]) -> None:
 
 
 def _may_conflict(repo: OpenRepository) -> bool:
-    """Whether a merge or the like waits, or a stash is there that may have been applied.
+    """Return whether a file may be in conflict: an operation waits, or a stash exists.
 
     It spares the question to git where nothing can be in conflict.
     """

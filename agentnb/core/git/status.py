@@ -1,4 +1,4 @@
-"""What has changed in a work tree, and how its branch stands to the one that it follows."""
+"""The changed files of a work tree, and the state of its branch to its upstream."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class Change:
 
     @property
     def staged(self) -> bool:
-        """Whether a commit would take something of it."""
+        """Whether the file has staged changes."""
         return bool(self.index) and self.index not in "?U"
 
     @property
     def untracked(self) -> bool:
-        """Whether git does not know it."""
+        """Whether git does not track the file."""
         return self.work == "?"
 
     @property
@@ -84,7 +84,7 @@ class Change:
 
 
 class Status(Table):
-    """What has changed: a row for what is staged of a file, and one for what is not.
+    """The changed files: a row for a file's staged changes, and one for the others.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Status(Table):
 
     @property
     def changed(self) -> list[str]:
-        """The files that git knows and that differ from what is staged of them."""
+        """The tracked files with changes that are not staged."""
         return [c.path for c in self.changes if c.work and not c.untracked and not c.conflict]
 
     @property
@@ -184,7 +184,7 @@ class Status(Table):
 
     @property
     def advice(self) -> str:
-        """Return how to go on with what waits to be ended; ``""`` where nothing does."""
+        """Return the next steps of an operation that waits; ``""`` where none does."""
         return advice(self.doing, conflicts=bool(self.conflicts))
 
     def __repr__(self) -> str:
@@ -246,7 +246,7 @@ def _rows(change: Change) -> list[tuple[str, str, str]]:
 
 
 def parse(text: str, shown: Callable[[str], str], doing: str) -> Status:
-    """Return the status in what ``git status --porcelain=v2 --branch --show-stash -z`` said."""
+    """Return the status in ``git status --porcelain=v2 --branch --show-stash -z``."""
     heads: dict[str, str] = {}
     changes: list[Change] = []
     fields = iter(text.split("\0"))

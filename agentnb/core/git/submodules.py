@@ -49,7 +49,7 @@ class Submodule(NamedTuple):
 
 
 def listed(repo: OpenRepository) -> list[Submodule]:
-    """Return the submodules of what is staged, in the order of their paths."""
+    """Return the submodules in the index, in the order of their paths."""
     output = repo.run("ls-files", "--stage", "-z", "--full-name", "--", str(repo.folders.root))
     found = []
     urls: dict[str, str] | None = None

@@ -123,7 +123,7 @@ class Tags:
 
 
 def _sha_of(repo: OpenRepository, name: str) -> str:
-    """Return what a tag names, ``""`` where there is no such tag."""
+    """Return the commit of a tag; ``""`` where there is no such tag."""
     options = ("--verify", "--quiet", f"refs/tags/{name}^{{}}")
     output = repo.run("rev-parse", *options, fine=(0, 1, 128))
     return output.text.strip() if output.code == 0 else ""

@@ -1,4 +1,4 @@
-"""What runs at the other end of a transfer, which for a folder is this machine.
+"""The programs at the other end of a transfer, which for a folder is this machine.
 
 There it is the other repository's settings that count, and ours are taken out of its
 environment. So its own hooks are named away on the command line, it may not fetch what it lacks
@@ -27,12 +27,12 @@ _GUARDED: Final = (
 
 
 def upload_pack(url: str) -> str:
-    """Return the option that says what answers a fetch from a URL."""
+    """Return the option that sets the program which answers a fetch from a URL."""
     return f"--upload-pack={_GUARDED} upload-pack" if is_local(url) else _PLAIN_UPLOAD
 
 
 def receive_pack(urls: Iterable[str]) -> str:
-    """Return the option that says what answers a push to these URLs."""
+    """Return the option that sets the program which answers a push to these URLs."""
     return f"--receive-pack={_GUARDED} receive-pack" if any(map(is_local, urls)) else _PLAIN_RECEIVE
 
 

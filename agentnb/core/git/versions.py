@@ -1,4 +1,4 @@
-"""One version of a file: as a commit has it, as it is staged, or one side of a conflict."""
+"""A version of a file: of a commit, of the index, or of one side of a conflict."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FileVersion:
 
     @property
     def binary(self) -> bool:
-        """Whether it is no text."""
+        """Whether the content is binary."""
         return b"\0" in self.data[:_SNIFFED]
 
     @property

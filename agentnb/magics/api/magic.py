@@ -46,7 +46,7 @@ class ApiMagic(Magic):
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
-        """Forget what Tab offers."""
+        """Clear the completions."""
         self._called.clear()
 
     def status(self, call: Call) -> Table:
@@ -69,7 +69,7 @@ class ApiMagic(Magic):
         return sorted({*bases, *self._called})
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as free
-        """Return nothing: in JSON only what is bound has a name."""
+        """Return no names: in JSON only bound values have names."""
         return []
 
     def do_get(self, call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""What an API answered, as a notebook shows it."""
+"""Replies of an API, as a notebook displays them."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _named(status: int) -> str:
 
 
 def _plain(data: Any) -> Any:
-    """Return a reply, whatever type a schema gave it, as the JSON that it stands for."""
+    """Return a reply of any type as JSON."""
     if isinstance(data, bytes):
         return data
     raw, walk = encode(data)
@@ -169,7 +169,7 @@ def _compact(value: Any) -> str:
 
 
 def _pretty(value: Any, indent: int = 0) -> str:
-    """Return JSON in which what fits into a line stands in one."""
+    """Return indented JSON in which short values stand on one line."""
     line = _compact(value)
     if len(line) + indent <= _WIDE or not value or not isinstance(value, dict | list):
         return line

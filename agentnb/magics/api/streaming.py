@@ -51,7 +51,7 @@ class Streamed(list[Any]):
 
 
 def show_stream(reply: StreamReply, redactor: Callable[[str], str], *, quiet: bool) -> Streamed:
-    """Show what comes while it comes, and return it.
+    """Display a stream as it arrives, and return it.
 
     The stream is read on a thread, so that what has come is shown also while nothing follows.
     Ctrl-C ends it; what came is there.
@@ -92,7 +92,7 @@ def _read(items: Iterable[Any], coming: queue.SimpleQueue[Any]) -> None:
 
 
 def _take(coming: queue.SimpleQueue[Any], found: Streamed, output: _Output) -> None:
-    """Show what comes until the end; raise what ended it."""
+    """Display the stream until its end, and raise its error."""
     while True:
         with suppress(queue.Empty):
             item = coming.get(timeout=_EVERY)
@@ -106,7 +106,7 @@ def _take(coming: queue.SimpleQueue[Any], found: Streamed, output: _Output) -> N
 
 
 class _Output:
-    """One output of a cell, updated ten times a second at most."""
+    """An output of a cell, updated ten times a second at most."""
 
     def __init__(self, redactor: Callable[[str], str], *, quiet: bool) -> None:
         self._redactor, self._quiet = redactor, quiet
@@ -122,12 +122,12 @@ class _Output:
         del self._lines[:-_LINES]
 
     def soon(self) -> None:
-        """Show what is new, unless something was shown just now."""
+        """Display new content, at most ten times a second."""
         if monotonic() - self._last >= _EVERY:
             self.update()
 
     def update(self) -> None:
-        """Show what is new."""
+        """Display new content."""
         if self._quiet or self._shown == self._count:
             return
         self._shown, self._last = self._count, monotonic()

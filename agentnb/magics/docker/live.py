@@ -1,4 +1,4 @@
-"""What is shown while a container runs or an image is built."""
+"""Live output of a running container or a build."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Printer:
         print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout)
 
     def end(self) -> None:
-        """Say how much was left out."""
+        """Print the number of lines that were left out."""
         if self._left_out:
             print(f"… {self._left_out:,} lines more; the result has the last of them")  # noqa: T201 - as above
 

@@ -78,7 +78,7 @@ class DockerMagic(Magic):
         return self.hub.docker
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
-        """Return which engine it is and what of ours is there."""
+        """Return the engine and the counts of containers and images."""
         return self._docker.status()
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as status
@@ -99,7 +99,7 @@ class DockerMagic(Magic):
             return ()  # nobody is helped by an error while typing
 
     def do_ps(self, call: Call) -> Table:  # noqa: ARG002 - as status
-        """Return our containers."""
+        """Return the home's containers."""
         return self._docker.list()
 
     def do_images(self, call: Call) -> Table:  # noqa: ARG002 - as status
@@ -229,7 +229,7 @@ class DockerMagic(Magic):
             printer.end()
 
     def do_logs(self, call: Call) -> Logs | None:
-        """Return what a container has printed, or print it as it comes."""
+        """Return the output of a container, or print it as it arrives."""
         options: dict[str, Any] = {
             name: call.options[name] for name in ("tail", "since") if name in call.options
         }
@@ -263,7 +263,7 @@ class DockerMagic(Magic):
         return self._docker.inspect(_text(call))
 
     def do_stop(self, call: Call) -> str:
-        """Stop one of our containers, or all, and remove it."""
+        """Stop and remove one of the home's containers, or all."""
         every = "all" in call.options
         if every == bool(call.arguments):
             raise UsageError(
@@ -281,7 +281,7 @@ class DockerMagic(Magic):
         return Message(", ".join(names) + ": stopped and removed" if names else "there is none")
 
     def do_stats(self, call: Call) -> Table:  # noqa: ARG002 - as status
-        """Return what our containers use; where that is not known yet, of a moment."""
+        """Return the usage of the home's containers."""
         found = self._docker.usage()
         if any(row.cpu is None for row in found):
             time.sleep(_LOOK_AGAIN)  # processor time is a difference
@@ -289,7 +289,7 @@ class DockerMagic(Magic):
         return found
 
     def do_prune(self, call: Call) -> Table:
-        """Remove our containers that have ended, or say which those are."""
+        """Remove the home's ended containers, or list them."""
         sure = "yes" in call.options
         gone = self._docker.prune(images="images" in call.options, dry_run=not sure)
         if gone:

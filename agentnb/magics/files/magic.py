@@ -91,13 +91,13 @@ class FilesMagic(Magic):
         return [path for path in paths if path.startswith(start) and is_word(path)][:_OFFERED]
 
     def do_ls(self, call: Call) -> Table:
-        """Return what is in a folder."""
+        """Return the contents of a folder."""
         from agentnb.magics.files.render import listed
 
         return listed(self._files.list(_path(call, 0, ".")))
 
     def do_cat(self, call: Call) -> Any:
-        """Return what is in a file."""
+        """Return the content of a file."""
         from agentnb.magics.files.render import picture, text
 
         path = _path(call, 0)
@@ -218,7 +218,7 @@ class FilesMagic(Magic):
         return Table(("path",), paths, empty=f"nothing matches {pattern}{hint}")
 
     def do_du(self, call: Call) -> Any:
-        """Return what takes up the room in a folder."""
+        """Return the disk usage of a folder."""
         from agentnb.magics.files.render import measured
 
         return measured(self._files.usage(_path(call, 0, ".")))
@@ -251,7 +251,7 @@ def _body(call: Call) -> str:
 
 
 def _pieces(call: Call) -> tuple[str, str]:
-    """Return what an edit replaces, and by what: from the line, or from the cell."""
+    """Return the old and the new text of an edit, from the line or from the cell."""
     path = _path(call, 0)
     if call.body is None:
         if len(call.arguments) != 3:  # noqa: PLR2004 - the path and two texts

@@ -20,7 +20,7 @@ _CHARACTERS = 50_000
 
 
 def listed(found: Table) -> Table:
-    """Return what is in a folder with a slash behind folders."""
+    """Return the contents of a folder, with a slash after folders."""
     rows: list[tuple[Any, ...]] = [
         (
             f"{name}/" if kind == "folder" else name,
@@ -60,7 +60,7 @@ def measured(found: Usage) -> Table:
 
 
 class Text(Message):
-    """A text that is shown as it is, to so many lines."""
+    """A text that is displayed unchanged, up to a number of lines."""
 
     __slots__ = ("lines",)
 
@@ -87,7 +87,7 @@ class Text(Message):
 
 
 def text(content: str, lines: int | None) -> Text:
-    """Return a text, of which so many lines are shown; by default 200."""
+    """Return a text, of which a number of lines are displayed; by default 200."""
     made = Text(content)
     made.lines = _LINES if lines is None else lines
     return made

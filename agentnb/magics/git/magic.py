@@ -32,7 +32,7 @@ _OFFERED = 200
 
 
 class _Sha(str):  # noqa: SLOT000 - it carries what it shows
-    """A commit's name, which shows what was committed."""
+    """A commit's sha, displayed with its changes."""
 
     about = ""
 
@@ -62,7 +62,7 @@ class GitMagic(Magic):
         return self.hub.git if folder is None else self.hub.repo(folder)
 
     def status(self, call: Call) -> Status:
-        """Return what has changed."""
+        """Return the changed files."""
         return self._git(call).status()
 
     # Tab
@@ -112,11 +112,11 @@ class GitMagic(Magic):
     # Looking
 
     def do_status(self, call: Call) -> Status:
-        """Return what has changed."""
+        """Return the changed files."""
         return self._git(call).status()
 
     def do_diff(self, call: Call) -> Diff:
-        """Return what differs."""
+        """Return the differences."""
         git = self._git(call)
         named = git.interpret(*words_of(git, call))
         given = call.options.get("with")

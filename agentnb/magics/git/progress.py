@@ -1,4 +1,4 @@
-"""Telling how far a long transfer is, on one line that goes away again."""
+"""Progress of a long transfer, on one line that is cleared at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH = 78
 
 
 class Progress:
-    """Prints what git tells of a transfer, once it takes longer than a second."""
+    """Prints git's progress of a transfer, once it takes longer than a second."""
 
     def __init__(self) -> None:
         self._began = self._said = monotonic()

@@ -1,4 +1,4 @@
-"""The git panel: what has changed and how, stage and commit, branches, the graph, the remote."""
+"""The git panel: changes, staging, commits, branches, the graph and the remote."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SHARE: Final = 0.2
 
 
 class GitPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """The state and the actions of the panel; `panel` composes the widgets.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class GitPanel:
         return run
 
     def _pick(self, path: str) -> None:
-        """Show what has changed in a file; no longer, if it was this one already."""
+        """Display the changes of a file, or hide them if they are displayed already."""
         with self.panel.lock:
             self._picked = None if self._picked == path else path
             if self._picked is None:

@@ -1,4 +1,4 @@
-"""What the git panel shows of a repository, read at one time."""
+"""The state of a repository that the git panel displays."""
 
 from __future__ import annotations
 

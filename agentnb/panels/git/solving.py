@@ -141,7 +141,7 @@ class SolveButtons:
         self.show(None)
 
     def show(self, change: Change | None) -> None:
-        """Offer what can be done with the selected file."""
+        """Offer the actions for the selected file."""
         path = None if change is None else change.path
         if path != self._path:
             self.discard.reset()
