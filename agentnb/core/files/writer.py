@@ -188,6 +188,7 @@ class FileWriter:
 
         Examples
         --------
+        >>> from agentnb.core.files import FileSystemManager
         >>> files = FileSystemManager("workspace")
         >>> files.write_file("app.py", "debug = True\n")
         >>> print(files.edit("app.py", "True", "False"))
