@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db import copying, schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
+from agentnb.core.db.open_transactions import opened
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
 from agentnb.core.resilience import Deadline
 
@@ -35,7 +36,8 @@ def begun(executor: Executor, database: Database, deadline: Deadline) -> Iterato
         transaction = Transaction(database, connection, deadline)
         transaction.begin()
         try:
-            yield transaction
+            with opened(database.backend.target.path):
+                yield transaction
         except BaseException:
             transaction.rollback()
             raise

@@ -18,7 +18,7 @@ from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
 from agentnb.core.workflow.context import Context
 from agentnb.core.workflow.journal import Journal
-from agentnb.core.workflow.link import plain
+from agentnb.core.workflow.link import check_own, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +143,10 @@ class TaskExecution:
                 self.log(text, level=logging.WARNING)
 
     # Steps
+
+    def check_own_transaction(self, *, awaits: bool = False) -> None:
+        """Raise before a step is called whose result could not be kept: see `check_own`."""
+        check_own(self.around.link.database, awaits=awaits)
 
     def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
         """Return the kept result of a step, in a tuple; None if there is none.

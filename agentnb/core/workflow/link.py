@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Watch
+from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import UsageError
 from agentnb.core.resilience import Deadline
 from agentnb.core.workflow.models import names
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Database
 
-__all__ = ["Link", "Turn", "listed", "plain"]
+__all__ = ["Link", "Turn", "check_own", "listed", "plain"]
 
 # A heartbeat that waits so long for another's lock still comes within its lease.
 _PATIENCE = 10.0
@@ -145,10 +146,13 @@ class Link:
         ------
         UnavailableError
             The database is away, or somebody else's lock was not released in time.
+        UsageError
+            This thread has a transaction of its own open on the same SQLite file.
         ConfigError
             A right on its tables is missing, or it only reads.
         """
         backend = self.database.backend
+        check_own(self.database)
         with self._one, self._connection(patience) as connection:
             backend.begin(connection)
             try:
@@ -204,6 +208,31 @@ class Link:
                 if ours is None or ours is error:
                     raise
                 raise explained(self.database, ours) from error
+
+
+def check_own(database: Database, *, awaits: bool = False) -> None:
+    """Raise at once where a write would wait for a transaction of the caller's own.
+
+    Parameters
+    ----------
+    database
+        The database that is to be written to.
+    awaits
+        Whether the caller awaits the write, in an asyncio task.
+
+    Raises
+    ------
+    UsageError
+        This thread has a transaction open on the same SQLite file.
+    """
+    if database.kind == "sqlite" and is_open_here(database.backend.target.path, awaits=awaits):
+        raise UsageError(
+            "workflows cannot be written while a transaction of this very thread is open: "
+            "SQLite has one writer",
+            service="workflow",
+            hint="end it first: %db commit or %db rollback in a notebook; else move the call "
+            "out of `with db.transaction()`, or use PostgreSQL, which takes both at once",
+        )
 
 
 def listed(values: Iterable[Any]) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.resilience import Deadline
+from agentnb.core.workflow.link import check_own
 from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
 from agentnb.core.workflow.rights import explaining
 
@@ -84,6 +85,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
         They were made by a newer agentnb; a right is missing, such as that to make a schema.
     """
     check_kind(database)
+    check_own(database)
     with (
         explaining(database, "agentnb migrate"),
         database.transaction(timeout=_PATIENCE) as tx,

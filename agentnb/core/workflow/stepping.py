@@ -67,8 +67,9 @@ class Stepping:
         Raises
         ------
         UsageError
-            The name is taken by another step of this attempt, or no JSON can be read as the
-            declared type; nothing was called.
+            The name is taken by another step of this attempt, no JSON can be read as the declared
+            type, or the agent's own transaction is open on the same SQLite file; nothing was
+            called.
         UnkeptResult
             The step is done, in this attempt or an earlier one, and its result could not be
             kept. It is not called again before `Workflow.forget`.
@@ -82,6 +83,7 @@ class Stepping:
         found = self._execution.step_result(name, codec)
         if found is not None:
             return found[0]
+        self._execution.check_own_transaction()
         with self._span(name):
             result = self._execution.around.loop.call(lambda: function(*args, **options))
         return self._execution.keep_step(name, result, codec)
@@ -117,6 +119,7 @@ class Stepping:
         found = await asyncio.to_thread(self._execution.step_result, name, codec)
         if found is not None:
             return found[0]
+        self._execution.check_own_transaction(awaits=True)
         with self._span(name):
             result = function(*args, **options)
             if inspect.isawaitable(result):
