@@ -7,6 +7,7 @@ import pytest
 
 import agentnb
 from agentnb.core import services
+from agentnb.core.errors import ConfigError
 from agentnb.core.services import SERVICES, Check
 from agentnb.core.services.entry import Service
 from agentnb.core.settings import FIELDS
@@ -108,3 +109,14 @@ def test_the_registry_imports_no_service(tmp_path):
         "agentnb.core.nearest",
         "agentnb.core.services",
     ]
+
+
+def test_workflows_work_where_there_is_no_redis(tmp_path):
+    with agentnb.connect(home=tmp_path / ".agentnb", start=tmp_path, redis_url="http://x") as hub:
+        with pytest.raises(ConfigError):
+            _ = hub.redis
+        hub.workflows.agent("echo")(lambda task: task.data)
+        hub.workflows.work()
+        made = hub.workflows.create("w", [{"name": "t", "agent": "echo", "data": 7}])
+        assert made.wait(timeout=30).result == {"t": 7}
+        assert hub.health().column("service") == ["workflow"]

@@ -640,3 +640,12 @@ def test_what_is_logged_while_the_writers_thread_starts_blocks_nothing(tmp_path,
     assert writer.submit(b"3\n")
     writer.close()
     assert sorted(written(tmp_path).split()) == ["1", "2", "3", "4"]
+
+
+def test_every_name_of_the_package_is_there_and_no_other():
+    from agentnb.core import trace
+
+    assert all(getattr(trace, name).__module__.startswith("agentnb.") for name in trace.__all__)
+    assert dir(trace) == sorted(trace.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Spam'"):
+        _ = trace.Spam
