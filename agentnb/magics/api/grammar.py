@@ -42,22 +42,22 @@ def _pair(value: Any) -> dict[str, str]:
 _OPTIONS = (
     Option(("--params",), "the query, as JSON or :name", "JSON", _mapping, adds=True),
     Option(("--headers",), "headers, as JSON or :name", "JSON", _mapping, adds=True),
-    Option(("--auth",), "send the token that this variable or .env holds", "VARIABLE"),
-    Option(("--schema",), "a class that the reply is made of", "NAME", live="schema"),
-    Option(("--timeout",), "seconds that it may take in total", "SECONDS", seconds),
-    Option(("--retries",), "how often a failed call is made again", "N", times),
-    Option(("--text",), "take the reply as text, not as JSON", apart=("schema",)),
-    Option(("--follow",), "go where the service says, at most 5 times"),
+    Option(("--auth",), "send the token of this variable, or of .env", "VARIABLE"),
+    Option(("--schema",), "the class of the reply", "NAME", live="schema"),
+    Option(("--timeout",), "seconds at most, in total", "SECONDS", seconds),
+    Option(("--retries",), "how often a failed call is repeated", "N", times),
+    Option(("--text",), "return the reply as text", apart=("schema",)),
+    Option(("--follow",), "follow redirects, at most 5"),
 )
 _STREAM = (
     Option(
         ("--stream",),
-        "show events, or lines, as they come; Ctrl-C ends it",
+        "show events or lines as they arrive; Ctrl-C ends it",
         apart=("schema", "text", "to"),
     ),
     Option(
         ("--idle",),
-        "seconds without a byte after which it is given up (default 60)",
+        "seconds without a byte before the call fails (default 60)",
         "SECONDS",
         seconds,
         needs=("stream", "to"),
@@ -68,7 +68,7 @@ _TO = Option(
 )
 _FORM = (
     Option(
-        ("--form",), "send a form of these fields, as JSON or :name", "JSON", _mapping, adds=True
+        ("--form",), "send these fields as a form, as JSON or :name", "JSON", _mapping, adds=True
     ),
     Option(("--file",), "upload a file of the workspace", "NAME=PATH", _pair, adds=True),
 )
@@ -88,11 +88,11 @@ def _sending(name: str, about: str) -> Verb:
 
 GRAMMAR = Grammar(
     "api",
-    "calls of APIs over HTTP; %%api post URL sends the cell as JSON",
+    "HTTP APIs; %%api post URL sends the cell as JSON",
     (
         Verb(
             "get",
-            "get from a URL, or from a path of the one API",
+            "make a GET of a URL, or of a path of the only API",
             ("URL",),
             (*_OPTIONS, *_STREAM, _TO),
             ("url",),
@@ -100,7 +100,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "head",
-            "show the status and the headers that a get would have",
+            "show the status and the headers of a GET",
             ("URL",),
             tuple(one for one in _OPTIONS if one.key not in {"schema", "text"}),
             ("url",),
@@ -108,18 +108,18 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "delete",
-            "delete what a URL names",
+            "make a DELETE of a URL",
             ("URL",),
             _OPTIONS,
             ("url",),
             twin="hub.api(URL).delete(PATH)",
         ),
-        _sending("post", "post JSON: from the line, or from the cell, in which :name binds"),
-        _sending("put", "put JSON, as post"),
-        _sending("patch", "patch by JSON, as post"),
+        _sending("post", "make a POST of the JSON in the line or the cell, in which :name binds"),
+        _sending("put", "make a PUT, as post"),
+        _sending("patch", "make a PATCH, as post"),
         Verb(
             "list",
-            "the clients, what they have done, and the breakers of their hosts",
+            "list the clients, their calls, and the breakers of their hosts",
             twin="hub.apis.table()",
         ),
     ),

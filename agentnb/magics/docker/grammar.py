@@ -23,9 +23,7 @@ def _ports(value: Any) -> dict[int, int | None]:
     return found
 
 
-_POLICY = Option(
-    ("--policy",), "what it may do; %docker shows which there are", "NAME", live="policy"
-)
+_POLICY = Option(("--policy",), "the policy; %docker lists them", "NAME", live="policy")
 _TIMEOUT = Option(("--timeout",), "seconds at most", "SECONDS", float)
 _ENV = Option(
     ("-e", "--env"),
@@ -35,15 +33,20 @@ _ENV = Option(
     adds=True,
     whole=pair,
 )
-_PULL = Option(("--pull",), "which images are fetched: missing, always or never", "WHEN")
+_PULL = Option(("--pull",), "when the image is pulled: missing, always or never", "WHEN")
 _ENV_FILE = Option(
-    ("--env-file",), "files of variables, NAME=VALUE a line", "PATHS", names, adds=True, whole=alone
+    ("--env-file",),
+    "files of variables, one NAME=VALUE a line",
+    "PATHS",
+    names,
+    adds=True,
+    whole=alone,
 )
-_NO_CHECK = Option(("--no-check",), "return the result whatever the exit code is")
-_WORKDIR = Option(("--workdir",), "the folder inside that it starts in", "PATH")
+_NO_CHECK = Option(("--no-check",), "return the result for any exit code")
+_WORKDIR = Option(("--workdir",), "the working directory inside", "PATH")
 
 _OF_A_CONTAINER = (
-    Option(("--name",), "what it is called", "NAME"),
+    Option(("--name",), "the container's name", "NAME"),
     _ENV,
     _ENV_FILE,
     Option(("--memory",), "bytes at most, such as 256m", "BYTES"),
@@ -56,11 +59,11 @@ _OF_A_CONTAINER = (
         _ports,
         adds=True,
     ),
-    Option(("--user",), "who it runs as, in numbers", "UID[:GID]"),
+    Option(("--user",), "the user, in numbers", "UID[:GID]"),
     _WORKDIR,
     Option(
         ("--files",),
-        "copies of these files, in /mnt/work",
+        "copy these files to /mnt/work",
         "PATHS",
         names,
         adds=True,
@@ -80,12 +83,12 @@ GRAMMAR = Grammar(
     (
         Verb(
             "ps",
-            "our containers, those that have ended too",
+            "list the home's containers, ended ones included",
             twin="hub.docker.list()",
         ),
         Verb(
             "images",
-            "the images that were built here",
+            "list the images that were built here",
             twin="hub.docker.images()",
         ),
         Verb(
@@ -97,7 +100,7 @@ GRAMMAR = Grammar(
                 Option(("-f", "--file"), "the Dockerfile's path in the folder", "PATH"),
                 Option(
                     ("--arg",),
-                    "the build's arguments; no secrets",
+                    "arguments of the build, which are no secrets",
                     "NAME=VALUE",
                     pairs,
                     adds=True,
@@ -113,7 +116,7 @@ GRAMMAR = Grammar(
                     whole=pair,
                 ),
                 _PULL,
-                Option(("--fresh",), "run every step, whatever was built before"),
+                Option(("--fresh",), "run every step without the cache"),
                 _POLICY,
                 _TIMEOUT,
             ),
@@ -122,7 +125,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "pull",
-            "fetch an image from its registry",
+            "pull an image from its registry",
             ("IMAGE",),
             (
                 Option(("--platform",), "such as linux/arm64", "OS/ARCH"),
@@ -132,12 +135,12 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "run",
-            "run a command, or the script in the cell, to its end",
+            "run a command, or the script in the cell, and wait for its end",
             ("IMAGE",),
             (
                 Option(("-d", "--detach"), "return while it runs"),
                 *_OF_A_CONTAINER,
-                Option(("--keep",), "with -d: let it outlive this kernel"),
+                Option(("--keep",), "with -d: keep it when this kernel ends"),
                 _NO_CHECK,
                 _TIMEOUT,
             ),
@@ -148,12 +151,12 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "service",
-            "start a database or the like, and return it when it is ready",
+            "start a service such as a database, and wait until it is ready",
             ("IMAGE",),
             (
-                Option(("--port",), "the port inside; its url is of 127.0.0.1", "PORT", int),
-                Option(("--ready",), "ready once a line of its log holds this", "TEXT"),
-                Option(("--scheme",), "what its url begins with, such as redis", "NAME"),
+                Option(("--port",), "the port inside, published on 127.0.0.1", "PORT", int),
+                Option(("--ready",), "ready when a line of its log contains this", "TEXT"),
+                Option(("--scheme",), "the scheme of its URL, such as redis", "NAME"),
                 *_OF_A_CONTAINER,
                 _TIMEOUT,
             ),
@@ -163,7 +166,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "network",
-            "the networks of this home; with a name, make it",
+            "list the networks of this home, or create one",
             ("[NAME]",),
             (Option(("--remove",), "remove it"),),
             live=("network",),
@@ -171,13 +174,13 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "logs",
-            "what a container has printed",
+            "show the output of a container",
             ("NAME",),
             (
-                Option(("-n", "--tail"), "the last so many lines", "LINES", int),
-                Option(("--since",), "of the last so many seconds", "SECONDS", float),
-                Option(("--grep",), "lines that hold a text", "TEXT"),
-                Option(("-f", "--follow"), "go on while it runs; interrupt the cell to end"),
+                Option(("-n", "--tail"), "the last lines, at most this number", "LINES", int),
+                Option(("--since",), "only the output of the last seconds", "SECONDS", float),
+                Option(("--grep",), "only lines that contain a text", "TEXT"),
+                Option(("-f", "--follow"), "follow the output; interrupt the cell to end"),
                 _TIMEOUT,
             ),
             live=("container",),
@@ -185,13 +188,13 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "exec",
-            "run a command in a container; the cell, if any, is its input",
+            "run a command in a container; the cell, if any, is its standard input",
             ("NAME",),
             (
                 _ENV,
                 _ENV_FILE,
                 _WORKDIR,
-                Option(("--user",), "who it runs as", "UID[:GID]"),
+                Option(("--user",), "the user", "UID[:GID]"),
                 _NO_CHECK,
                 _TIMEOUT,
             ),
@@ -209,7 +212,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "inspect",
-            "all that the engine says of a container, as a dictionary",
+            "show the engine's description of a container",
             ("NAME",),
             live=("container",),
             twin="hub.docker.inspect(NAME)",
@@ -219,31 +222,31 @@ GRAMMAR = Grammar(
             "stop a container and remove it",
             ("[NAME]",),
             (
-                Option(("--all",), "all of ours"),
+                Option(("--all",), "all containers of the home"),
                 Option(("--grace",), "seconds before it is killed (default 5)", "SECONDS", float),
-                Option(("--yes",), "however many they are"),
+                Option(("--yes",), "confirm for several containers"),
             ),
             live=("container",),
             twin="hub.docker.stop_container(NAME, grace=...)",
         ),
         Verb(
             "stats",
-            "what our containers use",
+            "show the usage of the home's containers",
             twin="hub.docker.usage(), or .stats(NAME)",
         ),
         Verb(
             "prune",
-            "remove our containers that have ended",
+            "remove the home's ended containers",
             (),
             (
-                Option(("--images",), "and our images that nothing uses"),
-                Option(("--yes",), "do it; without, it says what would go"),
+                Option(("--images",), "remove the home's unused images too"),
+                Option(("--yes",), "do it; without, the objects are listed only"),
             ),
             twin="hub.docker.prune(images=...)",
         ),
         Verb(
             "panel",
-            "containers, their logs and numbers, and images",
+            "open the panel: containers, their logs and usage, and images",
             twin='hub.panel("docker")',
         ),
     ),
@@ -263,15 +266,15 @@ GRAMMAR = Grammar(
         "redis = %docker service redis:7 --port 6379     (redis.url; redis.stop())",
     ),
     foreign={
-        "--rm": "leave it away: a container that has run is removed, one of -d with %docker stop",
+        "--rm": "leave it out: a container is removed at its end, one of -d by %docker stop",
         **dict.fromkeys(("-i", "--interactive"), "the input is the cell below %%docker exec"),
         **dict.fromkeys(
             ("-t", "-it", "-ti", "--tty"),
-            "leave it away: there is no terminal; %%docker run IMAGE runs the script in the cell",
+            "leave it out: there is no terminal; %%docker run IMAGE runs the script in the cell",
         ),
         **dict.fromkeys(
             ("-v", "--volume", "--mount", "--tmpfs"),
-            "nothing of the host is mounted: --files PATHS copies files to /mnt/work",
+            "no folder of the host is mounted: --files PATHS copies files to /mnt/work",
         ),
         **dict.fromkeys(
             ("--privileged", "--cap-add", "--device", "--security-opt", "--pid", "--ipc"),
@@ -283,14 +286,12 @@ GRAMMAR = Grammar(
         **dict.fromkeys(("-m", "--mem"), "--memory BYTES"),
         **dict.fromkeys(("-P", "--publish-all"), "-p PORT publishes one on a free port"),
         "--publish": "-p [HERE:]THERE",
-        "--restart": "a container that is gone with its owner must not come back",
+        "--restart": "a container ends with its owner and is not restarted",
         "--build-arg": "--arg NAME=VALUE",
         "--no-cache": "--fresh",
-        **dict.fromkeys(
-            ("ps -a", "ps --all"), "leave it away: those that have ended are listed as well"
-        ),
+        **dict.fromkeys(("ps -a", "ps --all"), "leave it out: ended containers are listed too"),
         **dict.fromkeys(("ps -q", "images -q"), 'hub.docker.names("container") or ("image")'),
-        "images -a": "leave it away: all that were built here are listed",
+        "images -a": "leave it out: all images that were built here are listed",
         "stop -t": "--grace SECONDS",
         "logs -t": "hub.docker.events() has times; a log's line has none",
         "prune -f": "--yes",

@@ -9,9 +9,9 @@ from agentnb.magics.grammar.values import alone
 
 __all__ = ["GRAMMAR"]
 
-_FORCE = Option(("-f", "--force"), "even where something would be lost")
-_TIMEOUT = Option(("--timeout",), "seconds that it may take", "SECONDS", float)
-_DRY = Option(("--dry-run",), "change nothing, and tell what would happen")
+_FORCE = Option(("-f", "--force"), "do it even if changes or commits would be lost")
+_TIMEOUT = Option(("--timeout",), "seconds at most", "SECONDS", float)
+_DRY = Option(("--dry-run",), "change nothing, and show the result")
 
 _MESSAGE = Option(("-m", "--message"), "the message of the commit", "TEXT")
 
@@ -21,17 +21,17 @@ GRAMMAR = Grammar(
     (
         Verb(
             "init",
-            "make a folder a repository: by default this one",
+            "initialize a repository in a folder, by default this one",
             ("[FOLDER]",),
             twin="hub.git.initialize()",
         ),
         Verb(
             "clone",
-            "copy a repository",
+            "clone a repository",
             ("URL", "[FOLDER]"),
             (
                 Option(("-b", "--branch"), "the branch to check out", "BRANCH"),
-                Option(("--depth",), "only so many commits", "N", int),
+                Option(("--depth",), "commits at most", "N", int),
                 Option(("--recurse-submodules",), "fetch its submodules too"),
                 _TIMEOUT,
             ),
@@ -39,23 +39,23 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "submodules",
-            "list the submodules; `fetch` those that are missing",
+            "list the submodules; `fetch` the missing ones",
             ("[fetch]",),
-            (replace(_TIMEOUT, about="seconds that all may take"),),
+            (replace(_TIMEOUT, about="seconds at most for all of them"),),
             live=("fetch",),
             twin="hub.git.submodules(), .fetch_submodules()",
         ),
         Verb(
             "status",
-            "what has changed",
+            "list the changed files",
             twin="hub.git.status()",
         ),
         Verb(
             "diff",
-            "what differs: from the stage, with --staged from the last commit, or of REVs",
+            "show the changes that are not staged, the staged ones, or those between REVs",
             ("[REV|PATH...]",),
             (
-                Option(("--cached", "--staged"), "what a commit would take"),
+                Option(("--cached", "--staged"), "compare what is staged with the last commit"),
                 Option(("--with",), "compare with a revision, or a range a..b", "REV", live="ref"),
             ),
             live=("changed",),
@@ -64,14 +64,14 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "log",
-            "the history and its graph",
+            "show the history and its graph",
             ("[REV|PATH...]",),
             (
-                Option(("-n", "--rows"), "how many commits (default 20)", "N", int),
-                Option(("--all",), "of every branch"),
+                Option(("-n", "--rows"), "commits at most (default 20)", "N", int),
+                Option(("--all",), "the commits of every branch"),
                 Option(
                     ("--path",),
-                    "only commits that changed it",
+                    "only commits that changed this path",
                     "PATH",
                     alone,
                     adds=True,
@@ -84,7 +84,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "show",
-            "a commit, by default the last; or a file as a commit has it",
+            "show a commit, by default the last, or a file of a commit",
             ("[REV|REV:PATH]",),
             live=("ref",),
             rest="[-- PATH...]",
@@ -92,7 +92,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "add",
-            "stage files: by default all",
+            "stage files, by default all",
             ("[PATH...]",),
             live=("unstaged",),
             rest="[-- PATH...]",
@@ -100,7 +100,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "unstage",
-            "take files out of the stage",
+            "unstage files",
             ("[PATH...]",),
             live=("staged",),
             rest="[-- PATH...]",
@@ -108,14 +108,14 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "commit",
-            "commit what is staged, or exactly these paths",
+            "commit what is staged, or these paths only",
             ("[PATH...]",),
             (
-                Option(("-m", "--message"), "what was done and why", "TEXT"),
-                Option(("-a", "--all"), "stage everything here first"),
-                Option(("--author",), "if somebody else made it", "'NAME <EMAIL>'"),
-                Option(("--amend",), "replace the last commit; its message stays without -m"),
-                replace(_FORCE, about="even one that a remote has", needs=("amend",)),
+                Option(("-m", "--message"), "the message", "TEXT"),
+                Option(("-a", "--all"), "stage all changes first"),
+                Option(("--author",), "the author, if it is another person", "'NAME <EMAIL>'"),
+                Option(("--amend",), "replace the last commit; without -m its message stays"),
+                replace(_FORCE, about="replace a commit that a remote has", needs=("amend",)),
                 replace(_DRY, apart=("amend",)),
             ),
             live=("changed",),
@@ -124,7 +124,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "push",
-            "send a branch: by default the current one to origin",
+            "push a branch, by default the current one to origin",
             ("[REMOTE]", "[BRANCH]"),
             (_FORCE, _DRY, _TIMEOUT),
             live=("remote", "branch"),
@@ -132,23 +132,28 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "pull",
-            "fetch, and bring the current branch up to it",
+            "fetch, and fast-forward the current branch",
             ("[REMOTE]", "[BRANCH]"),
-            (Option(("--rebase",), "put one's own commits on top"), _TIMEOUT),
+            (Option(("--rebase",), "put the local commits on top"), _TIMEOUT),
             live=("remote", "branch"),
             twin="hub.git.pull(REMOTE, BRANCH, rebase=...)",
         ),
         Verb(
             "fetch",
-            "fetch, and change no branch",
+            "fetch the commits of a remote",
             ("[REMOTE]",),
-            (Option(("--prune",), "forget branches that are gone there"), _TIMEOUT),
+            (
+                Option(
+                    ("--prune",), "remove remote-tracking branches that the remote no longer has"
+                ),
+                _TIMEOUT,
+            ),
             live=("remote",),
             twin="hub.git.fetch(REMOTE, prune=...)",
         ),
         Verb(
             "branch",
-            "list the branches, or make one",
+            "list the branches, or create one",
             ("[NAME]", "[START]"),
             (Option(("-d", "--delete"), "delete it"), replace(_FORCE, needs=("delete",))),
             live=("branch", "ref"),
@@ -156,53 +161,57 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "switch",
-            "change to a branch",
+            "switch to a branch",
             ("BRANCH",),
-            (Option(("-c", "--create"), "make it first"),),
+            (Option(("-c", "--create"), "create it first"),),
             live=("branch",),
             twin="hub.git.switch(BRANCH, create=...)",
         ),
         Verb(
             "merge",
-            "merge a branch into the current one; end the merge that waits, or give it up",
+            "merge a branch into the current one; continue or abort a merge",
             ("[REV]",),
             (
                 _MESSAGE,
-                Option(("--no-ff",), "always make a commit", apart=("continue", "abort")),
-                Option(("--continue",), "commit the merge, once no file is in conflict"),
-                Option(("--abort",), "go back to before the merge", apart=("continue", "message")),
+                Option(("--no-ff",), "always create a commit", apart=("continue", "abort")),
+                Option(("--continue",), "commit the merge once no file is in conflict"),
+                Option(
+                    ("--abort",),
+                    "restore the state before the merge",
+                    apart=("continue", "message"),
+                ),
             ),
             live=("ref",),
             twin="hub.git.merge(REV), .merge_continue(), .merge_abort()",
         ),
         Verb(
             "abort",
-            "give up the merge, rebase, cherry-pick or revert that waits",
+            "abort a merge, rebase, cherry-pick or revert",
             twin="hub.git.abort()",
         ),
         Verb(
             "conflicts",
-            "the files in conflict, both sides beside each other; of notebooks the cells",
+            "show both sides of files in conflict, notebooks by cells",
             ("[PATH...]",),
-            (Option(("--base",), "show the version from which both began, too"),),
+            (Option(("--base",), "show the common ancestor too"),),
             live=("conflict",),
             rest="[-- PATH...]",
             twin="hub.git.conflicts(PATHS, base=...)",
         ),
         Verb(
             "resolve",
-            "take one side of files in conflict, or mark them as solved as you edited them",
+            "take one side of files in conflict, or mark edited files as resolved",
             ("[PATH...]",),
             (
                 Option(("--ours",), "take the current branch's version"),
                 Option(("--theirs",), "take the merged version", apart=("ours",)),
                 Option(
                     ("--parts",),
-                    "take the side only of what both changed, and keep the other changes of both",
+                    "take the side only where both changed, and keep the other changes of both",
                     needs=("ours", "theirs"),
                 ),
                 Option(("--all",), "every file in conflict"),
-                replace(_FORCE, about="even where markers are left", apart=("ours", "theirs")),
+                replace(_FORCE, about="resolve even if markers are left", apart=("ours", "theirs")),
             ),
             live=("conflict",),
             rest="[-- PATH...]",
@@ -213,8 +222,10 @@ GRAMMAR = Grammar(
             "discard the changes of files that are not staged",
             ("[PATH...]",),
             (
-                Option(("--from",), "take them from a commit instead", "REV", live="ref"),
-                Option(("--yes",), "however many they are"),
+                Option(
+                    ("--from",), "restore from a commit instead of the index", "REV", live="ref"
+                ),
+                Option(("--yes",), "confirm for several files"),
                 _DRY,
             ),
             live=("restorable",),
@@ -223,28 +234,28 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "stash",
-            "put changes aside; `list` them, `show N`, `apply N`, `pop N`, `drop N`",
+            "stash changes; `list`, `show N`, `apply N`, `pop N`, `drop N`",
             ("[push|list|show|apply|pop|drop]", "[N]"),
-            (replace(_MESSAGE, about="what they are"),),
+            (replace(_MESSAGE, about="a description"),),
             live=("stash", "stash number"),
             twin="hub.git.stash(TEXT), .stashes(), .stash_show(N), .stash_apply(N), "
             ".stash_pop(N), .stash_drop(N)",
         ),
         Verb(
             "tag",
-            "list the tags, make one, or delete one",
+            "list the tags, create one, or delete one",
             ("[NAME]", "[REV]"),
             (
-                replace(_MESSAGE, about="annotate it", apart=("delete",)),
+                replace(_MESSAGE, about="annotate the tag", apart=("delete",)),
                 Option(("-d", "--delete"), "delete it"),
-                replace(_FORCE, about="move one that is there", apart=("delete",)),
+                replace(_FORCE, about="move an existing tag", apart=("delete",)),
             ),
             live=("tag", "ref"),
             twin="hub.git.tags(), .create_tag(NAME, REV, message=...), .delete_tag(NAME)",
         ),
         Verb(
             "worktree",
-            "list further work trees; `add FOLDER BRANCH`, `rm FOLDER`",
+            "list the work trees; `add FOLDER BRANCH`, `rm FOLDER`",
             ("[add|rm]", "[FOLDER]", "[BRANCH]"),
             (_FORCE,),
             live=("worktree", "", "branch"),
@@ -259,13 +270,13 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "panel",
-            "changes, stage, commit, branches and graph",
+            "open the panel: changes, staging, commits, branches and graph",
             twin='hub.panel("git")',
         ),
     ),
     options=(
         Option(
-            ("-C", "--repo"), "a repository of the workspace: its folder", "FOLDER", live="repo"
+            ("-C", "--repo"), "the folder of a repository in the workspace", "FOLDER", live="repo"
         ),
     ),
     elsewhere={"checkout": "switch", "reset": "unstage", "stage": "add"},
