@@ -16,7 +16,7 @@ def run(_: argparse.Namespace) -> int:
 
     with agentnb.connect() as hub:
         before, now = hub.workflows.migrate()
-        where = hub.workflows.database.backend.target
+        where = hub.workflows.database.access.backend.target
     if before == now:
         print(f"{where}: the tables of workflows are of version {now}, the newest")
     else:

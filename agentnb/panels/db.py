@@ -156,7 +156,7 @@ class DbPanel:
         others = [found for found in every if schema.is_internal(found[0])]
         tables = own + others if internal else own
         names = [name for name, _ in tables]
-        sizes = schema.counts(database, names, seconds=COUNT_SECONDS)
+        sizes = schema.counts(database.access, names, seconds=COUNT_SECONDS)
         tree: list[tuple[Any, ...]] = []
         for name, kind in tables:
             size = sizes[name]
@@ -212,7 +212,7 @@ class DbPanel:
 
     def _ask(self) -> tuple[str, str]:
         sql = self.sql.value.strip()
-        found = changing(self._database(), sql)
+        found = changing(self._database().access, sql)
         return (_question(found) if found else ""), sql
 
     def _execute(self, sql: str) -> tuple[str, Script]:
@@ -247,7 +247,7 @@ def make(hub: Hub, **options: Any) -> Panel:
 
 def _preview(database: Database, table: str | None) -> _Preview:
     name = str(table)
-    sql = f"select * from {schema.quote(database, name)}"
+    sql = f"select * from {schema.quote(database.access, name)}"
     found = database.query(sql, limit=PREVIEW_ROWS)
     rows = list(found.rows)
     if schema.is_internal(name):

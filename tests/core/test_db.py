@@ -455,7 +455,7 @@ def test_every_statement_is_a_span(tasks):
     tasks.query("select 1")
     with pytest.raises(QueryRejected):
         tasks.query("select nowhere")
-    spans = [span for span in tasks.tracer.recent() if span.name == "query"]
+    spans = [span for span in tasks.access.tracer.recent() if span.name == "query"]
     assert spans[-2].service == "db"
     assert (spans[-2].outcome, spans[-1].outcome) == ("ok", "QueryRejected")
 
@@ -719,7 +719,7 @@ def test_a_connection_that_is_named_again_is_replaced_and_closed(tmp_path):
         first.query("select 1")
         second = hub.databases.connect("x", f"sqlite:///{tmp_path / '2.db'}", read_only=True)
         assert hub.databases["x"] is second
-        assert not first.pool.connected
+        assert not first.access.pool.connected
         shown = hub.databases.list()
         assert shown.columns == ("name", "kind", "support", "target", "access")
         assert ("x", "sqlite", "full", str(tmp_path / "2.db"), "read") in shown.rows

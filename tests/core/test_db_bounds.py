@@ -175,7 +175,7 @@ def test_a_quoted_or_qualified_function_that_writes_is_seen_too(server):
 def test_every_row_that_a_statement_locks_is_locked(server, strength):
     with (
         server.transaction() as tx,
-        Database(server.backend.target.url.render_as_string(hide_password=False)) as other,
+        Database(server.access.backend.target.url.render_as_string(hide_password=False)) as other,
     ):
         shown = tx.query(f"select i from big for {strength}", preview=10)
         assert len(shown) == MANY

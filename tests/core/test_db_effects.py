@@ -18,7 +18,7 @@ def database(request):
 
 
 def words(database, sql):
-    return [one.sql for one in changing(database, sql)]
+    return [one.sql for one in changing(database.access, sql)]
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_a_view_of_a_view_that_calls_what_may_write_is_found(fresh_url):
 
 def test_a_text_without_a_statement_is_an_error(database):
     with pytest.raises(UsageError, match="there is no SQL to run"):
-        changing(database, " -- nothing\n")
+        changing(database.access, " -- nothing\n")

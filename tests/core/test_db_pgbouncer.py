@@ -135,5 +135,5 @@ def test_what_would_not_last_is_refused_unless_the_pooler_keeps_sessions(url):
 def test_a_server_without_a_pooler_is_known_as_one(fresh_url):
     with Database(fresh_url) as db:
         db.ping()
-        assert not db.backend.pooler
-        assert db.backend.uri_for_adbc() is not None
+        assert not db.access.backend.pooler
+        assert db.access.backend.uri_for_adbc() is not None

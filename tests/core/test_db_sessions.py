@@ -147,9 +147,9 @@ def test_what_a_trigger_sets_for_its_transaction_does_not_stay(fresh_url):
 
 def test_a_connection_that_nothing_was_set_on_is_not_reset(server, monkeypatch):
     cleared = []
-    clear = type(server.backend).clear
+    clear = type(server.access.backend).clear
     monkeypatch.setattr(
-        type(server.backend), "clear", lambda *given: (cleared.append(1), clear(*given))
+        type(server.access.backend), "clear", lambda *given: (cleared.append(1), clear(*given))
     )
     server.query("select count(*), lower(x) from t where x in ('a') group by 2")
     server.execute("insert into t (x) values (:x)", {"x": "b"})
@@ -187,10 +187,10 @@ def test_a_frame_comes_from_the_same_session(db, how):
 def test_a_session_without_state_takes_the_fast_way_to_arrow(server):
     with server.session() as session:
         assert isinstance(session.query("select x from t", arrow=True), ArrowResult)
-        assert server.tracer.recent(1)[0].attributes["through"] == "adbc"
+        assert server.access.tracer.recent(1)[0].attributes["through"] == "adbc"
         session.execute("set application_name to mine")
         session.query("select x from t", arrow=True)
-        assert server.tracer.recent(1)[0].attributes["through"] == "copy"
+        assert server.access.tracer.recent(1)[0].attributes["through"] == "copy"
 
 
 ARROW = """
@@ -290,7 +290,7 @@ def test_statements_of_several_threads_wait_for_their_turn(db):
 def test_a_busy_session_is_an_error_when_the_time_is_over(server):
     with server.session() as session, ThreadPoolExecutor(1) as pool:
         running = pool.submit(session.query, "select pg_sleep(2)")
-        while not session._lock.locked():
+        while not session.access._lock.locked():
             time.sleep(0.01)
         with pytest.raises(UnavailableError, match="busy with another statement"):
             session.query("select 1", timeout=0.2)
@@ -624,9 +624,9 @@ def test_arrow_data_goes_round_neither_a_transaction_nor_the_end_of_a_session(db
 def test_a_reset_between_the_statements_of_another_thread_holds_for_the_next_one(db):
     with db.session() as session:
         session.execute("create temp table mine (a int)")
-        session._lock.acquire()  # the other thread has looked for a reset, and still has the lock
+        session.access._lock.acquire()  # as the other thread, after its look
         session.reset()
-        session._lock.release()
+        session.access._lock.release()
         with pytest.raises(NotFoundError):
             session.query("select * from mine")
         assert session.query("select 1").scalar() == 1

@@ -199,7 +199,7 @@ def test_a_password_is_shown_nowhere_and_reaches_the_driver_as_it_was_meant():
     target = parse("postgresql://ada:p%40ss%2Fw%2Bord%20%25@db/app")
     assert target.url.password == "p@ss/w+ord %"
     database = Database("postgresql://ada:p%40ss%2Fw%2Bord%20%25@db/app?password=hunter22")
-    for text in (str(target), repr(database), str(database.log.extra)):
+    for text in (str(target), repr(database), str(database.access.log.extra)):
         assert "w+ord" not in text
         assert "p%40ss" not in text
         assert "hunter22" not in text

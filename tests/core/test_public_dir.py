@@ -21,9 +21,8 @@ PUBLIC = {
     "LogFile": "attach close failed flush kept path",
     "Databases": "close connect forget list names opened",
     "Database": """
-        aexecute aquery close describe engine execute explain kind load max_bytes name ping query
-        read_only retype rows run script session stream support table_names tables timeout
-        transaction
+        access aexecute aquery close describe engine execute explain kind load max_bytes name ping
+        query read_only retype rows run script session stream support tables timeout transaction
     """,
     "Result": """
         arrow column columns df dicts empty formats header kinds note notices pl returns_rows
@@ -95,7 +94,7 @@ PUBLIC = {
 }
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
 OPEN = {
-    *("Database", "Subscription", "TaskQueue", "Queue", "Job"),
+    *("Subscription", "TaskQueue", "Queue", "Job"),
     *("Orchestrator",),
 }
 

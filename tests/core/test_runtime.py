@@ -27,12 +27,14 @@ def names(tracer):
 
 def tracer_of(service):
     """Return the tracer of a service."""
-    return getattr(service, "_tracer", None) or service.tracer
+    part = getattr(service, "access", service)
+    return getattr(part, "_tracer", None) or part.tracer
 
 
 def log_of(service):
     """Return the stamp of a service's log lines."""
-    return (getattr(service, "_log", None) or service.log).extra
+    part = getattr(service, "access", service)
+    return (getattr(part, "_log", None) or part.log).extra
 
 
 def test_a_log_is_the_services_and_stamped_with_the_hub(runtime):

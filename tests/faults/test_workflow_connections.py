@@ -114,7 +114,7 @@ def test_a_commit_whose_answer_is_lost_is_counted_once(url, monkeypatch):
     with Database(url, pool_size=8) as database, Orchestrator(database) as flows:
         flows.agent("noop", attempts=1)(lambda task, ctx: task.attempt)
         workflow = flows.create("x", layered(4, 5))
-        commit, lost = database.backend.commit, Counter()
+        commit, lost = database.access.backend.commit, Counter()
 
         def unanswered(connection):
             commit(connection)
@@ -124,7 +124,7 @@ def test_a_commit_whose_answer_is_lost_is_counted_once(url, monkeypatch):
                 connection.connection.dbapi_connection.close()
                 raise psycopg.OperationalError("the connection is lost")
 
-        monkeypatch.setattr(database.backend, "commit", unanswered)
+        monkeypatch.setattr(database.access.backend, "commit", unanswered)
         flows.work(concurrency=2)
         ended(workflow)
         assert lost["agentnb-worker"] == 12

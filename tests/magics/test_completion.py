@@ -79,7 +79,7 @@ def test_tab_does_not_connect_to_a_server(shell):
     db = shell.magics_manager.registry["DbMagic"]
     db.used = "far"
     assert offered(shell, "%db describe ta") == []
-    assert not databases["far"].pool.connected
+    assert not databases["far"].access.pool.connected
 
 
 def test_unloading_takes_the_completion_away(shell):

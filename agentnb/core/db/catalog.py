@@ -57,12 +57,12 @@ class Catalog:
 
     def columns(self, table: str) -> list[str]:
         """Return the names of a table's columns; none where there is no such table."""
-        return self._names(table, lambda: schema.columns(self.database, table))
+        return self._names(table, lambda: schema.columns(self.database.access, table))
 
     def _names(self, key: str, ask: Callable[[], list[str]]) -> list[str]:
         with self._lock:
             when, names = self._known.get(key, (float("-inf"), []))
-            if monotonic() - when < self._fresh or not self.database.answers_quickly:
+            if monotonic() - when < self._fresh or not self.database.access.answers_quickly:
                 return names
             asking = self._asking.get(key)
             if asking is None:

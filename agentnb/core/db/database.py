@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db import adbc
@@ -11,7 +12,8 @@ from agentnb.core.db.executor import Executor
 from agentnb.core.db.plain import Plain
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
 from agentnb.core.db.postgres import Postgres
-from agentnb.core.db.session import IDLE_SECONDS, Session
+from agentnb.core.db.runner import Runner
+from agentnb.core.db.session import IDLE_SECONDS, Session, SessionRunner
 from agentnb.core.db.sqlite import SQLite
 from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.db.url import parse
@@ -20,7 +22,7 @@ from agentnb.core.resilience import Deadline
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -29,11 +31,92 @@ if TYPE_CHECKING:
     from agentnb.core.db.backend import Backend, Watch
     from agentnb.core.db.result import Result
     from agentnb.core.db.text import Statement
+    from agentnb.core.db.transaction import TransactionRunner
     from agentnb.core.errors import AgentnbError
 
 __all__ = ["Database"]
 
 _BACKENDS: dict[str, type[Backend]] = {"sqlite": SQLite, "postgresql": Postgres}
+
+
+class DatabaseRunner(Runner):
+    """Runs statements on any connection of a database's pool.
+
+    Parameters
+    ----------
+    backend
+        The kind of database.
+    name, timeout, rows, max_bytes, pool_size
+        As in `Database`.
+    runtime
+        Tracer and logs.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        name: str,
+        timeout: float,
+        rows: int,
+        max_bytes: int,
+        pool_size: int,
+        runtime: Runtime,
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self.timeout = timeout
+        self.rows = rows
+        self.max_bytes = max_bytes
+        self.runtime = runtime
+        self.tracer = runtime.tracer
+        self.log = runtime.log("db", connection=name, target=str(backend.target))
+        self.pool = ConnectionPool(
+            backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
+        )
+        self._spare = adbc.Spare()
+
+    @property
+    def answers_quickly(self) -> bool:
+        """Whether a question costs little: a SQLite file, or a server that is connected."""
+        return self.backend.kind == "sqlite" or self.pool.connected
+
+    def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
+        """Lend a connection of the pool for one statement."""
+        return self.pool.checkout(deadline)
+
+    def settle(self, connection: Connection) -> None:
+        """Commit a single statement."""
+        self.backend.settle(connection)
+
+    def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
+        """Run a block in a transaction of its own."""
+        return begun(self, self, deadline)
+
+    def arrow_result(
+        self,
+        statement: Statement,
+        params: Mapping[str, Any],
+        bounds: Bounds,
+        watch: Watch,
+    ) -> Result | None:
+        """Return the result through ADBC, or None where it would differ or is not available."""
+        _ = self.pool.engine  # how PostgreSQL is reached is known once there is a connection
+        with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
+            return adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
+
+    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
+        """Return the agentnb error for an error of SQLAlchemy or the driver, None for others."""
+        return self.pool.error_of(error, watch, sql)
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        self._spare.close()
+        self.pool.close()
+
+    def __repr__(self) -> str:
+        only = ", read_only=True" if self.backend.read_only else ""
+        return f"Database({str(self.backend.target)!r}, name={self.name!r}{only})"
 
 
 class Database(Executor):
@@ -80,6 +163,8 @@ class Database(Executor):
     plan
     """
 
+    access: DatabaseRunner
+
     def __init__(
         self,
         url: str,
@@ -94,44 +179,37 @@ class Database(Executor):
         runtime: Runtime | None = None,
     ) -> None:
         target = parse(url, resolve) if resolve else parse(url)
-        self.name = name
-        self.timeout = timeout
-        self.rows = rows
-        self.max_bytes = max_bytes
-        self.runtime = runtime or Runtime()
-        self.tracer = self.runtime.tracer
-        self.log = self.runtime.log("db", connection=name, target=str(target))
-        self.backend = _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
-        self.pool = ConnectionPool(
-            self.backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
+        runner = DatabaseRunner(
+            _BACKENDS.get(target.kind, Plain)(target, read_only=read_only),
+            name=name,
+            timeout=timeout,
+            rows=rows,
+            max_bytes=max_bytes,
+            pool_size=pool_size,
+            runtime=runtime or Runtime(),
         )
+        super().__init__(runner)
         self._loop = LoopThread()
-        self._spare = adbc.Spare()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
     @property
     def kind(self) -> str:
-        """Return the kind of database: ``"sqlite"``, ``"postgresql"``, ..."""
-        return self.backend.kind
+        """The kind of database: ``"sqlite"``, ``"postgresql"``, ..."""
+        return self.access.backend.kind
 
     @property
     def support(self) -> str:
-        """Return what is promised: ``"full"``, or ``"plain"`` for statements and results only."""
-        return self.backend.support
+        """The support: ``"full"``, or ``"plain"`` for statements and results only."""
+        return self.access.backend.support
 
     @property
     def read_only(self) -> bool:
-        """Return whether this connection may only read."""
-        return self.backend.read_only
-
-    @property
-    def answers_quickly(self) -> bool:
-        """Return whether asking is quick: a SQLite file, or a server that is connected."""
-        return self.kind == "sqlite" or self.pool.connected
+        """Whether this connection may only read."""
+        return self.access.backend.read_only
 
     @property
     def engine(self) -> Engine:
-        """Return the SQLAlchemy engine, connected and tested on first use.
+        """The SQLAlchemy engine, connected and tested on first use.
 
         Raises
         ------
@@ -140,19 +218,7 @@ class Database(Executor):
         ConfigError
             It refuses the login, or there is no such database.
         """
-        return self.pool.engine
-
-    def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
-        """Lend a connection of the pool for one statement."""
-        return self.pool.checkout(deadline)
-
-    def settle(self, connection: Connection) -> None:
-        """Make a single statement's effect last."""
-        self.backend.settle(connection)
-
-    def begun(self, deadline: Deadline) -> AbstractContextManager[Transaction]:
-        """Run a block in a transaction of its own."""
-        return begun(self, self, deadline)
+        return self.access.pool.engine
 
     def session(self, *, idle: float | None = IDLE_SECONDS) -> Session:
         """Return a session: one connection, in which what a statement sets lasts.
@@ -180,11 +246,12 @@ class Database(Executor):
         n
         1
         """
-        session = Session(self, idle=idle)
+        session = Session(SessionRunner(self.access, idle=idle))
         self._sessions.add(session)
         return session
 
-    def transaction(self, *, timeout: float | None = None) -> AbstractContextManager[Transaction]:
+    @contextmanager
+    def transaction(self, *, timeout: float | None = None) -> Iterator[Transaction]:
         """Run a block in one transaction: committed at its end, rolled back by an error.
 
         On SQLite it takes the write lock at its start, so that it cannot fail half-way.
@@ -199,10 +266,11 @@ class Database(Executor):
         UnavailableError
             SQLite: another connection is writing and did not end within 5 s.
         """
-        return self.begun(self._deadline(timeout))
+        with self.access.begun(self.access.deadline(timeout)) as runner:
+            yield Transaction(runner)
 
     def run(self, operation: Callable[[Database], Any]) -> Any:
-        """Call ``operation(db)`` and return what it returns; a failure is logged and raised.
+        """Call ``operation(db)`` and return its result; a failure is logged and raised.
 
         Parameters
         ----------
@@ -218,46 +286,29 @@ class Database(Executor):
         try:
             return self._loop.call(operation, self)
         except Exception:
-            self.log.exception("database operation failed")
+            self.access.log.exception("database operation failed")
             raise
 
-    def arrow_result(
-        self,
-        statement: Statement,
-        params: Mapping[str, Any],
-        bounds: Bounds,
-        watch: Watch,
-    ) -> Result | None:
-        """Return the result through ADBC, or None where it would differ or cannot be had."""
-        _ = self.engine  # how PostgreSQL is reached is known once there is a connection
-        with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
-            return adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
-
-    def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
-        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
-        return self.pool.error_of(error, watch, sql)
-
     def ping(self) -> None:
-        """Ask the database for a sign of life, within 5 s.
+        """Check that the database answers within 5 s.
 
         Raises
         ------
         UnavailableError
-            It gives none.
+            It does not.
         """
-        if self.backend.cancels:
+        if self.access.backend.cancels:
             self.query("select 1", timeout=CONNECT_SECONDS)
             return
-        with self.checkout(Deadline(CONNECT_SECONDS)) as connection:
-            self.settle(connection)
+        with self.access.checkout(Deadline(CONNECT_SECONDS)) as connection:
+            self.access.settle(connection)
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
         self._loop.close()
         for session in list(self._sessions):
             session.reset()
-        self._spare.close()
-        self.pool.close()
+        self.access.close()
 
     def __enter__(self) -> Self:
         return self
@@ -266,5 +317,4 @@ class Database(Executor):
         self.close()
 
     def __repr__(self) -> str:
-        only = ", read_only=True" if self.read_only else ""
-        return f"Database({str(self.backend.target)!r}, name={self.name!r}{only})"
+        return repr(self.access)

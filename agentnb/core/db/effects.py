@@ -12,7 +12,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
 
 __all__ = ["calls", "changes", "changing", "has_escaped_names", "locks", "names"]
@@ -121,7 +121,7 @@ def calls(sql: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def changing(executor: Executor, sql: str) -> list[Statement]:
+def changing(runner: Runner, sql: str) -> list[Statement]:
     """Return those statements of a text that may do more than read.
 
     Judged by what is known to read only: every other statement is one of them, and so is a query
@@ -129,8 +129,8 @@ def changing(executor: Executor, sql: str) -> list[Statement]:
 
     Parameters
     ----------
-    executor
-        The database, which is asked about functions.
+    runner
+        Runs on the database, which is asked about functions.
     sql
         Any number of statements.
 
@@ -139,15 +139,15 @@ def changing(executor: Executor, sql: str) -> list[Statement]:
     UsageError
         There is no statement, or one that cannot be told from the next.
     """
-    statements = split(sql, executor.backend.syntax)
+    statements = split(sql, runner.backend.syntax)
     if not statements:
         raise UsageError("there is no SQL to run", service="db", hint="type some, such as select 1")
     found = [one for one in statements if not (one.reads or _describes(one))]
     queries = [one for one in statements if one.reads]
     if queries:
-        with executor.checkout(Deadline.of(executor.timeout)) as connection:
-            found += [one for one in queries if executor.backend.has_effects(connection, one)]
-            executor.settle(connection)
+        with runner.checkout(Deadline.of(runner.timeout)) as connection:
+            found += [one for one in queries if runner.backend.has_effects(connection, one)]
+            runner.settle(connection)
     return sorted(found, key=lambda one: one.number)
 
 

@@ -1,4 +1,4 @@
-"""Running statements: what a database and a transaction have in common."""
+"""Run SQL: the public methods that databases, sessions and transactions share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.keywords import refuse_unknown
 from agentnb.core.db.result import Result, Script
-from agentnb.core.db.runner import Runner
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.ranges import whole
@@ -16,14 +15,44 @@ from agentnb.core.ranges import whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
     from agentnb.core.table import Table
 
 __all__ = ["Executor"]
 
 
-class Executor(Runner):
-    """Something that runs SQL: a `Database`, a `Session` or a `Transaction`."""
+class Executor:
+    """Runs SQL: a `Database`, a `Session` or a `Transaction`.
+
+    Attributes
+    ----------
+    access
+        Connections, backend and error translation, for services that build on a database.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.access = runner
+
+    @property
+    def name(self) -> str:
+        """The name of the connection in logs, spans and messages."""
+        return self.access.name
+
+    @property
+    def rows(self) -> int:
+        """The rows that a bare ``%db`` line shows."""
+        return self.access.rows
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a statement may take unless it says otherwise."""
+        return self.access.timeout
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that a result may take in memory unless it says otherwise."""
+        return self.access.max_bytes
 
     def query(
         self,
@@ -84,9 +113,11 @@ class Executor(Runner):
         42
         """
         refuse_unknown("query", unknown)
-        watch = Watch(self._deadline(timeout))
-        bounds = self._bounds(limit, max_bytes, preview)
-        return self._query(scan(sql, self.backend.syntax), params or {}, bounds, watch, arrow=arrow)
+        watch = Watch(self.access.deadline(timeout))
+        bounds = self.access.bounds(limit, max_bytes, preview)
+        return self.access.query(
+            scan(sql, self.access.backend.syntax), params or {}, bounds, watch, arrow=arrow
+        )
 
     async def aquery(
         self,
@@ -100,10 +131,10 @@ class Executor(Runner):
     ) -> Result:
         """Await `query`. Cancelling the await cancels the statement."""
         refuse_unknown("aquery", unknown)
-        watch = Watch(self._deadline(timeout))
-        bounds = self._bounds(limit, max_bytes)
-        statement = scan(sql, self.backend.syntax)
-        return await _watched(watch, self._query, statement, params or {}, bounds, watch)
+        watch = Watch(self.access.deadline(timeout))
+        bounds = self.access.bounds(limit, max_bytes)
+        statement = scan(sql, self.access.backend.syntax)
+        return await _watched(watch, self.access.query, statement, params or {}, bounds, watch)
 
     async def aexecute(
         self,
@@ -153,15 +184,15 @@ class Executor(Runner):
         >>> db.close()
         """
         refuse_unknown("execute", unknown)
-        statement = scan(sql, self.backend.syntax)
-        deadline = self._deadline(timeout)
-        bounds = self._bounds(None, max_bytes)
+        statement = scan(sql, self.access.backend.syntax)
+        deadline = self.access.deadline(timeout)
+        bounds = self.access.bounds(None, max_bytes)
         if params is None or hasattr(params, "keys"):
-            return self._query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
-        with self.begun(deadline) as inner:
+            return self.access.query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
+        with self.access.begun(deadline) as inner:
             count = 0
             for one in params:
-                count += inner._query(statement, one, bounds, Watch(deadline)).rowcount  # noqa: SLF001 - its own kind
+                count += inner.query(statement, one, bounds, Watch(deadline)).rowcount
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
 
     def script(
@@ -190,16 +221,18 @@ class Executor(Runner):
             As in `query`, with the statement's number and line in front.
         """
         refuse_unknown("script", unknown)
-        statements = split(sql, self.backend.syntax)
+        statements = split(sql, self.access.backend.syntax)
         if not statements:
-            raise UsageError("there is no SQL to run", service="db")
-        watch = Watch(self._deadline(timeout))
-        bounds = self._bounds(limit, max_bytes, preview)
+            raise UsageError("there is no SQL to run", service="db", hint="such as select 1")
+        watch = Watch(self.access.deadline(timeout))
+        bounds = self.access.bounds(limit, max_bytes, preview)
         results = Script()
-        with self._explained(), self.checkout(watch.deadline) as connection:
+        with self.access.explained(), self.access.checkout(watch.deadline) as connection:
             for statement in statements:
                 try:
-                    results.append(self._run(connection, statement, params or {}, bounds, watch))
+                    results.append(
+                        self.access.run(connection, statement, params or {}, bounds, watch)
+                    )
                 except AgentnbError as error:
                     if len(statements) == 1:
                         raise
@@ -207,7 +240,7 @@ class Executor(Runner):
                     raise type(error)(
                         f"{where}: {error.message}", service=error.service, hint=error.hint
                     ) from error
-            self.settle(connection)
+            self.access.settle(connection)
         return results
 
     def stream(
@@ -236,35 +269,37 @@ class Executor(Runner):
             As in `query`.
         """
         refuse_unknown("stream", unknown)
-        statement = scan(sql, self.backend.syntax)
-        watch = Watch(self._deadline(timeout))
+        statement = scan(sql, self.access.backend.syntax)
+        watch = Watch(self.access.deadline(timeout))
         chunk = whole("chunk", chunk, service="db")
         found = self._chunks(statement, params or {}, chunk, watch)
         # In memory the loop's own statements need the one connection that there is.
-        yield from list(found) if self.backend.alone else found
+        yield from list(found) if self.access.backend.alone else found
 
     def _chunks(
         self, statement: Statement, params: Mapping[str, Any], chunk: int, watch: Watch
     ) -> Iterator[Result]:
         with (
-            self._explained(),
-            self.checkout(watch.deadline) as connection,
-            self.translated(watch, statement),
-            self.backend.watching(connection, watch),
+            self.access.explained(),
+            self.access.checkout(watch.deadline) as connection,
+            self.access.translated(watch, statement),
+            self.access.backend.watching(connection, watch),
         ):
-            text, values = self.rendered(statement, params)
-            self.mark(connection, statement)
-            for columns, rows in self.backend.stream(connection, statement, text, values, chunk):
+            text, values = self.access.rendered(statement, params)
+            self.access.mark(connection, statement)
+            for columns, rows in self.access.backend.stream(
+                connection, statement, text, values, chunk
+            ):
                 yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
-            self.settle(connection)
+            self.access.settle(connection)
 
     def explain(
         self, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
     ) -> Result:
         """Return the database's plan for a statement, without running it."""
         refuse_unknown("explain", unknown)
-        statement = scan(sql, self.backend.syntax)
-        return self.query(f"{self.backend.explain} {statement.sql}", params)
+        statement = scan(sql, self.access.backend.syntax)
+        return self.query(f"{self.access.backend.explain} {statement.sql}", params)
 
     def load(
         self,
@@ -300,8 +335,8 @@ class Executor(Runner):
         """
         from agentnb.core.db.load import load
 
-        self.backend.require("load")
-        return load(self, source, table, if_exists, timeout)
+        self.access.backend.require("load")
+        return load(self.access, source, table, if_exists, timeout)
 
     def retype(self, table: str, *columns: str, timeout: float | None = None) -> Table:
         """Mend a table of SQLite in which an earlier release stored Decimals or offsets as text.
@@ -348,7 +383,7 @@ class Executor(Runner):
         """
         from agentnb.core.db.retype import retype
 
-        return retype(self, table, columns, timeout)
+        return retype(self.access, table, columns, timeout)
 
     def tables(self, *, internal: bool = False) -> Table:
         """Return name and kind of every table and view.
@@ -361,7 +396,7 @@ class Executor(Runner):
         """
         from agentnb.core.db import schema
 
-        return schema.tables(self, internal=internal)
+        return schema.tables(self.access, internal=internal)
 
     def describe(self, table: str) -> Table:
         """Return column, type, nullable, default and key of a table's columns.
@@ -373,7 +408,7 @@ class Executor(Runner):
         """
         from agentnb.core.db import schema
 
-        return schema.describe(self, table)
+        return schema.describe(self.access, table)
 
 
 async def _watched(watch: Watch, function: Callable[..., Result], *args: Any) -> Result:

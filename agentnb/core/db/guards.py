@@ -18,10 +18,10 @@ __all__ = ["Explained", "Translated"]
 class Explained:
     """Adds the nearest names to a missing table, once the connection has been given back."""
 
-    __slots__ = ("executor",)
+    __slots__ = ("runner",)
 
-    def __init__(self, executor: Runner) -> None:
-        self.executor = executor
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
 
     def __enter__(self) -> None:
         pass
@@ -32,7 +32,7 @@ class Explained:
         named = error.message.rpartition(": ")[2]
         missing = named.rpartition(".")[2]
         try:
-            known = self.executor.table_names(internal=is_internal(named))
+            known = self.runner.table_names(internal=is_internal(named))
         except AgentnbError:
             return  # the error that is being explained matters more
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
@@ -43,10 +43,10 @@ class Explained:
 class Translated:
     """Turns the driver's errors into ours and logs them; hand-written to cost next to nothing."""
 
-    __slots__ = ("executor", "statement", "watch")
+    __slots__ = ("runner", "statement", "watch")
 
-    def __init__(self, executor: Runner, watch: Watch, statement: Statement | None) -> None:
-        self.executor = executor
+    def __init__(self, runner: Runner, watch: Watch, statement: Statement | None) -> None:
+        self.runner = runner
         self.watch = watch
         self.statement = statement
 
@@ -61,10 +61,8 @@ class Translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, AgentnbError) or not isinstance(error, Exception):
             return
-        ours = self.executor.error_of(
-            error, self.watch, self.statement.sql if self.statement else ""
-        )
+        ours = self.runner.error_of(error, self.watch, self.statement.sql if self.statement else "")
         if ours is None:
             return
-        self.executor.log.error("database error: %s", ours.message)
+        self.runner.log.error("database error: %s", ours.message)
         raise ours from error

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy import Table as SQLTable
 
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.runner import Runner
 
 __all__ = ["load"]
 
@@ -29,7 +29,7 @@ _TIMEOUTS = 10
 
 
 def load(
-    executor: Executor,
+    runner: Runner,
     source: Any,
     table: str,
     if_exists: Literal["fail", "append", "replace"],
@@ -40,16 +40,16 @@ def load(
         raise UsageError(f"if_exists={if_exists!r}", service="db", hint="fail, append or replace")
     data = read(source)
     _refuse_twice(data)
-    seconds = executor.timeout * _TIMEOUTS if timeout is None else timeout
+    seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout
     watch = Watch(Deadline.of(seconds))
     with (
-        executor.begun(watch.deadline) as inner,
+        runner.begun(watch.deadline) as inner,
         inner.checkout(watch.deadline) as connection,
-        executor.tracer.span("load", service="db", connection=executor.name, table=table),
+        runner.tracer.span("load", service="db", connection=runner.name, table=table),
         inner.translated(watch),
-        executor.backend.watching(connection, watch),
+        runner.backend.watching(connection, watch),
     ):
-        count = _write(executor, connection, data, table, if_exists)
+        count = _write(runner, connection, data, table, if_exists)
     return Result((), [], statement=f"load {table}", rowcount=count, returns_rows=False)
 
 
@@ -64,9 +64,7 @@ def _refuse_twice(data: Source) -> None:
         )
 
 
-def _write(
-    executor: Executor, connection: Connection, data: Source, table: str, if_exists: str
-) -> int:
+def _write(runner: Runner, connection: Connection, data: Source, table: str, if_exists: str) -> int:
     from sqlalchemy import inspect
 
     space, name = schema.split_name(connection, table)
@@ -90,7 +88,7 @@ def _write(
         _check_columns(connection, data, table)
         _fit(connection, wanted, data)
     insert = wanted.insert()
-    convert = _converters(executor, data, connection.dialect.name)
+    convert = _converters(runner, data, connection.dialect.name)
     names = list(wanted.columns.keys())
     count = 0
     for chunk in _chunks(data.rows):
@@ -125,12 +123,12 @@ def _bind_json_as_text(wanted: SQLTable) -> None:
             column.type = NullType()
 
 
-def _converters(executor: Executor, data: Source, dialect: str) -> list[Any]:
+def _converters(runner: Runner, data: Source, dialect: str) -> list[Any]:
     """Return what converts each column of a chunk, and names it in the error."""
 
     def naming(name: str, kind: str) -> Any:
         try:
-            convert = converter(kind, executor.backend.adapt, dialect)
+            convert = converter(kind, runner.backend.adapt, dialect)
         except UnfitError as error:
             raise error.about(f"column {name!r}") from error
 

@@ -151,7 +151,7 @@ class Databases:
                 db.name,
                 db.kind,
                 db.support,
-                str(db.backend.target),
+                str(db.access.backend.target),
                 "read" if db.read_only else "read, write",
             )
             for db in databases

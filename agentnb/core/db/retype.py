@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.runner import Runner
 
 __all__ = ["retype"]
 
@@ -47,24 +47,24 @@ class _Change:
 
 
 def retype(
-    executor: Executor, table: str, columns: Sequence[str], timeout: float | None = None
+    runner: Runner, table: str, columns: Sequence[str], timeout: float | None = None
 ) -> Table:
     """Mend a table; see `Executor.retype`."""
-    executor.backend.require("retype")
-    if executor.backend.target.kind != "sqlite":
+    runner.backend.require("retype")
+    if runner.backend.target.kind != "sqlite":
         raise UsageError(
-            f"retype mends tables of SQLite, and {executor.name} is {executor.backend.target.kind}",
+            f"retype mends tables of SQLite, and {runner.name} is {runner.backend.target.kind}",
             service="db",
             hint="alter table TABLE alter column COLUMN type numeric using COLUMN::numeric",
         )
-    seconds = executor.timeout * _TIMEOUTS if timeout is None else timeout
+    seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout
     watch = Watch(Deadline.of(seconds))
     with (
-        executor.begun(watch.deadline) as inner,
+        runner.begun(watch.deadline) as inner,
         inner.checkout(watch.deadline) as connection,
-        executor.tracer.span("retype", service="db", connection=executor.name, table=table),
+        runner.tracer.span("retype", service="db", connection=runner.name, table=table),
         inner.translated(watch),
-        executor.backend.watching(connection, watch),
+        runner.backend.watching(connection, watch),
     ):
         known = _columns(connection, table)
         _refuse_unknown(columns, list(known), table)

@@ -1,16 +1,19 @@
-"""What a database and a transaction have in common below their public methods."""
+"""Run statements on lent connections: the part behind databases, sessions and transactions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db import schema
+from agentnb.core.db.backend import Watch
 from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.notices import Notices, notified
 from agentnb.core.db.render import render
 from agentnb.core.db.result import Preview, Result
 from agentnb.core.db.state import leaves
+from agentnb.core.db.text import scan
 from agentnb.core.db.values import LARGEST
 from agentnb.core.ranges import whole
 from agentnb.core.resilience import Deadline
@@ -22,18 +25,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from agentnb.core.db.backend import Backend, Watch
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.backend import Backend
     from agentnb.core.db.text import Statement
     from agentnb.core.errors import AgentnbError
-    from agentnb.core.table import Table
     from agentnb.core.trace import Tracer
 
 __all__ = ["Runner"]
 
 
 class Runner(ABC):
-    """Runs single statements on connections that somebody else lends and settles."""
+    """Runs statements on connections that it borrows; each kind of executor has its own.
+
+    It is what services that build on a database use (`Executor.access`): connections with a
+    deadline, the backend, and the translation of the driver's errors.
+    """
 
     backend: Backend
     name: str
@@ -49,23 +54,24 @@ class Runner(ABC):
 
     @abstractmethod
     def settle(self, connection: Connection) -> None:
-        """Make a single statement's effect last, where it should."""
+        """Commit a single statement, unless a transaction does."""
 
     @abstractmethod
-    def begun(self, deadline: Deadline) -> AbstractContextManager[Executor]:
-        """Return a transaction: a new one, or the one that this is."""
+    def begun(self, deadline: Deadline) -> AbstractContextManager[Runner]:
+        """Return a transaction: a new one, or a savepoint in the one that this is."""
 
-    def _deadline(self, timeout: float | None) -> Deadline:
-        """Return the deadline of a statement; none where none could be kept."""
+    def deadline(self, timeout: float | None) -> Deadline:
+        """Return the deadline of a statement; none where the database cannot cancel."""
         if timeout is not None:
             if not self.backend.cancels:
                 self.backend.require("time-out (timeout=, --timeout)")
             return Deadline.of(timeout)
         return Deadline.of(self.timeout if self.backend.cancels else None)
 
-    def _bounds(
+    def bounds(
         self, limit: int | None, max_bytes: int | None, preview: int | None = None
     ) -> Bounds:
+        """Return the bounds of a result: rows, bytes, and whether more is an error."""
         if limit is None and max_bytes is None and preview is None:
             return Bounds(None, self.max_bytes)
         for name, value in (("limit", limit), ("max_bytes", max_bytes), ("preview", preview)):
@@ -78,7 +84,7 @@ class Runner(ABC):
             return Bounds(preview, size, preview=True)
         return Bounds(limit, size)
 
-    def _query(
+    def query(
         self,
         statement: Statement,
         params: Mapping[str, Any],
@@ -87,10 +93,11 @@ class Runner(ABC):
         *,
         arrow: bool = False,
     ) -> Result:
+        """Run one statement on a lent connection, or through ADBC, and return its rows."""
         if arrow and (found := self.arrow_result(statement, params, bounds, watch)) is not None:
             return found
-        with self._explained(), self.checkout(watch.deadline) as connection:
-            result = self._run(connection, statement, params, bounds, watch)
+        with self.explained(), self.checkout(watch.deadline) as connection:
+            result = self.run(connection, statement, params, bounds, watch)
             self.settle(connection)
             return result
 
@@ -104,7 +111,7 @@ class Runner(ABC):
         """Return the result through ADBC, or None to take the driver."""
         return None
 
-    def _run(
+    def run(
         self,
         connection: Connection,
         statement: Statement,
@@ -112,6 +119,7 @@ class Runner(ABC):
         bounds: Bounds,
         watch: Watch,
     ) -> Result:
+        """Run one statement on a connection, and return its rows with its notices."""
         if not self.backend.notifies:
             return self._run_statement(connection, statement, params, bounds, watch)
         notices = Notices()
@@ -155,28 +163,31 @@ class Runner(ABC):
         return render(statement, params, backend.paramstyle, backend.adapt, backend.no_values)
 
     def mark(self, connection: Connection, statement: Statement) -> None:
-        """Refuse what may not run, and note what the statement is about to leave in its session."""
+        """Refuse a forbidden statement, and record the state that it leaves in its session."""
         self.backend.permit(connection, statement)
         if left := leaves(self.backend.kind, statement):
             self.backend.check_state(statement, left)
             self.backend.has_state = True
             connection.info["leaves"] = max(left, connection.info.get("leaves", left))
 
-    @abstractmethod
-    def tables(self, *, internal: bool = False) -> Table:
-        """Return name and kind of every table and view; agentnb's own if `internal` is set."""
-
     def translated(self, watch: Watch, statement: Statement | None = None) -> Translated:
-        """Return a block whose errors of the driver come out as ours."""
+        """Return a block that translates the driver's errors."""
         return Translated(self, watch, statement)
 
-    def _explained(self) -> Explained:
+    def explained(self) -> Explained:
+        """Return a block that adds the nearest names to an error of a missing table."""
         return Explained(self)
 
     def table_names(self, *, internal: bool = False) -> list[str]:
         """Return the names that a missing table is compared with."""
-        return [row[0] for row in self.tables(internal=internal).rows]
+        return [str(name) for name in schema.tables(self, internal=internal).column("name")]
+
+    def count_rows(self, table: str, timeout: float | None) -> int:
+        """Return the number of rows of a table, whose name is quoted already."""
+        statement = scan(f"select count(*) from {table}", self.backend.syntax)
+        watch = Watch(self.deadline(timeout))
+        return int(self.query(statement, {}, Bounds(None, self.max_bytes), watch).scalar())
 
     @abstractmethod
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
-        """Return our error for one of SQLAlchemy's or the driver's, None for others."""
+        """Return the agentnb error for an error of SQLAlchemy or the driver, None for others."""

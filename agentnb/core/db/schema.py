@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from agentnb.core.db.executor import Executor
+    from agentnb.core.db.runner import Runner
 
 __all__ = ["columns", "count", "describe", "is_internal", "is_temporary", "quoted", "tables"]
 
@@ -44,18 +44,18 @@ def is_internal(table: str) -> bool:
     return table.startswith(_INTERNAL)
 
 
-def tables(executor: Executor, timeout: float | None = None, *, internal: bool = False) -> Table:
+def tables(runner: Runner, timeout: float | None = None, *, internal: bool = False) -> Table:
     """Return name and kind of every table and view; those of other schemas by full name.
 
     Parameters
     ----------
     timeout
-        Seconds; default: the executor's.
+        Seconds; default: those of the database.
     internal
         Include agentnb's own, which are only counted otherwise.
     """
-    seconds = executor.timeout if timeout is None else timeout
-    with _inspecting(executor, seconds) as connection:
+    seconds = runner.timeout if timeout is None else timeout
+    with _inspecting(runner, seconds) as connection:
         rows = _names(connection)
     shown = rows if internal else [row for row in rows if not is_internal(row[0])]
     hidden = len(rows) - len(shown)
@@ -68,13 +68,13 @@ def tables(executor: Executor, timeout: float | None = None, *, internal: bool =
 
 
 @contextmanager
-def _inspecting(executor: Executor, seconds: float) -> Iterator[Connection]:
+def _inspecting(runner: Runner, seconds: float) -> Iterator[Connection]:
     """Lend a connection for SQLAlchemy's inspector, whose errors come out as ours."""
     watch = Watch(Deadline.of(seconds))
-    with executor.checkout(watch.deadline) as connection:
-        with executor.translated(watch, _INSPECT), _plainly(executor):
+    with runner.checkout(watch.deadline) as connection:
+        with runner.translated(watch, _INSPECT), _plainly(runner):
             yield connection
-        executor.settle(connection)
+        runner.settle(connection)
 
 
 def _hidden(count: int) -> str:
@@ -83,17 +83,17 @@ def _hidden(count: int) -> str:
 
 
 @contextmanager
-def _plainly(executor: Executor) -> Iterator[None]:
+def _plainly(runner: Runner) -> Iterator[None]:
     """Say where to look instead if a dialect of SQLAlchemy's cannot look at a catalogue."""
     from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
     try:
         yield
     except (SQLAlchemyError, NotImplementedError) as error:
-        if executor.backend.support != "plain" or isinstance(error, NoSuchTableError):
+        if runner.backend.support != "plain" or isinstance(error, NoSuchTableError):
             raise
         raise QueryRejected(
-            f"{executor.backend.target.kind} has plain support, and its SQLAlchemy dialect "
+            f"{runner.backend.target.kind} has plain support, and its SQLAlchemy dialect "
             f"cannot do this: {str(getattr(error, 'orig', error)).partition(chr(10))[0]}",
             service="db",
             hint="ask the database itself: select * from information_schema.columns "
@@ -134,7 +134,7 @@ def _others(inspector: Any) -> list[str]:
     return [name for name in found if name not in _SYSTEM and not name.startswith("pg_")]
 
 
-def describe(executor: Executor, table: str) -> Table:
+def describe(runner: Runner, table: str) -> Table:
     """Return column, type, nullable, default and key of a table's columns.
 
     Raises
@@ -142,7 +142,7 @@ def describe(executor: Executor, table: str) -> Table:
     NotFoundError
         There is no such table; the hint has the nearest.
     """
-    with _inspecting(executor, executor.timeout) as connection:
+    with _inspecting(runner, runner.timeout) as connection:
         found = _columns(connection, table)
         known = _known(connection, table) if found is None else []
     if found is None:
@@ -159,27 +159,26 @@ def _known(connection: Connection, missing: str) -> list[str]:
     return names if is_internal(missing) else [name for name in names if not is_internal(name)]
 
 
-def columns(executor: Executor, table: str) -> list[str]:
+def columns(runner: Runner, table: str) -> list[str]:
     """Return the names of a table's columns; none for a table that does not exist."""
-    with _inspecting(executor, executor.timeout) as connection:
+    with _inspecting(runner, runner.timeout) as connection:
         found = _columns(connection, table)
     return [row[0] for row in found or []]
 
 
-def quote(executor: Executor, table: str) -> str:
+def quote(runner: Runner, table: str) -> str:
     """Return a table's name as the database wants it written."""
-    with _inspecting(executor, executor.timeout) as connection:
+    with _inspecting(runner, runner.timeout) as connection:
         return quoted(connection, table)
 
 
-def count(executor: Executor, table: str, *, timeout: float | None = None) -> int:
+def count(runner: Runner, table: str, *, timeout: float | None = None) -> int:
     """Return the number of a table's rows."""
-    name = quote(executor, table)
-    seconds = timeout if executor.backend.cancels else None
-    return int(executor.query(f"select count(*) from {name}", timeout=seconds).scalar())
+    name = quote(runner, table)
+    return runner.count_rows(name, timeout if runner.backend.cancels else None)
 
 
-def counts(executor: Executor, names: list[str], *, seconds: float) -> dict[str, int | None]:
+def counts(runner: Runner, names: list[str], *, seconds: float) -> dict[str, int | None]:
     """Return the number of rows of each table, as many as can be counted in the time.
 
     Parameters
@@ -196,7 +195,7 @@ def counts(executor: Executor, names: list[str], *, seconds: float) -> dict[str,
         if not left:
             break
         try:
-            found[name] = count(executor, name, timeout=left)
+            found[name] = count(runner, name, timeout=left)
         except DeadlineExceeded:
             break
         except RejectedError:

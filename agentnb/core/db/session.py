@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.db import copying
 from agentnb.core.db.executor import Executor
+from agentnb.core.db.runner import Runner
 from agentnb.core.db.state import Leaves
-from agentnb.core.db.transaction import begun
+from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.errors import UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.backend import Watch
     from agentnb.core.db.bounds import Bounds
-    from agentnb.core.db.database import Database
+    from agentnb.core.db.database import DatabaseRunner
     from agentnb.core.db.result import Result
     from agentnb.core.db.text import Statement
-    from agentnb.core.db.transaction import Transaction
+    from agentnb.core.db.transaction import TransactionRunner
     from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["IDLE_SECONDS", "Session"]
+__all__ = ["IDLE_SECONDS", "Session", "SessionRunner"]
 
 IDLE_SECONDS = 900.0
 # A session with settings or temporary tables of somebody's is kept for a working day.
@@ -44,14 +45,6 @@ class Session(Executor):
     connection at its first statement. A database that allows one connection only (SQLite in
     memory, ``connection_limit=1``) shares that one with its session.
 
-    Parameters
-    ----------
-    database
-        Where it connects.
-    idle
-        Seconds without use after which the connection is given back if nothing was set in it,
-        else after eight hours; None for never.
-
     Examples
     --------
     >>> from agentnb.core.db import Database
@@ -61,7 +54,58 @@ class Session(Executor):
     42
     """
 
-    def __init__(self, database: Database, *, idle: float | None = IDLE_SECONDS) -> None:
+    access: SessionRunner
+
+    @property
+    def open(self) -> bool:
+        """Whether it holds a connection."""
+        return self.access.open
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a statement may have left settings, temporary tables or locks in it."""
+        return self.access.has_state
+
+    @contextmanager
+    def transaction(self, *, timeout: float | None = None) -> Iterator[Transaction]:
+        """Run a block in one transaction of this session; see `Database.transaction`."""
+        with self.access.begun(self.access.deadline(timeout)) as runner:
+            yield Transaction(runner)
+
+    def reset(self) -> None:
+        """Give the connection back; the next statement starts with a new session.
+
+        A running statement ends first.
+        """
+        self.access.reset()
+
+    def close(self) -> None:
+        """Give the connection back and refuse further statements."""
+        self.access.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Session({self.access.database!r})"
+
+
+class SessionRunner(Runner):
+    """Runs statements on one connection, which it keeps.
+
+    Parameters
+    ----------
+    database
+        The database.
+    idle
+        Seconds without use after which the connection is returned if nothing was set in it,
+        else after eight hours; None for never.
+    """
+
+    def __init__(self, database: DatabaseRunner, *, idle: float | None = IDLE_SECONDS) -> None:
         if idle is not None and not idle > 0:
             raise UsageError(
                 f"idle must be greater than 0 s, got {idle:g}",
@@ -104,15 +148,11 @@ class Session(Executor):
         """Return whether a statement may have left settings, temporary tables or locks in it."""
         return self._leaves > Leaves.NOTHING
 
-    def transaction(self, *, timeout: float | None = None) -> AbstractContextManager[Transaction]:
-        """Run a block in one transaction of this session; see `Database.transaction`."""
-        return self.begun(self._deadline(timeout))
-
     def settle(self, connection: Connection) -> None:
         """Make a single statement's effect last."""
         self.backend.settle(connection)
 
-    def begun(self, deadline: Deadline) -> AbstractContextManager[Transaction]:
+    def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
         """Run a block in a transaction on this connection."""
         return begun(self, self.database, deadline)
 
@@ -193,7 +233,7 @@ class Session(Executor):
             )
         if connection is not None:
             return connection
-        if self.database.engine and self.backend.capacity == 1:
+        if self.database.pool.engine and self.backend.capacity == 1:
             return None
         self._connection = self._stack.enter_context(pool.checkout(deadline))
         self._watch_idle(self._idle)
@@ -293,12 +333,3 @@ class Session(Executor):
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
         return self.database.error_of(error, watch, sql)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Session({self.database!r})"

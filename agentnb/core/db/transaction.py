@@ -11,6 +11,7 @@ from agentnb.core.db import copying, schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.open_transactions import opened
+from agentnb.core.db.runner import Runner
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
 from agentnb.core.resilience import Deadline
 
@@ -20,20 +21,22 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from agentnb.core.db.bounds import Bounds
-    from agentnb.core.db.database import Database
+    from agentnb.core.db.database import DatabaseRunner
     from agentnb.core.db.result import Result
     from agentnb.core.db.text import Statement
 
-__all__ = ["Transaction", "begun"]
+__all__ = ["Transaction", "TransactionRunner", "begun"]
 
 _HINT_SECONDS = 1.0
 
 
 @contextmanager
-def begun(executor: Executor, database: Database, deadline: Deadline) -> Iterator[Transaction]:
-    """Run a block in a transaction on a connection that the executor lends."""
-    with executor.checkout(deadline) as connection:
-        transaction = Transaction(database, connection, deadline)
+def begun(
+    lender: Runner, database: DatabaseRunner, deadline: Deadline
+) -> Iterator[TransactionRunner]:
+    """Run a block in a transaction on a connection that the lender lends."""
+    with lender.checkout(deadline) as connection:
+        transaction = TransactionRunner(database, connection, deadline)
         transaction.begin()
         try:
             with opened(database.backend.target.path):
@@ -48,10 +51,46 @@ def begun(executor: Executor, database: Database, deadline: Deadline) -> Iterato
 class Transaction(Executor):
     """The statements between a BEGIN and its COMMIT, on one connection.
 
-    Made by `Database.transaction`.
+    Returned by `Database.transaction` and `Session.transaction`.
     """
 
-    def __init__(self, database: Database, connection: Connection, deadline: Deadline) -> None:
+    access: TransactionRunner
+
+    @property
+    def open(self) -> bool:
+        """Whether neither COMMIT nor ROLLBACK has ended it."""
+        return self.access.open
+
+    @property
+    def failed(self) -> bool:
+        """Whether a statement failed, so that the server takes only a rollback."""
+        return self.access.failed
+
+    def commit(self) -> None:
+        """Commit everything since the BEGIN."""
+        self.access.commit()
+
+    def rollback(self) -> None:
+        """Undo everything since the BEGIN."""
+        self.access.rollback()
+
+
+class TransactionRunner(Runner):
+    """Runs the statements of one transaction.
+
+    Parameters
+    ----------
+    database
+        The database.
+    connection
+        The connection of the transaction.
+    deadline
+        Seconds for each statement.
+    """
+
+    def __init__(
+        self, database: DatabaseRunner, connection: Connection, deadline: Deadline
+    ) -> None:
         self.database = database
         self.backend = database.backend
         self.name = database.name
@@ -71,7 +110,7 @@ class Transaction(Executor):
         self.open = True
 
     def commit(self) -> None:
-        """Make everything since the BEGIN last."""
+        """Commit everything since the BEGIN."""
         self._check()
         self.open = False
         try:
@@ -143,7 +182,7 @@ class Transaction(Executor):
         """Do nothing: the end of the transaction settles it."""
 
     @contextmanager
-    def begun(self, deadline: Deadline) -> Iterator[Transaction]:
+    def begun(self, deadline: Deadline) -> Iterator[TransactionRunner]:
         """Run a block all or nothing within this transaction, which goes on after an error."""
         with self.checkout(deadline):
             self._send("savepoint", _sql("savepoint agentnb"))
@@ -164,8 +203,8 @@ class Transaction(Executor):
 
     def table_names(self, *, internal: bool = False) -> list[str]:
         """Ask where it can be asked: a failed statement blocks a PostgreSQL transaction."""
-        if self.database.kind != "postgresql":
-            return self.tables(internal=internal).column("name")
+        if self.backend.kind != "postgresql":
+            return super().table_names(internal=internal)
         # On another connection; where none is free, an error without the nearest name is better.
         found = schema.tables(self.database, timeout=_HINT_SECONDS, internal=internal)
         return found.column("name")

@@ -151,7 +151,7 @@ class Link:
         ConfigError
             A right on its tables is missing, or it only reads.
         """
-        backend = self.database.backend
+        backend = self.database.access.backend
         check_own(self.database)
         with self._one, self._connection(patience) as connection:
             backend.begin(connection)
@@ -185,26 +185,26 @@ class Link:
 
     def _undo(self, connection: Connection) -> None:
         try:
-            if self.database.backend.in_transaction(connection):
-                self.database.backend.rollback(connection)
+            if self.database.access.backend.in_transaction(connection):
+                self.database.access.backend.rollback(connection)
         except Exception as error:  # noqa: BLE001 - the first error says what happened
-            self.database.log.debug("rollback: %s", error)
+            self.database.access.log.debug("rollback: %s", error)
             connection.invalidate()
 
     @contextmanager
     def _connection(self, patience: float | None = None) -> Iterator[Connection]:
         """Lend a connection for some seconds, and raise our errors for the driver's."""
         watch = Watch(Deadline(self.patience if patience is None else patience))
-        with self.database.checkout(watch.deadline) as connection:
+        with self.database.access.checkout(watch.deadline) as connection:
             # SQLite's own wait for a lock is short, and its statements are as well.
             guard: AbstractContextManager[None] = nullcontext()
             if self.postgres:
-                guard = self.database.backend.watching(connection, watch)
+                guard = self.database.access.backend.watching(connection, watch)
             try:
                 with guard:
                     yield connection
             except Exception as error:
-                ours = self.database.error_of(error, watch, "") if _driver(error) else None
+                ours = self.database.access.error_of(error, watch, "") if _driver(error) else None
                 if ours is None or ours is error:
                     raise
                 raise explained(self.database, ours) from error
@@ -225,7 +225,9 @@ def check_own(database: Database, *, awaits: bool = False) -> None:
     UsageError
         This thread has a transaction open on the same SQLite file.
     """
-    if database.kind == "sqlite" and is_open_here(database.backend.target.path, awaits=awaits):
+    if database.kind == "sqlite" and is_open_here(
+        database.access.backend.target.path, awaits=awaits
+    ):
         raise UsageError(
             "workflows cannot be written while a transaction of this very thread is open: "
             "SQLite has one writer",

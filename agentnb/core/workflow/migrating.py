@@ -40,7 +40,7 @@ def check_kind(database: Database) -> None:
             service="workflow",
             hint="DATABASE_URL=postgresql://..., or none for the SQLite file of the home",
         )
-    if database.kind == "sqlite" and database.backend.target.path is None:
+    if database.kind == "sqlite" and database.access.backend.target.path is None:
         raise ConfigError(
             "workflows outlive their process, and a database in memory does not",
             service="workflow",
@@ -98,12 +98,12 @@ def migrate(database: Database) -> tuple[str | None, str]:
         _refuse_newer(before)
         if database.kind == "postgresql":
             tx.execute(f"create schema if not exists {SCHEMA}")
-        with tx.checkout(Deadline.of(_PATIENCE)) as connection:
+        with tx.access.checkout(Deadline.of(_PATIENCE)) as connection:
             try:
                 _upgrade(connection)
             except Exception as error:
                 raise _as_ours(database, error) from error
-    database.log.info("tables of workflows: %s to %s", before or "none", HEAD)
+    database.access.log.info("tables of workflows: %s to %s", before or "none", HEAD)
     return before, HEAD
 
 
@@ -144,4 +144,4 @@ def _as_ours(database: Database, error: Exception) -> Exception:
 
     if isinstance(error, AgentnbError):
         return error
-    return database.error_of(error, Watch(Deadline.of(_PATIENCE)), "") or error
+    return database.access.error_of(error, Watch(Deadline.of(_PATIENCE)), "") or error

@@ -125,7 +125,7 @@ class Orchestrator:
         self.scope = scope
         self.lease = lease
         self.registry = Registry(home, scope)
-        self._runtime = runtime or database.runtime
+        self._runtime = runtime or database.access.runtime
         self.tracer = self._runtime.tracer
         self.log = self._runtime.log("workflow")
         self._redactor = self._runtime.redactor
@@ -712,7 +712,7 @@ class Orchestrator:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Orchestrator({self.scope!r}, on {self.database.backend.target})"
+        return f"Orchestrator({self.scope!r}, on {self.database.access.backend.target})"
 
 
 def _checked(workflow: Workflow) -> Workflow:

@@ -65,7 +65,7 @@ def explained(database: Database, error: AgentnbError, doing: str = "") -> Agent
             "let DATABASE_URL name a server and a role that may write: this is a standby, or "
             "default_transaction_read_only is on"
         )
-        if path := database.backend.target.path:
+        if path := database.access.backend.target.path:
             hint = f"let this user write to {path} and to its folder"
         return ConfigError(
             f"workflows cannot be written here: {error.message}", service="workflow", hint=hint
@@ -74,7 +74,7 @@ def explained(database: Database, error: AgentnbError, doing: str = "") -> Agent
 
 
 def _grants(database: Database) -> str:
-    role = database.backend.target.url.username or "ROLE"
+    role = database.access.backend.target.url.username or "ROLE"
     if not _PLAIN.fullmatch(role):
         role = '"' + role.replace('"', '""') + '"'
     of = [f"all {what} in schema {SCHEMA}" for what in ("tables", "sequences")]

@@ -99,7 +99,7 @@ class DbMagic(Magic):
     def _session(self, name: str) -> Session:
         database = self.hub.databases[name]
         session = self.sessions.get(name)
-        if session is None or session.database is not database:
+        if session is None or session.access.database is not database.access:
             session = self.sessions[name] = database.session()
         return session
 

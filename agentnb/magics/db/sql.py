@@ -137,7 +137,7 @@ def run(
     """
     from agentnb.core.db.text import split
 
-    statements = split(sql, session.backend.syntax)
+    statements = split(sql, session.access.backend.syntax)
     shape = options.get("as", "rows")
     if "all" in options and "rows" in options:
         raise UsageError("--all and --rows exclude each other", service="db")

@@ -41,7 +41,7 @@ class HeldTransaction:
     ) -> None:
         self._context = session.transaction()
         self._transaction: Transaction = self._context.__enter__()
-        self._log = session.log
+        self._log = session.access.log
         self._on_end = on_end
         self._idle = IDLE_SECONDS if idle is None else idle
         self._lock = threading.RLock()
@@ -137,8 +137,7 @@ class HeldTransaction:
         try:
             action()
         finally:
-            # The transaction is over by now, whichever way: this returns its connection.
-            self._transaction.open = False
+            # The transaction has ended, by success or failure: this returns its connection.
             self._close()
 
     def _close(self) -> None:
