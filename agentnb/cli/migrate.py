@@ -1,4 +1,4 @@
-"""``agentnb migrate``: makes the tables of workflows, or brings them up to date."""
+"""``agentnb migrate``: creates or updates the tables of workflows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["run"]
 
 
 def run(_: argparse.Namespace) -> int:
-    """Migrate the default database, and say what was done."""
+    """Migrate the default database and print the versions."""
     import agentnb
 
     with agentnb.connect() as hub:
         before, now = hub.workflows.migrate()
         where = hub.workflows.database.access.backend.target
     if before == now:
-        print(f"{where}: the tables of workflows are of version {now}, the newest")
+        print(f"{where}: the tables of workflows have version {now}, the newest")
     else:
-        print(f"{where}: the tables of workflows are now of version {now}, before: {before}")
+        print(f"{where}: the tables of workflows have version {now} now, before: {before}")
     return 0

@@ -1,4 +1,4 @@
-"""The words of the command line, and what a misspelt one is told."""
+"""The commands and options of the command line, and the errors of misspelt ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MOST_AT_ONCE = 1000
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises this project's errors rather than printing argparse's."""
+    """A parser that raises an `AgentnbError` in place of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what would have been printed."""
+        """Raise a `UsageError` with the message of argparse."""
         raise UsageError(message, service="cli", hint=f"{self.prog} --help")
 
 
@@ -31,7 +31,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises
     ------
     UsageError
-        They cannot be understood.
+        A command or an option is unknown, or a value is out of its range.
     """
     parser = Parser(
         prog="agentnb",
@@ -78,7 +78,7 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     tutorials = add("tutorials", commands.tutorials, about)
     tutorials.add_argument("dir", help="the folder")
     _add_worker(
-        add("worker", worker.run, "Process the jobs of queues and the tasks of agents, until told.")
+        add("worker", worker.run, "Process jobs of queues and tasks of agents until stopped.")
     )
     _add_serve(add("serve", serve.run, "Offer the workspace's events over a WebSocket."))
     about = "Make the tables of workflows in the database, or bring them up to date."
@@ -86,27 +86,31 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     about = "Look for secrets in saved notebooks, their outputs included."
     check = add("check", commands.check, about)
     check.add_argument("notebook", nargs="+", help="the notebooks' files")
-    add("status", commands.status, "Show every setting and where it came from; secrets are masked.")
+    add("status", commands.status, "Show every setting and its source; secrets are masked.")
 
 
 def _add_serve(parser: Parser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="what to listen on (default: loopback)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
     parser.add_argument(
         "--port", type=_port_or_any, default=3000, help="port (default: 3000; 0: one that is free)"
     )
     parser.add_argument(
         "--token-file",
         metavar="FILE",
-        help="the file with what clients show, - for the standard input (default: "
+        help="file with the token of the clients, - for the standard input (default: "
         "AGENTNB_SERVE_TOKEN, or one kept in the home)",
     )
-    parser.add_argument("--token", help=argparse.SUPPRESS)  # refused, with what to do instead
-    parser.add_argument("--no-token", action="store_true", help="ask for none; on loopback only")
+    parser.add_argument("--token", help=argparse.SUPPRESS)  # refused, with the remedy
+    parser.add_argument(
+        "--no-token", action="store_true", help="require no token; on loopback only"
+    )
     parser.add_argument(
         "--origin",
         action="append",
         default=[],
-        help="pages that may connect besides this machine's, as https://app.example.com; "
+        help="origin of pages that may connect, such as https://app.example.com; "
         "may be given again",
     )
 
@@ -137,28 +141,30 @@ def _add_worker(parser: Parser) -> None:
         metavar="N",
         type=_at_once,
         default=5,
-        help="how many jobs of each queue, or tasks, run at once (default: 5)",
+        help="jobs of each queue, or tasks, that run at once (default: 5)",
     )
     parser.add_argument(
         "--processes",
         action="store_true",
-        help="in a process each, which is killed if its job takes too long (default: threads)",
+        help="run each job in a process, which is killed at its time-out (default: threads)",
     )
     parser.add_argument(
         "--timeout",
         metavar="S",
         type=_seconds,
-        help="seconds for an attempt, where neither job nor processor says (default: no limit)",
+        help="seconds for an attempt that has no time-out of its own (default: no limit)",
     )
     parser.add_argument(
         "--grace",
         metavar="S",
         type=_seconds,
         default=30.0,
-        help="seconds that running jobs have when told to stop; then they go back (default: 30)",
+        help="seconds for running jobs to end on stop, before their release (default: 30)",
     )
     parser.add_argument(
-        "--drain", action="store_true", help="stop once no job or task waits, runs or is delayed"
+        "--drain",
+        action="store_true",
+        help="stop when no job or task is waiting, active or delayed",
     )
     parser.add_argument("--quiet", action="store_true", help="print no line for each job")
     parser.add_argument(
@@ -175,7 +181,7 @@ def _add_worker(parser: Parser) -> None:
 def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else 0
     if not 0 < port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 1 to {_HIGHEST_PORT}")
+        raise argparse.ArgumentTypeError(f"must be 1 to {_HIGHEST_PORT}, got {text!r}")
     return port
 
 
@@ -186,7 +192,7 @@ def _port_or_any(text: str) -> int:
 def _at_once(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 0 < number <= _MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_AT_ONCE}")
+        raise argparse.ArgumentTypeError(f"must be 1 to {_MOST_AT_ONCE:,}, got {text!r}")
     return number
 
 
@@ -196,5 +202,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"must be greater than 0 s, got {text!r}")
     return value

@@ -23,7 +23,7 @@ _LONG_ENOUGH = 16
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until told to stop, and return the exit code."""
+    """Serve until stopped; return the exit code."""
     import agentnb
     from agentnb.core.paths import ensure_home
     from agentnb.core.websocket import EventServer
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         home = ensure_home(hub.settings.home)
         token, about = _token(options, hub.settings, home)
         hub.settings.redactor.add(token)
-        # Said now, where a wrong setting can be mended; later on it waits for its server.
+        # A wrong setting is an error now; later on the server of events waits for Redis.
         hub.redis.within(_FIRST_ANSWER).ping()
         server = EventServer(
             hub.events, token=token, host=options.host, port=options.port, origins=options.origin
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple[str, str]:
-    """Return the token that is asked for, and a line about it; ``{}`` stands for the address."""
+    """Return the required token, and a line about it; ``{}`` stands for the address."""
     from agentnb.core.websocket.access import is_loopback
     from agentnb.core.websocket.running import kept_token
 
@@ -56,15 +56,21 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
     if options.no_token:
         if options.token_file is not None:
             raise UsageError(
-                "a token and none at all", service="websocket", hint="--token-file, or --no-token"
+                "--token-file and --no-token exclude each other",
+                service="websocket",
+                hint="--token-file FILE, or --no-token",
             )
-        return "", "no token is asked for: whoever is on this machine may listen"
+        return "", "no token is required: every user of this machine may listen"
     given = None if options.token_file is None else _read(options.token_file)
     if given is None and settings.serve_token is not None:
         given = settings.serve_token.reveal()
     if given is not None:
         if not given.isascii() or not given.isprintable() or " " in given or not given:
-            raise UsageError("a token is letters, digits and signs", service="websocket")
+            raise UsageError(
+                "a token must be letters, digits and signs, without spaces",
+                service="websocket",
+                hint="python -c 'import secrets; print(secrets.token_urlsafe())'",
+            )
         if not local and len(given) < _LONG_ENOUGH:
             raise ConfigError(
                 f"a token of {len(given)} characters is too short for {options.host}",
@@ -72,7 +78,7 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
                 hint=f"{_LONG_ENOUGH} or more: python -c 'import secrets; "
                 "print(secrets.token_urlsafe())'",
             )
-        return given, "its token is the one that was given"
+        return given, "its token is the given one"
     if not local:
         raise ConfigError(
             f"{options.host} is open to other machines, and no token was given",

@@ -118,6 +118,6 @@ def test_migrate_says_what_it_did(place, tmp_path, fresh_url):
     place |= {"DATABASE_URL": fresh_url}
     first, again = (run(["migrate"], place, tmp_path) for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr
-    version = re.search(r"are now of version (\d{4}), before: None", first.stdout)[1]
-    assert f"are of version {version}, the newest" in again.stdout
+    version = re.search(r"have version (\d{4}) now, before: None", first.stdout)[1]
+    assert f"have version {version}, the newest" in again.stdout
     assert "Traceback" not in first.stderr

@@ -240,7 +240,7 @@ def test_the_token_comes_from_a_file_and_never_from_the_command_line(serving, jo
         (["--host", "0.0.0.0", "--token-file", "short"], "too short"),
         (["--token-file", "spaces"], "letters, digits"),
         (["--token-file", "nowhere"], "cannot be read"),
-        (["--token-file", "good", "--no-token"], "a token and none at all"),
+        (["--token-file", "good", "--no-token"], "exclude each other"),
         (["--token-file=", "--port", "0"], "cannot be read"),
         (["--port", "70000"], "not a port"),
         (["--host", "203.0.113.7", "--token-file", "good"], "an address of this machine"),
