@@ -14,7 +14,15 @@ from datetime import datetime
 import pytest
 
 from agentnb.core.redact import Redactor
-from agentnb.core.trace import JsonFormatter, LogFile, StampFilter, Tracer, start_trace, use
+from agentnb.core.trace import (
+    JsonFormatter,
+    LogFile,
+    ServiceLog,
+    StampFilter,
+    Tracer,
+    start_trace,
+    use,
+)
 
 AGENTNB = logging.getLogger("agentnb")
 DB = logging.getLogger("agentnb.db")
@@ -354,3 +362,81 @@ def test_the_formatter_works_with_a_handler_of_the_users():
     text = JsonFormatter().format(record)
     assert "\n" not in text
     assert "abcdefgh" not in json.loads(text)["message"]
+
+
+def lines_of(log):
+    return [json.loads(line) for line in log.path.read_text().splitlines()]
+
+
+@pytest.fixture
+def no_records(monkeypatch):
+    """Refuse to make a record of the logger of databases, and take pytest's handlers away."""
+
+    def refuse(*_args, **_more):
+        raise AssertionError
+
+    def begin():
+        ours = [one for one in AGENTNB.handlers if type(one).__name__ != "LogCaptureHandler"]
+        AGENTNB.handlers[:] = ours
+        monkeypatch.setattr(DB, "makeRecord", refuse)
+
+    return begin
+
+
+def test_a_line_of_many_is_written_as_a_record_is_without_one(log, no_records):
+    service = ServiceLog("db", connection="main")
+    with use(start_trace()):
+        service.info("connected", extra={"data": {"password": "hunter22"}})
+        no_records()
+        service.line(logging.INFO, "connected", {"data": {"password": "hunter22"}})
+        service.line(logging.DEBUG, "not so loud", {"data": {}})
+    record, line = lines_of(log)
+    assert line.pop("time") >= record.pop("time")
+    assert line == record
+    assert line["data"] == {"connection": "main", "password": "••••••"}
+
+
+def test_a_line_of_many_keeps_the_ids_that_it_was_stamped_with(log, no_records):
+    no_records()
+    ids = {"trace_id": "a" * 32, "span_id": "b" * 16, "correlation_id": "order-17"}
+    ServiceLog("db").line(logging.INFO, "connected", {"data": {}, **ids})
+    (line,) = lines_of(log)
+    assert {name: line[name] for name in ids} == ids
+
+
+def test_a_line_of_many_goes_to_the_file_of_its_hub(tmp_path, no_records):
+    files = [LogFile(tmp_path / name, redactor=Redactor(), hub_id=name) for name in ("a", "b")]
+    with files[0] as first, files[1] as second:
+        no_records()
+        ServiceLog("db", "a").line(logging.INFO, "for a", {"data": {}})
+        ServiceLog("db").line(logging.INFO, "for both", {"data": {}})
+        assert [line["message"] for line in lines_of(first)] == ["for a", "for both"]
+        assert [line["message"] for line in lines_of(second)] == ["for both"]
+
+
+def test_whoever_else_listens_sees_a_line_of_many(log, users_handler):
+    service = ServiceLog("db")
+    logging.getLogger().setLevel(logging.INFO)
+    try:
+        service.line(logging.INFO, "to the root", {"data": {}})
+    finally:
+        logging.getLogger().setLevel(logging.WARNING)
+    assert "to the root" in users_handler.getvalue()
+    own = logging.StreamHandler(io.StringIO())
+    DB.addHandler(own)
+    DB.addFilter(lambda record: record.msg != "filtered")
+    try:
+        service.line(logging.INFO, "to its own", {"data": {}})
+        service.line(logging.INFO, "filtered", {"data": {}})
+        service.line(logging.INFO, "with %s", {"data": {"objects": [object]}})
+    finally:
+        DB.removeHandler(own)
+        DB.filters.clear()
+    assert own.stream.getvalue().splitlines() == ["to its own", "with %s"]
+    assert len(lines_of(log)) == 3
+
+
+def test_a_line_of_many_is_logged_without_any_file(caplog):
+    caplog.set_level(logging.INFO, "agentnb.db")
+    ServiceLog("db").line(logging.INFO, "nobody writes", {"data": {"n": 1}})
+    assert caplog.records[0].data == {"n": 1}

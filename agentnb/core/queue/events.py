@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.failure import Failure
     from agentnb.core.queue.job import Job
+    from agentnb.core.trace import ServiceLog
 
 __all__ = ["JobEvents"]
 
@@ -40,7 +41,7 @@ class JobEvents:
         self,
         name: str,
         bus: Any,
-        log: logging.LoggerAdapter[logging.Logger],
+        log: ServiceLog,
         redactor: Callable[[str], str],
     ) -> None:
         self._name = name
@@ -58,7 +59,7 @@ class JobEvents:
     def begun(self, job: Job) -> None:
         """Log that an attempt begins."""
         if self._log.isEnabledFor(logging.INFO):
-            self._log.info("processing job", extra=self.stamp(job))
+            self._log.line(logging.INFO, "processing job", self.stamp(job))
 
     def raised(self, job: Job, error: str) -> None:
         """Log that an attempt failed; whether another follows is logged once that is stored."""
@@ -70,7 +71,7 @@ class JobEvents:
         if state == "completed":
             if self._log.isEnabledFor(logging.INFO):
                 data = brief(job.raw, self._redactor)
-                self._log.info("job completed", extra=self.stamp(job, ms=ms, data=data))
+                self._log.line(logging.INFO, "job completed", self.stamp(job, ms=ms, data=data))
             return
         error = failure.error if failure is not None else "unknown"
         if state == "failed":

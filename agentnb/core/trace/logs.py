@@ -7,7 +7,8 @@ import logging
 import threading
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Self
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.redact import Redactor
 
-__all__ = ["JsonFormatter", "LogFile", "StampFilter"]
+__all__ = ["JsonFormatter", "LogFile", "StampFilter", "write_line"]
 
 _NAME = "agentnb"
 _logger = logging.getLogger(_NAME)
@@ -200,15 +201,21 @@ class _LogFileHandler(_Unlocked):
         self.addFilter(StampFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < self.lowest and record.levelno < _users_level(record):
-            return
-        if self.hub_id is not None and getattr(record, "hub", self.hub_id) != self.hub_id:
-            return
-        # The writing thread encodes a record that cannot change.
-        line = _unchanging(record) or self.lines.encode(record)
+        if self.takes(record.name, record.levelno, getattr(record, "hub", None)):
+            # The writing thread encodes a record that cannot change.
+            self.write(record.levelno, _unchanging(record) or self.lines.encode(record))
+
+    def takes(self, name: str, level: int, hub_id: str | None) -> bool:
+        """Return whether the file takes the records of a logger and a hub at a level."""
+        if self.hub_id is not None and hub_id not in {None, self.hub_id}:
+            return False
+        return level >= self.lowest or level >= _users_level(name)
+
+    def write(self, level: int, line: bytes | _Parts) -> None:
+        """Have a line written."""
         if not self.writer.submit(line):
             self.kept.append(self._line(line))
-        elif record.levelno >= logging.WARNING:
+        elif level >= logging.WARNING:
             self.writer.flush()  # the process may be about to end
 
     def _line(self, line: bytes | _Parts) -> bytes:
@@ -227,22 +234,88 @@ class _Passage(_Unlocked):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        for handler in self.takers(record.name, record.levelno):
+            handler.handle(record)
+
+    def takers(self, name: str, level: int) -> list[logging.Handler]:
+        """Return the user's handlers that take the records of a logger at a level."""
         takers = []
         at = _logger.parent
         while at is not None:
             for handler in at.handlers:
                 # Some tools, pytest among them, also attach to a logger that does not propagate.
-                if record.levelno >= handler.level and handler not in _logger.handlers:
+                if level >= handler.level and handler not in _logger.handlers:
                     takers.append(handler)  # noqa: PERF401 - a comprehension costs as much as the rest
             at = at.parent if at.propagate else None
         # The level is looked for last: most programs have no handler that would take the record.
-        if takers and record.levelno >= _users_level(record):
-            for handler in takers:
-                handler.handle(record)
+        return takers if takers and level >= _users_level(name) else []
 
 
-def _users_level(record: logging.LogRecord) -> int:
-    at: logging.Logger | None = logging.getLogger(record.name)
+def write_line(logger: logging.Logger, level: int, message: str, extra: dict[str, Any]) -> bool:
+    """Write a line to the log files without making a record, where nothing else would take one.
+
+    A record costs several times as much as the line, which tells for lines of which there are
+    thousands a second.
+
+    Parameters
+    ----------
+    logger, level, message, extra
+        As for `logging.Logger.log`; the message without arguments.
+
+    Returns
+    -------
+    bool
+        Whether that was done; if not, the logger has to be asked.
+    """
+    data = extra.get("data")
+    if type(data) is not dict or not _UNCHANGING.issuperset(map(type, data.values())):
+        return False
+    files = _only_files(logger, level)
+    if not files:
+        return False
+    context = extra if "trace_id" in extra else _ids_of(context_var.get())
+    parts = _Parts(
+        time(),
+        logging.getLevelName(level),
+        logger.name,
+        message,
+        context["trace_id"],
+        context["span_id"],
+        context["correlation_id"],
+        data.copy(),
+    )
+    for file in files:
+        if file.takes(logger.name, level, extra.get("hub")):
+            file.write(level, parts)
+    return True
+
+
+def _ids_of(context: Any) -> dict[str, Any]:
+    """Return the ids of a context, each None where there is none."""
+    names = ("trace_id", "span_id", "correlation_id")
+    return {name: getattr(context, name, None) for name in names}
+
+
+def _only_files(logger: logging.Logger, level: int) -> list[_LogFileHandler]:
+    """Return the log files if no other handler or filter would see a record of a logger."""
+    plain = logger.propagate and not (logger.handlers or logger.filters or logger.disabled)
+    made = logging.getLogRecordFactory() is logging.LogRecord and logger.isEnabledFor(level)
+    if not (plain and made) or logger.parent is not _logger or _logger.propagate:
+        return []
+    files = []
+    for handler in _logger.handlers:
+        if isinstance(handler, _LogFileHandler) and len(handler.filters) == 1:
+            files.append(handler)
+        elif isinstance(handler, _Passage):
+            if handler.takers(logger.name, level):
+                return []
+        elif not isinstance(handler, logging.NullHandler):
+            return []
+    return files
+
+
+def _users_level(name: str) -> int:
+    at: logging.Logger | None = logging.getLogger(name)
     while at is not None:
         if at.level and not isinstance(at.level, _Level):
             return at.level

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from agentnb.core.trace.logs import write_line
+
 __all__ = ["ServiceLog"]
 
 
@@ -46,3 +48,9 @@ class ServiceLog(logging.LoggerAdapter[logging.Logger]):
         else:
             kwargs["extra"] = {**own, **given}
         return msg, kwargs
+
+    def line(self, level: int, message: str, extra: dict[str, Any]) -> None:
+        """Log a line of which there are thousands a second; as `log`, at a lower cost."""
+        _, kwargs = self.process(message, {"extra": extra})
+        if not write_line(self.logger, level, message, kwargs["extra"]):
+            self.log(level, message, extra=extra)
