@@ -493,7 +493,7 @@ def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
 def test_a_size_that_is_none_is_refused_with_an_example(tmp_path, text):
     with pytest.raises(ConfigError) as raised:
         agentnb.connect(start=tmp_path, files_quota=text)
-    assert "500MB" in raised.value.hint
+    assert "500MB" in str(raised.value)
 
 
 def test_no_descriptor_is_left_open(files):
