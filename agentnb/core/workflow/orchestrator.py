@@ -6,26 +6,23 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agentnb.core.codec import Json
 from agentnb.core.errors import (
     AgentnbError,
-    DeadlineExceeded,
     NotFoundError,
     UsageError,
     did_you_mean,
 )
 from agentnb.core.loop import LoopThread
-from agentnb.core.ranges import end_of, seconds, whole
+from agentnb.core.ranges import seconds, whole
 from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
 from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import current_options, made
 from agentnb.core.workflow.control import Control
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
-from agentnb.core.workflow.errors import TaskFailed
 from agentnb.core.workflow.execution import Advice, Surroundings
 from agentnb.core.workflow.handler import TaskHandler
 from agentnb.core.workflow.keys import KEY_TTL
@@ -39,6 +36,7 @@ from agentnb.core.workflow.results import Results
 from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
 from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
+from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
 from agentnb.core.workflow.workflow import Workflow
 
@@ -57,8 +55,6 @@ __all__ = ["Orchestrator"]
 F = TypeVar("F")
 _LIMIT = 1_000_000
 _RESULTS = 64  # a result is paid for already: it may be larger than what is sent
-_FIRST_LOOK, _LAST_LOOK = 0.02, 0.2  # seconds between two looks at a workflow
-_REPORT_SECONDS = 2.0
 _CLOSING_SECONDS = 5.0
 _WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
 
@@ -183,6 +179,10 @@ class Orchestrator:
     def wakeup(self) -> Wakeup:
         """Return the part that wakes those who wait."""
         return Wakeup(self._backend, self.log)
+
+    @lazy
+    def _waiter(self) -> WorkflowWaiter:
+        return WorkflowWaiter(self.reader, self.wakeup, self.log)
 
     @lazy
     def _relay(self) -> Relay | None:
@@ -509,43 +509,15 @@ class Orchestrator:
             It has not ended in time; it goes on. The hint says what it waits for.
         """
         self._loop.check()
-        return self._wait(self._given(workflow), timeout, threading.Event())
+        return self._waiter.wait(self._given(workflow), timeout)
 
     async def await_(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
         """Await the end of a workflow; see `wait`."""
-        left = threading.Event()
-        try:
-            return await asyncio.to_thread(lambda: self._wait(self._given(workflow), timeout, left))
-        finally:
-            left.set()
+        given = await asyncio.to_thread(self._given, workflow)
+        return await self._waiter.await_(given, timeout)
 
     def _given(self, workflow: str | Workflow) -> Workflow:
         return workflow if isinstance(workflow, Workflow) else self.get(workflow)
-
-    def _wait(self, workflow: Workflow, timeout: float | None, left: threading.Event) -> Workflow:
-        began = monotonic()
-        until = end_of(timeout, service="workflow", since=began)
-        pause, report, last = _FIRST_LOOK, began + _REPORT_SECONDS, ""
-        while not left.is_set():
-            seen = self.wakeup.count
-            state, _, _ = self.reader.progress(workflow.id)
-            now = monotonic()
-            if state != "active":
-                return _checked(workflow.refresh())
-            if until is not None and now >= until:
-                raise DeadlineExceeded(
-                    f"workflow {workflow.name} ({workflow.id}) has not ended within {timeout:g} s",
-                    service="workflow",
-                    hint=workflow.why_waiting() or "wait longer; it goes on meanwhile",
-                )
-            if now > report:
-                report = now + _REPORT_SECONDS
-                if (why := workflow.why_waiting()) and why != last:
-                    self.log.warning("workflow %s: %s", workflow.id, why)
-                last = why
-            self.wakeup.wait(seen, pause if until is None else min(pause, until - now))
-            pause = min(pause * 1.5, _LAST_LOOK)
-        return workflow
 
     # Looking
 
@@ -698,7 +670,7 @@ class Orchestrator:
             self.log.warning("the worker was not stopped in an orderly way: %s", error)
         # Only what was used: closing opens nothing.
         parts = vars(self)
-        for part in (parts.get("wakeup"), parts.get("_relay")):
+        for part in (parts.get("_waiter"), parts.get("wakeup"), parts.get("_relay")):
             if part is not None:
                 part.close()
         self._loop.close()
@@ -713,20 +685,6 @@ class Orchestrator:
 
     def __repr__(self) -> str:
         return f"Orchestrator({self.scope!r}, on {self.database.access.backend.target})"
-
-
-def _checked(workflow: Workflow) -> Workflow:
-    if workflow.state == "completed":
-        return workflow
-    how = "was cancelled" if workflow.state == "cancelled" else f"failed: {workflow.error}"
-    raise TaskFailed(
-        f"workflow {workflow.name} ({workflow.id}) {how}",
-        service="workflow",
-        hint=(
-            f"%workflow show {workflow.id} has its tasks; "
-            f"workflow.retry() (%workflow retry {workflow.id}) tries again"
-        ),
-    )
 
 
 def _user() -> str:

@@ -35,6 +35,7 @@ _RESULTS = """
 select name, agent, result, unkept from {task} where workflow_id = :id and state = 'completed'
 """
 _SHORTEST_PREFIX = 2
+_MOST_MARKS = 500
 _MOST_ROWS = 10_000_000
 
 
@@ -212,6 +213,16 @@ class Reader:
             service="workflow",
             hint=did_you_mean(name, list(states)) or f"it has: {', '.join(states)}",
         )
+
+    def ended(self, numbers: Sequence[str]) -> list[str]:
+        """Return which of some workflows have ended, those that are gone among them."""
+        active = set()
+        for start in range(0, len(numbers), _MOST_MARKS):
+            marks, values = listed(numbers[start : start + _MOST_MARKS])
+            sql = f"select id from {{workflow}} where state = 'active' and id in ({marks})"
+            with self._link.read() as turn:
+                active |= {row[0] for row in turn.rows(sql, **values)}
+        return [number for number in numbers if number not in active]
 
     def progress(self, number: str) -> tuple[str, int, float]:
         """Return what changes as a workflow goes on: its state, and marks of its tasks."""
