@@ -100,7 +100,7 @@ def test_several_may_wait_for_one_result(queue, together):
 
 
 def test_an_outcome_is_copied_once_for_each_that_waits_however_long_it_takes(queue, monkeypatch):
-    monkeypatch.setattr("agentnb.core.queue.job._SLICE", 0.02)
+    monkeypatch.setattr("agentnb.core.queue.waiter._SLICE", 0.02)
     job = queue.add(7)
 
     def waiters():

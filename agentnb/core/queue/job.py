@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from time import monotonic
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +15,6 @@ from agentnb.core.queue.failure import JobCancelled, JobFailed
 from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
-from agentnb.core.ranges import end_of
 from agentnb.core.trace import carried
 
 if TYPE_CHECKING:
@@ -29,9 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job"]
 
-_SLICE = 5.0  # seconds between two looks at a job whose end is waited for
 _LONGEST_LINE = 10_000  # characters of a line of the log
-_TURN = 0.5  # seconds for which an awaited job that is given up keeps its thread at most
 _UNREAD: Any = object()
 
 
@@ -169,64 +165,44 @@ class Job(LiveJob):
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")
-        left = threading.Event()
-        try:
-            return await asyncio.to_thread(self._result, timeout, type, left)
-        finally:
-            left.set()
+        queue, inside = self.queue, self._inside()
+        with queue.blocked if inside else nullcontext():
+            check = self._check_deadlock if inside else _nothing
+            outcome = await queue.queues.waiter.await_(queue.store, self.id, timeout, check)
+        if outcome is None:
+            raise await asyncio.to_thread(self._too_late, timeout)
+        return self._outcome(*outcome, type)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Await the job's result; see `result`."""
         return self.aresult().__await__()
 
-    def _result(self, timeout: float | None, kind: Any, left: threading.Event | None = None) -> Any:
-        inside = PROCESSED.get()
-        if inside is None or inside.queue is not self.queue:
-            return self._wait(timeout, kind, left, inside=False)
-        with self.queue.blocked:
-            return self._wait(timeout, kind, left, inside=True)
+    def _result(self, timeout: float | None, kind: Any) -> Any:
+        queue, inside = self.queue, self._inside()
+        with queue.blocked if inside else nullcontext():
+            check = self._check_deadlock if inside else _nothing
+            outcome = queue.queues.waiter.wait(queue.store, self.id, timeout, check)
+        if outcome is None:
+            raise self._too_late(timeout)
+        return self._outcome(*outcome, kind)
 
-    def _wait(
-        self,
-        timeout: float | None,
-        kind: Any,
-        left: threading.Event | None,
-        *,
-        inside: bool,
-    ) -> Any:
-        store = self.queue.store
-        until = end_of(timeout, service="queue")
-        found = store.wait(self.id, 1)
-        while found is None:
-            if inside and (why := self.queue.deadlock(self)) is not None:
-                store.wait(self.id, -1)
-                raise why
-            pause = _SLICE if until is None else min(_SLICE, max(until - monotonic(), 0.001))
-            found = self._told(pause, left)
-            if found is not None:
-                break
-            late = until is not None and monotonic() >= until
-            given_up = left is not None and left.is_set()
-            found = store.wait(self.id, -1 if late or given_up else 0)
-            if found is None and given_up:
-                return None
-            if found is None and late:
-                raise DeadlineExceeded(
-                    f"job {self.id} of {self.queue.name} has not ended within {timeout:g} s: "
-                    f"it is {self.state}",
-                    service="queue",
-                    hint=self.queue.why_waiting() or "wait longer; it goes on meanwhile",
-                )
-        return self._outcome(*found, kind)
+    def _inside(self) -> bool:
+        """Return whether the caller is a processor of the job's own queue."""
+        processed = PROCESSED.get()
+        return processed is not None and processed.queue is self.queue
 
-    def _told(self, seconds: float, left: threading.Event | None) -> tuple[str, bytes] | None:
-        """Wait to be told what came of it, in short turns where the wait may be given up."""
-        if left is None:
-            return self.queue.store.told(self.id, seconds)
-        until, found = monotonic() + seconds, None
-        while found is None and not left.is_set() and (rest := until - monotonic()) > 0:
-            found = self.queue.store.told(self.id, min(_TURN, max(rest, 0.001)))
-        return found
+    def _check_deadlock(self) -> None:
+        error = self.queue.deadlock(self)
+        if error is not None:
+            raise error
+
+    def _too_late(self, timeout: float | None) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"job {self.id} of {self.queue.name} has not ended within {timeout:g} s: "
+            f"it is {self.state}",
+            service="queue",
+            hint=self.queue.why_waiting() or "wait longer; it goes on meanwhile",
+        )
 
     def _outcome(self, state: str, value: bytes, kind: Any) -> Any:
         if state == "completed" and value.startswith(UNKEPT):
@@ -378,3 +354,7 @@ class Job(LiveJob):
     def __repr__(self) -> str:
         state = f", {self._seen.state}" if self._seen else ""
         return f"Job({self.id!r}, queue={self.queue.name!r}{state})"
+
+
+def _nothing() -> None:
+    """Check nothing."""

@@ -13,6 +13,7 @@ from agentnb.core.loop import LoopThread
 from agentnb.core.queue.keys import KEY_TTL
 from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.queue import Queue
+from agentnb.core.queue.waiter import JobWaiter
 from agentnb.core.ranges import seconds
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
@@ -109,6 +110,7 @@ class Queues:
         self.tracer = self.runtime.tracer
         self.redactor = self.runtime.redactor
         self.log = self.runtime.log("queue")
+        self.waiter = JobWaiter(redis, self.keys, self.log)
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
 
@@ -215,6 +217,7 @@ class Queues:
         until = monotonic() + _CLOSING
         for queue in queues:
             queue.stop(max(until - monotonic(), 0.1))
+        self.waiter.close()
         self.loop.close()
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.queue import counts, scripts
 from agentnb.core.queue.keys import AddedJob
 from agentnb.core.queue.snapshot import JobSnapshot
+from agentnb.core.queue.waiter import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,8 +159,7 @@ class JobStore:
         found: Any = self.redis.blpop([f"{self.jobs}{job_id}:done"], seconds)
         if found is None:
             return None
-        state, _, value = found[1].partition(b" ")
-        return state.decode(), value
+        return outcome_of(found[1])
 
     def remove(self, job_id: str, *, force: bool) -> str:
         """Remove a job, and return the state that it had."""

@@ -59,6 +59,7 @@ class Watcher:
         self._wake = wake
         self._lock = threading.Lock()
         self._awaited: dict[str, list[Future[Any]]] = {}
+        self._woken = False
         self._thread = BackgroundThread(self._run, name=name, log=log, linger=_LINGER_SECONDS)
 
     def watch(self, unit: str) -> Future[Any]:
@@ -66,8 +67,10 @@ class Watcher:
         future: Future[Any] = Future()
         with self._lock:
             self._awaited.setdefault(unit, []).append(future)
+            woken, self._woken = self._woken, True
         self._thread.wake()
-        self._wake()
+        if not woken:
+            self._wake()
         return future
 
     async def outcome(self, unit: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as the calls that use it
@@ -95,7 +98,7 @@ class Watcher:
 
     def _run(self) -> float | None:
         with self._lock:
-            units = list(self._awaited)
+            units, self._woken = list(self._awaited), False
         if not units:
             return None
         try:
@@ -116,9 +119,10 @@ class Watcher:
 
     def stop(self) -> None:
         """Stop looking; what is still awaited is cancelled."""
-        self._thread.stop(0)
-        self._wake()
-        self._thread.stop()
+        if not self._thread.stop(0):
+            with suppress(AgentnbError):  # the look returns by itself, a little later
+                self._wake()
+            self._thread.stop()
         with self._lock:
             awaited, self._awaited = self._awaited, {}
         for futures in awaited.values():
