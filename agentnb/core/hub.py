@@ -195,7 +195,7 @@ class Hub:
     @property
     def git(self) -> GitManager:
         """Return git on the repository that the working directory belongs to."""
-        return self._open(services.REPOSITORIES).here()
+        return self._open(services.REPOSITORIES).current()
 
     def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
         """Return git on a folder of the workspace; the repository must lie in the workspace.

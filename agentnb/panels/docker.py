@@ -57,7 +57,7 @@ class _Loaded(NamedTuple):
     networks: list[Any]
     picked: str | None
     log: str | None
-    found: str
+    matches: str
 
 
 class DockerPanel:
@@ -74,7 +74,7 @@ class DockerPanel:
     def __init__(self, hub: Hub, *, every: float | None = 2.0) -> None:
         self._hub = hub
         self._picked: str | None = None
-        self._wanted = ""
+        self._pattern = ""
         self._histories: dict[str, deque[float | None]] = {}
         self._images: Paced[Table] = Paced(_SHARE)
         self._networks: Paced[list[Any]] = Paced(_SHARE)
@@ -110,7 +110,7 @@ class DockerPanel:
         self.about = label(_PICK, dim=True)
         self.cpu = Plot("Processor", "%")
         self.memory = Plot("Memory", "MB")
-        self.wanted = text_box(
+        self.filter = text_box(
             placeholder="Lines that hold… · Enter",
             tooltip="Filter of the log",
             on_change=act(self._filter),
@@ -124,7 +124,7 @@ class DockerPanel:
             self._stop,
             tooltip="Stop the selected container and remove it",
         )
-        self.beside = [self.stop, self.cpu, self.memory, row(self.wanted, self.log_about), self.log]
+        self.beside = [self.stop, self.cpu, self.memory, row(self.filter, self.log_about), self.log]
         self._show_beside(shown=False)
         _display(self.networks, shown=False)
         self.panel.compose(
@@ -156,11 +156,11 @@ class DockerPanel:
 
     def _filter(self, text: str) -> None:
         with self.panel.lock:
-            self._wanted = text.strip()
+            self._pattern = text.strip()
 
     def _load(self) -> _Loaded:
         with self.panel.lock:
-            picked, wanted = self._picked, self._wanted
+            picked, wanted = self._picked, self._pattern
         docker = self._docker
         containers = docker.list()
         usage = {name: (cpu, memory, most) for name, cpu, memory, most, _ in docker.usage().rows}
@@ -221,7 +221,7 @@ class DockerPanel:
         used = loaded.usage.get(name)
         self.cpu.add(used[0] if used else None)
         self.memory.add(round(used[1] / _MB, 1) if used else None)
-        self.log_about.value = escape(loaded.found)
+        self.log_about.value = escape(loaded.matches)
         self.log.show(loaded.log or "nothing was printed")
 
     def _ask(self) -> tuple[str, str]:

@@ -47,7 +47,7 @@ _BRIEF = 300
 
 
 class _Loaded(NamedTuple):
-    wanted: tuple[str, str]
+    filter: tuple[str, str]
     events: list[tuple[str, Event]]
     rate: float | None
     handlers: str
@@ -70,7 +70,7 @@ class EventsPanel:
     def __init__(self, hub: Hub, *, channel: str = "", every: float | None = 1.0) -> None:
         self._hub = hub
         self._tail = _Tail()
-        self._wanted = (channel.strip(), "")
+        self._filter = (channel.strip(), "")
         self._picked_letter: str | None = None
         self._letters: dict[str, DeadLetter] = {}
         self.panel = Panel("Events", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
@@ -158,15 +158,15 @@ class EventsPanel:
         return self._hub.events
 
     def _want(self, *, channel: str | None = None, text: str | None = None) -> None:
-        before = self._wanted
+        before = self._filter
         with self.panel.lock:
-            self._wanted = (
+            self._filter = (
                 before[0] if channel is None else channel.strip(),
                 before[1] if text is None else text.strip(),
             )
 
     def _load(self) -> _Loaded:
-        bus, wanted = self._bus, self._wanted
+        bus, wanted = self._bus, self._filter
         self._tail.follow(bus, wanted[0])
         words = wanted[1].casefold()
         events = [
@@ -185,14 +185,14 @@ class EventsPanel:
     def _show(self, loaded: _Loaded) -> None:
         self.rate.add(loaded.rate)
         self.numbers.value = escape(loaded.handlers)
-        if loaded.wanted == self._wanted:  # else a newer filter is being applied
+        if loaded.filter == self._filter:  # else a newer filter is being applied
             rows = [
                 (_time(event), _name(event), short(event.data, _BRIEF), key)
                 for key, event in loaded.events
             ]
             note = f"the last {KEPT:,}" if len(rows) >= KEPT else ""
-            hint = f"No event with {' and '.join(filter(None, loaded.wanted))}"
-            self.events.update(rows, note=note, hint=hint if any(loaded.wanted) else _EMPTY)
+            hint = f"No event with {' and '.join(filter(None, loaded.filter))}"
+            self.events.update(rows, note=note, hint=hint if any(loaded.filter) else _EMPTY)
         self._letters = {one.place: one for one in loaded.letters}
         self.letters.update(
             note=f"the newest {LETTERS:,}" if len(loaded.letters) >= LETTERS else "",

@@ -72,7 +72,7 @@ def test_the_picked_containers_log_is_shown_and_filtered(view, hub, docker_image
     pick(shown, made.name)
     assert "\n29\n" in shown.log.widget.value
     assert "&lt;b&gt;bad" in shown.log.widget.value
-    shown.wanted.value = "BAD"
+    shown.filter.value = "BAD"
     until(lambda: shown.log_about.value == "1 of the last 31 lines")
     assert "29" not in shown.log.widget.value
     assert len([one for one in shown.memory.values if one]) >= 1

@@ -42,8 +42,8 @@ class Body:
 
     def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
         self._status, self._headers, self._limit = status, headers, limit
-        self._glance = status >= 300  # noqa: PLR2004 - only the beginning will be shown
-        if self._glance:
+        self._excerpt = status >= 300  # noqa: PLR2004 - only the beginning will be shown
+        if self._excerpt:
             self._limit = min(limit, _GLANCE)
         self._parts: list[bytes] = []
         self._size = 0
@@ -52,7 +52,7 @@ class Body:
         except Unpackable as error:
             raise self._invalid(str(error)) from error
         declared = headers.get("content-length", "")
-        if not self._glance and declared.isdecimal() and int(declared) > limit:
+        if not self._excerpt and declared.isdecimal() and int(declared) > limit:
             raise self._too_large(int(declared))
 
     def feed(self, part: bytes) -> bool:
@@ -64,7 +64,7 @@ class Body:
 
     def done(self) -> bytes:
         """Return all of it."""
-        if not self._glance:
+        if not self._excerpt:
             try:
                 self._unpacker.end()
             except Unpackable as error:
@@ -74,7 +74,7 @@ class Body:
     def _add(self, part: bytes) -> bool:
         self._size += len(part)
         if self._size > self._limit:
-            if not self._glance:
+            if not self._excerpt:
                 raise self._too_large(None)
             part = part[: len(part) - (self._size - self._limit)]
         self._parts.append(part)

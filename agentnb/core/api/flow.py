@@ -341,6 +341,6 @@ def _span(state: _CallState, method: str, where: str) -> AbstractContextManager[
 def _tell_request(state: _CallState, doing: str, told: dict[str, object]) -> None:
     context, data, brief = state.context, state.request.data, ""
     if data is not None:
-        told["data"] = clean(data.told() if isinstance(data, Form) else data, state.mask)
+        told["data"] = clean(data.described() if isinstance(data, Form) else data, state.mask)
         brief = f" {text_of(told['data'])}"
     context.log.debug("API request %s%s", doing, brief, extra={"data": told})

@@ -122,7 +122,7 @@ class Form:
             (_name(name, "files"), *_file(name, value)) for name, value in (files or {}).items()
         ]
 
-    def told(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """Return the form for a log: the fields, and the files' sizes."""
         files = {name: f"{called}, {len(data):,} bytes" for name, called, data in self._files}
         return self._fields | files

@@ -61,7 +61,7 @@ def error_of(
     if 200 <= status < 300 or (conditional and status == HTTPStatus.NOT_MODIFIED):  # noqa: PLR2004 - what HTTP calls successful
         return None
     error = _error(
-        answer, f"{doing} answered {_named(status)}{_told(answer.body)}", harmless=harmless
+        answer, f"{doing} answered {_named(status)}{_detail_of(answer.body)}", harmless=harmless
     )
     error.status = status
     return error
@@ -149,7 +149,7 @@ def _named(status: int) -> str:
         return str(status)
 
 
-def _told(body: bytes) -> str:
+def _detail_of(body: bytes) -> str:
     """Return the message in the body of an error."""
     if not body:
         return ""

@@ -58,7 +58,7 @@ def _dump_enum(value: enum.Enum) -> list[Any]:
 
 
 def _load_enum(path: str, name: str | None, *combined: Any) -> enum.Enum:
-    kind = _found(path, _is_enum)
+    kind = _class_at(path, _is_enum)
     if name is None:
         if not issubclass(kind, enum.Flag) or type(combined[0]) is not int:
             raise UnreadableError(f"{path} is not a Flag")
@@ -92,7 +92,7 @@ def _dump_list(value: list[Any]) -> list[Any]:
 
 
 def _load_list(path: str, *items: Any) -> list[Any]:
-    made: list[Any] = list.__new__(_found(path, _is_list))
+    made: list[Any] = list.__new__(_class_at(path, _is_list))
     list.extend(made, items)
     return made
 
@@ -108,7 +108,7 @@ def _dump_named_tuple(value: Any) -> list[Any]:
 
 
 def _load_named_tuple(path: str, fields: list[str], *values: Any) -> Any:
-    kind = _found(path, _is_named_tuple)
+    kind = _class_at(path, _is_named_tuple)
     if list(kind._fields) != fields or len(fields) != len(values):  # type: ignore[attr-defined]
         raise ClassMissingError(path, "has other fields now")
     return tuple.__new__(kind, values)
@@ -141,7 +141,7 @@ def _dump_fields(value: Any) -> list[Any]:
 
 
 def _load_fields(path: str, state: dict[str, Any]) -> Any:
-    kind = _found(path, _has_fields)
+    kind = _class_at(path, _has_fields)
     slots = set(_slots(kind))
     beside = {name: one for name, one in state.items() if name not in slots}
     made: Any = object.__new__(kind)
@@ -177,7 +177,7 @@ def _dump_struct(value: msgspec.Struct) -> list[Any]:
 
 
 def _load_struct(path: str, state: dict[str, Any]) -> Any:
-    kind = _found(path, _is_struct)
+    kind = _class_at(path, _is_struct)
     fields: tuple[str, ...] = kind.__struct_fields__  # type: ignore[attr-defined]  # a Struct's
     if set(fields) != set(state):
         raise ClassMissingError(path, "has other fields now")
@@ -204,7 +204,7 @@ def _dump_model(value: Any) -> list[Any]:
 
 
 def _load_model(path: str, state: dict[str, Any]) -> Any:
-    kind = _found(path, _is_model)
+    kind = _class_at(path, _is_model)
     fields = state["__dict__"]
     if set(state) != set(_MODEL_STATE) or not set(_model_fields(kind)) <= set(fields):
         raise ClassMissingError(path, "has other fields now")
@@ -239,7 +239,7 @@ def _dump_table(value: Table) -> list[Any]:
 def _load_table(
     path: str, state: dict[str, Any], count: int | None = None, columns: Any = None
 ) -> Any:
-    kind = _found(path, _is_table)
+    kind = _class_at(path, _is_table)
     if count is not None:
         rows: list[tuple[Any, ...]] = list(zip(*columns, strict=True)) or [()] * count
         if len(rows) != count:
@@ -258,7 +258,7 @@ def _kept(kind: type) -> list[str]:
     return [name for name in _slots(kind) if name not in derived]
 
 
-def _found(path: str, fits: Callable[[type], bool]) -> type:
+def _class_at(path: str, fits: Callable[[type], bool]) -> type:
     kind = find_class(path)
     if not fits(kind):
         raise ClassMissingError(path, "is a class of another kind now")

@@ -14,7 +14,7 @@ from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
-from agentnb.core.db.adbc_types import Unsuitable, guarded, same_types, wanted
+from agentnb.core.db.adbc_types import Unsuitable, expected_types, guarded, same_types
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.effects import calls
 from agentnb.core.db.postgres_read_only import READ
@@ -196,13 +196,13 @@ class _Job:
             self._cursor = cursor
             if self._kind == "postgresql":
                 # Before anything runs: what the driver has to do must not be done twice.
-                wanted(cursor.adbc_execute_schema(self._text), self._kind, pa)
+                expected_types(cursor.adbc_execute_schema(self._text), self._kind, pa)
             text = self._text
             if self._kind == "sqlite":
                 text = guarded(cursor, text, self._values)
             cursor.execute(text, self._values)
             reader = cursor.fetch_record_batch()
-            kinds = wanted(reader.schema, self._kind, pa)
+            kinds = expected_types(reader.schema, self._kind, pa)
             limit = self._bounds.limit
             batches, count, size = [], 0, 0
             for batch in reader:

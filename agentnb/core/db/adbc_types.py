@@ -7,7 +7,7 @@ from typing import Any
 
 from agentnb.core.frames import EXACT
 
-__all__ = ["Unsuitable", "guarded", "same_types", "wanted"]
+__all__ = ["Unsuitable", "expected_types", "guarded", "same_types"]
 
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
@@ -54,7 +54,7 @@ def _quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def wanted(schema: Any, kind: str, pa: Any) -> list[Any]:
+def expected_types(schema: Any, kind: str, pa: Any) -> list[Any]:
     """Return the types that columns are to have.
 
     Raises
@@ -62,10 +62,10 @@ def wanted(schema: Any, kind: str, pa: Any) -> list[Any]:
     Unsuitable
         The driver's values would have others.
     """
-    return [_wanted(field, kind, pa) for field in schema]
+    return [_expected_type(field, kind, pa) for field in schema]
 
 
-def _wanted(field: Any, kind: str, pa: Any) -> Any:
+def _expected_type(field: Any, kind: str, pa: Any) -> Any:
     types = {pa.int64(): pa.int64(), pa.float64(): pa.float64(), pa.string(): pa.string()}
     if kind == "postgresql":
         types |= {pa.int16(): pa.int64(), pa.int32(): pa.int64(), pa.bool_(): pa.bool_()}

@@ -153,7 +153,7 @@ def split(sql: str, syntax: Syntax = GENERIC) -> tuple[Statement, ...]:
     """
     splitter = _Splitter(sql, syntax)
     splitter.run()
-    return tuple(splitter.found)
+    return tuple(splitter.statements)
 
 
 def tokens(sql: str, syntax: Syntax = GENERIC) -> Iterator[tuple[str, str, int]]:
@@ -172,7 +172,7 @@ class _Splitter:
     def __init__(self, sql: str, syntax: Syntax) -> None:
         self.sql = sql
         self.syntax = syntax
-        self.found: list[Statement] = []
+        self.statements: list[Statement] = []
         self.delimiter = ";"
         self._begin(0)
 
@@ -277,11 +277,11 @@ class _Splitter:
         text = self.sql[self.start : end]
         left = self.start + len(text) - len(text.lstrip())
         words = self.body.words
-        self.found.append(
+        self.statements.append(
             Statement(
                 text.strip(),
                 tuple(bind.moved(left) for bind in self.binds),
-                len(self.found) + 1,
+                len(self.statements) + 1,
                 self.sql.count("\n", 0, left) + 1,
                 words[0] if words else "",
                 frozenset(words),

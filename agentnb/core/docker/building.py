@@ -75,7 +75,7 @@ class Sending(io.RawIOBase):
     def __init__(self, file: IO[bytes], on_sent: Callable[[int, int], object]) -> None:
         self._file, self._on_sent = file, on_sent
         self._size = file.seek(0, io.SEEK_END)
-        self._done, self._told = file.seek(0), 0.0
+        self._done, self._reported = file.seek(0), 0.0
 
     def __len__(self) -> int:
         return self._size
@@ -84,8 +84,8 @@ class Sending(io.RawIOBase):
         """Return the next bytes."""
         data = self._file.read(size)
         self._done += len(data)
-        if monotonic() - self._told > _EVERY or self._done == self._size:
-            self._told = monotonic()
+        if monotonic() - self._reported > _EVERY or self._done == self._size:
+            self._reported = monotonic()
             self._on_sent(self._done, self._size)
         return data
 

@@ -25,14 +25,14 @@ class Endpoint:
     ----------
     url
         ``unix://``, ``tcp://``, ``http://`` or ``https://``.
-    said
+    source
         Where that comes from: ``"DOCKER_HOST"``, a context's name, ``"default"``.
     tls
         The paths of certificates, as ``docker.tls.TLSConfig`` takes them; empty for none.
     """
 
     url: str
-    said: str
+    source: str
     tls: dict[str, Any] = field(default_factory=dict)
 
 
@@ -75,14 +75,14 @@ def find(host: str | None, context: str | None) -> Endpoint:
 
 def how_to_start(endpoint: Endpoint) -> str:
     """Return the hint for an engine that does not answer."""
-    if endpoint.said == "default" and sys.platform == "darwin":
+    if endpoint.source == "default" and sys.platform == "darwin":
         return "open Docker Desktop, or set DOCKER_HOST to an engine that runs"
     if endpoint.url.startswith("unix://"):
         path = endpoint.url.removeprefix("unix://")
         if os.path.exists(path) and not os.access(path, os.W_OK):  # noqa: PTH110 - the name is all there is
             return f"you may not write to {path}: sudo usermod -aG docker $USER, and log in again"
         return "start one: sudo systemctl start docker (or sudo dockerd), or set DOCKER_HOST"
-    return f"is {endpoint.said} right, and does the engine listen at {endpoint.url}?"
+    return f"is {endpoint.source} right, and does the engine listen at {endpoint.url}?"
 
 
 def not_docker(version: Mapping[str, Any]) -> str | None:
@@ -115,20 +115,20 @@ def _usable(endpoint: Endpoint) -> Endpoint:
     scheme = endpoint.url.partition("://")[0]
     if scheme == "ssh":
         raise ConfigError(
-            f"an engine over ssh is not reached directly ({endpoint.said})",
+            f"an engine over ssh is not reached directly ({endpoint.source})",
             service="docker",
             hint="forward its socket: ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST, "
             "then DOCKER_HOST=unix:///tmp/docker.sock",
         )
     if scheme not in {"unix", "tcp", "http", "https"}:
         raise ConfigError(
-            f"{endpoint.url!r} is not the address of an engine ({endpoint.said})",
+            f"{endpoint.url!r} is not the address of an engine ({endpoint.source})",
             service="docker",
             hint="unix:///path/docker.sock or tcp://host:2376",
         )
     if scheme != "unix" and "@" in endpoint.url:
         raise ConfigError(
-            f"the address of an engine takes no user and no password ({endpoint.said})",
+            f"the address of an engine takes no user and no password ({endpoint.source})",
             service="docker",
             hint="tcp://host:2376, with certificates in DOCKER_CERT_PATH",
         )

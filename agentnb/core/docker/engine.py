@@ -279,20 +279,20 @@ def connected(endpoint: Endpoint) -> Any:
         )
     except TLSParameterError as error:
         raise ConfigError(
-            f"the certificates of {endpoint.said} cannot be used: {error}",
+            f"the certificates of {endpoint.source} cannot be used: {error}",
             service="docker",
             hint="DOCKER_CERT_PATH is the folder of ca.pem, cert.pem and key.pem",
         ) from error
     except Exception as error:
         raise UnavailableError(
-            f"no Docker engine answers at {endpoint.url} ({endpoint.said})",
+            f"no Docker engine answers at {endpoint.url} ({endpoint.source})",
             service="docker",
             hint=how_to_start(endpoint),
         ) from error
     if (reason := not_docker(found)) is not None:
         api.close()
         raise ConfigError(
-            f"the engine at {endpoint.url} ({endpoint.said}) is {reason}",
+            f"the engine at {endpoint.url} ({endpoint.source}) is {reason}",
             service="docker",
             hint="set DOCKER_HOST to a Docker engine, such as unix:///var/run/docker.sock",
         )

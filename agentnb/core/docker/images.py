@@ -88,7 +88,7 @@ class Images:
         engine, dockerfile = self._engine, order.dockerfile
         reading = read(dockerfile.text)
         need_base(reading)
-        refuse_fetching(dockerfile.text, order.args, order.policy, self._found, images=images)
+        refuse_fetching(dockerfile.text, order.args, order.policy, self._inspect, images=images)
         refuse_reaching(reading)
         need = needed(reading, order.args)
         if need is None and secrets:
@@ -118,9 +118,9 @@ class Images:
 
     def has(self, image: str) -> bool:
         """Return whether the engine has an image."""
-        return self._found(image_name(image)) is not None
+        return self._inspect(image_name(image)) is not None
 
-    def _found(self, name: str) -> Mapping[str, Any] | None:
+    def _inspect(self, name: str) -> Mapping[str, Any] | None:
         """Return an image as the engine describes it; None where it has none of that name."""
         try:
             found: Mapping[str, Any] = self._engine.call(

@@ -296,7 +296,7 @@ class DockerManager:
         running = sum(state == "running" for state in states)
         row = (
             f"Docker {version['Version']}",
-            self.engine.endpoint.said,
+            self.engine.endpoint.source,
             running,
             len(states) - running,
             len(self.images()),

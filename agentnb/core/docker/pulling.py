@@ -169,7 +169,7 @@ class _Reader:
     def __init__(self, on_progress: Callable[[PullProgress], object] | None) -> None:
         self._on_progress = on_progress
         self._layers: dict[str, tuple[int, int]] = {}
-        self._told = 0.0
+        self._reported = 0.0
         self.failed: str | None = None
         self.fetched = False
 
@@ -190,8 +190,8 @@ class _Reader:
             self._layers[layer] = (total, total)
         ends = status.startswith("Status:")
         self.fetched = self.fetched or status.startswith("Status: Downloaded")
-        if self._on_progress is not None and (ends or monotonic() - self._told > _EVERY):
-            self._told = monotonic()
+        if self._on_progress is not None and (ends or monotonic() - self._reported > _EVERY):
+            self._reported = monotonic()
             done = sum(one for one, _ in self._layers.values())
             total = sum(one for _, one in self._layers.values())
             self._on_progress(PullProgress(status, done, total))

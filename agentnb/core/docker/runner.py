@@ -181,7 +181,7 @@ class Runner:
                 if stdin is not None:
                     wire.send(stdin)
                 lines = wire.lines(tty=wanted.tty, timeout=silence)
-                logs = collect(_told(lines, on_line), limit)
+                logs = collect(_reporting(lines, on_line), limit)
                 code = self._engine.call(
                     "wait", lambda api: int(api.wait(container, timeout=silence)["StatusCode"])
                 )
@@ -287,7 +287,7 @@ class Runner:
         with executed(self._engine, made["Id"]) as wire:
             if stdin is not None:
                 wire.send(stdin)
-            logs = collect(_told(wire.lines(tty=False, timeout=timeout), on_line), limit)
+            logs = collect(_reporting(wire.lines(tty=False, timeout=timeout), on_line), limit)
         code = self._engine.call(
             "exec", lambda api: api.exec_inspect(made["Id"])["ExitCode"], idempotent=True
         )
@@ -309,7 +309,7 @@ def _other_platform(platform: str | None) -> Iterator[None]:
         ) from error
 
 
-def _told(
+def _reporting(
     lines: Iterable[LogLine], on_line: Callable[[LogLine], object] | None
 ) -> Iterator[LogLine]:
     for line in lines:

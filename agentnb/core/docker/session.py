@@ -50,7 +50,7 @@ class Session:
         list
             The names of the containers.
         """
-        found, networks = self._found()
+        found, networks = self._leftovers()
         dead = {
             session: self.owner.is_dead(session)
             for session in {one["Labels"].get(SESSION, "") for one in (*found, *networks)}
@@ -61,7 +61,7 @@ class Session:
             self._engine.log.info("containers of a process that is gone: %s", ", ".join(names))
         return names
 
-    def _found(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _leftovers(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         networks = allowed_networks(self._engine, self.owner)
         return listed(self._engine, self.owner), networks
 
@@ -120,7 +120,7 @@ class Session:
         removed = True
         if self.made:
             try:
-                names = self._remove(*self._found(), lambda one: one == self.owner.session)
+                names = self._remove(*self._leftovers(), lambda one: one == self.owner.session)
             except AgentnbError as error:
                 removed = False  # by the helper, then, or by the sweep at the next start
                 self._engine.log.warning("containers are left for later: %s", error)

@@ -135,7 +135,7 @@ class Waiting:
             return answer
 
         def what() -> str:
-            return "is not ready" + (f" ({_said(last[0])})" if last else "")
+            return "is not ready" + (f" ({_message_of(last[0])})" if last else "")
 
         self._poll(asked, what)
 
@@ -239,5 +239,5 @@ def _plain(answer: object) -> bool:
     )
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     return redact(f"{type(error).__name__}: {error}".partition("\n")[0])[:_WORDS]

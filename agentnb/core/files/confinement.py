@@ -145,7 +145,7 @@ class Walk:
                 elif name != ".":
                     steps.down(name)
             # The path ended in a folder that is open already, by `..` or being empty.
-            return os.open(".", flags | os.O_CLOEXEC, dir_fd=steps.here)
+            return os.open(".", flags | os.O_CLOEXEC, dir_fd=steps.current)
         finally:
             steps.close()
 
@@ -161,7 +161,7 @@ class _Steps:
         self._links = 0
 
     @property
-    def here(self) -> int:
+    def current(self) -> int:
         return self._way[-1][1] if self._way else self._root
 
     @property
@@ -189,7 +189,7 @@ class _Steps:
     def down(self, name: str) -> None:
         """Enter a folder, or follow a link of that name."""
         try:
-            found = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self.here)
+            found = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=self.current)
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP} or not self._follow(name):
                 raise
@@ -199,9 +199,9 @@ class _Steps:
     def last(self, name: str, flags: int) -> int | None:
         """Return a descriptor of the last name, or None where it is a link to follow."""
         if flags & os.O_NOFOLLOW:
-            return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.here)
+            return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.current)
         try:
-            found = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.here)
+            found = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.current)
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP} or not self._follow(name):
                 raise
@@ -218,7 +218,7 @@ class _Steps:
 
     def _follow(self, name: str) -> bool:
         try:
-            target = os.readlink(name, dir_fd=self.here)
+            target = os.readlink(name, dir_fd=self.current)
         except OSError as error:
             if error.errno == errno.EINVAL:  # no link
                 return False

@@ -15,7 +15,7 @@ from agentnb.core.files.confinement import FOLDER, Confined
 from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import shown
 from agentnb.core.files.reading import READ, check_size
-from agentnb.core.files.walking import READ_FOLDER, Found, walk
+from agentnb.core.files.walking import READ_FOLDER, WalkEntry, walk
 from agentnb.core.files.writing import create, keep_mode, refuse_read_only, write_whole
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def copy_tree(
     return copied
 
 
-def _same_folder(here: int, found: Found, path: str) -> int:
+def _same_folder(here: int, found: WalkEntry, path: str) -> int:
     with contextlib.suppress(FileExistsError):
         os.mkdir(found.name, found.stat.st_mode & 0o777 | 0o700, dir_fd=here)
     try:
@@ -189,7 +189,7 @@ def _same_folder(here: int, found: Found, path: str) -> int:
         ) from error
 
 
-def _copy_found(found: Found, here: int, path: str, progress: Callable[[int], object]) -> int:
+def _copy_found(found: WalkEntry, here: int, path: str, progress: Callable[[int], object]) -> int:
     source = os.open(found.name, READ | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.folder)
     with opened(source):
         return copy_file(source, here, found.name, f"{path}/{found.path}", progress)
@@ -238,7 +238,7 @@ def _check_replaceable(here: int, name: str, path: str) -> None:
     refuse_read_only(here, name, found, path)
 
 
-def _copy_link(found: Found, here: int) -> None:
+def _copy_link(found: WalkEntry, here: int) -> None:
     """Make a link with the same target text."""
     target = os.readlink(found.name, dir_fd=found.folder)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.files.errors import kind_of
 from agentnb.core.files.limits import Measure
 from agentnb.core.files.names import joined
-from agentnb.core.files.walking import Found, entries, walk
+from agentnb.core.files.walking import WalkEntry, entries, walk
 from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Usage", "listing", "usage_of"]
 
 
-def listing(found: Iterable[Found], *, empty: str) -> Table:
+def listing(found: Iterable[WalkEntry], *, empty: str) -> Table:
     """Return name, kind, size and time of some entries, folders first."""
     ordered = sorted(found, key=lambda one: (not one.is_folder, one.path))
     rows = [

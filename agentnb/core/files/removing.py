@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import PathEscape, RejectedError, UsageError
 from agentnb.core.files.names import is_temporary, shown, temporary
 from agentnb.core.files.renaming import rename_new
-from agentnb.core.files.walking import READ_FOLDER, Found, entries, walk
+from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries, walk
 
 if TYPE_CHECKING:
     from agentnb.core.hidden import Hidden
@@ -133,7 +133,7 @@ def _mount(folder: int) -> object:
         return os.fstat(folder).st_dev
 
 
-def _remove_inner(found: Found, top: int, mount: object, depth: int) -> int:
+def _remove_inner(found: WalkEntry, top: int, mount: object, depth: int) -> int:
     try:
         inner = os.open(found.name, READ_FOLDER | os.O_NOFOLLOW, dir_fd=found.folder)
     except OSError as error:
@@ -173,7 +173,7 @@ def remove_empty(folder: int, name: str, path: str) -> int:
     return 1
 
 
-def sweep(found: Found) -> bool:
+def sweep(found: WalkEntry) -> bool:
     """Remove the unfinished file of a dead writer; return whether it was removed."""
     if not is_temporary(found.name):
         return False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.hidden import Hidden
 
-__all__ = ["DEEPEST", "READ_FOLDER", "Found", "entries", "walk"]
+__all__ = ["DEEPEST", "READ_FOLDER", "WalkEntry", "entries", "walk"]
 
 READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -27,7 +27,7 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WalkEntry:
     """An entry of a folder.
 
     Parameters
@@ -60,7 +60,7 @@ class Found:
 
 def entries(
     folder: int, path: str = "", *, temporary: bool = False, hidden: Hidden | None = None
-) -> list[Found]:
+) -> list[WalkEntry]:
     """Return the entries of an open folder, sorted by name.
 
     Parameters
@@ -83,7 +83,7 @@ def entries(
         with suppress(FileNotFoundError):  # removed since it was listed
             own = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if hidden is None or not hidden.hides(name, own):
-                found.append(Found(joined(path, name), folder, name, own))
+                found.append(WalkEntry(joined(path, name), folder, name, own))
     return found
 
 
@@ -93,9 +93,9 @@ def walk(
     temporary: bool = False,
     hidden: Hidden | None = None,
     depth: int = DEEPEST,
-    into: Callable[[Found], bool] = lambda _: True,
+    into: Callable[[WalkEntry], bool] = lambda _: True,
     missed: Callable[[str], object] = lambda _: None,
-) -> Iterator[Found]:
+) -> Iterator[WalkEntry]:
     """Yield everything below an open folder; a folder comes before its contents.
 
     Parameters

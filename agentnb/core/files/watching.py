@@ -19,7 +19,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import PathEscape
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
-from agentnb.core.files.walking import READ_FOLDER, Found, entries
+from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -148,7 +148,7 @@ class Watcher:
         """Return the real folders that are there, as the system names and numbers them."""
         return {str(self._root / path): ino for path, (ino, _) in self._seen.items()}
 
-    def _meant(self, events: Iterable[tuple[object, str]]) -> set[str]:
+    def _affected(self, events: Iterable[tuple[object, str]]) -> set[str]:
         """Return the folders in which something has happened, or that something happened to."""
         found: set[str] = set()
         skip = len(str(self._root)) + 1
@@ -180,7 +180,7 @@ class Watcher:
             if first or woken is None or woken:
                 # At first, since something may have happened before the watch began.
                 everything = first or not woken
-                changes = self.poll(None if everything else self._meant(woken or ()))
+                changes = self.poll(None if everything else self._affected(woken or ()))
                 if self._folders() != self._watched:
                     self._wakes.close()
                     self._wakes = None
@@ -249,7 +249,7 @@ class Watcher:
         self.close()
 
 
-def _stamp(found: Found) -> Stamp:
+def _stamp(found: WalkEntry) -> Stamp:
     about = found.stat
     return about.st_mode, about.st_ino, about.st_size, about.st_mtime_ns
 

@@ -101,7 +101,7 @@ class FileWriter:
             data = bytes_of(content, call.path, encoding)
             check_size(len(data), call.path, self._workspace.max_size)
             with entry_of(self._workspace.resolver, call.root, call.parts, call.path) as entry:
-                more = len(data) - (entry.found.st_size if entry.found else 0)
+                more = len(data) - (entry.existing.st_size if entry.existing else 0)
                 with self._quota.taken(more, call.path):
                     replace(entry, data, call.path, if_hash)
 

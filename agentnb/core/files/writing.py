@@ -76,15 +76,15 @@ class Entry:
         A descriptor, closed at the end of a ``with`` block.
     name
         The name.
-    found
+    existing
         The status of its file; None where there is none.
     """
 
-    __slots__ = ("folder", "found", "name")
+    __slots__ = ("existing", "folder", "name")
 
     def __init__(self, folder: int, name: str) -> None:
         self.folder, self.name = folder, name
-        self.found = self._look()
+        self.existing = self._look()
 
     def _look(self) -> os.stat_result | None:
         """Return the status of the file of that name."""
@@ -105,11 +105,11 @@ class Entry:
             It is no longer a regular file.
         """
         try:
-            self.found = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+            self.existing = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
-            self.found = None
-        if self.found is not None and not stat.S_ISREG(self.found.st_mode):
-            raise no_file(path, self.found.st_mode)
+            self.existing = None
+        if self.existing is not None and not stat.S_ISREG(self.existing.st_mode):
+            raise no_file(path, self.existing.st_mode)
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +130,11 @@ def entry_of(resolver: Confined, root: int, parts: list[str], path: str) -> Entr
     for _ in range(_LINKS):
         around, name = split_last(parts, path)
         entry = Entry(ensure_folder(resolver, root, around), name)
-        if entry.found is None or stat.S_ISREG(entry.found.st_mode):
+        if entry.existing is None or stat.S_ISREG(entry.existing.st_mode):
             return entry
         with entry:
-            if not stat.S_ISLNK(entry.found.st_mode):
-                raise no_file(path, entry.found.st_mode)
+            if not stat.S_ISLNK(entry.existing.st_mode):
+                raise no_file(path, entry.existing.st_mode)
             target = os.readlink(name, dir_fd=entry.folder)
         if target.startswith("/"):
             raise Outside(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -243,7 +243,7 @@ def rewrite(entry: Entry, path: str, make: Callable[[bytes | None], bytes], limi
     with held(entry.folder, path):
         entry.look_again(path)
         data = None
-        if entry.found is not None:
+        if entry.existing is not None:
             found = os.open(entry.name, READ | os.O_NOFOLLOW, dir_fd=entry.folder)
             data = read_all(found, path, limit)
         replace(entry, make(data), path, None)
@@ -259,7 +259,7 @@ def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
     RejectedError
         It is read-only.
     """
-    before = entry.found
+    before = entry.existing
     if before is not None:
         refuse_read_only(entry.folder, entry.name, before, path)
     if before is None:

@@ -39,7 +39,7 @@ class Comparer:
     """
 
     def __init__(self, run: Runner, found: Folders, shown: Callable[[str], str]) -> None:
-        self._run, self._found, self._shown = run, found, shown
+        self._run, self._repository, self._shown = run, found, shown
 
     def diff(self, given: Sequence[str], context: int) -> Diff:
         """Return the differences, parsed; `given` follows the options of ``git diff``."""
@@ -84,14 +84,14 @@ class Comparer:
         NotFoundError
             There is no such file.
         """
-        whole = self._found.root / inner
+        whole = self._repository.root / inner
         if not os.path.lexists(whole):
             raise NotFoundError(
                 f"there is no path {path!r}", service="git", hint="%git status lists what there is"
             )
         if whole.is_dir() and not whole.is_symlink():
             return differences.of_new_file(path, b"", "a folder")
-        data = read_file(self._found, inner)
+        data = read_file(self._repository, inner)
         if len(data) > LARGEST:
             size = whole.lstat().st_size
             return differences.of_new_file(path, b"", f"{size:,} bytes, too many to show")
@@ -105,7 +105,7 @@ class Comparer:
     def _conflicts(self, words: Sequence[str]) -> tuple[str, str, Mapping[str, str]]:
         """Return the raw part and the patch, both without renames, and how the sides differ."""
         stages: dict[str, list[int]] = {}
-        root = str(self._found.root)
+        root = str(self._repository.root)
         listed = self._run("ls-files", "-z", "--unmerged", "--full-name", "--", root).text
         for line in listed.split("\0")[:-1]:
             about, _, path = line.partition("\t")
@@ -118,7 +118,7 @@ class Comparer:
     def _content(self, path: str, name: str) -> bytes:
         """Return a content by git's name of it, or from the work tree where it has none."""
         if differences.is_nobody(name):
-            return read_file(self._found, path)
+            return read_file(self._repository, path)
         return self._run("cat-file", "blob", name).out
 
 

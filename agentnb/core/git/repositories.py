@@ -37,7 +37,7 @@ class Repositories:
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, Path | None], GitManager] = {}
 
-    def here(self) -> GitManager:
+    def current(self) -> GitManager:
         """Return the manager of the working directory, whichever that is by now.
 
         Raises

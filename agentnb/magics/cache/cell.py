@@ -79,8 +79,8 @@ class Body:
             self._last = nodes.pop()  # type: ignore[assignment]  # it is one, as was just asked
         stored = [node for node in nodes if not _defines(node)]
         shown: list[ast.AST] = [*stored, *([self._last] if self._last else [])]
-        self.names = _public(name for node in shown for name in _found(node, _bound))
-        changed = _public(name for node in shown for name in _found(node, _base))
+        self.names = _public(name for node in shown for name in _names_in(node, _bound))
+        changed = _public(name for node in shown for name in _names_in(node, _base))
         self.changed = changed - self.names
 
     def run(self, namespace: dict[str, Any], loop: LoopThread | None = None) -> Any:
@@ -155,7 +155,7 @@ def _public(names: Iterable[str]) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
-def _found(node: ast.AST, of: Callable[[ast.AST], set[str]]) -> set[str]:
+def _names_in(node: ast.AST, of: Callable[[ast.AST], set[str]]) -> set[str]:
     """Return what is found at the top of a tree, not inside of its functions."""
     if isinstance(node, _SCOPES):
         return set()
@@ -163,7 +163,7 @@ def _found(node: ast.AST, of: Callable[[ast.AST], set[str]]) -> set[str]:
         # Its own variables stay inside; what := assigns does not.
         inner = [one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr)]
         return set().union(*map(of, inner))
-    return of(node).union(*(_found(child, of) for child in ast.iter_child_nodes(node)))
+    return of(node).union(*(_names_in(child, of) for child in ast.iter_child_nodes(node)))
 
 
 def _bound(node: ast.AST) -> set[str]:

@@ -149,11 +149,11 @@ def run(
     if "tx" in options or held is not None:
         _refuse_control(statements, held, tx="tx" in options)
     if "explain" in options:
-        with executor_of(session, held) as executor, _meant(sql, grammar):
+        with executor_of(session, held) as executor, _with_hint(sql, grammar):
             return shaped(executor.explain(sql, namespace), shape)
     single = len(statements) == 1 or not many
     inside = _transaction(session) if "tx" in options else executor_of(session, held)
-    with inside as executor, _meant(sql, grammar):
+    with inside as executor, _with_hint(sql, grammar):
         if single:
             return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
         return shaped(executor.script(sql, namespace, **given), shape)
@@ -194,7 +194,7 @@ def _transaction(session: Session) -> Iterator[Executor]:
 
 
 @contextmanager
-def _meant(sql: str, grammar: Grammar) -> Iterator[None]:
+def _with_hint(sql: str, grammar: Grammar) -> Iterator[None]:
     """Run a block whose error says what was probably meant."""
     try:
         yield

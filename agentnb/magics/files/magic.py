@@ -176,7 +176,7 @@ class FilesMagic(Magic):
         target = self._into(source, target)
         with Progress(f"copying {source}", size) as progress:
             copy = files.copy_directory if is_folder else files.copy_file
-            return _said(source, target, copy(source, target, on_progress=progress))
+            return _summary(source, target, copy(source, target, on_progress=progress))
 
     def do_mv(self, call: Call) -> str:
         """Move or rename a file or a folder."""
@@ -296,7 +296,7 @@ def _is_folder(files: FileSystemManager, path: str) -> bool:
     return True
 
 
-def _said(source: str, target: str, copied: Copied) -> Message:
+def _summary(source: str, target: str, copied: Copied) -> Message:
     from agentnb.core.format import size
 
     count = copied.files

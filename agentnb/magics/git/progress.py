@@ -20,17 +20,17 @@ class Progress:
     """Prints git's progress of a transfer, once it takes longer than a second."""
 
     def __init__(self) -> None:
-        self._began = self._said = monotonic()
+        self._began = self._displayed = monotonic()
         self._shown = False
 
     def __call__(self, line: str) -> None:
         """Show a line in the place of the one before."""
         now = monotonic()
-        if now - self._began < _PATIENCE or now - self._said < _EVERY:
+        if now - self._began < _PATIENCE or now - self._displayed < _EVERY:
             return
         from agentnb.core.git.credentials import clean
 
-        self._said, self._shown = now, True
+        self._displayed, self._shown = now, True
         sys.stdout.write(f"\r{clean(line)[:_WIDTH]:<{_WIDTH}}")
         sys.stdout.flush()
 

@@ -164,15 +164,15 @@ class QueueMagic(Magic):
     def _drain(self, worker: Worker, name: str) -> None:
         from agentnb.magics.progress import Progress
 
-        # At once, since the first job may take long and changes alone are told.
+        # At once, since the first job may take long and changes alone are reported.
         with Progress(name, after=0.0) as progress:
 
-            def told(done: int, total: int) -> None:
+            def report(done: int, total: int) -> None:
                 if total:
                     progress(done, total)
 
             try:
-                worker.drain(on_progress=told)
+                worker.drain(on_progress=report)
             except KeyboardInterrupt:
                 print(f"{name} is worked on all the same: %queue stop {name}")  # noqa: T201 - what an interrupt leaves
                 raise

@@ -98,7 +98,7 @@ def make_processor(
     path = module_path(home, "queue", queue.name)
     keep_module(home, path, module.text)
     left = cells.replace(cell_id(shell), _Made(queue, queue.current, path, module.text))
-    said = (_here(queue), _elsewhere(queue, module.needs), left)
+    said = (_in_kernel(queue), _elsewhere(queue, module.needs), left)
     return Message("\n".join(filter(None, said)))
 
 
@@ -122,7 +122,7 @@ def _module(
     )
 
 
-def _here(queue: Queue) -> str:
+def _in_kernel(queue: Queue) -> str:
     name = queue.name
     if queue.worker is not None:
         return f"{name}: processed by this cell, from the next job on"

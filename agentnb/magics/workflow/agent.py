@@ -164,7 +164,7 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     register(function)
     made = _Made(name, workflows.registry.find(name), path, module.text)
     left = cells.replace(cell_id(shell), made, workflows)
-    said = (_here(name, workflows), _elsewhere(name, module.needs), left, deprecated)
+    said = (_in_kernel(name, workflows), _elsewhere(name, module.needs), left, deprecated)
     return Message("\n".join(filter(None, said)))
 
 
@@ -233,7 +233,7 @@ class _TaskLog(Logged):
         self.guarded(self._flush)
 
 
-def _here(name: str, workflows: Orchestrator) -> str:
+def _in_kernel(name: str, workflows: Orchestrator) -> str:
     if workflows.worker is not None:
         return f"{name}: this cell, from its next task on"
     return f"{name}: this cell, once somebody works: %%workflow NAME --run, or %workflow work"
