@@ -481,13 +481,13 @@ def test_a_protected_branch_stays_so_whatever_else_has_its_name(tmp_path, plain_
     assert free.push("origin", "work")[0].state.startswith("up to date")
 
 
-def test_a_git_lfs_that_is_not_there_is_named(repository, monkeypatch, tmp_path):
+def test_a_git_lfs_that_is_not_there_is_named(repository, plain_git, monkeypatch, tmp_path):
     (tmp_path / "bin").mkdir()
     for name in ("git", "env", "sh"):
         (tmp_path / "bin" / name).symlink_to(shutil.which(name))
     write(repository, ".gitattributes", "*.bin filter=lfs\n")
     write(repository, "a.bin", "x")
-    repository._run("config", "filter.lfs.clean", "git-lfs clean -- %f")
+    plain_git(repository.path, "config", "filter.lfs.clean", "git-lfs clean -- %f")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(ConfigError) as caught:
         repository.add_files()
