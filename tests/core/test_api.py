@@ -460,7 +460,7 @@ def test_what_a_service_repeats_of_a_credential_is_not_shown(web, make_api, capl
             found += [*traceback.format_exception(error), getattr(error, "snippet", "")]
     found += [repr(vars(one)) for one in caplog.records]
     found += [repr(one) for one in tracer.recent(10)]
-    found.append(repr(client._context.breakers.of(client.origin).snapshot()))
+    found.append(repr(client.breakers.of(client.origin).snapshot()))
     assert SECRET not in "".join(found)
     assert "•••••• of" in "".join(found)
 

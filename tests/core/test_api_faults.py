@@ -314,7 +314,7 @@ def test_too_many_calls_do_not_open_the_breaker(web, client, call):
         with pytest.raises(RateLimited):
             call(client, "get", "/x")
     assert len(web.asked) == 12
-    assert client._context.breakers.of(client.origin).state == "closed"
+    assert client.breakers.of(client.origin).state == "closed"
 
 
 def test_a_host_that_fails_is_left_alone_and_tried_again_later(web, make_api, call):
@@ -348,7 +348,7 @@ def test_a_no_and_a_wrong_body_do_not_open_the_breaker(web, make_api):
     for path, kind in (("/no", RejectedError), ("/html", InvalidResponse)):
         with pytest.raises(kind):
             client.get(path)
-    assert client._context.breakers.of(client.origin).state == "closed"
+    assert client.breakers.of(client.origin).state == "closed"
 
 
 def test_a_breaker_belongs_to_a_host(web, make_api):
@@ -484,7 +484,7 @@ def test_a_call_that_is_cancelled_ends_at_once_and_says_nothing_about_the_host(w
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return await client.aget("/y"), client._context.breakers.of(client.origin).state
+            return await client.aget("/y"), client.breakers.of(client.origin).state
 
     assert asyncio.run(run()) == (1, "closed")
 

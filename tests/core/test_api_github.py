@@ -154,7 +154,7 @@ def test_the_hub_keeps_one_client_for_a_base_url_and_its_options(connect, web):
     assert other is not one
     assert other is hub.api(web.url, headers={"X-A": "1"}, timeout=3)
     assert other._context.options.timeout == 3
-    assert other._context.breakers is one._context.breakers
+    assert other.breakers is one.breakers
     assert other is not hub.api(web.url, auth=("ada", "x"))
     other.close()
     assert hub.api(web.url, headers={"X-A": "1"}, timeout=3).closed is False

@@ -112,7 +112,7 @@ def test_the_public_names_of_an_api_are_methods_and_settings_that_a_user_may_use
     assert shown == sorted(
         [
             *("aclose", "adelete", "adownload", "aget", "ahead", "apatch", "apost", "aput"),
-            *("arequest", "astream", "base_url", "close", "closed", "cookies", "count"),
+            *("arequest", "astream", "base_url", "breakers", "close", "closed", "cookies", "count"),
             *("delete", "download", "get", "head", "origin", "patch", "post", "put"),
             *("request", "stream"),
         ]

@@ -385,6 +385,11 @@ class APIClient:
         return self._context.count
 
     @property
+    def breakers(self) -> Breakers:
+        """The breakers of the hosts: ``breakers.of(url).reset()`` closes one."""
+        return self._context.breakers
+
+    @property
     def cookies(self) -> Cookies | None:
         """The cookies that are kept; None where none are."""
         return self._context.cookies
