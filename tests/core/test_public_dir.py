@@ -42,7 +42,7 @@ PUBLIC = {
         traceparent
     """,
     "Subscription": "busy_for close dropped failed gaps handled handler name pattern state waiting",
-    "TaskQueue": """
+    "Queues": """
         add_task close find get_queue names process_queue table working within
     """,
     "Queue": """
@@ -94,7 +94,7 @@ PUBLIC = {
 }
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
 OPEN = {
-    *("Subscription", "TaskQueue", "Queue", "Job"),
+    *("Subscription", "Queues", "Queue", "Job"),
     *("Orchestrator",),
 }
 
