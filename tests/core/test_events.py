@@ -472,7 +472,7 @@ def test_a_handler_may_unsubscribe_itself_and_drops_what_waits(bus, until):
         bus.publish("c", n)
     go.set()
     until(lambda: one.state == "closed")
-    assert one.join(30)
+    assert one._delivery.join(30)
     assert got == [0]
     assert one.state == "closed"
 
@@ -500,7 +500,7 @@ def test_a_handler_that_hangs_delays_no_other_and_is_named(make_bus, until, capl
     assert time.monotonic() - began < 8
     assert ".hang still handles an event on c" in caplog.text
     go.set()
-    assert stuck.join(30)
+    assert stuck._delivery.join(30)
 
 
 def test_a_hundred_subscribers_each_get_everything(make_bus, until):

@@ -173,7 +173,7 @@ def test_a_subscription_made_while_the_server_is_away_stands_once_it_is_back(tmp
         one = bus.subscribe("c", lambda event: got.append(event.data))
         assert one.state == "waits for the server"
         stack.enter_context(_server(tmp_path, port))
-        until(one.inbox.ready.is_set)
+        until(one._delivery.inbox.ready.is_set)
         other = stack.enter_context(RedisClient(f"redis://127.0.0.1:{port}"))
         with EventBus(other) as there:
             there.publish("c", "now")

@@ -94,7 +94,7 @@ PUBLIC = {
 }
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
 OPEN = {
-    *("Subscription", "Queues", "Queue", "Job"),
+    *("Queues", "Queue", "Job"),
     *("Orchestrator",),
 }
 

@@ -21,6 +21,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.events.checks import check_channel, place_of, since_position
 from agentnb.core.events.dead import DeadLetters
+from agentnb.core.events.delivery import Delivery, Handling
 from agentnb.core.events.glob import matcher
 from agentnb.core.events.inbox import Inbox
 from agentnb.core.events.inspect import EventInspector
@@ -30,7 +31,6 @@ from agentnb.core.events.publisher import Publisher
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PUBLISH_FUNCTION
 from agentnb.core.events.stream import EventStream
-from agentnb.core.events.subscription import Handling, Subscription
 from agentnb.core.events.wire import Wire
 from agentnb.core.forking import ForkGuard
 from agentnb.core.loop import LoopThread
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from agentnb.core.events.attachment import Attachment
     from agentnb.core.events.dead import DeadLetter
     from agentnb.core.events.event import Event
+    from agentnb.core.events.subscription import Subscription
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
 
@@ -312,17 +313,17 @@ class EventBus:
                 service="events",
                 hint="subscribe(channel, lambda event: ...)",
             )
-        subscription = self._subscription(
+        delivery = self._delivery(
             pattern, handler, replay, queue, overflow, schema=schema, name=name
         )
         try:
-            self._stand(subscription)
+            self._stand(delivery)
         except BaseException:
-            self.unsubscribe(subscription)
+            delivery.close()
             raise
-        return subscription
+        return delivery.subscription
 
-    def _subscription(
+    def _delivery(
         self,
         pattern: str,
         handler: Callable[[Event], Any] | None,
@@ -332,7 +333,7 @@ class EventBus:
         *,
         schema: Any = None,
         name: str | None = None,
-    ) -> Subscription:
+    ) -> Delivery:
         self._check(pattern)
         check_schema(schema, "events")
         replay = whole("replay", replay, service="events", least=0)
@@ -345,25 +346,23 @@ class EventBus:
             read=self._receiver.read,
         )
         name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
-        subscription = Subscription(
-            self._handling, inbox, handler, name=name, schema=schema, replay=replay
-        )
-        self._receiver.add(subscription)
+        delivery = Delivery(self._handling, inbox, handler, name=name, schema=schema, replay=replay)
+        self._receiver.add(delivery)
         if self._log.isEnabledFor(logging.DEBUG):
             self._log.debug(
                 "subscribed to channel: %s", pattern, extra={"data": {"channel": pattern}}
             )
-        return subscription
+        return delivery
 
-    def _stand(self, subscription: Subscription) -> None:
+    def _stand(self, delivery: Delivery) -> None:
         """Wait until the server confirms a subscription, or an outage or the timeout."""
         until = monotonic() + self.redis.timeout
-        while not subscription.inbox.ready.wait(0.05):
+        while not delivery.inbox.ready.wait(0.05):
             error = self._receiver.error
             if isinstance(error, ConfigError | RejectedError):
                 raise error
             if error is not None or monotonic() >= until:
-                self._log.warning("%s waits for the server", subscription.name)
+                self._log.warning("%s waits for the server", delivery.name)
                 return
 
     def unsubscribe(self, channel: str | Subscription) -> int:
@@ -383,7 +382,7 @@ class EventBus:
 
     def subscriptions(self) -> list[Subscription]:
         """Return the subscriptions of this bus, oldest first."""
-        return self._receiver.subscriptions()
+        return [one.subscription for one in self._receiver.deliveries()]
 
     def wait_for(self, channel: str, timeout: float = 30.0) -> Event:
         """Return the next event on a channel, or on the channels of a pattern.
@@ -439,10 +438,10 @@ class EventBus:
         The call subscribes; the subscription ends with the loop, also by ``break``, once the
         stream is collected or its ``aclose`` awaited.
         """
-        subscription = self._subscription(
+        delivery = self._delivery(
             pattern, None, replay, queue, overflow, schema=schema, name="stream"
         )
-        return EventStream(subscription, self._stand)
+        return EventStream(delivery, self._stand)
 
     @staticmethod
     def matcher(pattern: str) -> Callable[[str], bool]:
@@ -530,7 +529,7 @@ class EventBus:
         event = self._receiver.letter(dead)
         handlers = [
             one
-            for one in self._receiver.subscriptions()
+            for one in self._receiver.deliveries()
             if one.name == dead.handler and one.inbox.matches(dead.channel)
         ]
         for one in handlers:
@@ -598,11 +597,11 @@ class EventBus:
         self._closing = True
         ours = not self._fork.forked
         left = self._outbox.close(timeout / 2) if ours else 0
-        subscriptions = self.subscriptions() if ours else []
-        for one in subscriptions:
-            self.unsubscribe(one)
+        deliveries = self._receiver.deliveries() if ours else []
+        for one in deliveries:
+            one.close()
         self._receiver.close(max(until - monotonic(), 0.1))
-        for one in subscriptions:
+        for one in deliveries:
             if not one.join(max(until - monotonic(), 0.0)):
                 self._log.warning(
                     "%s still handles an event on %s, for %.1f s; it is left running",

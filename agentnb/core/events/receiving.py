@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.errors import AgentnbError
     from agentnb.core.events.dead import DeadLetter, DeadLetters
+    from agentnb.core.events.delivery import Delivery
     from agentnb.core.events.inbox import Inbox
     from agentnb.core.events.log import Entry, EventLog
     from agentnb.core.events.subscription import Subscription
@@ -92,9 +93,9 @@ class Receiver:
         self._source = source
         self._log = log
         self._lock = threading.RLock()
-        self._by_name: dict[bytes, list[Subscription]] = {}
-        self._all: list[Subscription] = []
-        self._routes: dict[str, list[Subscription]] = {}
+        self._by_name: dict[bytes, list[Delivery]] = {}
+        self._all: list[Delivery] = []
+        self._routes: dict[str, list[Delivery]] = {}
         self._mine = Memory(2 * size)
         self._places = Memory(2 * size)
         self._coming = ""
@@ -126,12 +127,12 @@ class Receiver:
         """Return why there is none."""
         return self._listener.error
 
-    def subscriptions(self) -> list[Subscription]:
+    def deliveries(self) -> list[Delivery]:
         """Return all, oldest first."""
         with self._lock:
             return list(self._all)
 
-    def add(self, one: Subscription) -> None:
+    def add(self, one: Delivery) -> None:
         """Begin to listen for a subscription."""
         name = self._server_name(one.pattern)
         with self._lock:
@@ -143,10 +144,10 @@ class Receiver:
             # Also if the name is known: the answer says from where on this one stands.
             self._listener.add(name)
 
-    def remove(self, which: str | Subscription) -> list[Subscription]:
+    def remove(self, which: str | Subscription) -> list[Delivery]:
         """Forget some, and return them."""
         with self._lock:
-            removed = [one for one in self._all if which in (one, one.pattern)]
+            removed = [one for one in self._all if which in (one.subscription, one.pattern)]
             for one in removed:
                 self._all.remove(one)
                 name = self._server_name(one.pattern)
@@ -179,7 +180,7 @@ class Receiver:
                 if not (durable and one.inbox.rereads):
                     one.inbox.offer(event.copy())
 
-    def _route(self, channel: str) -> list[Subscription]:
+    def _route(self, channel: str) -> list[Delivery]:
         routes = self._routes
         found = routes.get(channel)
         if found is None:
@@ -192,7 +193,7 @@ class Receiver:
     # What the server says; called by the thread that listens
 
     def _lost(self) -> None:
-        for one in self.subscriptions():
+        for one in self.deliveries():
             one.inbox.cut()
 
     def _stands(self, place: str, new: frozenset[str], missed: bool) -> None:  # noqa: FBT001 - as the listener calls it

@@ -1,4 +1,4 @@
-"""Events for ``async for``."""
+"""A stream of events for ``async for``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.events.delivery import Delivery
     from agentnb.core.events.event import Event
-    from agentnb.core.events.subscription import Subscription
 
 __all__ = ["EventStream"]
 
@@ -47,16 +47,16 @@ class EventStream:
 
     Parameters
     ----------
-    subscription
-        Where they come from.
+    delivery
+        The source of the events.
     stand
-        Waits until it stands.
+        Waits until the server confirms the subscription.
     """
 
-    def __init__(self, subscription: Subscription, stand: Callable[[Subscription], None]) -> None:
-        self.subscription = subscription
+    def __init__(self, delivery: Delivery, stand: Callable[[Delivery], None]) -> None:
+        self._delivery = delivery
         self._stand = stand
-        self._signal = subscription.on_wake = _Signal()
+        self._signal = delivery.on_wake = _Signal()
 
     def __aiter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ class EventStream:
         StopAsyncIteration
             The subscription was closed.
         """
-        one = self.subscription
+        one = self._delivery
         if self._signal.begin():
             await asyncio.to_thread(self._stand, one)
         while True:
@@ -83,9 +83,9 @@ class EventStream:
 
     async def aclose(self) -> None:
         """End the subscription."""
-        self.subscription.close()
+        self._delivery.close()
 
     def __del__(self) -> None:
         # Left by ``break``: nobody will ask for the next one.
-        if not self.subscription.inbox.closed:
-            self.subscription.close()
+        if not self._delivery.inbox.closed:
+            self._delivery.close()
