@@ -63,7 +63,7 @@ def _magic(grammar: Grammar) -> Iterable[str]:
     yield f"{_sentence(grammar.about)}\n"
     if first_line:
         usage = " ".join((f"%%{grammar.noun}", *known[0].arguments))
-        yield f"Write it as `{_cell(usage)}`.\n"
+        yield f"Write it as `{cell(usage)}`.\n"
     else:
         if grammar.free:
             yield f"A line that is not a verb is {grammar.free}.\n"
@@ -81,21 +81,22 @@ def _magic(grammar: Grammar) -> Iterable[str]:
 
 
 def _verb(verb: Verb) -> str:
-    about = _cell(verb.about) + ("; takes the cell" if verb.cell else "")
-    twin = f"`{_cell(verb.twin)}`" if verb.twin else ""
-    return f"| `{_cell(verb.usage)}` | {about} | {twin} |"
+    about = cell(verb.about) + ("; takes the cell" if verb.cell else "")
+    twin = f"`{cell(verb.twin)}`" if verb.twin else ""
+    return f"| `{cell(verb.usage)}` | {about} | {twin} |"
 
 
 def _option(of: str, option: Option) -> str:
     of = ", ".join(option.verbs) if option.verbs else of
-    return f"| `{_cell(option.usage)}` | {of} | {_cell(option.about)} |"
+    return f"| `{cell(option.usage)}` | {of} | {cell(option.about)} |"
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return text for a cell of a table."""
     return text.replace("|", "\\|")
 
 

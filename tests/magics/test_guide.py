@@ -123,3 +123,12 @@ def test_the_tutorials_text_has_lines_that_the_magics_understand():
             for block in BLOCK.finditer(cell.source) if cell.cell_type == "markdown" else ():
                 for noun, line in lines_of(block["text"]):
                     understood(noun, line)
+
+
+def test_the_reference_has_every_verb_and_option():
+    parts = re.split(r"^## `%+(\w+)`$", REFERENCE.page(), flags=re.MULTILINE)
+    for grammar in GRAMMARS:
+        text = "".join(parts[at + 1] for at in range(1, len(parts), 2) if parts[at] == grammar.noun)
+        for verb in REFERENCE.verbs(grammar):
+            assert first_line_only(grammar) or f"| `{REFERENCE.cell(verb.usage)}` |" in text
+            assert all(f"| `{REFERENCE.cell(one.usage)}` |" in text for one in verb.options)
