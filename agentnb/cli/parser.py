@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agentnb.cli import commands, migrate, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.ranges import OutsideError, read_seconds, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Parser", "parse"]
+
+T = TypeVar("T")
 
 _HIGHEST_PORT = 65535
 _MOST_AT_ONCE = 1000
@@ -179,28 +182,24 @@ def _add_worker(parser: Parser) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else 0
-    if not 0 < port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"must be 1 to {_HIGHEST_PORT}, got {text!r}")
-    return port
+    return _read(read_whole, text, most=_HIGHEST_PORT)
 
 
 def _port_or_any(text: str) -> int:
-    return 0 if text == "0" else _port(text)
+    return _read(read_whole, text, least=0, most=_HIGHEST_PORT)
 
 
 def _at_once(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not 0 < number <= _MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"must be 1 to {_MOST_AT_ONCE:,}, got {text!r}")
-    return number
+    return _read(read_whole, text, most=_MOST_AT_ONCE)
 
 
 def _seconds(text: str) -> float:
+    return _read(read_seconds, text)
+
+
+def _read(read: Callable[..., T], text: str, **limits: Any) -> T:
+    """Return what a text stands for, or raise what argparse shows with the option's name."""
     try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be greater than 0 s, got {text!r}")
-    return value
+        return read(text, **limits)
+    except OutsideError as error:
+        raise argparse.ArgumentTypeError(f"must be {error}, got {text!r}") from error

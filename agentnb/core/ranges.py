@@ -5,14 +5,33 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import UsageError, did_you_mean
 
-__all__ = ["LONGEST", "amount", "end_of", "seconds", "text", "whole"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "LONGEST",
+    "OutsideError",
+    "amount",
+    "choice",
+    "end_of",
+    "read_seconds",
+    "read_whole",
+    "refused",
+    "seconds",
+    "text",
+    "whole",
+]
 
 LONGEST = 9 * 10**9
 """Seconds, 285 years: what threads and servers can wait for."""
+
+
+class OutsideError(ValueError):
+    """A text that is no number of its range; the message is the range."""
 
 
 def whole(
@@ -46,8 +65,8 @@ def whole(
                 return number
     except (AttributeError, TypeError):
         pass
-    allowed = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
-    raise _outside(name, allowed, value, service, hint)
+    example = min(max(5, least), least + 5 if most is None else most)
+    raise refused(name, _range(least, most), value, service, hint or f"{name}={example}")
 
 
 def amount(
@@ -75,8 +94,8 @@ def amount(
     number = _number(value)
     if number is not None and least <= number <= most:
         return number
-    allowed = f"{least:,} or more" if most == math.inf else f"{least:,} to {most:,}"
-    raise _outside(name, allowed, value, service, hint)
+    allowed = _range(least, None if most == math.inf else most)
+    raise refused(name, allowed, value, service, hint or f"{name}={min(most, max(least, 1)):g}")
 
 
 def seconds(
@@ -112,7 +131,30 @@ def seconds(
     allowed = "0 s or more" if zero else "greater than 0 s"
     if number is not None and number >= LONGEST:
         allowed = f"less than {LONGEST:,} s"
-    raise _outside(name, allowed, value, service, hint)
+    raise refused(name, allowed, value, service, hint or f"{name}=5")
+
+
+def choice(
+    name: str, value: Any, choices: Sequence[str], *, service: str, hint: str | None = None
+) -> str:
+    """Return a value, if it is one of some.
+
+    Raises
+    ------
+    UsageError
+        It is not.
+
+    Examples
+    --------
+    >>> choice("side", "our", ("ours", "theirs", "base"), service="git")
+    Traceback (most recent call last):
+    agentnb.core.errors.UsageError: side must be ours, theirs or base, got 'our'
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    near = did_you_mean(value, choices) if isinstance(value, str) else ""
+    raise refused(name, allowed, value, service, hint or near or f"{name}={choices[0]!r}")
 
 
 def end_of(timeout: Any, *, service: str, since: float | None = None) -> float | None:
@@ -160,7 +202,7 @@ def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str
     agentnb.core.errors.UsageError: key must be text without NUL or lone surrogates, got 'a\x00'
     """
     if not isinstance(value, str):
-        raise _outside(name, "text", value, service, hint)
+        raise refused(name, "text", value, service, hint or f'{name}="text"')
     if value.isascii() and "\0" not in value:
         return value
     try:
@@ -169,7 +211,58 @@ def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str
             return value
     except UnicodeEncodeError:
         pass
-    raise _outside(name, "text without NUL or lone surrogates", value, service, hint)
+    allowed = "text without NUL or lone surrogates"
+    raise refused(name, allowed, value, service, hint or "encode other text, such as with ascii()")
+
+
+def read_whole(text: str, *, least: int = 1, most: int | None = None) -> int:
+    """Return the whole number that a text is, if it is in its range.
+
+    Raises
+    ------
+    OutsideError
+        It is not.
+
+    Examples
+    --------
+    >>> read_whole("7")
+    7
+    >>> read_whole("many", most=1000)
+    Traceback (most recent call last):
+    agentnb.core.ranges.OutsideError: 1 to 1,000
+    """
+    with suppress(ValueError):
+        number = int(text)
+        if least <= number and (most is None or number <= most):
+            return number
+    raise OutsideError(_range(least, most))
+
+
+def read_seconds(text: str, *, zero: bool = False) -> float:
+    """Return the number of seconds that a text is, if it is greater than 0.
+
+    Parameters
+    ----------
+    text
+        The text.
+    zero
+        Whether 0 is allowed, too.
+
+    Raises
+    ------
+    OutsideError
+        It is not, or has no end.
+
+    Examples
+    --------
+    >>> read_seconds("0.5"), read_seconds("0", zero=True)
+    (0.5, 0.0)
+    """
+    with suppress(ValueError):
+        number = float(text)
+        if 0 < number < math.inf or (zero and number == 0):
+            return number
+    raise OutsideError("0 s or more" if zero else "greater than 0 s")
 
 
 def _number(value: Any) -> float | None:
@@ -183,7 +276,16 @@ def _number(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _outside(name: str, allowed: str, value: Any, service: str, hint: str | None) -> UsageError:
+def _range(least: float, most: float | None) -> str:
+    return f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
+
+
+def refused(name: str, allowed: str, value: Any, service: str, hint: str) -> UsageError:
+    """Return the error of a value outside of what is allowed.
+
+    >>> refused("needs", "names of tasks", 7, "workflow", 'needs=["plan"]').message
+    'needs must be names of tasks, got 7'
+    """
     shown = f"a value of type {type(value).__name__}"
     with suppress(Exception):  # a number of too many digits, or a class of the user's
         shown = f"{value:,}" if type(value) is int else f"{value!r:.60}"

@@ -110,7 +110,7 @@ MAGICS = (
         "ws",
         "agentnb.magics.ws.magic",
         "WsMagic",
-        "Talk over WebSockets. See `%ws help`.",
+        "Connect, send and receive over WebSockets. See `%ws help`.",
     ),
 )
 

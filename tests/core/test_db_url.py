@@ -144,7 +144,7 @@ def test_what_is_no_url_is_a_config_error_with_an_example(url):
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5"])
 def test_a_limit_that_is_no_number_above_zero_is_a_config_error(limit):
-    with pytest.raises(ConfigError, match=f"connection_limit={limit}"):
+    with pytest.raises(ConfigError, match=f"connection_limit .* greater than 0, got '{limit}'"):
         parse(f"postgres://db/app?connection_limit={limit}")
 
 

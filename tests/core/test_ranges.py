@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +15,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import agentnb
 from agentnb.core.errors import UsageError
-from agentnb.core.ranges import LONGEST, amount, seconds, whole
+from agentnb.core.ranges import (
+    LONGEST,
+    OutsideError,
+    amount,
+    choice,
+    read_seconds,
+    read_whole,
+    seconds,
+    text,
+    whole,
+)
 
 
 class Odd:
@@ -121,3 +136,60 @@ def test_a_wait_for_a_job_refuses_a_time_out_that_is_no_number_of_seconds(steady
         with pytest.raises(UsageError, match="timeout"):
             worker.stop(timeout)
         assert worker.stop(5)
+
+
+def test_a_refused_value_always_has_a_hint_that_can_be_pasted():
+    for check, value, hint in (
+        (whole, 0, "limit=5"),
+        (amount, -1, "limit=1"),
+        (seconds, 0, "limit=5"),
+        (text, 5, 'limit="text"'),
+    ):
+        with pytest.raises(UsageError) as caught:
+            check("limit", value, service="cache")
+        assert caught.value.hint == hint
+    with pytest.raises(UsageError) as caught:
+        whole("limit", 9, service="cache", least=1, most=3)
+    assert caught.value.hint == "limit=3"
+
+
+def test_a_choice_is_one_of_some_and_has_the_nearest_in_its_hint():
+    sides = ("ours", "theirs", "base")
+    assert choice("side", "base", sides, service="git") == "base"
+    for value, hint in (("our", "did you mean ours?"), (5, "side='ours'"), ([], "side='ours'")):
+        with pytest.raises(UsageError) as caught:
+            choice("side", value, sides, service="git")
+        assert caught.value.message == f"side must be ours, theirs or base, got {value!r}"
+        assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("read", "good", "bad", "allowed"),
+    [
+        (read_whole, {"1": 1, " 7 ": 7}, ["0", "-1", "1.0", "many", ""], "1 or more"),
+        (partial(read_whole, least=0, most=9), {"0": 0, "9": 9}, ["-1", "10"], "0 to 9"),
+        (read_seconds, {"0.5": 0.5}, ["0", "-1", "nan", "inf", "soon"], "greater than 0 s"),
+        (partial(read_seconds, zero=True), {"0": 0}, ["-1", "nan", "inf"], "0 s or more"),
+    ],
+)
+def test_a_text_is_a_number_of_a_range_or_says_the_range(read, good, bad, allowed):
+    assert {text: read(text) for text in good} == good
+    for value in bad:
+        with pytest.raises(OutsideError) as caught:
+            read(value)
+        assert str(caught.value) == allowed
+
+
+OTHER_FORMS = re.compile(
+    r"\bcannot be \{[^}]*![ar]|\bis not a number\b|\bcan ?not work\b|\ba history of\b"
+)
+
+
+def test_no_message_of_the_source_refuses_a_value_in_another_form():
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted(Path(agentnb.__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.JoinedStr) and OTHER_FORMS.search(ast.unparse(node))
+    ]
+    assert found == []

@@ -300,8 +300,8 @@ def test_the_users_of_a_jupyterhub_have_a_prefix_of_their_own(load):
 
 
 BY_RANGE = {
-    "seconds": ("0.001", ["0", "-1", "inf", "nan", "many", "1 s"]),
-    "count": ("1", ["0", "-1", "1.5", "many", "1e3"]),
+    "read_seconds": ("0.001", ["0", "-1", "inf", "nan", "many", "1 s"]),
+    "read_whole": ("1", ["0", "-1", "1.5", "many", "1e3"]),
     "amount": ("0.5", ["0", "-1", "inf", "nan", "many"]),
     "size_of": ("1", ["0", "-1", "many", "1x", "0MB"]),
     "limit": ("0", ["-1", "many", "1x"]),

@@ -242,7 +242,7 @@ def test_the_token_comes_from_a_file_and_never_from_the_command_line(serving, jo
         (["--token-file", "nowhere"], "cannot be read"),
         (["--token-file", "good", "--no-token"], "exclude each other"),
         (["--token-file=", "--port", "0"], "cannot be read"),
-        (["--port", "70000"], "not a port"),
+        (["--port", "70000"], "must be 0 to 65,535"),
         (["--host", "203.0.113.7", "--token-file", "good"], "an address of this machine"),
     ],
 )

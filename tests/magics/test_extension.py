@@ -170,7 +170,7 @@ def only(messages, kind):
 def test_an_error_reaches_the_frontend_as_a_short_error_message(execute):
     error = only(execute("%db --as panda select 1"), "error")
     assert error["ename"] == "UsageError"
-    assert error["evalue"] == "--as cannot be 'panda'"
+    assert error["evalue"] == "--as must be rows, pandas, polars or arrow, got 'panda'"
     assert len(error["traceback"]) == 2
     assert "did you mean pandas?" in error["traceback"][1]
 

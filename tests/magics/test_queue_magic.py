@@ -66,7 +66,7 @@ def test_data_is_json_or_else_text_and_a_name_of_the_notebooks(run, shell, shown
     assert "malformed JSON" in shown("%queue add q {oops}")
     with pytest.raises(UsageError, match="priority must be 0 to"):
         run("%queue add q 1 --priority -1")
-    with pytest.raises(UsageError, match="--backoff cannot be 'soon'"):
+    with pytest.raises(UsageError, match=r"SECONDS\|JSON, got 'soon'"):
         run("%queue add q 1 --backoff soon")
 
 
@@ -88,7 +88,7 @@ def test_jobs_are_listed_by_their_state(run, shown):
     assert run("%queue jobs q --state waiting -n 1").column("data") == ["1"]
     assert "no failed job in q" in shown("%queue jobs q --state failed")
     assert "did you mean q?" in shown("%queue jobs qq")
-    assert "cannot be 'waitin'" in shown("%queue jobs q --state waitin")
+    assert "got 'waitin'" in shown("%queue jobs q --state waitin")
 
 
 def test_a_job_is_shown_with_its_error_traceback_and_log(run, shown, hub):

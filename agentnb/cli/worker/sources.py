@@ -173,7 +173,9 @@ def _named(spec: str) -> Processor:
     name, colon, path = spec.partition(":")
     if not name or not colon or not path:
         raise UsageError(
-            f"--processor cannot be {spec!r}", service="cli", hint="pkg.module:function"
+            f"--processor must be MODULE:FUNCTION, got {spec!r}",
+            service="cli",
+            hint="--processor pkg.module:function",
         )
     module = import_app(name)
     found: Any = module

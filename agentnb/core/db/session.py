@@ -15,6 +15,7 @@ from agentnb.core.db.state import Leaves
 from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.errors import UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
+from agentnb.core.ranges import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,12 +107,9 @@ class SessionRunner(Runner):
     """
 
     def __init__(self, database: DatabaseRunner, *, idle: float | None = IDLE_SECONDS) -> None:
-        if idle is not None and not idle > 0:
-            raise UsageError(
-                f"idle must be greater than 0 s, got {idle:g}",
-                service="db",
-                hint="seconds, or None to keep the connection",
-            )
+        if idle is not None:
+            hint = "idle=300, or None to keep the connection"
+            idle = seconds("idle", idle, service="db", hint=hint)
         self.database = database
         self.backend = database.backend
         self.name = database.name

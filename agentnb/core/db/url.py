@@ -236,6 +236,8 @@ def _number(url: URL, name: str, kind: Callable[[str], _N]) -> _N | None:
         value = kind("0")
     if value <= 0:
         raise ConfigError(
-            f"{name}={text} in the database URL is not a number above 0", service="db"
+            f"{name} in the database URL must be greater than 0, got {text!r:.60}",
+            service="db",
+            hint=f"?{name}=5 at the end of the URL",
         )
     return value

@@ -6,9 +6,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import UsageError
 from agentnb.core.events.event import Event, place_number
-from agentnb.core.ranges import whole
+from agentnb.core.ranges import choice, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +57,7 @@ class Inbox:
         log: EventLog,
         read: Callable[[Inbox, Entry], Event | None],
     ) -> None:
-        if overflow not in OVERFLOWS:
-            raise UsageError(
-                f"overflow cannot be {overflow!r}",
-                service="events",
-                hint=f"one of {', '.join(OVERFLOWS)}",
-            )
+        choice("overflow", overflow, OVERFLOWS, service="events")
         limit = whole("queue", limit, service="events")
         self.pattern = pattern
         self.matches = matches

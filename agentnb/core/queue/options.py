@@ -7,9 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agentnb.core.errors import UsageError
 from agentnb.core.queue.scripts import MOST_PRIORITY
-from agentnb.core.ranges import seconds, text, whole
+from agentnb.core.ranges import refused, seconds, text, whole
 
 __all__ = [
     "DEFAULTS",
@@ -100,7 +99,7 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
         backoff, growing = _backoff(given["backoff"])
         key = given["key"]
         if key is not None and not text("key", key, service="queue", hint=f"key: {_KEY}"):
-            raise _wrong("key", key, _KEY)
+            raise refused("key", _KEY, key, "queue", "key='order-17'")
         timeout = given["timeout"]
         return cls(
             attempts=whole("attempts", given["attempts"], service="queue", most=1000),
@@ -137,7 +136,7 @@ def _backoff(given: Any) -> tuple[float, bool]:
     if isinstance(given, Mapping):
         kind = given.get("type", _EXPONENTIAL)
         if kind not in {_EXPONENTIAL, _FIXED} or given.keys() - {"type", "delay"}:
-            raise _wrong("backoff", dict(given), _BACKOFF)
+            raise refused("backoff", _BACKOFF, dict(given), "queue", "backoff=2")
         return _pause(given.get("delay", DEFAULTS.backoff)), kind == _EXPONENTIAL
     return _pause(given), False
 
@@ -155,7 +154,3 @@ def _kept(name: str, given: Any) -> int:
     if isinstance(given, bool):
         return 0 if given else -1
     return whole(name, given, service="queue", least=0, most=1_000_000)
-
-
-def _wrong(name: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"{name} cannot be {value!r}", service="queue", hint=f"{name}: {wanted}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,8 @@ class Processor:
         if self.declared is None:
             codec = declared(self.function, self.returns, "queue")
             object.__setattr__(self, "declared", codec)
-        if self.timeout is not None and not self.timeout > 0:
-            raise UsageError(f"timeout cannot be {self.timeout!r}", service="queue")
+        if self.timeout is not None:
+            seconds("timeout", self.timeout, service="queue")
 
     @property
     def name(self) -> str:

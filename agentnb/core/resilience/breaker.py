@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final, Literal, ParamSpec, TypeVar
 
 from agentnb.core.errors import CircuitOpen, NotFoundError, RejectedError, UsageError
+from agentnb.core.ranges import amount, whole
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
@@ -73,15 +74,9 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         counts: Callable[[Exception], bool] = _service_failed,
     ) -> None:
-        if failures < 1 or not cooldown >= 0:
-            raise UsageError(
-                f"a breaker of {failures} failures and {cooldown} s can not work",
-                service=service,
-                hint="failures is 1 or more, cooldown is seconds, 0 or more",
-            )
         self.service = service
-        self.failures = failures
-        self.cooldown = cooldown
+        self.failures = whole("failures", failures, service=service)
+        self.cooldown = amount("cooldown", cooldown, service=service)
         self._clock = clock
         self._counts = counts
         self._lock = threading.Lock()

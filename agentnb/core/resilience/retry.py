@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from agentnb.core.errors import UsageError
+from agentnb.core.ranges import amount, whole
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
@@ -56,13 +56,9 @@ class RetryPolicy:
     backoff: Literal["exponential", "linear"] = "exponential"
 
     def __post_init__(self) -> None:
-        times = (self.first, self.cap, self.jitter)
-        if self.attempts < 1 or not all(seconds >= 0 for seconds in times):  # nan is refused, too
-            raise UsageError(
-                f"{self!r} can not be followed",
-                service="resilience",
-                hint="attempts is 1 or more; first, cap and jitter are seconds, 0 or more",
-            )
+        whole("attempts", self.attempts, service="resilience")
+        for name in ("first", "cap", "jitter"):
+            amount(name, getattr(self, name), service="resilience")
 
     def pause(self, failed: int) -> float:
         """Return the seconds to wait after so many failed attempts, 1 or more."""

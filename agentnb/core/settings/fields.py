@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentnb.core.ranges import read_seconds, read_whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,37 +52,14 @@ class Field:
     empty: bool = False
 
 
-def _number(text: str, allowed: str) -> float:
-    """Return a finite number greater than 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise ValueError(allowed)
-    return value
-
-
-def _seconds(text: str) -> float:
-    return _number(text, "greater than 0 s")
-
-
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise ValueError("1 or more")
-    return value
-
-
 def _amount(text: str) -> float:
-    return _number(text, "greater than 0")
+    with suppress(ValueError):
+        return read_seconds(text)
+    raise ValueError("greater than 0")
 
 
 def size_of(value: float | str) -> int:
@@ -137,7 +116,9 @@ FIELDS: tuple[Field, ...] = (
     Field("redis_url", "REDIS_URL", None, "the Redis or Valkey that machines share"),
     Field("github_token", "GITHUB_TOKEN", None, "for the GitHub API", secret=True),
     Field("github_url", "GITHUB_API_URL", "https://api.github.com", "the GitHub API itself"),
-    Field("api_timeout", "AGENTNB_API_TIMEOUT", "30", "seconds an API's call may take", _seconds),
+    Field(
+        "api_timeout", "AGENTNB_API_TIMEOUT", "30", "seconds an API's call may take", read_seconds
+    ),
     Field("api_max_bytes", "AGENTNB_API_MAX_BYTES", "10MB", "the largest reply of an API", size_of),
     Field(
         "key_prefix",
@@ -157,7 +138,9 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("docker_memory", "AGENTNB_DOCKER_MEMORY", "1g", "memory of a container at most", size_of),
     Field("docker_cpus", "AGENTNB_DOCKER_CPUS", "1", "processors of a container at most", _amount),
-    Field("docker_pids", "AGENTNB_DOCKER_PIDS", "256", "processes in a container at most", _count),
+    Field(
+        "docker_pids", "AGENTNB_DOCKER_PIDS", "256", "processes in a container at most", read_whole
+    ),
     Field(
         "log_level",
         "AGENTNB_LOG_LEVEL",
@@ -165,8 +148,8 @@ FIELDS: tuple[Field, ...] = (
         "the lowest level that is written to the home's logs",
         _level,
     ),
-    Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", _seconds),
-    Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows that a bare %db line shows", _count),
+    Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", read_seconds),
+    Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows that a bare %db line shows", read_whole),
     Field(
         "db_max_bytes",
         "AGENTNB_DB_MAX_BYTES",
@@ -174,22 +157,24 @@ FIELDS: tuple[Field, ...] = (
         "memory that the rows of one result may take",
         size_of,
     ),
-    Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", _count),
+    Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", read_whole),
     Field(
         "cache_wait",
         "AGENTNB_CACHE_WAIT",
         "300",
         "seconds a call waits for another call's loader",
-        _seconds,
+        read_seconds,
     ),
-    Field("events_log", "AGENTNB_EVENTS_LOG", "20000", "events kept to be read again", _count),
-    Field("events_outbox", "AGENTNB_EVENTS_OUTBOX", "10000", "events that wait for Redis", _count),
+    Field("events_log", "AGENTNB_EVENTS_LOG", "20000", "events kept to be read again", read_whole),
+    Field(
+        "events_outbox", "AGENTNB_EVENTS_OUTBOX", "10000", "events that wait for Redis", read_whole
+    ),
     Field(
         "events_payload",
         "AGENTNB_EVENTS_PAYLOAD",
         "1048576",
         "bytes that an event may have",
-        _count,
+        read_whole,
     ),
     Field("file_size", "AGENTNB_FILE_SIZE", "100MB", "the largest file of the workspace", _limit),
     Field("files_quota", "AGENTNB_FILES_QUOTA", "10GB", "all files of the workspace", _limit),
@@ -200,7 +185,9 @@ FIELDS: tuple[Field, ...] = (
         "whether files of the workspace are read and never changed",
         _switch,
     ),
-    Field("git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", _seconds),
+    Field(
+        "git_timeout", "AGENTNB_GIT_TIMEOUT", "60", "seconds a git command may take", read_seconds
+    ),
     Field(
         "git_protected",
         "AGENTNB_GIT_PROTECTED",
@@ -228,36 +215,36 @@ FIELDS: tuple[Field, ...] = (
         "AGENTNB_QUEUE_LEASE",
         "30",
         "seconds a silent worker keeps its jobs",
-        _seconds,
+        read_seconds,
     ),
-    Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", _count),
+    Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", read_whole),
     Field(
         "key_ttl",
         "AGENTNB_KEY_TTL",
         "604800",
         "seconds an idempotency key of a job or a workflow is kept",
-        _seconds,
+        read_seconds,
     ),
     Field(
         "queue_result_ttl",
         "AGENTNB_QUEUE_RESULT_TTL",
         "3600",
         "seconds a job's unread result is kept",
-        _seconds,
+        read_seconds,
     ),
     Field(
         "workflow_lease",
         "AGENTNB_WORKFLOW_LEASE",
         "30",
         "seconds a silent worker keeps its tasks",
-        _seconds,
+        read_seconds,
     ),
     Field(
         "workflow_payload",
         "AGENTNB_WORKFLOW_PAYLOAD",
         "1000000",
         "bytes of a task's data",
-        _count,
+        read_whole,
     ),
 )
 

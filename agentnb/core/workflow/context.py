@@ -9,6 +9,7 @@ import msgspec
 
 from agentnb.core.codec import check_schema
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.ranges import amount
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
@@ -166,9 +167,8 @@ class Context(Stepping):
         RejectedError
             The task was cancelled, or given to another worker.
         """
-        good = fraction is None or (isinstance(fraction, int | float) and 0 <= fraction <= 1)
-        if not good:
-            raise UsageError(f"a progress is 0 to 1, not {fraction!r}", service="workflow")
+        if fraction is not None:
+            amount("fraction", fraction, service="workflow", most=1, hint="ctx.progress(0.5)")
         self.check_cancelled()
         self._execution.progress(fraction, message)
 

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import refused, seconds, whole
 
 __all__ = [
     "MOST_ATTEMPTS",
@@ -85,7 +85,7 @@ class Task:
         agent = check_name(self.agent, "an agent") if self.agent else name
         needs = several("needs", self.needs, "the names of tasks")
         if not all(isinstance(one, str) for one in needs):
-            raise _wrong("needs", self.needs, "the names of tasks")
+            raise refused("needs", "names of tasks", self.needs, "workflow", 'needs=["plan"]')
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "agent", agent)
         object.__setattr__(self, "needs", tuple(dict.fromkeys(map(str.__str__, needs))))
@@ -96,7 +96,7 @@ class Task:
             "delay": seconds("delay", self.delay, service="workflow", zero=True),
         }
         if not isinstance(self.approval, bool):
-            raise _wrong("approval", self.approval, "True or False")
+            raise refused("approval", "True or False", self.approval, "workflow", "approval=True")
         attempts = attempts_of(self.attempts, retries)
         if attempts is not None:
             checked["attempts"] = whole(
@@ -225,7 +225,8 @@ def text(name: str, value: Any) -> str:
         It is no text, or too long for a remark.
     """
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
-        raise _wrong(name, value, f"text of at most {_LONGEST_TEXT:,} characters")
+        allowed = f"text of {_LONGEST_TEXT:,} characters or fewer"
+        raise refused(name, allowed, value, "workflow", f'{name}="text"')
     return str.__str__(value)
 
 
@@ -240,7 +241,7 @@ def several(name: str, value: Any, wanted: str) -> list[Any]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, Iterable):
-        raise _wrong(name, value, wanted)
+        raise refused(name, wanted, value, "workflow", f"{name}=[...]")
     return list(value)
 
 
@@ -251,9 +252,3 @@ def shown(value: Any) -> str:
     ("'xxxxxxxx", 80)
     """
     return _SHOWN.repr(value)
-
-
-def _wrong(name: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(
-        f"{name} cannot be {shown(value)}", service="workflow", hint=f"{name}: {wanted}"
-    )

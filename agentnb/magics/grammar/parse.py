@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar.help import help_of, help_of_verb
-from agentnb.magics.grammar.values import OutsideError
 from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
 from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
 
@@ -303,27 +303,23 @@ class Grammar:
         convert = option.whole if quoted and option.whole is not None else option.convert
         value: Any = _bound(text, namespace) if bound else text
         if option.choices and value not in option.choices:
-            raise UsageError(
-                f"{option.names[-1]} cannot be {value!r:.80}",
-                service=self.noun,
-                hint=did_you_mean(str(value), option.choices) or option.usage,
-            )
+            near = did_you_mean(str(value), option.choices)
+            raise self._outside(option, option.value_form, value, near or option.usage)
         if option.json and bound:
             return value
         try:
             return json.loads(value) if option.json else convert(value)
         except OutsideError as error:
-            raise UsageError(
-                f"{option.names[-1]} must be {error}, got {value}",
-                service=self.noun,
-                hint=f"{option.usage}: {option.about}",
-            ) from error
+            raise self._outside(option, str(error), value) from error
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise UsageError(
-                f"{option.names[-1]} cannot be {value!r:.80}",
-                service=self.noun,
-                hint=f"{option.usage}: {option.about}",
-            ) from error
+            raise self._outside(option, option.value_form, value) from error
+
+    def _outside(self, option: Option, allowed: str, value: Any, hint: str = "") -> UsageError:
+        return UsageError(
+            f"{option.names[-1]} must be {allowed}, got {value!r:.80}",
+            service=self.noun,
+            hint=hint or f"{option.usage}: {option.about}",
+        )
 
     def help(self, verb: str | None = None) -> str:
         """Return the help of the magic, or of one of its verbs.

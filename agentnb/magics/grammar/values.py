@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from agentnb.core.ranges import read_seconds, read_whole
+
 __all__ = [
-    "OutsideError",
     "alone",
     "count",
     "names",
@@ -21,56 +22,40 @@ _MOST_ROWS = 1_000_000
 _NAMED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 
 
-class OutsideError(ValueError):
-    """A number outside of its range, which the text of the error names."""
-
-
 def count(text: str) -> int:
-    """Return how many; ValueError if it is not one at least.
+    """Return a whole number, 1 or more; OutsideError for another text.
 
     >>> count("3")
     3
     """
-    value = int(text)
-    if value < 1:
-        raise OutsideError("1 or more")
-    return value
+    return read_whole(text)
 
 
 def rows(text: str) -> int:
-    """Return how many rows of a list are to be shown; ValueError if it is none or too many.
+    """Return a number of rows to show; OutsideError for none and for too many.
 
     >>> rows("1000000")
     1000000
     """
-    value = int(text)
-    if not 1 <= value <= _MOST_ROWS:
-        raise OutsideError(f"1 to {_MOST_ROWS:,}")
-    return value
+    return read_whole(text, most=_MOST_ROWS)
 
 
 def seconds(text: str) -> float:
-    """Return a time; ValueError if it is none or never ends.
+    """Return a time greater than 0; OutsideError for another text.
 
     >>> seconds("0.5")
     0.5
     """
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
+    return read_seconds(text)
 
 
 def times(text: str) -> int:
-    """Return how often, which may be never; ValueError if it is less.
+    """Return a whole number, 0 or more; OutsideError for another text.
 
     >>> times("0")
     0
     """
-    value = int(text)
-    if value < 0:
-        raise ValueError("a whole number, 0 or more")
-    return value
+    return read_whole(text, least=0)
 
 
 def alone(value: Any) -> list[Any]:

@@ -72,6 +72,17 @@ class Option:
         return ""
 
     @property
+    def value_form(self) -> str:
+        """Return the form of its value in words, for errors."""
+        if self.choices:
+            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}".removeprefix(" or ")
+        if self.json:
+            return "JSON"
+        if self.convert is int:
+            return "a whole number"
+        return "a number" if self.convert is float else f"of the form {self.value}"
+
+    @property
     def usage(self) -> str:
         """Return how it is written."""
         value = "|".join(self.choices) or self.value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentnb.core.bind import lookup
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar import is_word, json_at
 from agentnb.magics.workflow.marks import MARKS
 
@@ -199,8 +200,10 @@ class _Reader:
             self._fail(f"task {task.name}: !{name} takes no value", usage)
         try:
             task.options[key] = True if convert is None else convert(given or "")
-        except ValueError:
-            self._fail(f"task {task.name}: !{name} cannot be {given or 'without a value'}", usage)
+        except OutsideError as error:
+            self._fail(
+                f"task {task.name}: !{name} must be {error}, got {given or 'nothing'}", usage
+            )
         self._at = match.end()
 
     def _is_data(self) -> bool:
