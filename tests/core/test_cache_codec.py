@@ -188,7 +188,7 @@ def test_what_a_stranger_wrote_is_read_as_text(codec):
 
 
 @pytest.mark.parametrize("mark", [b"Z", b"P", b"A", b"L", b"T", b"V", b"W"])
-def test_damaged_data_is_an_error_of_ours(codec, mark):
+def test_damaged_data_is_an_agentnb_error(codec, mark):
     with pytest.raises(UsageError, match="cannot be read"):
         codec.decode(b"\x01" + mark + b"garbage")
 
@@ -270,7 +270,7 @@ def test_a_table_of_release_0_1_0_is_read():
     assert (back, back.note) == (Table(("a",), [(1,), (2,)]), "two")
 
 
-def test_a_table_of_ours_comes_back_with_its_note(codec):
+def test_a_table_comes_back_with_its_note(codec):
     table = Table(("a", "b"), [(1, "x"), (None, "y")], note="the first two")
     back = codec.decode(codec.encode(table))
     assert back == table

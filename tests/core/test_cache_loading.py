@@ -119,7 +119,7 @@ def test_threads_share_the_failure_of_the_one_loader(cache, together):
     assert isinstance(errors[0], ZeroDivisionError)
 
 
-def test_whoever_comes_after_a_failure_loads_again(cache):
+def test_a_call_after_a_failure_loads_again(cache):
     def fail():
         raise ZeroDivisionError
 

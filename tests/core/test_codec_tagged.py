@@ -456,7 +456,7 @@ def test_any_nested_value_comes_back_equal(value):
 
 @given(st.binary() | st.builds(lambda value, cut: dump(value)[:-cut], ANY, st.integers(1, 9)))
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_any_bytes_are_a_value_or_an_error_of_ours(data):
+def test_any_bytes_are_a_value_or_an_agentnb_error(data):
     with contextlib.suppress(UnreadableError):
         load(data)
 

@@ -555,7 +555,7 @@ def test_a_value_is_stored_as_documented(db, value, stored):
     [2**63, object(), {"a": object()}, {"a": float("nan")}, ["list"], Secret("hunter22")],
     ids=stable_id,
 )
-def test_a_value_that_cannot_be_stored_is_an_error_of_ours(db, value):
+def test_a_value_that_cannot_be_stored_is_an_agentnb_error(db, value):
     with pytest.raises(AgentnbError) as caught:
         db.query("select :v", {"v": value})
     assert isinstance(caught.value, (UsageError, QueryRejected))

@@ -351,7 +351,7 @@ def test_a_csv_file_that_is_broken_is_refused_and_nothing_is_made(db, csv, text,
     assert len(db.tables()) == 0
 
 
-def test_a_file_in_another_encoding_is_an_error_of_ours(db, csv):
+def test_a_file_in_another_encoding_is_an_agentnb_error(db, csv):
     with pytest.raises(UsageError, match="cannot be read"):
         db.load(csv("a\nnaïve\n", encoding="latin-1"), "t")
 

@@ -162,7 +162,7 @@ def test_the_default_time_out_is_not_applied_and_said_once_at_connect(url, caplo
     assert {one.levelname for one in caplog.records} == {"INFO"}
 
 
-def test_errors_of_the_driver_are_ours_and_a_missing_table_is_named(db):
+def test_errors_of_the_driver_are_translated_and_a_missing_table_is_named(db):
     db.execute("create table orders (id int)")
     with pytest.raises(NotFoundError, match="no such table: order_s") as caught:
         db.query("select * from order_s")

@@ -91,7 +91,7 @@ def test_decimals_added_to_a_column_of_text_keep_their_text(lite):
     assert lite.query("select p from t").column("p") == ["9.50", "10.00"]
 
 
-def test_a_list_that_python_cannot_read_is_an_error_of_ours(db):
+def test_a_list_that_python_cannot_read_is_an_agentnb_error(db):
     far = polars.Series([2**60]).cast(polars.Datetime("us"))
     with pytest.raises(UsageError, match=":t cannot be bound"):
         db.query("select 1 where '' in (:t)", {"t": far})
@@ -520,7 +520,7 @@ def test_what_json_has_no_word_for_is_refused(db, value):
 
 
 @pytest.mark.parametrize("style", ["intervalstyle = iso_8601", "datestyle = 'German'"])
-def test_a_style_that_is_not_read_is_an_error_of_ours(server, style):
+def test_a_style_that_is_not_read_is_an_agentnb_error(server, style):
     with server.transaction() as tx:
         tx.execute(f"set {style}")
         value = "interval '1 day'" if "interval" in style else "now()"

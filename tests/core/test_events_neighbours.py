@@ -81,7 +81,7 @@ def test_what_the_neighbour_passes_on_is_an_event_of_its_own(bus, service, until
     assert event.id != sent.id
 
 
-def test_unsubscribed_on_either_side_nothing_comes_any_more(bus, service, until):
+def test_nothing_arrives_after_unsubscribing_on_either_side(bus, service, until):
     got = []
     bus.subscribe("c", got.append)
     bus.subscribe("d", got.append)
@@ -96,7 +96,7 @@ def test_unsubscribed_on_either_side_nothing_comes_any_more(bus, service, until)
     assert service.got() == []
 
 
-def test_names_of_ours_are_not_for_channels(bus):
+def test_internal_names_are_refused_for_channels(bus):
     with pytest.raises(Exception, match="agentnb's own"):
         bus.publish("{agentnb}:events", 1)
     with pytest.raises(Exception, match="agentnb's own"):

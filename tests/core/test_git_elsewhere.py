@@ -170,7 +170,7 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
-def test_a_trap_in_another_tree_does_not_spring_on_ours(den, trap):
+def test_a_trap_in_another_tree_does_not_spring_here(den, trap):
     command = trap(den)
     den.canary.unlink(missing_ok=True)
     git = GitManager(den.path, timeout=20)

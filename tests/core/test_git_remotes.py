@@ -276,7 +276,7 @@ def test_the_settings_logins_are_used_for_their_server_only(tmp_path, http, monk
         assert hub.settings.redactor(f"said {PASSWORD}") == "said ••••••"
 
 
-def test_no_helper_of_the_user_s_is_told_a_login_of_ours(tmp_path, http, plain_git, monkeypatch):
+def test_no_helper_of_the_user_receives_a_login_of_agentnb(tmp_path, http, plain_git, monkeypatch):
     store = tmp_path / "stored"
     helper = f'!f() {{ echo "$1" >> {shlex.quote(str(store))}; }}; f'
     settings = tmp_path / "gitconfig"

@@ -313,7 +313,7 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
-def test_a_trap_that_springs_on_git_does_not_on_ours(den, trap, monkeypatch):
+def test_a_trap_that_springs_on_git_does_not_spring_on_agentnb(den, trap, monkeypatch):
     # Where git would look for a name that no config has: nothing of this machine's own.
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
     trap(den)

@@ -414,7 +414,7 @@ def test_a_line_of_many_goes_to_the_file_of_its_hub(tmp_path, no_records):
         assert [line["message"] for line in lines_of(second)] == ["for both"]
 
 
-def test_whoever_else_listens_sees_a_line_of_many(log, users_handler):
+def test_other_handlers_see_a_line_of_many(log, users_handler):
     service = ServiceLog("db")
     logging.getLogger().setLevel(logging.INFO)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,3 +177,10 @@ def test_a_name_is_found_where_it_is_given(code, found):
     given = [each[1:] for node in ast.walk(ast.parse(code)) for each in named(node)]
     assert given[: len(found)] == found
     assert bool(given) == bool(found)
+
+
+def test_the_name_of_a_test_has_no_vague_words():
+    vague = re.compile(r"def (test_\w*?(?:_of_ours|_ours|any_more|so_many|whoever)(?:_\w*|))\(")
+    folder = Path(__file__).parents[1]
+    names = [name for path in folder.rglob("test_*.py") for name in vague.findall(path.read_text())]
+    assert names == []

@@ -178,7 +178,7 @@ def test_a_lock_of_redis_py_works(client):
         (lambda c: c.client(), UsageError, "single connection"),
     ],
 )
-def test_a_no_is_an_error_of_ours_and_costs_no_connection(client, call, kind, text):
+def test_a_refusal_is_an_agentnb_error_and_costs_no_connection(client, call, kind, text):
     client.set("text", "a word")
     with pytest.raises(kind, match=text) as caught:
         call(client)

@@ -264,7 +264,7 @@ def test_the_server_chooses_the_first_that_it_speaks(make_socket, bus_of_none, o
     assert asyncio.run(run()) == chosen
 
 
-def test_the_server_takes_so_many_clients_and_no_more(make_socket, bus_of_none):
+def test_the_server_takes_a_limited_number_of_clients(make_socket, bus_of_none):
     async def run():
         server = EventServer(bus_of_none, token="", port=0, clients=2)
         await server.start()

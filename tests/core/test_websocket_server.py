@@ -154,7 +154,7 @@ def test_a_name_covers_what_is_below_it_and_no_more(serving, joined):
     ]
 
 
-def test_unsubscribed_nothing_comes_any_more(serving, joined):
+def test_nothing_arrives_after_unsubscribing(serving, joined):
     serving.start()
     client = joined("a", "b")
     client.send({"type": "unsubscribe", "channels": ["a", "never"]})

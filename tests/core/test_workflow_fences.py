@@ -72,7 +72,7 @@ def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workfl
     assert rows(workflows) != before
 
 
-def test_an_entry_is_never_used_twice_whoever_retries_or_gives_back(workflows, claims):
+def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, claims):
     second = claims[1]
     with workflows.link.write() as turn:
         fail(turn, workflows.scope, second.ref, Failure("bad"))

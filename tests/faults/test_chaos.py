@@ -158,7 +158,7 @@ def chaos(redis_home):
             made.stop()
 
 
-def test_what_was_acknowledged_is_kept_whoever_is_killed(chaos, capsys):
+def test_acknowledged_work_is_kept_when_any_process_is_killed(chaos, capsys):
     chaos.run()
     hub = chaos.hub
     done = {id_: hub.queues.find(id_).result(60) for id_ in chaos.jobs}

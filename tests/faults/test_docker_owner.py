@@ -142,7 +142,7 @@ def test_one_homes_containers_and_images_are_no_other_homes(make_docker, docker_
     assert [row.image for row in mine.images()] == [f"{tag}:latest"]
 
 
-def test_an_images_labels_make_nobodys_container_ours(docker, docker_image, docker_engine):
+def test_the_labels_of_an_image_give_no_container_to_the_home(docker, docker_image, docker_engine):
     owner = docker._connection.open().session.owner
     labels = {OWNER: owner.id, NAME: "agentnb-other", SESSION: "0" * 16, KEEP: ""}
     lines = "".join(f"LABEL {name}={value!r}\n" for name, value in labels.items())
@@ -161,7 +161,9 @@ def test_an_images_labels_make_nobodys_container_ours(docker, docker_image, dock
         docker_engine.remove_container(made, force=True)
 
 
-def test_an_image_that_others_built_upon_ours_is_theirs(docker, docker_image, docker_engine):
+def test_an_image_that_another_program_built_on_top_is_left_alone(
+    docker, docker_image, docker_engine
+):
     import io
 
     base = docker_image.partition(":")[0]

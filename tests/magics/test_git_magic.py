@@ -181,7 +181,7 @@ def test_a_clone_with_submodules_says_which_are_missing(run, shown, repository, 
     assert [row.state for row in run("%git submodules fetch")] == ["fetched"]
 
 
-def test_an_option_of_git_s_that_is_none_of_ours_is_an_error(run, repository):
+def test_an_option_of_git_that_the_magic_lacks_is_an_error(run, repository):
     for line in ("%git diff --output=canary", "%git log --exec=x", "%git push --receive-pack=x"):
         with pytest.raises(UsageError, match="has no option"):
             run(line)

@@ -162,7 +162,7 @@ def test_it_goes_on_after_the_hub_was_stopped(hub, view):
     until(lambda: ("after", "1") in shown(it))
 
 
-def test_it_keeps_no_more_than_so_many(hub, view, monkeypatch):
+def test_it_keeps_at_most_a_fixed_number_of_events(hub, view, monkeypatch):
     monkeypatch.setattr("agentnb.panels.events.KEPT", 20)
     it = view()
     for n in range(50):

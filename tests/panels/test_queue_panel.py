@@ -361,7 +361,7 @@ def test_throughput_and_latency_are_those_between_two_looks(hub, view):
     until(lambda: len(it.ended.values) == 1)
 
 
-def test_of_many_jobs_the_first_are_listed_and_the_text_is_looked_for_in_so_many(
+def test_of_many_jobs_the_first_are_listed_and_a_limited_number_is_searched(
     hub, view, monkeypatch, choose
 ):
     queue = hub.queue("mail")
@@ -385,7 +385,7 @@ def test_of_many_jobs_the_first_are_listed_and_the_text_is_looked_for_in_so_many
     assert jobs[0].state == "gone"
 
 
-def test_a_click_does_something_with_so_many_at_most(hub, view, monkeypatch):
+def test_a_click_acts_on_a_limited_number_of_jobs(hub, view, monkeypatch):
     for name in ("a", "b"):
         for number in range(3):
             hub.queue(name).add(number)
