@@ -95,6 +95,8 @@ class Attempt:
 
     Attributes
     ----------
+    key
+        The key of the claim.
     lost
         Whether the claim is another's by now: nothing of the attempt counts.
     cancelled
@@ -117,6 +119,7 @@ class Attempt:
         log: logging.Logger | logging.LoggerAdapter[Any],
     ) -> None:
         self.claim = claim
+        self.key = claim.key
         self.lost = False
         self.cancelled = False
         self.began = monotonic()
@@ -127,7 +130,7 @@ class Attempt:
         self._loop = loop
         self._log = log
         self._settled = threading.Lock()
-        self._ended = threading.Event()
+        self._ended: threading.Event | None = None  # made where something waits for it
         self._cancel: Callable[[], object] | None = None
         self.timeout: float | None = None
         self.overdue: float | None = None
@@ -269,7 +272,15 @@ class Attempt:
                     told = True
                     unit = f"{self._handler.noun} {self._handler.name(self.claim)}"
                     self._log.warning("%s of %s cannot be kept yet: %s", what, unit, error)
-            self._ended.wait(_RETRY_SECONDS)
+            self._wait_for_end(_RETRY_SECONDS)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        """Wait, but not once the lease is lost."""
+        ended = self._ended
+        if ended is None:
+            ended = self._ended = threading.Event()
+        if not self.lost:
+            ended.wait(seconds)
 
     def check(self) -> None:
         """Raise an error if the attempt was stopped.
@@ -299,7 +310,9 @@ class Attempt:
     def lose(self) -> None:
         """Mark the lease as lost and cancel the running coroutine."""
         self.lost = True
-        self._ended.set()
+        ended = self._ended
+        if ended is not None:
+            ended.set()
         self._cancel_coroutine()
 
     def cancel(self) -> None:

@@ -27,7 +27,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._running = 0
         self._alone = False
         self._begun = False
@@ -43,13 +44,13 @@ class Gate:
         """Wait until more units may be claimed, and return whether they may."""
         if self.is_open:
             return True
-        with self._changed:
+        with self._lock:
             self._changed.wait(min(seconds, max(self._until - monotonic(), 0.0)))
         return self.is_open
 
     def enter(self, *, alone: bool) -> Pass | None:
         """Admit an attempt, and return its pass; None if its unit is to be put back."""
-        with self._changed:
+        with self._lock:
             # A unit that has had its time alone is joined by the others, those too.
             if alone and not (self._alone and self.is_open):
                 return self._enter_alone()
@@ -74,12 +75,13 @@ class Gate:
 
     def leave(self, ticket: Pass) -> None:
         """Count an attempt that has ended, by its pass."""
-        with self._changed:
+        with self._lock:
             if ticket is Pass.ALONE:
                 self._open()
             else:
                 self._running -= 1
-                self._changed.notify_all()
+                if self._alone:
+                    self._changed.notify_all()
 
     def _open(self) -> None:
         self._alone = self._begun = False
@@ -87,6 +89,6 @@ class Gate:
 
     def stop(self) -> None:
         """Turn away the unit that waits to run alone."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._changed.notify_all()

@@ -8,9 +8,10 @@ and a death in company give it back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +41,7 @@ class Key(NamedTuple):
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A unit of work that an owner holds.
 
     Attributes
@@ -77,8 +77,7 @@ class Claim:
         return Key(self.id, self.entry)
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptSpec:
+class AttemptSpec(Struct, frozen=True):
     """An attempt as a plain record, from which another process can run it under its fence.
 
     Attributes
@@ -118,8 +117,7 @@ class OutcomeKind(StrEnum):
     """Waits for something without a worker. Foreseen: no store takes it yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The outcome of an attempt.
 
     Attributes
@@ -143,8 +141,7 @@ class Outcome:
     ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The store's answer to an outcome.
 
     Attributes
@@ -163,8 +160,7 @@ class Finished:
     following: Claim | float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """An active unit that no attempt of the asking worker runs.
 
     Attributes
@@ -192,8 +188,7 @@ class Held:
         return Key(self.id, self.entry)
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseReport:
+class LeaseReport(Struct, frozen=True):
     """The state of the leases of one owner, and of everybody else's.
 
     Attributes
@@ -219,21 +214,19 @@ class LeaseReport:
     due: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """How many units wait, run or are delayed, and how many have ever ended."""
 
     left: int
     ended: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
+class WorkerInfo(Struct, frozen=True):
     """The description of a worker for people: units at once, and the kind of its process."""
 
     concurrency: int
     kind: str = "kernel"
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = {}
 
 
 class WorkStore(Protocol):

@@ -139,13 +139,13 @@ class WorkerThreads:
         claim: Claim | None = None
         while claim is not None or (claim := self._next()) is not None:
             attempt = Attempt(claim, self._handler, self._loop, self._log)
-            self.running[claim.key] = attempt
+            self.running[attempt.key] = attempt
             ticket = None if self.stopping else self._gate.enter(alone=claim.deaths > 0)
             if ticket is None:
                 self._put_back(attempt)
                 claim = None
                 continue
-            self._tickets[claim.key] = ticket
+            self._tickets[attempt.key] = ticket
             outcome = attempt.run()
             if not attempt.settle():
                 return  # another thread has taken the place of this one
@@ -153,8 +153,8 @@ class WorkerThreads:
             self._over(attempt)
 
     def _over(self, attempt: Attempt) -> None:
-        self.running.pop(attempt.claim.key, None)
-        ticket = self._tickets.pop(attempt.claim.key, None)
+        self.running.pop(attempt.key, None)
+        ticket = self._tickets.pop(attempt.key, None)
         if ticket is not None:
             self._gate.leave(ticket)
 
