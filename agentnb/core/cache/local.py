@@ -172,7 +172,7 @@ class Copies:
             self._failures = 0
             return True
         now = monotonic()
-        if tracking is None or (not tracking.thread.is_alive() and now >= self._again):
+        if tracking is None or (not tracking.thread.alive and now >= self._again):
             self._failures += 1
             self._again = now + min(self._failures * _PAUSE, _LONGEST_PAUSE)
             self._asked = now

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import select
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.background import BackgroundThread
+
 if TYPE_CHECKING:
     import logging
+    import threading
     from collections.abc import Callable
 
     from agentnb.core.redis import RedisClient
@@ -69,8 +71,8 @@ class Tracking:
         self._unread: Callable[[int], Any] | None = None
         self._heard = 0.0
         self._on = self._ended = False
-        self.thread = threading.Thread(target=self._run, name="agentnb-cache-local", daemon=True)
-        self.thread.start()
+        self.thread = BackgroundThread(self._run, name="cache-local", log=log, linger=0.0)
+        self.thread.wake()
 
     def hears_all(self) -> bool:
         """Return whether everything that the server has said so far has been told."""
@@ -93,8 +95,7 @@ class Tracking:
             if self._socket is not None:
                 with contextlib.suppress(OSError):  # it has just ended by itself
                     self._socket.shutdown(2)
-        if self.thread is not threading.current_thread():
-            self.thread.join(_SILENCE)
+        self.thread.stop(_SILENCE)
 
     def _run(self) -> None:
         options = self._pool.connection_kwargs | {"protocol": 3}

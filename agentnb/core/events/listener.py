@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.glob import is_pattern
 from agentnb.core.events.scripts import END
@@ -78,8 +79,9 @@ class Listener:
         self._names: list[str] = []
         self._asked: deque[tuple[frozenset[str], bool]] = deque()
         self._connection: Any = None
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread(self._serve, name="events", log=log)
+        self._failures = 0
+        self._missed = False
         self._last_heard = self._last_asked = 0.0
         self.error: AgentnbError | None = None
         """Why there is no connection, while there is none."""
@@ -94,11 +96,8 @@ class Listener:
         with self._lock:
             if name not in self._names:
                 self._names.append(name)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="agentnb-events", daemon=True
-                )
-                self._thread.start()
+            if not self._thread.alive:
+                self._thread.wake()
             elif self._connection is not None:
                 self._try_to_say(name, _verb(name), frozenset({name}))
 
@@ -128,21 +127,19 @@ class Listener:
         self._last_asked = monotonic()
         self._say("EVAL", END.text, "1", self._log_key)
 
-    def _run(self) -> None:
-        failures = 0
-        missed = False
-        while not self._ended.is_set():
-            try:
-                self._connect(missed=missed)
-                missed, failures = True, 0
-                self._listen()
-            except Exception as error:  # noqa: BLE001 - whatever ended it, there will be another
-                if not self._ended.is_set():
-                    failures += 1
-                    self._say_why(error, failures)
-            finally:
-                self._disconnect()
-            self._ended.wait(min(failures * _FIRST_PAUSE, _LONGEST_PAUSE))
+    def _serve(self) -> float:
+        """Listen on one connection until it ends; return the seconds until the next one."""
+        try:
+            self._connect(missed=self._missed)
+            self._missed, self._failures = True, 0
+            self._listen()
+        except Exception as error:  # noqa: BLE001 - whatever ended it, there will be another
+            if not self._thread.stopping:
+                self._failures += 1
+                self._say_why(error, self._failures)
+        finally:
+            self._disconnect()
+        return min(self._failures * _FIRST_PAUSE, _LONGEST_PAUSE)
 
     def _say_why(self, error: Exception, failures: int) -> None:
         ours = translate(error, self._redis.target, self._redis.timeout)
@@ -156,7 +153,7 @@ class Listener:
         connection.connect()
         connection._sock.settimeout(_BEAT)  # noqa: SLF001 - from here on it is read by ourselves
         with self._lock:
-            if self._ended.is_set():
+            if self._thread.stopping:
                 connection.disconnect()
                 return
             self._asked.clear()
@@ -181,7 +178,7 @@ class Listener:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(link, selectors.EVENT_READ)
-            while not self._ended.is_set():
+            while not self._thread.stopping:
                 if not selector.select(_BEAT):
                     self._beat()
                     continue
@@ -235,13 +232,9 @@ class Listener:
 
     def close(self, seconds: float) -> bool:
         """End the connection, and return whether the thread has ended within so many seconds."""
-        self._ended.set()
+        self._thread.stop(0.0)
         self._abort()
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return True
-        thread.join(seconds)
-        return not thread.is_alive()
+        return self._thread.stop(seconds)
 
 
 def _verb(name: str) -> str:
