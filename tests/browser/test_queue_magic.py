@@ -27,7 +27,7 @@ def test_jobs_are_worked_on_and_looked_at(lab):
     job.get_by_text("ZeroDivisionError: division by zero").wait_for()
     job.get_by_text("part 3 <b>not bold</b>").wait_for()
     job.get_by_text("██████░░░░ 60 %").wait_for()
-    lab.page.get_by_text("nobody works on unread", exact=False).wait_for()
+    lab.page.get_by_text("no worker is running for queue unread", exact=False).wait_for()
     # What the processor printed is in the view of its job, and in no cell.
     assert lab.page.locator(".jp-OutputArea").get_by_text("part 3", exact=False).count() == 1
     lab.screenshot("queue_magic")

@@ -92,7 +92,7 @@ def test_queues_jobs_and_workers_move_by_themselves_and_a_click_shows_the_job(la
     lab.execute(BUSY)
     expect(row(panel, "movie 0", "Jobs")).to_contain_text(re.compile(r"[2-9]\d %"), timeout=30_000)
     row(panel, "kernel", "Workers").wait_for()
-    panel.get_by_text("nobody works on embed", exact=False).wait_for()
+    panel.get_by_text("no worker is running for queue embed", exact=False).wait_for()
     see(lab, "queue_panel")
     row(panel, "package.json", "Jobs").click()
     error = panel.get_by_role("region", name="Error")
@@ -137,7 +137,7 @@ def test_a_paused_queue_goes_on_at_a_click(lab, panel):
     row(panel, "user3@", "Jobs").wait_for()
     click(panel, "Resume queue")
     expect(row(panel, "mail")).to_contain_text("no worker")
-    panel.get_by_text("nobody works on mail", exact=False).wait_for()
+    panel.get_by_text("no worker is running for queue mail", exact=False).wait_for()
     click(panel, "Pause queue")
     expect(row(panel, "mail")).to_contain_text("paused")
     assert lab.execute("print(hub.queue('mail').paused)").strip() == "True"

@@ -303,7 +303,7 @@ def test_a_cell_that_comes_to_need_its_notebook_lets_its_jobs_wait(worker, queue
     waiting = [queue.add() for _ in range(3)]
     one.hear("uses names of its notebook: rates, client")
     until(lambda: not queue.workers())
-    assert "nobody works on" in queue.why_waiting()
+    assert "no worker is running" in queue.why_waiting()
     assert [(job.state, job.refresh().attempt) for job in waiting] == [("waiting", 0)] * 3
     keep(home, queue, says("three"))
     assert [job.result(20) for job in waiting] == ["three"] * 3

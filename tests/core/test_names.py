@@ -78,10 +78,8 @@ OLD = (
 )
 # What is still to be renamed in each package. It only shrinks.
 OPEN: dict[str, str] = {
-    "core/queue": "Glance glance Glances glances told",
     "core/work": "Held",
     "core/workflow": "here Link link Turn",
-    "panels/queue": "Deed Look look Looker QueueLook wanted",
     "panels/workflow": "decide Look look wanted",
 }
 

@@ -84,7 +84,7 @@ def test_a_result_that_is_waited_for_in_vain_says_why(queue):
     job = queue.add(1)
     with pytest.raises(DeadlineExceeded, match="is waiting") as caught:
         job.result(0.05)
-    assert "nobody works on mail" in caught.value.hint
+    assert "no worker is running for queue mail" in caught.value.hint
     queue.pause()
     with pytest.raises(DeadlineExceeded, match="is paused") as caught:
         job.result(0.05)
@@ -820,3 +820,37 @@ def test_hooks_of_huey_run_around_a_job(queue, until):
     with pytest.raises(JobFailed):
         queue.add(1, attempts=2, backoff=0.01).result(10)
     until(lambda: [one for one in seen if isinstance(one, str)] == ["error", "retrying", "error"])
+
+
+def test_all_queues_are_shown_in_two_round_trips(make_queues, monkeypatch):
+    queues = make_queues()
+    for n in range(30):
+        queues.add_task(f"many-{n:02}", n)
+    trips = []
+    redis = type(queues.redis)
+
+    def count(name):
+        original = getattr(redis, name)
+        monkeypatch.setattr(
+            redis, name, lambda *args, **more: trips.append(name) or original(*args, **more)
+        )
+
+    for name in ("pipeline", "execute_command"):
+        count(name)
+    table = queues.table()
+    assert [row.queue for row in table] == [f"many-{n:02}" for n in range(30)]
+    assert {row.state for row in table} == {"no worker: jobs wait"}
+    assert len(trips) == 2
+
+
+def test_a_worker_that_is_dead_is_forgotten_by_an_overview(queue, shared_redis):
+    from .queue_claims import dead_here
+
+    queue.add(1)
+    now = queue.store.now()
+    shared_redis.hset(queue.store.workers_key, dead_here(), f"{now} {{}}")
+    shared_redis.hset(queue.store.workers_key, "of another host", f'{now} {{"concurrency":3}}')
+    (seen,) = queue.queues.overview(["mail"])
+    assert [one.concurrency for one in seen.workers] == [3]
+    assert (seen.state, seen.why) == ("working", None)
+    assert shared_redis.hlen(queue.store.workers_key) == 1

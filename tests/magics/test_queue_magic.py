@@ -75,7 +75,7 @@ def test_a_bare_queue_says_where_jobs_wait_with_no_worker(run, shown):
     run("%queue add mail 1")
     (row,) = run("%queue")
     assert (row.queue, row.state, row.waiting) == ("mail", "no worker: jobs wait", 1)
-    assert "nobody works on mail" in shown("%queue")
+    assert "no worker is running for queue mail" in shown("%queue")
     assert run("%queue list") == run("%queue")
 
 
@@ -122,7 +122,7 @@ def test_a_job_is_shown_with_its_error_traceback_and_log(run, shown, hub):
 
 def test_a_job_that_waits_says_why(run, shown, shell):
     shell.user_ns["job"] = run("%queue add q 1")
-    assert "nobody works on q" in shown("%queue show :job")
+    assert "no worker is running for queue q" in shown("%queue show :job")
     run("%queue pause q")
     assert "q is paused" in shown("%queue show :job")
 
@@ -244,8 +244,8 @@ def test_work_returns_a_worker_and_stop_ends_it(run, shown):
     assert tuple(of_all)[:-1] == tuple(row)[:-1]  # all but how long ago it was seen
     assert run("%queue stop q") == "q: stopped"
     assert not worker.running
-    assert "nobody works on q in this kernel" in shown("%queue stop q")
-    assert "nobody works on q: %queue work q" in shown("%queue workers q")
+    assert "no worker of q is running in this kernel" in shown("%queue stop q")
+    assert "no worker is running for queue q: %queue work q" in shown("%queue workers q")
 
 
 def test_drain_waits_and_shows_how_far_it_is(run, shown, hub):

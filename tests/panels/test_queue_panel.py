@@ -14,7 +14,7 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import UsageError
-from agentnb.panels.queue import bulk, look
+from agentnb.panels.queue import bulk, snapshot
 from agentnb.panels.queue.view import QueuePanel
 from tests.waiting import until
 
@@ -45,7 +45,7 @@ def hub(home):
 
 def refreshed(view):
     runs = view.panel._refresher.runs
-    view._looker.forget()
+    view._poller.forget()
     view.panel.refresh()
     until(lambda: view.panel._refresher.runs > runs)
     return view
@@ -128,12 +128,14 @@ def test_jobs_that_wait_for_nobody_are_noticed(hub, view):
     for name in ("a", "b", "c", "d", "e"):
         hub.queue(name).add(1)
     it = view()
-    assert it.notice.lines[0].startswith("Jobs wait: nobody works on a: hub.queue('a').work(")
+    assert it.notice.lines[0].startswith(
+        "Jobs wait: no worker is running for queue a: hub.queue('a').work("
+    )
     assert it.notice.lines[3:] == ["and 2 more queues whose jobs wait"]
     for name in ("a", "b", "c", "d"):
         hub.queue(name).work(lambda job: job.data).drain(20)
     refreshed(it)
-    assert [line.split(":")[1] for line in it.notice.lines] == [" nobody works on e"]
+    assert [line.split(":")[1] for line in it.notice.lines] == [" no worker is running for queue e"]
     hub.queue("e").pause()
     refreshed(it)
     assert it.notice.lines == ["Jobs wait: e is paused: %queue resume e"]
@@ -372,7 +374,7 @@ def test_of_many_jobs_the_first_are_listed_and_a_limited_number_is_searched(
     choose(it.state, "waiting")
     until(lambda: len(it.jobs) == 500)
     assert it.jobs.state()["note"] == "the first 500, of 1,300"
-    monkeypatch.setattr(look, "_SEARCHED", 1000)
+    monkeypatch.setattr(snapshot, "_SEARCHED", 1000)
     it.text.value = '"n":1299'
     until(lambda: it.jobs.state()["note"] == "found in 1,000 of 1,300")
     it.bulk.remove.first.click()  # looks through all of them
@@ -400,7 +402,12 @@ def test_the_saved_copy_has_queues_jobs_and_what_is_noticed(hub, view):
     hub.queue("embed").add({"page": 7})
     it = view()
     text = it.panel._repr_mimebundle_()[0]["text/plain"]
-    for part in ("nobody works on embed", job.id, '{"page":7}', "ValueError: no <b>0</b>"):
+    for part in (
+        "no worker is running for queue embed",
+        job.id,
+        '{"page":7}',
+        "ValueError: no <b>0</b>",
+    ):
         assert part in text
     html = it.panel._repr_mimebundle_()[0]["text/html"]
     assert "<b>0" not in html

@@ -99,7 +99,7 @@ class RedisWorkStore:
 
     def leave(self, owner: str) -> None:
         """Remove a worker from the list."""
-        self._jobs.forget_worker(owner)
+        self._jobs.forget_workers([owner])
 
     def claim(self, owner: str) -> Claim | float | None:
         """Claim the next job, or return the seconds until a delayed one is due."""

@@ -48,6 +48,9 @@ class Counts(dict[str, int]):
         """Number of jobs that have ever ended."""
         return sum(self[f"{state}_total"] for state in ENDED)
 
+    is_paused: bool = False
+    """Whether the queue is paused."""
+
     def __missing__(self, name: str) -> int:
         if name not in _FORMER:
             raise KeyError(name)
@@ -71,7 +74,7 @@ def counts_from(found: Sequence[Any]) -> Counts:
     wait, delayed, active, completed, failed, cancelled, meta = found
     paused = b"paused" in meta
     totals = {f"{state}_total": int(meta.get(state.encode(), 0)) for state in ENDED}
-    return Counts(
+    result = Counts(
         waiting=0 if paused else wait,
         paused=wait if paused else 0,
         delayed=delayed,
@@ -81,3 +84,5 @@ def counts_from(found: Sequence[Any]) -> Counts:
         cancelled=cancelled,
         **totals,
     )
+    result.is_paused = paused
+    return result

@@ -16,8 +16,8 @@ from agentnb.core.queue.events import JobEvents
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
+from agentnb.core.queue.overview import overview
 from agentnb.core.queue.processing import Processor
-from agentnb.core.queue.registry import WorkerInfo, workers_of
 from agentnb.core.queue.store import JobStore
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.trace import check_correlation_id
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.keys import AddedJob
+    from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.queues import Queues
+    from agentnb.core.queue.registry import WorkerInfo
     from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
@@ -511,8 +513,11 @@ class Queue:
         return worker.stop(timeout) if worker is not None else True
 
     def workers(self) -> list[WorkerInfo]:
-        """Return everybody who works on this queue, here and elsewhere."""
-        return workers_of(self.store)
+        """Return the workers of this queue, in this process and elsewhere."""
+        return self._overview().workers
+
+    def _overview(self) -> QueueOverview:
+        return overview(self.queues.redis, [self])[0]
 
     def deadlock(self, job: Job) -> RejectedError | None:
         """Return the error of a processor of this queue that waits for a job that cannot start."""
@@ -531,19 +536,24 @@ class Queue:
 
     def why_waiting(self) -> str | None:
         """Return why jobs wait and what to do, or None if somebody works on them."""
-        if self.paused:
-            return f"{self.name} is paused: %queue resume {self.name}"
-        if not self.workers():
-            if self._processor is not None and self._processor.needs:
-                return (
-                    f"nobody works on {self.name}: %queue work {self.name}, since its cell is for "
-                    "this kernel only"
-                )
+        return self.why_of(self._overview())
+
+    def why_of(self, seen: QueueOverview) -> str | None:
+        """Return why jobs wait and what to do, by what was seen of the queue; as `why_waiting`."""
+        name = self.name
+        if seen.paused:
+            return f"{name} is paused: %queue resume {name}"
+        if seen.workers:
+            return None
+        if self._processor is not None and self._processor.needs:
             return (
-                f"nobody works on {self.name}: hub.queue({self.name!r}).work(function), "
-                f"%queue work {self.name}, or agentnb worker {self.name}"
+                f"no worker is running for queue {name}, whose cell is for this kernel only: "
+                f"%queue work {name}"
             )
-        return None
+        return (
+            f"no worker is running for queue {name}: hub.queue({name!r}).work(function), "
+            f"%queue work {name}, or agentnb worker {name}"
+        )
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"

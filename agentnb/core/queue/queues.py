@@ -12,6 +12,7 @@ from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.keys import KEY_TTL
 from agentnb.core.queue.options import RESULT_TTL
+from agentnb.core.queue.overview import overview
 from agentnb.core.queue.queue import Queue
 from agentnb.core.queue.waiter import JobWaiter
 from agentnb.core.ranges import seconds
@@ -20,9 +21,10 @@ from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.queue.job import Job
+    from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.worker import Worker
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
@@ -181,26 +183,31 @@ class Queues:
             )
         return self.get_queue(name.decode()).get(job_id)
 
+    def overview(self, names: Iterable[str] | None = None) -> list[QueueOverview]:
+        """Return the jobs by state and the workers of queues, in one round trip.
+
+        Parameters
+        ----------
+        names
+            The queues; None for all, which takes another round trip.
+        """
+        names = self.names() if names is None else names
+        return overview(self.redis, [self.get_queue(name) for name in names])
+
     def table(self) -> Table:
         """Return all queues with their jobs by state, and whether anybody works on them."""
-        rows, notes = [], []
-        for name in self.names():
-            queue = self.get_queue(name)
-            counts, workers = queue.counts(), queue.workers()
-            waiting = counts["waiting"] + counts["paused"]
-            state = "paused" if queue.paused else "working" if workers else "no worker"
-            if state == "no worker" and waiting + counts["delayed"]:
-                state = "no worker: jobs wait"
-                notes.append(queue.why_waiting() or "")
-            rows.append(
-                (
-                    name,
-                    state,
-                    waiting,
-                    *(counts[state] for state in _SHOWN),
-                    sum(one.concurrency for one in workers),
-                )
+        found = self.overview()
+        rows = [
+            (
+                one.queue.name,
+                one.state,
+                one.counts.waiting,
+                *(one.counts[state] for state in _SHOWN),
+                sum(worker.concurrency for worker in one.workers),
             )
+            for one in found
+        ]
+        notes = [one.why for one in found if not one.paused]
         columns = ("queue", "state", "waiting", *_SHOWN, "slots")
         return Table(
             columns,

@@ -1,4 +1,4 @@
-"""Who works on a queue."""
+"""The workers of a queue."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 from agentnb.core.work.identity import describe, is_dead
 
 if TYPE_CHECKING:
-    from agentnb.core.queue.store import JobStore
+    from collections.abc import Mapping
 
-__all__ = ["About", "WorkerInfo", "workers_of"]
+__all__ = ["About", "WorkerInfo", "living"]
 
 _SILENT = 20.0
 _FORGOTTEN = 3600.0
 
 
 class About(msgspec.Struct, omit_defaults=True):
-    """What a worker says of itself."""
+    """The description of a worker, as its heartbeat records it."""
 
     host: str = ""
     pid: int = 0
@@ -31,7 +31,7 @@ class About(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker as others see it.
+    """A worker.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class WorkerInfo:
     host, pid, kind
         Where it runs, and whether in a ``kernel`` or a worker ``process``.
     concurrency, running
-        How many jobs it runs at once, and how many it did at its last sign of life.
+        How many jobs it runs at once, and how many it did at its last heartbeat.
     processor
         Its function.
     seen
-        Seconds since its last sign of life, by the server's clock; one comes every 5 s.
+        Seconds since its last heartbeat, by the server's clock; one comes every 5 s.
     """
 
     name: str
@@ -60,20 +60,26 @@ class WorkerInfo:
     seen: float
 
 
-def workers_of(store: JobStore) -> list[WorkerInfo]:
-    """Return the workers of a queue that are alive, as far as can be told; forget the others."""
-    found = store.workers()
-    if not found:
-        return []
-    now = store.now()
-    alive = []
-    for owner, (when, about) in found.items():
-        seen = max(now - when, 0) / 1000
+def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], list[str]]:
+    """Return the workers that are alive, as far as can be told, and the owners that are not.
+
+    Parameters
+    ----------
+    answer
+        The ms of the last heartbeat and the description of each worker, by its owner.
+    now
+        The server's clock, in ms.
+    """
+    alive, dead = [], []
+    for key, value in answer.items():
+        owner = key.decode()
+        when, _, about = value.partition(b" ")
+        seen = max(now - int(when), 0) / 1000
         if is_dead(owner) or seen > _FORGOTTEN:
-            store.forget_worker(owner)
+            dead.append(owner)
         elif seen <= _SILENT:
             alive.append(_info(owner, about, seen))
-    return sorted(alive, key=lambda one: (one.host, one.pid, one.owner))
+    return sorted(alive, key=lambda one: (one.host, one.pid, one.owner)), dead
 
 
 def _info(owner: str, about: bytes, seen: float) -> WorkerInfo:

@@ -126,36 +126,36 @@ class JobStore:
             return counts.counts_from(pipe.execute())
 
     def pause(self) -> None:
-        """Let nothing be taken."""
+        """Pause the queue."""
         self.redis.hset(f"{self.base}:meta", "paused", "1")
 
     def resume(self) -> None:
-        """Let jobs be taken again."""
+        """Resume the queue."""
         with self.redis.pipeline() as pipe:
             pipe.hdel(f"{self.base}:meta", "paused")
             pipe.lpush(f"{self.base}:bell", *["1"] * 64).ltrim(f"{self.base}:bell", 0, 127)
             pipe.execute()
 
     def is_paused(self) -> bool:
-        """Return whether nothing is taken."""
+        """Return whether the queue is paused."""
         return bool(self.redis.hexists(f"{self.base}:meta", "paused"))
 
     def wait(self, job_id: str, more: int) -> tuple[str, bytes] | None:
-        """Return what came of a job; None if that will be told, see `told`.
+        """Return the outcome of a job; None if it has not ended, see `next_outcome`.
 
         Parameters
         ----------
         job_id
             The job.
         more
-            1 to be told, 0 to be told as asked for before, -1 to be told no more: each that waits
-            gets a copy of the outcome.
+            1 to join those who wait for it, 0 to wait on, -1 to leave: each of them gets a copy of
+            the outcome.
         """
         state, value = self.run(scripts.WAIT, [job_id, more], repeat=False)
         return None if state is None else (state.decode(), value or b"")
 
-    def told(self, job_id: str, seconds: float) -> tuple[str, bytes] | None:
-        """Wait to be told what came of a job; None if nobody said within some seconds."""
+    def next_outcome(self, job_id: str, seconds: float) -> tuple[str, bytes] | None:
+        """Wait for the copy of a job's outcome; None if there is none within some seconds."""
         found: Any = self.redis.blpop([f"{self.jobs}{job_id}:done"], seconds)
         if found is None:
             return None
@@ -166,22 +166,16 @@ class JobStore:
         return _state(self.run(scripts.REMOVE, [job_id, int(bool(force))]).decode())
 
     def requeue(self, job_id: str) -> str:
-        """Let a job run now, with all its attempts, and return the state that it had."""
+        """Run a job now, with all its attempts, and return the state that it had."""
         return _state(self.run(scripts.REQUEUE, [job_id], repeat=False).decode())
 
     def cancel(self, job_id: str, error: bytes, retention: Retention) -> str:
         """Cancel a job, whoever works on it, and return the state that it had."""
         return _state(self.run(scripts.CANCEL, [job_id, error, *retention]).decode())
 
-    def workers(self) -> dict[str, tuple[int, bytes]]:
-        """Return owner, ms of the last sign of life, and what is known of each worker."""
-        found: Any = self.redis.hgetall(self.workers_key)
-        split = {owner.decode(): value.partition(b" ") for owner, value in found.items()}
-        return {owner: (int(when), about) for owner, (when, _, about) in split.items()}
-
-    def forget_worker(self, owner: str) -> None:
-        """Take a worker off the list."""
-        self.redis.hdel(self.workers_key, owner)
+    def forget_workers(self, owners: Sequence[str]) -> None:
+        """Remove workers from the list."""
+        self.redis.hdel(self.workers_key, *owners)
 
     def now(self) -> int:
         """Return the server's clock, in ms."""

@@ -70,7 +70,7 @@ class JobWaiter:
             except BaseException:
                 store.wait(job, -1)
                 raise
-            outcome = store.told(job, max(_slice(until), 0.001))
+            outcome = store.next_outcome(job, max(_slice(until), 0.001))
             if outcome is None:
                 late = _is_over(until)
                 outcome = store.wait(job, -1 if late else 0)
@@ -119,9 +119,9 @@ class JobWaiter:
         self._watcher.stop()
 
 
-def outcome_of(told: bytes) -> JobOutcome:
-    """Return the outcome that those who wait for a job are told."""
-    state, _, value = told.partition(b" ")
+def outcome_of(copy: bytes) -> JobOutcome:
+    """Return the outcome of which those who wait for a job have a copy."""
+    state, _, value = copy.partition(b" ")
     return state.decode(), value
 
 

@@ -128,7 +128,7 @@ class Worker:
         queue.loop.check()
         seen: list[Pending] = []
 
-        def told(pending: Pending) -> None:
+        def report(pending: Pending) -> None:
             seen.append(pending)
             ended = pending.ended - seen[0].ended
             if on_progress is not None:
@@ -136,7 +136,7 @@ class Worker:
             del seen[1:]
 
         try:
-            pending = self._engine.drain(timeout, on_progress=told)
+            pending = self._engine.drain(timeout, on_progress=report)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
                 error.message.replace(" jobs ", f" jobs of {queue.name} ", 1),

@@ -98,13 +98,13 @@ class QueueMagic(Magic):
             names = patient.names()
             if kind == "queue":
                 return filter(is_word, names)
-            from agentnb.core.queue.glance import ids
+            from agentnb.core.queue.search import search_ids
 
             return [
                 id_
                 for name in names
                 for state in _STATES_OF[kind]
-                for id_ in ids(patient.get_queue(name), state, n=_OFFERED).jobs
+                for id_ in search_ids(patient.get_queue(name), state, n=_OFFERED).jobs
             ]
         return ()
 
@@ -184,7 +184,7 @@ class QueueMagic(Magic):
         if queue.worker is None:
             working = list(self.live("working"))
             raise NotFoundError(
-                f"nobody works on {name} in this kernel",
+                f"no worker of {name} is running in this kernel",
                 service="queue",
                 hint=did_you_mean(name, working) or f"%queue workers {name} shows who does",
             )
@@ -239,13 +239,13 @@ class QueueMagic(Magic):
         return each(call, chosen(call, self._queues), deed, done)
 
     def do_pause(self, call: Call) -> Message:
-        """Let nothing be taken."""
+        """Pause a queue."""
         queue = self._known(call)
         queue.pause()
         return Message(f"{queue.name}: paused; what runs goes on: %queue resume {queue.name}")
 
     def do_resume(self, call: Call) -> Message:
-        """Let jobs be taken again."""
+        """Resume a queue."""
         queue = self._known(call)
         queue.resume()
         return Message(f"{queue.name}: goes on")
@@ -255,11 +255,13 @@ class QueueMagic(Magic):
         from agentnb.magics.queue.render import workers
 
         names = [self._known(call).name] if call.arguments else self._queues.names()
-        found = [(name, one) for name in names for one in self._queues.get_queue(name).workers()]
+        seen = self._queues.overview(names)
+        found = [(one.queue.name, worker) for one in seen for worker in one.workers]
         shown = names[0] if call.arguments else "QUEUE"
-        where = f"on {names[0]}" if call.arguments else "on any queue"
+        where = f"for queue {names[0]}" if call.arguments else "for any queue"
         return workers(
-            found, empty=f"nobody works {where}: %queue work {shown}, or agentnb worker {shown}"
+            found,
+            empty=f"no worker is running {where}: %queue work {shown}, or agentnb worker {shown}",
         )
 
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status

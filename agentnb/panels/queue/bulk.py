@@ -1,4 +1,4 @@
-"""What is done with many jobs at once: those that are marked, else all that pass the filter."""
+"""Actions on many jobs at once: those that are marked, else all that pass the filter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError
-from agentnb.core.queue.glance import ids
+from agentnb.core.queue.search import search_ids
 from agentnb.panels.base import Confirm, row
 from agentnb.panels.base.cells import plain
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.queue import Queue, TaskQueue
     from agentnb.panels.base import Panel
-    from agentnb.panels.queue.look import Filter
+    from agentnb.panels.queue.snapshot import Filter
 
 __all__ = ["Bulk"]
 
@@ -26,10 +26,10 @@ _SAID_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """Something that can be done with a job: its name, what it is then, and in which states.
+class BulkAction:
+    """An action on jobs: its verb, its participle, and the states of the jobs that allow it.
 
-    `usual` are the states of the jobs that it is done with where nobody said which.
+    `usual` are the states that it applies to where the filter names none.
     """
 
     verb: str
@@ -40,7 +40,7 @@ class Deed:
     tooltip: str
 
 
-RETRY = Deed(
+RETRY = BulkAction(
     "Retry",
     "run again",
     ("failed", "cancelled", "completed", "delayed"),
@@ -48,7 +48,7 @@ RETRY = Deed(
     "repeat",
     "Let marked jobs, or all that pass the filter, run now with all their attempts",
 )
-CANCEL = Deed(
+CANCEL = BulkAction(
     "Cancel",
     "cancelled",
     ("active", "waiting", "delayed"),
@@ -56,7 +56,7 @@ CANCEL = Deed(
     "ban",
     "Cancel marked jobs, or all that pass the filter",
 )
-REMOVE = Deed(
+REMOVE = BulkAction(
     "Remove",
     "removed",
     ("waiting", "delayed", "failed", "completed", "cancelled"),
@@ -77,7 +77,7 @@ class Bulk:
         Says what was done, and what went wrong.
     queues
         Returns the queues.
-    wanted
+    request
         Returns the filter.
     marked
         Returns the queue, the state and the id of each job that is marked.
@@ -89,24 +89,24 @@ class Bulk:
         self,
         panel: Panel,
         queues: Callable[[], TaskQueue],
-        wanted: Callable[[], Filter],
+        request: Callable[[], Filter],
         marked: Callable[[], list[tuple[str, str, str]]],
         forget: Callable[[], object],
     ) -> None:
         self._panel, self._queues, self._forget = panel, queues, forget
-        self._wanted, self._marked = wanted, marked
+        self._request, self._marked = request, marked
         self.retry, self.cancel, self.remove = map(self._button, (RETRY, CANCEL, REMOVE))
         self.widget = row(self.retry, self.cancel, self.remove)
 
-    def _button(self, deed: Deed) -> Confirm:
+    def _button(self, action: BulkAction) -> Confirm:
         return Confirm(
             self._panel,
-            f"{deed.verb}…",
-            lambda: self._ask(deed),
-            lambda found: self._do(deed, found),
-            tooltip=deed.tooltip,
-            icon=deed.icon,
-            danger=deed is not RETRY,
+            f"{action.verb}…",
+            lambda: self._ask(action),
+            lambda found: self._do(action, found),
+            tooltip=action.tooltip,
+            icon=action.icon,
+            danger=action is not RETRY,
             back="Back",
         )
 
@@ -116,37 +116,37 @@ class Bulk:
             if button.asking:
                 button.reset()
 
-    def _ask(self, deed: Deed) -> tuple[str, Found]:
-        marked, wanted = self._marked(), self._wanted()
+    def _ask(self, action: BulkAction) -> tuple[str, Found]:
+        marked, request = self._marked(), self._request()
         if marked:
-            found = _of_marked(deed, marked)
+            found = _of_marked(action, marked)
             which = "marked"
             beside = ""
         else:
-            states = deed.usual if wanted.state is None else (wanted.state,)
-            states = tuple(state for state in states if state in deed.states)
-            found = _of_filter(self._queues(), wanted, states)
+            states = action.usual if request.state is None else (request.state,)
+            states = tuple(state for state in states if state in action.states)
+            found = _of_filter(self._queues(), request, states)
             which = states[0] if len(states) == 1 else ""
-            beside = _beside(wanted)
+            beside = _beside(request)
         count = sum(len(each) for _, each in found)
         if not count:
-            able = ", ".join(deed.states[:-1]) + f" or {deed.states[-1]}"
+            able = ", ".join(action.states[:-1]) + f" or {action.states[-1]}"
             raise NotFoundError(
-                f"there is no {'marked ' if marked else ''}job to {deed.verb.lower()}{beside}",
+                f"there is no {'marked ' if marked else ''}job to {action.verb.lower()}{beside}",
                 service="queue",
                 hint=f"it has to be {able}",
             )
-        words = f"{deed.verb} {count:,} {which} {'job' if count == 1 else 'jobs'}{beside}"
+        words = f"{action.verb} {count:,} {which} {'job' if count == 1 else 'jobs'}{beside}"
         more = ", there may be more" if count == MOST else ""
         return " ".join(words.split()) + more, found
 
-    def _do(self, deed: Deed, found: Found) -> str:
+    def _do(self, action: BulkAction, found: Found) -> str:
         total = sum(len(each) for _, each in found)
         done = missed = 0
         said = time.monotonic()
         try:
             for name, each in found:
-                act = _act(self._queues().get_queue(name), deed)
+                act = _act(self._queues().get_queue(name), action)
                 for id_ in each:
                     try:
                         act(id_)
@@ -158,42 +158,42 @@ class Bulk:
                         done += 1
                     if time.monotonic() > said + _SAID_EVERY:
                         said = time.monotonic()
-                        self._panel.say(f"{done:,} of {total:,} jobs {deed.done}…")
+                        self._panel.say(f"{done:,} of {total:,} jobs {action.done}…")
         finally:
             self._forget()
-        jobs = f"{done:,} {'job' if done == 1 else 'jobs'} {deed.done}"
+        jobs = f"{done:,} {'job' if done == 1 else 'jobs'} {action.done}"
         return f"{jobs}; {missed:,} had gone on meanwhile" if missed else jobs
 
 
-def _act(queue: Queue, deed: Deed) -> Callable[[str], Any]:
-    if deed is RETRY:
+def _act(queue: Queue, action: BulkAction) -> Callable[[str], Any]:
+    if action is RETRY:
         return queue.retry
-    return queue.cancel if deed is CANCEL else queue.remove
+    return queue.cancel if action is CANCEL else queue.remove
 
 
-def _of_marked(deed: Deed, marked: list[tuple[str, str, str]]) -> Found:
+def _of_marked(action: BulkAction, marked: list[tuple[str, str, str]]) -> Found:
     by_queue: dict[str, list[str]] = {}
     for name, state, id_ in marked:
-        if ("waiting" if state == "paused" else state) in deed.states:
+        if ("waiting" if state == "paused" else state) in action.states:
             by_queue.setdefault(name, []).append(id_)
     return list(by_queue.items())
 
 
-def _of_filter(queues: TaskQueue, wanted: Filter, states: tuple[str, ...]) -> Found:
-    names = queues.names() if wanted.queue is None else [wanted.queue]
+def _of_filter(queues: TaskQueue, request: Filter, states: tuple[str, ...]) -> Found:
+    names = queues.names() if request.queue is None else [request.queue]
     room = MOST
     found: Found = []
     for name in names:
         for state in states:
             if room > 0:
-                some = ids(queues.get_queue(name), state, wanted.text, n=room).jobs
+                some = search_ids(queues.get_queue(name), state, request.text, n=room).jobs
                 room -= len(some)
                 found.append((name, some))
     return found
 
 
-def _beside(wanted: Filter) -> str:
-    of = f" of {wanted.queue}" if wanted.queue else ""
-    text = plain(wanted.text)
+def _beside(request: Filter) -> str:
+    of = f" of {request.queue}" if request.queue else ""
+    text = plain(request.text)
     shown = text if len(text) <= 30 else f"{text[:29]}…"  # noqa: PLR2004 - what a button bears
     return f"{of} with “{shown}”" if shown else of

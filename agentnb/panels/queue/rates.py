@@ -1,17 +1,17 @@
-"""How fast queues are: what ended between two looks, and how long the last jobs took."""
+"""How fast queues are: the jobs that ended between two snapshots, and how long they took."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentnb.core.queue.glance import glances
+from agentnb.core.queue.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentnb.core.queue import Queue
-    from agentnb.core.queue.glance import Glance
+    from agentnb.core.queue.search import JobSummary
 
 __all__ = ["Rates", "Speed"]
 
@@ -26,7 +26,7 @@ class Speed(NamedTuple):
     which
         The queue that it is of; None for all.
     ended
-        Jobs that ended, well or not, a second, since the look before.
+        Jobs that ended, well or not, a second, since the snapshot before.
     wait
         Seconds from added to started: the median of the jobs that have completed since then, at
         their first attempt.
@@ -41,7 +41,7 @@ class Speed(NamedTuple):
 
 
 class Rates:
-    """Remembers the totals of one look until the next."""
+    """Remembers the totals of one snapshot until the next."""
 
     def __init__(self) -> None:
         self._which: str | None = None
@@ -78,9 +78,9 @@ class Rates:
         ]
         return Speed(which, rate, median(waits) if waits else None, median(runs) if runs else None)
 
-    def _finished(self, queue: Queue) -> list[Glance]:
+    def _finished(self, queue: Queue) -> list[JobSummary]:
         """Return the last jobs that have completed since this was asked before."""
-        jobs = glances(queue, "completed", n=_LAST).jobs
+        jobs = search(queue, "completed", n=_LAST).jobs
         since = self._seen.get(queue.name, 0.0)
         fresh = [one for one in jobs if (one.finished or 0.0) > since]
         self._seen[queue.name] = max((one.finished or 0.0 for one in jobs), default=since)

@@ -13,9 +13,9 @@ from agentnb.panels.base.saved import absolute
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentnb.core.queue.glance import Glance
     from agentnb.core.queue.registry import WorkerInfo
-    from agentnb.panels.queue.look import QueueLook
+    from agentnb.core.queue.search import JobSummary
+    from agentnb.panels.queue.snapshot import QueueSnapshot
 
 __all__ = [
     "JOB_COLUMNS",
@@ -63,7 +63,7 @@ _KEPT: Final = ("completed", "failed")
 _LATE = 8.0  # seconds; a sign of life comes every 5
 
 
-def queue_row(one: QueueLook) -> tuple[object, ...]:
+def queue_row(one: QueueSnapshot) -> tuple[object, ...]:
     """Return the row of a queue."""
     counts = one.counts
     parts = [
@@ -75,7 +75,7 @@ def queue_row(one: QueueLook) -> tuple[object, ...]:
         one.queue.name,
         _state_of(one),
         stacked(parts),
-        one.waiting,
+        one.counts.waiting,
         *numbers,
         _busy(one, one.workers),
     )
@@ -87,15 +87,15 @@ def _kept(counts: dict[str, int], name: str) -> object:
     return Indicator(f"{kept:,} of {total:,}", order=total) if total > kept else kept
 
 
-def _state_of(one: QueueLook) -> Indicator:
-    if one.paused:
+def _state_of(one: QueueSnapshot) -> Indicator:
+    if one.overview.paused:
         return state("paused", "warn")
     if one.workers:
         return state("working", "good")
-    return state("no worker", "bad" if one.why else "dim")
+    return state("no worker", "bad" if one.overview.jobs_wait else "dim")
 
 
-def _busy(of: QueueLook, workers: list[WorkerInfo]) -> object:
+def _busy(of: QueueSnapshot, workers: list[WorkerInfo]) -> object:
     slots = sum(one.concurrency for one in workers)
     running = sum(of.running.get(one.name, 0) for one in workers)
     if not slots:
@@ -104,7 +104,7 @@ def _busy(of: QueueLook, workers: list[WorkerInfo]) -> object:
 
 
 def job_rows(
-    jobs: Iterable[Glance], *, queue: bool, beside: bool
+    jobs: Iterable[JobSummary], *, queue: bool, beside: bool
 ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     """Return the columns and the rows of jobs.
 
@@ -124,7 +124,7 @@ def job_rows(
     return columns, [tuple(cells[at] for at in kept) for cells in rows]
 
 
-def job_row(one: Glance) -> tuple[object, ...]:
+def job_row(one: JobSummary) -> tuple[object, ...]:
     """Return the row of a job, under `JOB_COLUMNS`."""
     return (
         one.id,
@@ -138,7 +138,7 @@ def job_row(one: Glance) -> tuple[object, ...]:
     )
 
 
-def _progress(one: Glance) -> object:
+def _progress(one: JobSummary) -> object:
     said = one.progress
     if said is None:
         return ""
@@ -147,7 +147,7 @@ def _progress(one: Glance) -> object:
     return said
 
 
-def _attempt(one: Glance) -> object:
+def _attempt(one: JobSummary) -> object:
     if not one.attempt:
         return ""
     of = f" of {one.attempts}" if one.attempts else ""
@@ -155,7 +155,7 @@ def _attempt(one: Glance) -> object:
     return Indicator(f"{one.attempt}{of}", "warn" if again else "", order=one.attempt)
 
 
-def _when(one: Glance) -> Indicator:
+def _when(one: JobSummary) -> Indicator:
     if one.due is not None:
         left = one.due - one.now
         words = f"in {time_left(left)}" if left >= 1 else "due now"
@@ -167,7 +167,7 @@ def _when(one: Glance) -> Indicator:
     return Indicator(ago(max(one.now - at, 0.0)), order=at, saved=absolute(at))
 
 
-def _took(one: Glance) -> object:
+def _took(one: JobSummary) -> object:
     ended = one.now if one.state == "active" else one.finished
     if ended is None or one.started is None or ended < one.started:
         return ""
@@ -175,7 +175,7 @@ def _took(one: Glance) -> object:
     return Indicator(duration(took), order=took)
 
 
-def _about(one: Glance) -> object:
+def _about(one: JobSummary) -> object:
     if one.unkept:
         return Indicator(one.unkept, "warn")
     if one.error and one.state in {"failed", "delayed"}:
@@ -183,7 +183,7 @@ def _about(one: Glance) -> object:
     return one.data
 
 
-def worker_row(of: QueueLook, one: WorkerInfo) -> tuple[object, ...]:
+def worker_row(of: QueueSnapshot, one: WorkerInfo) -> tuple[object, ...]:
     """Return the row of one of a queue's workers."""
     return (
         one.name,

@@ -19,7 +19,6 @@ from agentnb.panels.base import (
 )
 from agentnb.panels.queue.bulk import Bulk
 from agentnb.panels.queue.detail import Detail, Details, read
-from agentnb.panels.queue.look import STATES, Filter, Look, Looker
 from agentnb.panels.queue.rows import (
     JOB_COLUMNS,
     QUEUE_COLUMNS,
@@ -28,11 +27,12 @@ from agentnb.panels.queue.rows import (
     queue_row,
     worker_row,
 )
+from agentnb.panels.queue.snapshot import STATES, Filter, Poller, Snapshot
 
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.queue import TaskQueue
-    from agentnb.core.queue.glance import Glance
+    from agentnb.core.queue.search import JobSummary
 
 __all__ = ["QueuePanel"]
 
@@ -85,13 +85,13 @@ class QueuePanel:
         self._hub = hub
         self.filter = Filter(queue, state, text.strip())
         self._picked: str | None = None
-        self._listed: list[Glance] = []
-        self._looker = Looker()
+        self._listed: list[JobSummary] = []
+        self._poller = Poller()
         self._plotted = queue
         self.panel = Panel("Queue", every=every, redactor=hub.settings.redactor)
         self._make_queues()
         self._make_jobs()
-        self.detail = Detail(self.panel, self._looker.forget)
+        self.detail = Detail(self.panel, self._poller.forget)
         self.body = [
             row(self.ended, self.wait, self.run),
             row(self.which, self.state, self.text, self.pause, self.bulk),
@@ -131,21 +131,21 @@ class QueuePanel:
 
     def _make_jobs(self) -> None:
         act = self.panel.action
-        wanted = self.filter
+        request = self.filter
         self.which = choice(
-            [ALL_QUEUES, *([wanted.queue] if wanted.queue else [])],
-            value=wanted.queue or ALL_QUEUES,
+            [ALL_QUEUES, *([request.queue] if request.queue else [])],
+            value=request.queue or ALL_QUEUES,
             tooltip="Queue",
             on_change=act(self._use_queue),
         )
         self.state = choice(
             [ANY_STATE, *STATES],
-            value=wanted.state or ANY_STATE,
+            value=request.state or ANY_STATE,
             tooltip="State",
             on_change=act(lambda word: self._use(state=None if word == ANY_STATE else word)),
         )
         self.text = text_box(
-            value=wanted.text,
+            value=request.text,
             placeholder="Text in id, data or error · Enter",
             tooltip="Text in id, data or error",
             on_change=act(lambda text: self._use(text=text.strip())),
@@ -168,7 +168,7 @@ class QueuePanel:
             lambda: self._queues,
             lambda: self.filter,
             self._marked,
-            self._looker.forget,
+            self._poller.forget,
         )
 
     @property
@@ -212,28 +212,29 @@ class QueuePanel:
         queue.pause()
         return f"{name} is paused: what runs goes on, and nothing more is taken"
 
-    def _load(self) -> tuple[Look, str | None, Details | None]:
+    def _load(self) -> tuple[Snapshot, str | None, Details | None]:
         with self.panel.lock:
-            wanted, picked = self.filter, self._picked
-        look = self._looker.look(self._queues, wanted)
+            request, picked = self.filter, self._picked
+        snapshot = self._poller.poll(self._queues, request)
         found = None if picked is None else read(self._queues, picked)
-        return look, picked, found
+        return snapshot, picked, found
 
-    def _show(self, loaded: tuple[Look, str | None, Details | None]) -> None:
-        look, picked, found = loaded
-        self._show_queues(look)
-        self._show_speed(look)
-        if look.wanted == self.filter:  # else others are being looked for
-            self._show_jobs(look)
+    def _show(self, loaded: tuple[Snapshot, str | None, Details | None]) -> None:
+        snapshot, picked, found = loaded
+        self._show_queues(snapshot)
+        self._show_speed(snapshot)
+        if snapshot.request == self.filter:  # else others are being looked for
+            self._show_jobs(snapshot)
         if picked == self._picked:
             self.detail.show(picked, found)
 
-    def _show_queues(self, look: Look) -> None:
-        names = [one.queue.name for one in look.queues]
-        more = f"{look.more:,} more are not shown" if look.more else ""
-        self.queues.update([queue_row(one) for one in look.queues], note=more)
+    def _show_queues(self, snapshot: Snapshot) -> None:
+        names = [one.queue.name for one in snapshot.queues]
+        more = f"{snapshot.more:,} more are not shown" if snapshot.more else ""
+        self.queues.update([queue_row(one) for one in snapshot.queues], note=more)
         self.queues.select(self.filter.queue)
-        lines = [one.why for one in look.queues if one.why]
+        reasons = (one.overview.why for one in snapshot.queues)
+        lines = [reason for reason in reasons if reason]
         hidden = len(lines) - _NOTICES
         rest = [f"and {hidden:,} more queues whose jobs wait"] if hidden > 0 else []
         self.notice.show(f"Jobs wait: {line}" for line in lines[:_NOTICES])
@@ -241,23 +242,23 @@ class QueuePanel:
             self.notice.show([*self.notice.lines, *rest])
         for part in self.body:
             widget = getattr(part, "widget", part)
-            widget.layout.display = None if look.queues else "none"
+            widget.layout.display = None if snapshot.queues else "none"
         options = [ALL_QUEUES, *names]
         value = self.filter.queue or ALL_QUEUES
         self.which.show(options if value in options else [*options, value], value)
-        self._show_pause(look)
+        self._show_pause(snapshot)
 
-    def _show_pause(self, look: Look) -> None:
+    def _show_pause(self, snapshot: Snapshot) -> None:
         name = self.filter.queue
-        chosen = next((one for one in look.queues if one.queue.name == name), None)
-        paused = chosen is not None and chosen.paused
+        chosen = next((one for one in snapshot.queues if one.queue.name == name), None)
+        paused = chosen is not None and chosen.overview.paused
         word = "Resume" if paused else "Pause"
         self.pause.description, self.pause.icon = f"{word} queue", "play" if paused else "pause"
         self.pause.tooltip = f"{word} {name}" if name else "Choose a queue to pause it"
         self.pause.disabled = chosen is None
 
-    def _show_speed(self, look: Look) -> None:
-        speed = look.speed
+    def _show_speed(self, snapshot: Snapshot) -> None:
+        speed = snapshot.speed
         if speed.which != self._plotted:
             self._plotted = speed.which
             for plot in (self.ended, self.wait, self.run):
@@ -266,25 +267,25 @@ class QueuePanel:
         self.wait.add(speed.wait)
         self.run.add(speed.run)
 
-    def _show_jobs(self, look: Look) -> None:
-        wanted = look.wanted
-        self._listed = look.listed.jobs
+    def _show_jobs(self, snapshot: Snapshot) -> None:
+        request = snapshot.request
+        self._listed = snapshot.listed.jobs
         columns, rows = job_rows(
-            self._listed, queue=wanted.queue is None, beside=self._picked is not None
+            self._listed, queue=request.queue is None, beside=self._picked is not None
         )
-        self.jobs.update(rows, columns, note=look.listed.note, hint=_hint(wanted))
+        self.jobs.update(rows, columns, note=snapshot.listed.note, hint=_hint(request))
         self.workers.update(
             [
                 worker_row(one, worker)
-                for one in look.queues
-                if wanted.queue in {None, one.queue.name}
+                for one in snapshot.queues
+                if request.queue in {None, one.queue.name}
                 for worker in one.workers
             ]
         )
 
 
-def _hint(wanted: Filter) -> str:
-    state = f" {wanted.state}" if wanted.state else ""
-    of = f" of {wanted.queue}" if wanted.queue else ""
-    text = f" holds “{wanted.text}”" if wanted.text else " is here"
+def _hint(request: Filter) -> str:
+    state = f" {request.state}" if request.state else ""
+    of = f" of {request.queue}" if request.queue else ""
+    text = f" holds “{request.text}”" if request.text else " is here"
     return f"No{state} job{of}{text}."

@@ -1,4 +1,4 @@
-"""Many jobs at a glance: found by state and text, however many there are and however large."""
+"""Search of jobs by state and text, however many there are and however large."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.queue.queue import Queue
 
-__all__ = ["Glance", "Glances", "glances", "ids"]
+__all__ = ["JobPage", "JobSummary", "search", "search_ids"]
 
 SHOWN: Final = 300
 """Characters of a job's data that are shown."""
@@ -71,8 +71,8 @@ return all
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What a list shows of a job.
+class JobSummary:
+    """A job in a list.
 
     Attributes
     ----------
@@ -114,8 +114,8 @@ class Glance:
 
 
 @dataclass(slots=True)
-class Glances:
-    """Jobs that were found.
+class JobPage:
+    """The jobs that a search has found.
 
     Attributes
     ----------
@@ -133,9 +133,9 @@ class Glances:
     complete: bool = True
 
 
-def glances(
+def search(
     queue: Queue, state: str, text: str = "", *, n: int = 100, most: int = 20_000
-) -> Glances:
+) -> JobPage:
     """Return jobs of a state, the newest of those that have ended first, the others as they run.
 
     Parameters
@@ -155,14 +155,14 @@ def glances(
 
     Returns
     -------
-    Glances
-        Its `jobs` are `Glance` objects.
+    JobPage
+        Its `jobs` are `JobSummary` objects.
     """
-    return _search(queue, state, text.strip(), n, most, _glance)
+    return _search(queue, state, text.strip(), n, most, _summary)
 
 
-def ids(queue: Queue, state: str, text: str = "", *, n: int = 100_000) -> Glances:
-    """Return the ids of jobs; as `glances`, but to do something with all of them."""
+def search_ids(queue: Queue, state: str, text: str = "", *, n: int = 100_000) -> JobPage:
+    """Return the ids of jobs; as `search`, for all of them."""
     return _search(queue, state, text.strip(), n, n, lambda _queue, row, _read: row.id)
 
 
@@ -192,9 +192,9 @@ def _search(
     n: int,
     most: int,
     make: Callable[[Queue, _Row, Message | None], Any],
-) -> Glances:
-    """Look at jobs, a chunk at a time so that nobody waits long for the server."""
-    found = Glances()
+) -> JobPage:
+    """Snapshot at jobs, a chunk at a time so that nobody waits long for the server."""
+    found = JobPage()
     lower = text.encode("utf-8", "replace").lower()
     escaped = msgspec.json.encode(lower.decode("utf-8", "replace"))[1:-1]
     where = _SETS.get(state, state)
@@ -228,9 +228,9 @@ def _holds(row: _Row, read: Message | None, text: bytes) -> bool:
     return any(text in one.lower() for one in (row.id.encode(), data, told.encode()))
 
 
-def _glance(queue: Queue, row: _Row, read: Message | None) -> Glance:
+def _summary(queue: Queue, row: _Row, read: Message | None) -> JobSummary:
     data = bytes(read.data) if read else row.message.removeprefix(_DATA)
-    return Glance(
+    return JobSummary(
         id=row.id,
         queue=queue.name,
         state=row.state,
