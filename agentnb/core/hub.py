@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
-    from agentnb.core.queue import Queue, TaskQueue
+    from agentnb.core.queue import Queue, Queues
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
@@ -213,7 +213,7 @@ class Hub:
         return self._open(services.DOCKER)
 
     @property
-    def queues(self) -> TaskQueue:
+    def queues(self) -> Queues:
         """Return the task queues, on the same server as `redis`."""
         return self._open(services.QUEUES)
 

@@ -11,18 +11,18 @@ from agentnb.core.services.entry import Check, Service
 
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
-    from agentnb.core.queue import TaskQueue
+    from agentnb.core.queue import Queues
     from agentnb.core.workflow import Orchestrator
 
 __all__ = ["QUEUES", "WORKFLOWS"]
 
 
-def _queues(hub: Hub) -> TaskQueue:
-    from agentnb.core.queue import TaskQueue
+def _queues(hub: Hub) -> Queues:
+    from agentnb.core.queue import Queues
 
     settings = hub.settings
     notebook = hub._notebook  # noqa: SLF001 - None in a script
-    return TaskQueue(
+    return Queues(
         hub.redis,
         prefix=settings.key_prefix,
         events=hub.events,
@@ -34,7 +34,7 @@ def _queues(hub: Hub) -> TaskQueue:
     )
 
 
-QUEUES: Service[TaskQueue] = Service(
+QUEUES: Service[Queues] = Service(
     "queues",
     _queues,
     settings=("key_prefix", "key_ttl", "queue_lease", "queue_payload", "queue_result_ttl"),
