@@ -44,7 +44,7 @@ CHANGES = 200
 _PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp"}
 _EMPTY = "The workspace is empty. Type in a cell:  %%files write PATH"
 _PICK = Instruction("Pick a file to look into it, or a folder to unfold it.")
-_NO_CHANGES = Instruction("What changes is listed here as it happens.")
+_NO_CHANGES = Instruction("Changes are listed here as they happen.")
 _BARS = 6
 # Measuring may take this share of the time: with millions of files it is slow.
 _SHARE = 0.1

@@ -154,7 +154,7 @@ def test_a_service_that_cannot_be_waited_for_is_refused_before_it_starts(
 
     for options, said in (
         ({"ready": ready}, "cannot be a coroutine function"),
-        ({"ready": lambda _: ready(None)}, "returned a coroutine, which nobody"),
+        ({"ready": lambda _: ready(None)}, "ready returned a coroutine"),
         ({"ready": lambda service: service.url}, "is not published"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -368,7 +368,7 @@ def test_a_file_without_parts_is_taken_as_a_whole_only(two):
         with pytest.raises(RejectedError, match=f"one side only: {path}") as caught:
             git.resolve(path, "ours", parts=True)
         assert f"%git resolve --ours {path}" in caught.value.hint
-    with pytest.raises(UsageError, match="wants a side"):
+    with pytest.raises(UsageError, match="needs a side"):
         git.resolve("bin", parts=True)
     assert git.status().conflicts == ["bin", "gone"]
 

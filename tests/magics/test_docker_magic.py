@@ -109,8 +109,9 @@ def test_a_cell_is_built_as_a_dockerfile_with_a_bar(shell, run, image, docker_im
     images = run("%docker images")
     assert [row.image for row in images] == sorted([tag, image])
     size, created = images[0].size, images[0].created
-    assert (size > 1_000_000, str(size)[-2:]) == (True, "MB")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(created))
+    assert size > 1_000_000
+    assert re.search(rf"{image} +\d\S* MB +\d{{4}}-\d\d-\d\d \d\d:\d\d", str(images))
+    assert created.tzinfo is not None
 
 
 def test_a_line_as_docker_itself_takes_it_is_told_how_it_is_written_here(shown):
@@ -198,9 +199,10 @@ def test_a_container_is_started_looked_at_and_stopped(run, shown, image):
     assert str(run("%docker logs agentnb-magic --grep TWO")) == "two\n"
     assert str(run("%docker logs agentnb-magic -n 1")) == "two\n"
     assert run("%docker exec agentnb-magic -- echo hi").stdout == "hi\n"
-    [used] = run("%docker stats")
+    usage = run("%docker stats")
+    [used] = usage
     assert used.cpu is not None
-    assert (used.limit, str(used.limit)) == (64 * 1024**2, "67 MB")
+    assert (used.limit, "67 MB" in str(usage)) == (64 * 1024**2, True)
     assert str(run("%docker stop agentnb-magic --grace 0")) == "agentnb-magic: stopped and removed"
     assert len(run("%docker ps")) == 0
 
@@ -281,14 +283,14 @@ def test_the_help_names_every_verb(shown):
 
 
 @pytest.mark.parametrize(("line", "hint"), [
-    ("run app --rm", "leave it away: a container that has run is removed"),
+    ("run app --rm", "leave it out: a container is removed"),
     ("run app -it -- sh", "there is no terminal; %%docker run IMAGE"),
-    ("run app -v /:/host", "nothing of the host is mounted: --files PATHS"),
-    ("run app --volume=/:/x", "nothing of the host is mounted: --files PATHS"),
+    ("run app -v /:/host", "no folder of the host is mounted: --files PATHS"),
+    ("run app --volume=/:/x", "no folder of the host is mounted: --files PATHS"),
     ("run app --privileged", "the policy decides"),
     ("exec app -i -- cat", "the input is the cell below %%docker exec"),
-    ("ps -a", "those that have ended are listed"),
-    ("images -a", "all that were built here are listed"),
+    ("ps -a", "ended containers are listed"),
+    ("images -a", "all images that were built here are listed"),
     ("logs app -t", "hub.docker.events()"),
     ("build . -t x --no-cache", "--fresh"),
     ("run app --memry 1", "did you mean --memory?"),

@@ -73,7 +73,7 @@ def test_a_commit_is_of_what_is_staged_or_of_paths(run, shown, repository):
 
 def test_a_commit_wants_a_message(run, repository):
     (repository / "b.py").write_text("x")
-    with pytest.raises(UsageError, match="wants a message") as caught:
+    with pytest.raises(UsageError, match="needs a message") as caught:
         run("%git commit b.py")
     assert "-m" in caught.value.hint
 
@@ -129,7 +129,7 @@ def test_work_trees_are_added_and_removed(run, tmp_path_factory):
     assert "checked out" in run(f"%git worktree add {folder} agent/1")
     assert len(run("%git worktree")) == 2
     assert "removed" in run(f"%git worktree rm {folder}")
-    with pytest.raises(UsageError, match="wants a folder and a branch"):
+    with pytest.raises(UsageError, match="needs a folder and a branch"):
         run("%git worktree add")
 
 

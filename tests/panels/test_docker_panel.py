@@ -57,10 +57,10 @@ def test_containers_have_their_numbers_as_a_line(view, hub, docker_image):
     assert str(status).startswith("Up")
     assert status.saved == "running"  # when it began is not said in a saved copy
     assert image == docker_image
-    assert float(cpu) > 20
+    assert float(cpu) > 0  # less than it uses where the machine is busy
     assert any(bar in str(cpu) for bar in "▂▃▄▅▆▇█")
     assert int(memory) > 0
-    assert shown.containers.row(ended.name)[1:3] == ("", "")
+    assert shown.containers.row(ended.name)[1:3] == ("", None)
 
 
 def test_the_picked_containers_log_is_shown_and_filtered(view, hub, docker_image):
@@ -109,7 +109,7 @@ def test_images_are_listed_with_their_size(view, hub, docker_image):
     hub.docker.build_image(None, tag, text=f"FROM {docker_image}\n")
     shown = view()
     _, size, _, _ = shown.images.row(tag)
-    assert str(size).endswith("MB")
+    assert size > 1_000_000
 
 
 def test_images_that_were_pruned_are_gone_with_the_next_look(view, hub, docker_image):

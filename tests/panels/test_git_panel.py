@@ -112,7 +112,7 @@ def test_a_file_is_staged_unstaged_and_committed(git, view):
     it.unstage.click()
     assert git.status().staged == []
     it.commit.click()
-    until(lambda: "wants a message" in message(it)["text"])
+    until(lambda: "needs a message" in message(it)["text"])
     refreshed(it)
     it.stage.click()
     it.message.value = "by hand"

@@ -31,7 +31,7 @@ class Options(TypedDict, total=False):
     Attributes
     ----------
     params
-        The query: ``{"page": 2, "tag": ["a", "b"]}``. What is None is left away.
+        The query: ``{"page": 2, "tag": ["a", "b"]}``. Values that are None are left out.
     headers
         Beside the client's; one of the same name replaces it, None takes it away.
     auth

@@ -73,7 +73,7 @@ class Containers:
         if not found or not is_ours(found["Config"]["Labels"], found["Name"], self._owner.id):
             names = [row[0] for row in self.table().rows]
             raise NotFoundError(
-                f"there is no container {name!r} of ours",
+                f"this home has no container {name!r}",
                 service="docker",
                 hint=did_you_mean(name, names)
                 or (f"there are: {', '.join(names)}" if names else "%docker run IMAGE starts one"),
@@ -190,8 +190,8 @@ class Containers:
                 "pids",
             ),
             sorted(rows),
-            note="cpu: percent of one processor since the last look" if rows else "",
-            empty="no container of ours is running",
+            note="cpu: percent of one processor since the previous reading" if rows else "",
+            empty="no container of this home is running",
         )
 
     def table(self) -> Table:

@@ -74,7 +74,7 @@ class Inspection:
         Raises
         ------
         NotFoundError
-            There is no such container of ours.
+            The home has no such container.
         """
         return self._connection.containers.inspected(str(container))
 
@@ -94,7 +94,7 @@ class Inspection:
         Parameters
         ----------
         since
-            From so many seconds ago.
+            Seconds back from now.
         follow
             Whether to go on with what happens from now on, until the iterator is closed.
         timeout

@@ -33,7 +33,7 @@ class LogLine(NamedTuple):
     stream
         ``"stdout"`` or ``"stderr"``; a terminal (``tty=True``) has only the first.
     text
-        Without its end. What is no UTF-8 is replaced.
+        Without its end. Bytes that are no UTF-8 are replaced.
 
     Examples
     --------

@@ -187,7 +187,7 @@ class DockerManager:
         Raises
         ------
         NotFoundError
-            There is no such container of ours.
+            The home has no such container.
         DeadlineExceeded
             While following: nothing was printed within ``timeout``.
         """

@@ -205,7 +205,7 @@ class Stats:
     Parameters
     ----------
     cpu
-        Percent of one processor, since the last look; None at the first.
+        Percent of one processor, since the previous reading; None at the first.
     memory, memory_limit
         Bytes, without what the system would give back at once.
     pids

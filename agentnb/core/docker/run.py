@@ -191,7 +191,7 @@ class ContainerRuns:
         Raises
         ------
         NotFoundError
-            There is no such container of ours.
+            The home has no such container.
         RejectedError
             It cannot be started, as when its network is gone.
         """
@@ -210,7 +210,7 @@ class ContainerRuns:
         Raises
         ------
         NotFoundError
-            There is no such container of ours.
+            The home has no such container.
         """
         grace = seconds("grace", grace, service="docker", zero=True, hint="grace=5")
         self._connection.containers.stop(str(container), grace)

@@ -124,7 +124,7 @@ class Services:
             )
         if options.get("keep"):
             raise UsageError(
-                "a service goes with its process", service="docker", hint="leave keep= away"
+                "a service goes with its process", service="docker", hint="leave keep= out"
             )
         given = _published(
             self._connection, {"policy": _service_policy(self._connection), **options}, port

@@ -233,7 +233,7 @@ def _plain(answer: object) -> bool:
         return bool(answer)
     answer.close()
     raise UsageError(
-        "ready returned a coroutine, which nobody awaits",
+        "ready returned a coroutine",
         service="docker",
         hint="await hub.docker.aservice(IMAGE, ready=COROUTINE_FUNCTION)",
     )

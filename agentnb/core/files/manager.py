@@ -29,9 +29,10 @@ class FileSystemManager:
     """Reads and writes files below one folder, and never leaves it.
 
     Paths are relative to that folder, with ``/`` between names. Links are followed while they
-    stay inside; a path, link or race that leads out is a `PathEscape`. What is no regular file
-    (a FIFO, a device) is refused. ``.agentnb``, ``.env`` and ``.git`` are hidden at any depth:
-    a path that goes through one is a `PathEscape`, and lists leave them out. Thread-safe.
+    stay inside; a path, link or race that leads out is a `PathEscape`. Only regular files are
+    read and written; a FIFO or a device is refused. ``.agentnb``, ``.env`` and ``.git`` are hidden
+    at any depth: a path that goes through one is a `PathEscape`, and lists leave them out.
+    Thread-safe.
 
     Parameters
     ----------
@@ -185,8 +186,8 @@ class FileSystemManager:
         encoding
             Of its text; None returns bytes. Line ends are left as they are.
         head, tail
-            How many of the first or the last lines; fewer where there are not so many. A line
-            ends with ``\n``.
+            How many of the first or the last lines; fewer where the file has fewer. A line ends
+            with ``\n``.
         lines
             The first and the last line, counted from 1; None for the last of the file.
         offset, length

@@ -334,8 +334,8 @@ class FileWriter:
     ) -> Copied:
         """Copy the contents of a folder into another, which is created; files there are replaced.
 
-        Links are copied as links and never followed. What is no file, folder or link is left
-        out and named in what is returned. Each file is there whole or not at all.
+        Links are copied as links and never followed. Other objects (a FIFO, a device) are left
+        out and named in the result. Each file is there whole or not at all.
 
         Parameters
         ----------

@@ -94,7 +94,7 @@ def message(given: str | None) -> str | None:
     """
     if given is not None and not text("message", given, service="git").strip():
         raise UsageError(
-            "the message is empty", service="git", hint="leave it away, or say what was done"
+            "the message is empty", service="git", hint="leave it out, or describe the change"
         )
     return given
 

@@ -216,7 +216,7 @@ def bound(path: Path, ceiling: Path | None, hidden: Hidden) -> Path:
     UsageError
         It is not below the ceiling.
     PathEscape
-        It is hidden there, as the home is: whoever writes to it runs code later.
+        It is hidden there, as the home is, whose files run as code later.
     """
     found = resolved(path)
     if ceiling is not None and not inside(found, ceiling):

@@ -29,7 +29,7 @@ _LOGIN: Final = (
     "or set up a credential helper of git's"
 )
 _KEY: Final = (
-    "nobody is asked for a passphrase here: ssh-add your key, or connect once in a terminal so "
+    "git never prompts for a passphrase here: ssh-add your key, or connect once in a terminal so "
     "that the server's key is known"
 )
 _MOST_LINES: Final = 12

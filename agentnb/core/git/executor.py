@@ -114,7 +114,7 @@ def execute(
     env
         Added to the environment.
     seconds
-        The time that it may take, waiting for locks included. Afterwards it and everything
+        Seconds at most, waiting for locks included. Afterwards it and everything
         that it started are ended.
     feed
         Its standard input; by default there is none.

@@ -43,13 +43,13 @@ class Repositories:
         Raises
         ------
         NotFoundError
-            It does not exist any more.
+            It no longer exists.
         """
         try:
             folder = Path.cwd()
         except FileNotFoundError as error:
             raise NotFoundError(
-                "the working directory does not exist any more",
+                "the working directory no longer exists",
                 service="git",
                 hint="change to one that does: %cd, or os.chdir(...)",
             ) from error

@@ -40,8 +40,8 @@ class Restorer:
     ) -> list[str]:
         """Discard the changes of files: restore them as staged, or as in a commit.
 
-        What is discarded cannot be brought back. What is staged, the branch, and files that git
-        does not know stay as they are.
+        Discarded changes are lost. Staged changes, the branch and untracked files stay as they
+        are.
 
         Parameters
         ----------

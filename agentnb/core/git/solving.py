@@ -98,7 +98,7 @@ class Solver:
             your commit.)
         parts
             Take the side only of what both have changed (lines, or the cells of a notebook), and
-            keep all other changes of both. What you have edited in the file meanwhile is lost.
+            keep all other changes of both. Your edits of the file are lost.
         force
             Mark files as solved even where conflict markers are left in them.
 
@@ -131,9 +131,7 @@ class Solver:
                 or (f"in conflict: {listed(known)}" if known else "hub.git.status() (%git status)"),
             )
         if parts and take is None:
-            raise UsageError(
-                "parts wants a side to take", service="git", hint='take="ours", or "theirs"'
-            )
+            raise UsageError("parts needs a side", service="git", hint='take="ours", or "theirs"')
         if take is None:
             if not force:
                 _refuse_marked(repo, found)

@@ -55,7 +55,7 @@ class ApiMagic(Magic):
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - magics share a signature
         """Refuse a cell without a verb."""
-        raise UsageError("%%api wants a verb", service="api", hint="%%api post URL")
+        raise UsageError("%%api needs a verb", service="api", hint="%%api post URL")
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return URLs that are known, or the notebook's variables, for Tab."""

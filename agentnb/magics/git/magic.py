@@ -179,7 +179,7 @@ class GitMagic(Magic):
         dry = "dry_run" in call.options
         if not message.strip() and not dry:
             raise UsageError(
-                "a commit wants a message", service="git", hint='%git commit -m "what and why"'
+                "a commit needs a message", service="git", hint='%git commit -m "what and why"'
             )
         everything = "all" in call.options
         if everything and has_paths(call):
@@ -263,7 +263,7 @@ class GitMagic(Magic):
             return git.worktrees()
         if folder is None or (branch is None) == (verb == "add"):
             raise UsageError(
-                f"%git worktree {verb} wants a folder" + (" and a branch" * (verb == "add")),
+                f"%git worktree {verb} needs a folder" + (" and a branch" * (verb == "add")),
                 service="git",
                 hint="%git worktree add FOLDER BRANCH, %git worktree rm FOLDER",
             )
@@ -352,7 +352,7 @@ class GitMagic(Magic):
         name, url = text(call, 1), text(call, 2)
         if verb is not None and (name is None or (url is None) == (verb == "add")):
             raise UsageError(
-                f"%git remote {verb} wants a name" + (" and a URL" * (verb == "add")),
+                f"%git remote {verb} needs a name" + (" and a URL" * (verb == "add")),
                 service="git",
                 hint="%git remote add NAME URL, %git remote rm NAME",
             )

@@ -48,7 +48,7 @@ def merge(git: GitManager, call: Call) -> Any:
         return Message(f"merged: {git.current_branch() or 'HEAD'} is at {sha[:10]}")
     if revision is None:
         raise UsageError(
-            "a merge wants a revision",
+            "a merge needs a revision",
             service="git",
             hint="%git merge BRANCH; of one that waits: %git merge --continue, or --abort",
         )
@@ -158,7 +158,7 @@ def tag(git: GitManager, call: Call) -> Any:
     if name is None:
         if options.keys() & {"message", "force"}:
             raise UsageError(
-                "a new tag wants a name", service="git", hint="%git tag NAME -m MESSAGE"
+                "a new tag needs a name", service="git", hint="%git tag NAME -m MESSAGE"
             )
         return git.tags()
     sha = git.create_tag(

@@ -99,7 +99,7 @@ class GitPanel:
         self.merge = MergeBar(self.panel, self._git, self._done)
         self.solve = SolveButtons(self.panel, self._git, self._done, self._picked_or_error)
         self.message = text_box(
-            placeholder="What was done, and why", tooltip="Message of the commit", rows=3
+            placeholder="The message of the commit", tooltip="Message of the commit", rows=3
         )
         commit = act(self._done(self._commit), say)
         self.commit = button(
@@ -241,12 +241,12 @@ class GitPanel:
 
     def _unstage_all(self) -> str:
         self._git.at(self._git.root).unstage_files()
-        return "nothing is staged any more"
+        return "nothing is staged now"
 
     def _commit(self) -> str:
         message = self.message.value.strip()
         if not message:
-            raise UsageError("a commit wants a message", service="git", hint="type one above")
+            raise UsageError("a commit needs a message", service="git", hint="type one above")
         sha = self._git.commit(message)
         with self.panel.lock:
             self.message.value = ""
