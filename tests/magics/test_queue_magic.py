@@ -532,3 +532,19 @@ def test_help_names_every_verb(shown):
     assert "the value of its last expression" in shown("%queue help task")
     assert "hub.queue(QUEUE).add(DATA" in text
     assert "in Python: hub.queue(QUEUE).pause()" in shown("%queue help pause")
+
+
+def test_work_finds_the_cell_that_an_earlier_kernel_has_kept(run, hub, shown):
+    run("%%queue task q --timeout 9\n[job.data, 'kept']")
+    queue = hub.queue("q")
+    queue.forget_processor()  # as after a restart of the kernel
+    run("%queue work q")
+    assert run("%queue add q 7").result(timeout=10) == [7, "kept"]
+    assert (queue.current.name, queue.current.timeout) == ("process (%%queue task q)", 9.0)
+    assert queue.stop()
+    run("rate = 2")
+    run("%%queue task q\nrate * job.data")
+    queue.forget_processor()
+    text = shown("%queue work q")
+    assert "the processor of q uses names of its notebook: rate" in text
+    assert "run the cell under %%queue task q again" in text

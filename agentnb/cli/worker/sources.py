@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.modules import KeptModule, module_path
-from agentnb.core.queue.processing import Processor, marked
+from agentnb.core.queue.processing import KernelOnlyError, Processor, marked, processor_of
 
 if TYPE_CHECKING:
     import argparse
@@ -82,25 +82,13 @@ class Kept(Source):
         return None
 
     def _use(self, module: ModuleType) -> None:
-        names = getattr(module, "KERNEL_ONLY", ())
-        if names:
-            # What was there before is not what the cell says now, so nothing is processed.
-            self.refused = ConfigError(
-                f"the processor of {self.queue} uses names of its notebook: {', '.join(names)}",
-                service="queue",
-                hint="a worker process has not got them: import or make them inside the cell and "
-                f"run it again, or %queue work {self.queue} in the notebook",
-            )
+        try:
+            found = processor_of(module, self._module.path.name, self.queue)
+        except KernelOnlyError as error:
+            # The processor from before is not what the cell says now: nothing is processed.
+            self.refused = error
             return
-        found = marked(module).get(self.queue)
-        if found is None:
-            raise ConfigError(
-                f"{self._module.path.name} has no processor for {self.queue}",
-                service="queue",
-                hint=f"run the cell under %%queue task {self.queue} again",
-            )
-        source = f"%%queue task {self.queue}"
-        self.processor = _with_timeout(replace(found, source=source), self._timeout)
+        self.processor = _with_timeout(found, self._timeout)
         self.refused = None
 
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.codec import check_schema, declared
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.modules import load_module, module_path
 from agentnb.core.ranges import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["Processor", "marked", "processor"]
+__all__ = ["KernelOnlyError", "Processor", "kept_processor", "marked", "processor", "processor_of"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _MARK = "__agentnb_queue__"
 
 
+class KernelOnlyError(ConfigError):
+    """A kept cell uses names of its notebook, which another process does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """What processes the jobs of a queue.
+    """A function that processes the jobs of a queue.
 
     Parameters
     ----------
@@ -123,6 +129,47 @@ def marked(module: ModuleType) -> dict[str, Processor]:
                 f"{module.__name__} has two processors for {queue!r}: "
                 f"{found[queue].source} and {source}",
                 service="queue",
+                hint="mark one of them for another queue",
             )
         found[queue] = Processor(value, schema, timeout, source, returns=returns)
     return found
+
+
+def kept_processor(home: Path, queue: str) -> Processor:
+    """Return the processor of the cell that was kept for a queue, such as by an earlier kernel.
+
+    Raises
+    ------
+    NotFoundError
+        No cell was kept.
+    ConfigError
+        Its module cannot be loaded, or uses names of its notebook.
+    """
+    path = module_path(home, "queue", queue)
+    return processor_of(load_module(path), path.name, queue)
+
+
+def processor_of(module: ModuleType, file: str, queue: str) -> Processor:
+    """Return the processor of a queue in the module of a cell.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or it uses names of its notebook.
+    """
+    names = getattr(module, "KERNEL_ONLY", ())
+    if names:
+        raise KernelOnlyError(
+            f"the processor of {queue} uses names of its notebook: {', '.join(names)}",
+            service="queue",
+            hint=f"run the cell under %%queue task {queue} again; for a worker process, import or "
+            "make them inside the cell",
+        )
+    found = marked(module).get(queue)
+    if found is None:
+        raise ConfigError(
+            f"{file} has no processor for {queue}",
+            service="queue",
+            hint=f"run the cell under %%queue task {queue} again",
+        )
+    return replace(found, source=f"%%queue task {queue}")

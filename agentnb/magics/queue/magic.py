@@ -152,6 +152,10 @@ class QueueMagic(Magic):
         given = (
             {"concurrency": call.options["concurrency"]} if "concurrency" in call.options else {}
         )
+        if queue.current is None:
+            from agentnb.magics.queue.task import use_kept_cell
+
+            use_kept_cell(queue, self.hub.settings.home)
         worker = queue.work(**given)
         if drain:
             self._drain(worker, name)

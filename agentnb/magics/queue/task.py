@@ -102,6 +102,30 @@ def make_processor(
     return Message("\n".join(filter(None, said)))
 
 
+def use_kept_cell(queue: Queue, home: Path) -> None:
+    """Make the cell that an earlier kernel has kept the queue's processor, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        Its module cannot be loaded, or uses names of its notebook.
+    """
+    from agentnb.core.errors import NotFoundError
+    from agentnb.core.queue.processing import kept_processor
+
+    try:
+        kept = kept_processor(home, queue.name)
+    except NotFoundError:
+        return  # the error of a queue without a processor says more
+    queue.process(
+        kept.function,
+        schema=kept.schema,
+        returns=kept.returns,
+        timeout=kept.timeout,
+        source=kept.source,
+    )
+
+
 def _module(
     call: Call, queue: Queue, body: FunctionBody, types: Mapping[str, Any], shell: Any
 ) -> Any:
