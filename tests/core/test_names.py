@@ -79,8 +79,6 @@ OLD = (
 # What is still to be renamed in each package. It only shrinks.
 OPEN: dict[str, str] = {
     "core/work": "Held",
-    "core/workflow": "here Link link Turn",
-    "panels/workflow": "decide Look look wanted",
 }
 
 

@@ -98,10 +98,10 @@ def test_an_option_that_cannot_be_is_named(options):
 
 def test_the_same_key_is_the_same_workflow_even_with_agents_unknown_by_now(agents):
     first = agents.create("app", [Task("echo")], key="order-17")
-    assert agents.registry.here() == ["echo", "broken"]
+    assert agents.registry.registered() == ["echo", "broken"]
     agents.registry.remove("echo")
-    with agents.link.write() as turn:
-        turn.run("delete from {agent}")
+    with agents.transactions.write() as tx:
+        tx.run("delete from {agent}")
     assert agents.create("app", [Task("echo")], key="order-17") == first
     agents.agent("echo")(lambda task: 1)
     assert len(agents.list()) == 1
@@ -265,9 +265,9 @@ def test_what_ended_long_ago_is_forgotten_whole_and_nothing_else(agents):
     assert agents.prune(0) == 3
     assert [one.name for one in agents.list()] == ["held"]
     assert {row.workflow for row in agents.events()} == {held.id}
-    with agents.link.read() as turn:
-        assert turn.row("select count(*) from {task}") == (1,)
-        assert turn.row("select count(*) from {event}") == (2,)
+    with agents.transactions.read() as tx:
+        assert tx.row("select count(*) from {task}") == (1,)
+        assert tx.row("select count(*) from {event}") == (2,)
 
 
 def test_a_cancel_ends_what_waits_and_stops_what_runs(agents, until):

@@ -30,8 +30,8 @@ RECORDS = {
 
 
 def take(flows, owner):
-    with flows.link.write() as turn:
-        return claim(turn, flows.scope, ["count"], owner)
+    with flows.transactions.write() as tx:
+        return claim(tx, flows.scope, ["count"], owner)
 
 
 @pytest.fixture(params=["another owner", "the same owner"])
@@ -40,8 +40,8 @@ def claims(workflows, request):
     workflows.agent("count")(lambda task, ctx: ctx.attempt)
     workflows.create("x", [Task("count"), Task("after", agent="count", needs=["count"])])
     first = take(workflows, new_owner())
-    with workflows.link.write() as turn:
-        assert release(turn, workflows.scope, first.ref)
+    with workflows.transactions.write() as tx:
+        assert release(tx, workflows.scope, first.ref)
     second = take(workflows, first.ref.owner if request.param == "the same owner" else new_owner())
     assert (first.info.id, first.info.attempt) == (second.info.id, second.info.attempt)
     assert first.ref.entry < second.ref.entry
@@ -49,40 +49,40 @@ def claims(workflows, request):
 
 
 def rows(flows):
-    with flows.link.read() as turn:
-        tasks = turn.rows("select * from {task} order by place")
-        return tasks, turn.rows("select * from {task_step}"), turn.rows("select * from {event}")
+    with flows.transactions.read() as tx:
+        tasks = tx.rows("select * from {task} order by place")
+        return tasks, tx.rows("select * from {task_step}"), tx.rows("select * from {event}")
 
 
 @pytest.mark.parametrize("write", WRITES)
 def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
-    with workflows.link.write() as turn:
-        assert WRITES[write](turn, workflows.scope, claims[0].ref) is None
-        assert ended_state(turn, claims[0].ref) is None
+    with workflows.transactions.write() as tx:
+        assert WRITES[write](tx, workflows.scope, claims[0].ref) is None
+        assert ended_state(tx, claims[0].ref) is None
     assert rows(workflows) == before
 
 
 @pytest.mark.parametrize("write", RECORDS)
 def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
-    assert RECORDS[write](Journal(workflows.link, claims[0])) is False
+    assert RECORDS[write](Journal(workflows.transactions, claims[0])) is False
     assert rows(workflows) == before
-    assert RECORDS[write](Journal(workflows.link, claims[1])) is True
+    assert RECORDS[write](Journal(workflows.transactions, claims[1])) is True
     assert rows(workflows) != before
 
 
 def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, claims):
     second = claims[1]
-    with workflows.link.write() as turn:
-        fail(turn, workflows.scope, second.ref, Failure("bad"))
+    with workflows.transactions.write() as tx:
+        fail(tx, workflows.scope, second.ref, Failure("bad"))
     workflows.retry(second.info.workflow_id)
     third = take(workflows, second.ref.owner)
     assert (third.info.attempt, third.ref.entry) == (1, second.ref.entry + 1)
 
 
 def test_a_step_that_is_kept_twice_keeps_its_first_result(workflows, claims):
-    journal = Journal(workflows.link, claims[1])
+    journal = Journal(workflows.transactions, claims[1])
     assert journal.keep_step("ask", "1", None)
     assert journal.keep_step("ask", "2", None)
     assert journal.step("ask") == ("1", None)

@@ -20,8 +20,8 @@ def letter(flows, *tasks, name="letter", key="L1", **options):
 
 
 def age(flows, seconds):
-    with flows.link.write() as turn:
-        turn.run("update {workflow_key} set created = created - :s", s=seconds)
+    with flows.transactions.write() as tx:
+        tx.run("update {workflow_key} set created = created - :s", s=seconds)
 
 
 def test_the_same_key_and_input_is_the_same_workflow_and_nothing_is_said(flows, caplog):
@@ -98,11 +98,11 @@ def test_expired_keys_of_pruned_workflows_are_deleted(flows):
     flows.work()
     letter(flows).wait(20)
     letter(flows, key="L2").wait(20)
-    with flows.link.write() as turn:
-        turn.run("update {workflow_key} set created = 0 where key = 'L1'")
+    with flows.transactions.write() as tx:
+        tx.run("update {workflow_key} set created = 0 where key = 'L1'")
     flows.prune(0)
-    with flows.link.read() as turn:
-        assert turn.rows("select key from {workflow_key}") == [("L2",)]
+    with flows.transactions.read() as tx:
+        assert tx.rows("select key from {workflow_key}") == [("L2",)]
 
 
 def test_how_long_keys_are_kept_is_a_setting_within_its_range(flows):

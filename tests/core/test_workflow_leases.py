@@ -39,9 +39,9 @@ def elsewhere():
 
 def take_as(workflows, owner, *, lease=None, silent=0.0):
     """Let somebody take the next task, whose heartbeat was some seconds ago; None: never."""
-    with workflows.link.write() as turn:
+    with workflows.transactions.write() as tx:
         if lease is not None:
-            turn.run(
+            tx.run(
                 "insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat)"
                 " values (:scope, :owner, '[]', 'process', 1, :lease, {now} - :silent)",
                 scope=workflows.scope,
@@ -49,7 +49,7 @@ def take_as(workflows, owner, *, lease=None, silent=0.0):
                 lease=lease,
                 silent=silent,
             )
-        return claim(turn, workflows.scope, ["count"], owner)
+        return claim(tx, workflows.scope, ["count"], owner)
 
 
 def test_a_dead_workers_task_is_resumed_at_once_however_long_its_lease(counting):
@@ -90,9 +90,9 @@ def test_what_comes_late_from_a_worker_that_lost_its_task_does_not_count(countin
     late = take_as(counting, dead_here())
     counting.work()
     workflow.wait(5)
-    with counting.link.write() as turn:
-        assert complete(turn, counting.scope, late.ref, b'"late"', 1.0) is None
-        assert fail(turn, counting.scope, late.ref, Failure("late")) is None
+    with counting.transactions.write() as tx:
+        assert complete(tx, counting.scope, late.ref, b'"late"', 1.0) is None
+        assert fail(tx, counting.scope, late.ref, Failure("late")) is None
     assert workflow.refresh().result == {"count": 2}
 
 
@@ -101,8 +101,8 @@ def test_a_task_that_was_never_handed_over_is_given_back(counting, monkeypatch):
     worker = counting.work()
     workflow = counting.create("x", [Task("other", agent="count", delay=0.2)])
     worker.serve(())
-    with counting.link.write() as turn:
-        turn.run(
+    with counting.transactions.write() as tx:
+        tx.run(
             "update {task} set state = 'active', owner = :me, attempt = 1, entry = 1",
             me=worker.owner,
         )

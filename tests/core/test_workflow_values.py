@@ -397,7 +397,7 @@ def test_a_type_that_json_cannot_carry_is_refused_at_registration(flows, kind):
     connect.__annotations__["return"] = kind
     with pytest.raises(UsageError, match=words):
         flows.agent("one")(connect)
-    assert flows.registry.here() == []
+    assert flows.registry.registered() == []
 
 
 def test_a_step_s_type_is_refused_before_it_is_called(flows):

@@ -13,7 +13,7 @@ import pytest
 from agentnb.core.db import Database
 from agentnb.core.errors import UnavailableError
 from agentnb.core.workflow import Orchestrator, Task, migrating
-from agentnb.core.workflow.link import Turn
+from agentnb.core.workflow.transactions import Transaction
 
 TIMES = 2  # each statement is cut off so often
 
@@ -50,13 +50,13 @@ class Cutter:
 @pytest.fixture
 def cutter(url, monkeypatch):
     made = Cutter(url)
-    execute = Turn._execute
+    execute = Transaction._execute
 
     def cut_off(self, sql, values):
         made.before(sql, self._raw)
         return execute(self, sql, values)
 
-    monkeypatch.setattr(Turn, "_execute", cut_off)
+    monkeypatch.setattr(Transaction, "_execute", cut_off)
     return made
 
 

@@ -34,7 +34,8 @@ def write(name, *words):
 @agent("square", backoff=0.01)
 def square(task, ctx):
     write("starts", task.name, task.attempt)
-    if task.data == 10 and task.attempt == 1:
+    if task.data == 10 and not pathlib.Path("slept").exists():
+        write("slept", "once")
         time.sleep(60)
     return task.data ** 2
 
@@ -182,7 +183,8 @@ def test_killed_workers_tasks_are_resumed_and_every_result_is_right(hub, start, 
     # Two chains of tasks: no more than one of each was at work.
     assert "t10" in again
     assert len(again - {"t10"}) <= 1
-    assert workflow.task("t10").attempt == 2
+    # A death is counted only where nothing else ran in the worker that died.
+    assert workflow.task("t10").attempt in {1, 2}
 
 
 def test_a_maker_that_is_killed_after_its_commit_has_made_the_workflow(
@@ -393,7 +395,7 @@ def locked(url):
 
 def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(make_workflows, workflow_url):
     workflows = make_workflows()
-    workflows.link.patience = 0.3
+    workflows.transactions.patience = 0.3
     begun, go = threading.Event(), threading.Event()
 
     @workflows.agent("a")

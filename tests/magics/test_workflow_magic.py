@@ -455,7 +455,7 @@ def test_an_agent_whose_module_cannot_be_kept_is_none(run, hub, project):
     long = "\u4efb\u52a1" * 20
     error = refused(run, f"%%agent {long}\n1")
     assert "too long for a file" in error.message
-    assert hub.workflows.registry.here() == []
+    assert hub.workflows.registry.registered() == []
     assert "nobody has registered" in refused(run, f"%%workflow a\n{long}").message
     assert not list((project / ".agentnb" / "modules").iterdir())
 
@@ -467,15 +467,15 @@ def test_a_cell_that_is_given_another_name_takes_the_former_agent_back(
     run("%%agent plan\n1")
     path = module_path(project / ".agentnb", "agent", "plan")
     assert path.exists()
-    assert "plan: not this cell any more" in run("%%agent planner\n1")
-    assert hub.workflows.registry.here() == ["planner"]
+    assert "plan: no longer this cell" in run("%%agent planner\n1")
+    assert hub.workflows.registry.registered() == ["planner"]
     assert not path.exists()
     monkeypatch.setattr("agentnb.panels.base.registry.cell_id", lambda _shell: "two")
     run("%%agent planner\n2")
     monkeypatch.setattr("agentnb.panels.base.registry.cell_id", lambda _shell: "one")
     # What another cell has made since is that one's.
     assert "any more" not in run("%%agent third\n1")
-    assert sorted(hub.workflows.registry.here()) == ["planner", "third"]
+    assert sorted(hub.workflows.registry.registered()) == ["planner", "third"]
 
 
 def test_prune_wants_a_yes_and_says_how_many(run, until, agents):  # noqa: ARG001 - registered

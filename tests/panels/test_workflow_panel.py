@@ -161,20 +161,20 @@ def test_it_can_begin_with_one_that_is_named(workflows, view):
 def test_states_move_and_an_approval_is_one_click(workflows, view):
     workflow = workflows.create("app", tasks())
     panel = view()
-    assert panel.decisions.approve.layout.display == "none"
+    assert panel.approvals.approve.layout.display == "none"
     workflows.work()
     until(lambda: workflow.task("release").state == "approval")
     refreshed(panel)
     assert cells(panel.tasks)["api"]["outcome"] == '{"name": "a"}'
-    assert panel.decisions.approve.description == "Approve release"
+    assert panel.approvals.approve.description == "Approve release"
     assert "waits for an approval" in panel.notice.lines[0]
-    click(panel.decisions.approve)
+    click(panel.approvals.approve)
     assert said(panel) == "release is approved"
     until(lambda: workflow.refresh().state == "completed")
     refreshed(panel)
     assert "✓ completed" in panel.about.value
-    assert panel.decisions.approve.layout.display == "none"
-    assert panel.decisions.cancel.first.disabled
+    assert panel.approvals.approve.layout.display == "none"
+    assert panel.approvals.cancel.first.disabled
     assert panel.notice.lines == []
     assert "TASK_COMPLETED" in {row["event"] for row in cells(panel.events, "id").values()}
 
@@ -184,25 +184,25 @@ def test_a_rejection_asks_first_and_tells_why(workflows, view):
         "app", [Task("plan", approval=True), Task("api", agent="scaffold", needs=["plan"])]
     )
     panel = view()
-    panel.decisions.reason.value = "not today"
-    click(panel.decisions.reject.first)
-    assert panel.decisions.reject.second.description == "Reject plan"
+    panel.approvals.reason.value = "not today"
+    click(panel.approvals.reject.first)
+    assert panel.approvals.reject.second.description == "Reject plan"
     assert workflow.task("plan").state == "approval"
-    click(panel.decisions.reject.second)
+    click(panel.approvals.reject.second)
     assert said(panel) == "plan is rejected"
     assert "not today" in workflow.task("plan").error
     assert workflow.task("api").state == "skipped"
-    assert panel.decisions.reason.value == ""
+    assert panel.approvals.reason.value == ""
 
 
 def test_of_several_that_wait_the_picked_one_is_approved(workflows, view):
     both = [Task("one", agent="plan", approval=True), Task("two", agent="plan", approval=True)]
     workflow = workflows.create("app", both)
     panel = view()
-    assert panel.decisions.approve.disabled
+    assert panel.approvals.approve.disabled
     panel.graph.on_pick("two")
-    assert refreshed(panel).decisions.approve.description == "Approve two"
-    click(panel.decisions.approve)
+    assert refreshed(panel).approvals.approve.description == "Approve two"
+    click(panel.approvals.approve)
     assert [task.state for task in workflow.tasks] == ["approval", "waiting"]
 
 
@@ -219,7 +219,7 @@ def test_what_failed_is_shown_whole_and_tried_again(workflows, view):
     assert "attempt 1 of 1" in panel.detail.about.value
     assert "stroke-width:2.5" in panel.graph.widget.html
     workflows.agent("scaffold")(lambda _: "mended")
-    click(panel.decisions.retry)
+    click(panel.approvals.retry)
     assert said(panel) == "api runs again"
     until(lambda: workflow.refresh().state == "completed")
     panel.tasks.on_select("api")  # again: no longer picked
@@ -243,10 +243,10 @@ def test_a_task_whose_result_was_not_kept_says_so(workflows, view):
 def test_cancel_asks_first_and_means_the_one_that_was_asked_about(workflows, view):
     first = workflows.create("first", tasks())
     panel = view()
-    click(panel.decisions.cancel.first)
+    click(panel.approvals.cancel.first)
     second = workflows.create("second", tasks())
     refreshed(panel)
-    click(panel.decisions.cancel.second)
+    click(panel.approvals.cancel.second)
     assert said(panel) == "first is cancelled"
     assert (first.refresh().state, second.refresh().state) == ("cancelled", "active")
 
@@ -255,7 +255,7 @@ def test_what_goes_wrong_is_said(workflows, view):
     workflow = workflows.create("app", [Task("plan", approval=True)])
     panel = view()
     workflow.approve("plan")
-    click(panel.decisions.approve)
+    click(panel.approvals.approve)
     assert said(panel)
     assert panel.panel._bar.widget.message["error"]
 

@@ -196,7 +196,7 @@ class AgentConsumer(Consumer):
         self._requested = tuple(options.agents) or None
         for name in self._requested or ():
             self._check(name)
-        if self._requested is None and options.app and not registry.here():
+        if self._requested is None and options.app and not registry.registered():
             raise ConfigError(
                 f"{' and '.join(options.app)} marks no agent",
                 service="workflows",
@@ -205,7 +205,7 @@ class AgentConsumer(Consumer):
 
     def _check(self, name: str) -> None:
         registry = self._workflows.registry
-        known = [*registry.here(), *registry.kept()]
+        known = [*registry.registered(), *registry.kept()]
         if name not in known:
             raise ConfigError(
                 f"there is no agent {name} here: no cell under %%agent {name} was kept",
@@ -221,7 +221,7 @@ class AgentConsumer(Consumer):
         """The agents that can be used now."""
         registry = self._workflows.registry
         usable = []
-        for name in self._requested or dict.fromkeys([*registry.here(), *registry.kept()]):
+        for name in self._requested or dict.fromkeys([*registry.registered(), *registry.kept()]):
             try:
                 agent = registry.find(name)
             except AgentnbError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.info import TaskInfo
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "task_ref"]
 
@@ -155,14 +155,14 @@ class Claimed:
         return self.ref.context
 
 
-def due(turn: Turn, scope: str, agents: Iterable[str]) -> float | None:
+def due(tx: Transaction, scope: str, agents: Iterable[str]) -> float | None:
     """Return in how many seconds the first task of some agents could run; None for none."""
-    row = turn.row(_DUE, scope=scope, agents=_listed(agents))
+    row = tx.row(_DUE, scope=scope, agents=_listed(agents))
     return None if row is None or row[0] is None else max(float(row[0]), 0.0)
 
 
 def claim(
-    turn: Turn,
+    tx: Transaction,
     scope: str,
     agents: Iterable[str],
     owner: str,
@@ -177,10 +177,10 @@ def claim(
         of tasks that set none themselves.
     """
     values = {"scope": scope, "agents": _listed(agents)}
-    if turn.postgres:
-        row = _claim_with_locks(turn, owner, values)
+    if tx.postgres:
+        row = _claim_with_locks(tx, owner, values)
     else:
-        row = turn.row(f"{_TAKE} {_SQLITE} {_GIVES}", owner=owner, **values)
+        row = tx.row(f"{_TAKE} {_SQLITE} {_GIVES}", owner=owner, **values)
     if row is None:
         return None
     ref = task_ref(row[:_WIDTH])
@@ -188,9 +188,9 @@ def claim(
     claimed = Claimed(ref, task_info(info), timeout, backoff)
     agent = find(ref.agent)
     if agent is not None:
-        claimed = _with_options(turn, claimed, agent, own_attempts, own_timeout)
+        claimed = _with_options(tx, claimed, agent, own_attempts, own_timeout)
     note(
-        turn,
+        tx,
         scope,
         ref.workflow_id,
         "TASK_STARTED",
@@ -203,7 +203,7 @@ def claim(
 
 
 def _with_options(
-    turn: Turn, claimed: Claimed, agent: Agent, own_attempts: int, own_timeout: int
+    tx: Transaction, claimed: Claimed, agent: Agent, own_attempts: int, own_timeout: int
 ) -> Claimed:
     """Return a claim with the options that its agent has now, where the task sets none."""
     attempts = claimed.ref.attempts if own_attempts else agent.attempts
@@ -217,7 +217,7 @@ def _with_options(
     ):
         return claimed
     options = {"attempts": attempts, "timeout": timeout, "backoff": agent.backoff}
-    turn.run(_OPTIONS, id=claimed.ref.id, **options)
+    tx.run(_OPTIONS, id=claimed.ref.id, **options)
     return Claimed(
         replace(claimed.ref, attempts=attempts),
         replace(claimed.info, attempts=attempts),
@@ -226,26 +226,28 @@ def _with_options(
     )
 
 
-def _claim_with_locks(turn: Turn, owner: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
+def _claim_with_locks(
+    tx: Transaction, owner: str, values: dict[str, Any]
+) -> tuple[Any, ...] | None:
     """Claim a task where others do so at the same time; nothing is waited for."""
-    found = turn.row(_LOCKED, n=_MOST_CANDIDATES, **values)
+    found = tx.row(_LOCKED, n=_MOST_CANDIDATES, **values)
     if found is None:
-        turn.contended = turn.row(_CANDIDATES, n=1, **values) is not None
+        tx.contended = tx.row(_CANDIDATES, n=1, **values) is not None
         return None
     number, workflow, most = found
-    if most is not None and not _room(turn, values["scope"], workflow, most):
-        turn.contended = True
+    if most is not None and not _room(tx, values["scope"], workflow, most):
+        tx.contended = True
         return None
-    return turn.row(f"{_TAKE} :id {_GIVES}", id=number, owner=owner)
+    return tx.row(f"{_TAKE} :id {_GIVES}", id=number, owner=owner)
 
 
-def _room(turn: Turn, scope: str, workflow: str, most: int) -> bool:
+def _room(tx: Transaction, scope: str, workflow: str, most: int) -> bool:
     """Return whether a workflow may have one more active task; others' claims wait from now on."""
     sql = "select 1 from {workflow} where id = :id {lock_claim}"
-    if turn.row(sql, id=workflow) is None:
+    if tx.row(sql, id=workflow) is None:
         return False
     sql = "select count(*) from {task} where scope = :scope and workflow_id = :id "
-    found = turn.row(sql + "and state = 'active'", scope=scope, id=workflow)
+    found = tx.row(sql + "and state = 'active'", scope=scope, id=workflow)
     return found is not None and found[0] < most
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.outbox import note
+from agentnb.core.workflow.transactions import listed, plain
 
 if TYPE_CHECKING:
     from agentnb.core.codec import Unkept
     from agentnb.core.failure import Failure
     from agentnb.core.workflow.claiming import TaskRef
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = [
     "Completion",
@@ -98,41 +98,52 @@ class Completion:
     last: bool = False
 
 
-def lock(turn: Turn, workflow: str) -> str:
+def lock(tx: Transaction, workflow: str) -> str:
     """Lock a workflow against ends and other steering, and return its state."""
-    row = turn.row("select state from {workflow} where id = :id {lock}", id=workflow)
+    row = tx.row("select state from {workflow} where id = :id {lock}", id=workflow)
     return str(row[0]) if row else "gone"
 
 
-def share(turn: Turn, workflow: str) -> None:
+def share(tx: Transaction, workflow: str) -> None:
     """Keep those who steer a workflow out, and let other ends go on beside."""
-    if turn.postgres:
-        turn.row("select 1 from {workflow} where id = :id for key share", id=workflow)
+    if tx.postgres:
+        tx.row("select 1 from {workflow} where id = :id for key share", id=workflow)
 
 
 def complete(
-    turn: Turn, scope: str, ref: TaskRef, result: bytes, ms: float, unkept: Unkept | None = None
+    tx: Transaction,
+    scope: str,
+    ref: TaskRef,
+    result: bytes,
+    ms: float,
+    unkept: Unkept | None = None,
 ) -> Completion | None:
     """Complete a task, and free the tasks that need it; return None if it is fenced."""
-    share(turn, ref.workflow_id)
+    share(tx, ref.workflow_id)
     text = None if unkept is None else unkept.write()
-    if not turn.run(_COMPLETE, result=result.decode(), unkept=text, **ref.fence):
+    if not tx.run(_COMPLETE, result=result.decode(), unkept=text, **ref.fence):
         return None
     ready: dict[str, int] = {}
     if ref.frees:
         marks, values = listed(msgspec.json.decode(ref.frees))
         sql = f"{_FREE} in ({marks}) {_FREED}"
-        for number, name, agent, state in turn.rows(sql, workflow=ref.workflow_id, **values):
+        for number, name, agent, state in tx.rows(sql, workflow=ref.workflow_id, **values):
             if state == "approval":
-                note(turn, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
+                note(tx, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
             elif state != "blocked":
                 ready[agent] = ready.get(agent, 0) + 1
-    _record(turn, scope, ref, "success", ms=round(ms, 1))
-    return Completion("completed", ready, count(turn, scope, ref.workflow_id, 1))
+    _record(tx, scope, ref, "success", ms=round(ms, 1))
+    return Completion("completed", ready, count(tx, scope, ref.workflow_id, 1))
 
 
 def retry(
-    turn: Turn, scope: str, ref: TaskRef, failure: Failure, *, pause: float = 0.0, own: bool = True
+    tx: Transaction,
+    scope: str,
+    ref: TaskRef,
+    failure: Failure,
+    *,
+    pause: float = 0.0,
+    own: bool = True,
 ) -> Completion | None:
     """Let another attempt follow; a task that was asked to stop is cancelled instead.
 
@@ -143,11 +154,11 @@ def retry(
     own
         Whether the attempt's own worker ends it: the same end may come again from there.
     """
-    return _again(turn, scope, ref, failure, pause=pause, own=own, counted=True)
+    return _again(tx, scope, ref, failure, pause=pause, own=own, counted=True)
 
 
 def release(
-    turn: Turn, scope: str, ref: TaskRef, failure: Failure | None = None
+    tx: Transaction, scope: str, ref: TaskRef, failure: Failure | None = None
 ) -> Completion | None:
     """Put a task back at its first place in the order, without counting the attempt.
 
@@ -157,14 +168,14 @@ def release(
         The death of its worker, which ran others beside it; None for a worker that gives it up.
     """
     if failure is not None:
-        return _again(turn, scope, ref, failure, pause=0.0, own=False, counted=False)
-    if not turn.run(_RELEASE, **ref.fence):
+        return _again(tx, scope, ref, failure, pause=0.0, own=False, counted=False)
+    if not tx.run(_RELEASE, **ref.fence):
         return None
     return Completion("waiting", {ref.agent: 1})
 
 
 def _again(
-    turn: Turn,
+    tx: Transaction,
     scope: str,
     ref: TaskRef,
     failure: Failure,
@@ -173,14 +184,14 @@ def _again(
     own: bool,
     counted: bool,
 ) -> Completion | None:
-    share(turn, ref.workflow_id)
-    row = turn.row(_CANCELLED, **ref.fence)
+    share(tx, ref.workflow_id)
+    row = tx.row(_CANCELLED, **ref.fence)
     if row is None:
         return None
     if row[0]:
-        return _end(turn, scope, ref, failure, "cancelled", own=own)
+        return _end(tx, scope, ref, failure, "cancelled", own=own)
     state = "delayed" if pause > 0 else "waiting"
-    turn.run(
+    tx.run(
         _RETRY,
         state=state,
         pause=pause,
@@ -192,12 +203,12 @@ def _again(
     )
     left = ref.attempts - ref.attempt + (not counted)
     error = plain(failure.error)
-    _record(turn, scope, ref, "retried", kind="TASK_RETRIED", error=error, left=left)
+    _record(tx, scope, ref, "retried", kind="TASK_RETRIED", error=error, left=left)
     return Completion(state, {} if pause > 0 else {ref.agent: 1})
 
 
 def fail(
-    turn: Turn,
+    tx: Transaction,
     scope: str,
     ref: TaskRef,
     failure: Failure,
@@ -214,42 +225,42 @@ def fail(
     own
         As `retry` takes it.
     """
-    share(turn, ref.workflow_id)
-    row = turn.row(_CANCELLED, **ref.fence)
+    share(tx, ref.workflow_id)
+    row = tx.row(_CANCELLED, **ref.fence)
     if row is None:
         return None
     state = "cancelled" if cancelled or row[0] else "failed"
-    return _end(turn, scope, ref, failure, state, own=own)
+    return _end(tx, scope, ref, failure, state, own=own)
 
 
 def _end(
-    turn: Turn, scope: str, ref: TaskRef, failure: Failure, state: str, *, own: bool
+    tx: Transaction, scope: str, ref: TaskRef, failure: Failure, state: str, *, own: bool
 ) -> Completion:
     ended = ref.entry if own else None
-    turn.run(_FAIL, state=state, ended=ended, **_words(failure), **ref.fence)
-    _record(turn, scope, ref, state, kind=f"TASK_{state.upper()}", error=plain(failure.error))
-    skipped = skip(turn, ref.workflow_id, ref.frees)
-    return Completion(state, {}, count(turn, scope, ref.workflow_id, 1 + skipped))
+    tx.run(_FAIL, state=state, ended=ended, **_words(failure), **ref.fence)
+    _record(tx, scope, ref, state, kind=f"TASK_{state.upper()}", error=plain(failure.error))
+    skipped = skip(tx, ref.workflow_id, ref.frees)
+    return Completion(state, {}, count(tx, scope, ref.workflow_id, 1 + skipped))
 
 
-def ended_state(turn: Turn, ref: TaskRef) -> str | None:
+def ended_state(tx: Transaction, ref: TaskRef) -> str | None:
     """Return the state to which this very claim has brought its task; None if it did not end it."""
     sql = "select state, entry from {task} where id = :id and ended = :entry"
-    row = turn.row(sql, id=ref.id, entry=ref.entry)
+    row = tx.row(sql, id=ref.id, entry=ref.entry)
     if row is None:
         return None
     return str(row[0]) if row[1] == ref.entry else "delayed"
 
 
-def skip(turn: Turn, workflow: str, frees: str | None) -> int:
+def skip(tx: Transaction, workflow: str, frees: str | None) -> int:
     """Skip all that needs a task which failed, by its ``frees``, and return how many that are."""
     places = [] if frees is None else msgspec.json.decode(frees)
     if not places:
         return 0
-    found = _run_listed(turn.rows, _AFTER, workflow, places)
+    found = _run_listed(tx.rows, _AFTER, workflow, places)
     if not found:
         return 0
-    return int(_run_listed(turn.run, _SKIP, workflow, [row[0] for row in found]))
+    return int(_run_listed(tx.run, _SKIP, workflow, [row[0] for row in found]))
 
 
 def _run_listed(execute: Any, sql: str, workflow: str, places: list[int]) -> Any:
@@ -257,31 +268,31 @@ def _run_listed(execute: Any, sql: str, workflow: str, places: list[int]) -> Any
     return execute(sql.replace("PLACES", marks), workflow=workflow, **values)
 
 
-def count(turn: Turn, scope: str, workflow: str, ended: int) -> bool:
+def count(tx: Transaction, scope: str, workflow: str, ended: int) -> bool:
     """Count tasks that have ended, and return whether the workflow has as well."""
     sql = "update {workflow} set pending = pending - :n where id = :id returning pending, state"
-    row = turn.row(sql, n=ended, id=workflow)
+    row = tx.row(sql, n=ended, id=workflow)
     if row is None or row[0] > 0 or row[1] != "active":
         return False
-    _end_workflow(turn, scope, workflow)
+    _end_workflow(tx, scope, workflow)
     return True
 
 
-def _end_workflow(turn: Turn, scope: str, workflow: str) -> None:
+def _end_workflow(tx: Transaction, scope: str, workflow: str) -> None:
     """End a workflow none of whose tasks is left."""
     sql = (
         "select name, state, error from {task} where workflow_id = :id and state <> 'completed' "
         "order by case when state in ('failed', 'cancelled') then 0 else 1 end, finished, place "
         "limit 1"
     )
-    bad = turn.row(sql, id=workflow)
+    bad = tx.row(sql, id=workflow)
     state, error = "completed", None
     if bad is not None:
         state = "failed"
         error = f"task {bad[0]}: {bad[2] or bad[1]}" if bad[1] != "skipped" else None
     sql = "update {workflow} set state = :state, error = :error, finished = {now} where id = :id"
-    turn.run(sql, state=state, error=error, id=workflow)
-    note(turn, scope, workflow, f"WORKFLOW_{state.upper()}", status=state, error=error)
+    tx.run(sql, state=state, error=error, id=workflow)
+    note(tx, scope, workflow, f"WORKFLOW_{state.upper()}", status=state, error=error)
 
 
 def _words(failure: Failure) -> dict[str, Any]:
@@ -289,7 +300,7 @@ def _words(failure: Failure) -> dict[str, Any]:
 
 
 def _record(
-    turn: Turn,
+    tx: Transaction,
     scope: str,
     ref: TaskRef,
     status: str,
@@ -298,7 +309,7 @@ def _record(
     **more: Any,
 ) -> None:
     note(
-        turn,
+        tx,
         scope,
         ref.workflow_id,
         kind,

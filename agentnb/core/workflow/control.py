@@ -8,12 +8,12 @@ import msgspec
 
 from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.workflow.completion import count, lock, skip
-from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
+from agentnb.core.workflow.transactions import listed, plain
 
 if TYPE_CHECKING:
-    from agentnb.core.workflow.link import Link, Turn
+    from agentnb.core.workflow.transactions import Transaction, Transactions
 
 __all__ = ["Control"]
 
@@ -47,82 +47,82 @@ class Control:
 
     Parameters
     ----------
-    link, scope
+    transactions, scope
         Where they are.
     """
 
-    def __init__(self, link: Link, scope: str) -> None:
-        self._link = link
+    def __init__(self, transactions: Transactions, scope: str) -> None:
+        self._transactions = transactions
         self._scope = scope
 
     def cancel(self, workflow: str, reason: str) -> None:
         """End what has not begun, and ask what runs to stop."""
-        with self._link.write() as turn:
-            state = lock(turn, workflow)
+        with self._transactions.write() as tx:
+            state = lock(tx, workflow)
             if state != "active":
                 raise RejectedError(
                     f"workflow {workflow} cannot be cancelled: it is {state}", service="workflow"
                 )
-            ended = turn.run(_CANCEL, id=workflow, why=plain(reason))
+            ended = tx.run(_CANCEL, id=workflow, why=plain(reason))
             sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
-            turn.run(sql, id=workflow)
+            tx.run(sql, id=workflow)
             sql = (
                 "update {workflow} set state = 'cancelled', error = :why, finished = {now}, "
                 "pending = pending - :n where id = :id"
             )
-            turn.run(sql, id=workflow, why=plain(reason), n=ended)
-            note(turn, self._scope, workflow, "WORKFLOW_CANCELLED", status="cancelled")
+            tx.run(sql, id=workflow, why=plain(reason), n=ended)
+            note(tx, self._scope, workflow, "WORKFLOW_CANCELLED", status="cancelled")
 
     def approve(self, workflow: str, task: str, by: str) -> dict[str, int]:
         """Let a task run that waits for a person, and return its agent."""
-        with self._link.write() as turn:
-            lock(turn, workflow)
-            found = self._task(turn, workflow, task)
-            row = turn.row(_APPROVE, task=found[0], by=plain(by))
+        with self._transactions.write() as tx:
+            lock(tx, workflow)
+            found = self._task(tx, workflow, task)
+            row = tx.row(_APPROVE, task=found[0], by=plain(by))
             if row is None:
                 raise _not_held(workflow, found)
-            self._note(turn, workflow, "TASK_APPROVED", found, status="approved", by=plain(by))
+            self._note(tx, workflow, "TASK_APPROVED", found, status="approved", by=plain(by))
             return {str(row[0]): 1}
 
     def reject(self, workflow: str, task: str, reason: str, by: str) -> None:
         """Let a task that waits for a person not run, nor what needs it."""
-        with self._link.write() as turn:
-            lock(turn, workflow)
-            found = self._task(turn, workflow, task)
+        with self._transactions.write() as tx:
+            lock(tx, workflow)
+            found = self._task(tx, workflow, task)
             why = plain(f"rejected by {by}" + (f": {reason}" if reason else ""))
-            if not turn.run(_REJECT, task=found[0], why=why):
+            if not tx.run(_REJECT, task=found[0], why=why):
                 raise _not_held(workflow, found)
-            self._note(turn, workflow, "TASK_REJECTED", found, status="rejected", error=why)
-            ended = 1 + skip(turn, workflow, found[4])
-            count(turn, self._scope, workflow, ended)
+            self._note(tx, workflow, "TASK_REJECTED", found, status="rejected", error=why)
+            ended = 1 + skip(tx, workflow, found[4])
+            count(tx, self._scope, workflow, ended)
 
     def retry(self, workflow: str, task: str | None) -> dict[str, int]:
         """Put back what failed, was cancelled or skipped; return what could run, by agents."""
-        with self._link.write() as turn:
-            lock(turn, workflow)
-            rows = turn.rows(_TASKS, id=workflow)
+        with self._transactions.write() as tx:
+            lock(tx, workflow)
+            rows = tx.rows(_TASKS, id=workflow)
             bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
             if task is not None:
-                found = self._task(turn, workflow, task)
+                found = self._task(tx, workflow, task)
                 bad = [row for row in rows if row[0] == found[0] and (row in bad or row[8])]
             if not bad:
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
                     f"{what} has not failed: there is nothing to try again", service="workflow"
                 )
-            ready = self._put_back(turn, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
+            ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
                 "update {workflow} set state = 'active', error = null, finished = null, pending = "
                 "(select count(*) from {task} where workflow_id = :id and state in "
                 f"('active', {_LEFT[1:]}) where id = :id"
             )
-            turn.run(sql, id=workflow)
+            tx.run(sql, id=workflow)
             data = {} if task is None else {"task": task}
-            note(turn, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
+            note(tx, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
             return ready
 
     def _put_back(
-        self, turn: Turn, workflow: str, rows: list[tuple[Any, ...]], again: set[str]
+        self, tx: Transaction, workflow: str, rows: list[tuple[Any, ...]], again: set[str]
     ) -> dict[str, int]:
         """Put tasks back, and all skipped ones whose needs may come about now."""
         by_name = {row[1]: row for row in rows}
@@ -146,52 +146,52 @@ class Control:
             now = "blocked" if missing else "waiting"
             if now == "waiting" and approval and not approved_by:
                 now = "approval"
-            turn.run(_AGAIN, task=number, state=now, missing=missing)
+            tx.run(_AGAIN, task=number, state=now, missing=missing)
             if done:
                 held = [row[7] for row in rows if row[2] == "blocked" and name in needs[row[1]]]
-                self._hold(turn, workflow, held)
+                self._hold(tx, workflow, held)
             if now == "approval":
-                self._note(turn, workflow, "TASK_APPROVAL", (number, name))
+                self._note(tx, workflow, "TASK_APPROVAL", (number, name))
             if now == "waiting":
                 ready[agent] = ready.get(agent, 0) + 1
         return ready
 
-    def _hold(self, turn: Turn, workflow: str, places: list[int]) -> None:
+    def _hold(self, tx: Transaction, workflow: str, places: list[int]) -> None:
         """Let blocked tasks wait for one more, which they had counted as completed."""
         if places:
             marks, values = listed(places)
             where = f"workflow_id = :id and place in ({marks})"
             sql = f"update {{task}} set missing = missing + 1 where {where}"
-            turn.run(sql, id=workflow, **values)
+            tx.run(sql, id=workflow, **values)
 
     def forget(self, workflow: str, task: str, step: str) -> None:
         """Forget the result of a step of a task that does not run."""
-        with self._link.write() as turn:
-            lock(turn, workflow)
-            number, name, state, *_ = self._task(turn, workflow, task)
+        with self._transactions.write() as tx:
+            lock(tx, workflow)
+            number, name, state, *_ = self._task(tx, workflow, task)
             if state == "active":
                 raise RejectedError(
                     f"task {name} of workflow {workflow} is running", service="workflow"
                 )
             sql = "delete from {task_step} where task_id = :id and name = :step"
-            if turn.run(sql, id=number, step=plain(step)):
+            if tx.run(sql, id=number, step=plain(step)):
                 return
             sql = "select name from {task_step} where task_id = :id order by created"
-            steps = [row[0] for row in turn.rows(sql, id=number)]
+            steps = [row[0] for row in tx.rows(sql, id=number)]
         raise NotFoundError(
             f"task {name} of workflow {workflow} has no step {shown(step)}",
             service="workflow",
             hint=did_you_mean(step, steps) or f"it has: {', '.join(steps) or 'none'}",
         )
 
-    def _task(self, turn: Turn, workflow: str, task: str) -> tuple[Any, ...]:
+    def _task(self, tx: Transaction, workflow: str, task: str) -> tuple[Any, ...]:
         """Return id, name, state, place and frees of a task by its name or id."""
-        row = turn.row(_BY_NAME, id=workflow, task=plain(str(task)))
-        row = row or turn.row(_BY_ID, id=workflow, task=plain(str(task)))
+        row = tx.row(_BY_NAME, id=workflow, task=plain(str(task)))
+        row = row or tx.row(_BY_ID, id=workflow, task=plain(str(task)))
         if row is not None:
             return row
         sql = "select name from {task} where workflow_id = :id order by place"
-        names = [row[0] for row in turn.rows(sql, id=workflow)]
+        names = [row[0] for row in tx.rows(sql, id=workflow)]
         raise NotFoundError(
             f"workflow {workflow} has no task {shown(task)}",
             service="workflow",
@@ -199,9 +199,9 @@ class Control:
         )
 
     def _note(
-        self, turn: Turn, workflow: str, kind: str, task: tuple[Any, ...], **more: Any
+        self, tx: Transaction, workflow: str, kind: str, task: tuple[Any, ...], **more: Any
     ) -> None:
-        note(turn, self._scope, workflow, kind, task_id=task[0], task=task[1], **more)
+        note(tx, self._scope, workflow, kind, task_id=task[0], task=task[1], **more)
 
 
 _TASKS = (

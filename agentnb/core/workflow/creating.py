@@ -16,9 +16,9 @@ from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.keys import Input, check_key, find, record
-from agentnb.core.workflow.link import plain
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import Task, check_words, task_of, text
+from agentnb.core.workflow.transactions import plain
 
 if TYPE_CHECKING:
     import logging
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from agentnb.core.codec import Json
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.keys import Record
-    from agentnb.core.workflow.link import Link, Turn
     from agentnb.core.workflow.registry import Registry
+    from agentnb.core.workflow.transactions import Transaction, Transactions
 
 __all__ = ["Creator", "check_name_of_workflow"]
 
@@ -58,7 +58,7 @@ class Creator:
 
     Parameters
     ----------
-    link, scope
+    transactions, scope
         The database.
     registry
         Knows the agents.
@@ -72,7 +72,7 @@ class Creator:
 
     def __init__(
         self,
-        link: Link,
+        transactions: Transactions,
         scope: str,
         registry: Registry,
         json: Json,
@@ -80,7 +80,7 @@ class Creator:
         key_ttl: float,
         log: logging.LoggerAdapter[Any],
     ) -> None:
-        self._link = link
+        self._transactions = transactions
         self._scope = scope
         self._registry = registry
         self._json = json
@@ -114,11 +114,11 @@ class Creator:
         frees = frees_of(given)
         encoded = self._json.encode(data).decode()
         asked = None if key is None else self._input(name, encoded, max_parallel, given)
-        with self._link.read() as turn:
-            known = None if key is None else find(turn, self._scope, key, self._key_ttl)
+        with self._transactions.read() as tx:
+            known = None if key is None else find(tx, self._scope, key, self._key_ttl)
             if key is not None and known is not None and asked is not None:
-                return self._made_before(turn, key, known, asked), {}
-            agents = self._agents(turn, given)
+                return self._made_before(tx, key, known, asked), {}
+            agents = self._agents(tx, given)
         rows = self._rows(given, agents, frees)
         here = current()
         number = new_id()
@@ -135,28 +135,30 @@ class Creator:
             if correlation_id is not None or here is None
             else here.correlation_id,
         }
-        with self._link.write(_PATIENCE) as turn:
+        with self._transactions.write(_PATIENCE) as tx:
             if key is not None and asked is not None:
-                known = record(turn, self._scope, key, number, asked.digest, ttl=self._key_ttl)
+                known = record(tx, self._scope, key, number, asked.digest, ttl=self._key_ttl)
                 if known is not None:
-                    return self._made_before(turn, key, known, asked), {}
-            self._registry.write(turn, {task.agent for task in given} & agents.keys())
-            self._insert(turn, workflow, rows)
+                    return self._made_before(tx, key, known, asked), {}
+            self._registry.write(tx, {task.agent for task in given} & agents.keys())
+            self._insert(tx, workflow, rows)
         ready: dict[str, int] = {}
         for row in rows:
             if row["state"] in {"waiting", "delayed"}:
                 ready[row["agent"]] = ready.get(row["agent"], 0) + 1
         return number, ready
 
-    def _insert(self, turn: Turn, workflow: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-        turn.run(_WORKFLOW, **workflow)
-        _insert_tasks(turn, rows, workflow)
+    def _insert(
+        self, tx: Transaction, workflow: dict[str, Any], rows: list[dict[str, Any]]
+    ) -> None:
+        tx.run(_WORKFLOW, **workflow)
+        _insert_tasks(tx, rows, workflow)
         number, name = workflow["id"], workflow["name"]
-        note(turn, self._scope, number, "WORKFLOW_CREATED", name=name, tasks=len(rows))
+        note(tx, self._scope, number, "WORKFLOW_CREATED", name=name, tasks=len(rows))
         for row in rows:
             if row["state"] == "approval":
                 task = {"task_id": row["id"], "task": row["name"]}
-                note(turn, self._scope, number, "TASK_APPROVAL", **task)
+                note(tx, self._scope, number, "TASK_APPROVAL", **task)
 
     def _input(self, name: str, data: str, max_parallel: int | None, given: list[Task]) -> Input:
         """Return the input of a workflow as it is compared with that of an earlier one."""
@@ -174,9 +176,9 @@ class Creator:
             )
         return Input(name, data, max_parallel, tasks)
 
-    def _made_before(self, turn: Turn, key: str, known: Record, asked: Input) -> str:
+    def _made_before(self, tx: Transaction, key: str, known: Record, asked: Input) -> str:
         """Return the id of the workflow that was made with a key, if it is of this input."""
-        known.check(turn, key, asked)
+        known.check(tx, key, asked)
         if known.state in {"failed", "cancelled"}:
             self._log.warning(
                 "key %s is workflow %s (%s), which %s: nothing was made; retry() runs it again",
@@ -185,12 +187,12 @@ class Creator:
             )
         return known.workflow
 
-    def _agents(self, turn: Turn, given: list[Task]) -> dict[str, Agent]:
+    def _agents(self, tx: Transaction, given: list[Task]) -> dict[str, Agent]:
         found: dict[str, Agent] = {}
         for place, task in enumerate(given):
             if task.agent not in found:
                 with _of_task(place, task):
-                    found[task.agent] = self._registry.options(turn, task.agent)
+                    found[task.agent] = self._registry.options(tx, task.agent)
         return found
 
     def _rows(
@@ -256,8 +258,8 @@ def _row(task: Task, agent: Agent, data: str, frees: list[int]) -> dict[str, Any
     }
 
 
-def _insert_tasks(turn: Turn, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
-    now = turn.now()
+def _insert_tasks(tx: Transaction, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
+    now = tx.now()
     for place, row in enumerate(made):
         state, due = "blocked", None
         if not row["missing"]:
@@ -273,4 +275,4 @@ def _insert_tasks(turn: Turn, made: list[dict[str, Any]], workflow: dict[str, An
             "ready_at": now if state == "waiting" else None,
             "max_parallel": workflow["max_parallel"],
         }
-    turn.many(_TASK, made)
+    tx.many(_TASK, made)

@@ -18,7 +18,7 @@ from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
 from agentnb.core.workflow.context import Context
 from agentnb.core.workflow.journal import Journal
-from agentnb.core.workflow.link import check_own, plain
+from agentnb.core.workflow.transactions import check_own, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.claiming import Claimed
-    from agentnb.core.workflow.link import Link
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
+    from agentnb.core.workflow.transactions import Transactions
 
 __all__ = ["Advice", "Surroundings", "TaskExecution", "refused"]
 
@@ -60,7 +60,7 @@ class Surroundings:
 
     Attributes
     ----------
-    link, json, reader, results
+    transactions, json, reader, results
         Keep and read values.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
@@ -74,7 +74,7 @@ class Surroundings:
         What agents were advised of.
     """
 
-    link: Link
+    transactions: Transactions
     json: Json
     reader: Reader
     results: Results
@@ -106,7 +106,7 @@ class TaskExecution:
         self.claimed: Claimed = attempt.claim.payload
         self.task = self.claimed.info
         self._attempt = attempt
-        self._journal = Journal(around.link, self.claimed)
+        self._journal = Journal(around.transactions, self.claimed)
         self._lines: deque[str] = deque(maxlen=_LINES)
 
     @property
@@ -146,7 +146,7 @@ class TaskExecution:
 
     def check_own_transaction(self, *, awaits: bool = False) -> None:
         """Raise before a step is called whose result could not be kept: see `check_own`."""
-        check_own(self.around.link.database, awaits=awaits)
+        check_own(self.around.transactions.database, awaits=awaits)
 
     def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
         """Return the kept result of a step, in a tuple; None if there is none.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.claiming import Claimed
-    from agentnb.core.workflow.link import Link
+    from agentnb.core.workflow.transactions import Transactions
 
 __all__ = ["Journal"]
 
@@ -27,20 +27,20 @@ class Journal:
 
     Parameters
     ----------
-    link
+    transactions
         The database.
     claimed
         The claim; its id, owner and entry are the fence.
     """
 
-    def __init__(self, link: Link, claimed: Claimed) -> None:
-        self._link = link
+    def __init__(self, transactions: Transactions, claimed: Claimed) -> None:
+        self._transactions = transactions
         self._claimed = claimed
 
     def step(self, name: str) -> tuple[str, str | None] | None:
         """Return the kept result of a step and the description of an unkept one; None for none."""
-        with self._link.read() as turn:
-            row = turn.row(_READ, id=self._claimed.info.id, name=name)
+        with self._transactions.read() as tx:
+            row = tx.row(_READ, id=self._claimed.info.id, name=name)
         return None if row is None else (row[0], row[1])
 
     def keep_step(self, name: str, result: str, unkept: str | None) -> bool:
@@ -57,5 +57,5 @@ class Journal:
         return self._write(_LOG, message=message, log=lines)
 
     def _write(self, sql: str, **values: Any) -> bool:
-        with self._link.write() as turn:
-            return bool(turn.run(sql, **values, **self._claimed.fence))
+        with self._transactions.write() as tx:
+            return bool(tx.run(sql, **values, **self._claimed.fence))

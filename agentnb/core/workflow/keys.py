@@ -15,7 +15,7 @@ from agentnb.core.workflow.spec import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = ["KEY_TTL", "Input", "Record", "check_key", "find", "record"]
 
@@ -92,7 +92,7 @@ class Record:
     name: str | None
     state: str | None
 
-    def check(self, turn: Turn, key: str, asked: Input) -> None:
+    def check(self, tx: Transaction, key: str, asked: Input) -> None:
         """Refuse other input than that of the workflow that was made with the key.
 
         Raises
@@ -104,13 +104,13 @@ class Record:
         """
         if self.digest is not None and self.digest != asked.digest:
             known = f"workflow {self.name} ({self.workflow})" if self.name else self.workflow
-            row = turn.row(
+            row = tx.row(
                 "select name, data, max_parallel from {workflow} where id = :id", id=self.workflow
             )
             why = "which was pruned"
             if row is not None:
                 why = asked.difference(
-                    Input(row[0], row[1], row[2], turn.rows(_TASKS, id=self.workflow))
+                    Input(row[0], row[1], row[2], tx.rows(_TASKS, id=self.workflow))
                 )
             raise UsageError(
                 f"key {shown(key)} was used for {known} with other input: {why}",
@@ -147,23 +147,23 @@ def check_key(key: Any) -> None:
         )
 
 
-def find(turn: Turn, scope: str, key: str, ttl: float) -> Record | None:
+def find(tx: Transaction, scope: str, key: str, ttl: float) -> Record | None:
     """Return the record of a key that has not expired."""
-    row = turn.row(_FIND, scope=scope, key=key, ttl=ttl)
+    row = tx.row(_FIND, scope=scope, key=key, ttl=ttl)
     return None if row is None else Record(*row)
 
 
 def record(
-    turn: Turn, scope: str, key: str, workflow: str, digest: str, *, ttl: float
+    tx: Transaction, scope: str, key: str, workflow: str, digest: str, *, ttl: float
 ) -> Record | None:
     """Record a key for a workflow in the transaction that makes it; return None.
 
     A key that somebody else has recorded meanwhile is returned instead.
     """
-    turn.run(_DROP, scope=scope, key=key, ttl=ttl)
-    if turn.run(_RECORD, scope=scope, key=key, workflow=workflow, digest=digest):
+    tx.run(_DROP, scope=scope, key=key, ttl=ttl)
+    if tx.run(_RECORD, scope=scope, key=key, workflow=workflow, digest=digest):
         return None
-    return find(turn, scope, key, ttl)
+    return find(tx, scope, key, ttl)
 
 
 def _line(task: tuple[Any, ...]) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.resilience import Deadline
-from agentnb.core.workflow.link import check_own
 from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
 from agentnb.core.workflow.rights import explaining
+from agentnb.core.workflow.transactions import check_own
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy models: for migrations, and for whoever queries them by SQLAlchemy.
 
-What runs often is plain SQL on the same tables, see `agentnb.core.workflow.link`.
+What runs often is plain SQL on the same tables, see `agentnb.core.workflow.transactions`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ from agentnb.core.workflow.execution import Advice, Surroundings
 from agentnb.core.workflow.handler import TaskHandler
 from agentnb.core.workflow.keys import KEY_TTL
 from agentnb.core.workflow.lazily import lazy
-from agentnb.core.workflow.link import Link
 from agentnb.core.workflow.pruning import prune
 from agentnb.core.workflow.reading import Reader
 from agentnb.core.workflow.registry import Registry
@@ -36,6 +35,7 @@ from agentnb.core.workflow.results import Results
 from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
 from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
+from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
 from agentnb.core.workflow.workflow import Workflow
@@ -146,24 +146,24 @@ class Orchestrator:
     # Parts, made on first use
 
     @lazy
-    def link(self) -> Link:
+    def transactions(self) -> Transactions:
         """Return the transactions on the database, whose tables are there from now on."""
         migrating.require(self.database)
-        return Link(self.database)
+        return Transactions(self.database)
 
     @lazy
     def reader(self) -> Reader:
         """Return the part that looks at workflows."""
-        return Reader(self.link, self.scope)
+        return Reader(self.transactions, self.scope)
 
     @lazy
     def _control(self) -> Control:
-        return Control(self.link, self.scope)
+        return Control(self.transactions, self.scope)
 
     @lazy
     def _creator(self) -> Creator:
         return Creator(
-            self.link,
+            self.transactions,
             self.scope,
             self.registry,
             self._json,
@@ -188,7 +188,7 @@ class Orchestrator:
     def _relay(self) -> Relay | None:
         if self._bus is None:
             return None
-        return Relay(self.link, self.scope, self._bus, self.log)
+        return Relay(self.transactions, self.scope, self._bus, self.log)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the version before (None: no tables) and now."""
@@ -238,8 +238,8 @@ class Orchestrator:
 
     def agent_infos(self) -> list[AgentInfo]:
         """Return the agents that are known, by their names."""
-        with self.link.read() as turn:
-            return self.registry.look(turn)
+        with self.transactions.read() as tx:
+            return self.registry.look(tx)
 
     def agent_info(self, name: str) -> AgentInfo:
         """Return one agent.
@@ -426,7 +426,7 @@ class Orchestrator:
 
     def _make_worker(self, agents: Sequence[str] | None, concurrency: int, kind: str) -> Worker:
         around = Surroundings(
-            self.link,
+            self.transactions,
             self._json,
             self.reader,
             self._results,
@@ -449,7 +449,7 @@ class Orchestrator:
 
     def _make_store(self, agents: Callable[[], tuple[str, ...]]) -> SqlWorkStore:
         return SqlWorkStore(
-            self.link,
+            self.transactions,
             self.scope,
             self.registry,
             agents=agents,
@@ -655,7 +655,7 @@ class Orchestrator:
         """
         published = self._relay is not None
         return prune(
-            self.link,
+            self.transactions,
             self.scope,
             seconds("older_than", older_than, service="workflow", zero=True),
             told=published,

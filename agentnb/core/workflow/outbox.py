@@ -9,7 +9,7 @@ import msgspec
 from agentnb.core.workflow.ids import new_id
 
 if TYPE_CHECKING:
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = ["CHANNELS", "note"]
 
@@ -36,9 +36,9 @@ values (:id, :scope, :workflow_id, :type, :channel, :data, {now}, 0)
 """
 
 
-def note(turn: Turn, scope: str, workflow_id: str, kind: str, **data: Any) -> None:
+def note(tx: Transaction, scope: str, workflow_id: str, kind: str, **data: Any) -> None:
     """Write an event into the outbox, in a transaction."""
-    turn.run(
+    tx.run(
         _NOTE,
         id=new_id(),
         scope=scope,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentnb.core.workflow.link import listed
+from agentnb.core.workflow.transactions import listed
 
 if TYPE_CHECKING:
-    from agentnb.core.workflow.link import Link
+    from agentnb.core.workflow.transactions import Transactions
 
 __all__ = ["prune"]
 
@@ -32,7 +32,9 @@ _PARTS = (
 )
 
 
-def prune(link: Link, scope: str, seconds: float, *, told: bool, key_ttl: float) -> int:
+def prune(
+    transactions: Transactions, scope: str, seconds: float, *, told: bool, key_ttl: float
+) -> int:
     """Delete workflows that ended so many seconds ago, with all that is kept of them.
 
     Parameters
@@ -50,14 +52,14 @@ def prune(link: Link, scope: str, seconds: float, *, told: bool, key_ttl: float)
     old = _OLD + (_TOLD if told else "") + "order by id limit :n {lock_free}"
     count = 0
     while True:
-        with link.write() as turn:
-            rows = turn.rows(old, scope=scope, seconds=seconds, n=_BATCH)
+        with transactions.write() as tx:
+            rows = tx.rows(old, scope=scope, seconds=seconds, n=_BATCH)
             marks, values = listed(row[0] for row in rows)
             for part in _PARTS if rows else ():
-                turn.run(part.replace("OLD", marks), **values)
+                tx.run(part.replace("OLD", marks), **values)
             sql = "delete from {worker} where scope = :scope and heartbeat + lease < {now} - :s"
-            turn.run(sql, scope=scope, s=_DEAD)
-            turn.run(_KEYS, scope=scope, ttl=key_ttl)
+            tx.run(sql, scope=scope, s=_DEAD)
+            tx.run(_KEYS, scope=scope, ttl=key_ttl)
         count += len(rows)
         if len(rows) < _BATCH:
             return count

@@ -10,15 +10,15 @@ from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_yo
 from agentnb.core.ranges import whole
 from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
-from agentnb.core.workflow.link import listed, plain
 from agentnb.core.workflow.spec import shown
+from agentnb.core.workflow.transactions import listed, plain
 from agentnb.core.workflow.waits import waited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentnb.core.workflow.info import TaskInfo
-    from agentnb.core.workflow.link import Link, Turn
+    from agentnb.core.workflow.transactions import Transaction, Transactions
     from agentnb.core.workflow.workflow import Workflow
 
 __all__ = ["COLUMNS", "Reader"]
@@ -44,12 +44,12 @@ class Reader:
 
     Parameters
     ----------
-    link, scope
+    transactions, scope
         Where they are.
     """
 
-    def __init__(self, link: Link, scope: str) -> None:
-        self._link = link
+    def __init__(self, transactions: Transactions, scope: str) -> None:
+        self._transactions = transactions
         self._scope = scope
 
     def find(self, word: str) -> tuple[Any, ...]:
@@ -67,17 +67,17 @@ class Reader:
                 f"a workflow is named by its id, not {shown(word)}", service="workflow"
             )
         word = plain(word)
-        with self._link.read() as turn:
-            found = turn.row(_ONE, scope=self._scope, id=word)
+        with self._transactions.read() as tx:
+            found = tx.row(_ONE, scope=self._scope, id=word)
             if found is None:
                 where = " and name = :name order by created desc, id desc limit 1"
-                found = turn.row(_NEWEST + where, scope=self._scope, name=word)
+                found = tx.row(_NEWEST + where, scope=self._scope, name=word)
             if found is not None:
                 return found
             rows = []
             if len(word) >= _SHORTEST_PREFIX and word.isalnum():
                 where = " and id >= :low and id < :high order by id limit 2"
-                rows = turn.rows(_NEWEST + where, scope=self._scope, low=word, high=f"{word}~")
+                rows = tx.rows(_NEWEST + where, scope=self._scope, low=word, high=f"{word}~")
             if len(rows) == 1:
                 return rows[0]
             if rows:
@@ -86,7 +86,7 @@ class Reader:
                     service="workflow",
                     hint="one more letter",
                 )
-            known = turn.rows(
+            known = tx.rows(
                 "select distinct name from {workflow} where scope = :scope limit 1000",
                 scope=self._scope,
             )
@@ -98,8 +98,8 @@ class Reader:
 
     def row(self, number: str) -> tuple[Any, ...]:
         """Return a workflow's row by its id."""
-        with self._link.read() as turn:
-            found = turn.row(_ONE, scope=self._scope, id=number)
+        with self._transactions.read() as tx:
+            found = tx.row(_ONE, scope=self._scope, id=number)
         if found is None:
             raise NotFoundError(f"there is no workflow {number}", service="workflow")
         return found
@@ -114,8 +114,8 @@ class Reader:
             )
         n = whole("n", n, service="workflow", least=0, most=_MOST_ROWS)
         where = "" if state is None else " and state = :state"
-        with self._link.read() as turn:
-            return turn.rows(
+        with self._transactions.read() as tx:
+            return tx.rows(
                 f"{_NEWEST}{where} order by created desc, id desc limit :n",
                 scope=self._scope,
                 **({} if state is None else {"state": state}),
@@ -129,8 +129,8 @@ class Reader:
             return found
         marks, values = listed(numbers)
         sql = f"select workflow_id, state, count(*) from {{task}} where workflow_id in ({marks}) "
-        with self._link.read() as turn:
-            for number, state, count in turn.rows(sql + "group by workflow_id, state", **values):
+        with self._transactions.read() as tx:
+            for number, state, count in tx.rows(sql + "group by workflow_id, state", **values):
                 found[number][state] = count
         return found
 
@@ -149,8 +149,8 @@ class Reader:
             f"({asked}workflow_id in ({marks})) order by seq"
         )
         events: dict[str, list[tuple[str, str, float]]] = {}
-        with self._link.read() as turn:
-            for number, kind, data, created in turn.rows(sql, **values):
+        with self._transactions.read() as tx:
+            for number, kind, data, created in tx.rows(sql, **values):
                 task = msgspec.json.decode(data).get("task", "")
                 events.setdefault(number, []).append((kind, task, created))
         return {number: waited(found, ends[number]) for number, found in events.items()}
@@ -158,13 +158,13 @@ class Reader:
     def tasks(self, number: str) -> list[TaskInfo]:
         """Return the tasks of a workflow, in the order in which they were given."""
         sql = f"select {TASK} from {{task}} where workflow_id = :id order by place"
-        with self._link.read() as turn:
-            return [task_info(row) for row in turn.rows(sql, id=number)]
+        with self._transactions.read() as tx:
+            return [task_info(row) for row in tx.rows(sql, id=number)]
 
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""
-        with self._link.read() as turn:
-            row = turn.row("select log from {task} where id = :id", id=task)
+        with self._transactions.read() as tx:
+            row = tx.row("select log from {task} where id = :id", id=task)
         return row[0].split("\n") if row is not None and row[0] else []
 
     def results(
@@ -184,8 +184,8 @@ class Reader:
         if names is not None:
             marks, values = listed(names)
             sql = f"{_RESULTS} and name in ({marks})"
-        with self._link.read() as turn:
-            rows = turn.rows(sql, id=number, **values)
+        with self._transactions.read() as tx:
+            rows = tx.rows(sql, id=number, **values)
         return [(name, agent, result or "null", unkept) for name, agent, result, unkept in rows]
 
     def result(self, number: str, name: str) -> tuple[str, str, str | None]:
@@ -196,12 +196,12 @@ class Reader:
         NotFoundError, RejectedError
             There is no such task; it is not completed.
         """
-        with self._link.read() as turn:
-            row = turn.row(f"{_RESULTS} and name = :name", id=number, name=name)
+        with self._transactions.read() as tx:
+            row = tx.row(f"{_RESULTS} and name = :name", id=number, name=name)
             if row is not None:
                 return row[1], row[2] or "null", row[3]
             sql = "select name, state from {task} where workflow_id = :id order by place"
-            states = dict(turn.rows(sql, id=number))
+            states = dict(tx.rows(sql, id=number))
         if name in states:
             raise RejectedError(
                 f"task {shown(name)} of workflow {number} has no result: it is {states[name]}",
@@ -220,15 +220,15 @@ class Reader:
         for start in range(0, len(numbers), _MOST_MARKS):
             marks, values = listed(numbers[start : start + _MOST_MARKS])
             sql = f"select id from {{workflow}} where state = 'active' and id in ({marks})"
-            with self._link.read() as turn:
-                active |= {row[0] for row in turn.rows(sql, **values)}
+            with self._transactions.read() as tx:
+                active |= {row[0] for row in tx.rows(sql, **values)}
         return [number for number in numbers if number not in active]
 
     def progress(self, number: str) -> tuple[str, int, float]:
         """Return what changes as a workflow goes on: its state, and marks of its tasks."""
         sql = "select state, pending, coalesce(finished, 0) from {workflow} where id = :id"
-        with self._link.read() as turn:
-            found = turn.row(sql, id=number)
+        with self._transactions.read() as tx:
+            found = tx.row(sql, id=number)
         if found is None:
             raise NotFoundError(f"there is no workflow {number}", service="workflow")
         return found
@@ -238,14 +238,14 @@ class Reader:
         n = whole("n", n, service="workflow", least=0, most=_MOST_ROWS)
         where = "scope = :scope" if number is None else "scope = :scope and workflow_id = :id"
         sql = f"select created, type, data, id, published, workflow_id from {{event}} where {where}"
-        with self._link.read() as turn:
+        with self._transactions.read() as tx:
             values = {} if number is None else {"id": number}
-            rows = turn.rows(f"{sql} order by seq desc limit :n", scope=self._scope, n=n, **values)
+            rows = tx.rows(f"{sql} order by seq desc limit :n", scope=self._scope, n=n, **values)
         return rows[::-1]
 
-    def served(self, turn: Turn) -> dict[str, int]:
+    def served(self, tx: Transaction) -> dict[str, int]:
         """Return how many more tasks the live workers of each agent would take now."""
-        rows = turn.rows(_WORKERS, scope=self._scope)
+        rows = tx.rows(_WORKERS, scope=self._scope)
         found: dict[str, int] = {}
         for owner, agents, concurrency, busy in rows:
             if not is_dead(owner):
@@ -259,9 +259,9 @@ class Reader:
             return ""
         sql = "select state, name, agent from {task} where workflow_id = :id and state in "
         kinds = "('approval', 'delayed', 'waiting', 'active') order by place"
-        with self._link.read() as turn:
-            rows = turn.rows(sql + kinds, id=number)
-            served = self.served(turn)
+        with self._transactions.read() as tx:
+            rows = tx.rows(sql + kinds, id=number)
+            served = self.served(tx)
         if any(row[0] == "active" for row in rows):
             return ""
         ready = [row for row in rows if row[0] in {"waiting", "delayed"}]

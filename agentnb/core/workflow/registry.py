@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from agentnb.core.codec import TypeCodec
-    from agentnb.core.workflow.link import Turn
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = ["Registry"]
 
@@ -95,23 +95,23 @@ class Registry:
         self._home = home
         self._scope = scope
         self._lock = threading.Lock()
-        self._here: dict[str, Agent] = {}
+        self._registered: dict[str, Agent] = {}
         self._kept: dict[str, _Kept] = {}
         self._written: dict[str, Agent] = {}
 
     def add(self, agent: Agent) -> None:
         """Make an agent known, in the place of one of the same name."""
         with self._lock:
-            self._here[agent.name] = agent
+            self._registered[agent.name] = agent
 
     def remove(self, name: str) -> None:
         """Forget an agent of this process."""
         with self._lock:
-            self._here.pop(name, None)
+            self._registered.pop(name, None)
 
-    def here(self) -> list[str]:
+    def registered(self) -> list[str]:
         """Return the names of the agents that were registered in this process."""
-        return list(self._here)
+        return list(self._registered)
 
     def kept(self) -> list[str]:
         """Return the names of the agents that cells have made in this home."""
@@ -129,7 +129,7 @@ class Registry:
         NotFoundError, ConfigError
             This process has none, and no cell has made one that could be used.
         """
-        found = self._here.get(name)
+        found = self._registered.get(name)
         if found is not None:
             return found
         if self._home is None:
@@ -152,16 +152,16 @@ class Registry:
         agent = self.known(name)
         return None if agent is None else agent.declared
 
-    def write(self, turn: Turn, names: Iterable[str] | None = None) -> None:
+    def write(self, tx: Transaction, names: Iterable[str] | None = None) -> None:
         """Make the agents of this process, or those of some names, known to others."""
-        for name in self.here() if names is None else names:
+        for name in self.registered() if names is None else names:
             kept = self._kept.get(name)
-            agent = self._here.get(name) or (kept.agent if kept is not None else None)
+            agent = self._registered.get(name) or (kept.agent if kept is not None else None)
             if agent is not None and self._written.get(name) is not agent:
-                turn.run(_REGISTER, scope=self._scope, **_row(agent))
+                tx.run(_REGISTER, scope=self._scope, **_row(agent))
                 self._written[name] = agent
 
-    def options(self, turn: Turn, name: str) -> Agent:
+    def options(self, tx: Transaction, name: str) -> Agent:
         """Return what is known of an agent, wherever it is.
 
         Raises
@@ -172,38 +172,38 @@ class Registry:
         try:
             return self.find(name)
         except AgentnbError as error:
-            row = turn.row(_REGISTERED, scope=self._scope, name=name)
+            row = tx.row(_REGISTERED, scope=self._scope, name=name)
             if row is None:
-                raise self._unknown(turn, name, error) from error
+                raise self._unknown(tx, name, error) from error
             return _of_row(row)
 
-    def _unknown(self, turn: Turn, name: str, error: AgentnbError) -> UsageError:
+    def _unknown(self, tx: Transaction, name: str, error: AgentnbError) -> UsageError:
         if isinstance(error, ConfigError):
             return UsageError(
                 f"agent {name} cannot be used: {error}", service="workflow", hint=error.hint
             )
-        rows = turn.rows("select name from {agent} where scope = :scope", scope=self._scope)
-        known = sorted({*self.here(), *self.kept(), *(row[0] for row in rows)})
+        rows = tx.rows("select name from {agent} where scope = :scope", scope=self._scope)
+        known = sorted({*self.registered(), *self.kept(), *(row[0] for row in rows)})
         return UsageError(
             f"nobody has registered an agent {name!r}",
             service="workflow",
             hint=did_you_mean(name, known) or _missing(name).hint,
         )
 
-    def look(self, turn: Turn) -> list[AgentInfo]:
+    def look(self, tx: Transaction) -> list[AgentInfo]:
         """Return all agents that are known, with who works as them."""
         agents: dict[str, Agent] = {}
-        for row in turn.rows(f"{_ALL} where scope = :scope", scope=self._scope):
+        for row in tx.rows(f"{_ALL} where scope = :scope", scope=self._scope):
             agents[row[0]] = _of_row(row)
-        for name in {*self.kept(), *self.here()}:
+        for name in {*self.kept(), *self.registered()}:
             try:
                 agents[name] = self.find(name)
             except AgentnbError as error:
                 agents.setdefault(name, Agent(name, _never, False, module=f"refused: {error}"))  # noqa: FBT003 - is_async
-        now = turn.now()
-        workers = turn.rows(_WORKERS, scope=self._scope)
+        now = tx.now()
+        workers = tx.rows(_WORKERS, scope=self._scope)
         alive = [w for w in workers if w[3] + w[2] >= now and not is_dead(w[0])]
-        busy = {row[0] for row in turn.rows(_BUSY, scope=self._scope)}
+        busy = {row[0] for row in tx.rows(_BUSY, scope=self._scope)}
         found = []
         for name in sorted(agents):
             who = [w for w in alive if name in msgspec.json.decode(w[1])]

@@ -14,10 +14,10 @@ import msgspec
 
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
 from agentnb.core.trace import carried, use
-from agentnb.core.workflow.link import listed
+from agentnb.core.workflow.transactions import listed
 
 if TYPE_CHECKING:
-    from agentnb.core.workflow.link import Link
+    from agentnb.core.workflow.transactions import Transactions
 
 __all__ = ["Relay"]
 
@@ -42,7 +42,7 @@ class Relay:
 
     Parameters
     ----------
-    link, scope
+    transactions, scope
         Where they are.
     bus
         An event bus, such as `EventBus`.
@@ -50,8 +50,8 @@ class Relay:
         Told when it cannot publish.
     """
 
-    def __init__(self, link: Link, scope: str, bus: Any, log: Any) -> None:
-        self._link = link
+    def __init__(self, transactions: Transactions, scope: str, bus: Any, log: Any) -> None:
+        self._transactions = transactions
         self._scope = scope
         self._bus = bus
         self._log = log
@@ -86,8 +86,8 @@ class Relay:
             self._settle()
             # What a bus is handed while its server is away would be lost with this process.
             self._redis.ping()
-            with self._link.write() as turn:
-                rows = turn.rows(_TAKE, scope=self._scope, seconds=_TAKEN, n=_BATCH)
+            with self._transactions.write() as tx:
+                rows = tx.rows(_TAKE, scope=self._scope, seconds=_TAKEN, n=_BATCH)
             done: list[int] = []
             try:
                 self._publish(sorted(rows), done)
@@ -117,23 +117,23 @@ class Relay:
         if not self._handed:
             return
         if not self._bus.flush(0.0):
-            with self._link.write() as turn:
-                self._hold(turn)
+            with self._transactions.write() as tx:
+                self._hold(tx)
             raise UnavailableError("events wait for the server", service="workflow")
         self._mark(list(self._handed))
         self._handed.clear()
 
-    def _hold(self, turn: Any) -> None:
+    def _hold(self, tx: Any) -> None:
         marks, values = listed(list(self._handed))
         sql = f"update {{event}} set taken = {{now}} + :seconds where seq in ({marks})"
-        turn.run(sql, seconds=_TAKEN, **values)
+        tx.run(sql, seconds=_TAKEN, **values)
 
     def _mark(self, done: list[int]) -> None:
         if not done:
             return
         marks, values = listed(done)
-        with self._link.write() as turn:
-            turn.run(f"update {{event}} set published = {{now}} where seq in ({marks})", **values)
+        with self._transactions.write() as tx:
+            tx.run(f"update {{event}} set published = {{now}} where seq in ({marks})", **values)
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from agentnb.core.failure import Failure
     from agentnb.core.work.store import Outcome, WorkerInfo
     from agentnb.core.work.wakeup import Wakeup
-    from agentnb.core.workflow.link import Link, Turn
     from agentnb.core.workflow.registry import Registry
+    from agentnb.core.workflow.transactions import Transaction, Transactions
 
 __all__ = ["SqlWorkStore"]
 
@@ -70,7 +70,7 @@ class SqlWorkStore:
 
     Parameters
     ----------
-    link, scope
+    transactions, scope
         The database.
     registry
         Knows the agents of this process.
@@ -87,7 +87,7 @@ class SqlWorkStore:
 
     def __init__(
         self,
-        link: Link,
+        transactions: Transactions,
         scope: str,
         registry: Registry,
         *,
@@ -97,13 +97,13 @@ class SqlWorkStore:
         on_commit: Callable[[dict[str, int], bool], object],
     ) -> None:
         self.lease = lease
-        self._link = link
+        self._transactions = transactions
         self._scope = scope
         self._registry = registry
         self._agents = agents
         self._wakeup = wakeup
         self._on_commit = on_commit
-        self._here = threading.local()
+        self._of_thread = threading.local()
         self._about: WorkerInfo | None = None
         self._known: tuple[str, ...] | None = None
         self._next = 0.0
@@ -119,8 +119,8 @@ class SqlWorkStore:
     def leave(self, owner: str) -> None:
         """Remove the worker from the record."""
         self._wakeup.unlisten()
-        with self._link.write() as turn:
-            turn.run(_LEAVE, scope=self._scope, owner=owner)
+        with self._transactions.write() as tx:
+            tx.run(_LEAVE, scope=self._scope, owner=owner)
 
     def _beat(self, owner: str) -> None:
         agents, about = self._agents(), self._about
@@ -128,9 +128,9 @@ class SqlWorkStore:
         early = monotonic() < self._next and time() < self._next_by_clock
         if about is None or (early and agents == self._known):
             return
-        with self._link.write() as turn:
-            self._registry.write(turn, agents)
-            turn.run(
+        with self._transactions.write() as tx:
+            self._registry.write(tx, agents)
+            tx.run(
                 _JOIN,
                 scope=self._scope,
                 owner=owner,
@@ -152,9 +152,9 @@ class SqlWorkStore:
         agents = self._agents()
         host = host_of_owners()
         values = {"scope": self._scope, "owner": owner, "host": host, "length": len(host)}
-        with self._link.read() as turn:
-            rows = turn.rows(_ACTIVE, **values)
-            soon = due(turn, self._scope, agents) if agents else None
+        with self._transactions.read() as tx:
+            rows = tx.rows(_ACTIVE, **values)
+            soon = due(tx, self._scope, agents) if agents else None
         mine: dict[Key, tuple[TaskRef, int]] = {}
         others = []
         for *row, cancel, left in rows:
@@ -176,56 +176,56 @@ class SqlWorkStore:
 
     def claim(self, owner: str) -> Claim | float | None:
         """Claim the first task that could run."""
-        self._here.seen = self._wakeup.count
+        self._of_thread.seen = self._wakeup.count
         agents = self._agents()
         if not agents:
             return None
-        with self._link.read() as turn:
-            soon = due(turn, self._scope, agents)
+        with self._transactions.read() as tx:
+            soon = due(tx, self._scope, agents)
         if soon is None or soon > 0:
             return soon
         return self._claim_now(owner, agents)
 
     def _claim_now(self, owner: str, agents: tuple[str, ...]) -> Claim | float | None:
-        with self._link.write() as turn:
-            claimed = claim_task(turn, self._scope, agents, owner, self._registry.known)
+        with self._transactions.write() as tx:
+            claimed = claim_task(tx, self._scope, agents, owner, self._registry.known)
         if claimed is not None:
             return _claim(claimed)
-        return _CONTENDED if turn.contended else None
+        return _CONTENDED if tx.contended else None
 
     def finish(self, claim: Claim, outcome: Outcome, *, then_claim: bool) -> Finished:
         """End an attempt, and claim the next task."""
         claimed: Claimed = claim.payload
         following: Claim | float | None = None
         # SQLite has one writer: two transactions would only wait for each other.
-        together = then_claim and not self._link.postgres
+        together = then_claim and not self._transactions.postgres
         agents = self._agents() if then_claim else ()
-        with self._link.write() as turn:
-            done = self._end(turn, claimed.ref, outcome)
-            state = done.state if done is not None else completion.ended_state(turn, claimed.ref)
+        with self._transactions.write() as tx:
+            done = self._end(tx, claimed.ref, outcome)
+            state = done.state if done is not None else completion.ended_state(tx, claimed.ref)
             if together and agents:
-                found = claim_task(turn, self._scope, agents, claim.owner, self._registry.known)
+                found = claim_task(tx, self._scope, agents, claim.owner, self._registry.known)
                 following = None if found is None else _claim(found)
         if then_claim and agents and not together:
             try:
-                self._here.seen = self._wakeup.count
+                self._of_thread.seen = self._wakeup.count
                 following = self._claim_now(claim.owner, agents)
             except AgentnbError:
                 following = None  # the outcome is kept, and the next claim says what it is
         self._announce(claimed.ref, done, following)
         return Finished(state, following)
 
-    def _end(self, turn: Turn, ref: TaskRef, outcome: Outcome) -> completion.Completion | None:
+    def _end(self, tx: Transaction, ref: TaskRef, outcome: Outcome) -> completion.Completion | None:
         failure = outcome.failure
         if outcome.kind is OutcomeKind.COMPLETED:
             kept = outcome.value
-            return completion.complete(turn, self._scope, ref, kept.data, outcome.ms, kept.unkept)
+            return completion.complete(tx, self._scope, ref, kept.data, outcome.ms, kept.unkept)
         if outcome.kind is OutcomeKind.RELEASED or failure is None:
-            return completion.release(turn, self._scope, ref)
+            return completion.release(tx, self._scope, ref)
         if outcome.kind is OutcomeKind.RETRY:
-            return completion.retry(turn, self._scope, ref, failure, pause=outcome.delay)
+            return completion.retry(tx, self._scope, ref, failure, pause=outcome.delay)
         cancelled = outcome.kind is OutcomeKind.CANCELLED
-        return completion.fail(turn, self._scope, ref, failure, cancelled=cancelled)
+        return completion.fail(tx, self._scope, ref, failure, cancelled=cancelled)
 
     def _announce(
         self, ref: TaskRef, done: completion.Completion | None, following: Claim | float | None
@@ -243,8 +243,8 @@ class SqlWorkStore:
     def release(self, claim: Claim | Held) -> bool:
         """Put a task back at its first place, without counting the attempt."""
         ref: TaskRef = getattr(claim.payload, "ref", claim.payload)
-        with self._link.write() as turn:
-            done = completion.release(turn, self._scope, ref)
+        with self._transactions.write() as tx:
+            done = completion.release(tx, self._scope, ref)
         if done is not None:
             self._on_commit(done.ready, True)  # noqa: FBT003 - see the parameter
         return done is not None
@@ -252,15 +252,15 @@ class SqlWorkStore:
     def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
         """Take a task from a worker that is gone."""
         ref: TaskRef = held.payload
-        with self._link.write() as turn:
+        with self._transactions.write() as tx:
             if not counted:
-                done = completion.release(turn, self._scope, ref, failure)
+                done = completion.release(tx, self._scope, ref, failure)
             elif held.attempt >= held.attempts:
-                done = completion.fail(turn, self._scope, ref, failure, own=False)
+                done = completion.fail(tx, self._scope, ref, failure, own=False)
             else:
-                done = completion.retry(turn, self._scope, ref, failure, own=False)
+                done = completion.retry(tx, self._scope, ref, failure, own=False)
             owner = held.owner if is_dead(held.owner) else ""
-            turn.run(_FORGET, scope=self._scope, owner=owner, seconds=_FORGOTTEN)
+            tx.run(_FORGET, scope=self._scope, owner=owner, seconds=_FORGOTTEN)
         if done is None:
             return None
         self._on_commit(done.ready, True)  # noqa: FBT003 - as above
@@ -269,15 +269,15 @@ class SqlWorkStore:
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed."""
         agents = msgspec.json.encode(self._agents()).decode()
-        with self._link.read() as turn:
-            row = turn.row(_PENDING, scope=self._scope, agents=agents)
+        with self._transactions.read() as tx:
+            row = tx.row(_PENDING, scope=self._scope, agents=agents)
         return Pending(int(row[0]) if row else 0)
 
     # Waiting
 
     def wait(self, seconds: float) -> None:
         """Return when a task may be ready, or after some seconds."""
-        seen = getattr(self._here, "seen", self._wakeup.count)
+        seen = getattr(self._of_thread, "seen", self._wakeup.count)
         self._wakeup.wait(seen, seconds)
 
     def wake(self) -> None:

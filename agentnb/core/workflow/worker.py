@@ -50,7 +50,7 @@ class Worker(engine.Worker):
     def agents(self) -> tuple[str, ...]:
         """The agents whose tasks it does."""
         named = self._named
-        return tuple(sorted(self._registry.here())) if named is None else named
+        return tuple(sorted(self._registry.registered())) if named is None else named
 
     def serve(self, agents: Sequence[str]) -> None:
         """Do the tasks of these agents from now on."""

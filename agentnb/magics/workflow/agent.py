@@ -120,13 +120,16 @@ class Cells:
         if before is None or before.name == made.name:
             return ""
         registry = workflows.registry
-        if before.name not in registry.here() or registry.find(before.name) is not before.agent:
+        if (
+            before.name not in registry.registered()
+            or registry.find(before.name) is not before.agent
+        ):
             return ""  # another cell's by now
         registry.remove(before.name)
         with suppress(OSError):
             if before.path.read_text(encoding="utf-8") == before.text:
                 before.path.unlink()
-        return f"{before.name}: not this cell any more"
+        return f"{before.name}: no longer this cell"
 
 
 def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells: Cells) -> Message:
@@ -208,7 +211,7 @@ class _TaskLog(Logged):
     def __init__(self, task: TaskInfo, ctx: Context) -> None:
         def lost(error: AgentnbError) -> None:
             # The agent learns of a lost task as it does otherwise.
-            _log.warning("what task %s prints is not kept any more: %s", task.name, error)
+            _log.warning("the prints of task %s are no longer kept: %s", task.name, error)
 
         super().__init__(self._gather, lost)
         self._ctx = ctx

@@ -109,15 +109,15 @@ def event_row(event: Any) -> tuple[object, ...]:
 
 def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
     """Return an agent as a row."""
-    seen = agent.heartbeat
+    snapshot = agent.heartbeat
     return (
         agent.name,
         state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
         Indicator(
             str(agent.workers)
-            + ("" if seen is None else f" · {time_left(max(now - seen, 0.0))} ago"),
+            + ("" if snapshot is None else f" · {time_left(max(now - snapshot, 0.0))} ago"),
             order=agent.workers,
-            saved="" if seen is None else f"{agent.workers} · {absolute(seen)}",
+            saved="" if snapshot is None else f"{agent.workers} · {absolute(snapshot)}",
         ),
         ", ".join(agent.capabilities),
         agent.module,

@@ -18,9 +18,8 @@ from agentnb.panels.base import (
     stack,
 )
 from agentnb.panels.base.cells import plain
-from agentnb.panels.workflow.decide import Decisions
+from agentnb.panels.workflow.approvals import Approvals
 from agentnb.panels.workflow.detail import Detail
-from agentnb.panels.workflow.look import LISTED, Look, Waits, look
 from agentnb.panels.workflow.rows import (
     AGENT_COLUMNS,
     EVENT_COLUMNS,
@@ -31,6 +30,7 @@ from agentnb.panels.workflow.rows import (
     task_rows,
     workflow_row,
 )
+from agentnb.panels.workflow.snapshot import LISTED, Snapshot, Waits, take_snapshot
 
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
@@ -66,9 +66,9 @@ class WorkflowPanel:
 
     def __init__(self, hub: Hub, *, workflow: str | None = None, every: float | None = 1.0) -> None:
         self._hub = hub
-        self._wanted = None if workflow is None else hub.workflows.get(workflow).id
+        self._requested = None if workflow is None else hub.workflows.get(workflow).id
         self._picked: str | None = None
-        self._last: Look | None = None
+        self._last: Snapshot | None = None
         self._waits = Waits()
         self.panel = Panel("Workflows", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
@@ -86,7 +86,7 @@ class WorkflowPanel:
         )
         self.about = label("")
         self.graph = Picture("Graph", on_pick=act(self._pick), height="460px")
-        self.decisions = Decisions(self.panel, lambda: self._last, lambda: self._picked)
+        self.approvals = Approvals(self.panel, lambda: self._last, lambda: self._picked)
         self.tasks = TableView(
             TASK_COLUMNS,
             key="task",
@@ -119,7 +119,7 @@ class WorkflowPanel:
         self.body = [
             row(self.about),
             self.graph,
-            self.decisions.widget,
+            self.approvals.widget,
             split(stack(self.tasks), self.detail.widget, wide_left=True),
             split(stack(self.events), stack(self.agents), wide_left=True),
         ]
@@ -133,34 +133,34 @@ class WorkflowPanel:
     def _choose(self, workflow_id: str) -> None:
         """Show a workflow, and stay with it; the newest again, if it was this one already."""
         with self.panel.lock:
-            self._wanted = None if self._wanted == workflow_id else workflow_id
+            self._requested = None if self._requested == workflow_id else workflow_id
             self._picked = None
             self.tasks.select(None)
-            self.decisions.reset()
+            self.approvals.reset()
 
     def _pick(self, name: str) -> None:
         """Show all of a task; no longer, if it was this one already."""
         with self.panel.lock:
             self._picked = None if self._picked == name else name
             self.tasks.select(self._picked)
-            self.decisions.reset()
+            self.approvals.reset()
 
-    def _load(self) -> Look:
+    def _load(self) -> Snapshot:
         with self.panel.lock:
-            wanted, picked = self._wanted, self._picked
-        return look(self._workflows, wanted, picked, waits=self._waits)
+            requested, picked = self._requested, self._picked
+        return take_snapshot(self._workflows, requested, picked, waits=self._waits)
 
-    def _show(self, seen: Look) -> None:
-        if seen.wanted != self._wanted:  # another one is being looked for
+    def _show(self, snapshot: Snapshot) -> None:
+        if snapshot.requested != self._requested:  # another one is being looked for
             return
-        self._last = seen
-        chosen = seen.chosen
+        self._last = snapshot
+        chosen = snapshot.chosen
         self.workflows.update(
             [
-                workflow_row(one, counts, seen.now, seen.waited.get(one.id, 0.0))
-                for one, counts in seen.workflows
+                workflow_row(one, counts, snapshot.now, snapshot.waited.get(one.id, 0.0))
+                for one, counts in snapshot.workflows
             ],
-            note=f"the newest {LISTED}" if len(seen.workflows) >= LISTED else "",
+            note=f"the newest {LISTED}" if len(snapshot.workflows) >= LISTED else "",
         )
         self.workflows.select(chosen.id if chosen else None)
         for part in self.body:
@@ -169,29 +169,29 @@ class WorkflowPanel:
         if chosen is None:
             self.notice.show([])
             return
-        self.notice.show([f"{chosen.name} waits: {seen.why}"] if seen.why else [])
-        self.about.value = _about(seen)
-        known = {task.name: task for task in seen.tasks}
+        self.notice.show([f"{chosen.name} waits: {snapshot.why}"] if snapshot.why else [])
+        self.about.value = _about(snapshot)
+        known = {task.name: task for task in snapshot.tasks}
         if self._picked not in known:
             self._picked = None
-        picture = svg(seen.tasks, f"Workflow {chosen.name}", selected=self._picked)
-        self.graph.show(picture, tally(task.state for task in seen.tasks))
-        columns, rows = task_rows(seen.tasks, seen.now, beside=self._picked is not None)
+        picture = svg(snapshot.tasks, f"Workflow {chosen.name}", selected=self._picked)
+        self.graph.show(picture, tally(task.state for task in snapshot.tasks))
+        columns, rows = task_rows(snapshot.tasks, snapshot.now, beside=self._picked is not None)
         self.tasks.update(rows, columns)
-        log = seen.log if seen.picked == self._picked else []
-        self.detail.show(known.get(self._picked or ""), log, seen.now)
-        self.decisions.show(seen, self._picked)
-        self.events.update([event_row(one) for one in reversed(seen.events)])
-        self.agents.update([agent_row(one, seen.now) for one in seen.agents])
+        log = snapshot.log if snapshot.picked == self._picked else []
+        self.detail.show(known.get(self._picked or ""), log, snapshot.now)
+        self.approvals.show(snapshot, self._picked)
+        self.events.update([event_row(one) for one in reversed(snapshot.events)])
+        self.agents.update([agent_row(one, snapshot.now) for one in snapshot.agents])
 
 
-def _about(seen: Look) -> str:
-    chosen = seen.chosen
+def _about(snapshot: Snapshot) -> str:
+    chosen = snapshot.chosen
     if chosen is None:
         return ""
-    waited = seen.waited.get(chosen.id, 0.0)
-    took = (chosen.finished or seen.now) - chosen.created - waited
-    words = [signed(chosen.state), tally(task.state for task in seen.tasks)]
+    waited = snapshot.waited.get(chosen.id, 0.0)
+    took = (chosen.finished or snapshot.now) - chosen.created - waited
+    words = [signed(chosen.state), tally(task.state for task in snapshot.tasks)]
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
     if chosen.finished:

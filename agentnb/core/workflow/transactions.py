@@ -1,4 +1,4 @@
-"""Short transactions on the database, in plain SQL: what runs for every task is nothing else.
+"""Short transactions on the database, in plain SQL, for the statements that run for every task.
 
 Statements are written once, with ``:name`` for values and ``{task}`` for tables. On SQLite the
 threads of a process take turns by a lock, since SQLite itself would make them sleep and look again.
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from agentnb.core.db import Database
 
-__all__ = ["Link", "Turn", "check_own", "listed", "plain"]
+__all__ = ["Transaction", "Transactions", "check_own", "listed", "plain"]
 
-# A heartbeat that waits so long for another's lock still comes within its lease.
+# A heartbeat that waits for another's lock for this long still comes within its lease.
 _PATIENCE = 10.0
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
-# What PostgreSQL wants to hear to lock a row; SQLite's transactions lock all there is.
+# The words in which the two differ. SQLite locks the whole file: no row needs a lock.
 _POSTGRES = {
     "now": "extract(epoch from clock_timestamp())::float8",
     "lock": "for update",
@@ -54,7 +54,7 @@ _SQLITE = {
 }
 
 
-class Turn:
+class Transaction:
     """A transaction, or a single read, on one connection.
 
     Attributes
@@ -62,7 +62,7 @@ class Turn:
     postgres
         Whether it is PostgreSQL.
     contended
-        Whether something was left alone since another turn had locked it: worth another look soon.
+        Whether a row was skipped since another transaction had locked it: look again soon.
     """
 
     __slots__ = ("_now", "_raw", "contended", "postgres")
@@ -117,8 +117,8 @@ class Turn:
             ) from error
 
 
-class Link:
-    """Lends turns on a database.
+class Transactions:
+    """Opens transactions on a database.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ class Link:
     Attributes
     ----------
     patience
-        Seconds that a turn may take, where its taker says nothing else. SQLite waits five for
-        another process to end its writing, whatever is said.
+        Seconds for a transaction without a limit of its own. SQLite waits five seconds for
+        another process to end its writing in any case.
     """
 
     def __init__(self, database: Database) -> None:
@@ -139,7 +139,7 @@ class Link:
         self._one: Any = nullcontext() if self.postgres else threading.Lock()
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[Turn]:
+    def write(self, patience: float | None = None) -> Iterator[Transaction]:
         """Run a block in a transaction of its own, all or nothing.
 
         Raises
@@ -156,7 +156,7 @@ class Link:
         with self._one, self._connection(patience) as connection:
             backend.begin(connection)
             try:
-                yield Turn(connection, postgres=self.postgres)
+                yield Transaction(connection, postgres=self.postgres)
             except BaseException:
                 self._undo(connection)
                 raise
@@ -167,19 +167,19 @@ class Link:
                 raise
 
     @contextmanager
-    def read(self) -> Iterator[Turn]:
+    def read(self) -> Iterator[Transaction]:
         """Run a block whose statements each see what there is at their time."""
         with self._connection() as connection:
-            yield Turn(connection, postgres=self.postgres)
+            yield Transaction(connection, postgres=self.postgres)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Turn]:
+    def snapshot(self) -> Iterator[Transaction]:
         """Run a block whose statements all see the same, and write nothing."""
         begin = "begin isolation level repeatable read read only" if self.postgres else "begin"
         with self._connection() as connection:
             connection.exec_driver_sql(begin)
             try:
-                yield Turn(connection, postgres=self.postgres)
+                yield Transaction(connection, postgres=self.postgres)
             finally:
                 self._undo(connection)
 

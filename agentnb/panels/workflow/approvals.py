@@ -1,4 +1,4 @@
-"""What people decide: to let a task begin or fail, to try again, to end it all."""
+"""Buttons for what people decide: approve or reject a task, retry or cancel the workflow."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import TaskInfo, Workflow
     from agentnb.panels.base import Panel
-    from agentnb.panels.workflow.look import Look
+    from agentnb.panels.workflow.snapshot import Snapshot
 
-__all__ = ["Decisions"]
+__all__ = ["Approvals"]
 
 _RETRIED = {"failed", "cancelled"}
 
 
-class Decisions:
+class Approvals:
     """Buttons for the workflow that is shown; those for one task are for the picked one.
 
-    Where no task is picked, the only one that waits for approval is meant.
+    Without a picked task they are for the only one that waits for approval.
 
     Parameters
     ----------
     panel
-        Says what was done, and what went wrong.
-    seen
-        Returns what was seen last.
+        Shows results and errors.
+    snapshot
+        Returns the last snapshot.
     picked
         Returns the name of the picked task.
     """
@@ -38,10 +38,10 @@ class Decisions:
     def __init__(
         self,
         panel: Panel,
-        seen: Callable[[], Look | None],
+        snapshot: Callable[[], Snapshot | None],
         picked: Callable[[], str | None],
     ) -> None:
-        self._seen, self._picked = seen, picked
+        self._seen, self._picked = snapshot, picked
         act = panel.action
         self.approve = button(
             "Approve",
@@ -86,25 +86,25 @@ class Decisions:
             if one.asking:
                 one.reset()
 
-    def show(self, seen: Look | None, picked: str | None) -> None:
+    def show(self, snapshot: Snapshot | None, picked: str | None) -> None:
         """Offer what can be done now."""
-        asking = _asking(seen, picked)
+        asking = _asking(snapshot, picked)
         one = asking[0] if len(asking) == 1 else None
         self.approve.description = f"Approve {_short(one.name)}" if one else "Approve"
         self.approve.disabled = self.reject.first.disabled = one is None
         for part in (self.approve, self.reject.widget, self.reason):
             part.layout.display = None if asking else "none"
-        again = _again(seen, picked)
+        again = _again(snapshot, picked)
         self.retry.description = f"Retry {_short(again)}" if again else "Retry"
-        self.retry.disabled = not _can_retry(seen)
-        ended = seen is None or seen.chosen is None or seen.chosen.state != "active"
+        self.retry.disabled = not _can_retry(snapshot)
+        ended = snapshot is None or snapshot.chosen is None or snapshot.chosen.state != "active"
         self.cancel.first.disabled = ended
 
     def _workflow(self) -> Workflow:
-        seen = self._seen()
-        if seen is None or seen.chosen is None:
+        snapshot = self._seen()
+        if snapshot is None or snapshot.chosen is None:
             raise UsageError("no workflow is shown", service="workflow", hint="click on one")
-        return seen.chosen
+        return snapshot.chosen
 
     def _one_asking(self) -> tuple[Workflow, TaskInfo]:
         workflow = self._workflow()
@@ -149,20 +149,20 @@ class Decisions:
         return f"{plain(workflow.name)} is cancelled"
 
 
-def _asking(seen: Look | None, picked: str | None) -> list[TaskInfo]:
-    tasks = [task for task in (seen.tasks if seen else []) if task.state == "approval"]
+def _asking(snapshot: Snapshot | None, picked: str | None) -> list[TaskInfo]:
+    tasks = [task for task in (snapshot.tasks if snapshot else []) if task.state == "approval"]
     chosen = [task for task in tasks if task.name == picked]
     return chosen or tasks
 
 
-def _again(seen: Look | None, picked: str | None) -> str | None:
+def _again(snapshot: Snapshot | None, picked: str | None) -> str | None:
     """Return the task that is tried again; None for all that have failed."""
-    tasks = seen.tasks if seen else []
+    tasks = snapshot.tasks if snapshot else []
     return next((t.name for t in tasks if t.name == picked and t.state in _RETRIED), None)
 
 
-def _can_retry(seen: Look | None) -> bool:
-    return seen is not None and any(task.state in _RETRIED for task in seen.tasks)
+def _can_retry(snapshot: Snapshot | None) -> bool:
+    return snapshot is not None and any(task.state in _RETRIED for task in snapshot.tasks)
 
 
 def _short(text: str) -> str:

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
 
-__all__ = ["LISTED", "Look", "Waits", "look"]
+__all__ = ["LISTED", "Snapshot", "Waits", "take_snapshot"]
 
 LISTED: Final = 50
 EVENTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """All that was seen at once.
+class Snapshot:
+    """All that was snapshot at once.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Look:
         Seconds in which workflows did nothing but wait for a person, by their ids.
     """
 
-    wanted: str | None
+    requested: str | None
     workflows: Sequence[tuple[Workflow, Mapping[str, int]]] = ()
     chosen: Workflow | None = None
     tasks: list[TaskInfo] = field(default_factory=list)
@@ -69,16 +69,16 @@ class Waits:
         return seconds
 
 
-def look(
-    workflows: Orchestrator, wanted: str | None, picked: str | None = None, *, waits: Waits
-) -> Look:
-    """Return what is to be seen.
+def take_snapshot(
+    workflows: Orchestrator, requested: str | None, picked: str | None = None, *, waits: Waits
+) -> Snapshot:
+    """Return what is to be snapshot.
 
     Parameters
     ----------
     workflows
         Whose.
-    wanted
+    requested
         The id of the workflow that is shown; None for the newest that has not ended, or else the
         newest.
     picked
@@ -89,16 +89,16 @@ def look(
     now = time.time()
     found = list(workflows.list(None, LISTED))
     counts = workflows.reader.counts([one.id for one in found])
-    chosen = _chosen(workflows, found, wanted)
-    seen = [(one, counts.get(one.id, {})) for one in found]
+    chosen = _chosen(workflows, found, requested)
+    snapshot = [(one, counts.get(one.id, {})) for one in found]
     if chosen is None:
-        return Look(wanted, seen, agents=workflows.agent_infos(), now=now)
+        return Snapshot(requested, snapshot, agents=workflows.agent_infos(), now=now)
     why = chosen.why_waiting() if chosen.state == "active" else ""
     tasks = chosen.tasks
     task = next((one for one in tasks if one.name == picked), None)
-    return Look(
-        wanted,
-        seen,
+    return Snapshot(
+        requested,
+        snapshot,
         chosen,
         tasks,
         why,
@@ -111,13 +111,15 @@ def look(
     )
 
 
-def _chosen(workflows: Orchestrator, found: list[Workflow], wanted: str | None) -> Workflow | None:
-    if wanted is not None:
-        known = next((one for one in found if one.id == wanted), None)
+def _chosen(
+    workflows: Orchestrator, found: list[Workflow], requested: str | None
+) -> Workflow | None:
+    if requested is not None:
+        known = next((one for one in found if one.id == requested), None)
         if known is not None:
             return known
         try:
-            return workflows.get(wanted)
+            return workflows.get(requested)
         except NotFoundError:
             return None
     active = (one for one in found if one.state == "active")
