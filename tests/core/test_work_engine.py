@@ -20,7 +20,7 @@ from agentnb.core.work.attempt import AttemptStopped, Released
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Key, LeaseReport, Outcome, OutcomeKind
-from agentnb.core.work.worker import Worker
+from agentnb.core.work.worker import DEFAULT_CONCURRENCY, Worker
 
 from .work_memory import MemoryHandler, MemoryServer, MemoryStore
 
@@ -299,6 +299,19 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(make, server, until):
     assert ended == [True]
 
 
+def test_a_coroutine_has_time_to_end_once_it_was_cancelled(make, server, until):
+    async def slow(attempt):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.4)
+
+    unit = server.units[server.add(slow, attempts=1, timeout=0.1)]
+    make()
+    until(lambda: unit.state == "failed")
+    assert unit.failure.error == "it took longer than 0.1 s; it was cancelled"
+
+
 def test_a_coroutine_that_is_cancelled_ends_as_cancelled(make, server, until):
     begun = threading.Event()
 
@@ -369,6 +382,20 @@ def test_stop_waits_for_what_runs(make, server, until):
     threading.Timer(0.2, slow.go[0].set).start()
     assert worker.stop(20)
     assert (unit.state, worker.owner in server.workers) == ("completed", False)
+
+
+def test_stop_wakes_the_thread_that_waits_for_work(make, server, until, monkeypatch):
+    monkeypatch.setattr(threads, "_IDLE_SECONDS", 60.0)
+    worker = make(concurrency=3)
+    until(lambda: server.waiting == 1)
+    assert worker.stop(10)
+
+
+def test_a_worker_is_known_to_others_once_it_has_started(make, server):
+    worker = make()
+    assert worker._keeper.looked.is_set()
+    assert server.workers[worker.owner].concurrency == DEFAULT_CONCURRENCY
+    assert DEFAULT_CONCURRENCY == 5
 
 
 def test_the_result_of_an_abandoned_run_is_never_taken_for_that_of_the_next(make, server, until):
@@ -569,6 +596,7 @@ def test_an_outcome_is_offered_until_the_worker_has_stopped(make, server, until)
     slow.go[0].set()
     until(lambda: not worker.busy)
     assert not worker.stop(0.2)
+    until(lambda: not any(thread.is_alive() for thread in worker._threads._threads))
 
 
 def test_a_worker_goes_on_once_the_server_is_back_and_says_both_once(make, server, until, caplog):
