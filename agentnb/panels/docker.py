@@ -66,7 +66,7 @@ class DockerPanel:
     Parameters
     ----------
     hub
-        Whose containers it shows.
+        The hub.
     every
         Seconds between two looks at the engine.
     """
@@ -244,7 +244,7 @@ def make(hub: Hub, **options: Any) -> Panel:
     Parameters
     ----------
     hub
-        Whose containers it shows.
+        The hub.
     **options
         As `DockerPanel` takes them.
     """

@@ -82,7 +82,7 @@ class FilesPanel:
     Parameters
     ----------
     hub
-        Whose workspace it shows.
+        The hub.
     path
         The folder that it shows.
     every
@@ -238,7 +238,7 @@ def make(hub: Hub, **options: Any) -> Panel:
     Parameters
     ----------
     hub
-        Whose workspace it shows.
+        The hub.
     **options
         As `FilesPanel` takes them.
     """

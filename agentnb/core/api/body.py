@@ -151,7 +151,7 @@ def value_of(
     expect
         ``"json"``, ``"text"`` or ``"bytes"``.
     schema
-        What the JSON must be.
+        The type of the JSON.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class Breakers:
     Parameters
     ----------
     failures
-        How many failures in a row open one.
+        The number of failures in a row that opens one.
     cooldown
         Seconds before a host is tried again.
 

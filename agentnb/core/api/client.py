@@ -61,18 +61,18 @@ class APIClient:
     base_url
         Such as ``"https://api.example/v1"``; a login in it is taken as `auth`.
     timeout
-        Seconds for a whole call; None for no limit. Of what is left, an attempt that may be
+        Seconds for a whole call; None for no limit. Of the rest, an attempt that may be
         repeated waits half for each byte, so that a server that hangs leaves time to try again.
     headers
         Sent with every call; to the origin of `base_url` only, as `auth` is.
     auth
         A token, sent as ``Bearer``, or a pair of user and password.
     retries
-        How often a GET is made again, or a `RetryPolicy`.
+        How often a GET is repeated, or a `RetryPolicy`.
     max_bytes
         The largest body, once unpacked. It is read no further.
     schema
-        What every reply must be: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
+        The type of every reply: a msgspec Struct, a dataclass, a TypedDict or a pydantic model.
     on_request
         Called with each `Request` before it is sent; may change it. ``def`` or ``async def``.
     on_response
@@ -88,7 +88,7 @@ class APIClient:
     workspace
         Where `download` puts files, such as ``hub.files``; a function is called on first use.
     breakers
-        Those to share with other clients; default: this client's own.
+        Breakers shared with other clients; by default this client's own.
     runtime
         Tracer, redactor and logs; default: new ones.
 

@@ -64,11 +64,11 @@ class Downloaded:
     size
         Bytes.
     resumed
-        How often the download went on where it had broken off.
+        How often the download was resumed.
     restarted
-        How often it began anew after it had broken off.
+        How often the download began anew.
     headers
-        Those of the last reply.
+        The headers of the last reply.
     """
 
     path: str

@@ -46,7 +46,7 @@ def transport_failure(
     error
         One of `FAILURES`, or TimeoutError.
     out
-        What was sent.
+        The request.
     proxy
         The proxy on the way, if there is one.
     within

@@ -61,13 +61,13 @@ class GitHub:
         repository
             As ``"owner/name"``.
         title, body
-            What people read; the body is Markdown.
+            The texts; the body is Markdown.
         head
             The branch with the changes, as ``"branch"`` or ``"owner:branch"``.
         base
             The branch that they are for.
         draft
-            Whether it is not to be merged yet.
+            Whether the pull request is a draft.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class GitHub:
         head, base
             Only those of this ``"owner:branch"``, or for this branch.
         limit
-            How many at most.
+            Results at most.
         """
         if state not in _STATES:
             raise UsageError(
@@ -152,7 +152,7 @@ class GitHub:
             Such as ``"/repos/owner/name/issues"``, or ``"/repos/owner/name/actions/runs"``, whose
             pages have their list beside a ``total_count``.
         limit
-            How many at most; None for all.
+            Results at most; None for all.
         **params
             The first page's query; ``per_page=100`` takes the fewest calls.
 

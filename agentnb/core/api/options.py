@@ -39,11 +39,11 @@ class Options(TypedDict, total=False):
     timeout
         Seconds for all attempts, pauses and the body together; None for no limit.
     retries
-        How often a failed call is made again, whatever its method.
+        How often a failed call of any method is repeated.
     max_bytes
         The largest body, once unpacked.
     schema
-        What the reply must be; None for any JSON.
+        The type of the reply; None for any JSON.
     expect
         ``"json"``, ``"text"`` or ``"bytes"``.
     follow_redirects

@@ -64,13 +64,13 @@ class Reply:
     data
         The decoded body; None where there is none.
     url
-        Where it came from in the end.
+        The final URL, after redirects.
     method
         As ``"GET"``.
     attempts
-        How many it took.
+        The number of attempts.
     ms
-        How long all of it took, in milliseconds.
+        Milliseconds in total.
     """
 
     status: int
@@ -167,7 +167,7 @@ class TransportFailure(Exception):  # noqa: N818 - never leaves the package
     Parameters
     ----------
     error
-        What it is to the caller.
+        The error to raise.
     again
         Whether another attempt may help.
     """

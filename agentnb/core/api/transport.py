@@ -167,7 +167,7 @@ class Content:
     response
         The reply, open.
     out, proxy
-        What was sent, and by way of what.
+        The request and the proxy.
     attempt
         The pool's; it is set for each read alone, since others use the thread between two.
     """

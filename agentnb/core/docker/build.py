@@ -111,7 +111,7 @@ class Builder:
         Raises
         ------
         BuildFailed
-            A step failed; the message has the line, and ends with what it printed last.
+            A step failed; the message has the line, and ends with the last output.
         NotFoundError
             There is no such folder, or no Dockerfile in it.
         OptionRefused

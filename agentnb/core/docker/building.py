@@ -35,7 +35,7 @@ class Step(NamedTuple):
     Parameters
     ----------
     number, total
-        Which it is, of how many.
+        The number of the step, and of all steps.
     text
         The line of the Dockerfile.
     """

@@ -104,7 +104,7 @@ class Command(NamedTuple):
     Parameters
     ----------
     path
-        Where it is.
+        Its path.
     env
         Its environment, with the engine's address.
     """

@@ -84,11 +84,11 @@ class Dockerfile(NamedTuple):
     Parameters
     ----------
     name
-        Its path in what is sent.
+        Its path in the context.
     data
         Its bytes: those that are checked are those that are sent.
     beside
-        Whether it is sent beside the folder's files, of which it is none.
+        Whether the Dockerfile is sent beside the folder's files.
     """
 
     name: str
@@ -107,7 +107,7 @@ def dockerfile_of(folder: Path | None, text: str | None, name: str | None) -> Do
     Parameters
     ----------
     folder
-        Whose files are sent; None for no files.
+        The folder that is sent; None for no files.
     text
         The text of the Dockerfile; None to take that of the folder.
     name
@@ -193,7 +193,7 @@ def ignored(folder: Path, dockerfile: str, *, modern: bool) -> IgnoreList:
     Parameters
     ----------
     folder
-        Whose ``.dockerignore``; a list named after the Dockerfile, such as
+        The folder of ``.dockerignore``; a list named after the Dockerfile, such as
         ``Dockerfile.dockerignore``, wins over it.
     dockerfile
         The path of the Dockerfile.
@@ -231,7 +231,7 @@ def pack(
     Parameters
     ----------
     folder
-        Whose files; None for no files.
+        The folder; None for no files.
     dockerfile
         The Dockerfile, which is sent with its list even if both are left out, as the engine's own
         builder wants them; None where they are given to the build by themselves.

@@ -43,11 +43,11 @@ class Instruction:
     flags
         Its options, such as ``--from=build``, as they are written.
     rest
-        What stands behind them.
+        The rest of the line.
     heredoc
         Whether lines of text follow it.
     trigger
-        Whether it waits for a build that begins with the image (``ONBUILD``).
+        Whether the instruction waits for a build from the image (``ONBUILD``).
     """
 
     __slots__ = ("flags", "heredoc", "line", "name", "rest", "trigger")

@@ -117,7 +117,7 @@ class Engine:
         Parameters
         ----------
         name
-            What is done, for the span and for messages.
+            The action, for the span and for messages.
         function
             Does it; it is given the SDK's client.
         idempotent

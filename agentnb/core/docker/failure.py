@@ -39,13 +39,13 @@ def build_failed(
     Parameters
     ----------
     log
-        What it said; the last step is the one that failed.
+        The output of the build, whose last step failed.
     order
-        What was built.
+        The parameters of the build.
     reading
         The Dockerfile.
     left_out
-        What was not sent.
+        The files that were not sent.
     need
         Why BuildKit built it; None where the engine did by itself.
     """

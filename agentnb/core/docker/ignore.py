@@ -47,7 +47,7 @@ class Pattern:
     text
         The pattern, cleaned.
     keeps
-        Whether it takes files back into the context: the line began with ``!``.
+        Whether the pattern re-includes files: the line began with ``!``.
     line
         Its number in the file; 0 for one that is not from there.
     modern
@@ -112,7 +112,7 @@ class IgnoreList:
         path
             From the folder of the list, with ``/``.
         above
-            What its folder passes on; `top` for those at the top.
+            The state of its folder; `top` for those at the top.
         """
         path = _SURROGATE.sub("\ufffd", path)
         depth = path.count("/") + 1

@@ -55,13 +55,13 @@ class Images:
         Parameters
         ----------
         folder
-            Whose files are sent; None for none.
+            The folder that is sent; None for none.
         order
-            What is built.
+            The parameters.
         log
-            What takes what the build says.
+            Receives the output of the build.
         secrets
-            What ``RUN --mount=type=secret`` reads, by its id.
+            The secrets of ``RUN --mount=type=secret``, by their ids.
         images
             Whether images may be fetched.
         """

@@ -87,7 +87,7 @@ class Lines:
     Parameters
     ----------
     tty
-        Whether it comes from a terminal, which sends no frames.
+        Whether the output is a terminal's, which has no frames.
     stamped
         Whether each frame begins with its time, as the engine writes it: that of the newest is in
         `newest`, by stream. After `skip_seen`, frames up to there are left out.

@@ -211,7 +211,7 @@ class DockerManager:
         """Return a private network of this home, which is made if there is none of that name.
 
         The containers on it reach each other by name, and nothing else: neither the host nor
-        what is outside. It goes with the process that made it, once no container uses it.
+        the outside. It is removed at the end of its process, once no container uses it.
 
         Parameters
         ----------

@@ -27,7 +27,7 @@ class Policy:
     Parameters
     ----------
     name, about
-        What it is called, and a line about it.
+        The name, and a line about it.
     network
         Whether there is one; ports are published on 127.0.0.1 only.
     writable
@@ -35,7 +35,7 @@ class Policy:
     root
         Whether the program may be root inside.
     capabilities
-        Which of the kernel's privileges root has inside; all others are dropped.
+        The kernel's privileges that root has inside; all others are dropped.
     memory
         Bytes at most, swap included.
     cpus

@@ -49,7 +49,7 @@ class PullProgress(NamedTuple):
     Parameters
     ----------
     text
-        What the engine does, such as ``"Downloading"``.
+        The engine's action, such as ``"Downloading"``.
     done, total
         Bytes of the layers whose size is known.
     """

@@ -27,7 +27,7 @@ class Container:
     id, name, image
         As the engine has them.
     policy
-        What it may do.
+        Its policy.
     ports
         The port inside and that of 127.0.0.1 on which it is published.
     """
@@ -55,7 +55,7 @@ class ExecResult:
     exit_code
         0 where it went well.
     logs
-        What it printed, both streams in their order.
+        The output, both streams in their order.
     """
 
     exit_code: int
@@ -78,7 +78,7 @@ class ExecResult:
 
     @property
     def ok(self) -> bool:
-        """Whether it exited with 0."""
+        """Whether the exit code is 0."""
         return self.exit_code == 0
 
     @property
@@ -92,7 +92,7 @@ class ExecResult:
         Raises
         ------
         RejectedError
-            It did not; the message ends with what it printed last.
+            The exit code is not 0; the message ends with the last output.
         """
         if not self.ok:
             last = self.logs.end(5)
@@ -149,7 +149,7 @@ class PullResult:
     fetched
         Whether anything was fetched: what is here already is not.
     seconds
-        How long it took.
+        The duration.
     """
 
     id: str
@@ -172,11 +172,11 @@ class BuildResult:
     id, tag
         As the engine has them.
     steps
-        How many there were.
+        The number of steps.
     log
         All that the build said, its end if that was very much.
     seconds
-        How long it took.
+        The duration.
     """
 
     id: str

@@ -60,13 +60,13 @@ class ContainerRuns:
         command
             Words, or text that is split as a shell would; None for the image's own.
         files
-            What to put into `work` before it starts: text, bytes or a `pathlib.Path` by the path
+            Files put into `work` before it starts: text, bytes or a `pathlib.Path` by the path
             inside.
         pull
             When the image is fetched: ``"never"`` (default), ``"missing"`` or ``"always"``, where a
             policy that is allowed here has a network.
         **options
-            - ``policy``: what it may do, by name; by default the first that is allowed here.
+            - ``policy``: the name of its policy; by default the first that is allowed here.
             - ``name``: default: the image's with four digits behind it.
             - ``env``: variables. ``TRACEPARENT`` and ``CORRELATION_ID`` are set so that its work
               is part of the trace.
@@ -138,7 +138,7 @@ class ContainerRuns:
         Raises
         ------
         DeadlineExceeded
-            It was killed because its time was over; the message ends with what it printed last.
+            It was killed because its time was over; the message ends with its last output.
         """
         if script is not None and command is not None:
             raise UsageError(

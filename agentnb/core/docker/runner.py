@@ -56,7 +56,7 @@ class Runner:
     Parameters
     ----------
     engine, session, images, containers, networks
-        Where they are, whose, of what they are made, and those there are.
+        The engine, the session, and the objects of the owner.
     roots
         The folders that files of the host's must be in.
     """

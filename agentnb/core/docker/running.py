@@ -59,11 +59,11 @@ def configuration(
     wanted
         The options, checked.
     owner
-        Whose it is.
+        The owner.
     network
         The private network's name on the engine; None for none.
     stdin
-        Whether it is given an input, up to the end of it.
+        Whether the program gets a standard input.
     """
     policy = wanted.policy
     limits = {
@@ -174,7 +174,7 @@ class Watchdog:
     Parameters
     ----------
     engine, container
-        What to kill, and where.
+        The engine and the container.
     seconds
         After which time; None for never.
     """
@@ -217,7 +217,7 @@ def follow(
     engine, container
         Of which, and where.
     tty
-        Whether it has a terminal.
+        Whether the container has a terminal.
     timeout
         Seconds without a word after which it is given up; None for no limit.
     **params

@@ -57,7 +57,7 @@ class Service:
     inside
         The port inside that `port` and `url` stand for; None for none.
     scheme
-        What `url` begins with; None for what the port is known by, else ``http``.
+        The scheme of `url`; None for that of the port, else ``http``.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ class Services:
             The port inside, published on a free one of 127.0.0.1; `Service.url` has it. It must
             answer before a function is asked and before a service counts as ready.
         scheme
-            What `Service.url` begins with; default: what the port is known by, such as
+            The scheme of `Service.url`; default: that of the port, such as
             ``redis`` for 6379, else ``http``.
         timeout
             Seconds until it is ready, at most.
@@ -91,7 +91,7 @@ class Services:
         Raises
         ------
         DeadlineExceeded
-            It is not ready in time; the message ends with what it printed last. It is removed.
+            It is not ready in time; the message ends with its last output. It is removed.
         RejectedError
             It has ended before it was ready; likewise.
         OptionRefused

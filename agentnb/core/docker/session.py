@@ -32,7 +32,7 @@ class Session:
     engine
         Where the containers are.
     owner
-        Whose they are.
+        The owner.
     """
 
     def __init__(self, engine: Engine, owner: Owner) -> None:

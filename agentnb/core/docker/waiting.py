@@ -41,7 +41,7 @@ class Waiting:
     engine, container
         Which, by its id, and where.
     tty
-        Whether it has a terminal.
+        Whether the container has a terminal.
     timeout
         Seconds at most.
     until

@@ -42,7 +42,7 @@ def open_root(root: str, *, make: bool = True) -> int:
     root
         Its absolute path, as text: it is opened with every call.
     make
-        Whether it is made where it is not there yet.
+        Whether the folder is created if it does not exist.
 
     Raises
     ------
@@ -77,15 +77,15 @@ class Call:
     root
         The workspace, as text.
     resolver
-        How to open what lies beneath it.
+        Opens the files below it.
     path
-        What the caller named.
+        The path as the caller gave it.
     span
         The span of the call, entered with it.
     name, log
         The operation, and the log for it; without a log nothing is logged.
     make
-        Whether the workspace is made where it is not there yet.
+        Whether the workspace is created if it does not exist.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ class Copied:
     Parameters
     ----------
     files, folders, links
-        How many.
+        The number of files.
     size
         Bytes of the files.
     skipped
@@ -143,7 +143,7 @@ def copy_tree(
     progress
         Called with the number of bytes written since the last call.
     hidden
-        What is left out.
+        The names that are left out.
     """
     copied = Copied()
     # A descriptor of the folder that the walk is in, and of those around it.

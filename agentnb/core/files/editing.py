@@ -34,7 +34,7 @@ class Edited:
     path
         The file.
     count
-        How many places were changed.
+        The number of replacements.
     diff
         The change, as ``diff -u`` shows it. Line ends are not shown.
     hash
@@ -58,9 +58,9 @@ class Edit:
     path
         The file.
     old, new
-        What is replaced by what.
+        The old and the new text.
     count
-        How often ``old`` has to be there.
+        The number of occurrences of ``old``.
     encoding
         The file's.
 
@@ -142,9 +142,9 @@ def edited(text: str, old: str, new: str, *, count: int, path: str) -> tuple[str
     Parameters
     ----------
     text, old, new
-        The text, what is replaced in it and by what.
+        The text, the old piece and the new one.
     count
-        How often ``old`` has to be there.
+        The number of occurrences of ``old``.
     path
         The text's file, for errors and the diff.
 

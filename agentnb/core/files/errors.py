@@ -66,7 +66,7 @@ def translated(
     Parameters
     ----------
     error
-        What the system raised.
+        The error of the operating system.
     path
         The path that was asked for.
     near

@@ -36,7 +36,7 @@ class Extract:
     lines
         The first and the last line, counted from 1; None for the last of the file.
     tail
-        How many of the last lines; 0 for another part.
+        The number of the last lines; 0 for another part.
     offset, length
         The first byte and how many; without lines and tail.
     """

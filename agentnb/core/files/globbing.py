@@ -139,7 +139,7 @@ class Pattern:
     start
         The names in front that are no pattern: where to begin to look.
     depth
-        How many folders deep to look from there.
+        The depth to search from there.
 
     Examples
     --------

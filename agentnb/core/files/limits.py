@@ -36,7 +36,7 @@ class Measure:
     size
         Bytes of the files; one that has several names counts once.
     files, folders
-        How many; links and the like count as files.
+        The number of files; links count as files.
     missed
         Folders that could not be read, or lie too deep.
     """

@@ -186,7 +186,7 @@ class FileSystemManager:
         encoding
             Of its text; None returns bytes. Line ends are left as they are.
         head, tail
-            How many of the first or the last lines; fewer where the file has fewer. A line ends
+            The number of the first or the last lines; fewer if the file has fewer. A line ends
             with ``\n``.
         lines
             The first and the last line, counted from 1; None for the last of the file.

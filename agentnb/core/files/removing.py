@@ -62,7 +62,7 @@ def refuse_protected(folder: int, name: str, path: str, hidden: Hidden) -> None:
 def remove(folder: int, name: str) -> int:
     """Remove an entry of an open folder, and return the number of files and folders removed.
 
-    A link is removed, never what it leads to. A folder disappears at once, under a name that
+    A link is removed, never its target. A folder disappears at once, under a name that
     is swept if this process dies, and is back if something in it cannot be removed.
     """
     if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):

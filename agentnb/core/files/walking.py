@@ -37,7 +37,7 @@ class WalkEntry:
     folder
         A descriptor of the folder that it lies in; closed once the walk goes on.
     name
-        What it is called there.
+        Its name.
     stat
         Its own; a link is not followed.
     """
@@ -72,7 +72,7 @@ def entries(
     temporary
         Whether what is not finished is there too.
     hidden
-        What is left out.
+        The names that are left out.
     """
     with os.scandir(folder) as listed:
         names = sorted(entry.name for entry in listed)
@@ -105,9 +105,9 @@ def walk(
     temporary
         Whether what is not finished is there too; what is in such a folder never is.
     hidden
-        What is left out, with all that is in it.
+        The names that are left out, with their contents.
     depth
-        How many folders deep; 1 is the folder alone.
+        The depth; 1 is the folder alone.
     into
         Asked before a folder is gone into.
     missed

@@ -50,7 +50,7 @@ class Change:
     path
         Relative to the workspace.
     kind
-        What happened: ``"created"``, ``"modified"`` or ``"deleted"``.
+        The kind: ``"created"``, ``"modified"`` or ``"deleted"``.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Watcher:
     open_root
         Returns a descriptor of the workspace.
     resolver
-        How to open what lies in it.
+        Opens the files in it.
     place
         The workspace and the folder in it, as a real path and as names.
     on_close

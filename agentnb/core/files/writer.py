@@ -166,7 +166,7 @@ class FileWriter:
         old, new
             The text that is there, and the text in its place.
         count
-            How often ``old`` has to be there; all are replaced.
+            The number of occurrences of ``old``; all are replaced.
         encoding
             Of the file.
         if_hash
@@ -231,12 +231,12 @@ class FileWriter:
     def delete(self, path: AnyPath, *, recursive: bool = False) -> int:
         """Remove a file, an empty folder, or with `recursive` a folder and all that is in it.
 
-        A link is removed, never what it leads to. A folder disappears in one step.
+        A link is removed, never its target. A folder disappears in one step.
 
         Returns
         -------
         int
-            How many files and folders were removed.
+            The number of files and folders removed.
 
         Raises
         ------
@@ -264,7 +264,7 @@ class FileWriter:
         Parameters
         ----------
         source
-            What to move; a link itself, not what it leads to.
+            The file or folder; of a link the link itself, not its target.
         destination
             Its new path, with its new name.
         overwrite
@@ -273,7 +273,7 @@ class FileWriter:
         Raises
         ------
         UsageError
-            The destination is there, or inside of what is to be moved.
+            The destination exists, or lies inside of the source.
         RejectedError
             The file is read-only, or the one that it would replace.
         """

@@ -255,7 +255,7 @@ def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
     Raises
     ------
     FileChanged
-        What is there has another hash than the given one.
+        The file has another hash.
     RejectedError
         It is read-only.
     """

@@ -29,9 +29,9 @@ def plain(word: str, kind: str) -> str:
     Parameters
     ----------
     word
-        What is handed to git.
+        The argument.
     kind
-        What it is, for the error.
+        The kind of argument, for the error.
 
     Raises
     ------

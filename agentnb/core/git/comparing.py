@@ -33,7 +33,7 @@ class Comparer:
     run
         Runs git there.
     found
-        Where it is.
+        Its folders.
     shown
         Makes the paths of the root into those that people see.
     """

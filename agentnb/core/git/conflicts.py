@@ -32,7 +32,7 @@ class Block(NamedTuple):
     Parameters
     ----------
     title
-        Where it is, such as ``"line 12"`` or ``"code cell 3"``.
+        The position, such as ``"line 12"`` or ``"code cell 3"``.
     ours, base, theirs
         The lines of each version.
     """
@@ -196,7 +196,7 @@ class Conflicts:
     doing
         The operation that waits to be ended, such as ``"merge"``; ``""`` for none.
     ours, theirs
-        What the two sides are, such as the names of the branches.
+        The names of the two sides, such as those of the branches.
     base
         Whether the version from which both began is shown too.
     """

@@ -45,9 +45,9 @@ class FileDiff:
     before, after
         Git's names of the contents; that of a file in the work tree is all zeros.
     mode
-        What became of its mode, such as ``"100644 → 100755"``; ``""`` for nothing.
+        The change of its mode, such as ``"100644 → 100755"``; ``""`` for nothing.
     binary
-        Whether it is no text.
+        Whether the file is binary.
     hunks
         The lines.
     note

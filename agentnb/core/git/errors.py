@@ -161,9 +161,9 @@ def refused(output: Output, doing: str, *, blocked: list[str] | None = None) -> 
     Parameters
     ----------
     output
-        What it said.
+        The output of the command.
     doing
-        What was being done: ``"commit"``.
+        The action, such as ``"commit"``.
     blocked
         The filters that the repository asks for and that may not run.
     """

@@ -108,7 +108,7 @@ def execute(
     Parameters
     ----------
     words
-        What stands after ``git``.
+        The words after ``git``.
     cwd
         The folder it runs in.
     env

@@ -87,7 +87,7 @@ def svg(rows: Sequence[Row], label: str) -> str:
     rows
         As `lay_out` gives them.
     label
-        What it is, for those who hear it; escaped.
+        The text for screen readers, escaped.
     """
     lanes = 1 + max(
         (max(row.lane, *(max(line) for line in row.lines), 0) for row in rows), default=0

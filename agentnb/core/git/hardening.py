@@ -3,7 +3,7 @@
 A repository that was copied here brings its ``.git`` along, and with it hooks, filters, monitors,
 differs and remotes of somebody else's choice. Git's command-line settings win over those: what
 can run a program is overridden by name, what has a name of the repository's choice (a filter, a
-merge driver) is looked up first. What the *user* has configured stays as it is.
+merge driver) is looked up first. The *user's* settings stay as they are.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ def environment(
     Parameters
     ----------
     config
-        What is configured.
+        The settings.
     filters
         Names of the filters that a repository may ask for.
     logins
-        Those of agentnb; the user's own credential helpers are asked for other servers.
+        Agentnb's logins; the user's credential helpers serve other servers.
     writes
         Whether the command changes the repository. Then a filter that may not run is an
         error, since content would be stored without it; else it is left out.
@@ -173,7 +173,7 @@ def hardened(words: Sequence[str]) -> list[str]:
 def refuse_conditional_settings(config: Config) -> None:
     """Refuse settings of a repository that depend on a branch, a folder or a remote.
 
-    What is looked at before a command runs would not be what it goes by.
+    The settings read before a command would not be those that it uses.
 
     Raises
     ------

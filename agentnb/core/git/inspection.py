@@ -173,7 +173,7 @@ class Inspector:
         path
             The file.
         revision
-            The commit. ``""`` is what is staged; ``"1"``, ``"2"`` and ``"3"`` are the base, our
+            The commit. ``""`` is the index; ``"1"``, ``"2"`` and ``"3"`` are the base, our
             and their side of a conflict.
 
         Returns

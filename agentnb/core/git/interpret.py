@@ -45,7 +45,7 @@ class Interpreter:
     run
         Runs git there.
     folder
-        What paths are relative to.
+        The folder that paths are relative to.
     prefix
         That folder as a path from the top of the repository.
     """

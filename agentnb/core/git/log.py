@@ -47,7 +47,7 @@ class Log(Table):
     more
         Whether there are older ones.
     nothing
-        What is shown where there are none, if the repository has commits.
+        The text of an empty table, if the repository has commits.
     """
 
     __slots__ = ("more",)

@@ -26,13 +26,13 @@ class CommitView:
     sha
         Its name.
     author, email, when
-        Who made it, and when by their clock.
+        The author, and the time by the author's clock.
     message
         All of it.
     parents
         The commits before it.
     diff
-        What it changed against the first of these.
+        The changes against the first of these.
     """
 
     FORMAT: ClassVar[str] = "%H%x00%an%x00%ae%x00%aI%x00%P%x00%B%x00%x01"

@@ -50,7 +50,7 @@ def commit_paths(
     all_known
         Whether there may be no new files among them; if git does not know one, it is staged.
     seconds
-        How long to wait for the index's lock, at most.
+        Seconds to wait for the index's lock, at most.
 
     Raises
     ------

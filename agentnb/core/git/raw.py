@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     modes, names
         Types and git's names of the contents: one for each side before, then the one after.
     letter
-        What became of it: ``A``, ``M``, ``D``, ``R``, ``C``, ``T``, or ``U`` in a conflict.
+        The kind of change: ``A``, ``M``, ``D``, ``R``, ``C``, ``T``, or ``U`` in a conflict.
     was, path
         Its path before and after, from the top of the repository.
     """

@@ -62,7 +62,7 @@ def as_html(diff: Diff, whole: str = "print(diff)") -> str:
     diff
         The difference.
     whole
-        What shows all of it, where only a part is shown.
+        The expression that shows all of it, for a part.
     """
     if not diff.files:
         return "<div>no differences</div>"
@@ -218,7 +218,7 @@ def as_text(diff: Diff, whole: str = "print(diff)") -> str:
     diff
         The difference.
     whole
-        What shows all of it, where only a part is shown.
+        The expression that shows all of it, for a part.
     """
     if not diff.files:
         return "no differences"

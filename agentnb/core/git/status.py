@@ -97,7 +97,7 @@ class Status(Table):
     ahead, behind
         Commits that only this branch has, and that only the upstream has.
     stashes
-        How many stashes there are.
+        The number of stashes.
     doing
         An operation that waits to be ended, such as ``"merge"``; ``""`` for none.
     changes

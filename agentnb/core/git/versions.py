@@ -36,7 +36,7 @@ class FileVersion:
     path
         Its name.
     revision
-        The revision, as it was asked for; ``""`` is what is staged.
+        The revision, as it was asked for; ``""`` is the index.
     sha
         Git's name of the content.
     mode

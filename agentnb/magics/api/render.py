@@ -40,9 +40,9 @@ class Shown:
     Parameters
     ----------
     reply
-        What came.
+        The reply.
     redactor
-        Masks secrets in what is shown.
+        Masks secrets in the output.
     """
 
     def __init__(self, reply: Reply, redactor: Callable[[str], str]) -> None:

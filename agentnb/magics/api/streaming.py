@@ -61,7 +61,7 @@ def show_stream(reply: StreamReply, redactor: Callable[[str], str], *, quiet: bo
     reply
         The stream, open.
     redactor
-        Masks secrets in what is shown.
+        Masks secrets in the output.
     quiet
         Whether nothing is shown.
     """

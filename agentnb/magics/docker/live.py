@@ -24,7 +24,7 @@ _CELLS = 20
 class Printer:
     """Prints lines as they come, each on its own stream, up to a limit.
 
-    A notebook that is flooded is of no use to anybody: what is beyond the limit is not printed.
+    Lines beyond the limit are not printed, so that a notebook is not flooded.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class BuildBar:
     Parameters
     ----------
     tag
-        What is built.
+        The tag of the image.
     """
 
     def __init__(self, tag: str) -> None:

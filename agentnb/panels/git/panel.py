@@ -53,7 +53,7 @@ class GitPanel:
     Parameters
     ----------
     hub
-        Whose git it is.
+        The hub.
     repo
         A folder of the workspace; by default the working directory's repository.
     every
@@ -303,7 +303,7 @@ def make(hub: Hub, **options: Any) -> Panel:
     Parameters
     ----------
     hub
-        Whose git it is.
+        The hub.
     **options
         As `GitPanel` takes them.
     """
