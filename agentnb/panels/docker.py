@@ -44,7 +44,7 @@ _EMPTY = (
     "%%docker run IMAGE"
 )
 _NO_IMAGES = "No image has been built here. Type over a Dockerfile:  %%docker build -t TAG"
-_PICK = Instruction("Pick a container to see its log and its numbers.")
+_PICK = Instruction("Select a container to see its log and its usage.")
 _MB = 1024**2
 
 
@@ -111,7 +111,7 @@ class DockerPanel:
         self.cpu = Plot("Processor", "%")
         self.memory = Plot("Memory", "MB")
         self.filter = text_box(
-            placeholder="Lines that hold… · Enter",
+            placeholder="Lines that contain… · Enter",
             tooltip="Filter of the log",
             on_change=act(self._filter),
         )
@@ -226,7 +226,9 @@ class DockerPanel:
 
     def _ask(self) -> tuple[str, str]:
         if self._picked is None:
-            raise UsageError("no container is selected", service="docker", hint="click on one")
+            raise UsageError(
+                "no container is selected", service="docker", hint="click a container in the list"
+            )
         return f"Stop and remove {plain(self._picked)}", self._picked
 
     def _stop(self, name: str) -> str:

@@ -43,7 +43,7 @@ PICTURE_BYTES = 2_000_000
 CHANGES = 200
 _PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp"}
 _EMPTY = "The workspace is empty. Type in a cell:  %%files write PATH"
-_PICK = Instruction("Pick a file to look into it, or a folder to unfold it.")
+_PICK = Instruction("Select a file to preview it, or a folder to open it.")
 _NO_CHANGES = Instruction("Changes are listed here as they happen.")
 _BARS = 6
 # Measuring may take this share of the time: with millions of files it is slow.
@@ -117,7 +117,7 @@ class FilesPanel:
         self.picture.layout.display = "none"
         self.picture.add_class("agentnb-picture")
         self.remove = Confirm(
-            self.panel, "Remove", self._ask, self._remove, tooltip="Remove what is selected"
+            self.panel, "Remove", self._ask, self._remove, tooltip="Remove the selection"
         )
         self.remove.first.disabled = True
         self.changes = TableView(
@@ -221,7 +221,9 @@ class FilesPanel:
     def _ask(self) -> tuple[str, str]:
         node = self._picked
         if node is None:
-            raise UsageError("nothing is selected", service="files", hint="click on a file")
+            raise UsageError(
+                "nothing is selected", service="files", hint="click a file in the list"
+            )
         inside = ""
         if node.kind == "folder":
             inside = f" and {_many(self._files.usage(node.path).total.files)} in it"

@@ -190,7 +190,7 @@ def test_a_conflict_is_shown_side_by_side_and_left_by_mouse(lab):
     row(panel, "plan.ipynb").click()
     panel.get_by_text("code cell 2").wait_for()
     press(panel, "Take ours")
-    panel.get_by_text("no file is in conflict any longer", exact=False).wait_for()
+    panel.get_by_text("no file is in conflict", exact=False).wait_for()
     press(panel, "Continue merge")
     panel.get_by_text("Merging", exact=False).wait_for(state="hidden")
     assert told(lab, "git.show().message") == "Merge branch 'agent/docs'"

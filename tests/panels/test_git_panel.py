@@ -248,7 +248,7 @@ def test_a_merge_is_solved_and_continued(conflict, view):
     it.solve.ours.click()
     until(lambda: git.status().conflicts == [])
     refreshed(it)
-    assert "no file is in conflict any longer" in it.merge.text.value
+    assert "no file is in conflict" in it.merge.text.value
     it.merge.proceed.click()
     until(lambda: git.status().doing == "")
     assert git.show().message == "Merge branch 'topic'"

@@ -39,8 +39,8 @@ P = ParamSpec("P")
 LISTED: Final = 2000
 _NO_REPOSITORY: Final = "No git repository here. Type in a cell:  %git init"
 _CLEAN: Final = "Nothing has changed since the last commit."
-_PICK: Final = Instruction("Pick a file to see what has changed in it.")
-_KEYS: Final = (("Shift+Enter or Ctrl+Enter", "in the message: commit what is staged"),)
+_PICK: Final = Instruction("Select a file to see its changes.")
+_KEYS: Final = (("Shift+Enter or Ctrl+Enter", "in the message: commit the staged changes"),)
 _NO_BRANCH: Final = "(no branch)"
 _WORDS: Final = WORDS | {"?": "untracked"}
 # Looking may take this share of the time: in a huge tree it is slow.
@@ -80,9 +80,11 @@ class GitPanel:
             on_change=act(self._done(self._create), say),
         )
         self.sync = label("", dim=True)
-        self.fetch = acting(self._fetch, "Fetch", "Fetch what the remote has", "refresh")
-        self.pull = acting(self._pull, "Pull", "Bring the branch up to the remote's", "arrow-down")
-        self.push = acting(self._push, "Push", "Send the branch to the remote", "arrow-up")
+        self.fetch = acting(self._fetch, "Fetch", "Fetch the remote's commits", "refresh")
+        self.pull = acting(
+            self._pull, "Pull", "Fast-forward the branch to the remote's", "arrow-down"
+        )
+        self.push = acting(self._push, "Push", "Push the branch to the remote", "arrow-up")
         self.files = TableView(
             ("file", "staged", "not staged"),
             key="file",
@@ -93,9 +95,9 @@ class GitPanel:
             noun=("file", "files"),
         )
         self.stage = acting(self._stage, "Stage", "Stage the selected file", "plus")
-        self.unstage = acting(self._unstage, "Unstage", "Take it out of the stage", "minus")
+        self.unstage = acting(self._unstage, "Unstage", "Unstage the selected file", "minus")
         self.stage_all = acting(self._stage_all, "Stage all", "Stage every change", "")
-        self.unstage_all = acting(self._unstage_all, "Unstage all", "Empty the stage", "")
+        self.unstage_all = acting(self._unstage_all, "Unstage all", "Unstage every change", "")
         self.merge = MergeBar(self.panel, self._git, self._done)
         self.solve = SolveButtons(self.panel, self._git, self._done, self._picked_or_error)
         self.message = text_box(
@@ -105,7 +107,7 @@ class GitPanel:
         self.commit = button(
             "Commit",
             commit,
-            tooltip="Commit what is staged: Shift+Enter or Ctrl+Enter in the message",
+            tooltip="Commit the staged changes: Shift+Enter or Ctrl+Enter in the message",
             icon="check",
             primary=True,
         )
@@ -221,7 +223,7 @@ class GitPanel:
 
     def _picked_or_error(self) -> str:
         if self._picked is None or self._picked not in self._known:
-            raise UsageError("no file is selected", service="git", hint="click on one")
+            raise UsageError("no file is selected", service="git", hint="click a file in the list")
         return self._picked
 
     def _stage(self) -> str:
@@ -246,7 +248,9 @@ class GitPanel:
     def _commit(self) -> str:
         message = self.message.value.strip()
         if not message:
-            raise UsageError("a commit needs a message", service="git", hint="type one above")
+            raise UsageError(
+                "a commit needs a message", service="git", hint="type the message above"
+            )
         sha = self._git.commit(message)
         with self.panel.lock:
             self.message.value = ""
@@ -292,7 +296,9 @@ class GitPanel:
     def _push(self) -> str:
         branch = self._git.current_branch()
         if branch is None:
-            raise UsageError("no branch is checked out", service="git", hint="choose one")
+            raise UsageError(
+                "no branch is checked out", service="git", hint="select a branch above"
+            )
         done = self._git.push(self._remote(), branch)
         return ", ".join(f"{each.branch} → {each.to}: {each.state}" for each in done)
 

@@ -58,7 +58,7 @@ class MergeBar:
             "Abort",
             lambda: (f"Go back to before the {self._doing}", None),
             done(self._abort),
-            tooltip="Give it up; every file is as it was before",
+            tooltip="Abort; every file becomes as it was before",
             icon="undo",
         )
         self.widget = row(self.text, self.proceed, self.abort)
@@ -88,7 +88,7 @@ class MergeBar:
 def _text(doing: str, left: int) -> str:
     files = f"{left:,} {'file' if left == 1 else 'files'} in conflict"
     if doing == _MERGE:
-        return f"Merging · {files if left else 'no file is in conflict any longer'}"
+        return f"Merging · {files if left else 'no file is in conflict'}"
     if doing:
         return f"In the middle of a {doing} · {files} · {HOW_TO_END[doing]}"
     return files
@@ -124,10 +124,10 @@ class SolveButtons:
             return button(text, take, tooltip=tooltip)
 
         self.ours = taking(
-            "ours", "Take ours", "Of what both changed in the file, keep the current branch's"
+            "ours", "Take ours", "Where both sides changed the file, keep the current branch's"
         )
         self.theirs = taking(
-            "theirs", "Take theirs", "Of what both changed in the file, take the merged branch's"
+            "theirs", "Take theirs", "Where both sides changed the file, take the merged branch's"
         )
         self.discard = Confirm(
             panel,
