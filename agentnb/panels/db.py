@@ -1,4 +1,4 @@
-"""The database panel: a tree of tables and columns, a box for SQL, and the rows it gives."""
+"""The database panel: a tree of tables and columns, and a box for SQL with its rows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Loaded(NamedTuple):
 
 
 class DbPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """Browses tables and runs SQL; the widgets are composed in `panel`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class DbPanel:
     connection
         The one it shows first.
     every
-        Seconds between two looks at the database.
+        Seconds between refreshes.
     """
 
     def __init__(self, hub: Hub, *, connection: str = "default", every: float | None = 3.0) -> None:
@@ -205,7 +205,7 @@ class DbPanel:
     # Running
 
     def _submit(self) -> None:
-        """Run the SQL by its key; what asks goes on asking, whatever the key does."""
+        """Run the SQL by its key; an open question stays open."""
         with self.panel.lock:
             self.run.reset()
         self.run.click()

@@ -1,4 +1,4 @@
-"""What a handler made of a cell prints, and how it is doing."""
+"""The view of a handler made of a cell: its output and its state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING = Instruction("What the cell prints comes here.")
 
 
 class Printed(Protocol):
-    """What was printed."""
+    """The output so far."""
 
     @property
     def text(self) -> str:
@@ -38,7 +38,7 @@ def make(hub: Hub, subscription: Subscription, output: Printed) -> Panel:
     subscription
         The handler's.
     output
-        What it prints.
+        The output of the handler.
     """
     panel = Panel(f"on {subscription.pattern}", every=1.0, redactor=hub.settings.redactor)
     counts = label("", dim=True)

@@ -337,7 +337,7 @@ def test_malformed_messages_are_dead_letters_and_never_fatal(make_bus, shared_re
     assert [letter.handler for letter in letters] == [""] * 4
     assert letters[-1].message == b"{broken"
     assert "failed to parse event on c" in caplog.text
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be decoded"):
         bus.replay(letters[0])
     assert bus.discard(*letters) == 4
 

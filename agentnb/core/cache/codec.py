@@ -157,7 +157,9 @@ class Codec:
             raise UsageError(message, service="cache", hint=error.hint or None) from error
         except UnreadableError as error:
             raise UsageError(
-                f"the value cannot be stored: it would not come back: {error}", service="cache"
+                f"the value cannot be stored: it would not come back: {error}",
+                service="cache",
+                hint="convert it to plain values, dates, arrays, frames or a dataclass",
             ) from error
         label = _label(value)
         head = bytes([len(label)]) + label

@@ -1,4 +1,4 @@
-"""What loaders of this process raised, for the threads that wait for them."""
+"""The errors of this process's loaders, for the threads that wait for them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Failures:
 
     @contextmanager
     def asking(self, key: str) -> Iterator[None]:
-        """Wait for a key, or load it, within the block."""
+        """Keep failures of a key within the block."""
         with self._lock:
             self._asking[key] = self._asking.get(key, 0) + 1
         try:
@@ -38,12 +38,12 @@ class Failures:
                     self._raised.pop(key, None)
 
     def add(self, key: str, token: str, error: Exception) -> None:
-        """Keep what the loader of a key raised."""
+        """Keep the error of a key's loader."""
         with self._lock:
             if key in self._asking:
                 self._raised.setdefault(key, {})[token] = error
 
     def get(self, key: str, token: str) -> Exception | None:
-        """Return what a loader raised, or None if it was not one of this process."""
+        """Return the error of a loader, or None if it runs in another process."""
         with self._lock:
             return self._raised.get(key, {}).get(token)

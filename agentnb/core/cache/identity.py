@@ -21,7 +21,7 @@ __all__ = ["ORIGINAL", "Memory", "changes", "digest_of", "name_of"]
 ORIGINAL = "_agentnb_original"
 """The attribute that holds a cached function and the one that it was made of.
 
-Both, since `functools.wraps` copies attributes to whatever wraps the cached function.
+Both, since `functools.wraps` copies attributes to every wrapper of the cached function.
 """
 
 _DIGITS = 16

@@ -1,4 +1,4 @@
-"""Copies of values in this process, kept true by the server."""
+"""Copies of values in this process, invalidated by the server."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Copies:
     prefix
         The start of the keys.
     log
-        Where it is said that copies are not kept.
+        Logger of outages in which no copies are kept.
     entries, size
-        How many, and how many bytes of them; what was asked for longest ago goes first.
+        Maximum number of copies and of their bytes; the least recently used are dropped.
     idle
-        Seconds without a question after which the connection closes.
+        Seconds without a lookup after which the connection closes.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which keys there are, and removing many of them without holding anybody up."""
+"""Find and remove the keys of a cache, in small steps."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Names:
         now = seconds * 1000 + microseconds // 1000
         for raw, until in self._redis.zscan_iter(listing, match=pattern, count=_STEP):
             name = _text(raw)
-            # A name that is over is not ours any more: a stranger may have taken it.
+            # An expired name is no longer agentnb's: another program may have taken it.
             if until > now and name not in seen:
                 seen.add(name)
                 yield name

@@ -1,4 +1,4 @@
-"""A connection on which the server says which keys have changed."""
+"""The connection on which the server reports changed keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SILENCE = 3.0
 class Tracking:
     """One connection with ``CLIENT TRACKING``, and the thread that reads it.
 
-    Every change of a key that begins with the prefix is heard, whoever makes it. Once the
+    Every change of a key that begins with the prefix is reported, by any client. Once the
     connection has ended it stays so: a new one takes a new `Tracking`.
 
     Parameters
@@ -104,7 +104,7 @@ class Tracking:
             connection.connect()
             self._begin(connection)
             self._listen(connection)
-        except Exception as error:  # noqa: BLE001 - whatever ended it, copies are not served then
+        except Exception as error:  # noqa: BLE001 - without the connection no copies are served
             if not self._ended:
                 self._log.info("copies in this process are not kept for now: %s", error)
         finally:

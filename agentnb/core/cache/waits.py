@@ -1,4 +1,4 @@
-"""Loads of this process that run, who waits for which, and whether they wait in a circle."""
+"""The running loads of this process, the calls that wait for them, and cycles of waiting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Load(NamedTuple):
 
 
 class Waits:
-    """Finds a loader that waits, through whatever it has called, for a load that waits for it.
+    """Finds a loader that waits, also through the calls it makes, for a load that waits for it.
 
     A call knows the loads that it is part of by its context, which tasks and
     `asyncio.to_thread` inherit. A thread of a pool inherits none; it is part of a load whose

@@ -182,7 +182,7 @@ def _load_struct(path: str, state: dict[str, Any]) -> Any:
     if set(fields) != set(state):
         raise ClassMissingError(path, "has other fields now")
     made = kind(**state)
-    for name in fields:  # whatever __post_init__ made of them
+    for name in fields:  # also those that __post_init__ has changed
         msgspec.structs.force_setattr(made, name, state[name])
     return made
 

@@ -1,6 +1,6 @@
 """Plain JSON: values to bytes and back, and how exact a copy is.
 
-Every value that leaves the process is kept as plain JSON without class names. What JSON has is
+Every value that leaves the process is kept as plain JSON without class names. A value of JSON is
 written as it is; everything else takes one of these forms:
 
 =============================================  ================================================

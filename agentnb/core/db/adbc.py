@@ -118,7 +118,7 @@ def fetch(
         table, truncated = job.run(watch)
     except (AgentnbError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it was, the driver says it better
+    except Exception as error:  # noqa: BLE001 - the driver runs it again, and reports the error better
         logger.debug("adbc: %s: %s", type(error).__name__, error)
         return None
     return ArrowResult(table, statement=statement.sql, truncated=truncated)

@@ -1,4 +1,4 @@
-"""What differs from one kind of database to the next, behind one small interface."""
+"""The interface of a kind of database."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Backend:
         return options
 
     def close(self) -> None:
-        """Let go of what was made beside the engine."""
+        """Release the resources beside the engine."""
 
     def forked(self) -> None:
         """Make anew, in a child process, what a fork leaves useless."""

@@ -1,4 +1,4 @@
-"""What a person may be about to type: the names of tables and columns, quickly or not at all."""
+"""The names of tables and columns for completion, within a short time."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Catalog:
         try:
             names = ask()
         except AgentnbError:
-            names = []  # nobody is helped by an error while typing; running the line shows it
+            names = []  # an error would interrupt typing; running the line shows it
         with self._lock:
             self._known[key] = (monotonic(), names)
             self._asking.pop(key, None)

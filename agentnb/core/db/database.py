@@ -221,12 +221,12 @@ class Database(Executor):
         return self.access.pool.engine
 
     def session(self, *, idle: float | None = IDLE_SECONDS) -> Session:
-        """Return a session: one connection, in which what a statement sets lasts.
+        """Return a session: one connection, in which settings last from statement to statement.
 
-        A statement of the database itself runs on any connection of the pool, and what it sets
-        there (SET, a temporary table, ATTACH) is undone when the connection goes back. What a
-        trigger or a default sets is not seen: ``set_config(..., true)`` there ends with the
-        transaction.
+        A statement of the database itself runs on any connection of the pool, and its settings
+        (SET, a temporary table, ATTACH) are undone when the connection goes back. A setting that
+        a trigger or a default makes is not undone: use ``set_config(..., true)`` there, which
+        ends with the transaction.
 
         Parameters
         ----------

@@ -83,7 +83,7 @@ class Executor:
             ``db_timeout`` (30).
         arrow
             Fetch as Arrow data through ADBC where that gives the same types: several
-            times faster into a frame. Where it does not, this has no effect.
+            times faster into a frame. Otherwise this has no effect.
         max_bytes
             Bytes that the rows may take in memory; default: the setting ``db_max_bytes``
             (1 GB). More is an error, never a shorter result: see `stream`.
@@ -321,8 +321,8 @@ class Executor:
             Its name, made from the data if it does not exist. ``schema.table`` works
             where the database has schemas.
         if_exists
-            What to do with a table of that name: ``"append"`` rows to it, ``"replace"``
-            it, or (the default) refuse. A temporary table is replaced by a temporary one.
+            Policy for an existing table: ``"append"`` rows to it, ``"replace"`` it, or (the
+            default) refuse. A temporary table is replaced by a temporary one.
         timeout
             Seconds for the whole; default: ten times the setting ``db_timeout``.
 

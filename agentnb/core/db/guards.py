@@ -1,4 +1,4 @@
-"""What surrounds a running statement: errors turned into ours, and explained."""
+"""Translate and explain the errors of a running statement."""
 
 from __future__ import annotations
 

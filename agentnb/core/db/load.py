@@ -139,7 +139,9 @@ def _converters(runner: Runner, data: Source, dialect: str) -> list[Any]:
                 raise error.about(f"column {name!r}") from error
             except (TypeError, ValueError, ArithmeticError) as error:
                 raise UsageError(
-                    f"column {name!r} cannot be loaded: {error}", service="db"
+                    f"column {name!r} cannot be loaded: {error}",
+                    service="db",
+                    hint="convert the column, such as frame[name].astype(str)",
                 ) from error
 
         return converted

@@ -218,7 +218,9 @@ class Plain(Backend):
         word, words = statement.keyword, statement.words
         if word in {"begin", "start"} and words <= _BEGIN:
             if self.in_transaction(connection):
-                raise UsageError("a transaction is open already", service="db")
+                raise UsageError(
+                    "a transaction is open already", service="db", hint="commit or rollback first"
+                )
             self.begin(connection)
         elif word in {"begin", "start"} and "transaction" in words:
             raise UsageError(

@@ -31,7 +31,7 @@ class ConnectionPool:
     Parameters
     ----------
     backend
-        What kind of database it is.
+        The kind of database.
     name
         The connection's name, for spans.
     size
@@ -174,7 +174,7 @@ class ConnectionPool:
         connection.close()
 
     def _clear(self, connection: Connection) -> None:
-        """Leave nothing of what statements have set to whoever is lent the connection next."""
+        """Undo what statements have set in the session, before the connection is lent again."""
         try:
             with self._backend.watching(connection, Watch(Deadline(CONNECT_SECONDS))):
                 self._backend.clear(connection)
@@ -262,9 +262,15 @@ class ConnectionPool:
                 "set datestyle = 'ISO', set intervalstyle = 'postgres'",
             )
         if isinstance(error, (OverflowError, ValueError, TypeError)):
-            return UsageError(f"a value cannot be bound: {error}", service="db")
+            return UsageError(
+                f"a value cannot be bound: {error}",
+                service="db",
+                hint="convert it to a type of the database, such as str(value)",
+            )
         if isinstance(error, SQLAlchemyError):
-            return UsageError(str(error), service="db")
+            return UsageError(
+                str(error), service="db", hint="see the statement, its parameters and the URL"
+            )
         return None
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ NO_VALUES = {
     "in": "in (select null where 1 = 0)",
     "not in": "not in (select null where 1 = 0)",
 }
-"""What an empty list matches, and does not match: ``in ()`` is an error outside of SQLite."""
+"""The SQL of ``in`` and ``not in`` with an empty list: ``in ()`` is an error outside of SQLite."""
 
 _NUMBERED = {"numeric": ":", "numeric_dollar": "$"}
 _POSITIONS = {"qmark": "?", "format": "%s", **_NUMBERED}
@@ -41,7 +41,7 @@ def render(
     Parameters
     ----------
     statement
-        What `scan` or `split` returned.
+        The statement, from `scan` or `split`.
     params
         The values; ``:a.b`` is attribute or item ``b`` of ``params["a"]``. A list, tuple,
         set, array or series after IN becomes as many parameters as it has values.
@@ -50,7 +50,7 @@ def render(
     adapt
         Turns one value into one that the driver takes.
     no_values
-        What ``in`` and ``not in`` with an empty list are written as.
+        The SQL of ``in`` and ``not in`` with an empty list.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def _json(value: object, name: str) -> str:
     try:
         return json_text(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error
+        raise _unbindable(name, error) from error
 
 
 def _listed(bind: Bind, items: list[Any], values: _Values, adapt: Callable[[Any], Any]) -> str:
@@ -158,7 +158,7 @@ def _items(value: object, name: str) -> list[Any] | None:
     except UnfitError as error:
         raise error.about(f":{name}") from error
     except (ValueError, OverflowError) as error:  # a time that Python does not have
-        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error
+        raise _unbindable(name, error) from error
     return found if isinstance(found, list) else None
 
 
@@ -185,4 +185,12 @@ def _adapted(adapt: Callable[[Any], Any], value: Any, name: str) -> Any:
     except UnfitError as error:
         raise error.about(f":{name}") from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f":{name} cannot be bound: {error}", service="db") from error
+        raise _unbindable(name, error) from error
+
+
+def _unbindable(name: str, error: Exception) -> UsageError:
+    return UsageError(
+        f":{name} cannot be bound: {error}",
+        service="db",
+        hint="convert it to a number, text, bytes, a date, JSON or a list of these",
+    )

@@ -1,4 +1,4 @@
-"""What a statement gave back."""
+"""The results of statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a database: its tables and their columns."""
+"""The tables of a database and their columns."""
 
 from __future__ import annotations
 

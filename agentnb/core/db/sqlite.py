@@ -90,7 +90,11 @@ class SQLite(Backend):
     def refuse_read_only(self, target: Target) -> None:
         """Refuse only what could not have anything in it to read."""
         if target.path is None:
-            raise UsageError("a read-only database in memory would stay empty", service="db")
+            raise UsageError(
+                "a read-only database in memory would stay empty",
+                service="db",
+                hint="name a file: sqlite:///path.db",
+            )
 
     @property
     def alone(self) -> bool:

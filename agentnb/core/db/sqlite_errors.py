@@ -67,7 +67,11 @@ def _of_file(text: str, target: Target) -> AgentnbError | None:
             hint="check the path, and that its folder can be written to",
         )
     if "file is not a database" in text or "malformed database schema" in text or _IMAGE in text:
-        return ConfigError(f"{target} is not a SQLite database: {text}", service="db")
+        return ConfigError(
+            f"{target} is not a SQLite database: {text}",
+            service="db",
+            hint="check the path in DATABASE_URL, or restore the file from a backup",
+        )
     if "disk is full" in text or "disk I/O error" in text:
         # Where there is no room for the memory that its users share, it calls that I/O.
         what = "" if "full" in text else ", or mend it"

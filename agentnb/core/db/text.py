@@ -40,7 +40,7 @@ class Bind:
     is_in
         ``"in"`` or ``"not in"`` where the name stands behind one, else ``""``.
     enclosed
-        Whether it stands in parentheses.
+        Whether the name is in parentheses.
     whole
         Where all of ``in (:name)`` starts and ends, if there is nothing else in it.
     """
@@ -122,7 +122,7 @@ def scan(sql: str, syntax: Syntax = GENERIC) -> Statement:
     if len(statements) == 1:
         return statements[0]
     if not statements:
-        raise UsageError("there is no SQL to run", service="db")
+        raise UsageError("there is no SQL to run", service="db", hint="such as select 1")
     raise UsageError(
         f"{len(statements)} statements where one is expected",
         service="db",

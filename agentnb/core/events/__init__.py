@@ -1,4 +1,4 @@
-"""Events: published to whoever listens, kept in a log so that nobody who was away misses any."""
+"""Events: published to subscribers, and kept in a log for those that were cut off."""
 
 from __future__ import annotations
 

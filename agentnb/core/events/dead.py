@@ -1,4 +1,4 @@
-"""Dead letters: events that a handler failed at, and messages that nobody can read."""
+"""Dead letters: events whose handler failed, and messages that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class DeadLetter:
     Parameters
     ----------
     place
-        Where it stands among the dead letters; names it.
+        Its position among the dead letters, which identifies it.
     channel, message
         The event as it was received.
     event_id
         The event's id; empty for one without an envelope.
     handler
-        The name of the handler that failed; empty for a message that nobody can read.
+        The name of the handler that failed; empty for a message that cannot be decoded.
     error
-        What went wrong.
+        The error.
     source
         Which bus wrote it.
     """
@@ -92,7 +92,7 @@ class DeadLetters:
     def add(
         self, channel: str, message: bytes, *, event_id: str, handler: str, error: BaseException
     ) -> None:
-        """Write one; while the server is away it is kept here, the last thousand are."""
+        """Write a dead letter; while the server is away, the last thousand are kept here."""
         reason = redact(words_of(error))[:_LONGEST]
         if handler:
             told = {"channel": channel, "event_id": event_id, "handler": handler, "error": reason}
@@ -118,11 +118,11 @@ class DeadLetters:
 
     @property
     def unsent(self) -> int:
-        """How many wait for the server."""
+        """The number of letters that wait for the server."""
         return len(self._unsent)
 
     def flush(self) -> None:
-        """Write what waits, as far as the server takes it."""
+        """Write the waiting letters, until the server refuses."""
         with self._lock:
             while self._unsent:
                 fields = self._unsent[0]
@@ -135,21 +135,21 @@ class DeadLetters:
                 self._unsent.popleft()
 
     def size(self) -> int:
-        """Return how many there are."""
+        """Return the number of dead letters."""
         return int(self._redis.execute_command("XLEN", self.key))
 
     def last(self, n: int) -> list[DeadLetter]:
-        """Return the last ones, newest first."""
+        """Return the last letters, newest first."""
         found: Any = self._redis.execute_command("XREVRANGE", self.key, "+", "-", "COUNT", n)
         return [_letter(place, fields) for place, fields in found]
 
     def get(self, place: str) -> DeadLetter | None:
-        """Return the one at a place."""
+        """Return the letter at a position, None if there is none."""
         found: Any = self._redis.execute_command("XRANGE", self.key, place, place)
         return _letter(*found[0]) if found else None
 
     def remove(self, *places: str) -> int:
-        """Remove some, and return how many there were."""
+        """Remove letters, and return the number removed."""
         return int(self._redis.execute_command("XDEL", self.key, *places)) if places else 0
 
 

@@ -1,4 +1,4 @@
-"""An event, as publishers get it and handlers see it."""
+"""An event, as publishers and handlers receive it."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Event:
         Unique; the same wherever the event is seen. Empty for what a program published that
         knows nothing of envelopes.
     channel
-        Where it was published.
+        The channel that it was published on.
     data
         The published value as plain JSON; each handler has a copy of its own. Where the
         subscription has a schema, a value of that.
     time
         When it was published, by the clock of its source, in UTC.
     source
-        Which bus published it: host, process and a number.
+        The bus that published it: host, process and a number.
     traceparent
-        Where in a trace it was published, W3C; None outside of every trace.
+        The W3C trace context of the publisher; None outside of every trace.
     correlation_id
         Free text of the publisher's, or None.
     pending
-        Whether it still waits to be sent, because the server is away; handlers of its own
-        process have it all the same.
+        Whether the event waits to be sent, because the server is away; handlers in its own
+        process receive it at once.
     place
-        Where it stands in the log, ``"<milliseconds>-<number>"``; None for one that is pending
+        Its position in the log, ``"<milliseconds>-<number>"``; None for an event that is pending
         or was published with ``durable=False``.
     gap
-        Whether it stands for events that the log no longer has; ``data`` says between which
-        places they were.
+        Whether it stands for missed events that the log no longer has; ``data`` has the
+        positions around them.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Event:
 
     @property
     def data(self) -> Any:
-        """What was published; read from JSON when it is first asked for."""
+        """The published value, decoded on first access."""
         if self._data is _UNREAD:
             self._data = (self._decode or _plain)(self._raw)
         return self._data
@@ -171,7 +171,7 @@ def _plain(raw: bytes) -> Any:
 
 
 def place_number(place: str) -> int:
-    """Return a place in the log as a number, so that two can be compared.
+    """Return a position in the log as a number, for comparison.
 
     >>> place_number("5-1") < place_number("5-2") < place_number("6-0")
     True

@@ -1,4 +1,4 @@
-"""What waits for one handler: bounded, in order, and filled from the log where need be."""
+"""The events that wait for one handler: bounded, in order, completed from the log."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _CHUNK = 200
 class Inbox:
     """The events that one subscription has not handled yet.
 
-    It knows up to which place of the log it has been given everything. What it missed, while
-    the connection was gone or because it was full and may not drop, it reads from there:
-    meanwhile it is *behind*, takes nothing of the log from the connection, and goes on in
+    It knows the position of the log up to which it is complete. Events that it missed, while
+    the connection was lost or since it was full and must not drop, it reads from the log.
+    Meanwhile it is *behind*: it ignores logged events from the connection, and continues in
     order once it has caught up.
 
     Parameters
     ----------
     pattern, matches
-        Which channels.
+        The pattern, and the function that matches channels.
     limit
-        How many events may wait.
+        Maximum number of waiting events.
     overflow
         ``"drop_oldest"``, ``"drop_newest"`` or ``"reread"``.
     log
         The log.
     read
-        Makes an event of an entry of the log, or None if it is not for this one.
+        Returns the event of an entry of the log, None for one that was received.
 
     Attributes
     ----------
     wake
-        Called, with the lock held, when there is something to take.
+        Called, with the lock held, when an event waits.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Inbox:
         return len(self._queue) + len(self._later)
 
     def begin(self, place: str, replay: int) -> None:
-        """Stand from a place of the log on, after so many events before it."""
+        """Start at a position of the log, after replaying earlier events."""
         with self.lock:
             self._move(place)
             self._replay = replay
@@ -95,12 +95,12 @@ class Inbox:
                 self.wake()
 
     def cut(self) -> None:
-        """Note that the connection is gone: what comes on the next one does not follow at once."""
+        """Record that the connection was lost, so that the next one may have a gap before it."""
         with self.lock:
             self._cut = True
 
     def advance(self, place: str, *, missed: bool) -> None:
-        """Note that the log has reached a place, and whether what came before it was missed."""
+        """Record the log's position, and whether events before it were missed."""
         with self.lock:
             number = place_number(place)
             if missed:
@@ -116,12 +116,12 @@ class Inbox:
                 self._move(place)
 
     def offer(self, event: Event, number: int = 0) -> None:
-        """Take an event.
+        """Add an event.
 
         Parameters
         ----------
         number
-            Its place in the log as a number, if it came from the server by way of the log.
+            Its position in the log as a number, if it came from the server and is logged.
         """
         with self.lock:
             if self.closed:
@@ -146,14 +146,14 @@ class Inbox:
             self.wake()
 
     def put(self, event: Event) -> None:
-        """Take an event whatever waits, as the next one: a dead letter that is tried again."""
+        """Add an event although the inbox is full: a dead letter that is replayed."""
         with self.lock:
             if not self.closed:
                 self._queue.append(event)
                 self.wake()
 
     def waiting(self) -> bool:
-        """Return whether there is something to take; to be called with the lock held."""
+        """Return whether an event waits; call it with the lock held."""
         return bool(self._queue or self.behind or self._later)
 
     def take(self) -> Event | None:
@@ -162,7 +162,7 @@ class Inbox:
         Raises
         ------
         AgentnbError
-            It has to be read from the log, and the server is away.
+            The event has to be read from the log, and the server is away.
         """
         while not self.closed:
             with self.lock:
@@ -199,7 +199,7 @@ class Inbox:
         with self.lock:
             self.gaps += chunk.gap
             if chunk.emptied:
-                # Places may begin anew, so those of before tell nothing any more.
+                # Positions may start again, so earlier ones are meaningless.
                 self._place, self._place_text = 0, "0-0"
                 self._target = target = 0
             if chunk.entries:
@@ -219,7 +219,7 @@ class Inbox:
         self._place, self._place_text = place_number(place), place
 
     def close(self) -> None:
-        """Let go of what waits."""
+        """Close the inbox and drop waiting events."""
         with self.lock:
             self.closed = True
             self._queue.clear()

@@ -1,4 +1,4 @@
-"""The connection that messages arrive on, and the thread that reads it."""
+"""The connection that events arrive on, and the thread that reads it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 class Listener:
-    """Subscribed to what it is told, for as long as it lives, whatever becomes of the server.
+    """Keeps channels subscribed, and reconnects whenever the connection is lost.
 
     After each subscription, each new connection and every two seconds it asks the server where
     the log ends. Since answers come in order with messages, all that stands in the log up to
@@ -55,7 +55,7 @@ class Listener:
     lost
         Told that the connection is gone.
     log
-        Where it says how the connection is.
+        Logger of the connection.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Listener:
             self._connect(missed=self._missed)
             self._missed, self._failures = True, 0
             self._listen()
-        except Exception as error:  # noqa: BLE001 - whatever ended it, there will be another
+        except Exception as error:  # noqa: BLE001 - every end is followed by another connection
             if not self._thread.stopping:
                 self._failures += 1
                 self._say_why(error, self._failures)
@@ -231,7 +231,7 @@ class Listener:
             self._lost()
 
     def close(self, seconds: float) -> bool:
-        """End the connection, and return whether the thread has ended within so many seconds."""
+        """Close the connection, and return whether the thread has ended in time."""
         self._thread.stop(0.0)
         self._abort()
         return self._thread.stop(seconds)

@@ -17,7 +17,7 @@ _STEP = 500
 
 
 class Entry(NamedTuple):
-    """One event as it stands in the log."""
+    """One event of the log."""
 
     place: str
     id: str
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What was read, and whether there is a hole before it."""
+    """The entries that were read, and whether entries before them are missing."""
 
     gap: bool
     emptied: bool
@@ -63,7 +63,7 @@ class EventLog:
         return Chunk(gap > 0, gap > 1, [self._entry(*entry) for entry in entries])
 
     def size(self) -> int:
-        """Return how many events there are."""
+        """Return the number of events."""
         return int(self._redis.execute_command("XLEN", self.key))
 
     def end(self) -> str:

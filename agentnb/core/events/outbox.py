@@ -39,7 +39,7 @@ class Letter:
     arguments
         The arguments of the script that publishes it.
     durable
-        Whether it goes into the log.
+        Keep the event in the log.
     after
         A position in the log behind which it stands, if it may have been sent already.
     """
@@ -170,7 +170,11 @@ class Outbox:
             replies = self._post(left)
             for letter, reply in zip(left, replies, strict=True):
                 if isinstance(reply, Exception):
-                    raise RejectedError(str(reply), service="events") from reply
+                    raise RejectedError(
+                        str(reply),
+                        service="events",
+                        hint="the event waits in the outbox until the server accepts it",
+                    ) from reply
                 self._sent(letter, reply.decode() if letter.durable else None)
         except AgentnbError:
             # Later letters of the batch may have arrived, too: the next attempt looks them up.

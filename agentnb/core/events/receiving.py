@@ -1,4 +1,4 @@
-"""From messages to inboxes: what this process published, what the server says, what the log has."""
+"""Deliver events to inboxes: from this process, from the server, and from the log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Receiver"]
 
 
 class Memory:
-    """The latest ids, each with a value, and no more than so many."""
+    """Remembers the latest ids, each with a value."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -35,7 +35,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def first(self, key: str, value: Any = None) -> Any:
-        """Return the value that an id was remembered with, by this call or before."""
+        """Return the value that an id was first remembered with, which may be this one."""
         with self._lock:
             known = self._known.setdefault(key, value)
             if len(self._known) > self._most:
@@ -57,7 +57,7 @@ class Memory:
 
 
 class Receiver:
-    """Gives each subscription its events, once.
+    """Gives each subscription its events, each once.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ class Receiver:
     keys, wire
         Make and read names and messages.
     event_log, dead
-        The log, and where what cannot be read goes.
+        The log, and the dead letters of messages that cannot be decoded.
     source
-        The bus.
+        The identity of the bus.
     size
-        How many ids are remembered, so that nothing is seen twice: more than the log has.
+        Number of ids to remember, so that no event is delivered twice: more than the log has.
     log
-        Where it says how the connection is.
+        Logger of the connection.
     """
 
     def __init__(
@@ -114,17 +114,17 @@ class Receiver:
 
     @property
     def listens(self) -> bool:
-        """Return whether there is anything to listen to."""
+        """Whether there are subscriptions."""
         return bool(self._all)
 
     @property
     def connected(self) -> bool:
-        """Return whether there is a connection for it."""
+        """Whether the connection is open."""
         return self._listener.connected
 
     @property
     def error(self) -> AgentnbError | None:
-        """Return why there is none."""
+        """The error that ended the connection, None while it is open."""
         return self._listener.error
 
     def deliveries(self) -> list[Delivery]:
@@ -133,7 +133,7 @@ class Receiver:
             return list(self._all)
 
     def add(self, one: Delivery) -> None:
-        """Begin to listen for a subscription."""
+        """Subscribe on the server for a delivery."""
         name = self._server_name(one.pattern)
         with self._lock:
             self._all.append(one)
@@ -145,7 +145,7 @@ class Receiver:
             self._listener.add(name)
 
     def remove(self, which: str | Subscription) -> list[Delivery]:
-        """Forget some, and return them."""
+        """Remove deliveries, and return them."""
         with self._lock:
             removed = [one for one in self._all if which in (one.subscription, one.pattern)]
             for one in removed:
@@ -160,7 +160,7 @@ class Receiver:
             return removed
 
     def close(self, seconds: float) -> None:
-        """End the connection."""
+        """Close the connection."""
         if not self._listener.close(seconds):
             self._log.warning("the thread that listens for events has not ended")
 
@@ -171,9 +171,9 @@ class Receiver:
     # What this process publishes
 
     def deliver(self, event: Event, *, durable: bool = True) -> None:
-        """Hand an event of this process to its subscribers, unless they have it already."""
+        """Hand an event of this process to its subscribers, unless they have it."""
         if not self._all or event.id in self._places:
-            return  # nobody is there, or another bus has published it before under this id
+            return  # no subscribers, or another bus has published this id before
         live = self._route(event.channel)
         if live and self._mine.new(event.id):
             for one in live:
@@ -215,7 +215,7 @@ class Receiver:
             return
         channel = self._keys.channel_name(on_server.decode("utf-8", "surrogateescape"))
         if channel is None or on_server.startswith(b"__"):
-            return  # internals of ours, or of the server's own
+            return  # internal channels of agentnb and of the server
         event = self._marked_event(name, on_server, message)
         if event is None:
             event = self._read(channel, message)
@@ -225,9 +225,9 @@ class Receiver:
     def _offer(self, name: bytes, event: Event) -> None:
         number = place_number(event.place) if event.place else 0
         if event.id and not number and not self._places.new(f"{event.id} {name!r}"):
-            return  # not in the log, and sent twice
+            return  # not in the log, and sent a second time
         if number and self._places.first(event.id, number) < number:
-            return  # the same event, which a retry has put there a second time
+            return  # a retry has put the same event into the log a second time
         again = event.source == self._source and not self._unseen(event.id)
         for one in self._by_name.get(name, ()):
             inbox = one.inbox
@@ -237,7 +237,7 @@ class Receiver:
                 inbox.offer(event.copy(), number)
 
     def _unseen(self, own: str) -> bool:
-        """Return whether an event of this process has to come from the server after all."""
+        """Return whether an own event that the server sends was not delivered yet."""
         # It comes once for each name that is subscribed to, and at once.
         if own != self._coming and self._mine.new(own):
             self._coming = own
@@ -251,7 +251,7 @@ class Receiver:
             return None
 
     def _mark(self, message: bytes) -> None:
-        """Note the envelope of the value that follows at once."""
+        """Keep the envelope of the value that follows."""
         import msgspec
 
         envelope = msgspec.json.decode(message)["_agentnb"]
@@ -272,14 +272,14 @@ class Receiver:
     # What the log has
 
     def event(self, entry: Entry) -> Event | None:
-        """Return the event of an entry, or None if it cannot be read."""
+        """Return the event of an entry, or None if it cannot be decoded."""
         try:
             return self._wire.decode(entry.channel, entry.message, entry.place)
         except Malformed:
-            return None  # nobody of ours has written it
+            return None  # not written by agentnb
 
     def read(self, inbox: Inbox, entry: Entry) -> Event | None:
-        """Return the event of an entry that an inbox has not seen yet."""
+        """Return the event of an entry, or None if the inbox has received it."""
         event = self.event(entry)
         if event is None:
             return None
@@ -296,11 +296,13 @@ class Receiver:
         Raises
         ------
         UsageError
-            Nobody can read it.
+            The message cannot be decoded.
         """
         try:
             return self._wire.decode(letter.channel, letter.message)
         except Malformed as error:
             raise UsageError(
-                f"the message cannot be read, by no handler: {error}", service="events"
+                f"the message cannot be decoded: {error}",
+                service="events",
+                hint="discard it: hub.events.discard(letter) (%events dead --discard ID)",
             ) from error

@@ -1,4 +1,4 @@
-"""Events to messages and back.
+"""Encode events as messages, and decode them.
 
 An object travels as itself, with one key more, ``_agentnb``, that holds the envelope; whatever
 else there is travels in the envelope. So a program that knows nothing of envelopes reads what
@@ -119,7 +119,7 @@ class Wire:
         Parameters
         ----------
         channel
-            Where it came from.
+            The channel that it was received on.
         message
             As it was received, or as it stands in the log.
         place

@@ -201,7 +201,7 @@ class RedisClient(redis.Redis):
             return self.parse_response(connection, args[0])
 
         def attempt() -> Any:
-            connection = pool.borrow()  # type: ignore[attr-defined]  # it is one of ours
+            connection = pool.borrow()  # type: ignore[attr-defined]  # a pool of agentnb
             waiting.end = connection.abort
             return on(connection, pool, work, until)  # type: ignore[arg-type]  # as above
 

@@ -34,7 +34,7 @@ _SECONDS_PING = 1.0
 
 
 def _give(link: socket.socket, seconds: float | None) -> None:
-    """Let each step on a socket take so many seconds, give or take a fiftieth.
+    """Set a socket's timeout in seconds, unless it differs by less than a fiftieth.
 
     To set them lets go of the interpreter, for which other threads wait; most calls are given
     the same.
@@ -60,7 +60,7 @@ class Parser(_HiredisParser):
 
 
 class Timed(AbstractConnection):
-    """What every connection of ours has in common.
+    """The deadline and abort that all connections share.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def translate(error: Exception, target: Target, seconds: float) -> AgentnbError 
     Parameters
     ----------
     error
-        What redis-py raised.
+        The error of redis-py.
     target
         The server, for messages.
     seconds

@@ -38,13 +38,13 @@ class ConnectionManager:
     Parameters
     ----------
     target
-        Where it is.
+        The server.
     server
         The embedded server, or None for one that runs anyway.
     timeout
         Seconds for a call, unless it says otherwise.
     tracer, log
-        Where spans and log lines go.
+        Record spans and log lines.
     """
 
     def __init__(

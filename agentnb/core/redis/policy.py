@@ -1,4 +1,4 @@
-"""What is known of each command: may it be made twice, does it wait, does it name a key."""
+"""Properties of commands: repeatable, blocking, with a key."""
 
 from __future__ import annotations
 

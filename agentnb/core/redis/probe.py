@@ -22,7 +22,7 @@ def is_up(path: Path, timeout: float | None) -> bool:
     path
         The socket.
     timeout
-        Seconds that it may take to answer; None for no limit.
+        Seconds to wait for an answer; None for no limit.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""redis-py's own retry, with the pauses and the end that a call of ours has."""
+"""redis-py's retry, with the pauses and the deadline of agentnb's calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LinearBackoff(AbstractBackoff):
         self.cap = cap
 
     def compute(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures."""
+        """Return the seconds to wait after a number of failures."""
         return min(failures * self.step, self.cap)
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Starting the embedded server, and saying why it did not start."""
+"""Start the embedded server, and explain a failed start."""
 
 from __future__ import annotations
 
@@ -171,5 +171,5 @@ def _check_other_machines(paths: ServerPaths) -> None:
             f"the server of this home runs on another machine, {fields['host']}",
             service="redis",
             hint="set REDIS_URL to a server that both can reach, or AGENTNB_HOME to another "
-            f"folder; if nothing runs there any more, delete {paths.data / 'running'}",
+            f"folder; if that server has ended, delete {paths.data / 'running'}",
         )

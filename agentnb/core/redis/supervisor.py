@@ -30,7 +30,7 @@ _CANNOT_EXECUTE = 127
 def main(data: str, locks: str, grace: float, report: int, *command: str) -> None:
     """Start the server, wait for its end or that of its last user."""
     if os.fork():
-        os._exit(0)  # nobody is this process's parent any more, nor has to wait for it
+        os._exit(0)  # detached: no process has to wait for this one
     os.umask(0o077)
     os.chdir(data)
     os.set_inheritable(report, False)  # noqa: FBT003 - the function takes it by position
@@ -106,7 +106,7 @@ def _tell(report: int, text: str) -> None:
     try:  # noqa: SIM105 - as in main
         os.write(report, text.encode())
     except OSError:
-        pass  # the one who started it is not listening any more
+        pass  # the process that started it has closed the pipe
 
 
 if __name__ == "__main__":

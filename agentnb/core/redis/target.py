@@ -31,7 +31,7 @@ class Target:
     name
         How messages call it.
     hint
-        What to do when it cannot be reached.
+        The hint of an error when the server cannot be reached.
     options
         Keywords for redis-py's connections.
     scheme

@@ -1,4 +1,4 @@
-"""Who may connect to the server: by path, origin and token."""
+"""Admit clients to the server, by path, origin and token."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Access:
     token
         Asked for as ``Authorization: Bearer TOKEN`` or ``?token=TOKEN``; empty for none.
     host
-        What the server listens on.
+        The host that the server listens on.
     origins
         Origins of pages that may connect, besides those of this machine where the server is on
         loopback; such as ``https://app.example.com``.

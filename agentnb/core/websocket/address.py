@@ -23,7 +23,7 @@ class Address(NamedTuple):
     shown
         Without the password and the values of its query, any of which may be a token.
     loopback
-        Whether it leads to this machine, and so past every proxy.
+        Whether the host is this machine, which is reached without a proxy.
     secrets
         The password, and the values of the query.
     """

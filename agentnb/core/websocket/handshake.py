@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Handshake:
-    """What a client says when it connects.
+    """The headers and subprotocols that a client sends when it connects.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Handshake:
         UsageError
             The function returned what is no headers.
         Exception
-            What the function raised.
+            The error of the function.
         """
         if self._function is not None:
             function: Any = self._function

@@ -1,4 +1,4 @@
-"""Messages that wait for somebody who asks for them: the last ones, and no more than so many."""
+"""Messages that wait to be received: the latest ones, up to a limit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Inbox", "MessageStream"]
 
 
 class Inbox:
-    """A bounded line of messages; the oldest ones make room, and are counted.
+    """A bounded queue of messages; the oldest are dropped and counted.
 
     Parameters
     ----------
     limit
-        How many may wait.
+        Maximum number of waiting messages.
     """
 
     def __init__(self, limit: int) -> None:
@@ -55,7 +55,7 @@ class Inbox:
         Raises
         ------
         IndexError
-            None came within the seconds given, or none will come any more.
+            No message arrived in time, or no further one will.
         """
         with self._some:
             if not self._messages and timeout > 0:
@@ -63,19 +63,19 @@ class Inbox:
             return self._messages.popleft()
 
     def take_all(self) -> list[Any]:
-        """Return all that wait, and keep none."""
+        """Remove and return all waiting messages."""
         with self._some:
             found = list(self._messages)
             self._messages.clear()
             return found
 
     def begin(self) -> None:
-        """Say that messages come, from now on."""
+        """Open the inbox."""
         with self._some:
             self.ended, self.error = False, None
 
     def end(self, error: AgentnbError | None = None) -> None:
-        """Say that no further message will come, and why if it is an error."""
+        """Close the inbox: no further message will arrive; an error says why."""
         with self._some:
             self.ended, self.error = True, error
             self._some.notify_all()
@@ -109,14 +109,14 @@ class MessageStream:
     Parameters
     ----------
     inbox
-        Where they come.
+        The inbox that messages arrive in.
     left
-        Called with the inbox once nobody will ask for the next one.
+        Called with the inbox once the iteration has ended.
     """
 
     def __init__(self, inbox: Inbox, left: Callable[[Inbox], object]) -> None:
         self._inbox = inbox
-        # Not this stream's own method: whoever fills the inbox must not keep the stream.
+        # Not a method of this stream, since the inbox must not keep the stream alive.
         self._signal = inbox.wake = _Signal()
         self._left = left
 
@@ -148,9 +148,9 @@ class MessageStream:
             await flag.wait()
 
     async def aclose(self) -> None:
-        """Ask for no further message."""
+        """End the iteration."""
         self._left(self._inbox)
 
     def __del__(self) -> None:
-        # Left by ``break``: nobody will ask for the next one.
+        # The loop was left by ``break``.
         self._left(self._inbox)

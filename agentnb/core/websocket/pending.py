@@ -1,4 +1,4 @@
-"""Connections that have not said yet who they are: few, and not for long."""
+"""Limit the connections whose handshake is not over."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def descriptors() -> int:
 class Handshakes:
     """The connections whose handshake is not over; the oldest makes room for a new one.
 
-    Whoever speaks the protocol is done within milliseconds, so that idle connections, however
-    many come, keep nobody out.
+    A client that speaks the protocol is done within milliseconds, so that any number of idle
+    connections keeps no client out.
 
     Parameters
     ----------
     most
-        How many there may be at once.
+        Maximum number of such connections.
     """
 
     def __init__(self, most: int) -> None:

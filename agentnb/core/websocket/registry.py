@@ -135,7 +135,7 @@ class WebSockets:
         return Table(columns, rows, empty="no WebSocket yet: %ws connect URL")
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Disconnect all, at the same time and within so many seconds."""
+        """Disconnect all clients, at the same time and within the timeout."""
         with self._lock:
             clients = self.clients()
             self._clients.clear()

@@ -1,4 +1,4 @@
-"""What a running server leaves in the home: its address, and the token that is asked for."""
+"""The address and the token that a running server leaves in the home."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def noted(home: Path, url: str, token: str) -> Iterator[bool]:
     """Leave the address of a server in the home while it runs.
 
     It counts as long as the lock beside it is held: a process id would say nothing, since it is
-    used again, and then the token would go to whoever has the port now.
+    used again, and then the token would go to another program on that port.
 
     Yields
     ------
     bool
-        Whether it is this server that is found; false where another one of this home is.
+        Whether this server is the one of the home; false where another one runs.
     """
     folder = home / _FOLDER
     private_folder(folder, service="websocket")

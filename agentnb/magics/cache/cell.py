@@ -105,7 +105,7 @@ class Body:
         Returns
         -------
         bool
-            Whether it worked: a definition may need a private name, which is not kept.
+            Whether all were restored: a definition may need a private name, which is not kept.
         """
         nodes = [node for node in self._tree.body if _defines(node)]
         namespace.update(kept)  # which a definition may need

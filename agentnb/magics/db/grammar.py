@@ -78,7 +78,7 @@ GRAMMAR = Grammar(
         ),
         Option(("--tx",), "run the cell in one transaction", verbs=()),
         Option(("--explain",), "show the plan, run nothing", verbs=()),
-        Option(("--timeout",), "cancel after so many seconds", "SECONDS", float, verbs=_TIMED),
+        Option(("--timeout",), "cancel after SECONDS", "SECONDS", float, verbs=_TIMED),
     ),
     free="SQL",
     bare="list",

@@ -190,7 +190,11 @@ class DbMagic(Magic):
             return self.hub.variable(call.options["env"])
         url = rest[0]
         if not isinstance(url, (str, Secret)):
-            raise UsageError(f"a URL is text, not {type(url).__name__}", service="db")
+            raise UsageError(
+                f"URL must be text, got {type(url).__name__}",
+                service="db",
+                hint="%db connect NAME --env VARIABLE",
+            )
         return url
 
     def do_use(self, call: Call) -> Any:
@@ -204,7 +208,11 @@ class DbMagic(Magic):
         """Close and forget a connection."""
         name = call.arguments[0]
         if name == "default":
-            raise UsageError("the default connection stays", service="db")
+            raise UsageError(
+                "the default connection cannot be removed",
+                service="db",
+                hint="DATABASE_URL sets it; %db use NAME chooses another one",
+            )
         _ = self.hub.databases[name]
         self._end(name)
         self.hub.databases.forget(name)
@@ -269,7 +277,9 @@ class DbMagic(Magic):
         what, table = call.arguments
         options = call.options
         if "append" in options and "replace" in options:
-            raise UsageError("--append and --replace exclude each other", service="db")
+            raise UsageError(
+                "--append and --replace exclude each other", service="db", hint="give one of them"
+            )
         mode: Literal["fail", "append", "replace"] = "fail"
         if "append" in options or "replace" in options:
             mode = "append" if "append" in options else "replace"

@@ -1,4 +1,4 @@
-"""What Tab offers inside of SQL: tables, their columns, and the words of the language."""
+"""Completion inside of SQL: tables, columns and keywords."""
 
 from __future__ import annotations
 

@@ -50,7 +50,11 @@ def assignment(line: str) -> tuple[str | None, str]:
     if found is None:
         return None, line
     if keyword.iskeyword(found[1]):
-        raise UsageError(f"{found[1]} is not a name that Python can assign to", service="db")
+        raise UsageError(
+            f"{found[1]} is a keyword of Python and cannot be assigned to",
+            service="db",
+            hint="choose another name, such as rows << SQL",
+        )
     return found[1], line[found.end() :]
 
 
@@ -122,7 +126,7 @@ def run(
     namespace
         Where ``:name`` is looked up.
     many
-        Whether it is the body of a cell.
+        Whether the SQL is the body of a cell.
     used
         Whether the result is assigned or passed on, rather than displayed only.
     grammar
@@ -140,7 +144,9 @@ def run(
     statements = split(sql, session.access.backend.syntax)
     shape = options.get("as", "rows")
     if "all" in options and "rows" in options:
-        raise UsageError("--all and --rows exclude each other", service="db")
+        raise UsageError(
+            "--all and --rows exclude each other", service="db", hint="give one of them"
+        )
     given: dict[str, Any] = {"limit": options.get("rows")}
     if not used and shape == "rows" and not {"all", "rows"} & options.keys():
         given["preview"] = session.rows

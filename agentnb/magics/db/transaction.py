@@ -20,19 +20,19 @@ _AFTER_ERROR = "%db rollback: no statement runs before that"
 
 
 class HeldTransaction:
-    """A transaction held open between cells, rolled back when nobody uses it any more.
+    """A transaction held open between cells, rolled back after a time without use.
 
-    Who comes back to one that was rolled back meanwhile is told so once, before anything
-    is run that would otherwise be committed at once.
+    The next use of one that was rolled back is an error once, before a statement runs that
+    would otherwise be committed at once.
 
     Parameters
     ----------
     session
-        Where it is begun.
+        The session that it is begun in.
     on_end
-        Called once it has ended and its user knows.
+        Called once it has ended and the user was told.
     idle
-        Seconds without use after which it is rolled back, since it may hold others up;
+        Seconds without use after which it is rolled back, since it may block others;
         default: `IDLE_SECONDS`.
     """
 

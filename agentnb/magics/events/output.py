@@ -1,4 +1,4 @@
-"""What a handler prints, kept for a view of its own."""
+"""The output of a handler, kept for its view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINES = 500
 
 
 class Output:
-    """The last lines that a handler has printed.
+    """Keeps the last lines that a handler has printed.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """What was printed, the last lines of it."""
+        """The last lines of the output."""
         with self._lock:
             return "\n".join([*self._lines, self._open] if self._open else self._lines)
 

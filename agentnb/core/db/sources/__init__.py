@@ -1,4 +1,4 @@
-"""What can be loaded into a table: columns with types, and rows in any number."""
+"""Sources that can be loaded into a table: typed columns, and rows in any number."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ def read(source: Any) -> Source:
             ".csv, .json, .jsonl or .parquet file",
         )
     if not found.columns:
-        raise UsageError("there are no columns to load", service="db")
+        raise UsageError(
+            "there are no columns to load",
+            service="db",
+            hint="the source needs a header, or a dictionary with keys",
+        )
     return found
 
 
@@ -77,4 +81,8 @@ def _file(path: Path) -> Source:
     try:
         return reader(path)
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", service="db") from error
+        raise UsageError(
+            f"{path} cannot be read: {error}",
+            service="db",
+            hint="check its format and that it is UTF-8",
+        ) from error

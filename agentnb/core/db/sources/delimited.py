@@ -42,6 +42,7 @@ def read_csv(path: Path) -> Source:
                     f"{path.name}, line {lines.line_num}: {len(row)} values under "
                     f"{len(names)} columns",
                     service="db",
+                    hint="put values with the separator into double quotes",
                 )
             for guess, text in zip(kinds, row, strict=False):
                 guess.see(text)

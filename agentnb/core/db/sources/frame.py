@@ -32,7 +32,9 @@ def read_parquet(path: Path) -> Source:
     try:
         file = parquet.ParquetFile(path)
     except (arrow.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", service="db") from error
+        raise UsageError(
+            f"{path} cannot be read: {error}", service="db", hint="check that it is a Parquet file"
+        ) from error
     return _batches(file.schema_arrow, file.iter_batches(_CHUNK))
 
 
@@ -53,7 +55,11 @@ def read_frame(source: Any) -> Source:
     try:
         table = arrow.table(source) if hasattr(source, "__arrow_c_stream__") else source.to_arrow()
     except (arrow.ArrowException, TypeError, ValueError) as error:
-        raise UsageError(f"this frame is no Arrow table: {error}", service="db") from error
+        raise UsageError(
+            f"this frame is not an Arrow table: {error}",
+            service="db",
+            hint="give each column values of one type, such as frame.convert_dtypes()",
+        ) from error
     return _batches(table.schema, table.to_batches(_CHUNK))
 
 
