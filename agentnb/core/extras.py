@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import ConfigError, UsageError
 
-__all__ = ["LAB", "PANELS", "require"]
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["LAB", "PANELS", "need", "require"]
 
 PANELS = ("ipywidgets", "anywidget")
 """Packages of the panels."""
@@ -50,3 +55,32 @@ def require(packages: tuple[str, ...], needs: str, *, service: str, pip: str = "
             service=service,
             hint=f"{pip} install {' '.join(missing)}",
         )
+
+
+def need(module: str) -> ModuleType:
+    """Import a module of an optional library.
+
+    Raises
+    ------
+    UsageError
+        The library is not installed; the hint is the line that installs it.
+
+    Examples
+    --------
+    >>> need("json.decoder").__name__
+    'json.decoder'
+    >>> try:
+    ...     need("no_such_package.frames")
+    ... except UsageError as error:
+    ...     print(error.message, error.hint, sep="; ")
+    no_such_package is not installed here; %pip install no_such_package
+    """
+    package = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        if error.name and error.name.partition(".")[0] != package:
+            raise
+        raise UsageError(
+            f"{package} is not installed here", service="frames", hint=f"%pip install {package}"
+        ) from error

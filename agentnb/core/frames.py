@@ -7,7 +7,6 @@ values in the column.
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import math
 import uuid
 from decimal import Decimal
@@ -16,16 +15,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
+from agentnb.core.extras import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
 
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["EXACT", "arrow_to_pandas", "need", "to_arrow", "to_pandas", "to_polars"]
+__all__ = ["EXACT", "arrow_to_pandas", "to_arrow", "to_pandas", "to_polars"]
 
 EXACT = 2**53
 """Up to here a float holds every integer; pandas makes floats of integers beside NULLs."""
@@ -37,26 +36,6 @@ _KEPT = frozenset(
 # Text of this length has at most 15 digits, which a float holds.
 _SHORT = 15
 _HINT = "cast it in the SQL, as in x::text or cast(x as text), or take .df() or .dicts()"
-
-
-def need(module: str, extra: str = "frames") -> ModuleType:
-    """Import an optional library.
-
-    Raises
-    ------
-    UsageError
-        It is not installed; the hint says how to get it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        if error.name and error.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
-            raise
-        raise UsageError(
-            f"{module} is not installed in this environment",
-            service="frames",
-            hint=f"reinstall agentnb with its {extra!r} extra, or: %pip install {module}",
-        ) from error
 
 
 _MOMENT = dt.datetime(2026, 1, 31)  # noqa: DTZ001 - the value of a type without a zone

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from agentnb.core.errors import UsageError
+from agentnb.core.extras import need
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 JUPYTER = {
@@ -184,3 +187,21 @@ def test_magics_work_in_a_shell_without_widgets_and_a_panel_names_them(project):
     assert "42" in done.stdout.split(), done.stderr
     assert "a panel needs ipywidgets and anywidget, which are not installed here" in done.stdout
     assert "%pip install ipywidgets anywidget" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["pandas", "polars", "pyarrow", "pyarrow.ipc"])
+def test_a_frame_without_its_library_says_the_line_that_installs_it(monkeypatch, module):
+    package = module.partition(".")[0]
+    for name in [one for one in sys.modules if one.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=f"{package} is not installed here") as caught:
+        need(module)
+    assert caught.value.hint == f"%pip install {package}"
+
+
+def test_a_library_that_fails_to_import_another_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "half_installed.py").write_text("import what_is_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="what_is_not_there"):
+        need("half_installed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.codec.errors import UnreadableError, UnstorableError
 from agentnb.core.codec.frames import decode_frame, encode_frame, has_frequency, kind_of
-from agentnb.core.frames import need
+from agentnb.core.extras import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentnb.core.codec.errors import UnstorableError
 from agentnb.core.errors import AgentnbError
-from agentnb.core.frames import need
+from agentnb.core.extras import need
 from agentnb.core.table import Table
 
 __all__ = ["KINDS", "decode_frame", "encode_frame", "has_frequency", "kind_of"]

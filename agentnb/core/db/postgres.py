@@ -79,7 +79,7 @@ class Postgres(Backend):
 
     def driver_hint(self) -> str:
         """Say how psycopg is installed."""
-        return "reinstall agentnb with its 'postgres' extra, or: %pip install 'psycopg[binary]'"
+        return "%pip install 'psycopg[binary]'"
 
     def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:
         """Return the keywords of ``create_engine``."""

@@ -208,7 +208,7 @@ class ArrowResult(Result):
 
     def pl(self) -> pl.DataFrame:
         """Return a polars DataFrame that shares the Arrow data."""
-        from agentnb.core.frames import need
+        from agentnb.core.extras import need
 
         return need("polars").from_arrow(self._table)  # type: ignore[no-any-return]
 

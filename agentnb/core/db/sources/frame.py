@@ -8,7 +8,7 @@ from agentnb.core.db.sources.rows import plain_column
 from agentnb.core.db.sources.source import Source
 from agentnb.core.db.values import missing
 from agentnb.core.errors import UsageError
-from agentnb.core.frames import need
+from agentnb.core.extras import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
