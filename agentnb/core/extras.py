@@ -49,9 +49,10 @@ def require(packages: tuple[str, ...], needs: str, *, service: str, pip: str = "
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
+        names = " and ".join([", ".join(missing[:-1]), missing[-1]][len(missing) == 1 :])
         verb = "is" if len(missing) == 1 else "are"
         raise ConfigError(
-            f"{needs} needs {' and '.join(missing)}, which {verb} not installed here",
+            f"{needs} needs {names}, which {verb} not installed here",
             service=service,
             hint=f"{pip} install {' '.join(missing)}",
         )

@@ -141,7 +141,10 @@ def test_lab_names_the_packages_to_install(without_jupyter):
     assert done.returncode == 2
     packages = "jupyterlab ipykernel ipywidgets anywidget nbdime"
     assert f"-m pip install {packages}" in done.stderr
-    assert "agentnb lab needs jupyterlab and ipykernel" in done.stderr
+    assert (
+        "agentnb lab needs jupyterlab, ipykernel, ipywidgets, anywidget and nbdime, which"
+        in done.stderr
+    )
 
 
 def test_the_other_commands_work_without_jupyter(without_jupyter, project):
