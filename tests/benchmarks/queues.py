@@ -221,8 +221,8 @@ def resumed(hub, lease, *, elsewhere):
     )
     victim.stdout.readline()
     if elsewhere:  # a host whose processes cannot be looked at from here
-        owner = hub.redis.hget(f"{queue.store.jobs}{job.id}", "owner").decode()
-        hub.redis.hset(f"{queue.store.jobs}{job.id}", "owner", f"other-{owner}")
+        owner = hub.redis.hget(f"{queue._store.jobs}{job.id}", "owner").decode()
+        hub.redis.hset(f"{queue._store.jobs}{job.id}", "owner", f"other-{owner}")
     begun = []
     os.kill(victim.pid, signal.SIGKILL)
     killed = time.perf_counter()

@@ -244,4 +244,4 @@ def test_the_notebook_opens_panels_and_wraps_processors(tmp_path):
 
     with Hub(home=tmp_path / ".agentnb", start=tmp_path, notebook=Notebook()) as hub:
         assert hub.panel("db", connection="x") == ("db", {"connection": "x"})
-        assert hub.queues.wrap(lambda job: job)(1) == ["wrapped", 1]
+        assert hub.queues._wrap(lambda job: job)(1) == ["wrapped", 1]

@@ -54,16 +54,16 @@ PUBLIC = {
     """,
     "Subscription": "busy_for close dropped failed gaps handled handler name pattern state waiting",
     "Queues": """
-        add_task close find get_queue names process_queue table working within
+        add_task close find get_queue names overview process_queue table within working
     """,
     "Queue": """
-        add cancel counts get jobs name pause paused process remove resume retry stop work worker
-        workers
+        add cancel counts current forget_processor get huey jobs lease name pause paused process
+        queues remove result_ttl resume retry search search_ids stop why_waiting work worker workers
     """,
     "Job": """
         aresult attempt cancel cancelled check_cancelled context correlation_id created data failure
-        finished id log logs options progress queue refresh remove result retry started state
-        traceparent unkept worker
+        finished id log logs options progress queue raw refresh remove result retry seen snapshot
+        started state traceparent unkept worker
     """,
     "FileSystemManager": """
         aappend aedit append aread_file awrite_file close confined_by copy_directory copy_file
@@ -112,7 +112,6 @@ PUBLIC["Settings"] = (
 )
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
 OPEN = {
-    *("Queues", "Queue", "Job"),
     *("Orchestrator",),
 }
 

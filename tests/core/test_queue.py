@@ -77,7 +77,7 @@ def test_an_awaited_job_that_is_given_up_leaves_no_thread_behind(queue):
 
     asyncio.run(give_up())
     (job,) = queue.jobs("waiting")
-    assert queue.store.redis.hget(f"{queue.store.jobs}{job.id}", "waiters") is None
+    assert queue._store.redis.hget(f"{queue._store.jobs}{job.id}", "waiters") is None
 
 
 def test_a_result_that_is_waited_for_in_vain_says_why(queue):
@@ -104,7 +104,7 @@ def test_an_outcome_is_copied_once_for_each_that_waits_however_long_it_takes(que
     job = queue.add(7)
 
     def waiters():
-        return queue.store.redis.hget(f"{queue.store.jobs}{job.id}", "waiters")
+        return queue._store.redis.hget(f"{queue._store.jobs}{job.id}", "waiters")
 
     for _ in range(3):
         with pytest.raises(DeadlineExceeded):
@@ -271,7 +271,7 @@ def test_data_that_the_schema_refuses_fails_at_once_and_is_kept(queue):
 
 def test_a_message_that_cannot_be_read_fails_and_is_kept(queue, shared_redis):
     job = queue.add(1)
-    shared_redis.hset(f"{queue.store.jobs}{job.id}", "message", b"\x80\x04pickle")
+    shared_redis.hset(f"{queue._store.jobs}{job.id}", "message", b"\x80\x04pickle")
     queue.work(echo)
     with pytest.raises(JobFailed, match="cannot be read"):
         job.result(10)
@@ -615,7 +615,7 @@ def test_a_job_carries_the_trace_it_was_added_in(queue):
         here = start_trace()
         queue.work(lambda _: current().trace_id)
         assert queue.add(1).result(10) == here.trace_id
-    spans = [span.name for span in queue.tracer.trace(here.trace_id)]
+    spans = [span.name for span in queue._parts.tracer.trace(here.trace_id)]
     assert "add" in spans
     assert "process" in spans
 
@@ -827,7 +827,7 @@ def test_all_queues_are_shown_in_two_round_trips(make_queues, monkeypatch):
     for n in range(30):
         queues.add_task(f"many-{n:02}", n)
     trips = []
-    redis = type(queues.redis)
+    redis = type(queues._redis)
 
     def count(name):
         original = getattr(redis, name)
@@ -847,10 +847,10 @@ def test_a_worker_that_is_dead_is_forgotten_by_an_overview(queue, shared_redis):
     from .queue_claims import dead_here
 
     queue.add(1)
-    now = queue.store.now()
-    shared_redis.hset(queue.store.workers_key, dead_here(), f"{now} {{}}")
-    shared_redis.hset(queue.store.workers_key, "of another host", f'{now} {{"concurrency":3}}')
+    now = queue._store.now()
+    shared_redis.hset(queue._store.workers_key, dead_here(), f"{now} {{}}")
+    shared_redis.hset(queue._store.workers_key, "of another host", f'{now} {{"concurrency":3}}')
     (seen,) = queue.queues.overview(["mail"])
     assert [one.concurrency for one in seen.workers] == [3]
     assert (seen.state, seen.why) == ("working", None)
-    assert shared_redis.hlen(queue.store.workers_key) == 1
+    assert shared_redis.hlen(queue._store.workers_key) == 1

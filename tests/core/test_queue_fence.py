@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from agentnb.core.queue.options import DEFAULTS
@@ -17,8 +17,8 @@ WRITES = {
     "retry": lambda queue, it: finish(queue, it, "retry", delay=1),
     "cancelled": lambda queue, it: finish(queue, it, "cancelled"),
     "released": lambda queue, it: queue._work_store().release(it),
-    "progress": lambda queue, it: queue.store.note(it.id, it.owner, it.entry, progress=b"99"),
-    "log": lambda queue, it: queue.store.note(it.id, it.owner, it.entry, line="late"),
+    "progress": lambda queue, it: queue._store.note(it.id, it.owner, it.entry, progress=b"99"),
+    "log": lambda queue, it: queue._store.note(it.id, it.owner, it.entry, line="late"),
     "renewal": lambda queue, it: not queue._work_store().renew(it.owner, [it.key]).lost,
 }
 
@@ -29,7 +29,7 @@ def queue(queues):
 
 
 def fields_of(queue, job):
-    return queue.store.show(job.id).fields, queue.store.log_of(job.id, 10)
+    return queue._store.show(job.id).fields, queue._store.log_of(job.id, 10)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -96,20 +96,20 @@ def test_a_release_that_is_repeated_counts_once(queue):
 
 def test_a_job_that_is_added_twice_is_there_once(queue):
     job = queue.add("x")
-    message = queue.store.show(job.id).fields["message"]
-    assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
-    assert queue.store.add(job.id, message, DEFAULTS, 60).id == job.id
+    message = queue._store.show(job.id).fields["message"]
+    assert queue._store.add(job.id, message, DEFAULTS, 0).id == job.id
+    assert queue._store.add(job.id, message, DEFAULTS, 60).id == job.id
     assert [one.id for one in queue.jobs()] == [job.id]
     finish(queue, claim(queue), "completed")
-    assert queue.store.add(job.id, message, DEFAULTS, 0).id == job.id
+    assert queue._store.add(job.id, message, DEFAULTS, 0).id == job.id
     assert job.state == "completed"
 
 
 def test_a_removal_and_a_cancellation_that_are_repeated_change_nothing(queue):
     job, other = queue.add("x"), queue.add("y")
-    removed = [queue.store.remove(job.id, force=False) for _ in range(2)]
+    removed = [queue._store.remove(job.id, force=False) for _ in range(2)]
     retention = other.options.retention("cancelled")
-    cancelled = [queue.store.cancel(other.id, b"{}", retention) for _ in range(2)]
+    cancelled = [queue._store.cancel(other.id, b"{}", retention) for _ in range(2)]
     assert (removed, cancelled) == (["waiting", "gone"], ["waiting", "cancelled"])
     assert queue.counts()["cancelled_total"] == 1
 
@@ -159,8 +159,8 @@ def test_a_delayed_job_is_due_within_its_millisecond(queue):
 
 
 def test_jobs_of_earlier_code_are_read_and_taken_over(queue, shared_redis):
-    base, jobs = queue.store.base, queue.store.jobs
-    now = queue.store.now()
+    base, jobs = queue._store.base, queue._store.jobs
+    now = queue._store.now()
     message = b'{"data":{"n":1}}'
 
     def keep(id_, state, score, **fields):
@@ -189,11 +189,11 @@ def test_jobs_of_earlier_code_are_read_and_taken_over(queue, shared_redis):
 def test_the_worker_that_earlier_code_gave_a_job_can_still_end_it(queue, shared_redis):
     job = queue.add("x")
     claimed = claim(queue)
-    shared_redis.hdel(f"{queue.store.jobs}{job.id}", "entry", "order")
-    claimed = replace(claimed, entry=0)
+    shared_redis.hdel(f"{queue._store.jobs}{job.id}", "entry", "order")
+    claimed = msgspec.structs.replace(claimed, entry=0)
     store = queue._work_store()
     assert list(store.renew("me", [claimed.key]).lost) == []
-    assert queue.store.note(job.id, "me", 0, line="a line")
+    assert queue._store.note(job.id, "me", 0, line="a line")
     assert store.release(claimed)
     assert claim(queue).id == job.id
 

@@ -103,7 +103,7 @@ def test_the_options_of_one_job_never_remove_another(queue):
         job.result(5)
     queue.add("greedy", remove_on_complete=1, result_ttl=0).result(5)
     queue.add("greedy", remove_on_complete=1, result_ttl=0).result(5)
-    queue.add("gone", remove_on_complete=True).result(5)
+    queue.add("gone", remove_on_complete=True)
     queue.add("default").result(5)
     worker.drain(10)
     # Only the first of the two that ask for one to be kept is gone, and the one that asked for it.
@@ -144,7 +144,7 @@ def test_a_failure_that_is_a_week_old_is_removed(queue, monkeypatch, shared_redi
     jobs = add_all(queue, 55, attempts=1)
     queue.work(fail, concurrency=1).drain(30)
     assert [job.data for job in queue.jobs("failed", 100, newest=False)] == list(range(5, 55))
-    assert not shared_redis.exists(f"{queue.store.jobs}{jobs[0].id}")
+    assert not shared_redis.exists(f"{queue._store.jobs}{jobs[0].id}")
 
 
 def test_a_removed_or_retried_job_leaves_nothing_that_removes_others(queue):

@@ -22,7 +22,7 @@ def fail(job):
 
 
 def ttl_of(queue, redis, key):
-    return redis.pttl(f"{queue.store.base}:key:{key}")
+    return redis.pttl(f"{queue._store.base}:key:{key}")
 
 
 def test_a_key_adds_a_job_once_whatever_becomes_of_the_job(queue, caplog):
@@ -67,7 +67,7 @@ def test_the_same_key_with_other_data_is_an_error_that_shows_both(queue):
         queue.add({"order": 18}, key="k")
     assert "use another key" in caught.value.hint
     queue.work(echo).drain(10)
-    queue.store.redis.delete(f"{queue.store.jobs}{first.id}")
+    queue._store.redis.delete(f"{queue._store.jobs}{first.id}")
     with pytest.raises(UsageError, match="with other data"):
         queue.add({"order": 18}, key="k")
     assert queue.counts()["completed_total"] == 1
@@ -108,7 +108,7 @@ def test_a_key_expires_only_after_its_job_has_ended(make_queues, shared_redis):
     assert ttl_of(queue, shared_redis, "k") == -1
     job.cancel()
     assert ttl_of(queue, shared_redis, "k") > 0
-    shared_redis.pexpire(f"{queue.store.base}:key:k", 1)
+    shared_redis.pexpire(f"{queue._store.base}:key:k", 1)
     while ttl_of(queue, shared_redis, "k") != -2:
         pass
     assert queue.add(2, key="k") != job
@@ -128,7 +128,7 @@ def test_removing_a_job_frees_its_key_unless_the_work_was_done(queue):
 
 def test_the_record_of_a_job_that_another_program_deleted_expires(queue, shared_redis):
     job = queue.add(1, key="k")
-    shared_redis.delete(f"{queue.store.jobs}{job.id}")
+    shared_redis.delete(f"{queue._store.jobs}{job.id}")
     assert queue.add(1, key="k").id == job.id
     assert ttl_of(queue, shared_redis, "k") > 0
 
@@ -139,20 +139,20 @@ def test_adding_with_a_key_may_be_repeated(queue):
 
     record = KeyRecord.of("k", 100, b"1", str)
     for _ in range(2):
-        found = queue.store.add("a-job", b'{"data":1}', Options(key="k"), 0, record)
+        found = queue._store.add("a-job", b'{"data":1}', Options(key="k"), 0, record)
         assert found == ("a-job", None, None, None)
     assert [job.id for job in queue.jobs()] == ["a-job"]
 
 
 def test_a_key_that_earlier_code_has_kept_holds(queue, shared_redis, caplog):
-    base, jobs = queue.store.base, queue.store.jobs
+    base, jobs = queue._store.base, queue._store.jobs
     message = b'{"data":{"n":1},"options":{"key":"old"}}'
     shared_redis.hset(
         f"{jobs}old-job",
         mapping={"queue": "pay", "message": message, "unique": "old", "error": b"{}"},
     )
     shared_redis.hset(f"{base}:unique", "old", "old-job")
-    shared_redis.zadd(f"{base}:failed", {"old-job": queue.store.now()})
+    shared_redis.zadd(f"{base}:failed", {"old-job": queue._store.now()})
     assert queue.add({"n": 1}, key="old").id == "old-job"
     assert "which failed: nothing was added" in caplog.text
     with pytest.raises(UsageError, match=r'with other data: {"n":1}; here {"n":2}'):

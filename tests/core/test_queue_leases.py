@@ -141,8 +141,8 @@ def test_a_lease_ends_in_its_time_after_the_clock_of_the_server_was_put_back(que
     queue.work(lambda _: go.wait(10))
     job = queue.add(1)
     until(lambda: job.state == "active")
-    hour = queue.store.now() + 3_600_000
-    queue.queues.redis.zadd(f"{queue.store.base}:active", {job.id: hour})
+    hour = queue._store.now() + 3_600_000
+    queue._parts.redis.zadd(f"{queue._store.base}:active", {job.id: hour})
     until(lambda: held_of(queue, job.id).left <= 30)
     go.set()
     assert job.result(10) is True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentnb.core.queue.search import search, search_ids
+from agentnb.core.queue.search import search_ids
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def queue(queues):
 
 
 def found(queue, state, text="", **options):
-    return [one.id for one in search(queue, state, text, **options).jobs]
+    return [one.id for one in queue.search(state, text, **options).jobs]
 
 
 def test_a_text_is_found_in_id_data_and_error_and_nowhere_else(queue):
@@ -40,28 +40,28 @@ def test_a_text_is_found_in_id_data_and_error_and_nowhere_else(queue):
 
 def test_a_text_is_looked_for_as_far_as_is_asked(queue):
     jobs = [queue.add({"n": number}) for number in range(1200)]
-    some = search(queue, "waiting", '"n":11', n=50, most=1110)
+    some = queue.search("waiting", '"n":11', n=50, most=1110)
     assert [one.data for one in some.jobs] == ['{"n":11}'] + [
         f'{{"n":{number}}}' for number in (*range(110, 120), *range(1100, 1110))
     ]
     assert (some.looked, some.total, some.complete) == (1110, 1200, False)
-    few = search(queue, "waiting", "n", n=7)
+    few = queue.search("waiting", "n", n=7)
     assert [one.id for one in few.jobs] == [job.id for job in jobs[:7]]
     assert not few.complete
-    everything = search_ids(queue, "waiting")
+    everything = search_ids(queue._parts, "waiting")
     assert everything.jobs == [job.id for job in jobs]
     assert everything.complete
-    assert len(search_ids(queue, "waiting", '"n":11').jobs) == 111
-    assert not search_ids(queue, "waiting", n=1199).complete
+    assert len(search_ids(queue._parts, "waiting", '"n":11').jobs) == 111
+    assert not search_ids(queue._parts, "waiting", n=1199).complete
 
 
 def test_a_large_job_is_found_and_only_its_beginning_is_fetched(queue):
     large = queue.add({"text": "x" * 200_000 + " needle"}, attempts=5)
-    [glance] = search(queue, "waiting", "needle").jobs
-    assert glance.id == large.id
-    assert glance.data.startswith('{"text":"xxx')
-    assert len(glance.data) == 300
-    assert glance.attempts is None
+    [job_summary] = queue.search("waiting", "needle").jobs
+    assert job_summary.id == large.id
+    assert job_summary.data.startswith('{"text":"xxx')
+    assert len(job_summary.data) == 300
+    assert job_summary.attempts is None
     assert found(queue, "waiting", "traceparent") == []
 
 
@@ -72,10 +72,10 @@ def test_many_large_jobs_are_looked_at_in_several_steps(queue):
     assert len(found(queue, "waiting", '"n":1')) == 3
 
 
-def test_a_glance_says_where_a_job_stands(queue):
+def test_a_job_summary_says_where_a_job_stands(queue):
     delayed = queue.add(1, delay=60)
     waiting = queue.add({"password": "hunter22"}, attempts=4)
-    [one] = search(queue, "waiting").jobs
+    [one] = queue.search("waiting").jobs
     assert (one.id, one.queue, one.state, one.attempt, one.attempts) == (
         waiting.id,
         "mail",
@@ -85,22 +85,22 @@ def test_a_glance_says_where_a_job_stands(queue):
     )
     assert "hunter22" not in one.data
     assert one.created <= one.now
-    [late] = search(queue, "delayed").jobs
+    [late] = queue.search("delayed").jobs
     assert late.id == delayed.id
     assert 50 < late.due - late.now <= 60
     queue.pause()
-    assert [one.state for one in search(queue, "waiting").jobs] == ["paused"]
+    assert [one.state for one in queue.search("waiting").jobs] == ["paused"]
     queue.resume()
     queue.work(lambda job: (job.progress(40), job.data)[1], concurrency=1)
     waiting.result(10)
-    [done] = search(queue, "completed").jobs
+    [done] = queue.search("completed").jobs
     assert (done.progress, done.attempt, done.worker) == (40, 1, "")
     assert done.created <= done.started <= done.finished
 
 
 def test_what_another_program_left_is_shown_as_it_is(queue):
     job = queue.add(1)
-    queue.store.redis.hset(f"{queue.store.jobs}{job.id}", "message", b"\xff no json")
-    [glance] = search(queue, "waiting", "no json").jobs
-    assert glance.data == "\N{REPLACEMENT CHARACTER} no json"
-    assert glance.attempts is None
+    queue._store.redis.hset(f"{queue._store.jobs}{job.id}", "message", b"\xff no json")
+    [job_summary] = queue.search("waiting", "no json").jobs
+    assert job_summary.data == "\N{REPLACEMENT CHARACTER} no json"
+    assert job_summary.attempts is None

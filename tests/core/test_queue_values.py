@@ -30,7 +30,7 @@ def test_a_result_comes_back_as_the_declared_type(queues, queue, kind, value):
     queue.work(lambda _: value, returns=kind)
     job = queue.add(1, attempts=1)
     assert job.result(10) == value
-    elsewhere = TaskQueue(queues.redis, prefix=queues.keys.prefix).get_queue("values")
+    elsewhere = TaskQueue(queues._redis, prefix=queues._keys.prefix).get_queue("values")
     assert elsewhere.get(job.id).result(5, type=kind) == value
 
 
@@ -189,8 +189,8 @@ def test_every_property_of_a_handle_is_live(queue):
 def test_a_property_is_one_round_trip_without_data_and_result(queue, monkeypatch):
     job = queue.add("x" * 10_000)
     asked = []
-    show = queue.store.show
-    monkeypatch.setattr(queue.store, "show", lambda *args: asked.append(show(*args)) or asked[-1])
+    show = queue._store.show
+    monkeypatch.setattr(queue._store, "show", lambda *args: asked.append(show(*args)) or asked[-1])
     assert (job.attempt, job.failure) == (0, None)
     assert len(asked) == 2
     assert not any({"message", "result"} & set(one.fields) for one in asked)

@@ -18,13 +18,14 @@ _NUMBERS = itertools.count(1)
 class QueueBench:
     """The store of a queue on the embedded server; see `MemoryBench`."""
 
-    def __init__(self, queue) -> None:
-        self.queue = queue
+    def __init__(self, redis, prefix: str) -> None:
+        self.redis, self.prefix = redis, prefix
+        self.queue = Queues(redis, prefix=prefix).get_queue("work")
 
     def store(self, lease: float = 30.0):
         """Return a store as another worker has it."""
-        self.queue.queues.lease = lease
-        return self.queue._work_store()
+        queues = Queues(self.redis, prefix=self.prefix, lease=lease)
+        return queues.get_queue("work")._work_store()
 
     def add(self, *, attempts: int = 3, delay: float = 0.0) -> str:
         """Add a job."""
@@ -32,7 +33,7 @@ class QueueBench:
 
     def look(self, unit: str) -> Seen:
         """Return a job."""
-        seen = self.queue.store.show(unit)
+        seen = self.queue._store.show(unit)
         fields = seen.fields
         error = seen.failure.error if seen.failure else None
         value = fields["result"].decode() if "result" in fields else None
@@ -45,7 +46,7 @@ class QueueBench:
 
     def note(self, store, claim, line: str) -> bool:
         """Write a line of the job's log."""
-        return self.queue.store.note(claim.id, claim.owner, claim.entry, line=line)
+        return self.queue._store.note(claim.id, claim.owner, claim.entry, line=line)
 
     def cancel(self, unit: str) -> None:
         """Cancel a job."""
@@ -59,5 +60,6 @@ class QueueBench:
 def queue_bench(request) -> Iterator[QueueBench]:
     """Yield a bench of a queue of its own."""
     redis = request.getfixturevalue("shared_redis")
-    with Queues(redis, prefix=f"bench-{next(_NUMBERS)}") as queues:
-        yield QueueBench(queues.get_queue("work"))
+    bench = QueueBench(redis, f"bench-{next(_NUMBERS)}")
+    yield bench
+    bench.queue.queues.close()

@@ -165,7 +165,7 @@ def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, ste
         assert [job.result(30) for job in jobs] == [10, 10, 11, 12, 13]
         # Two that die together do not count: nobody knows which was to blame.
         assert [job.refresh().attempt for job in jobs] == [1, 1, 1, 1, 1]
-        deaths = [int(queue.store.show(job.id).fields["entry"]) > 1 for job in jobs]
+        deaths = [int(queue._store.show(job.id).fields["entry"]) > 1 for job in jobs]
         assert deaths[:2] == [True, True]
         assert queue.counts()["failed_total"] == 0
         done = (tmp_path / "notes").read_text().split()

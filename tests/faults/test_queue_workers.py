@@ -110,7 +110,7 @@ def test_every_job_of_killed_workers_is_done(worker, queue, notes):
     begun = collections.Counter(id_ for id_, _ in notes("begun"))
     done = collections.Counter(id_ for id_, _ in notes("done"))
     # Each claim is one that was begun, or was killed or released between the claim and that.
-    entries = {job.id: int(queue.store.show(job.id).fields["entry"]) for job in jobs}
+    entries = {job.id: int(queue._store.show(job.id).fields["entry"]) for job in jobs}
     assert all(1 <= begun[id_] <= entries[id_] for id_ in entries)
     assert set(done) == set(entries)
     again = sum(begun.values()) - 20

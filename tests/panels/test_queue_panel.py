@@ -209,7 +209,7 @@ def test_a_job_whose_result_was_not_kept_says_so(hub, view):
 def test_a_job_that_is_gone_or_unreadable_says_so(hub, view):
     queue = hub.queue("mail")
     gone, bad, large = queue.add(1), queue.add(2), queue.add({"text": "x" * 500_000})
-    queue.store.redis.hset(f"{queue.store.jobs}{bad.id}", "message", b"<no> json")
+    queue._store.redis.hset(f"{queue._store.jobs}{bad.id}", "message", b"<no> json")
     it = view()
     pick(it, gone)
     gone.remove()

@@ -38,7 +38,6 @@ def run(options: argparse.Namespace) -> int:
         found = sources(options, hub.settings.home) if queues else []
         # Now, where a wrong setting can be mended; later a worker waits for its server.
         if queues:
-            hub.queues.kind = "process"
             _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait)
         if options.agents is not None:
             _reach(hub.workflows.ping, options.wait)

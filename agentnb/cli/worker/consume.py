@@ -56,8 +56,6 @@ def consume(hub: Hub, sources: list[Source], options: argparse.Namespace) -> boo
 def consume_supervised(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
     """Consume as one of several processes; a job that takes too long ends this one."""
     pipe = HeartbeatPipe(options.heartbeat, min(1.0, hub.settings.queue_lease / 5))
-    for source in sources:
-        hub.queue(source.queue).kills = True
     consumers = _queue_consumers(hub, sources, options, lambda line: pipe.send("", line))
     with JobLines(hub.runtime.hub_id, pipe.send):
         return _until_stopped(consumers)

@@ -99,14 +99,18 @@ class QueueConsumer(Consumer):
         self._source = source
         self._used: object = None
         self._stopped = threading.Event()
-        queue.before = self._before
 
     def start(self) -> None:
         """Begin to process jobs."""
         self._stopped.clear()
         self._stopping = None
         self._use_processor()
-        self._queue.work(concurrency=self._options.concurrency)
+        self._queue.work(
+            concurrency=self._options.concurrency,
+            kind="process",
+            kills=self._options.heartbeat is not None,  # one job at a time
+            before=self._before,
+        )
 
     def stop(self) -> Future[None]:
         """Begin to stop; the result is there at the end."""

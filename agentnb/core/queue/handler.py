@@ -12,9 +12,11 @@ from agentnb.core.queue.snapshot import UNKEPT
 from agentnb.core.trace import use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentnb.core.queue.job import Job
+    from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.processing import Processor
-    from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.work.store import Claim, Held, Outcome
@@ -30,42 +32,57 @@ class JobHandler:
 
     Parameters
     ----------
-    queue
-        The queue.
+    parts
+        Those of the queue.
+    processor
+        Returns the queue's processor in this process, or None.
+    make
+        Returns the job of an id, a message and an attempt.
+    huey
+        Returns the queue's instance of huey, None if nobody has asked for it.
+    before
+        Called with each attempt before its processor is looked up; None for nothing.
     """
 
     service = "queue"
     noun = "job"
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._events = queue._events  # noqa: SLF001 - a part of it
-        self._log = queue.log
+    def __init__(
+        self,
+        parts: QueueParts,
+        *,
+        processor: Callable[[], Processor | None],
+        make: Callable[[str, bytes, int], Job],
+        huey: Callable[[], QueueHuey | None],
+        before: Callable[[Attempt], object] | None,
+    ) -> None:
+        self._parts = parts
+        self._processor = processor
+        self._make = make
+        self._huey = huey
+        self._before = before
+        self._events = parts.events
+        self._log = parts.log
         self._noted: Processor | None = None
-
-    @property
-    def _huey(self) -> QueueHuey | None:
-        """The instance of huey, if anybody has asked for it."""
-        return self._queue.__dict__.get("huey")
 
     def run(self, attempt: Attempt) -> bytes:
         """Process the job, and return its result as JSON."""
-        queue, job = self._queue, attempt.claim.payload
+        parts, job = self._parts, attempt.claim.payload
         job._hold = attempt  # noqa: SLF001 - the two are one
-        if queue.before is not None:
-            queue.before(attempt)
-        processor = queue.current
+        if self._before is not None:
+            self._before(attempt)
+        processor = self._processor()
         if attempt.timeout is None and processor is not None:
             attempt.limit(processor.timeout)
         PROCESSED.set(job)
-        span = queue.tracer.span(
+        span = parts.tracer.span(
             "process",
             service="queue",
             attempt=attempt.claim.attempt,
-            queue=queue.name,
+            queue=parts.name,
             job=job.id,
         )
-        attempt.context = job.added_context
+        attempt.context = job._added_context  # noqa: SLF001 - as above
         with use(attempt.context), span:
             attempt.context = span
             self._events.begun(job)
@@ -80,19 +97,19 @@ class JobHandler:
             raise UsageError(
                 "this worker's processor was taken away",
                 service="queue",
-                hint=f"hub.queue({self._queue.name!r}).work(function)",
+                hint=f"hub.queue({self._parts.name!r}).work(function)",
             )
         job._data = job._read(processor.schema)  # noqa: SLF001 - the processor's view of it
-        huey = self._huey
+        huey = self._huey()
         if huey is not None:
             huey.executing(job)
         return attempt.call(processor.function, job)
 
     def _kept(self, result: Any, job: Job, processor: Processor | None) -> bytes:
         """Return a result as it is kept; work that is done is never lost by its result."""
-        queue = self._queue
+        parts = self._parts
         declared = processor.declared if processor else None
-        kept = queue.json.keep(result, declared, queue.redact)
+        kept = parts.json.keep(result, declared, parts.redact)
         if kept.unkept is not None:
             self._log.warning("job %s is %s", job.id, kept.unkept, extra=self._events.stamp(job))
             return UNKEPT + kept.unkept.write().encode()
@@ -112,7 +129,7 @@ class JobHandler:
 
     def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
         """Return a description of an error; data that the schema refuses is not tried again."""
-        failure = Failure.of(error, attempt.claim.attempt, self._queue.redact)
+        failure = Failure.of(error, attempt.claim.attempt, self._parts.redact)
         return failure, isinstance(error, UsageError) and error.service == "queue"
 
     def substitute(
@@ -141,7 +158,7 @@ class JobHandler:
             return
         left = max(attempt.claim.attempts - attempt.claim.attempt, 0)
         self._events.ended(job, state, outcome.ms, failure, left)
-        huey = self._huey
+        huey = self._huey()
         if huey is not None:
             huey.ended(job, state, outcome)
 
@@ -158,9 +175,9 @@ class JobHandler:
 
     def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
         """Log that a job was taken from a worker that is gone."""
-        seen = self._queue.store.show(held.id)
-        job = None if seen is None else self._queue.job_of(seen, attempt=held.attempt)
-        extra = self._events.stamp(job) if job else self._events.stamp(job_id=held.id)
+        seen = self._parts.store.show(held.id)
+        message = b"" if seen is None else seen.fields.get("message", b"")
+        extra = self._events.stamp(self._make(held.id, message, held.attempt))
         if state == "failed":
             extra["data"]["error"] = failure.error
             self._log.error("job failed", extra=extra)

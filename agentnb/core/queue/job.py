@@ -20,6 +20,7 @@ from agentnb.core.trace import carried
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.trace import Context
@@ -53,6 +54,7 @@ class Job(LiveJob):
     def __init__(
         self,
         queue: Queue,
+        parts: QueueParts,
         id: str,  # noqa: A002 - the design's name
         message: bytes,
         *,
@@ -61,6 +63,7 @@ class Job(LiveJob):
     ) -> None:
         self.queue = queue
         self.id = id
+        self._parts = parts
         self._attempt = attempt
         self._seen = seen
         self._hold: Attempt | None = None
@@ -97,17 +100,17 @@ class Job(LiveJob):
                 service="queue",
                 hint="jobs are added by hub.queue(name).add(...)",
             )
-        return self.queue.json.decode(self._raw, schema)
+        return self._parts.json.decode(self._raw, schema)
 
     @property
     def context(self) -> Context | None:
         """The trace that it belongs to: its attempt's, where it is processed here."""
         if self._hold is not None:
             return self._hold.context
-        return self.added_context
+        return self._added_context
 
     @property
-    def added_context(self) -> Context | None:
+    def _added_context(self) -> Context | None:
         """The trace in which it was added."""
         return carried(self.traceparent, self.correlation_id)
 
@@ -158,17 +161,17 @@ class Job(LiveJob):
             It has not ended in time; it goes on.
         """
         check_schema(type, "queue", "type")
-        self.queue.loop.check()
-        with self.queue.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
+        self._parts.loop.check()
+        with self._parts.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
             return self._result(timeout, type)
 
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")
-        queue, inside = self.queue, self._inside()
-        with queue.blocked if inside else nullcontext():
+        parts, inside = self._parts, self._inside()
+        with parts.blocked if inside else nullcontext():
             check = self._check_deadlock if inside else _nothing
-            outcome = await queue.queues.waiter.await_(queue.store, self.id, timeout, check)
+            outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
         if outcome is None:
             raise await asyncio.to_thread(self._too_late, timeout)
         return self._outcome(*outcome, type)
@@ -178,10 +181,10 @@ class Job(LiveJob):
         return self.aresult().__await__()
 
     def _result(self, timeout: float | None, kind: Any) -> Any:
-        queue, inside = self.queue, self._inside()
-        with queue.blocked if inside else nullcontext():
+        parts, inside = self._parts, self._inside()
+        with parts.blocked if inside else nullcontext():
             check = self._check_deadlock if inside else _nothing
-            outcome = queue.queues.waiter.wait(queue.store, self.id, timeout, check)
+            outcome = parts.waiter.wait(parts.store, self.id, timeout, check)
         if outcome is None:
             raise self._too_late(timeout)
         return self._outcome(*outcome, kind)
@@ -192,7 +195,7 @@ class Job(LiveJob):
         return processed is not None and processed.queue is self.queue
 
     def _check_deadlock(self) -> None:
-        error = self.queue.deadlock(self)
+        error = self._parts.blocked.deadlock(self)
         if error is not None:
             raise error
 
@@ -215,7 +218,7 @@ class Job(LiveJob):
             current = self.queue.current
             return read(value, current.declared if current is not None else None)
         if state == "completed":
-            return self.queue.json.decode(value, kind)
+            return self._parts.json.decode(value, kind)
         if state == "failed":
             failure = Failure.read(value)
             raise JobFailed(
@@ -230,7 +233,7 @@ class Job(LiveJob):
                 service="queue",
                 hint=f"run it all the same: hub.queue({self.queue.name!r}).retry({self.id!r})",
             )
-        raise self.queue.gone(self.id)
+        raise self._parts.gone(self.id)
 
     def progress(self, value: Any = _UNREAD) -> Any:
         """Set the job's progress, or return it as it is now.
@@ -247,10 +250,10 @@ class Job(LiveJob):
         """
         if value is _UNREAD:
             found = self.snapshot().fields.get("progress")
-            return None if found is None else self.queue.json.decode(found)
-        data = self.queue.json.encode(value)
+            return None if found is None else self._parts.json.decode(found)
+        data = self._parts.json.encode(value)
         self._note("the progress", progress=data)
-        self.queue._events.publish("progress", self, progress=value)  # noqa: SLF001 - a part of it
+        self._parts.events.publish("progress", self, progress=value)
         return None
 
     def log(self, text: str) -> None:
@@ -262,7 +265,7 @@ class Job(LiveJob):
             In a processor: the job is not this attempt's any more.
         """
         text = str(text)
-        line = self.queue.redact(text[: 2 * _LONGEST_LINE]).lstrip("\x1e") or " "
+        line = self._parts.redact(text[: 2 * _LONGEST_LINE]).lstrip("\x1e") or " "
         if len(text) > _LONGEST_LINE:
             line = f"{line[:_LONGEST_LINE]}… ({len(text):,} characters)"
         self._note("a line of the log", line=line)
@@ -277,13 +280,13 @@ class Job(LiveJob):
         marks
             Put ``attempt 2:`` in front of the lines of an attempt, where there are several.
         """
-        return self.queue.store.log_of(self.id, n, marks=marks)
+        return self._parts.store.log_of(self.id, n, marks=marks)
 
     def _note(self, what: str, **fields: Any) -> None:
-        note, hold = self.queue.store.note, self._hold
+        note, hold = self._parts.store.note, self._hold
         if hold is None:
             if not note(self.id, "", 0, **fields):
-                raise self.queue.gone(self.id)
+                raise self._parts.gone(self.id)
             return
         claim = hold.claim
         # While the server is away the work goes on, as long as the lease holds.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.queue import Queue
+    from agentnb.core.queue.store import JobStore
     from agentnb.core.redis import RedisClient
 
 __all__ = ["QueueOverview", "overview"]
@@ -56,32 +57,32 @@ class QueueOverview:
     @property
     def why(self) -> str | None:
         """The reason why its jobs wait and what to do; None if they do not, or are worked on."""
-        return self.queue.why_of(self) if self.jobs_wait else None
+        return self.queue.why_waiting(self) if self.jobs_wait else None
 
 
-def overview(redis: RedisClient, queues: Sequence[Queue]) -> list[QueueOverview]:
+def overview(redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]]) -> list[QueueOverview]:
     """Return what is known of some queues, in their order, and forget workers that are dead."""
     if not queues:
         return []
     with redis.untraced.pipeline(transaction=False) as pipe:
         pipe.time()
-        for queue in queues:
-            counts.ask(pipe, queue.store.base)
-            pipe.hgetall(queue.store.workers_key)
+        for _, store in queues:
+            counts.ask(pipe, store.base)
+            pipe.hgetall(store.workers_key)
         (seconds, micro), *answers = pipe.execute()
     now = int(seconds) * 1000 + int(micro) // 1000
     size = counts.ASKED + 1
     result = []
-    for at, queue in enumerate(queues):
+    for at, (queue, store) in enumerate(queues):
         *counted, workers = answers[at * size : (at + 1) * size]
         result.append(
-            QueueOverview(queue, counts.counts_from(counted), _workers(queue, workers, now))
+            QueueOverview(queue, counts.counts_from(counted), _workers(store, workers, now))
         )
     return result
 
 
-def _workers(queue: Queue, answer: dict[bytes, bytes], now: int) -> list[WorkerInfo]:
+def _workers(store: JobStore, answer: dict[bytes, bytes], now: int) -> list[WorkerInfo]:
     alive, dead = living(answer, now)
     if dead:
-        queue.store.forget_workers(dead)
+        store.forget_workers(dead)
     return alive

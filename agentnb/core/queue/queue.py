@@ -8,36 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.failure import CANCELLED, Failure
-from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.counts import ENDED, STATES
-from agentnb.core.queue.events import JobEvents
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
-from agentnb.core.queue.overview import overview
 from agentnb.core.queue.processing import Processor
-from agentnb.core.queue.store import JobStore
+from agentnb.core.queue.search import search, search_ids
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.trace.context import random_bits
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
-    from agentnb.core.loop import LoopThread
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.keys import AddedJob
     from agentnb.core.queue.overview import QueueOverview
+    from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queues import Queues
     from agentnb.core.queue.registry import WorkerInfo
+    from agentnb.core.queue.search import JobPage
     from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
-    from agentnb.core.trace import Tracer
     from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Queue"]
@@ -58,38 +54,33 @@ class Queue:
     Parameters
     ----------
     queues
-        What all queues share.
-    name
-        Its name.
+        The queues that it is one of.
+    parts
+        Its parts.
+    result_ttl
+        Seconds for which a result that nobody reads is kept, unless the job says so.
 
     Attributes
     ----------
     name
         Its name.
-    kills
-        Whether a job that takes too long, or is cancelled, ends this whole process: so do worker
-        processes that run one job at a time. Read as a worker starts.
-    before
-        Called with each attempt before its processor is looked up; None for nothing.
+    queues
+        The queues that it is one of.
     """
 
-    def __init__(self, queues: Queues, name: str) -> None:
+    def __init__(self, queues: Queues, parts: QueueParts, result_ttl: float) -> None:
+        self.name = parts.name
         self.queues = queues
-        self.name = name
-        self.store = JobStore(queues.redis, queues.keys, name)
-        self.json = queues.json
-        self.kills = False
-        self.before: Callable[[Attempt], object] | None = None
-        self.blocked = Blocked()
-        self._events = JobEvents(name, queues.events, queues.log, queues.redactor)
-        self._result_ttl = queues.result_ttl
+        self._parts = parts
+        self._store = parts.store
+        self._result_ttl = result_ttl
         self._processor: Processor | None = None
         self._worker: Worker | None = None
 
     @property
     def lease(self) -> float:
         """Seconds for which an active job is its worker's without a renewal."""
-        return self.queues.lease
+        return self._parts.lease
 
     @property
     def result_ttl(self) -> float:
@@ -99,25 +90,6 @@ class Queue:
     @result_ttl.setter
     def result_ttl(self, value: float) -> None:
         self._result_ttl = seconds("result_ttl", value, service="queue", zero=True)
-
-    @property
-    def loop(self) -> LoopThread:
-        """The loop that runs coroutine functions."""
-        return self.queues.loop
-
-    @property
-    def tracer(self) -> Tracer:
-        """Where spans go."""
-        return self.queues.tracer
-
-    @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Where log lines go."""
-        return self.queues.log
-
-    def redact(self, text: str) -> str:
-        """Return a text without its secrets."""
-        return self.queues.redactor(text)
 
     @cached_property
     def huey(self) -> QueueHuey:
@@ -208,11 +180,11 @@ class Queue:
         delay = 0.0 if delay is None else seconds("delay", delay, service="queue", zero=True)
         kind = self.current.schema if self.current is not None else None
         check_correlation_id(correlation_id, "queue")
-        with self.tracer.span("add", service="queue", queue=self.name) as span:
+        with self._parts.tracer.span("add", service="queue", queue=self.name) as span:
             if correlation_id is not None:
                 span.correlation_id = correlation_id
             message = Message(
-                msgspec.Raw(self.json.encode(data, kind)),
+                msgspec.Raw(self._parts.json.encode(data, kind)),
                 options,
                 span.traceparent,
                 span.correlation_id,
@@ -220,26 +192,26 @@ class Queue:
             encoded = msgspec.json.encode(message)
             record = None
             if options.key is not None:
-                ttl = self.queues.key_ttl
-                record = KeyRecord.of(options.key, ttl, bytes(message.data), self.redact)
+                ttl = self._parts.key_ttl
+                record = KeyRecord.of(options.key, ttl, bytes(message.data), self._parts.redact)
             id_ = _new_id()
-            found = self.store.add(id_, encoded, options, delay, record)
+            found = self._store.add(id_, encoded, options, delay, record)
             span.attributes = {"queue": self.name, "job": found.id}
         if record is None or found.id == id_:
-            return Job(self, found.id, encoded)
+            return Job(self, self._parts, found.id, encoded)
         return self._added_before(found, record, encoded)
 
     def _added_before(self, found: AddedJob, record: KeyRecord, encoded: bytes) -> Job:
         """Return the job that has the key already, if it was added with the same data."""
-        seen = self.store.show(found.id)
-        job = Job(self, found.id, encoded) if seen is None else self.job_of(seen)
+        seen = self._store.show(found.id)
+        job = Job(self, self._parts, found.id, encoded) if seen is None else self._job_of(seen)
         found.check(record, None if seen is None else job.raw)
         if found.state in {"failed", "cancelled"}:
-            self.log.warning(
+            self._parts.log.warning(
                 "key %s is job %s, which %s: nothing was added%s",
                 *(record.key, found.id, _WAS[found.state]),
                 "" if seen is None else "; retry() runs it again",
-                extra=self._events.stamp(job),
+                extra=self._parts.events.stamp(job),
             )
         return job
 
@@ -251,7 +223,7 @@ class Queue:
         NotFoundError, RejectedError
             It is gone; it waits or runs already.
         """
-        self._refuse(job_id, self.store.requeue(job_id), {"waiting", "active"}, "waits already")
+        self._refuse(job_id, self._store.requeue(job_id), {"waiting", "active"}, "waits already")
 
     def remove(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job with all that is kept of it; a running one only if forced to.
@@ -262,7 +234,7 @@ class Queue:
             It is gone; it is running.
         """
         refused = set() if force else {"active"}
-        self._refuse(job_id, self.store.remove(job_id, force=force), refused, "cannot be removed")
+        self._refuse(job_id, self._store.remove(job_id, force=force), refused, "cannot be removed")
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job; one that runs is stopped where that is possible.
@@ -272,21 +244,21 @@ class Queue:
         NotFoundError, RejectedError
             It is gone; it has ended already.
         """
-        seen = self.store.show(job_id)
+        seen = self._store.show(job_id)
         if seen is None:
-            raise self.gone(job_id)
-        job = self.job_of(seen)
+            raise self._parts.gone(job_id)
+        job = self._job_of(seen)
         failure = Failure(CANCELLED, seen.attempt)
-        state = self.store.cancel(job_id, failure.write(), job.options.retention("cancelled"))
+        state = self._store.cancel(job_id, failure.write(), job.options.retention("cancelled"))
         self._refuse(job_id, state, set(ENDED), "cannot be cancelled")
         if self._worker is not None:
             self._worker.look()
-        self.log.info("job cancelled", extra=self._events.stamp(job))
-        self._events.publish("cancelled", job, attempt=seen.attempt)
+        self._parts.log.info("job cancelled", extra=self._parts.events.stamp(job))
+        self._parts.events.publish("cancelled", job, attempt=seen.attempt)
 
     def _refuse(self, job_id: str, state: str, refused: set[str], why: str) -> None:
         if state == "gone":
-            raise self.gone(job_id)
+            raise self._parts.gone(job_id)
         if state in refused:
             raise RejectedError(
                 f"job {job_id} {why}: it is {state}",
@@ -302,25 +274,36 @@ class Queue:
         NotFoundError
             It was removed, or is no longer kept.
         """
-        seen = self.store.show(job_id)
+        seen = self._store.show(job_id)
         if seen is None:
-            raise self.gone(job_id)
-        return self.job_of(seen)
+            raise self._parts.gone(job_id)
+        return self._job_of(seen)
 
-    def gone(self, job_id: str) -> NotFoundError:
-        """Return the error for a job that is not there."""
-        return NotFoundError(
-            f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
-            service="queue",
-            hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "
-            f"is kept for the next {DEFAULTS.keep} jobs, others for result_ttl= "
-            f"({RESULT_TTL:g} s)",
-        )
-
-    def job_of(self, seen: JobSnapshot, *, attempt: int | None = None) -> Job:
-        """Return the job of a snapshot, at one attempt of it or at the latest."""
+    def _job_of(self, seen: JobSnapshot) -> Job:
+        """Return the job of a snapshot."""
         message = seen.fields.get("message", b"")
-        return Job(self, seen.id, message, seen=seen, attempt=attempt)
+        return Job(self, self._parts, seen.id, message, seen=seen)
+
+    def search(self, state: str, text: str = "", *, n: int = 100, most: int = 20_000) -> JobPage:
+        """Return jobs of a state that hold a text, as a list shows them.
+
+        Parameters
+        ----------
+        state
+            One of those of `jobs`.
+        text
+            Text in the id, the data as JSON or the error, whether upper or lower case; empty for
+            all jobs.
+        n
+            How many to return at most.
+        most
+            How many to search at most.
+        """
+        return search(self._parts, state, text, n=n, most=most)
+
+    def search_ids(self, state: str, text: str = "", *, n: int = 100_000) -> list[str]:
+        """Return the ids of jobs of a state that hold a text; as `search`."""
+        return search_ids(self._parts, state, text, n=n).jobs
 
     def jobs(
         self, state: str | None = None, n: int = 100, *, start: int = 0, newest: bool | None = None
@@ -352,8 +335,8 @@ class Queue:
         found = []
         for one in STATES if state is None else (state,):
             backwards = one in ENDED if newest is None else newest
-            found += self.store.jobs_in(one, n, start, newest=backwards)
-        return [self.job_of(seen) for seen in found]
+            found += self._store.jobs_in(one, n, start, newest=backwards)
+        return [self._job_of(seen) for seen in found]
 
     def counts(self) -> Counts:
         """Return how many jobs there are by state, and how many have ever ended.
@@ -361,22 +344,22 @@ class Queue:
         ``completed``, ``failed`` and ``cancelled`` are the jobs that are kept; beside them
         ``completed_total``, ``failed_total`` and ``cancelled_total`` count all.
         """
-        return self.store.counts()
+        return self._store.counts()
 
     def pause(self) -> None:
         """Pause the queue for all workers until `resume`; jobs that run go on."""
-        self.store.pause()
-        self.log.info("queue is paused", extra=self._events.stamp())
+        self._store.pause()
+        self._parts.log.info("queue is paused", extra=self._parts.events.stamp())
 
     def resume(self) -> None:
         """Resume the queue."""
-        self.store.resume()
-        self.log.info("queue is resumed", extra=self._events.stamp())
+        self._store.resume()
+        self._parts.log.info("queue is resumed", extra=self._parts.events.stamp())
 
     @property
     def paused(self) -> bool:
         """Whether the queue is paused."""
-        return self.store.is_paused()
+        return self._store.is_paused()
 
     @property
     def current(self) -> Processor | None:
@@ -407,7 +390,7 @@ class Queue:
             The names of its notebook that keep it in this process.
         """
         made = Processor(processor, schema, timeout, source, needs, returns)
-        wrap = self.queues.wrap
+        wrap = self._parts.wrap
         self._processor = made if wrap is None else replace(made, function=wrap(made.function))
 
     def forget_processor(self) -> None:
@@ -432,6 +415,9 @@ class Queue:
         schema: Any = None,
         returns: Any = None,
         timeout: float | None = None,
+        kind: str = "kernel",
+        kills: bool = False,
+        before: Callable[[Attempt], object] | None = None,
     ) -> Worker:
         """Process jobs in this process, in threads, until the worker is stopped.
 
@@ -453,7 +439,14 @@ class Queue:
             as it; see `agentnb.core.codec.plain` for the JSON that is kept.
         timeout
             Seconds for an attempt, unless the job says otherwise. A coroutine is cancelled after
-            that; a function's thread is left behind, and what comes of it does not count.
+            that; a function's thread is left behind, and its outcome does not count.
+        kind
+            ``kernel``, or ``process`` for a worker process, in the list of workers.
+        kills
+            Whether a job that takes too long, or is cancelled, ends this whole process: so do
+            worker processes that run one job at a time.
+        before
+            Called with each attempt before the processor is looked up.
 
         Returns
         -------
@@ -466,8 +459,6 @@ class Queue:
             There is no processor, or one of the others cannot be used, such as a type that no
             JSON can be read as.
         """
-        from agentnb.core.queue.worker import Worker
-
         if processor is not None:
             self.process(processor, schema=schema, returns=returns, timeout=timeout)
         if self._processor is None:
@@ -483,7 +474,7 @@ class Queue:
             return running
         if running is not None:
             running.stop()
-        self._worker = Worker(self, self._work_store(), concurrency)
+        self._worker = self._new_worker(concurrency, kind=kind, kills=kills, before=before)
         self._worker.start()
         return self._worker
 
@@ -491,15 +482,48 @@ class Queue:
         """Return the store that a worker claims the jobs of this queue from."""
         from agentnb.core.queue.claims import RedisWorkStore
 
-        events = self.queues.events
+        parts = self._parts
         return RedisWorkStore(
-            self.store,
-            lease=self.lease,
-            publish=events.publish_function if events is not None else "",
-            make=lambda id_, message, attempt: Job(self, id_, message, attempt=attempt),
-            events=self._events,
+            parts.store,
+            lease=parts.lease,
+            publish=parts.bus.publish_function if parts.bus is not None else "",
+            make=self._claimed_job,
+            events=parts.events,
             processor=lambda: self._processor.name if self._processor is not None else "",
         )
+
+    def _claimed_job(self, job_id: str, message: bytes, attempt: int) -> Job:
+        return Job(self, self._parts, job_id, message, attempt=attempt)
+
+    def _new_worker(
+        self,
+        concurrency: int,
+        *,
+        kind: str,
+        kills: bool,
+        before: Callable[[Attempt], object] | None,
+    ) -> Worker:
+        from agentnb.core.queue.handler import JobHandler
+        from agentnb.core.queue.worker import Worker
+        from agentnb.core.work.worker import Worker as Engine
+
+        handler = JobHandler(
+            self._parts,
+            processor=lambda: self._processor,
+            make=self._claimed_job,
+            huey=lambda: self.__dict__.get("huey"),
+            before=before,
+        )
+        engine = Engine(
+            self._work_store(),
+            handler,
+            loop=self._parts.loop,
+            log=self._parts.log,
+            concurrency=concurrency,
+            kind=kind,
+            kills=kills,
+        )
+        return Worker(self, engine, self._parts.loop)
 
     @property
     def worker(self) -> Worker | None:
@@ -517,29 +541,17 @@ class Queue:
         return self._overview().workers
 
     def _overview(self) -> QueueOverview:
-        return overview(self.queues.redis, [self])[0]
+        return self.queues.overview([self.name])[0]
 
-    def deadlock(self, job: Job) -> RejectedError | None:
-        """Return the error of a processor of this queue that waits for a job that cannot start."""
-        worker = self.worker
-        if worker is None or self.blocked.count < worker.concurrency or job.state != "waiting":
-            return None
-        if {one.owner for one in self.workers()} - {worker.owner}:
-            return None
-        return RejectedError(
-            f"job {job.id} of {self.name} cannot start: all threads of its worker "
-            f"({worker.concurrency}) wait for other jobs of this queue",
-            service="queue",
-            hint=f"add it to another queue, or use more threads: %queue work {self.name} "
-            f"--concurrency {2 * worker.concurrency}",
-        )
+    def why_waiting(self, seen: QueueOverview | None = None) -> str | None:
+        """Return why jobs wait and what to do, or None if somebody works on them.
 
-    def why_waiting(self) -> str | None:
-        """Return why jobs wait and what to do, or None if somebody works on them."""
-        return self.why_of(self._overview())
-
-    def why_of(self, seen: QueueOverview) -> str | None:
-        """Return why jobs wait and what to do, by what was seen of the queue; as `why_waiting`."""
+        Parameters
+        ----------
+        seen
+            The state of the queue; None to ask the server.
+        """
+        seen = self._overview() if seen is None else seen
         name = self.name
         if seen.paused:
             return f"{name} is paused: %queue resume {name}"

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
+from agentnb.core.queue.blocked import Blocked
+from agentnb.core.queue.events import JobEvents
 from agentnb.core.queue.keys import KEY_TTL
 from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.overview import overview
+from agentnb.core.queue.parts import QueueParts
 from agentnb.core.queue.queue import Queue
+from agentnb.core.queue.store import JobStore
 from agentnb.core.queue.waiter import JobWaiter
 from agentnb.core.ranges import seconds
 from agentnb.core.redis import Keys
@@ -59,8 +63,6 @@ class Queues:
         Seconds for which a result that nobody reads is kept, unless the job or its queue says so.
     key_ttl
         Seconds for which an idempotency key is kept after its job has ended.
-    kind
-        What workers here are called: ``kernel`` or ``process``.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
     wrap
@@ -88,33 +90,30 @@ class Queues:
         limit: int = 1_000_000,
         result_ttl: float = RESULT_TTL,
         key_ttl: float = KEY_TTL,
-        kind: str = "kernel",
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
     ) -> None:
-        self.redis = redis
-        self.keys = Keys(prefix)
-        self.events = events
-        self.lease = seconds("lease", lease, service="queue")
-        self.result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
-        self.key_ttl = seconds("key_ttl", key_ttl, service="queue")
-        self.kind = kind
-        self.wrap = wrap
-        self.json = Json(
+        self._redis = redis
+        self._keys = Keys(prefix)
+        self._bus = events
+        self._lease = seconds("lease", lease, service="queue")
+        self._result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
+        self._key_ttl = seconds("key_ttl", key_ttl, service="queue")
+        self._wrap = wrap
+        self._json = Json(
             "queue",
             "the job's value",
             limit=limit,
             setting="AGENTNB_QUEUE_PAYLOAD",
             results=limit * _RESULTS,
         )
-        self.loop = LoopThread()
-        self.runtime = runtime or redis.runtime
-        self.tracer = self.runtime.tracer
-        self.redactor = self.runtime.redactor
-        self.log = self.runtime.log("queue")
-        self.waiter = JobWaiter(redis, self.keys, self.log)
+        self._loop = LoopThread()
+        self._runtime = runtime or redis.runtime
+        self._log = self._runtime.log("queue")
+        self._waiter = JobWaiter(redis, self._keys, self._log)
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
+        self._stores: dict[str, JobStore] = {}
 
     def get_queue(self, name: str) -> Queue:
         """Return a queue by its name; nothing has to be set up.
@@ -135,7 +134,30 @@ class Queues:
                 hint="a name is a word, such as scaffold-tasks",
             )
         with self._lock:
-            return self._queues.setdefault(name, Queue(self, name))
+            if name not in self._queues:
+                parts = self._parts_of(name)
+                self._stores[name] = parts.store
+                self._queues[name] = Queue(self, parts, self._result_ttl)
+            return self._queues[name]
+
+    def _parts_of(self, name: str) -> QueueParts:
+        return QueueParts(
+            name=name,
+            redis=self._redis,
+            store=JobStore(self._redis, self._keys, name),
+            bus=self._bus,
+            events=JobEvents(name, self._bus, self._log, self._runtime.redactor),
+            json=self._json,
+            loop=self._loop,
+            tracer=self._runtime.tracer,
+            log=self._log,
+            redact=self._runtime.redactor,
+            waiter=self._waiter,
+            blocked=Blocked(),
+            lease=self._lease,
+            key_ttl=self._key_ttl,
+            wrap=self._wrap,
+        )
 
     def add_task(self, name: str, data: Any = None, **options: Any) -> Job:
         """Add a job to a queue; see `Queue.add`."""
@@ -149,7 +171,7 @@ class Queues:
 
     def names(self) -> list[str]:
         """Return the queues that anybody has added a job to, or that work here."""
-        found: Any = self.redis.smembers(self.keys.internal("queues"))
+        found: Any = self._redis.smembers(self._keys.internal("queues"))
         here = {name for name, queue in self._queues.items() if queue.current is not None}
         return sorted({name.decode() for name in found} | here)
 
@@ -162,9 +184,9 @@ class Queues:
 
         Nothing is to be processed by them; see `RedisClient.within`.
         """
-        redis = self.redis.within(seconds)
-        runtime = replace(self.runtime, tracer=Tracer())  # a look leaves no spans
-        return Queues(redis, prefix=self.keys.prefix, lease=self.lease, runtime=runtime)
+        redis = self._redis.within(seconds)
+        runtime = replace(self._runtime, tracer=Tracer())  # a look leaves no spans
+        return Queues(redis, prefix=self._keys.prefix, lease=self._lease, runtime=runtime)
 
     def find(self, job_id: str) -> Job:
         """Return a job by its id, whichever queue it is in.
@@ -174,7 +196,7 @@ class Queues:
         NotFoundError
             There is none.
         """
-        name: Any = self.redis.hget(self.keys.internal("job", job_id), "queue")
+        name: Any = self._redis.hget(self._keys.internal("job", job_id), "queue")
         if name is None:
             raise NotFoundError(
                 f"there is no job {job_id}: it was removed, or is no longer kept",
@@ -192,7 +214,8 @@ class Queues:
             The queues; None for all, which takes another round trip.
         """
         names = self.names() if names is None else names
-        return overview(self.redis, [self.get_queue(name) for name in names])
+        queues = [self.get_queue(name) for name in names]
+        return overview(self._redis, [(queue, self._stores[queue.name]) for queue in queues])
 
     def table(self) -> Table:
         """Return all queues with their jobs by state, and whether anybody works on them."""
@@ -224,8 +247,8 @@ class Queues:
         until = monotonic() + _CLOSING
         for queue in queues:
             queue.stop(max(until - monotonic(), 0.1))
-        self.waiter.close()
-        self.loop.close()
+        self._waiter.close()
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from agentnb.core.work.identity import describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentnb.core.queue.queue import Queue
+    from agentnb.core.queue.parts import QueueParts
 
 __all__ = ["JobPage", "JobSummary", "search", "search_ids"]
 
@@ -134,14 +134,14 @@ class JobPage:
 
 
 def search(
-    queue: Queue, state: str, text: str = "", *, n: int = 100, most: int = 20_000
+    parts: QueueParts, state: str, text: str = "", *, n: int = 100, most: int = 20_000
 ) -> JobPage:
     """Return jobs of a state, the newest of those that have ended first, the others as they run.
 
     Parameters
     ----------
-    queue
-        The queue.
+    parts
+        Those of the queue.
     state
         ``waiting`` (or ``paused``, which is the same jobs), ``delayed``, ``active``,
         ``completed``, ``failed`` or ``cancelled``.
@@ -158,12 +158,12 @@ def search(
     JobPage
         Its `jobs` are `JobSummary` objects.
     """
-    return _search(queue, state, text.strip(), n, most, _summary)
+    return _search(parts, state, text.strip(), n, most, _summary)
 
 
-def search_ids(queue: Queue, state: str, text: str = "", *, n: int = 100_000) -> JobPage:
+def search_ids(parts: QueueParts, state: str, text: str = "", *, n: int = 100_000) -> JobPage:
     """Return the ids of jobs; as `search`, for all of them."""
-    return _search(queue, state, text.strip(), n, n, lambda _queue, row, _read: row.id)
+    return _search(parts, state, text.strip(), n, n, lambda _parts, row, _read: row.id)
 
 
 class _Row(NamedTuple):
@@ -186,12 +186,12 @@ class _Row(NamedTuple):
 
 
 def _search(
-    queue: Queue,
+    parts: QueueParts,
     state: str,
     text: str,
     n: int,
     most: int,
-    make: Callable[[Queue, _Row, Message | None], Any],
+    make: Callable[[QueueParts, _Row, Message | None], Any],
 ) -> JobPage:
     """Snapshot at jobs, a chunk at a time so that nobody waits long for the server."""
     found = JobPage()
@@ -202,14 +202,14 @@ def _search(
     while len(found.jobs) < n and (not text or found.looked < most):
         chunk = min(_CHUNK, most - found.looked if text else n - len(found.jobs))
         span = (where, found.looked, found.looked + chunk - 1, newest)
-        answer = queue.store.run(FIND, [*span, lower, escaped, _FETCHED, _CHUNK_BYTES])
+        answer = parts.store.run(FIND, [*span, lower, escaped, _FETCHED, _CHUNK_BYTES])
         now, paused, looked, found.total, *rows = answer
         word = ("paused" if paused else "waiting") if where == "wait" else state
         for id_, score, size, *fields in rows:
             row = _Row(word, int(now) / 1000, id_.decode(), float(score), int(size), *fields)
             read = _read(row.message) if row.size <= _FETCHED else None
             if not text or _holds(row, read, lower):
-                found.jobs.append(make(queue, row, read))
+                found.jobs.append(make(parts, row, read))
         found.looked += int(looked)
         if not looked or found.looked >= found.total:
             break
@@ -228,15 +228,15 @@ def _holds(row: _Row, read: Message | None, text: bytes) -> bool:
     return any(text in one.lower() for one in (row.id.encode(), data, told.encode()))
 
 
-def _summary(queue: Queue, row: _Row, read: Message | None) -> JobSummary:
+def _summary(parts: QueueParts, row: _Row, read: Message | None) -> JobSummary:
     data = bytes(read.data) if read else row.message.removeprefix(_DATA)
     return JobSummary(
         id=row.id,
-        queue=queue.name,
+        queue=parts.name,
         state=row.state,
         attempt=int(row.attempt or 0),
         attempts=(read.options or DEFAULTS).attempts if read else None,
-        data=queue.redact(data.decode("utf-8", "replace"))[:SHOWN],
+        data=parts.redact(data.decode("utf-8", "replace"))[:SHOWN],
         error=Failure.read(row.error).error if row.error else "",
         progress=_json(row.progress),
         created=_seconds(row.created),

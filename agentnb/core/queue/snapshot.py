@@ -11,7 +11,7 @@ from agentnb.core.failure import Failure
 if TYPE_CHECKING:
     import datetime as dt
 
-    from agentnb.core.queue.queue import Queue
+    from agentnb.core.queue.parts import QueueParts
 
 __all__ = ["UNKEPT", "JobSnapshot", "LiveJob"]
 
@@ -82,7 +82,7 @@ class LiveJob:
     """The part of a `Job` that is read from the server each time it is asked for."""
 
     id: str
-    queue: Queue
+    _parts: QueueParts
     _seen: JobSnapshot | None
     _attempt: int | None
 
@@ -91,7 +91,7 @@ class LiveJob:
 
         Of a job that is gone the state is ``gone``, and the rest as it was last read.
         """
-        found = self.queue.store.show(self.id, _FIELDS)
+        found = self._parts.store.show(self.id, _FIELDS)
         if found is None:
             fields = self._seen.fields if self._seen else {}
             found = JobSnapshot(self.id, "gone", 0.0, 0, fields)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.errors import DeadlineExceeded
-from agentnb.core.queue.handler import JobHandler
-from agentnb.core.work.worker import Worker as Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.loop import LoopThread
     from agentnb.core.queue.queue import Queue
-    from agentnb.core.work.store import Pending, WorkStore
+    from agentnb.core.work.store import Pending
+    from agentnb.core.work.worker import Worker as Engine
 
 __all__ = ["Worker"]
 
@@ -24,10 +24,10 @@ class Worker:
     ----------
     queue
         The queue.
-    store
-        The queue's jobs.
-    concurrency
-        How many jobs run at once.
+    engine
+        Claims and runs its jobs.
+    loop
+        Runs coroutine functions.
 
     Attributes
     ----------
@@ -35,17 +35,10 @@ class Worker:
         The queue.
     """
 
-    def __init__(self, queue: Queue, store: WorkStore, concurrency: int) -> None:
+    def __init__(self, queue: Queue, engine: Engine, loop: LoopThread) -> None:
         self.queue = queue
-        self._engine = Engine(
-            store,
-            JobHandler(queue),
-            loop=queue.loop,
-            log=queue.log,
-            concurrency=concurrency,
-            kind=queue.queues.kind,
-            kills=queue.kills,
-        )
+        self._engine = engine
+        self._loop = loop
 
     @property
     def concurrency(self) -> int:
@@ -125,7 +118,7 @@ class Worker:
             There are still some.
         """
         queue = self.queue
-        queue.loop.check()
+        self._loop.check()
         seen: list[Pending] = []
 
         def report(pending: Pending) -> None:

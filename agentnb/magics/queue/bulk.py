@@ -49,7 +49,6 @@ def chosen(call: Call, queues: TaskQueue) -> Found:
 
 
 def _in_state(call: Call, queues: TaskQueue, name: str) -> Found:
-    from agentnb.core.queue.search import search_ids
 
     state = call.options.get("state", "failed" if call.verb == "retry" else None)
     if state is None:
@@ -65,7 +64,7 @@ def _in_state(call: Call, queues: TaskQueue, name: str) -> Found:
         )
     queue = queues.get_queue(name)
     # Looked at in pieces, between which one may have come to stand where it is seen again.
-    return [(queue, id_) for id_ in dict.fromkeys(search_ids(queue, state, n=_ALL).jobs)]
+    return [(queue, id_) for id_ in dict.fromkeys(queue.search_ids(state, n=_ALL))]
 
 
 def each(call: Call, found: Found, deed: str, done: str) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -48,4 +49,4 @@ def follow(queue: Queue, worker: Worker) -> None:
         except AgentnbError:
             return  # the server is away, or the hub was closed: the worker says so
 
-    run_in_thread(run, name="queue-bar", log=queue.log)
+    run_in_thread(run, name="queue-bar", log=logging.getLogger("agentnb.queue"))

@@ -1,7 +1,8 @@
-"""What a processor prints, kept as the log of its job."""
+"""The output of a processor, kept as the log of its job."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from agentnb.magics.output import Logged
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from agentnb.core.queue import Job
 
 __all__ = ["job_log"]
+
+_log = logging.getLogger("agentnb.queue")
 
 
 def job_log(job: Job) -> Logged:
@@ -25,7 +28,7 @@ def job_log(job: Job) -> Logged:
     def lost(error: AgentnbError) -> None:
         # The processor learns of a lost job as it does otherwise.
         data = {"queue": job.queue.name, "job_id": job.id}
-        job.queue.log.warning("the job's output is not kept: %s", error, extra={"data": data})
+        _log.warning("the job's output is not kept: %s", error, extra={"data": data})
 
     def log(line: str) -> None:
         job.log(line)

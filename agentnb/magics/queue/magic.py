@@ -98,13 +98,12 @@ class QueueMagic(Magic):
             names = patient.names()
             if kind == "queue":
                 return filter(is_word, names)
-            from agentnb.core.queue.search import search_ids
 
             return [
                 id_
                 for name in names
                 for state in _STATES_OF[kind]
-                for id_ in search_ids(patient.get_queue(name), state, n=_OFFERED).jobs
+                for id_ in patient.get_queue(name).search_ids(state, n=_OFFERED)
             ]
         return ()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError
-from agentnb.core.queue.search import search_ids
 from agentnb.panels.base import Confirm, row
 from agentnb.panels.base.cells import plain
 
@@ -186,7 +185,7 @@ def _of_filter(queues: TaskQueue, request: Filter, states: tuple[str, ...]) -> F
     for name in names:
         for state in states:
             if room > 0:
-                some = search_ids(queues.get_queue(name), state, request.text, n=room).jobs
+                some = queues.get_queue(name).search_ids(state, request.text, n=room)
                 room -= len(some)
                 found.append((name, some))
     return found

@@ -42,9 +42,10 @@ class Details:
     data: str
     error: str
     traceback: str
+    redact: Callable[[str], str]
 
 
-def read(queues: TaskQueue, job_id: str) -> Details | None:
+def read(queues: TaskQueue, job_id: str, redact: Callable[[str], str]) -> Details | None:
     """Return all that is known of a job; None if it is gone."""
     try:
         job = queues.find(job_id)
@@ -56,7 +57,6 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
     if failure is not None:
         of = f" (attempt {failure.attempt})" if failure.attempt else ""
         error, traceback = f"{failure.error}{of}", failure.traceback.rstrip()
-    redact = job.queue.redact
     said = ""
     with suppress(AgentnbError, ValueError):
         said = _progress(json.loads(fields["progress"])) if "progress" in fields else ""
@@ -69,6 +69,7 @@ def read(queues: TaskQueue, job_id: str) -> Details | None:
         data=redact(_data(job)),
         error=cut(error, SHOWN),
         traceback=cut(traceback, SHOWN),
+        redact=redact,
     )
 
 
@@ -179,12 +180,11 @@ def _words(found: Details) -> list[str]:
         words.append(f"worker {describe(seen.worker)}")
     if options.priority:
         words.append(f"priority {options.priority}")
-    words += [f"{name} {value}" for name, value in _free(job) if value]
+    words += [f"{name} {value}" for name, value in _free(job, found.redact) if value]
     return words
 
 
-def _free(job: Job) -> list[tuple[str, str | None]]:
-    redact = job.queue.redact
+def _free(job: Job, redact: Callable[[str], str]) -> list[tuple[str, str | None]]:
     texts = (("key", job.options.key), ("correlation", job.correlation_id))
     return [(name, redact(plain(text)) if text else None) for name, text in texts]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentnb.core.queue.search import search
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -80,7 +78,7 @@ class Rates:
 
     def _finished(self, queue: Queue) -> list[JobSummary]:
         """Return the last jobs that have completed since this was asked before."""
-        jobs = search(queue, "completed", n=_LAST).jobs
+        jobs = queue.search("completed", n=_LAST).jobs
         since = self._seen.get(queue.name, 0.0)
         fresh = [one for one in jobs if (one.finished or 0.0) > since]
         self._seen[queue.name] = max((one.finished or 0.0 for one in jobs), default=since)

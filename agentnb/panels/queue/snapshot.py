@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.queue.search import JobSummary, search
 from agentnb.panels.queue.rates import Rates, Speed
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.registry import WorkerInfo
+    from agentnb.core.queue.search import JobSummary
 
 __all__ = ["STATES", "Filter", "Poller", "QueueSnapshot", "Snapshot"]
 
@@ -138,7 +138,7 @@ def _running(seen: QueueOverview) -> dict[str, int]:
         return {one.name: one.running for one in seen.workers}
     if not (active and seen.workers):
         return {}
-    return Counter(one.worker for one in search(seen.queue, "active", n=_RUNNING).jobs)
+    return Counter(one.worker for one in seen.queue.search("active", n=_RUNNING).jobs)
 
 
 def listing(chosen: list[QueueSnapshot], request: Filter) -> Listed:
@@ -157,7 +157,7 @@ def listing(chosen: list[QueueSnapshot], request: Filter) -> Listed:
             if room <= 0 or left <= 0:
                 complete = False
                 continue
-            part = search(one.queue, state, request.text, n=room, most=left)
+            part = one.queue.search(state, request.text, n=room, most=left)
             found.jobs += part.jobs
             room -= len(part.jobs)
             looked += part.looked

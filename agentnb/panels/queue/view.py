@@ -216,7 +216,7 @@ class QueuePanel:
         with self.panel.lock:
             request, picked = self.filter, self._picked
         snapshot = self._poller.poll(self._queues, request)
-        found = None if picked is None else read(self._queues, picked)
+        found = None if picked is None else read(self._queues, picked, self._hub.settings.redactor)
         return snapshot, picked, found
 
     def _show(self, loaded: tuple[Snapshot, str | None, Details | None]) -> None:

@@ -1,0 +1,76 @@
+"""The parts of a queue, which its jobs, its handler and its store share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import NotFoundError
+from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.codec import Json
+    from agentnb.core.loop import LoopThread
+    from agentnb.core.queue.blocked import Blocked
+    from agentnb.core.queue.events import JobEvents
+    from agentnb.core.queue.store import JobStore
+    from agentnb.core.queue.waiter import JobWaiter
+    from agentnb.core.redis import RedisClient
+    from agentnb.core.trace import ServiceLog, Tracer
+
+__all__ = ["QueueParts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueParts:
+    """The parts of one queue.
+
+    Attributes
+    ----------
+    name
+        The queue.
+    redis, store
+        The client, and the keys and scripts of the queue.
+    bus, events
+        The event bus, None for none; the log lines and events of the queue's jobs.
+    json
+        Encodes data and results.
+    loop
+        Runs coroutine functions.
+    tracer, log, redact
+        Where spans and log lines go, and what masks secrets in them.
+    waiter, blocked
+        Waits for outcomes, and the processors of the queue that do.
+    lease, key_ttl
+        Seconds that a claim lasts without a renewal, and that an idempotency key is kept.
+    wrap
+        Given a processor, returns what is called in its place; None for the processor itself.
+    """
+
+    name: str
+    redis: RedisClient
+    store: JobStore
+    bus: Any
+    events: JobEvents
+    json: Json
+    loop: LoopThread
+    tracer: Tracer
+    log: ServiceLog
+    redact: Callable[[str], str]
+    waiter: JobWaiter
+    blocked: Blocked
+    lease: float
+    key_ttl: float
+    wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None
+
+    def gone(self, job_id: str) -> NotFoundError:
+        """Return the error of a job that is not there."""
+        return NotFoundError(
+            f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
+            service="queue",
+            hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "
+            f"is kept for the next {DEFAULTS.keep} jobs, others for result_ttl= "
+            f"({RESULT_TTL:g} s)",
+        )
