@@ -76,16 +76,11 @@ OLD = (
     Old("said told meant wanted", CODE, "message, expected, requested"),
     Old("found here there", CODE, "result, or the noun"),
 )
-# What is still to be renamed in each package. It only shrinks.
-OPEN: dict[str, str] = {
-    "core/work": "Held",
-}
 
 
 class Use(NamedTuple):
     """A name where it is given to something."""
 
-    package: str
     file: str
     line: int
     kind: str
@@ -96,14 +91,12 @@ def uses():
     """Yield each name that the package gives to a module, a class, a function or an attribute."""
     for path in sorted(SOURCE.rglob("*.py")):
         file = path.relative_to(SOURCE)
-        package = "/".join(file.parts[:2] if len(file.parts) > 2 else file.parts[:-1])
         if file.parts[0] == "tutorials":  # the notebooks, which the wheel brings
             continue
-        here = (package, file.as_posix())
         for part in file.with_suffix("").parts:
-            yield Use(*here, 1, MODULE, part)
+            yield Use(file.as_posix(), 1, MODULE, part)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            yield from (Use(*here, *each) for each in named(node))
+            yield from (Use(file.as_posix(), *each) for each in named(node))
 
 
 def named(node):
@@ -146,17 +139,8 @@ def old_uses():
 
 
 def test_no_name_that_was_replaced_is_used(old_uses):
-    found = [
-        f"{use.file}:{use.line}: {use.kind} {use.name}: now {now}"
-        for use, now in old_uses
-        if use.name.lstrip("_") not in OPEN.get(use.package, "").split()
-    ]
+    found = [f"{use.file}:{use.line}: {use.kind} {use.name}: now {now}" for use, now in old_uses]
     assert found == []
-
-
-@pytest.mark.parametrize("package", OPEN)
-def test_a_package_that_is_open_is_there(package):
-    assert (SOURCE / package).is_dir()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from agentnb.core.errors import UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.store import (
+    ActiveUnit,
     Claim,
     Finished,
-    Held,
     Key,
     LeaseReport,
     OutcomeKind,
@@ -149,7 +149,7 @@ class MemoryStore:
             cancelled, unknown, others = [], [], []
             for unit in active:
                 key = Key(unit.id, unit.entry)
-                held = Held(
+                held = ActiveUnit(
                     unit.id,
                     unit.entry,
                     unit.owner,

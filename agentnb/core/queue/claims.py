@@ -17,9 +17,9 @@ from agentnb.core.queue.options import FOR_EVER
 from agentnb.core.queue.registry import About
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.store import (
+    ActiveUnit,
     Claim,
     Finished,
-    Held,
     Key,
     LeaseReport,
     OutcomeKind,
@@ -181,12 +181,12 @@ class RedisWorkStore:
         state = _state(where) if code in {_COUNTED, _AGAIN} else None
         return Finished(state, self._claim_of(claim.owner, following) if following else None)
 
-    def release(self, claim: Claim | Held) -> bool:
+    def release(self, claim: Claim | ActiveUnit) -> bool:
         """Put a job back at its first place, without counting the attempt."""
         code, _ = self._end(claim, "wait", b"", None, uncounted="released")
         return code in {_COUNTED, _AGAIN}
 
-    def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
+    def reclaim(self, held: ActiveUnit, failure: Failure, *, counted: bool) -> str | None:
         """Take an abandoned job from its owner."""
         seen = self._jobs.show(held.id)
         if seen is None:
@@ -205,7 +205,7 @@ class RedisWorkStore:
 
     def _end(
         self,
-        claim: Claim | Held,
+        claim: Claim | ActiveUnit,
         where: str,
         value: bytes,
         job: Job | None,
@@ -253,8 +253,8 @@ def _held(
     entry: bytes | None,
     attempts: bytes | None,
     deaths: bytes | None,
-) -> Held:
-    return Held(
+) -> ActiveUnit:
+    return ActiveUnit(
         id_.decode(),
         int(entry or 0),
         (owner or b"").decode(),

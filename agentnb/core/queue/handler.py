@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.processing import Processor
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.work.attempt import Attempt
-    from agentnb.core.work.store import Claim, Held, Outcome
+    from agentnb.core.work.store import ActiveUnit, Claim, Outcome
 
 __all__ = ["PROCESSED", "JobHandler"]
 
@@ -141,7 +141,7 @@ class JobHandler:
         """Return that there is no other outcome: results are checked before they are stored."""
         return None
 
-    def name(self, unit: Claim | Held) -> str:
+    def name(self, unit: Claim | ActiveUnit) -> str:
         """Return the id of the job."""
         return unit.id
 
@@ -173,7 +173,7 @@ class JobHandler:
         """Log that a job was put back."""
         self._log.warning("job is released", extra=self._events.stamp(attempt.claim.payload))
 
-    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+    def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a job was taken from a worker that is gone."""
         seen = self._parts.store.show(held.id)
         message = b"" if seen is None else seen.fields.get("message", b"")

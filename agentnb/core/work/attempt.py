@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.trace import Context as TraceContext
-    from agentnb.core.work.store import Claim, Held
+    from agentnb.core.work.store import ActiveUnit, Claim
 
 __all__ = ["Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler"]
 
@@ -60,7 +60,7 @@ class WorkHandler(Protocol):
     def substitute(self, attempt: Attempt, outcome: Outcome, error: Exception) -> Outcome | None:
         """Return an outcome in the place of one that the store refused; None if there is none."""
 
-    def name(self, unit: Claim | Held) -> str:
+    def name(self, unit: Claim | ActiveUnit) -> str:
         """Return the name of a unit for people."""
 
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
@@ -72,7 +72,7 @@ class WorkHandler(Protocol):
     def released(self, attempt: Attempt) -> None:
         """Log that the unit of an attempt was put back."""
 
-    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+    def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a unit was taken from a worker that is gone."""
 
     def stamp(self, **data: Any) -> dict[str, Any]:

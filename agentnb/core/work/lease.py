@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.work.attempt import Attempt, WorkHandler
-    from agentnb.core.work.store import Held, Key, LeaseReport, WorkStore
+    from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, WorkStore
 
 __all__ = ["LeaseKeeper"]
 
@@ -160,13 +160,13 @@ class LeaseKeeper:
                 attempt.lose()
                 self._end_overdue(attempt)
 
-    def _release_unknown(self, unknown: Sequence[Held], now: float) -> None:
+    def _release_unknown(self, unknown: Sequence[ActiveUnit], now: float) -> None:
         for held in unknown:
             if held.key not in self._running and now - self._suspects[held.key] >= UNKNOWN_SECONDS:
                 self._store.release(held)
                 self._store.wake()
 
-    def _check_stalled(self, others: Sequence[Held], now: float) -> None:
+    def _check_stalled(self, others: Sequence[ActiveUnit], now: float) -> None:
         company = Counter(held.owner for held in others)
         dead = {owner: is_dead(owner) for owner in company}
         abandoned = [held for held in others if dead[held.owner] or self._expired(held, now)]
@@ -180,7 +180,7 @@ class LeaseKeeper:
         for held in abandoned:
             self._reclaim(held, dead=dead[held.owner])
 
-    def _expired(self, held: Held, now: float) -> bool:
+    def _expired(self, held: ActiveUnit, now: float) -> bool:
         if held.left >= 0:
             return False
         grace = self._store.lease / 3
@@ -188,7 +188,7 @@ class LeaseKeeper:
             grace = min(grace, LONGEST_GRACE)
         return now - self._suspects[held.key] >= grace
 
-    def _reclaim(self, held: Held, *, dead: bool) -> None:
+    def _reclaim(self, held: ActiveUnit, *, dead: bool) -> None:
         reason = DIED if dead else "its worker gave no sign of life"
         failure = Failure(f"{reason} ({describe(held.owner)})", held.attempt)
         counted = self._deaths[held.owner] <= 1 or held.deaths >= MOST_UNCOUNTED

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from agentnb.core.work.backoff import Backoff
 
 __all__ = [
+    "ActiveUnit",
     "AttemptSpec",
     "Claim",
     "Finished",
-    "Held",
     "Key",
     "LeaseReport",
     "Outcome",
@@ -160,7 +160,7 @@ class Finished(Struct, frozen=True):
     following: Claim | float | None = None
 
 
-class Held(Struct, frozen=True):
+class ActiveUnit(Struct, frozen=True):
     """An active unit that no attempt of the asking worker runs.
 
     Attributes
@@ -209,8 +209,8 @@ class LeaseReport(Struct, frozen=True):
 
     lost: Sequence[Key] = ()
     cancelled: Sequence[Key] = ()
-    unknown: Sequence[Held] = ()
-    others: Sequence[Held] = ()
+    unknown: Sequence[ActiveUnit] = ()
+    others: Sequence[ActiveUnit] = ()
     due: float | None = None
 
 
@@ -277,7 +277,7 @@ class WorkStore(Protocol):
         raised: ``following`` is None then. Any ordinary end sets ``deaths`` back to 0.
         """
 
-    def release(self, claim: Claim | Held) -> bool:
+    def release(self, claim: Claim | ActiveUnit) -> bool:
         """Put a claimed unit back at its first place, without counting the attempt.
 
         Returns
@@ -286,7 +286,7 @@ class WorkStore(Protocol):
             Whether the claim was still the owner's.
         """
 
-    def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
+    def reclaim(self, held: ActiveUnit, failure: Failure, *, counted: bool) -> str | None:
         """Take an abandoned unit from its owner.
 
         Parameters

@@ -18,7 +18,7 @@ from agentnb.core.workflow.execution import TaskExecution, refused
 if TYPE_CHECKING:
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.work.attempt import Attempt
-    from agentnb.core.work.store import Claim, Held, Outcome
+    from agentnb.core.work.store import ActiveUnit, Claim, Outcome
     from agentnb.core.workflow.claiming import TaskRef
     from agentnb.core.workflow.execution import Surroundings
     from agentnb.core.workflow.registry import Registry
@@ -82,7 +82,7 @@ class TaskHandler:
         value = refused(outcome.value, error, self._around.runtime.redactor)
         return replace(outcome, value=value)
 
-    def name(self, unit: Claim | Held) -> str:
+    def name(self, unit: Claim | ActiveUnit) -> str:
         """Return the name of a task."""
         return str(unit.payload.name)
 
@@ -107,7 +107,7 @@ class TaskHandler:
         ref: TaskRef = attempt.claim.payload.ref
         self._say(logging.WARNING, "task is released", ref, attempt.context)
 
-    def reclaimed(self, held: Held, failure: Failure, state: str) -> None:
+    def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a task was taken from a worker that is gone."""
         del failure
         ref: TaskRef = held.payload

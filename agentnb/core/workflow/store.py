@@ -12,9 +12,9 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import host_of_owners, is_dead
 from agentnb.core.work.store import (
+    ActiveUnit,
     Claim,
     Finished,
-    Held,
     Key,
     LeaseReport,
     OutcomeKind,
@@ -240,7 +240,7 @@ class SqlWorkStore:
         turned = following_ref is None or following_ref.workflow_id != ref.workflow_id
         self._on_commit(ready, bool(ready) or done is None or done.last or turned)
 
-    def release(self, claim: Claim | Held) -> bool:
+    def release(self, claim: Claim | ActiveUnit) -> bool:
         """Put a task back at its first place, without counting the attempt."""
         ref: TaskRef = getattr(claim.payload, "ref", claim.payload)
         with self._transactions.write() as tx:
@@ -249,7 +249,7 @@ class SqlWorkStore:
             self._on_commit(done.ready, True)  # noqa: FBT003 - see the parameter
         return done is not None
 
-    def reclaim(self, held: Held, failure: Failure, *, counted: bool) -> str | None:
+    def reclaim(self, held: ActiveUnit, failure: Failure, *, counted: bool) -> str | None:
         """Take a task from a worker that is gone."""
         ref: TaskRef = held.payload
         with self._transactions.write() as tx:
@@ -300,7 +300,7 @@ def _claim(claimed: Claimed) -> Claim:
     )
 
 
-def _held(ref: TaskRef, left: float) -> Held:
-    return Held(
+def _held(ref: TaskRef, left: float) -> ActiveUnit:
+    return ActiveUnit(
         ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, payload=ref
     )
