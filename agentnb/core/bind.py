@@ -23,7 +23,7 @@ def lookup(name: str, values: Mapping[str, Any]) -> Any:
     Raises
     ------
     UsageError
-        Nothing has that name; the hint has the nearest.
+        No variable has that name; the hint has the nearest.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def lookup(name: str, values: Mapping[str, Any]) -> Any:
 
 
 def _nameable(values: Mapping[str, Any]) -> list[str]:
-    """Return the names that a hint may offer: nobody binds a function or what is hidden."""
+    """Return the names that a hint may offer: functions and hidden names are left out."""
     return [
         str(key)
         for key, value in values.items()

@@ -68,7 +68,7 @@ class OpeningLock:
         self._lock.release()
 
     def wait(self, seconds: float) -> None:
-        """Return when no other thread holds it, or after so many seconds."""
+        """Wait until no other thread holds it, for at most these seconds."""
         if self._lock.acquire(timeout=seconds):
             self._lock.release()
 
@@ -138,8 +138,8 @@ def _renew(value: Any) -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    # What is registered last is called first: the locks that these two take before a fork are
-    # wanted by a thread that is waited for.
+    # The function registered last is called first. A thread that `_let_finish` waits for may
+    # need the locks that these two modules take before a fork.
     importlib.import_module("logging")
     importlib.import_module("concurrent.futures.thread")
     os.register_at_fork(before=_let_finish, after_in_child=renew_locks)

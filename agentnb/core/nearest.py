@@ -44,7 +44,7 @@ def did_you_mean(word: str, known: Iterable[str], kind: str = "") -> str | None:
     'verbs: work, list'
     """
     names = list(dict.fromkeys(known))
-    # A caller may have given anything; nobody mistypes a name of that length.
+    # A caller may have given anything; a name of that length is no typing error.
     near = _nearest(word, names) if isinstance(word, str) and len(word) <= _TYPED else None
     if near is not None:
         return f"did you mean {near}?"

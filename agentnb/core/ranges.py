@@ -158,7 +158,7 @@ def choice(
 
 
 def end_of(timeout: Any, *, service: str, since: float | None = None) -> float | None:
-    """Return when a wait of so many seconds is over, of the monotonic clock; None for never.
+    """Return the end of a wait, of the monotonic clock; None for never.
 
     Parameters
     ----------

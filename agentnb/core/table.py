@@ -25,7 +25,7 @@ __all__ = ["Column", "Table", "cut_note", "names_of", "row_type"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
-# What moves the cursor, hides or turns around text, or cannot be written as UTF-8.
+# Characters that move the cursor, hide or reverse text, or have no UTF-8.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STYLE = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums;"

@@ -27,7 +27,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take every magic out of a shell again."""
+    """Remove every magic from a shell."""
     extension = find(shell)
     if extension is not None:
         del shell.magics_manager.registry["agentnb"]

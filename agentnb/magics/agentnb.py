@@ -1,4 +1,4 @@
-"""``%agentnb``: the state of everything."""
+"""``%agentnb``: the state of every service."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ __all__ = ["AgentnbMagic"]
 
 GRAMMAR = Grammar(
     "agentnb",
-    "the state of everything that this notebook has opened",
+    "the state of every service that this notebook has opened",
     (
-        Verb("status", "each service that is open, and how it is"),
-        Verb("config", "every setting and where its value came from; no secrets"),
-        Verb("debug", "whole tracebacks for agentnb's errors, or message and hint", ("on|off",)),
+        Verb("status", "the health of each open service"),
+        Verb("config", "every setting with the source of its value; no secrets"),
+        Verb(
+            "debug",
+            "show whole tracebacks of agentnb's errors or not",
+            ("on|off",),
+        ),
         Verb("check", "look for secrets in a notebook's cells and outputs", ("NOTEBOOK",)),
         Verb("stop", "close every service; the next use opens it again"),
         Verb("reset", "stop, forget named connections, and read the settings again"),
@@ -41,18 +45,18 @@ class AgentnbMagic(Magic):
     @needs_local_scope
     @no_var_expand
     def agentnb(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Show the state of everything. `%agentnb help` tells the rest."""
+        """Show the state of every service. See `%agentnb help`."""
         return self.call(line, None, local_ns)
 
     def reset(self) -> None:
-        """Forget nothing: there is no state here."""
+        """Do nothing: the magic has no state."""
 
     def status(self, call: Call) -> Table:
-        """Return the health of what has been opened."""
+        """Return the health of every open service."""
         return self.do_status(call)
 
     def do_status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
-        """Return the health of what has been opened."""
+        """Return the health of every open service."""
         return self.hub.health()
 
     def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
@@ -80,13 +84,13 @@ class AgentnbMagic(Magic):
         )
 
     def do_stop(self, call: Call) -> None:  # noqa: ARG002 - as above
-        """Close what has been opened."""
+        """Close every open service."""
         for magic in self.extension.loaded:
             magic.reset()
         closed = [name for name in self.hub.stop() if name not in {"tracer", "logs"}]
         print(f"closed: {', '.join(closed)}" if closed else "nothing was open")  # noqa: T201
 
     def do_reset(self, call: Call) -> None:  # noqa: ARG002 - as above
-        """Go back to the state after %load_ext."""
+        """Restore the state after %load_ext."""
         self.extension.reset()
         print("reset: settings are read again on next use")  # noqa: T201

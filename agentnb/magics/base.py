@@ -1,4 +1,4 @@
-"""What every magic has in common: parse the line, call the verb, give back a result."""
+"""The base of every magic: parse the line, call the verb, return a result."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Message(str):
 class Magic(Magics):
     """A magic: one class, one grammar, a method ``do_<verb>(call)`` for each verb.
 
-    A cell has the same verbs, or else a grammar of its own with one verb, which nobody writes.
+    A cell has the same verbs, or a grammar of its own with one verb that is not written.
 
     Parameters
     ----------
     extension
-        What ``%load_ext`` made: the shell, the hub, what is registered.
+        The shell and the hub that ``%load_ext`` made.
     """
 
     grammar: Grammar
@@ -59,7 +59,7 @@ class Magic(Magics):
     def call(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Any:
-        """Run a line, or a line and its body, and return what is to be shown."""
+        """Run a line, or a line and its body, and return the result to show."""
         __tracebackhide__ = True  # of a failing cell its own lines are of interest
         namespace = self.namespace(local_ns)
         if cell is not None and self.cell_grammar is not None and line.split()[:1] not in _HELP:
@@ -69,7 +69,7 @@ class Magic(Magics):
             call, verbs = self.grammar.parse(line, namespace), self.grammar.verbs
         call.line, call.body = line, cell
         if call.verb == "help" or "help" in call.options:
-            # Of all there is, where the verb is one that nobody writes.
+            # Of the whole magic, where the verb is not written.
             about = call.arguments[0] if call.arguments and call.verb == "help" else call.verb
             # A pager's output cannot be saved, nor seen by a test.
             print(self.grammar.help(about if verbs is self.grammar.verbs else None))  # noqa: T201
@@ -91,7 +91,7 @@ class Magic(Magics):
         return None if "quiet" in call.options else result
 
     def _cell_call(self, grammar: Grammar, line: str, namespace: Mapping[str, Any]) -> Call:
-        """Understand the line of a cell whose verb is not written, and speak of it so."""
+        """Parse the line of a cell whose verb is not written, also in errors."""
         noun, verb = grammar.noun, next(iter(grammar.verbs))
         try:
             return grammar.parse(f"{verb} {line}", namespace)
@@ -106,11 +106,11 @@ class Magic(Magics):
             raise UsageError(message, service=noun, hint=hint) from error
 
     def reset(self) -> None:
-        """Go back to the state after ``%load_ext``."""
+        """Restore the state after ``%load_ext``."""
         raise NotImplementedError
 
     def status(self, call: Call) -> Any:
-        """Return what the bare magic shows."""
+        """Return the result of the magic without arguments."""
         raise NotImplementedError
 
     def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:
@@ -125,12 +125,12 @@ class Magic(Magics):
         kind
             As a verb or an option says.
         start
-            What they begin with, for those that have too many others.
+            The beginning of the names, where there are too many.
         """
         return ()
 
     def in_scope(self) -> Mapping[str, type]:
-        """Return what is in scope of a cell that is a function's body, for Tab."""
+        """Return the names in scope of a cell that is a function's body, for Tab."""
         return {}
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
@@ -148,7 +148,7 @@ class Magic(Magics):
         return []
 
     def variables(self) -> dict[str, Any]:
-        """Return what the notebook has defined, for Tab."""
+        """Return the variables of the notebook, for Tab."""
         shell = self.extension.shell
         hidden = shell.user_ns_hidden
         names = shell.user_ns
@@ -179,7 +179,7 @@ class Magic(Magics):
         return names[name]
 
     def types(self, call: Call) -> dict[str, Any]:
-        """Return the classes that ``--schema`` and ``--returns`` name, those that were given."""
+        """Return the classes that the given ones of ``--schema`` and ``--returns`` name."""
         return {
             name: self.schema(call, name) for name in ("schema", "returns") if name in call.options
         }

@@ -20,22 +20,22 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a cell's function is for.
+    """The purpose of a cell's function.
 
     Attributes
     ----------
     service
         Whose it is.
     name
-        What the function is called.
+        The name of the function.
     parameter
-        What is in scope of it.
+        The names in its scope.
     called
-        What people call it.
+        Its name in messages.
     example
         A line that it could consist of.
     instead_of_yield
-        What to do instead of a ``yield``.
+        The way to do without a ``yield``.
     returns
         Whether its value matters: where it returns none, that of its last expression is it.
     """
@@ -61,7 +61,7 @@ class FunctionBody:
     source
         Python, in which IPython's own syntax has been replaced already.
     role
-        What it is for.
+        Its purpose.
     filename
         Under which IPython keeps the source, so that a traceback can show it.
     flags
@@ -113,7 +113,7 @@ class FunctionBody:
             )
         if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _within(tree)):
             raise UsageError(
-                f"{role.called} cannot yield: nobody would take it",
+                f"{role.called} cannot yield: no caller takes the values",
                 service=role.service,
                 hint=role.instead_of_yield,
             )
@@ -141,7 +141,7 @@ def body_of(call: Call, line: str, role: Role, shell: Any) -> FunctionBody:
     line
         The line, in short.
     role
-        What the function is for.
+        The purpose of the function.
     shell
         The IPython shell.
 
@@ -168,7 +168,7 @@ def body_of(call: Call, line: str, role: Role, shell: Any) -> FunctionBody:
 
 
 def no_python(error: SyntaxError, service: str, cell: str) -> UsageError:
-    r"""Return what to raise for a cell that is no Python.
+    r"""Return the error of a cell that is no Python.
 
     IPython would show a SyntaxError with all the calls that led to the compiler.
 
@@ -196,7 +196,7 @@ def no_python(error: SyntaxError, service: str, cell: str) -> UsageError:
 
 
 def kernel_only(needs: Iterable[str]) -> str:
-    """Return why a cell's function stays in its notebook, and what would let it out.
+    """Return why a cell's function works in its notebook only, and how to change that.
 
     >>> kernel_only(["rate", "get_ipython"])[:80]
     "in this kernel only, since a worker process has not got rate, IPython's own synt"

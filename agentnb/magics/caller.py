@@ -28,7 +28,7 @@ def result_is_used() -> bool:
     """Return whether the result of the magic that calls this is more than displayed or dropped.
 
     The next instruction of the cell tells: it stores the value, passes it on, displays it as
-    the cell's result, or drops it. Where that cannot be told, as under ``%%time``, the result
+    the cell's result, or drops it. If that is not known, as under ``%%time``, the result
     counts as used.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented, and the only way

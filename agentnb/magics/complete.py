@@ -69,7 +69,7 @@ def complete(
 
 
 def _in_scope(magic: Magic, body: str) -> SimpleMatcherResult:
-    """Return what a cell's function finds in scope, and what that has; all else is Python's."""
+    """Return the names in scope of a cell's function and their attributes."""
     found = _DOTTED.search(body)
     if found is None:
         return SimpleMatcherResult(completions=[], suppress=False)
@@ -87,7 +87,7 @@ def _in_scope(magic: Magic, body: str) -> SimpleMatcherResult:
 
 
 def _members(kind: type) -> list[str]:
-    """Return the public names that the instances of a class have, those that it documents too."""
+    """Return the public attributes of a class's instances, documented ones included."""
     section = _ATTRIBUTES.search(inspect.getdoc(kind) or "")
     lines = section["them"].splitlines() if section else []
     documented = [name.strip() for line in lines if line[:1].strip() for name in line.split(",")]

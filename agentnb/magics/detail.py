@@ -1,4 +1,4 @@
-"""Something whole: what is known of it, by its names, and its long texts below."""
+"""A view of one thing: its properties by name, and its long texts below."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _PRE = "margin:0;padding:2px 10px;white-space:pre-wrap"
 
 
 class DetailView:
-    """A view of one thing. Subclasses say what is in it."""
+    """A view of one thing. Subclasses return its rows and blocks."""
 
     kind = "whole"
     """The end of its CSS class."""
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What is known of it, by its name."""
+        """The properties by name."""
         raise NotImplementedError
 
     @property
     def blocks(self) -> list[tuple[str, str]]:
-        """Its long texts, each with its title; an empty one is not shown."""
+        """The long texts, each with its title; an empty one is not shown."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What ``%load_ext agentnb`` makes of a shell, and undoes again."""
+"""The extension that ``%load_ext agentnb`` adds to a shell."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MAGICS = (
         "agentnb",
         "agentnb.magics.agentnb",
         "AgentnbMagic",
-        "Show the state of everything. `%agentnb help` tells the rest.",
+        "Show the state of every service. See `%agentnb help`.",
         ("line",),
     ),
     MagicEntry(
@@ -182,7 +182,7 @@ class Extension:
         self.assigned.clear()
 
     def assign(self, name: str, value: object) -> None:
-        """Assign to a name of the notebook, and note that the cell has done so."""
+        """Assign to a name of the notebook, and record that the cell did so."""
         self.shell.user_ns[name] = value
         self.assigned.add(name)
 
@@ -229,7 +229,7 @@ class Extension:
         self.debug = on
 
     def reset(self) -> None:
-        """Go back to the state after ``%load_ext``: settings are read again."""
+        """Restore the state after ``%load_ext`` and read the settings again."""
         if self._panels is not None:
             self._panels.close_all()
         self.set_debug(on=False)
@@ -241,7 +241,7 @@ class Extension:
         self._place_hub()
 
     def unload(self) -> None:
-        """Take everything out of the shell again and close what was opened."""
+        """Remove everything from the shell and close every open service."""
         if self._panels is not None:
             self._panels.close_all()
         self.set_debug(on=False)
@@ -280,7 +280,7 @@ class Extension:
 
 
 def _stub(magic: MagicEntry) -> Callable[..., Any]:
-    """Return the method of an `Extension` that imports a magic, and then does what it does."""
+    """Return the method of an `Extension` that imports a magic and calls it."""
 
     @needs_local_scope
     @no_var_expand
@@ -302,7 +302,7 @@ def _stub(magic: MagicEntry) -> Callable[..., Any]:
 
 
 def _matcher(extension: Extension) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """Return the function that IPython asks for completions; it imports what it needs on Tab."""
+    """Return the function that IPython asks for completions; its imports follow on Tab."""
 
     @context_matcher(identifier="agentnb")  # type: ignore[untyped-decorator]  # IPython's
     def agentnb_matcher(context: CompletionContext) -> SimpleMatcherResult:

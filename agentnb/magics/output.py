@@ -1,4 +1,4 @@
-"""What a function of a cell prints on a thread of its own, kept out of whichever cell runs."""
+"""Output of functions that run on threads of their own, kept out of the running cell."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ LONGEST = 2000
 
 
 class Sink(Protocol):
-    """Where it goes instead."""
+    """A file-like object that receives redirected output."""
 
     def write(self, text: str) -> int:
-        """Take what is printed."""
+        """Write a text."""
 
     def end(self) -> None:
-        """Note that the function has ended."""
+        """End the output of the function."""
 
 
-# Where the running code's output goes: a context variable, as the trace is.
+# The sink of the running code: a context variable, as the trace is.
 _sink: ContextVar[Sink | None] = ContextVar("agentnb_output", default=None)
 
 
 class Logged:
-    """Takes what a function prints, and logs it line by line with what it works on.
+    """Logs the output of a function line by line.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Logged:
         self._lost = False
 
     def write(self, text: str) -> int:
-        """Take what is printed."""
+        """Write a text."""
         with self._lock:
             *lines, self._open = (self._open + text).split("\n")
             self._open = self._open[-LONGEST:]
@@ -89,7 +89,7 @@ class Logged:
 def diverted(
     function: Callable[..., Any], sink_for: Callable[..., Sink], shell: Any
 ) -> Callable[..., Any]:
-    """Return a function whose output goes elsewhere: what it prints, and as text what it displays.
+    """Return a function whose printed and displayed output goes to a sink.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def _begin(sink: Sink, shell: Any) -> tuple[Sink, Any]:
 
 
 class _Write:
-    """The ``write`` of a class of streams, which goes to the sink where there is one.
+    """The ``write`` of a class of streams, redirected to the sink if there is one.
 
     It stands in the class, since IPython sets the ``write`` of a stream anew for each cell and
-    puts the former one back when the cell has ended, whatever others have set meanwhile.
+    puts the former one back when the cell has ended, also if another was set meanwhile.
     """
 
     def __init__(self, function: Any) -> None:
@@ -165,7 +165,7 @@ def _diverting(write: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _divert(stream: Any) -> None:
-    """Let what is written by such a function go to its sink; all else goes where it went."""
+    """Redirect the writes of such functions to their sink, and leave those of others alone."""
     if hasattr(stream.write, "agentnb"):
         return
     kind: Any = type(stream)
@@ -177,7 +177,7 @@ def _divert(stream: Any) -> None:
 
 
 def _divert_display(shell: Any) -> None:
-    """Let what such a function displays go to its sink, as text."""
+    """Redirect the displays of such functions to their sink, as text."""
     publisher = getattr(shell, "display_pub", None)
     publish = getattr(publisher, "publish", None)
     if publish is None or getattr(publish, "agentnb", False):

@@ -1,4 +1,4 @@
-"""A bar for what takes long."""
+"""A progress bar for long calls."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _EVERY = 0.1
 
 
 class Progress:
-    """A bar that appears when something takes long, and is gone when it is done.
+    """A bar that appears if a call takes long, and disappears at its end.
 
     Parameters
     ----------
     what
-        What is being done.
+        The name of the work.
     unit
-        Makes of a number what is shown, such as `Size`.
+        Returns the text of a number, such as `agentnb.core.format.size`.
     after
         Seconds before it appears.
     """
@@ -45,7 +45,7 @@ class Progress:
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        """Show so many of all as done."""
+        """Show the share that is done."""
         now = monotonic()
         soon = now - self._begun < self._after
         if soon or (self._handle is not None and now - self._last < _EVERY):

@@ -133,7 +133,7 @@ def test_a_value_of_the_wrong_kind_is_told(line):
 
 @pytest.mark.parametrize("line", ["list -n", "-n", "list --as"])
 def test_an_option_without_its_value_is_told(line):
-    assert "wants a value" in str(fails(CHANNEL, line))
+    assert "needs a value" in str(fails(CHANNEL, line))
 
 
 @pytest.mark.parametrize("line", ["--all=1 list", "list --all=1"])

@@ -1,4 +1,4 @@
-"""Understanding a line of a magic."""
+"""The parser of a magic's lines."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Grammar:
     about
         One line for the help.
     verbs, options
-        What it knows; ``help``, ``--help`` and ``--quiet`` are there by themselves.
+        The verbs; ``help``, ``--help`` and ``--quiet`` are always there.
     free
-        What free text is called in the help, such as ``"SQL"``; ``""`` if a line is
+        The name of free text in the help, such as ``"SQL"``; ``""`` if a line is
         always a verb.
     examples
         Lines for the help.
@@ -70,14 +70,14 @@ class Grammar:
         self.foreign = foreign or {}
 
     def parse(self, line: str, namespace: Mapping[str, Any]) -> Call:
-        """Understand a line.
+        """Parse a line.
 
         Parameters
         ----------
         line
-            What stands after ``%noun``.
+            The text after ``%noun``.
         namespace
-            Where ``:name`` is looked up.
+            The variables for ``:name``.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Grammar:
         return call
 
     def refuse_ignored(self, verb: Verb, options: Mapping[str, Any]) -> None:
-        """Refuse an option of the magic that the verb would not look at.
+        """Refuse an option of the magic that has no effect on the verb.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Grammar:
         return f"%{self.noun} {verb.usage}"
 
     def _leading(self, line: str, namespace: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-        """Take the options in front; what follows may be SQL and is left as it is."""
+        """Take the options in front; the rest may be SQL and is left as it is."""
         options: dict[str, Any] = {}
         at = 0
         while True:
@@ -294,7 +294,7 @@ class Grammar:
         )
 
     def _lacks_value(self, option: Option) -> UsageError:
-        return UsageError(f"{option.names[-1]} wants a value", service=self.noun, hint=option.usage)
+        return UsageError(f"{option.names[-1]} needs a value", service=self.noun, hint=option.usage)
 
     def _converted(
         self, option: Option, text: str, namespace: Mapping[str, Any], *, quoted: bool
@@ -350,7 +350,7 @@ def _count_arguments(found: list[Word], known: tuple[Option, ...]) -> int:
 
 
 def value_of(word: Word, namespace: Mapping[str, Any]) -> Any:
-    """Return the value of a word: its text, or what its JSON or its ``:name`` stands for."""
+    """Return the value of a word: its text, or the value of its JSON or its ``:name``."""
     if word.kind == "json":
         return word.value
     return _bound(word.text, namespace) if word.kind == "bind" else word.text

@@ -1,4 +1,4 @@
-"""What an option's text may stand for, where several magics mean the same."""
+"""Values of options that several magics share, read from their text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a magic knows, as data: its verbs and options, and a line once it is understood."""
+"""Verbs and options of a magic as data, and a line once it is parsed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Option:
     about
         One line for the help.
     value
-        What its value is called in the help; ``""`` for a flag.
+        The name of its value in the help; ``""`` for a flag.
     convert
         Turns the value's text into the value; raises ValueError.
     choices
@@ -59,7 +59,7 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Return the name under which `Call.options` has it."""
+        """The key of the option in `Call.options`."""
         return self.names[-1].lstrip("-").replace("-", "_")
 
     def idle(self, options: Mapping[str, Any]) -> str:
@@ -73,7 +73,7 @@ class Option:
 
     @property
     def value_form(self) -> str:
-        """Return the form of its value in words, for errors."""
+        """The form of its value in words, for errors."""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}".removeprefix(" or ")
         if self.json:
@@ -84,7 +84,7 @@ class Option:
 
     @property
     def usage(self) -> str:
-        """Return how it is written."""
+        """The usage, as the help shows it."""
         value = "|".join(self.choices) or self.value
         more = " ..." if self.adds else ""
         return ", ".join(self.names) + (f" {value}" if value else "") + more
@@ -108,11 +108,11 @@ class Verb:
     live
         The kind of names that Tab offers for each argument; ``""`` for none.
     cell
-        Whether it takes the body of a cell.
+        True if the verb takes the body of a cell.
     twin
         The same in Python.
     rest
-        What may come after ``--``, as the help has it, such as ``"[-- COMMAND]"``.
+        The words after ``--`` as the help shows them, such as ``"[-- COMMAND]"``.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Verb:
 
     @property
     def usage(self) -> str:
-        """Return how it is written."""
+        """The usage, as the help shows it."""
         return " ".join((self.name, *self.arguments, *([self.rest] if self.rest else [])))
 
     def takes(self, count: int) -> bool:
@@ -136,13 +136,13 @@ class Verb:
 
     @property
     def repeats(self) -> bool:
-        """Whether the last argument may come any number of times."""
+        """Whether the last argument may be repeated."""
         return bool(self.arguments) and self.arguments[-1].rstrip("]").endswith("...")
 
 
 @dataclass(slots=True)
 class Call:
-    """A line understood: verb and arguments, or the free text in their place.
+    """A parsed line: verb and arguments, or the free text in their place.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ class Call:
     text
         The free text, verbatim.
     rest
-        What came after ``--``, verbatim; None if there was none.
+        The text after ``--``, verbatim; None without it.
     namespace
-        Where ``:name`` is looked up.
+        The variables for ``:name``.
     line
         The line as it was written.
     body

@@ -1,4 +1,4 @@
-"""A line as words: split as a shell would, JSON and ``:name`` kept as what they are."""
+"""A line as words: split as a shell would, JSON and ``:name`` kept."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Word:
 
 
 def words(text: str, *, start: int = 0) -> tuple[list[Word], str | None]:
-    """Split a text into words, up to ``--``; return them and what comes after it.
+    """Split a text into words up to ``--``; return them and the rest.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def is_word(text: str) -> bool:
 
 
 def json_at(text: str, at: int) -> tuple[Any, int]:
-    """Return the JSON value that begins at a place, and where it ends.
+    """Return the JSON value that begins at a position, and its end.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def json_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _hint(text: str) -> str:
-    """Return what to write: ``{name}`` is how other magics are given a value of the notebook."""
+    """Return the way to write a value of the notebook, which is ``{name}`` in other magics."""
     found = _BRACED.match(text)
     if found is None:
         return 'names and text are in double quotes: {"name": "value"}'
@@ -114,7 +114,7 @@ def _hint(text: str) -> str:
 
 
 def word_at(text: str, at: int) -> Word:
-    """Return the word that begins at a place which is not a space."""
+    """Return the word that begins at a position that is not a space."""
     if text[at] in "{[":
         try:
             value, end = json_at(text, at)

@@ -1,4 +1,4 @@
-"""What every panel stands on: life cycle, refresh, table, guard, theme, static fallback."""
+"""The base of every panel: life cycle, refresh, table, guard, theme, static fallback."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Bar:
 
     def show(self, state: str, reason: str = "", *, at: float | None = None) -> None:
         """Show a state, its reason, and when (monotonic seconds) the content was last fresh."""
-        # Counted: the page is told of a refresh even where state and age are what they were.
+        # Counted: the page shows a refresh even if state and age did not change.
         self._shown += 1
         self.widget.status = {"n": self._shown, "state": state, "reason": reason, "at": at}
 
@@ -93,7 +93,7 @@ class Bar:
         self.widget.message = {"text": text, "error": error}
 
     def views(self, within: float) -> int:
-        """Return how many views have said within these seconds that they are visible."""
+        """Return the number of views that were visible within these seconds."""
         since = time.monotonic() - within
         return sum(seen >= since for seen in list(self._views.values()))
 
@@ -112,7 +112,7 @@ class Bar:
 
 
 def error_line(error: Exception, redact: Callable[[str], str]) -> str:
-    """Return what a person is told of an exception, in one line, secrets masked."""
+    """Return the message of an exception in one line, secrets masked."""
     if isinstance(error, AgentnbError):
         text = f"{error.message} ({error.hint})" if error.hint else error.message
     else:

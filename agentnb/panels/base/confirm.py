@@ -21,9 +21,10 @@ def _call(show: Callable[[], object]) -> None:
 class Confirm:
     """A button that asks before it does.
 
-    The first click finds out what would be done and offers it, in words, on a second button
-    beside the first, which now takes it back: a double click does nothing. What was offered is
-    what is done, whatever has changed since. What needs no question is done at once.
+    The first click determines the action and offers it on a second button
+    beside the first, which now takes it back: a double click does nothing. The
+    second button does what it offered, whatever has changed since. An action that needs no
+    question is done at once.
 
     Parameters
     ----------

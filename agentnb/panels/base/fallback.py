@@ -1,4 +1,4 @@
-"""What a saved notebook shows of a panel where no kernel runs: plain HTML and plain text."""
+"""The static copy of a panel in a saved notebook: plain HTML and plain text."""
 
 from __future__ import annotations
 

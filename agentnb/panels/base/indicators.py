@@ -22,7 +22,7 @@ class Indicator:
     Parameters
     ----------
     text
-        What is written, and what a filter finds.
+        The text, which a filter finds.
     tone
         One of `TONES`: the colour of the text, or, with `dot`, of the dot before it.
     dot
@@ -30,9 +30,9 @@ class Indicator:
     parts
         Lengths of a bar from its left, as shares of 1, each with its tone.
     order
-        What the column is ordered by; by default the text.
+        The key by which the column is sorted; by default the text.
     about
-        What a pointer that rests on it is told; by default nothing.
+        The tooltip; by default none.
     saved
         The text of a saved copy, such as a moment in place of "3 s ago".
     """
@@ -81,7 +81,7 @@ def progress(percent: float, *, tone: str = "brand", text: str | None = None) ->
     tone
         The bar's colour.
     text
-        What is written beside it; by default the percentage.
+        The text beside it; by default the percentage.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def stacked(parts: Iterable[tuple[str, int, str]], *, whole: int | None = None) 
     parts
         Name, number and tone of each.
     whole
-        What the full length stands for; by default the sum.
+        The number of the full length; by default the sum.
 
     Examples
     --------

@@ -18,7 +18,7 @@ def walk(root: Widget, *, visible: bool = False) -> Iterator[Widget]:
     Parameters
     ----------
     root
-        Where to begin.
+        The first widget.
     visible
         Leave out what is not displayed, with all that is in it.
     """

@@ -1,4 +1,4 @@
-"""Lines that must not be overlooked, such as that nobody works on what waits."""
+"""Lines that must not be overlooked, such as that a queue has no worker."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Notice:
     Examples
     --------
     >>> notice = Notice()
-    >>> notice.show(["nobody works on <mail>"])
+    >>> notice.show(["no worker for <mail>"])
     >>> notice.lines
-    ['nobody works on <mail>']
+    ['no worker for <mail>']
     """
 
     def __init__(self, tone: str = "warn") -> None:

@@ -45,14 +45,14 @@ FIRST_WAIT: Final = 1.0
 """Seconds that the display of a panel waits for its first content."""
 
 _UNSEEN_AFTER: Final = 180.0
-"""Seconds without a word from any view after which nobody is thought to look."""
+"""Seconds without a message of any view after which the panel counts as not visible."""
 
 
 class Panel:
     """Widgets under a title bar, kept fresh by one thread.
 
     Compose it in three steps: make it, give it parts with `compose`, say with `keep_fresh` where
-    its content comes from. Nothing runs before it is displayed.
+    its content comes from. No code runs before it is displayed.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Panel:
     live_clicks
         Whether clicks are handled while a cell runs; they then run in a second thread.
     redactor
-        Masks secrets in whatever an error says.
+        Masks secrets in the text of errors.
     keys_help
         Keys of its own, each with what it does; the help has them above `KEYS`.
 

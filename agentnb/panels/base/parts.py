@@ -42,11 +42,11 @@ def button(
     Parameters
     ----------
     text
-        What it says; may be empty if there is an icon.
+        The label; may be empty if there is an icon.
     on_click
         Called without arguments. Pass it through `Panel.action`, so that what it raises is shown.
     tooltip
-        What it does; also its name for those who hear it.
+        The effect; also the accessible name.
     icon
         A Font Awesome 4 name such as ``"play"``.
     danger
@@ -100,11 +100,11 @@ def text_box(
     Parameters
     ----------
     placeholder
-        What an empty box says: an example of what to type.
+        The text of an empty box: an example of what to type.
     value
         The first text.
     tooltip
-        What it is for; also its name for those who hear it.
+        The purpose; also the accessible name.
     rows
         Lines of text.
     width

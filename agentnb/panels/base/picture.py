@@ -42,12 +42,12 @@ class _Canvas(anywidget.AnyWidget):
 class Picture:
     """HTML or SVG that the package has made; it stays where it was scrolled to.
 
-    What bears an attribute ``data-pick`` in it can be picked, by mouse and keyboard.
+    Parts with an attribute ``data-pick`` can be picked, by mouse and keyboard.
 
     Parameters
     ----------
     label
-        What it is, for those who hear it.
+        The accessible name.
     on_pick
         Called with the value of the attribute. It may run in a second thread. Pass it through
         `Panel.action`, so that what it raises is shown.
@@ -80,7 +80,7 @@ class Picture:
         Parameters
         ----------
         html
-            Made by the package, all that is anybody's own escaped.
+            Made by the package; texts of users are escaped.
         text
             The same in words, for viewers that show only text.
         """
@@ -95,7 +95,7 @@ class Picture:
         self.widget.close()
 
     def _received(self, _: object, content: dict[str, Any], __: object) -> None:
-        """Do what the page asks. What it sends is not trusted to be well formed."""
+        """Handle a message of the page, which is not trusted to be well formed."""
         name = content.get("name")
         if content.get("do") == "pick" and isinstance(name, str) and self.on_pick is not None:
             self.on_pick(name)

@@ -55,7 +55,7 @@ class Plot:
     Parameters
     ----------
     label
-        What the number is.
+        The name of the number.
     unit
         Behind each value, such as ``"%"``. Seconds, ``"s"``, are read as durations: 12 ms, 2 min.
     points

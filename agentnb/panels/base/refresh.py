@@ -28,7 +28,7 @@ class Refresher:
     Parameters
     ----------
     work
-        What to run. It may be slow: nobody waits for it.
+        The function to run. It may be slow: no caller waits for it.
     report
         Called after each run, in the thread, with the exception or None.
     every
@@ -71,7 +71,7 @@ class Refresher:
 
     @property
     def parked(self) -> bool:
-        """Whether the periodic runs are suspended because nobody looks."""
+        """Whether the periodic runs are suspended because no view is visible."""
         return self._parked
 
     @property
@@ -134,7 +134,7 @@ class Refresher:
         error: Exception | None = None
         try:
             self._work()
-        except Exception as raised:  # noqa: BLE001 - whatever a service raises: shown, retried
+        except Exception as raised:  # noqa: BLE001 - any error of a service is shown and retried
             error = raised
         if self._thread.stopping:
             return None

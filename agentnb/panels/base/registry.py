@@ -61,7 +61,7 @@ class PanelRegistry:
         Parameters
         ----------
         name
-            What the panel is of: ``"db"``, ``"queue"``, ...
+            The kind of the panel: ``"db"``, ``"queue"``, ...
         factory
             Makes the panel. If it raises, nothing is closed.
         cell_id
@@ -116,7 +116,7 @@ def cell_id(shell: object) -> str | None:
     Parameters
     ----------
     shell
-        What `IPython.get_ipython` returns; None is allowed.
+        The result of `IPython.get_ipython`; None is allowed.
     """
     metadata = _parent(shell).get("metadata")
     if not isinstance(metadata, dict):

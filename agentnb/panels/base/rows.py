@@ -25,7 +25,7 @@ _SAMPLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is visible: the columns, the rows of one page, and where that page lies.
+    """The visible part: the columns, the rows of one page, and its position.
 
     `columns` are pairs of a name and whether it holds numbers; `rows` maps a short id, which a row
     keeps for as long as it stays in sight, to the row's cells.
@@ -142,7 +142,7 @@ class Rows:
         self.marked = self.marked | known if on else self.marked - known
 
     def marks(self) -> list[Hashable]:
-        """Return the keys of the rows that are marked, as they came, whatever the filter."""
+        """Return the keys of the marked rows in order, hidden ones included."""
         return [key for key in self._rows if key in self.marked]
 
     def shown(self) -> list[Hashable]:

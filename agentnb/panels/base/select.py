@@ -16,9 +16,9 @@ __all__ = ["Choice", "choice"]
 class Choice(ipywidgets.Dropdown):  # type: ignore[misc] # ipywidgets has no types
     """A list to choose one of; make it with `choice`.
 
-    What is chosen comes from the page, in a thread of its own, while a refresh may be at work on
+    The choice comes from the page, in a thread of its own, while a refresh may be at work on
     the same list. A flag for "this is not a choice" would swallow the choices that come while it
-    is up, and a trait's observers are told of both. So only what the page says is a choice.
+    is up, and a trait's observers are called for both. So only a message of the page is a choice.
     """
 
     def __init__(self, on_change: Callable[[str], object] | None = None, **state: object) -> None:
@@ -29,7 +29,7 @@ class Choice(ipywidgets.Dropdown):  # type: ignore[misc] # ipywidgets has no typ
         super().__init__(**state)
 
     def show(self, options: Sequence[str], value: str) -> None:
-        """Show these options, and this one of them as chosen; that is nobody's choice."""
+        """Show these options, and this one of them as chosen; this is not a choice of a person."""
         with self._one_at_a_time, self.hold_sync():
             if list(self.options) != list(options):
                 self.options = list(options)
@@ -57,11 +57,11 @@ def choice(
     Parameters
     ----------
     options
-        What there is. ``made.show(options, value)`` shows others.
+        The options. ``made.show(options, value)`` shows others.
     value
-        What is chosen at first: by default the first.
+        The initial choice: by default the first option.
     tooltip
-        What it is for; also its name for those who hear it.
+        The purpose; also the accessible name.
     on_change
         Called with what a person chose; not for what is set with `show` or as ``value``.
     """

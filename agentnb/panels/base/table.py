@@ -82,7 +82,7 @@ class TableView:
     page_size
         Rows on a page.
     label
-        What the table is, for those who hear it rather than see it.
+        The accessible name of the table.
     hint
         The text of an empty table: what to type next. An `Instruction` is not in a saved copy.
     on_select
@@ -95,7 +95,7 @@ class TableView:
     quiet
         Columns whose changes do not flash, such as a clock.
     noun
-        What one row is, and what several are: ``("job", "jobs")``.
+        The word for one row and for several: ``("job", "jobs")``.
     markable
         Whether rows can be marked, several at once: by a box before each, or the space bar.
 
@@ -166,7 +166,7 @@ class TableView:
         note
             A remark beside the number of rows, such as ``"first 1,000"``.
         hint
-            What it says from now on while it is empty.
+            The text of an empty table from now on.
         title
             The title above the rows; initially the label.
         count
@@ -216,7 +216,7 @@ class TableView:
 
     @property
     def marked(self) -> list[Any]:
-        """The keys of the rows that are marked, over all pages, whatever the filter."""
+        """The keys of the marked rows over all pages, also of those that the filter hides."""
         with self._lock:
             return self._rows.marks()
 
@@ -227,7 +227,7 @@ class TableView:
             self._send()
 
     def row(self, key: Hashable) -> Sequence[object]:
-        """Return the values of a row. Raises KeyError if there is no such row any more."""
+        """Return the values of a row. Raises KeyError if the row is gone."""
         with self._lock:
             return self._rows[key]
 
@@ -295,7 +295,7 @@ class TableView:
             self.widget.send({"v": self._version, **message})
 
     def _received(self, _: object, content: dict[str, Any], __: object) -> None:
-        """Do what the page asks. What it sends is not trusted to be well formed."""
+        """Handle a message of the page, which is not trusted to be well formed."""
         what = content.get("do")
         if what == "filter":
             self.filter(str(content.get("text", "")))
@@ -322,7 +322,7 @@ class TableView:
                 self.on_select(key)
 
     def _mark(self, rows: object, *, on: bool) -> None:
-        """Mark these visible rows, or with ``"all"`` whatever passes the filter."""
+        """Mark these visible rows, or with ``"all"`` every row that passes the filter."""
         with self._lock:
             if rows == "all":
                 self.mark(self._rows.shown(), on=on)
