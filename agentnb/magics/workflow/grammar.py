@@ -22,7 +22,7 @@ def _days(text: str) -> float:
     return value
 
 
-_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 4)", "N", count)
+_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 5)", "N", count)
 _TIMEOUT = Option(("--timeout",), "stop looking after so many seconds", "SECONDS", seconds)
 _ONE = ("[WORKFLOW]",)
 
@@ -62,7 +62,7 @@ GRAMMAR = Grammar(
             _ONE,
             (_CONCURRENCY, _TIMEOUT),
             live=("open",),
-            twin="hub.workflows.work(concurrency=4), and wait for it as watch does",
+            twin="hub.workflows.work(concurrency=5), and wait for it as watch does",
         ),
         Verb(
             "watch",
@@ -139,7 +139,7 @@ GRAMMAR = Grammar(
             ("[AGENT...]",),
             (_CONCURRENCY,),
             live=("agent",),
-            twin="hub.workflows.work(AGENTS, concurrency=4)",
+            twin="hub.workflows.work(AGENTS, concurrency=5)",
         ),
         Verb(
             "stop",
