@@ -75,8 +75,22 @@ def _queue_bench(request: Any) -> Iterator[Any]:
     return queue_bench(request)
 
 
+def _sqlite_bench(request: Any) -> Iterator[Any]:
+    from .work_bench_workflow import sqlite_bench  # as above
+
+    return sqlite_bench(request)
+
+
+def _postgres_bench(request: Any) -> Iterator[Any]:
+    from .work_bench_workflow import postgres_bench  # as above
+
+    return postgres_bench(request)
+
+
 BENCHES: dict[str, Callable[[Any], AbstractContextManager[Any] | Iterator[Any]]] = {
     "memory": lambda request: iter([MemoryBench()]),
     "redis": _queue_bench,
+    "sqlite": _sqlite_bench,
+    "postgresql": _postgres_bench,
 }
 """A generator that yields a bench, by the name of the store; given pytest's ``request``."""
