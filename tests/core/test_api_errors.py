@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agentnb.core.api import APIClient
 from agentnb.core.api.status import NEVER_AGAIN
 from agentnb.core.errors import (
     ConfigError,
@@ -130,3 +131,15 @@ def test_a_number_that_json_has_not_is_named_for_what_it_is(web, client, value):
     with pytest.raises(UsageError, match=rf"value\['a'\] is {value}, which JSON has not"):
         client.post("/x", {"a": value})
     assert not web.asked
+
+
+def test_a_timeout_is_at_most_a_year_of_seconds():
+    for timeout, said in (
+        (0, "timeout must be greater than 0 s, got 0"),
+        (-1, "timeout must be greater than 0 s, got -1"),
+        (1e8, "timeout must be 0 to 31,536,000, got 100,000,000.0"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            APIClient("https://api.example", timeout=timeout)
+        assert caught.value.message == said
+        assert caught.value.hint == "timeout=30, or None for no limit"

@@ -70,6 +70,15 @@ def left_over(folder):
 # Folders
 
 
+def test_a_protected_branch_takes_no_rebase_and_a_detached_head_does(two, plain_git):
+    one, _ = two
+    guarded = GitManager(one.path, protected=["main"])
+    with pytest.raises(ConfigError, match="main is protected: no rebase"):
+        guarded.pull(rebase=True)
+    plain_git(one.path, "switch", "--quiet", "--detach")
+    assert guarded.pull(branch="main", rebase=True) == guarded.log()[0].sha
+
+
 def test_what_one_pushes_the_other_pulls(two):
     one, other = two
     sha = write_and_commit(one, "b.py")

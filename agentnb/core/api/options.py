@@ -22,7 +22,7 @@ __all__ = ["Auth", "Options", "ResolvedOptions", "StreamOptions", "header_of", "
 Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _EXPECT = ("json", "text", "bytes")
-_LONGEST_TIMEOUT = 365 * 86_400.0  # an operating system takes no number of seconds
+_LONGEST_TIMEOUT = 365 * 86_400  # an operating system takes no number of seconds
 
 
 class Options(TypedDict, total=False):
