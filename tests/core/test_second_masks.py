@@ -67,6 +67,23 @@ def test_a_refused_handshake_is_masked(make_socket, until, caplog, path):
         assert "hunter33" not in shown
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 4000])
+def test_the_reason_of_a_closed_websocket_is_masked(make_socket, until, caplog, code):
+    # The one is known as a header of this client, the other by its shape.
+    client = make_socket(headers={"X-Api-Key": "correct horse"})
+    errors = []
+    client.on("error", errors.append)
+    client.connect()
+    reason = f"no correct horse, token={TOKEN}"
+    client.send({"do": "close", "code": code, "reason": reason})
+    until(lambda: client.stats()["last_end"])
+    shown = f"{client.stats()} {[told(error) for error in errors]} {caplog.text}"
+    assert bool(errors) == (code > 1001)
+    assert TOKEN not in shown
+    assert "correct horse" not in shown
+    assert MASK in client.stats()["last_end"]
+
+
 def test_the_progress_and_the_lines_of_a_task_are_masked(redis_home, caplog):
     caplog.set_level("INFO", "agentnb")
     with agentnb.connect(home=redis_home, github_token="known-secret-1") as hub:
