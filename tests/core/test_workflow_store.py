@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agentnb.core.codec import Kept
@@ -184,3 +186,18 @@ def test_a_worker_that_left_is_no_longer_listed(flows, store, me):
     assert flows.agent_info("a").workers == 1
     store.leave(me)
     assert flows.agent_info("a").workers == 0
+
+
+def test_a_delayed_task_that_is_due_is_claimed_by_its_priority(flows, store, me):
+    workflow = make(flows, Task("late", agent="a", delay=0.2), Task("low", agent="b", priority=5))
+    assert workflow.task("late").state == "delayed"
+    time.sleep(0.25)
+    store.renew(me, [])
+    assert workflow.task("late").state == "waiting"
+    assert [claimed(store, me).payload.name for _ in range(2)] == ["late", "low"]
+
+
+def test_an_idle_worker_claims_a_delayed_task_as_soon_as_it_is_due(flows, store, me):
+    make(flows, Task("late", agent="a", delay=0.2))
+    time.sleep(store.claim(me) + 0.01)
+    assert claimed(store, me).payload.name == "late"

@@ -19,13 +19,22 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.transactions import Transaction
 
-__all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "task_ref"]
+__all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "promote", "task_ref"]
 
-_READY = "t.state in ('waiting', 'delayed')"
+_OF_AGENT = "from {task} t where t.scope = :scope and t.agent = a.agent"
 _DUE = f"""
-select min((select min(t.due) from {{task}} t
-  where t.scope = :scope and t.agent = a.agent and {_READY})) - {{now}}
-from {{agents}}
+select min(d.due) from (select case
+  when exists (select 1 {_OF_AGENT} and t.state = 'waiting') then 0
+  else (select min(t.due) {_OF_AGENT} and t.state = 'delayed') - {{now}} end as due
+from {{agents}}) d
+"""
+_DELAYED = """
+select d.id from {agents} join {task} d on d.scope = :scope and d.agent = a.agent
+  and d.state = 'delayed' and d.due <= {now}
+"""
+_PROMOTE = """
+update {task} set state = 'waiting', ready_at = coalesce(ready_at, due)
+where state = 'delayed' and id in
 """
 # The workflows that have as many active tasks as they may: the few that are active are counted.
 _FULL = """
@@ -34,8 +43,7 @@ _FULL = """
   group by f.workflow_id having count(*) >= max(f.max_parallel)))
 """
 _FIRST = f"""
-from {{task}} t where t.scope = :scope and t.agent = a.agent and {_READY} and t.due <= {{now}}
-  and {_FULL} order by t.priority, t.due, t.place
+{_OF_AGENT} and t.state = 'waiting' and {_FULL} order by t.priority, t.due, t.place
 """
 _ORDER = "order by c.priority, c.due, c.place limit 1"
 # The first task of each agent is found by the index, however many wait for other agents.
@@ -49,7 +57,7 @@ order by c.priority, c.due, c.place limit :n
 """
 _LOCKED = f"""
 select c.id, c.workflow_id, c.max_parallel from {{task}} c
-where c.id = any(array({_CANDIDATES})) and c.state in ('waiting', 'delayed') {_ORDER}
+where c.id = any(array({_CANDIDATES})) and c.state = 'waiting' {_ORDER}
 {{lock_free}}
 """
 _MOST_CANDIDATES = 50  # more than there are workers that claim in the same millisecond
@@ -57,16 +65,15 @@ _TAKE = """
 update {task} set state = 'active', owner = :owner, entry = entry + 1, attempt = attempt + 1,
   started = {now}, ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '',
   log = null
-where state in ('waiting', 'delayed') and id =
+where state = 'waiting' and id =
 """
 REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
 """The columns of a `TaskRef`, without its trace."""
 _GIVES = f"""
-returning {REF}, (select traceparent from {{workflow}} w where w.id = workflow_id),
-  (select correlation_id from {{workflow}} w where w.id = workflow_id),
-  timeout, backoff, own_attempts, own_timeout, {TASK}
+returning entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout,
+  (select traceparent from {{workflow}} w where w.id = workflow_id),
+  (select correlation_id from {{workflow}} w where w.id = workflow_id), {TASK}
 """
-_WIDTH = len(REF.split(",")) + 2
 _OPTIONS = """
 update {task} set attempts = :attempts, timeout = :timeout, backoff = :backoff where id = :id
 """
@@ -161,6 +168,12 @@ def due(tx: Transaction, scope: str, agents: Iterable[str]) -> float | None:
     return None if row is None or row[0] is None else max(float(row[0]), 0.0)
 
 
+def promote(tx: Transaction, scope: str, agents: Iterable[str]) -> None:
+    """Let the delayed tasks of some agents wait that are due, in a transaction."""
+    lock = "for update of d skip locked" if tx.postgres else ""
+    tx.run(f"{_PROMOTE} ({_DELAYED} {lock})", scope=scope, agents=_listed(agents))
+
+
 def claim(
     tx: Transaction,
     scope: str,
@@ -168,7 +181,7 @@ def claim(
     owner: str,
     find: Callable[[str], Agent | None] = lambda _: None,
 ) -> Claimed | None:
-    """Claim the first task that could run, in a transaction; return None if there is none.
+    """Claim the first waiting task, in a transaction; return None if there is none.
 
     Parameters
     ----------
@@ -183,9 +196,13 @@ def claim(
         row = tx.row(f"{_TAKE} {_SQLITE} {_GIVES}", owner=owner, **values)
     if row is None:
         return None
-    ref = task_ref(row[:_WIDTH])
-    timeout, backoff, own_attempts, own_timeout, *info = row[_WIDTH:]
-    claimed = Claimed(ref, task_info(info), timeout, backoff)
+    entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, *rest = row
+    task = task_info(rest[2:])
+    ref = TaskRef(
+        *(task.id, entry, owner, task.attempt, task.attempts, deaths),
+        *(task.workflow_id, task.name, task.agent, frees, place, rest[0], rest[1]),
+    )
+    claimed = Claimed(ref, task, timeout, backoff)
     agent = find(ref.agent)
     if agent is not None:
         claimed = _with_options(tx, claimed, agent, own_attempts, own_timeout)

@@ -46,9 +46,14 @@ update {task} set missing = missing - 1,
     when delay > 0 then 'delayed' else 'waiting' end,
   due = case when missing > 1 or approval = 1 then due else {now} + delay end,
   ready_at = case when missing > 1 or approval = 1 or delay > 0 then ready_at else {now} end
-where id in (select id from {task} where workflow_id = :workflow and state = 'blocked' and place
+where workflow_id = :workflow and state = 'blocked' and place in (PLACES)
 """
-_FREED = "order by place {lock}) returning id, name, agent, state"
+_FREED = "returning id, name, agent, state"
+# Side by side, those that free the same tasks lock them in one order.
+_ORDERED = """
+and id in (select id from {task} where workflow_id = :workflow and state = 'blocked'
+  and place in (PLACES) order by place {lock})
+"""
 _CANCELLED = f"select cancel from {{task}} where {_FENCE} {{lock}}"
 _RETRY = f"""
 update {{task}} set state = :state, due = case when :pause > 0 then {{now}} + :pause else due end,
@@ -125,9 +130,11 @@ def complete(
         return None
     ready: dict[str, int] = {}
     if ref.frees:
-        marks, values = listed(msgspec.json.decode(ref.frees))
-        sql = f"{_FREE} in ({marks}) {_FREED}"
-        for number, name, agent, state in tx.rows(sql, workflow=ref.workflow_id, **values):
+        places = msgspec.json.decode(ref.frees)
+        several = tx.postgres and len(places) > 1
+        sql = f"{_FREE}{_ORDERED if several else ''}{_FREED}"
+        rows = _run_listed(tx.rows, sql, ref.workflow_id, places)
+        for number, name, agent, state in rows:
             if state == "approval":
                 note(tx, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
             elif state != "blocked":

@@ -19,7 +19,7 @@ _TABLES = ("workflow", "workflow_key", "task", "task_step", "event", "agent", "w
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
 _SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
-_READY = "state in ('waiting', 'delayed')"
+_WAITING, _DELAYED = "state = 'waiting'", "state = 'delayed'"
 
 
 def names(kind: str) -> dict[str, str]:
@@ -109,12 +109,12 @@ def models(kind: str) -> Models:
                 Index(
                     prefix + name,
                     *columns,
-                    sqlite_where=text(_READY),
-                    postgresql_where=text(_READY),
+                    sqlite_where=text(where),
+                    postgresql_where=text(where),
                 )
-                for name, columns in (
-                    ("task_ready", ("scope", "agent", "priority", "due", "place")),
-                    ("task_due", ("scope", "agent", "due")),
+                for name, where, columns in (
+                    ("task_ready", _WAITING, ("scope", "agent", "priority", "due", "place")),
+                    ("task_due", _DELAYED, ("scope", "agent", "due")),
                 )
             ),
             Index(

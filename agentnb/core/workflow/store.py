@@ -21,7 +21,7 @@ from agentnb.core.work.store import (
     Pending,
 )
 from agentnb.core.workflow import completion
-from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, task_ref
+from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
 
 if TYPE_CHECKING:
@@ -155,6 +155,9 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             rows = tx.rows(_ACTIVE, **values)
             soon = due(tx, self._scope, agents) if agents else None
+        if soon is not None and soon <= 0:
+            with self._transactions.write() as tx:
+                promote(tx, self._scope, agents)
         mine: dict[Key, tuple[TaskRef, int]] = {}
         others = []
         for *row, cancel, left in rows:
@@ -184,10 +187,14 @@ class SqlWorkStore:
             soon = due(tx, self._scope, agents)
         if soon is None or soon > 0:
             return soon
-        return self._claim_now(owner, agents)
+        return self._claim_now(owner, agents, promoted=True)
 
-    def _claim_now(self, owner: str, agents: tuple[str, ...]) -> Claim | float | None:
+    def _claim_now(
+        self, owner: str, agents: tuple[str, ...], *, promoted: bool = False
+    ) -> Claim | float | None:
         with self._transactions.write() as tx:
+            if promoted:
+                promote(tx, self._scope, agents)
             claimed = claim_task(tx, self._scope, agents, owner, self._registry.known)
         if claimed is not None:
             return _claim(claimed)

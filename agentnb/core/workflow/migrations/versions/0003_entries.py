@@ -46,13 +46,13 @@ def upgrade() -> None:
     op.execute(f"alter table {sign}agent rename column retries to attempts")
     op.execute(f"update {sign}agent set attempts = attempts + 1")
 
-    ready = sa.text("state in ('waiting', 'delayed')")
-    where: dict[str, Any] = {"sqlite_where": ready, "postgresql_where": ready}
     op.drop_index(f"{prefix}task_ready", f"{prefix}task", schema=schema)
-    for index, columns in (
-        ("task_ready", ["scope", "agent", "priority", "due", "place"]),
-        ("task_due", ["scope", "agent", "due"]),
+    for index, state, columns in (
+        ("task_ready", "waiting", ["scope", "agent", "priority", "due", "place"]),
+        ("task_due", "delayed", ["scope", "agent", "due"]),
     ):
+        text = sa.text(f"state = '{state}'")
+        where: dict[str, Any] = {"sqlite_where": text, "postgresql_where": text}
         op.create_index(prefix + index, f"{prefix}task", columns, schema=schema, **where)
     op.create_index(
         f"{prefix}task_named", f"{prefix}task", ["workflow_id", "name"], unique=True, schema=schema
