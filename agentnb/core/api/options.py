@@ -189,15 +189,11 @@ def checked(resolved: ResolvedOptions) -> ResolvedOptions:
     UsageError
         They cannot.
     """
-    if resolved.timeout is not None:
+    timeout = resolved.timeout
+    if timeout is not None:
         hint = "timeout=30, or None for no limit"
-        amount(
-            "timeout",
-            seconds_of("timeout", resolved.timeout, service="api", hint=hint),
-            service="api",
-            most=_LONGEST_TIMEOUT,
-            hint=hint,
-        )
+        seconds_of("timeout", timeout, service="api", hint=hint)
+        amount("timeout", timeout, service="api", most=_LONGEST_TIMEOUT, hint=hint)
     whole("max_bytes", resolved.max_bytes, service="api", hint="max_bytes=10_000_000")
     if resolved.streams:
         whole("max_event", resolved.max_event, service="api")
