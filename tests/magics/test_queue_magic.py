@@ -220,7 +220,7 @@ def test_a_cell_that_is_run_for_another_queue_leaves_the_one_before(run, hub, in
     kept_as = module_path(project / ".agentnb", "queue", "mail")
     assert kept_as.exists()
     said = run("%%queue task post\njob.data")
-    assert "mail: not processed by this cell any more" in said
+    assert "mail: no longer processed by this cell" in said
     assert (hub.queue("mail").current, kept_as.exists()) == (None, False)
     run("%queue work post")
     said = run("%%queue task letters\njob.data")

@@ -39,7 +39,7 @@ class JobHandler:
     make
         Returns the job of an id, a message and an attempt.
     huey
-        Returns the queue's instance of huey, None if nobody has asked for it.
+        Returns the queue's instance of huey, None if it was never used.
     before
         Called with each attempt before its processor is looked up; None for nothing.
     """
@@ -95,7 +95,7 @@ class JobHandler:
     def _call(self, attempt: Attempt, job: Job, processor: Processor | None) -> Any:
         if processor is None:
             raise UsageError(
-                "this worker's processor was taken away",
+                "the queue has no processor in this process",
                 service="queue",
                 hint=f"hub.queue({self._parts.name!r}).work(function)",
             )
@@ -174,7 +174,7 @@ class JobHandler:
         self._log.warning("job is released", extra=self._events.stamp(attempt.claim.payload))
 
     def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
-        """Log that a job was taken from a worker that is gone."""
+        """Log that a job was reclaimed from a dead worker."""
         seen = self._parts.store.show(held.id)
         message = b"" if seen is None else seen.fields.get("message", b"")
         extra = self._events.stamp(self._make(held.id, message, held.attempt))

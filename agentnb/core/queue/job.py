@@ -1,4 +1,4 @@
-"""A job: what its adder holds, and what its processor is given."""
+"""A job, as `Queue.add` returns it and a processor receives it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Job(LiveJob):
         Raises
         ------
         UsageError
-            Another program has put in what is no job.
+            Another program has added a message that is not a job.
         """
         if self._data is _UNREAD:
             self._data = self._read(None)
@@ -120,7 +120,7 @@ class Job(LiveJob):
         return self._raw
 
     def refresh(self) -> Job:
-        """Return the job as it stands now.
+        """Return the current state of the job as a new object.
 
         Raises
         ------
@@ -148,11 +148,11 @@ class Job(LiveJob):
         Raises
         ------
         JobFailed
-            It failed, for good.
+            It failed permanently.
         JobCancelled
             It was cancelled.
         UnkeptResult
-            It is completed, but its result could not be kept.
+            It completed, but its result could not be stored.
         UsageError
             The result is not of the type.
         NotFoundError
@@ -236,17 +236,18 @@ class Job(LiveJob):
         raise self._parts.gone(self.id)
 
     def progress(self, value: Any = _UNREAD) -> Any:
-        """Set the job's progress, or return it as it is now.
+        """Set the job's progress, or return it.
 
         Parameters
         ----------
         value
-            A number is read as percent; else any value with a JSON form. Left out to ask.
+            A number is shown as percent; any other value with a JSON form is allowed. Without a
+            value the progress is returned.
 
         Raises
         ------
         RejectedError
-            In a processor: the job is not this attempt's any more.
+            In a processor: the attempt was cancelled, or lost its lease.
         """
         if value is _UNREAD:
             found = self.snapshot().fields.get("progress")
@@ -262,7 +263,7 @@ class Job(LiveJob):
         Raises
         ------
         RejectedError
-            In a processor: the job is not this attempt's any more.
+            In a processor: the attempt was cancelled, or lost its lease.
         """
         text = str(text)
         line = self._parts.redact(text[: 2 * _LONGEST_LINE]).lstrip("\x1e") or " "
@@ -319,7 +320,7 @@ class Job(LiveJob):
         Raises
         ------
         NotFoundError, RejectedError
-            It is gone; it waits or runs already.
+            It does not exist; it waits or runs already.
         """
         self.queue.retry(self.id)
 
@@ -329,22 +330,22 @@ class Job(LiveJob):
         Raises
         ------
         NotFoundError, RejectedError
-            It is gone; it has ended already.
+            It does not exist; it has ended already.
         """
         self.queue.cancel(self.id)
 
     def remove(self, *, force: bool = False) -> None:
-        """Remove it with all that is kept of it.
+        """Remove the job with its result and its log.
 
         Parameters
         ----------
         force
-            Even if it runs: what comes of it will not count.
+            Even if it runs: its outcome does not count.
 
         Raises
         ------
         NotFoundError, RejectedError
-            It is gone; it is running.
+            It does not exist; it is running.
         """
         self.queue.remove(self.id, force=force)
 

@@ -1,4 +1,4 @@
-"""What may be said of a job when it is added, checked before anything is done with it."""
+"""The options of a job, checked before it is added."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 _EXPONENTIAL, _FIXED = "exponential", "fixed"
 
 RESULT_TTL: Final = 3600.0
-"""Seconds for which a result that nobody has read is kept, unless the job or its queue says so."""
+"""Seconds for which an unread result is kept, unless the job or its queue says so."""
 _FAILURE_TTL: Final = 7 * 86400.0
 _MOST_RESULTS, _MOST_FAILURES = 100_000, 10_000
 
@@ -121,7 +121,7 @@ DEFAULTS: Final = Options()
 
 
 class Message(msgspec.Struct, omit_defaults=True):
-    """What travels: the data, the options that are not the defaults, and whose trace it is."""
+    """The message of a job: its data, the options that are not the defaults, and its trace."""
 
     data: msgspec.Raw
     options: Options = DEFAULTS

@@ -41,7 +41,7 @@ class Processor:
     timeout
         Seconds that an attempt may take, unless the job says otherwise; None for no limit.
     source
-        Where it comes from, for people: ``"this kernel"``, ``"pkg.module:function"``.
+        The origin, for people: ``"this kernel"``, ``"pkg.module:function"``.
     needs
         The names of its notebook that keep it in this process.
     returns

@@ -48,7 +48,7 @@ _WAS = {"failed": "failed", "cancelled": "was cancelled"}
 class Queue:
     """A queue of jobs, made on first use by `Queues.get_queue`.
 
-    Jobs are handed out at least once: one whose worker dies is handed out again, and counted as
+    Each job runs at least once: one whose worker dies runs again, and that is counted as
     another attempt. So a processor has to bear being run twice for one job.
 
     Parameters
@@ -58,7 +58,7 @@ class Queue:
     parts
         Its parts.
     result_ttl
-        Seconds for which a result that nobody reads is kept, unless the job says so.
+        Seconds for which an unread result is kept, unless the job says so.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Queue:
 
     @property
     def result_ttl(self) -> float:
-        """Seconds for which a result that nobody reads is kept, of jobs added from now on here."""
+        """Seconds for which an unread result is kept, of jobs that are added here from now on."""
         return self._result_ttl
 
     @result_ttl.setter
@@ -267,7 +267,7 @@ class Queue:
             )
 
     def get(self, job_id: str) -> Job:
-        """Return a job as it stands.
+        """Return a job in its current state.
 
         Raises
         ------
@@ -394,7 +394,7 @@ class Queue:
         self._processor = made if wrap is None else replace(made, function=wrap(made.function))
 
     def forget_processor(self) -> None:
-        """Have no processor in this process any more.
+        """Remove the processor of this process.
 
         Raises
         ------
@@ -544,7 +544,7 @@ class Queue:
         return self.queues.overview([self.name])[0]
 
     def why_waiting(self, seen: QueueOverview | None = None) -> str | None:
-        """Return why jobs wait and what to do, or None if somebody works on them.
+        """Return why jobs wait and what to do, or None if a worker is running.
 
         Parameters
         ----------

@@ -54,13 +54,13 @@ class Queues:
     prefix
         Separates those who share a server, see `Keys`.
     events
-        The event bus on which the ends of jobs are told, such as `EventBus`; None for none.
+        The event bus that publishes the ends of jobs, such as `EventBus`; None for none.
     lease
         Seconds for which an active job is its worker's; renewed well before that.
     limit
         Bytes that a job's data may take; a result may take 16 times as many.
     result_ttl
-        Seconds for which a result that nobody reads is kept, unless the job or its queue says so.
+        Seconds for which an unread result is kept, unless the job or its queue says so.
     key_ttl
         Seconds for which an idempotency key is kept after its job has ended.
     runtime
@@ -131,7 +131,7 @@ class Queues:
             raise UsageError(
                 f"a queue cannot be called {name!r}",
                 service="queue",
-                hint="a name is a word, such as scaffold-tasks",
+                hint="use a word of at most 200 characters, such as scaffold-tasks",
             )
         with self._lock:
             if name not in self._queues:
@@ -241,7 +241,7 @@ class Queues:
         )
 
     def close(self) -> None:
-        """Stop the workers of this process; what runs has five seconds, and is then handed back."""
+        """Stop the workers of this process; running jobs have 5 seconds, and are then released."""
         with self._lock:
             queues = list(self._queues.values())
         until = monotonic() + _CLOSING

@@ -40,7 +40,7 @@ class WorkerInfo:
     owner
         In full.
     host, pid, kind
-        Where it runs, and whether in a ``kernel`` or a worker ``process``.
+        The host, the process, and its kind: ``kernel`` or ``process``.
     concurrency, running
         How many jobs it runs at once, and how many it did at its last heartbeat.
     processor
@@ -61,7 +61,7 @@ class WorkerInfo:
 
 
 def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], list[str]]:
-    """Return the workers that are alive, as far as can be told, and the owners that are not.
+    """Return the workers that are alive, as far as that can be known, and the owners of the others.
 
     Parameters
     ----------

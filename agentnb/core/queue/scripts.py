@@ -8,8 +8,8 @@ keep (by when they may be removed); ``meta`` with the order, the totals and whet
 A job is a hash at ``KEYS[2]`` and its id, in the same slot of a cluster. Earlier code kept the keys
 of jobs in a hash, ``unique``.
 
-Each claim of a job has an entry, a number that is never used again for that job, whoever retries or
-releases it. A worker's step counts only while the job is active and its owner and entry are the
+Each claim of a job has an entry, a number that is never used again for that job, not by a retry
+or a release. A worker's step counts only while the job is active and its owner and entry are the
 ones of the claim. The attempt is another number: it counts against the job's attempts, and starts
 again at 1 when the job is retried.
 """

@@ -85,13 +85,13 @@ class JobSummary:
     error
         Why its latest failed attempt failed, or empty.
     progress
-        What it said last, or None.
+        The latest progress, or None.
     created, started, finished, due
         Seconds, by the server's clock, since 1970; None for what has not been.
     now
         The server's clock.
     worker
-        Who works on it, in short, or empty.
+        The short name of its worker, or empty.
     unkept
         Description of a result that could not be kept, or empty.
     """
@@ -120,7 +120,7 @@ class JobPage:
     Attributes
     ----------
     jobs
-        What was found.
+        The jobs.
     looked, total
         How many were looked at for that, of how many in that state.
     complete
@@ -146,8 +146,8 @@ def search(
         ``waiting`` (or ``paused``, which is the same jobs), ``delayed``, ``active``,
         ``completed``, ``failed`` or ``cancelled``.
     text
-        What the id, the data as JSON, or the error has to hold; upper and lower case of ASCII
-        are the same.
+        Text that the id, the data as JSON, or the error contains; the case of ASCII letters is
+        ignored.
     n
         How many to return at most.
     most
@@ -193,7 +193,7 @@ def _search(
     most: int,
     make: Callable[[QueueParts, _Row, Message | None], Any],
 ) -> JobPage:
-    """Snapshot at jobs, a chunk at a time so that nobody waits long for the server."""
+    """Search a chunk at a time, so that the server is never busy for long."""
     found = JobPage()
     lower = text.encode("utf-8", "replace").lower()
     escaped = msgspec.json.encode(lower.decode("utf-8", "replace"))[1:-1]
@@ -223,9 +223,9 @@ def _holds(row: _Row, read: Message | None, text: bytes) -> bool:
     if row.size > _FETCHED:
         return True
     failure = Failure.read(row.error) if row.error else None
-    told = f"{failure.error}\n{failure.traceback}" if failure else ""
+    text_of_error = f"{failure.error}\n{failure.traceback}" if failure else ""
     data = bytes(read.data) if read else row.message
-    return any(text in one.lower() for one in (row.id.encode(), data, told.encode()))
+    return any(text in one.lower() for one in (row.id.encode(), data, text_of_error.encode()))
 
 
 def _summary(parts: QueueParts, row: _Row, read: Message | None) -> JobSummary:

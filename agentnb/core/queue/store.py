@@ -170,7 +170,7 @@ class JobStore:
         return _state(self.run(scripts.REQUEUE, [job_id], repeat=False).decode())
 
     def cancel(self, job_id: str, error: bytes, retention: Retention) -> str:
-        """Cancel a job, whoever works on it, and return the state that it had."""
+        """Cancel a job in any state, and return the state that it had."""
         return _state(self.run(scripts.CANCEL, [job_id, error, *retention]).decode())
 
     def forget_workers(self, owners: Sequence[str]) -> None:
@@ -199,7 +199,7 @@ class JobStore:
         keys
             Its keys; default: those of the queue and of the jobs.
         repeat
-            Whether it may be run twice: the second time it finds what the first has done.
+            Run it again if its answer is lost: the second time it finds what the first has done.
         """
         redis = self._repeating if repeat else self.redis
         return script.run(redis, self.keys if keys is None else keys, arguments)

@@ -57,7 +57,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether it takes jobs."""
+        """Whether it claims jobs."""
         return self._engine.working
 
     @property
@@ -66,7 +66,7 @@ class Worker:
         return self._engine.busy
 
     def start(self) -> None:
-        """Begin to take jobs."""
+        """Begin to claim jobs."""
         self._engine.start()
 
     def look(self) -> None:
@@ -75,7 +75,7 @@ class Worker:
             self._engine.look()
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Take no more jobs, and wait for those that run; what does not end is released.
+        """Claim no more jobs, and wait for those that run; the ones that do not end are released.
 
         A released job runs elsewhere, or here when there is a worker again, and the attempt is
         not counted. Its thread may run on; its outcome does not count.
@@ -98,7 +98,7 @@ class Worker:
         *,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> int:
-        """Wait until no job waits, runs or is delayed, whoever works on them.
+        """Wait until the queue is empty: no job waits, runs or is delayed, here or elsewhere.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What ``%queue retry``, ``cancel`` and ``rm`` do with many jobs at once."""
+"""``%queue retry``, ``cancel`` and ``rm`` with many jobs at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def chosen(call: Call, queues: TaskQueue) -> Found:
     if name:
         return _in_state(call, queues, name)
     if "state" in call.options:
-        raise UsageError("--state goes with --from QUEUE", service="queue")
+        raise UsageError(
+            "--state goes with --from QUEUE",
+            service="queue",
+            hint=f"%queue {verb} --from QUEUE --state {call.options['state']}",
+        )
     given: list[Any] = []
     for one in call.arguments:
         given += one if isinstance(one, list | tuple) else [one]
@@ -79,7 +83,7 @@ def each(call: Call, found: Found, deed: str, done: str) -> Message:
     deed
         The method of a `Queue` that does it.
     done
-        What they are then.
+        The participle for the message, such as ``removed``.
 
     Raises
     ------

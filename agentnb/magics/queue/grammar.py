@@ -18,7 +18,7 @@ def _backoff(given: Any) -> Any:
     return json.loads(given) if isinstance(given, str) else given
 
 
-_YES = Option(("--yes",), "however many they are")
+_YES = Option(("--yes",), "act on more than 10 jobs")
 _MANY = (
     Option(("--from",), "all of this queue", "QUEUE", live="queue"),
     Option(("--state",), "that are in this state", choices=STATES),
@@ -36,9 +36,9 @@ GRAMMAR = Grammar(
             "add a job: JSON, text, or :name",
             ("QUEUE", "[DATA]"),
             (
-                Option(("--priority",), "the lower runs first; 0, the first, without it", "N", int),
+                Option(("--priority",), "the lower number runs first (default 0)", "N", int),
                 Option(("--delay",), "before it may run", "SECONDS", float),
-                Option(("--attempts",), "how often it is tried (default 3)", "N", int),
+                Option(("--attempts",), "attempts in total (default 3)", "N", int),
                 Option(
                     ("--backoff",),
                     'seconds between attempts, or {"type": "exponential", "delay": 2}, the default',
@@ -49,7 +49,7 @@ GRAMMAR = Grammar(
                 Option(
                     ("--key",), "adds a job once for this key, until 7 days after its end", "TEXT"
                 ),
-                Option(("--lifo",), "before all others of its priority"),
+                Option(("--lifo",), "run before all others of its priority"),
                 Option(
                     ("--result-ttl",),
                     "that its result is kept, unless it is read before (default 3600)",
@@ -115,7 +115,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "retry",
-            "let jobs run again now",
+            "run jobs again now",
             ("[JOB...]",),
             _MANY,
             live=("ended",),
@@ -131,7 +131,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "rm",
-            "remove jobs with all that is kept of them",
+            "remove jobs with their results and logs",
             ("[JOB...]",),
             _MANY,
             ("job",),
@@ -139,21 +139,21 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "pause",
-            "let nobody take jobs of a queue",
+            "pause a queue: no worker claims its jobs",
             ("QUEUE",),
             live=("queue",),
             twin="hub.queue(QUEUE).pause()",
         ),
         Verb(
             "resume",
-            "let them be taken again",
+            "resume a queue",
             ("QUEUE",),
             live=("queue",),
             twin="hub.queue(QUEUE).resume()",
         ),
         Verb(
             "workers",
-            "who works on a queue, or on any",
+            "the workers of a queue, or of all",
             ("[QUEUE]",),
             live=("queue",),
             twin="hub.queue(QUEUE).workers()",

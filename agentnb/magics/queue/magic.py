@@ -64,7 +64,7 @@ class QueueMagic(Magic):
         return self.hub.queues
 
     def _known(self, call: Call) -> Queue:
-        """Return a queue that somebody has used before."""
+        """Return a queue that exists."""
         name = call.arguments[0]
         queue = self._queues.get_queue(name)
         names = self._queues.names()
@@ -92,7 +92,7 @@ class QueueMagic(Magic):
             return self.classes()
         if kind == "working":
             return filter(is_word, self._queues.working())
-        with suppress(AgentnbError):  # nobody is helped by an error while typing
+        with suppress(AgentnbError):  # an error helps nobody who types
             # Whoever types waits no longer than this for a server that hangs.
             patient = self._queues.within(_PATIENCE)
             names = patient.names()
@@ -225,7 +225,7 @@ class QueueMagic(Magic):
         return JobView(self._queues.find(id_of(call.arguments[0])))
 
     def do_retry(self, call: Call) -> Message:
-        """Let jobs run again."""
+        """Run jobs again."""
         return self._each(call, "retry", "retried")
 
     def do_cancel(self, call: Call) -> Message:
@@ -245,13 +245,13 @@ class QueueMagic(Magic):
         """Pause a queue."""
         queue = self._known(call)
         queue.pause()
-        return Message(f"{queue.name}: paused; what runs goes on: %queue resume {queue.name}")
+        return Message(f"{queue.name}: paused; running jobs go on: %queue resume {queue.name}")
 
     def do_resume(self, call: Call) -> Message:
         """Resume a queue."""
         queue = self._known(call)
         queue.resume()
-        return Message(f"{queue.name}: goes on")
+        return Message(f"{queue.name}: resumed")
 
     def do_workers(self, call: Call) -> Table:
         """Return who works on queues."""

@@ -1,4 +1,4 @@
-"""What ``%queue`` shows: jobs, one whole or many as a table."""
+"""The views of ``%queue``: one job with its details, or many as a table."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class JobView(DetailView):
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What is known of it, by its name."""
+        """The properties of the job, by name."""
         job, seen = self.job, self.seen
         failure = seen.failure
         rows = [

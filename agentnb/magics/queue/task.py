@@ -31,7 +31,7 @@ class _Made(NamedTuple):
 
 
 class Cells:
-    """Which cell has made the processor of which queue, where cells can be told apart."""
+    """The cells that have made processors, where cells have ids."""
 
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}
@@ -42,7 +42,7 @@ class Cells:
         Returns
         -------
         str
-            What became of that other queue; empty if there is none.
+            A message about that other queue; empty if there is none.
         """
         if cell is None:
             return ""
@@ -59,7 +59,7 @@ class Cells:
         with suppress(OSError):
             if before.path.read_text(encoding="utf-8") == before.text:
                 before.path.unlink()
-        return f"{queue.name}: not processed by this cell any more"
+        return f"{queue.name}: no longer processed by this cell"
 
 
 def make_processor(
@@ -80,7 +80,7 @@ def make_processor(
     shell
         The IPython shell.
     cells
-        What cells have made.
+        The cells that have made processors.
     """
     from agentnb.core.cellmodule import keep_module
     from agentnb.core.modules import module_path

@@ -45,7 +45,7 @@ RETRY = BulkAction(
     ("failed", "cancelled", "completed", "delayed"),
     ("failed",),
     "repeat",
-    "Let marked jobs, or all that pass the filter, run now with all their attempts",
+    "Run marked jobs, or all that pass the filter, now with all their attempts",
 )
 CANCEL = BulkAction(
     "Cancel",
@@ -61,7 +61,7 @@ REMOVE = BulkAction(
     ("waiting", "delayed", "failed", "completed", "cancelled"),
     ("waiting", "delayed", "failed", "completed", "cancelled"),
     "trash",
-    "Remove marked jobs, or all that pass the filter, with all that is kept of them",
+    "Remove marked jobs, or all that pass the filter, with their results and logs",
 )
 
 Found = list[tuple[str, list[str]]]
@@ -73,7 +73,7 @@ class Bulk:
     Parameters
     ----------
     panel
-        Says what was done, and what went wrong.
+        Shows messages and errors.
     queues
         Returns the queues.
     request

@@ -101,7 +101,7 @@ class Detail:
     Parameters
     ----------
     panel
-        Says what was done, and what went wrong.
+        Shows messages and errors.
     forget
         Called when something was done.
     """
@@ -112,7 +112,7 @@ class Detail:
         self.about = label("", dim=True)
         self.times = label("", dim=True)
         make = self._make(panel)
-        self.retry = make("Retry", "repeat", "run again", "Let it run now with all its attempts")
+        self.retry = make("Retry", "repeat", "run again", "Run it now with all its attempts")
         self.cancel = make("Cancel", "ban", "cancelled", "Cancel the job", danger=True)
         self.remove = make("Remove", "trash", "removed", "Remove the job", danger=True)
         self.buttons = row(self.retry, self.cancel, self.remove)

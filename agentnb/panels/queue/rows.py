@@ -60,7 +60,7 @@ TONES: Final = {
     "cancelled": "dim",
 }
 _KEPT: Final = ("completed", "failed")
-_LATE = 8.0  # seconds; a sign of life comes every 5
+_LATE = 8.0  # seconds; a heartbeat comes every 5
 
 
 def queue_row(one: QueueSnapshot) -> tuple[object, ...]:

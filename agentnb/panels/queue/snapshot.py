@@ -23,7 +23,7 @@ STATES: Final = ("active", "failed", "waiting", "delayed", "completed", "cancell
 LISTED: Final = 500
 _EACH = 100  # jobs of each state, where all are listed
 _QUEUES = 200
-_RUNNING = 500  # jobs of a queue, of which it is told who runs them
+_RUNNING = 500  # active jobs of a queue that are counted by worker
 _SEARCHED = 100_000
 # Looking for jobs may take this share of the time: with a text, and many jobs, it is slow.
 _SHARE = 0.2

@@ -46,7 +46,7 @@ _NOTICES = 3
 
 
 class QueuePanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """The queue panel; its widgets are composed in `panel`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class QueuePanel:
     state
         The state of the jobs that it shows first; None for any.
     text
-        What they have to hold in their id, data or error.
+        Text in their id, data or error.
     every
         Seconds between two looks at the queues.
 
@@ -210,7 +210,7 @@ class QueuePanel:
             queue.resume()
             return f"{name} goes on"
         queue.pause()
-        return f"{name} is paused: what runs goes on, and nothing more is taken"
+        return f"{name} is paused: running jobs go on, no other is claimed"
 
     def _load(self) -> tuple[Snapshot, str | None, Details | None]:
         with self.panel.lock:
