@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import UsageError
+from agentnb.core.ranges import choice
 from agentnb.magics.base import Magic
 from agentnb.magics.grammar import Call, Grammar, Verb
 
@@ -65,9 +65,8 @@ class AgentnbMagic(Magic):
 
     def do_debug(self, call: Call) -> None:
         """Switch whole tracebacks on or off."""
-        word = call.arguments[0]
-        if word not in {"on", "off"}:
-            raise UsageError(f"debug is on or off, not {word!r}", service="agentnb")
+        hint = "%agentnb debug on"
+        word = choice("debug", call.arguments[0], ("on", "off"), service="agentnb", hint=hint)
         self.extension.set_debug(word == "on")
         print(f"whole tracebacks are {word}")  # noqa: T201 - the answer to a command
 

@@ -192,7 +192,11 @@ def no_python(error: SyntaxError, service: str, cell: str) -> UsageError:
     lines, number = cell.splitlines(), error.lineno or 0
     text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     where = f", in line {number} of the cell: {text}" if text else ""
-    return UsageError(f"{type(error).__name__}: {error.msg}{where}", service=service)
+    return UsageError(
+        f"{type(error).__name__}: {error.msg}{where}",
+        service=service,
+        hint="mend the cell and run it again",
+    )
 
 
 def kernel_only(needs: Iterable[str]) -> str:

@@ -104,9 +104,13 @@ def sources(options: argparse.Namespace, home: Path) -> list[Source]:
     """
     queues = list(options.queue)
     if len(set(queues)) < len(queues):
-        raise UsageError("a queue is named twice", service="cli")
+        raise UsageError(
+            "a queue is named twice", service="cli", hint=f"agentnb worker {queues[0]}"
+        )
     if options.processor and options.app:
-        raise UsageError("either --processor or --app names what to run", service="cli")
+        raise UsageError(
+            "--processor and --app exclude each other", service="cli", hint="leave one out"
+        )
     if options.app:
         return _of_apps(options.app, queues, options.timeout)
     if not queues:
@@ -138,7 +142,11 @@ def _of_apps(apps: list[str], queues: list[str], timeout: float | None) -> list[
     for app in apps:
         of_app = marked(import_app(app))
         for queue in of_app.keys() & found.keys():
-            raise ConfigError(f"both apps have a processor for {queue}: {app}", service="queue")
+            raise ConfigError(
+                f"both apps have a processor for {queue}: {app}",
+                service="queue",
+                hint="start a worker for each app",
+            )
         found |= of_app
     if not found:
         raise ConfigError(
@@ -204,7 +212,9 @@ def import_app(name: str) -> ModuleType:
             ) from error
         raise _failed(name, error) from error
     except ValueError as error:
-        raise UsageError(f"{name!r} is no module's name", service="cli") from error
+        raise UsageError(
+            f"{name!r} is no module's name", service="cli", hint="--app pkg.module"
+        ) from error
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
 

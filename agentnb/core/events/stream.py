@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Self
+
+from agentnb.core.signals import AsyncSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,33 +14,6 @@ if TYPE_CHECKING:
     from agentnb.core.events.event import Event
 
 __all__ = ["EventStream"]
-
-
-class _Signal:
-    """Told by any thread that there is something; awaited on one loop."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._flag: asyncio.Event | None = None
-
-    def __call__(self) -> None:
-        if self._loop is not None and self._flag is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
-                self._loop.call_soon_threadsafe(self._flag.set)
-
-    async def wait(self) -> None:
-        if self._flag is not None:
-            await self._flag.wait()
-            self._flag.clear()
-
-    def begin(self) -> bool:
-        """Return whether this is the first time that it is asked for."""
-        if self._loop is not None:
-            return False
-        self._flag = asyncio.Event()
-        self._flag.set()
-        self._loop = asyncio.get_running_loop()
-        return True
 
 
 class EventStream:
@@ -56,7 +30,7 @@ class EventStream:
     def __init__(self, delivery: Delivery, stand: Callable[[Delivery], None]) -> None:
         self._delivery = delivery
         self._stand = stand
-        self._signal = delivery.on_wake = _Signal()
+        self._signal = delivery.on_wake = AsyncSignal()
 
     def __aiter__(self) -> Self:
         return self
@@ -70,9 +44,10 @@ class EventStream:
             The subscription was closed.
         """
         one = self._delivery
-        if self._signal.begin():
+        if self._signal.attach():
             await asyncio.to_thread(self._stand, one)
         while True:
+            self._signal.clear()
             # The log is read by a thread; what waits here is taken at once.
             event = await asyncio.to_thread(one.take) if one.inbox.behind else one.take()
             if event is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.signals import AsyncSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,26 +83,6 @@ class Inbox:
             self.wake()
 
 
-class _Signal:
-    """Told by any thread that there is something; awaited on one loop."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._flag: asyncio.Event | None = None
-
-    def __call__(self) -> None:
-        loop, flag = self._loop, self._flag
-        if loop is not None and flag is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
-                loop.call_soon_threadsafe(flag.set)
-
-    def flag(self) -> asyncio.Event:
-        """Return what is set from now on."""
-        if self._flag is None:
-            self._flag, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        return self._flag
-
-
 class MessageStream:
     """The messages of a client, for ``async for``; made by the client.
 
@@ -117,7 +97,7 @@ class MessageStream:
     def __init__(self, inbox: Inbox, left: Callable[[Inbox], object]) -> None:
         self._inbox = inbox
         # Not a method of this stream, since the inbox must not keep the stream alive.
-        self._signal = inbox.wake = _Signal()
+        self._signal = inbox.wake = AsyncSignal()
         self._left = left
 
     def __aiter__(self) -> Self:
@@ -133,9 +113,10 @@ class MessageStream:
         AgentnbError
             The server refuses the client for good.
         """
-        inbox, flag = self._inbox, self._signal.flag()
+        inbox, signal = self._inbox, self._signal
+        signal.attach()
         while True:
-            flag.clear()
+            signal.clear()
             over = inbox.ended
             try:
                 return inbox.take()
@@ -145,7 +126,7 @@ class MessageStream:
                     if inbox.error is not None:
                         raise inbox.error from inbox.error.__cause__
                     raise StopAsyncIteration from None
-            await flag.wait()
+            await signal.wait()
 
     async def aclose(self) -> None:
         """End the iteration."""

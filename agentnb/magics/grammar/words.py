@@ -135,7 +135,11 @@ def word_at(text: str, at: int) -> Word:
         if text[at] in "'\"":
             end = text.find(text[at], at + 1)
             if end < 0:
-                raise UsageError(f"a quote is not closed: {text[at:][:40]}", service="magic")
+                raise UsageError(
+                    f"a quote is not closed: {text[at:][:40]}",
+                    service="magic",
+                    hint=f"write {text[at]} at its end, too",
+                )
             parts.append(text[at + 1 : end])
             at = end + 1
         else:
