@@ -23,7 +23,7 @@ uses = {
     "workflows": lambda hub: hub.workflows.list(),
     "files": lambda hub: hub.files.glob("*"),
     "git": lambda hub: hub.repo(".").log(),
-    "api": lambda hub: hub.api("http://127.0.0.1:1").get("/", attempts=1),
+    "api": lambda hub: hub.api("http://127.0.0.1:1").get("/", retries=0),
     "websocket": lambda hub: hub.websocket("ws://127.0.0.1:1").connect(0),
     "docker": lambda hub: hub.docker.list(),
 }

@@ -58,7 +58,7 @@ def _use_all(hub):
     hub.workflows.list()
     hub.repo(".").repository()
     hub.websocket("ws://127.0.0.1:1").stats()
-    for call in (lambda: hub.api("http://127.0.0.1:1").get("/", attempts=1), hub.docker.ping):
+    for call in (lambda: hub.api("http://127.0.0.1:1").get("/", retries=0), hub.docker.ping):
         with pytest.raises(AgentnbError):
             call()
 

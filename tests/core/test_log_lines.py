@@ -322,8 +322,9 @@ def records():
 def test_an_event_is_logged_on_its_service_and_level(row, records, request, redis_home, until):
     workspace = redis_home.parent / "workspace"
     with use(None), agentnb.connect(home=redis_home, workspace=workspace) as hub:
+        hub_id = hub.runtime.hub_id
         row.does(Kit(hub, request, until, redis_home))
-    ours = [one for one in records if getattr(one, "hub", None) == hub.runtime.hub_id]
+    ours = [one for one in records if getattr(one, "hub", None) == hub_id]
     found = [one for one in ours if one.getMessage().startswith(row.text)]
     assert found, "\n".join(f"{one.name} {one.getMessage()}" for one in records)
     one = found[0]
@@ -376,11 +377,11 @@ def test_two_hubs_keep_their_lines_apart(tmp_path):
     with hub("one") as one, hub("two") as two:
         for each in (one, two):
             with contextlib.suppress(AgentnbError):
-                each.files.read_file(each.id)
+                each.files.read_file(each.runtime.hub_id)
         for mine, other in ((one, two), (two, one)):
             text = mine.logs.path.read_text()
-            assert f"failed to read file: {mine.id}" in text
-            assert f"failed to read file: {other.id}" not in text
+            assert f"failed to read file: {mine.runtime.hub_id}" in text
+            assert f"failed to read file: {other.runtime.hub_id}" not in text
 
 
 def test_a_service_log_of_no_hub_is_taken_by_every_hub():
