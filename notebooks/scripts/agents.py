@@ -188,6 +188,12 @@ def heard(hub: Hub, workflow: Workflow) -> Counter[str]:
     return Counter(mine.values())
 
 
+def again(hub: Hub, workflow: Workflow) -> set[str]:
+    """Return the names of the tasks that were started again."""
+    found = hub.events.history("workflow.task.retried", n=1000)
+    return {one.data["task"] for one in found if one.data["workflow_id"] == workflow.id}
+
+
 def summary(hub: Hub, workflow: Workflow) -> dict[str, Any]:
     """Return what came of it: the same for every run, from a notebook or a script."""
     result, tasks = workflow.result, workflow.tasks
@@ -196,7 +202,7 @@ def summary(hub: Hub, workflow: Workflow) -> dict[str, Any]:
     return {
         "workflow": f"{workflow.name}, {workflow.refresh().state}",
         "tasks": Counter(task.state for task in tasks),
-        "second attempt": [task.name for task in tasks if task.attempt > 1],
+        "started again": [task.name for task in tasks if task.name in again(hub, workflow)],
         "approved by": workflow.task("commit").approved_by,
         "files": {name: hash_of(text)[:12] for name, text in files.items()},
         "tests passed": result["test"]["passed"],

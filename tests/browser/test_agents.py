@@ -43,7 +43,7 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     stages = ["1 waiting, 7 blocked", "1 completed, 3 active, 4 blocked", "8 completed"]
     assert list(dict.fromkeys(said for said in seen if said in stages)) == stages, seen
     told = lab.output(code_cell(lab, "tell(summary"))
-    told.get_by_text('second attempt: ["code", "tests", "docs"]').wait_for()
+    told.get_by_text('started again: ["code", "tests", "docs"]').wait_for()
     lab.wait_idle()
     lab.screenshot("agents")
     lab.set_theme("JupyterLab Dark")
