@@ -72,3 +72,7 @@ def test_a_first_pause_of_more_than_five_minutes_is_kept_without_growing():
 
 def test_a_fixed_pause_does_not_grow():
     assert all(0.8 <= Backoff(1.0, growing=False).after(9) <= 1.2 for _ in range(50))
+
+
+def test_the_first_pause_is_two_seconds_and_then_grows():
+    assert Backoff() == Backoff(2.0, growing=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.work.store import ActiveUnit, Claim
 
-__all__ = ["Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler"]
+__all__ = ["Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler", "report"]
 
 T = TypeVar("T")
 _RETRY_SECONDS = 0.2
@@ -325,3 +325,15 @@ class Attempt:
         if cancel is not None:
             with suppress(RuntimeError):  # its loop is closed
                 cancel()
+
+
+def report(
+    log: logging.Logger | logging.LoggerAdapter[Any],
+    function: Callable[..., object],
+    *args: object,
+) -> None:
+    """Call a handler that logs something: its errors stop no thread and no look."""
+    try:
+        function(*args)
+    except Exception:
+        log.exception("an event of the worker was not logged")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.background import BackgroundThread
 from agentnb.core.failure import DIED, Failure
 from agentnb.core.outage import OutageTracker
+from agentnb.core.work.attempt import report
 from agentnb.core.work.identity import describe, is_alive, is_dead
 from agentnb.core.work.threads import KILLED
 from agentnb.core.work.wakeup import DueTimer
@@ -147,7 +148,7 @@ class LeaseKeeper:
         if attempt is None or attempt.settled or attempt.stopped:
             return
         attempt.lose()
-        self._handler.lost(attempt)
+        report(self._log, self._handler.lost, attempt)
         if self._kills:
             os._exit(KILLED)
 
@@ -194,7 +195,7 @@ class LeaseKeeper:
         counted = self._deaths[held.owner] <= 1 or held.deaths >= MOST_UNCOUNTED
         state = self._store.reclaim(held, failure, counted=counted)
         if state is not None:
-            self._handler.reclaimed(held, failure, state)
+            report(self._log, self._handler.reclaimed, held, failure, state)
             self._store.wake()
 
 

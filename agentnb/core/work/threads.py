@@ -12,7 +12,7 @@ from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.outage import OutageTracker
-from agentnb.core.work.attempt import Attempt
+from agentnb.core.work.attempt import Attempt, report
 from agentnb.core.work.gate import Gate
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind
 
@@ -124,7 +124,7 @@ class WorkerThreads:
         for attempt in left:
             attempt.lose()
             self._release(attempt)
-            self._say(self._handler.released, attempt)
+            report(self._log, self._handler.released, attempt)
         # What waits to be stored is given up: its lease expires.
         ended = not left and not any(thread.is_alive() for thread in self._others())
         self._abandoned.set()
@@ -233,7 +233,7 @@ class WorkerThreads:
                 if self._abandoned.wait(_AWAY_SECONDS):
                     return None
             else:
-                self._say(self._handler.ended, attempt, outcome, finished.state)
+                report(self._log, self._handler.ended, attempt, outcome, finished.state)
                 return self._following(finished)
         return None
 
@@ -295,10 +295,3 @@ class WorkerThreads:
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         self._finish(attempt, outcome, anyway=True)
         self._over(attempt)
-
-    def _say(self, function: Callable[..., object], *args: object) -> None:
-        """Call the handler for people's sake: its errors end no thread."""
-        try:
-            function(*args)
-        except Exception:  # noqa: BLE001 - a bus or a log that is away
-            self._log.exception("the end of an attempt was not logged")
