@@ -125,7 +125,7 @@ def test_what_was_done_while_a_right_was_gone_is_kept_once_it_is_back(weak, owne
     assert began.wait(20)
     owner.execute(f'revoke update on all tables in schema agentnb from "{ROLE}"')
     go.set()
-    until(lambda: "what came of task a cannot be kept yet" in caplog.text)
+    until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
     assert workflow.task("a").state == "active"
     owner.execute(GRANTS[1])
     assert workflow.wait(20).result == {"a": 7}

@@ -15,6 +15,7 @@ from agentnb.core.workflow.spec import (
     check_known,
     check_name,
     several,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def agent(
 ) -> Callable[[F], F]:
     """Mark a function or a class as an agent, for ``agentnb worker --agents --app MODULE``.
 
-    It stays as it is. `Orchestrator.agent` takes the same.
+    The target is returned unchanged. `Orchestrator.agent` takes the same.
 
     Parameters
     ----------
@@ -149,7 +150,9 @@ def marked(module: ModuleType) -> dict[str, Agent]:
         name, options = mark
         if name in targets and targets[name] is not value:
             raise UsageError(
-                f"{module.__name__} has two agents called {name!r}", service="workflow"
+                f"{module.__name__} has two agents called {name!r}",
+                service="workflow",
+                hint="give each a name of its own",
             )
         targets[name] = value
         source = f"{module.__name__}:{getattr(value, '__name__', type(value).__name__)}"
@@ -163,7 +166,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     Raises
     ------
     UsageError
-        It is none of these, or an option cannot have its value.
+        The target is none of these, or an option is out of its range.
     """
     check_name(name, "an agent")
     given: dict[str, Any] = {
@@ -175,7 +178,11 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     check_known(options, _OPTIONS, "an agent")
     given |= options
     if isinstance(given["capabilities"], str):
-        raise UsageError("capabilities is a list of words", service="workflow")
+        raise UsageError(
+            f"capabilities must be a list of words, got {shown(given['capabilities'])}",
+            service="workflow",
+            hint='capabilities=["files", "code"]',
+        )
     capabilities = several("capabilities", given["capabilities"], "a list of words")
     attempts = whole("attempts", given["attempts"], service="workflow", most=MOST_ATTEMPTS)
     backoff = seconds("backoff", given["backoff"], service="workflow", zero=True)
@@ -230,7 +237,7 @@ def _is_async(target: Any) -> bool:
 
 
 def _words(function: Any) -> int:
-    """Return how many positional arguments a function takes."""
+    """Return the number of positional arguments that a function takes."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -256,4 +263,4 @@ def _no_agent(name: str, target: Any) -> UsageError:
 
 
 def _nothing(task: Any, ctx: Any) -> None:
-    """Stand for what is to be marked."""
+    """Stand for the target while its options are checked."""

@@ -1,4 +1,4 @@
-"""What an agent is given beside its task: the hub's services, and a say in its task."""
+"""The context of an agent: the hub's services, and the steps, progress and log of its task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WorkflowInfo:
 
 
 class Context(Stepping):
-    """What an agent has to do its task with; made for each attempt.
+    """The context of one attempt at a task, which its agent is given.
 
     Besides what is below, the hub's services are there by their names, opened on first use: ``db
     cache events files git api docker queue github redis``.
@@ -151,14 +151,14 @@ class Context(Stepping):
         return Stepping(self._execution, self._names, is_async=self._async, returns=returns)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
-        """Say how far the task is.
+        """Record the progress of the task.
 
         Parameters
         ----------
         fraction
-            0 to 1; None for what cannot be told.
+            0 to 1; None if it is not known.
         message
-            Words for people.
+            A message for people.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class Context(Stepping):
         self._execution.progress(fraction, message)
 
     def log(self, message: str) -> None:
-        """Say something about the task, in one line or several.
+        """Log a message of one line or several with the task.
 
         Its last line is the task's ``message``; the last 200 of the attempt are its log, see
         `Workflow.logs`, and each is in the log file too.

@@ -61,7 +61,9 @@ class Control:
             state = lock(tx, workflow)
             if state != "active":
                 raise RejectedError(
-                    f"workflow {workflow} cannot be cancelled: it is {state}", service="workflow"
+                    f"workflow {workflow} cannot be cancelled: it is {state}",
+                    service="workflow",
+                    hint=f"%workflow show {workflow}",
                 )
             ended = tx.run(_CANCEL, id=workflow, why=plain(reason))
             sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
@@ -108,7 +110,9 @@ class Control:
             if not bad:
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
-                    f"{what} has not failed: there is nothing to try again", service="workflow"
+                    f"{what} has not failed: there is nothing to retry",
+                    service="workflow",
+                    hint=f"%workflow show {workflow} has the states of its tasks",
                 )
             ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
@@ -171,7 +175,9 @@ class Control:
             number, name, state, *_ = self._task(tx, workflow, task)
             if state == "active":
                 raise RejectedError(
-                    f"task {name} of workflow {workflow} is running", service="workflow"
+                    f"task {name} of workflow {workflow} is running",
+                    service="workflow",
+                    hint=f"wait until it has ended, or %workflow cancel {workflow}",
                 )
             sql = "delete from {task_step} where task_id = :id and name = :step"
             if tx.run(sql, id=number, step=plain(step)):

@@ -215,13 +215,15 @@ def check_name_of_workflow(name: Any) -> str:
 def _checked(tasks: Iterable[Task | Mapping[str, Any]]) -> list[Task]:
     if not isinstance(tasks, Iterable):
         raise UsageError(
-            f"tasks is a list of them, not a {type(tasks).__name__}", service="workflow"
+            f"tasks must be a list of tasks, got a {type(tasks).__name__}",
+            service="workflow",
+            hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
         )
     # There may be no end of them.
     given = [task_of(one) for one in islice(tasks, _MOST_TASKS + 1)]
     if not 0 < len(given) <= _MOST_TASKS:
         raise UsageError(
-            f"a workflow has 1 to {_MOST_TASKS:,} tasks: here are {'more' if given else 'none'}",
+            f"tasks must be 1 to {_MOST_TASKS:,} tasks, got {'more' if given else 'none'}",
             service="workflow",
             hint='create(name, [Task("plan"), Task("api", needs=["plan"])])',
         )

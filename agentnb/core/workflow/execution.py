@@ -1,4 +1,4 @@
-"""The execution of a task by its agent: what the task's context asks for, and how it is kept."""
+"""The execution of a task by its agent: steps, progress, log lines and the result are kept."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _MOST_ADVICE = 1000
 
 
 class Advice:
-    """What agents were advised of: each once, while the process runs."""
+    """The advice that was given of agents: each once, while the process runs."""
 
     def __init__(self) -> None:
         self._given: set[tuple[str, str]] = set()
 
     def is_new(self, agent: str, text: str) -> bool:
-        """Note that something is said of an agent, and return whether it is for the first time."""
+        """Record an advice of an agent, and return whether it is given for the first time."""
         key = (agent, text)
         first = key not in self._given and len(self._given) < _MOST_ADVICE
         self._given.add(key)
@@ -71,7 +71,7 @@ class Surroundings:
     log
         The log of workflows.
     advice
-        What agents were advised of.
+        The advice that was given of agents.
     """
 
     transactions: Transactions

@@ -53,7 +53,7 @@ class TaskHandler:
         self._log = around.log
 
     def run(self, attempt: Attempt) -> Any:
-        """Run the task by whatever is its agent now, and return its result as it is kept."""
+        """Run the task by its present agent, and return its result as it is kept."""
         execution = attempt.work = TaskExecution(attempt, self._around)
         task = execution.task
         attempt.context = execution.claimed.context
@@ -70,7 +70,7 @@ class TaskHandler:
         redact, number = self._around.runtime.redactor, attempt.claim.attempt
         if isinstance(error, TimedOut):
             return Failure(redact(str(error)), number), False
-        # What the agent's code cannot mend by being run again.
+        # An error that another run of the agent's code cannot mend.
         final = isinstance(error, UsageError) and error.service == self.service
         return Failure.of(error, number, redact), final
 

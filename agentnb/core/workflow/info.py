@@ -1,4 +1,4 @@
-"""What is seen of tasks and agents: snapshots, as of when they were read."""
+"""Snapshots of tasks and agents, as of the time at which they were read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TaskInfo:
     id, workflow_id, name
         Its own id, that of its workflow, and its name within that.
     agent
-        Who does it.
+        The agent that does it.
     state
         ``blocked`` (what it needs is not completed), ``approval`` (waits for a person),
         ``delayed``, ``waiting`` (no worker has it yet), ``active``, ``completed``, ``failed``,
@@ -59,15 +59,15 @@ class TaskInfo:
     priority
         The lower number runs first; 0 is that of a task without one.
     progress, message
-        What the agent said last: a fraction of 1, or None, and words.
+        The agent's last progress: a fraction of 1 or None, and its last message.
     worker
-        Who works on it, in short, or None.
+        The worker that runs it, in short, or None.
     created, ready_at, started, finished
         When it was made, could run, its latest attempt began, and it ended; None if not yet.
     due
         When a delayed one may run; None for others.
     approval, approved_by
-        Whether a person has to approve it, and who did.
+        Whether a person has to approve it, and the one who did.
     """
 
     id: str
@@ -114,9 +114,9 @@ class AgentInfo:
     workers
         How many workers, of any process, would do its tasks.
     heartbeat
-        When one of them gave its last sign of life, in seconds since the epoch; None for none.
+        The last heartbeat of one of them, in seconds since the epoch; None for none.
     module
-        Where its function comes from.
+        The module of its function.
     attempts, timeout
         For tasks that do not say.
     """

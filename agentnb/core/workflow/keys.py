@@ -1,4 +1,4 @@
-"""Idempotency keys: one workflow for each, whatever becomes of the workflow, until they expire."""
+"""Idempotency keys: one workflow for each, even if it fails or is pruned, until they expire."""
 
 from __future__ import annotations
 

@@ -47,7 +47,11 @@ def check_kind(database: Database) -> None:
             hint="DATABASE_URL=sqlite:///file.db, or none for the SQLite file of the home",
         )
     if database.read_only:
-        raise ConfigError("this connection only reads", service="workflow")
+        raise ConfigError(
+            "workflows need a connection that may write, and this one only reads",
+            service="workflow",
+            hint="Database(url) without read_only=True",
+        )
 
 
 def require(database: Database) -> None:

@@ -1,6 +1,6 @@
-"""The tables, as SQLAlchemy models: for migrations, and for whoever queries them by SQLAlchemy.
+"""The tables, as SQLAlchemy models: for migrations, and for queries by SQLAlchemy.
 
-What runs often is plain SQL on the same tables, see `agentnb.core.workflow.transactions`.
+Frequent statements are plain SQL on the same tables: `agentnb.core.workflow.transactions`.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def models(kind: str) -> Models:
         created: Mapped[float] = mapped_column(Double)
 
     class EventRow(Base):
-        """What happened: the outbox. ``taken`` is until when somebody is publishing it."""
+        """An event: the outbox. ``taken`` is the time until which a relay is publishing it."""
 
         __table_args__ = (
             Index(
@@ -201,7 +201,7 @@ def models(kind: str) -> Models:
         published: Mapped[float | None] = mapped_column(Double)
 
     class AgentRow(Base):
-        """An agent that has been registered, by whomever was the last."""
+        """An agent, as it was registered last."""
 
         scope: Mapped[str] = mapped_column(Text, primary_key=True)
         name: Mapped[str] = mapped_column(Text, primary_key=True)

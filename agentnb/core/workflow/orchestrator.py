@@ -75,7 +75,7 @@ class Orchestrator:
     limit
         Bytes that a task's data may take; a result may take 64 times as many.
     key_ttl
-        Seconds that an idempotency key is kept, whatever becomes of its workflow.
+        Seconds that an idempotency key is kept, even if its workflow fails or is pruned.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
     events
@@ -221,7 +221,7 @@ class Orchestrator:
         Raises
         ------
         UsageError
-            It cannot do a task, or an option cannot have its value.
+            The target cannot do a task, or an option is out of its range.
         """
         options = current_options(options)
         made(name, _anything, **options)
@@ -275,7 +275,7 @@ class Orchestrator:
         Parameters
         ----------
         name
-            What people call it; need not be unique.
+            A name for people; need not be unique.
         tasks
             `Task` objects, or dicts of their words.
         key

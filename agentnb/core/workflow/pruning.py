@@ -1,4 +1,4 @@
-"""Workflows that ended long ago are forgotten."""
+"""Deletion of workflows that ended long ago."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _PARTS = (
 def prune(
     transactions: Transactions, scope: str, seconds: float, *, told: bool, key_ttl: float
 ) -> int:
-    """Delete workflows that ended so many seconds ago, with all that is kept of them.
+    """Delete workflows that ended some seconds ago or longer, with all their rows.
 
     Parameters
     ----------
-    told
+    published
         Leave those alone whose events have not all been published.
     key_ttl
         Seconds that idempotency keys are kept; older ones of pruned workflows are deleted.
@@ -47,7 +47,7 @@ def prune(
     Returns
     -------
     int
-        How many there were.
+        The number of deleted workflows.
     """
     old = _OLD + (_TOLD if told else "") + "order by id limit :n {lock_free}"
     count = 0

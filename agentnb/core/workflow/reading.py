@@ -64,7 +64,9 @@ class Reader:
         """
         if not isinstance(word, str):
             raise UsageError(
-                f"a workflow is named by its id, not {shown(word)}", service="workflow"
+                f"a workflow is named by its id, got {shown(word)}",
+                service="workflow",
+                hint="hub.workflows.list() has the ids",
             )
         word = plain(word)
         with self._transactions.read() as tx:
@@ -101,7 +103,11 @@ class Reader:
         with self._transactions.read() as tx:
             found = tx.row(_ONE, scope=self._scope, id=number)
         if found is None:
-            raise NotFoundError(f"there is no workflow {number}", service="workflow")
+            raise NotFoundError(
+                f"there is no workflow {number}",
+                service="workflow",
+                hint="%workflow list shows them; prune deletes those that ended long ago",
+            )
         return found
 
     def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
@@ -230,7 +236,11 @@ class Reader:
         with self._transactions.read() as tx:
             found = tx.row(sql, id=number)
         if found is None:
-            raise NotFoundError(f"there is no workflow {number}", service="workflow")
+            raise NotFoundError(
+                f"there is no workflow {number}",
+                service="workflow",
+                hint="%workflow list shows them; prune deletes those that ended long ago",
+            )
         return found
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:

@@ -264,4 +264,8 @@ def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
 
 
 def _never(task: Any, ctx: Any) -> Any:  # noqa: ARG001 - as an agent is called
-    raise NotFoundError("this agent is registered elsewhere", service="workflow")
+    raise NotFoundError(
+        "this agent is registered elsewhere",
+        service="workflow",
+        hint="hub.workflows.agent(NAME) registers it here",
+    )

@@ -1,7 +1,7 @@
 """The relay: publishes what stands in the outbox, at least once, under the id of its row.
 
 A relay takes rows for a while, publishes them and then notes that; nothing is locked while it
-speaks with the server. What one that was killed had taken is another's a few seconds later.
+speaks with the server. The rows of a relay that was killed are free again a few seconds later.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Relay:
                 self._thread.start()
 
     def wake(self) -> None:
-        """Say that there may be something to publish."""
+        """Publish soon: there may be new events."""
         self._wake.set()
 
     def once(self) -> int:
@@ -119,7 +119,11 @@ class Relay:
         if not self._bus.flush(0.0):
             with self._transactions.write() as tx:
                 self._hold(tx)
-            raise UnavailableError("events wait for the server", service="workflow")
+            raise UnavailableError(
+                "events wait for the server",
+                service="workflow",
+                hint="they stay in the outbox and are published once it is back",
+            )
         self._mark(list(self._handed))
         self._handed.clear()
 

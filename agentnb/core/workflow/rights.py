@@ -1,4 +1,4 @@
-"""What a database refuses to workflows, and what its owner can do about it."""
+"""Errors of missing rights on the tables, with the statements that grant them."""
 
 from __future__ import annotations
 

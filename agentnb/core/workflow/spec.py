@@ -1,4 +1,4 @@
-"""What is asked for: a task of a workflow, as a caller writes it."""
+"""A task of a workflow as a caller writes it, and the checks of such values."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Task:
     Parameters
     ----------
     name
-        Its name within the workflow; also that of its agent, where no other is given.
+        Its name within the workflow; also the name of its agent, unless another is given.
     agent
-        Who does it: the name that a function was registered under.
+        The name of the agent that does it.
     data
         Any value with a JSON form, see `agentnb.core.codec.plain`; the agent finds it in
         ``task.data``.

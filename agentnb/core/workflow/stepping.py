@@ -1,4 +1,4 @@
-"""Steps of a task: functions that are called once, whatever happens."""
+"""Steps of a task: functions that are called once, even if the task runs again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Stepping:
         self._returns = returns
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call a function once for this task, whatever happens, and return its result.
+        """Call a function once for this task, even if the task runs again; return its result.
 
         A result that is known from an earlier attempt is returned and nothing is called. A worker
         that dies between the call and the keeping of its result has it called again. The result
@@ -72,7 +72,7 @@ class Stepping:
             called.
         UnkeptResult
             The step is done, in this attempt or an earlier one, and its result could not be
-            kept. It is not called again before `Workflow.forget`.
+            kept. `Workflow.forget` lets it be called again.
         RejectedError
             The task was cancelled, or given to another worker.
         """

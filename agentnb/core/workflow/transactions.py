@@ -113,7 +113,9 @@ class Transaction:
             return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
         except (OverflowError, UnicodeEncodeError) as error:  # while it binds the values
             raise UsageError(
-                f"the database takes no such value: {error}", service="workflow"
+                f"the database takes no such value: {error}",
+                service="workflow",
+                hint="text must be encodable in UTF-8, whole numbers fit 64 bits",
             ) from error
 
 
@@ -261,7 +263,7 @@ def _letters(number: int) -> str:
 
 
 def _driver(error: Exception) -> bool:
-    """Return whether an error is the driver's or SQLAlchemy's, and not of a value of ours."""
+    """Return whether an error is the driver's or SQLAlchemy's."""
     return type(error).__module__.partition(".")[0] in {"sqlite3", "psycopg", "sqlalchemy"}
 
 

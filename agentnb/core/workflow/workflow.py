@@ -1,4 +1,4 @@
-"""A workflow: what its maker holds."""
+"""A workflow, as `Orchestrator.create` returns it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Workflow:
     state
         ``active``, ``completed``, ``failed`` or ``cancelled``.
     data
-        What it was given.
+        The data that it was given.
     max_parallel
         How many of its tasks are active at once at most; None for any number.
     created, finished
@@ -77,11 +77,11 @@ class Workflow:
 
     @property
     def tasks(self) -> list[TaskInfo]:
-        """Its tasks as they stand now, in the order in which they were given."""
+        """The present snapshots of its tasks, in the order in which they were given."""
         return self._orchestrator.reader.tasks(self.id)
 
     def task(self, name: str) -> TaskInfo:
-        """Return one of its tasks as it stands now, by its name or its id.
+        """Return the present snapshot of one of its tasks, by its name or id.
 
         Raises
         ------

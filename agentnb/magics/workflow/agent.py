@@ -107,7 +107,7 @@ class _Made(NamedTuple):
 
 
 class Cells:
-    """Which cell has made which agent, where cells can be told apart."""
+    """The agents that cells have made, where cells have ids."""
 
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}

@@ -91,7 +91,7 @@ def parse(body: str, namespace: Mapping[str, Any]) -> list[Line]:
     Raises
     ------
     UsageError
-        A line cannot be understood. It tells the line, and what to write instead.
+        A line cannot be understood. The error names the line and what to write instead.
 
     Examples
     --------

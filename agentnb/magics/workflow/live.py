@@ -1,4 +1,4 @@
-"""What is shown of a workflow while it is worked on."""
+"""The live view of a workflow while it runs."""
 
 from __future__ import annotations
 

@@ -148,7 +148,9 @@ class WorkflowMagic(Magic):
         name = call.arguments[0]
         if not isinstance(name, str):
             raise UsageError(
-                f"a workflow is named by text, not by a {type(name).__name__}", service="workflow"
+                f"a workflow is named by text, got a {type(name).__name__}",
+                service="workflow",
+                hint="%%workflow NAME",
             )
         lines = parse(call.body or "", call.namespace)
         for line in lines:

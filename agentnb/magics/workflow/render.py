@@ -1,4 +1,4 @@
-"""What ``%workflow`` shows: a workflow with its graph, many as a table."""
+"""Views of ``%workflow``: one workflow with its graph, many as a table."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class WorkflowView:
 
     @property
     def about(self) -> list[str]:
-        """What there is to say of it in short, its name and state left away."""
+        """A short description, without its name and state."""
         workflow = self.workflow
         took = (self.finished or self._seen) - workflow.created - self._waited
         said = [tally(task.state for task in self.tasks), duration(max(took, 0.0))]
@@ -144,7 +144,7 @@ class TaskView(DetailView):
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What is known of it, by its name."""
+        """Its properties, by their names."""
         task = self.task
         known: list[tuple[str, Any]] = [
             ("task", task.name),

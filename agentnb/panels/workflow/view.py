@@ -46,7 +46,7 @@ _NO_AGENTS: Final = "No agent yet. Type over a cell that does a task:  %%agent N
 
 
 class WorkflowPanel:
-    """What the panel shows and does; the widgets are composed in `panel`.
+    """The content and actions of the panel; the widgets are composed in `panel`.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def condense(tasks: Sequence[tuple[str, Sequence[str]]]) -> list[Group]:
     Parameters
     ----------
     tasks
-        Each with its needs. What needs something unknown does not need it.
+        Each with its needs. An unknown need is left out.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def _dependents(needs: dict[str, list[str]]) -> dict[str, list[str]]:
 def depths(needs: dict[str, list[str]]) -> dict[str, int]:
     """Return how many tasks come before each at least, along its longest way.
 
-    What is in a cycle, which nothing makes, stands at the beginning.
+    Tasks of a cycle, which no workflow has, are placed first.
 
     >>> sorted(depths({"c": ["a", "b"], "b": ["a"], "a": []}).items())
     [('a', 0), ('b', 1), ('c', 2)]

@@ -49,7 +49,7 @@ _SOLID: Final = {"completed", "failed", "active", "approval"}
 
 
 class Drawable(Protocol):
-    """What is drawn of a task."""
+    """The drawing of a task."""
 
     @property
     def name(self) -> str:
@@ -73,7 +73,7 @@ class Drawable(Protocol):
 
     @property
     def message(self) -> str:
-        """Return what it said last."""
+        """Return its last message."""
 
     @property
     def error(self) -> str | None:
