@@ -198,6 +198,20 @@ def test_a_delayed_unit_begins_when_it_is_due_and_is_not_asked_for_before(make, 
     assert store.claims < 50
 
 
+def test_a_store_that_has_nothing_of_what_is_due_is_not_asked_all_the_time(make, server, until):
+    class Full(MemoryStore):
+        def claim(self, owner):
+            self.claims += 1
+            return 0.0
+
+    store = Full(server)
+    make(store=store)
+    until(lambda: store.claims > 3)
+    before = store.claims
+    time.sleep(0.2)
+    assert store.claims - before < 100
+
+
 def test_a_handler_that_cannot_log_ends_no_thread(make, server, until, caplog):
     worker = make(lambda attempt: "done", concurrency=1)
     worker.handler.ended = lambda *_: 1 / 0

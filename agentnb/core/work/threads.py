@@ -32,6 +32,7 @@ KILLED = 75
 
 _AWAY_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
+_NOT_YET_SECONDS = 0.02
 REFUSED_SECONDS = 30.0
 """How long an outcome is offered that the store refuses for another reason than an outage."""
 
@@ -189,10 +190,11 @@ class WorkerThreads:
             return
         seconds = _IDLE_SECONDS
         if due is not None:
+            # A unit that is due, and that the store does not give, is no reason to ask at once.
+            due = due if due > 0 else _NOT_YET_SECONDS
             self._on_due(due)
             seconds = min(seconds, due)
-        if seconds > 0:
-            self._store.wait(seconds)
+        self._store.wait(seconds)
 
     # The end of an attempt
 
