@@ -13,6 +13,7 @@ from IPython.core.completer import provisionalcompleter
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.core.modules import load_module, module_path
+from agentnb.core.workflow import TaskFailed
 from agentnb.core.workflow.agents import marked
 
 AGENTS = (
@@ -548,3 +549,16 @@ def test_retries_is_deprecated_which_a_visible_line_says(run, shown, hub):
     assert hub.workflows.get("a").task("twice").attempts == 2
     with pytest.raises(UsageError, match="--attempts and --retries are given both"):
         run("%%agent old --retries 2 --attempts 3\n1")
+
+
+def test_an_edited_cell_under_a_used_key_is_an_error_and_a_failed_one_says_so(run, shown, hub):
+    run("%%agent bad --attempts 1\n1 / 0")
+    with pytest.raises(TaskFailed):
+        run("%%workflow letter --key L1 --run\nbad")
+    made = hub.workflows.get("letter")
+    with pytest.raises(UsageError, match=f"key 'L1' was used for workflow letter .{made.id}."):
+        run("%%workflow letter --key L1\nbad\nmore: bad")
+    printed = shown("%%workflow letter --key L1\nbad")
+    assert f"key L1 is workflow {made.id}, which failed: nothing was made" in printed
+    assert f"%workflow retry {made.id} runs it again" in printed
+    assert len(hub.workflows.list()) == 1

@@ -26,6 +26,7 @@ __all__ = ["WorkflowMagic"]
 _NEWEST = 5
 _SHOWN = 20
 _DAYS = 30.0
+_ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
 
 
@@ -162,6 +163,11 @@ class WorkflowMagic(Magic):
             made = workflows.create(name, [line.task() for line in lines], **given)
         except UnfitTask as error:
             raise lines[error.place].wrong(error) from error
+        if made.state in {"failed", "cancelled"}:  # it is the earlier one of this key
+            print(  # noqa: T201 - for the cell's author
+                f"key {made.key} is workflow {made.id}, which {_ENDED[made.state]}: "
+                f"nothing was made; %workflow retry {made.id} runs it again"
+            )
         return self._work_on(made, call) if "run" in call.options else look(made)
 
     def do_run(self, call: Call) -> WorkflowView:

@@ -1,4 +1,4 @@
-"""One look at the workflows: what is asked of the database, never more than a bounded lot."""
+"""A snapshot of the workflows: a bounded number of rows, however many there are."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Waits:
 def take_snapshot(
     workflows: Orchestrator, requested: str | None, picked: str | None = None, *, waits: Waits
 ) -> Snapshot:
-    """Return what is to be snapshot.
+    """Return a snapshot of the workflows.
 
     Parameters
     ----------
     workflows
-        Whose.
+        The orchestrator.
     requested
         The id of the workflow that is shown; None for the newest that has not ended, or else the
         newest.
