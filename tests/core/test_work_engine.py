@@ -241,6 +241,7 @@ def test_a_claim_that_came_with_the_end_of_the_last_is_put_back_when_the_worker_
     slow.go[0].set()
     until(lambda: other.entry == 1 and other.state == "waiting")
     assert (other.attempt, other.value) == (0, None)
+    until(lambda: not any(thread.is_alive() for thread in worker._threads._threads))
 
 
 def test_a_driver_that_raises_at_a_claim_ends_no_thread(make, server, until):

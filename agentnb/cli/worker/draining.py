@@ -14,7 +14,7 @@ __all__ = ["Draining"]
 
 
 class Draining:
-    """Counts the jobs that are left in some queues, whoever works on them.
+    """Counts the jobs that are left in some queues, those of other workers too.
 
     Parameters
     ----------

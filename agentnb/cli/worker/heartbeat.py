@@ -15,7 +15,7 @@ from agentnb.core.background import BackgroundThread
 
 __all__ = ["HeartbeatPipe", "read_lines"]
 
-# A pipe takes so many bytes whole or not at all: the lines of several threads do not mix.
+# A pipe takes up to this size whole or not at all: the lines of several threads do not mix.
 _WHOLE = select.PIPE_BUF
 
 

@@ -1,4 +1,4 @@
-"""What a worker shows: a line for each job, and a bar while it drains."""
+"""The output of a worker: a line for each job, and a bar while it drains."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Screen:
     def _write(self, text: str, end: str = "") -> None:
         erase = "\r\x1b[K" if self._bar else ""
         whole = f"{erase}{text}{self._bar}{end}"
-        # Whoever read it may be gone, and a worker goes on working all the same.
+        # The reader may be gone; the worker goes on.
         with suppress(OSError):
             self._out.flush()
             self._out.buffer.write(whole.encode(self._out.encoding or "utf-8", "replace"))

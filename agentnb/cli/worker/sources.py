@@ -1,4 +1,4 @@
-"""Where the processors of a worker come from: the command line, or a cell that was kept."""
+"""The sources of a worker's processors: the command line, or a cell that was kept."""
 
 from __future__ import annotations
 

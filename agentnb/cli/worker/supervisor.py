@@ -24,7 +24,7 @@ __all__ = ["supervise"]
 _LOOK = 0.1
 _WRONG = 2  # the exit code of a call or a setting that is wrong
 _STARTING = 60.0
-_SOON = 5.0  # seconds; whoever dies sooner is started again ever later
+_SOON = 5.0  # seconds; a process that dies sooner is started again after ever longer pauses
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _AFTER_GRACE = 5.0
 

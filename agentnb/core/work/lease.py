@@ -38,8 +38,8 @@ _ASYNC_GRACE = 5.0
 class LeaseKeeper:
     """Renews the leases of a worker, and looks after those of others, every half second.
 
-    - A claim that is another's by now: its attempt is told.
-    - An attempt that was asked to stop: it is told.
+    - A claim that another owner has by now: its attempt loses its lease.
+    - An attempt that was asked to stop: it is cancelled.
     - A claim of this worker that no attempt runs: its hand-over was cut off, and it is released.
     - An attempt that takes too long in a thread: it fails, and its thread is left behind.
     - A unit whose worker is dead, or whose lease has expired: it is reclaimed.

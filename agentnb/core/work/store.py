@@ -309,7 +309,7 @@ class WorkStore(Protocol):
         """
 
     def pending(self) -> Pending:
-        """Return how many units wait, run or are delayed, whoever works on them."""
+        """Return how many units wait, run or are delayed, here or in other workers."""
 
     def wait(self, seconds: float) -> None:
         """Return when there may be a unit to claim, after `wake`, or after some seconds.

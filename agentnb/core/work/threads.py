@@ -89,7 +89,7 @@ class WorkerThreads:
     # Start and stop
 
     def start(self, concurrency: int) -> None:
-        """Start so many threads."""
+        """Start the threads."""
         for _ in range(concurrency):
             self._add_thread()
 
@@ -103,7 +103,7 @@ class WorkerThreads:
 
     @property
     def started(self) -> bool:
-        """Whether there are threads, and nobody stops them."""
+        """Whether the threads have started and are not stopping."""
         return bool(self._threads) and not self.stopping
 
     def stop(self, until: float) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_CONCURRENCY", "MOST_CONCURRENCY", "Worker"]
 
 DEFAULT_CONCURRENCY = 5
-"""How many units a worker runs at once, unless it is told otherwise."""
+"""The default number of units that a worker runs at once."""
 MOST_CONCURRENCY = 1000
 _LOOK_SECONDS = 0.05
 _FIRST_LOOK_SECONDS = 1.0
@@ -159,7 +159,7 @@ class Worker:
         *,
         on_progress: Callable[[Pending], object] | None = None,
     ) -> Pending:
-        """Wait until no unit waits, runs or is delayed, whoever works on them.
+        """Wait until no unit waits, runs or is delayed, here or in other workers.
 
         Parameters
         ----------
