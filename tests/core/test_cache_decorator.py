@@ -382,7 +382,7 @@ def test_an_object_that_is_awaited_is_awaited(cache):
 
 def test_what_is_no_function_is_refused(cache):
     for odd in (5, None, "text", property(lambda _: 1)):
-        with pytest.raises(UsageError, match="decorates a function"):
+        with pytest.raises(UsageError, match="must decorate a function"):
             cache.cached()(odd)
 
 

@@ -121,9 +121,9 @@ def test_a_list_of_parameters_is_one_transaction(tasks):
 
 
 def test_parameters_without_names_are_an_error(tasks):
-    with pytest.raises(UsageError, match="parameters are a"):
+    with pytest.raises(UsageError, match="params must be a dictionary"):
         tasks.execute("insert into task (id) values (:id)", (1,))
-    with pytest.raises(UsageError, match="parameters are a"):
+    with pytest.raises(UsageError, match="params must be a dictionary"):
         tasks.query("select :id", [1])
 
 

@@ -204,7 +204,7 @@ def test_a_table_that_exists_is_left_alone_unless_told_otherwise(db):
     assert db.query("select a from t order by a").column("a") == [1, 2]
     db.load([{"b": "x"}], "t", if_exists="replace")
     assert db.query("select * from t").dicts() == [{"b": "x"}]
-    with pytest.raises(UsageError, match="if_exists='drop'"):
+    with pytest.raises(UsageError, match="if_exists must be fail, append or replace, got 'drop'"):
         db.load([{"a": 2}], "t", if_exists="drop")
 
 

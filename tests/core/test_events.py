@@ -358,7 +358,7 @@ def test_what_a_program_without_envelopes_publishes_is_data(make_bus, shared_red
         (float("nan"), "value is nan"),
         ({"a": [1.0, float("inf"), None]}, r"value\['a'\]\[1\] is inf"),
         (Done("x", float("nan")), "value.seconds is nan"),
-        ({"_agentnb": 1}, "where the envelope travels"),
+        ({"_agentnb": 1}, "reserved for the envelope"),
         ("x" * 10_000_000, "takes 10,000,002 bytes; 1,048,576 are allowed"),
     ],
     ids=["no json", "nan", "infinity", "nan within", "our key", "10 MB"],

@@ -185,7 +185,7 @@ def test_a_word_that_is_near_no_verb_or_option_is_answered_with_those_there_are(
 
 def test_a_url_is_not_loaded_and_says_how_it_is(run):
     error = error_of(run, "%db load https://example.com/task.csv task", UsageError)
-    assert str(error) == "a file of this machine is loaded, not https://..."
+    assert str(error) == "source must be a file of this machine, got https://..."
     assert "pandas.read_csv(URL)" in error.hint
     assert "example.com" not in str(error)  # a URL may hold a token
 

@@ -186,7 +186,7 @@ def test_a_damaged_value_does_not_hide_the_others(hub, view):
     it = view()
     assert {"good", "bad"} <= set(it.keys.shown())
     pick(it, "bad")
-    assert "cannot be read" in it.value.widget.value
+    assert "cannot be decoded" in it.value.widget.value
     assert it.panel.state == "live"
 
 

@@ -312,7 +312,7 @@ class Codec:
 
 def _not_of(kind: Any, why: str) -> UsageError:
     return UsageError(
-        f"what is stored is not of the type asked for ({getattr(kind, '__name__', kind)}): {why}",
+        f"the stored value is not of the type {getattr(kind, '__name__', kind)}: {why}",
         service="cache",
         hint="ask for another type, or delete the key",
     )
@@ -328,7 +328,7 @@ def _would_change(value: Any, copy: Any) -> UsageError:
 
 def _damaged(error: Exception) -> UsageError:
     return UsageError(
-        f"what is stored cannot be read: {error}",
+        f"the stored value cannot be decoded: {error}",
         service="cache",
         hint="delete the key; another program may have written to it",
     )

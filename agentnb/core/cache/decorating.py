@@ -40,7 +40,7 @@ def decorate(
         return type(function)(wrapped)
     if not callable(function):
         raise UsageError(
-            f"cached() decorates a function, not a {type(function).__name__}",
+            f"cached() must decorate a function, got {type(function).__name__}",
             service="cache",
             hint="@hub.cache.cached(ttl=60) over a def",
         )

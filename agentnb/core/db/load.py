@@ -12,6 +12,7 @@ from agentnb.core.db.result import Result
 from agentnb.core.db.sources import Source, read
 from agentnb.core.db.values import UnfitError
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import choice
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def load(
     timeout: float | None,
 ) -> Result:
     """Load a source into a table; see `Executor.load`."""
-    if if_exists not in {"fail", "append", "replace"}:
-        raise UsageError(f"if_exists={if_exists!r}", service="db", hint="fail, append or replace")
+    choice("if_exists", if_exists, ("fail", "append", "replace"), service="db")
     data = read(source)
     _refuse_twice(data)
     seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout

@@ -146,7 +146,7 @@ class Postgres(Backend):
             postgres_copy.check(statement, read_only=self.read_only)
         if statement.keyword == "listen":
             raise UsageError(
-                "LISTEN has no effect here: nobody waits on this connection",
+                "LISTEN has no effect here: this connection waits for no notification",
                 service="db",
                 hint="events between processes: hub.events.subscribe(PATTERN, function)",
             )

@@ -72,7 +72,7 @@ def render(
         )
     if not hasattr(params, "keys"):
         raise UsageError(
-            f"parameters are a {type(params).__name__}",
+            f"params must be a dictionary, got {type(params).__name__}",
             service="db",
             hint='give them by name, as in {"id": 7}',
         )

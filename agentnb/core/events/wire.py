@@ -107,7 +107,7 @@ class Wire:
             )
         if b'"_agentnb"' in raw and raw[:1] == b"{" and ENVELOPE in self._decode(raw):
             raise UsageError(
-                f"the key {ENVELOPE} is where the envelope travels",
+                f"the key {ENVELOPE} is reserved for the envelope",
                 service="events",
                 hint="give the key another name",
             )

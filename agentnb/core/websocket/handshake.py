@@ -87,14 +87,16 @@ def _checked(headers: Any) -> dict[str, str]:
     found = {n: header_text(n, v, "websocket") for n, v in (headers or {}).items()}
     if any(name.lower() == _PROTOCOL for name in found):
         raise UsageError(
-            "Sec-WebSocket-Protocol is no header of headers=",
+            "headers must not have Sec-WebSocket-Protocol",
             service="websocket",
             hint='subprotocols=["graphql-transport-ws"]',
         )
     own = next(filter(_OWN.fullmatch, found), None)
     if own is not None:
         raise UsageError(
-            f"the header {own} is set by itself", service="websocket", hint="leave it away"
+            f"headers must not have {own}, which the handshake sets",
+            service="websocket",
+            hint="leave it out",
         )
     return found
 

@@ -80,7 +80,7 @@ class WebSockets:
                 self._options[url] = options
             elif options and options != self._options[url]:
                 raise UsageError(
-                    f"{kept.url} is kept already, with other options",
+                    f"{kept.url} is open with other options",
                     service="websocket",
                     hint="close it first: hub.websockets.close_client(url)",
                 )

@@ -33,7 +33,7 @@ def read(source: Any) -> Source:
     """
     if isinstance(source, str) and (url := _URL.match(source)):
         raise UsageError(
-            f"a file of this machine is loaded, not {url.group()}...",
+            f"source must be a file of this machine, got {url.group()}...",
             service="db",
             hint="frame = pandas.read_csv(URL), and then %db load frame TABLE, or "
             'hub.db.load(frame, "TABLE")',
