@@ -160,12 +160,12 @@ class DockerPanel:
 
     def _load(self) -> _Loaded:
         with self.panel.lock:
-            picked, wanted = self._picked, self._pattern
+            picked, text = self._picked, self._pattern
         docker = self._docker
         containers = docker.list()
         usage = {name: (cpu, memory, most) for name, cpu, memory, most, _ in docker.usage().rows}
         images, networks = self._images.get(docker.images), self._networks.get(self._network_rows)
-        log, found = (None, "") if picked is None else self._log_of(picked, wanted)
+        log, found = (None, "") if picked is None else self._log_of(picked, text)
         return _Loaded(containers, usage, images, networks, picked, log, found)
 
     def _network_rows(self) -> list[Any]:
@@ -173,14 +173,14 @@ class DockerPanel:
             return list(self._docker.networks().rows)
         return []
 
-    def _log_of(self, name: str, wanted: str) -> tuple[str | None, str]:
+    def _log_of(self, name: str, text: str) -> tuple[str | None, str]:
         logs = None
         with suppress(NotFoundError, RejectedError):  # it has gone in the meantime
             logs = self._docker.get_container_logs(name, tail=TAIL)
         if logs is None:
             return None, ""
-        shown = logs.matching(wanted) if wanted else logs
-        found = f"{len(shown):,} of the last {len(logs):,} lines" if wanted else ""
+        shown = logs.matching(text) if text else logs
+        found = f"{len(shown):,} of the last {len(logs):,} lines" if text else ""
         return shown.end(_SHOWN), found
 
     def _show(self, loaded: _Loaded) -> None:

@@ -312,7 +312,7 @@ def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, 
     """Send, and raise the error of an answer that is one."""
     context, doing = state.context, f"{out.method} {where}"
     if context.log.isEnabledFor(logging.DEBUG):
-        _tell_request(state, doing, {"method": out.method, "url": where})
+        _log_request(state, doing, {"method": out.method, "url": where})
     try:
         answer: Answer = yield Send(out)
     except TransportFailure as failed:
@@ -323,8 +323,8 @@ def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, 
     if context.cookies is not None and answer.cookies:
         context.cookies.take(out.url, answer.cookies)
     if context.log.isEnabledFor(logging.DEBUG):
-        told = {"status": answer.status, "url": where}
-        context.log.debug("API response %s %d", doing, answer.status, extra={"data": told})
+        fields = {"status": answer.status, "url": where}
+        context.log.debug("API response %s %d", doing, answer.status, extra={"data": fields})
     if state.resolved.follow_redirects and is_redirect(answer):
         return answer
     harmless = out.method in {"GET", "HEAD"}
@@ -338,9 +338,9 @@ def _span(state: _CallState, method: str, where: str) -> AbstractContextManager[
     return state.context.runtime.tracer.span(method, service="api", attempt=state.number, url=where)
 
 
-def _tell_request(state: _CallState, doing: str, told: dict[str, object]) -> None:
+def _log_request(state: _CallState, doing: str, fields: dict[str, object]) -> None:
     context, data, brief = state.context, state.request.data, ""
     if data is not None:
-        told["data"] = clean(data.described() if isinstance(data, Form) else data, state.mask)
-        brief = f" {text_of(told['data'])}"
-    context.log.debug("API request %s%s", doing, brief, extra={"data": told})
+        fields["data"] = clean(data.described() if isinstance(data, Form) else data, state.mask)
+        brief = f" {text_of(fields['data'])}"
+    context.log.debug("API request %s%s", doing, brief, extra={"data": fields})

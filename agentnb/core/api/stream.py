@@ -210,9 +210,9 @@ class _StreamState:
             return False
         self._over = True
         context, failure = self._context, self._failure
-        told = {"status": self.status, "bytes": self.size, self._kind or "items": self.items}
+        fields = {"status": self.status, "bytes": self.size, self._kind or "items": self.items}
         span = self._span
-        span.attributes = {**(span.attributes or {}), **told}
+        span.attributes = {**(span.attributes or {}), **fields}
         if self.first_byte_ms is not None:
             span.attributes["first_byte_ms"] = round(self.first_byte_ms, 1)
         if failure is not None:
@@ -222,12 +222,12 @@ class _StreamState:
                 self._started.doing,
                 type(failure).__name__,
                 failure.message,
-                extra={"data": told | {"error": failure.message}},
+                extra={"data": fields | {"error": failure.message}},
             )
             span.outcome = type(failure).__name__
         else:
             context.count.done(self.status, (perf_counter() - self._started.since) * 1000)
-            context.log.debug("API stream ended: %s", self._started.doing, extra={"data": told})
+            context.log.debug("API stream ended: %s", self._started.doing, extra={"data": fields})
         if self._events is not None and self._events.unfinished:
             context.log.warning(
                 "API stream ended within an event, which is dropped: %s", self._started.doing

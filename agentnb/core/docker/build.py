@@ -138,7 +138,7 @@ class Builder:
         )
         tag = image_tag(tag)
         rules = chosen(policy, self._connection.policies)
-        wanted = pull_of(pull, [rules], "missing" if rules.network else "never")
+        requested = pull_of(pull, [rules], "missing" if rules.network else "never")
         read = _secrets(secrets or {}, self._connection.roots)
         order = Order(
             tag=tag,
@@ -147,14 +147,14 @@ class Builder:
             labels=self._connection.images.labels(tag),
             policy=rules,
             fresh=bool(fresh),
-            pull=wanted == "always",
+            pull=requested == "always",
             target=target,
             timeout=seconds("timeout", timeout, service="docker"),
             hidden=_below(folder, self._connection.home),
         )
         log = BuildLog(on_step, on_sent)
         return self._connection.images.build(
-            folder, order, log, secrets=read, images=wanted != "never"
+            folder, order, log, secrets=read, images=requested != "never"
         )
 
     def pull(
@@ -224,8 +224,10 @@ class Builder:
 
     def fetch(self, image: str, when: str | None, platform: object) -> None:
         """Pull the image of a container if its ``pull=`` says so."""
-        wanted = pull_of(when, self._connection.policies, "never")
-        if wanted == "always" or (wanted == "missing" and not self._connection.images.has(image)):
+        requested = pull_of(when, self._connection.policies, "never")
+        if requested == "always" or (
+            requested == "missing" and not self._connection.images.has(image)
+        ):
             self.pull(image, platform=None if platform is None else str(platform))
 
 

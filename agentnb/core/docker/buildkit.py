@@ -140,8 +140,8 @@ def command_of(endpoint: Endpoint, need: Need) -> Command:
     command = Command(path, env)
     if _says(command, "buildx", "version") is not None:
         return command
-    said = _says(command, "--version") or ""
-    version = re.search(r"version (\d+)\.", said)
+    output = _says(command, "--version") or ""
+    version = re.search(r"version (\d+)\.", output)
     if version is None or int(version[1]) not in _BUILT_IN:
         raise _missing(need, f"{path} has no buildx")
     return command
@@ -316,5 +316,5 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def _cause(text: str) -> str:
     """Return the line of a log that says why the build failed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = lines[-1] if lines else "the docker command failed"
-    return said.removeprefix("ERROR: ").removeprefix("failed to solve: ")
+    output = lines[-1] if lines else "the docker command failed"
+    return output.removeprefix("ERROR: ").removeprefix("failed to solve: ")

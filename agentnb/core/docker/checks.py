@@ -126,9 +126,9 @@ _EXAMPLES = {
 }
 
 
-def _malformed(name: str, value: object, wanted: str) -> UsageError:
+def _malformed(name: str, value: object, expected: str) -> UsageError:
     return UsageError(
-        f"{name} must be {wanted}, got {str(value)[:80]!r}",
+        f"{name} must be {expected}, got {str(value)[:80]!r}",
         service="docker",
         hint=_EXAMPLES.get(name, _EXAMPLES["command"]),
     )

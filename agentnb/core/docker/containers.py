@@ -99,7 +99,7 @@ class Containers:
     def stop(self, name: str, grace: float) -> None:
         """Stop one and remove it."""
         engine = self._engine
-        with engine.telling("container failed to stop", container=name):
+        with engine.logs_failure("container failed to stop", container=name):
             container = self.described(name)["Id"]
             engine.call(
                 "stop",

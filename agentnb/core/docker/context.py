@@ -180,9 +180,9 @@ def _read_beneath(folder: Path, path: str) -> bytes:
         for parent in parents:
             at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             opened.callback(os.close, at)
-        held = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-        with os.fdopen(held, "rb") as file:
-            if not stat.S_ISREG(os.fstat(held).st_mode):
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileNotFoundError(path)
             return file.read()
 
@@ -347,15 +347,15 @@ def _info(path: str, name: str, parent: int) -> tarfile.TarInfo | None:
 def _add_file(archive: tarfile.TarFile, info: tarfile.TarInfo, name: str, parent: int) -> None:
     try:
         # Not blocking, in case it has become a FIFO; not following, in case it is a link now.
-        held = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
     except OSError as error:
         raise ConfigError(
             f"{info.name} cannot be read: {error.strerror}",
             service="docker",
             hint="name it in .dockerignore if the build does not need it",
         ) from error
-    with os.fdopen(held, "rb") as file:
-        found = os.fstat(held)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return
         info.size = found.st_size
@@ -369,10 +369,10 @@ class _Exactly(io.RawIOBase):
         self._file, self._left = file, size
 
     def read(self, size: int = -1, /) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
-        data = self._file.read(wanted)
-        self._left -= wanted
-        return data + bytes(wanted - len(data))
+        count = self._left if size < 0 else min(size, self._left)
+        data = self._file.read(count)
+        self._left -= count
+        return data + bytes(count - len(data))
 
 
 def _add_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo, data: bytes) -> None:

@@ -98,10 +98,10 @@ def files_in(chunks: Iterable[bytes], limit: int) -> dict[str, bytes]:
     try:
         # A stream: the archive is never in memory as a whole.
         with tarfile.open(fileobj=source, mode="r|") as archive:
-            held = 0
+            size_so_far = 0
             for member in archive:
-                held += member.size + _BLOCK
-                if held > limit + _ROOM:
+                size_so_far += member.size + _BLOCK
+                if size_so_far > limit + _ROOM:
                     raise _too_much(limit)
                 if member.isreg() and (file := archive.extractfile(member)) is not None:
                     found[member.name] = file.read()
@@ -122,10 +122,10 @@ class _Chunks(io.RawIOBase):
         self._room, self._limit = limit * 2, limit
 
     def read(self, size: int = -1, /) -> bytes:
-        parts, wanted = [self._rest], size - len(self._rest)
-        while wanted > 0 and (chunk := next(self._chunks, b"")):
+        parts, missing = [self._rest], size - len(self._rest)
+        while missing > 0 and (chunk := next(self._chunks, b"")):
             parts.append(chunk)
-            wanted -= len(chunk)
+            missing -= len(chunk)
             self._room -= len(chunk)
             if self._room < 0:
                 raise _too_much(self._limit)

@@ -138,7 +138,7 @@ class Engine:
             return self._boundary.call(attempt, idempotent=idempotent, doing=name)
 
     @contextmanager
-    def telling(self, event: str, **data: object) -> Iterator[None]:
+    def logs_failure(self, event: str, **data: object) -> Iterator[None]:
         """Log the error that a block ends with, its first line and without secrets."""
         try:
             yield
@@ -325,9 +325,9 @@ def explain(error: Exception, doing: str, endpoint: Endpoint) -> NoReturn:
     from docker.errors import APIError, DockerException, NotFound
 
     if isinstance(error, APIError):
-        said = _NOISE.sub("", str(error.explanation or error)).strip()
+        message = _NOISE.sub("", str(error.explanation or error)).strip()
         kind = NotFoundError if isinstance(error, NotFound) else RejectedError
-        raise kind(said, service="docker") from error
+        raise kind(message, service="docker") from error
     slow = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
     if isinstance(error, slow) or "Read timed out" in str(error):
         raise DeadlineExceeded(

@@ -68,7 +68,7 @@ class Images:
         engine, tag = self._engine, order.tag
         started = perf_counter()
         before = self._id_of(tag)
-        with engine.telling("Docker build failed", tag=tag):
+        with engine.logs_failure("Docker build failed", tag=tag):
             self._make(folder, order, log, secrets, images=images)
         data = {"tag": tag, "image": log.image, "steps": log.steps}
         engine.log.info("Docker build completed: %s", tag, extra={"data": data})

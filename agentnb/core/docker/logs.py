@@ -48,9 +48,9 @@ class LogLine(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
-    def __contains__(self, wanted: object) -> bool:
+    def __contains__(self, text: object) -> bool:
         """Whether the line holds a text."""
-        return isinstance(wanted, str) and wanted in self.text
+        return isinstance(text, str) and text in self.text
 
 
 class _Line:
@@ -228,8 +228,8 @@ class Logs(str):
 
     def matching(self, text: str) -> Logs:
         """Return the lines that hold a text, upper or lower case."""
-        wanted = text.casefold()
-        found = [line for line in self.lines if wanted in line.text.casefold()]
+        folded = text.casefold()
+        found = [line for line in self.lines if folded in line.text.casefold()]
         return Logs(found, truncated=self.truncated)
 
     def end(self, count: int) -> str:
@@ -272,12 +272,12 @@ def collect(lines: Iterable[LogLine], limit: int = OUTPUT) -> Logs:
         Bytes that they may take in all.
     """
     kept: deque[LogLine] = deque()
-    held, truncated = 0, False
+    size, truncated = 0, False
     for line in lines:
         kept.append(line)
-        held += len(line.text) + _OVERHEAD
-        while held > limit and len(kept) > 1:
-            held -= len(kept.popleft().text) + _OVERHEAD
+        size += len(line.text) + _OVERHEAD
+        while size > limit and len(kept) > 1:
+            size -= len(kept.popleft().text) + _OVERHEAD
             truncated = True
     return Logs(kept, truncated=truncated)
 

@@ -91,16 +91,16 @@ class Owner:
         if session == self.session or not session.isalnum():
             return False
         try:
-            held = os.open(self._file(session), os.O_RDWR)
+            descriptor = os.open(self._file(session), os.O_RDWR)
         except FileNotFoundError:
             return True
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file(session).unlink(missing_ok=True)
         except BlockingIOError:
             return False
         finally:
-            os.close(held)
+            os.close(descriptor)
         return True
 
     @contextmanager

@@ -127,7 +127,7 @@ def pull(
             hint="timeout= gives it more; layers that are here are not fetched again",
         )
 
-    with engine.telling("Docker pull failed", image=name):
+    with engine.logs_failure("Docker pull failed", image=name):
         try:
             with Span(engine.tracer, "pull", "docker", 1, {"image": name}):
                 engine.follow(
@@ -197,20 +197,20 @@ class _Reader:
             self._on_progress(PullProgress(status, done, total))
 
 
-def _explained(name: str, said: str) -> NotFoundError | RejectedError | UnavailableError:
+def _explained(name: str, message: str) -> NotFoundError | RejectedError | UnavailableError:
     registry = name.partition("/")[0] if "/" in name else "Docker Hub"
-    if _UNREACHED.search(said):
+    if _UNREACHED.search(message):
         return UnavailableError(
-            f"{name} was not fetched: {said}",
+            f"{name} was not fetched: {message}",
             service="docker",
             hint=f"is {registry} right, and does the engine have a network (or a proxy)?",
         )
-    if _UNKNOWN.search(said):
+    if _UNKNOWN.search(message):
         return NotFoundError(
-            f"the registry has no image {name}: {said}",
+            f"the registry has no image {name}: {message}",
             service="docker",
             hint="is the name right? A private one needs: docker login, in a terminal",
         )
     return RejectedError(
-        f"{name} was not fetched: {said}", service="docker", hint="docker login, in a terminal"
+        f"{name} was not fetched: {message}", service="docker", hint="docker login, in a terminal"
     )

@@ -14,19 +14,19 @@ import sys
 
 def main() -> None:
     """Wait for the end of the input, then remove the objects that its line names."""
-    told = json.loads(_line())
+    request = json.loads(_line())
     if _line():
         return
     import docker
 
-    tls = docker.tls.TLSConfig(**told["tls"]) if told["tls"] else False
-    api = docker.APIClient(told["url"], version="auto", tls=tls, timeout=30)
-    filters = {"label": [f"{name}={value}" for name, value in told["labels"].items()]}
+    tls = docker.tls.TLSConfig(**request["tls"]) if request["tls"] else False
+    api = docker.APIClient(request["url"], version="auto", tls=tls, timeout=30)
+    filters = {"label": [f"{name}={value}" for name, value in request["labels"].items()]}
     # Twice, since one that was being made when its maker died may appear a moment later.
     for _ in range(2):
         for found in api.containers(all=True, filters=filters):
             name = found["Names"][0].lstrip("/") if found.get("Names") else ""
-            if found["Labels"].get(told["name"]) == name:
+            if found["Labels"].get(request["name"]) == name:
                 try:
                     api.remove_container(found["Id"], force=True, v=True)
                 except docker.errors.APIError:
@@ -36,7 +36,7 @@ def main() -> None:
     except docker.errors.APIError:
         return  # a proxy in front of the engine lets nobody ask for them
     for found in networks:
-        if found["Labels"].get(told["name"]) == found["Name"]:
+        if found["Labels"].get(request["name"]) == found["Name"]:
             try:
                 api.remove_network(found["Id"])
             except docker.errors.APIError:

@@ -96,9 +96,9 @@ class ContainerRuns:
         RejectedError
             The engine said no: the name is taken, ...
         """
-        wanted = checked(self._completed(options, files), self._connection.policies)
-        self._builder.fetch(image, pull, wanted.platform)
-        return self._connection.runner.run(image, words_of(command), wanted, files or {})
+        requested = checked(self._completed(options, files), self._connection.policies)
+        self._builder.fetch(image, pull, requested.platform)
+        return self._connection.runner.run(image, words_of(command), requested, files or {})
 
     def run(
         self,
@@ -152,12 +152,12 @@ class ContainerRuns:
         if script is not None:
             text("script", script, service="docker", hint="script='echo hi'")
         sent = input_of(stdin)
-        wanted = checked(self._completed(options, files or script), self._connection.policies)
-        self._builder.fetch(image, pull, wanted.platform)
+        requested = checked(self._completed(options, files or script), self._connection.policies)
+        self._builder.fetch(image, pull, requested.platform)
         return self._connection.runner.run_to_end(
             image,
             words_of(command),
-            wanted,
+            requested,
             files or {},
             script=script,
             stdin=sent,

@@ -77,11 +77,11 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: ContainerOptions,
+        requested: ContainerOptions,
         files: Mapping[str, Any],
     ) -> Container:
         """Start one."""
-        found = self._create(image, command, wanted, files)
+        found = self._create(image, command, requested, files)
         try:
             start(self._engine, found, image)
         except BaseException:
@@ -96,55 +96,55 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: ContainerOptions,
+        requested: ContainerOptions,
         files: Mapping[str, Any],
         *,
         stdin: bool = False,
     ) -> str:
-        with self._engine.telling("container failed to start", image=image):
-            return self._created(image, command, wanted, files, stdin=stdin)
+        with self._engine.logs_failure("container failed to start", image=image):
+            return self._created(image, command, requested, files, stdin=stdin)
 
     def _created(
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: ContainerOptions,
+        requested: ContainerOptions,
         files: Mapping[str, Any],
         *,
         stdin: bool,
     ) -> str:
         archive = archive_of(files, self._roots) if files else b""
         known = self._images.find(image)
-        name = wanted.name or new_name(image)
+        name = requested.name or new_name(image)
         network = None
-        if wanted.network is not None:
-            network = self._networks.described(self._networks.find(wanted.network))["Name"]
+        if requested.network is not None:
+            network = self._networks.described(self._networks.find(requested.network))["Name"]
         config = configuration(
-            known, name, command, wanted, self._session.owner, network=network, stdin=stdin
+            known, name, command, requested, self._session.owner, network=network, stdin=stdin
         )
         self._session.watch()  # before there is one to remove
-        with _other_platform(wanted.platform):
+        with _other_platform(requested.platform):
             made = self._engine.call(
                 "create",
-                lambda api: api.create_container_from_config(config, name, wanted.platform),
+                lambda api: api.create_container_from_config(config, name, requested.platform),
                 image=image,
-                policy=wanted.policy.name,
+                policy=requested.policy.name,
             )
         container: str = made["Id"]
         try:
-            if network is not None and wanted.ports:
+            if network is not None and requested.ports:
                 self._engine.call(
                     "connect",
                     lambda api: api.connect_container_to_network(
-                        container, network, aliases=aliases(wanted)
+                        container, network, aliases=aliases(requested)
                     ),
-                    network=wanted.network,
+                    network=requested.network,
                 )
-            if wanted.work:
-                parent, name = posixpath.split(wanted.work)
+            if requested.work:
+                parent, name = posixpath.split(requested.work)
                 self._send(container, parent, work_folder(name))
                 if archive:
-                    self._send(container, wanted.work, archive)
+                    self._send(container, requested.work, archive)
         except BaseException:
             remove(self._engine, container)
             raise
@@ -157,7 +157,7 @@ class Runner:
         self,
         image: str,
         command: Sequence[str] | None,
-        wanted: ContainerOptions,
+        requested: ContainerOptions,
         files: Mapping[str, Any],
         *,
         script: str | None,
@@ -169,8 +169,8 @@ class Runner:
         """Run one to its end and remove it."""
         if script is not None:
             files = {**files, _SCRIPT: script}
-            command = [*interpreter(script), f"{wanted.work}/{_SCRIPT}"]
-        container = self._create(image, command, wanted, files, stdin=stdin is not None)
+            command = [*interpreter(script), f"{requested.work}/{_SCRIPT}"]
+        container = self._create(image, command, requested, files, stdin=stdin is not None)
         try:
             # Before the start, so that nothing is missed; one that follows a log can miss its end.
             wire = attached(self._engine, container, stdin=stdin is not None)
@@ -180,7 +180,7 @@ class Runner:
                 start(self._engine, container, image)
                 if stdin is not None:
                     wire.send(stdin)
-                lines = wire.lines(tty=wanted.tty, timeout=silence)
+                lines = wire.lines(tty=requested.tty, timeout=silence)
                 logs = collect(_reporting(lines, on_line), limit)
                 code = self._engine.call(
                     "wait", lambda api: int(api.wait(container, timeout=silence)["StatusCode"])
@@ -192,9 +192,9 @@ class Runner:
         ended = {"image": image, "id": container, "exit_code": code, "seconds": round(seconds, 3)}
         self._engine.log.debug("container ended: exit code %d", code, extra={"data": ended})
         if code in _NO_PROGRAM and logs.stderr.startswith(_INIT):
-            said = logs.stderr.partition("exec ")[2].strip()
+            program = logs.stderr.partition("exec ")[2].strip()
             raise NotFoundError(
-                f"there is no such program in the image: {said}",
+                f"there is no such program in the image: {program}",
                 service="docker",
                 hint="is its name right? Give words, or a shell: sh -c '...'",
             )
@@ -239,7 +239,7 @@ class Runner:
             raise UsageError(
                 "the command is empty", service="docker", hint="exec(container, ['ls', '-l'])"
             )
-        with self._engine.telling("exec failed", container=name):
+        with self._engine.logs_failure("exec failed", container=name):
             result = self._executed(
                 name,
                 command,
@@ -271,16 +271,16 @@ class Runner:
         found = self._containers.described(name)
         allowed = [one for one in policies if one.name == found["Config"]["Labels"].get(POLICY)]
         # Of a policy that is not known here nothing more is allowed than of the strictest.
-        wanted = checked(options, allowed or [POLICIES["isolated"]])
+        requested = checked(options, allowed or [POLICIES["isolated"]])
         made = self._engine.call(
             "exec",
             lambda api: api.exec_create(
                 found["Id"],
                 list(command),
                 stdin=stdin is not None,
-                environment=environment(wanted),
-                user=wanted.user or "",
-                workdir=wanted.workdir,
+                environment=environment(requested),
+                user=requested.user or "",
+                workdir=requested.workdir,
             ),
             container=name,
         )

@@ -40,7 +40,7 @@ def configuration(
     image: dict[str, Any],
     name: str,
     command: Sequence[str] | None,
-    wanted: ContainerOptions,
+    requested: ContainerOptions,
     owner: Owner,
     *,
     network: str | None = None,
@@ -56,7 +56,7 @@ def configuration(
         The container's.
     command
         None for the image's own.
-    wanted
+    requested
         The options, checked.
     owner
         The owner.
@@ -65,32 +65,34 @@ def configuration(
     stdin
         Whether the program gets a standard input.
     """
-    policy = wanted.policy
+    policy = requested.policy
     limits = {
-        "Memory": wanted.memory,
-        "MemorySwap": wanted.memory,
-        "NanoCpus": int(wanted.cpus * 1e9),
-        "PidsLimit": wanted.pids,
+        "Memory": requested.memory,
+        "MemorySwap": requested.memory,
+        "NanoCpus": int(requested.cpus * 1e9),
+        "PidsLimit": requested.pids,
     }
     bindings = {
         f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside or "")}]
-        for inside, outside in wanted.ports.items()
+        for inside, outside in requested.ports.items()
     }
     host = {**policy.host_config(), **limits, "PortBindings": bindings}
     beside: dict[str, Any] = {}
     if network is not None and not bindings:  # else it joins: a private network publishes no ports
         host["NetworkMode"] = network
-        beside = {"NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": aliases(wanted)}}}}
+        beside = {
+            "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": aliases(requested)}}}
+        }
     return {
         "Image": image["Asked"],
         "Cmd": None if command is None else list(command),
-        "Entrypoint": None if wanted.entrypoint is None else list(wanted.entrypoint),
-        "Env": environment(wanted),
-        "User": wanted.user or ("" if policy.root else safe_user(image)),
-        "WorkingDir": wanted.workdir or wanted.work or "",
-        "Labels": {**wanted.labels, **owner.labels(name, policy.name, keep=wanted.keep)},
-        "Tty": wanted.tty,
-        "Volumes": {posixpath.dirname(wanted.work): {}} if wanted.work else {},
+        "Entrypoint": None if requested.entrypoint is None else list(requested.entrypoint),
+        "Env": environment(requested),
+        "User": requested.user or ("" if policy.root else safe_user(image)),
+        "WorkingDir": requested.workdir or requested.work or "",
+        "Labels": {**requested.labels, **owner.labels(name, policy.name, keep=requested.keep)},
+        "Tty": requested.tty,
+        "Volumes": {posixpath.dirname(requested.work): {}} if requested.work else {},
         "ExposedPorts": {port: {} for port in bindings},
         "HostConfig": host,
         "OpenStdin": stdin,
@@ -100,9 +102,9 @@ def configuration(
     }
 
 
-def aliases(wanted: ContainerOptions) -> list[str]:
+def aliases(requested: ContainerOptions) -> list[str]:
     """Return the names by which a network knows a container, beside its own."""
-    return [] if wanted.alias is None else [wanted.alias]
+    return [] if requested.alias is None else [requested.alias]
 
 
 def safe_user(image: dict[str, Any]) -> str:
@@ -117,11 +119,11 @@ def safe_user(image: dict[str, Any]) -> str:
     return own if NUMBERED.fullmatch(own) else NOBODY
 
 
-def environment(wanted: ContainerOptions) -> list[str]:
+def environment(requested: ContainerOptions) -> list[str]:
     """Return the variables of a program: those of the trace, then the given ones."""
     context = current()
     variables = {} if context is None else outgoing_variables(context)
-    return [f"{key}={value}" for key, value in {**variables, **wanted.env}.items()]
+    return [f"{key}={value}" for key, value in {**variables, **requested.env}.items()]
 
 
 def new_name(image: str) -> str:
@@ -138,7 +140,7 @@ def start(engine: Engine, container: str, image: str) -> None:
     RejectedError
         It cannot be started, as when there is no such program in it.
     """
-    with engine.telling("container failed to start", image=image, id=container):
+    with engine.logs_failure("container failed to start", image=image, id=container):
         _start(engine, container)
     data = {"image": image, "id": container}
     engine.log.info("container started: %s %s", image, container[:12], extra={"data": data})

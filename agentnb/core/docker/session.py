@@ -88,7 +88,7 @@ class Session:
         if self._helper is not None or not sys.executable:
             return
         endpoint = self._engine.endpoint
-        told = {
+        request = {
             "url": endpoint.url,
             "tls": endpoint.tls,
             "labels": {OWNER: self.owner.id, SESSION: self.owner.session},
@@ -104,7 +104,7 @@ class Session:
                 cwd="/",
             )
             assert helper.stdin is not None  # noqa: S101 - it is a pipe
-            helper.stdin.write(json.dumps(told).encode() + b"\n")
+            helper.stdin.write(json.dumps(request).encode() + b"\n")
             helper.stdin.flush()
         except OSError as error:
             # The sweep at the next start does the same, later.

@@ -82,9 +82,9 @@ class Waiting:
         state = self._poll(lambda state: not state["Running"], "has not ended", may_end=True)
         return int(state["ExitCode"])
 
-    def line(self, wanted: str | re.Pattern[str]) -> str:
+    def line(self, expected: str | re.Pattern[str]) -> str:
         """Wait until it has printed a line that holds a text, or that a pattern finds."""
-        pattern = re.compile(re.escape(wanted)) if isinstance(wanted, str) else wanted
+        pattern = re.compile(re.escape(expected)) if isinstance(expected, str) else expected
         left = max(0.1, self._until - monotonic())
         # The engine would not notice that nobody listens any more: each word is checked.
         lines = follow(
@@ -174,8 +174,8 @@ class Waiting:
                 hint="publish the port (ports=), or wait for a line",
             )
         rows = [line.split() for line in text.splitlines() if ":" in line]
-        wanted = f":{port:04X}"
-        return any(len(r) > 3 and r[1].endswith(wanted) and r[3] == _LISTENS for r in rows)  # noqa: PLR2004 - /proc/net/tcp
+        expected = f":{port:04X}"
+        return any(len(r) > 3 and r[1].endswith(expected) and r[3] == _LISTENS for r in rows)  # noqa: PLR2004 - /proc/net/tcp
 
     def _late(self, what: str) -> DeadlineExceeded:
         return DeadlineExceeded(

@@ -108,10 +108,10 @@ def refuse_inside(resolver: Confined, to: Call, source: int, path: str) -> None:
 
 def _is_inside(folder: int, source: int, root: int) -> bool:
     """Return whether an open folder is another one, or lies below it."""
-    wanted, end = _identity(source), _identity(root)
+    expected, end = _identity(source), _identity(root)
     here = os.dup(folder)
     try:
-        while (own := _identity(here)) != wanted:
+        while (own := _identity(here)) != expected:
             if own == end:
                 return False
             above = os.open("..", FOLDER, dir_fd=here)

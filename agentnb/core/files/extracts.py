@@ -158,7 +158,7 @@ class _Kept:
         self.size = len(self._pieces[0])
         self._check()
 
-    def turn(self) -> None:
+    def reverse(self) -> None:
         """Put the pieces in the reverse order."""
         self._pieces.reverse()
 
@@ -167,9 +167,9 @@ class _Kept:
         return b"".join(self._pieces)
 
 
-def _behind(path: str, has: str, wanted: str) -> UsageError:
+def _behind(path: str, has: str, limit: str) -> UsageError:
     return UsageError(
-        f"{shown(path)} has {has}; {wanted}",
+        f"{shown(path)} has {has}; {limit}",
         service="files",
         hint="files.read_file(PATH) reads the whole file",
     )
@@ -192,9 +192,9 @@ def _read_lines(found: int, lines: tuple[int, int | None], kept: _Kept) -> None:
         ends, end = piece.count(b"\n"), piece[-1:]
         if line + ends >= first:
             start = _after(piece, max(0, first - line))
-            wanted = None if last is None else last - line + 1
-            cut = wanted is not None and ends >= wanted
-            kept.add(piece[start : _after(piece, wanted) if cut and wanted else len(piece)])
+            limit = None if last is None else last - line + 1
+            cut = limit is not None and ends >= limit
+            kept.add(piece[start : _after(piece, limit) if cut and limit else len(piece)])
             if cut:
                 return
         line += ends
@@ -219,7 +219,7 @@ def _read_tail(found: int, size: int, count: int, kept: _Kept) -> None:
         kept.add(piece, spare=_PIECE)
         ends += piece.count(b"\n")
         at = start
-    kept.turn()
+    kept.reverse()
     data = kept.data
     end = len(data) - data.endswith(b"\n")
     for _ in range(count):

@@ -142,42 +142,42 @@ class FileLedger:
     @contextlib.contextmanager
     def gate(self, *, alone: bool, wait: float = WAIT_SECONDS) -> Iterator[None]:
         """Write for the length of a block; see `Ledger`."""
-        held = self._open(self._gate)
-        if isinstance(held, MemoryLedger):
-            with held.gate(alone=alone, wait=wait):
+        descriptor = self._open(self._gate)
+        if isinstance(descriptor, MemoryLedger):
+            with descriptor.gate(alone=alone, wait=wait):
                 yield
             return
         try:
-            _lock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
+            _lock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
             yield
         finally:
-            os.close(held)
+            os.close(descriptor)
 
     def change(self, make: Callable[[Count], Count]) -> tuple[Count, Count]:
         """Replace the count; see `Ledger`."""
-        held = self._open(self._path)
-        if isinstance(held, MemoryLedger):
-            return held.change(make)
+        descriptor = self._open(self._path)
+        if isinstance(descriptor, MemoryLedger):
+            return descriptor.change(make)
         try:
-            _lock(held, fcntl.LOCK_EX)
-            data = os.pread(held, _RECORD.size, 0)
+            _lock(descriptor, fcntl.LOCK_EX)
+            data = os.pread(descriptor, _RECORD.size, 0)
             # A record that was cut short counts as none: it is measured anew.
             before = Count(*_RECORD.unpack(data)) if len(data) == _RECORD.size else Count()
             after = make(before)
             if after is not before:
                 # On a full disk nothing else is written either.
                 with contextlib.suppress(OSError):
-                    os.pwrite(held, _RECORD.pack(after.used, after.base, after.due or 0.0), 0)
+                    os.pwrite(descriptor, _RECORD.pack(after.used, after.base, after.due or 0.0), 0)
             return before, after
         finally:
-            os.close(held)
+            os.close(descriptor)
 
 
-def _lock(held: int, kind: int, wait: float = WAIT_SECONDS) -> None:
+def _lock(descriptor: int, kind: int, wait: float = WAIT_SECONDS) -> None:
     until = monotonic() + wait
     while True:
         try:
-            fcntl.flock(held, kind | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if monotonic() > until:
                 raise _busy() from None

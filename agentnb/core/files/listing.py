@@ -88,9 +88,9 @@ def usage_of(folder: int, path: str, hidden: Hidden) -> Usage:
             total.size += one.stat.st_size
     rows = [(name, kind, part.files, part.size) for name, (kind, part) in parts.items()]
     rows.sort(key=lambda row: (-row[3], row[0]))
-    said = [f"{total.files:,} files, {total.size:,} bytes in {joined(path)}"]
+    notes = [f"{total.files:,} files, {total.size:,} bytes in {joined(path)}"]
     if total.missed:
-        said.append(f"{total.missed:,} folders could not be read, or lie too deep")
+        notes.append(f"{total.missed:,} folders could not be read, or lie too deep")
     return Usage(
-        rows, total, note="; ".join(said) if rows else "", empty=f"there is nothing in {path}"
+        rows, total, note="; ".join(notes) if rows else "", empty=f"there is nothing in {path}"
     )

@@ -165,10 +165,10 @@ class FileReader:
         for one in patterns_of(pattern):
             starts.setdefault(joined(*one.start), []).append(one)
         return sorted(
-            {path for start, wanted in starts.items() for path in self._glob(start, wanted)}
+            {path for start, patterns in starts.items() for path in self._glob(start, patterns)}
         )
 
-    def _glob(self, start: str, wanted: Patterns) -> Names:
+    def _glob(self, start: str, patterns: Patterns) -> Names:
         """Return the paths below a folder that match one of some patterns."""
         with self._workspace.call("glob", start) as call:
             try:
@@ -176,10 +176,12 @@ class FileReader:
             except (FileNotFoundError, NotADirectoryError):
                 return []
             with opened(top):
-                depth = max(one.depth for one in wanted)
+                depth = max(one.depth for one in patterns)
                 found = walk(top, hidden=self._workspace.resolver.hidden, depth=depth)
                 paths = (joined(start, one.path) for one in found)
-                return [path for path in paths if any(one.fits(path.split("/")) for one in wanted)]
+                return [
+                    path for path in paths if any(one.fits(path.split("/")) for one in patterns)
+                ]
 
     def usage(self, path: AnyPath = ".") -> Usage:
         """Return how much room each thing in a folder takes, the largest first.

@@ -240,7 +240,7 @@ def rewrite(entry: Entry, path: str, make: Callable[[bytes | None], bytes], limi
     limit
         The largest file that is read, in bytes; 0 is no limit.
     """
-    with held(entry.folder, path):
+    with exclusive(entry.folder, path):
         entry.look_again(path)
         data = None
         if entry.existing is not None:
@@ -285,7 +285,7 @@ def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
 
 
 def _rename_unchanged(name: str, entry: Entry, path: str, if_hash: str) -> None:
-    with held(entry.folder, path):
+    with exclusive(entry.folder, path):
         check_unchanged(entry, path, if_hash)
         if if_hash == NEW:
             try:
@@ -342,7 +342,7 @@ def _changed(path: str, what: str) -> FileChanged:
 
 
 @contextlib.contextmanager
-def held(folder: int, path: str) -> Iterator[None]:
+def exclusive(folder: int, path: str) -> Iterator[None]:
     """Be the only one who compares and replaces in a folder, for the length of a block.
 
     Raises

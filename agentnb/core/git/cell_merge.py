@@ -37,7 +37,7 @@ class Row(NamedTuple):
     theirs: str
     paired: bool = True
 
-    def settled(self) -> str | None:
+    def resolved(self) -> str | None:
         """Return the key that both sides agree on, or that only one has changed; else None."""
         if not self.paired:
             return None
@@ -87,7 +87,7 @@ class NotebookMerge:
         last = 0
         for row in self.rows:
             last = numbers.get(row.ours, last)
-            if row.settled() is None and row.ours != row.theirs:
+            if row.resolved() is None and row.ours != row.theirs:
                 kind = self.cells[row.ours or row.theirs].type
                 where = f"cell {last}" if row.ours else f"cell, after cell {last}"
                 yield f"{kind} {where}", row
@@ -112,9 +112,9 @@ class NotebookMerge:
 
 
 def _key(row: Row, take: str) -> str:
-    settled = row.settled()
+    resolved = row.resolved()
     taken: str = getattr(row, take)
-    return taken if settled is None else settled
+    return taken if resolved is None else resolved
 
 
 def _dumped(notebook: dict[str, Any]) -> bytes:

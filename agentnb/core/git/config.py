@@ -90,8 +90,8 @@ class Config:
 
     def has(self, section: str, subsection: str, name: str) -> bool:
         """Return whether the repository has a value of a key."""
-        wanted = (section, subsection, name)
-        return any(entry[1:4] == wanted for entry in self.repository)
+        key = (section, subsection, name)
+        return any(entry[1:4] == key for entry in self.repository)
 
 
 def read(folders: Folders | None, *, seconds: float) -> Config:

@@ -167,17 +167,17 @@ def refused(output: Output, doing: str, *, blocked: list[str] | None = None) -> 
     blocked
         The filters that the repository asks for and that may not run.
     """
-    said = clean(output.err.strip() or output.text.strip())
+    message = clean(output.err.strip() or output.text.strip())
     for rule in _RULES:
-        found = rule.pattern.search(said)
+        found = rule.pattern.search(message)
         if found is None:
             continue
         hint = rule.hint
         if "name" in found.groupdict():
             hint = _filter_hint(found["name"], blocked or [])
-        return rule.kind(_message(said, doing), service="git", hint=hint or None)
+        return rule.kind(_message(message, doing), service="git", hint=hint or None)
     return RejectedError(
-        _message(said, doing),
+        _message(message, doing),
         service="git",
         hint="hub.git.status() (%git status) shows the state of the repository",
     )
@@ -192,12 +192,12 @@ def _filter_hint(name: str, blocked: list[str]) -> str:
     return f"the program of the filter {name!r} failed: is it installed?"
 
 
-def _message(said: str, doing: str) -> str:
-    lines = [line.rstrip() for line in said.splitlines()]
+def _message(message: str, doing: str) -> str:
+    lines = [line.rstrip() for line in message.splitlines()]
     lines = [line for line in lines if line.strip() and not _NOISE.match(line)]
     shown = [re.sub(r"^(?:fatal|error): ", "", line) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(f"... {len(lines) - _MOST_LINES:,} more lines")
-    if said.startswith("usage: "):
+    if message.startswith("usage: "):
         return f"git {doing}: it does not take these words"
     return f"git {doing}: " + ("\n".join(shown) or "failed, and said nothing")

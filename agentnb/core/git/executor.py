@@ -142,9 +142,9 @@ def _lock(words: Sequence[str], output: Output) -> str | None:
     """Return the lock of another git for which a command failed, if it was that."""
     if not output.code:
         return None
-    said = _LOCKED.search(output.err)
-    if said is not None:
-        return said["path"]
+    locked = _LOCKED.search(output.err)
+    if locked is not None:
+        return locked["path"]
     mute = tuple(words[:2]) in _MUTE and _MUTE_SAYING.fullmatch(output.text + output.err)
     return "index.lock" if mute else None
 

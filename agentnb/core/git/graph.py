@@ -56,7 +56,7 @@ merge=False), Row(lane=0, lines=(), merge=False)]
         lanes[lane] = None
         before = list(lanes)
         targets = [_lane_of(lanes, parent, prefer=lane) for parent in parents]
-        lines = [(at, at) for at, wanted in enumerate(before) if wanted is not None]
+        lines = [(at, at) for at, sha in enumerate(before) if sha is not None]
         lines += [(lane, target) for target in dict.fromkeys(targets)]
         rows.append(Row(lane, tuple(sorted(lines)), len(parents) > 1))
         while lanes and lanes[-1] is None:

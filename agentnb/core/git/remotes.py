@@ -263,12 +263,12 @@ def _pushed(output: Output, remote: str, branch: str) -> list[tuple[str, str, st
     rows = []
     for line in output.text.splitlines():
         flag, _, rest = line.partition("\t")
-        refs, _, said = rest.partition("\t")
+        refs, _, reason = rest.partition("\t")
         if flag == "!":
-            raise _push_refused(clean(said), clean(output.err), remote, branch)
+            raise _push_refused(clean(reason), clean(output.err), remote, branch)
         if flag in _STATES and refs:
-            said = _SHA.sub(lambda sha: sha[0][:10], said.strip("[]"))
-            state = f"{_STATES[flag]} ({said})" if said else _STATES[flag]
+            reason = _SHA.sub(lambda sha: sha[0][:10], reason.strip("[]"))
+            state = f"{_STATES[flag]} ({reason})" if reason else _STATES[flag]
             rows.append((branch, f"{remote}/{branch}", state))
     if output.code:
         raise refused(output, "push")
@@ -320,24 +320,24 @@ def urls_of(repo: OpenRepository, remote: str, *, push: bool = False) -> list[st
     return urls
 
 
-def _push_refused(said: str, err: str, remote: str, branch: str) -> RejectedError:
-    if "stale info" in said:
+def _push_refused(reason: str, err: str, remote: str, branch: str) -> RejectedError:
+    if "stale info" in reason:
         return NonFastForward(
             f"{remote}/{branch} has changed since it was fetched",
             service="git",
             hint="fetch and look at the new commits first: %git fetch, %git log",
         )
-    behind = any(word in said for word in ("fetch first", "non-fast-forward"))
-    if behind and not said.startswith("[remote rejected]"):
+    behind = any(word in reason for word in ("fetch first", "non-fast-forward"))
+    if behind and not reason.startswith("[remote rejected]"):
         return NonFastForward(
             f"{remote}/{branch} has commits that are missing here",
             service="git",
             hint=f"hub.git.pull({remote!r}, {branch!r}) (%git pull), then push again; where both "
             "sides have commits, with rebase=True (--rebase)",
         )
-    told = [line for line in err.splitlines() if line.startswith("remote:")][:_TOLD]
+    lines = [line for line in err.splitlines() if line.startswith("remote:")][:_TOLD]
     return RejectedError(
-        "\n".join([f"{remote} refuses {branch}: {said}", *(line.rstrip() for line in told)]),
+        "\n".join([f"{remote} refuses {branch}: {reason}", *(line.rstrip() for line in lines)]),
         service="git",
         hint="push another branch, or ask the owner of the remote: hub.git.push(remote, branch)",
     )

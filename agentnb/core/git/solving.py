@@ -177,10 +177,10 @@ def branch_at(repo: OpenRepository, revision: str) -> str:
 
 def _take(repo: OpenRepository, found: dict[str, Stages], take: Side) -> None:
     """Put one side of each file into the work tree and the index."""
-    wanted = {path: stages.get(SIDES[take]) for path, stages in found.items()}
-    gone = [path for path, stage in wanted.items() if stage is None]
-    modules = {path: stage for path, stage in wanted.items() if stage and stage.is_submodule}
-    files = [path for path, stage in wanted.items() if stage and path not in modules]
+    chosen = {path: stages.get(SIDES[take]) for path, stages in found.items()}
+    gone = [path for path, stage in chosen.items() if stage is None]
+    modules = {path: stage for path, stage in chosen.items() if stage and stage.is_submodule}
+    files = [path for path, stage in chosen.items() if stage and path not in modules]
     repo.run_on(("checkout", "--quiet", f"--{take}"), files, doing="resolve")
     repo.run_on(("add", "--all", "--force"), files, doing="resolve")
     repo.run_on(("rm", "--quiet", "--force"), gone, doing="resolve")

@@ -166,8 +166,8 @@ class DockerMagic(Magic):
             options["timeout"] = call.options["timeout"]
         result = self._printed(
             call,
-            lambda told: self._docker.run(
-                image, call.rest or None, script=script, on_line=told, **options
+            lambda on_line: self._docker.run(
+                image, call.rest or None, script=script, on_line=on_line, **options
             ),
         )
         return _checked(call, result)
@@ -213,7 +213,9 @@ class DockerMagic(Magic):
             options["stdin"] = call.body
         result = self._printed(
             call,
-            lambda told: self._docker.exec(_text(call), call.rest or "", on_line=told, **options),
+            lambda on_line: self._docker.exec(
+                _text(call), call.rest or "", on_line=on_line, **options
+            ),
         )
         return _checked(call, result)
 
@@ -233,10 +235,10 @@ class DockerMagic(Magic):
         options: dict[str, Any] = {
             name: call.options[name] for name in ("tail", "since") if name in call.options
         }
-        wanted = call.options.get("grep")
+        text = call.options.get("grep")
         if "follow" not in call.options:
             logs = self._docker.get_container_logs(_text(call), follow=False, **options)
-            return logs if wanted is None else logs.matching(wanted)
+            return logs if text is None else logs.matching(text)
         from agentnb.magics.docker.live import Printer
 
         printer = Printer()
@@ -246,7 +248,7 @@ class DockerMagic(Magic):
         )
         try:
             for line in lines:
-                if wanted is None or wanted.casefold() in line.text.casefold():
+                if text is None or text.casefold() in line.text.casefold():
                     printer(line)
         except KeyboardInterrupt:
             pass  # this is how one ends it

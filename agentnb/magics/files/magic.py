@@ -300,10 +300,10 @@ def _summary(source: str, target: str, copied: Copied) -> Message:
     from agentnb.core.format import size
 
     count = copied.files
-    said = f"{source} → {target}: {count:,} {'file' if count == 1 else 'files'}"
+    message = f"{source} → {target}: {count:,} {'file' if count == 1 else 'files'}"
     if copied.links:
-        said += f", {copied.links:,} {'link' if copied.links == 1 else 'links'}"
-    said += f", {size(copied.size)}"
+        message += f", {copied.links:,} {'link' if copied.links == 1 else 'links'}"
+    message += f", {size(copied.size)}"
     if copied.skipped:
-        said += f"; left out, being no files: {', '.join(copied.skipped[:5])}"
-    return Message(said)
+        message += f"; left out, being no files: {', '.join(copied.skipped[:5])}"
+    return Message(message)

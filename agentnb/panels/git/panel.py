@@ -65,7 +65,7 @@ class GitPanel:
         self._git: GitManager = hub.git if repo is None else hub.repo(repo)
         self._picked: str | None = None
         self._known: dict[str, Change] = {}
-        self._turn = 0
+        self._generation = 0
         self._looked: Paced[Snapshot] = Paced(_SHARE)
         self.panel = Panel("Git", every=every, redactor=hub.settings.redactor, keys_help=_KEYS)
         act, say = self.panel.action, self.panel.say
@@ -139,29 +139,32 @@ class GitPanel:
 
     def _load(self) -> Snapshot | None:
         with self.panel.lock:
-            picked, turn = self._picked, self._turn
+            picked, generation = self._picked, self._generation
         if self._git.repository() is None:
             return None
 
         def read() -> Snapshot:
-            return take(self._git, turn, picked)
+            return take(self._git, generation, picked)
 
-        look = self._looked.get(read)
-        if (look.turn, look.picked) != (turn, picked):  # another file was picked in between
+        snapshot = self._looked.get(read)
+        if (snapshot.generation, snapshot.picked) != (
+            generation,
+            picked,
+        ):  # another file was picked in between
             self._looked.reset()
-            look = self._looked.get(read)
-        return look
+            snapshot = self._looked.get(read)
+        return snapshot
 
-    def _show(self, look: Snapshot | None) -> None:
-        if look is None:
+    def _show(self, snapshot: Snapshot | None) -> None:
+        if snapshot is None:
             self.files.update([], hint=_NO_REPOSITORY)
             self.merge.show(None)
             self._enable(None)
             self._show_beside(changed=False)
             return
-        if look.turn != self._turn:
+        if snapshot.generation != self._generation:
             return  # it began before something was done, after which there is another look
-        status = look.status
+        status = snapshot.status
         self._known = {change.path: change for change in status.changes}
         rows = [
             (change.path, _WORDS.get(change.index.strip("?"), ""), _WORDS.get(change.work, ""))
@@ -171,10 +174,10 @@ class GitPanel:
         self.files.update(rows, note=f"first {LISTED:,}" if more > 0 else "", hint=_CLEAN)
         self.sync.value = escape(sync_text(status))
         self.merge.show(status)
-        self._show_branches(status.branch or _NO_BRANCH, look.branches)
-        self.graph.show(look.log._repr_html_())
-        if look.picked == self._picked:
-            self.diff.show(look.changes)
+        self._show_branches(status.branch or _NO_BRANCH, snapshot.branches)
+        self.graph.show(snapshot.log._repr_html_())
+        if snapshot.picked == self._picked:
+            self.diff.show(snapshot.changes)
         self._enable(self._known.get(self._picked or ""))
         self._show_beside(changed=bool(self._known))
 
@@ -208,7 +211,7 @@ class GitPanel:
                 return function(*args, **kwargs)
             finally:
                 with self.panel.lock:
-                    self._turn += 1
+                    self._generation += 1
                     self._looked.reset()
 
         return run
@@ -269,7 +272,7 @@ class GitPanel:
         self._git.create_branch(name)
         with self.panel.lock:
             self.new_branch.value = ""
-            self._turn += 1  # a look that is under way does not know it
+            self._generation += 1  # a look that is under way does not know it
             self._looked.reset()
             # Before it is said: the old one would be taken for the current one, and to choose
             # that one is no change of the list's.

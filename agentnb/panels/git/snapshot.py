@@ -21,7 +21,7 @@ class Snapshot:
 
     Parameters
     ----------
-    turn
+    generation
         Counts the actions before it: a snapshot that an action has overtaken is not shown.
     status
         The changes.
@@ -35,7 +35,7 @@ class Snapshot:
         The changes of that file as HTML; both sides where it is in conflict.
     """
 
-    turn: int
+    generation: int
     status: Status
     branches: list[str]
     log: Log
@@ -43,12 +43,12 @@ class Snapshot:
     changes: str
 
 
-def take(git: GitManager, turn: int, picked: str | None) -> Snapshot:
+def take(git: GitManager, generation: int, picked: str | None) -> Snapshot:
     """Read the repository."""
     status = git.status(untracked="all")
     change = next((each for each in status.changes if each.path == picked), None)
     return Snapshot(
-        turn=turn,
+        generation=generation,
         status=status,
         branches=[found.branch for found in git.branches()],
         log=git.log(COMMITS, every=True),
