@@ -71,6 +71,15 @@ def test_wakes_within_the_delay_become_one_run(background):
     assert not ran.acquire(timeout=0.5)
 
 
+def test_a_delayed_run_waits_for_its_time_and_stop_ends_the_wait(background):
+    ran = threading.Event()
+    thread = background(ran.set, delay=LONG)
+    thread.wake()
+    assert not ran.wait(0.2)
+    assert thread.stop(LONG)
+    assert not ran.is_set()
+
+
 def test_every_thing_is_seen_by_a_run_after_its_wake(background):
     waiting, seen, done = [], [], threading.Event()
 

@@ -169,6 +169,7 @@ def test_a_saved_copy_has_a_moment_with_its_date_and_a_size_with_its_unit():
     rows = Rows([Column("made", "time"), Column("size", "size")])
     rows.replace([(0.0, 1_234)])
     assert rows.saved(5).rows == [[absolute(0.0), "1.2 kB"]]
+    assert rows.page_shown().columns == (("made", False), ("size", True))
 
 
 def test_a_table_hands_the_kinds_of_its_columns_to_a_view():
