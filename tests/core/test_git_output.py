@@ -75,7 +75,7 @@ def folder(tmp_path_factory, user):
     git.add_files()
     git.commit("rené")
     git.create_branch("twin", "HEAD~1", switch=False)
-    git._repository.run("tag", "twin", "HEAD")
+    git.create_tag("twin")
     (git.path / "middle.txt").rename(git.path / "new.txt")
     git.add_files()
     lines = (git.path / "sub" / "ä.txt").read_text().split("\n")
