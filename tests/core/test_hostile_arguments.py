@@ -98,7 +98,7 @@ LEFT_OUT = {
     "events": {"attachment", "failed"},
     "queue": {"forget_processor", "gone", "job_of", "note_result", "redact"},
     "websocket": {"secrets"},
-    "workflows": {"advise", "happened", "inputs", "relay_once", "results", "tell"},
+    "workflows": {"counts", "relay_once", "waited"},
     "git": {"at"},
 }
 

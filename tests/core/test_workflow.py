@@ -100,7 +100,7 @@ def test_the_same_key_is_the_same_workflow_even_with_agents_unknown_by_now(agent
     first = agents.create("app", [Task("echo")], key="order-17")
     assert agents.registry.registered() == ["echo", "broken"]
     agents.registry.remove("echo")
-    with agents.transactions.write() as tx:
+    with agents._transactions.write() as tx:
         tx.run("delete from {agent}")
     assert agents.create("app", [Task("echo")], key="order-17") == first
     agents.agent("echo")(lambda task: 1)
@@ -265,7 +265,7 @@ def test_what_ended_long_ago_is_forgotten_whole_and_nothing_else(agents):
     assert agents.prune(0) == 3
     assert [one.name for one in agents.list()] == ["held"]
     assert {row.workflow for row in agents.events()} == {held.id}
-    with agents.transactions.read() as tx:
+    with agents._transactions.read() as tx:
         assert tx.row("select count(*) from {task}") == (1,)
         assert tx.row("select count(*) from {event}") == (2,)
 

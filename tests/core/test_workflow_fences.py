@@ -30,7 +30,7 @@ RECORDS = {
 
 
 def take(flows, owner):
-    with flows.transactions.write() as tx:
+    with flows._transactions.write() as tx:
         return claim(tx, flows.scope, ["count"], owner)
 
 
@@ -40,7 +40,7 @@ def claims(workflows, request):
     workflows.agent("count")(lambda task, ctx: ctx.attempt)
     workflows.create("x", [Task("count"), Task("after", agent="count", needs=["count"])])
     first = take(workflows, new_owner())
-    with workflows.transactions.write() as tx:
+    with workflows._transactions.write() as tx:
         assert release(tx, workflows.scope, first.ref)
     second = take(workflows, first.ref.owner if request.param == "the same owner" else new_owner())
     assert (first.info.id, first.info.attempt) == (second.info.id, second.info.attempt)
@@ -49,7 +49,7 @@ def claims(workflows, request):
 
 
 def rows(flows):
-    with flows.transactions.read() as tx:
+    with flows._transactions.read() as tx:
         tasks = tx.rows("select * from {task} order by place")
         return tasks, tx.rows("select * from {task_step}"), tx.rows("select * from {event}")
 
@@ -57,7 +57,7 @@ def rows(flows):
 @pytest.mark.parametrize("write", WRITES)
 def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
-    with workflows.transactions.write() as tx:
+    with workflows._transactions.write() as tx:
         assert WRITES[write](tx, workflows.scope, claims[0].ref) is None
         assert ended_state(tx, claims[0].ref) is None
     assert rows(workflows) == before
@@ -66,15 +66,15 @@ def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows
 @pytest.mark.parametrize("write", RECORDS)
 def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
-    assert RECORDS[write](Journal(workflows.transactions, claims[0])) is False
+    assert RECORDS[write](Journal(workflows._transactions, claims[0])) is False
     assert rows(workflows) == before
-    assert RECORDS[write](Journal(workflows.transactions, claims[1])) is True
+    assert RECORDS[write](Journal(workflows._transactions, claims[1])) is True
     assert rows(workflows) != before
 
 
 def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, claims):
     second = claims[1]
-    with workflows.transactions.write() as tx:
+    with workflows._transactions.write() as tx:
         fail(tx, workflows.scope, second.ref, Failure("bad"))
     workflows.retry(second.info.workflow_id)
     third = take(workflows, second.ref.owner)
@@ -82,7 +82,7 @@ def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, clai
 
 
 def test_a_step_that_is_kept_twice_keeps_its_first_result(workflows, claims):
-    journal = Journal(workflows.transactions, claims[1])
+    journal = Journal(workflows._transactions, claims[1])
     assert journal.keep_step("ask", "1", None)
     assert journal.keep_step("ask", "2", None)
     assert journal.step("ask") == ("1", None)

@@ -20,7 +20,7 @@ def letter(flows, *tasks, name="letter", key="L1", **options):
 
 
 def age(flows, seconds):
-    with flows.transactions.write() as tx:
+    with flows._transactions.write() as tx:
         tx.run("update {workflow_key} set created = created - :s", s=seconds)
 
 
@@ -98,10 +98,10 @@ def test_expired_keys_of_pruned_workflows_are_deleted(flows):
     flows.work()
     letter(flows).wait(20)
     letter(flows, key="L2").wait(20)
-    with flows.transactions.write() as tx:
+    with flows._transactions.write() as tx:
         tx.run("update {workflow_key} set created = 0 where key = 'L1'")
     flows.prune(0)
-    with flows.transactions.read() as tx:
+    with flows._transactions.read() as tx:
         assert tx.rows("select key from {workflow_key}") == [("L2",)]
 
 

@@ -39,7 +39,7 @@ def elsewhere():
 
 def take_as(workflows, owner, *, lease=None, silent=0.0):
     """Let somebody take the next task, whose heartbeat was some seconds ago; None: never."""
-    with workflows.transactions.write() as tx:
+    with workflows._transactions.write() as tx:
         if lease is not None:
             tx.run(
                 "insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat)"
@@ -90,7 +90,7 @@ def test_what_comes_late_from_a_worker_that_lost_its_task_does_not_count(countin
     late = take_as(counting, dead_here())
     counting.work()
     workflow.wait(5)
-    with counting.transactions.write() as tx:
+    with counting._transactions.write() as tx:
         assert complete(tx, counting.scope, late.ref, b'"late"', 1.0) is None
         assert fail(tx, counting.scope, late.ref, Failure("late")) is None
     assert workflow.refresh().result == {"count": 2}
@@ -101,7 +101,7 @@ def test_a_task_that_was_never_handed_over_is_given_back(counting, monkeypatch):
     worker = counting.work()
     workflow = counting.create("x", [Task("other", agent="count", delay=0.2)])
     worker.serve(())
-    with counting.transactions.write() as tx:
+    with counting._transactions.write() as tx:
         tx.run(
             "update {task} set state = 'active', owner = :me, attempt = 1, entry = 1",
             me=worker.owner,

@@ -67,7 +67,7 @@ def test_what_a_workflow_took_leaves_out_the_wait_for_a_person(workflows):
     time.sleep(0.1)
     assert asked.waited() == after
     assert plain.waited() == 0
-    found = workflows.reader.waited([asked, plain], time.time())
+    found = workflows._reader.waited([asked, plain], time.time())
     assert found == {asked.id: after}
 
 

@@ -50,7 +50,7 @@ class WorkflowBench:
 
     def look(self, unit: str) -> Seen:
         """Return a task."""
-        with self.workflows.transactions.read() as tx:
+        with self.workflows._transactions.read() as tx:
             state, entry, attempt, deaths, result, error = tx.row(_LOOK, id=unit)
         value = None if result is None else json.loads(result)
         return Seen(state, entry, attempt, deaths, value, error)
@@ -61,7 +61,7 @@ class WorkflowBench:
 
     def note(self, store, claim, line: str) -> bool:
         """Write a line of the task's log."""
-        return Journal(self.workflows.transactions, claim.payload).log(line, line)
+        return Journal(self.workflows._transactions, claim.payload).log(line, line)
 
     def cancel(self, unit: str) -> None:
         """Cancel the task's workflow."""
@@ -72,7 +72,7 @@ class WorkflowBench:
         if self.look(unit).state != "completed":
             self._made[unit].retry()
             return
-        with self.workflows.transactions.write() as tx:
+        with self.workflows._transactions.write() as tx:
             tx.run(_AGAIN, id=unit)
 
 

@@ -255,7 +255,7 @@ def test_a_bell_that_rings_five_times_begins_nothing_twice(make_hub):
     workflow = hubs[0].workflows.create("x", [Task(f"t{n}", agent="count") for n in range(30)])
     for _ in range(5):
         for one in hubs:
-            one.workflows.wakeup.notify({"count": 30})
+            one.workflows._wakeup.notify({"count": 30})
     workflow.wait(20)
     assert sorted(ran) == sorted(f"t{n}" for n in range(30))
 
@@ -395,7 +395,7 @@ def locked(url):
 
 def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(make_workflows, workflow_url):
     workflows = make_workflows()
-    workflows.transactions.patience = 0.3
+    workflows._transactions.patience = 0.3
     begun, go = threading.Event(), threading.Event()
 
     @workflows.agent("a")

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agentnb.core.codec import Json
@@ -146,24 +147,24 @@ class Orchestrator:
     # Parts, made on first use
 
     @lazy
-    def transactions(self) -> Transactions:
+    def _transactions(self) -> Transactions:
         """Return the transactions on the database, whose tables are there from now on."""
         migrating.require(self.database)
         return Transactions(self.database)
 
     @lazy
-    def reader(self) -> Reader:
+    def _reader(self) -> Reader:
         """Return the part that looks at workflows."""
-        return Reader(self.transactions, self.scope)
+        return Reader(self._transactions, self.scope)
 
     @lazy
     def _control(self) -> Control:
-        return Control(self.transactions, self.scope)
+        return Control(self._transactions, self.scope)
 
     @lazy
     def _creator(self) -> Creator:
         return Creator(
-            self.transactions,
+            self._transactions,
             self.scope,
             self.registry,
             self._json,
@@ -173,22 +174,22 @@ class Orchestrator:
 
     @lazy
     def _results(self) -> Results:
-        return Results(self.reader, self.registry, self._json)
+        return Results(self._reader, self.registry, self._json)
 
     @lazy
-    def wakeup(self) -> Wakeup:
+    def _wakeup(self) -> Wakeup:
         """Return the part that wakes those who wait."""
         return Wakeup(self._backend, self.log)
 
     @lazy
     def _waiter(self) -> WorkflowWaiter:
-        return WorkflowWaiter(self.reader, self.wakeup, self.log)
+        return WorkflowWaiter(self._reader, self._wakeup, self.log)
 
     @lazy
     def _relay(self) -> Relay | None:
         if self._bus is None:
             return None
-        return Relay(self.transactions, self.scope, self._bus, self.log)
+        return Relay(self._transactions, self.scope, self._bus, self.log)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the version before (None: no tables) and now."""
@@ -202,7 +203,7 @@ class Orchestrator:
         AgentnbError
             They cannot.
         """
-        self.reader.newest(None, 1)
+        self._reader.newest(None, 1)
 
     # Agents
 
@@ -238,7 +239,7 @@ class Orchestrator:
 
     def agent_infos(self) -> list[AgentInfo]:
         """Return the agents that are known, by their names."""
-        with self.transactions.read() as tx:
+        with self._transactions.read() as tx:
             return self.registry.look(tx)
 
     def agent_info(self, name: str) -> AgentInfo:
@@ -311,7 +312,7 @@ class Orchestrator:
             )
             span.attributes = {"workflow": name, "id": number}
         self._happened(ready)
-        return Workflow(self, self.reader.row(number))
+        return self._workflow(self._reader.row(number))
 
     def create_workflow_with_tasks(
         self, workflow: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
@@ -426,9 +427,9 @@ class Orchestrator:
 
     def _make_worker(self, agents: Sequence[str] | None, concurrency: int, kind: str) -> Worker:
         around = Surroundings(
-            self.transactions,
+            self._transactions,
             self._json,
-            self.reader,
+            self._reader,
             self._results,
             self._services,
             self._loop,
@@ -449,11 +450,11 @@ class Orchestrator:
 
     def _make_store(self, agents: Callable[[], tuple[str, ...]]) -> SqlWorkStore:
         return SqlWorkStore(
-            self.transactions,
+            self._transactions,
             self.scope,
             self.registry,
             agents=agents,
-            wakeup=self.wakeup,
+            wakeup=self._wakeup,
             lease=self.lease,
             on_commit=self._happened,
         )
@@ -472,7 +473,7 @@ class Orchestrator:
     def _happened(self, ready: Mapping[str, int], notify: bool = True) -> None:  # noqa: FBT001, FBT002 - a store's callback
         """Wake those who wait after a commit: tasks may be ready, and events are there."""
         if notify:
-            self.wakeup.notify(ready)
+            self._wakeup.notify(ready)
         if self._relay is not None:
             self._relay.start()
             self._relay.wake()
@@ -531,21 +532,35 @@ class Orchestrator:
         """
         if isinstance(workflow, Workflow):
             return workflow.refresh()
-        return Workflow(self, self.reader.find(workflow))
+        return self._workflow(self._reader.find(workflow))
+
+    def _workflow(self, row: Sequence[Any]) -> Workflow:
+        return Workflow(self, self._reader, self._results, row)
+
+    def counts(self, workflows: Sequence[Workflow]) -> dict[str, dict[str, int]]:
+        """Return the number of tasks in each state of some workflows, by their ids."""
+        return self._reader.counts([one.id for one in workflows])
+
+    def waited(self, workflows: Sequence[Workflow]) -> dict[str, float]:
+        """Return the seconds for which workflows only waited for a person, by their ids.
+
+        Those that no person was asked about are left out.
+        """
+        return self._reader.waited(workflows, time())
 
     def table(self, state: str | None = None, n: int = 50) -> Table:
         """Return the newest workflows with how far they are, as `list` does."""
         found = self.list(state, n)
-        return workflow_table(found, self.reader.counts([one.id for one in found]))
+        return workflow_table(found, self._reader.counts([one.id for one in found]))
 
     def list(self, state: str | None = None, n: int = 50) -> list[Workflow]:
         """Return the newest workflows, of one state or all, newest first; `table` shows them."""
-        return [Workflow(self, row) for row in self.reader.newest(state, n)]
+        return [self._workflow(row) for row in self._reader.newest(state, n)]
 
     def events(self, workflow: str | Workflow | None = None, n: int = 100) -> Table:
         """Return the last events of a workflow, or of all, oldest first."""
         number = None if workflow is None else self.get(workflow).id
-        return event_table(self.reader.events(number, n))
+        return event_table(self._reader.events(number, n))
 
     def cancel(self, workflow: str | Workflow, reason: str = "cancelled") -> Workflow:
         """End what has not begun, and ask what runs to stop: `Context.check_cancelled` raises.
@@ -655,7 +670,7 @@ class Orchestrator:
         """
         published = self._relay is not None
         return prune(
-            self.transactions,
+            self._transactions,
             self.scope,
             seconds("older_than", older_than, service="workflow", zero=True),
             told=published,
@@ -670,7 +685,7 @@ class Orchestrator:
             self.log.warning("the worker was not stopped in an orderly way: %s", error)
         # Only what was used: closing opens nothing.
         parts = vars(self)
-        for part in (parts.get("_waiter"), parts.get("wakeup"), parts.get("_relay")):
+        for part in (parts.get("_waiter"), parts.get("_wakeup"), parts.get("_relay")):
             if part is not None:
                 part.close()
         self._loop.close()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
+    from agentnb.core.workflow.reading import Reader
+    from agentnb.core.workflow.results import Results
 
 __all__ = ["Workflow"]
 
@@ -44,12 +46,26 @@ class Workflow:
     """
 
     __slots__ = (
-        *("_orchestrator", "created", "data", "error", "finished", "id", "key"),
+        *(
+            "_orchestrator",
+            "_reader",
+            "_results",
+            "created",
+            "data",
+            "error",
+            "finished",
+            "id",
+            "key",
+        ),
         *("max_parallel", "name", "state", "traceparent"),
     )
 
-    def __init__(self, orchestrator: Orchestrator, row: Sequence[Any]) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, reader: Reader, results: Results, row: Sequence[Any]
+    ) -> None:
         self._orchestrator = orchestrator
+        self._reader = reader
+        self._results = results
         self._take(row)
 
     def _take(self, row: Sequence[Any]) -> None:
@@ -72,13 +88,13 @@ class Workflow:
         NotFoundError
             It is gone.
         """
-        self._take(self._orchestrator.reader.row(self.id))
+        self._take(self._reader.row(self.id))
         return self
 
     @property
     def tasks(self) -> list[TaskInfo]:
         """The present snapshots of its tasks, in the order in which they were given."""
-        return self._orchestrator.reader.tasks(self.id)
+        return self._reader.tasks(self.id)
 
     def task(self, name: str) -> TaskInfo:
         """Return the present snapshot of one of its tasks, by its name or id.
@@ -107,7 +123,7 @@ class Workflow:
         NotFoundError
             It has no such task.
         """
-        return self._orchestrator.reader.log(self.task(task).id)
+        return self._reader.log(self.task(task).id)
 
     @property
     def result(self) -> dict[str, Any]:
@@ -116,7 +132,7 @@ class Workflow:
         Each is of the type that its agent declares, where this process has the agent, else plain
         JSON. One that could not be kept is its description, an `Unkept`.
         """
-        return self._orchestrator._results.all(self.id)  # noqa: SLF001 - its own
+        return self._results.all(self.id)
 
     def result_of(self, task: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
         """Return the result of a completed task.
@@ -138,7 +154,7 @@ class Workflow:
         UsageError
             The result is not of the type.
         """
-        return self._orchestrator._results.one(self.id, task, type)  # noqa: SLF001 - its own
+        return self._results.one(self.id, task, type)
 
     def forget(self, task: str, step: str) -> Workflow:
         """Forget the result of a step: see `Orchestrator.forget`."""
@@ -178,11 +194,11 @@ class Workflow:
 
     def why_waiting(self) -> str:
         """Return why it does not move and what to do about it; empty while it moves."""
-        return self._orchestrator.reader.why_waiting(self.id, self.refresh().state)
+        return self._reader.why_waiting(self.id, self.refresh().state)
 
     def waited(self) -> float:
         """Return the seconds in which it did nothing but wait for a person to approve a task."""
-        found = self._orchestrator.reader.waited([self], time.time())
+        found = self._reader.waited([self], time.time())
         return found.get(self.id, 0.0)
 
     def __eq__(self, other: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +65,8 @@ class WorkflowMagic(Magic):
     def _listing(self, found: list[Workflow], *, empty: str = _EMPTY, note: str = "") -> Table:
         from agentnb.magics.workflow.render import listing
 
-        reader = self._workflows.reader
-        counts = reader.counts([one.id for one in found])
-        waited = reader.waited(found, time.time())
+        workflows = self._workflows
+        counts, waited = workflows.counts(found), workflows.waited(found)
         return listing(found, counts, waited, empty=empty, note=note)
 
     def _next(self, found: list[Workflow]) -> str:

@@ -58,12 +58,10 @@ class Waits:
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
 
-    def of(
-        self, workflows: Orchestrator, found: Sequence[Workflow], now: float
-    ) -> dict[str, float]:
+    def of(self, workflows: Orchestrator, found: Sequence[Workflow]) -> dict[str, float]:
         """Return the seconds by the ids of the workflows."""
         asked = [one for one in found if not one.finished or one.id not in self._known]
-        new = workflows.reader.waited(asked, now)
+        new = workflows.waited(asked)
         seconds = {one.id: new.get(one.id, self._known.get(one.id, 0.0)) for one in found}
         self._known = {one.id: seconds[one.id] for one in found if one.finished}
         return seconds
@@ -88,7 +86,7 @@ def take_snapshot(
     """
     now = time.time()
     found = list(workflows.list(None, LISTED))
-    counts = workflows.reader.counts([one.id for one in found])
+    counts = workflows.counts(found)
     chosen = _chosen(workflows, found, requested)
     snapshot = [(one, counts.get(one.id, {})) for one in found]
     if chosen is None:
@@ -104,9 +102,9 @@ def take_snapshot(
         why,
         list(chosen.events(EVENTS)),
         picked,
-        [] if task is None else workflows.reader.log(task.id),
+        [] if task is None else chosen.logs(task.name),
         workflows.agent_infos(),
-        waits.of(workflows, [*found, *([] if chosen in found else [chosen])], now),
+        waits.of(workflows, [*found, *([] if chosen in found else [chosen])]),
         now,
     )
 
