@@ -484,24 +484,24 @@ def test_a_worker_that_stops_claims_nothing_more(make, server):
     assert next(iter(server.units.values())).state == "waiting"
 
 
-def test_drain_waits_for_delayed_and_failing_units(make, server):
+def test_a_worker_waits_for_delayed_and_failing_units(make, server):
     def fail(attempt):
         raise ValueError
 
     server.add(lambda attempt: None, delay=0.2)
     server.add(fail, attempts=2)
     seen = []
-    pending = make().drain(20, on_progress=seen.append)
+    pending = make().wait_until_empty(20, on_progress=seen.append)
     assert (pending.left, pending.ended) == (0, 2)
     assert seen[-1] == pending
 
 
-def test_drain_gives_up_in_its_time(make, server):
+def test_a_worker_gives_up_waiting_in_its_time(make, server):
     slow = Slow()
     server.add(slow)
     worker = make()
     with pytest.raises(DeadlineExceeded, match="1 units have not ended within 0"):
-        worker.drain(0.1)
+        worker.wait_until_empty(0.1)
     slow.go[0].set()
 
 

@@ -604,6 +604,21 @@ def test_agents_are_known_to_others_with_their_heartbeats(agents, make_workflows
         other.agent_info("ecko")
 
 
+def test_drain_says_how_many_tasks_are_left_and_gives_up_in_its_time(workflows):
+    go, seen = threading.Event(), []
+    workflows.agent("slow")(lambda task: go.wait(30))
+    workflows.create("x", [Task("a", agent="slow"), Task("b", agent="slow")])
+    worker = workflows.work(concurrency=1)
+    with pytest.raises(DeadlineExceeded, match="2 tasks have not ended") as caught:
+        worker.drain(0.1, on_progress=seen.append)
+    assert "%workflow list" in caught.value.hint
+    go.set()
+    worker.drain(30, on_progress=seen.append)
+    assert seen[0] == 2
+    assert set(seen) <= {1, 2}
+    assert worker.left() == 0
+
+
 def test_scopes_do_not_see_each_other(make_workflows):
     one, two = make_workflows(scope="one"), make_workflows(scope="two")
     for each in (one, two):

@@ -129,7 +129,7 @@ class Worker:
             del seen[1:]
 
         try:
-            pending = self._engine.drain(timeout, on_progress=report)
+            pending = self._engine.wait_until_empty(timeout, on_progress=report)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
                 error.message.replace(" jobs ", f" jobs of {queue.name} ", 1),

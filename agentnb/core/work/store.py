@@ -226,7 +226,6 @@ class WorkerInfo(Struct, frozen=True):
 
     concurrency: int
     kind: str = "kernel"
-    details: dict[str, Any] = {}
 
 
 class WorkStore(Protocol):

@@ -153,7 +153,7 @@ class Worker:
         self._log.info("worker stopped", extra=self._handler.stamp(worker=self.name))
         return ended
 
-    def drain(
+    def wait_until_empty(
         self,
         timeout: float | None = None,
         *,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.errors import DeadlineExceeded
 from agentnb.core.work import worker as engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentnb.core.work.store import Pending
     from agentnb.core.workflow.handler import TaskHandler
     from agentnb.core.workflow.registry import Registry
     from agentnb.core.workflow.store import SqlWorkStore
@@ -62,6 +64,38 @@ class Worker(engine.Worker):
     def same(self, agents: Sequence[str] | None, concurrency: int) -> bool:
         """Return whether another worker for these would be the same."""
         return self._named == agents and self.concurrency == concurrency
+
+    def drain(
+        self,
+        timeout: float | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Wait until no task of its agents waits, runs or is delayed, here or in other workers.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes.
+        on_progress
+            Called with how many are left, whenever that changes.
+
+        Raises
+        ------
+        DeadlineExceeded
+            Some are left.
+        """
+
+        def report(pending: Pending) -> None:
+            if on_progress is not None and pending.left:
+                on_progress(pending.left)
+
+        try:
+            self.wait_until_empty(timeout, on_progress=report)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                error.message, service="workflow", hint="%workflow list shows whose they are"
+            ) from error
 
     def left(self) -> int:
         """Return how many tasks of its agents wait, run or are delayed."""
