@@ -403,9 +403,15 @@ class APIClient:
         resolved: ResolvedOptions,
     ) -> Steps:
         if self._closed:
-            raise UsageError("this client is closed", service="api", hint="make another")
+            raise UsageError(
+                "this client is closed", service="api", hint="make another: hub.api(URL)"
+            )
         if not isinstance(method, str) or not method.isascii() or not method.isalpha():
-            raise UsageError(f"{method!r} is no method", service="api", hint='such as "GET"')
+            raise UsageError(
+                f"method must be letters such as GET, got {method!r:.60}",
+                service="api",
+                hint='request("GET", URL)',
+            )
         headers = {
             "accept": "application/json" if resolved.expect == "json" else "*/*",
             "accept-encoding": "gzip",
@@ -420,7 +426,9 @@ class APIClient:
         if options.get("form") is not None or options.get("files") is not None:
             if data is not None:
                 raise UsageError(
-                    "a call has one body: data, or form= and files=", service="api", hint="give one"
+                    "a call has one body: data, or form= and files=",
+                    service="api",
+                    hint="post(URL, data), or post(URL, form={...})",
                 )
             data = Form(options.get("form"), options.get("files"))
         whole = joined(self.base_url, url, options.get("params"))

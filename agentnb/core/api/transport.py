@@ -135,7 +135,9 @@ class Transport:
 
     def _check(self) -> None:
         if self._closed:
-            raise UsageError("this client is closed", service="api", hint="make another")
+            raise UsageError(
+                "this client is closed", service="api", hint="make another: hub.api(URL)"
+            )
 
     def close(self) -> None:
         """Close the connections; those of a loop that is not running go with it."""

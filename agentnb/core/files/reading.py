@@ -111,7 +111,9 @@ def text_of(data: bytes, path: str, encoding: str) -> str:
 
 
 def _no_encoding(encoding: str) -> UsageError:
-    return UsageError(f"there is no encoding {encoding!r:.60}", service="files", hint="utf-8")
+    return UsageError(
+        f"there is no encoding {encoding!r:.60}", service="files", hint="encoding='utf-8'"
+    )
 
 
 def bytes_of(content: object, path: str, encoding: str) -> bytes:

@@ -78,7 +78,9 @@ class Conflict:
         """
         if side not in SIDES:
             raise UsageError(
-                f"side must be ours, theirs or base, got {side!r}", service="git", hint='"ours"'
+                f"side must be ours, theirs or base, got {side!r}",
+                service="git",
+                hint='side="ours"',
             )
         if side not in self._contents:
             self._contents[side] = self._read(self._stages.get(SIDES[side]))
