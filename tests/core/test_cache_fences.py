@@ -110,3 +110,18 @@ def test_a_failure_is_shared_with_those_who_waited_for_that_loader_only(store):
     assert store.fail("k", "one", ValueError("no"))
     assert store.acquire(asked, "two", "one", refresh=False).failure == "ValueError: no"
     assert store.acquire(asked, "thr", "two", refresh=False).acquired
+
+
+def test_the_stale_copy_outlives_the_value_by_the_seconds_asked_for(cache, store, shared_redis):
+    asked = request(stale=30.0)
+    assert store.acquire(asked, "one", "", refresh=False).acquired
+    assert store.save(asked, "one", b'"v"', None)
+    assert 55_000 < shared_redis.pttl(cache._keys.cache("k")) <= 60_000
+    assert 85_000 < shared_redis.pttl(cache._names.copy("k")) <= 90_000
+
+
+def test_no_stale_copy_is_kept_unless_asked_for(cache, store, shared_redis):
+    asked = request()
+    assert store.acquire(asked, "one", "", refresh=False).acquired
+    assert store.save(asked, "one", b'"v"', None)
+    assert shared_redis.get(cache._names.copy("k")) is None
