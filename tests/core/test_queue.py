@@ -854,3 +854,47 @@ def test_a_worker_that_is_dead_is_forgotten_by_an_overview(queue, shared_redis):
     assert [one.concurrency for one in seen.workers] == [3]
     assert (seen.state, seen.why) == ("working", None)
     assert shared_redis.hlen(queue._store.workers_key) == 1
+
+
+def test_the_time_of_a_processor_holds_for_jobs_that_have_none(queue):
+    async def slow(job):
+        await asyncio.sleep(job.data)
+        return job.data
+
+    queue.work(slow, timeout=0.2)
+    with pytest.raises(JobFailed, match=r"took longer than 0.2 s"):
+        queue.add(30, attempts=1).result(10)
+    assert queue.add(0.4, timeout=20).result(10) == 0.4
+
+
+def test_an_event_of_a_failed_attempt_says_whether_another_follows(make_bus, make_queues, until):
+    bus = make_bus()
+    queue = make_queues(events=bus).get_queue("again")
+    seen = []
+    bus.subscribe("queue.again.failed", lambda event: seen.append(event.data["final"]))
+    queue.work(fail, concurrency=1)
+    with pytest.raises(JobFailed):
+        queue.add(1, attempts=2, backoff=0.01).result(10)
+    until(lambda: seen == [False, True])
+
+
+def test_a_worker_without_a_heartbeat_for_long_is_not_listed(queue, shared_redis):
+    from .queue_claims import elsewhere
+
+    late = queue._store.now() - 30_000
+    shared_redis.hset(queue._store.workers_key, elsewhere(), f"{late} {{}}")
+    assert queue.workers() == []
+    assert shared_redis.hlen(queue._store.workers_key) == 1
+    queue.pause()
+    assert queue.queues.overview(["mail"])[0].state == "paused"
+
+
+def test_drain_returns_how_many_jobs_ended_meanwhile(queue):
+    queue.work(echo).drain(10)
+    queue.stop()
+    for n in range(7):
+        queue.add(n)
+    queue.pause()
+    worker = queue.work(echo)
+    threading.Timer(0.1, queue.resume).start()
+    assert worker.drain(10) == 7

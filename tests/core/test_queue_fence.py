@@ -206,3 +206,15 @@ def test_one_worker_may_hold_two_claims_of_a_job(queue):
     report = queue._work_store().renew("me", [stale.key, active.key])
     assert list(report.lost) == [stale.key]
     assert [*report.unknown, *report.others] == []
+
+
+def test_an_empty_queue_wakes_nobody_for_jobs_that_are_gone(queue, shared_redis):
+    for n in range(10):
+        queue.add(n)
+    for _ in range(10):
+        claim(queue)
+    assert queue._work_store().claim("me") is None
+    # Else an idle worker would ask once for each of them.
+    assert shared_redis.llen(f"{queue._store.base}:bell") == 0
+    queue.add("another")
+    assert shared_redis.llen(f"{queue._store.base}:bell") == 1
