@@ -164,40 +164,40 @@ def moment(when: dt.datetime) -> str:
 
 
 def cut(text: str, limit: int | None, *, end: bool = False) -> str:
-    """Return a text of at most so many characters, and an ellipsis where more were.
+    """Return a text in at most some characters; an ellipsis stands for the rest.
 
     Parameters
     ----------
     text
         The text.
     limit
-        Characters; None keeps all.
+        The number of characters, 1 or more; None keeps all.
     end
         Whether the end is kept in place of the beginning.
 
     Examples
     --------
-    >>> cut("a long line", 6), cut("a long line", 4, end=True), cut("short", 5)
+    >>> cut("a long line", 7), cut("a long line", 5, end=True), cut("short", 5)
     ('a long…', '…line', 'short')
     """
     if limit is None or len(text) <= limit:
         return text
-    return f"…{text[-limit:]}" if end else f"{text[:limit]}…"
+    return f"…{text[len(text) - limit + 1 :]}" if end else f"{text[: limit - 1]}…"
 
 
 def short(value: Any, limit: int | None = 300) -> str:
-    """Return a text, or a value as JSON, in at most so many characters; None is empty.
+    """Return a text, or a value as JSON, in at most `limit` characters; None is empty.
 
     Bytes are JSON already.
 
-    >>> short({"a": "ä"}), short(b"[1]"), short("plain"), short(None), short([1, 2, 3], 4)
+    >>> short({"a": "ä"}), short(b"[1]"), short("plain"), short(None), short([1, 2, 3], 5)
     ('{"a": "ä"}', '[1]', 'plain', '', '[1, …')
     """
     return cut(_json(value, None), limit)
 
 
 def pretty(value: Any, limit: int = 20_000) -> str:
-    """Return a text, or a value as indented JSON, in at most so many characters; None is empty.
+    """Return a text, or a value as indented JSON, in at most `limit` characters; None is empty.
 
     >>> print(pretty({"a": [1]}))
     {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentnb.core.db import schema
 from agentnb.core.db.effects import changing
+from agentnb.core.format import cut, time_of_day
 from agentnb.core.table import Column
 from agentnb.panels.base import (
     Confirm,
@@ -224,7 +225,7 @@ class DbPanel:
         self._known_sql = sql
         shown = next((one for one in reversed(results) if one.returns_rows), None)
         changed = sum(one.rowcount for one in results if not one.returns_rows)
-        title = f"SQL of {dt.datetime.now().astimezone():%H:%M:%S}: {_one_line(sql)}"
+        title = f"SQL of {time_of_day(dt.datetime.now(dt.UTC))}: {_one_line(sql)}"
         if shown is None:
             self.result.update([], (), title=title, note="")
             self.panel.say("1 row affected" if changed == 1 else f"{changed:,} rows affected")
@@ -277,4 +278,4 @@ def _question(statements: Sequence[Statement]) -> str:
 
 def _one_line(sql: str) -> str:
     text = " ".join(plain(sql).replace("↵", " ").split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return cut(text, _LONGEST)

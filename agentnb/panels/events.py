@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import UsageError
 from agentnb.core.events.glob import is_pattern, matcher
-from agentnb.core.format import moment, short
+from agentnb.core.format import moment, short, time_of_day
 from agentnb.panels.base import (
     Confirm,
     Indicator,
@@ -199,7 +199,7 @@ class EventsPanel:
             rows=[
                 (
                     Indicator(
-                        f"{one.time.astimezone():%H:%M:%S}",
+                        time_of_day(one.time),
                         order=one.time.timestamp(),
                         saved=absolute(one.time.timestamp()),
                     ),

@@ -12,6 +12,7 @@ import ipywidgets
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.format import size as format_size
+from agentnb.core.format import time_of_day
 from agentnb.core.table import Column
 from agentnb.panels.base import (
     Confirm,
@@ -143,7 +144,7 @@ class FilesPanel:
 
     def _noticed(self, changes: list[Change]) -> None:
         at = time.time()
-        now = Indicator(time.strftime("%H:%M:%S", time.localtime(at)), order=at, saved=absolute(at))
+        now = Indicator(time_of_day(at), order=at, saved=absolute(at))
         self._changes.extendleft((now, change.kind, change.path) for change in changes)
         self._usage.reset()
         self.panel.refresh()

@@ -84,6 +84,30 @@ def test_what_nobody_wants_to_see_is_not_refreshed(refreshers):
     assert refresher.parked
 
 
+def test_a_view_that_comes_while_none_is_found_is_not_overlooked(refreshers):
+    asked, gate, ended = threading.Event(), threading.Event(), threading.Semaphore(0)
+    answers = [False]
+
+    def due():
+        if not answers:
+            return True
+        asked.set()
+        assert gate.wait(LONG)
+        return answers.pop()
+
+    refresher = refreshers(lambda: None, report=lambda _: ended.release(), every=0.01, due=due)
+    refresher.ask()
+    assert ended.acquire(timeout=LONG)
+    assert asked.wait(LONG)
+    comes = threading.Thread(target=lambda: refresher.park(parked=False))
+    comes.start()
+    comes.join(0.2)
+    gate.set()
+    comes.join(LONG)
+    assert ended.acquire(timeout=LONG)
+    assert not refresher.parked
+
+
 def test_stopping_does_not_wait_for_a_run_that_hangs(refreshers):
     running, gate, reports = threading.Event(), threading.Event(), []
 

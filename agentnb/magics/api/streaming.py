@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.api import Event
 from agentnb.core.background import run_in_thread
+from agentnb.core.format import cut
 from agentnb.core.table import text_of
 from agentnb.core.trace.files import clean
 from agentnb.magics.api.render import STYLE
@@ -167,4 +168,4 @@ def _line(item: Any, redactor: Callable[[str], str]) -> str:
     )
     # Masked before it is cut: half of a secret is not known for one.
     text = text_of((kind + redactor(text[: 8 * _WIDE])).replace("\n", "⏎"))
-    return text if len(text) <= _WIDE else f"{text[:_WIDE]}…"
+    return cut(text, _WIDE)

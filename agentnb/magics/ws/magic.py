@@ -256,5 +256,5 @@ class WsMagic(Magic):
 
 def _brief(message: Any, redactor: Callable[[str], str], *, as_json: bool) -> str:
     if not as_json:
-        return cut(text_of(redactor(str(message)[: 8 * _SHOWN])), _SHOWN - 1)
-    return cut(json.dumps(clean(message, redactor), ensure_ascii=False), _SHOWN - 1)
+        return cut(text_of(redactor(str(message)[: 8 * _SHOWN])), _SHOWN)
+    return cut(json.dumps(clean(message, redactor), ensure_ascii=False), _SHOWN)

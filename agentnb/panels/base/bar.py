@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 
 from agentnb.core.errors import AgentnbError
+from agentnb.core.format import cut
 from agentnb.panels.base.static import read
 
 if TYPE_CHECKING:
@@ -119,4 +120,4 @@ def error_line(error: Exception, redact: Callable[[str], str]) -> str:
         first = (str(error).strip().splitlines() or [""])[0]
         text = f"{type(error).__name__}: {first}" if first else type(error).__name__
     text = redact(text)
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+    return cut(text, _LONGEST_REASON)

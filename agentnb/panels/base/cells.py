@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from agentnb.core.format import formatted
+from agentnb.core.format import cut, formatted
 from agentnb.panels.base.indicators import Indicator
 from agentnb.panels.base.saved import absolute
 from agentnb.panels.base.units import Left
@@ -73,7 +73,7 @@ def cell(value: object, kind: str | None = None) -> Shown:
     if isinstance(value, str) and len(value) > MAX_CELL:
         value = value[: MAX_CELL + 1]  # cut before the work, not after it
     text = plain(value, kind)
-    text = text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+    text = cut(text, MAX_CELL)
     return value.shown(text) if isinstance(value, Indicator) else text
 
 

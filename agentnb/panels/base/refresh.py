@@ -96,7 +96,8 @@ class Refresher:
 
     def park(self, parked: bool = True) -> None:  # noqa: FBT001, FBT002 - as pause
         """As `pause`, for want of a reader; the two are independent."""
-        self._parked = parked
+        with self._change:  # else a run that finds no view overrides that one has come
+            self._parked = parked
         self._rouse()
 
     def _rouse(self) -> None:
@@ -127,10 +128,11 @@ class Refresher:
         """Run if it is time, and return the seconds until the next time."""
         if self._due_in() != 0.0:
             return self._due_in()
-        if not self._asked and not self._due():
-            self._parked = True
-            return None
-        self._asked = False
+        with self._change:
+            if not self._asked and not self._due():
+                self._parked = True
+                return None
+            self._asked = False
         error: Exception | None = None
         try:
             self._work()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NotFoundError, RejectedError
+from agentnb.core.format import cut
 from agentnb.panels.base import Confirm, row
 from agentnb.panels.base.cells import plain
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from agentnb.panels.queue.snapshot import Filter
 
 __all__ = ["Bulk"]
+
+_LABEL = 30  # characters of a name on a button
 
 MOST: Final = 100_000
 """Jobs that one click does something with."""
@@ -193,6 +196,5 @@ def _of_filter(queues: TaskQueue, request: Filter, states: tuple[str, ...]) -> F
 
 def _beside(request: Filter) -> str:
     of = f" of {request.queue}" if request.queue else ""
-    text = plain(request.text)
-    shown = text if len(text) <= 30 else f"{text[:29]}…"  # noqa: PLR2004 - what a button bears
+    shown = cut(plain(request.text), _LABEL)
     return f"{of} with “{shown}”" if shown else of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
+from agentnb.core.format import cut
 from agentnb.panels.base import Confirm, button, row, text_box
 from agentnb.panels.base.cells import plain
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from agentnb.panels.workflow.snapshot import Snapshot
 
 __all__ = ["Approvals"]
+
+_LABEL = 30  # characters of a name on a button
 
 _RETRIED = {"failed", "cancelled"}
 
@@ -166,5 +169,4 @@ def _can_retry(snapshot: Snapshot | None) -> bool:
 
 
 def _short(text: str) -> str:
-    shown = plain(text)
-    return shown if len(shown) <= 30 else f"{shown[:29]}…"  # noqa: PLR2004 - what a button bears
+    return cut(plain(text), _LABEL)
