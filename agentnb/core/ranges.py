@@ -54,9 +54,11 @@ def whole(
     --------
     >>> whole("limit", 5, service="cache")
     5
-    >>> whole("concurrency", 0, service="queue", most=1000)
-    Traceback (most recent call last):
-    agentnb.core.errors.UsageError: concurrency must be 1 to 1,000, got 0
+    >>> try:
+    ...     whole("concurrency", 0, service="queue", most=1000)
+    ... except UsageError as error:
+    ...     print(error.message)
+    concurrency must be 1 to 1,000, got 0
     """
     try:
         if not isinstance(value, bool) and least <= value.__index__():
@@ -87,9 +89,11 @@ def amount(
 
     Examples
     --------
-    >>> amount("jitter", 2, service="cache", most=1)
-    Traceback (most recent call last):
-    agentnb.core.errors.UsageError: jitter must be 0 to 1, got 2
+    >>> try:
+    ...     amount("jitter", 2, service="cache", most=1)
+    ... except UsageError as error:
+    ...     print(error.message)
+    jitter must be 0 to 1, got 2
     """
     number = _number(value)
     if number is not None and least <= number <= most:
@@ -121,9 +125,11 @@ def seconds(
 
     Examples
     --------
-    >>> seconds("timeout", 0, service="events")
-    Traceback (most recent call last):
-    agentnb.core.errors.UsageError: timeout must be greater than 0 s, got 0
+    >>> try:
+    ...     seconds("timeout", 0, service="events")
+    ... except UsageError as error:
+    ...     print(error.message)
+    timeout must be greater than 0 s, got 0
     """
     number = _number(value)
     if number is not None and (0 < number < LONGEST or (zero and number == 0)):
@@ -146,9 +152,11 @@ def choice(
 
     Examples
     --------
-    >>> choice("side", "our", ("ours", "theirs", "base"), service="git")
-    Traceback (most recent call last):
-    agentnb.core.errors.UsageError: side must be ours, theirs or base, got 'our'
+    >>> try:
+    ...     choice("side", "our", ("ours", "theirs", "base"), service="git")
+    ... except UsageError as error:
+    ...     print(error.message)
+    side must be ours, theirs or base, got 'our'
     """
     if isinstance(value, str) and value in choices:
         return value
@@ -197,9 +205,11 @@ def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str
     --------
     >>> text("key", "order-7", service="queue")
     'order-7'
-    >>> text("key", "a\x00", service="queue")
-    Traceback (most recent call last):
-    agentnb.core.errors.UsageError: key must be text without NUL or lone surrogates, got 'a\x00'
+    >>> try:
+    ...     text("key", "a\x00", service="queue")
+    ... except UsageError as error:
+    ...     print(error.message)
+    key must be text without NUL or lone surrogates, got 'a\x00'
     """
     if not isinstance(value, str):
         raise refused(name, "text", value, service, hint or f'{name}="text"')
