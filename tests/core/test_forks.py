@@ -16,6 +16,9 @@ import pytest
 
 import agentnb
 from agentnb.core import forking
+from agentnb.core.background import run_in_thread
+from agentnb.core.db import Database
+from agentnb.core.db.catalog import Catalog
 from agentnb.core.errors import AgentnbError
 
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -196,3 +199,26 @@ def test_a_fork_lets_another_thread_finish_what_it_opens(redis_home):
         held.wait()
         assert _fork(opened.pop) == 0
         thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_names_that_a_parent_asks_for_are_asked_for_anew_in_a_child(tmp_path):
+    gate, asked = threading.Event(), threading.Event()
+    with Database(f"sqlite:///{tmp_path / 'a.db'}") as db:
+        db.execute("create table t (n int)")
+        catalog = Catalog(db, patience=10.0)
+
+        def ask():
+            asked.set()
+            gate.wait(30)
+            return []
+
+        run_in_thread(catalog._names, "t", ask, name="test")
+        assert asked.wait(30)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if catalog._names("t", lambda: ["n"]) == ["n"] else 1)
+        try:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        finally:
+            gate.set()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.background import run_in_thread
 from agentnb.core.db import schema
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, list[str]]] = {}
         self._asking: dict[str, Future[None]] = {}
+        self._fork = ForkGuard()
 
     def tables(self, start: str = "") -> list[str]:
         """Return the names of the tables and views.
@@ -64,6 +66,9 @@ class Catalog:
             when, names = self._known.get(key, (float("-inf"), []))
             if monotonic() - when < self._fresh or not self.database.access.answers_quickly:
                 return names
+            if self._fork.forked:
+                self._fork.reset()
+                self._asking.clear()  # a parent's threads are not there
             asking = self._asking.get(key)
             if asking is None:
                 asking = run_in_thread(self._ask, key, ask, name="db-names")
