@@ -205,11 +205,11 @@ def run_in_thread(
     Parameters
     ----------
     function, args
-        What to call.
+        The function and its arguments.
     name
         Name of the thread, behind ``agentnb-``.
     log
-        Logger of an error that nobody waits for.
+        Logger of an error of the call.
 
     Returns
     -------
