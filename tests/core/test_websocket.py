@@ -315,3 +315,12 @@ def test_a_hub_keeps_pings_and_closes_its_clients(peer, tmp_path):
         t.name for t in threading.enumerate() if "websocket" in t.name or t.name == "agentnb-loop"
     ]
     assert left == []
+
+
+def test_messages_that_have_left_do_not_count_as_on_their_way(make_socket, until):
+    client = make_socket()
+    client.connect()
+    for _ in range(3):
+        client.send("x" * 50_000)
+    until(lambda: client.stats()["sent"] == 3)
+    assert not client._sender.is_full

@@ -379,7 +379,7 @@ def test_an_unknown_connection_is_told_with_the_nearest(run):
     run("%db connect archive sqlite://")
     assert error_of(run, "%db use archiv", NotFoundError).hint == "did you mean archive?"
     assert error_of(run, "%db -c archiv select 1", NotFoundError).hint == "did you mean archive?"
-    assert "stays" in str(error_of(run, "%db rm default", UsageError))
+    assert "cannot be removed" in str(error_of(run, "%db rm default", UsageError))
 
 
 def test_a_read_only_connection_does_not_write(run, tasks, project):
