@@ -167,7 +167,7 @@ def test_a_retry_goes_on_where_it_failed(agents):
     mended.append(True)
     assert workflow.retry().wait(20).result == {n: n for n in ("good", "flaky", "after")}
     assert ran == ["good", "flaky", "flaky", "after"]
-    with pytest.raises(RejectedError, match="nothing to try again"):
+    with pytest.raises(RejectedError, match="nothing to retry"):
         workflow.retry()
 
 

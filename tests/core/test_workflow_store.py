@@ -119,13 +119,15 @@ def test_a_task_that_was_asked_to_stop_is_cancelled_when_it_is_reclaimed(flows, 
     assert workflow.refresh().state == "cancelled"
 
 
+@pytest.mark.parametrize("outcome", ["delayed", "failed"])
 def test_a_failed_attempt_of_a_cancelled_workflow_is_cancelled_and_not_tried_again(
-    flows, store, me
+    flows, store, me, outcome
 ):
     workflow = make(flows)
     claim = claimed(store, me)
     workflow.cancel()
-    assert store.finish(claim, OUTCOMES["delayed"], then_claim=False).state == "cancelled"
+    assert store.finish(claim, OUTCOMES[outcome], then_claim=False).state == "cancelled"
+    assert workflow.task("one").state == "cancelled"
 
 
 def test_the_report_tells_lost_cancelled_and_unknown_claims_apart(flows, store, me):

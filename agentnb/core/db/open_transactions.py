@@ -45,7 +45,7 @@ def is_open_here(path: Path | None, *, awaits: bool = False) -> bool:
         Whether the caller would await the end of the transaction, and so hold up only those of
         its own asyncio task.
     """
-    if path is None or not _OPEN:
+    if not _OPEN or path is None:
         return False
     file, here = str(path.resolve()), threading.get_ident()
     return any(

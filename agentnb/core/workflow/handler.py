@@ -129,5 +129,6 @@ class TaskHandler:
     def _say(
         self, level: int, line: str, ref: TaskRef, context: TraceContext | None, **data: Any
     ) -> None:
-        data = {"workflow": ref.workflow_id, "task": ref.name, **data}
-        self._log.log(level, line, extra={"data": data, **stamp(context)})
+        if self._log.isEnabledFor(level):
+            data = {"workflow": ref.workflow_id, "task": ref.name, **data}
+            self._log.log(level, line, extra={"data": data, **stamp(context)})
