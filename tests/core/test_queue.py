@@ -890,6 +890,7 @@ def test_a_worker_without_a_heartbeat_for_long_is_not_listed(queue, shared_redis
 
 
 def test_drain_returns_how_many_jobs_ended_meanwhile(queue):
+    queue.add("before")
     queue.work(echo).drain(10)
     queue.stop()
     for n in range(7):
@@ -897,4 +898,6 @@ def test_drain_returns_how_many_jobs_ended_meanwhile(queue):
     queue.pause()
     worker = queue.work(echo)
     threading.Timer(0.1, queue.resume).start()
-    assert worker.drain(10) == 7
+    seen = []
+    assert worker.drain(10, on_progress=lambda *now: seen.append(now)) == 7
+    assert (seen[0], seen[-1]) == ((0, 7), (7, 7))
