@@ -17,7 +17,12 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def stable_id(value):
-    """Return the id of a parameter without addresses in memory, which differ between processes."""
+    """Return the id of a parameter: without addresses in memory, and with sets in order.
+
+    Both differ between processes.
+    """
+    if isinstance(value, set) and value:
+        return f"{{{', '.join(sorted(map(stable_id, value)))}}}"
     return _ADDRESS.sub("", repr(value))
 
 

@@ -47,6 +47,7 @@ from tests.core.shapes import (
     Task,
     Words,
 )
+from tests.groups import stable_id
 
 UTC_TIMES = [dt.datetime(2026, 1, 1 + n % 28, tzinfo=dt.UTC) for n in range(50)]
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -98,7 +99,9 @@ def texts(value):
     return shown, type(value)
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}-{value!r:.40}")
+@pytest.mark.parametrize(
+    "value", VALUES, ids=lambda value: f"{type(value).__name__}-{stable_id(value):.40}"
+)
 def test_a_value_comes_back_equal_and_of_its_type(value):
     back = load(dump(value))
     assert texts(back) == texts(value)

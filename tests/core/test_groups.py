@@ -39,6 +39,11 @@ def test_every_file_that_runs_containers_is_in_the_group_of_the_engine():
     assert {group_of(path.relative_to(ROOT).as_posix()) for path in paths} == {"docker"}
 
 
+def test_the_id_of_a_set_lists_its_elements_in_order():
+    assert stable_id({1, "a", None}) == "{'a', 1, None}"
+    assert stable_id(set()) == "set()"
+
+
 def test_the_id_of_a_parameter_has_no_address():
     assert stable_id([object(), 1]) == "[<object object>, 1]"
 
