@@ -475,7 +475,6 @@ class Orchestrator:
         if notify:
             self._wakeup.notify(ready)
         if self._relay is not None:
-            self._relay.start()
             self._relay.wake()
 
     def relay_once(self) -> int:

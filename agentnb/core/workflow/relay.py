@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.forking import ForkGuard
+from agentnb.core.outage import OutageTracker
 from agentnb.core.trace import carried, use
 from agentnb.core.workflow.transactions import listed
 
@@ -54,25 +57,17 @@ class Relay:
         self._transactions = transactions
         self._scope = scope
         self._bus = bus
-        self._log = log
         self._redis = bus.redis.untraced.within(_ANSWER)
         self._handed: dict[int, None] = {}
         self._turn = threading.Lock()
-        self._wake = threading.Event()
-        self._closed = threading.Event()
-        self._away = False
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Publish from now on, in a thread."""
-        with self._turn:
-            if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._run, name="agentnb-relay", daemon=True)
-                self._thread.start()
+        self._fork = ForkGuard()
+        away, back = "events stay in the outbox", "events are published again"
+        self._server = OutageTracker(log, away, back, cooldown=_AWAY)
+        self._thread = BackgroundThread(self._run, name="relay", log=log, delay=_GATHER)
 
     def wake(self) -> None:
-        """Publish soon: there may be new events."""
-        self._wake.set()
+        """Publish soon, and from now on: there may be new events."""
+        self._thread.wake()
 
     def once(self) -> int:
         """Publish what there is, up to a hundred events, and return how many.
@@ -83,6 +78,9 @@ class Relay:
             The server is away; they stay in the outbox.
         """
         with self._turn:
+            if self._fork.forked:
+                self._fork.reset()
+                self._handed.clear()  # the parent's bus sends those
             self._settle()
             # What a bus is handed while its server is away would be lost with this process.
             self._redis.ping()
@@ -139,42 +137,25 @@ class Relay:
         with self._transactions.write() as tx:
             tx.run(f"update {{event}} set published = {{now}} where seq in ({marks})", **values)
 
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            self._wake.wait(_POLL)
-            if self._closed.wait(_GATHER):  # what happens meanwhile goes along
-                return
-            self._wake.clear()
-            pause = self._all()
-            if pause and self._closed.wait(pause):
-                return
-
-    def _all(self) -> float:
-        """Publish what there is, and return how long to wait before the next time."""
+    def _run(self) -> float:
+        """Publish all that is left, and return the seconds until the next time."""
+        if self._server.cooling_down:
+            return _POLL
         try:
-            while not self._closed.is_set() and self.once() == _BATCH:
+            while not self._thread.stopping and self.once() == _BATCH:
                 pass
         except AgentnbError as error:
-            if isinstance(error, UsageError):
-                return _AWAY  # the bus is closed
-            if not self._away:
-                self._away = True
-                self._log.warning("events stay in the outbox: %s", error)
+            if not isinstance(error, UsageError):  # else the bus is closed
+                self._server.failed(error)
             return _AWAY
-        if self._away:
-            self._away = False
-            self._log.info("events are published again")
-        return 0.0
+        self._server.succeeded()
+        return _POLL
 
     def close(self) -> None:
         """Publish what is left, if the server is there, and stop."""
-        self._closed.set()
-        self._wake.set()
-        thread = self._thread
-        if thread is None:
+        if not self._thread.alive:
             return
-        if thread is not threading.current_thread():
-            thread.join(5.0)
+        self._thread.stop(5.0)
         with suppress(AgentnbError):  # it stays in the outbox
-            while not self._away and self.once() == _BATCH:
+            while not self._server.is_away and self.once() == _BATCH:
                 pass
