@@ -235,7 +235,7 @@ def test_frames_are_not_values():
 
 
 def test_parameters_that_have_no_names_are_an_error():
-    with pytest.raises(UsageError, match="parameters are a tuple"):
+    with pytest.raises(UsageError, match="params must be a dictionary, got tuple"):
         rendered("select :a", (1,))
 
 

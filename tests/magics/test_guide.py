@@ -125,6 +125,12 @@ def test_the_tutorials_text_has_lines_that_the_magics_understand():
                     understood(noun, line)
 
 
+def test_the_reference_is_that_of_the_grammars():
+    assert REFERENCE.PAGE.read_text(encoding="utf-8") == REFERENCE.page(), (
+        "run python notebooks/reference.py"
+    )
+
+
 def test_the_reference_has_every_verb_and_option():
     parts = re.split(r"^## `%+(\w+)`$", REFERENCE.page(), flags=re.MULTILINE)
     for grammar in GRAMMARS:
