@@ -22,6 +22,7 @@ _LONGEST_WAIT = 3.0
 _MADE_OF_LOCKS = (threading.Condition, threading.Event)
 
 _opening: weakref.WeakSet[OpeningLock] = weakref.WeakSet()
+_forks = 0  # of this process and of those it descends from; os.getpid() asks the kernel
 
 
 class ForkGuard:
@@ -34,19 +35,19 @@ class ForkGuard:
     False
     """
 
-    __slots__ = ("_pid",)
+    __slots__ = ("_forks",)
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Let the object belong to this process from now on."""
-        self._pid = os.getpid()
+        self._forks = _forks
 
     @property
     def forked(self) -> bool:
         """Whether this process is a forked child of the one that the object belongs to."""
-        return self._pid != os.getpid()
+        return self._forks != _forks
 
 
 class OpeningLock:
@@ -71,6 +72,13 @@ class OpeningLock:
         """Wait until no other thread holds it, for at most these seconds."""
         if self._lock.acquire(timeout=seconds):
             self._lock.release()
+
+
+def _begin_child() -> None:
+    """Let every guard and every lock see that this is a forked child."""
+    global _forks  # noqa: PLW0603 - how often this very process was forked
+    _forks += 1
+    renew_locks()
 
 
 def _let_finish() -> None:
@@ -142,4 +150,4 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     # need the locks that these two modules take before a fork.
     importlib.import_module("logging")
     importlib.import_module("concurrent.futures.thread")
-    os.register_at_fork(before=_let_finish, after_in_child=renew_locks)
+    os.register_at_fork(before=_let_finish, after_in_child=_begin_child)

@@ -266,6 +266,8 @@ def names_of(
     >>> names_of(["name", Column("size", "size")])
     (('name', 'size'), (None, 'size'))
     """
+    if not any(isinstance(one, Column) for one in columns):  # a database's, at each query
+        return tuple(map(str, columns)), (None,) * len(columns)
     pairs = [one if isinstance(one, Column) else Column(str(one)) for one in columns]
     return tuple(one.name for one in pairs), tuple(one.kind for one in pairs)
 
