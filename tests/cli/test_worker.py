@@ -49,6 +49,14 @@ def forks(job):
     child.kill()
     return code
 
+def pools(job):
+    # Each pool terminates its processes as soon as they have begun.
+    import multiprocessing
+    for _ in range(10):
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            found = pool.map(abs, range(job.data))
+    return found
+
 @processor("letters", timeout=60)
 async def letters(job):
     return job.data.upper()
@@ -277,6 +285,12 @@ def test_a_process_that_a_job_forks_can_be_terminated_and_stops_no_worker(worker
     assert [job.result(60) for job in jobs] == [-signal.SIGTERM] * 2
     assert one.process.poll() is None
     one.end()
+
+
+def test_a_pool_of_processes_ends_with_its_block_in_a_job(worker, queue):
+    job = queue.add(3, timeout=60, attempts=1)
+    worker(queue.name, "--processor", "jobs:pools", "--concurrency", "1")
+    assert job.result(90) == [0, 1, 2]
 
 
 def test_a_kept_cell_is_run_and_the_next_one_replaces_it(worker, queue, home):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ __all__ = ["Signals"]
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _entered: list[Signals] = []
+_masks = threading.local()
 
 
 class Signals:
@@ -70,10 +72,27 @@ class Signals:
         return self.received is not None
 
 
+def _block() -> None:
+    """Hold back the signals of a thread that forks, until its child has the handlers from before.
+
+    A signal that comes in between would be noted by a handler that is not there any longer.
+    """
+    if _entered:
+        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+
+
+def _unblock() -> None:
+    mask = getattr(_masks, "before", None)
+    if mask is not None:
+        _masks.before = None
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _restore_in_child() -> None:
     while _entered:
         _entered.pop().restore()
+    _unblock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_restore_in_child)
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_restore_in_child)
