@@ -67,6 +67,8 @@ class Table:
         A line shown under the rows.
     empty
         Shown in place of rows when there are none: what to type next.
+    display
+        Maximum number of rows that are displayed; None displays all of them.
 
     Examples
     --------
@@ -81,7 +83,7 @@ class Table:
     {'id': 1, 'name': 'plan'}
     """
 
-    __slots__ = ("columns", "empty", "formats", "note", "rows")
+    __slots__ = ("columns", "display", "empty", "formats", "note", "rows")
     kinds: Sequence[str | None] = ()  # of the columns, where a database tells them
 
     def __init__(
@@ -91,12 +93,14 @@ class Table:
         *,
         note: str = "",
         empty: str = "",
+        display: int | None = SHOWN_ROWS,
     ) -> None:
         names, self.formats = names_of(columns)
         self.columns = _unique(names)
         self.rows = rows
         self.note = note
         self.empty = empty
+        self.display = display
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -188,19 +192,19 @@ class Table:
         return tuple(map(Column, self.columns, self.formats))
 
     def __repr__(self) -> str:
-        shown = list(self.rows[:SHOWN_ROWS])
+        shown = list(self.rows[: self.display])
         lines = _aligned(self.header, shown) if shown else [self.empty or "no rows"]
         return "\n".join(lines + self._notes())
 
     def _notes(self) -> list[str]:
-        more = len(self.rows) - SHOWN_ROWS
-        notes = [f"{SHOWN_ROWS:,} of {len(self.rows):,} rows shown"] if more > 0 else []
+        shown, total = len(self.rows[: self.display]), len(self.rows)
+        notes = [f"{shown:,} of {total:,} rows shown"] if total > shown else []
         return notes + ([self.note] if self.note else [])
 
     def _repr_html_(self) -> str:
         parts = [f'<div class="agentnb-table"><table style="{_STYLE}">']
         if self.rows:
-            shown = list(self.rows[:SHOWN_ROWS])
+            shown = list(self.rows[: self.display])
             numeric = _numeric_columns(self.header, shown)
             names = [escape(text_of(name)) for name in self.columns]
             parts.append(_html_row("th", names, numeric))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Magic", "Message"]
 
 _HELP = (["help"], ["--help"])
+_MOST_DISPLAYED = 1000  # rows
 
 
 class Message(str):
@@ -28,6 +29,13 @@ class Message(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def _display_requested(result: Any, call: Call) -> Any:
+    """Return the result; after ``-n`` it displays all its rows, up to a thousand."""
+    if getattr(result, "display", None) and call.options.keys() & {"count", "rows"}:
+        result.display = _MOST_DISPLAYED
+    return result
 
 
 class Magic(Magics):
@@ -88,7 +96,7 @@ class Magic(Magics):
                     hint=f"as a line of its own: %{self.grammar.noun} {verb.usage}",
                 )
             result = getattr(self, f"do_{call.verb}")(call)
-        return None if "quiet" in call.options else result
+        return None if "quiet" in call.options else _display_requested(result, call)
 
     def _cell_call(self, grammar: Grammar, line: str, namespace: Mapping[str, Any]) -> Call:
         """Parse the line of a cell whose verb is not written, also in errors."""

@@ -55,6 +55,13 @@ def test_a_long_table_shows_its_head_and_says_so():
     assert "25 of 1,000 rows shown" in table._repr_html_()
 
 
+def test_a_table_displays_all_rows_on_request():
+    table = Table(["n"], [(n,) for n in range(30)], display=None)
+    assert len(repr(table).splitlines()) == 31
+    assert table._repr_html_().count("<tr>") == 31
+    assert "shown" not in repr(table) + table._repr_html_()
+
+
 def test_an_empty_table_says_what_to_do_next():
     assert repr(Table(["n"], [])) == "no rows"
     assert repr(Table(["n"], [], empty="type <b>this</b>")) == "type <b>this</b>"

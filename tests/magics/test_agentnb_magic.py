@@ -40,6 +40,7 @@ def test_config_has_every_setting_with_its_source_and_no_secret(run, project, mo
     assert PASSWORD not in shown
     assert "plain-looking-token" not in shown
     found = rows_of(table)
+    assert all(variable in repr(table) for variable in found)
     assert found["DATABASE_URL"][1:3] == ("postgresql://ada:••••••@host/app", "environment")
     assert found["AGENTNB_DB_ROWS"][1:3] == ("7", str(project / ".env"))
     assert found["AGENTNB_WORKSPACE"][1:3] == ("workspace", "default")
@@ -116,7 +117,7 @@ def test_debug_gives_the_users_own_handler_back(shell, shown):
 
 
 def test_debug_is_on_or_off(run):
-    with pytest.raises(UsageError, match="on or off, not 'maybe'"):
+    with pytest.raises(UsageError, match="debug must be on or off, got 'maybe'"):
         run("%agentnb debug maybe")
 
 

@@ -19,6 +19,14 @@ def test_cached_keys(run):
     assert notes(run("%cache list key*")) == ("", 4)
 
 
+def test_rows_that_are_requested_are_displayed(run):
+    run("for n in range(40): hub.cache.set(f'key{n:02}', n)")
+    assert "key39" not in repr(run("%cache list"))
+    assert "key39" in repr(run("%cache list -n 40"))
+    numbers = "with recursive t(n) as (select 0 union all select n + 1 from t where n < 39)"
+    assert "39" in repr(run(f"%db -n 40 {numbers} select n from t order by n")).split()
+
+
 def test_jobs(run):
     run("q = hub.queue('mail')\nfor i in range(5): q.add(i)\nq.add(9, delay=60)")
     assert notes(run("%queue jobs mail -n 2")) == ("3 of 6 shown; -n N for more", 3)

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentnb.core.git import graph
-from agentnb.core.table import SHOWN_ROWS, Table, text_of
+from agentnb.core.table import Table, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,12 +70,12 @@ class Log(Table):
         if not self.rows:
             return self.empty
         lines = []
-        drawn = graph.text(self.graph())[:SHOWN_ROWS]
+        drawn = graph.text(self.graph())[: self.display]
         for row, lanes in zip(self.rows, drawn, strict=False):
             refs = f" ({row[4]})" if row[4] else ""
             about = f"{text_of(row[3])}{text_of(refs)}"
             lines.append(f"{lanes} {row[0][:10]}  {_day(row[1])}  {text_of(row[2])}  {about}")
-        return "\n".join([*lines, *self._cuts(SHOWN_ROWS)])
+        return "\n".join([*lines, *self._cuts(len(drawn))])
 
     def _cuts(self, drawn: int) -> list[str]:
         """Return the notes on commits that are not displayed or were not read."""

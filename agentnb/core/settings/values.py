@@ -242,7 +242,7 @@ class Settings:
         for name in self.unknown_variables():
             hint = did_you_mean(name, names) or "not a setting of agentnb"
             rows.append((name, MASK, self._variables[name].source, hint))
-        return Table(("variable", "value", "source", "about"), rows)
+        return Table(("variable", "value", "source", "about"), rows, display=None)
 
     def __repr__(self) -> str:
         return f"Settings(root={str(self.root)!r}, home={str(self.home)!r})"

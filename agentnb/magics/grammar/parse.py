@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.errors import UsageError, did_you_mean
@@ -316,7 +317,7 @@ class Grammar:
 
     def _outside(self, option: Option, allowed: str, value: Any, hint: str = "") -> UsageError:
         return UsageError(
-            f"{option.names[-1]} must be {allowed}, got {value!r:.80}",
+            f"{option.names[-1]} must be {allowed}, got {_written(value):.80}",
             service=self.noun,
             hint=hint or f"{option.usage}: {option.about}",
         )
@@ -332,6 +333,18 @@ class Grammar:
         if verb is None or verb == "help":
             return help_of(self)
         return help_of_verb(self, self.verbs.get(verb) or self._no_verb(verb))
+
+
+def _written(value: Any) -> str:
+    """Return a refused value as errors show it: a number without quotes.
+
+    >>> _written("0"), _written("many"), _written(1.5)
+    ('0', "'many'", '1.5')
+    """
+    with suppress(ValueError, TypeError, OverflowError):
+        float(value)
+        return str(value)
+    return repr(value)
 
 
 def _count_arguments(found: list[Word], known: tuple[Option, ...]) -> int:
