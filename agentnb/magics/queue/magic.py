@@ -11,8 +11,8 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 from agentnb.core.errors import AgentnbError, NotFoundError, RejectedError, UsageError, did_you_mean
 from agentnb.magics.base import Magic, Message
 from agentnb.magics.grammar import is_word
+from agentnb.magics.made import CellFunctions
 from agentnb.magics.queue.grammar import GRAMMAR
-from agentnb.magics.queue.task import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,11 +53,11 @@ class QueueMagic(Magic):
 
     def __init__(self, extension: Any) -> None:
         super().__init__(extension)
-        self._cells = Cells()
+        self._functions = CellFunctions()
 
     def reset(self) -> None:
         """Forget which cell made which processor; the processors are the hub's."""
-        self._cells = Cells()
+        self._functions = CellFunctions()
 
     @property
     def _queues(self) -> TaskQueue:
@@ -135,7 +135,7 @@ class QueueMagic(Magic):
         queue = self._queues.get_queue(call.arguments[0])
         home = self.hub.settings.home
         shell = self.extension.shell
-        return make_processor(call, queue, self.types(call), home, shell, self._cells)
+        return make_processor(call, queue, self.types(call), home, shell, self._functions)
 
     def do_work(self, call: Call) -> Worker:
         """Process the jobs of a queue in this kernel."""

@@ -2,68 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from agentnb.magics.base import Message
 from agentnb.magics.body import Role, body_of, kernel_only
+from agentnb.magics.made import CellFunction, cell_module
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from agentnb.core.queue import Queue
-    from agentnb.magics.body import FunctionBody
     from agentnb.magics.grammar import Call
+    from agentnb.magics.made import CellFunctions
 
-__all__ = ["Cells", "make_processor"]
+__all__ = ["make_processor"]
 
 _ROLE = Role(
     "queue", "process", "job", "a processor", "job.data", "return what comes of it", returns=True
 )
 
 
-class _Made(NamedTuple):
-    queue: Queue
-    processor: Any
-    path: Path
-    text: str
-
-
-class Cells:
-    """The cells that have made processors, where cells have ids."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, _Made] = {}
-
-    def replace(self, cell: str | None, made: _Made) -> str:
-        """Note what a cell has made, and take back what it made for another queue before.
-
-        Returns
-        -------
-        str
-            A message about that other queue; empty if there is none.
-        """
-        if cell is None:
-            return ""
-        before = self._made.get(cell)
-        self._made[cell] = made
-        if before is None or before.queue is made.queue:
-            return ""
-        queue = before.queue
-        if queue.current is not before.processor:  # another cell's by now
-            return ""
-        if queue.worker is not None:
-            return f"{queue.name}: still processed by this cell as it was: %queue stop {queue.name}"
-        queue.forget_processor()
-        with suppress(OSError):
-            if before.path.read_text(encoding="utf-8") == before.text:
-                before.path.unlink()
-        return f"{queue.name}: no longer processed by this cell"
-
-
 def make_processor(
-    call: Call, queue: Queue, types: Mapping[str, Any], home: Path, shell: Any, cells: Cells
+    call: Call,
+    queue: Queue,
+    types: Mapping[str, Any],
+    home: Path,
+    shell: Any,
+    functions: CellFunctions,
 ) -> Message:
     """Make a cell the processor of a queue, and say what to type next.
 
@@ -79,25 +45,28 @@ def make_processor(
         The folder where modules are kept.
     shell
         The IPython shell.
-    cells
-        The cells that have made processors.
+    functions
+        The functions that cells have made.
     """
     from agentnb.core.cellmodule import keep_module
     from agentnb.core.modules import module_path
     from agentnb.panels.base.registry import cell_id
 
     body = body_of(call, f"%%queue task {queue.name}", _ROLE, shell)
-    module = _module(call, queue, body, types, shell)
+    timeout = call.options.get("timeout")
+    given = {} if timeout is None else {"timeout": timeout}
+    module = cell_module(body, ("agentnb.core.queue", "processor"), queue.name, given, types, shell)
     queue.process(
         body.bound(shell.user_ns),
         **types,
-        timeout=call.options.get("timeout"),
+        timeout=timeout,
         source="this kernel",
         needs=module.needs,
     )
     path = module_path(home, "queue", queue.name)
     keep_module(home, path, module.text)
-    left = cells.replace(cell_id(shell), _Made(queue, queue.current, path, module.text))
+    made = CellFunction(queue.name, path, module.text, _withdraw(queue, queue.current))
+    left = functions.replace(cell_id(shell), made)
     said = (_in_kernel(queue), _elsewhere(queue, module.needs), left)
     return Message("\n".join(filter(None, said)))
 
@@ -126,24 +95,17 @@ def use_kept_cell(queue: Queue, home: Path) -> None:
     )
 
 
-def _module(
-    call: Call, queue: Queue, body: FunctionBody, types: Mapping[str, Any], shell: Any
-) -> Any:
-    from agentnb.core.cellmodule import CellModule
+def _withdraw(queue: Queue, processor: Any) -> Callable[[], tuple[bool, str]]:
+    def withdraw() -> tuple[bool, str]:
+        name = queue.name
+        if queue.current is not processor:  # another cell's by now
+            return False, ""
+        if queue.worker is not None:
+            return False, f"{name}: still processed by this cell as it was: %queue stop {name}"
+        queue.forget_processor()
+        return True, f"{name}: no longer processed by this cell"
 
-    timeout = call.options.get("timeout")
-    given = repr(queue.name) + ("" if timeout is None else f", timeout={timeout!r}")
-    # A class of the notebook's is not there in another process either.
-    also = tuple(str(getattr(one, "__name__", one)) for one in types.values())
-    return CellModule(
-        body.source,
-        body.name,
-        shell.user_ns,
-        ("agentnb.core.queue", "processor", given),
-        also=also,
-        flags=shell.compile.flags,
-        cells=shell.history_manager.input_hist_parsed,
-    )
+    return withdraw
 
 
 def _in_kernel(queue: Queue) -> str:

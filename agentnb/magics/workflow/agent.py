@@ -5,25 +5,24 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.magics.base import Magic, Message
 from agentnb.magics.body import Role, body_of, kernel_only
+from agentnb.magics.made import CellFunction, CellFunctions, cell_module
 from agentnb.magics.output import Logged, diverted
 from agentnb.magics.workflow.grammar import AGENT, AGENT_CELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
-    from agentnb.core.cellmodule import CellModule
     from agentnb.core.hub import Hub
     from agentnb.core.table import Table
     from agentnb.core.workflow import Context, Orchestrator, TaskInfo
-    from agentnb.magics.body import FunctionBody
+    from agentnb.core.workflow.registry import Registry
     from agentnb.magics.grammar import Call
 
 __all__ = ["AgentMagic"]
@@ -64,11 +63,11 @@ class AgentMagic(Magic):
 
     def __init__(self, extension: Any) -> None:
         super().__init__(extension)
-        self._cells = Cells()
+        self._functions = CellFunctions()
 
     def reset(self) -> None:
         """Forget which cell has made what; agents are the hub's."""
-        self._cells = Cells()
+        self._functions = CellFunctions()
 
     def status(self, call: Call) -> Table:  # noqa: ARG002 - magics share a signature
         """Return the agents."""
@@ -84,7 +83,7 @@ class AgentMagic(Magic):
 
     def do_define(self, call: Call) -> Message:
         """Make a cell an agent."""
-        return make_agent(call, self.hub, self.types(call), self.extension.shell, self._cells)
+        return make_agent(call, self.hub, self.types(call), self.extension.shell, self._functions)
 
     def do_list(self, call: Call) -> Table:
         """Return the agents."""
@@ -99,40 +98,9 @@ class AgentMagic(Magic):
         return ()
 
 
-class _Made(NamedTuple):
-    name: str
-    agent: Any
-    path: Path
-    text: str
-
-
-class Cells:
-    """The agents that cells have made, where cells have ids."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, _Made] = {}
-
-    def replace(self, cell: str | None, made: _Made, workflows: Orchestrator) -> str:
-        """Note what a cell has made, take back what it made under another name, and say so."""
-        before = self._made.get(cell or "")
-        if cell is not None:
-            self._made[cell] = made
-        if before is None or before.name == made.name:
-            return ""
-        registry = workflows.registry
-        if (
-            before.name not in registry.registered()
-            or registry.find(before.name) is not before.agent
-        ):
-            return ""  # another cell's by now
-        registry.remove(before.name)
-        with suppress(OSError):
-            if before.path.read_text(encoding="utf-8") == before.text:
-                before.path.unlink()
-        return f"{before.name}: no longer this cell"
-
-
-def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells: Cells) -> Message:
+def make_agent(
+    call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, functions: CellFunctions
+) -> Message:
     """Make a cell an agent, and say what to type next.
 
     Parameters
@@ -140,13 +108,13 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     call
         The magic's line and the cell.
     hub
-        Whose workflows it is for.
+        The hub, whose workflows the agent is for.
     types
         The classes of a task's data (``schema``) and result (``returns``), those that were given.
     shell
         The IPython shell.
-    cells
-        What cells have made.
+    functions
+        The functions that cells have made.
     """
     from agentnb.core.cellmodule import keep_module
     from agentnb.core.modules import module_path
@@ -157,7 +125,7 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     body = body_of(call, f"%%agent {name}", _ROLE, shell)
     options = {key: call.options[key] for key in _OPTIONS if key in call.options}
     deprecated = _deprecated(call, options)
-    module = _module(name, options, types, body, shell)
+    module = cell_module(body, ("agentnb.core.workflow", "agent"), name, options, types, shell)
     function = diverted(body.bound(shell.user_ns), _TaskLog, shell)
     workflows = hub.workflows
     register = workflows.agent(name, **types, **options)
@@ -165,8 +133,8 @@ def make_agent(call: Call, hub: Hub, types: Mapping[str, Any], shell: Any, cells
     path = module_path(home, "agent", name)
     keep_module(home, path, module.text)  # where that fails, the agent of before stays
     register(function)
-    made = _Made(name, workflows.registry.find(name), path, module.text)
-    left = cells.replace(cell_id(shell), made, workflows)
+    made = CellFunction(name, path, module.text, _withdraw(name, workflows.registry))
+    left = functions.replace(cell_id(shell), made)
     said = (_in_kernel(name, workflows), _elsewhere(name, module.needs), left, deprecated)
     return Message("\n".join(filter(None, said)))
 
@@ -186,23 +154,16 @@ def _deprecated(call: Call, options: dict[str, Any]) -> str:
     return f"--retries {retries} is deprecated: use --attempts {retries + 1}"
 
 
-def _module(
-    name: str, options: dict[str, Any], types: Mapping[str, Any], body: FunctionBody, shell: Any
-) -> CellModule:
-    from agentnb.core.cellmodule import CellModule
+def _withdraw(name: str, registry: Registry) -> Callable[[], tuple[bool, str]]:
+    agent = registry.find(name)
 
-    given = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items())])
-    # A class of the notebook's is not there in another process either.
-    also = tuple(str(getattr(one, "__name__", one)) for one in types.values())
-    return CellModule(
-        body.source,
-        body.name,
-        shell.user_ns,
-        ("agentnb.core.workflow", "agent", given),
-        also=also,
-        flags=shell.compile.flags,
-        cells=shell.history_manager.input_hist_parsed,
-    )
+    def withdraw() -> tuple[bool, str]:
+        if name not in registry.registered() or registry.find(name) is not agent:
+            return False, ""  # another cell's by now
+        registry.remove(name)
+        return True, f"{name}: no longer this cell"
+
+    return withdraw
 
 
 class _TaskLog(Logged):
