@@ -222,7 +222,7 @@ def test_a_job_may_ask_for_another_number_to_be_kept(queue, until):
 
 
 def test_a_result_is_told_even_if_the_job_is_not_kept(queue):
-    job = queue.add(5, remove_on_complete=True, delay=0.1)
+    job = queue.add(5, remove_on_complete=True, delay=1)
     queue.work(echo)
     assert job.result(10) == 5
 
@@ -765,6 +765,60 @@ def test_only_processors_that_all_wait_are_told(queue):
     others = [queue.add("other") for _ in range(5)]
     assert [job.result(20) for job in parents] == ["child", "child"]
     assert [job.result(20) for job in others] == ["other"] * 5
+
+
+def test_one_processor_is_told_where_all_wait_and_its_thread_serves_the_others(queue):
+    together = threading.Barrier(4)
+
+    def parent(job):
+        if job.data == "parent":
+            together.wait(10)
+            return queue.add("child").result(20)
+        return job.data
+
+    queue.work(parent, concurrency=4)
+    parents = [queue.add("parent", attempts=1) for _ in range(4)]
+    ends = []
+    for job in parents:
+        try:
+            ends.append(job.result(20))
+        except JobFailed as error:
+            ends.append(str(error))
+    assert ends.count("child") == 3
+    assert sum("cannot start" in one for one in ends) == 1
+
+
+def test_a_processor_that_awaits_many_jobs_of_its_queue_takes_one_thread(queue):
+    async def parent(job):
+        if job.data == "parent":
+            return await asyncio.gather(*(queue.add(n).aresult(20) for n in range(6)))
+        await asyncio.sleep(0.05)
+        return job.data
+
+    queue.work(parent, concurrency=3)
+    assert queue.add("parent", attempts=1).result(20) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_thread_that_was_left_behind_is_not_counted_among_those_that_wait(queue, until):
+    end = threading.Event()
+
+    def parent(job):
+        if job.data == "stuck":
+            return queue.add("long").result()
+        if job.data == "parent":
+            return queue.add("child").result(20)
+        if job.data == "long":
+            end.wait(20)
+        return job.data
+
+    queue.work(parent, concurrency=2)
+    with pytest.raises(JobFailed, match="longer than"):
+        queue.add("stuck", attempts=1, timeout=0.3).result(20)
+    second = queue.add("parent", attempts=1)
+    until(lambda: queue.counts()["waiting"] == 1 or second.state == "failed")
+    time.sleep(0.2)
+    end.set()
+    assert second.result(20) == "child"
 
 
 def test_an_awaited_job_within_its_own_queue_is_told_too(queue):

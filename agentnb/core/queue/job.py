@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +18,7 @@ from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.trace import carried
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
@@ -168,9 +168,8 @@ class Job(LiveJob):
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")
-        parts, inside = self._parts, self._inside()
-        with parts.blocked if inside else nullcontext():
-            check = self._check_deadlock if inside else _nothing
+        parts = self._parts
+        with self._counted() as check:
             outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
         if outcome is None:
             raise await asyncio.to_thread(self._too_late, timeout)
@@ -181,23 +180,24 @@ class Job(LiveJob):
         return self.aresult().__await__()
 
     def _result(self, timeout: float | None, kind: Any) -> Any:
-        parts, inside = self._parts, self._inside()
-        with parts.blocked if inside else nullcontext():
-            check = self._check_deadlock if inside else _nothing
+        parts = self._parts
+        with self._counted() as check:
             outcome = parts.waiter.wait(parts.store, self.id, timeout, check)
         if outcome is None:
             raise self._too_late(timeout)
         return self._outcome(*outcome, kind)
 
-    def _inside(self) -> bool:
-        """Return whether the caller is a processor of the job's own queue."""
+    @contextmanager
+    def _counted(self) -> Iterator[Callable[[], None]]:
+        """Count the caller if it is a processor of the job's own queue; yield a check for it."""
         processed = PROCESSED.get()
-        return processed is not None and processed.queue is self.queue
-
-    def _check_deadlock(self) -> None:
-        error = self._parts.blocked.deadlock(self)
-        if error is not None:
-            raise error
+        inside = processed is not None and processed.queue is self.queue
+        attempt = processed._hold if processed is not None and inside else None  # noqa: SLF001 - a job's own
+        if attempt is None:
+            yield _nothing
+            return
+        with self._parts.blocked.waiting(attempt) as check:
+            yield lambda: check(self)
 
     def _too_late(self, timeout: float | None) -> DeadlineExceeded:
         return DeadlineExceeded(
