@@ -528,6 +528,9 @@ def test_a_job_is_found_by_its_id_alone(queues):
     assert queues.find(job.id).queue.name == "a"
     with pytest.raises(NotFoundError):
         queues.find("nosuchjob")
+    with pytest.raises(NotFoundError) as caught:
+        queues.find("a")
+    assert caught.value.hint == "a is a queue: %queue jobs a lists its jobs"
 
 
 def test_the_table_says_where_jobs_wait_and_nobody_works(queues, until):

@@ -214,6 +214,19 @@ def test_retries_is_deprecated_and_means_attempts_less_one(flows):
     assert made.task("echo").attempts == 2
 
 
+def test_the_warning_of_retries_names_the_line_of_the_caller(flows):
+    calls = [
+        lambda: Task("a", retries=2),
+        lambda: flows.agent("once", retries=0)(lambda task: 1),
+        lambda: agent("marked", retries=4),
+        lambda: flows.create("x", [{"name": "echo", "retries": 1}]),
+    ]
+    for call in calls:
+        with pytest.warns(DeprecationWarning) as caught:
+            call()
+        assert [one.filename for one in caught] == [__file__]
+
+
 @pytest.mark.parametrize("retries", [-1, 1.5, 1000, True])
 def test_retries_out_of_their_range_are_refused(retries):
     with pytest.raises(UsageError, match="retries must be 0 to 999, got"):

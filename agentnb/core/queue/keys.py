@@ -77,8 +77,8 @@ class AddedJob(NamedTuple):
                 f"key {record.key!r} was used for job {self.id} with other data: {shown}; "
                 f"here {record.data}",
                 service="queue",
-                hint=f"use another key for other data; %queue show {self.id} shows the job of "
-                "this key",
+                hint="use another key for other data"
+                + ("" if data is None else f"; %queue show {self.id} shows the job of this key"),
             )
 
 

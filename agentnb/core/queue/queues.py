@@ -198,10 +198,14 @@ class Queues:
         """
         name: Any = self._redis.hget(self._keys.internal("job", job_id), "queue")
         if name is None:
+            names = self.names()
+            hint = did_you_mean(job_id, names) or "%queue list shows the queues"
+            if job_id in names:
+                hint = f"{job_id} is a queue: %queue jobs {job_id} lists its jobs"
             raise NotFoundError(
                 f"there is no job {job_id}: it was removed, or is no longer kept",
                 service="queue",
-                hint=did_you_mean(job_id, self.names()) or "%queue list shows the queues",
+                hint=hint,
             )
         return self.get_queue(name.decode()).get(job_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import reprlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,9 +157,20 @@ def attempts_of(attempts: int | None, retries: Any) -> int | None:
     warnings.warn(
         f"retries={retries} is deprecated: use attempts={int(retries) + 1}",
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=_caller_level(),
     )
     return int(retries) + 1
+
+
+def _caller_level() -> int:
+    """Return the ``stacklevel`` of the first caller outside agentnb, to whom a warning belongs.
+
+    Python shows a `DeprecationWarning` only where the code of ``__main__`` or a notebook is named.
+    """
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("agentnb."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def check_known(words: Iterable[Any], known: Sequence[str], what: str) -> None:
