@@ -7,6 +7,8 @@ import contextvars
 import logging
 import os
 import secrets
+import subprocess
+import sys
 import threading
 import time
 
@@ -15,11 +17,13 @@ import pytest
 from agentnb.core.errors import ConfigError, DeadlineExceeded, RejectedError, UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.loop import LoopThread
-from agentnb.core.work import gate, lease, threads
+from agentnb.core.work import attempt as attempt_module
+from agentnb.core.work import gate, identity, lease, threads
 from agentnb.core.work.attempt import AttemptStopped, Released
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import new_owner
-from agentnb.core.work.store import Key, LeaseReport, Outcome, OutcomeKind
+from agentnb.core.work.lease import LeaseKeeper
+from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, Outcome, OutcomeKind
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, Worker
 
 from .work_memory import MemoryHandler, MemoryServer, MemoryStore
@@ -190,12 +194,32 @@ def test_no_exception_of_a_function_ends_a_thread_of_the_worker(make, server, un
 def test_a_delayed_unit_begins_when_it_is_due_and_is_not_asked_for_before(make, server, until):
     added = time.monotonic()
     began = []
-    server.add(lambda attempt: began.append(time.monotonic()), delay=0.3)
+    server.add(lambda attempt: began.append(time.monotonic()), delay=1.0)
     store = MemoryStore(server)
     make(store=store)
     until(lambda: began)
-    assert began[0] - added >= 0.3
-    assert store.claims < 50
+    assert began[0] - added >= 1.0
+    assert store.claims < 10
+
+
+def test_a_unit_that_is_due_soon_is_claimed_then_although_nobody_looks_for_it(
+    make, server, until, monkeypatch
+):
+    """The only thread that could look waits at the store, which knew of nothing to come."""
+    monkeypatch.setattr(lease, "ROUND", 60.0)
+    monkeypatch.setattr(threads, "_IDLE_SECONDS", 60.0)
+    slow = Slow()
+
+    def fail_once(attempt):
+        if slow(attempt) == "run 1":
+            raise ValueError
+
+    unit = server.units[server.add(fail_once, backoff=Backoff(0.1))]
+    make(concurrency=2)
+    assert slow.begun[0].wait(10)
+    until(lambda: server.waiting == 1)
+    slow.go[0].set()
+    until(lambda: unit.state == "completed", 20)
 
 
 def test_a_store_that_has_nothing_of_what_is_due_is_not_asked_all_the_time(make, server, until):
@@ -287,6 +311,52 @@ def test_a_thread_that_takes_too_long_is_replaced_and_its_end_does_not_count(mak
     until(lambda: other.state == "completed")
     slow.go[0].set()
     assert (unit.state, unit.value, other.value) == ("failed", None, "run 2")
+
+
+def test_a_thread_that_took_too_long_can_ask_whether_it_was_stopped(make, server, until):
+    stopped = []
+
+    def slow(attempt):
+        until(lambda: attempt.stopped)
+        stopped.append(True)
+
+    server.add(slow, attempts=1, timeout=0.1)
+    worker = make(concurrency=1)
+    until(lambda: stopped)
+    until(lambda: not worker._threads.running)
+
+
+def test_a_unit_runs_alone_after_one_that_took_too_long(make, server, until):
+    slow = Slow()
+    server.add(slow, attempts=1, timeout=0.1)
+    make(concurrency=1)
+    until(lambda: server.ended == 1)
+    server.add(lambda attempt: None, deaths=1)
+    until(lambda: server.ended == 2, 20)
+    slow.go[0].set()
+
+
+def test_a_time_out_that_a_coroutine_raises_itself_is_an_error_like_others(make, server, until):
+    async def fail(attempt):
+        raise TimeoutError("its own")
+
+    unit = server.units[server.add(fail, attempts=1, timeout=30)]
+    make()
+    until(lambda: unit.state == "failed")
+    assert unit.failure.error == "TimeoutError: its own"
+
+
+def test_a_coroutine_of_an_attempt_that_was_cancelled_before_does_not_go_on(make, server, until):
+    async def sleep():
+        await asyncio.sleep(60)
+
+    def cancelled(attempt):
+        attempt.cancel()
+        return sleep()
+
+    unit = server.units[server.add(cancelled, attempts=1)]
+    make()
+    until(lambda: unit.state == "cancelled")
 
 
 def test_a_time_out_costs_no_thread_while_nothing_is_late(make, server, until):
@@ -476,6 +546,21 @@ def test_stop_in_a_forked_child_hands_back_nothing(make, server, until):
     assert (slow.calls, worker.working) == (1, True)
 
 
+def test_a_worker_that_stops_claims_nothing_with_the_end_of_what_runs(make, server, until):
+    slow = Slow()
+    server.add(slow)
+    other = server.units[server.add(lambda attempt: None)]
+    worker = make(concurrency=1)
+    assert slow.begun[0].wait(10)
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    until(lambda: worker._threads.stopping)
+    slow.go[0].set()
+    stopping.join(20)
+    assert (server.ended, other.state, other.entry) == (1, "waiting", 0)
+    assert not worker._keeper._thread.alive
+
+
 def test_a_worker_that_stops_claims_nothing_more(make, server):
     worker = make()
     assert worker.stop()
@@ -561,7 +646,8 @@ def test_a_write_of_an_attempt_waits_for_the_server(make, server, until, caplog)
     assert caplog.text.count(f"a step of unit {unit.id} cannot be kept yet") == 1
 
 
-def test_a_write_does_not_wait_once_the_lease_is_lost(make, server, until):
+def test_a_write_does_not_wait_once_the_lease_is_lost(make, server, until, monkeypatch):
+    monkeypatch.setattr(attempt_module, "_RETRY_SECONDS", 60.0)
     stopped = threading.Event()
 
     def away():
@@ -617,6 +703,7 @@ def test_an_outcome_is_offered_until_the_worker_has_stopped(make, server, until)
     until(lambda: not worker.busy)
     assert not worker.stop(0.2)
     until(lambda: not any(thread.is_alive() for thread in worker._threads._threads))
+    assert worker.handler.said == []
 
 
 def test_a_worker_goes_on_once_the_server_is_back_and_says_both_once(make, server, until, caplog):
@@ -670,9 +757,26 @@ def test_a_dead_workers_unit_without_attempts_left_fails(make, server, until):
 def test_an_expired_lease_is_reclaimed_at_the_second_look(make, server, until):
     unit = server.units[server.add(lambda attempt: attempt.claim.attempt)]
     MemoryStore(server, lease=0.01).claim(elsewhere())
-    make()
+    worker = make()
     until(lambda: unit.state == "completed")
     assert unit.value == 2
+    assert worker.handler.said[0][2].startswith("its worker gave no sign of life (")
+
+
+@pytest.mark.parametrize(("owner", "grace"), [(elsewhere, 2.0), (new_owner, 10.0)])
+def test_an_expired_lease_has_a_third_of_its_time_and_less_where_nobody_is_known_to_live(
+    server, owner, grace
+):
+    store = MemoryStore(server, lease=30.0)
+    keeper = LeaseKeeper(
+        store, MemoryHandler(), new_owner(), {}, end_overdue=print, kills=False, log=log
+    )
+    held = ActiveUnit("u", 1, owner(), 1, 3, -0.1)
+    keeper._suspects[held.key] = 100.0
+    assert [keeper._expired(held, 100.0 + grace + more) for more in (-0.1, 0.1)] == [False, True]
+    for left in (0.1, 30.0):
+        held = ActiveUnit("u", 1, owner(), 1, 3, left)
+        assert not keeper._expired(held, 1000.0)
 
 
 def test_a_lease_that_is_renewed_after_it_expired_is_left_alone(make, server, until):
@@ -716,6 +820,30 @@ def test_a_claim_whose_hand_over_was_cut_off_is_released_and_not_counted(make, s
     assert worker.working
 
 
+def test_a_claim_whose_answer_is_on_its_way_is_not_released(make, server, until, monkeypatch):
+    monkeypatch.setattr(lease, "UNKNOWN_SECONDS", 60.0)
+    looks = threading.Semaphore(0)
+
+    class Late(MemoryStore):
+        def claim(self, owner):
+            found = super().claim(owner)
+            if hasattr(found, "entry"):
+                for _ in range(4):
+                    assert looks.acquire(timeout=10)
+            return found
+
+        def renew(self, owner, running):
+            found = super().renew(owner, running)
+            if found.unknown:
+                looks.release()
+            return found
+
+    unit = server.units[server.add(lambda attempt: attempt.claim.entry)]
+    make(store=Late(server), concurrency=1)
+    until(lambda: unit.state == "completed")
+    assert unit.value == 1
+
+
 class Lossy(MemoryStore):
     """A store whose first claim is made, and its answer lost."""
 
@@ -738,8 +866,10 @@ def test_an_attempt_that_lost_its_lease_is_told_and_its_outcome_does_not_count(m
         unit.owner, unit.entry = "another", 7
     until(lambda: ("lost", unit.id) in worker.handler.said)
     slow.go[0].set()
-    time.sleep(0.1)
+    other = server.add(slow)
+    until(lambda: server.ended == 1)
     assert (unit.state, unit.owner, unit.value) == ("active", "another", None)
+    assert worker.handler.said == [("lost", unit.id), ("ended", other, "completed")]
 
 
 WRITES = {
@@ -823,6 +953,72 @@ def test_a_death_in_company_counts_for_none_and_each_then_runs_alone(make, serve
     until(lambda: server.ended == 5)
     assert {unit.value for unit in server.units.values()} == {1}
     assert max(most) == 1
+
+
+@pytest.mark.parametrize("failing", [0, 3])
+def test_a_death_of_two_counts_for_neither_however_often_their_reclaim_fails(
+    make, server, until, failing
+):
+    class Failing(MemoryStore):
+        def reclaim(self, held, failure, *, counted):
+            if held.id == "second" and failures:
+                raise failures.pop()
+            return super().reclaim(held, failure, counted=counted)
+
+    failures = [UnavailableError("away", service="work") for _ in range(failing)]
+    owner, store = dead_here(), MemoryStore(server)
+    units = [
+        server.units[server.add(lambda attempt: attempt.claim.attempt, name=name, attempts=1)]
+        for name in ("first", "second")
+    ]
+    for _ in units:
+        store.claim(owner)
+    make(store=Failing(server))
+    until(lambda: all(unit.state == "completed" for unit in units))
+    assert [unit.value for unit in units] == [1, 1]
+
+
+def test_a_unit_died_in_company_although_others_reclaimed_its_company(make, server, until):
+    units = [server.units[server.add(lambda attempt: None, attempts=1)] for _ in range(2)]
+    looks = []
+
+    class Watched(MemoryStore):
+        def renew(self, me, running):
+            looks.append(1)
+            return super().renew(me, running)
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        host, space, _, _, nonce = new_owner().split("|")
+        owner = "|".join([host, space, str(process.pid), identity._started(process.pid), nonce])
+        store = MemoryStore(server)
+        for _ in units:
+            store.claim(owner)
+        make(store=Watched(server))
+        until(lambda: len(looks) > 2)
+        with server.changed:  # the owner dies, and another worker is first with one of the two
+            process.kill()
+            process.wait(20)
+            units[0].state = "completed"
+    until(lambda: units[1].state in {"completed", "failed"})
+    assert (units[1].state, units[1].attempt) == ("completed", 1)
+
+
+def test_a_unit_that_is_to_run_alone_does_not_wait_for_the_backlog(make, server, until):
+    slow, order = Slow(), []
+
+    def run(attempt):
+        slow(attempt)
+        order.append(attempt.claim.id)
+
+    server.add(run, name="before")
+    server.add(run, name="alone", deaths=1)
+    for number in range(3):
+        server.add(run, name=f"n{number}")
+    worker = make(concurrency=2)
+    until(lambda: not worker._threads._gate.is_open)
+    slow.go[0].set()
+    until(lambda: server.ended == 5)
+    assert order[:2] == ["before", "alone"]
 
 
 def test_the_death_of_a_unit_that_ran_alone_is_counted(make, server, until):

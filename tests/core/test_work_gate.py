@@ -111,3 +111,19 @@ def test_a_worker_that_stops_turns_away_who_waits(entering, until):
     door.stop()
     assert until(lambda: passes) == [None]
     assert door.is_open
+
+
+def test_the_time_alone_begins_with_the_attempt_and_not_with_the_wait(entering, until, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(gate, "monotonic", lambda: now[0])
+    door = Gate()
+    other = door.enter(alone=False)
+    passes = entering(door)
+    until(lambda: not door.is_open)
+    now[0] = gate.ALONE_SECONDS - 1
+    door.leave(other)
+    until(lambda: passes)
+    now[0] = 2 * gate.ALONE_SECONDS - 2
+    assert not door.is_open
+    now[0] += 1
+    assert door.is_open

@@ -74,5 +74,8 @@ def test_a_fixed_pause_does_not_grow():
     assert all(0.8 <= Backoff(1.0, growing=False).after(9) <= 1.2 for _ in range(50))
 
 
-def test_the_first_pause_is_two_seconds_and_then_grows():
+def test_the_first_pause_is_two_seconds_and_then_doubles():
     assert Backoff() == Backoff(2.0, growing=True)
+    for attempt, pause in [(1, 2.0), (2, 4.0), (3, 8.0), (4, 16.0)]:
+        pauses = [Backoff().after(attempt) for _ in range(50)]
+        assert 0.8 * pause <= min(pauses) <= max(pauses) <= 1.2 * pause

@@ -207,13 +207,20 @@ def test_many_parents_that_await_their_children_do_not_lock_each_other_out(hub):
     assert set(result.values()) == {1}
 
 
-def test_a_cancelled_unit_has_a_state_of_its_own(work, slow, until):
+def test_a_cancelled_unit_has_a_state_of_its_own_and_is_not_tried_again(work, slow):
+    def fail(data):
+        raise ValueError(slow(data))
+
     unit = work.add()
-    work.work(slow, concurrency=1)
+    work.work(fail, concurrency=1)
     assert slow.begun[0].wait(30)
     work.cancel(unit)
     slow.go[0].set()
-    until(lambda: work.state(unit) == "cancelled" or work.state(unit) == "completed")
+    assert work.stop(30)
+    assert (work.state(unit), slow.calls) == ("cancelled", 1)
+    work.work(fail, concurrency=1)
+    assert work.stop(30)
+    assert (work.state(unit), slow.calls) == ("cancelled", 1)
 
 
 def test_an_idle_worker_blocks_one_connection(hub, until):
