@@ -94,6 +94,14 @@ def test_the_time_of_a_queue_holds_for_the_jobs_that_are_added_to_it(queue, make
         queue.add(1, result_ttl="soon")
 
 
+def test_a_job_that_asks_not_to_be_kept_leaves_nothing_behind(queue, shared_redis):
+    job = queue.add(1, remove_on_complete=True)
+    queue.work(lambda job: job.log("a line")).drain(10)
+    key = f"{queue._store.jobs}{job.id}"
+    assert shared_redis.exists(key, f"{key}:log") == 0
+    assert queue.counts()["completed_total"] == 1
+
+
 def test_the_options_of_one_job_never_remove_another(queue):
     kept = add_all(queue, 110, remove_on_complete=False)
     default = add_all(queue, 3)
@@ -128,11 +136,13 @@ def test_failures_are_kept_and_all_of_them_can_be_retried(queue):
     assert queue.counts()["failed_total"] == 121
 
 
-def test_failures_and_results_have_a_largest_number(queue, monkeypatch):
+def test_failures_and_results_have_a_largest_number(queue, monkeypatch, shared_redis):
     monkeypatch.setattr("agentnb.core.queue.options._MOST_FAILURES", 60)
     monkeypatch.setattr("agentnb.core.queue.options._MOST_RESULTS", 110)
-    add_all(queue, 70, attempts=1)
+    failures = add_all(queue, 70, attempts=1)
     queue.work(fail).drain(30)
+    keys = [f"{queue._store.jobs}{job.id}" for job in failures]
+    assert shared_redis.exists(*keys) == 60
     add_all(queue, 120)
     queue.work(echo).drain(30)
     counts = queue.counts()
