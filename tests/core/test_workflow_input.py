@@ -222,7 +222,7 @@ def test_the_warning_of_retries_names_the_line_of_the_caller(flows):
         lambda: flows.create("x", [{"name": "echo", "retries": 1}]),
     ]
     for call in calls:
-        with pytest.warns(DeprecationWarning) as caught:
+        with pytest.warns(DeprecationWarning, match="retries=") as caught:
             call()
         assert [one.filename for one in caught] == [__file__]
 
