@@ -92,7 +92,7 @@ class Magic(Magics):
             if cell is not None and cell.strip() and not verb.cell:
                 raise UsageError(
                     f"%%{self.grammar.noun} {call.verb} takes no body",
-                    service=self.grammar.noun,
+                    service=self.grammar.service,
                     hint=f"as a line of its own: %{self.grammar.noun} {verb.usage}",
                 )
             result = getattr(self, f"do_{call.verb}")(call)
@@ -111,7 +111,7 @@ class Magic(Magics):
             if first and first[0] in self.grammar.verbs:
                 hint = f"in a cell of its own: %{noun} {self.grammar.verbs[first[0]].usage}"
             message = error.message.replace(*written)
-            raise UsageError(message, service=noun, hint=hint) from error
+            raise UsageError(message, service=grammar.service, hint=hint) from error
 
     def reset(self) -> None:
         """Restore the state after ``%load_ext``."""
@@ -181,7 +181,7 @@ class Magic(Magics):
         if name not in names:
             raise NotFoundError(
                 f"there is no class {name!r} for --{option}",
-                service=self.grammar.noun,
+                service=self.grammar.service,
                 hint=did_you_mean(name, self.classes(), "classes of this notebook"),
             )
         return names[name]

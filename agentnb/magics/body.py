@@ -203,12 +203,12 @@ def kernel_only(needs: Iterable[str]) -> str:
     """Return why a cell's function works in its notebook only, and how to change that.
 
     >>> kernel_only(["rate", "get_ipython"])[:80]
-    "in this kernel only, since a worker process has not got rate, IPython's own synt"
+    "in this kernel only, since a worker process does not have rate, IPython's own sy"
     """
     shown = ["IPython's own syntax" if one == "get_ipython" else one for one in needs]
     return (
-        f"in this kernel only, since a worker process has not got {', '.join(shown)}: import or "
-        "make inside the cell what it needs"
+        f"in this kernel only, since a worker process does not have {', '.join(shown)}: "
+        "import or define it in the cell"
     )
 
 

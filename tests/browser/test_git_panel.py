@@ -105,7 +105,7 @@ def test_files_are_staged_committed_and_pushed(lab, panel):
     assert told(lab, "git.status().changed") == "['plan.ipynb']"
     press(panel, "Push")
     panel.get_by_text("main → origin/main", exact=False).wait_for()
-    panel.get_by_text("in step · origin/main").wait_for()
+    panel.get_by_text("up to date · origin/main").wait_for()
 
 
 def test_branches_are_made_and_chosen(lab, panel):

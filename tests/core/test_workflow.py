@@ -68,7 +68,7 @@ def test_tasks_run_after_what_they_need_and_see_its_results(agents):
         ),
         ([Task("a", agent="echo", needs=["z"])], "needs 'z'"),
         ([Task("echo"), Task("echo")], "two tasks are called echo"),
-        ([Task("a", agent="ecko")], "nobody has registered an agent 'ecko'"),
+        ([Task("a", agent="ecko")], "no agent 'ecko' is registered"),
         ([Task("a", agent="echo", data=object())], "task a: .* JSON has not"),
         ([Task("a", agent="echo", data=[float("inf")])], r"task a: .* value\[0\] is inf"),
         ([], "1 to 10,000 tasks"),
@@ -592,7 +592,7 @@ def test_a_worker_that_is_stopped_gives_back_what_does_not_end(agents, make_work
 
 def test_agents_are_known_to_others_with_their_heartbeats(agents, make_workflows):
     other = make_workflows()
-    with pytest.raises(UsageError, match="nobody has registered"):
+    with pytest.raises(UsageError, match="is registered"):
         other.create("x", [Task("echo")])
     assert agents.agent_info("echo").state == "no worker"
     agents.work()

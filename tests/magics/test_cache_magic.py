@@ -67,6 +67,7 @@ def test_keys_are_listed_by_pattern_with_what_they_hold(run):
     run("%cache set user:1 ada\n%cache set user:2 bob\n%cache set rates 5")
     table = run("%cache list user:*")
     assert table.columns == ("key", "ttl", "bytes", "value")
+    assert [column.kind for column in table.header] == [None, "duration", "size", None]
     assert [(row.key, row.bytes, row.value) for row in table] == [
         ("user:1", 3, "ada"),
         ("user:2", 3, "bob"),

@@ -240,7 +240,7 @@ def test_what_is_not_allowed_or_not_there_is_said(run, image):
         run(f"%docker run {image} --memory 64g -- true")
     with pytest.raises(NotFoundError, match="no container 'agentnb-nosuch'"):
         run("%docker logs agentnb-nosuch")
-    with pytest.raises(UsageError, match="wants to know what the cell is"):
+    with pytest.raises(UsageError, match="%%docker needs a verb"):
         run("%%docker\necho x")
     with pytest.raises(UsageError, match="has no name"):
         run("%%docker build\nFROM scratch")

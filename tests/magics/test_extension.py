@@ -8,6 +8,7 @@ from queue import Empty
 import pytest
 from jupyter_client.manager import KernelManager
 
+from agentnb.core.errors import UsageError
 from agentnb.core.hub import Hub
 from agentnb.core.trace import current
 from agentnb.magics import find
@@ -276,3 +277,12 @@ def test_unloading_takes_out_magics_that_were_used_and_those_that_were_not(bare_
     bare_shell.run_line_magic("unload_ext", "agentnb")
     assert state_of(bare_shell) == before
     assert "CacheMagic" not in bare_shell.magics_manager.registry
+
+
+@pytest.mark.parametrize(
+    ("line", "service"), [("%ws nope", "websocket"), ("%agent nope", "workflow")]
+)
+def test_an_error_of_a_line_names_the_service_as_the_core_does(run, line, service):
+    with pytest.raises(UsageError) as caught:
+        run(line)
+    assert caught.value.service == service

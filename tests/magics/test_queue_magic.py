@@ -149,8 +149,8 @@ def test_many_jobs_want_a_yes_and_a_wrong_id_stops_before_anything_is_done(run, 
     assert "there is no job nope" in shown(f"%queue rm {jobs[0].id} nope")
     assert len(hub.queue("q").jobs()) == 12
     assert run("%queue rm --from q --state waiting --yes") == "12 removed"
-    assert "wants either jobs or --from" in shown("%queue rm")
-    assert "wants a --state" in shown("%queue cancel --from q")
+    assert "needs either jobs or --from" in shown("%queue rm")
+    assert "needs a --state" in shown("%queue cancel --from q")
     assert "did you mean q?" in shown("%queue cancel --from qq --state waiting")
     assert "--state goes with --from" in shown("%queue cancel x --state waiting")
 
@@ -302,7 +302,7 @@ def test_a_cell_that_cannot_be_a_processor_leaves_the_one_before(run, shown, hub
     assert "cannot yield" in shown("%%queue task q\nyield 1")
     assert "has no body" in shown("%%queue task q\n# nothing")
     assert "the body of the cell" in shown("%queue task q")
-    assert "wants a verb" in shown("%%queue\npass")
+    assert "needs a verb" in shown("%%queue\npass")
     assert "there is no class 'Mial'" in shown("%%queue task q --schema Mial\npass")
     assert hub.queue("q").current.function(None) == "before"
     assert marked(kept("q"))["q"].function(None) == "before"

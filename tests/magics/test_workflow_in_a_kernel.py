@@ -17,7 +17,7 @@ def test_an_interrupted_run_stops_looking_and_the_work_goes_on(kernel):
         "%%workflow patience --run\nslow", when_printed=kernel.manager.interrupt_kernel
     )
     assert "▶ active" in shown
-    assert "patience is worked on all the same: %workflow watch " in shown
+    assert "patience still runs: %workflow watch " in shown
     assert "%workflow cancel " in shown
     assert "KeyboardInterrupt" in raised
     kernel.run("go.set()")

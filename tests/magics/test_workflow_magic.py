@@ -130,7 +130,7 @@ def test_nothing_is_made_of_a_body_that_is_wrong(run, hub, agents):  # noqa: ARG
     for body, message, hint in (
         (
             "plan\napi: scafold <- plan",
-            "line 2: task api: nobody has registered an agent 'scafold'",
+            "line 2: task api: no agent 'scafold' is registered",
             "did you mean scaffold?",
         ),
         ("plan\n\napi: scaffold <- paln", "line 3: task api needs 'paln'", "did you mean plan?"),
@@ -219,6 +219,7 @@ def test_run_works_until_all_is_done_and_returns_the_result(run, hub, agents):  
     assert hub.workflows.worker is None
     assert run("%workflow tasks").column("outcome")[1] == "MY-APP"
     assert "completed" in run("%workflow events").column("event")[-1].lower()
+    assert re.search(r"\btook [\d.]+ m?s\b", str(run("%workflow events").column("details")))
 
 
 def test_in_a_terminal_it_prints_what_changes(shown, agents):  # noqa: ARG001 - registered
@@ -290,7 +291,7 @@ def test_work_is_for_any_workflow_and_stop_ends_it(run, hub, until, agents):  # 
     run(f"%%workflow a{BODY}")
     until(lambda: hub.workflows.get("a").state == "completed")
     assert "stopped" in run("%workflow stop")
-    assert "nobody works" in refused(run, "%workflow stop").message
+    assert "no worker is running" in refused(run, "%workflow stop").message
     assert refused(run, "%workflow work scafold").hint == "did you mean scaffold?"
 
 
@@ -311,12 +312,12 @@ def test_quiet_shows_nothing(run, shown, agents):  # noqa: ARG001
 
 def test_an_agents_cell_says_where_it_can_run(agents, run):
     assert agents[0].splitlines() == [
-        "plan: this cell, once somebody works: %%workflow NAME --run, or %workflow work",
+        "plan: run by this cell once there is a worker: %%workflow NAME --run, or %workflow work",
         "in a process of its own: agentnb worker --agents plan",
     ]
     run("factor = 3")
     text = run("%%agent times\nfactor * task.data")
-    assert "in this kernel only, since a worker process has not got factor" in text
+    assert "in this kernel only, since a worker process does not have factor" in text
 
 
 def test_an_agents_cell_is_kept_as_a_module_with_its_options(agents, project):  # noqa: ARG001
@@ -457,7 +458,7 @@ def test_an_agent_whose_module_cannot_be_kept_is_none(run, hub, project):
     error = refused(run, f"%%agent {long}\n1")
     assert "too long for a file" in error.message
     assert hub.workflows.registry.registered() == []
-    assert "nobody has registered" in refused(run, f"%%workflow a\n{long}").message
+    assert "is registered" in refused(run, f"%%workflow a\n{long}").message
     assert not list((project / ".agentnb" / "modules").iterdir())
 
 
@@ -485,7 +486,7 @@ def test_prune_wants_a_yes_and_says_how_many(run, until, agents):  # noqa: ARG00
     assert "%workflow prune --days 0 --yes" in refused(run, "%workflow prune --days 0").hint
     assert "0 workflows" in run("%workflow prune --yes")
     # Once its events are published.
-    until(lambda: "1 workflow forgotten" in run("%workflow prune --days 0 --yes"))
+    until(lambda: "1 workflow deleted" in run("%workflow prune --days 0 --yes"))
     assert "no workflow" in refused(run, "%workflow show a").message
 
 

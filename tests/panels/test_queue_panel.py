@@ -14,7 +14,9 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import UsageError
+from agentnb.core.table import names_of
 from agentnb.panels.queue import bulk, snapshot
+from agentnb.panels.queue.rows import JOB_COLUMNS
 from agentnb.panels.queue.view import QueuePanel
 from tests.waiting import until
 
@@ -177,6 +179,13 @@ def test_a_job_is_shown_with_its_progress_its_data_and_its_worker(hub, view):
     assert "&quot;sent&quot;: true" in it.detail.result.widget.value
     assert "took" in it.detail.times.value
     assert not it.detail.remove.disabled
+
+
+def test_the_run_time_of_a_job_is_a_duration_at_the_right(hub, view):
+    [job] = failed(hub.queue("mail"), 1)
+    it = view()
+    assert re.fullmatch(r"[\d.]+ m?s", cells(it.jobs)[job.id]["took"])
+    assert dict(zip(*names_of(JOB_COLUMNS), strict=True))["took"] == "duration"
 
 
 def test_a_failed_job_shows_its_error_with_its_traceback(hub, view):

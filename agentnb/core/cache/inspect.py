@@ -10,7 +10,7 @@ from agentnb.core.cache.names import Names
 from agentnb.core.cache.preview import ValuePreview, preview
 from agentnb.core.errors import RejectedError
 from agentnb.core.redis.keys import escape
-from agentnb.core.table import Table
+from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +127,7 @@ class CacheInspector:
             rows += self._rows(names[start : min(start + _STEP, limit)])
         more = f"the first {limit:,}; there are more" if len(names) > limit else ""
         return Table(
-            ("key", "ttl", "bytes", "value"),
+            ("key", Column("ttl", "duration"), Column("bytes", "size"), "value"),
             rows,
             note=more,
             empty="nothing is cached: %cache set KEY VALUE, or %%cache KEY over a cell"

@@ -185,7 +185,7 @@ class Registry:
         rows = tx.rows("select name from {agent} where scope = :scope", scope=self._scope)
         known = sorted({*self.registered(), *self.kept(), *(row[0] for row in rows)})
         return UsageError(
-            f"nobody has registered an agent {name!r}",
+            f"no agent {name!r} is registered",
             service="workflow",
             hint=did_you_mean(name, known) or _missing(name).hint,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.format import duration
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         known: dict[str, Any] = msgspec.json.decode(data)
         rest = {word: value for word, value in known.items() if word not in _KNOWN}
         rest.pop("task_id", None)
+        if isinstance(milliseconds := rest.pop("ms", None), int | float):
+            rest["took"] = duration(milliseconds / 1000)
         words = ", ".join(f"{word} {value}" for word, value in rest.items() if value is not None)
         found.append(
             (

@@ -84,7 +84,7 @@ class DockerMagic(Magic):
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as status
         """Refuse a cell without a verb."""
         raise UsageError(
-            "%%docker wants to know what the cell is",
+            "%%docker needs a verb",
             service="docker",
             hint="%%docker build -t TAG over a Dockerfile, or %%docker run IMAGE over a script",
         )

@@ -66,7 +66,7 @@ def resolve(git: GitManager, call: Call) -> Status:
     options = call.options
     if ("all" in options) == has_paths(call):
         raise UsageError(
-            "%git resolve wants files, or --all",
+            "%git resolve needs files, or --all",
             service="git",
             hint="%git resolve --ours PATH, %git resolve --theirs --all",
         )
@@ -80,7 +80,7 @@ def restore(git: GitManager, call: Call) -> Any:
     """Discard the changes of files."""
     if not has_paths(call):
         raise UsageError(
-            "%git restore wants files", service="git", hint="%git restore PATH; . is all here"
+            "%git restore needs files", service="git", hint="%git restore PATH; . is all here"
         )
     source, paths = call.options.get("from"), paths_of(git, call)
     found = git.restore(paths, source=source, dry_run=True)

@@ -44,6 +44,8 @@ class Grammar:
     foreign
         Options that other programs have, each with what does the same here; those of one verb
         are written with it: ``"ps -a"``.
+    service
+        The service of its errors; by default the noun.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Grammar:
         elsewhere: Mapping[str, str] | None = None,
         bare: str = "",
         foreign: Mapping[str, str] | None = None,
+        service: str = "",
     ) -> None:
         self.noun = noun
+        self.service = service or noun
         self.about = about
         help_ = Verb("help", "print this, or more about a verb", ("[VERB]",))
         self.verbs = {verb.name: verb for verb in (*verbs, help_)}
@@ -101,7 +105,7 @@ class Grammar:
         if call.rest is not None and not (verb.rest or self.free or "help" in call.options):
             raise UsageError(
                 f"%{self.noun} {verb.name} takes nothing behind --",
-                service=self.noun,
+                service=self.service,
                 hint=f"%{self.noun} {verb.usage}",
             )
         call.arguments = [value_of(word, namespace) for word in call.words]
@@ -110,7 +114,7 @@ class Grammar:
             raise UsageError(
                 f"%{self.noun} {verb.name} takes {' '.join(verb.arguments) or 'no arguments'}"
                 f", not {count} argument{'' if count == 1 else 's'}",
-                service=self.noun,
+                service=self.service,
                 hint=self._likely(verb, call.words),
             )
         return call
@@ -128,12 +132,12 @@ class Grammar:
             if option.key in options and option.key not in taken:
                 raise UsageError(
                     f"%{self.noun} {verb.name} takes no {option.names[-1]}",
-                    service=self.noun,
+                    service=self.service,
                     hint=f"%{self.noun} {verb.usage}",
                 )
         for option in verb.options:
             if option.key in options and (why := option.idle(options)):
-                raise UsageError(why, service=self.noun, hint=f"%{self.noun} help {verb.name}")
+                raise UsageError(why, service=self.service, hint=f"%{self.noun} help {verb.name}")
 
     def options_of(self, verb: Verb) -> tuple[Option, ...]:
         """Return the options that a verb takes: its own and those of the magic."""
@@ -192,7 +196,7 @@ class Grammar:
         same = self.verbs.get(self.elsewhere.get(name, ""))
         hint = f"here it is %{self.noun} {same.usage}" if same is not None else None
         hint = hint or did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
-        raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.noun, hint=hint)
+        raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.service, hint=hint)
 
     def _fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:
         """Return whether a line is the verb: free text may begin with the same word.
@@ -251,7 +255,7 @@ class Grammar:
         elif option.key in options:
             raise UsageError(
                 f"{option.names[-1]} is given twice",
-                service=self.noun,
+                service=self.service,
                 hint=f"leave one away: {option.usage}",
             )
         options[option.key] = value
@@ -262,7 +266,7 @@ class Grammar:
             if twice := [key for key in second if key in first]:
                 raise UsageError(
                     f"{option.names[-1]} has {twice[0]!r:.80} twice",
-                    service=self.noun,
+                    service=self.service,
                     hint=f"leave one away: {option.usage}",
                 )
             return first | second
@@ -270,7 +274,7 @@ class Grammar:
             return first + second
         raise UsageError(
             f"{option.names[-1]} cannot add {type(second).__name__} to {type(first).__name__}",
-            service=self.noun,
+            service=self.service,
             hint=f"{option.usage}: {option.about}",
         )
 
@@ -278,7 +282,7 @@ class Grammar:
         flag = not option.value and not option.choices
         if flag and equals:
             raise UsageError(
-                f"{option.names[-1]} takes no value", service=self.noun, hint=option.about
+                f"{option.names[-1]} takes no value", service=self.service, hint=option.about
             )
         return flag
 
@@ -290,12 +294,14 @@ class Grammar:
         hint = self.foreign.get(f"{verb} {name}") or self.foreign.get(name)
         raise UsageError(
             f"%{self.noun} has no option {name}",
-            service=self.noun,
+            service=self.service,
             hint=hint or did_you_mean(name, names) or f"options: {', '.join(names)}",
         )
 
     def _lacks_value(self, option: Option) -> UsageError:
-        return UsageError(f"{option.names[-1]} needs a value", service=self.noun, hint=option.usage)
+        return UsageError(
+            f"{option.names[-1]} needs a value", service=self.service, hint=option.usage
+        )
 
     def _converted(
         self, option: Option, text: str, namespace: Mapping[str, Any], *, quoted: bool
@@ -318,7 +324,7 @@ class Grammar:
     def _outside(self, option: Option, allowed: str, value: Any, hint: str = "") -> UsageError:
         return UsageError(
             f"{option.names[-1]} must be {allowed}, got {_written(value):.80}",
-            service=self.noun,
+            service=self.service,
             hint=hint or f"{option.usage}: {option.about}",
         )
 

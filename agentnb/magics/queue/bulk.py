@@ -32,7 +32,7 @@ def chosen(call: Call, queues: TaskQueue) -> Found:
     verb, name = call.verb, call.options.get("from")
     if bool(call.arguments) == bool(name):
         raise UsageError(
-            f"%queue {verb} wants either jobs or --from QUEUE",
+            f"%queue {verb} needs either jobs or --from QUEUE",
             service="queue",
             hint=f"%queue {verb} --from QUEUE --state failed",
         )
@@ -57,7 +57,7 @@ def _in_state(call: Call, queues: TaskQueue, name: str) -> Found:
     state = call.options.get("state", "failed" if call.verb == "retry" else None)
     if state is None:
         raise UsageError(
-            f"%queue {call.verb} --from {name} wants a --state",
+            f"%queue {call.verb} --from {name} needs a --state",
             service="queue",
             hint=f"%queue {call.verb} --from {name} --state waiting",
         )

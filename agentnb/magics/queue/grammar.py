@@ -63,12 +63,12 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "task",
-            "make the cell the queue's processor, with `job` in scope; the job's result is what "
-            "it returns, else the value of its last expression",
+            "make the cell the queue's processor, with `job` in scope; the job's result is the "
+            "returned value, else the value of its last expression",
             ("QUEUE",),
             (
-                Option(("--schema",), "a class that job.data is read as", "NAME", live="schema"),
-                Option(("--returns",), "a class that the result is read as", "NAME", live="schema"),
+                Option(("--schema",), "the class of job.data", "NAME", live="schema"),
+                Option(("--returns",), "the class of the result", "NAME", live="schema"),
                 _TIMEOUT,
             ),
             live=("queue",),
@@ -80,7 +80,12 @@ GRAMMAR = Grammar(
             "process the jobs of a queue in this kernel, in threads",
             ("QUEUE",),
             (
-                Option(("-c", "--concurrency"), "how many at once (default 5)", "N", count),
+                Option(
+                    ("-c", "--concurrency"),
+                    "jobs that run at once (default 5)",
+                    "N",
+                    count,
+                ),
                 Option(("--drain",), "wait until no job is left"),
             ),
             live=("queue",),

@@ -82,7 +82,7 @@ class QueueMagic(Magic):
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
         """Refuse a cell without a verb."""
-        raise UsageError("%%queue wants a verb", service="queue", hint="%%queue task QUEUE")
+        raise UsageError("%%queue needs a verb", service="queue", hint="%%queue task QUEUE")
 
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return queues, jobs, or the notebook's variables, for Tab."""
@@ -177,7 +177,7 @@ class QueueMagic(Magic):
             try:
                 worker.drain(on_progress=report)
             except KeyboardInterrupt:
-                print(f"{name} is worked on all the same: %queue stop {name}")  # noqa: T201 - what an interrupt leaves
+                print(f"{name} still has a worker: %queue stop {name}")  # noqa: T201 - what an interrupt leaves
                 raise
 
     def do_stop(self, call: Call) -> Message:

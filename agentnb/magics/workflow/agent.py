@@ -199,8 +199,10 @@ class _TaskLog(Logged):
 
 def _in_kernel(name: str, workflows: Orchestrator) -> str:
     if workflows.worker is not None:
-        return f"{name}: this cell, from its next task on"
-    return f"{name}: this cell, once somebody works: %%workflow NAME --run, or %workflow work"
+        return f"{name}: run by this cell from its next task on"
+    return (
+        f"{name}: run by this cell once there is a worker: %%workflow NAME --run, or %workflow work"
+    )
 
 
 def _elsewhere(name: str, needs: tuple[str, ...]) -> str:

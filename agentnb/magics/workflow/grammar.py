@@ -22,35 +22,35 @@ def _days(text: str) -> float:
     return value
 
 
-_CONCURRENCY = Option(("-c", "--concurrency"), "how many tasks at once (default 5)", "N", count)
-_TIMEOUT = Option(("--timeout",), "stop looking after so many seconds", "SECONDS", seconds)
+_CONCURRENCY = Option(("-c", "--concurrency"), "tasks that run at once (default 5)", "N", count)
+_TIMEOUT = Option(("--timeout",), "stop waiting after SECONDS", "SECONDS", seconds)
 _ONE = ("[WORKFLOW]",)
 
 GRAMMAR = Grammar(
     "workflow",
-    "tasks that need one another, kept in the database: they survive a crash; a workflow is named "
-    "by its id, the beginning of it, or its name; where it may be left away it is the newest",
+    "tasks that depend on each other, stored in the database, so they survive a crash; WORKFLOW is "
+    "an id, its beginning, or a name, by default the newest",
     (
         Verb(
             "list",
-            "the workflows, the newest first",
+            "list the workflows, the newest first",
             (),
             (
                 Option(("--state",), "only those in this state", choices=_STATES),
-                Option(("-n", "--count"), "how many at most (20)", "N", rows),
+                Option(("-n", "--count"), "maximum number (default 20)", "N", rows),
             ),
             twin="hub.workflows.list(STATE, N)",
         ),
         Verb(
             "show",
-            "a workflow whole: its graph and its tasks; or one task: data, result or error, log",
+            "show the graph and the tasks of a workflow, or the data, result and log of a task",
             ("[WORKFLOW]", "[TASK]"),
             live=("workflow", "task"),
             twin="hub.workflows.get(WORKFLOW).tasks, or .task(TASK) and .logs(TASK)",
         ),
         Verb(
             "tasks",
-            "the tasks of a workflow with their results",
+            "list the tasks of a workflow with their results",
             _ONE,
             (Option(("--state",), "only those in this state", choices=_TASK_STATES),),
             live=("workflow",),
@@ -58,7 +58,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "run",
-            "work on a workflow in this kernel until it has ended or waits for a person",
+            "run a workflow in this kernel until it ends or waits for approval",
             _ONE,
             (_CONCURRENCY, _TIMEOUT),
             live=("open",),
@@ -66,7 +66,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "watch",
-            "look at a workflow, wherever it is worked on, until it has ended",
+            "display a workflow, wherever it runs, until it ends",
             _ONE,
             (_TIMEOUT,),
             live=("open",),
@@ -74,7 +74,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "approve",
-            "let tasks begin that wait for it: those named, or the one there is",
+            "approve tasks that wait for it, by default the only one",
             ("WORKFLOW", "[TASK...]"),
             (Option(("--by",), "who approves (default: you)", "NAME"),),
             live=("asking", "approval"),
@@ -82,7 +82,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "reject",
-            "let such tasks fail instead",
+            "reject tasks that wait for approval: they fail",
             ("WORKFLOW", "[TASK...]"),
             (Option(("--reason",), "why", "TEXT"),),
             live=("asking", "approval"),
@@ -90,21 +90,21 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "retry",
-            "let what failed or was cancelled run again, and what was skipped after it",
+            "run failed and cancelled tasks again, and those skipped after them",
             ("WORKFLOW", "[TASK]"),
             live=("ended", "failed"),
             twin="hub.workflows.retry(WORKFLOW, TASK)",
         ),
         Verb(
             "forget",
-            "forget the result of a step, so that the next attempt at its task calls it again",
+            "delete the result of a step: the next attempt of its task calls it again",
             ("WORKFLOW", "TASK", "STEP"),
             live=("workflow", "task"),
             twin="hub.workflows.forget(WORKFLOW, TASK, STEP)",
         ),
         Verb(
             "cancel",
-            "end a workflow; what runs is asked to stop",
+            "cancel a workflow and its running tasks",
             ("WORKFLOW",),
             (),
             ("open",),
@@ -112,30 +112,30 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "events",
-            "what has happened to a workflow, the newest last",
+            "list the events of a workflow, the newest last",
             _ONE,
-            (Option(("-n", "--count"), "how many at most (20)", "N", rows),),
+            (Option(("-n", "--count"), "maximum number (default 20)", "N", rows),),
             live=("workflow",),
             twin="hub.workflows.events(WORKFLOW, N)",
         ),
         Verb(
             "prune",
-            "forget workflows that ended long ago, with all that is kept of them",
+            "delete old workflows that have ended, with their tasks and events",
             (),
             (
-                Option(("--days",), "so many days ago (30)", "N", _days),
-                Option(("--yes",), "do it: what is forgotten does not come back"),
+                Option(("--days",), "that ended at least N days ago (default 30)", "N", _days),
+                Option(("--yes",), "delete them for good"),
             ),
             twin="hub.workflows.prune(SECONDS)",
         ),
         Verb(
             "agents",
-            "who does the tasks, and who of them is there",
+            "list the agents and their workers",
             twin="hub.workflows.agent_infos()",
         ),
         Verb(
             "work",
-            "do the tasks of any workflow in this kernel, in threads; by all agents, or by these",
+            "run the tasks of all workflows in this kernel, in threads; of all agents, or of these",
             ("[AGENT...]",),
             (_CONCURRENCY,),
             live=("agent",),
@@ -143,20 +143,20 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "stop",
-            "stop working here; what runs may end",
+            "stop the worker of this kernel; running tasks may end",
             twin="hub.workflows.stop()",
         ),
         Verb(
             "panel",
-            "a live view of the workflows",
+            "open the panel: graph, tasks, events and agents, live",
             _ONE,
             live=("workflow",),
             twin='hub.panel("workflow")',
         ),
     ),
     examples=(
-        "%%agent scaffold     (the cell's body does each task, as `task`, with `ctx`)",
-        "%%workflow new-app --run     (one task a line under it:)",
+        "%%agent scaffold     (the cell runs each task, as `task`, with `ctx`)",
+        "%%workflow new-app --run     (one task a line:)",
         "    plan",
         '    api: scaffold {"name": "my-app"} <- plan !priority=1',
         "    release: publish <- api !approve",
@@ -167,22 +167,27 @@ GRAMMAR = Grammar(
 
 CELL = Grammar(
     "workflow",
-    "make a workflow of the lines below",
+    "create a workflow from the lines of the cell",
     (
         Verb(
             "make",
-            "what it is called",
+            "create a workflow",
             ("NAME",),
             (
-                Option(("--key",), "with this key it is made once, however often you ask", "TEXT"),
-                Option(("--max-parallel",), "how many tasks at once at most", "N", count),
+                Option(("--key",), "create it once, however often the cell runs", "TEXT"),
+                Option(
+                    ("--max-parallel",),
+                    "maximum number of tasks at once",
+                    "N",
+                    count,
+                ),
                 Option(
                     ("--data",),
-                    "what all its tasks may know: JSON, or :name",
+                    "the data of the workflow, as JSON or :name",
                     "DATA",
                     json=True,
                 ),
-                Option(("--run",), "work on it at once, as %workflow run does"),
+                Option(("--run",), "run it at once, as %workflow run does"),
                 _CONCURRENCY,
             ),
             cell=True,
@@ -192,11 +197,11 @@ CELL = Grammar(
 
 AGENT = Grammar(
     "agent",
-    "who does the tasks of workflows; %%agent NAME makes a cell an agent",
+    "the agents that run the tasks of workflows; %%agent NAME makes a cell an agent",
     (
         Verb(
             "list",
-            "the agents, and who of them is there",
+            "list the agents and their workers",
             twin="hub.workflows.agent_infos()",
         ),
     ),
@@ -205,29 +210,36 @@ AGENT = Grammar(
         '    ctx.progress(0.5, "half")',
         '    {"app": task.data["name"]}',
     ),
+    service="workflow",
 )
 
 AGENT_CELL = Grammar(
     "agent",
-    "make the cell an agent, with `task` and `ctx` in scope; its result is what it returns, else "
-    "the value of its last expression",
+    "make the cell an agent, with `task` and `ctx` in scope; its result is the returned value, "
+    "else the value of its last expression",
     (
         Verb(
             "define",
-            "what tasks call it",
+            "make the cell an agent",
             ("NAME",),
             (
-                Option(("--attempts",), "how often a task may run in total (3)", "N", count),
+                Option(("--attempts",), "attempts in total (default 3)", "N", count),
                 Option(("--retries",), "deprecated: --attempts less one", "N", times),
-                Option(("--timeout",), "that an attempt may take (600)", "SECONDS", seconds),
                 Option(
-                    ("--capabilities",), "what it can do, for people", "NAMES", names, adds=True
+                    ("--timeout",),
+                    "limit of an attempt (default 600)",
+                    "SECONDS",
+                    seconds,
                 ),
-                Option(("--schema",), "a class that task.data is read as", "NAME", live="schema"),
-                Option(("--returns",), "a class that the result is read as", "NAME", live="schema"),
+                Option(
+                    ("--capabilities",), "descriptions for people: a,b", "NAMES", names, adds=True
+                ),
+                Option(("--schema",), "the class of task.data", "NAME", live="schema"),
+                Option(("--returns",), "the class of the result", "NAME", live="schema"),
             ),
             live=("agent",),
             cell=True,
         ),
     ),
+    service="workflow",
 )

@@ -211,12 +211,12 @@ class WorkflowMagic(Magic):
         """Work no more here."""
         if self._workflows.worker is None:
             raise NotFoundError(
-                "nobody works in this kernel",
+                "no worker is running in this kernel",
                 service="workflow",
-                hint="%workflow agents shows who does elsewhere",
+                hint="%workflow agents lists the workers elsewhere",
             )
         self._workflows.stop()
-        return Message("stopped: what waits is done once somebody works again: %workflow work")
+        return Message("stopped: waiting tasks run once a worker is started: %workflow work")
 
     # What people decide
 
@@ -279,12 +279,12 @@ class WorkflowMagic(Magic):
         days = call.options.get("days", _DAYS)
         if "yes" not in call.options:
             raise UsageError(
-                f"workflows that ended {days:g} days ago or longer would be forgotten for good",
+                f"workflows that ended {days:g} days ago or longer would be deleted for good",
                 service="workflow",
                 hint=f"%workflow prune --days {days:g} --yes",
             )
         count = self._workflows.prune(days * 86_400)
-        return Message(f"{count} {'workflow' if count == 1 else 'workflows'} forgotten")
+        return Message(f"{count} {'workflow' if count == 1 else 'workflows'} deleted")
 
     def _who_works(self, workflow: Workflow) -> str:
         """Return what to type where nobody works on it now."""

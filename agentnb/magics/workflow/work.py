@@ -62,8 +62,8 @@ def work_on(
         view, _ = follow(workflow, live, until=waits_for_a_person, timeout=options.get("timeout"))
     except KeyboardInterrupt:
         print(  # noqa: T201 - what an interrupt leaves
-            f"{workflow.name} is worked on all the same: %workflow watch {workflow.id}\n"
-            f"to end it: %workflow cancel {workflow.id}; to work no more here: %workflow stop"
+            f"{workflow.name} still runs: %workflow watch {workflow.id}\n"
+            f"cancel it: %workflow cancel {workflow.id}; stop this worker: %workflow stop"
         )
         raise
     if view.state == "active":  # somebody else may let it go on, and then it does

@@ -71,4 +71,5 @@ GRAMMAR = Grammar(
         '%ws send {"type": "subscribe", "channels": ["workflows"]}',
         "%ws tail --count 5 --timeout 30",
     ),
+    service="websocket",
 )

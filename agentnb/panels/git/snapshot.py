@@ -84,4 +84,4 @@ def sync_text(status: Status) -> str:
         parts.append(f"↑ {status.ahead} to push")
     if status.behind:
         parts.append(f"↓ {status.behind} to pull")
-    return f"{' · '.join(parts) or 'in step'} · {status.upstream}"
+    return f"{' · '.join(parts) or 'up to date'} · {status.upstream}"

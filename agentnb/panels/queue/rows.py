@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.format import ago, duration, time_left
+from agentnb.core.format import ago, time_left
 from agentnb.core.queue.counts import ENDED
+from agentnb.core.table import Column, names_of
 from agentnb.panels.base import Indicator, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
@@ -45,7 +46,7 @@ JOB_COLUMNS: Final = (
     "data or error",
     "attempt",
     "when",
-    "took",
+    Column("took", "duration"),
 )
 _BESIDE: Final = ("attempt", "when", "took")  # the detail has them
 WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "last heartbeat", "processor")
@@ -105,7 +106,7 @@ def _busy(of: QueueSnapshot, workers: list[WorkerInfo]) -> object:
 
 def job_rows(
     jobs: Iterable[JobSummary], *, queue: bool, beside: bool
-) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+) -> tuple[tuple[str | Column, ...], list[tuple[object, ...]]]:
     """Return the columns and the rows of jobs.
 
     Parameters
@@ -118,7 +119,7 @@ def job_rows(
         Whether there is less room, since the detail of one stands beside them.
     """
     left_out = {*(() if queue else ("queue",)), *(_BESIDE if beside else ())}
-    kept = [at for at, name in enumerate(JOB_COLUMNS) if name not in left_out]
+    kept = [at for at, name in enumerate(names_of(JOB_COLUMNS)[0]) if name not in left_out]
     rows = [job_row(one) for one in jobs]
     columns = tuple(JOB_COLUMNS[at] for at in kept)
     return columns, [tuple(cells[at] for at in kept) for cells in rows]
@@ -167,12 +168,11 @@ def _when(one: JobSummary) -> Indicator:
     return Indicator(ago(max(one.now - at, 0.0)), order=at, saved=absolute(at))
 
 
-def _took(one: JobSummary) -> object:
+def _took(one: JobSummary) -> float | None:
     ended = one.now if one.state == "active" else one.finished
     if ended is None or one.started is None or ended < one.started:
-        return ""
-    took = ended - one.started
-    return Indicator(duration(took), order=took)
+        return None
+    return ended - one.started
 
 
 def _about(one: JobSummary) -> object:

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["WorkflowPanel"]
 
 EMPTY: Final = (
-    "No workflow yet. Type over a cell that does a task, with `task` and `ctx`:  %%agent NAME\n"
-    "and over lines such as  api: NAME <- plan :  %%workflow NAME --run"
+    "No workflow yet. Make a cell an agent:  %%agent NAME\n"
+    "and list the tasks in another, one a line:  %%workflow NAME --run"
 )
-_NO_AGENTS: Final = "No agent yet. Type over a cell that does a task:  %%agent NAME"
+_NO_AGENTS: Final = "No agent yet. Make a cell one:  %%agent NAME"
 
 
 class WorkflowPanel:
