@@ -277,13 +277,14 @@ def read_seconds(text: str, *, zero: bool = False) -> float:
 
 def _number(value: Any) -> float | None:
     """Return a number as a float, None if a value is none; NaN is none."""
-    if isinstance(value, bool | str | bytes):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return None if math.isnan(number) else number
+    if type(value) is not float:  # as settings and defaults are, which most calls check
+        if isinstance(value, (bool, str, bytes)):
+            return None
+        try:
+            value = float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return None if math.isnan(value) else value
 
 
 def _range(least: float, most: float | None) -> str:

@@ -54,6 +54,8 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     UsageError
         They are not a list of texts. A single text is refused: each letter would be a tag.
     """
+    if type(tags) is tuple and not tags:
+        return tags
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise UsageError(
             f"tags must be a list of texts, got {tags!r:.60}",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core import sansio
 from agentnb.core.codec.errors import ClassMissingError
@@ -28,8 +28,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 _SUSPICIOUS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class _CallServer:
+class _CallServer(NamedTuple):
     """The step that calls the server."""
 
     call: Callable[[], Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.cache.scripts import FAIL, PUT, RELEASE, RENEW, STORE, TAKE
 from agentnb.core.redact import redact
@@ -27,8 +27,7 @@ _LONGEST_REPORT = 2000
 _TAG_MS = 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
+class LoadRequest(NamedTuple):
     """The arguments of one call of `Cache.get_or_set`."""
 
     key: str
@@ -41,8 +40,7 @@ class LoadRequest:
     local: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """The result of looking a key up: its data, and whether it is due to be loaded again."""
 
     data: bytes | None
