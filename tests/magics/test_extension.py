@@ -125,7 +125,7 @@ def test_two_shells_do_not_share_a_hub(shell, project):  # noqa: ARG001 - both l
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project with a space")
-    (folder / ".agentnb").mkdir()
+    (folder / ".agentnb").mkdir(mode=0o700)
     kept = {k: v for k, v in os.environ.items() if k != "AGENTNB_HOME"}
     manager = KernelManager(kernel_name="python3")
     env = kept | {"IPYTHONDIR": str(folder / ".ipython"), "DATABASE_URL": "", "REDIS_URL": ""}
@@ -286,3 +286,28 @@ def test_an_error_of_a_line_names_the_service_as_the_core_does(run, line, servic
     with pytest.raises(UsageError) as caught:
         run(line)
     assert caught.value.service == service
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%db --timeout 0 select 1", "--timeout must be greater than 0 s, got 0"),
+        ("%cache set a 1 --ttl -5", "--ttl must be greater than 0 s, got -5"),
+        ("%queue add q 1 --delay -1", "--delay must be 0 s or more, got -1"),
+        ("%queue add q 1 --attempts 0", "--attempts must be 1 or more, got 0"),
+        ("%files head a.txt -n 0", "--lines must be 1 or more, got 0"),
+        ("%workflow prune --days -1", "--days must be 0 to 10,000 days, got -1"),
+    ],
+)
+def test_a_number_outside_its_range_is_refused_in_the_words_of_the_line(run, line, message):
+    with pytest.raises(UsageError) as caught:
+        run(line)
+    assert caught.value.message == message
+    assert caught.value.hint.startswith(("--", "-n"))
+
+
+@pytest.mark.parametrize("line", ['%queue add q {"a":', "%cache set a 'b", "%git log 'a"])
+def test_a_malformed_line_is_an_error_of_the_service_of_its_magic(run, line):
+    with pytest.raises(UsageError) as caught:
+        run(line)
+    assert line.startswith(f"%{caught.value.service} ")

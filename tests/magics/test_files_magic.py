@@ -75,7 +75,7 @@ def test_the_ends_of_a_file_are_shown_and_added_to(run, files, shown):
     assert run("%%files append log\nline 1000\n") == "log: 1 more line, 10 B"
     assert run("%files tail log -n 1") == "line 1000\n"
     assert "%%files append log" in shown("%files append log")
-    assert "head must be 1 or more, got 0" in shown("%files head log -n 0")
+    assert "--lines must be 1 or more, got 0" in shown("%files head log -n 0")
 
 
 def test_a_piece_of_a_file_is_replaced_from_a_line_or_a_cell(run, files, shown):

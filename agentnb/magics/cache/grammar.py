@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import names, rows
+from agentnb.magics.grammar.values import names, rows, seconds
 
 __all__ = ["CELL", "GRAMMAR"]
 
-_TTL = Option(("--ttl",), "seconds that it is kept (default 3600)", "SECONDS", float)
+_TTL = Option(("--ttl",), "seconds that it is kept (default 3600)", "SECONDS", seconds)
 _TAG = Option(("--tag",), "tags for invalidate --tag: a,b", "TAGS", names, adds=True)
 
 GRAMMAR = Grammar(

@@ -158,9 +158,10 @@ class CacheMagic(Magic):
         if "yes" not in call.options:
             count = len(self._cache.keys(pattern, limit=_MANY + 1))
             if count > _MANY or (count and not pattern.strip("*")):
-                many = f"more than {_MANY}" if count > _MANY else str(count)
+                many = f"more than {_MANY} keys" if count > _MANY else f"{count} keys"
+                many = "1 key" if count == 1 else many
                 raise UsageError(
-                    f"{pattern!r} matches {many} keys; nothing was removed",
+                    f"{pattern!r} matches {many}; nothing was removed",
                     service="cache",
                     hint=f"%cache invalidate {pattern} --yes",
                 )

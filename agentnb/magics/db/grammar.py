@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import seconds
 
 __all__ = ["GRAMMAR"]
 
@@ -78,7 +79,7 @@ GRAMMAR = Grammar(
         ),
         Option(("--tx",), "run the cell in one transaction", verbs=()),
         Option(("--explain",), "show the plan without running", verbs=()),
-        Option(("--timeout",), "cancel after SECONDS", "SECONDS", float, verbs=_TIMED),
+        Option(("--timeout",), "cancel after SECONDS", "SECONDS", seconds, verbs=_TIMED),
     ),
     free="SQL",
     bare="list",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count
 
 __all__ = ["GRAMMAR"]
 
@@ -21,7 +22,7 @@ GRAMMAR = Grammar(
             "cat",
             "show a file: text or a picture",
             ("PATH",),
-            (Option(("-n", "--lines"), "lines at most (default 200)", "LINES", int),),
+            (Option(("-n", "--lines"), "lines at most (default 200)", "LINES", count),),
             live=("path",),
             twin="hub.files.read_file(PATH)",
         ),
@@ -29,7 +30,7 @@ GRAMMAR = Grammar(
             "head",
             "show the first lines of a file of any size",
             ("PATH",),
-            (Option(("-n", "--lines"), "lines at most (default 10)", "LINES", int),),
+            (Option(("-n", "--lines"), "lines at most (default 10)", "LINES", count),),
             live=("path",),
             twin="hub.files.read_file(PATH, head=...)",
         ),
@@ -37,7 +38,7 @@ GRAMMAR = Grammar(
             "tail",
             "show the last lines of a file of any size",
             ("PATH",),
-            (Option(("-n", "--lines"), "lines at most (default 10)", "LINES", int),),
+            (Option(("-n", "--lines"), "lines at most (default 10)", "LINES", count),),
             live=("path",),
             twin="hub.files.read_file(PATH, tail=...)",
         ),

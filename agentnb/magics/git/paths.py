@@ -48,7 +48,7 @@ def paths_behind(
     changed
         Returns the files that a pattern may stand for, by default those of the status.
     """
-    found = [word for word in each_word(call.rest or "") if word.kind != "rest"]
+    found = [word for word in each_word(call.rest or "", service="git") if word.kind != "rest"]
     return _expanded(git, ((word, value_of(word, call.namespace)) for word in found), changed)
 
 

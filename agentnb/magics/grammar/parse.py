@@ -97,7 +97,7 @@ class Grammar:
         verb = self._verb(line, at, namespace)
         if verb is None:
             return call
-        found, call.rest = words(line, start=at)
+        found, call.rest = words(line, start=at, service=self.service)
         call.verb, call.text = verb.name, ""
         known = (*self.options, *verb.options)
         call.words = self._take_options(found[1:], known, call.options, namespace, verb.name)
@@ -178,7 +178,7 @@ class Grammar:
             rest = line[at:].lstrip()
             if not rest:
                 raise self._lacks_value(option)
-            word = word_at(line, len(line) - len(rest))
+            word = word_at(line, len(line) - len(rest), service=self.service)
             value = self._converted(option, word.text, namespace, quoted=word.quoted)
             self._set(options, option, value)
             at = word.end
@@ -205,7 +205,7 @@ class Grammar:
         """
         found: list[Word] = []
         try:
-            found.extend(each_word(line, start=at))
+            found.extend(each_word(line, start=at, service=self.service))
         except UsageError:
             # Malformed where the verb has an argument, it is an error of the verb's.
             if len(found) <= len(verb.arguments):

@@ -10,6 +10,7 @@ from agentnb.core.ranges import read_seconds, read_whole
 __all__ = [
     "alone",
     "count",
+    "delay",
     "names",
     "pair",
     "pairs",
@@ -47,6 +48,15 @@ def seconds(text: str) -> float:
     0.5
     """
     return read_seconds(text)
+
+
+def delay(text: str) -> float:
+    """Return a time of 0 s or more; OutsideError for another text.
+
+    >>> delay("0")
+    0.0
+    """
+    return read_seconds(text, zero=True)
 
 
 def times(text: str) -> int:

@@ -33,7 +33,7 @@ class Word:
     quoted: bool = False  # whether any part of it is in quotes
 
 
-def words(text: str, *, start: int = 0) -> tuple[list[Word], str | None]:
+def words(text: str, *, start: int = 0, service: str = "magic") -> tuple[list[Word], str | None]:
     """Split a text into words up to ``--``; return them and the rest.
 
     Examples
@@ -48,13 +48,13 @@ def words(text: str, *, start: int = 0) -> tuple[list[Word], str | None]:
     UsageError
         A quote that is not closed, or malformed JSON.
     """
-    found = list(each_word(text, start=start))
+    found = list(each_word(text, start=start, service=service))
     if found and found[-1].kind == "rest":
         return found[:-1], found[-1].value
     return found, None
 
 
-def each_word(text: str, *, start: int = 0) -> Iterator[Word]:
+def each_word(text: str, *, start: int = 0, service: str = "magic") -> Iterator[Word]:
     """Yield the words up to ``--``, which is itself the last one, of the kind ``"rest"``.
 
     Raises
@@ -70,7 +70,7 @@ def each_word(text: str, *, start: int = 0) -> Iterator[Word]:
         if text.startswith("--", at) and (at + 2 == len(text) or text[at + 2].isspace()):
             yield Word("--", at, len(text), "rest", text[at + 3 :])
             return
-        word = word_at(text, at)
+        word = word_at(text, at, service=service)
         yield word
         at = word.end
 
@@ -113,7 +113,7 @@ def _hint(text: str) -> str:
     return f"a value of the notebook is written :{name}"
 
 
-def word_at(text: str, at: int) -> Word:
+def word_at(text: str, at: int, *, service: str = "magic") -> Word:
     """Return the word that begins at a position that is not a space."""
     if text[at] in "{[":
         try:
@@ -122,7 +122,7 @@ def word_at(text: str, at: int) -> Word:
             raise UsageError(
                 f"malformed JSON at character {error.pos - at + 1} of {text[at:][:40]!r}: "
                 f"{error.msg}",
-                service="magic",
+                service=service,
                 hint=_hint(text[at:]),
             ) from error
         return Word(text[at:end], at, end, "json", value)
@@ -137,7 +137,7 @@ def word_at(text: str, at: int) -> Word:
             if end < 0:
                 raise UsageError(
                     f"a quote is not closed: {text[at:][:40]}",
-                    service="magic",
+                    service=service,
                     hint=f"write {text[at]} at its end, too",
                 )
             parts.append(text[at + 1 : end])

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
-from agentnb.magics.grammar.values import count, rows, seconds
+from agentnb.magics.grammar.values import count, delay, rows, seconds
 
 __all__ = ["GRAMMAR", "STATES"]
 
@@ -37,8 +37,8 @@ GRAMMAR = Grammar(
             ("QUEUE", "[DATA]"),
             (
                 Option(("--priority",), "the lower number runs first (default 0)", "N", int),
-                Option(("--delay",), "before it may run", "SECONDS", float),
-                Option(("--attempts",), "attempts in total (default 3)", "N", int),
+                Option(("--delay",), "before it may run", "SECONDS", delay),
+                Option(("--attempts",), "attempts in total (default 3)", "N", count),
                 Option(
                     ("--backoff",),
                     'seconds between attempts, or {"type": "exponential", "delay": 2}, the default',

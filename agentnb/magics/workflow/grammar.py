@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, names, rows, seconds, times
 
@@ -16,10 +19,10 @@ _TASK_STATES = (
 
 
 def _days(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= _MOST_DAYS:
-        raise ValueError(f"a number of days from 0 to {_MOST_DAYS}")
-    return value
+    with suppress(ValueError):
+        if 0 <= (value := float(text)) <= _MOST_DAYS:
+            return value
+    raise OutsideError(f"0 to {_MOST_DAYS:,} days")
 
 
 _CONCURRENCY = Option(("-c", "--concurrency"), "tasks that run at once (default 5)", "N", count)

@@ -132,7 +132,9 @@ class WorkflowMagic(Magic):
             return self._workflows.get(str(getattr(given, "id", given)))
         newest = self._workflows.list(None, 1)
         if not newest:
-            raise NotFoundError("there is no workflow yet", service="workflow", hint=_EMPTY)
+            raise NotFoundError(
+                "there is no workflow yet", service="workflow", hint=_EMPTY.partition(": ")[2]
+            )
         return newest[0]
 
     # Making and working
