@@ -824,6 +824,38 @@ def test_a_thread_that_was_left_behind_is_not_counted_among_those_that_wait(queu
     assert second.result(20) == "child"
 
 
+def test_a_job_that_stops_its_own_worker_ends_and_counts(queue, until):
+    def process(job):
+        ended = queue.stop(timeout=5)
+        job.progress(100)  # the lease is held until the end
+        return [ended, queue.worker is None]
+
+    queue.work(process, concurrency=2)
+    job = queue.add(1)
+    assert job.result(10) == [True, True]
+    assert (job.state, job.attempt) == ("completed", 1)
+    until(lambda: queue.workers() == [])
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_coroutine_that_stops_its_own_worker_ends_and_counts(queue, in_thread):
+    async def process(_):
+        if in_thread:
+            return await asyncio.to_thread(queue.stop, 5)
+        return queue.stop(5)
+
+    queue.work(process, concurrency=2)
+    job = queue.add(1)
+    assert job.result(10) is True
+    assert (job.state, job.attempt) == ("completed", 1)
+
+
+def test_a_job_that_works_again_with_more_threads_ends_and_counts(queue):
+    queue.work(lambda _: queue.work(echo, concurrency=3).concurrency, concurrency=2)
+    assert queue.add(1).result(10) == 3
+    assert queue.add("next").result(10) == "next"
+
+
 def test_an_awaited_job_within_its_own_queue_is_told_too(queue):
     async def parent(job):
         return await queue.add("child") if job.data == "parent" else job.data

@@ -290,12 +290,24 @@ def test_an_attempt_that_takes_too_long_fails_once_the_server_is_back(make, serv
     slow.go[0].set()
 
 
-def test_a_worker_can_be_stopped_by_a_unit_of_its_own(make, server, until):
-    stopped = []
-    server.add(lambda attempt: stopped.append(worker.stop(0.1)))
-    worker = make(concurrency=1)
-    until(lambda: stopped)
-    assert not worker.working
+def test_a_unit_that_stops_its_own_worker_holds_its_lease_and_ends_as_usual(make, server, until):
+    store = MemoryStore(server)
+    renewed = threading.Event()
+
+    def stop(attempt):
+        stopped = worker.stop(5)
+        before = store.renewals
+        until(lambda: store.renewals > before)
+        renewed.set()
+        return stopped
+
+    worker = make(store=store, concurrency=2)
+    unit = server.units[server.add(stop)]
+    until(lambda: unit.state == "completed")
+    assert renewed.is_set()
+    assert (unit.value, unit.attempt, worker.working) == (True, 1, False)
+    until(lambda: worker.owner not in server.workers)
+    assert "released" not in [one[0] for one in worker.handler.said]
 
 
 # Time-outs and cancelling

@@ -88,6 +88,7 @@ class MemoryStore:
         self.lease = lease
         self._woken = False
         self.claims = 0
+        self.renewals = 0
 
     def _ask(self) -> None:
         if self.server.error is not None:
@@ -140,6 +141,7 @@ class MemoryStore:
         )
 
     def renew(self, owner, running):
+        self.renewals += 1
         with self.server.changed:
             self._ask()
             now = time.monotonic()

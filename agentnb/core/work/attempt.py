@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import threading
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.work.store import ActiveUnit, Claim
 
-__all__ = ["Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler", "report"]
+__all__ = ["CURRENT", "Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler", "report"]
 
 T = TypeVar("T")
+CURRENT: ContextVar[Attempt | None] = ContextVar("agentnb_attempt", default=None)
+"""The attempt that the calling code belongs to, in its thread or its coroutines; None outside."""
 _RETRY_SECONDS = 0.2
 
 
@@ -109,6 +111,8 @@ class Attempt:
         The trace of its log lines and events; the handler's to set.
     work
         The handler's own record of it.
+    thread
+        The thread of the worker that runs it.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class Attempt:
         self.began = monotonic()
         self.context: TraceContext | None = None
         self.work: Any = None
+        self.thread = threading.current_thread()
         self.is_async = False
         self._handler = handler
         self._loop = loop
@@ -177,10 +182,14 @@ class Attempt:
     def run(self) -> Outcome:
         """Run the handler in a copy of the context, and return the outcome."""
         try:
-            value = copy_context().run(self._handler.run, self)
+            value = copy_context().run(self._run_here)
         except BaseException as error:  # noqa: BLE001 - the worker goes on, and the error is kept
             return self._outcome_of(error)
         return Outcome(OutcomeKind.COMPLETED, value, ms=self.ms)
+
+    def _run_here(self) -> Any:
+        CURRENT.set(self)
+        return self._handler.run(self)
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         if isinstance(error, Released):

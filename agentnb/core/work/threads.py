@@ -12,7 +12,7 @@ from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.outage import OutageTracker
-from agentnb.core.work.attempt import Attempt, report
+from agentnb.core.work.attempt import CURRENT, Attempt, report
 from agentnb.core.work.gate import Gate
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind
 
@@ -83,6 +83,7 @@ class WorkerThreads:
         self._starting = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._abandoned = threading.Event()
+        self._at_end: dict[threading.Thread, Callable[[], object]] = {}
         noun = f"{handler.noun}s"
         self._outage = OutageTracker(log, f"{noun} cannot be read", f"{noun} can be read again")
 
@@ -121,22 +122,59 @@ class WorkerThreads:
             self._store.wake()
         for thread in self._others():
             thread.join(max(until - monotonic(), 0.0))
-        left = [attempt for attempt in list(self.running.values()) if attempt.settle()]
+        own = self._own()  # a unit that stops its worker ends by itself
+        running = [attempt for attempt in list(self.running.values()) if attempt is not own]
+        left = [attempt for attempt in running if attempt.settle()]
         for attempt in left:
             attempt.lose()
             self._release(attempt)
             report(self._log, self._handler.released, attempt)
         # What waits to be stored is given up: its lease expires.
         ended = not left and not any(thread.is_alive() for thread in self._others())
-        self._abandoned.set()
+        if own is None:
+            self._abandoned.set()
         return ended
 
+    def call_at_end(self, function: Callable[[], object]) -> bool:
+        """Call a function when the thread of the calling attempt ends, if it is one of these.
+
+        Returns
+        -------
+        bool
+            Whether it is one, and still runs.
+        """
+        with self._starting:
+            own = self._own()
+            if own is None:
+                return False
+            self._at_end[own.thread] = function
+        return True
+
+    def _own(self) -> Attempt | None:
+        """Return the running attempt of this worker that the caller belongs to, or None."""
+        attempt = CURRENT.get()
+        if attempt is None or attempt.settled or self.running.get(attempt.key) is not attempt:
+            return None
+        return attempt
+
     def _others(self) -> list[threading.Thread]:
-        return [one for one in self._threads if one is not threading.current_thread()]
+        own = self._own()
+        left_out = {threading.current_thread(), own.thread if own is not None else None}
+        return [one for one in self._threads if one not in left_out]
 
     # One thread
 
     def _work(self) -> None:
+        try:
+            self._run_claims()
+        finally:
+            with self._starting:
+                at_end = self._at_end.pop(threading.current_thread(), None)
+            if at_end is not None:
+                self._abandoned.set()
+                at_end()
+
+    def _run_claims(self) -> None:
         claim: Claim | None = None
         while claim is not None or (claim := self._next()) is not None:
             attempt = Attempt(claim, self._handler, self._loop, self._log)

@@ -128,8 +128,9 @@ class Worker:
         """Claim nothing more, and wait for what runs; release what does not end.
 
         A released unit runs elsewhere, or here when there is a worker again, and the attempt is
-        not counted. Its thread may run on; its outcome does not count. In a forked child, which
-        has none of the threads, nothing is done.
+        not counted. Its thread may run on; its outcome does not count. A unit that stops its own
+        worker is not waited for and not released: it ends as usual. In a forked child, which has
+        none of the threads, nothing is done.
 
         Parameters
         ----------
@@ -147,11 +148,16 @@ class Worker:
                 return True
             self._threads.stopping = True
         ended = self._threads.stop(monotonic() + wait)
+        # A unit that stops its own worker keeps its lease until its end.
+        if not self._threads.call_at_end(self._leave):
+            self._leave()
+        return ended
+
+    def _leave(self) -> None:
         self._keeper.stop()
         with suppress(AgentnbError):  # its lease ends by itself
             self._store.leave(self.owner)
         self._log.info("worker stopped", extra=self._handler.stamp(worker=self.name))
-        return ended
 
     def wait_until_empty(
         self,
