@@ -137,7 +137,7 @@ def _add_worker(parser: Parser) -> None:
         "--agents",
         metavar="NAME",
         nargs="*",
-        help="do the tasks of these agents, or of all that --app and %%%%agent cells have made",
+        help="run the tasks of these agents, or of all that --app and %%%%agent cells define",
     )
     parser.add_argument(
         "--concurrency",
@@ -175,7 +175,7 @@ def _add_worker(parser: Parser) -> None:
         metavar="S",
         type=_seconds,
         default=0.0,
-        help="seconds to wait at the start for a server that is away (default: 3, then an error)",
+        help="seconds to wait at the start for an unavailable server (default: 3, then an error)",
     )
     # How a process of --processes is started: the pipe to its supervisor.
     parser.add_argument("--heartbeat", type=int, help=argparse.SUPPRESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -406,3 +407,11 @@ def test_revisions_and_paths_are_taken_as_on_git_s_command_line(run, shell, show
     assert run("%git unstage -- c.py").staged == []
     assert "takes nothing behind --" in shown("%git switch main -- c.py")
     assert "no changed file matches *.js" in shown("%git diff main topic -- *.js")
+
+
+def test_the_hint_of_a_folder_without_a_repository_makes_one_there(run):
+    with pytest.raises(NotFoundError) as caught:
+        run("%git --repo 'my app' status")
+    line = re.search("%git init .*(?=, or)", caught.value.hint).group()
+    run(line)
+    assert run("%git --repo 'my app' status").branch == "main"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import threading
 import time
@@ -239,7 +240,8 @@ def test_work_returns_a_worker_and_stop_ends_it(run, shown):
     worker = run("%queue work q --concurrency 2")
     assert (worker.running, worker.concurrency) == (True, 2)
     (row,) = run("%queue workers q")
-    assert (row.processor, row.slots) == ("process (this kernel)", 2)
+    assert (row.processor, row.concurrency) == ("process (this kernel)", 2)
+    assert re.fullmatch(r"[\d.]+ m?s ago", row.seen)
     (of_all,) = run("%queue workers")
     assert tuple(of_all)[:-1] == tuple(row)[:-1]  # all but how long ago it was seen
     assert run("%queue stop q") == "q: stopped"

@@ -219,7 +219,7 @@ def test_run_works_until_all_is_done_and_returns_the_result(run, hub, agents):  
     assert hub.workflows.worker is None
     assert run("%workflow tasks").column("outcome")[1] == "MY-APP"
     assert "completed" in run("%workflow events").column("event")[-1].lower()
-    assert re.search(r"\btook [\d.]+ m?s\b", str(run("%workflow events").column("details")))
+    assert re.search(r"\bran [\d.]+ m?s\b", str(run("%workflow events").column("details")))
 
 
 def test_in_a_terminal_it_prints_what_changes(shown, agents):  # noqa: ARG001 - registered

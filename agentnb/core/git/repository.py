@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,7 @@ class Repository:
         raise NotFoundError(
             f"{self.path} is in no git repository",
             service="git",
-            hint="make one: %git init, or hub.git.initialize()",
+            hint=f"make one: %git init {shlex.quote(str(self.path))}, or call initialize()",
         )
 
     def initialize(self, branch: str = "main") -> Path:

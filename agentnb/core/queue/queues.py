@@ -235,7 +235,7 @@ class Queues:
             for one in found
         ]
         notes = [one.why for one in found if not one.paused]
-        columns = ("queue", "state", "waiting", *_SHOWN, "slots")
+        columns = ("queue", "state", "waiting", *_SHOWN, "concurrency")
         return Table(
             columns,
             rows,

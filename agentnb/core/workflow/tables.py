@@ -49,7 +49,7 @@ def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         rest = {word: value for word, value in known.items() if word not in _KNOWN}
         rest.pop("task_id", None)
         if isinstance(milliseconds := rest.pop("ms", None), int | float):
-            rest["took"] = duration(milliseconds / 1000)
+            rest["ran"] = duration(milliseconds / 1000)
         words = ", ".join(f"{word} {value}" for word, value in rest.items() if value is not None)
         found.append(
             (

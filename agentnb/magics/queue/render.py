@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.format import clock, short
+from agentnb.core.format import clock, duration, short
 from agentnb.core.table import Column, Table
 from agentnb.magics.detail import DetailView
 
@@ -131,12 +131,15 @@ def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
 
 
 def workers(found: list[tuple[str, Any]], *, empty: str) -> Table:
-    """Return who works on queues, as a table."""
+    """Return the workers of queues as a table."""
     rows = [
-        (name, one.processor, one.kind, one.host, one.pid, one.running, one.concurrency, one.seen)
+        (
+            *(name, one.processor, one.kind, one.host, one.pid, one.running, one.concurrency),
+            f"{duration(one.seen)} ago",
+        )
         for name, one in found
     ]
-    columns = ("queue", "processor", "in", "host", "pid", "running", "slots", "seen s ago")
+    columns = ("queue", "processor", "in", "host", "pid", "running", "concurrency", "seen")
     return Table(columns, rows, empty=empty)
 
 
