@@ -74,7 +74,7 @@ class Magic(Magics):
             call = self._cell_call(self.cell_grammar, line, namespace)
             verbs = self.cell_grammar.verbs
         else:
-            call, verbs = self.grammar.parse(line, namespace), self.grammar.verbs
+            call, verbs = self._parsed(line, cell, namespace), self.grammar.verbs
         call.line, call.body = line, cell
         if call.verb == "help" or "help" in call.options:
             # Of the whole magic, where the verb is not written.
@@ -97,6 +97,21 @@ class Magic(Magics):
                 )
             result = getattr(self, f"do_{call.verb}")(call)
         return None if "quiet" in call.options else _display_requested(result, call)
+
+    def _parsed(self, line: str, cell: str | None, namespace: Mapping[str, Any]) -> Call:
+        """Parse a line; above a body the errors of a verb that takes one are those of a cell."""
+        try:
+            return self.grammar.parse(line, namespace)
+        except UsageError as error:
+            verb = self.grammar.verbs.get("".join(line.split()[:1]))
+            written = f"%{self.grammar.noun} "
+            if cell is None or verb is None or not verb.cell or "%%" in (error.hint or ""):
+                raise
+            message, hint = (
+                f"%{text}" if text.startswith(written) else text
+                for text in (error.message, error.hint or "")
+            )
+            raise UsageError(message, service=self.grammar.service, hint=hint) from error
 
     def _cell_call(self, grammar: Grammar, line: str, namespace: Mapping[str, Any]) -> Call:
         """Parse the line of a cell whose verb is not written, also in errors."""

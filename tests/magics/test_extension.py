@@ -311,3 +311,19 @@ def test_a_malformed_line_is_an_error_of_the_service_of_its_magic(run, line):
     with pytest.raises(UsageError) as caught:
         run(line)
     assert line.startswith(f"%{caught.value.service} ")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("%%files write\nx", "%%files write PATH"),
+        ("%%events on\nx", "%%events on PATTERN"),
+        ("%%queue task\nx", "%%queue task QUEUE"),
+        ("%%queue work\nx", "%queue work QUEUE"),
+        ("%queue work", "%queue work QUEUE"),
+    ],
+)
+def test_the_hint_above_a_body_is_the_first_line_of_a_cell(run, source, hint):
+    with pytest.raises(UsageError) as caught:
+        run(source)
+    assert caught.value.hint == hint

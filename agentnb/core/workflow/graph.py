@@ -42,7 +42,7 @@ def frees_of(tasks: Sequence[Task]) -> list[list[int]]:
         for need in task.needs:
             if need not in places:
                 raise UnfitTask(
-                    f"task {task.name} needs {need!r}, which is not one of this workflow's",
+                    f"task {task.name} needs {need!r}, which is not a task of this workflow",
                     hint=did_you_mean(str(need), places) or f"tasks: {', '.join(places)}",
                     place=place,
                 )
