@@ -203,3 +203,26 @@ def test_an_idle_worker_claims_a_delayed_task_as_soon_as_it_is_due(flows, store,
     make(flows, Task("late", agent="a", delay=0.2))
     time.sleep(store.claim(me) + 0.01)
     assert claimed(store, me).payload.name == "late"
+
+
+def test_a_task_that_was_asked_to_stop_is_cancelled_when_it_is_released(flows, store, me):
+    workflow = make(flows, "one", Task("two", agent="a", needs=["one"]))
+    claim = claimed(store, me)
+    workflow.cancel()
+    assert store.release(claim)
+    assert store.claim(me) is None
+    assert [task.state for task in workflow.tasks] == ["cancelled", "cancelled"]
+
+
+def test_an_end_that_is_repeated_after_the_next_attempt_began_is_that_of_the_first(
+    flows, store, me
+):
+    workflow = make(flows)
+    first = claimed(store, me)
+    again = failed(OutcomeKind.RETRY)
+    assert store.finish(first, again, then_claim=False).state == "waiting"
+    second = claimed(store, me)
+    assert store.finish(first, again, then_claim=False).state == "delayed"
+    assert store.finish(first, DONE, then_claim=False).state == "delayed"
+    assert (workflow.task("one").state, workflow.task("one").attempt) == ("active", 2)
+    assert store.finish(second, DONE, then_claim=False).state == "completed"

@@ -209,7 +209,8 @@ class MemoryStore:
             unit = self.server.units[claim.id]
             if not self.held_by(claim.owner, claim.key):
                 return False
-            unit.state, unit.owner, unit.attempt = "waiting", None, unit.attempt - 1
+            unit.state, unit.owner = "cancelled" if unit.cancel else "waiting", None
+            unit.attempt -= 1
             self.server.changed.notify_all()
             return True
 

@@ -279,6 +279,8 @@ class WorkStore(Protocol):
     def release(self, claim: Claim | ActiveUnit) -> bool:
         """Put a claimed unit back at its first place, without counting the attempt.
 
+        A unit that was asked to stop is cancelled instead.
+
         Returns
         -------
         bool

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.transactions import listed, plain
 
 if TYPE_CHECKING:
     from agentnb.core.codec import Unkept
-    from agentnb.core.failure import Failure
     from agentnb.core.workflow.claiming import TaskRef
     from agentnb.core.workflow.transactions import Transaction
 
@@ -66,7 +66,8 @@ update {{task}} set state = :state, finished = {{now}}, owner = null, ended = :e
 """
 # The time at which it was due is its place in the order, and stays.
 _RELEASE = f"""
-update {{task}} set state = 'waiting', owner = null, attempt = attempt - 1 where {_FENCE}
+update {{task}} set state = 'waiting', owner = null, attempt = attempt - 1
+where {_FENCE} and cancel = 0
 """
 _AFTER = f"""
 with recursive after_it(place, frees) as (
@@ -169,6 +170,8 @@ def release(
 ) -> Completion | None:
     """Put a task back at its first place in the order, without counting the attempt.
 
+    A task that was asked to stop is cancelled instead.
+
     Parameters
     ----------
     failure
@@ -176,9 +179,9 @@ def release(
     """
     if failure is not None:
         return _again(tx, scope, ref, failure, pause=0.0, own=False, counted=False)
-    if not tx.run(_RELEASE, **ref.fence):
-        return None
-    return Completion("waiting", {ref.agent: 1})
+    if tx.run(_RELEASE, **ref.fence):
+        return Completion("waiting", {ref.agent: 1})
+    return fail(tx, scope, ref, Failure(CANCELLED, ref.attempt), cancelled=True)
 
 
 def _again(
