@@ -69,15 +69,16 @@ def test_a_job_can_be_awaited(queue):
     assert asyncio.run(both()) == [1, 2]
 
 
-def test_an_awaited_job_that_is_given_up_leaves_no_thread_behind(queue):
+def test_an_awaited_job_that_is_given_up_has_nobody_who_waits_for_it(queue, until):
     async def give_up():
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(0.5):
                 await queue.add(1)
 
     asyncio.run(give_up())
     (job,) = queue.jobs("waiting")
-    assert queue._store.redis.hget(f"{queue._store.jobs}{job.id}", "waiters") is None
+    key = f"{queue._store.jobs}{job.id}"
+    until(lambda: queue._store.redis.hget(key, "waiters") is None)
 
 
 def test_a_result_that_is_waited_for_in_vain_says_why(queue):
@@ -496,6 +497,30 @@ def test_a_delayed_job_may_be_run_at_once(queue):
     job = queue.add(1, delay=600)
     job.retry()
     assert job.result(10) == 1
+
+
+def test_a_job_that_pauses_after_an_attempt_may_be_run_at_once_and_its_attempts_count(queue, until):
+    def fail_once(job):
+        if job.attempt == 1:
+            raise OSError("not yet")
+        return job.attempt
+
+    queue.work(fail_once)
+    job = queue.add(1, backoff=600)
+    until(lambda: job.state == "delayed")
+    job.retry()
+    assert job.result(10) == 2
+
+
+def test_a_running_job_is_not_retried(queue, until):
+    go = threading.Event()
+    queue.work(lambda _: go.wait(10))
+    job = queue.add(1)
+    until(lambda: job.state == "active")
+    with pytest.raises(RejectedError):
+        job.retry()
+    go.set()
+    assert job.result(10) is True
 
 
 def test_a_removed_job_is_gone_and_a_running_one_is_not_removed(queue, until):

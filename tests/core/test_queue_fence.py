@@ -77,6 +77,17 @@ def test_a_claim_whose_job_was_taken_away_writes_nothing(queue, write):
     assert job.state == "gone"
 
 
+@pytest.mark.parametrize("write", WRITES)
+def test_a_claim_whose_job_was_cancelled_writes_nothing(queue, write):
+    job = queue.add("x")
+    stale = claim(queue)
+    job.cancel()
+    before = fields_of(queue, job)
+    assert not WRITES[write](queue, stale)
+    assert fields_of(queue, job) == before
+    assert job.state == "cancelled"
+
+
 @pytest.mark.parametrize("kind", ["completed", "failed", "retry", "cancelled", "released"])
 def test_an_end_that_is_repeated_counts_once(queue, kind):
     queue.add("x")
@@ -220,3 +231,16 @@ def test_an_empty_queue_wakes_nobody_for_jobs_that_are_gone(queue, shared_redis)
     assert shared_redis.llen(f"{queue._store.base}:bell") == 0
     queue.add("another")
     assert shared_redis.llen(f"{queue._store.base}:bell") == 1
+
+
+def test_as_many_workers_are_woken_as_there_are_jobs_that_are_due(queue, shared_redis):
+    bell = f"{queue._store.base}:bell"
+    queue.add(0, delay=60)
+    assert shared_redis.llen(bell) == 1, "an idle worker learns when the first is due"
+    queue.add(0, delay=90)
+    assert shared_redis.llen(bell) == 1
+    assert queue._work_store().claim("me") > 0
+    jobs = [queue.add(n, delay=120).id for n in range(4)]
+    shared_redis.zadd(f"{queue._store.base}:delayed", {job: n for n, job in enumerate(jobs)})
+    assert claim(queue).id == jobs[0]
+    assert shared_redis.llen(bell) == 3

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
 from agentnb.core.queue.failure import JobCancelled, JobFailed
+from agentnb.core.queue.options import DEFAULTS
 
 from .queue_claims import claim
 
@@ -155,6 +156,21 @@ def test_a_failure_that_is_a_week_old_is_removed(queue, monkeypatch, shared_redi
     queue.work(fail, concurrency=1).drain(30)
     assert [job.data for job in queue.jobs("failed", 100, newest=False)] == list(range(5, 55))
     assert not shared_redis.exists(f"{queue._store.jobs}{jobs[0].id}")
+
+
+def test_results_are_kept_for_an_hour_and_failures_for_a_week():
+    assert DEFAULTS.retention("completed") == (100, 3600, 100_000)
+    assert DEFAULTS.retention("failed") == (50, 7 * 86400, 10_000)
+    assert DEFAULTS.retention("cancelled") == DEFAULTS.retention("failed")
+
+
+def test_a_result_that_was_given_up_is_not_taken_for_one_that_was_read(queue):
+    job = queue.add(1, remove_on_complete=1)
+    with pytest.raises(DeadlineExceeded):
+        job.result(0.01)
+    queue.add(2, remove_on_complete=1)
+    queue.work(echo, concurrency=1).drain(10)
+    assert job.result(1) == 1
 
 
 def test_a_removed_or_retried_job_leaves_nothing_that_removes_others(queue):

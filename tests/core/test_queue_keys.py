@@ -134,6 +134,30 @@ def test_the_record_of_a_job_that_another_program_deleted_expires(queue, shared_
     assert ttl_of(queue, shared_redis, "k") > 0
 
 
+def test_the_record_of_a_job_that_is_gone_is_kept_no_longer_for_being_asked(
+    make_queues, shared_redis
+):
+    queue = make_queues(key_ttl=100).get_queue("pay")
+    job = queue.add(1, key="k", remove_on_complete=True)
+    queue.work(echo).drain(10)
+    shared_redis.pexpire(f"{queue._store.base}:key:k", 50_000)
+    assert queue.add(1, key="k").id == job.id
+    assert 0 < ttl_of(queue, shared_redis, "k") <= 50_000
+
+
+def test_a_job_whose_key_is_anothers_by_now_leaves_its_record_alone(queue, shared_redis):
+    former = queue.add(1, key="k")
+    former.cancel()
+    shared_redis.delete(f"{queue._store.base}:key:k")  # as if it had expired
+    job = queue.add(2, key="k", delay=60)
+    former.retry()
+    queue.work(echo)
+    assert former.result(10) == 1
+    assert ttl_of(queue, shared_redis, "k") == -1
+    former.remove()
+    assert queue.add(2, key="k") == job
+
+
 def test_adding_with_a_key_may_be_repeated(queue):
     from agentnb.core.queue.keys import KeyRecord
     from agentnb.core.queue.options import Options

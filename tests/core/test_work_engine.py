@@ -316,12 +316,14 @@ def test_a_unit_that_stops_its_own_worker_holds_its_lease_and_ends_as_usual(make
 def test_a_thread_that_takes_too_long_is_replaced_and_its_end_does_not_count(make, server, until):
     slow = Slow()
     unit = server.units[server.add(slow, attempts=1, timeout=0.1)]
-    make(concurrency=1)
+    runs_on = []
+    make(lambda attempt: (runs_on.append(threading.current_thread()), slow(attempt))[1])
     until(lambda: unit.state == "failed")
     assert unit.failure.error.startswith("it took longer than 0.1 s; its thread may run on")
     other = server.units[server.add(slow)]
     until(lambda: other.state == "completed")
     slow.go[0].set()
+    until(lambda: not runs_on[0].is_alive())
     assert (unit.state, unit.value, other.value) == ("failed", None, "run 2")
 
 
@@ -854,6 +856,33 @@ def test_a_claim_whose_answer_is_on_its_way_is_not_released(make, server, until,
     make(store=Late(server), concurrency=1)
     until(lambda: unit.state == "completed")
     assert unit.value == 1
+
+
+def test_a_claim_whose_answer_comes_during_a_look_is_not_released(make, server, until, monkeypatch):
+    monkeypatch.setattr(lease, "UNKNOWN_SECONDS", 0.0)
+    slow, answer, looked = Slow(), threading.Event(), threading.Event()
+
+    class Late(MemoryStore):
+        def claim(self, owner):
+            found = super().claim(owner)
+            if hasattr(found, "entry"):
+                assert answer.wait(10)
+            return found
+
+        def renew(self, owner, running):
+            found = super().renew(owner, running)
+            if found.unknown:
+                answer.set()
+                assert slow.begun[0].wait(10)
+            elif answer.is_set():
+                looked.set()
+            return found
+
+    unit = server.units[server.add(slow)]
+    make(store=Late(server), concurrency=1)
+    assert looked.wait(10)
+    assert (unit.state, unit.entry) == ("active", 1)
+    slow.go[0].set()
 
 
 class Lossy(MemoryStore):
