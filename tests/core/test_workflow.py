@@ -533,6 +533,20 @@ def test_a_workflow_is_found_by_its_id_a_prefix_and_its_name(agents):
         agents.list("odd")
 
 
+def test_a_task_is_found_by_its_name_and_id_without_the_others_being_read(agents):
+    workflow = agents.create("app", [Task("a", agent="echo"), Task("b", agent="echo")])
+    other = agents.create("app", [Task("c", agent="echo")])
+    task = workflow.task("a")
+    with agents._transactions.write() as tx:  # no one could read this one
+        tx.run("update {task} set data = '{' where name = 'b'")
+    assert workflow.task("a") == workflow.task(task.id) == task
+    assert workflow.logs("a") == []
+    for word in ("aa", task.id, 1):
+        with pytest.raises(NotFoundError, match="has no task") as raised:
+            other.task(word)
+    assert raised.value.hint == "it has: c"
+
+
 def test_what_happens_stands_in_the_outbox_in_its_order(agents):
     agents.work()
     workflow = agents.create(

@@ -167,6 +167,16 @@ class Reader:
         with self._transactions.read() as tx:
             return [task_info(row) for row in tx.rows(sql, id=number)]
 
+    def task(self, number: str, word: str) -> TaskInfo | None:
+        """Return a task of a workflow by its name or id, None if there is none."""
+        sql = (
+            f"select {TASK} from {{task}} where workflow_id = :workflow "
+            "and (name = :word or id = :word) order by place limit 1"
+        )
+        with self._transactions.read() as tx:
+            row = tx.row(sql, workflow=number, word=plain(word))
+        return None if row is None else task_info(row)
+
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""
         with self._transactions.read() as tx:

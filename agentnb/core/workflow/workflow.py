@@ -104,15 +104,14 @@ class Workflow:
         NotFoundError
             It has no such task.
         """
-        tasks = self.tasks
-        for task in tasks:
-            if name in (task.name, task.id):
-                return task
+        found = self._reader.task(self.id, name) if isinstance(name, str) else None
+        if found is not None:
+            return found
+        names = [task.name for task in self.tasks]
         raise NotFoundError(
             f"workflow {self.id} has no task {shown(name)}",
             service="workflow",
-            hint=did_you_mean(str(name), [task.name for task in tasks])
-            or f"it has: {', '.join(task.name for task in tasks)}",
+            hint=did_you_mean(str(name), names) or f"it has: {', '.join(names)}",
         )
 
     def logs(self, task: str) -> list[str]:
