@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import Backend, Watch, logger
@@ -63,7 +64,8 @@ class ConnectionPool:
         )
         self._lock = threading.Lock()
         self._engine: Engine | None = None
-        self._slots = threading.Semaphore(0)
+        # Not a semaphore: an interrupt inside one, which is Python code, leaves its lock held.
+        self._slots: SimpleQueue[None] = SimpleQueue()
         self._errors: tuple[type[Exception], ...] = ()
         self._fork = ForkGuard()
         self._inherited: list[Any] = []
@@ -105,14 +107,14 @@ class ConnectionPool:
         if self._engine is not None:
             self.inherit(self._engine.pool)
             self._engine.dispose(close=False)
-            self._slots = threading.Semaphore(self._backend.capacity)
+            self._slots = _slots(self._backend.capacity)
 
     def _connect(self) -> Engine:
         backend = self._backend
         engine = backend.engine(pool_size=self._size, connect_timeout=CONNECT_SECONDS)
         self._errors = (engine.dialect.loaded_dbapi.Error,)
         # Waited for here rather than in SQLAlchemy's pool, which knows no deadline.
-        self._slots = threading.Semaphore(backend.capacity)
+        self._slots = _slots(backend.capacity)
 
         def attempt(deadline: Deadline) -> None:
             with self._tracer.span("connect", service="db", connection=self._name):
@@ -147,20 +149,22 @@ class ConnectionPool:
         """
         return _Loan(self, deadline)
 
-    def lend(self, deadline: Deadline) -> tuple[Connection, threading.Semaphore]:
-        """Return a connection for `take_back`, and the slot that is released after that."""
+    def lend(self, deadline: Deadline) -> tuple[Connection, SimpleQueue[None]]:
+        """Return a connection for `take_back`, and the slots that get one back after that."""
         engine = self.engine
         slots = self._slots
-        if not slots.acquire(timeout=deadline.clip(self._backend.patience)):
+        try:
+            slots.get(timeout=deadline.clip(self._backend.patience))
+        except Empty:
             raise UnavailableError(
                 "all connections of the pool are in use",
                 service="db",
                 hint=self._backend.pool_hint(),
-            )
+            ) from None
         try:
             return self._tested(engine, deadline), slots
         except BaseException:
-            slots.release()
+            slots.put(None)
             raise
 
     def take_back(self, connection: Connection) -> None:
@@ -283,6 +287,14 @@ class ConnectionPool:
             self._log.info("database disconnected")
 
 
+def _slots(number: int) -> SimpleQueue[None]:
+    """Return a queue with a token for each of some connections."""
+    slots: SimpleQueue[None] = SimpleQueue()
+    for _ in range(number):
+        slots.put(None)
+    return slots
+
+
 class _Loan:
     """A connection of a pool for one block; hand-written to cost next to nothing."""
 
@@ -302,4 +314,4 @@ class _Loan:
             if self._pid == os.getpid():  # in a forked child it is the parent's
                 self._pool.take_back(self._connection)
         finally:
-            self._slots.release()
+            self._slots.put(None)

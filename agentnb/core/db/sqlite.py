@@ -217,22 +217,24 @@ class SQLite(Backend):
         """Return whether a transaction is open: SQLite rolls back by itself on some errors."""
         if self.lost(connection):  # as an interrupt leaves it
             return False
-        raw: Any = connection.connection.dbapi_connection
-        return bool(raw.in_transaction)
+        return bool(_raw(connection).in_transaction)
+
+    # By the driver: SQLAlchemy, which takes the connection for one that commits each statement,
+    # would make a transaction and a cursor of its own around each of these.
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction that holds the write lock, unless it cannot write at all."""
-        connection.exec_driver_sql("begin" if self.read_only else "begin immediate")
+        _raw(connection).execute("begin" if self.read_only else "begin immediate")
 
     def commit(self, connection: Connection) -> None:
         """Commit; a statement may have ended the transaction by itself."""
         if self.in_transaction(connection):
-            connection.exec_driver_sql("commit")
+            _raw(connection).execute("commit")
 
     def rollback(self, connection: Connection) -> None:
         """Roll back; a statement may have ended the transaction by itself."""
         if self.in_transaction(connection):
-            connection.exec_driver_sql("rollback")
+            _raw(connection).execute("rollback")
 
     def settle(self, connection: Connection) -> None:
         """Leave nothing open: a stray ``begin`` would lock every other writer out."""
@@ -259,9 +261,13 @@ class SQLite(Backend):
         return f"file:{quote(str(self.target.path))}?mode=ro"
 
 
+def _raw(connection: Connection) -> Any:
+    """Return the driver's connection."""
+    return connection.connection.dbapi_connection
+
+
 def _busy_timeout(connection: Connection, seconds: float) -> None:
-    raw: Any = connection.connection.dbapi_connection
-    raw.execute(f"pragma busy_timeout = {int(seconds * 1000)}")
+    _raw(connection).execute(f"pragma busy_timeout = {int(seconds * 1000)}")
 
 
 def _without_waiting(raw: sqlite3.Connection, pragma: str) -> None:
