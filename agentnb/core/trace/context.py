@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from urllib.parse import quote
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextvars import Token
 
 __all__ = [
     "Context",
@@ -247,8 +246,7 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
     return here
 
 
-@contextmanager
-def use(context: Context | None) -> Iterator[Context | None]:
+def use(context: Context | None) -> _Use:
     """Run a block in a context, such as one from another thread.
 
     >>> context = Context(1, 2)
@@ -256,8 +254,22 @@ def use(context: Context | None) -> Iterator[Context | None]:
     ...     current() is context
     True
     """
-    token = context_var.set(context)
-    try:
-        yield context
-    finally:
-        context_var.reset(token)
+    return _Use(context)
+
+
+class _Use:
+    """A block in a context; hand-written, since each task, job and event is one."""
+
+    __slots__ = ("_context", "_token")
+
+    _token: Token[Context | None]
+
+    def __init__(self, context: Context | None) -> None:
+        self._context = context
+
+    def __enter__(self) -> Context | None:
+        self._token = context_var.set(self._context)
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        context_var.reset(self._token)
