@@ -171,6 +171,32 @@ def test_a_retry_goes_on_where_it_failed(agents):
         workflow.retry()
 
 
+def test_a_cancelled_workflow_whose_task_completed_all_the_same_is_completed_by_retry(
+    agents, until
+):
+    go = threading.Event()
+
+    @agents.agent("deaf")
+    def deaf(task, ctx):
+        return go.wait(20)
+
+    agents.work(concurrency=1)
+    made = agents.create("app", [Task("deaf")])
+    until(lambda: made.task("deaf").state == "active")
+    made.cancel()
+    with pytest.raises(RejectedError, match="task deaf has not ended yet"):
+        made.retry()
+    go.set()
+    until(lambda: made.task("deaf").state == "completed")
+    assert made.refresh().state == "cancelled"
+
+    assert made.retry().state == "completed"
+
+    assert made.wait(10).result == {"deaf": True}
+    with pytest.raises(RejectedError, match="nothing to retry"):
+        made.retry()
+
+
 def test_an_approval_is_waited_for_given_and_refused(agents):
     agents.work()
     tasks = [

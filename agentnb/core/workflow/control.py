@@ -99,20 +99,30 @@ class Control:
             count(tx, self._scope, workflow, ended)
 
     def retry(self, workflow: str, task: str | None) -> dict[str, int]:
-        """Put back what failed, was cancelled or skipped; return what could run, by agents."""
+        """Put back what failed, was cancelled or skipped; return what could run, by agents.
+
+        A cancelled workflow whose tasks all completed in spite of it is completed by that.
+        """
         with self._transactions.write() as tx:
-            lock(tx, workflow)
+            state = lock(tx, workflow)
             rows = tx.rows(_TASKS, id=workflow)
             bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
             if task is not None:
                 found = self._task(tx, workflow, task)
                 bad = [row for row in rows if row[0] == found[0] and (row in bad or row[8])]
-            if not bad:
+            if not bad and (task is not None or state != "cancelled"):
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
                     f"{what} has not failed: there is nothing to retry",
                     service="workflow",
                     hint=f"%workflow show {workflow} has the states of its tasks",
+                )
+            active = [row[1] for row in rows if row[2] == "active"]
+            if not bad and active:
+                raise RejectedError(
+                    f"workflow {workflow} was cancelled, and task {active[0]} has not ended yet",
+                    service="workflow",
+                    hint=f"retry once it has: %workflow show {workflow}",
                 )
             ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
@@ -123,6 +133,8 @@ class Control:
             tx.run(sql, id=workflow)
             data = {} if task is None else {"task": task}
             note(tx, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
+            if not bad:
+                count(tx, self._scope, workflow, 0)
             return ready
 
     def _put_back(

@@ -579,7 +579,8 @@ class Orchestrator:
     def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
         """Let what failed or was cancelled run again with all its attempts, and what it held up.
 
-        Results of tasks and steps that are there are not made again.
+        Results of tasks and steps that are there are not made again. A cancelled workflow whose
+        tasks all completed in spite of it is completed.
 
         Parameters
         ----------
