@@ -11,6 +11,7 @@ from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind, WorkerInfo
 from agentnb.core.workflow import Task
+from agentnb.core.workflow.pruning import prune
 
 DIED = Failure("its worker died")
 DONE = Outcome(OutcomeKind.COMPLETED, Kept(b"1"))
@@ -226,3 +227,50 @@ def test_an_end_that_is_repeated_after_the_next_attempt_began_is_that_of_the_fir
     assert store.finish(first, DONE, then_claim=False).state == "delayed"
     assert (workflow.task("one").state, workflow.task("one").attempt) == ("active", 2)
     assert store.finish(second, DONE, then_claim=False).state == "completed"
+
+
+def test_deaths_are_forgotten_when_a_user_lets_a_task_run_again(flows, store, me):
+    workflow = make(flows)
+    assert reclaim(store, claimed(store, me), counted=False) == "waiting"
+    workflow.cancel()
+    workflow.retry()
+    assert claimed(store, me).deaths == 0
+
+
+def test_a_worker_that_may_live_is_listed_after_one_of_its_tasks_was_reclaimed(flows, store, me):
+    make(flows)
+    assert reclaim(store, claimed(store, me)) == "waiting"
+    assert flows.agent_info("a").workers == 1
+
+
+def test_a_task_of_a_worker_that_nobody_knows_is_seen_by_others_and_has_no_lease(flows, store):
+    make(flows)
+    owner = "|".join(["another-boot", *new_owner().split("|")[1:]])
+    claim = claimed(store, owner)
+    (held,) = store.renew(new_owner(), []).others
+    assert (held.key, held.left < 0) == (claim.key, True)
+
+
+def test_the_error_of_a_workflow_is_that_of_the_task_that_failed_first(flows, store, me):
+    workflow = make(flows, Task("after", agent="a", needs=["one"]), Task("one", agent="a"))
+    store.finish(claimed(store, me), OUTCOMES["failed"], then_claim=False)
+    assert (workflow.refresh().state, workflow.error) == ("failed", "task one: bad")
+
+
+def test_a_cancelled_workflow_is_not_pruned_while_one_of_its_tasks_runs(flows, store, me):
+    workflow = make(flows)
+    claim = claimed(store, me)
+    workflow.cancel()
+    assert flows.prune(0) == 0
+    store.finish(claim, OUTCOMES["cancelled"], then_claim=False)
+    assert flows.prune(0) == 1
+
+
+def test_a_workflow_is_not_pruned_before_its_events_are_published_where_they_are(flows, store, me):
+    make(flows)
+    store.finish(claimed(store, me), DONE, then_claim=False)
+    options = {"told": True, "key_ttl": 100.0}
+    assert prune(flows._transactions, flows.scope, 0.0, **options) == 0
+    with flows._transactions.write() as tx:
+        tx.run("update {event} set published = {now}")
+    assert prune(flows._transactions, flows.scope, 0.0, **options) == 1

@@ -39,7 +39,7 @@ def prune(
 
     Parameters
     ----------
-    published
+    told
         Leave those alone whose events have not all been published.
     key_ttl
         Seconds that idempotency keys are kept; older ones of pruned workflows are deleted.
