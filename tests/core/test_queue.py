@@ -957,17 +957,21 @@ def test_all_queues_are_shown_in_two_round_trips(make_queues, monkeypatch):
     assert len(trips) == 2
 
 
-def test_a_worker_that_is_dead_is_forgotten_by_an_overview(queue, shared_redis):
+def test_a_worker_that_is_dead_is_in_no_overview_and_is_forgotten_later(queue, shared_redis):
     from .queue_claims import dead_here
 
     queue.add(1)
     now = queue._store.now()
-    shared_redis.hset(queue._store.workers_key, dead_here(), f"{now} {{}}")
+    dead, long_dead = dead_here(), dead_here()
+    # What it shared its process with counts for those who reclaim its jobs.
+    shared_redis.hset(queue._store.workers_key, dead, f"{now} {{}}")
+    shared_redis.hset(queue._store.workers_key, long_dead, f"{now - 700_000} {{}}")
     shared_redis.hset(queue._store.workers_key, "of another host", f'{now} {{"concurrency":3}}')
     (seen,) = queue.queues.overview(["mail"])
     assert [one.concurrency for one in seen.workers] == [3]
     assert (seen.state, seen.why) == ("working", None)
-    assert shared_redis.hlen(queue._store.workers_key) == 1
+    kept = {b"of another host", dead.encode()}
+    assert set(shared_redis.hkeys(queue._store.workers_key)) == kept
 
 
 def test_the_time_of_a_processor_holds_for_jobs_that_have_none(queue):

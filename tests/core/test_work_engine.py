@@ -23,7 +23,7 @@ from agentnb.core.work.attempt import AttemptStopped, Released
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.lease import LeaseKeeper
-from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, Outcome, OutcomeKind
+from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, Outcome, OutcomeKind, WorkerInfo
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, Worker
 
 from .work_memory import MemoryHandler, MemoryServer, MemoryStore
@@ -266,6 +266,8 @@ def test_a_claim_that_came_with_the_end_of_the_last_is_put_back_when_the_worker_
     until(lambda: other.entry == 1 and other.state == "waiting")
     assert (other.attempt, other.value) == (0, None)
     until(lambda: not any(thread.is_alive() for thread in worker._threads._threads))
+    worker._threads.stopping = False
+    worker.stop()
 
 
 def test_a_driver_that_raises_at_a_claim_ends_no_thread(make, server, until):
@@ -1079,6 +1081,83 @@ def test_deaths_in_company_are_not_forgiven_for_ever(make, server, until):
         store.claim(owner)
     make()
     until(lambda: all(unit.state == "failed" for unit in units))
+
+
+def shared_dead(server):
+    """Return an owner whose process has ended, and had a worker of another store beside it."""
+    owner = dead_here()
+    server.workers[owner] = WorkerInfo(1, shared=True)
+    return owner
+
+
+def test_the_first_death_in_a_process_that_other_workers_share_is_not_counted(make, server, until):
+    unit = server.units[server.add(lambda attempt: attempt.claim.deaths, attempts=1)]
+    MemoryStore(server).claim(shared_dead(server))
+    make()
+    until(lambda: unit.state == "completed")
+    assert (unit.value, unit.attempt) == (1, 1)
+
+
+def test_a_unit_that_ran_alone_in_a_process_that_workers_share_is_to_blame(make, server, until):
+    unit = server.units[server.add(lambda attempt: None, attempts=1, deaths=1)]
+    MemoryStore(server).claim(shared_dead(server))
+    make()
+    until(lambda: unit.state == "failed")
+
+
+def test_a_worker_records_that_others_are_in_its_process_before_they_claim(make, server):
+    one = make()
+    assert not server.workers[one.owner].shared
+    shared = []
+
+    class Other(MemoryStore):
+        def claim(self, owner):
+            shared.append(server.workers[one.owner].shared)
+            return super().claim(owner)
+
+    other = make(store=Other(MemoryServer()))
+    assert shared[0]
+    assert other._store.server.workers[other.owner].shared
+    other.stop()
+    one.stop()
+    third = make()
+    assert not server.workers[third.owner].shared
+
+
+def test_a_worker_that_could_not_start_is_nobodys_company(make, server, until):
+    class Refusing(MemoryStore):
+        def join(self, owner, about):
+            raise RejectedError("no", service="work")
+
+    with pytest.raises(RejectedError):
+        make(store=Refusing(server))
+    assert not server.workers[make().owner].shared
+
+
+def test_a_unit_that_is_to_run_alone_waits_for_other_workers_of_the_process(make, server, until):
+    slow, elsewhere = Slow(), MemoryServer()
+    elsewhere.add(slow)
+    make(store=MemoryStore(elsewhere))
+    assert slow.begun[0].wait(20)
+    unit = server.units[server.add(lambda attempt: None, deaths=1)]
+    make()
+    until(lambda: unit.state == "active")
+    following = elsewhere.units[elsewhere.add(lambda attempt: unit.state)]
+    slow.go[0].set()
+    until(lambda: following.state == "completed")
+    assert (following.value, unit.state) == ("completed", "completed")
+
+
+def test_a_unit_that_was_left_behind_by_a_worker_that_stopped_holds_up_nobody(make, server, until):
+    slow, elsewhere = Slow(), MemoryServer()
+    elsewhere.add(slow)
+    stopped = make(store=MemoryStore(elsewhere))
+    assert slow.begun[0].wait(20)
+    stopped.stop(0)
+    unit = server.units[server.add(lambda attempt: None, deaths=1)]
+    make()
+    until(lambda: unit.state == "completed")
+    slow.go[0].set()
 
 
 def test_others_join_a_unit_that_has_had_its_time_alone(make, server, until, monkeypatch):

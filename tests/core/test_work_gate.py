@@ -15,9 +15,10 @@ def entering():
     """Return what lets a thread enter as one that runs alone, and gives its pass in a list."""
     threads = []
 
-    def enter(door):
+    def enter(door, **options):
         passes = []
-        threads.append(threading.Thread(target=lambda: passes.append(door.enter(alone=True))))
+        run = lambda: passes.append(door.enter(alone=True, **options))  # noqa: E731 - a thread's
+        threads.append(threading.Thread(target=run))
         threads[-1].start()
         return passes
 
@@ -106,9 +107,11 @@ def test_who_waits_for_the_gate_is_woken_as_it_opens(until):
 def test_a_worker_that_stops_turns_away_who_waits(entering, until):
     door = Gate()
     door.enter(alone=False)
-    passes = entering(door)
+    stopping = threading.Event()
+    passes = entering(door, stopping=stopping.is_set)
     until(lambda: not door.is_open)
-    door.stop()
+    stopping.set()
+    door.recheck()
     assert until(lambda: passes) == [None]
     assert door.is_open
 

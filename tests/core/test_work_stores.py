@@ -298,6 +298,23 @@ def test_the_last_attempts_death_fails_the_unit(bench, store, me, other):
     assert (bench.look(unit).state, bench.look(unit).error) == ("failed", failure.error)
 
 
+def test_others_see_that_a_worker_shares_its_process(bench, store, me):
+    for _ in range(2):
+        bench.add()
+    other, by_other = bench.store(), new_owner()
+    other.join(by_other, WorkerInfo(2))
+    other.renew(by_other, [])
+    claims = [other.claim(by_other) for _ in range(2)]
+    assert [held.shared for held in store.renew(me, []).others] == [False, False]
+    other.join(by_other, WorkerInfo(2, shared=True))
+    other.renew(by_other, [claim.key for claim in claims])
+    held = store.renew(me, []).others
+    assert [one.shared for one in held] == [True, True]
+    # As long as it has left anything.
+    store.reclaim(held[0], Failure("its worker died", 1), counted=True)
+    assert [one.shared for one in store.renew(me, []).others if one.owner == by_other] == [True]
+
+
 def test_what_another_has_reclaimed_is_left_alone(bench, store, me, other):
     unit = bench.add()
     store.claim(other)

@@ -159,6 +159,7 @@ class MemoryStore:
                     unit.attempts,
                     unit.ends - now,
                     unit.deaths,
+                    unit.owner in self.server.workers and self.server.workers[unit.owner].shared,
                     unit.payload,
                 )
                 if key in mine:

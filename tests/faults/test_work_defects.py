@@ -297,3 +297,66 @@ def test_a_job_that_kills_its_worker_takes_no_other_job_along(
             break
     assert [job.result(30) for job in others] == [1] * 4
     assert poison.state == "failed"
+
+
+TWO_WORKERS = """
+import os, pathlib, signal, time
+from agentnb.core.queue import processor
+from agentnb.core.workflow import agent
+begun, killed = pathlib.Path("begun"), pathlib.Path("killed")
+def wait_for(path):
+    while not path.exists():
+        time.sleep(0.01)
+def kill():
+    wait_for(begun)
+    killed.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+def steady(unit):
+    begun.touch()
+    wait_for(killed)
+    return unit.attempt
+@processor("poison")
+def poison(job):
+    kill()
+@agent("poison", attempts=2, backoff=0.01)
+def poison_agent(task):
+    kill()
+processor("steady")(steady)
+agent("steady", attempts=1)(steady)
+"""
+
+
+@pytest.mark.parametrize(
+    ("poisoned", "steadied"), [("queue", "queue"), ("queue", "agent"), ("agent", "queue")]
+)
+def test_a_unit_that_kills_its_process_takes_none_of_its_other_workers_along(
+    poisoned, steadied, start_worker, hub, options, tmp_path, until
+):
+    """A11, of a process that works on two queues, or on a queue and for agents."""
+    (tmp_path / "jobs.py").write_text(TWO_WORKERS)
+    # A task is created for an agent that is known.
+    hub.workflows.agent("poison", attempts=2, backoff=0.01)(print)
+    hub.workflows.agent("steady", attempts=1)(print)
+    kinds = {"poison": poisoned, "steady": steadied}
+
+    def add(name, attempts):
+        if kinds[name] == "queue":
+            return hub.queue(name).add(None, attempts=attempts, backoff=0.01).refresh
+        workflow = hub.workflows.create("w", [Task("t", agent=name)])
+        return lambda: workflow.task("t")
+
+    poison, steady = add("poison", 2), add("steady", 1)
+    words = [*(name for name, kind in kinds.items() if kind == "queue"), "--app", "jobs"]
+    for name in (name for name, kind in kinds.items() if kind == "agent"):
+        words += ["--agents", name]
+
+    def over():
+        return all(look().state in {"completed", "failed"} for look in (poison, steady))
+
+    for _ in range(6):
+        worker = start_worker(options["home"], *words, AGENTNB_KEY_PREFIX=options["key_prefix"])
+        until(lambda worker=worker: worker.process.poll() is not None or over(), 40)
+        if worker.process.poll() is None:
+            break
+    assert (steady().state, steady().attempt) == ("completed", 1)
+    assert (poison().state, poison().attempt) == ("failed", 2)

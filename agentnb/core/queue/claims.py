@@ -153,6 +153,7 @@ class RedisWorkStore:
                 concurrency=self._info.concurrency,
                 processor=self._processor(),
                 running=running,
+                shared=self._info.shared,
             )
         )
 
@@ -253,6 +254,7 @@ def _held(
     entry: bytes | None,
     attempts: bytes | None,
     deaths: bytes | None,
+    shared: int,
 ) -> ActiveUnit:
     return ActiveUnit(
         id_.decode(),
@@ -262,6 +264,7 @@ def _held(
         int(attempts or 3),
         left / 1000,
         int(deaths or 0),
+        bool(shared),
     )
 
 

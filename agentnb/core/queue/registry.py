@@ -16,6 +16,7 @@ __all__ = ["About", "WorkerInfo", "living"]
 
 _SILENT = 20.0
 _FORGOTTEN = 3600.0
+_DEAD_KEPT = 600.0
 
 
 class About(msgspec.Struct, omit_defaults=True):
@@ -27,6 +28,8 @@ class About(msgspec.Struct, omit_defaults=True):
     concurrency: int = 0
     processor: str = ""
     running: int = 0
+    shared: bool = False
+    """Whether its process has other workers too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,11 @@ def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], l
         owner = key.decode()
         when, _, about = value.partition(b" ")
         seen = max(now - int(when), 0) / 1000
-        if is_dead(owner) or seen > _FORGOTTEN:
+        gone = is_dead(owner)
+        # Those who reclaim its jobs read the description of a dead worker.
+        if seen > (_DEAD_KEPT if gone else _FORGOTTEN):
             dead.append(owner)
-        elif seen <= _SILENT:
+        elif seen <= _SILENT and not gone:
             alive.append(_info(owner, about, seen))
     return sorted(alive, key=lambda one: (one.host, one.pid, one.owner)), dead
 

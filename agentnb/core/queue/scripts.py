@@ -297,10 +297,19 @@ def finish(publish: str) -> Script:
 
 # ARGV: owner, lease in ms, workers' key, the description of the worker or empty, then pairs of id
 # and entry that run here.
-# Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts and deaths
-# of all other active jobs; in how many ms a delayed one is due, or -1.
+# Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts, deaths and
+# whether the owner shares its process, of all other active jobs; in how many ms a delayed one is
+# due, or -1.
 RENEW = Script(f"""{_BEGIN}
-local lost, others, mine = {{}}, {{}}, {{}}
+local lost, others, mine, shares = {{}}, {{}}, {{}}, {{}}
+local function shared(owner)
+  if not owner then return 0 end
+  if not shares[owner] then
+    local about = redis.call('HGET', ARGV[3], owner)
+    shares[owner] = about and string.find(about, '"shared":true', 1, true) and 1 or 0
+  end
+  return shares[owner]
+end
 for i = 5, #ARGV, 2 do
   local id, entry = ARGV[i], ARGV[i + 1]
   local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry')
@@ -321,7 +330,7 @@ for i = 1, #active, 2 do
     local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt', 'entry', 'attempts',
       'deaths')
     table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now, fields[3],
-      fields[4], fields[5]}})
+      fields[4], fields[5], shared(fields[1])}})
   end
 end
 if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end

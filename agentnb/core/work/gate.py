@@ -1,15 +1,23 @@
-"""The gate of a worker: runs a unit alone that has died beside others."""
+"""The gate of a process: runs a unit alone that has died beside others."""
 
 from __future__ import annotations
 
 import threading
 from enum import Enum
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Gate", "Pass"]
 
 ALONE_SECONDS = 60.0
 """How long others wait for a unit that runs alone, and it for others: units may need each other."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Pass(Enum):
@@ -20,9 +28,9 @@ class Pass(Enum):
 
 
 class Gate:
-    """Admits the attempts of one worker: many at once, or one that runs alone.
+    """Admits the attempts of all workers of a process: many at once, or one that runs alone.
 
-    A worker that dies takes all that runs in it along, and nobody knows which unit was to blame.
+    A process that dies takes all that runs in it along, and nobody knows which unit was to blame.
     Each of them is then run alone, so that the next death has one suspect.
     """
 
@@ -33,7 +41,6 @@ class Gate:
         self._alone = False
         self._begun = False
         self._until = 0.0
-        self._stopped = False
 
     @property
     def is_open(self) -> bool:
@@ -48,25 +55,33 @@ class Gate:
             self._changed.wait(min(seconds, max(self._until - monotonic(), 0.0)))
         return self.is_open
 
-    def enter(self, *, alone: bool) -> Pass | None:
-        """Admit an attempt, and return its pass; None if its unit is to be put back."""
+    def enter(self, *, alone: bool, stopping: Callable[[], bool] = _never) -> Pass | None:
+        """Admit an attempt, and return its pass; None if its unit is to be put back.
+
+        Parameters
+        ----------
+        alone
+            Whether it is to run with nothing beside it.
+        stopping
+            Returns whether its worker stops, so that it is not to wait; see `recheck`.
+        """
         with self._lock:
             # A unit that has had its time alone is joined by the others, those too.
             if alone and not (self._alone and self.is_open):
-                return self._enter_alone()
+                return self._enter_alone(stopping)
             if self._begun and not self.is_open:
                 return None
             self._running += 1
             return Pass.BESIDE
 
-    def _enter_alone(self) -> Pass | None:
+    def _enter_alone(self, stopping: Callable[[], bool]) -> Pass | None:
         if self._alone:
             return None
         self._alone = True
         self._until = monotonic() + ALONE_SECONDS
-        while self._running and not self._stopped and (left := self._until - monotonic()) > 0:
+        while self._running and not stopping() and (left := self._until - monotonic()) > 0:
             self._changed.wait(left)
-        if self._stopped:
+        if stopping():
             self._open()
             return None
         self._begun = True
@@ -87,8 +102,7 @@ class Gate:
         self._alone = self._begun = False
         self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Turn away the unit that waits to run alone."""
+    def recheck(self) -> None:
+        """Turn away the unit that waits to run alone if its worker stops by now."""
         with self._lock:
-            self._stopped = True
             self._changed.notify_all()

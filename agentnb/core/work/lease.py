@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.work.attempt import Attempt, WorkHandler
-    from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, WorkStore
+    from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, WorkerInfo, WorkStore
 
 __all__ = ["LeaseKeeper"]
 
@@ -84,6 +84,7 @@ class LeaseKeeper:
         self._suspects: dict[Key, float] = {}
         self._company: Counter[str] = Counter()
         self._deaths: dict[str, int] = {}
+        self._renewing = threading.Lock()
         self._outage = OutageTracker(
             log, "no heartbeat, leases cannot be renewed", "leases are renewed again"
         )
@@ -103,6 +104,12 @@ class LeaseKeeper:
         """Look now."""
         self._next_look = 0.0
         self._thread.wake()
+
+    def record(self, about: WorkerInfo) -> None:
+        """Record a new description of the worker, before this returns."""
+        with self._renewing:
+            self._store.join(self._owner, about)
+            self._store.renew(self._owner, list(self._running))
 
     def set_due(self, seconds: float) -> None:
         """Wake the worker in some seconds, when a delayed unit is due."""
@@ -129,7 +136,8 @@ class LeaseKeeper:
     def _look(self) -> None:
         # Attempts first: what the worker claims after that is not among the store's answer.
         running = dict(self._running)
-        report = self._store.renew(self._owner, list(running))
+        with self._renewing:
+            report = self._store.renew(self._owner, list(running))
         for key in report.lost:
             self._lose(running.get(key))
         for key in report.cancelled:
@@ -192,7 +200,10 @@ class LeaseKeeper:
     def _reclaim(self, held: ActiveUnit, *, dead: bool) -> None:
         reason = DIED if dead else "its worker gave no sign of life"
         failure = Failure(f"{reason} ({describe(held.owner)})", held.attempt)
-        counted = self._deaths[held.owner] <= 1 or held.deaths >= MOST_UNCOUNTED
+        # Of a process that is shared, units of other stores may have run beside its first one;
+        # a unit with deaths was then run alone.
+        alone = self._deaths[held.owner] <= 1 and (held.deaths > 0 or not held.shared)
+        counted = alone or held.deaths >= MOST_UNCOUNTED
         state = self._store.reclaim(held, failure, counted=counted)
         if state is not None:
             report(self._log, self._handler.reclaimed, held, failure, state)

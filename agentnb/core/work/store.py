@@ -56,7 +56,7 @@ class Claim(Struct, frozen=True):
         Seconds for the attempt, None for no limit; a handler may know better.
     deaths
         How many times in a row its worker died while it ran beside other units. A unit with one
-        or more is run with nothing beside it in its worker.
+        or more is run with nothing beside it in its process.
     payload
         What the handler needs: the job or the task. The engine never looks into it.
     """
@@ -169,6 +169,8 @@ class ActiveUnit(Struct, frozen=True):
         As in `Claim`.
     left
         Seconds until its lease expires; negative once it has.
+    shared
+        Whether its owner recorded that its process has other workers too.
     payload
         What the store and the handler need to reclaim it and to say so.
     """
@@ -180,6 +182,7 @@ class ActiveUnit(Struct, frozen=True):
     attempts: int
     left: float
     deaths: int = 0
+    shared: bool = False
     payload: Any = None
 
     @property
@@ -222,10 +225,21 @@ class Pending(Struct, frozen=True):
 
 
 class WorkerInfo(Struct, frozen=True):
-    """The description of a worker for people: units at once, and the kind of its process."""
+    """The description of a worker, for people and for those who reclaim what it leaves.
+
+    Attributes
+    ----------
+    concurrency
+        How many units it runs at once.
+    kind
+        The kind of its process.
+    shared
+        Whether other workers are or were in its process.
+    """
 
     concurrency: int
     kind: str = "kernel"
+    shared: bool = False
 
 
 class WorkStore(Protocol):
@@ -241,7 +255,10 @@ class WorkStore(Protocol):
     """Seconds that a claim lasts without a renewal."""
 
     def join(self, owner: str, about: WorkerInfo) -> None:
-        """Record a worker, so that others see it and its lease."""
+        """Record a worker, so that others see it and its lease; at the latest by `renew`.
+
+        Called again where the description has changed.
+        """
 
     def leave(self, owner: str) -> None:
         """Remove a worker from the record."""

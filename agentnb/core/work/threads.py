@@ -13,7 +13,6 @@ from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.failure import Failure
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import CURRENT, Attempt, report
-from agentnb.core.work.gate import Gate
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.work.attempt import WorkHandler
-    from agentnb.core.work.gate import Pass
+    from agentnb.core.work.gate import Gate, Pass
     from agentnb.core.work.store import Finished, Key, WorkStore
 
 __all__ = ["KILLED", "WorkerThreads"]
@@ -47,6 +46,8 @@ class WorkerThreads:
     ----------
     store, handler, owner
         Those of the worker.
+    gate
+        Admits the attempts of all workers of the process.
     loop
         Runs the coroutines of its attempts.
     on_due
@@ -63,6 +64,7 @@ class WorkerThreads:
         handler: WorkHandler,
         owner: str,
         *,
+        gate: Gate,
         loop: LoopThread,
         on_due: Callable[[float], object],
         kills: bool,
@@ -77,7 +79,7 @@ class WorkerThreads:
         self._on_due = on_due
         self._kills = kills
         self._log = log
-        self._gate = Gate()
+        self._gate = gate
         self._tickets: dict[Key, Pass] = {}
         self._searching = threading.Lock()
         self._starting = threading.Lock()
@@ -117,7 +119,7 @@ class WorkerThreads:
         """
         with self._starting:
             self.stopping = True
-        self._gate.stop()
+        self._gate.recheck()
         with suppress(AgentnbError):  # the thread that waits returns a little later by itself
             self._store.wake()
         for thread in self._others():
@@ -128,6 +130,7 @@ class WorkerThreads:
         for attempt in left:
             attempt.lose()
             self._release(attempt)
+            self._over(attempt)
             report(self._log, self._handler.released, attempt)
         # What waits to be stored is given up: its lease expires.
         ended = not left and not any(thread.is_alive() for thread in self._others())
@@ -179,7 +182,7 @@ class WorkerThreads:
         while claim is not None or (claim := self._next()) is not None:
             attempt = Attempt(claim, self._handler, self._loop, self._log)
             self.running[attempt.key] = attempt
-            ticket = None if self.stopping else self._gate.enter(alone=claim.deaths > 0)
+            ticket = self._enter(claim)
             if ticket is None:
                 self._put_back(attempt)
                 claim = None
@@ -187,12 +190,21 @@ class WorkerThreads:
             self._tickets[attempt.key] = ticket
             outcome = attempt.run()
             if not attempt.settle():
+                self._leave_gate(attempt)
                 return  # another thread has taken the place of this one
             claim = self._finish(attempt, outcome, then_claim=True)
             self._over(attempt)
 
+    def _enter(self, claim: Claim) -> Pass | None:
+        if self.stopping:
+            return None
+        return self._gate.enter(alone=claim.deaths > 0, stopping=lambda: self.stopping)
+
     def _over(self, attempt: Attempt) -> None:
         self.running.pop(attempt.key, None)
+        self._leave_gate(attempt)
+
+    def _leave_gate(self, attempt: Attempt) -> None:
         ticket = self._tickets.pop(attempt.key, None)
         if ticket is not None:
             self._gate.leave(ticket)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.forking import ForkGuard
 from agentnb.core.ranges import end_of, seconds
+from agentnb.core.work.company import of_process
 from agentnb.core.work.identity import describe, new_owner
 from agentnb.core.work.lease import LeaseKeeper
 from agentnb.core.work.store import WorkerInfo
@@ -72,9 +73,18 @@ class Worker:
         self._handler = handler
         self._log = log
         self._turning = Lock()  # held while it begins to stop
+        self._company = of_process()
+        self._shared = False
         self._fork = ForkGuard()
         self._threads = WorkerThreads(
-            store, handler, self.owner, loop=loop, on_due=self._set_due, kills=kills, log=log
+            store,
+            handler,
+            self.owner,
+            gate=self._company.gate,
+            loop=loop,
+            on_due=self._set_due,
+            kills=kills,
+            log=log,
         )
         self._keeper = LeaseKeeper(
             store,
@@ -112,13 +122,36 @@ class Worker:
         AgentnbError
             The store cannot record the worker.
         """
-        self._store.join(self.owner, WorkerInfo(self.concurrency, self.kind))
+        self._join()
         self._keeper.start()
         self._threads.start(self.concurrency)
         # The first look makes the worker known to others. A server that is away is left alone.
         self._keeper.looked.wait(_FIRST_LOOK_SECONDS)
         stamp = self._handler.stamp(worker=self.name, concurrency=self.concurrency)
         self._log.info("worker started", extra=stamp)
+
+    def _join(self) -> None:
+        """Record the worker, and in those of the process that they are no longer alone."""
+        for other in self._company.join(self):
+            self._shared = True
+            other._note_company()  # noqa: SLF001 - of this class
+        try:
+            self._store.join(self.owner, self._about())
+        except BaseException:
+            self._company.leave(self)
+            raise
+
+    def _about(self) -> WorkerInfo:
+        return WorkerInfo(self.concurrency, self.kind, self._shared)
+
+    def _note_company(self) -> None:
+        """Record that the process has other workers, before the first of them claims a unit."""
+        if self._shared:
+            return
+        self._shared = True
+        if not self._threads.stopping:
+            with suppress(AgentnbError):  # the next heartbeat records it
+                self._keeper.record(self._about())
 
     def look(self) -> None:
         """Renew the leases now, and look for attempts that were cancelled."""
@@ -154,6 +187,7 @@ class Worker:
         return ended
 
     def _leave(self) -> None:
+        self._company.leave(self)
         self._keeper.stop()
         with suppress(AgentnbError):  # its lease ends by itself
             self._store.leave(self.owner)

@@ -222,6 +222,7 @@ def models(kind: str) -> Models:
         concurrency: Mapped[int] = mapped_column(Integer)
         lease: Mapped[float] = mapped_column(Double)
         heartbeat: Mapped[float] = mapped_column(Double)
+        shared: Mapped[int] = mapped_column(Integer, server_default=text("0"))
 
     made = Models()
     made.metadata = Base.metadata

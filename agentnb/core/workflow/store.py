@@ -39,20 +39,23 @@ _HEARTBEAT = 5.0
 _CONTENDED = 0.02
 _FORGOTTEN = 3600.0
 _JOIN = """
-insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat)
-values (:scope, :owner, :agents, :kind, :concurrency, :lease, {now})
-on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat
+insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat, shared)
+values (:scope, :owner, :agents, :kind, :concurrency, :lease, {now}, :shared)
+on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat,
+  shared = excluded.shared
 """
 _LEAVE = "delete from {worker} where scope = :scope and owner = :owner"
 _FORGET = """
-delete from {worker} where scope = :scope and (owner = :owner or heartbeat < {now} - :seconds)
+delete from {worker} where scope = :scope and (heartbeat < {now} - :seconds or (owner = :owner
+  and not exists (select 1 from {task} t where t.scope = :scope and t.state = 'active'
+  and t.owner = :owner)))
 """
 _REF = ", ".join(f"t.{column}" for column in REF.split(", "))
 _ACTIVE = f"""
 select {_REF},
   (select traceparent from {{workflow}} f where f.id = t.workflow_id),
   (select correlation_id from {{workflow}} f where f.id = t.workflow_id),
-  t.cancel, w.heartbeat + w.lease - {{now}}
+  t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{now}}
 from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner
 where t.scope = :scope and t.state = 'active' and (t.owner = :owner
   or w.owner is null or w.heartbeat + w.lease < {{now}} or substr(t.owner, 1, :length) = :host)
@@ -114,6 +117,7 @@ class SqlWorkStore:
     def join(self, owner: str, about: WorkerInfo) -> None:
         """Record the worker and its agents."""
         self._about = about
+        self._next = 0.0
         self._beat(owner)
 
     def leave(self, owner: str) -> None:
@@ -138,6 +142,7 @@ class SqlWorkStore:
                 kind=about.kind,
                 concurrency=about.concurrency,
                 lease=self.lease,
+                shared=int(about.shared),
             )
         if agents != self._known:
             self._wakeup.listen(agents)
@@ -160,12 +165,13 @@ class SqlWorkStore:
                 promote(tx, self._scope, agents)
         mine: dict[Key, tuple[TaskRef, int]] = {}
         others = []
-        for *row, cancel, left in rows:
+        for *row, cancel, shared, left in rows:
             ref = task_ref(row)
             if ref.owner == owner:
                 mine[Key(ref.id, ref.entry)] = (ref, cancel)
             else:
-                others.append(_held(ref, -1.0 if left is None else float(left)))
+                ends = -1.0 if left is None else float(left)
+                others.append(_held(ref, ends, shared=bool(shared)))
         known = set(running)
         return LeaseReport(
             lost=[key for key in running if key not in mine],
@@ -307,7 +313,8 @@ def _claim(claimed: Claimed) -> Claim:
     )
 
 
-def _held(ref: TaskRef, left: float) -> ActiveUnit:
+def _held(ref: TaskRef, left: float, *, shared: bool = False) -> ActiveUnit:
     return ActiveUnit(
-        ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, payload=ref
+        *(ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, shared),
+        payload=ref,
     )
