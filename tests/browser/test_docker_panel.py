@@ -42,7 +42,7 @@ def test_containers_live_with_their_log_and_numbers(lab, panel, tag):
     panel.locator("pre").get_by_text("request", exact=False).first.wait_for()
     row(panel, tag).wait_for()
     row(panel, "agents").wait_for()
-    box = panel.get_by_placeholder("Lines that hold", exact=False)
+    box = panel.get_by_placeholder("Lines that contain", exact=False)
     box.fill("error")
     box.press("Enter")
     panel.get_by_text("of the last", exact=False).wait_for()

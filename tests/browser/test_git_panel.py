@@ -97,7 +97,7 @@ def test_files_are_staged_committed_and_pushed(lab, panel):
     panel.get_by_text("no longer staged").wait_for()
     press(panel, "Stage")
     panel.get_by_text("parser.py: staged", exact=True).wait_for()
-    panel.get_by_placeholder("What was done, and why").fill("Split by commas")
+    panel.get_by_placeholder("The message of the commit").fill("Split by commas")
     press(panel, "Commit")
     panel.get_by_text("Split by commas", exact=False).first.wait_for()
     row(panel, "parser.py").wait_for(state="detached")
