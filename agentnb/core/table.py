@@ -25,6 +25,7 @@ __all__ = ["Column", "Table", "cut_note", "names_of", "row_type"]
 
 SHOWN_ROWS = 25
 SHOWN_CHARACTERS = 120
+_TEXT = frozenset({str})
 # Characters that move the cursor, hide or reverse text, or have no UTF-8.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STYLE = (
@@ -270,8 +271,8 @@ def names_of(
     >>> names_of(["name", Column("size", "size")])
     (('name', 'size'), (None, 'size'))
     """
-    if not any(isinstance(one, Column) for one in columns):  # a database's, at each query
-        return tuple(map(str, columns)), (None,) * len(columns)
+    if _TEXT.issuperset(map(type, columns)):  # a database's, at each query
+        return tuple(columns), (None,) * len(columns)  # type: ignore[arg-type]  # all are text
     pairs = [one if isinstance(one, Column) else Column(str(one)) for one in columns]
     return tuple(one.name for one in pairs), tuple(one.kind for one in pairs)
 

@@ -33,7 +33,8 @@ class Message(str):
 
 def _display_requested(result: Any, call: Call) -> Any:
     """Return the result; after ``-n`` it displays all its rows, up to a thousand."""
-    if getattr(result, "display", None) and call.options.keys() & {"count", "rows"}:
+    options = call.options
+    if ("count" in options or "rows" in options) and getattr(result, "display", None):
         result.display = _MOST_DISPLAYED
     return result
 

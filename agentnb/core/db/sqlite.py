@@ -217,7 +217,8 @@ class SQLite(Backend):
         """Return whether a transaction is open: SQLite rolls back by itself on some errors."""
         if self.lost(connection):  # as an interrupt leaves it
             return False
-        return bool(_raw(connection).in_transaction)
+        raw: Any = connection.connection.dbapi_connection  # after each statement: not by a call
+        return bool(raw.in_transaction)
 
     # By the driver: SQLAlchemy, which takes the connection for one that commits each statement,
     # would make a transaction and a cursor of its own around each of these.
