@@ -319,7 +319,12 @@ def test_a_thread_that_takes_too_long_is_replaced_and_its_end_does_not_count(mak
     slow = Slow()
     unit = server.units[server.add(slow, attempts=1, timeout=0.1)]
     runs_on = []
-    make(lambda attempt: (runs_on.append(threading.current_thread()), slow(attempt))[1])
+
+    def run(attempt):
+        runs_on.append(threading.current_thread())
+        return slow(attempt)
+
+    make(run, concurrency=1)
     until(lambda: unit.state == "failed")
     assert unit.failure.error.startswith("it took longer than 0.1 s; its thread may run on")
     other = server.units[server.add(slow)]
