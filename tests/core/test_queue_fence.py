@@ -149,6 +149,14 @@ def test_a_job_that_comes_back_keeps_its_priority(queue, options):
     assert order.index(claimed.id) == (0 if options.get("lifo") else 1)
 
 
+def test_a_job_that_runs_is_left_to_its_worker_by_a_retry(queue):
+    job = queue.add("x")
+    claimed = claim(queue)
+    assert queue._store.requeue(job.id) == "active"
+    assert job.state == "active"
+    assert finish(queue, claimed, "completed") == "completed"
+
+
 def test_a_retried_job_runs_behind_the_backlog(queue):
     job = queue.add("again")
     finish(queue, claim(queue), "failed")

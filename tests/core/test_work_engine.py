@@ -24,6 +24,7 @@ from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.lease import LeaseKeeper
 from agentnb.core.work.store import ActiveUnit, Key, LeaseReport, Outcome, OutcomeKind, WorkerInfo
+from agentnb.core.work.wakeup import DueTimer
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, Worker
 
 from .work_memory import MemoryHandler, MemoryServer, MemoryStore
@@ -220,6 +221,15 @@ def test_a_unit_that_is_due_soon_is_claimed_then_although_nobody_looks_for_it(
     until(lambda: server.waiting == 1)
     slow.go[0].set()
     until(lambda: unit.state == "completed", 20)
+
+
+def test_the_earliest_of_several_times_is_due_and_once():
+    timer = DueTimer()
+    assert [timer.set(seconds) for seconds in (60.0, 90.0, 0.0, 30.0)] == [True, False, True, False]
+    assert timer.left() == 0.0
+    assert [timer.expired(), timer.expired()] == [True, False]
+    assert timer.set(60.0)
+    assert not timer.expired()
 
 
 def test_a_store_that_has_nothing_of_what_is_due_is_not_asked_all_the_time(make, server, until):

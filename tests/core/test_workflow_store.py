@@ -10,7 +10,7 @@ from agentnb.core.codec import Kept
 from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind, WorkerInfo
-from agentnb.core.workflow import Task
+from agentnb.core.workflow import Task, claiming
 from agentnb.core.workflow.pruning import prune
 
 DIED = Failure("its worker died")
@@ -274,3 +274,12 @@ def test_a_workflow_is_not_pruned_before_its_events_are_published_where_they_are
     with flows._transactions.write() as tx:
         tx.run("update {event} set published = {now}")
     assert prune(flows._transactions, flows.scope, 0.0, **options) == 1
+
+
+def test_the_room_of_a_workflow_is_counted_again_once_it_is_locked(flows, store, me):
+    """Two workers may both have read that one more task may run."""
+    workflow = make(flows, "one", "two", max_parallel=1)
+    claimed(store, me)
+    with flows._transactions.write() as tx:
+        assert not claiming._room(tx, flows.scope, workflow.id, 1)
+        assert claiming._room(tx, flows.scope, workflow.id, 2)
