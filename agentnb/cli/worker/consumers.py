@@ -203,7 +203,7 @@ class AgentConsumer(Consumer):
         if self._requested is None and options.app and not registry.registered():
             raise ConfigError(
                 f"{' and '.join(options.app)} marks no agent",
-                service="workflows",
+                service="workflow",
                 hint="mark them: from agentnb.core.workflow import agent; @agent('NAME')",
             )
 
@@ -213,7 +213,7 @@ class AgentConsumer(Consumer):
         if name not in known:
             raise ConfigError(
                 f"there is no agent {name} here: no cell under %%agent {name} was kept",
-                service="workflows",
+                service="workflow",
                 hint=did_you_mean(name, known)
                 or "run such a cell, or name a module: --app pkg.module; other machines always "
                 "need that",
