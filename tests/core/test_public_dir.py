@@ -24,7 +24,7 @@ PUBLIC = {
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add",
-    "Table": "arrow column columns df dicts empty formats header kinds note pl rows",
+    "Table": "arrow column columns df dicts display empty formats header kinds note pl rows",
     # Beside the names of redis-py's client.
     "RedisClient": """
         embedded execute_within publisher repeating runtime subscriber target timeout tracer
@@ -36,8 +36,8 @@ PUBLIC = {
         query read_only retype rows run script session stream support tables timeout transaction
     """,
     "Result": """
-        arrow column columns df dicts empty formats header kinds note notices pl returns_rows
-        rowcount rows scalar statement truncated
+        arrow column columns df dicts display empty formats header kinds note notices pl
+        returns_rows rowcount rows scalar statement truncated
     """,
     "Cache": """
         aget_or_set cached cells close default_ttl delete get get_or_set inspect invalidate
