@@ -135,7 +135,7 @@ def says(word):
         (["mail", "--concurrency", "0"], "must be 1 to 1,000, got", "agentnb worker --help"),
         (["mail", "--grace", "soon"], "must be greater than 0 s, got", "agentnb worker --help"),
         (["mail", "--proces"], "no such option: --proces", "did you mean --process"),
-        (["a b", "--processor", "jobs:echo"], "a queue cannot be called 'a b'", "a name is a word"),
+        (["a b", "--processor", "jobs:echo"], "a queue cannot be called 'a b'", "use a word"),
     ],
 )
 def test_a_wrong_call_is_a_short_error_with_a_hint(worker, tmp_path, words, what, hint):

@@ -205,6 +205,8 @@ class Cache(OnRedis):
 
 
 class Queue(OnRedis):
+    spans = "queue"
+
     def use(self, hub):
         return hub.queue("q").add(1).id
 
@@ -215,7 +217,7 @@ class Queue(OnRedis):
         hub.queues.within(0.3).get_queue("q").counts()
 
     def fail(self, hub):
-        hub.redis.set(f"{hub.queue('bad').store.base}:wait", "text")
+        hub.redis.set(f"{hub.queue('bad')._parts.store.base}:wait", "text")
         hub.queue("bad").counts()
 
     def misuse(self, hub):

@@ -57,7 +57,26 @@ class QueueOverview:
     @property
     def why(self) -> str | None:
         """The reason why its jobs wait and what to do; None if they do not, or are worked on."""
-        return self.queue.why_waiting(self) if self.jobs_wait else None
+        return self.no_progress if self.jobs_wait else None
+
+    @property
+    def no_progress(self) -> str | None:
+        """The reason why a job of the queue would wait; None if a worker is running."""
+        name = self.queue.name
+        if self.paused:
+            return f"{name} is paused: %queue resume {name}"
+        if self.workers:
+            return None
+        processor = self.queue.current
+        if processor is not None and processor.needs:
+            return (
+                f"no worker is running for queue {name}, whose cell is for this kernel only: "
+                f"%queue work {name}"
+            )
+        return (
+            f"no worker is running for queue {name}: hub.queue({name!r}).work(function), "
+            f"%queue work {name}, or agentnb worker {name}"
+        )
 
 
 def overview(redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]]) -> list[QueueOverview]:

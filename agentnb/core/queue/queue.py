@@ -543,29 +543,9 @@ class Queue:
     def _overview(self) -> QueueOverview:
         return self.queues.overview([self.name])[0]
 
-    def why_waiting(self, seen: QueueOverview | None = None) -> str | None:
-        """Return why jobs wait and what to do, or None if a worker is running.
-
-        Parameters
-        ----------
-        seen
-            The state of the queue; None to ask the server.
-        """
-        seen = self._overview() if seen is None else seen
-        name = self.name
-        if seen.paused:
-            return f"{name} is paused: %queue resume {name}"
-        if seen.workers:
-            return None
-        if self._processor is not None and self._processor.needs:
-            return (
-                f"no worker is running for queue {name}, whose cell is for this kernel only: "
-                f"%queue work {name}"
-            )
-        return (
-            f"no worker is running for queue {name}: hub.queue({name!r}).work(function), "
-            f"%queue work {name}, or agentnb worker {name}"
-        )
+    def why_waiting(self) -> str | None:
+        """Return why jobs wait and what to do, or None if a worker is running."""
+        return self._overview().no_progress
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from agentnb.core import ranges
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
 from agentnb.core.queue.counts import ENDED
@@ -158,12 +159,16 @@ def search(
     JobPage
         Its `jobs` are `JobSummary` objects.
     """
-    return _search(parts, state, text.strip(), n, most, _summary)
+    return _search(parts, state, _checked(text), n, most, _summary)
 
 
 def search_ids(parts: QueueParts, state: str, text: str = "", *, n: int = 100_000) -> JobPage:
     """Return the ids of jobs; as `search`, for all of them."""
-    return _search(parts, state, text.strip(), n, n, lambda _parts, row, _read: row.id)
+    return _search(parts, state, _checked(text), n, n, lambda _parts, row, _read: row.id)
+
+
+def _checked(text: str) -> str:
+    return ranges.text("text", text, service="queue").strip()
 
 
 class _Row(NamedTuple):
