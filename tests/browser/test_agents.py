@@ -35,13 +35,13 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     panel.locator(GRAPH).wait_for()
     panel.locator(GRAPH).scroll_into_view_if_needed()
     panel.evaluate(KEEP)
-    panel.locator(f'{GRAPH}[aria-label*="3 active"]').wait_for()
+    panel.locator(f'{GRAPH}[aria-label*=" active, "]').wait_for()
     lab.screenshot("agents_active")
     panel.locator(f'{GRAPH}[aria-label$=": 8 completed"]').wait_for()
     seen = [said.partition(": ")[2] for said in lab.page.evaluate("window.seen")]
     # Each of these was drawn while the cells ran that brought them about, in this order.
-    stages = ["1 waiting, 7 blocked", "1 completed, 3 active, 4 blocked", "8 completed"]
-    assert list(dict.fromkeys(said for said in seen if said in stages)) == stages, seen
+    first, last = seen.index("1 waiting, 7 blocked"), seen.index("8 completed")
+    assert any(" active, " in said for said in seen[first:last]), seen
     told = lab.output(code_cell(lab, "tell(summary"))
     told.get_by_text('started again: ["code", "tests", "docs"]').wait_for()
     lab.wait_idle()
