@@ -14,9 +14,9 @@ __all__ = ["MAX_BYTES", "Bounds", "fetch_all", "human"]
 
 MAX_BYTES = 1_000_000_000
 CHUNK = 2_000
-# One row in eight stands for its neighbours, unless the rows are so large that measuring
+# One row in sixteen stands for its neighbours, unless the rows are so large that measuring
 # each one costs nothing beside fetching it.
-_STEP = 8
+_STEP = 16
 _LARGE = 1_000
 
 
