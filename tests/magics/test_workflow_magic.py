@@ -193,7 +193,7 @@ def test_a_workflow_of_the_notebook_is_as_good_as_its_id(run, shell, hub, agents
 
 
 def test_an_unknown_workflow_is_refused_with_the_nearest(run, agents):  # noqa: ARG001 - registered
-    assert refused(run, "%workflow show").hint.startswith("no workflow yet")
+    assert refused(run, "%workflow show").message == "there is no workflow yet"
     run("%%workflow release\nplan")
     assert refused(run, "%workflow show relaese").hint == "did you mean release?"
     assert "verb" in refused(run, "%workflow shwo").message
