@@ -505,7 +505,6 @@ class Queue:
     ) -> Worker:
         from agentnb.core.queue.handler import JobHandler
         from agentnb.core.queue.worker import Worker
-        from agentnb.core.work.worker import Worker as Engine
 
         handler = JobHandler(
             self._parts,
@@ -514,7 +513,8 @@ class Queue:
             huey=lambda: self.__dict__.get("huey"),
             before=before,
         )
-        engine = Engine(
+        return Worker(
+            self,
             self._work_store(),
             handler,
             loop=self._parts.loop,
@@ -523,7 +523,6 @@ class Queue:
             kind=kind,
             kills=kills,
         )
-        return Worker(self, engine, self._parts.loop)
 
     @property
     def worker(self) -> Worker | None:

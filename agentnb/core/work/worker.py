@@ -106,13 +106,22 @@ class Worker:
 
     @property
     def working(self) -> bool:
-        """Whether it claims units, in this process."""
+        """Whether the worker claims units, in this process."""
         return self._threads.started and not self._fork.forked
 
     @property
     def busy(self) -> int:
         """How many units run here now."""
         return sum(not one.settled for one in list(self._threads.running.values()))
+
+    @property
+    def _activity(self) -> str:
+        """The number of threads and of units that run, as text."""
+        if not self.working:
+            return "stopped"
+        threads = "1 thread" if self.concurrency == 1 else f"{self.concurrency} threads"
+        busy = self.busy
+        return f"{threads}, {busy} running" if busy else f"{threads}, idle"
 
     def start(self) -> None:
         """Begin to claim units.

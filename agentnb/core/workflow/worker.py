@@ -103,8 +103,5 @@ class Worker(engine.Worker):
 
     def __repr__(self) -> str:
         if not self.working:
-            return "Worker(stopped)"
-        busy = self.busy
-        state = f"{busy} running" if busy else "idle"
-        threads = "1 thread" if self.concurrency == 1 else f"{self.concurrency} threads"
-        return f"Worker({', '.join(self.agents) or 'no agents'}; {threads}, {state})"
+            return f"Worker({self._activity})"
+        return f"Worker({', '.join(self.agents) or 'no agents'}; {self._activity})"
