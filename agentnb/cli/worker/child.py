@@ -36,9 +36,9 @@ class Child:
     pipe
         Its heartbeats and lines are read from here.
     has_written
-        Whether it has written anything yet.
+        Whether the process has written anything.
     killed
-        Whether it has been ended with `kill`.
+        Whether the process was ended with `kill`.
     """
 
     def __init__(self, queue: str, options: argparse.Namespace) -> None:

@@ -59,7 +59,7 @@ class Session(Executor):
 
     @property
     def open(self) -> bool:
-        """Whether it holds a connection."""
+        """Whether the session holds a connection."""
         return self.access.open
 
     @property

@@ -43,7 +43,7 @@ class Event:
         Its position in the log, ``"<milliseconds>-<number>"``; None for an event that is pending
         or was published with ``durable=False``.
     gap
-        Whether it stands for missed events that the log no longer has; ``data`` has the
+        Whether the event stands for missed events that the log no longer has; ``data`` has the
         positions around them.
 
     Examples

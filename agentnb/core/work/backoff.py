@@ -21,7 +21,7 @@ class Backoff:
     seconds
         The pause after the first attempt.
     growing
-        Whether it doubles with every attempt, up to 300 s (or ``seconds``, where that is more).
+        Whether the pause doubles with every attempt, up to 300 s (``seconds``, if that is more).
 
     Examples
     --------

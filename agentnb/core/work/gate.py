@@ -61,7 +61,7 @@ class Gate:
         Parameters
         ----------
         alone
-            Whether it is to run with nothing beside it.
+            Whether the unit runs with nothing beside it.
         stopping
             Returns whether its worker stops, so that it is not to wait; see `recheck`.
         """

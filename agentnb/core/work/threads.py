@@ -144,7 +144,7 @@ class WorkerThreads:
         Returns
         -------
         bool
-            Whether it is one, and still runs.
+            Whether the caller is such an attempt, and still runs.
         """
         with self._starting:
             own = self._own()

@@ -231,7 +231,7 @@ def fail(
     Parameters
     ----------
     cancelled
-        Whether it was asked to stop.
+        Whether the attempt was asked to stop.
     own
         As `retry` takes it.
     """
