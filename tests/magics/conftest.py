@@ -72,6 +72,17 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def own_jedi_cache(tmp_path_factory):
+    """Keep jedi's cache apart from other processes'.
+
+    A file of it that another process is writing makes Tab offer nothing.
+    """
+    import jedi
+
+    jedi.settings.cache_directory = tmp_path_factory.mktemp("jedi")
+
+
 @pytest.fixture
 def bare_shell(project):  # noqa: ARG001 - the shell lives in it
     """Return a shell without agentnb."""

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+pytestmark = pytest.mark.usefixtures("own_jedi_cache")
+
 
 @pytest.fixture
 def shell(shell):
