@@ -810,6 +810,24 @@ def test_an_expired_lease_has_a_third_of_its_time_and_less_where_nobody_is_known
         assert not keeper._expired(held, 1000.0)
 
 
+@pytest.mark.parametrize(
+    ("left", "suspected", "pause"),
+    [(30.0, None, 0.5), (0.2, None, 0.2), (0.001, None, 0.02), (-0.1, 0.4, 0.5), (-0.1, 1.9, 0.1)],
+)
+def test_a_look_comes_when_a_lease_expires_and_when_its_grace_ends(
+    server, left, suspected, pause, monkeypatch
+):
+    store = MemoryStore(server, lease=30.0)
+    keeper = LeaseKeeper(
+        store, MemoryHandler(), new_owner(), {}, end_overdue=print, kills=False, log=log
+    )
+    held = ActiveUnit("u", 1, elsewhere(), 1, 3, left)
+    monkeypatch.setattr(store, "renew", lambda *_: LeaseReport(others=[held]))
+    if suspected is not None:  # the grace is 2 s
+        keeper._suspects[held.key] = time.monotonic() - suspected
+    assert keeper._run() == pytest.approx(pause, abs=0.05 if pause > 0.02 else 0.02)
+
+
 def test_a_lease_that_is_renewed_after_it_expired_is_left_alone(make, server, until):
     """A machine slept, and its worker renews as it wakes; all leases look expired at first."""
     unit = server.units[server.add(lambda attempt: None)]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["LeaseKeeper"]
 
 ROUND = 0.5
-"""Seconds between two looks."""
+"""Seconds between two looks, unless a lease expires sooner."""
+SHORTEST_ROUND = 0.02
 UNKNOWN_SECONDS = 2.0
 """How long a unit of this worker that no attempt runs is left alone: it may be on its way."""
 LONGEST_GRACE = 2.0
@@ -151,6 +152,7 @@ class LeaseKeeper:
         self._suspects = suspects
         self._release_unknown(report.unknown, now)
         self._check_stalled(report.others, now)
+        self._next_look = min(self._next_look, now + self._until_change(report.others, now))
 
     def _lose(self, attempt: Attempt | None) -> None:
         if attempt is None or attempt.settled or attempt.stopped:
@@ -190,12 +192,19 @@ class LeaseKeeper:
             self._reclaim(held, dead=dead[held.owner])
 
     def _expired(self, held: ActiveUnit, now: float) -> bool:
-        if held.left >= 0:
-            return False
+        return held.left < 0 and self._grace_left(held, now) <= 0
+
+    def _grace_left(self, held: ActiveUnit, now: float) -> float:
+        """Return the seconds until an expired lease may be reclaimed."""
         grace = self._store.lease / 3
         if not is_alive(held.owner):
             grace = min(grace, LONGEST_GRACE)
-        return now - self._suspects[held.key] >= grace
+        return self._suspects[held.key] + grace - now
+
+    def _until_change(self, others: Sequence[ActiveUnit], now: float) -> float:
+        """Return the seconds until a lease may expire or its grace may end, within a round."""
+        times = [held.left if held.left >= 0 else self._grace_left(held, now) for held in others]
+        return max(min((left for left in times if left > 0), default=ROUND), SHORTEST_ROUND)
 
     def _reclaim(self, held: ActiveUnit, *, dead: bool) -> None:
         reason = DIED if dead else "its worker gave no sign of life"
