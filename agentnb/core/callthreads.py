@@ -73,6 +73,22 @@ class CallThreads:
         """Return how many threads there are now."""
         return 0 if self._fork.forked else self._threads
 
+    def late(self, seconds: float) -> BaseException:
+        """Return the error of a call that waited for a thread until its time-out.
+
+        Parameters
+        ----------
+        seconds
+            The time-out.
+        """
+        from agentnb.core.errors import DeadlineExceeded
+
+        return DeadlineExceeded(
+            f"timed out after {seconds:g} s waiting for other calls to end ({self._limit} at once)",
+            service=self._name,
+            hint="await fewer calls at once, or give more time: timeout=",
+        )
+
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await a function; it runs in a thread, in the caller's context.
 

@@ -47,6 +47,11 @@ class delegate(Generic[_S, _P, _R]):  # noqa: N801 - used like property
     def __init__(self, part: str, method: Callable[Concatenate[_S, _P], _R]) -> None:
         self._part, self._method = part, method
 
+    @property
+    def method(self) -> Callable[Concatenate[_S, _P], _R]:
+        """Return the function of the part's class."""
+        return self._method
+
     @overload
     def __get__(self, instance: None, owner: type) -> Callable[Concatenate[object, _P], _R]: ...
     @overload

@@ -1,0 +1,170 @@
+"""Awaited twins of synchronous methods: `aadd` beside `add`.
+
+A class whose methods wait has a `CallThreads` as ``_call_threads``, and a twin for each of them:
+
+>>> import asyncio
+>>> from agentnb.core.callthreads import CallThreads
+>>> class Counter:
+...     def __init__(self) -> None:
+...         self._call_threads = CallThreads("counter", limit=4)
+...     def add(self, one: int, other: int = 1) -> int:
+...         '''Return the sum of two numbers.'''
+...         return one + other
+...     aadd = twin(add)
+>>> asyncio.run(Counter().aadd(1, other=2))
+3
+>>> Counter.aadd.__name__, Counter.aadd.__doc__.splitlines()[0]
+('aadd', 'Await `add`.')
+
+Its parameters, types and errors are those of the method. Overloads are lost, as any decorator
+loses them: an overloaded method has a twin that is written by hand and calls `await_method`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from inspect import iscoroutinefunction
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+
+from agentnb.core.delegate import delegate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from agentnb.core.callthreads import CallThreads
+
+__all__ = ["HasCallThreads", "await_method", "on_loop", "twin"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="HasCallThreads")
+
+_SHORTEST = 0.001
+_AT_ONCE = 0.99
+"""The part of its time-out that a call has left which found a free thread."""
+_DOC = """Await `{name}`.
+
+Its parameters, result and errors are those of `{name}`. It runs in a thread of the service, so
+that the event loop is not blocked; a `timeout` counts from the call.
+"""
+
+
+class HasCallThreads(Protocol):
+    """A class whose methods have awaited twins."""
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        """The threads in which awaited methods run."""
+
+
+@overload
+def twin(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]: ...
+@overload
+def twin(
+    method: delegate[Any, P, R],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
+def twin(
+    method: Callable[Concatenate[Any, P], R] | delegate[Any, P, R],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """Return the awaited twin of a method, to be named ``a`` and the method's name.
+
+    Parameters
+    ----------
+    method
+        A function of the class, or the `delegate` of a part's.
+    """
+    function = method.method if isinstance(method, delegate) else method
+    name = function.__name__
+
+    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if isinstance(method, delegate):
+            bound = method.__get__(self, type(self))
+        else:
+            bound = getattr(self, name)  # so that a subclass may replace the method
+        return await await_method(self, bound, *args, **kwargs)
+
+    awaited.__name__ = f"a{name}"
+    awaited.__qualname__ = f"{function.__qualname__.removesuffix(name)}a{name}"
+    awaited.__doc__ = _DOC.format(name=name)
+    awaited.__module__ = function.__module__
+    awaited.__annotations__ = function.__annotations__
+    # Where `inspect.signature` and `typing.get_type_hints` look.
+    awaited.__wrapped__ = function  # type: ignore[attr-defined]
+    return awaited
+
+
+async def await_method(
+    owner: HasCallThreads, bound: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Await a method in the threads of its owner.
+
+    The seconds that the call waits for a thread are taken off a ``timeout`` in its arguments.
+    A call that waits for longer fails as `CallThreads.late` says.
+
+    Parameters
+    ----------
+    owner
+        The object that has the threads.
+    bound, args, kwargs
+        The bound method and its arguments.
+    """
+    threads = owner._call_threads  # noqa: SLF001 - this is what it is there for
+    position = _position(bound, len(args))
+    timeout: Any = kwargs.get("timeout") if position is None else args[position]
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        return await threads.call(bound, *args, **kwargs)
+    until = monotonic() + timeout
+
+    def call() -> R:
+        left = until - monotonic()
+        if left >= timeout * _AT_ONCE:
+            return bound(*args, **kwargs)
+        left = max(left, _SHORTEST)
+        if position is None:
+            return bound(*args, **{**kwargs, "timeout": left})  # type: ignore[arg-type]
+        return bound(*args[:position], left, *args[position + 1 :], **kwargs)  # type: ignore[arg-type]
+
+    return await threads.run(call, until=until, late=partial(threads.late, timeout))
+
+
+def _position(bound: Callable[..., Any], given: int) -> int | None:
+    """Return the place of a ``timeout`` among the positional arguments; None if it has none."""
+    code = getattr(bound, "__code__", None)
+    if not given or code is None or "timeout" not in code.co_varnames[: code.co_argcount]:
+        return None
+    position: int = code.co_varnames.index("timeout") - 1  # without self
+    return position if position < given else None
+
+
+def on_loop(function: Callable[P, Any]) -> Callable[P, Any]:
+    """Return a function for a thread that runs a coroutine function on this event loop.
+
+    A function that is not a coroutine function is returned as it is.
+
+    Parameters
+    ----------
+    function
+        The function that the caller of an awaited twin has given.
+
+    Examples
+    --------
+    >>> async def double(number):
+    ...     return 2 * number
+    >>> async def main():
+    ...     return await asyncio.to_thread(on_loop(double), 21)
+    >>> asyncio.run(main())
+    42
+    """
+    if not iscoroutinefunction(function):
+        return function
+    loop = asyncio.get_running_loop()
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+        given = cast("Coroutine[Any, Any, Any]", function(*args, **kwargs))
+        return asyncio.run_coroutine_threadsafe(given, loop).result()
+
+    return call
