@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
 from agentnb.core.errors import UsageError
@@ -14,7 +14,6 @@ from agentnb.core.imports import protect_imports
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.clients import Clients
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
     from agentnb.core.services.entry import Closeable, Service
-    from agentnb.core.settings import Settings
+    from agentnb.core.settings import Settings, SettingsArguments
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
@@ -81,9 +80,9 @@ class Hub:
     def __init__(
         self,
         *,
-        start: str | Path | None = None,
+        start: str | os.PathLike[str] | None = None,
         notebook: Notebook | None = None,
-        **arguments: Any,
+        **arguments: Unpack[SettingsArguments],
     ) -> None:
         protect_imports()
         self._id = f"hub-{next(_NUMBERS)}"
@@ -363,11 +362,15 @@ class Hub:
         return f"Hub({'opened: ' + opened if opened else 'nothing opened yet'})"
 
 
-def connect(**arguments: Any) -> Hub:
+def connect(
+    *, start: str | os.PathLike[str] | None = None, **arguments: Unpack[SettingsArguments]
+) -> Hub:
     """Return a hub whose settings have been read and checked.
 
     Parameters
     ----------
+    start
+        As `Hub` takes it.
     **arguments
         As `Hub` takes them; they win over the environment and ``.env``.
 
@@ -384,7 +387,7 @@ def connect(**arguments: Any) -> Hub:
     ...     hub.settings.source("database_url")
     'argument'
     """
-    hub = Hub(**arguments)
+    hub = Hub(start=start, **arguments)
     try:
         _ = hub.settings
     except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 from urllib.parse import unquote
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
@@ -18,6 +18,7 @@ from agentnb.core.trust import Trust
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentnb.core.settings.arguments import SettingsArguments
     from agentnb.core.settings.fields import Field
     from agentnb.core.table import Table
 
@@ -95,9 +96,9 @@ class Settings:
     def load(
         cls,
         *,
-        start: str | Path | None = None,
+        start: str | os.PathLike[str] | None = None,
         environ: Mapping[str, str] | None = None,
-        **arguments: str | Path | float | None,
+        **arguments: Unpack[SettingsArguments],
     ) -> Settings:
         """Read the settings.
 
