@@ -62,6 +62,14 @@ def fork():
     return child
 
 
+def test_a_users_span_needs_no_service_and_holds_the_spans_of_services(tracer):
+    with tracer.span("nightly import", rows=3) as mine, tracer.span("query", service="db"):
+        pass
+    query, span = tracer.recent()
+    assert (span.name, span.service, span.attributes) == ("nightly import", "app", {"rows": 3})
+    assert query.parent_id == mine.span_id
+
+
 def test_a_traceparent_survives_the_round_trip():
     context = parse_traceparent(HEADER)
     assert (context.trace_id, context.span_id) == (

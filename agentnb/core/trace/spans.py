@@ -203,6 +203,10 @@ class Tracer:
     ...     pass
     >>> [(span.name, span.outcome, span.attributes) for span in tracer.recent(1)]
     [('query', 'ok', {'rows': 3})]
+    >>> with tracer.span("nightly import"):
+    ...     pass
+    >>> tracer.recent(1)[0].service
+    'app'
     """
 
     def __init__(
@@ -224,7 +228,9 @@ class Tracer:
             # Also runs at exit, and when a tracer that nobody closed is collected.
             weakref.finalize(self, self._writer.close)
 
-    def span(self, name: str, /, *, service: str, attempt: int = 1, **attributes: object) -> Span:
+    def span(
+        self, name: str, /, *, service: str = "app", attempt: int = 1, **attributes: object
+    ) -> Span:
         """Return a span to be entered with ``with``; outside of a trace it starts its own.
 
         Parameters
@@ -232,7 +238,7 @@ class Tracer:
         name
             The operation: ``"query"``.
         service
-            The service it is done to: ``"db"``.
+            The service it is done to: ``"db"``; default: your own code.
         attempt
             Which attempt at the same call this is.
         **attributes
