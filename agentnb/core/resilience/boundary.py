@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 
 from agentnb.core.errors import CircuitOpen, DeadlineExceeded, UnavailableError
 from agentnb.core.resilience.deadline import Deadline
@@ -118,53 +119,42 @@ class Boundary:
     def _again(
         self, attempt: Callable[[Deadline], T], deadline: Deadline, doing: str, first: Exception
     ) -> T:
-        """Go on after the first attempt has failed, in stamina's loop.
+        """Go on after the first attempt has failed.
 
-        Only here, because stamina's loop costs twenty times the rest of a call that succeeds.
+        Not in stamina's loop: its hooks belong to the user, and the default ones write to stdout
+        where structlog is installed. Its switch is honoured.
         """
         import stamina
 
-        _keep_stamina_quiet()
-        number = 1
-        last = first
-
-        def pause(failed: Exception) -> float | bool:
-            # Also asked about KeyboardInterrupt and the like, whatever its signature says.
-            if not isinstance(failed, _Failed) or failed.final or number >= self.retry.attempts:
-                return False
-            return self._pause(failed.error, number, deadline, doing)
-
+        number, last = 1, first
         try:
-            for turn in stamina.retry_context(on=pause, attempts=self.retry.attempts, timeout=None):
-                with turn:
-                    number = turn.num
-                    if number == 1:
-                        _fail(first)
-                    try:
-                        return self._once(attempt, deadline)
-                    except CircuitOpen:
-                        _fail(last, final=True)
-                    except Exception as error:  # noqa: BLE001 - raised again below
-                        last = error
-                        _fail(error)
-        except _Failed:
-            pass
-        # Out here, so that the original keeps its own context and cause.
-        try:
+            while stamina.is_active() and number < self.retry.attempts:
+                pause = self._pause(last, number, deadline, doing)
+                if pause is None:
+                    break
+                sleep(pause)
+                number += 1
+                try:
+                    return self._once(attempt, deadline)
+                except CircuitOpen:
+                    break
+                except Exception as error:  # noqa: BLE001 - raised again below
+                    last = error
+            # Out here, so that the original keeps its own context and cause.
             raise last
         finally:
             del first, last
 
-    def _pause(self, error: Exception, number: int, deadline: Deadline, doing: str) -> float | bool:
-        """Return the seconds to wait before the next attempt, or False for no other."""
+    def _pause(self, error: Exception, number: int, deadline: Deadline, doing: str) -> float | None:
+        """Return the seconds to wait before the next attempt, or None for no other."""
         if not self._may_help(error):
-            return False
+            return None
         pause = self.retry.pause(number)
         left = deadline.remaining()
         if left is not None and left <= pause:
-            return False
+            return None
         if self.breaker is not None and self.breaker.state == "open":
-            return False
+            return None
         warn(
             self._logger,
             error,
@@ -174,32 +164,3 @@ class Boundary:
             pause=pause,
         )
         return pause
-
-
-class _Failed(Exception):  # noqa: N818 - never leaves this module
-    """Carries an error through stamina, whose hooks print the repr of what they are given."""
-
-    def __init__(self, error: Exception, *, final: bool = False) -> None:
-        super().__init__()
-        self.error = error
-        self.final = final
-
-    def __repr__(self) -> str:
-        return f"_Failed({type(self.error).__name__})"
-
-
-def _fail(error: Exception, *, final: bool = False) -> NoReturn:
-    raise _Failed(error, final=final)
-
-
-def _not_ours(record: logging.LogRecord) -> bool:
-    return not str(getattr(record, "stamina.caused_by", "")).startswith("_Failed(")
-
-
-def _keep_stamina_quiet() -> None:
-    """Drop stamina's line about a retry of ours: the warning above says more.
-
-    Its hooks belong to the whole process and so to the user; this leaves the lines about the
-    user's own retries alone. Adding the same filter again does nothing.
-    """
-    logging.getLogger("stamina").addFilter(_not_ours)

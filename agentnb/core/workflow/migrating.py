@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.resilience import Deadline
+from agentnb.core.trace.quiet import quiet
 from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
 from agentnb.core.workflow.rights import explaining
 from agentnb.core.workflow.transactions import check_own
@@ -112,13 +113,14 @@ def migrate(database: Database) -> tuple[str | None, str]:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
+    with quiet("alembic.runtime.migration", "alembic.runtime.plugins"):
+        from alembic import command
+        from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+        config = Config()
+        config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def _version(database: Executor, kind: str) -> str | None:
