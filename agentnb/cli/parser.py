@@ -119,7 +119,11 @@ def _add_serve(parser: Parser) -> None:
 
 
 def _add_worker(parser: Parser) -> None:
-    parser.add_argument("queue", nargs="*", help="queues (default: all that --app registers)")
+    parser.add_argument(
+        "queue",
+        nargs="*",
+        help="queues (default: all that --app registers, unless agents are named)",
+    )
     parser.add_argument(
         "--processor",
         metavar="MODULE:FUNCTION",

@@ -114,6 +114,89 @@ def test_a_worker_that_cannot_begin_says_why(place, tmp_path, words, said):
     assert said in done.stderr
 
 
+BOTH = (
+    APP
+    + """
+from agentnb.core.queue import processor
+
+@processor("prices")
+def price(job):
+    return job.data + 1
+
+@processor("mail")
+def send(job):
+    return "sent"
+
+@agent("review")
+def review(task, ctx):
+    return "good"
+"""
+)
+
+
+@pytest.fixture
+def both(place, start_worker, tmp_path):
+    """Return what starts a worker with two apps, which mark queues and agents."""
+    (tmp_path / "both.py").write_text(BOTH)
+    (tmp_path / "again.py").write_text("from both import price, review")
+    apps = ["--app", "both", "--app", "again"]
+    return lambda *words: start_worker(place["AGENTNB_HOME"], *words, *apps, **place)
+
+
+def test_a_worker_serves_the_queues_and_the_agents_of_its_apps(hub, both, place):
+    worker = both("--agents")
+    prefix = place["AGENTNB_KEY_PREFIX"]
+    for line in (
+        rf"prices  price \(both:price\), 5 threads, on the embedded server of .*, prefix {prefix}$",
+        r"mail  send \(both:send\), 5 threads",
+        r"agent review is both:review",
+        rf"agents  5 threads, on .*workflows.db, prefix {prefix}$",
+    ):
+        worker.hear(line)
+    job = hub.queue("prices").add(1)
+    workflow = hub.workflows.create("x", [Task("review")])
+    assert job.result(timeout=30) == 2
+    assert workflow.wait(30).result == {"review": "good"}
+    assert worker.end() == 0
+    assert not [line for line in worker.lines if "not worked on" in line]
+
+
+@pytest.mark.parametrize(
+    ("words", "worked_on", "left"),
+    [
+        ([], ["prices", "mail"], ["agent scaffold", "agent review"]),
+        (["mail"], ["mail"], ["prices", "agent scaffold", "agent review"]),
+        (["mail", "--agents"], ["mail", "agents"], ["prices"]),
+        (["--agents", "review"], ["agents"], ["prices", "mail", "agent scaffold"]),
+        (["mail", "--processes"], ["mail"], ["prices", "agent scaffold", "agent review"]),
+    ],
+)
+def test_a_worker_says_which_queues_and_agents_of_its_apps_it_leaves(both, words, worked_on, left):
+    worker = both("--drain", "--concurrency", "1", *words)
+    assert worker.wait() == 0
+    said = "\n".join(worker.lines)
+    found = re.findall(
+        r"^\S+  (\S+|agent \S+)\s+is registered by both and not worked on", said, re.MULTILINE
+    )
+    assert found == left
+    served = r"^\S+  (\S+)  (?:.*, )?1 (?:thread|process), on "
+    assert re.findall(served, said, re.MULTILINE) == worked_on
+
+
+def test_two_apps_with_different_agents_of_one_name_are_refused(place, tmp_path):
+    (tmp_path / "first.py").write_text(APP)
+    (tmp_path / "second.py").write_text(APP)
+    done = run(["worker", "--agents", "--app", "first", "--app", "second"], place, tmp_path)
+    assert done.returncode == 2
+    assert "both apps have an agent for scaffold: first and second" in done.stderr
+
+
+def test_an_app_of_agents_alone_names_them_where_queues_are_asked_for(place, tmp_path):
+    done = run(["worker", "--app", "agents_app"], place, tmp_path)
+    assert done.returncode == 2
+    assert "it marks agents, scaffold: add --agents" in done.stderr
+
+
 def test_migrate_says_what_it_did(place, tmp_path, fresh_url):
     place |= {"DATABASE_URL": fresh_url}
     first, again = (run(["migrate"], place, tmp_path) for _ in range(2))

@@ -22,6 +22,7 @@ _PAUSE = 0.5
 def run(options: argparse.Namespace) -> int:
     """Work until told to stop, and return the exit code."""
     import agentnb
+    from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.consume import consume, consume_supervised
     from agentnb.cli.worker.sources import sources
     from agentnb.cli.worker.supervisor import supervise
@@ -33,20 +34,19 @@ def run(options: argparse.Namespace) -> int:
             hint="leave --processes out, or start one worker for queues and one for agents",
         )
     with agentnb.connect() as hub:
-        # Without a queue's name it is all that the apps mark, unless agents are asked for.
-        queues = options.agents is None or options.queue
-        found = sources(options, hub.settings.home) if queues else []
+        apps = Apps(options.app)
+        found = sources(options, hub.settings.home, apps)
         # Now, where a wrong setting can be mended; later a worker waits for its server.
-        if queues:
+        if found:
             _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait)
         if options.agents is not None:
             _reach(hub.workflows.ping, options.wait)
         if options.heartbeat is not None:
             orderly = consume_supervised(hub, found, options)
         elif options.processes:
-            return supervise(hub, found, options)
+            return supervise(hub, found, apps, options)
         else:
-            orderly = consume(hub, found, options)
+            orderly = consume(hub, found, apps, options)
     if not orderly:
         # What was handed back may run on in a thread that cannot be ended but with the process.
         sys.stdout.flush()

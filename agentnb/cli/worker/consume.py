@@ -10,11 +10,13 @@ from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.heartbeat import HeartbeatPipe
 from agentnb.cli.worker.show import JobLines, Screen
 from agentnb.cli.worker.signals import Signals
+from agentnb.cli.worker.sources import prefix_of, say_sources
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.consumers import Consumer
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
@@ -24,15 +26,19 @@ __all__ = ["consume", "consume_supervised"]
 _LOOK_SECONDS = 0.1
 
 
-def consume(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
+def consume(hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace) -> bool:
     """Consume until told to stop, or until nothing is left; return whether all that ran ended."""
     screen = Screen(quiet=options.quiet)
-    agents = None if options.agents is None else AgentConsumer(hub, options, screen.say)
+    agents = None if options.agents is None else AgentConsumer(hub, apps, options, screen.say)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
-    for source in sources:
-        threads = "1 thread" if options.concurrency == 1 else f"{options.concurrency} threads"
-        screen.say(f"{source.queue}  {source.processor.name}, {threads}, on {hub.redis.target}")
+    threads = "1 thread" if options.concurrency == 1 else f"{options.concurrency} threads"
+    say_sources(hub, sources, threads, screen)
+    if agents is not None:
+        target = hub.workflows.database.access.backend.target
+        screen.say(f"agents  {threads}, on {target}, {prefix_of(hub)}")
+    for line in apps.unused([one.queue for one in sources], () if agents is None else agents.names):
+        screen.say(line)
 
     def is_done() -> bool:
         return draining is not None and draining.done() and (agents is None or not agents.left)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from agentnb.cli.worker.sources import import_app
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, did_you_mean
 from agentnb.core.work.attempt import Released
-from agentnb.core.workflow.agents import marked
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queue
@@ -177,32 +176,33 @@ class AgentConsumer(Consumer):
     ----------
     hub
         The hub.
+    apps
+        The modules that mark agents.
     options, show
         As in `Consumer`.
 
     Raises
     ------
     ConfigError
-        An agent is not known, cannot be used in a worker process, or a module has none.
+        An agent is not known, cannot be used in a worker process, or no module has one.
     """
 
     def __init__(
-        self, hub: Hub, options: argparse.Namespace, show: Callable[[str], object]
+        self, hub: Hub, apps: Apps, options: argparse.Namespace, show: Callable[[str], object]
     ) -> None:
         super().__init__(options, show)
         self._workflows = hub.workflows
         self._shown: dict[str, str] = {}
         self._worker: Worker | None = None
         registry = self._workflows.registry
-        for app in options.app:
-            for agent in marked(import_app(app)).values():
-                registry.add(agent)
+        for agent in apps.agents.values():
+            registry.add(agent)
         self._requested = tuple(options.agents) or None
         for name in self._requested or ():
             self._check(name)
-        if self._requested is None and options.app and not registry.registered():
+        if self._requested is None and apps.names and not apps.agents:
             raise ConfigError(
-                f"{' and '.join(options.app)} marks no agent",
+                f"{apps.names} marks no agent",
                 service="workflow",
                 hint="mark them: from agentnb.core.workflow import agent; @agent('NAME')",
             )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-import sys
 import threading
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentnb.cli.worker.apps import import_app
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.queue.processing import KernelOnlyError, Processor, marked, processor_of
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
     from types import ModuleType
 
-__all__ = ["Kept", "Source", "import_app", "sources"]
+    from agentnb.cli.worker.apps import Apps
+    from agentnb.cli.worker.show import Screen
+    from agentnb.core.hub import Hub
+
+__all__ = ["Kept", "Source", "prefix_of", "say_sources", "sources"]
 
 
 @dataclass
@@ -92,8 +94,10 @@ class Kept(Source):
         self.refused = None
 
 
-def sources(options: argparse.Namespace, home: Path) -> list[Source]:
+def sources(options: argparse.Namespace, home: Path, apps: Apps) -> list[Source]:
     """Return what the options of ``agentnb worker`` name, a source for each queue.
+
+    Queues that are not named are all that the apps mark, unless agents are named.
 
     Raises
     ------
@@ -111,8 +115,10 @@ def sources(options: argparse.Namespace, home: Path) -> list[Source]:
         raise UsageError(
             "--processor and --app exclude each other", service="cli", hint="leave one out"
         )
+    if options.agents is not None and not queues and (options.agents or not options.app):
+        return []  # agents alone are asked for
     if options.app:
-        return _of_apps(options.app, queues, options.timeout)
+        return _of_apps(apps, queues, options)
     if not queues:
         raise UsageError(
             "no queue is named",
@@ -137,31 +143,26 @@ def _kept(queue: str, home: Path, timeout: float | None) -> Source:
         ) from error
 
 
-def _of_apps(apps: list[str], queues: list[str], timeout: float | None) -> list[Source]:
-    found: dict[str, Processor] = {}
-    for app in apps:
-        of_app = marked(import_app(app))
-        for queue in of_app.keys() & found.keys():
-            raise ConfigError(
-                f"both apps have a processor for {queue}: {app}",
-                service="queue",
-                hint="start a worker for each app",
-            )
-        found |= of_app
-    if not found:
+def _of_apps(apps: Apps, queues: list[str], options: argparse.Namespace) -> list[Source]:
+    found = apps.processors
+    agents = options.agents is not None
+    if not found and not (agents and not queues):
+        hint = "mark them: from agentnb.core.queue import processor; @processor('QUEUE')"
+        if apps.agents:
+            hint = f"it marks agents, {', '.join(apps.agents)}: add --agents"
         raise ConfigError(
-            f"{' and '.join(apps)} marks no function as a processor",
-            service="queue",
-            hint="mark them: from agentnb.core.queue import processor; @processor('QUEUE')",
+            f"{apps.names} marks no function as a processor", service="queue", hint=hint
         )
     for queue in queues:
         if queue not in found:
             raise ConfigError(
-                f"{' and '.join(apps)} has no processor for {queue}",
+                f"{apps.names} has no processor for {queue}",
                 service="queue",
                 hint=did_you_mean(queue, found) or f"it has: {', '.join(found)}",
             )
-    return [Source(queue, _with_timeout(found[queue], timeout)) for queue in queues or found]
+    return [
+        Source(queue, _with_timeout(found[queue], options.timeout)) for queue in queues or found
+    ]
 
 
 def _named(spec: str) -> Processor:
@@ -190,54 +191,22 @@ def _named(spec: str) -> Processor:
     return Processor(found, source=spec)
 
 
-def import_app(name: str) -> ModuleType:
-    """Return a module that the command line names.
-
-    Raises
-    ------
-    ConfigError, UsageError
-        It cannot be imported; it is no module's name.
-    """
-    # As `python -m` has it: a project's own modules are found in its folder.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        # The module itself, or one that it imports?
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"there is no module {name}", service="queue", hint=_near(name, error.name)
-            ) from error
-        raise _failed(name, error) from error
-    except ValueError as error:
-        raise UsageError(
-            f"{name!r} is no module's name", service="cli", hint="--app pkg.module"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise _failed(name, error) from error
-
-
-def _failed(name: str, error: BaseException) -> ConfigError:
-    return ConfigError(
-        f"{name} cannot be imported: {type(error).__name__}: {error}",
-        service="queue",
-        hint=f"python -c 'import {name}' shows where",
-    )
-
-
-def _near(name: str, missing: str) -> str:
-    """Return a hint for a module that is not there."""
-    parent, _, _ = missing.rpartition(".")
-    places = getattr(sys.modules.get(parent), "__path__", None) if parent else None
-    prefix = f"{parent}." if parent else ""
-    known = [prefix + one.name for one in pkgutil.iter_modules(places)]
-    hint = did_you_mean(missing, known)
-    return hint or f"{name.partition('.')[0]} is looked for in this folder and what is installed"
-
-
 def _with_timeout(processor: Processor, timeout: float | None) -> Processor:
     if timeout is None or processor.timeout is not None:
         return processor
     return replace(processor, timeout=timeout)
+
+
+def say_sources(hub: Hub, sources: list[Source], workers: str, screen: Screen) -> None:
+    """Print a line for each queue: its processor, its threads or processes, and the server."""
+    for source in sources:
+        screen.say(
+            f"{source.queue}  {source.processor.name}, {workers}, on {hub.redis.target}, "
+            f"{prefix_of(hub)}"
+        )
+
+
+def prefix_of(hub: Hub) -> str:
+    """Return the key prefix, for the line about a server."""
+    prefix = hub.settings.key_prefix
+    return f"prefix {prefix}" if prefix else "no prefix"

@@ -11,11 +11,13 @@ from agentnb.cli.worker.child import Child
 from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.show import Screen
 from agentnb.cli.worker.signals import Signals
+from agentnb.cli.worker.sources import say_sources
 from agentnb.core.work.threads import KILLED
 
 if TYPE_CHECKING:
     import argparse
 
+    from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
 
@@ -153,14 +155,15 @@ class _Supervisor:
             child.terminate()
 
 
-def supervise(hub: Hub, sources: list[Source], options: argparse.Namespace) -> int:
+def supervise(hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace) -> int:
     """Let processes work until told to stop, or until nothing is left; return the exit code."""
     screen = Screen(quiet=options.quiet)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
     many = "1 process" if options.concurrency == 1 else f"{options.concurrency} processes"
-    for source in sources:
-        screen.say(f"{source.queue}  {source.processor.name}, {many}, on {hub.redis.target}")
+    say_sources(hub, sources, many, screen)
+    for line in apps.unused([source.queue for source in sources], ()):
+        screen.say(line)
     supervisor = _Supervisor(sources, options, hub.settings.queue_lease, screen)
     with Signals(supervisor.end_at_once) as signals:
         supervisor.listen_to(signals.woken)

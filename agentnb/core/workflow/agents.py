@@ -50,6 +50,8 @@ class Agent:
         Where it comes from, for people.
     declared
         The codec of the type of its result; None where none is declared.
+    target
+        The function, class or object that it was made of.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Agent:
     schema: Any = None
     module: str = ""
     declared: TypeCodec | None = None
+    target: Any = None
 
 
 def agent(
@@ -204,6 +207,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         declared(
             getattr(target, "execute", target), given.get("returns"), "workflow", f"agent {name}"
         ),
+        target,
     )
 
 
