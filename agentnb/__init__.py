@@ -45,15 +45,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    # Imported on first use, so that `import agentnb` costs nothing.
-    if name not in __all__:
-        raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
 
-    module = "agentnb.core.hub" if name in {"Hub", "connect"} else "agentnb.core.errors"
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        # Imported on first use, so that `import agentnb` costs nothing.
+        if name not in __all__:
+            raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
+        from importlib import import_module
+
+        module = "agentnb.core.hub" if name in {"Hub", "connect"} else "agentnb.core.errors"
+        value = globals()[name] = getattr(import_module(module), name)
+        return value
 
 
 def __dir__() -> list[str]:

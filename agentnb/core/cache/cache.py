@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from agentnb.core.cache.cells import CellCache
 from agentnb.core.cache.checks import (
@@ -27,13 +27,17 @@ from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from typing_extensions import TypeForm
+
+    from agentnb.core.cache.decorating import CachedDecorator, LoadOptions
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
 
 __all__ = ["Cache"]
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 DEFAULT_TTL = 3600.0
@@ -126,6 +130,12 @@ class Cache:
             log=self._log,
         )
 
+    @overload
+    def get(self, key: str, *, type: TypeForm[T], local: bool = ...) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, type: TypeForm[T], local: bool = ...) -> T | D: ...
+    @overload
+    def get(self, key: str, default: Any = ..., *, type: None = ..., local: bool = ...) -> Any: ...
     def get(
         self,
         key: str,
@@ -272,6 +282,48 @@ class Cache:
         self._log.debug("invalidated %d keys by tags %s", removed, ", ".join(tags))
         return removed
 
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], object],
+        ttl: float | None = ...,
+        *,
+        type: TypeForm[T],
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Awaitable[T]],
+        ttl: float | None = ...,
+        *,
+        type: None = ...,
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], T],
+        ttl: float | None = ...,
+        *,
+        type: None = ...,
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
     def get_or_set(
         self,
         key: str,
@@ -330,6 +382,48 @@ class Cache:
         )  # fmt: skip
         return run(get_or_set_flow(self._loader, request), loader, self._loop)
 
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[[], object],
+        ttl: float | None = ...,
+        *,
+        type: TypeForm[T],
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Awaitable[T]],
+        ttl: float | None = ...,
+        *,
+        type: None = ...,
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[[], T],
+        ttl: float | None = ...,
+        *,
+        type: None = ...,
+        tags: tuple[str, ...] | list[str] = ...,
+        jitter: float = ...,
+        early: float = ...,
+        stale: float = ...,
+        local: bool = ...,
+    ) -> T: ...
     async def aget_or_set(
         self,
         key: str,
@@ -355,8 +449,8 @@ class Cache:
         ttl: float | None = None,
         *,
         key: str | Callable[..., str] | None = None,
-        **options: Any,
-    ) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        **options: Unpack[LoadOptions],
+    ) -> CachedDecorator:
         """Return a decorator that caches a function's results by its arguments.
 
         Parameters
@@ -384,7 +478,9 @@ class Cache:
         changes itself, such as a list of its calls, with its value at decoration. Names of the
         module that the function reads are not part of the key.
         """
-        return lambda function: decorate(self, function, ttl, key, options)
+        return cast(
+            "CachedDecorator", lambda function: decorate(self, function, ttl, key, {**options})
+        )
 
     def stats(self) -> Table:
         """Return this process's hits and misses, and the number of keys."""

@@ -6,7 +6,17 @@ import functools
 import inspect
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    overload,
+)
 
 from agentnb.core.cache.identity import ORIGINAL, Memory, changes, digest_of, name_of
 from agentnb.core.codec import exact
@@ -19,12 +29,60 @@ if TYPE_CHECKING:
 
     from agentnb.core.cache.cache import Cache
 
-__all__ = ["decorate"]
+__all__ = ["Cached", "CachedDecorator", "LoadOptions", "decorate"]
 
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 # Arguments whose JSON is longer are part of a key by a digest.
 _LONGEST = 1000
+
+
+class LoadOptions(TypedDict, total=False):
+    """The keyword arguments of `Cache.cached`, each as `Cache.get_or_set` takes it."""
+
+    type: Any
+    tags: tuple[str, ...] | list[str]
+    jitter: float
+    early: float
+    stale: float
+    local: bool
+
+
+class Cached(Protocol[P, R_co]):
+    """A function whose results are cached; returned by `Cache.cached`.
+
+    Its arguments and its result are the function's, of a coroutine function an awaitable one.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Return the cached result for the arguments; call the function if there is none."""
+
+    def invalidate(self) -> int:
+        """Remove all results of the function, and return the number removed."""
+
+    # As a function: a method takes its object, a class method its class, others take neither.
+    @overload
+    def __get__(
+        self: Cached[Concatenate[type[T], Q], R_co], instance: T | None, owner: type[T], /
+    ) -> Cached[Q, R_co]: ...
+    @overload
+    def __get__(self, instance: None, owner: type[Any], /) -> Self: ...
+    @overload
+    def __get__(
+        self: Cached[Concatenate[T, Q], R_co], instance: T, owner: type[T], /
+    ) -> Cached[Q, R_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any], /) -> Self: ...
+
+
+class CachedDecorator(Protocol):
+    """The decorator that `Cache.cached` returns."""
+
+    def __call__(self, function: Callable[P, T], /) -> Cached[P, T]:
+        """Return the function, cached."""
 
 
 def decorate(

@@ -39,11 +39,13 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Imported on first use: SQLAlchemy's models are not needed to mark an agent.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
 
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        # Imported on first use: SQLAlchemy's models are not needed to mark an agent.
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
