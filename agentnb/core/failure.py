@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["CANCELLED", "DIED", "Failure", "words_of"]
+__all__ = ["CANCELLED", "DIED", "Failure", "users_part", "words_of"]
 
 _LONGEST = 2000
 _LONGEST_TRACEBACK = 8000
 _OURS = str(Path(__file__).parents[1]) + os.sep
-# The files that call the user's code.
-_CALLS_THEM = {
-    str(Path(__file__).parent / one / "attempt.py") for one in ("queue", "workflow", "work")
-}
+# What lies between a worker's thread and the user's code: agentnb, and the loop of coroutines.
+_LIBRARY = Path(os.__file__).parent
+_BELOW = (_OURS, f"{_LIBRARY / 'asyncio'}{os.sep}", f"{_LIBRARY / 'concurrent'}{os.sep}")
 
 CANCELLED = "cancelled"
 DIED = "its worker died"
@@ -45,7 +44,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
         text = words_of(error)
         hint = error.hint if isinstance(error, AgentnbError) else None
         text = f"{text} ({hint})" if hint else text
-        where = _written("".join(traceback.format_tb(_theirs(error.__traceback__))[-8:]))
+        where = _written("".join(traceback.format_tb(users_part(error.__traceback__))[-8:]))
         return cls(redactor(text)[:_LONGEST], attempt, redactor(where)[-_LONGEST_TRACEBACK:])
 
     @classmethod
@@ -80,15 +79,9 @@ def _written(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _theirs(found: TracebackType | None) -> TracebackType | None:
+def users_part(found: TracebackType | None) -> TracebackType | None:
     """Return a traceback from the user's code on; all of it if there is only agentnb's."""
-    begin, at = found, found
-    while at is not None:
-        if at.tb_frame.f_code.co_filename in _CALLS_THEM and at.tb_next is not None:
-            begin = at.tb_next
+    at = found
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(_BELOW):
         at = at.tb_next
-    at = begin
-    # The wrapper that a notebook puts around a processor is left out, too.
-    while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
-        at = at.tb_next
-    return begin if at is None else at
+    return found if at is None else at

@@ -660,7 +660,8 @@ def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog, until):
     even.result(10)
     with pytest.raises(JobFailed):
         odd_one.result(10)
-    wanted = {"job completed", "job failed"}
+    failed = f"job {odd_one.id} of mail failed at attempt 1 of 1: ValueError: odd"
+    wanted = {"job completed", failed}
     until(lambda: wanted <= {record.message for record in caplog.records})
     lines = {record.message: record for record in caplog.records}
     assert lines["job completed"].data.pop("ms") >= 0
@@ -670,7 +671,7 @@ def test_ends_are_logged_with_queue_job_and_data_or_error(queue, caplog, until):
         "attempt": 1,
         "data": "2",
     }
-    assert lines["job failed"].data["error"] == "ValueError: odd"
+    assert lines[failed].data["error"] == "ValueError: odd"
 
 
 def test_the_signals_of_huey_can_be_used(queue, until):

@@ -159,7 +159,9 @@ def test_a_job_that_outlives_none_of_its_workers_fails_for_good(queue, until, ca
     queue.work(list)
     with pytest.raises(JobFailed, match="its worker died"):
         last.result(10)
-    (record,) = until(lambda: [one for one in caplog.records if one.getMessage() == "job failed"])
+    (record,) = until(
+        lambda: [one for one in caplog.records if one.getMessage().startswith(f"job {last.id} of")]
+    )
     assert record.data["job_id"] == last.id
     assert record.data["attempt"] == 1
     assert "its worker died" in record.data["error"]

@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["JobLines", "Screen", "line_of"]
 
 _LONGEST = 200
-_ENDED = {"completed": "completed", "failed": "failed", "is tried again": "again"}
+_ENDED = {
+    "completed": "completed",
+    "failed": "failed",
+    "delayed": "again",
+    "waiting": "again",
+}
 _WORKFLOW = "agentnb.workflow"
 _LOGGERS = ("agentnb.queue", _WORKFLOW)
-_RAISED = "job processing failed"
 _BAR = 28
 
 
 def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
     """Return how a job or task ended, or nothing, and a line; None for what is not shown."""
-    if record.msg == _RAISED:
-        return None  # the end of the attempt says it
     data: dict[str, Any] = getattr(record, "data", None) or {}
     kind, _, ended = str(record.msg).partition(" ")
+    ended = data["state"] if "error" in data and "state" in data else ended
     outcome = _ENDED.get(ended, "") if kind in {"job", "task"} else ""
     queue, job = data.get("queue", ""), data.get("job_id", "")
     if record.name == _WORKFLOW:

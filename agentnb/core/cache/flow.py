@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import secrets
 import time
 from collections.abc import Callable, Generator
@@ -247,7 +248,12 @@ def _stale_or_raise(
         value = _hit(loader, request, current)
     except ClassMissingError:
         raise error from None
-    loader.log.warning("%r: its loader failed, the old value is served: %s", request.key, error)
+    loader.log.failed(
+        logging.WARNING,
+        "%r: its loader failed, the old value is served: %s",
+        *(request.key, error),
+        error=error,
+    )
     return value
 
 

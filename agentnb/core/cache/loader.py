@@ -20,13 +20,12 @@ from agentnb.core.errors import (
 from agentnb.core.outage import OutageTracker
 
 if TYPE_CHECKING:
-    import logging
-
     from agentnb.core.cache.codec import Codec
     from agentnb.core.cache.counter import HitCounter
     from agentnb.core.cache.local import Copies, Copy
     from agentnb.core.cache.store import LoadRequest, Store
     from agentnb.core.codec.errors import ClassMissingError
+    from agentnb.core.trace import ServiceLog
 
 __all__ = ["Loader"]
 
@@ -59,7 +58,7 @@ class Loader:
         counter: HitCounter,
         lock_seconds: float,
         wait_seconds: float,
-        log: logging.LoggerAdapter[logging.Logger],
+        log: ServiceLog,
     ) -> None:
         self.store = store
         self.codec = codec

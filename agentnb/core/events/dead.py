@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -14,9 +15,8 @@ from agentnb.core.failure import words_of
 from agentnb.core.redact import brief, redact
 
 if TYPE_CHECKING:
-    import logging
-
     from agentnb.core.redis import RedisClient
+    from agentnb.core.trace import ServiceLog
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
@@ -80,7 +80,7 @@ class DeadLetters:
         key: str,
         *,
         source: str,
-        log: logging.LoggerAdapter[logging.Logger],
+        log: ServiceLog,
     ) -> None:
         self._redis = redis
         self.key = key
@@ -96,8 +96,12 @@ class DeadLetters:
         reason = redact(words_of(error))[:_LONGEST]
         if handler:
             told = {"channel": channel, "event_id": event_id, "handler": handler, "error": reason}
-            self._log.error(
-                "%s failed at an event on %s: %s", handler, channel, reason, extra={"data": told}
+            self._log.failed(
+                logging.ERROR,
+                "handler %s of %s failed at event %s: %s",
+                *(handler, channel, event_id, reason),
+                error=error,
+                extra={"data": told},
             )
         else:
             told = {"channel": channel, "message": brief(message), "error": reason}

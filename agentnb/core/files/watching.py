@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import PathEscape
+from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries
+from agentnb.core.redact import redact
+from agentnb.core.trace import ServiceLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -35,7 +38,7 @@ _WAKE_MS: Final = 250
 _LOOK_SECONDS: Final = 0.5
 _JOIN_SECONDS: Final = 5.0
 
-_log = logging.getLogger("agentnb.files")
+_log = ServiceLog("files")
 
 Stamp = tuple[int, int, int, int]
 Events = set[tuple[Any, str]] | None
@@ -225,8 +228,14 @@ class Watcher:
             for changes in self:
                 try:
                     call(changes)
-                except Exception:  # noqa: BLE001 - the next changes are told all the same
-                    _log.exception("what was to be told of changes has failed")
+                except Exception as error:  # noqa: BLE001 - the next changes are told all the same
+                    name = getattr(call, "__qualname__", type(call).__name__)
+                    _log.failed(
+                        logging.ERROR,
+                        "handler %s of changed files failed: %s",
+                        *(name, redact(words_of(error))),
+                        error=error,
+                    )
 
         self._thread = BackgroundThread(run, name="files-watch", log=_log)
         self._thread.wake()

@@ -61,24 +61,49 @@ class JobEvents:
         if self._log.isEnabledFor(logging.INFO):
             self._log.line(logging.INFO, "processing job", self.stamp(job))
 
-    def raised(self, job: Job, error: str) -> None:
-        """Log that an attempt failed; whether another follows is logged once that is stored."""
-        self._log.error("job processing failed", extra=self.stamp(job, error=error))
+    def completed(self, job: Job, ms: float) -> None:
+        """Log that a job is completed, with its data."""
+        if self._log.isEnabledFor(logging.INFO):
+            data = brief(job.raw, self._redactor)
+            self._log.line(
+                logging.INFO, "job completed", self.stamp(job, ms=round(ms, 1), data=data)
+            )
 
-    def ended(self, job: Job, state: str, ms: float, failure: Failure | None, left: int) -> None:
-        """Log the end of an attempt, with the job's data or its error."""
-        ms = round(ms, 1)
-        if state == "completed":
-            if self._log.isEnabledFor(logging.INFO):
-                data = brief(job.raw, self._redactor)
-                self._log.line(logging.INFO, "job completed", self.stamp(job, ms=ms, data=data))
-            return
-        error = failure.error if failure is not None else "unknown"
-        if state == "failed":
-            self._log.error("job failed", extra=self.stamp(job, ms=ms, error=error))
-        elif state == "delayed":
-            extra = self.stamp(job, ms=ms, error=error, left=left)
-            self._log.warning("job is tried again", extra=extra)
+    def failed(
+        self,
+        job: Job,
+        failure: Failure,
+        attempts: int,
+        *,
+        state: str | None,
+        ms: float = 0.0,
+        error: BaseException | None = None,
+    ) -> None:
+        """Log a failed attempt once: an error if it was the last, else a warning.
+
+        Parameters
+        ----------
+        job, failure
+            The job, and the record of the error.
+        attempts
+            How often the job is tried.
+        state
+            The job's state after the attempt; None if the outcome did not count.
+        ms
+            Milliseconds that the attempt took.
+        error
+            The exception, if it was raised in this process.
+        """
+        note = "" if state is not None else ", which does not count: another worker has the job"
+        data = {"state": state, "left": max(attempts - failure.attempt, 0)}
+        self._log.failed(
+            logging.ERROR if state == "failed" else logging.WARNING,
+            "job %s of %s failed at attempt %d of %d%s: %s",
+            *(job.id, self._name, failure.attempt, attempts, note, failure.error),
+            error=error,
+            redactor=self._redactor,
+            extra=self.stamp(job, ms=round(ms, 1), error=failure.error, **data),
+        )
 
     def of_end(self, where: str, job: Job, attempt: int, failure: Failure | None) -> Any:
         """Return the event of the end of an attempt, to be published by a script, or None."""

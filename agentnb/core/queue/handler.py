@@ -148,18 +148,24 @@ class JobHandler:
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
         """Log the end of an attempt."""
         job, failure = attempt.claim.payload, outcome.failure
-        if failure is not None and not attempt.cancelled:
-            self._events.raised(job, failure.error)
-        if state is None:
+        if state == "completed":
+            self._events.completed(job, outcome.ms)
+        elif failure is not None and not attempt.cancelled and state != "cancelled":
+            self._events.failed(
+                job,
+                failure,
+                attempt.claim.attempts,
+                state=state,
+                ms=outcome.ms,
+                error=outcome.error,
+            )
+        elif state is None:
             self._log.warning(
                 "the outcome of the job does not count: it was given to another worker",
                 extra=self._events.stamp(job),
             )
-            return
-        left = max(attempt.claim.attempts - attempt.claim.attempt, 0)
-        self._events.ended(job, state, outcome.ms, failure, left)
         huey = self._huey()
-        if huey is not None:
+        if huey is not None and state is not None:
             huey.ended(job, state, outcome)
 
     def lost(self, attempt: Attempt) -> None:
@@ -177,11 +183,11 @@ class JobHandler:
         """Log that a job was reclaimed from a dead worker."""
         seen = self._parts.store.show(held.id)
         message = b"" if seen is None else seen.fields.get("message", b"")
-        extra = self._events.stamp(self._make(held.id, message, held.attempt))
+        job = self._make(held.id, message, held.attempt)
         if state == "failed":
-            extra["data"]["error"] = failure.error
-            self._log.error("job failed", extra=extra)
+            self._events.failed(job, failure, held.attempts, state=state)
         else:
+            extra = self._events.stamp(job)
             self._log.warning("job is reclaimed: %s", failure.error, extra=extra)
 
     def stamp(self, **data: Any) -> dict[str, Any]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import traceback
+from typing import TYPE_CHECKING, Any
 
+from agentnb.core.redact import redact
 from agentnb.core.trace.logs import write_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["ServiceLog"]
 
@@ -48,6 +53,46 @@ class ServiceLog(logging.LoggerAdapter[logging.Logger]):
         else:
             kwargs["extra"] = {**own, **given}
         return msg, kwargs
+
+    def failed(
+        self,
+        level: int,
+        message: str,
+        *args: object,
+        error: BaseException | None,
+        redactor: Callable[[str], str] = redact,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        """Log that the user's code raised an error, with its traceback from that code on.
+
+        Handlers find the exception in ``exc_info``. The text that formatters of the standard
+        library print has its secrets masked.
+
+        Parameters
+        ----------
+        level, message, args, extra
+            As for `log`.
+        error
+            The exception; one that was never raised, and None, have no traceback.
+        redactor
+            Masks secrets.
+        """
+        if not self.isEnabledFor(level):
+            return
+        from agentnb.core.failure import users_part
+
+        info = None
+        if error is not None and error.__traceback__ is not None:
+            info = (type(error), error, users_part(error.__traceback__))
+        _, kwargs = self.process(message, {"extra": extra})
+        logger = self.logger
+        path, line, function, _ = logger.findCaller(stacklevel=2)
+        record = logger.makeRecord(
+            logger.name, level, path, line, message, args, info, function, kwargs["extra"]
+        )
+        if info is not None:
+            record.exc_text = redactor("".join(traceback.format_exception(*info)).rstrip())
+        logger.handle(record)
 
     def line(self, level: int, message: str, extra: dict[str, Any]) -> None:
         """Log a line of which there are thousands a second; as `log`, at a lower cost."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
+from agentnb.core.failure import words_of
 from agentnb.core.loop import LoopThread
+from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
-    from agentnb.core.trace import Context, Tracer
+    from agentnb.core.trace import Context, ServiceLog, Tracer
 
 __all__ = ["KINDS", "HandlerCalls", "HandlerFailed"]
 
@@ -40,9 +42,7 @@ class HandlerCalls:
         Record a span for each call, and log failures.
     """
 
-    def __init__(
-        self, limit: int, name: str, tracer: Tracer, log: logging.LoggerAdapter[logging.Logger]
-    ) -> None:
+    def __init__(self, limit: int, name: str, tracer: Tracer, log: ServiceLog) -> None:
         self._limit = limit
         self._name = name
         self._tracer, self._log = tracer, log
@@ -151,7 +151,13 @@ class HandlerCalls:
                 hint="mend the handler; the client goes on",
             )
             failure.__cause__ = error
-            self._log.error("%s", failure, extra={"data": {"kind": kind}})
+            self._log.failed(
+                logging.ERROR,
+                "handler %s of %s on %s failed: %s",
+                *(name, kind, self._name, redact(words_of(error))),
+                error=error,
+                extra={"data": {"kind": kind, "handler": name}},
+            )
             if kind != "error":  # a failing handler of errors is not called for its own
                 self.put("error", failure)
 

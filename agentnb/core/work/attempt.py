@@ -206,9 +206,9 @@ class Attempt:
         else:
             failure, final = self._handler.failure(self, error)
         if final or self.claim.attempt >= self.claim.attempts:
-            return Outcome(OutcomeKind.FAILED, failure=failure, ms=self.ms)
+            return Outcome(OutcomeKind.FAILED, failure=failure, ms=self.ms, error=error)
         delay = self.claim.backoff.after(self.claim.attempt)
-        return Outcome(OutcomeKind.RETRY, failure=failure, delay=delay, ms=self.ms)
+        return Outcome(OutcomeKind.RETRY, failure=failure, delay=delay, ms=self.ms, error=error)
 
     def timed_out(self, consequence: str) -> TimedOut:
         """Return the error of an attempt that took too long."""

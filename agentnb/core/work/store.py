@@ -132,6 +132,8 @@ class Outcome(Struct, frozen=True):
         Seconds before the next attempt, for ``retry``.
     ms
         Milliseconds that the attempt took.
+    error
+        The exception, for the log of the process in which it was raised.
     """
 
     kind: OutcomeKind
@@ -139,6 +141,7 @@ class Outcome(Struct, frozen=True):
     failure: Failure | None = None
     delay: float = 0.0
     ms: float = 0.0
+    error: BaseException | None = None
 
 
 class Finished(Struct, frozen=True):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentnb.core.codec import Json, TypeCodec
     from agentnb.core.loop import LoopThread
     from agentnb.core.runtime import Runtime
+    from agentnb.core.trace import ServiceLog
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.claiming import Claimed
@@ -81,7 +82,7 @@ class Surroundings:
     services: Callable[[str], Any] | None
     loop: LoopThread
     runtime: Runtime
-    log: logging.LoggerAdapter[Any]
+    log: ServiceLog
     advice: Advice
 
 

@@ -27,9 +27,7 @@ __all__ = ["TaskHandler"]
 
 _LINES = {
     None: (logging.WARNING, "task was given to another worker"),
-    "delayed": (logging.WARNING, "task is tried again"),
     "waiting": (logging.WARNING, "task is released"),
-    "failed": (logging.ERROR, "task failed"),
 }
 
 
@@ -88,14 +86,24 @@ class TaskHandler:
 
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
         """Log the end of an attempt."""
-        level, line = _LINES.get(state, (logging.INFO, f"task {state}"))
-        data: dict[str, Any] = {"ms": outcome.ms}
-        if outcome.failure is not None:
-            claim = attempt.claim
-            data |= {"attempt": claim.attempt, "left": claim.attempts - claim.attempt}
-            data["error"] = outcome.failure.error
         ref: TaskRef = attempt.claim.payload.ref
-        self._say(level, line, ref, attempt.context, task_id=ref.id, agent=ref.agent, **data)
+        data: dict[str, Any] = {"task_id": ref.id, "agent": ref.agent, "ms": outcome.ms}
+        if outcome.failure is None or attempt.cancelled or state == "cancelled":
+            level, line = _LINES.get(state, (logging.INFO, f"task {state}"))
+            self._say(level, line, ref, attempt.context, **data)
+            return
+        claim, failure = attempt.claim, outcome.failure
+        data |= {"workflow": ref.workflow_id, "task": ref.name, "attempt": claim.attempt}
+        data |= {"left": claim.attempts - claim.attempt, "error": failure.error, "state": state}
+        note = "" if state is not None else ", which does not count: another worker has the task"
+        self._log.failed(
+            logging.ERROR if state == "failed" else logging.WARNING,
+            "task %s of workflow %s failed at attempt %d of %d%s: %s",
+            *(ref.name, ref.workflow_id, claim.attempt, claim.attempts, note, failure.error),
+            error=outcome.error,
+            redactor=self._around.runtime.redactor,
+            extra={"data": data, **stamp(attempt.context)},
+        )
 
     def lost(self, attempt: Attempt) -> None:
         """Log that an attempt lost its lease."""
@@ -112,7 +120,7 @@ class TaskHandler:
         del failure
         ref: TaskRef = held.payload
         self._say(
-            logging.WARNING,
+            logging.ERROR if state == "failed" else logging.WARNING,
             "task was left by its worker",
             ref,
             ref.context,
