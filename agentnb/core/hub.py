@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
+from agentnb.core.clock import Clock
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
@@ -95,6 +96,7 @@ class Hub:
         """Connections that were named, which outlive a `stop`."""
         self._closed = False
         self._notebook = notebook
+        self._clock = Clock()
 
     @property
     def settings(self) -> Settings:
@@ -156,7 +158,7 @@ class Hub:
         from agentnb.core.runtime import Runtime
 
         _ = self.logs
-        return Runtime(self.tracer, self.settings.redactor, self._id)
+        return Runtime(self.tracer, self.settings.redactor, self._id, self._clock)
 
     @property
     def databases(self) -> Databases:

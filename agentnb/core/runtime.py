@@ -1,9 +1,10 @@
-"""The runtime of a service: its tracer, its redactor and its logs."""
+"""The runtime of a service: its tracer, its redactor, its logs and its clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agentnb.core.clock import Clock
 from agentnb.core.redact import Redactor
 from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Tracer
@@ -13,7 +14,7 @@ __all__ = ["Runtime"]
 
 @dataclass(frozen=True, eq=False)
 class Runtime:
-    """Tracer, redactor and logs, which all services of a hub share.
+    """Tracer, redactor, logs and clock, which all services of a hub share.
 
     A service that is made without a hub makes a runtime of its own, or takes that of the
     service that it stands on: a cache takes its Redis client's.
@@ -27,6 +28,8 @@ class Runtime:
         value and masks what looks like a secret.
     hub_id
         The hub whose log file takes the records; default: the log file of any hub.
+    clock
+        The time by which delayed work is due; default: the system's.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Runtime:
     tracer: Tracer = field(default_factory=Tracer)
     redactor: Redactor = field(default_factory=Redactor)
     hub_id: str | None = None
+    clock: Clock = field(default_factory=Clock)
 
     def log(self, service: str, **data: object) -> ServiceLog:
         """Return the logger ``agentnb.<service>`` of this runtime.

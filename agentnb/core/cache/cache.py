@@ -100,13 +100,15 @@ class Cache:
         milliseconds(wait_seconds, "wait_seconds")
         self.default_ttl = default_ttl
         self._redis = redis
-        self._log = (runtime or redis.runtime).log("cache")
+        runtime = runtime or redis.runtime
+        self._log = runtime.log("cache")
         self._codec = Codec(plain=not prefix)
         self._counter = HitCounter()
         self._keys = Keys(prefix)
         self._names = Names(redis, self._keys)
         self._store = Store(redis, self._keys, self._names, lock_seconds=lock_seconds)
         self._copies = Copies(redis, self._keys.cache(""), log=self._log)
+        runtime.clock.on_advance(self._copies.drop_all)
         self._loader = Loader(
             store=self._store,
             copies=self._copies,

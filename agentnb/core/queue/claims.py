@@ -96,6 +96,7 @@ class RedisWorkStore:
         """Note the description of the worker, which its first heartbeat records."""
         self._info = about
         self._next_heartbeat = 0.0
+        self._jobs.clock.on_advance(self.wake)
 
     def leave(self, owner: str) -> None:
         """Remove a worker from the list."""

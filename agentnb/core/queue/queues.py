@@ -144,7 +144,7 @@ class Queues:
         return QueueParts(
             name=name,
             redis=self._redis,
-            store=JobStore(self._redis, self._keys, name),
+            store=JobStore(self._redis, self._keys, name, self._runtime.clock),
             bus=self._bus,
             events=JobEvents(name, self._bus, self._log, self._runtime.redactor),
             json=self._json,

@@ -8,6 +8,10 @@ keep (by when they may be removed); ``meta`` with the order, the totals and whet
 A job is a hash at ``KEYS[2]`` and its id, in the same slot of a cluster. Earlier code kept the keys
 of jobs in a hash, ``unique``.
 
+The last argument of a script is the offset of the hub's clock in ms. ``now``, by which jobs are
+due and their times recorded, is ahead of the server's ``clock`` by it; leases and heartbeats go
+by the latter.
+
 Each claim of a job has an entry, a number that is never used again for that job, not by a retry
 or a release. A worker's step counts only while the job is active and its owner and entry are the
 ones of the claim. The attempt is another number: it counts against the job's attempts, and starts
@@ -38,8 +42,10 @@ MOST_PRIORITY = 2**19 - 1
 _BEGIN = """
 local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local moment = time[1] * 1000 + time[2] / 1000 -- no two jobs end at the same one
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+local offset = table.remove(ARGV)
+local now = clock + offset
+local moment = time[1] * 1000 + time[2] / 1000 + offset -- no two jobs end at the same one
 local function ring(times)
   local there = redis.call('LLEN', base .. ':bell')
   for _ = there + 1, math.min(there + times, 64) do
@@ -219,7 +225,7 @@ local function claim(owner, lease)
       local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
       redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
         'started', now, 'order', popped[2])
-      redis.call('ZADD', base .. ':active', now + lease, id)
+      redis.call('ZADD', base .. ':active', clock + lease, id)
       return {id, fields[1], attempt, entry, fields[4]}
     end
   end
@@ -319,8 +325,8 @@ for i = 5, #ARGV, 2 do
   else
     mine[id] = true
     -- The second: the server's clock has been put back.
-    if ends - now < ARGV[2] * 2 / 3 or ends - now > ARGV[2] + 1000 then
-      redis.call('ZADD', base .. ':active', now + ARGV[2], id)
+    if ends - clock < ARGV[2] * 2 / 3 or ends - clock > ARGV[2] + 1000 then
+      redis.call('ZADD', base .. ':active', clock + ARGV[2], id)
     end
   end
 end
@@ -329,11 +335,11 @@ for i = 1, #active, 2 do
   if not mine[active[i]] then
     local fields = redis.call('HMGET', jobs .. active[i], 'owner', 'attempt', 'entry', 'attempts',
       'deaths')
-    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - now, fields[3],
+    table.insert(others, {{active[i], fields[1], fields[2], active[i + 1] - clock, fields[3],
       fields[4], fields[5], shared(fields[1])}})
   end
 end
-if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], now .. ' ' .. ARGV[4]) end
+if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], clock .. ' ' .. ARGV[4]) end
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
 return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1}}

@@ -31,14 +31,14 @@ _SETS = {"waiting": "wait", "paused": "wait"}
 _DATA = b'{"data":'
 
 # ARGV: set, first, last, 1 for the newest first, text in lower case, the same as within JSON, bytes
-# to fetch of a message, bytes to look at before it ends.
+# to fetch of a message, bytes to look at before it ends, the offset of the clock in ms.
 # Gives: clock in ms, whether paused, how many were looked at, how many there are, then of each that
 # was found: id, score, the message's size and beginning, attempt, created, started, finished,
 # progress, owner, error, unkept.
 FIND = Script("""
 local base, jobs = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[9]
 local text, within = ARGV[5], ARGV[6]
 local function holds(field, wanted)
   return field and string.find(string.lower(field), wanted, 1, true)

@@ -12,6 +12,7 @@ from agentnb.core.queue.waiter import outcome_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agentnb.core.clock import Clock
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.keys import KeyRecord
     from agentnb.core.queue.options import Options, Retention
@@ -36,6 +37,8 @@ class JobStore:
         Makes the keys.
     name
         The queue.
+    clock
+        The time by which delayed jobs are due.
 
     Attributes
     ----------
@@ -47,12 +50,15 @@ class JobStore:
         The keys that each script is given.
     workers_key
         The key of the queue's workers.
+    clock
+        The clock.
     """
 
-    def __init__(self, redis: RedisClient, keys: Keys, name: str) -> None:
+    def __init__(self, redis: RedisClient, keys: Keys, name: str, clock: Clock) -> None:
         self.redis = redis.untraced
         self._repeating = self.redis.repeating
         self.name = name
+        self.clock = clock
         self.base = keys.internal("queue", name)
         self.jobs = keys.internal("job", "")
         self.keys = [self.base, self.jobs]
@@ -190,7 +196,7 @@ class JobStore:
         keys: Sequence[str] | None = None,
         repeat: bool = True,
     ) -> Any:
-        """Run a script.
+        """Run a script, whose last argument is the offset of the clock.
 
         Parameters
         ----------
@@ -202,7 +208,8 @@ class JobStore:
             Run it again if its answer is lost: the second time it finds what the first has done.
         """
         redis = self._repeating if repeat else self.redis
-        return script.run(redis, self.keys if keys is None else keys, arguments)
+        keys = self.keys if keys is None else keys
+        return script.run(redis, keys, [*arguments, self.clock.offset_ms])
 
 
 def _state(word: str, *, paused: bool = False) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from time import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agentnb.core.codec import Json
@@ -150,7 +149,7 @@ class Orchestrator:
     def _transactions(self) -> Transactions:
         """Return the transactions on the database, whose tables are there from now on."""
         migrating.require(self.database)
-        return Transactions(self.database)
+        return Transactions(self.database, self._runtime.clock)
 
     @lazy
     def _reader(self) -> Reader:
@@ -545,7 +544,7 @@ class Orchestrator:
 
         Those that no person was asked about are left out.
         """
-        return self._reader.waited(workflows, time())
+        return self._reader.waited(workflows, self._runtime.clock.time())
 
     def table(self, state: str | None = None, n: int = 50) -> Table:
         """Return the newest workflows with how far they are, as `list` does."""

@@ -57,7 +57,7 @@ def prune(
             marks, values = listed(row[0] for row in rows)
             for part in _PARTS if rows else ():
                 tx.run(part.replace("OLD", marks), **values)
-            sql = "delete from {worker} where scope = :scope and heartbeat + lease < {now} - :s"
+            sql = "delete from {worker} where scope = :scope and heartbeat + lease < {clock} - :s"
             tx.run(sql, scope=scope, s=_DEAD)
             tx.run(_KEYS, scope=scope, ttl=key_ttl)
         count += len(rows)

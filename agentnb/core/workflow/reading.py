@@ -29,7 +29,7 @@ _NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
 _WORKERS = """
 select w.owner, w.agents, w.concurrency, (select count(*) from {task} t
   where t.scope = w.scope and t.state = 'active' and t.owner = w.owner)
-from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {now}
+from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {clock}
 """
 _RESULTS = """
 select name, agent, result, unkept from {task} where workflow_id = :id and state = 'completed'

@@ -200,7 +200,7 @@ class Registry:
                 agents[name] = self.find(name)
             except AgentnbError as error:
                 agents.setdefault(name, Agent(name, _never, False, module=f"refused: {error}"))  # noqa: FBT003 - is_async
-        now = tx.now()
+        now = tx.clock()
         workers = tx.rows(_WORKERS, scope=self._scope)
         alive = [w for w in workers if w[3] + w[2] >= now and not is_dead(w[0])]
         busy = {row[0] for row in tx.rows(_BUSY, scope=self._scope)}

@@ -31,8 +31,8 @@ _GATHER = 0.05
 _AWAY = 2.0
 _ANSWER = 1.0
 _TAKE = """
-update {event} set taken = {now} + :seconds where seq in (
-  select seq from {event} where scope = :scope and published is null and taken < {now}
+update {event} set taken = {clock} + :seconds where seq in (
+  select seq from {event} where scope = :scope and published is null and taken < {clock}
   order by seq limit :n {lock_free})
 returning seq, id, channel, data,
   (select traceparent from {workflow} w where w.id = workflow_id),
@@ -127,7 +127,7 @@ class Relay:
 
     def _hold(self, tx: Any) -> None:
         marks, values = listed(list(self._handed))
-        sql = f"update {{event}} set taken = {{now}} + :seconds where seq in ({marks})"
+        sql = f"update {{event}} set taken = {{clock}} + :seconds where seq in ({marks})"
         tx.run(sql, seconds=_TAKEN, **values)
 
     def _mark(self, done: list[int]) -> None:

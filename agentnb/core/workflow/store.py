@@ -40,13 +40,13 @@ _CONTENDED = 0.02
 _FORGOTTEN = 3600.0
 _JOIN = """
 insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat, shared)
-values (:scope, :owner, :agents, :kind, :concurrency, :lease, {now}, :shared)
+values (:scope, :owner, :agents, :kind, :concurrency, :lease, {clock}, :shared)
 on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat,
   shared = excluded.shared
 """
 _LEAVE = "delete from {worker} where scope = :scope and owner = :owner"
 _FORGET = """
-delete from {worker} where scope = :scope and (heartbeat < {now} - :seconds or (owner = :owner
+delete from {worker} where scope = :scope and (heartbeat < {clock} - :seconds or (owner = :owner
   and not exists (select 1 from {task} t where t.scope = :scope and t.state = 'active'
   and t.owner = :owner)))
 """
@@ -55,10 +55,10 @@ _ACTIVE = f"""
 select {_REF},
   (select traceparent from {{workflow}} f where f.id = t.workflow_id),
   (select correlation_id from {{workflow}} f where f.id = t.workflow_id),
-  t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{now}}
+  t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{clock}}
 from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner
 where t.scope = :scope and t.state = 'active' and (t.owner = :owner
-  or w.owner is null or w.heartbeat + w.lease < {{now}} or substr(t.owner, 1, :length) = :host)
+  or w.owner is null or w.heartbeat + w.lease < {{clock}} or substr(t.owner, 1, :length) = :host)
 """
 _PENDING = """
 select count(*) from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
@@ -118,6 +118,7 @@ class SqlWorkStore:
         """Record the worker and its agents."""
         self._about = about
         self._next = 0.0
+        self._transactions.clock.on_advance(self.wake)
         self._beat(owner)
 
     def leave(self, owner: str) -> None:

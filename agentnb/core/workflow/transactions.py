@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from agentnb.core.clock import Clock
     from agentnb.core.db import Database
 
 __all__ = ["Transaction", "Transactions", "check_own", "listed", "plain"]
@@ -33,9 +34,11 @@ __all__ = ["Transaction", "Transactions", "check_own", "listed", "plain"]
 # A heartbeat that waits for another's lock for this long still comes within its lease.
 _PATIENCE = 10.0
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
-# The words in which the two differ. SQLite locks the whole file: no row needs a lock.
+# The words in which the two differ. SQLite locks the whole file: no row needs a lock. Work is due
+# by `now`, which a test can move; leases and heartbeats go by `clock`.
 _POSTGRES = {
-    "now": "extract(epoch from clock_timestamp())::float8",
+    "now": "(extract(epoch from clock_timestamp())::float8 + :offset)",
+    "clock": "extract(epoch from clock_timestamp())::float8",
     "lock": "for update",
     "lock_free": "for update skip locked",
     "lock_claim": "for no key update skip locked",
@@ -45,6 +48,7 @@ _POSTGRES = {
 }
 _SQLITE = {
     "now": ":now",
+    "clock": ":clock",
     "lock": "",
     "lock_free": "",
     "lock_claim": "",
@@ -65,14 +69,16 @@ class Transaction:
         Whether a row was skipped since another transaction had locked it: look again soon.
     """
 
-    __slots__ = ("_now", "_raw", "contended", "postgres")
+    __slots__ = ("_raw", "_times", "contended", "postgres")
 
-    def __init__(self, connection: Connection, *, postgres: bool) -> None:
+    def __init__(self, connection: Connection, *, postgres: bool, clock: Clock) -> None:
         raw: Any = connection.connection.dbapi_connection
         self._raw = raw
         self.postgres = postgres
         self.contended = False
-        self._now = time.time()
+        now = time.time()
+        offset = clock.offset
+        self._times = {"offset": offset} if postgres else {"now": now + offset, "clock": now}
 
     def run(self, sql: str, **values: Any) -> int:
         """Execute a statement, and return how many rows it changed."""
@@ -85,9 +91,9 @@ class Transaction:
         text = _text(sql, self.postgres)
         if self.postgres:
             with self._raw.cursor() as cursor:
-                cursor.executemany(text, rows)
+                cursor.executemany(text, [{**self._times, **row} for row in rows])
         else:
-            self._raw.executemany(text, [{"now": self._now, **row} for row in rows])
+            self._raw.executemany(text, [{**self._times, **row} for row in rows])
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Execute a statement, and return its rows."""
@@ -100,15 +106,21 @@ class Transaction:
         return found[0] if found else None
 
     def now(self) -> float:
+        """Return the time by which tasks are due."""
+        return self._read("now")
+
+    def clock(self) -> float:
         """Return the time by the clock that all who share the database go by."""
-        if not self.postgres:
-            return self._now
-        return float(self.rows("select {now}")[0][0])
+        return self._read("clock")
+
+    def _read(self, name: str) -> float:
+        found = self._times.get(name)
+        return float(self.rows(f"select {{{name}}}")[0][0]) if found is None else found
 
     def _execute(self, sql: str, values: dict[str, Any]) -> Any:
+        values |= self._times
         if self.postgres:
             return self._raw.execute(_text(sql, True), values)  # noqa: FBT003 - cached by position
-        values["now"] = self._now
         try:
             return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
         except (OverflowError, UnicodeEncodeError) as error:  # while it binds the values
@@ -126,16 +138,21 @@ class Transactions:
     ----------
     database
         SQLite in a file, or PostgreSQL.
+    clock
+        The time by which tasks are due; default: that of the database.
 
     Attributes
     ----------
+    clock
+        The clock.
     patience
         Seconds for a transaction without a limit of its own. SQLite waits five seconds for
         another process to end its writing in any case.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self.database = database
+        self.clock = clock or database.access.runtime.clock
         self.patience = _PATIENCE
         self.postgres = database.kind == "postgresql"
         self._one: Any = nullcontext() if self.postgres else threading.Lock()
@@ -158,7 +175,7 @@ class Transactions:
         with self._one, self._connection(patience) as connection:
             backend.begin(connection)
             try:
-                yield Transaction(connection, postgres=self.postgres)
+                yield Transaction(connection, postgres=self.postgres, clock=self.clock)
             except BaseException:
                 self._undo(connection)
                 raise
@@ -172,7 +189,7 @@ class Transactions:
     def read(self) -> Iterator[Transaction]:
         """Run a block whose statements each see what there is at their time."""
         with self._connection() as connection:
-            yield Transaction(connection, postgres=self.postgres)
+            yield Transaction(connection, postgres=self.postgres, clock=self.clock)
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
@@ -181,7 +198,7 @@ class Transactions:
         with self._connection() as connection:
             connection.exec_driver_sql(begin)
             try:
-                yield Transaction(connection, postgres=self.postgres)
+                yield Transaction(connection, postgres=self.postgres, clock=self.clock)
             finally:
                 self._undo(connection)
 
