@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from . import mariadb
-from .groups import Groups, order_of
+from .groups import Groups, Stopwatch, order_of
 from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 
@@ -31,6 +31,8 @@ def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
     for name, marker in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {marker.about}")
+    if config.getoption("--write-seconds") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Stopwatch())
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # So a shell starts what it runs in the background; processes of the tests inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,6 +60,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="run each test with the first of its values only; docstrings' examples all run",
     )
+    parser.addoption(
+        "--write-seconds",
+        action="store_true",
+        help="write the durations of the groups of tests, by which they are sorted",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
@@ -78,7 +85,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute the tests of ``-n 2`` by groups."""
+    """Distribute the tests of ``-n 4`` by groups."""
     return Groups(config, log)
 
 

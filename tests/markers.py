@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,10 +56,20 @@ MARKERS = {
 
 def mark(item, root):
     """Give an item of pytest the markers that its clues mean."""
-    found = _clues(item, root)
-    for name, marker in MARKERS.items():
-        if any(fnmatchcase(clue, wanted) for clue in found for wanted in marker.clues):
+    clues = _clues(item, root)
+    for name in MARKERS:
+        if any(name in _meaning(clue) for clue in clues):
             item.add_marker(name)
+
+
+@cache
+def _meaning(clue):
+    """Return the markers that a clue gives; most clues are those of many tests."""
+    return {
+        name
+        for name, marker in MARKERS.items()
+        if any(fnmatchcase(clue, pattern) for pattern in marker.clues)
+    }
 
 
 def _clues(item, root):

@@ -1,15 +1,37 @@
-"""Tests that share something run in one process, and those of browsers run last."""
+"""Tests that share something run in one process, and those of browsers run beside no others."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.groups import group_of, order_of, stable_id
+from tests.groups import SECONDS, Stopwatch, group_of, order_of, stable_id
 
 ROOT = Path(__file__).parents[2]
+BROWSER = "tests/browser/test_b.py"
+FILES = [BROWSER, "tests/core/test_x.py", "tests/core/test_y.py"]
+CONFTEST = """
+import os
+from tests.groups import Groups, order_of
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: order_of(item.nodeid))
+
+def pytest_xdist_make_scheduler(config, log):
+    return Groups(config, log)
+
+def pytest_runtest_call(item):
+    with open(os.environ["PYTEST_XDIST_WORKER"], "a") as log:
+        log.write(item.nodeid.partition("::")[0] + "\\n")
+"""
 
 
 @pytest.mark.parametrize(
@@ -18,18 +40,78 @@ ROOT = Path(__file__).parents[2]
         ("tests/cli/test_cli.py::test_a", "tests/cli/test_cli.py"),
         ("tests/core/test_docker_logs.py::test_a[x]", "docker"),
         ("tests/magics/test_docker_magic.py::test_a", "docker"),
-        ("tests/browser/test_docker_panel.py::test_a", "tests/browser/test_docker_panel.py"),
+        ("tests/browser/test_docker_panel.py::test_a", "browser"),
+        ("tests/browser/test_start.py::test_a", "browser"),
         ("notebooks/07_docker.ipynb::Cell 0", "docker"),
         ("notebooks/01_db.ipynb::Cell 3", "notebooks/01_db.ipynb"),
     ],
 )
-def test_a_group_is_a_file_or_all_that_need_the_engine(nodeid, group):
+def test_a_group_is_a_file_or_all_that_need_the_engine_or_a_browser(nodeid, group):
     assert group_of(nodeid) == group
 
 
-def test_the_engine_is_first_and_browsers_are_last():
-    names = ["tests/browser/test_start.py", "tests/cli/test_cli.py", "tests/core/test_docker.py"]
-    assert sorted(names, key=order_of) == [names[2], names[1], names[0]]
+def test_the_engine_is_first_then_the_longest_and_browsers_are_last(monkeypatch):
+    monkeypatch.setitem(SECONDS, "tests/core/test_long.py", 9999)
+    names = ["tests/core/test_docker.py", "tests/core/test_long.py", "tests/cli/test_cli.py"]
+    names.append("tests/browser/test_start.py")
+    assert sorted(dict.fromkeys([*names[2:], *names]), key=order_of) == names
+
+
+def test_each_group_with_a_duration_is_one_that_there_is():
+    files = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/*/test_*.py")}
+    files |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb")}
+    assert set(SECONDS) <= {group_of(file) for file in files}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a folder with three files of tests, one of them a browser's."""
+    folder = tmp_path_factory.mktemp("grouped")
+    (folder / "conftest.py").write_text(CONFTEST)
+    for file in ("browser/test_b.py", "core/test_x.py", "core/test_y.py"):
+        path = folder / "tests" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("def test_a(): ...\ndef test_b(): ...\ndef test_c(): ...\n")
+    return folder
+
+
+@pytest.fixture
+def grouped(project):
+    """Return what runs the tests in some processes; it gives what each process ran."""
+
+    def run(count, *options):
+        for log in project.glob("gw*"):
+            log.unlink()
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", str(count), *options]
+        words += ["-p", "no:cacheprovider", "--rootdir=.", "--import-mode=importlib"]
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+        subprocess.run(words, cwd=project, check=True, env=environment, timeout=60)
+        return [log.read_text().split() for log in project.glob("gw*")]
+
+    return run
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_browsers_have_a_process_of_their_own(grouped, count):
+    ran = grouped(count)
+    assert [BROWSER] * 3 in ran
+    assert all(set(files) == {BROWSER} for files in ran if BROWSER in files)
+    assert Counter(file for files in ran for file in files) == dict.fromkeys(FILES, 3)
+
+
+def test_browsers_are_last_in_the_only_process(grouped):
+    (files,) = grouped(1)
+    assert files[-3:] == [BROWSER] * 3
+    assert Counter(files) == dict.fromkeys(FILES, 3)
+
+
+def test_durations_of_long_groups_are_written_the_longest_first(tmp_path):
+    watch = Stopwatch(tmp_path / "seconds.json")
+    for nodeid, duration in [("a.py::x", 3), ("b.py::x", 9), ("a.py::y[1]", 4), ("c.py::x", 1)]:
+        watch.pytest_runtest_logreport(SimpleNamespace(nodeid=nodeid, duration=duration))
+    watch.pytest_sessionfinish()
+    found = json.loads((tmp_path / "seconds.json").read_text())
+    assert list(found.items()) == [("b.py", 9), ("a.py", 7)]
 
 
 def test_every_file_that_runs_containers_is_in_the_group_of_the_engine():
@@ -48,5 +130,6 @@ def test_the_id_of_a_parameter_has_no_address():
     assert stable_id([object(), 1]) == "[<object object>, 1]"
 
 
-def test_the_test_command_uses_two_processes():
-    assert ".venv/bin/pytest -n 2" in (ROOT / "README.md").read_text()
+def test_the_test_command_uses_four_processes():
+    for file in ("README.md", "CONTRIBUTING.md"):
+        assert ".venv/bin/pytest -n 4\n" in (ROOT / file).read_text()
