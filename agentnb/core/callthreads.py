@@ -102,6 +102,7 @@ class CallThreads:
         *,
         until: float | None = None,
         late: Callable[[], BaseException] = TimeoutError,
+        abandon: bool = False,
         undo: Callable[[], object] | None = None,
         finish: bool = False,
     ) -> T:
@@ -116,6 +117,9 @@ class CallThreads:
             it holds its deadline by itself.
         late
             Makes the error of a function that has not begun by then.
+        abandon
+            Whether `until` is the end of the wait for a function that has begun, too; it goes on
+            by itself.
         undo
             Called in a thread of its own if the caller is cancelled once the function has begun,
             and makes it return; the caller waits for that. Called again after a function that
@@ -126,8 +130,8 @@ class CallThreads:
         loop = asyncio.get_running_loop()
         call = _Call(function, loop.create_future())
         timer = None
-        if not self._submit(call, loop) and until is not None:
-            timer = loop.call_later(until - monotonic(), self._expire, call, late)
+        if (not self._submit(call, loop) or abandon) and until is not None:
+            timer = loop.call_later(until - monotonic(), self._expire, call, late, abandon)
         try:
             return cast("T", await call.future)
         except asyncio.CancelledError:
@@ -178,8 +182,13 @@ class CallThreads:
                 self._waiting.remove(call)
             return True
 
-    def _expire(self, call: _Call, late: Callable[[], BaseException]) -> None:
-        if self._withdraw(call) and not call.future.done():
+    def _expire(
+        self,
+        call: _Call,
+        late: Callable[[], BaseException],
+        abandon: bool,  # noqa: FBT001 - of a timer, which takes no keywords
+    ) -> None:
+        if (self._withdraw(call) or abandon) and not call.future.done():
             call.future.set_exception(late())
 
     def _work(self) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentnb.core.codec import Unkept, check_schema, read
-from agentnb.core.errors import DeadlineExceeded, UsageError
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobCancelled, JobFailed
 from agentnb.core.queue.handler import PROCESSED
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 _LONGEST_LINE = 10_000  # characters of a line of the log
+_REASON_SECONDS = 0.5  # that an awaited call may take to find out why it was too late
 _UNREAD: Any = object()
 
 
@@ -172,7 +174,7 @@ class Job(LiveJob):
         with self._counted() as check:
             outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
         if outcome is None:
-            raise await asyncio.to_thread(self._too_late, timeout)
+            raise await self._atoo_late(timeout)
         return self._outcome(*outcome, type)
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -188,23 +190,36 @@ class Job(LiveJob):
         return self._outcome(*outcome, kind)
 
     @contextmanager
-    def _counted(self) -> Iterator[Callable[[], None]]:
+    def _counted(self) -> Iterator[Callable[[], None] | None]:
         """Count the caller if it is a processor of the job's own queue; yield a check for it."""
         processed = PROCESSED.get()
         inside = processed is not None and processed.queue is self.queue
         attempt = processed._hold if processed is not None and inside else None  # noqa: SLF001 - a job's own
         if attempt is None:
-            yield _nothing
+            yield None
             return
         with self._parts.blocked.waiting(attempt) as check:
             yield lambda: check(self)
 
     def _too_late(self, timeout: float | None) -> DeadlineExceeded:
+        return self._late_error(timeout, f": it is {self.state}", self.queue.why_waiting())
+
+    async def _atoo_late(self, timeout: float | None) -> DeadlineExceeded:  # noqa: ASYNC109 - it is over
+        """Return the error of a wait that is over, without a server that does not answer."""
+        late = partial(self._late_error, timeout, "", "the server does not answer in time")
+        end = monotonic() + _REASON_SECONDS
+        try:
+            return await self._parts.threads.run(
+                partial(self._too_late, timeout), until=end, late=late, abandon=True
+            )
+        except AgentnbError as error:
+            return late() if not isinstance(error, DeadlineExceeded) else error
+
+    def _late_error(self, timeout: float | None, state: str, why: str | None) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"job {self.id} of {self.queue.name} has not ended within {timeout:g} s: "
-            f"it is {self.state}",
+            f"job {self.id} of {self.queue.name} has not ended within {timeout:g} s{state}",
             service="queue",
-            hint=self.queue.why_waiting() or "wait longer; it goes on meanwhile",
+            hint=why or "wait longer; it goes on meanwhile",
         )
 
     def _outcome(self, state: str, value: bytes, kind: Any) -> Any:
@@ -358,7 +373,3 @@ class Job(LiveJob):
     def __repr__(self) -> str:
         state = f", {self._seen.state}" if self._seen else ""
         return f"Job({self.id!r}, queue={self.queue.name!r}{state})"
-
-
-def _nothing() -> None:
-    """Check nothing."""

@@ -11,6 +11,7 @@ from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import Json
     from agentnb.core.loop import LoopThread
     from agentnb.core.queue.blocked import Blocked
@@ -37,8 +38,8 @@ class QueueParts:
         The event bus, None for none; the log lines and events of the queue's jobs.
     json
         Encodes data and results.
-    loop
-        Runs coroutine functions.
+    loop, threads
+        Run coroutine functions, and the calls that are awaited.
     tracer, log, redact
         Where spans and log lines go, and what masks secrets in them.
     waiter, blocked
@@ -56,6 +57,7 @@ class QueueParts:
     events: JobEvents
     json: Json
     loop: LoopThread
+    threads: CallThreads
     tracer: Tracer
     log: ServiceLog
     redact: Callable[[str], str]

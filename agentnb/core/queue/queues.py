@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
@@ -41,6 +42,7 @@ _SHOWN = (
     *("delayed", "active", "completed", "failed", "cancelled"),
     *("completed_total", "failed_total"),
 )
+_CALLS = 8  # awaited calls that run at once
 _RESULTS = 16  # a result is there already: it may be larger than what is sent
 
 
@@ -108,9 +110,10 @@ class Queues:
             results=limit * _RESULTS,
         )
         self._loop = LoopThread()
+        self._call_threads = CallThreads("queue", _CALLS)
         self._runtime = runtime or redis.runtime
         self._log = self._runtime.log("queue")
-        self._waiter = JobWaiter(redis, self._keys, self._log)
+        self._waiter = JobWaiter(redis, self._keys, self._call_threads, self._log)
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
         self._stores: dict[str, JobStore] = {}
@@ -149,6 +152,7 @@ class Queues:
             events=JobEvents(name, self._bus, self._log, self._runtime.redactor),
             json=self._json,
             loop=self._loop,
+            threads=self._call_threads,
             tracer=self._runtime.tracer,
             log=self._log,
             redact=self._runtime.redactor,
@@ -252,6 +256,7 @@ class Queues:
         for queue in queues:
             queue.stop(max(until - monotonic(), 0.1))
         self._waiter.close()
+        self._call_threads.close()
         self._loop.close()
 
     def __enter__(self) -> Self:

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agentnb.core.background import run_in_thread
+from agentnb.core import sansio
+from agentnb.core.background import BackgroundThread
+from agentnb.core.errors import AgentnbError, UnavailableError
 from agentnb.core.ranges import end_of
 from agentnb.core.work.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.queue.store import JobStore
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.keys import Keys
     from agentnb.core.trace.servicelog import ServiceLog
+    from agentnb.core.work.watcher import Awaited
 
 __all__ = ["JobOutcome", "JobWaiter"]
 
 JobOutcome = tuple[str, bytes]
 """The state in which a job ended, and its result or error."""
+Check = Callable[[], object]
 _SLICE = 5.0  # seconds between two looks at a job whose end is waited for
+_LOOK_SECONDS = 0.25  # that a look may take at least: a job that has ended is never late
+_AGAIN_SECONDS = 0.5  # between two looks while the server is away
 _WAKE_MS = 10_000
 
 
 class JobWaiter:
     """Waits for the outcomes of jobs, in the caller's thread or for any number of coroutines.
+
+    An outage of the server during a wait is waited out.
 
     Parameters
     ----------
@@ -36,18 +50,25 @@ class JobWaiter:
         The client.
     keys
         Makes the keys.
+    threads
+        The threads of awaited calls to the server.
     log
         The logger of queues.
     """
 
-    def __init__(self, redis: RedisClient, keys: Keys, log: ServiceLog) -> None:
+    def __init__(
+        self, redis: RedisClient, keys: Keys, threads: CallThreads, log: ServiceLog
+    ) -> None:
         self._redis = redis.untraced
         self._jobs = keys.internal("job", "")
         self._own = keys.internal("awaited", token_hex(6))
+        self._threads = threads
         self._watcher = Watcher(self._look, wake=self._wake, name="jobs", log=log)
+        self._left: deque[_Registration] = deque()
+        self._leaving = BackgroundThread(self._leave, name="leave-jobs", log=log, linger=_SLICE)
 
     def wait(
-        self, store: JobStore, job: str, timeout: float | None, check: Callable[[], object]
+        self, store: JobStore, job: str, timeout: float | None, check: Check | None
     ) -> JobOutcome | None:
         """Wait for the outcome of a job, and return it; None if there is none in time.
 
@@ -63,45 +84,58 @@ class JobWaiter:
             Called now and then; raises where the job cannot end.
         """
         until = end_of(timeout, service="queue")
-        outcome = store.wait(job, 1)
-        while outcome is None:
-            try:
-                check()
-            except BaseException:
-                store.wait(job, -1)
-                raise
-            outcome = store.next_outcome(job, max(_slice(until), 0.001))
-            if outcome is None:
-                late = _is_over(until)
-                outcome = store.wait(job, -1 if late else 0)
-                if late:
-                    break
-        return outcome
+
+        def do(step: _Step) -> Any:
+            if isinstance(step, _Call):
+                return step.call()
+            if isinstance(step, _Pause):
+                return time.sleep(step.seconds)
+            return store.next_outcome(job, max(_slice(until), 0.001))
+
+        with self._registered(store, job) as one:
+            return sansio.run(_flow(one, until, check), do)
 
     async def await_(
         self,
         store: JobStore,
         job: str,
         timeout: float | None,  # noqa: ASYNC109 - as wait
-        check: Callable[[], object],
+        check: Check | None,
     ) -> JobOutcome | None:
         """Await the outcome of a job, without a thread of its own; see `wait`."""
         until = end_of(timeout, service="queue")
-        outcome = await asyncio.to_thread(store.wait, job, 1)
+        with self._registered(store, job) as one, self._watcher.awaiting(job) as awaited:
+            try:
+                return await sansio.arun(
+                    _flow(one, until, check), lambda step: self._ado(step, awaited, until)
+                )
+            except _LateError:
+                return None
+
+    async def _ado(self, step: _Step, awaited: Awaited, until: float | None) -> Any:
+        if isinstance(step, _Pause):
+            return await asyncio.sleep(step.seconds)
+        if isinstance(step, _Call):
+            end = None if until is None else max(until, monotonic() + _LOOK_SECONDS)
+            return await self._threads.run(step.call, until=end, late=_LateError, abandon=True)
+        return awaited.result() if await awaited.within(max(_slice(until), 0.0)) else None
+
+    @contextmanager
+    def _registered(self, store: JobStore, job: str) -> Iterator[_Registration]:
+        """Leave those who wait for a job at the end of the block, however that ends."""
+        one = _Registration(store, job)
         try:
-            while outcome is None:
-                await asyncio.to_thread(check)
-                try:
-                    outcome = await self._watcher.outcome(job, max(_slice(until), 0.0))
-                except TimeoutError:
-                    late = _is_over(until)
-                    outcome = await asyncio.to_thread(store.wait, job, -1 if late else 0)
-                    if late:
-                        break
-        except BaseException:
-            run_in_thread(store.wait, job, -1, name="leave-job")  # the caller is on its way out
-            raise
-        return outcome
+            yield one
+        finally:
+            # In another thread: the caller's time is over, and it may be on its way out.
+            if one.leave():
+                self._left.append(one)
+                self._leaving.wake()
+
+    def _leave(self) -> None:
+        while self._left:
+            with suppress(AgentnbError):  # it expires with the job
+                self._left.popleft().withdraw()
 
     def _look(self, jobs: Sequence[str]) -> list[tuple[str, JobOutcome]]:
         """Wait until one of some jobs has ended, and return it with its outcome."""
@@ -115,8 +149,98 @@ class JobWaiter:
             pipe.rpush(self._own, "1").pexpire(self._own, _WAKE_MS).execute()
 
     def close(self) -> None:
-        """Cancel what is awaited."""
+        """End what is awaited."""
         self._watcher.stop()
+        self._leaving.stop(finish=True)
+
+
+class _Call(NamedTuple):
+    """The step that calls a function, which may wait for the server."""
+
+    call: Callable[[], Any]
+
+
+class _Pause(NamedTuple):
+    """The step that waits, in seconds, before the server is asked again."""
+
+    seconds: float
+
+
+class _Next(NamedTuple):
+    """The step that waits for the job's next outcome, for a slice of the time."""
+
+
+_Step = _Call | _Pause | _Next
+
+
+class _LateError(Exception):
+    """The time is over, and the server has not answered."""
+
+
+class _Registration:
+    """One caller among those who wait for a job: each of them gets a copy of its outcome."""
+
+    def __init__(self, store: JobStore, job: str) -> None:
+        self._store = store
+        self._job = job
+        self._lock = threading.Lock()
+        self._joined = self._left = False
+
+    def look(self) -> JobOutcome | None:
+        """Return the outcome; if there is none yet, the caller has joined from now on."""
+        joins = not self._joined
+        try:
+            outcome = self._store.wait(self._job, int(joins))
+        except AgentnbError:
+            raise
+        except BaseException:  # interrupted: the server may have got it
+            self._joined = True
+            raise
+        with self._lock:
+            if joins or outcome is not None:
+                self._joined = outcome is None
+            gone = joins and self._joined and self._left
+        if gone:  # the caller has left meanwhile
+            self.withdraw()
+        return outcome
+
+    def received(self) -> None:
+        """Note that the outcome has come: the server counts the caller no longer."""
+        self._joined = False
+
+    def leave(self) -> bool:
+        """Leave, and return whether the server has to be told."""
+        with self._lock:
+            joined, self._joined, self._left = self._joined, False, True
+        return joined
+
+    def withdraw(self) -> None:
+        """Tell the server that the caller has left."""
+        self._store.wait(self._job, -1)
+
+
+def _flow(
+    one: _Registration, until: float | None, check: Check | None
+) -> Generator[_Step, Any, JobOutcome | None]:
+    """Yield the steps of a wait, and return the job's outcome; None if there is none in time."""
+    answered = False
+    while True:
+        try:
+            outcome: JobOutcome | None = yield _Call(one.look)
+            answered = True
+            if outcome is not None or _is_over(until):
+                return outcome
+            if check is not None:
+                yield _Call(check)
+            outcome = yield _Next()
+            if outcome is not None:
+                one.received()
+                return outcome
+        except UnavailableError:
+            # An endless wait for a server that does not answer at first would say nothing.
+            if _is_over(until) or (until is None and not answered):
+                raise
+            yield _Pause(_AGAIN_SECONDS if until is None else min(_AGAIN_SECONDS, _left(until)))
 
 
 def outcome_of(copy: bytes) -> JobOutcome:
@@ -127,6 +251,10 @@ def outcome_of(copy: bytes) -> JobOutcome:
 
 def _slice(until: float | None) -> float:
     return _SLICE if until is None else min(until - monotonic(), _SLICE)
+
+
+def _left(until: float) -> float:
+    return max(until - monotonic(), 0.0)
 
 
 def _is_over(until: float | None) -> bool:

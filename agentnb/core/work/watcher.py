@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
-from agentnb.core.errors import AgentnbError
+from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Watcher"]
+__all__ = ["Awaited", "Watcher"]
 
 _LINGER_SECONDS = 5.0
 
@@ -57,20 +57,25 @@ class Watcher:
     ) -> None:
         self._look = look
         self._wake = wake
+        self._log = log
         self._lock = threading.Lock()
         self._awaited: dict[str, list[Future[Any]]] = {}
         self._woken = False
         self._thread = BackgroundThread(self._run, name=name, log=log, linger=_LINGER_SECONDS)
+        # A thread of its own, since `wake` may wait for a server and `watch` never does.
+        self._waker = BackgroundThread(
+            self._wake_look, name=f"{name}-wake", log=log, linger=_LINGER_SECONDS
+        )
 
     def watch(self, unit: str) -> Future[Any]:
-        """Return what will have the outcome of a unit."""
+        """Return the future of a unit's outcome, without waiting; `forget` ends it."""
         future: Future[Any] = Future()
         with self._lock:
             self._awaited.setdefault(unit, []).append(future)
             woken, self._woken = self._woken, True
         self._thread.wake()
         if not woken:
-            self._wake()
+            self._waker.wake()
         return future
 
     async def outcome(self, unit: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as the calls that use it
@@ -81,11 +86,19 @@ class Watcher:
         TimeoutError
             There was none in time.
         """
-        future = await asyncio.to_thread(self.watch, unit)
+        with self.awaiting(unit) as one:
+            if not await one.within(timeout):
+                raise TimeoutError
+            return one.result()
+
+    @contextmanager
+    def awaiting(self, unit: str) -> Iterator[Awaited]:
+        """Yield what awaits a unit in slices of time; it does so until the end of the block."""
+        one = Awaited(self, unit)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+            yield one
         finally:
-            self.forget(unit, future)
+            one.forget()
 
     def forget(self, unit: str, future: Future[Any]) -> None:
         """Await a unit no longer."""
@@ -113,12 +126,19 @@ class Watcher:
                 _set(future, outcome, None)
         return 0.0
 
+    def _wake_look(self) -> None:
+        try:
+            self._wake()
+        except AgentnbError as error:  # `look` meets the same outage, and says so
+            self._log.debug("%s could not be woken: %s", self._thread.name, error)
+
     def _take(self, unit: str) -> list[Future[Any]]:
         with self._lock:
             return self._awaited.pop(unit, [])
 
     def stop(self) -> None:
         """Stop looking; what is still awaited is cancelled."""
+        self._waker.stop(0)
         if not self._thread.stop(0):
             with suppress(AgentnbError):  # the look returns by itself, a little later
                 self._wake()
@@ -128,6 +148,42 @@ class Watcher:
         for futures in awaited.values():
             for future in futures:
                 future.cancel()
+
+
+class Awaited:
+    """One unit that a coroutine awaits; made by `Watcher.awaiting`."""
+
+    def __init__(self, watcher: Watcher, unit: str) -> None:
+        self._watcher = watcher
+        self._unit = unit
+        self._future: Future[Any] | None = None
+        self._outcome: asyncio.Future[Any]
+
+    async def within(self, seconds: float | None) -> bool:
+        """Await the outcome for some seconds, and return whether it is there."""
+        if self._future is None:
+            self._future = self._watcher.watch(self._unit)
+            self._outcome = asyncio.wrap_future(self._future)
+        await asyncio.wait({self._outcome}, timeout=seconds)
+        return self._outcome.done()
+
+    def result(self) -> Any:
+        """Return the outcome, or raise the error of the look; `within` then awaits the next one."""
+        outcome = self._outcome
+        self.forget()
+        if outcome.cancelled():
+            raise UsageError(
+                f"{self._unit} is awaited no longer: its service is closed",
+                service="work",
+                hint="open another: agentnb.connect()",
+            )
+        return outcome.result()
+
+    def forget(self) -> None:
+        """Await the unit no longer."""
+        if self._future is not None:
+            self._watcher.forget(self._unit, self._future)
+            self._future = None
 
 
 def _set(future: Future[Any], outcome: Any, error: Exception | None) -> None:
