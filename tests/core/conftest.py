@@ -439,7 +439,7 @@ def closed_server(tmp_path_factory):
 class _BusOfNone:
     """A bus without events."""
 
-    def subscribe(self, *_, **__):
+    async def asubscribe(self, *_, **__):
         return self
 
     def matcher(self, pattern):

@@ -44,7 +44,7 @@ PUBLIC = {
         invalidate_tags keys set stats ttl
     """,
     "EventBus": """
-        apublish attachment await_for close dead_letters discard flush history inspect matcher
+        apublish asubscribe attachment await_for close dead_letters discard flush history inspect matcher
         pending ping publish publish_function redis replay source stream subscribe subscriptions
         table unsubscribe wait_for
     """,
@@ -88,8 +88,8 @@ PUBLIC = {
         client close comment create_pull_request get_pull_request list_pull_requests paginate
     """,
     "WebSocketClient": """
-        aconnect adisconnect asend close connect connected disconnect json off on ping receive
-        send state stats subprotocol url
+        aclose aconnect adisconnect areceive asend close connect connected disconnect json off on
+        ping receive send state stats subprotocol url
     """,
     "WebSockets": "client clients close close_client table",
     "DockerManager": """

@@ -21,6 +21,7 @@ from agentnb.core.cache.loader import Loader
 from agentnb.core.cache.local import Copies
 from agentnb.core.cache.names import Names
 from agentnb.core.cache.store import Store
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.loop import LoopThread
 from agentnb.core.redis.keys import Keys
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 DEFAULT_TTL = 3600.0
 WAIT_SECONDS = 300.0
+_CALLS = 8  # awaited calls that run at once
 
 
 class Cache:
@@ -119,6 +121,7 @@ class Cache:
             log=self._log,
         )
         self._loop = LoopThread()
+        self._call_threads = CallThreads("cache", _CALLS)
         self.inspect = CacheInspector(
             redis, keys=self._keys, names=self._names, codec=self._codec, counter=self._counter
         )
@@ -444,7 +447,7 @@ class Cache:
             key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
             local=local,
         )  # fmt: skip
-        return await arun(get_or_set_flow(self._loader, request), loader)
+        return await arun(get_or_set_flow(self._loader, request), loader, self._call_threads)
 
     def cached(
         self,
@@ -494,6 +497,7 @@ class Cache:
     def close(self) -> None:
         """Stop renewing locks and keeping copies. The client stays open."""
         self._loader.leases.close()
+        self._call_threads.close()
         self._loop.close()
         self._copies.close()
 

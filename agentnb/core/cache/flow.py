@@ -20,6 +20,7 @@ from agentnb.core.errors import AgentnbError, LoadFailed
 if TYPE_CHECKING:
     from agentnb.core.cache.loader import Loader
     from agentnb.core.cache.store import LoadRequest
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.loop import LoopThread
 
 __all__ = ["arun", "get_or_set_flow", "run"]
@@ -270,23 +271,16 @@ def run(flow: Flow, loader: Callable[[], Any], loop: LoopThread) -> Any:
     return sansio.run(flow, do)
 
 
-async def arun(flow: Flow, loader: Callable[[], Any]) -> Any:
+async def arun(flow: Flow, loader: Callable[[], Any], threads: CallThreads) -> Any:
     """Run a flow to its end, awaiting, and return the value."""
-    return await sansio.arun(flow, partial(_ado, loader))
 
-
-async def _ado(loader: Callable[[], Any], step: _CallServer | _RunLoader | _Sleep) -> Any:
-    if isinstance(step, _Sleep):
-        return await asyncio.sleep(step.seconds)
-    if isinstance(step, _RunLoader):
+    async def do(step: _CallServer | _RunLoader | _Sleep) -> Any:
+        if isinstance(step, _CallServer):
+            # A lock that a call acquires is released only after the call has ended.
+            return await threads.run(step.call, finish=True)
+        if isinstance(step, _Sleep):
+            return await asyncio.sleep(step.seconds)
         result = loader()
         return await result if inspect.isawaitable(result) else result
-    calling = asyncio.ensure_future(asyncio.to_thread(step.call))
-    try:
-        return await asyncio.shield(calling)
-    except asyncio.CancelledError:
-        # The thread goes on: a lock that it acquires on the server is released only after that.
-        await asyncio.wait([calling])
-        if not calling.cancelled():
-            calling.exception()
-        raise
+
+    return await sansio.arun(flow, do)

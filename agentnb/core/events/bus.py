@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import queue as queues
@@ -10,6 +11,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec import check_schema
 from agentnb.core.errors import (
     ConfigError,
@@ -36,8 +38,10 @@ from agentnb.core.forking import ForkGuard
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.redis import Keys
+from agentnb.core.signals import AsyncSignal
 from agentnb.core.table import Table
 from agentnb.core.trace.context import carried, current, use
+from agentnb.core.twins import on_loop
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,6 +58,8 @@ __all__ = ["EventBus"]
 
 LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
 _CLOSE_SECONDS = 5.0
+_STAND_SECONDS = 0.05  # between two looks at the connection of a new subscription
+_CALLS = 8  # awaited calls that run at once
 
 
 class EventBus:
@@ -108,6 +114,7 @@ class EventBus:
         self._log = runtime.log("events")
         self._tracer = runtime.tracer
         self._loop = LoopThread()
+        self._call_threads = CallThreads("events", _CALLS)
         self._closing = False
         self._wire = Wire(whole("payload", payload, service="events"))
         self._log_size = whole("log_size", log_size, service="events")
@@ -222,14 +229,17 @@ class EventBus:
         *,
         correlation_id: str | None = None,
         durable: bool = True,
+        event_id: str | None = None,
     ) -> Event:
         """Publish an event from a coroutine; as `publish`."""
-        import asyncio
-
-        def call() -> Event:
-            return self.publish(channel, data, correlation_id=correlation_id, durable=durable)
-
-        return await asyncio.to_thread(call)
+        return await self._call_threads.call(
+            self.publish,
+            channel,
+            data,
+            correlation_id=correlation_id,
+            durable=durable,
+            event_id=event_id,
+        )
 
     def attachment(
         self, channel: str, data: Any = None, *, correlation_id: str | None = None
@@ -307,17 +317,35 @@ class EventBus:
         ConfigError, RejectedError
             The server refuses this client.
         """
-        if not callable(handler):
-            raise UsageError(
-                f"handler must be a function, got {type(handler).__name__}",
-                service="events",
-                hint="subscribe(channel, lambda event: ...)",
-            )
+        name = _handler_name(handler, name)
         delivery = self._delivery(
             pattern, handler, replay, queue, overflow, schema=schema, name=name
         )
         try:
             self._stand(delivery)
+        except BaseException:
+            delivery.close()
+            raise
+        return delivery.subscription
+
+    async def asubscribe(
+        self,
+        pattern: str,
+        handler: Callable[[Event], Any],
+        *,
+        replay: int = 0,
+        queue: int = 1000,
+        overflow: str = "drop_oldest",
+        schema: Any = None,
+        name: str | None = None,
+    ) -> Subscription:
+        """Await `subscribe`; a coroutine function runs on the caller's loop."""
+        name = _handler_name(handler, name)
+        delivery = self._delivery(
+            pattern, on_loop(handler), replay, queue, overflow, schema=schema, name=name
+        )
+        try:
+            await self._astand(delivery)
         except BaseException:
             delivery.close()
             raise
@@ -332,7 +360,7 @@ class EventBus:
         overflow: str,
         *,
         schema: Any = None,
-        name: str | None = None,
+        name: str,
     ) -> Delivery:
         self._check(pattern)
         check_schema(schema, "events")
@@ -345,7 +373,6 @@ class EventBus:
             log=self._event_log,
             read=self._receiver.read,
         )
-        name = name or getattr(handler, "__qualname__", None) or type(handler).__name__
         delivery = Delivery(self._handling, inbox, handler, name=name, schema=schema, replay=replay)
         self._receiver.add(delivery)
         if self._log.isEnabledFor(logging.DEBUG):
@@ -357,13 +384,32 @@ class EventBus:
     def _stand(self, delivery: Delivery) -> None:
         """Wait until the server confirms a subscription, or an outage or the timeout."""
         until = monotonic() + self.redis.timeout
-        while not delivery.inbox.ready.wait(0.05):
-            error = self._receiver.error
-            if isinstance(error, ConfigError | RejectedError):
-                raise error
-            if error is not None or monotonic() >= until:
-                self._log.warning("%s waits for the server", delivery.name)
+        while not delivery.inbox.ready.wait(_STAND_SECONDS):
+            if self._waits_for_server(delivery, until):
                 return
+
+    async def _astand(self, delivery: Delivery) -> None:
+        """Await the confirmation of a subscription; see `_stand`."""
+        until = monotonic() + self.redis.timeout
+        signal = delivery.inbox.on_ready = AsyncSignal()
+        signal.attach()
+        while not delivery.inbox.ready.is_set():
+            try:
+                async with asyncio.timeout(_STAND_SECONDS):
+                    await signal.wait()
+            except TimeoutError:
+                if self._waits_for_server(delivery, until):
+                    return
+
+    def _waits_for_server(self, delivery: Delivery, until: float) -> bool:
+        """Return whether a subscription stands only once the server is back."""
+        error = self._receiver.error
+        if isinstance(error, ConfigError | RejectedError):
+            raise error
+        if error is None and monotonic() < until:
+            return False
+        self._log.warning("%s waits for the server", delivery.name)
+        return True
 
     def unsubscribe(self, channel: str | Subscription) -> int:
         """Remove a subscription, or all those to a channel or pattern; return the number.
@@ -413,8 +459,6 @@ class EventBus:
 
     async def await_for(self, channel: str, timeout: float = 30.0) -> Event:  # noqa: ASYNC109 - the twin of wait_for
         """Return the next event on a channel, from a coroutine; as `wait_for`."""
-        import asyncio
-
         timeout = seconds("timeout", timeout, service="events", zero=True)
         stream = self.stream(channel)
         try:
@@ -441,7 +485,7 @@ class EventBus:
         delivery = self._delivery(
             pattern, None, replay, queue, overflow, schema=schema, name="stream"
         )
-        return EventStream(delivery, self._stand)
+        return EventStream(delivery, self._astand, self._call_threads)
 
     @staticmethod
     def matcher(pattern: str) -> Callable[[str], bool]:
@@ -609,6 +653,7 @@ class EventBus:
                     one.pattern,
                     one.busy_for,
                 )
+        self._call_threads.close()
         self._loop.close()
         if left:
             raise UnavailableError(
@@ -625,6 +670,17 @@ class EventBus:
 
     def __repr__(self) -> str:
         return f"EventBus({self.source!r}, {len(self.subscriptions())} subscriptions)"
+
+
+def _handler_name(handler: Any, name: str | None) -> str:
+    """Return the name of a handler for lists, if it can be called."""
+    if not callable(handler):
+        raise UsageError(
+            f"handler must be a function, got {type(handler).__name__}",
+            service="events",
+            hint="subscribe(channel, lambda event: ...)",
+        )
+    return name or getattr(handler, "__qualname__", None) or type(handler).__name__
 
 
 def _none_came(channel: str, seconds: float) -> DeadlineExceeded:

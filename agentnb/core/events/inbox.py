@@ -43,8 +43,9 @@ class Inbox:
 
     Attributes
     ----------
-    wake
-        Called, with the lock held, when an event waits.
+    wake, on_ready
+        Called, with the lock held, when an event waits, and once the server has confirmed the
+        subscription.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Inbox:
         self._log = log
         self._event = read
         self.wake: Callable[[], None] = _nothing
+        self.on_ready: Callable[[], None] = _nothing
         self._queue: deque[Event] = deque()
         self._later: deque[Event] = deque()
         self._place = 0
@@ -91,6 +93,7 @@ class Inbox:
             self.behind = replay > 0
             self._target = self._place
             self.ready.set()
+            self.on_ready()
             if self.behind:
                 self.wake()
 
@@ -226,11 +229,12 @@ class Inbox:
             self._later.clear()
             self.behind = False
             self.ready.set()
+            self.on_ready()
             self.wake()
 
 
 def _nothing() -> None:
-    """Stand in for `Inbox.wake`."""
+    """Stand in for `Inbox.wake` and `Inbox.on_ready`."""
 
 
 def _gap(pattern: str, after: str, before: str | None) -> Event:

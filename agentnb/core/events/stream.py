@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.signals import AsyncSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.events.delivery import Delivery
     from agentnb.core.events.event import Event
 
@@ -24,12 +24,20 @@ class EventStream:
     delivery
         The source of the events.
     stand
-        Waits until the server confirms the subscription.
+        Awaits the server's confirmation of the subscription.
+    threads
+        The threads in which the log is read.
     """
 
-    def __init__(self, delivery: Delivery, stand: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        stand: Callable[[Delivery], Awaitable[None]],
+        threads: CallThreads,
+    ) -> None:
         self._delivery = delivery
         self._stand = stand
+        self._threads = threads
         self._signal = delivery.on_wake = AsyncSignal()
 
     def __aiter__(self) -> Self:
@@ -45,11 +53,11 @@ class EventStream:
         """
         one = self._delivery
         if self._signal.attach():
-            await asyncio.to_thread(self._stand, one)
+            await self._stand(one)
         while True:
             self._signal.clear()
             # The log is read by a thread; what waits here is taken at once.
-            event = await asyncio.to_thread(one.take) if one.inbox.behind else one.take()
+            event = await self._threads.call(one.take) if one.inbox.behind else one.take()
             if event is not None:
                 return event
             if one.inbox.closed:

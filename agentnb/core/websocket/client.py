@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.headers import credentials
@@ -235,17 +237,28 @@ class WebSocketClient:
             The function of `headers` returned none.
         """
         timeout = seconds("timeout", timeout, service="websocket", zero=True)
+        session = self._opened()
+        # A handler that waited here would block its own thread.
+        if timeout > 0 and not self._handlers.within():
+            wait({session.first}, timeout)
+        return _outcome(session)
+
+    async def aconnect(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 - the twin of connect
+        """Await `connect`."""
+        timeout = seconds("timeout", timeout, service="websocket", zero=True)
+        session = self._opened()
+        if timeout > 0:
+            await asyncio.wait({asyncio.wrap_future(session.first)}, timeout=timeout)
+        return _outcome(session)
+
+    def _opened(self) -> Session:
+        """Return the session, which is started unless there is one."""
         self._check_fork()
         with self._lock:
             session = self._session
             if session is None or session.state in _OVER:
                 session = self._start()
-        # A handler that waited here would block its own thread.
-        if timeout > 0 and not self._handlers.within():
-            session.first.wait(timeout)
-        if session.refused is not None:
-            raise session.refused from session.refused.__cause__
-        return session.open
+            return session
 
     def _start(self) -> Session:
         self._handlers.context = current()
@@ -267,10 +280,6 @@ class WebSocketClient:
             self._loop.close()
             raise
         return session
-
-    async def aconnect(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 - the twin of connect
-        """Connect, from a coroutine; as `connect`."""
-        return await asyncio.to_thread(self.connect, timeout)
 
     def send(self, message: Any) -> bool:
         """Send a message.
@@ -306,7 +315,7 @@ class WebSocketClient:
             ) from error
 
     async def asend(self, message: Any) -> bool:
-        """Send a message, from a coroutine; as `send`, but it always waits."""
+        """Await `send`, which then always waits for the other side."""
         self._check_fork()
         sent = self._sender.send(message)
         return sent is not None and await asyncio.wrap_future(sent)
@@ -323,6 +332,22 @@ class WebSocketClient:
         UsageError
             Messages go to a handler.
         """
+        timeout = self._receiving(timeout)
+        try:
+            return self._dispatcher.inbox.take(timeout)
+        except IndexError:
+            raise self._none_came(timeout) from None
+
+    async def areceive(self, timeout: float = 10.0) -> Any:  # noqa: ASYNC109 - the twin of receive
+        """Await `receive`."""
+        timeout = self._receiving(timeout)
+        try:
+            return await self._dispatcher.inbox.atake(timeout)
+        except IndexError:
+            raise self._none_came(timeout) from None
+
+    def _receiving(self, timeout: float) -> float:
+        """Return the time-out of a `receive`, if messages can be received."""
         timeout = seconds("timeout", timeout, service="websocket", zero=True)
         self._check_fork()
         if self._handlers.has("message"):
@@ -331,17 +356,16 @@ class WebSocketClient:
                 service="websocket",
                 hint="remove the handler: client.off('message', FUNCTION)",
             )
-        try:
-            return self._dispatcher.inbox.take(timeout)
-        except IndexError:
-            pass
+        return timeout
+
+    def _none_came(self, timeout: float) -> UnavailableError:
         if self.state in {"new", *_OVER}:
-            raise UnavailableError(
+            return UnavailableError(
                 f"no message will arrive: {self.url} is {self.state}",
                 service="websocket",
                 hint="client.connect() (%ws connect URL)",
             )
-        raise DeadlineExceeded(
+        return DeadlineExceeded(
             f"no message from {self.url} within {timeout:g} s",
             service="websocket",
             hint="raise timeout=; client.stats() shows the connection (%ws list)",
@@ -378,10 +402,15 @@ class WebSocketClient:
             self._loop.close()
 
     async def adisconnect(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - as aconnect
-        """Close the connection, from a coroutine; as `disconnect`."""
-        await asyncio.to_thread(self.disconnect, timeout)
+        """Await `disconnect`."""
+        if self._handlers.within():
+            self.disconnect(timeout)
+            return
+        # In a thread of its own: the handlers' thread is waited for.
+        await asyncio.wrap_future(run_in_thread(self.disconnect, timeout, name="disconnect"))
 
     close = disconnect
+    aclose = adisconnect
 
     def stats(self) -> dict[str, Any]:
         """Return the state and the counts.
@@ -442,3 +471,10 @@ class WebSocketClient:
 
     def __repr__(self) -> str:
         return f"<WebSocketClient {self.url}: {self.state}>"
+
+
+def _outcome(session: Session) -> bool:
+    """Return whether a session is connected, or raise the error that has ended it."""
+    if session.refused is not None:
+        raise session.refused from session.refused.__cause__
+    return session.open

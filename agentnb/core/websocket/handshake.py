@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from agentnb.core.background import run_in_thread
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping, header_text
 
@@ -75,7 +76,7 @@ class Handshake:
             if inspect.iscoroutinefunction(function):
                 found = await function()
             else:
-                found = await asyncio.to_thread(function)
+                found = await asyncio.wrap_future(run_in_thread(function, name="headers"))
                 if inspect.isawaitable(found):
                     found = await found
             self.headers = _checked(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
@@ -33,7 +34,7 @@ class Inbox:
         self.error: AgentnbError | None = None
         """Why no further message will come, if it is an error."""
         self.dropped = 0
-        self.wake: Callable[[], object] | None = None
+        self._signals: set[AsyncSignal] = set()
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -46,8 +47,21 @@ class Inbox:
                 self.dropped += 1
             self._messages.append(message)
             self._some.notify()
-        if self.wake is not None:
-            self.wake()
+            self._send_signals()
+
+    def _send_signals(self) -> None:
+        for signal in self._signals:
+            signal()
+
+    def attach(self, signal: AsyncSignal) -> None:
+        """Send a signal whenever a message arrives, and at the end, until `detach`."""
+        with self._some:
+            self._signals.add(signal)
+
+    def detach(self, signal: AsyncSignal) -> None:
+        """Send a signal no longer."""
+        with self._some:
+            self._signals.discard(signal)
 
     def take(self, timeout: float = 0.0) -> Any:
         """Return the next message.
@@ -61,6 +75,27 @@ class Inbox:
             if not self._messages and timeout > 0:
                 self._some.wait_for(lambda: self._messages or self.ended, timeout)
             return self._messages.popleft()
+
+    async def atake(self, timeout: float) -> Any:  # noqa: ASYNC109 - as take
+        """Await the next message; see `take`."""
+        signal = AsyncSignal()
+        signal.attach()
+        self.attach(signal)
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    signal.clear()
+                    over = self.ended
+                    try:
+                        return self.take()
+                    except IndexError:
+                        if over:
+                            raise
+                    await signal.wait()
+        except TimeoutError:
+            raise IndexError from None
+        finally:
+            self.detach(signal)
 
     def take_all(self) -> list[Any]:
         """Remove and return all waiting messages."""
@@ -79,8 +114,7 @@ class Inbox:
         with self._some:
             self.ended, self.error = True, error
             self._some.notify_all()
-        if self.wake is not None:
-            self.wake()
+            self._send_signals()
 
 
 class MessageStream:
@@ -97,7 +131,8 @@ class MessageStream:
     def __init__(self, inbox: Inbox, left: Callable[[Inbox], object]) -> None:
         self._inbox = inbox
         # Not a method of this stream, since the inbox must not keep the stream alive.
-        self._signal = inbox.wake = AsyncSignal()
+        self._signal = AsyncSignal()
+        inbox.attach(self._signal)
         self._left = left
 
     def __aiter__(self) -> Self:

@@ -37,7 +37,7 @@ _NOT_THE_PORT = {errno.EADDRINUSE, errno.EACCES}
 class _Bus(Protocol):
     """The methods of an event bus that the server calls."""
 
-    def subscribe(
+    async def asubscribe(
         self, pattern: str, handler: Callable[[Any], Any], *, queue: int, name: str | None
     ) -> Any:
         """Call a handler for each event."""
@@ -155,8 +155,8 @@ class EventServer:
             )
             self._servers.append(made)
             one.listen(_BACKLOG)  # in the kernel there may be more
-        self._subscription = await asyncio.to_thread(
-            self._bus.subscribe, "*", self._on_event, queue=_BUS_QUEUE, name="agentnb serve"
+        self._subscription = await self._bus.asubscribe(
+            "*", self._on_event, queue=_BUS_QUEUE, name="agentnb serve"
         )
 
     def _chosen(self, _: Any, offered: Sequence[Any]) -> Any:
@@ -213,7 +213,7 @@ class EventServer:
     async def stop(self) -> None:
         """Close all clients, cut off those that do not answer, and stop listening."""
         if self._subscription is not None:
-            await asyncio.to_thread(self._subscription.close)
+            self._subscription.close()
         for server in self._servers:
             server.close(code=1001, reason="the server stops")
         for server in self._servers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
+from concurrent.futures import Future, InvalidStateError
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,6 @@ from agentnb.core.websocket.failures import ConnectFailure, HeadersFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from agentnb.core.trace import Context, Tracer
     from agentnb.core.websocket.address import Address
@@ -108,8 +107,8 @@ class Session:
         self.options = options
         self.state = "connecting"
         self.since = monotonic()
-        self.first: threading.Event = threading.Event()
-        """Set once the first attempt has an outcome."""
+        self.first: Future[None] = Future()
+        """Done once the first attempt has an outcome."""
         self.refused: AgentnbError | None = None
         self._listener = listener
         self._context, self._tracer = context, tracer
@@ -141,7 +140,7 @@ class Session:
         try:
             while not self._stopping.is_set():
                 failure = await self._once()
-                self.first.set()
+                self._tried()
                 if failure is not None and failure.final and not self._accepted:
                     error = self.refused = failure.error
                     break
@@ -153,8 +152,12 @@ class Session:
                 raise
         finally:
             self._become("refused" if error else "closed")
-            self.first.set()
+            self._tried()
             self._listener.on_ended(error)
+
+    def _tried(self) -> None:
+        with contextlib.suppress(InvalidStateError):  # there was another attempt before
+            self.first.set_result(None)
 
     def _become(self, state: str) -> None:
         self.state, self.since = state, monotonic()
@@ -195,7 +198,7 @@ class Session:
         self._become("connected")
         why = "closed"
         self._listener.on_connected()
-        self.first.set()
+        self._tried()
         try:
             receive, on_message = socket.recv, self._listener.on_message
             decode = False if self.options.json else None  # JSON is read from the bytes

@@ -23,6 +23,7 @@ from agentnb.core.workflow.transactions import check_own, plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import Json, TypeCodec
     from agentnb.core.loop import LoopThread
     from agentnb.core.runtime import Runtime
@@ -65,8 +66,8 @@ class Surroundings:
         Keep and read values.
     services
         Given the name of a service that an agent asks its context for, returns it; None for none.
-    loop
-        Runs the steps that are coroutine functions.
+    loop, threads
+        Run the steps that are coroutine functions, and the calls that steps await.
     runtime
         Tracer, redactor and logs.
     log
@@ -81,6 +82,7 @@ class Surroundings:
     results: Results
     services: Callable[[str], Any] | None
     loop: LoopThread
+    threads: CallThreads
     runtime: Runtime
     log: ServiceLog
     advice: Advice

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec import Json
 from agentnb.core.errors import (
     AgentnbError,
@@ -56,6 +56,7 @@ F = TypeVar("F")
 _LIMIT = 1_000_000
 _RESULTS = 64  # a result is paid for already: it may be larger than what is sent
 _CLOSING_SECONDS = 5.0
+_CALLS = 8  # awaited calls that run at once
 _WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
 
 
@@ -136,6 +137,7 @@ class Orchestrator:
         self._services = services
         self._advice = Advice()
         self._loop = LoopThread()
+        self._call_threads = CallThreads("workflow", _CALLS)
         self._bus = events
         self._backend = wakeup
         self._owns = owns_database
@@ -182,7 +184,7 @@ class Orchestrator:
 
     @lazy
     def _waiter(self) -> WorkflowWaiter:
-        return WorkflowWaiter(self._reader, self._wakeup, self.log)
+        return WorkflowWaiter(self._reader, self._wakeup, self._call_threads, self.log)
 
     @lazy
     def _relay(self) -> Relay | None:
@@ -432,6 +434,7 @@ class Orchestrator:
             self._results,
             self._services,
             self._loop,
+            self._call_threads,
             self._runtime,
             self.log,
             self._advice,
@@ -508,15 +511,15 @@ class Orchestrator:
             It has not ended in time; it goes on. The hint says what it waits for.
         """
         self._loop.check()
-        return self._waiter.wait(self._given(workflow), timeout)
+        given = workflow if isinstance(workflow, Workflow) else self.get(workflow)
+        return self._waiter.wait(given, timeout)
 
     async def await_(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
         """Await the end of a workflow; see `wait`."""
-        given = await asyncio.to_thread(self._given, workflow)
-        return await self._waiter.await_(given, timeout)
-
-    def _given(self, workflow: str | Workflow) -> Workflow:
-        return workflow if isinstance(workflow, Workflow) else self.get(workflow)
+        waiter: WorkflowWaiter | None = vars(self).get("_waiter")
+        if waiter is None:  # its first use looks for the tables
+            waiter = await self._call_threads.call(lambda: self._waiter)
+        return await waiter.await_(workflow, timeout, self.get)
 
     # Looking
 
@@ -687,6 +690,7 @@ class Orchestrator:
         for part in (parts.get("_waiter"), parts.get("_wakeup"), parts.get("_relay")):
             if part is not None:
                 part.close()
+        self._call_threads.close()
         self._loop.close()
         if self._owns:
             self.database.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +115,8 @@ class Stepping:
         options: dict[str, Any],
     ) -> Any:
         self._execution.check()
-        found = await asyncio.to_thread(self._execution.step_result, name, codec)
+        threads = self._execution.around.threads
+        found = await threads.call(self._execution.step_result, name, codec)
         if found is not None:
             return found[0]
         self._execution.check_own_transaction(awaits=True)
@@ -124,7 +124,7 @@ class Stepping:
             result = function(*args, **options)
             if inspect.isawaitable(result):
                 result = await result
-        return await asyncio.to_thread(self._execution.keep_step, name, result, codec)
+        return await threads.call(self._execution.keep_step, name, result, codec)
 
     def _span(self, name: str) -> Any:
         tracer = self._execution.around.runtime.tracer

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.ranges import end_of
 from agentnb.core.work.watcher import Watcher
 from agentnb.core.workflow.errors import TaskFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.trace.servicelog import ServiceLog
     from agentnb.core.work.wakeup import Wakeup
     from agentnb.core.workflow.reading import Reader
@@ -23,6 +24,8 @@ __all__ = ["WorkflowWaiter"]
 
 _FIRST_LOOK, _LAST_LOOK = 0.02, 0.2  # seconds between two looks at a workflow
 _REPORT_SECONDS = 2.0
+_CALL_SECONDS = 0.25  # that a call may take at least: a workflow that has ended is never late
+T = TypeVar("T")
 
 
 class WorkflowWaiter:
@@ -34,13 +37,18 @@ class WorkflowWaiter:
         Reads the states of workflows.
     wakeup
         Wakes the waiting thread when a task has ended in this process.
+    threads
+        The threads of awaited calls to the database.
     log
         Told what a workflow waits for.
     """
 
-    def __init__(self, reader: Reader, wakeup: Wakeup, log: ServiceLog) -> None:
+    def __init__(
+        self, reader: Reader, wakeup: Wakeup, threads: CallThreads, log: ServiceLog
+    ) -> None:
         self._reader = reader
         self._wakeup = wakeup
+        self._threads = threads
         self._log = log
         # A look takes a fifth of a second at most: one more workflow need not wake it.
         self._watcher = Watcher(self._look, wake=lambda: None, name="workflows", log=log)
@@ -57,27 +65,51 @@ class WorkflowWaiter:
             if state != "active":
                 return _checked(workflow.refresh())
             if until is not None and now >= until:
-                raise _too_late(workflow, timeout)
+                raise _late_error(workflow, timeout, workflow.why_waiting())
             if now > report:
                 report = now + _REPORT_SECONDS
                 last = self._report(workflow, last)
             self._wakeup.wait(seen, pause if until is None else min(pause, until - now))
             pause = min(pause * 1.5, _LAST_LOOK)
 
-    async def await_(self, workflow: Workflow, timeout: float | None) -> Workflow:  # noqa: ASYNC109 - as wait
-        """Await the end of a workflow, without a thread of its own."""
+    async def await_(
+        self,
+        workflow: str | Workflow,
+        timeout: float | None,  # noqa: ASYNC109 - as wait
+        find: Callable[[str], Workflow],
+    ) -> Workflow:
+        """Await the end of a workflow, or of the one that `find` gives, without its own thread."""
         until = end_of(timeout, service="workflow")
+        if isinstance(workflow, str):
+            workflow = await self._call(partial(find, workflow), until, workflow, timeout)
         last = ""
-        while True:
-            left = _REPORT_SECONDS if until is None else min(until - monotonic(), _REPORT_SECONDS)
-            try:
-                await self._watcher.outcome(workflow.id, max(left, 0.0))
-            except TimeoutError:
+        with self._watcher.awaiting(workflow.id) as one:
+            while not await one.within(_slice(until)):
                 if until is not None and monotonic() >= until:
-                    raise await asyncio.to_thread(_too_late, workflow, timeout) from None
-                last = await asyncio.to_thread(self._report, workflow, last)
-            else:
-                return _checked(await asyncio.to_thread(workflow.refresh))
+                    raise await self._atoo_late(workflow, timeout)
+                report = partial(self._report, workflow, last)
+                last = await self._call(report, until, workflow, timeout)
+            one.result()
+        return _checked(await self._call(workflow.refresh, until, workflow, timeout))
+
+    async def _call(
+        self,
+        function: Callable[[], T],
+        until: float | None,
+        workflow: str | Workflow,
+        timeout: float | None,  # noqa: ASYNC109 - for the message
+    ) -> T:
+        """Await a short call; its own error, or that of a wait that took too long."""
+        end = None if until is None else max(until, monotonic() + _CALL_SECONDS)
+        late = partial(_late_error, workflow, timeout, "the database does not answer in time")
+        return await self._threads.run(function, until=end, late=late, abandon=True)
+
+    async def _atoo_late(self, workflow: Workflow, timeout: float | None) -> DeadlineExceeded:  # noqa: ASYNC109 - it is over
+        try:
+            why = await self._call(workflow.why_waiting, monotonic(), workflow, timeout)
+        except AgentnbError as error:
+            why = error.message
+        return _late_error(workflow, timeout, why)
 
     def _look(self, workflows: Sequence[str]) -> list[tuple[str, Any]]:
         """Return which of some workflows have ended, after a pause if none has."""
@@ -95,15 +127,21 @@ class WorkflowWaiter:
         return reason
 
     def close(self) -> None:
-        """Cancel what is awaited."""
+        """End what is awaited."""
         self._watcher.stop()
 
 
-def _too_late(workflow: Workflow, timeout: float | None) -> DeadlineExceeded:
+def _slice(until: float | None) -> float:
+    left = _REPORT_SECONDS if until is None else until - monotonic()
+    return max(min(left, _REPORT_SECONDS), 0.0)
+
+
+def _late_error(workflow: str | Workflow, timeout: float | None, why: str) -> DeadlineExceeded:
+    named = workflow if isinstance(workflow, str) else f"{workflow.name} ({workflow.id})"
     return DeadlineExceeded(
-        f"workflow {workflow.name} ({workflow.id}) has not ended within {timeout:g} s",
+        f"workflow {named} has not ended within {timeout:g} s",
         service="workflow",
-        hint=workflow.why_waiting() or "wait longer; it goes on meanwhile",
+        hint=why or "wait longer; it goes on meanwhile",
     )
 
 
