@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.clients import Clients
+    from agentnb.core.api.options import ClientOptions
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
@@ -233,7 +234,7 @@ class Hub:
         """Return the clients of APIs that `api` has made, and the breakers of their hosts."""
         return self._open(services.APIS)
 
-    def api(self, base_url: str, **options: Any) -> APIClient:
+    def api(self, base_url: str, **options: Unpack[ClientOptions]) -> APIClient:
         """Return the client of an API; the same for the same base URL and options.
 
         Parameters

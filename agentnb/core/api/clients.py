@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.api.address import base_of, shown
 from agentnb.core.api.breakers import Breakers
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.api.client import APIClient
+    from agentnb.core.api.options import ClientOptions
 
 __all__ = ["Clients"]
 
@@ -34,7 +35,7 @@ class Clients:
         self._closed = False
         self.breakers = Breakers()
 
-    def get(self, base_url: str, **options: Any) -> APIClient:
+    def get(self, base_url: str, **options: Unpack[ClientOptions]) -> APIClient:
         """Return the client of a base URL and these options, made on first use.
 
         Raises

@@ -15,14 +15,42 @@ from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Auth", "Options", "ResolvedOptions", "StreamOptions", "header_of", "headers_of"]
+    from agentnb.core.api.download import Workspace
+    from agentnb.core.api.request import Reply, Request
+
+__all__ = [
+    "Auth",
+    "ClientOptions",
+    "Options",
+    "ResolvedOptions",
+    "StreamOptions",
+    "header_of",
+    "headers_of",
+]
 
 Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _EXPECT = ("json", "text", "bytes")
 _LONGEST_TIMEOUT = 365 * 86_400  # an operating system takes no number of seconds
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments of `Hub.api`, each as `APIClient` takes it."""
+
+    timeout: float | None
+    headers: Mapping[str, str] | None
+    auth: Auth | None
+    retries: int | RetryPolicy
+    max_bytes: int
+    schema: Any
+    on_request: Iterable[Callable[[Request], Any]]
+    on_response: Iterable[Callable[[Reply], Any]]
+    follow_redirects: bool
+    params: Mapping[str, Any] | None
+    cookies: bool
+    workspace: Workspace | Callable[[], Workspace] | None
 
 
 class Options(TypedDict, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
@@ -19,12 +19,12 @@ from agentnb.core.workflow.spec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["Agent", "agent", "current_options", "made", "marked"]
+__all__ = ["Agent", "AgentOptions", "agent", "current_options", "made", "marked"]
 
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
@@ -65,6 +65,18 @@ class Agent:
     module: str = ""
     declared: TypeCodec | None = None
     target: Any = None
+
+
+class AgentOptions(TypedDict, total=False):
+    """The keyword arguments of `Orchestrator.agent`, each as `agent` takes it."""
+
+    capabilities: Iterable[str]
+    attempts: int
+    timeout: float | None
+    backoff: float
+    schema: Any
+    returns: Any
+    retries: int | None
 
 
 def agent(
@@ -128,10 +140,10 @@ def agent(
     return mark
 
 
-def current_options(options: dict[str, Any]) -> dict[str, Any]:
+def current_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of an agent, ``attempts`` in the place of a deprecated ``retries``."""
     if "retries" not in options:
-        return options
+        return {**options}
     rest = {name: value for name, value in options.items() if name != "retries"}
     return {**rest, "attempts": attempts_of(options.get("attempts"), options["retries"])}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -13,10 +13,25 @@ from agentnb.core.ranges import amount
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from agentnb.core.api import APIClient, GitHub
+    from agentnb.core.api.options import ClientOptions
+    from agentnb.core.cache import Cache
+    from agentnb.core.db import Database
+    from agentnb.core.docker import DockerManager
+    from agentnb.core.events import EventBus
+    from agentnb.core.files import FileSystemManager
+    from agentnb.core.git import GitManager
+    from agentnb.core.queue import Queue
+    from agentnb.core.redis import RedisClient
     from agentnb.core.workflow.execution import TaskExecution
     from agentnb.core.workflow.info import TaskInfo
+    from agentnb.core.workflow.stepping import TypedSteps
 
 __all__ = ["SERVICES", "Context", "WorkflowInfo"]
+
+T = TypeVar("T")
 
 SERVICES = ("db", "cache", "events", "files", "git", "api", "docker", "queue", "github", "redis")
 
@@ -42,26 +57,18 @@ class Context(Stepping):
         The task.
     """
 
-    db: Any
-    cache: Any
-    events: Any
-    files: Any
-    git: Any
-    api: Any
-    docker: Any
-    queue: Any
-    github: Any
-    redis: Any
-
     def __init__(self, execution: TaskExecution, task: TaskInfo, *, is_async: bool) -> None:
         super().__init__(execution, set(), is_async=is_async)
         self.task = task
         self._workflow: WorkflowInfo | None = None
         self._inputs: dict[str, Any] | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in SERVICES:
+    if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
+
+        def __getattr__(self, name: str) -> Any:
             raise AttributeError(f"a context has no {name!r}; services: {', '.join(SERVICES)}")
+
+    def _service(self, name: str) -> Any:
         services = self._execution.around.services
         if services is None:
             raise UsageError(
@@ -70,6 +77,64 @@ class Context(Stepping):
                 hint="hub = agentnb.connect(); hub.workflows",
             )
         return services(name)
+
+    @property
+    def db(self) -> Database:
+        """The database of the hub."""
+        found: Database = self._service("db")
+        return found
+
+    @property
+    def cache(self) -> Cache:
+        """The cache of the hub."""
+        found: Cache = self._service("cache")
+        return found
+
+    @property
+    def events(self) -> EventBus:
+        """The event bus of the hub."""
+        found: EventBus = self._service("events")
+        return found
+
+    @property
+    def files(self) -> FileSystemManager:
+        """The files of the workspace."""
+        found: FileSystemManager = self._service("files")
+        return found
+
+    @property
+    def git(self) -> GitManager:
+        """Git on the repository that the working directory belongs to."""
+        found: GitManager = self._service("git")
+        return found
+
+    @property
+    def docker(self) -> DockerManager:
+        """The containers and images of the home."""
+        found: DockerManager = self._service("docker")
+        return found
+
+    @property
+    def github(self) -> GitHub:
+        """GitHub's API."""
+        found: GitHub = self._service("github")
+        return found
+
+    @property
+    def redis(self) -> RedisClient:
+        """The Redis client of the hub."""
+        found: RedisClient = self._service("redis")
+        return found
+
+    def api(self, base_url: str, **options: Unpack[ClientOptions]) -> APIClient:
+        """Return the client of an API; see `Hub.api`."""
+        found: APIClient = self._service("api")(base_url, **options)
+        return found
+
+    def queue(self, name: str) -> Queue:
+        """Return a task queue by its name; see `Hub.queue`."""
+        found: Queue = self._service("queue")(name)
+        return found
 
     @property
     def attempt(self) -> int:
@@ -102,6 +167,10 @@ class Context(Stepping):
             self._inputs = results.some(task.workflow_id, task.needs) if task.needs else {}
         return self._inputs
 
+    @overload
+    def input(self, name: str, *, type: TypeForm[T]) -> T: ...
+    @overload
+    def input(self, name: str, *, type: None = ...) -> Any: ...
     def input(self, name: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
         """Return the result of a task that this one needs.
 
@@ -130,7 +199,11 @@ class Context(Stepping):
             )
         return self._execution.around.results.one(task.workflow_id, name, type)
 
-    def with_options(self, *, returns: Any = None) -> Stepping:
+    @overload
+    def with_options(self, *, returns: TypeForm[T]) -> TypedSteps[T]: ...
+    @overload
+    def with_options(self, *, returns: None = ...) -> Stepping: ...
+    def with_options(self, *, returns: Any = None) -> Any:
         """Return an object whose `step` and `astep` have options of their own.
 
         Parameters

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
 from agentnb.core.codec import Unkept
+from agentnb.core.typevars import D_co
 from agentnb.core.work.identity import describe
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ WORKFLOW_STATES = ("active", "completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class TaskInfo:
+class TaskInfo(Generic[D_co]):
     """A task as it stood when it was read; times in seconds since the epoch.
+
+    An agent with a schema is given a ``TaskInfo[SCHEMA]``, whose data is of that type.
 
     Attributes
     ----------
@@ -76,7 +79,7 @@ class TaskInfo:
     agent: str
     state: str
     needs: tuple[str, ...]
-    data: Any
+    data: D_co
     result: Any
     error: str | None
     attempt: int

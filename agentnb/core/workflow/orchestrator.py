@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec import Json
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
     from agentnb.core.work.wakeup import WakeupBackend
+    from agentnb.core.workflow.agents import AgentOptions
     from agentnb.core.workflow.info import AgentInfo
 
 __all__ = ["Orchestrator"]
@@ -208,7 +209,7 @@ class Orchestrator:
 
     # Agents
 
-    def agent(self, name: str, **options: Any) -> Callable[[F], F]:
+    def agent(self, name: str, **options: Unpack[AgentOptions]) -> Callable[[F], F]:
         """Register a function or a class as an agent of this process, in the place of an older one.
 
         Parameters
@@ -225,11 +226,11 @@ class Orchestrator:
         UsageError
             The target cannot do a task, or an option is out of its range.
         """
-        options = current_options(options)
-        made(name, _anything, **options)
+        given = current_options(options)
+        made(name, _anything, **given)
 
         def register(target: F) -> F:
-            self.registry.add(made(name, target, **options))
+            self.registry.add(made(name, target, **given))
             return target
 
         return register

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from agentnb.core.codec import declared
 from agentnb.core.errors import UsageError
 from agentnb.core.workflow.spec import check_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
-__all__ = ["Stepping"]
+__all__ = ["Stepping", "TypedSteps"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class TypedSteps(Protocol[R_co]):
+    """Steps whose results are of one type; made by ``Context.with_options(returns=)``."""
+
+    def step(
+        self, name: str, function: Callable[P, object], *args: P.args, **options: P.kwargs
+    ) -> R_co:
+        """Call a function once; see `Stepping.step`."""
+
+    async def astep(
+        self, name: str, function: Callable[P, object], *args: P.args, **options: P.kwargs
+    ) -> R_co:
+        """Await a step; see `Stepping.step`."""
 
 
 class Stepping:
@@ -41,7 +59,7 @@ class Stepping:
         self._async = is_async
         self._returns = returns
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def step(self, name: str, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Call a function once for this task, even if the task runs again; return its result.
 
         A result that is known from an earlier attempt is returned and nothing is called. A worker
@@ -61,7 +79,8 @@ class Stepping:
         Returns
         -------
         object
-            The result; in an asynchronous agent an awaitable of it.
+            The result; in an asynchronous agent an awaitable of it. For a type checker it is of
+            the type that the function returns; `astep` suits functions of both kinds.
 
         Raises
         ------
@@ -77,16 +96,24 @@ class Stepping:
         """
         codec = self._begin(name, function)
         if self._async:
-            return self._astep(str(name), codec, function, args, options)
+            return cast("R", self._astep(str(name), codec, function, args, options))
         self._execution.check()
         found = self._execution.step_result(name, codec)
         if found is not None:
-            return found[0]
+            return cast("R", found[0])
         self._execution.check_own_transaction()
         with self._span(name):
             result = self._execution.around.loop.call(lambda: function(*args, **options))
-        return self._execution.keep_step(name, result, codec)
+        return cast("R", self._execution.keep_step(name, result, codec))
 
+    @overload
+    async def astep(
+        self, name: str, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs
+    ) -> R: ...
+    @overload
+    async def astep(
+        self, name: str, function: Callable[P, R], *args: P.args, **options: P.kwargs
+    ) -> R: ...
     async def astep(
         self, name: str, function: Callable[..., Any], *args: Any, **options: Any
     ) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -13,6 +13,8 @@ from agentnb.core.workflow.spec import shown
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from typing_extensions import TypeForm
+
     from agentnb.core.table import Table
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.results import Results
 
 __all__ = ["Workflow"]
+
+T = TypeVar("T")
 
 
 class Workflow:
@@ -133,6 +137,10 @@ class Workflow:
         """
         return self._results.all(self.id)
 
+    @overload
+    def result_of(self, task: str, *, type: TypeForm[T]) -> T: ...
+    @overload
+    def result_of(self, task: str, *, type: None = ...) -> Any: ...
     def result_of(self, task: str, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Job.result` has
         """Return the result of a completed task.
 

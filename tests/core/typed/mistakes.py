@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import agentnb
+from agentnb.core.workflow import Context, Task, TaskInfo, agent
 
 
 @dataclass
@@ -74,3 +75,41 @@ async def use_cache() -> None:
     (await aprice("a")).amuont  # mistake
     await aprice(5)  # mistake
     (await cache.aget_or_set("a", load)).amuont  # mistake
+
+
+# Workflows
+@hub.workflows.agent("fetch", atempts=2)  # mistake
+def fetch(task: TaskInfo[Price], ctx: Context) -> Price:
+    task.data.amuont  # mistake
+    task.dat  # mistake
+    ctx.filse.read_file("a")  # mistake
+    ctx.files.raed_file("a")  # mistake
+    ctx.db.qurey("select 1")  # mistake
+    ctx.queue(5)  # mistake
+    ctx.api("https://api.example", tiemout=5)  # mistake
+    ctx.step("price", price)  # mistake
+    ctx.step("price", price, 5)  # mistake
+    ctx.step("price", price, "a", dya=1)  # mistake
+    ctx.step("price", price, "a").amuont  # mistake
+    ctx.step(price, "a")  # mistake
+    ctx.input("plan", type=Price).amuont  # mistake
+    ctx.with_options(returns=Price).step("load", load).amuont  # mistake
+    ctx.with_options(return_=Price)  # mistake
+    ctx.progress("half")  # mistake
+    return ctx.step("name", str, 5)  # mistake
+
+
+@agent("report", attempts="3")  # mistake
+async def report(task: TaskInfo[Price], ctx: Context) -> Price:
+    await ctx.astep(task.data, load)  # mistake
+    await ctx.astep("price", price, 5)  # mistake
+    (await ctx.astep("price", aprice, "a")).amuont  # mistake
+    return ctx.astep("price", aprice, "a")  # mistake
+
+
+def use_workflows() -> None:
+    Task("fetch", dta=1)  # mistake
+    Task("fetch", attempts="3")  # mistake
+    workflow = hub.workflows.create("prices", [Task("fetch")], keey="a")  # mistake
+    workflow.result_of("fetch", type=Price).amuont  # mistake
+    workflow.aprove("fetch")  # mistake

@@ -6,6 +6,21 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_type
 
 import agentnb
+from agentnb.core.api import APIClient, GitHub
+from agentnb.core.cache import Cache
+from agentnb.core.db import Database
+from agentnb.core.docker import DockerManager
+from agentnb.core.events import EventBus
+from agentnb.core.files import FileSystemManager
+from agentnb.core.git import GitManager
+from agentnb.core.queue import Queue
+from agentnb.core.redis import RedisClient
+from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
+
+
+@dataclass
+class Request:
+    symbol: str
 
 
 @dataclass
@@ -86,3 +101,45 @@ async def use_cache() -> None:
     assert_type(await cache.aget_or_set("a", load), Price)
     assert_type(await cache.aget_or_set("a", aload, type=Price), Price)
     assert_type(await cache.aget_or_set("a", load_anything, type=Price), Price)
+
+
+# Workflows
+
+
+@hub.workflows.agent("fetch", schema=Request, attempts=2, timeout=60)
+def fetch(task: TaskInfo[Request], ctx: Context) -> Price:
+    assert_type(task.data, Request)
+    assert_type(ctx.db, Database)
+    assert_type(ctx.cache, Cache)
+    assert_type(ctx.events, EventBus)
+    assert_type(ctx.files, FileSystemManager)
+    assert_type(ctx.git, GitManager)
+    assert_type(ctx.docker, DockerManager)
+    assert_type(ctx.github, GitHub)
+    assert_type(ctx.redis, RedisClient)
+    assert_type(ctx.api("https://api.example", timeout=5), APIClient)
+    assert_type(ctx.queue("prices"), Queue)
+    assert_type(ctx.input("plan", type=Request), Request)
+    assert_type(ctx.input("plan"), Any)
+    assert_type(ctx.inputs, dict[str, Any])
+    assert_type(ctx.step("price", price, "a", day=1), Price)
+    assert_type(ctx.with_options(returns=Price).step("any", load_anything), Price)
+    return ctx.step("load", load)
+
+
+@agent("report", capabilities=["text"], schema=Request)
+async def report(task: TaskInfo, ctx: Context) -> Price:
+    assert_type(task.data, Any)
+    assert_type(await ctx.step("price", aprice, "a"), Price)
+    assert_type(await ctx.astep("load", load), Price)
+    assert_type(await ctx.with_options(returns=Price).astep("any", load_anything), Price)
+    return await ctx.astep("again", aprice, "a")
+
+
+async def use_workflows() -> None:
+    workflow = hub.workflows.create("prices", [Task("fetch", data=Request("a"))])
+    assert_type(workflow, Workflow)
+    assert_type(workflow.result_of("fetch", type=Price), Price)
+    assert_type(workflow.result_of("fetch"), Any)
+    assert_type(workflow.task("fetch"), TaskInfo)
+    assert_type(await workflow, Workflow)
