@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
 from agentnb.core.clock import Clock
+from agentnb.core.closing import close_all, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
@@ -332,9 +332,7 @@ class Hub:
             opened = list(self._opened.items())
             self._opened.clear()
             atexit.unregister(self.close)
-        with ExitStack() as closing:
-            for _, service in opened:
-                closing.callback(service.close)
+        close_all(service.close for _, service in reversed(opened))
         return [name for name, _ in reversed(opened)]
 
     def reset(self) -> None:
@@ -355,8 +353,8 @@ class Hub:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         if self._closed:

@@ -44,8 +44,8 @@ PUBLIC = {
         invalidate_tags keys set stats ttl
     """,
     "EventBus": """
-        apublish asubscribe attachment await_for close dead_letters discard flush history inspect matcher
-        pending ping publish publish_function redis replay source stream subscribe subscriptions
+        apublish asubscribe attachment await_for close dead_letters discard flush history inspect
+        matcher pending ping publish publish_function redis replay source stream subscribe subscriptions
         table unsubscribe wait_for
     """,
     "Event": """

@@ -32,6 +32,8 @@ print(json.dumps([sorted(loaded), sorted(ran), sorted(helped)]))
 LOADED = [
     "agentnb",
     "agentnb.core",
+    "agentnb.core.clock",
+    "agentnb.core.closing",
     "agentnb.core.errors",
     "agentnb.core.forking",
     "agentnb.core.hub",

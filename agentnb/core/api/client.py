@@ -28,6 +28,7 @@ from agentnb.core.api.options import (
 )
 from agentnb.core.api.request import Call, Pause, Reply, Request, Send
 from agentnb.core.api.stream import AsyncStreamReply, StreamReply
+from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping
 from agentnb.core.loop import LoopThread
@@ -246,8 +247,10 @@ class APIClient:
             reply = StreamReply(self._context, sansio.run(flow, self._do), resolved, span)
             try:
                 yield reply
-            finally:
-                reply.close()
+            except BaseException as error:
+                leave(error, reply.close)
+                raise
+            reply.close()
 
     @asynccontextmanager
     async def astream(
@@ -262,8 +265,10 @@ class APIClient:
             )
             try:
                 yield reply
-            finally:
-                await reply.aclose()
+            except BaseException as error:
+                await aleave(error, reply.aclose)
+                raise
+            await reply.aclose()
 
     def _stream_span(self, method: str, url: str) -> Span:
         shown: dict[str, object] = {"method": str(method), "url": self._context.shown(str(url))}
@@ -475,14 +480,14 @@ class APIClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __repr__(self) -> str:
         return f"APIClient({self._context.shown(self.base_url)!r})"

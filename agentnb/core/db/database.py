@@ -6,6 +6,7 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.closing import leave
 from agentnb.core.db import adbc
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
@@ -313,8 +314,8 @@ class Database(Executor):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return repr(self.access)

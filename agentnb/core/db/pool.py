@@ -7,6 +7,7 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.closing import leave
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
@@ -309,9 +310,9 @@ class _Loan:
         self._pid = os.getpid()
         return self._connection
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             if self._pid == os.getpid():  # in a forked child it is the parent's
-                self._pool.take_back(self._connection)
+                leave(error, lambda: self._pool.take_back(self._connection))
         finally:
             self._slots.put(None)

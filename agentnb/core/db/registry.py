@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from agentnb.core.closing import close_all
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
@@ -163,6 +163,4 @@ class Databases:
         with self._lock:
             databases = list(self._open.values())
             self._open.clear()
-        with ExitStack() as closing:
-            for database in databases:
-                closing.callback(database.close)
+        close_all(database.close for database in reversed(databases))

@@ -8,6 +8,7 @@ import weakref
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.closing import leave
 from agentnb.core.db import copying
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.runner import Runner
@@ -87,8 +88,8 @@ class Session(Executor):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"Session({self.access.database!r})"

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.closing import leave
 from agentnb.core.docker.logs import Lines
 from agentnb.core.errors import DeadlineExceeded, UsageError
 
@@ -120,8 +121,8 @@ class AttachStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
 
 def attached(engine: Engine, container: str, *, stdin: bool = False) -> AttachStream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self, overload
 
+from agentnb.core.closing import leave
 from agentnb.core.delegate import delegate
 from agentnb.core.docker.build import Builder
 from agentnb.core.docker.connection import Connection
@@ -311,8 +312,8 @@ class DockerManager:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"DockerManager({', '.join(policy.name for policy in self._connection.policies)})"

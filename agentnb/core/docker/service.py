@@ -6,6 +6,7 @@ import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from agentnb.core.closing import aleave, leave
 from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
 
@@ -134,14 +135,14 @@ class Service:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.stop)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await awaited(self.stop)
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, lambda: awaited(self.stop))
 
     def __str__(self) -> str:
         return self.name

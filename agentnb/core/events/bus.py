@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.callthreads import CallThreads
+from agentnb.core.closing import leave
 from agentnb.core.codec import check_schema
 from agentnb.core.errors import (
     ConfigError,
@@ -665,8 +666,8 @@ class EventBus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"EventBus({self.source!r}, {len(self.subscriptions())} subscriptions)"

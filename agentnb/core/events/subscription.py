@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.closing import leave
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,8 +82,8 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         counts = f"{self.handled:,} handled, {self.failed:,} failed, {self.dropped:,} dropped"

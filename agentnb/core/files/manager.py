@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Self, overload
 
+from agentnb.core.closing import leave
 from agentnb.core.delegate import delegate
 from agentnb.core.files.calls import opened
 from agentnb.core.files.ledger import FileLedger, MemoryLedger
@@ -258,8 +259,8 @@ class FileSystemManager:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.root)!r})"

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from agentnb.core.background import BackgroundThread
+from agentnb.core.closing import leave
 from agentnb.core.errors import PathEscape
 from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
@@ -254,8 +255,8 @@ class Watcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
 
 def _stamp(found: WalkEntry) -> Stamp:

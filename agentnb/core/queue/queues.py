@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.callthreads import CallThreads
+from agentnb.core.closing import leave
 from agentnb.core.codec import Json
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
@@ -262,8 +263,8 @@ class Queues:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"Queues({', '.join(sorted(self._queues))})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import redis
 from redis.client import Monitor
 
+from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.ranges import seconds as in_seconds
 from agentnb.core.redis.manager import ConnectionManager, on
@@ -257,6 +258,9 @@ class RedisClient(redis.Redis):
         """
         if self.__dict__.get("_owner", False):
             self._manager.close()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"RedisClient({str(self._manager.target)!r})"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from agentnb.core.closing import leave
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
 from agentnb.core.trace.files import LinesFile, clean, clean_text, encode
@@ -410,8 +411,8 @@ class LogFile:
         self.attach()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
 
 def _arrange() -> None:

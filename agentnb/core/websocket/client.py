@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.headers import credentials
@@ -466,8 +467,8 @@ class WebSocketClient:
         self.connect()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.disconnect()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.disconnect)
 
     def __repr__(self) -> str:
         return f"<WebSocketClient {self.url}: {self.state}>"

@@ -7,6 +7,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.forking import ForkGuard
 from agentnb.core.ranges import end_of, seconds
@@ -243,5 +244,5 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.stop)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from agentnb.core.callthreads import CallThreads
+from agentnb.core.closing import leave
 from agentnb.core.codec import Json
 from agentnb.core.errors import (
     AgentnbError,
@@ -699,8 +700,8 @@ class Orchestrator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
     def __repr__(self) -> str:
         return f"Orchestrator({self.scope!r}, on {self.database.access.backend.target})"
