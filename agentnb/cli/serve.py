@@ -25,11 +25,10 @@ _LONG_ENOUGH = 16
 def run(options: argparse.Namespace) -> int:
     """Serve until stopped; return the exit code."""
     import agentnb
-    from agentnb.core.paths import ensure_home
     from agentnb.core.websocket import EventServer
 
     with agentnb.connect() as hub:
-        home = ensure_home(hub.settings.home)
+        home = hub.settings.home
         token, about = _token(options, hub.settings, home)
         hub.settings.redactor.add(token)
         # A wrong setting is an error now; later on the server of events waits for Redis.
@@ -43,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple[str, str]:
     """Return the required token, and a line about it; ``{}`` stands for the address."""
+    from agentnb.core.paths import ensure_home
     from agentnb.core.websocket.access import is_loopback
     from agentnb.core.websocket.running import kept_token
 
@@ -85,7 +85,7 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
             service="websocket",
             hint="set AGENTNB_SERVE_TOKEN, or --token-file FILE",
         )
-    token, path, new = kept_token(home)
+    token, path, new = kept_token(ensure_home(home))
     about = f"its token, shown this once, is kept in {path}:\n    {{}}?token={token}"
     return token, about if new else f"its token is in {path}"
 
@@ -114,10 +114,10 @@ async def _serve(server: EventServer, home: Path, token: str, about: str) -> Non
         loop.add_signal_handler(number, stopped.set)
     await server.start()
     try:
-        with noted(home, server.url, token) as found:
+        with noted(home, server.url, token) as hidden:
             print(f"events at {server.url}\n{about.replace('{}', server.url)}")
-            if not found:
-                print("another server of this home runs: notebooks go to that one by themselves")
+            if hidden:
+                print(hidden)
             print("Ctrl-C stops it")
             sys.stdout.flush()
             await stopped.wait()

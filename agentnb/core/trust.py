@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError, UntrustedPath
+from agentnb.core.expand import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +64,7 @@ class Trust:
         text = (os.environ if environ is None else environ).get(VARIABLE, "")
         places = []
         for word in filter(None, text.split(os.pathsep)):
-            place = Path(word).expanduser()
+            place = expand(word, service="settings")
             if not place.is_absolute():
                 raise ConfigError(
                     f"{VARIABLE} cannot hold {word!r}: its paths are absolute",

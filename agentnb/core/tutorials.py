@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.expand import expand
 
 __all__ = ["FIRST", "Copied", "copy_tutorials"]
 
@@ -49,7 +50,7 @@ def copy_tutorials(target: str | Path) -> Copied:
     ConfigError
         If the folder cannot be written to.
     """
-    folder = Path(target).expanduser().absolute()
+    folder = expand(target, service="tutorials").absolute()
     source = _source()
     new: list[str] = []
     kept: list[str] = []

@@ -22,6 +22,7 @@ from agentnb.core.errors import (
     NotFoundError,
     UsageError,
 )
+from agentnb.core.expand import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
     OptionRefused
         It is somewhere else, or hidden: what a build takes in, containers can read.
     """
-    path = Path(context).expanduser()
+    path = expand(context, service="docker")
     try:
         path.is_dir()
     except OSError as error:

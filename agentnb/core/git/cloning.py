@@ -7,11 +7,11 @@ import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
 from agentnb.core.git.remotes import urls_of
@@ -21,6 +21,7 @@ from agentnb.core.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.repository import Repository
@@ -67,7 +68,7 @@ class Cloner:
         """Clone a repository; see `GitManager.clone`."""
         source, login = split_url(url)
         if is_local(source) and "://" not in source:
-            source = str(discovery.resolved(self._repository.path / Path(source).expanduser()))
+            source = str(discovery.resolved(self._repository.path / expand(source, service="git")))
         target = _target(self._repository, directory, source)
         made = [each for each in (target.parent, *target.parent.parents) if not each.exists()]
         discovery.make(target.parent)

@@ -155,9 +155,14 @@ def _files(entries: Iterable[Entry]) -> frozenset[Path]:
 
 def contents(folders: Folders | None, config: Config | None) -> Contents:
     """Return the contents of the files of settings, those that a config names included."""
-    home = Path(os.environ.get("HOME") or "~").expanduser()
-    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = {home / ".gitconfig", config_home / "git" / "config", Path("/etc/gitconfig")}
+    files = {Path("/etc/gitconfig")}
+    config_home = os.environ.get("XDG_CONFIG_HOME")
+    with contextlib.suppress(RuntimeError):  # a user id of a container has no home directory
+        home = Path(os.environ.get("HOME") or "~").expanduser()
+        files.add(home / ".gitconfig")
+        config_home = config_home or str(home / ".config")
+    if config_home:
+        files.add(Path(config_home, "git", "config"))
     files |= {Path(os.environ[name]) for name in _FILES if os.environ.get(name)}
     if folders is not None:
         files |= {folders.common_dir / "config", folders.git_dir / "config.worktree"}

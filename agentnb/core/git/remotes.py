@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NonFastForward, NotFoundError, RejectedError, UsageError
 from agentnb.core.errors import did_you_mean as nearest
+from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
 from agentnb.core.git.errors import refused
@@ -73,7 +73,7 @@ class Remotes:
                 "in .env (GITHUB_TOKEN for github.com)",
             )
         if is_local(url) and "://" not in url:
-            url = str(discovery.resolved(self._repository.path / Path(url).expanduser()))
+            url = str(discovery.resolved(self._repository.path / expand(url, service="git")))
         self._repository.run("remote", "add", "--", name, url, doing="remote")
 
     def remove_remote(self, name: str) -> None:

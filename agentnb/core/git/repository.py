@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, hardening
 from agentnb.core.git.commands import reads
 from agentnb.core.git.config_cache import ConfigCache
@@ -64,7 +65,7 @@ class Repository:
 
     def __init__(self, path: Path, options: RepositoryOptions) -> None:
         self.options = options
-        self.path = self.bound(path.expanduser())
+        self.path = self.bound(expand(path, service="git"))
         self.config = ConfigCache(options.timeout)
         self.log = options.runtime.log("git")
 

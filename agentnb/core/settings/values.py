@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from urllib.parse import unquote
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
+from agentnb.core.expand import expand
 from agentnb.core.paths import refuse_workspace
 from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
 from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
@@ -175,7 +176,7 @@ class Settings:
 
     def resolve(self, path: str | Path) -> Path:
         """Return an absolute path; a relative one is relative to the project's root."""
-        return self.root / Path(path).expanduser()
+        return self.root / expand(path, service="settings")
 
     def source(self, name: str) -> str:
         """Return the source of a setting: argument, environment, a ``.env`` path or default."""

@@ -21,6 +21,7 @@ __all__ = ["Running", "kept_token", "noted", "running"]
 
 _FOLDER, _TOKEN, _RUNNING, _LOCK = "serve", "token", "running.json", "lock"
 _SHORTEST = 8
+_OTHER = "another server of this home runs: notebooks go to that one by themselves"
 _TRIES, _PAUSE = 10, 0.02
 
 
@@ -69,13 +70,13 @@ def kept_token(home: Path) -> tuple[str, Path, bool]:
         raise ConfigError(
             f"the token cannot be kept: {error}",
             service="websocket",
-            hint="set AGENTNB_HOME to a folder that you may write to",
+            hint="set AGENTNB_SERVE_TOKEN, or AGENTNB_HOME to a folder that you may write to",
         ) from error
     return text, path, True
 
 
 @contextmanager
-def noted(home: Path, url: str, token: str) -> Iterator[bool]:
+def noted(home: Path, url: str, token: str) -> Iterator[str]:
     """Leave the address of a server in the home while it runs.
 
     It counts as long as the lock beside it is held: a process id would say nothing, since it is
@@ -83,23 +84,32 @@ def noted(home: Path, url: str, token: str) -> Iterator[bool]:
 
     Yields
     ------
-    bool
-        Whether this server is the one of the home; false where another one runs.
+    str
+        Why clients do not find this server by the home; empty where they do.
+
+    Raises
+    ------
+    UntrustedPath
+        The folder in the home belongs to another user.
     """
     folder = home / _FOLDER
-    private_folder(folder, service="websocket")
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    lock, found, hidden = None, False, _OTHER
     try:
+        private_folder(folder, service="websocket")
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         found = _taken(lock)
         if found:
             _write(folder / _RUNNING, json.dumps({"url": url, "token": token}))
-        try:
-            yield found
-        finally:
-            if found:
-                (folder / _RUNNING).unlink(missing_ok=True)
+            hidden = ""
+    except OSError as error:  # such as in a container whose root is read-only
+        hidden = f"clients need the URL, since the home cannot be written to: {error}"
+    try:
+        yield hidden
     finally:
-        os.close(lock)
+        if found:
+            (folder / _RUNNING).unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _taken(lock: int) -> bool:

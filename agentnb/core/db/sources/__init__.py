@@ -14,6 +14,7 @@ from agentnb.core.db.sources.frame import read_frame, read_parquet
 from agentnb.core.db.sources.rows import read_dicts, read_json
 from agentnb.core.db.sources.source import Source
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.expand import expand
 from agentnb.core.table import Table
 
 __all__ = ["Source", "read"]
@@ -39,7 +40,7 @@ def read(source: Any) -> Source:
             'hub.db.load(frame, "TABLE")',
         )
     if isinstance(source, (str, Path)):
-        found = _file(Path(source).expanduser())
+        found = _file(expand(source, service="db"))
     elif isinstance(source, ArrowResult):
         found = read_frame(source)
     elif isinstance(source, Table):
