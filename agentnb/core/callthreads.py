@@ -53,6 +53,9 @@ class CallThreads:
     ([1, 2, 4, 8], True)
     """
 
+    shortens = True
+    """Whether a twin takes the time that its call waited for a thread off its ``timeout``."""
+
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._limit = limit
@@ -101,7 +104,7 @@ class CallThreads:
         function: Callable[[], T],
         *,
         until: float | None = None,
-        late: Callable[[], BaseException] = TimeoutError,
+        late: Callable[[], BaseException] | None = None,
         abandon: bool = False,
         undo: Callable[[], object] | None = None,
         finish: bool = False,
@@ -116,7 +119,7 @@ class CallThreads:
             The time of `time.monotonic` up to which the function must have begun. From then on
             it holds its deadline by itself.
         late
-            Makes the error of a function that has not begun by then.
+            Makes the error of a function that has not begun by then; default: a TimeoutError.
         abandon
             Whether `until` is the end of the wait for a function that has begun, too; it goes on
             by itself.
@@ -130,6 +133,7 @@ class CallThreads:
         loop = asyncio.get_running_loop()
         call = _Call(function, loop.create_future())
         timer = None
+        late = late or TimeoutError
         if (not self._submit(call, loop) or abandon) and until is not None:
             timer = loop.call_later(until - monotonic(), self._expire, call, late, abandon)
         try:
@@ -156,6 +160,7 @@ class CallThreads:
                 mailbox = self._mailboxes[id(loop)] = _Mailbox()
             call.mailbox = mailbox
             self._waiting.append(call)
+            self._linger = _LINGER_SECONDS  # after `close`, the next call opens again
             if self._idle:
                 self._idle -= 1
                 self._signals.put(None)
@@ -223,7 +228,10 @@ class CallThreads:
                 return True
 
     def close(self) -> None:
-        """Let the threads end after the calls that are under way or wait."""
+        """Let the threads end after the calls that are under way or wait.
+
+        A later call starts a thread again.
+        """
         if self._fork.forked:
             return
         with self._lock:

@@ -42,6 +42,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound="HasCallThreads")
 
 _SHORTEST = 0.001
+_YEARS = 1e9
 _AT_ONCE = 0.99
 """The part of its time-out that a call has left which found a free thread."""
 _DOC = """Await `{name}`.
@@ -115,13 +116,17 @@ async def await_method(
     threads = owner._call_threads  # noqa: SLF001 - this is what it is there for
     position = _position(bound, len(args))
     timeout: Any = kwargs.get("timeout") if position is None else args[position]
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, int | float)
+        or not 0 < timeout < _YEARS
+    ):
         return await threads.call(bound, *args, **kwargs)
     until = monotonic() + timeout
 
     def call() -> R:
         left = until - monotonic()
-        if left >= timeout * _AT_ONCE:
+        if left >= timeout * _AT_ONCE or not threads.shortens:
             return bound(*args, **kwargs)
         left = max(left, _SHORTEST)
         if position is None:

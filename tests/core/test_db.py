@@ -370,20 +370,6 @@ def test_a_query_that_is_awaited_can_be_cancelled(tasks):
     assert asyncio.run(asyncio.wait_for(main(), 30)) == [10] * 20
 
 
-def test_an_awaited_query_that_is_cancelled_stops_in_the_database(tmp_path):
-    with Database(f"sqlite:///{tmp_path / 'a.db'}") as db:
-        threads = threading.active_count()
-
-        async def main():
-            running = asyncio.create_task(db.aquery(ENDLESS, timeout=100))
-            await asyncio.sleep(0.2)
-            running.cancel()
-            await asyncio.wait([running])
-
-        asyncio.run(asyncio.wait_for(main(), 30))  # joins its threads at the end
-        assert threading.active_count() <= threads
-
-
 def test_execute_can_be_awaited(tasks):
     async def main():
         return await tasks.aexecute("update task set status = :s", {"s": "x"})

@@ -94,7 +94,7 @@ LEFT_OUT = {
     "hub": {"close", "stop", "reset", "panel"},
     "settings": {"load"},
     "db": {"arrow_result", "begun", "checkout", "error_of", "mark", "rendered", "run", "settle"}
-    | {"translated"},
+    | {"arun", "translated"},
     "events": {"attachment", "failed"},
     "queue": {"forget_processor", "gone", "job_of", "note_result", "redact"},
     "websocket": {"secrets"},
@@ -169,6 +169,8 @@ def _methods(found, left_out):
     for name in dir(type(found)):
         static = inspect.getattr_static(type(found), name)
         hidden = name.startswith("_") or name in {"close", "aclose", *left_out}
+        # A twin calls the method that is tried itself.
+        hidden |= name == f"a{getattr(getattr(static, '__wrapped__', None), '__name__', '')}"
         if not hidden and not isinstance(static, property) and callable(getattr(found, name)):
             yield name, getattr(found, name)
 

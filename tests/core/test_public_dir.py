@@ -32,7 +32,8 @@ PUBLIC = {
     """,
     "Databases": "close connect forget list names opened",
     "Database": """
-        access aexecute aquery close describe engine execute explain kind load max_bytes name ping
+        access aclose adescribe aexecute aexplain aload aping aquery aretype arun ascript astream
+        atables atransaction close describe engine execute explain kind load max_bytes name ping
         query read_only retype rows run script session stream support tables timeout transaction
     """,
     "Result": """
@@ -45,8 +46,8 @@ PUBLIC = {
     """,
     "EventBus": """
         apublish asubscribe attachment await_for close dead_letters discard flush history inspect
-        matcher pending ping publish publish_function redis replay source stream subscribe subscriptions
-        table unsubscribe wait_for
+        matcher pending ping publish publish_function redis replay source stream subscribe
+        subscriptions table unsubscribe wait_for
     """,
     "Event": """
         channel copy correlation_id data envelope gap id pending place raw source time trace_id

@@ -7,6 +7,7 @@ import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.awaited import current_call
 from agentnb.core.db.bounds import Bounds, fetch_all
 from agentnb.core.db.effects import changes
 from agentnb.core.db.render import NO_VALUES
@@ -37,20 +38,27 @@ OVERFLOW = 10
 
 
 class Watch:
-    """The time a statement may take, and whether somebody has given it up.
+    """The time a statement may take, and whether its caller was cancelled.
 
     Parameters
     ----------
     deadline
         When the driver is told to cancel.
+    completes
+        Whether it ends by itself although its awaited caller was cancelled, as a rollback does.
     """
 
-    __slots__ = ("alert", "cancelled", "deadline")
+    __slots__ = ("_call", "alert", "deadline")
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, *, completes: bool = False) -> None:
         self.deadline = deadline
-        self.cancelled = False
         self.alert: Callable[[], None] | None = None
+        self._call = None if completes else current_call()
+
+    @property
+    def cancelled(self) -> bool:
+        """Return whether the awaited call was cancelled."""
+        return self._call is not None and self._call.cancelled
 
     @property
     def over(self) -> bool:
@@ -65,9 +73,22 @@ class Watch:
             hint="give it longer with timeout= or --timeout, or ask for less",
         )
 
+    def started(self, alert: Callable[[], None]) -> None:
+        """Note that the statement is under way, and the call that stops it early."""
+        self.alert = alert
+        if self._call is not None:
+            self._call.started(self)
+            if self._call.cancelled:  # before it was noted
+                alert()
+
+    def ended(self) -> None:
+        """Note that the statement has ended."""
+        self.alert = None
+        if self._call is not None:
+            self._call.ended(self)
+
     def cancel(self) -> None:
         """Ask the statement that is running under this watch to stop."""
-        self.cancelled = True
         if alert := self.alert:
             alert()
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from contextlib import contextmanager
+from functools import partial
+from inspect import iscoroutinefunction
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
-from agentnb.core.closing import leave
+from agentnb.core.background import run_in_thread
+from agentnb.core.closing import aleave, leave
 from agentnb.core.db import adbc
+from agentnb.core.db.awaited import StatementThreads
+from agentnb.core.db.awaited_transaction import AwaitedTransaction
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.plain import Plain
@@ -21,10 +28,11 @@ from agentnb.core.db.url import parse
 from agentnb.core.loop import LoopThread
 from agentnb.core.resilience import Deadline
 from agentnb.core.runtime import Runtime
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
@@ -75,6 +83,13 @@ class DatabaseRunner(Runner):
         self.pool = ConnectionPool(
             backend, name=name, size=pool_size, tracer=self.tracer, log=self.log
         )
+        self.threads = StatementThreads(
+            1 if backend.alone else backend.target.pool_size or pool_size,
+            patience=timeout if backend.cancels else inf,
+            longest=backend.patience,
+            cancels=backend.cancels,
+            busy=self.pool.busy,
+        )
         self._spare = adbc.Spare()
 
     @property
@@ -112,6 +127,7 @@ class DatabaseRunner(Runner):
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
+        self.threads.close()
         self._spare.close()
         self.pool.close()
 
@@ -270,6 +286,39 @@ class Database(Executor):
         with self.access.begun(self.access.deadline(timeout)) as runner:
             yield Transaction(runner)
 
+    def atransaction(
+        self, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Await a block in one transaction, as `transaction` runs one.
+
+        Neither its begin nor its end blocks the event loop. A block that is cancelled is rolled
+        back; one whose commit has begun is committed, and cancelled then.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for each of its statements; default: the setting ``db_timeout``.
+
+        Raises
+        ------
+        UnavailableError
+            As in `transaction`.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def main():
+        ...     async with Database("sqlite://") as db:
+        ...         async with db.atransaction() as tx:
+        ...             await tx.aexecute("create table agent (name text)")
+        ...             await tx.aexecute("insert into agent values ('plan')")
+        ...         return (await db.aquery("select name from agent")).scalar()
+        >>> asyncio.run(main())
+        'plan'
+        """
+        access = self.access
+        return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
+
     def run(self, operation: Callable[[Database], Any]) -> Any:
         """Call ``operation(db)`` and return its result; a failure is logged and raised.
 
@@ -286,6 +335,22 @@ class Database(Executor):
         """
         try:
             return self._loop.call(operation, self)
+        except Exception:
+            self.access.log.exception("database operation failed")
+            raise
+
+    async def arun(self, operation: Callable[[Database], Any]) -> Any:
+        """Await `run`; a coroutine function runs on the caller's event loop.
+
+        Parameters
+        ----------
+        operation
+            A function, which runs in a thread, or a coroutine function.
+        """
+        try:
+            if iscoroutinefunction(operation):
+                return await operation(self)
+            return await self._call_threads.run(partial(operation, self))
         except Exception:
             self.access.log.exception("database operation failed")
             raise
@@ -310,6 +375,18 @@ class Database(Executor):
         for session in list(self._sessions):
             session.reset()
         self.access.close()
+
+    aping = twin(ping)
+
+    async def aclose(self) -> None:
+        """Await `close`."""
+        await asyncio.wrap_future(run_in_thread(self.close, name="close"))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Never
 
 from agentnb.core.db.backend import Watch
@@ -11,10 +11,12 @@ from agentnb.core.db.result import Result, Script
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.ranges import whole
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 
+    from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
     from agentnb.core.table import Table
@@ -25,6 +27,9 @@ __all__ = ["Executor"]
 class Executor:
     """Runs SQL: a `Database`, a `Session` or a `Transaction`.
 
+    `aquery` awaits `query`, and so on. The statement runs in a thread of the database; cancelling
+    the await cancels it.
+
     Attributes
     ----------
     access
@@ -33,6 +38,10 @@ class Executor:
 
     def __init__(self, runner: Runner) -> None:
         self.access = runner
+
+    @property
+    def _call_threads(self) -> StatementThreads:
+        return self.access.threads
 
     @property
     def name(self) -> str:
@@ -56,6 +65,7 @@ class Executor:
 
     def query(
         self,
+        /,
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
@@ -119,38 +129,9 @@ class Executor:
             scan(sql, self.access.backend.syntax), params or {}, bounds, watch, arrow=arrow
         )
 
-    async def aquery(
-        self,
-        sql: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        limit: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the driver cancels by it
-        max_bytes: int | None = None,
-        **unknown: Never,
-    ) -> Result:
-        """Await `query`. Cancelling the await cancels the statement."""
-        refuse_unknown("aquery", unknown)
-        watch = Watch(self.access.deadline(timeout))
-        bounds = self.access.bounds(limit, max_bytes)
-        statement = scan(sql, self.access.backend.syntax)
-        return await _watched(watch, self.access.query, statement, params or {}, bounds, watch)
-
-    async def aexecute(
-        self,
-        sql: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in aquery
-        max_bytes: int | None = None,
-        **unknown: Never,
-    ) -> Result:
-        """Await `execute` of one statement. Cancelling the await cancels the statement."""
-        refuse_unknown("aexecute", unknown)
-        return await self.aquery(sql, params, timeout=timeout, max_bytes=max_bytes)
-
     def execute(
         self,
+        /,
         sql: str,
         params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
@@ -197,6 +178,7 @@ class Executor:
 
     def script(
         self,
+        /,
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
@@ -245,13 +227,14 @@ class Executor:
 
     def stream(
         self,
+        /,
         sql: str,
         params: Mapping[str, Any] | None = None,
         *,
         chunk: int = 10_000,
         timeout: float | None = None,
         **unknown: Never,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Yield the rows of one statement in chunks: any number of rows in bounded memory.
 
         A database in memory has one connection, so all rows are read before the first chunk.
@@ -278,7 +261,7 @@ class Executor:
 
     def _chunks(
         self, statement: Statement, params: Mapping[str, Any], chunk: int, watch: Watch
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         with (
             self.access.explained(),
             self.access.checkout(watch.deadline) as connection,
@@ -294,7 +277,7 @@ class Executor:
             self.access.settle(connection)
 
     def explain(
-        self, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
+        self, /, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
     ) -> Result:
         """Return the database's plan for a statement, without running it."""
         refuse_unknown("explain", unknown)
@@ -410,10 +393,35 @@ class Executor:
 
         return schema.describe(self.access, table)
 
+    aquery = twin(query)
+    aexecute = twin(execute)
+    ascript = twin(script)
+    aexplain = twin(explain)
+    aload = twin(load)
+    aretype = twin(retype)
+    atables = twin(tables)
+    adescribe = twin(describe)
 
-async def _watched(watch: Watch, function: Callable[..., Result], *args: Any) -> Result:
-    try:
-        return await asyncio.to_thread(function, *args)
-    except asyncio.CancelledError:
-        watch.cancel()
-        raise
+    async def astream(
+        self,
+        /,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        chunk: int = 10_000,
+        timeout: float | None = None,  # noqa: ASYNC109 - as stream
+        **unknown: Never,
+    ) -> AsyncIterator[Result]:
+        """Yield what `stream` yields, awaited: ``async for`` over chunks of rows."""
+        found = self.stream(sql, params, chunk=chunk, timeout=timeout, **unknown)
+        # A stream has a connection, and a thread of its own as a transaction has.
+        own = self.access.threads.alone()
+        ended = Result((), [])
+        threads = self.access.threads
+        try:
+            while (part := await threads.run(partial(next, found, ended))) is not ended:
+                threads = own
+                yield part
+        finally:
+            await own.settled(found.close)
+            own.close()

@@ -52,8 +52,11 @@ class Translated:
 
     def __enter__(self) -> None:
         if self.watch.over:
+            seconds = self.watch.deadline.seconds
             raise DeadlineExceeded(
-                "there was no time left to start the statement",
+                "the call was cancelled"
+                if self.watch.cancelled or seconds is None
+                else f"timed out after {seconds:g} s, before the statement began",
                 service="db",
                 hint="give it longer with timeout= or --timeout",
             )
@@ -64,5 +67,6 @@ class Translated:
         ours = self.runner.error_of(error, self.watch, self.statement.sql if self.statement else "")
         if ours is None:
             return
-        self.runner.log.error("database error: %s", ours.message)
+        if not self.watch.cancelled:  # nobody waits for that one
+            self.runner.log.error("database error: %s", ours.message)
         raise ours from error

@@ -11,6 +11,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.awaited import current_call
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -27,7 +29,9 @@ def opened(path: Path | None) -> Iterator[None]:
         yield
         return
     token = object()
-    _OPEN[token] = (str(path.resolve()), threading.get_ident(), _task())
+    call = current_call()  # an awaited one runs in any thread
+    thread, task = (call.thread, call.task) if call else (threading.get_ident(), _task())
+    _OPEN[token] = (str(path.resolve()), thread, task)
     try:
         yield
     finally:

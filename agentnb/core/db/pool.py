@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from queue import Empty, SimpleQueue
+from math import inf
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.closing import leave
+from agentnb.core.db.awaited import get
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.notices import notify
-from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
 
@@ -145,8 +147,10 @@ class ConnectionPool:
 
         Raises
         ------
+        DeadlineExceeded
+            All are in use and none came back in time.
         UnavailableError
-            All are in use and none came back in time, or the database cannot be reached.
+            The database cannot be reached.
         """
         return _Loan(self, deadline)
 
@@ -154,19 +158,23 @@ class ConnectionPool:
         """Return a connection for `take_back`, and the slots that get one back after that."""
         engine = self.engine
         slots = self._slots
-        try:
-            slots.get(timeout=deadline.clip(self._backend.patience))
-        except Empty:
-            raise UnavailableError(
-                "all connections of the pool are in use",
-                service="db",
-                hint=self._backend.pool_hint(),
-            ) from None
+        if not get(slots, deadline.clip(self._backend.patience)):
+            raise self.busy(min(deadline.seconds or inf, self._backend.patience))
         try:
             return self._tested(engine, deadline), slots
         except BaseException:
             slots.put(None)
             raise
+
+    def busy(self, seconds: float) -> DeadlineExceeded:
+        """Return the error of a call that waited for a connection for these seconds."""
+        used = self._backend.capacity - self._slots.qsize()
+        return DeadlineExceeded(
+            f"timed out after {seconds:g} s waiting for a free connection "
+            f"({used} in use; AGENTNB_DB_POOL)",
+            service="db",
+            hint=self._backend.pool_hint(),
+        )
 
     def take_back(self, connection: Connection) -> None:
         """Close a connection that was lent, without what statements have left in its session."""
@@ -181,7 +189,9 @@ class ConnectionPool:
     def _clear(self, connection: Connection) -> None:
         """Undo what statements have set in the session, before the connection is lent again."""
         try:
-            with self._backend.watching(connection, Watch(Deadline(CONNECT_SECONDS))):
+            with self._backend.watching(
+                connection, Watch(Deadline(CONNECT_SECONDS), completes=True)
+            ):
                 self._backend.clear(connection)
         except Exception as error:  # noqa: BLE001 - another connection is as good
             self._log.debug("session not cleared: %s", error)
@@ -254,11 +264,7 @@ class ConnectionPool:
         if isinstance(error, self._errors):
             return self._backend.translate(error, watch, sql)
         if isinstance(error, PoolTimeout):
-            return UnavailableError(
-                "all connections of the pool are in use",
-                service="db",
-                hint=self._backend.pool_hint(),
-            )
+            return self.busy(watch.deadline.seconds or self._backend.patience)
         if isinstance(error, NotImplementedError):  # psycopg's, of a style that it does not read
             return UsageError(
                 str(error),

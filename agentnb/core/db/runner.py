@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import schema
+from agentnb.core.db.awaited import current_call
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.backend import Backend
     from agentnb.core.db.text import Statement
     from agentnb.core.errors import AgentnbError
@@ -47,6 +49,8 @@ class Runner(ABC):
     max_bytes: int
     tracer: Tracer
     log: LoggerAdapter[Logger]
+    threads: StatementThreads
+    """The threads in which awaited calls run."""
 
     @abstractmethod
     def checkout(self, deadline: Deadline) -> AbstractContextManager[Connection]:
@@ -65,8 +69,12 @@ class Runner(ABC):
         if timeout is not None:
             if not self.backend.cancels:
                 self.backend.require("time-out (timeout=, --timeout)")
+        elif self.backend.cancels:
+            timeout = self.timeout
+        call = current_call()
+        if call is None or timeout is None or isinstance(timeout, Deadline):
             return Deadline.of(timeout)
-        return Deadline.of(self.timeout if self.backend.cancels else None)
+        return Deadline(timeout, since=call.began)
 
     def bounds(
         self, limit: int | None, max_bytes: int | None, preview: int | None = None

@@ -8,8 +8,10 @@ import weakref
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from agentnb.core.closing import leave
+from agentnb.core.closing import aleave, leave
 from agentnb.core.db import copying
+from agentnb.core.db.awaited import acquire, current_call
+from agentnb.core.db.awaited_transaction import AwaitedTransaction
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.runner import Runner
 from agentnb.core.db.state import Leaves
@@ -17,10 +19,11 @@ from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.errors import UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.ranges import seconds
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from sqlalchemy import Connection
 
@@ -74,6 +77,13 @@ class Session(Executor):
         with self.access.begun(self.access.deadline(timeout)) as runner:
             yield Transaction(runner)
 
+    def atransaction(
+        self, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Await a block in one transaction of this session; see `Database.atransaction`."""
+        access = self.access
+        return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
+
     def reset(self) -> None:
         """Give the connection back; the next statement starts with a new session.
 
@@ -84,6 +94,15 @@ class Session(Executor):
     def close(self) -> None:
         """Give the connection back and refuse further statements."""
         self.access.close()
+
+    areset = twin(reset)
+    aclose = twin(close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +138,7 @@ class SessionRunner(Runner):
         self.max_bytes = database.max_bytes
         self.tracer = database.tracer
         self.log = database.log
+        self.threads = database.threads
         self._idle = idle
         self._start_anew()
         self._lost = ""
@@ -198,14 +218,14 @@ class SessionRunner(Runner):
                     service="db",
                     hint="use the transaction, end the stream, or use hub.db",
                 )
-            left = deadline.remaining()
-            if not self._lock.acquire(timeout=-1 if left is None else left):
+            if not acquire(self._lock, deadline.remaining()):
                 raise UnavailableError(
                     "the session is busy with another statement",
                     service="db",
                     hint="wait for it, or use hub.db, which has other connections",
                 )
-        self._owner = threading.get_ident()
+        # The end of an awaited transaction may come in another thread than its begin.
+        self._owner = None if current_call() else threading.get_ident()
 
     def _release(self) -> None:
         if self._dropping:

@@ -66,13 +66,11 @@ class StatementTimeouts:
         left = watch.deadline.remaining()
         if left is not None:
             self._schedule(entry, left)
-        watch.alert = lambda: self._schedule(entry, 0)
-        if watch.cancelled:  # before the alert was set
-            self._schedule(entry, 0)
+        watch.started(lambda: self._schedule(entry, 0))
         try:
             yield
         finally:
-            watch.alert = None
+            watch.ended()
             # Waits for an action under way: a late cancel would hit the next statement.
             with entry.lock:
                 entry.done = True

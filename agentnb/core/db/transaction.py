@@ -14,6 +14,7 @@ from agentnb.core.db.open_transactions import opened
 from agentnb.core.db.runner import Runner
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
 from agentnb.core.resilience import Deadline
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +75,9 @@ class Transaction(Executor):
         """Undo everything since the BEGIN."""
         self.access.rollback()
 
+    acommit = twin(commit)
+    arollback = twin(rollback)
+
 
 class TransactionRunner(Runner):
     """Runs the statements of one transaction.
@@ -96,9 +100,10 @@ class TransactionRunner(Runner):
         self.name = database.name
         self.rows = database.rows
         self.max_bytes = database.max_bytes
-        self.timeout = deadline.remaining() or database.timeout
+        self.timeout = deadline.seconds or database.timeout
         self.tracer = database.tracer
         self.log = database.log
+        self.threads = database.threads
         self._connection = connection
         self._lock = threading.RLock()
         self.open = False
@@ -142,7 +147,8 @@ class TransactionRunner(Runner):
         return self.open and self.backend.failed(self._connection)
 
     def _send(self, what: str, action: Callable[[Connection], object]) -> None:
-        watch = Watch(Deadline.of(self.timeout))
+        # What ends a transaction ends by itself, or its connection could not be used again.
+        watch = Watch(Deadline.of(self.timeout), completes=what in {"commit", "rollback"})
         with self._lock, self.tracer.span(what, service="db", connection=self.name):
             try:
                 with self.backend.watching(self._connection, watch):

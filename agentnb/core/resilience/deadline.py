@@ -17,6 +17,8 @@ class Deadline:
     ----------
     seconds
         Seconds from now; None for no deadline.
+    since
+        The time of `time.monotonic` from which they count; default: now.
 
     Raises
     ------
@@ -35,7 +37,7 @@ class Deadline:
 
     __slots__ = ("_until", "seconds")
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, *, since: float | None = None) -> None:
         self.seconds = seconds
         self._until: float | None = None
         if seconds is not None:
@@ -43,7 +45,7 @@ class Deadline:
             if type(seconds) is not float or not seconds >= 0:
                 hint = "give seconds from now, or None for no deadline"
                 seconds = amount("timeout", seconds, service="resilience", hint=hint)
-            self._until = monotonic() + seconds
+            self._until = (monotonic() if since is None else since) + seconds
 
     @classmethod
     def of(cls, value: Deadline | float | None) -> Deadline:
