@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from agentnb.core.hub import Hub, connect
+    from agentnb.core.trace.context import correlation
 
 __all__ = [
     "AgentnbError",
@@ -38,9 +39,15 @@ __all__ = [
     "UnavailableError",
     "UsageError",
     "connect",
+    "correlation",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("Hub", "connect"), "agentnb.core.hub"),
+    "correlation": "agentnb.core.trace.context",
+}
 
 __version__ = "0.1.0"
 
@@ -53,7 +60,7 @@ if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
             raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
         from importlib import import_module
 
-        module = "agentnb.core.hub" if name in {"Hub", "connect"} else "agentnb.core.errors"
+        module = _MODULES.get(name, "agentnb.core.errors")
         value = globals()[name] = getattr(import_module(module), name)
         return value
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
 import threading
 
 import pytest
 
 import agentnb
 from agentnb.core.errors import UsageError
-from agentnb.core.trace import carried, current, outgoing_headers, start_trace, use
+from agentnb.core.trace import (
+    carried,
+    current,
+    outgoing_headers,
+    outgoing_variables,
+    start_trace,
+    use,
+)
 from agentnb.core.workflow import Task
 
 from .api_server import says
@@ -203,6 +211,60 @@ def test_an_event_takes_the_id_to_its_handler_and_to_what_that_does(hub, until):
         hub.events.publish("made", 1)
         until(lambda: len(seen) == 3, seconds=20)
     assert sorted(map(tuple, seen)) == [(ORDER, ORDER)] * 3
+
+
+def test_an_id_given_for_a_block_is_in_all_that_it_makes_and_can_be_read_back(hub, until):
+    seen = {}
+
+    @hub.workflows.agent("a")
+    def agent(_, ctx):
+        return [ctx.correlation_id, ctx.workflow.correlation_id]
+
+    def work(_):
+        workflow = hub.workflows.create("w", [Task("t", agent="a")])
+        child = subprocess.run(
+            ["sh", "-c", "echo $CORRELATION_ID"],
+            env=outgoing_variables(current()),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        event = hub.events.publish("made", 1)
+        added = hub.queue("later").add(1)
+        return [workflow.id, event.correlation_id, added.correlation_id, child.stdout.strip()]
+
+    hub.workflows.work()
+    hub.queue("orders").work(work)
+    with hub.events.subscribe("made", lambda event: seen.update(event=event.correlation_id)):
+        with agentnb.correlation(ORDER), hub.tracer.span("mine") as span:
+            job = hub.queue("orders").add(1)
+        assert current() is None
+        assert (span.correlation_id, job.correlation_id) == (ORDER, ORDER)
+        number, *found = job.result(timeout=30)
+        until(lambda: seen, seconds=20)
+    assert found == [ORDER] * 3
+    assert seen == {"event": ORDER}
+    workflow = hub.workflows.get(number).wait(30)
+    assert workflow.correlation_id == ORDER
+    assert workflow.result == {"t": [ORDER, ORDER]}
+    assert [one.correlation_id for one in hub.workflows.list()] == [ORDER]
+    assert hub.workflows.create("w", [Task("t", agent="a")]).correlation_id is None
+    given = hub.workflows.create("w", [Task("t", agent="a")], correlation_id="mine")
+    assert given.correlation_id == "mine"
+
+
+def test_a_block_with_an_id_goes_on_with_the_trace_around_it():
+    with use(None), agentnb.correlation("outer") as outer:
+        with agentnb.correlation("inner") as inner:
+            assert current() is inner
+        assert current() is outer
+    assert (inner.trace, inner.span, inner.correlation_id) == (outer.trace, outer.span, "inner")
+
+
+@pytest.mark.parametrize("wrong", [None, 17, b"order", "\ud800"])
+def test_what_is_no_text_is_no_correlation_id_of_a_block(wrong):
+    with pytest.raises(UsageError, match="correlation_id must be text, got"):
+        agentnb.correlation(wrong)
 
 
 def test_a_dead_letter_is_logged_and_published_anew_under_its_id(hub, order, until):

@@ -17,6 +17,7 @@ NAMES = [
     "UnavailableError",
     "UsageError",
     "connect",
+    "correlation",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]

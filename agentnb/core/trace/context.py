@@ -18,6 +18,7 @@ __all__ = [
     "Context",
     "carried",
     "check_correlation_id",
+    "correlation",
     "current",
     "outgoing_headers",
     "outgoing_variables",
@@ -244,6 +245,41 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
         here = Context(remote.trace, remote.span, correlation_id)
     context_var.set(here)
     return here
+
+
+def correlation(correlation_id: str) -> _Use:
+    """Give everything that a block does a correlation id.
+
+    Jobs, tasks, events, requests, containers and programs that it starts carry the id, and so do
+    their spans and log records, in every process. A running trace goes on under the id; without
+    one the block is a trace of its own.
+
+    Parameters
+    ----------
+    correlation_id
+        Free text, such as the number of an order.
+
+    Raises
+    ------
+    UsageError
+        It is not text.
+
+    Examples
+    --------
+    >>> with correlation("order-17") as context:
+    ...     current().correlation_id
+    'order-17'
+    """
+    if check_correlation_id(correlation_id) is None:
+        raise UsageError(
+            "correlation_id must be text, got None",
+            service="trace",
+            hint='with agentnb.correlation("order-17"): ...',
+        )
+    around = context_var.get()
+    if around is None:
+        return _Use(Context(random_bits(128) or 1, 0, correlation_id))
+    return _Use(Context(around.trace, around.span, correlation_id))
 
 
 def use(context: Context | None) -> _Use:

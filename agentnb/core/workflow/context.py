@@ -38,11 +38,12 @@ SERVICES = ("db", "cache", "events", "files", "git", "api", "docker", "queue", "
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
-    """The workflow that a task belongs to: its id, name and data."""
+    """The workflow that a task belongs to: its id, name, data and correlation id."""
 
     id: str
     name: str
     data: Any
+    correlation_id: str | None = None
 
 
 class Context(Stepping):
@@ -137,16 +138,21 @@ class Context(Stepping):
         return found
 
     @property
+    def correlation_id(self) -> str | None:
+        """The correlation id of the workflow, which all that the agent does carries; or None."""
+        return self._execution.claimed.ref.correlation_id
+
+    @property
     def attempt(self) -> int:
         """Which attempt at the task this is, from 1."""
         return self.task.attempt
 
     @property
     def workflow(self) -> WorkflowInfo:
-        """The workflow: its ``id``, ``name`` and ``data``."""
+        """The workflow: its ``id``, ``name``, ``data`` and ``correlation_id``."""
         if self._workflow is None:
             row = self._execution.around.reader.row(self.task.workflow_id)
-            self._workflow = WorkflowInfo(row[0], row[1], msgspec.json.decode(row[4]))
+            self._workflow = WorkflowInfo(row[0], row[1], msgspec.json.decode(row[4]), row[10])
         return self._workflow
 
     @property

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Reader"]
 
-COLUMNS = "id, name, key, state, data, max_parallel, created, finished, error, traceparent"
+COLUMNS = (
+    "id, name, key, state, data, max_parallel, created, finished, error, traceparent, "
+    "correlation_id"
+)
 _ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
 _NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
 _WORKERS = """

@@ -47,6 +47,9 @@ class Workflow:
         Why it failed, or None.
     traceparent
         In which trace it was made, W3C, or None.
+    correlation_id
+        The correlation id that it was given, or that of the trace in which it was made; None for
+        none.
     """
 
     __slots__ = (
@@ -61,7 +64,7 @@ class Workflow:
             "id",
             "key",
         ),
-        *("max_parallel", "name", "state", "traceparent"),
+        *("correlation_id", "max_parallel", "name", "state", "traceparent"),
     )
 
     def __init__(
@@ -83,6 +86,7 @@ class Workflow:
         self.finished: float | None = row[7]
         self.error: str | None = row[8]
         self.traceparent: str | None = row[9]
+        self.correlation_id: str | None = row[10]
 
     def refresh(self) -> Workflow:
         """Read it again, and return it.
