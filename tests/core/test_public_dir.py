@@ -41,13 +41,15 @@ PUBLIC = {
         returns_rows rowcount rows scalar statement truncated
     """,
     "Cache": """
-        aget_or_set cached cells close default_ttl delete get get_or_set inspect invalidate
-        invalidate_tags keys set stats ttl
+        aclose adelete aget aget_or_set ainvalidate ainvalidate_tags akeys aset astats attl cached
+        cells close default_ttl delete get get_or_set inspect invalidate invalidate_tags keys set
+        stats ttl
     """,
     "EventBus": """
-        apublish asubscribe attachment await_for close dead_letters discard flush history inspect
-        matcher pending ping publish publish_function redis replay source stream subscribe
-        subscriptions table unsubscribe wait_for
+        aclose adead_letters adiscard aflush ahistory aping apublish areplay asubscribe attachment
+        await_for close dead_letters discard flush history inspect matcher pending ping publish
+        publish_function redis replay source stream subscribe subscriptions table unsubscribe
+        wait_for
     """,
     "Event": """
         channel copy correlation_id data envelope gap id pending place raw source time trace_id
@@ -55,16 +57,20 @@ PUBLIC = {
     """,
     "Subscription": "busy_for close dropped failed gaps handled handler name pattern state waiting",
     "Queues": """
-        add_task close find get_queue names overview process_queue table within working
+        aadd_task aclose add_task afind anames aoverview atable close find get_queue names overview
+        process_queue table within working
     """,
     "Queue": """
-        add cancel counts current forget_processor get huey jobs lease name pause paused process
-        queues remove result_ttl resume retry search search_ids stop why_waiting work worker workers
+        aadd acancel acounts add aget ajobs apause aremove aresume aretry asearch asearch_ids astop
+        awhy_waiting aworkers cancel counts current forget_processor get huey jobs lease name pause
+        paused process queues remove result_ttl resume retry search search_ids stop why_waiting work
+        worker workers
     """,
     "Job": """
-        aresult attempt cancel cancelled check_cancelled context correlation_id created data failure
-        finished id log logs options progress queue raw refresh remove result retry seen snapshot
-        started state traceparent unkept worker
+        acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel
+        cancelled check_cancelled context correlation_id created data failure finished id log logs
+        options progress queue raw refresh remove result retry seen snapshot started state
+        traceparent unkept worker
     """,
     "FileSystemManager": """
         aappend aedit append aread_file awrite_file close confined_by copy_directory copy_file
@@ -100,9 +106,11 @@ PUBLIC = {
         stop_container usage wait_until
     """,
     "Orchestrator": """
-        agent agent_info agent_infos agents approve await_ cancel close create
-        create_workflow_with_tasks events forget get list migrate ping pipeline prune reject
-        relay_once retry stop table wait work worker
+        aagent_info aagent_infos aagents aapprove acancel aclose acounts acreate
+        acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents aget alist
+        amigrate aping apipeline approve aprune areject arelay_once aretry astop atable await_
+        awaited cancel close create create_workflow_with_tasks events forget get list migrate ping
+        pipeline prune reject relay_once retry stop table wait work worker
     """,
 }
 PUBLIC["Settings"] = (

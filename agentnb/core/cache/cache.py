@@ -26,6 +26,7 @@ from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.loop import LoopThread
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
+from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -494,12 +495,39 @@ class Cache:
         rows = [(counter.hits, counter.misses, round(counter.ratio, 3), keys)]
         return Table(("hits", "misses", "hit_ratio", "keys"), rows)
 
+    @overload
+    async def aget(self, key: str, *, type: TypeForm[T], local: bool = ...) -> T | None: ...
+    @overload
+    async def aget(
+        self, key: str, default: D, *, type: TypeForm[T], local: bool = ...
+    ) -> T | D: ...
+    @overload
+    async def aget(
+        self, key: str, default: Any = ..., *, type: None = ..., local: bool = ...
+    ) -> Any: ...
+    async def aget(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        type: Any = None,  # noqa: A002 - as in get
+        local: bool = False,
+    ) -> Any:
+        """Await `get`."""
+        return await await_method(self, self.get, key, default, type=type, local=local)
+
+    aset, adelete, attl, akeys = twin(set), twin(delete), twin(ttl), twin(keys)  # noqa: A003 - as in get
+    ainvalidate, ainvalidate_tags = twin(invalidate), twin(invalidate_tags)
+    astats = twin(stats)
+
     def close(self) -> None:
         """Stop renewing locks and keeping copies. The client stays open."""
         self._loader.leases.close()
         self._call_threads.close()
         self._loop.close()
         self._copies.close()
+
+    aclose = twin(close)
 
     def _seconds(self, ttl: float | None) -> float:
         return self.default_ttl if ttl is None else ttl

@@ -23,6 +23,7 @@ from agentnb.core.codec import exact
 from agentnb.core.codec.errors import UnstorableError
 from agentnb.core.errors import UsageError
 from agentnb.core.redis.keys import escape
+from agentnb.core.twins import await_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,9 @@ class Cached(Protocol[P, R_co]):
 
     def invalidate(self) -> int:
         """Remove all results of the function, and return the number removed."""
+
+    async def ainvalidate(self) -> int:
+        """Await `invalidate`."""
 
     # As a function: a method takes its object, a class method its class, others take neither.
     @overload
@@ -121,6 +125,7 @@ def decorate(
         forget = functools.partial(_forget, cache, keys)
     made = _made(cache, function, name, ttl, options)
     made.invalidate = forget
+    made.ainvalidate = functools.partial(await_method, cache, forget)
     setattr(made, ORIGINAL, (made, function))
     return made  # type: ignore[no-any-return]  # it is the function, wrapped
 

@@ -42,7 +42,7 @@ from agentnb.core.redis import Keys
 from agentnb.core.signals import AsyncSignal
 from agentnb.core.table import Table
 from agentnb.core.trace.context import carried, current, use
-from agentnb.core.twins import on_loop
+from agentnb.core.twins import on_loop, twin
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -60,6 +60,7 @@ __all__ = ["EventBus"]
 LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
 _CLOSE_SECONDS = 5.0
 _STAND_SECONDS = 0.05  # between two looks at the connection of a new subscription
+_FLUSH_SECONDS = 0.05  # between two looks at the outbox
 _CALLS = 8  # awaited calls that run at once
 
 
@@ -269,6 +270,16 @@ class EventBus:
         """Wait until no event is pending, and return whether that is so within the timeout."""
         timeout = seconds("timeout", timeout, service="events", zero=True)
         return self._outbox.wait(timeout)
+
+    async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - the twin of flush
+        """Await `flush`."""
+        until = monotonic() + seconds("timeout", timeout, service="events", zero=True)
+        while not self._outbox.wait(0):
+            left = until - monotonic()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(left, _FLUSH_SECONDS))
+        return True
 
     # Subscribing
 
@@ -589,6 +600,9 @@ class EventBus:
         """Remove dead letters, and return the number removed."""
         return self._dead.remove(*map(place_of, letters))
 
+    ahistory, adead_letters = twin(history), twin(dead_letters)
+    areplay, adiscard = twin(replay), twin(discard)
+
     def _handler_failed(self, event: Event, handler: str, error: BaseException) -> None:
         """Record a dead letter of an event whose handler failed."""
         if not self._closing:
@@ -620,6 +634,8 @@ class EventBus:
                 service="events",
                 hint="they are sent once the server is back; hub.events.flush() waits for it",
             )
+
+    aping = twin(ping)
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
         """Send pending events, end every subscription, and wait for running handlers.
@@ -662,6 +678,8 @@ class EventBus:
                 service="events",
                 hint="publish them again once the server is back",
             )
+
+    aclose = twin(close)
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.snapshot import UNKEPT, LiveJob
 from agentnb.core.trace import carried
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -66,6 +67,7 @@ class Job(LiveJob):
         self.queue = queue
         self.id = id
         self._parts = parts
+        self._call_threads = parts.threads
         self._attempt = attempt
         self._seen = seen
         self._hold: Attempt | None = None
@@ -363,6 +365,10 @@ class Job(LiveJob):
             It does not exist; it is running.
         """
         self.queue.remove(self.id, force=force)
+
+    arefresh, asnapshot = twin(refresh), twin(LiveJob.snapshot)
+    aprogress, alog, alogs = twin(progress), twin(log), twin(logs)
+    aretry, acancel, aremove = twin(retry), twin(cancel), twin(remove)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id

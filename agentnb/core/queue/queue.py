@@ -19,6 +19,7 @@ from agentnb.core.queue.search import search, search_ids
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.trace.context import random_bits
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ class Queue:
         self._parts = parts
         self._store = parts.store
         self._result_ttl = result_ttl
+        self._call_threads = parts.threads
         self._processor: Processor | None = None
         self._worker: Worker | None = None
 
@@ -545,6 +547,12 @@ class Queue:
     def why_waiting(self) -> str | None:
         """Return why jobs wait and what to do, or None if a worker is running."""
         return self._overview().no_progress
+
+    aadd, aget, aretry = twin(add), twin(get), twin(retry)
+    aremove, acancel = twin(remove), twin(cancel)
+    asearch, asearch_ids, ajobs = twin(search), twin(search_ids), twin(jobs)
+    acounts, apause, aresume = twin(counts), twin(pause), twin(resume)
+    aworkers, awhy_waiting, astop = twin(workers), twin(why_waiting), twin(stop)
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"

@@ -25,6 +25,7 @@ from agentnb.core.ranges import seconds
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -164,7 +165,7 @@ class Queues:
             wrap=self._wrap,
         )
 
-    def add_task(self, name: str, data: Any = None, **options: Any) -> Job:
+    def add_task(self, /, name: str, data: Any = None, **options: Any) -> Job:
         """Add a job to a queue; see `Queue.add`."""
         return self.get_queue(name).add(data, **options)
 
@@ -249,6 +250,9 @@ class Queues:
             "cell that processes them",
         )
 
+    aadd_task, anames, afind = twin(add_task), twin(names), twin(find)
+    aoverview, atable = twin(overview), twin(table)
+
     def close(self) -> None:
         """Stop the workers of this process; running jobs have 5 seconds, and are then released."""
         with self._lock:
@@ -259,6 +263,8 @@ class Queues:
         self._waiter.close()
         self._call_threads.close()
         self._loop.close()
+
+    aclose = twin(close)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from agentnb.core.failure import Failure
 if TYPE_CHECKING:
     import datetime as dt
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.queue.parts import QueueParts
 
 __all__ = ["UNKEPT", "JobSnapshot", "LiveJob"]
@@ -83,6 +84,7 @@ class LiveJob:
 
     id: str
     _parts: QueueParts
+    _call_threads: CallThreads
     _seen: JobSnapshot | None
     _attempt: int | None
 

@@ -10,6 +10,7 @@ import msgspec
 from agentnb.core.codec import check_schema
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.ranges import amount
+from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
@@ -264,6 +265,24 @@ class Context(Stepping):
         """
         self.check_cancelled()
         self._execution.log(str(message))
+
+    async def aworkflow(self) -> WorkflowInfo:
+        """Await `workflow`, which is read from the database at its first use."""
+        return await self._call_threads.call(lambda: self.workflow)
+
+    async def ainputs(self) -> dict[str, Any]:
+        """Await `inputs`, which are read from the database at their first use."""
+        return await self._call_threads.call(lambda: self.inputs)
+
+    @overload
+    async def ainput(self, name: str, *, type: TypeForm[T]) -> T: ...
+    @overload
+    async def ainput(self, name: str, *, type: None = ...) -> Any: ...
+    async def ainput(self, name: str, *, type: Any = None) -> Any:  # noqa: A002 - as input
+        """Await `input`."""
+        return await await_method(self, self.input, name, type=type)
+
+    aprogress, alog = twin(progress), twin(log)
 
     @property
     def cancelled(self) -> bool:

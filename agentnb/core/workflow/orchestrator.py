@@ -18,6 +18,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
+from agentnb.core.twins import twin
 from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
 from agentnb.core.workflow import migrating
@@ -681,6 +682,15 @@ class Orchestrator:
             key_ttl=self._key_ttl,
         )
 
+    amigrate, aping, aagent_infos = twin(migrate), twin(ping), twin(agent_infos)
+    aagents, aagent_info = twin(agents), twin(agent_info)
+    acreate, acreate_workflow_with_tasks = twin(create), twin(create_workflow_with_tasks)
+    apipeline, arelay_once = twin(pipeline), twin(relay_once)
+    aget, acounts, awaited, atable = twin(get), twin(counts), twin(waited), twin(table)
+    alist, aevents, aprune = twin(list), twin(events), twin(prune)  # noqa: A003 - the method
+    acancel, aretry, aforget = twin(cancel), twin(retry), twin(forget)
+    aapprove, areject, astop = twin(approve), twin(reject), twin(stop)
+
     def close(self) -> None:
         """Stop what works here; what runs has five seconds, and is then released."""
         try:
@@ -696,6 +706,8 @@ class Orchestrator:
         self._loop.close()
         if self._owns:
             self.database.close()
+
+    aclose = twin(close)
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from agentnb.core.workflow.spec import check_words
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
@@ -142,7 +143,7 @@ class Stepping:
         options: dict[str, Any],
     ) -> Any:
         self._execution.check()
-        threads = self._execution.around.threads
+        threads = self._call_threads
         found = await threads.call(self._execution.step_result, name, codec)
         if found is not None:
             return found[0]
@@ -152,6 +153,10 @@ class Stepping:
             if inspect.isawaitable(result):
                 result = await result
         return await threads.call(self._execution.keep_step, name, result, codec)
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        return self._execution.around.threads
 
     def _span(self, name: str) -> Any:
         tracer = self._execution.around.runtime.tracer

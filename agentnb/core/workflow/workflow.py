@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.table import Table
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
@@ -211,6 +213,31 @@ class Workflow:
         """Return the seconds in which it did nothing but wait for a person to approve a task."""
         found = self._reader.waited([self], time.time())
         return found.get(self.id, 0.0)
+
+    async def atasks(self) -> list[TaskInfo]:
+        """Await `tasks`."""
+        return await self._call_threads.call(lambda: self.tasks)
+
+    async def aresult(self) -> dict[str, Any]:
+        """Await `result`."""
+        return await self._call_threads.call(lambda: self.result)
+
+    @overload
+    async def aresult_of(self, task: str, *, type: TypeForm[T]) -> T: ...
+    @overload
+    async def aresult_of(self, task: str, *, type: None = ...) -> Any: ...
+    async def aresult_of(self, task: str, *, type: Any = None) -> Any:  # noqa: A002 - as result_of
+        """Await `result_of`."""
+        return await await_method(self, self.result_of, task, type=type)
+
+    arefresh, atask, alogs = twin(refresh), twin(task), twin(logs)
+    aforget, acancel = twin(forget), twin(cancel)
+    aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
+    aevents, awhy_waiting, awaited = twin(events), twin(why_waiting), twin(waited)
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        return self._orchestrator._call_threads  # noqa: SLF001 - which has made it
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and other.id == self.id
