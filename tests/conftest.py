@@ -24,6 +24,8 @@ from .groups import Groups, Stopwatch, order_of
 from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 
+pytest_plugins = ["pytester", "agentnb.testing.plugin"]  # as an installed agentnb has it
+
 _NUMBERS = itertools.count(1)
 
 

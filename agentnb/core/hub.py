@@ -98,6 +98,7 @@ class Hub:
         self._closed = False
         self._notebook = notebook
         self._clock = Clock()
+        self._ephemeral = False
 
     @property
     def settings(self) -> Settings:
@@ -159,7 +160,8 @@ class Hub:
         from agentnb.core.runtime import Runtime
 
         _ = self.logs
-        return Runtime(self.tracer, self.settings.redactor, self._id, self._clock)
+        settings = self.settings
+        return Runtime(self.tracer, settings.redactor, self._id, self._clock, self._ephemeral)
 
     @property
     def databases(self) -> Databases:

@@ -30,6 +30,9 @@ class Runtime:
         The hub whose log file takes the records; default: the log file of any hub.
     clock
         The time by which delayed work is due; default: the system's.
+    ephemeral
+        Whether nothing has to outlive the process, as in a test: SQLite files are not synced to
+        the disk, and workflows may be kept in memory.
 
     Examples
     --------
@@ -44,6 +47,7 @@ class Runtime:
     redactor: Redactor = field(default_factory=Redactor)
     hub_id: str | None = None
     clock: Clock = field(default_factory=Clock)
+    ephemeral: bool = False
 
     def log(self, service: str, **data: object) -> ServiceLog:
         """Return the logger ``agentnb.<service>`` of this runtime.

@@ -19,7 +19,7 @@ PUBLIC = {
         queue queues redis repo reset runtime settings stop tracer variable websocket websockets
         workflows
     """,
-    "Runtime": "clock hub_id log redactor tracer",
+    "Runtime": "clock ephemeral hub_id log redactor tracer",
     "Tracer": "close dropped failed flush path recent span trace",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",

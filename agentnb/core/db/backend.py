@@ -128,6 +128,7 @@ class Backend:
         self.note = target.note
         self.kind = target.kind
         self.read_only = read_only
+        self.ephemeral = False  # whether its data may be lost in a crash
         self.has_state = False  # on any of its connections, ever
         self.capacity = 1  # connections in use at a time, once there is an engine
         self.patience = target.pool_timeout or POOL_SECONDS

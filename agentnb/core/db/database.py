@@ -196,14 +196,17 @@ class Database(Executor):
         runtime: Runtime | None = None,
     ) -> None:
         target = parse(url, resolve) if resolve else parse(url)
+        runtime = runtime or Runtime()
+        backend = _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
+        backend.ephemeral = runtime.ephemeral
         runner = DatabaseRunner(
-            _BACKENDS.get(target.kind, Plain)(target, read_only=read_only),
+            backend,
             name=name,
             timeout=timeout,
             rows=rows,
             max_bytes=max_bytes,
             pool_size=pool_size,
-            runtime=runtime or Runtime(),
+            runtime=runtime,
         )
         super().__init__(runner)
         self._loop = LoopThread()

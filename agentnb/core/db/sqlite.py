@@ -168,8 +168,8 @@ class SQLite(Backend):
             raw.set_authorizer(authorize)
         elif self.target.path is not None and not is_network(self.target.path):
             # WAL needs memory that its users share, which no network file system has.
+            raw.execute(f"pragma synchronous = {'off' if self.ephemeral else 'normal'}")
             _without_waiting(raw, "pragma journal_mode = wal")
-            raw.execute("pragma synchronous = normal")
 
     def adapt(self, value: Any) -> Any:
         """Return a value as SQLite stores it.

@@ -25,10 +25,17 @@ HEAD = "0004"
 _FOLDER = Path(__file__).parent / "migrations"
 _PATIENCE = 60.0
 _LOCK = 0x6167656E746E62  # "agentnb", for PostgreSQL's advisory locks
+_made: list[str] = []
+"""The statements that make the tables in SQLite, once a test of this process has made them."""
 
 
-def check_kind(database: Database) -> None:
+def check_kind(database: Database, *, in_memory: bool = False) -> None:
     """Refuse databases that workflows cannot be kept in.
+
+    Parameters
+    ----------
+    in_memory
+        Whether a database in memory will do.
 
     Raises
     ------
@@ -41,7 +48,8 @@ def check_kind(database: Database) -> None:
             service="workflow",
             hint="DATABASE_URL=postgresql://..., or none for the SQLite file of the home",
         )
-    if database.kind == "sqlite" and database.access.backend.target.path is None:
+    in_file = database.kind != "sqlite" or database.access.backend.target.path is not None
+    if not in_file and not in_memory:
         raise ConfigError(
             "workflows outlive their process, and a database in memory does not",
             service="workflow",
@@ -89,7 +97,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
     ConfigError
         They were made by a newer agentnb; a right is missing, such as that to make a schema.
     """
-    check_kind(database)
+    check_kind(database, in_memory=True)  # where it is not, there is no orchestrator
     check_own(database)
     with (
         explaining(database, "agentnb migrate"),
@@ -105,11 +113,34 @@ def migrate(database: Database) -> tuple[str | None, str]:
             tx.execute(f"create schema if not exists {SCHEMA}")
         with tx.access.checkout(Deadline.of(_PATIENCE)) as connection:
             try:
-                _upgrade(connection)
+                if (
+                    before is None
+                    and database.kind == "sqlite"
+                    and database.access.runtime.ephemeral
+                ):
+                    _make(connection)
+                else:
+                    _upgrade(connection)
             except Exception as error:
                 raise _as_ours(database, error) from error
     database.access.log.info("tables of workflows: %s to %s", before or "none", HEAD)
     return before, HEAD
+
+
+def _make(connection: Connection) -> None:
+    """Make the tables in an empty database, from the second one on without Alembic.
+
+    Its 30 ms are half of the time that a test with workflows takes.
+    """
+    if _made:
+        for statement in _made:
+            connection.exec_driver_sql(statement)
+        return
+    _upgrade(connection)
+    marks = ", ".join(f"'{name}'" for name in names("sqlite").values())
+    found = f"select sql from sqlite_master where sql is not null and tbl_name in ({marks})"
+    _made.extend(row[0] for row in connection.exec_driver_sql(found))
+    _made.append(f"insert into {names('sqlite')[VERSIONS]} values ('{HEAD}')")
 
 
 def _upgrade(connection: Connection) -> None:

@@ -120,12 +120,12 @@ class Orchestrator:
         runtime: Runtime | None = None,
         owns_database: bool = False,
     ) -> None:
-        migrating.check_kind(database)
         self.database = database
         self.scope = scope
         self.lease = lease
         self.registry = Registry(home, scope)
         self._runtime = runtime or database.access.runtime
+        migrating.check_kind(database, in_memory=self._runtime.ephemeral)
         self.tracer = self._runtime.tracer
         self.log = self._runtime.log("workflow")
         self._redactor = self._runtime.redactor

@@ -1,0 +1,36 @@
+"""Tests of a service that is built on agentnb: a hub of its own for each, and what runs its work.
+
+The fixture ``hub`` comes by a plugin of pytest's, which is there once agentnb is installed; all
+else works with any other runner, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentnb.testing.hubs import isolated_hub
+
+__all__ = [
+    "isolated_hub",
+]
+
+_MODULES = {
+    "isolated_hub": "hubs",
+}
+
+if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
+
+    def __getattr__(name: str) -> Any:
+        # Imported on first use: pytest imports this package at each of its starts.
+        if name not in _MODULES:
+            raise AttributeError(f"module 'agentnb.testing' has no attribute {name!r}")
+        from importlib import import_module
+
+        module = import_module(f"agentnb.testing.{_MODULES[name]}")
+        value = globals()[name] = getattr(module, name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,57 @@
+"""The plugin of pytest's: the fixture ``hub``.
+
+pytest imports this module at its start, with or without tests that use it: all else is imported
+by the fixtures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentnb.core.hub import Hub
+    from agentnb.testing.hubs import SharedServer
+
+__all__ = ["hub"]
+
+_MARK = "agentnb"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark that gives settings to the hub of a test."""
+    config.addinivalue_line(
+        "markers", f"{_MARK}(**settings): settings of the test's hub, as agentnb.connect takes them"
+    )
+
+
+@pytest.fixture(scope="session")
+def _agentnb_server() -> Iterator[SharedServer]:
+    from agentnb.testing.hubs import SharedServer
+
+    server = SharedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hub(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    _agentnb_server: SharedServer,
+) -> Iterator[Hub]:
+    """Return a hub of the test's own: see `agentnb.testing.isolated_hub`.
+
+    ``@pytest.mark.agentnb(database_url=...)`` gives it settings; the nearest mark wins.
+    """
+    from agentnb.testing.hubs import isolated_hub
+
+    settings: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers(_MARK))):
+        settings |= mark.kwargs
+    folder = tmp_path_factory.mktemp("agentnb")
+    with isolated_hub(folder, server=_agentnb_server, **settings) as made:
+        yield made
