@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from agentnb import errors
     from agentnb.core.errors import (
         AgentnbError,
         CircuitOpen,
@@ -40,6 +41,7 @@ __all__ = [
     "UsageError",
     "connect",
     "correlation",
+    "errors",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -60,6 +62,8 @@ if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
             raise AttributeError(f"module 'agentnb' has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "errors":
+            return import_module("agentnb.errors")
         module = _MODULES.get(name, "agentnb.core.errors")
         value = globals()[name] = getattr(import_module(module), name)
         return value

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from agentnb.core.errors import ConfigError, NotFoundError
+from agentnb.core.errors import ConfigError, FileNotFound, NotFoundError
 from agentnb.core.trust import Trust
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _read(path: Path) -> bytes:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENAMETOOLONG}:
-            raise NotFoundError(
+            raise FileNotFound(
                 f"there is no {path}",
                 service="modules",
                 hint="run the cell that made it again",

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import ast
 import pickle
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import agentnb
+import agentnb.errors
 from agentnb.core import errors
 from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
 from agentnb.core.failure import Failure
@@ -89,3 +95,65 @@ def test_of_any_exception_something_can_be_kept(error, said):
     kept = Failure.of(error, 1)
     assert kept.error == said
     assert Failure.read(kept.write()) == kept
+
+
+def classes_below(kind):
+    for one in kind.__subclasses__():
+        yield one
+        yield from classes_below(one)
+
+
+def test_the_module_of_errors_has_every_error_of_the_package():
+    core = Path(agentnb.__file__).parent
+    for path in core.rglob("*.py"):  # those that define an error by name, at the least
+        names = [
+            node for node in ast.walk(ast.parse(path.read_text())) if type(node) is ast.ClassDef
+        ]
+        bases = {ast.unparse(base) for node in names for base in node.bases}
+        if bases & set(agentnb.errors.__all__):
+            parts = path.relative_to(core.parent).with_suffix("").parts
+            import_module(".".join(part for part in parts if part != "__init__"))
+    found = {AgentnbError, *classes_below(AgentnbError)}
+    ours = {one.__name__ for one in found if one.__module__.startswith("agentnb.")}
+    assert sorted(ours) == agentnb.errors.__all__
+    assert all(getattr(agentnb.errors, name).__doc__ for name in ours)
+    assert dir(agentnb.errors) == agentnb.errors.__all__
+
+
+def test_an_error_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'JobFaild'"):
+        _ = agentnb.errors.JobFaild
+
+
+def test_the_module_of_errors_imports_no_library():
+    code = "import sys, agentnb.errors; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"redis", "sqlalchemy", "huey", "httpx", "IPython"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [
+        ("DeadlineExceeded", TimeoutError),
+        ("FileNotFound", FileNotFoundError),
+        ("FileExists", FileExistsError),
+        ("IsADirectory", IsADirectoryError),
+        ("NotADirectory", NotADirectoryError),
+        ("PermissionDenied", PermissionError),
+    ],
+)
+def test_an_error_that_python_has_too_is_caught_as_such(name, builtin):
+    kind = getattr(agentnb.errors, name)
+    error = kind("it broke", service="files", hint="mend it")
+    assert isinstance(error, builtin)
+    assert (str(error), error.args) == ("it broke", ("it broke",))
+    if kind is not agentnb.errors.DeadlineExceeded:
+        error.filename = "a/b.txt"
+        again = pickle.loads(pickle.dumps(error))
+        assert type(error.errno) is int
+        assert (str(again), again.errno, again.filename) == ("it broke", error.errno, "a/b.txt")
+
+
+def test_a_service_that_is_unavailable_is_no_broken_connection():
+    assert not issubclass(errors.UnavailableError, OSError)
+    assert not issubclass(errors.RateLimited, OSError)

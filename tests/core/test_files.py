@@ -14,6 +14,7 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import (
+    AgentnbError,
     ConfigError,
     FileChanged,
     NotFoundError,
@@ -483,7 +484,7 @@ def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
         ]
         with pytest.raises(NotFoundError):
             files.read_file("b")
-        assert hub.tracer.recent(1)[0].outcome == "NotFoundError"
+        assert hub.tracer.recent(1)[0].outcome == "FileNotFound"
         watcher = files.watch(on_change=print)
     assert watcher.closed
     assert not [t for t in threading.enumerate() if t.name.startswith("agentnb-files")]
@@ -520,3 +521,24 @@ def test_no_descriptor_is_left_open(files):
                 continue
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_error_of_a_file_is_that_of_python_as_well(files):
+    files.write_file("src/main.py", "x")
+    files.write_file("kept", "x")
+    (files.root / "kept").chmod(0o400)
+    for call, kind, number, path in (
+        (lambda: files.read_file("gone.txt"), FileNotFoundError, errno.ENOENT, "gone.txt"),
+        (lambda: files.delete("gone.txt"), FileNotFoundError, errno.ENOENT, "gone.txt"),
+        (lambda: files.read_file("src"), IsADirectoryError, errno.EISDIR, "src"),
+        (lambda: files.list("src/main.py"), NotADirectoryError, errno.ENOTDIR, "src/main.py"),
+        (lambda: files.write_file("kept", "y"), PermissionError, errno.EACCES, "kept"),
+    ):
+        with pytest.raises(kind) as raised:
+            call()
+        assert isinstance(raised.value, AgentnbError)
+        assert (raised.value.errno, raised.value.filename) == (number, path)
+    files.write_file("to", "y")
+    with pytest.raises(FileExistsError) as taken:
+        files.move("src/main.py", "to")
+    assert isinstance(taken.value, AgentnbError)

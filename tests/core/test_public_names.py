@@ -18,6 +18,7 @@ NAMES = [
     "UsageError",
     "connect",
     "correlation",
+    "errors",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import socket
 import tempfile
 import threading
 import time
@@ -12,8 +14,9 @@ import pytest
 import redis as theirs
 
 import agentnb
-from agentnb.core.errors import ConfigError, RejectedError, UsageError
+from agentnb.core.errors import ConfigError, DeadlineExceeded, RejectedError, UsageError
 from agentnb.core.redis import Changed, NoScript, RedisClient, Script
+from agentnb.core.redis.server_paths import find_server_paths
 from tests.waiting import until
 
 
@@ -258,3 +261,24 @@ def test_a_hub_logs_when_it_connects(redis_home):
 def test_neither_url_nor_home_is_a_wrong_setting():
     with pytest.raises(ConfigError, match="neither"):
         RedisClient()
+
+
+def test_an_embedded_server_that_hangs_is_named_in_the_error_of_its_time_out(redis_home):
+    with RedisClient(home=redis_home, timeout=1) as client, contextlib.ExitStack() as stack:
+        assert client.ping()
+        waiting = client.subscriber  # whose connections bring the server back by themselves
+        path = find_server_paths(redis_home).socket
+        path.rename(path.with_suffix(".aside"))
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(str(path))
+        listening.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:  # somebody listens, to too many
+                link = stack.enter_context(socket.socket(socket.AF_UNIX))
+                link.settimeout(0)
+                link.connect(str(path))
+        with pytest.raises(TimeoutError, match="the embedded server does not answer") as raised:
+            waiting.get("k")
+        assert isinstance(raised.value, DeadlineExceeded)
+        path.with_suffix(".aside").replace(path)
+        assert waiting.get("k") is None

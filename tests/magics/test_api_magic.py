@@ -219,7 +219,7 @@ def test_a_bare_api_lists_the_clients_and_their_breakers(run, shell, web):
 def test_an_error_is_a_message_and_a_hint(shown, web):
     web.on("/x", says(404, {"message": "no such user"}))
     text = shown(f"%api get {web.url}/x")
-    assert "NotFoundError" in text
+    assert "HTTPNotFound" in text
     assert "404 Not Found: no such user" in text
     assert "Traceback" not in text
 

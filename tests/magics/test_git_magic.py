@@ -41,7 +41,7 @@ def test_the_bare_magic_tells_where_things_stand(shown, repository):
 
 def test_no_repository_is_an_error_that_says_how_to_make_one(shown):
     said = shown("%git")
-    assert "NotFoundError" in said
+    assert "RepositoryNotFound" in said
     assert "%git init" in said
 
 

@@ -6,7 +6,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import DeadlineExceeded, UnavailableError
+from agentnb.core.errors import PoolTimeout, UnavailableError
 from agentnb.core.resilience import Breaker
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ def _ill(error: Exception) -> bool:
     limited = getattr(error, "status", None) == HTTPStatus.FORBIDDEN
     ours = isinstance(error, PoolTimeout)
     return isinstance(error, UnavailableError) and not busy and not limited and not ours
-
-
-class PoolTimeout(DeadlineExceeded):
-    """No connection was free in time: that says nothing about the host."""
 
 
 class Breakers:

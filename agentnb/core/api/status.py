@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.api.body import snippet_of
-from agentnb.core.errors import AgentnbError, NotFoundError, RateLimited, RejectedError
+from agentnb.core.errors import AgentnbError, HTTPNotFound, RateLimited, RejectedError
 from agentnb.core.errors import UnavailableError as Unavailable
 from agentnb.core.table import text_of
 
@@ -81,7 +81,7 @@ def _error(answer: Answer, message: str, *, harmless: bool) -> AgentnbError:
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004 - what HTTP calls a server's
         return Unavailable(message, service="api", hint=AGAIN if harmless else LOOK)
     if status in {404, 410}:
-        return NotFoundError(message, service="api", hint="look at the URL, or at who may see it")
+        return HTTPNotFound(message, service="api", hint="look at the URL, or at who may see it")
     hint = None
     if status < 400:  # noqa: PLR2004 - what HTTP calls a redirection
         hint = "follow_redirects=True goes there" if is_redirect(answer) else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core.check.hidden import hidden_texts
 from agentnb.core.check.text import find_secrets
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import FileNotFound, UsageError
 from agentnb.core.redact import MASK
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise NotFoundError(
+        raise FileNotFound(
             f"no such notebook: {path}",
             service="check",
             hint="agentnb check NOTEBOOK.ipynb, relative to the working directory",

@@ -37,7 +37,7 @@ class Explained:
             return  # the error that is being explained matters more
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
         hint = did_you_mean(missing, known) or some
-        raise NotFoundError(error.message, service="db", hint=hint) from error.__cause__
+        error.advise(hint)
 
 
 class Translated:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import message_of
-from agentnb.core.errors import ConfigError, NotFoundError, QueryRejected, UnavailableError
+from agentnb.core.errors import ConfigError, QueryRejected, TableNotFound, UnavailableError
 
 if TYPE_CHECKING:
     from agentnb.core.db.url import Target
@@ -83,7 +83,7 @@ def translate(error: Exception, sql: str, target: Target) -> AgentnbError:
         return UnavailableError(text, service="db", hint="run the transaction again")
     if kind == "missing" and (found := _MISSING.search(text)):
         name = found["name"].rpartition(".")[2] if code is not None else found["name"]
-        return NotFoundError(f"no such table: {name}", service="db")
+        return TableNotFound(f"no such table: {name}", service="db")
     if kind == "config":
         return ConfigError(
             f"{target} cannot be connected to: {text}",

@@ -9,8 +9,8 @@ from agentnb.core.db.backend import message_of
 from agentnb.core.db.caret import caret
 from agentnb.core.errors import (
     ConfigError,
-    NotFoundError,
     QueryRejected,
+    TableNotFound,
     UnavailableError,
     UsageError,
 )
@@ -53,7 +53,7 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
     if watch is not None and watch.over and state == "57014":
         return watch.error()
     if state == "42P01" and (name := _MISSING.search(text)):
-        return NotFoundError(f"no such table: {name[1]}", service="db")
+        return TableNotFound(f"no such table: {name[1]}", service="db")
     if state in {"55P03", "40001", "40P01"}:
         return UnavailableError(text, service="db", hint=hint or "run the transaction again")
     if state == "53100":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db import schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.values import UnfitError, exact_number, utc_text
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import TableNotFound, UsageError, did_you_mean
 from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
@@ -90,7 +90,7 @@ def _columns(connection: Connection, table: str) -> dict[str, str]:
     made = "select sql from main.sqlite_master where type = 'table' and lower(name) = lower(?)"
     if not rows or not _all(connection, made, table):
         names = [row[0] for row in _all(connection, "select name from main.sqlite_master")]
-        raise NotFoundError(
+        raise TableNotFound(
             f"no such table: {table}", service="db", hint=did_you_mean(table, names)
         )
     if any(hidden for _, _, hidden in rows):

@@ -9,9 +9,9 @@ from agentnb.core.db.backend import Watch
 from agentnb.core.db.text import Statement
 from agentnb.core.errors import (
     DeadlineExceeded,
-    NotFoundError,
     QueryRejected,
     RejectedError,
+    TableNotFound,
     did_you_mean,
 )
 from agentnb.core.ranges import text
@@ -147,7 +147,7 @@ def describe(runner: Runner, table: str) -> Table:
         known = _known(connection, table) if found is None else []
     if found is None:
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
-        raise NotFoundError(
+        raise TableNotFound(
             f"no such table: {table}", service="db", hint=did_you_mean(table, known) or some
         )
     return Table(("column", "type", "nullable", "default", "key"), found)

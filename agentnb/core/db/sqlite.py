@@ -12,11 +12,7 @@ from urllib.parse import quote
 from agentnb.core.db import values
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.sqlite_errors import BUSY, translate
-from agentnb.core.errors import (
-    ConfigError,
-    NotFoundError,
-    UsageError,
-)
+from agentnb.core.errors import ConfigError, FileNotFound, UsageError
 from agentnb.core.paths import is_network
 
 if TYPE_CHECKING:
@@ -144,7 +140,7 @@ class SQLite(Backend):
             )
         if self.read_only:
             if not path.exists():
-                raise NotFoundError(
+                raise FileNotFound(
                     f"there is no SQLite file {path} to read",
                     service="db",
                     hint="leave --read-only away to make a new one",

@@ -10,12 +10,7 @@ from agentnb.core.db.backend import message_of
 from agentnb.core.db.caret import caret
 from agentnb.core.db.syntax import SQLITE
 from agentnb.core.db.text import tokens
-from agentnb.core.errors import (
-    ConfigError,
-    NotFoundError,
-    QueryRejected,
-    UnavailableError,
-)
+from agentnb.core.errors import ConfigError, QueryRejected, TableNotFound, UnavailableError
 
 if TYPE_CHECKING:
     from agentnb.core.db.backend import Watch
@@ -85,7 +80,7 @@ def _of_file(text: str, target: Target) -> AgentnbError | None:
 
 def _of_statement(text: str, sql: str) -> AgentnbError:
     if found := _MISSING.match(text):
-        return NotFoundError(f"no such table: {found[1]}", service="db")
+        return TableNotFound(f"no such table: {found[1]}", service="db")
     if "Could not decode to UTF-8" in text:
         return QueryRejected(
             "a text in the database is not valid UTF-8",

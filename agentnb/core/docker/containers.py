@@ -17,6 +17,7 @@ from agentnb.core.docker.session import listed, remove
 from agentnb.core.docker.stats import Meter
 from agentnb.core.docker.waiting import Waiting
 from agentnb.core.errors import (
+    ContainerNotFound,
     DeadlineExceeded,
     NotFoundError,
     RejectedError,
@@ -72,7 +73,7 @@ class Containers:
                 )
         if not found or not is_ours(found["Config"]["Labels"], found["Name"], self._owner.id):
             names = [row[0] for row in self.table().rows]
-            raise NotFoundError(
+            raise ContainerNotFound(
                 f"this home has no container {name!r}",
                 service="docker",
                 hint=did_you_mean(name, names)

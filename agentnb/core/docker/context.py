@@ -19,6 +19,7 @@ from agentnb.core.errors import (
     AgentnbError,
     BuildFailed,
     ConfigError,
+    FileNotFound,
     NotFoundError,
     UsageError,
 )
@@ -69,7 +70,7 @@ def place_of(context: str | Path, roots: Sequence[Path], workspace: Path | None)
     if not path.is_dir() and workspace is not None and (workspace / path).is_dir():
         path = workspace / path
     if not path.is_dir():
-        raise NotFoundError(
+        raise FileNotFound(
             f"there is no folder {str(context)!r} to build in",
             service="docker",
             hint="a folder with a Dockerfile, from the working directory or from the workspace",
@@ -165,7 +166,7 @@ def _read_inside(folder: Path, name: str) -> tuple[bytes, bool]:
 
 
 def _no_dockerfile(folder: Path, name: str) -> NotFoundError:
-    return NotFoundError(
+    return FileNotFound(
         f"there is no {name} in {folder}",
         service="docker",
         hint="%%docker build -t TAG takes it from the cell",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.roots import refuse_outside
 from agentnb.core.errors import (
-    NotFoundError,
+    FileNotFound,
     RejectedError,
     UsageError,
     did_you_mean,
@@ -226,7 +226,7 @@ def host_file(option: str, path: Path, roots: Sequence[Path]) -> tuple[bytes, in
                 raise _no_file(path)
             return file.read(), _MODE | (stat.S_IMODE(mode) & 0o111)
     except FileNotFoundError as error:
-        raise NotFoundError(
+        raise FileNotFound(
             f"there is no file {str(path)!r}",
             service="docker",
             hint=did_you_mean(path.name, _beside(path)) or f"relative paths begin at {Path.cwd()}",

@@ -14,7 +14,9 @@ from agentnb.core.docker.endpoint import Endpoint, find, how_to_start, not_docke
 from agentnb.core.errors import (
     AgentnbError,
     ConfigError,
+    ContainerNotFound,
     DeadlineExceeded,
+    ImageNotFound,
     NotFoundError,
     RejectedError,
     UnavailableError,
@@ -318,15 +320,23 @@ def _knock(endpoint: Endpoint) -> None:
             link.connect(endpoint.url.removeprefix("unix://"))
 
 
+def _missing(message: str) -> type[NotFoundError]:
+    kinds = {"container": ContainerNotFound, "image": ImageNotFound}
+    found = re.match(r"No such (\w+)", message)
+    return kinds.get(found[1].lower(), NotFoundError) if found else NotFoundError
+
+
 def explain(error: Exception, doing: str, endpoint: Endpoint) -> NoReturn:
     """Translate an error of the SDK; others are raised as they are."""
     import requests
     import urllib3
     from docker.errors import APIError, DockerException, NotFound
 
+    if isinstance(error, AgentnbError):  # which may be a TimeoutError or an OSError, too
+        raise error
     if isinstance(error, APIError):
         message = _NOISE.sub("", str(error.explanation or error)).strip()
-        kind = NotFoundError if isinstance(error, NotFound) else RejectedError
+        kind = _missing(message) if isinstance(error, NotFound) else RejectedError
         raise kind(message, service="docker") from error
     slow = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
     if isinstance(error, slow) or "Read timed out" in str(error):

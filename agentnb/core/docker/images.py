@@ -15,7 +15,13 @@ from agentnb.core.docker.fetching import refuse_fetching, refuse_reaching
 from agentnb.core.docker.options import image_name
 from agentnb.core.docker.owner import tag_is_ours
 from agentnb.core.docker.results import BuildResult
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
+from agentnb.core.errors import (
+    ImageNotFound,
+    NotFoundError,
+    RejectedError,
+    UsageError,
+    did_you_mean,
+)
 from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
@@ -189,7 +195,7 @@ class Images:
             )
         except NotFoundError as error:
             ours = [tag for one in self.listed() for tag in one["RepoTags"]]
-            raise NotFoundError(
+            raise ImageNotFound(
                 f"the engine has no image {name!r}",
                 service="docker",
                 hint=did_you_mean(name, ours)

@@ -10,6 +10,7 @@ from agentnb.core.docker.options import image_name
 from agentnb.core.docker.results import PullResult
 from agentnb.core.errors import (
     DeadlineExceeded,
+    ImageNotFound,
     NotFoundError,
     OptionRefused,
     RejectedError,
@@ -206,7 +207,7 @@ def _explained(name: str, message: str) -> NotFoundError | RejectedError | Unava
             hint=f"is {registry} right, and does the engine have a network (or a proxy)?",
         )
     if _UNKNOWN.search(message):
-        return NotFoundError(
+        return ImageNotFound(
             f"the registry has no image {name}: {message}",
             service="docker",
             hint="is the name right? A private one needs: docker login, in a terminal",

@@ -475,6 +475,8 @@ class EventBus:
         stream = self.stream(channel)
         try:
             return await asyncio.wait_for(anext(stream), timeout)
+        except DeadlineExceeded:
+            raise
         except TimeoutError:
             raise _none_came(channel, timeout) from None
         finally:

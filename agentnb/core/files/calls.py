@@ -7,9 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.files.confinement import FOLDER
-from agentnb.core.files.errors import similar, target_of, translated
+from agentnb.core.files.errors import named, similar, target_of, translated
 from agentnb.core.files.names import parts_of
 from agentnb.core.files.record import log_done, log_failed
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from agentnb.core.errors import AgentnbError
     from agentnb.core.files.confinement import Confined
     from agentnb.core.trace.servicelog import ServiceLog
 
@@ -138,6 +137,9 @@ class Call:
             if self._resolver.hidden.may_hide(self.path):
                 self._resolver.refuse_hidden(self.root, self.parts)
         except OSError as error:
+            if isinstance(error, AgentnbError):
+                self._abandon(error)
+                raise
             ours = translated(error, self.path)
             self._abandon(ours)
             raise ours from error
@@ -164,11 +166,13 @@ class Call:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, AgentnbError):
                 ours = self._translated(error)
                 kind = type(ours)
                 self._tell(self.path, ours)
                 raise ours from error
+            if isinstance(error, AgentnbError):
+                named(error, self.path)
             self._tell(self.path, error)
         finally:
             if self.root >= 0:

@@ -7,12 +7,16 @@ import os
 import stat
 import unicodedata
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentnb.core.errors import (
     AgentnbError,
-    NotFoundError,
+    FileExists,
+    FileNotFound,
+    IsADirectory,
+    NotADirectory,
     PathEscape,
+    PermissionDenied,
     RejectedError,
     UnavailableError,
     UsageError,
@@ -24,7 +28,7 @@ from agentnb.core.files.names import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["kind_of", "no_file", "similar", "target_of", "translated"]
+__all__ = ["kind_of", "named", "no_file", "similar", "target_of", "translated"]
 
 _KINDS = {
     stat.S_IFREG: "file",
@@ -37,6 +41,11 @@ _KINDS = {
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY, errno.EXDEV, errno.EBUSY}
+_WRONG: dict[int, type[UsageError]] = {
+    errno.EISDIR: IsADirectory,
+    errno.ENOTDIR: NotADirectory,
+    errno.EEXIST: FileExists,
+}
 _NEAR, _ALIKE = 200, 10_000
 
 
@@ -55,13 +64,30 @@ def no_file(path: str, mode: int) -> UsageError:
     hint = "only regular files are opened"
     if kind == "folder":
         hint = f"hub.files.list({shown(path)!r}) (%files ls {shown(path)}) shows what is in it"
-    return UsageError(f"{shown(path)} is a {kind}, not a file", service="files", hint=hint)
+    wrong = IsADirectory if kind == "folder" else UsageError
+    return wrong(f"{shown(path)} is a {kind}, not a file", service="files", hint=hint)
+
+
+E = TypeVar("E", bound=AgentnbError)
+
+
+def named(error: E, path: str) -> E:
+    """Return an error with the path as its ``filename``, if it is one of Python's as well.
+
+    >>> named(FileNotFound("there is no a.txt", service="files"), "a.txt").filename
+    'a.txt'
+    """
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = path
+    return error
 
 
 def translated(
     error: OSError, path: str, *, near: str | None = None, target: str | None = None
 ) -> AgentnbError:
     """Return the error for one of the operating system; raise it from the original.
+
+    Those of a file are Python's as well, such as a ``FileNotFoundError``.
 
     Parameters
     ----------
@@ -74,6 +100,13 @@ def translated(
     target
         Where the path's last name leads, if it is a link to nothing.
     """
+    made = named(_translated(error, path, near, target), path)
+    if isinstance(made, PermissionDenied):
+        made.errno = error.errno or errno.EACCES
+    return made
+
+
+def _translated(error: OSError, path: str, near: str | None, target: str | None) -> AgentnbError:
     name, code = shown(path), error.errno
     if isinstance(error, Outside):
         return PathEscape(
@@ -88,7 +121,8 @@ def translated(
             hint="free some room and call again; what was there before is still there",
         )
     if code in _REFUSED:
-        return RejectedError(
+        refused = PermissionDenied if isinstance(error, PermissionError) else RejectedError
+        return refused(
             f"{name}: {error.strerror}",
             service="files",
             hint="make it writable for this user, or name another path",
@@ -105,17 +139,17 @@ def translated(
         errno.EILSEQ: f"{name}: a name that this file system cannot write",
     }
     if code == errno.ENOENT and target is not None:
-        return NotFoundError(
+        return FileNotFound(
             f"{name} is a link to {shown(target)}, which does not exist",
             service="files",
             hint=f"%files rm {name} removes the link; write_file writes what it leads to",
         )
     if code == errno.ENOENT:
-        return NotFoundError(
+        return FileNotFound(
             f"there is no {name}", service="files", hint=near or "%files ls FOLDER lists its files"
         )
     if code in usage:
-        return UsageError(
+        return _WRONG.get(code, UsageError)(
             usage[code], service="files", hint=near or "%files ls FOLDER lists its files"
         )
     return UnavailableError(

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import RejectedError
+from agentnb.core.errors import PermissionDenied
 from agentnb.core.files.calls import Call, open_root, opened
 from agentnb.core.files.confinement import Confined, Resolver, best
 from agentnb.core.files.names import shown
@@ -68,11 +68,11 @@ class Workspace:
 
         Raises
         ------
-        RejectedError
+        PermissionDenied
             The workspace is read-only.
         """
         if self.read_only:
-            raise RejectedError(
+            raise PermissionDenied(
                 f"the workspace is read-only; {shown(str(path))} was not changed",
                 service="files",
                 hint="AGENTNB_WORKSPACE_READONLY=0 lets it be written to",

@@ -11,7 +11,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from agentnb.core.errors import FileChanged, RejectedError, UnavailableError, UsageError
+from agentnb.core.errors import FileChanged, PermissionDenied, UnavailableError, UsageError
 from agentnb.core.files.confinement import FOLDER, Confined, Outside
 from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
@@ -197,7 +197,7 @@ def refuse_read_only(folder: int, name: str, found: os.stat_result, path: str) -
 
     Raises
     ------
-    RejectedError
+    PermissionDenied
         Nobody, or not this user, may write to it.
     """
     mode = stat.S_IMODE(found.st_mode)
@@ -206,7 +206,7 @@ def refuse_read_only(folder: int, name: str, found: os.stat_result, path: str) -
     effective = os.access in os.supports_effective_ids
     if mode & _WRITE and os.access(name, os.W_OK, dir_fd=folder, effective_ids=effective):
         return
-    raise RejectedError(
+    raise PermissionDenied(
         f"{shown(path)} is read-only (mode {mode:04o}); nothing was changed",
         service="files",
         hint=f"if it may be changed: chmod u+w {shown(path)}",
@@ -218,7 +218,7 @@ def refuse_replacing(folder: int, name: str, path: str) -> None:
 
     Raises
     ------
-    RejectedError
+    PermissionDenied
         It is.
     """
     with contextlib.suppress(FileNotFoundError):
@@ -256,7 +256,7 @@ def replace(entry: Entry, data: bytes, path: str, if_hash: str | None) -> None:
     ------
     FileChanged
         The file has another hash.
-    RejectedError
+    PermissionDenied
         It is read-only.
     """
     before = entry.existing

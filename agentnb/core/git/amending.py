@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import NotFoundError, RejectedError
+from agentnb.core.errors import RejectedError, RevisionNotFound
 from agentnb.core.git import operations
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def check(repo: OpenRepository, *, force: bool, reworded: bool) -> None:
     repo.refuse_protected("commits")
     sha = repo.head()
     if not sha:
-        raise NotFoundError("there is no commit yet", service="git", hint="hub.git.commit(MESSAGE)")
+        raise RevisionNotFound(
+            "there is no commit yet", service="git", hint="hub.git.commit(MESSAGE)"
+        )
     options = ("--count=1", "--format=%(refname:lstrip=2)", f"--contains={sha}")
     remote = repo.run("for-each-ref", *options, "refs/remotes").text.strip()
     if remote and not force:

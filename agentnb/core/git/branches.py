@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.errors import NotFoundError, RevisionNotFound, did_you_mean
 from agentnb.core.git import arguments
 from agentnb.core.table import Table
 
@@ -129,7 +129,7 @@ class Branches:
             self._repository.run("switch", "--quiet", "--no-recurse-submodules", name)
         except NotFoundError as error:
             known = [each for each in self.names() if each != name]
-            raise NotFoundError(
+            raise RevisionNotFound(
                 f"there is no branch {name!r}",
                 service="git",
                 hint=did_you_mean(name, known)

@@ -7,7 +7,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError
+from agentnb.core.errors import FileNotFound
 from agentnb.core.git import diff as differences
 from agentnb.core.git.cells import LARGEST
 from agentnb.core.git.objects import CommitView
@@ -86,7 +86,7 @@ class Comparer:
         """
         whole = self._repository.root / inner
         if not os.path.lexists(whole):
-            raise NotFoundError(
+            raise FileNotFound(
                 f"there is no path {path!r}", service="git", hint="%git status lists what there is"
             )
         if whole.is_dir() and not whole.is_symlink():

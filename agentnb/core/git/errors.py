@@ -11,6 +11,8 @@ from agentnb.core.errors import (
     NonFastForward,
     NotFoundError,
     RejectedError,
+    RepositoryNotFound,
+    RevisionNotFound,
     UnavailableError,
     UsageError,
 )
@@ -129,7 +131,7 @@ _RULES: Final = (
         r"|ambiguous argument|couldn't find remote ref|not a commit|does not have any commits"
         r"|your current branch .* does not have|src refspec .* does not match|invalid object name"
         r"|bad object|no such ref",
-        NotFoundError,
+        RevisionNotFound,
         "hub.git.branches() and hub.git.log() (%git branch, %git log) list what there is",
     ),
     _rule(
@@ -145,7 +147,9 @@ _RULES: Final = (
     ),
     _rule(r"already exists", RejectedError, "choose another name"),
     _rule(r"no space left on device", UnavailableError, "make room on the disk, then try again"),
-    _rule(r"not a git repository", NotFoundError, "hub.git.initialize() (%git init) makes one"),
+    _rule(
+        r"not a git repository", RepositoryNotFound, "hub.git.initialize() (%git init) makes one"
+    ),
 )
 _NOISE = re.compile(
     r"^(?:hint:.*|usage: .*|Use '--' to separate.*|'git <command>.*|Run$"

@@ -15,7 +15,7 @@ from subprocess import TimeoutExpired
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.git.locks import at_work, waits
 from agentnb.core.launch import search_paths
 from agentnb.core.ranges import LONGEST
@@ -191,7 +191,7 @@ def _once(
             _await_end(process, until)
         except BaseException as error:
             _end(process)
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and not isinstance(error, AgentnbError):
                 raise _late(words, seconds) from error
             raise
         return Output(process.returncode, out, err.decode("utf-8", "replace"))

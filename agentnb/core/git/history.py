@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError
+from agentnb.core.errors import RevisionNotFound
 from agentnb.core.git import arguments
 from agentnb.core.git import log as commits
 from agentnb.core.git.errors import refused
@@ -99,7 +99,7 @@ def _refuse_no_commits(repo: OpenRepository, names: Sequence[str]) -> None:
         if line.endswith((" missing", " ambiguous")) or line.split(" ")[1] in {"commit", "tag"}:
             continue
         path = name.rpartition(":")[2] or "PATH"
-        raise NotFoundError(
+        raise RevisionNotFound(
             f"{name!r:.200} is no commit",
             service="git",
             hint=f"the history of a path: %git log -- {path}, hub.git.log(paths={path!r})",

@@ -8,7 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentnb.core.errors import AgentnbError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import (
+    AgentnbError,
+    NotFoundError,
+    RevisionNotFound,
+    UsageError,
+    did_you_mean,
+)
 from agentnb.core.git import arguments
 
 if TYPE_CHECKING:
@@ -210,7 +216,7 @@ class Interpreter:
         hint = self._near(unknown)
         if os.path.lexists(self._folder / unknown):
             hint = f"it is a path: %git log --path {unknown}, hub.git.log(paths={unknown!r})"
-        return NotFoundError(f"there is no revision {unknown!r}", service="git", hint=hint)
+        return RevisionNotFound(f"there is no revision {unknown!r}", service="git", hint=hint)
 
     def _near(self, word: str) -> str:
         if word == "HEAD":

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from agentnb.core.errors import ConfigError, NotFoundError, did_you_mean
+from agentnb.core.errors import ConfigError, NotFoundError, RevisionNotFound, did_you_mean
 from agentnb.core.git import arguments, operations
 from agentnb.core.git import status as changes
 from agentnb.core.git.comparing import Comparer
@@ -191,13 +191,13 @@ class OpenRepository:
             if "ambiguous" in why.err:
                 raise refused(why, "rev-parse")
             if revision == "HEAD":
-                raise NotFoundError(
+                raise RevisionNotFound(
                     "there is no commit yet",
                     service="git",
                     hint="hub.git.commit(MESSAGE), %git commit -m MESSAGE",
                 )
             known = self.run("for-each-ref", "--format=%(refname:lstrip=2)").text.split("\n")
-            raise NotFoundError(
+            raise RevisionNotFound(
                 f"there is no commit {revision!r:.200}",
                 service="git",
                 hint=did_you_mean(revision, known)

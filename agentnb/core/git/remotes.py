@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NonFastForward, NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import (
+    NonFastForward,
+    NotFoundError,
+    RejectedError,
+    RevisionNotFound,
+    UsageError,
+)
 from agentnb.core.errors import did_you_mean as nearest
 from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, transport
@@ -290,7 +296,7 @@ def _known_branch(repo: OpenRepository, name: str) -> None:
     output = repo.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
     known = output.text.split()
     if name not in known:
-        raise NotFoundError(
+        raise RevisionNotFound(
             f"there is no branch {name!r}",
             service="git",
             hint=nearest(name, known) or f"branches: {', '.join(known) or 'none yet'}",

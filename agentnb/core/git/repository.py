@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import FileNotFound, RepositoryNotFound, UsageError
 from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, hardening
 from agentnb.core.git.commands import reads
@@ -117,12 +117,12 @@ class Repository:
             return folders
         bare = discovery.bare(self.path)
         if bare is not None:
-            raise NotFoundError(
+            raise RepositoryNotFound(
                 f"{bare} is a bare repository: it has no work tree",
                 service="git",
                 hint=f"clone it: %git clone {bare} FOLDER, hub.git.clone({str(bare)!r}, FOLDER)",
             )
-        raise NotFoundError(
+        raise RepositoryNotFound(
             f"{self.path} is in no git repository",
             service="git",
             hint=f"make one: %git init {shlex.quote(str(self.path))}, or call initialize()",
@@ -224,7 +224,7 @@ class Repository:
         limit = self.seconds(timeout)
         cwd = Path("/") if outside else self.path
         if not cwd.is_dir():
-            raise NotFoundError(
+            raise FileNotFound(
                 f"the folder {cwd} does not exist",
                 service="git",
                 hint="make the folder, or name another: hub.repo(PATH)",

@@ -6,7 +6,7 @@ import os
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from agentnb.core.errors import NotFoundError, RejectedError
+from agentnb.core.errors import FileNotFound, RejectedError
 from agentnb.core.git import arguments, operations
 from agentnb.core.git.opened import listed
 
@@ -101,7 +101,7 @@ def _refuse_unknown(repo: OpenRepository, paths: Sequence[str], at: Sequence[str
         if at and repo.run("ls-tree", "-z", "--name-only", *at, "--", path).out:
             continue
         where = f"in {at[0][:10]}" if at else "staged or committed"
-        raise NotFoundError(
+        raise FileNotFound(
             f"there is no {path} {where}: nothing to restore it from",
             service="git",
             hint="hub.git.status() (%git status) lists what has changed; a file that git does "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
+from agentnb.core.errors import RejectedError, RevisionNotFound, did_you_mean
 from agentnb.core.git import arguments
 from agentnb.core.table import Table
 
@@ -113,7 +113,7 @@ class Tags:
         sha = _sha_of(repo, name)
         if not sha:
             known = [row.tag for row in self.tags()]
-            raise NotFoundError(
+            raise RevisionNotFound(
                 f"there is no tag {name!r}",
                 service="git",
                 hint=did_you_mean(name, known) or "hub.git.tags() (%git tag) lists them",

@@ -8,7 +8,7 @@ from html import escape
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.errors import FileNotFound, NotFoundError, RejectedError, UsageError
 from agentnb.core.git import arguments
 from agentnb.core.git.cells import cells_of
 from agentnb.core.table import text_of
@@ -181,7 +181,7 @@ def _staged(repo: OpenRepository, stage: str, inner: str, given: str) -> tuple[s
 
 
 def _missing(path: str, where: str) -> NotFoundError:
-    return NotFoundError(
+    return FileNotFound(
         f"there is no {path} in {where}",
         service="git",
         hint=f"hub.git.log(paths={path!r}) (%git log --path {quote(path)}) lists the commits that "

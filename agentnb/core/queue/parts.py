@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import NotFoundError
+from agentnb.core.errors import JobNotFound, NotFoundError
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class QueueParts:
 
     def gone(self, job_id: str) -> NotFoundError:
         """Return the error of a job that is not there."""
-        return NotFoundError(
+        return JobNotFound(
             f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
             service="queue",
             hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "

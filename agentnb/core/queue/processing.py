@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.codec import check_schema, declared
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.errors import ConfigError, KernelOnlyError, UsageError
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.ranges import seconds
 
@@ -22,10 +22,6 @@ __all__ = ["KernelOnlyError", "Processor", "kept_processor", "marked", "processo
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _MARK = "__agentnb_queue__"
-
-
-class KernelOnlyError(ConfigError):
-    """A kept cell uses names of its notebook, which another process does not have."""
 
 
 @dataclass(frozen=True, slots=True)

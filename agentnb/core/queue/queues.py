@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.codec import Json
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import JobNotFound, UsageError, did_you_mean
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.events import JobEvents
@@ -208,7 +208,7 @@ class Queues:
             hint = did_you_mean(job_id, names) or "%queue list shows the queues"
             if job_id in names:
                 hint = f"{job_id} is a queue: %queue jobs {job_id} lists its jobs"
-            raise NotFoundError(
+            raise JobNotFound(
                 f"there is no job {job_id}: it was removed, or is no longer kept",
                 service="queue",
                 hint=hint,

@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as TheirConnectionError
 from redis.exceptions import TimeoutError as TheirTimeoutError
 from redis.utils import SENTINEL
 
+from agentnb.core.errors import DeadlineExceeded
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def _give(link: socket.socket, seconds: float | None) -> None:
     has = link.gettimeout()
     if has is None or seconds is None or not 0.98 * seconds < has < 1.02 * seconds:
         link.settimeout(seconds)
+
+
+class _NotBack(Exception):  # noqa: N818 - what happened
+    """Carries a `DeadlineExceeded` past redis-py, which takes each TimeoutError for its own."""
+
+    def __init__(self, error: DeadlineExceeded) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Parser(_HiredisParser):
@@ -187,6 +196,8 @@ class Timed(AbstractConnection):
             self.limit(monotonic() + self._patience)
         try:
             super().connect_check_health(check_health, retry_socket_connect)
+        except _NotBack as error:
+            raise error.error from error.error.__cause__
         finally:
             if endless:
                 self.limit(None)
@@ -216,7 +227,10 @@ class Timed(AbstractConnection):
 
     def _bring_back(self, server: EmbeddedServer) -> None:
         left = None if self.until is None else max(self.until - monotonic(), 0.0)
-        server.ensure(Deadline(left))
+        try:
+            server.ensure(Deadline(left))
+        except DeadlineExceeded as error:
+            raise _NotBack(error) from error
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py calls it
         """Say hello, and say so in the log."""

@@ -93,6 +93,8 @@ class EmbeddedServer:
                 if not is_up(self.paths.socket, deadline.remaining()):
                     self._bring_up(deadline)
                 self._seen_up = True
+            except DeadlineExceeded:
+                raise
             except TimeoutError as error:
                 raise DeadlineExceeded(
                     "the embedded server does not answer",

@@ -308,6 +308,8 @@ class WebSocketClient:
             return True
         try:
             return sent.result(self._options.timeout + _MARGIN)
+        except DeadlineExceeded:
+            raise
         except FutureTimeoutError as error:
             raise DeadlineExceeded(
                 "the client's loop is stuck",

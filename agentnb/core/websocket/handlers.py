@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
-from agentnb.core.errors import AgentnbError, UsageError, did_you_mean
+from agentnb.core.errors import HandlerFailed, UsageError, did_you_mean
 from agentnb.core.failure import words_of
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
@@ -23,10 +23,6 @@ __all__ = ["KINDS", "HandlerCalls", "HandlerFailed"]
 
 KINDS = ("connected", "message", "disconnected", "error")
 _DROPPABLE = {"message", "error"}
-
-
-class HandlerFailed(AgentnbError):  # noqa: N818 - what happened, as QueryRejected
-    """A handler of a client raised; its error is the cause."""
 
 
 class HandlerCalls:

@@ -10,7 +10,7 @@ from contextvars import ContextVar, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from agentnb.core.errors import ConfigError, RejectedError, UnavailableError
+from agentnb.core.errors import AttemptStopped, ConfigError, UnavailableError
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.work.store import AttemptSpec, Outcome, OutcomeKind
 
@@ -28,10 +28,6 @@ T = TypeVar("T")
 CURRENT: ContextVar[Attempt | None] = ContextVar("agentnb_attempt", default=None)
 """The attempt that the calling code belongs to, in its thread or its coroutines; None outside."""
 _RETRY_SECONDS = 0.2
-
-
-class AttemptStopped(RejectedError):  # noqa: N818 - what happened
-    """The attempt was cancelled, or lost its lease: its writes do not count."""
 
 
 class Released(BaseException):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 import msgspec
 
 from agentnb.core.codec import check_schema
-from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import TaskNotFound, UsageError, did_you_mean
 from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.stepping import Stepping
@@ -199,7 +199,7 @@ class Context(Stepping):
         """
         task = self.task
         if name not in task.needs:
-            raise NotFoundError(
+            raise TaskNotFound(
                 f"task {task.name} needs no task {name!r}",
                 service="workflow",
                 hint=did_you_mean(name, task.needs) or f"it needs: {', '.join(task.needs)}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
+from agentnb.core.errors import NotFoundError, RejectedError, TaskNotFound, did_you_mean
 from agentnb.core.workflow.completion import count, lock, skip
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
@@ -210,7 +210,7 @@ class Control:
             return row
         sql = "select name from {task} where workflow_id = :id order by place"
         names = [row[0] for row in tx.rows(sql, id=workflow)]
-        raise NotFoundError(
+        raise TaskNotFound(
             f"workflow {workflow} has no task {shown(task)}",
             service="workflow",
             hint=did_you_mean(str(task), names) or f"it has: {', '.join(names)}",

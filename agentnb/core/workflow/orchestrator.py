@@ -12,7 +12,7 @@ from agentnb.core.closing import leave
 from agentnb.core.codec import Json
 from agentnb.core.errors import (
     AgentnbError,
-    NotFoundError,
+    AgentNotFound,
     UsageError,
     did_you_mean,
 )
@@ -256,7 +256,7 @@ class Orchestrator:
         """
         found = {one.name: one for one in self.agent_infos()}
         if name not in found:
-            raise NotFoundError(
+            raise AgentNotFound(
                 f"there is no agent {name!r}",
                 service="workflow",
                 hint=did_you_mean(name, found, "agents"),

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
+from agentnb.core.errors import (
+    RejectedError,
+    TaskNotFound,
+    UsageError,
+    WorkflowNotFound,
+    did_you_mean,
+)
 from agentnb.core.ranges import whole
 from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
@@ -95,7 +101,7 @@ class Reader:
                 "select distinct name from {workflow} where scope = :scope limit 1000",
                 scope=self._scope,
             )
-        raise NotFoundError(
+        raise WorkflowNotFound(
             f"there is no workflow {shown(word)}",
             service="workflow",
             hint=did_you_mean(word, [row[0] for row in known]) or "%workflow list shows them",
@@ -106,7 +112,7 @@ class Reader:
         with self._transactions.read() as tx:
             found = tx.row(_ONE, scope=self._scope, id=number)
         if found is None:
-            raise NotFoundError(
+            raise WorkflowNotFound(
                 f"there is no workflow {number}",
                 service="workflow",
                 hint="%workflow list shows them; prune deletes those that ended long ago",
@@ -227,7 +233,7 @@ class Reader:
                 service="workflow",
                 hint=f"%workflow show {number} {name}",
             )
-        raise NotFoundError(
+        raise TaskNotFound(
             f"workflow {number} has no task {shown(name)}",
             service="workflow",
             hint=did_you_mean(name, list(states)) or f"it has: {', '.join(states)}",
@@ -249,7 +255,7 @@ class Reader:
         with self._transactions.read() as tx:
             found = tx.row(sql, id=number)
         if found is None:
-            raise NotFoundError(
+            raise WorkflowNotFound(
                 f"there is no workflow {number}",
                 service="workflow",
                 hint="%workflow list shows them; prune deletes those that ended long ago",

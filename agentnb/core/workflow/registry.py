@@ -9,7 +9,14 @@ from urllib.parse import unquote
 
 import msgspec
 
-from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.errors import (
+    AgentnbError,
+    AgentNotFound,
+    ConfigError,
+    NotFoundError,
+    UsageError,
+    did_you_mean,
+)
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.agents import Agent, marked
@@ -212,7 +219,7 @@ class Registry:
 
 
 def _missing(name: str) -> NotFoundError:
-    return NotFoundError(
+    return AgentNotFound(
         f"there is no agent {name} here",
         service="workflow",
         hint=f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
@@ -264,7 +271,7 @@ def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
 
 
 def _never(task: Any, ctx: Any) -> Any:  # noqa: ARG001 - as an agent is called
-    raise NotFoundError(
+    raise AgentNotFound(
         "this agent is registered elsewhere",
         service="workflow",
         hint="hub.workflows.agent(NAME) registers it here",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.errors import TaskNotFound, did_you_mean
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
 
@@ -118,7 +118,7 @@ class Workflow:
         if found is not None:
             return found
         names = [task.name for task in self.tasks]
-        raise NotFoundError(
+        raise TaskNotFound(
             f"workflow {self.id} has no task {shown(name)}",
             service="workflow",
             hint=did_you_mean(str(name), names) or f"it has: {', '.join(names)}",

@@ -13,7 +13,7 @@ from agentnb.core.db.sources.delimited import read_csv
 from agentnb.core.db.sources.frame import read_frame, read_parquet
 from agentnb.core.db.sources.rows import read_dicts, read_json
 from agentnb.core.db.sources.source import Source
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import FileNotFound, UsageError
 from agentnb.core.expand import expand
 from agentnb.core.table import Table
 
@@ -76,7 +76,7 @@ def _file(path: Path) -> Source:
             hint=f"the name ends in one of {', '.join(readers)}",
         )
     if not path.is_file():
-        raise NotFoundError(
+        raise FileNotFound(
             f"there is no file {path}", service="db", hint=f"looked for it from {Path.cwd()}"
         )
     try:

@@ -1,0 +1,163 @@
+"""What in a call, a setting or a service was wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors.base import (
+    AgentnbError,
+    ConfigError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+__all__ = [
+    "AttemptStopped",
+    "BuildFailed",
+    "CircuitOpen",
+    "DeadlineExceeded",
+    "FileChanged",
+    "HandlerFailed",
+    "InvalidResponse",
+    "JobCancelled",
+    "JobFailed",
+    "KernelOnlyError",
+    "LoadFailed",
+    "NonFastForward",
+    "OptionRefused",
+    "PathEscape",
+    "PoolTimeout",
+    "RateLimited",
+    "TaskFailed",
+    "UnfitTask",
+    "UnkeptResult",
+    "UntrustedPath",
+]
+
+
+class UnkeptResult(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """The work is done and is not repeated, but its result could not be kept."""
+
+
+class PathEscape(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """A path leads out of the workspace: by its text, by a link, or by a race."""
+
+
+class OptionRefused(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """An option is not allowed here; the message names it."""
+
+
+class UnfitTask(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """A workflow cannot be made because of one of its tasks.
+
+    Parameters
+    ----------
+    message, service, hint
+        As in every error.
+    place
+        Which of the tasks that were given, from 0.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str = "workflow",
+        hint: str | None = None,
+        place: int = 0,
+    ) -> None:
+        super().__init__(message, service=service, hint=hint)
+        self.place = place
+
+
+class UntrustedPath(ConfigError):  # noqa: N818 - what happened, as its siblings say it
+    """Settings, code or a home that another user owns or can write: they are not used."""
+
+
+class KernelOnlyError(ConfigError):
+    """A kept cell uses names of its notebook, which another process does not have."""
+
+
+class BuildFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """A step of an image's build failed; the message ends with what it printed last."""
+
+
+class LoadFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """The loader of a cached value failed in another process, which shares its failure."""
+
+
+class FileChanged(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """The file is not the one that was read: read it again before overwriting it."""
+
+
+class InvalidResponse(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """An API's reply is not what was asked for: no JSON, not the schema's, or too large.
+
+    Attributes
+    ----------
+    content_type
+        The content type that the service states, or None.
+    snippet
+        How the body begins, with secrets masked.
+    """
+
+    content_type: str | None = None
+    snippet: str = ""
+
+    def hide(self, redactor: Callable[[str], str]) -> None:
+        """Mask secrets; see `AgentnbError.hide`."""
+        super().hide(redactor)
+        self.snippet = redactor(self.snippet)
+
+
+class NonFastForward(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """A push or a pull met commits that the other side lacks: bring the two together first."""
+
+
+class JobFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """A job failed for good; what it raised was raised in the worker that ran it."""
+
+
+class JobCancelled(JobFailed):
+    """A job was cancelled before it had ended."""
+
+
+class TaskFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """A task failed for good, or its workflow was cancelled; the message says which and why."""
+
+
+class AttemptStopped(RejectedError):  # noqa: N818 - what happened, as its siblings say it
+    """The attempt was cancelled, or lost its lease: its writes do not count."""
+
+
+class DeadlineExceeded(UnavailableError, TimeoutError):  # noqa: N818 - what happened, as its siblings say it
+    """The call took longer than it was given and was cancelled; a ``TimeoutError``."""
+
+
+class PoolTimeout(DeadlineExceeded):
+    """No connection was free in time: that says nothing about the host."""
+
+
+class RateLimited(UnavailableError):  # noqa: N818 - what happened, as its siblings say it
+    """The service wants no more calls for now.
+
+    Attributes
+    ----------
+    reset_at
+        When it will take calls again, in UTC; None if it does not say.
+    """
+
+    reset_at: datetime | None = None
+
+
+class CircuitOpen(UnavailableError):  # noqa: N818 - what happened, as its siblings say it
+    """The service failed repeatedly a moment ago; it is not asked again yet."""
+
+
+class HandlerFailed(AgentnbError):  # noqa: N818 - what happened, as its siblings say it
+    """A handler of a client raised; its error is the cause."""

@@ -1,0 +1,131 @@
+"""Every error of agentnb, to catch by name; `agentnb.core.errors` draws their tree.
+
+>>> from agentnb.errors import DeadlineExceeded, FileNotFound, UniqueViolation
+>>> issubclass(DeadlineExceeded, TimeoutError), issubclass(FileNotFound, FileNotFoundError)
+(True, True)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import (
+    AgentnbError,
+    AgentNotFound,
+    AttemptStopped,
+    BuildFailed,
+    CheckViolation,
+    CircuitOpen,
+    ConfigError,
+    ConstraintViolation,
+    ContainerNotFound,
+    DeadlineExceeded,
+    FileChanged,
+    FileExists,
+    FileNotFound,
+    ForeignKeyViolation,
+    HandlerFailed,
+    HTTPNotFound,
+    ImageNotFound,
+    InvalidResponse,
+    IsADirectory,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    KernelOnlyError,
+    LoadFailed,
+    NonFastForward,
+    NotADirectory,
+    NotFoundError,
+    NotNullViolation,
+    OptionRefused,
+    PathEscape,
+    PermissionDenied,
+    PoolTimeout,
+    QueryRejected,
+    RateLimited,
+    RejectedError,
+    RepositoryNotFound,
+    RevisionNotFound,
+    TableNotFound,
+    TaskFailed,
+    TaskNotFound,
+    UnavailableError,
+    UnfitTask,
+    UniqueViolation,
+    UnkeptResult,
+    UntrustedPath,
+    UsageError,
+    WorkflowNotFound,
+)
+
+if TYPE_CHECKING:
+    from agentnb.core.redis.errors import Changed, NoScript
+
+__all__ = [
+    "AgentNotFound",
+    "AgentnbError",
+    "AttemptStopped",
+    "BuildFailed",
+    "Changed",
+    "CheckViolation",
+    "CircuitOpen",
+    "ConfigError",
+    "ConstraintViolation",
+    "ContainerNotFound",
+    "DeadlineExceeded",
+    "FileChanged",
+    "FileExists",
+    "FileNotFound",
+    "ForeignKeyViolation",
+    "HTTPNotFound",
+    "HandlerFailed",
+    "ImageNotFound",
+    "InvalidResponse",
+    "IsADirectory",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "KernelOnlyError",
+    "LoadFailed",
+    "NoScript",
+    "NonFastForward",
+    "NotADirectory",
+    "NotFoundError",
+    "NotNullViolation",
+    "OptionRefused",
+    "PathEscape",
+    "PermissionDenied",
+    "PoolTimeout",
+    "QueryRejected",
+    "RateLimited",
+    "RejectedError",
+    "RepositoryNotFound",
+    "RevisionNotFound",
+    "TableNotFound",
+    "TaskFailed",
+    "TaskNotFound",
+    "UnavailableError",
+    "UnfitTask",
+    "UniqueViolation",
+    "UnkeptResult",
+    "UntrustedPath",
+    "UsageError",
+    "WorkflowNotFound",
+]
+
+
+if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
+
+    def __getattr__(name: str) -> Any:
+        # These two are errors of redis-py as well, which takes 30 ms to import.
+        if name not in {"Changed", "NoScript"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from agentnb.core.redis import errors
+
+        value = globals()[name] = getattr(errors, name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
