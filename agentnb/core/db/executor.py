@@ -219,9 +219,7 @@ class Executor:
                     if len(statements) == 1:
                         raise
                     where = f"statement {statement.number} (line {statement.line})"
-                    raise type(error)(
-                        f"{where}: {error.message}", service=error.service, hint=error.hint
-                    ) from error
+                    raise error.within(where) from error
             self.access.settle(connection)
         return results
 

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import message_of
-from agentnb.core.errors import ConfigError, QueryRejected, TableNotFound, UnavailableError
+from agentnb.core.db.violations import CHECK, FOREIGN_KEY, NOT_NULL, UNIQUE, refusal
+from agentnb.core.errors import ConfigError, TableNotFound, UnavailableError
 
 if TYPE_CHECKING:
     from agentnb.core.db.url import Target
@@ -22,6 +23,25 @@ _MYSQL = {
     **dict.fromkeys((1020, 1205, 1213), "again"),
     **dict.fromkeys((1051, 1109, 1146), "missing"),
 }
+_MYSQL_RULES = {
+    **dict.fromkeys((1022, 1062, 1557, 1586), UNIQUE),
+    **dict.fromkeys((1216, 1217, 1451, 1452, 1761, 1762), FOREIGN_KEY),
+    **dict.fromkeys((1048, 1364), NOT_NULL),
+    **dict.fromkeys((3819, 4025), CHECK),
+}
+# Other drivers give a text only, such as DuckDB's.
+_RULES = (
+    (re.compile(r"foreign key", re.IGNORECASE), FOREIGN_KEY),
+    (re.compile(r"not null|cannot (?:be|insert) (?:the value )?null", re.IGNORECASE), NOT_NULL),
+    (re.compile(r"duplicate|unique|primary key", re.IGNORECASE), UNIQUE),
+    (re.compile(r"check constraint", re.IGNORECASE), CHECK),
+)
+_RULE = re.compile(
+    r"for key '([^']+)'|CONSTRAINT [`\"]([^`\"]+)[`\"]|column '([^']+)' cannot be null"
+    r"|field '([^']+)' doesn't have a default|check constraint '([^']+)'"
+    r"|constraint failed: ([\w.]+)",
+    re.IGNORECASE,
+)
 _LOGIN = re.compile(
     r"access denied|authentication failed|login failed|logon denied|invalid username/password"
     r"|unknown database|database \S+ does not exist|cannot open database",
@@ -90,9 +110,19 @@ def translate(error: Exception, sql: str, target: Target) -> AgentnbError:
             service="db",
             hint="check the URL and its options",
         )
-    refused = QueryRejected(text, service="db")
-    refused.sqlstate = getattr(error, "sqlstate", None)
-    return refused
+    state = _MYSQL_RULES.get(code) if code is not None else _rule(error, text)
+    rule = _RULE.search(text)
+    constraint = next(filter(None, rule.groups()), None) if rule else None
+    # MySQL's own is 23000 for each of these rules.
+    return refusal(text, state or getattr(error, "sqlstate", None), constraint=constraint)
+
+
+def _rule(error: Exception, text: str) -> str | None:
+    """Return the SQLSTATE of a rule of a table's that was broken, by the driver's text."""
+    names = {base.__name__ for base in type(error).__mro__}
+    if not names & {"IntegrityError", "ConstraintException"}:
+        return None
+    return next((state for pattern, state in _RULES if pattern.search(text)), "23000")
 
 
 def _taken_apart(error: Exception) -> tuple[int | None, str]:

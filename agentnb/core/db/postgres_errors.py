@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.backend import message_of
 from agentnb.core.db.caret import caret
+from agentnb.core.db.violations import refusal
 from agentnb.core.errors import (
     ConfigError,
-    QueryRejected,
     TableNotFound,
     UnavailableError,
     UsageError,
@@ -71,9 +71,18 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
         )
     if state == "25P02":
         hint = hint or "a statement before it failed: end the transaction, and run it again"
-    refused = QueryRejected(f"{text}{_place(error, text, sql)}", service="db", hint=hint)
-    refused.sqlstate = state
-    return refused
+    if state.startswith("23") and (detail := getattr(diagnosis, "message_detail", None)):
+        # Which row, which is part of what happened and tells nobody what to do.
+        text, hint = f"{text}\n{detail}", getattr(diagnosis, "message_hint", None)
+    whole = f"{text}{_place(error, text, sql)}"
+    return refusal(whole, state, hint=hint, constraint=_constraint(diagnosis))
+
+
+def _constraint(diagnosis: Any) -> str | None:
+    """Return the rule that was broken; one of ``not null`` has a name in newer servers only."""
+    name: str | None = getattr(diagnosis, "constraint_name", None)
+    table, column = (getattr(diagnosis, f"{one}_name", None) for one in ("table", "column"))
+    return f"{table}.{column}" if column else name
 
 
 def _stateless(error: Exception, watch: Watch | None, text: str, target: Target) -> AgentnbError:

@@ -10,7 +10,8 @@ from agentnb.core.db.backend import message_of
 from agentnb.core.db.caret import caret
 from agentnb.core.db.syntax import SQLITE
 from agentnb.core.db.text import tokens
-from agentnb.core.errors import ConfigError, QueryRejected, TableNotFound, UnavailableError
+from agentnb.core.db.violations import CHECK, FOREIGN_KEY, NOT_NULL, UNIQUE, refusal
+from agentnb.core.errors import ConfigError, TableNotFound, UnavailableError
 
 if TYPE_CHECKING:
     from agentnb.core.db.backend import Watch
@@ -25,8 +26,29 @@ _MISSING = re.compile(r"no such table: (.+)")
 _READ_ONLY = re.compile(
     r"not authorized|authorization denied|access to .+ is prohibited|.*readonly database"
 )
-# The SQLSTATE read_only_sql_transaction, as PostgreSQL gives it.
+# SQLite has none: the SQLSTATEs that PostgreSQL gives for the same.
+# Source: https://www.sqlite.org/rescode.html, and PostgreSQL's errcodes-appendix.
+_CODES = {
+    "SQLITE_CONSTRAINT_CHECK": CHECK,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": FOREIGN_KEY,
+    "SQLITE_CONSTRAINT_NOTNULL": NOT_NULL,
+    "SQLITE_CONSTRAINT_PRIMARYKEY": UNIQUE,
+    "SQLITE_CONSTRAINT_ROWID": UNIQUE,
+    "SQLITE_CONSTRAINT_UNIQUE": UNIQUE,
+    "SQLITE_MISMATCH": "42804",
+    "SQLITE_TOOBIG": "54000",
+}
+_DATATYPE = 3091  # SQLITE_CONSTRAINT_DATATYPE, which Python has no name for
+_TEXTS = (
+    (re.compile(r"syntax error|incomplete input|unrecognized token"), "42601"),
+    (re.compile(r"no such column|has no column named"), "42703"),
+    (re.compile(r"ambiguous column name"), "42702"),
+    (re.compile(r"no such function"), "42883"),
+    (re.compile(r"(?:table|index|view|trigger) .+ already exists|already another table"), "42P07"),
+    (re.compile(r"values for \d+ columns|\d+ columns but \d+ values"), "42601"),
+)
 _READ_ONLY_STATE = "25006"
+_BROKEN = re.compile(r"\w+(?: \w+)? constraint failed: (?:index '(?P<index>.+)'|(?P<rule>.+))")
 _NEAR = re.compile(r'near "(?P<word>.+)": syntax error', re.DOTALL)
 
 
@@ -51,7 +73,7 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
             service="db",
             hint="let it finish its transaction, then run this again",
         )
-    return _of_file(text, target) or _of_statement(text, sql)
+    return _of_file(text, target) or _of_statement(error, text, sql)
 
 
 def _of_file(text: str, target: Target) -> AgentnbError | None:
@@ -78,24 +100,36 @@ def _of_file(text: str, target: Target) -> AgentnbError | None:
     return None
 
 
-def _of_statement(text: str, sql: str) -> AgentnbError:
+def _of_statement(error: Exception, text: str, sql: str) -> AgentnbError:
     if found := _MISSING.match(text):
         return TableNotFound(f"no such table: {found[1]}", service="db")
     if "Could not decode to UTF-8" in text:
-        return QueryRejected(
+        return refusal(
             "a text in the database is not valid UTF-8",
-            service="db",
+            "22021",
             hint="read its bytes: select cast(COLUMN as blob) ...",
         )
     if _READ_ONLY.match(text):
-        refused = QueryRejected(
+        return refusal(
             f"{text}: this connection only reads",
-            service="db",
+            _READ_ONLY_STATE,
             hint="writing, ATTACH, VACUUM and setting a PRAGMA need a connection that may write",
         )
-        refused.sqlstate = _READ_ONLY_STATE
-        return refused
-    return QueryRejected(located(text, sql), service="db")
+    broken = _BROKEN.match(text)
+    constraint = broken["index"] or broken["rule"] if broken else None
+    return refusal(located(text, sql), _state(error, text), constraint=constraint)
+
+
+def _state(error: Exception, text: str) -> str | None:
+    """Return the SQLSTATE of an error of SQLite's, None if there is none for it."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    if name in _CODES:
+        return _CODES[name]
+    if getattr(error, "sqlite_errorcode", None) == _DATATYPE:
+        return "42804"
+    if name.startswith("SQLITE_CONSTRAINT"):
+        return "23000"
+    return next((state for pattern, state in _TEXTS if pattern.search(text)), None)
 
 
 def located(text: str, sql: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 __all__ = [
     "AgentnbError",
@@ -70,6 +72,17 @@ class AgentnbError(Exception):
         self.hint = f"{self.hint}; {_masked(hint)}" if self.hint else _masked(hint)
         others = [note for note in getattr(self, "__notes__", []) if note != former]
         self.__notes__ = [f"hint: {self.hint}", *others]
+
+    def within(self, where: str) -> Self:
+        """Return a copy that begins with the part that failed, to be raised from the error.
+
+        >>> UsageError("no such verb", service="db").within("line 2").message
+        'line 2: no such verb'
+        """
+        made = copy(self)
+        made.message = f"{where}: {self.message}"
+        made.args = (made.message, *self.args[1:])
+        return made
 
     def hide(self, redactor: Callable[[str], str]) -> None:
         """Mask a redactor's secrets in message, hint and notes."""
