@@ -19,7 +19,7 @@ from agentnb.core.forking import ForkGuard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CallThreads"]
+__all__ = ["CallThreads", "to_end"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -318,6 +318,25 @@ class _Mailbox:
         self._announced = False
         while self._ended:
             self._ended.popleft().deliver()
+
+
+async def to_end(task: asyncio.Future[T]) -> T:
+    """Await a future to its end: a cancellation is raised after that.
+
+    Parameters
+    ----------
+    task
+        A task or a future.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    raise cancelled from task.exception()
 
 
 async def _undone(call: _Call, undo: Callable[[], object]) -> None:

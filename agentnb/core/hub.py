@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
 from agentnb.core.clock import Clock
-from agentnb.core.closing import close_all, leave
+from agentnb.core.closing import aleave, close_all, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.clients import Clients
     from agentnb.core.api.options import ClientOptions
     from agentnb.core.cache import Cache
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.docker import DockerManager
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
+    from agentnb.core.git.repositories import Repositories
     from agentnb.core.queue import Queue, Queues
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from agentnb.core.websocket import WebSocketClient, WebSockets
     from agentnb.core.workflow import Orchestrator
 
+    R = TypeVar("R")
     T = TypeVar("T", bound=Closeable)
 
 __all__ = ["Hub", "Notebook", "connect"]
@@ -57,9 +62,13 @@ class Notebook(Protocol):
 class Hub:
     """Owns one of every service.
 
-    A service is opened on its first use, and the settings are read then. `close`, the end of a
-    ``with`` block and the exit of Python close the opened services in reverse order. Two hubs
-    share nothing.
+    A service is opened on its first use, and the settings are read then; `open` does it sooner.
+    `close`, the end of a ``with`` or ``async with`` block and the exit of Python close the opened
+    services in reverse order. Two hubs share nothing. Thread-safe.
+
+    The attributes of a hub are synchronous: the first use of a service in a coroutine imports it
+    on the event loop, for up to 0.3 s. ``await hub.aopen()`` does that in a thread. Each method
+    that waits has an awaited twin, such as `aclose`.
 
     Parameters
     ----------
@@ -99,6 +108,7 @@ class Hub:
         self._notebook = notebook
         self._clock = Clock()
         self._ephemeral = False
+        self._threads: CallThreads | None = None
 
     @property
     def settings(self) -> Settings:
@@ -135,6 +145,48 @@ class Hub:
                 self._opened[service.name] = made
             opened: T = self._opened[service.name]
             return opened
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        with self._lock:
+            if self._threads is None:
+                # Imported here: asyncio takes longer than all else that a hub needs.
+                from agentnb.core.callthreads import CallThreads
+
+                self._threads = CallThreads("hub", limit=4)
+            return self._threads
+
+    def open(self, *names: str) -> None:
+        """Open services now: their first use waits for neither an import nor a connection.
+
+        Parameters
+        ----------
+        *names
+            ``db``, ``redis``, ``cache``, ``events``, ``queue``, ``workflow``, ``files``, ``git``,
+            ``api``, ``websocket`` or ``docker``. None for all but ``git``, and ``docker`` only
+            where DOCKER_HOST or DOCKER_CONTEXT is set.
+
+        Raises
+        ------
+        UsageError
+            There is no such service, or the hub is closed.
+        UnavailableError
+            The server of one cannot be reached. The hub stays open.
+        ConfigError
+            The settings of one cannot be used.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     hub.open("db")
+        ...     hub
+        Hub(opened: databases)
+        """
+        from agentnb.core.services.opening import open_services
+
+        open_services(self, names)
+
+    aopen = twin(open)  # noqa: A003 - the method
 
     @property
     def closed(self) -> bool:
@@ -199,7 +251,11 @@ class Hub:
     @property
     def git(self) -> GitManager:
         """Return git on the repository that the working directory belongs to."""
-        return self._open(services.REPOSITORIES).current()
+        return self._repositories.current()
+
+    @property
+    def _repositories(self) -> Repositories:
+        return self._open(services.REPOSITORIES)
 
     def repo(self, path: str | os.PathLike[str] = ".") -> GitManager:
         """Return git on a folder of the workspace; the repository must lie in the workspace.
@@ -209,7 +265,7 @@ class Hub:
         UsageError
             The folder is outside of the workspace.
         """
-        return self._open(services.REPOSITORIES).under(path)
+        return self._repositories.under(path)
 
     @property
     def docker(self) -> DockerManager:
@@ -307,6 +363,8 @@ class Hub:
         """
         return services.health(self._opened, closed=self._closed)
 
+    ahealth = twin(health)
+
     def panel(self, name: str, **options: Any) -> Any:
         """Open a live panel, such as ``hub.panel("db")``.
 
@@ -337,6 +395,10 @@ class Hub:
         close_all(service.close for _, service in reversed(opened))
         return [name for name, _ in reversed(opened)]
 
+    async def astop(self) -> list[str]:
+        """Await `stop`. A caller that is cancelled waits for its end."""
+        return await self._in_thread(self.stop)
+
     def reset(self) -> None:
         """Close all opened services, forget named connections, and read the settings again."""
         try:
@@ -352,6 +414,32 @@ class Hub:
             self._closed = True
         self.stop()
 
+        if self._threads is not None:
+            self._threads.close()
+
+    async def areset(self) -> None:
+        """Await `reset`. A caller that is cancelled waits for its end."""
+        await self._in_thread(self.reset)
+
+    async def aclose(self) -> None:
+        """Await `close`. A caller that is cancelled waits for its end."""
+        await self._in_thread(self.close)
+
+    async def _in_thread(self, function: Callable[[], R]) -> R:
+        # Of its own: the calls that are awaited may hold those of the hub.
+        import asyncio
+
+        from agentnb.core.background import run_in_thread
+        from agentnb.core.callthreads import to_end
+
+        return await to_end(asyncio.wrap_future(run_in_thread(function, name="close")))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
+
     def __enter__(self) -> Self:
         return self
 
@@ -366,7 +454,10 @@ class Hub:
 
 
 def connect(
-    *, start: str | os.PathLike[str] | None = None, **arguments: Unpack[SettingsArguments]
+    *,
+    start: str | os.PathLike[str] | None = None,
+    open: Iterable[str] | None = None,  # noqa: A002 - as Hub.open
+    **arguments: Unpack[SettingsArguments],
 ) -> Hub:
     """Return a hub whose settings have been read and checked.
 
@@ -374,6 +465,9 @@ def connect(
     ----------
     start
         As `Hub` takes it.
+    open
+        Services to open now, as `Hub.open` takes them: ``["db", "redis"]``, or ``[]`` for all of
+        the settings. By default each is opened on its first use.
     **arguments
         As `Hub` takes them; they win over the environment and ``.env``.
 
@@ -383,16 +477,30 @@ def connect(
         An argument that is not a setting.
     ConfigError
         A malformed ``.env``, or a value that cannot be used.
+    UnavailableError
+        The server of a service to open cannot be reached.
 
     Examples
     --------
     >>> with connect(database_url="sqlite://") as hub:
     ...     hub.settings.source("database_url")
     'argument'
+
+    In a coroutine:
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with connect(database_url="sqlite://") as hub:
+    ...         await hub.aopen("db")
+    ...         return (await hub.db.aquery("select 1 as n")).scalar()
+    >>> asyncio.run(main())
+    1
     """
     hub = Hub(start=start, **arguments)
     try:
         _ = hub.settings
+        if open is not None:
+            hub.open(*open)
     except BaseException:
         hub.close()
         raise

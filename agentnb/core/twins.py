@@ -22,9 +22,7 @@ loses them: an overloaded method has a twin that is written by hand and calls `a
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from inspect import iscoroutinefunction
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -157,6 +155,7 @@ def on_loop(function: Callable[P, Any]) -> Callable[P, Any]:
 
     Examples
     --------
+    >>> import asyncio
     >>> async def double(number):
     ...     return 2 * number
     >>> async def main():
@@ -164,7 +163,10 @@ def on_loop(function: Callable[P, Any]) -> Callable[P, Any]:
     >>> asyncio.run(main())
     42
     """
-    if not iscoroutinefunction(function):
+    import asyncio
+    import inspect
+
+    if not inspect.iscoroutinefunction(function):
         return function
     loop = asyncio.get_running_loop()
 

@@ -15,9 +15,9 @@ from agentnb.core.settings import FIELDS
 
 PUBLIC = {
     "Hub": """
-        api apis cache close closed databases db docker events files git github health logs panel
-        queue queues redis repo reset runtime settings stop tracer variable websocket websockets
-        workflows
+        aclose ahealth aopen api apis areset astop cache close closed databases db docker
+        events files git github health logs open panel queue queues redis repo reset runtime
+        settings stop tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
     "Tracer": "close dropped failed flush path recent span trace",

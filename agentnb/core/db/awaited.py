@@ -10,7 +10,7 @@ from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.callthreads import CallThreads
+from agentnb.core.callthreads import CallThreads, to_end
 from agentnb.core.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -194,13 +194,4 @@ class StatementThreads(CallThreads):
 
     async def settled(self, function: Callable[[], T]) -> T:
         """Await a function that is called and ends in any case; then a cancellation is raised."""
-        task = asyncio.ensure_future(super().run(function))
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is None:
-            return task.result()
-        raise cancelled from task.exception()
+        return await to_end(asyncio.ensure_future(super().run(function)))

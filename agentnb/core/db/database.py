@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.callthreads import to_end
 from agentnb.core.closing import aleave, leave
 from agentnb.core.db import adbc
 from agentnb.core.db.awaited import StatementThreads
@@ -383,7 +384,7 @@ class Database(Executor):
 
     async def aclose(self) -> None:
         """Await `close`."""
-        await asyncio.wrap_future(run_in_thread(self.close, name="close"))
+        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,65 @@
+"""Open services by their names, ahead of their first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentnb.core.hub import Hub
+    from agentnb.core.settings import Settings
+
+__all__ = ["OPENERS", "open_services"]
+
+OPENERS: dict[str, Callable[[Hub], object]] = {
+    "db": lambda hub: hub.db.ping(),
+    "redis": lambda hub: hub.redis.ping(),
+    "cache": lambda hub: hub.cache,
+    "events": lambda hub: hub.events,
+    "queue": lambda hub: hub.queues,
+    "workflow": lambda hub: hub.workflows,
+    "files": lambda hub: hub.files.ping(),
+    "git": lambda hub: hub._repositories.ping(),  # noqa: SLF001 - without a repository as well
+    "api": lambda hub: hub.apis,
+    "websocket": lambda hub: hub.websockets,
+    "docker": lambda hub: hub.docker.ping(),
+}
+"""How each service is opened: it is made, and its server is reached where it has one."""
+
+
+def open_services(hub: Hub, names: tuple[str, ...]) -> None:
+    """Open services of a hub, in the order of their dependencies.
+
+    Parameters
+    ----------
+    hub
+        The hub.
+    names
+        Names of `OPENERS`; none for all that `hub.settings` describes.
+
+    Raises
+    ------
+    UsageError
+        There is no service of a name.
+    """
+    for name in names:
+        if name not in OPENERS:
+            raise UsageError(
+                f"there is no service {name!r}",
+                service="hub",
+                hint=did_you_mean(name, OPENERS, "services"),
+            )
+    chosen = names or _described(hub.settings)
+    for name, opener in OPENERS.items():
+        if name in chosen:
+            opener(hub)
+
+
+def _described(settings: Settings) -> set[str]:
+    """Return the services that need nothing that the settings do not name."""
+    # Neither needs the program git, nor an engine that nobody has named.
+    docker = settings.docker_host or settings.docker_context
+    return OPENERS.keys() - ({"git"} if docker else {"git", "docker"})
