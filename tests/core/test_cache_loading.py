@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import threading
 import time
@@ -13,6 +14,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 import pytest
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
+
+WAYS = ("", ", async")
+user = contextvars.ContextVar("user", default="nobody")
 
 
 def lock_of_name(cache, key):
@@ -102,6 +106,36 @@ def test_who_waits_and_who_awaits_load_once_together(cache, together):
 
 def test_a_plain_function_may_be_awaited(cache):
     assert asyncio.run(cache.aget_or_set("k", lambda: 1)) == 1
+
+
+async def _loaded(cache, way):
+    """Load the user's name in one of the ways that there are."""
+
+    def load():
+        return user.get()
+
+    async def aload():
+        await asyncio.sleep(0)
+        return user.get()
+
+    ways = {
+        "get_or_set": lambda: cache.get_or_set("k", load),
+        "get_or_set, async": lambda: cache.get_or_set("k", aload),
+        "aget_or_set": lambda: cache.aget_or_set("k", load),
+        "aget_or_set, async": lambda: cache.aget_or_set("k", aload),
+        "cached": cache.cached(key="k")(load),
+        "cached, async": cache.cached(key="k")(aload),
+    }
+    found = ways[way]()
+    return await found if asyncio.iscoroutine(found) else found
+
+
+@pytest.mark.parametrize(
+    "way", [f"{way}{kind}" for way in ("get_or_set", "aget_or_set", "cached") for kind in WAYS]
+)
+def test_a_loader_has_the_context_of_its_caller(cache, way):
+    user.set("ada")
+    assert asyncio.run(_loaded(cache, way)) == "ada"
 
 
 def test_threads_share_the_failure_of_the_one_loader(cache, together):
