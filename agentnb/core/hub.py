@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agentnb.core.api import APIClient, GitHub
+    from agentnb.core.api.arguments import ClientOptions
     from agentnb.core.api.clients import Clients
-    from agentnb.core.api.options import ClientOptions
     from agentnb.core.cache import Cache
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.db import Database, Databases

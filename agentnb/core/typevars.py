@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    D = TypeVar("D", default=Any)
     D_co = TypeVar("D_co", covariant=True, default=Any)
 else:  # Python 3.11 has no type variables with a default
     from typing import TypeVar
 
+    D = TypeVar("D")
     D_co = TypeVar("D_co", covariant=True)
 
-__all__ = ["D_co"]
+__all__ = ["D", "D_co"]

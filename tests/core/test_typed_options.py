@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from agentnb.core.api import APIClient
-from agentnb.core.api.options import ClientOptions
+from agentnb.core.api.arguments import ClientOptions
 from agentnb.core.cache import Cache
 from agentnb.core.cache.decorating import LoadOptions
 from agentnb.core.settings import FIELDS, Settings, SettingsArguments

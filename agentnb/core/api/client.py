@@ -16,18 +16,10 @@ from agentnb.core.api.context import ClientContext
 from agentnb.core.api.cookies import Cookies
 from agentnb.core.api.flow import steps
 from agentnb.core.api.forms import Form, pairs_of
-from agentnb.core.api.options import (
-    Auth,
-    Options,
-    ResolvedOptions,
-    StreamOptions,
-    checked,
-    header_of,
-    headers_of,
-    policy_of,
-)
+from agentnb.core.api.options import ResolvedOptions, checked, header_of, headers_of, policy_of
 from agentnb.core.api.request import Call, Pause, Reply, Request, Send
 from agentnb.core.api.stream import AsyncStreamReply, StreamReply
+from agentnb.core.api.verbs import Verbs
 from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping
@@ -38,6 +30,7 @@ from agentnb.core.trace.spans import Span
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
+    from agentnb.core.api.arguments import Auth, StreamOptions
     from agentnb.core.api.count import Count
     from agentnb.core.api.download import Downloaded, Workspace
     from agentnb.core.api.flow import Steps
@@ -48,7 +41,7 @@ __all__ = ["MAX_BYTES", "APIClient"]
 MAX_BYTES = 10_000_000
 
 
-class APIClient:
+class APIClient(Verbs):
     """Calls of one API.
 
     A call has its time in total, over all attempts and the body. GET is made again after a
@@ -153,51 +146,12 @@ class APIClient:
         self._kept: Any = None
         self._closed = False
 
-    def request(self, method: str, url: str, data: Any = None, **options: Unpack[Options]) -> Reply:
-        """Make a call, and return the whole reply: status and headers beside the data.
-
-        Parameters
-        ----------
-        method
-            As ``"GET"``.
-        url
-            A path under the base URL, or a whole URL; to another origin neither the client's
-            headers nor its `auth` are sent.
-        data
-            Sent as JSON: any value with a JSON form, see `agentnb.core.codec.plain`; bytes are
-            sent as they are.
-        **options
-            See `Options`; each wins over the client's.
-
-        Raises
-        ------
-        UsageError
-            The call cannot be made as it is.
-        NotFoundError
-            404 or 410.
-        RateLimited
-            429, or 503 with ``Retry-After``, and the wait is too long; `reset_at` says how long.
-        InvalidResponse
-            The reply is no JSON, not the schema's, or too large.
-        RejectedError
-            Another 4xx, or a redirect that was not to be followed.
-        UnavailableError
-            5xx, or the host cannot be reached; `CircuitOpen`, if that was so a moment ago.
-        DeadlineExceeded
-            It took longer than `timeout`.
-
-        Notes
-        -----
-        Statuses are in the errors' ``status``.
-        """
+    def _reply(self, method: str, url: str, data: Any, options: Mapping[str, Any]) -> Reply:
         self._loop.check()
         resolved = self._context.options.but(options)
         return sansio.run(self._steps(method, url, data, options, resolved), self._do)
 
-    async def arequest(
-        self, method: str, url: str, data: Any = None, **options: Unpack[Options]
-    ) -> Reply:
-        """Await `request`."""
+    async def _areply(self, method: str, url: str, data: Any, options: Mapping[str, Any]) -> Reply:
         resolved = self._context.options.but(options)
         flow = self._steps(method, url, data, options, resolved)
         return await sansio.arun(flow, self._ado)
@@ -311,9 +265,16 @@ class APIClient:
 
         return download(self._context, self.stream, self._files(), url, to, on_progress, options)
 
-    async def adownload(self, url: str, to: str, **options: Any) -> Downloaded:
+    async def adownload(
+        self,
+        url: str,
+        to: str,
+        *,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Downloaded:
         """Await `download`, which runs in a thread."""
-        return await asyncio.to_thread(self.download, url, to, **options)
+        return await asyncio.to_thread(self.download, url, to, on_progress=on_progress, **options)
 
     def _files(self) -> Workspace:
         if self._workspace is None:
@@ -325,54 +286,6 @@ class APIClient:
         if callable(self._workspace):
             self._workspace = self._workspace()
         return self._workspace
-
-    def head(self, url: str, **options: Unpack[Options]) -> Reply:
-        """Return the reply of a HEAD: status and headers. It is made again as a GET is."""
-        return self.request("HEAD", url, **options)
-
-    async def ahead(self, url: str, **options: Unpack[Options]) -> Reply:
-        """Await `head`."""
-        return await self.arequest("HEAD", url, **options)
-
-    def get(self, url: str, **options: Unpack[Options]) -> Any:
-        """Return the data of a GET, which is made again if that may help. See `request`."""
-        return self.request("GET", url, **options).data
-
-    def post(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Return the data of a POST, which is made once. See `request`."""
-        return self.request("POST", url, data, **options).data
-
-    def put(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Return the data of a PUT, which is made once. See `request`."""
-        return self.request("PUT", url, data, **options).data
-
-    def patch(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Return the data of a PATCH, which is made once. See `request`."""
-        return self.request("PATCH", url, data, **options).data
-
-    def delete(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Return the data of a DELETE, which is made once. See `request`."""
-        return self.request("DELETE", url, data, **options).data
-
-    async def aget(self, url: str, **options: Unpack[Options]) -> Any:
-        """Await `get`."""
-        return (await self.arequest("GET", url, **options)).data
-
-    async def apost(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Await `post`."""
-        return (await self.arequest("POST", url, data, **options)).data
-
-    async def aput(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Await `put`."""
-        return (await self.arequest("PUT", url, data, **options)).data
-
-    async def apatch(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Await `patch`."""
-        return (await self.arequest("PATCH", url, data, **options)).data
-
-    async def adelete(self, url: str, data: Any = None, **options: Unpack[Options]) -> Any:
-        """Await `delete`."""
-        return (await self.arequest("DELETE", url, data, **options)).data
 
     @property
     def closed(self) -> bool:
@@ -404,7 +317,7 @@ class APIClient:
         method: str,
         url: str,
         data: Any,
-        options: Options | StreamOptions,
+        options: Mapping[str, Any],
         resolved: ResolvedOptions,
     ) -> Steps:
         if self._closed:

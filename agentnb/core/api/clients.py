@@ -13,8 +13,8 @@ from agentnb.core.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.api.arguments import ClientOptions
     from agentnb.core.api.client import APIClient
-    from agentnb.core.api.options import ClientOptions
 
 __all__ = ["Clients"]
 

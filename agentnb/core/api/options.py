@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any
 
+from agentnb.core.api.arguments import Options, StreamOptions
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.headers import check_mapping, header_text
 from agentnb.core.ranges import amount, whole
@@ -15,110 +16,17 @@ from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
-    from agentnb.core.api.download import Workspace
-    from agentnb.core.api.request import Reply, Request
+    from agentnb.core.api.arguments import Auth
 
-__all__ = [
-    "Auth",
-    "ClientOptions",
-    "Options",
-    "ResolvedOptions",
-    "StreamOptions",
-    "header_of",
-    "headers_of",
-]
+__all__ = ["ResolvedOptions", "header_of", "headers_of"]
 
-Auth: TypeAlias = str | Secret | tuple[str, str | Secret]
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _EXPECT = ("json", "text", "bytes")
 _LONGEST_TIMEOUT = 365 * 86_400  # an operating system takes no number of seconds
 
 
-class ClientOptions(TypedDict, total=False):
-    """The keyword arguments of `Hub.api`, each as `APIClient` takes it."""
-
-    timeout: float | None
-    headers: Mapping[str, str] | None
-    auth: Auth | None
-    retries: int | RetryPolicy
-    max_bytes: int
-    schema: Any
-    on_request: Iterable[Callable[[Request], Any]]
-    on_response: Iterable[Callable[[Reply], Any]]
-    follow_redirects: bool
-    params: Mapping[str, Any] | None
-    cookies: bool
-    workspace: Workspace | Callable[[], Workspace] | None
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of a call.
-
-    Attributes
-    ----------
-    params
-        The query: ``{"page": 2, "tag": ["a", "b"]}``. Values that are None are left out.
-    headers
-        Beside the client's; one of the same name replaces it, None takes it away.
-    auth
-        In place of the client's; None for none.
-    timeout
-        Seconds for all attempts, pauses and the body together; None for no limit.
-    retries
-        How often a failed call of any method is repeated.
-    max_bytes
-        The largest body, once unpacked.
-    schema
-        The type of the reply; None for any JSON.
-    expect
-        ``"json"``, ``"text"`` or ``"bytes"``.
-    follow_redirects
-        Whether to go where the service says, at most 5 times.
-    form
-        Fields that are sent as a form in place of JSON: ``{"name": "Ada", "tag": ["a", "b"]}``.
-    files
-        Files that are sent as ``multipart/form-data``, with the fields of `form`: bytes, a
-        `pathlib.Path`, an open file, or a pair of a file's name and one of these.
-    etag
-        The `Reply.etag` of an earlier reply: 304, which says that nothing has changed, is then a
-        reply without data.
-    """
-
-    params: Mapping[str, Any] | None
-    headers: Mapping[str, str | None] | None
-    auth: Auth | None
-    timeout: float | None
-    retries: int | RetryPolicy
-    max_bytes: int
-    schema: Any
-    expect: Literal["json", "text", "bytes"]
-    follow_redirects: bool
-    form: Mapping[str, Any] | None
-    files: Mapping[str, Any] | None
-    etag: str | None
-
-
-class StreamOptions(Options, total=False):
-    """The keyword arguments of a streaming call, beside those of every call.
-
-    It takes no `schema`, `expect` and `etag`, which are of whole replies.
-
-    Attributes
-    ----------
-    idle
-        Seconds without a byte after which the stream is given up; None for no limit.
-    max_event
-        Bytes that a line, or an event, may have.
-    """
-
-    idle: float | None
-    max_event: int
-
-
-_OF_A_STREAM = frozenset({"idle", "max_event"})
-_NOT_OF_A_STREAM = frozenset({"schema", "expect", "etag"})
 STREAM_BYTES = 50_000_000
 IDLE_SECONDS = 60.0
 
@@ -146,8 +54,7 @@ class ResolvedOptions:
 
     def _known(self) -> set[str]:
         """Return the names of the options that a call of this kind takes."""
-        known = set(StreamOptions.__annotations__)
-        return known - (_NOT_OF_A_STREAM if self.streams else _OF_A_STREAM)
+        return set((StreamOptions if self.streams else Options).__annotations__)
 
     def for_stream(self) -> ResolvedOptions:
         """Return these options as a call that streams begins with: no limit in total."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from agentnb.core.api.address import shown
+from agentnb.core.typevars import D
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Reply:
+class Reply(Generic[D]):
     """The reply of an API, which ``on_response`` may change.
 
     Attributes
@@ -75,7 +76,7 @@ class Reply:
 
     status: int
     headers: dict[str, str] = field(repr=False)
-    data: Any = field(repr=False)
+    data: D = field(repr=False)
     url: str
     method: str = "GET"
     attempts: int = 1

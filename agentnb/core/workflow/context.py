@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from agentnb.core.api import APIClient, GitHub
-    from agentnb.core.api.options import ClientOptions
+    from agentnb.core.api.arguments import ClientOptions
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database
     from agentnb.core.docker import DockerManager

@@ -113,3 +113,29 @@ def use_workflows() -> None:
     workflow = hub.workflows.create("prices", [Task("fetch")], keey="a")  # mistake
     workflow.result_of("fetch", type=Price).amuont  # mistake
     workflow.aprove("fetch")  # mistake
+
+
+# APIs
+hub.api("https://api.example", tiemout=5)  # mistake
+hub.api("https://api.example", auth=5)  # mistake
+hub.api()  # mistake
+api = hub.api("https://api.example", timeout=5)
+api.get("/a", schema=Price).amuont  # mistake
+api.get("/a", schema=5)  # mistake
+api.get("/a", shcema=Price)  # mistake
+api.get("/a", expect="json5")  # mistake
+api.get("/a", expect="text").amount  # mistake
+api.get("/a", schema=Price, timeout="5")  # mistake
+api.get("/a", {"a": 1})  # mistake
+api.post("/a", {"a": 1}, schema=Price).amuont  # mistake
+api.post(json={"a": 1})  # mistake
+api.request("GET", "/a", schema=Price).data.amuont  # mistake
+api.request("GET", "/a", schema=Price).dta  # mistake
+
+
+async def use_api() -> None:
+    (await api.aget("/a", schema=Price)).amuont  # mistake
+    (await api.apost("/a", 1, schema=Price)).amuont  # mistake
+    api.aget("/a", schema=Price).amount  # mistake
+    with api.stream("GET", "/a", schema=Price):  # mistake
+        pass

@@ -7,6 +7,7 @@ from typing import Any, Literal, assert_type
 
 import agentnb
 from agentnb.core.api import APIClient, GitHub
+from agentnb.core.api.request import Reply
 from agentnb.core.cache import Cache
 from agentnb.core.db import Database
 from agentnb.core.docker import DockerManager
@@ -143,3 +144,34 @@ async def use_workflows() -> None:
     assert_type(workflow.result_of("fetch"), Any)
     assert_type(workflow.task("fetch"), TaskInfo)
     assert_type(await workflow, Workflow)
+
+
+# APIs
+
+api = hub.api("https://api.example", timeout=5, auth=("ada", "s3cret"), cookies=True)
+assert_type(api, APIClient)
+assert_type(api.get("/a"), Any)
+assert_type(api.get("/a", schema=Price), Price)
+assert_type(api.get("/a", schema=list[Price], params={"page": 2}), list[Price])
+assert_type(api.get("/a", schema=Price, etag='"a"'), Price | None)
+assert_type(api.get("/a", expect="text"), str)
+assert_type(api.get("/a", expect="bytes", timeout=None), bytes)
+assert_type(api.post("/a", Request("a"), schema=Price), Price)
+assert_type(api.put("/a", Request("a"), schema=Price), Price)
+assert_type(api.patch("/a", schema=Price), Price)
+assert_type(api.delete("/a", schema=Price), Price)
+assert_type(api.post("/a", {"a": 1}), Any)
+assert_type(api.request("GET", "/a", schema=Price), Reply[Price])
+assert_type(api.request("GET", "/a", schema=Price).data, Price)
+assert_type(api.request("GET", "/a"), Reply)
+
+
+async def use_api() -> None:
+    assert_type(await api.aget("/a", schema=Price), Price)
+    assert_type(await api.aget("/a"), Any)
+    assert_type(await api.apost("/a", Request("a"), schema=Price), Price)
+    assert_type(await api.aput("/a", schema=Price), Price)
+    assert_type(await api.apatch("/a", schema=Price), Price)
+    assert_type(await api.adelete("/a", schema=Price), Price)
+    assert_type((await api.arequest("GET", "/a", schema=Price)).data, Price)
+    assert_type(await api.aget("/a", expect="text"), str)
