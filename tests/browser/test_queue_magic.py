@@ -8,7 +8,7 @@ CELLS = (
 import time
 for part in range(1, 4):
     print("part", part, "<b>not bold</b>")
-    job.progress(part * 20)
+    job.progress(part / 5)
     time.sleep(0.2)
 1 / job.data["pages"]""",
     """jobs = [hub.queue("reports").add({"pages": n}, attempts=1) for n in (2, 0)]

@@ -19,7 +19,7 @@ def build(job):
     if job.data["app"] == "broken":
         raise ValueError("<img src=x onerror=alert(1)> package.json is no JSON")
     for percent in range(0, 101, 20):
-        job.progress(percent)
+        job.progress(percent / 100)
         job.log(f"step {percent // 20} of 5")
         time.sleep(random.uniform(0.001, 0.02))
     return {"files": 12, "app": job.data["app"]}
@@ -38,7 +38,7 @@ for number in range(12):
 BUSY = """\
 def film(job):
     for percent in range(101):
-        job.progress(percent)
+        job.progress(percent / 100)
         time.sleep(0.06)
 
 def feed():

@@ -133,7 +133,7 @@ def test_an_id_lives_through_retries_in_logs_and_events(hub, order, until):
 @pytest.mark.usefixtures("order")
 def test_a_job_that_its_queue_ends_is_logged_under_its_id(hub, until):
     def work(job):
-        job.progress(50)
+        job.progress(0.5)
         raise ValueError("no")
 
     queue = hub.queue("orders")

@@ -342,7 +342,7 @@ def test_progress_and_log_lines_are_kept_with_the_job(queue, until):
     go = threading.Event()
 
     def steps(job):
-        job.progress(40)
+        job.progress(0.4)
         job.log("halfway; token=abc123secret")
         go.wait(10)
         job.progress({"done": 2, "of": 2})
@@ -350,7 +350,7 @@ def test_progress_and_log_lines_are_kept_with_the_job(queue, until):
     queue.work(steps)
     job = queue.add(1)
     until(job.logs)
-    assert (job.progress(), job.logs()) == (40, ["halfway; token=••••••"])
+    assert (job.progress(), job.logs()) == (0.4, ["halfway; token=••••••"])
     go.set()
     job.result(10)
     assert job.progress() == {"done": 2, "of": 2}
@@ -465,7 +465,7 @@ def test_a_function_that_takes_too_long_is_left_behind_and_does_not_count(queue)
         if job.attempt == 1:
             go.wait(20)
             with pytest.raises(RejectedError):
-                job.progress(99)
+                job.progress(0.99)
             late.set()
         return job.attempt
 
@@ -710,7 +710,7 @@ def test_ends_and_progress_are_events_at_the_very_moment(make_bus, make_queues, 
     bus.subscribe("queue.told.*", lambda event: seen.append((event.channel, event.data)))
 
     def odd(job):
-        job.progress(50)
+        job.progress(0.5)
         if job.data % 2:
             raise ValueError("odd; password=hunter22")
 
@@ -855,7 +855,7 @@ def test_a_thread_that_was_left_behind_is_not_counted_among_those_that_wait(queu
 def test_a_job_that_stops_its_own_worker_ends_and_counts(queue, until):
     def process(job):
         ended = queue.stop(timeout=5)
-        job.progress(100)  # the lease is held until the end
+        job.progress(1)  # the lease is held until the end
         return [ended, queue.worker is None]
 
     queue.work(process, concurrency=2)

@@ -91,10 +91,10 @@ def test_a_job_summary_says_where_a_job_stands(queue):
     queue.pause()
     assert [one.state for one in queue.search("waiting").jobs] == ["paused"]
     queue.resume()
-    queue.work(lambda job: (job.progress(40), job.data)[1], concurrency=1)
+    queue.work(lambda job: (job.progress(0.4), job.data)[1], concurrency=1)
     waiting.result(10)
     [done] = queue.search("completed").jobs
-    assert (done.progress, done.attempt, done.worker) == (40, 1, "")
+    assert (done.progress, done.attempt, done.worker) == (0.4, 1, "")
     assert done.created <= done.started <= done.finished
 
 

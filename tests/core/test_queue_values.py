@@ -168,7 +168,7 @@ def test_a_subclass_that_loses_fields_is_told(queue, caplog):
 
 def test_every_property_of_a_handle_is_live(queue):
     def fail(job):
-        job.progress(40)
+        job.progress(0.4)
         raise ValueError("no stamps")
 
     job = queue.add(1, attempts=1)
@@ -176,7 +176,7 @@ def test_every_property_of_a_handle_is_live(queue):
     assert job.created is not None
     queue.work(fail).drain(10)
     assert job.failure.error == "ValueError: no stamps"
-    assert (job.attempt, job.state, job.progress()) == (1, "failed", 40)
+    assert (job.attempt, job.state, job.progress()) == (1, "failed", 0.4)
     assert job.created <= job.started <= job.finished
     assert job.worker
     seen = job.snapshot()

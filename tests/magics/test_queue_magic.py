@@ -95,7 +95,7 @@ def test_jobs_are_listed_by_their_state(run, shown):
 def test_a_job_is_shown_with_its_error_traceback_and_log(run, shown, hub):
     run(
         "%%queue task q\n"
-        "job.progress(40)\n"
+        "job.progress(0.4)\n"
         "print('begun', job.data)\n"
         "print('no end of line', end='')\n"
         "1 / job.data"

@@ -147,14 +147,14 @@ def test_a_job_is_shown_with_its_progress_its_data_and_its_worker(hub, view):
     go = threading.Event()
 
     def wait(job):
-        job.progress(42)
+        job.progress(0.42)
         job.log("half <way>")
         go.wait(30)
         return {"sent": True}
 
     job = hub.queue("mail").add({"to": "ada", "token": "hunter2hunter2"})
     worker = hub.queue("mail").work(wait, concurrency=2)
-    until(lambda: job.progress() == 42)
+    until(lambda: job.progress() == 0.42)
     it = view()
     row = cells(it.jobs)[job.id]
     assert (row["state"], row["progress"], row["attempt"]) == ("active", "42 %", "1 of 3")

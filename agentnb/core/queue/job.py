@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -15,7 +16,8 @@ from agentnb.core.failure import Failure
 from agentnb.core.queue.failure import JobCancelled, JobFailed
 from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
-from agentnb.core.queue.snapshot import UNKEPT, LiveJob
+from agentnb.core.queue.snapshot import UNKEPT, LiveJob, as_percent, is_number
+from agentnb.core.ranges import amount
 from agentnb.core.trace import carried
 from agentnb.core.twins import twin
 
@@ -33,6 +35,16 @@ __all__ = ["Job"]
 _LONGEST_LINE = 10_000  # characters of a line of the log
 _REASON_SECONDS = 0.5  # that an awaited call may take to find out why it was too late
 _UNREAD: Any = object()
+
+
+class _NotGiven:
+    """The default of an argument, as ``help()`` shows it."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+_NOT_GIVEN: Any = _NotGiven()
 
 
 class Job(LiveJob):
@@ -252,26 +264,45 @@ class Job(LiveJob):
             )
         raise self._parts.gone(self.id)
 
-    def progress(self, value: Any = _UNREAD) -> Any:
+    def progress(self, value: Any = _NOT_GIVEN, *, percent: float | None = None) -> Any:
         """Set the job's progress, or return it.
 
         Parameters
         ----------
         value
-            A number is shown as percent; any other value with a JSON form is allowed. Without a
-            value the progress is returned.
+            A fraction from 0 to 1, which is shown as a bar, or any other value with a JSON form
+            that is no number. Without a value the progress is returned, None if none was set.
+        percent
+            0 to 100. Deprecated: give the fraction.
 
         Raises
         ------
+        UsageError
+            The number is not 0 to 1.
         RejectedError
             In a processor: the attempt was cancelled, or lost its lease.
+
+        Examples
+        --------
+        ``job.progress(0.5)``, or ``job.progress({"pages": 3})``; ``job.progress()`` reads it.
         """
-        if value is _UNREAD:
-            found = self.snapshot().fields.get("progress")
-            return None if found is None else self._parts.json.decode(found)
+        if percent is not None:
+            warnings.warn(
+                f"progress(percent={percent!r}) is deprecated: give the fraction, progress(0.5)",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            value = amount("percent", percent, service="queue", most=100) / 100
+        if value is _NOT_GIVEN:
+            return self.snapshot().progress
         data = self._parts.json.encode(value)
+        plain = self._parts.json.decode(data)
+        if is_number(plain):
+            hint = "job.progress(0.5); of a count: job.progress(done / total)"
+            amount("progress", plain, service="queue", most=1, hint=hint)
+            data = self._parts.json.encode(as_percent(plain))
         self._note("the progress", progress=data)
-        self._parts.events.publish("progress", self, progress=value)
+        self._parts.events.publish("progress", self, progress=plain)
         return None
 
     def log(self, text: str) -> None:

@@ -12,6 +12,7 @@ from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
 from agentnb.core.queue.counts import ENDED
 from agentnb.core.queue.options import DEFAULTS, Message
+from agentnb.core.queue.snapshot import progress_of
 from agentnb.core.redis.script import Script
 from agentnb.core.work.identity import describe
 
@@ -86,7 +87,7 @@ class JobSummary:
     error
         Why its latest failed attempt failed, or empty.
     progress
-        The latest progress, or None.
+        The latest progress: a fraction from 0 to 1, another value, or None.
     created, started, finished, due
         Seconds, by the server's clock, since 1970; None for what has not been.
     now
@@ -243,7 +244,7 @@ def _summary(parts: QueueParts, row: _Row, read: Message | None) -> JobSummary:
         attempts=(read.options or DEFAULTS).attempts if read else None,
         data=parts.redact(data.decode("utf-8", "replace"))[:SHOWN],
         error=Failure.read(row.error).error if row.error else "",
-        progress=_json(row.progress),
+        progress=progress_of(row.progress),
         created=_seconds(row.created),
         started=_seconds(row.started),
         finished=_seconds(row.finished),
@@ -259,15 +260,6 @@ def _read(message: bytes) -> Message | None:
         return msgspec.json.decode(message, type=Message)
     except msgspec.MsgspecError:
         return None  # of another program; shown as it is
-
-
-def _json(data: bytes | None) -> Any:
-    if not data:
-        return None
-    try:
-        return msgspec.json.decode(data)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _seconds(milliseconds: bytes | None) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.queue.parts import QueueParts
 
-__all__ = ["UNKEPT", "JobSnapshot", "LiveJob"]
+__all__ = ["UNKEPT", "JobSnapshot", "LiveJob", "as_percent", "is_number", "progress_of"]
 
 UNKEPT: Final = b"!"
 """First byte of a result that could not be kept; no JSON begins with it."""
@@ -22,6 +24,39 @@ _FIELDS = (
     *("attempt", "created", "started", "finished", "error", "owner", "progress"),
     "unkept",
 )
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a number, as JSON has it.
+
+    >>> is_number(0.5), is_number(True), is_number("half")
+    (True, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_percent(fraction: float) -> float:
+    """Return a fraction as the server keeps it; earlier versions took and kept percent.
+
+    >>> as_percent(0.07)
+    7.0
+    """
+    return round(fraction * 100, 10)
+
+
+def progress_of(data: bytes | None) -> Any:
+    """Return the progress that the server keeps: a fraction, another value, or None.
+
+    >>> progress_of(b"40"), progress_of(b'"half"'), progress_of(None)
+    (0.4, 'half', None)
+    """
+    if not data:
+        return None
+    try:
+        value = msgspec.json.decode(data)
+    except msgspec.MsgspecError:
+        return None
+    return round(value / 100, 12) if is_number(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +100,11 @@ class JobSnapshot:
         """Why its latest failed attempt failed, or None."""
         value = self.fields.get("error")
         return None if value is None else Failure.read(value)
+
+    @property
+    def progress(self) -> Any:
+        """Its latest progress: a fraction from 0 to 1, another value, or None."""
+        return progress_of(self.fields.get("progress"))
 
     @property
     def worker(self) -> str | None:

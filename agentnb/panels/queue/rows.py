@@ -144,7 +144,7 @@ def _progress(one: JobSummary) -> object:
     if said is None:
         return ""
     if isinstance(said, (int, float)) and not isinstance(said, bool):
-        return progress(said, tone=TONES[one.state])
+        return progress(100 * said, tone=TONES[one.state])
     return said
 
 
