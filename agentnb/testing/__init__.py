@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentnb.testing.hubs import isolated_hub
+    from agentnb.testing.jobs import JobRun, arun_job, run_job
 
-__all__ = [
-    "isolated_hub",
-]
+__all__ = ["JobRun", "arun_job", "isolated_hub", "run_job"]
 
 _MODULES = {
+    "JobRun": "jobs",
+    "arun_job": "jobs",
     "isolated_hub": "hubs",
+    "run_job": "jobs",
 }
 
 if not TYPE_CHECKING:  # else a checker would find no name that is misspelt

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.redis import RedisClient
 
-__all__ = ["SharedServer", "isolated_hub", "remove_keys"]
+__all__ = ["SharedServer", "isolated_hub", "keys_of", "remove_keys"]
 
 _NUMBERS = count(1)
 _SCANNED = 1000  # keys in a step of a scan
@@ -114,7 +114,7 @@ def isolated_hub(
         hub = Hub(start=folder, **given)
         _ = hub.settings
         hub._ephemeral = True  # noqa: SLF001 - for this package
-        stack.callback(remove_keys, given["redis_url"], hub.settings.key_prefix, server)
+        stack.callback(_clean, given["redis_url"], hub.settings.key_prefix, server)
         stack.enter_context(hub)
         yield hub
 
@@ -155,14 +155,25 @@ def _environment(settings: dict[str, Any]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def remove_keys(url: str, prefix: str, server: SharedServer | None = None) -> None:
-    """Remove the keys of a prefix; of a server that is shared by tests alone, all of them."""
+def _clean(url: str, prefix: str, server: SharedServer | None) -> None:
+    """Remove what a test has left on its server."""
     from agentnb.core.redis import RedisClient
 
-    if server is not None:
+    if server is not None and url == server.url:
         server.flush()
         return
     with suppress(AgentnbError), RedisClient(url) as redis:
-        pattern = escape(Keys(prefix).internal("")) + "*"
-        for key in redis.scan_iter(match=pattern, count=_SCANNED):
-            redis.unlink(key)
+        remove_keys(redis, prefix)
+
+
+def keys_of(redis: RedisClient, prefix: str) -> list[bytes]:
+    """Return all keys of a prefix."""
+    pattern = escape(Keys(prefix).internal("")) + "*"
+    return list(redis.scan_iter(match=pattern, count=_SCANNED))
+
+
+def remove_keys(redis: RedisClient, prefix: str) -> None:
+    """Remove all keys of a prefix."""
+    keys = keys_of(redis, prefix)
+    if keys:
+        redis.unlink(*keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import ConfigError, KernelOnlyError, UsageError
@@ -18,10 +18,27 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["KernelOnlyError", "Processor", "kept_processor", "marked", "processor", "processor_of"]
+__all__ = [
+    "KernelOnlyError",
+    "Processor",
+    "kept_processor",
+    "mark_of",
+    "marked",
+    "processor",
+    "processor_of",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _MARK = "__agentnb_queue__"
+
+
+class Mark(NamedTuple):
+    """The options that `processor` has marked a function with."""
+
+    queue: str
+    schema: Any = None
+    timeout: float | None = None
+    returns: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +116,16 @@ def processor(
     """
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, (queue, schema, timeout, returns))
+        setattr(function, _MARK, Mark(queue, schema, timeout, returns))
         return function
 
     return mark
+
+
+def mark_of(function: Any) -> Mark | None:
+    """Return the mark of a processor, None where it has none."""
+    mark = getattr(function, _MARK, None)
+    return mark if isinstance(mark, Mark) else None
 
 
 def marked(module: ModuleType) -> dict[str, Processor]:
@@ -115,8 +138,8 @@ def marked(module: ModuleType) -> dict[str, Processor]:
     """
     found: dict[str, Processor] = {}
     for value in list(vars(module).values()):
-        mark = getattr(value, _MARK, None)
-        if not isinstance(mark, tuple):
+        mark = mark_of(value)
+        if mark is None:
             continue
         queue, schema, timeout, returns = mark
         source = f"{module.__name__}:{getattr(value, '__name__', '?')}"

@@ -24,8 +24,10 @@ from agentnb.core.twins import twin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.loop import LoopThread
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
+    from agentnb.core.queue.handler import JobHandler
     from agentnb.core.queue.keys import AddedJob
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.parts import QueueParts
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.inline import InlineWorker
 
 __all__ = ["Queue"]
 
@@ -78,6 +81,8 @@ class Queue:
         self._call_threads = parts.threads
         self._processor: Processor | None = None
         self._worker: Worker | None = None
+        self._shown: Queue | None = None
+        """The queue that jobs which run here take this one for; see `agentnb.testing.run_job`."""
 
     @property
     def lease(self) -> float:
@@ -495,7 +500,25 @@ class Queue:
         )
 
     def _claimed_job(self, job_id: str, message: bytes, attempt: int) -> Job:
-        return Job(self, self._parts, job_id, message, attempt=attempt)
+        return Job(self._shown or self, self._parts, job_id, message, attempt=attempt)
+
+    def _handler(self, before: Callable[[Attempt], object] | None = None) -> JobHandler:
+        from agentnb.core.queue.handler import JobHandler
+
+        return JobHandler(
+            self._parts,
+            processor=lambda: self._processor,
+            make=self._claimed_job,
+            huey=lambda: self.__dict__.get("huey"),
+            before=before,
+        )
+
+    def _inline_worker(self, loop: LoopThread | None = None) -> InlineWorker:
+        """Return a worker that runs jobs in its caller's thread, for `agentnb.testing`."""
+        from agentnb.core.work.inline import InlineWorker
+
+        loop = loop or self._parts.loop
+        return InlineWorker(self._work_store(), self._handler(), loop=loop, log=self._parts.log)
 
     def _new_worker(
         self,
@@ -505,20 +528,12 @@ class Queue:
         kills: bool,
         before: Callable[[Attempt], object] | None,
     ) -> Worker:
-        from agentnb.core.queue.handler import JobHandler
         from agentnb.core.queue.worker import Worker
 
-        handler = JobHandler(
-            self._parts,
-            processor=lambda: self._processor,
-            make=self._claimed_job,
-            huey=lambda: self.__dict__.get("huey"),
-            before=before,
-        )
         return Worker(
             self,
             self._work_store(),
-            handler,
+            self._handler(before),
             loop=self._parts.loop,
             log=self._parts.log,
             concurrency=concurrency,

@@ -12,19 +12,22 @@ from agentnb.core.services.entry import Check, Service
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queues
+    from agentnb.core.runtime import Runtime
     from agentnb.core.workflow import Orchestrator
 
-__all__ = ["QUEUES", "WORKFLOWS"]
+__all__ = ["QUEUES", "WORKFLOWS", "make_queues"]
 
 
-def _queues(hub: Hub) -> Queues:
+def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None = None) -> Queues:
+    """Return queues with the settings of a hub; by default those of its own key prefix."""
     from agentnb.core.queue import Queues
 
     settings = hub.settings
     notebook = hub._notebook  # noqa: SLF001 - None in a script
     return Queues(
         hub.redis,
-        prefix=settings.key_prefix,
+        prefix=settings.key_prefix if prefix is None else prefix,
+        runtime=runtime,
         events=hub.events,
         lease=settings.queue_lease,
         limit=settings.queue_payload,
@@ -36,7 +39,7 @@ def _queues(hub: Hub) -> Queues:
 
 QUEUES: Service[Queues] = Service(
     "queues",
-    _queues,
+    make_queues,
     settings=("key_prefix", "key_ttl", "queue_lease", "queue_payload", "queue_result_ttl"),
 )
 
