@@ -1217,16 +1217,6 @@ def test_two_units_that_wait_for_each_other_end_although_both_are_to_run_alone(
     until(lambda: server.units[parent].state == "completed")
 
 
-def test_an_attempt_is_described_by_a_plain_record(make, server, until):
-    specs = []
-    server.add(lambda attempt: specs.append(attempt.spec("work:test", "pkg.module:function")))
-    worker = make()
-    until(lambda: specs)
-    spec = specs[0]
-    assert (spec.store, spec.id, spec.entry, spec.attempt) == ("work:test", "u0", 1, 1)
-    assert (spec.owner, spec.function) == (worker.owner, "pkg.module:function")
-
-
 def test_a_report_without_anything_is_empty():
     assert LeaseReport() == LeaseReport((), (), (), (), None)
     assert Key("a", 1) == ("a", 1)

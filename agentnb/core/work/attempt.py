@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from agentnb.core.errors import AttemptStopped, ConfigError, UnavailableError
 from agentnb.core.failure import CANCELLED, Failure
-from agentnb.core.work.store import AttemptSpec, Outcome, OutcomeKind
+from agentnb.core.work.store import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
     import logging
@@ -141,20 +141,6 @@ class Attempt:
         """Set the time-out, in seconds from now; None for no limit."""
         self.timeout = timeout
         self.overdue = None if timeout is None else monotonic() + timeout
-
-    def spec(self, store: str, function: str | None = None) -> AttemptSpec:
-        """Return the attempt as a plain record."""
-        claim, trace = self.claim, self.context
-        return AttemptSpec(
-            store,
-            claim.id,
-            claim.entry,
-            claim.attempt,
-            claim.owner,
-            function,
-            trace.traceparent if trace else None,
-            trace.correlation_id if trace else None,
-        )
 
     @property
     def ms(self) -> float:

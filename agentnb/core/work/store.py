@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActiveUnit",
-    "AttemptSpec",
     "Claim",
     "Finished",
     "Key",
@@ -75,31 +74,6 @@ class Claim(Struct, frozen=True):
     def key(self) -> Key:
         """The id and the entry."""
         return Key(self.id, self.entry)
-
-
-class AttemptSpec(Struct, frozen=True):
-    """An attempt as a plain record, from which another process can run it under its fence.
-
-    Attributes
-    ----------
-    store
-        The service and the place of its store, such as ``queue:mail``.
-    id, entry, attempt, owner
-        As in `Claim`.
-    function
-        ``module:function``; None where only this process has the function.
-    traceparent, correlation_id
-        The trace that the attempt belongs to.
-    """
-
-    store: str
-    id: str
-    entry: int
-    attempt: int
-    owner: str
-    function: str | None = None
-    traceparent: str | None = None
-    correlation_id: str | None = None
 
 
 class OutcomeKind(StrEnum):
