@@ -92,6 +92,14 @@ def test_a_result_that_is_waited_for_in_vain_says_why(queue):
     assert "%queue resume mail" in caught.value.hint
 
 
+@pytest.mark.parametrize("job_id", [None, 5, b"x", ["a"], "a\x00"])
+def test_an_id_that_is_none_says_so(queues, queue, job_id):
+    for call in (queue.get, queue.retry, queue.remove, queue.cancel, queues.find):
+        with pytest.raises(UsageError, match="job_id must be text") as caught:
+            call(job_id)
+        assert "job.id" in caught.value.hint
+
+
 def test_several_may_wait_for_one_result(queue, together):
     job = queue.add(7)
     started = threading.Timer(0.1, lambda: queue.work(echo))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import JobNotFound, NotFoundError
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
+from agentnb.core.ranges import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,12 @@ class QueueParts:
     lease: float
     key_ttl: float
     wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None
+
+    @staticmethod
+    def checked_id(job_id: Any) -> str:
+        """Return the id of a job, if it is a text."""
+        hint = "job.id, or an id from %queue jobs QUEUE"
+        return text("job_id", job_id, service="queue", hint=hint)
 
     def gone(self, job_id: str) -> NotFoundError:
         """Return the error of a job that is not there."""

@@ -230,7 +230,8 @@ class Queue:
         NotFoundError, RejectedError
             It is gone; it waits or runs already.
         """
-        self._refuse(job_id, self._store.requeue(job_id), {"waiting", "active"}, "waits already")
+        state = self._store.requeue(self._parts.checked_id(job_id))
+        self._refuse(job_id, state, {"waiting", "active"}, "waits already")
 
     def remove(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job with all that is kept of it; a running one only if forced to.
@@ -241,7 +242,8 @@ class Queue:
             It is gone; it is running.
         """
         refused = set() if force else {"active"}
-        self._refuse(job_id, self._store.remove(job_id, force=force), refused, "cannot be removed")
+        state = self._store.remove(self._parts.checked_id(job_id), force=force)
+        self._refuse(job_id, state, refused, "cannot be removed")
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job; one that runs is stopped where that is possible.
@@ -251,7 +253,7 @@ class Queue:
         NotFoundError, RejectedError
             It is gone; it has ended already.
         """
-        seen = self._store.show(job_id)
+        seen = self._store.show(self._parts.checked_id(job_id))
         if seen is None:
             raise self._parts.gone(job_id)
         job = self._job_of(seen)
@@ -280,8 +282,10 @@ class Queue:
         ------
         NotFoundError
             It was removed, or is no longer kept.
+        UsageError
+            The id is no text.
         """
-        seen = self._store.show(job_id)
+        seen = self._store.show(self._parts.checked_id(job_id))
         if seen is None:
             raise self._parts.gone(job_id)
         return self._job_of(seen)

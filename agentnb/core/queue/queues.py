@@ -202,6 +202,7 @@ class Queues:
         NotFoundError
             There is none.
         """
+        job_id = QueueParts.checked_id(job_id)
         name: Any = self._redis.hget(self._keys.internal("job", job_id), "queue")
         if name is None:
             names = self.names()
