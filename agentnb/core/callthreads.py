@@ -19,13 +19,66 @@ from agentnb.core.forking import ForkGuard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CallThreads", "to_end"]
+__all__ = ["AwaitedCall", "CallThreads", "current_call", "to_end"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _LINGER_SECONDS = 5.0
 _UNDO_AGAIN = 0.5
+
+
+class AwaitedCall:
+    """An awaited call, as the function sees it that runs in a thread on its behalf.
+
+    Attributes
+    ----------
+    began
+        The time of `time.monotonic` at which it was made.
+    cancelled
+        Whether its caller was cancelled.
+    thread, task
+        The thread and the asyncio task of its caller.
+    ended
+        Whether the function has ended.
+    """
+
+    __slots__ = ("_stops", "began", "cancelled", "ended", "task", "thread")
+
+    def __init__(self) -> None:
+        self.began = monotonic()
+        self.cancelled = self.ended = False
+        self.thread = threading.get_ident()
+        self.task: Any = asyncio.current_task()
+        self._stops: list[Callable[[], object]] = []
+
+    def add_stop(self, stop: Callable[[], object]) -> None:
+        """Have this called on the event loop when the caller is cancelled; it must not block."""
+        self._stops.append(stop)
+        if self.cancelled:
+            stop()
+
+    def remove_stop(self, stop: Callable[[], object]) -> None:
+        """Forget what `add_stop` was given."""
+        self._stops.remove(stop)
+
+    def cancel(self) -> None:
+        """Note that the caller was cancelled, and stop what can be stopped."""
+        self.cancelled = True
+        for stop in list(self._stops):
+            stop()
+
+
+_CALL: contextvars.ContextVar[AwaitedCall | None] = contextvars.ContextVar(
+    "agentnb.call", default=None
+)
+
+
+def current_call() -> AwaitedCall | None:
+    """Return the awaited call on whose behalf this code runs; None for a synchronous one."""
+    call = _CALL.get()
+    # What a call has started, such as a thread, inherits its context and outlives it.
+    return None if call is None or call.ended else call
 
 
 class CallThreads:
@@ -43,6 +96,9 @@ class CallThreads:
         Name of the threads, behind ``agentnb-``.
     limit
         How many calls run at once; the others wait for their turn.
+    finish
+        Whether a caller that is cancelled waits for the end of a call that has begun, unless
+        `run` is told otherwise.
 
     Examples
     --------
@@ -56,9 +112,10 @@ class CallThreads:
     shortens = True
     """Whether a twin takes the time that its call waited for a thread off its ``timeout``."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, *, finish: bool = False) -> None:
         self._name = name
         self._limit = limit
+        self._finish = finish
         self._fork = ForkGuard()
         self._reset()
 
@@ -107,7 +164,7 @@ class CallThreads:
         late: Callable[[], BaseException] | None = None,
         abandon: bool = False,
         undo: Callable[[], object] | None = None,
-        finish: bool = False,
+        finish: bool | None = None,
     ) -> T:
         """Await a function that takes no arguments.
 
@@ -128,7 +185,8 @@ class CallThreads:
             and makes it return; the caller waits for that. Called again after a function that
             succeeded nevertheless.
         finish
-            Whether a caller that is cancelled waits for the end of a function that has begun.
+            Whether a caller that is cancelled waits for the end of a function that has begun;
+            default: as the constructor was told.
         """
         loop = asyncio.get_running_loop()
         call = _Call(function, loop.create_future())
@@ -140,10 +198,11 @@ class CallThreads:
             return cast("T", await call.future)
         except asyncio.CancelledError:
             if not self._withdraw(call):
+                call.awaited.cancel()
                 if undo is not None:
                     await _undone(call, undo)
-                elif finish:
-                    await _wait(call.watched(), None)
+                elif self._finish if finish is None else finish:
+                    await to_end(call.watched())
             raise
         finally:
             if timer is not None:
@@ -246,13 +305,14 @@ class _Call:
 
     __slots__ = (
         *("_context", "_end", "_error", "_function", "_result", "_succeeded"),
-        *("begun", "future", "mailbox"),
+        *("awaited", "begun", "future", "mailbox"),
     )
 
     mailbox: _Mailbox
 
     def __init__(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         self.future = future
+        self.awaited = AwaitedCall()
         self.begun = False
         self._function: Callable[[], Any] | None = function
         self._context = contextvars.copy_context()
@@ -265,11 +325,18 @@ class _Call:
         """Call the function, in a thread, and post its outcome."""
         function, self._function = cast("Callable[[], Any]", self._function), None
         try:
-            self._result = self._context.run(function)
+            self._result = self._context.run(self._called, function)
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             self._error = error
         del function
         self.mailbox.put(self)
+
+    def _called(self, function: Callable[[], Any]) -> Any:
+        _CALL.set(self.awaited)
+        try:
+            return function()
+        finally:
+            self.awaited.ended = True
 
     def watched(self) -> asyncio.Future[bool]:
         """Return the future of the end of a call whose caller was cancelled; it says success."""

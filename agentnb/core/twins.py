@@ -60,14 +60,16 @@ class HasCallThreads(Protocol):
 
 @overload
 def twin(
-    method: Callable[Concatenate[S, P], R],
+    method: Callable[Concatenate[S, P], R], *, callbacks: tuple[str, ...] = ()
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]: ...
 @overload
 def twin(
-    method: delegate[Any, P, R],
+    method: delegate[Any, P, R], *, callbacks: tuple[str, ...] = ()
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
 def twin(
     method: Callable[Concatenate[Any, P], R] | delegate[Any, P, R],
+    *,
+    callbacks: tuple[str, ...] = (),
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """Return the awaited twin of a method, to be named ``a`` and the method's name.
 
@@ -75,6 +77,8 @@ def twin(
     ----------
     method
         A function of the class, or the `delegate` of a part's.
+    callbacks
+        Its keywords that take functions: a coroutine function runs on the caller's event loop.
     """
     function = method.method if isinstance(method, delegate) else method
     name = function.__name__
@@ -84,6 +88,9 @@ def twin(
             bound = method.__get__(self, type(self))
         else:
             bound = getattr(self, name)  # so that a subclass may replace the method
+        for callback in callbacks:
+            if kwargs.get(callback) is not None:
+                kwargs[callback] = on_loop(kwargs[callback])  # type: ignore[arg-type]
         return await await_method(self, bound, *args, **kwargs)
 
     awaited.__name__ = f"a{name}"

@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from agentnb.core.callthreads import CallThreads
+from agentnb.core.callthreads import CallThreads, current_call
 
 who = contextvars.ContextVar("who", default="nobody")
 
@@ -248,3 +248,54 @@ def test_names_of_threads_say_the_service(threads):
         return threading.current_thread().name
 
     assert asyncio.run(threads.call(name)) == "agentnb-test"
+
+
+def test_a_function_sees_the_call_that_it_runs_for_until_it_ends(threads):
+    assert current_call() is None
+    left = []
+
+    def call():
+        found = current_call()
+        context = contextvars.copy_context()
+        left.append(lambda: context.run(current_call))
+        return found, left[0]()
+
+    async def main():
+        before = time.monotonic()
+        found, inherited = await threads.call(call)
+        assert found is inherited
+        assert before <= found.began <= time.monotonic()
+        assert found.thread == threading.get_ident()
+        assert found.task is asyncio.current_task()
+
+    asyncio.run(main())
+    assert left[0]() is None  # what inherits the context is not the call any longer
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_a_call_names_is_stopped_when_its_caller_is_cancelled(threads, early):
+    begun, stopped, go = threading.Event(), threading.Event(), threading.Event()
+
+    def call():
+        found = current_call()
+        if early:
+            found.add_stop(stopped.set)
+        begun.set()
+        if not early:
+            go.wait(10)
+            assert found.cancelled
+            found.add_stop(stopped.set)
+        assert stopped.wait(10)
+        found.remove_stop(stopped.set)
+
+    async def main():
+        task = asyncio.create_task(threads.run(call, finish=True))
+        await until(begun.is_set)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert stopped.is_set()
+
+    asyncio.run(main())

@@ -3,74 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from contextvars import ContextVar
 from functools import partial
 from queue import Empty
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from agentnb.core.callthreads import CallThreads, to_end
+from agentnb.core.callthreads import CallThreads, current_call, to_end
 from agentnb.core.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from queue import SimpleQueue
 
-    from agentnb.core.db.backend import Watch
-
-__all__ = ["AwaitedCall", "StatementThreads", "acquire", "current_call", "get"]
+__all__ = ["StatementThreads", "acquire", "get"]
 
 T = TypeVar("T")
 
-_CALL: ContextVar[AwaitedCall | None] = ContextVar("agentnb.db.call", default=None)
 _SLICE = 0.1
 """Seconds after which a wait looks for the cancellation of its caller, which nothing wakes."""
-
-
-class AwaitedCall:
-    """One awaited call of a database.
-
-    Attributes
-    ----------
-    began
-        The time of `time.monotonic` at which it was made: its deadlines count from there.
-    cancelled
-        Whether its caller was cancelled.
-    thread, task
-        The thread and the asyncio task of its caller.
-    """
-
-    def __init__(self) -> None:
-        self.began = monotonic()
-        self.cancelled = False
-        self.thread = threading.get_ident()
-        self.task: Any = asyncio.current_task()
-        self._running: list[Watch] = []
-
-    def started(self, watch: Watch) -> None:
-        """Note a statement that is under way."""
-        self._running.append(watch)
-
-    def ended(self, watch: Watch) -> None:
-        """Forget a statement."""
-        self._running.remove(watch)
-
-    def cancel(self) -> None:
-        """Cancel the statement that is under way, and those that would follow."""
-        self.cancelled = True
-        for watch in list(self._running):
-            watch.cancel()
-
-    def check(self) -> None:
-        """Raise if the caller was cancelled."""
-        if self.cancelled:
-            raise DeadlineExceeded("the call was cancelled", service="db")
-
-
-def current_call() -> AwaitedCall | None:
-    """Return the awaited call on whose behalf this thread runs; None for a synchronous one."""
-    return _CALL.get()
 
 
 def get(slots: SimpleQueue[None], seconds: float | None) -> bool:
@@ -97,7 +48,8 @@ def _waited(wait: Callable[[float | None], bool], seconds: float | None) -> bool
         return wait(seconds)
     until = None if seconds is None else monotonic() + seconds
     while True:
-        call.check()
+        if call.cancelled:
+            raise DeadlineExceeded("the call was cancelled", service="db")
         left = _SLICE if until is None else until - monotonic()
         if wait(max(0.0, min(left, _SLICE))):
             return True
@@ -133,7 +85,7 @@ class StatementThreads(CallThreads):
         cancels: bool,
         busy: Callable[[float], BaseException],
     ) -> None:
-        super().__init__("db", limit)
+        super().__init__("db", limit, finish=cancels)
         self._patience = min(patience, longest)
         self._longest = longest
         self._cancels = cancels
@@ -157,36 +109,19 @@ class StatementThreads(CallThreads):
         late: Callable[[], BaseException] | None = None,
         abandon: bool = False,
         undo: Callable[[], object] | None = None,
-        finish: bool = False,
+        finish: bool | None = None,
     ) -> T:
         """Await a function; see `CallThreads.run`."""
-        call = AwaitedCall()
-        if until is None:
-            until = call.began + self._patience
-        else:
-            until = min(until, call.began + self._longest)
-
-        def called() -> T:
-            _CALL.set(call)  # in the call's own copy of the context
-            return function()
-
-        def cancel() -> None:
-            call.cancel()
-            if undo is not None:
-                undo()
-
-        try:
-            return await super().run(
-                called,
-                until=until,
-                late=late or partial(self._busy, until - call.began),
-                abandon=abandon,
-                undo=cancel if self._cancels else undo,
-                finish=finish,
-            )
-        except asyncio.CancelledError:
-            call.cancelled = True  # where the database cannot cancel: no statement follows
-            raise
+        now = monotonic()
+        until = now + self._patience if until is None else min(until, now + self._longest)
+        return await super().run(
+            function,
+            until=until,
+            late=late or partial(self._busy, until - now),
+            abandon=abandon,
+            undo=undo,
+            finish=finish,
+        )
 
     def late(self, seconds: float) -> BaseException:
         """Return the error of a call that waited for a thread until its time-out."""

@@ -7,7 +7,7 @@ import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.awaited import current_call
+from agentnb.core.callthreads import current_call
 from agentnb.core.db.bounds import Bounds, fetch_all
 from agentnb.core.db.effects import changes
 from agentnb.core.db.render import NO_VALUES
@@ -77,15 +77,13 @@ class Watch:
         """Note that the statement is under way, and the call that stops it early."""
         self.alert = alert
         if self._call is not None:
-            self._call.started(self)
-            if self._call.cancelled:  # before it was noted
-                alert()
+            self._call.add_stop(alert)
 
     def ended(self) -> None:
         """Note that the statement has ended."""
-        self.alert = None
-        if self._call is not None:
-            self._call.ended(self)
+        alert, self.alert = self.alert, None
+        if self._call is not None and alert is not None:
+            self._call.remove_stop(alert)
 
     def cancel(self) -> None:
         """Ask the statement that is running under this watch to stop."""

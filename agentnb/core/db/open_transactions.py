@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.awaited import current_call
+from agentnb.core.callthreads import current_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.callthreads import current_call
 from agentnb.core.db import schema
-from agentnb.core.db.awaited import current_call
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated

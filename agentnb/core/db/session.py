@@ -8,9 +8,10 @@ import weakref
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.callthreads import current_call
 from agentnb.core.closing import aleave, leave
 from agentnb.core.db import copying
-from agentnb.core.db.awaited import acquire, current_call
+from agentnb.core.db.awaited import acquire
 from agentnb.core.db.awaited_transaction import AwaitedTransaction
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.runner import Runner
