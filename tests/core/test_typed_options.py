@@ -10,6 +10,8 @@ from agentnb.core.api import APIClient
 from agentnb.core.api.arguments import ClientOptions
 from agentnb.core.cache import Cache
 from agentnb.core.cache.decorating import LoadOptions
+from agentnb.core.queue import Queue
+from agentnb.core.queue.arguments import AddOptions, WorkOptions
 from agentnb.core.settings import FIELDS, Settings, SettingsArguments
 from agentnb.core.workflow.agents import AgentOptions, agent
 
@@ -52,6 +54,8 @@ REACHED = [
     (AgentOptions, agent, set()),
     (ClientOptions, APIClient.__init__, {"breakers", "runtime"}),
     (LoadOptions, Cache.get_or_set, set()),
+    (AddOptions, Queue.add, set()),
+    (WorkOptions, Queue.work, {"concurrency", "schema"}),
 ]
 
 

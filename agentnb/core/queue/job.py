@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
@@ -20,9 +20,12 @@ from agentnb.core.queue.snapshot import UNKEPT, LiveJob, as_percent, is_number
 from agentnb.core.ranges import amount
 from agentnb.core.trace import carried
 from agentnb.core.twins import twin
+from agentnb.core.typevars import D_co
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from typing_extensions import TypeForm
 
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Job"]
+
+T = TypeVar("T")
 
 _LONGEST_LINE = 10_000  # characters of a line of the log
 _REASON_SECONDS = 0.5  # that an awaited call may take to find out why it was too late
@@ -47,8 +52,10 @@ class _NotGiven:
 _NOT_GIVEN: Any = _NotGiven()
 
 
-class Job(LiveJob):
+class Job(LiveJob, Generic[D_co]):
     """A job of a queue.
+
+    A processor with a schema is given a ``Job[SCHEMA]``, whose data is of that type.
 
     Made by `Queue.add` and `Queue.get`, and given to processors. Its state, attempt, times,
     failure, worker and progress are read from the server each time they are asked for;
@@ -97,7 +104,7 @@ class Job(LiveJob):
         self.correlation_id = found.correlation_id
 
     @property
-    def data(self) -> Any:
+    def data(self) -> D_co:
         """The data that was added; in a processor with a schema, a value of that type.
 
         Raises
@@ -107,7 +114,8 @@ class Job(LiveJob):
         """
         if self._data is _UNREAD:
             self._data = self._read(None)
-        return self._data
+        data: D_co = self._data
+        return data
 
     def _read(self, schema: Any) -> Any:
         if self._unreadable is not None:
@@ -135,7 +143,7 @@ class Job(LiveJob):
         """The data as JSON."""
         return self._raw
 
-    def refresh(self) -> Job:
+    def refresh(self) -> Job[D_co]:
         """Return the current state of the job as a new object.
 
         Raises
@@ -150,6 +158,10 @@ class Job(LiveJob):
         """The snapshot that was read last, or None if none was."""
         return self._seen
 
+    @overload
+    def result(self, timeout: float | None = ..., *, type: TypeForm[T]) -> T: ...
+    @overload
+    def result(self, timeout: float | None = ..., *, type: None = ...) -> Any: ...
     def result(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002 - the design's word
         """Wait for the job to end, and return the result of its processor.
 
@@ -181,6 +193,10 @@ class Job(LiveJob):
         with self._parts.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
             return self._result(timeout, type)
 
+    @overload
+    async def aresult(self, timeout: float | None = ..., *, type: TypeForm[T]) -> T: ...  # noqa: ASYNC109 - as result
+    @overload
+    async def aresult(self, timeout: float | None = ..., *, type: None = ...) -> Any: ...  # noqa: ASYNC109 - as result
     async def aresult(self, timeout: float | None = None, *, type: Any = None) -> Any:  # noqa: A002, ASYNC109 - as result
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import ConfigError, KernelOnlyError, UsageError
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from typing_extensions import TypeForm
+
     from agentnb.core.codec import TypeCodec
+    from agentnb.core.queue.job import Job
 
 __all__ = [
     "KernelOnlyError",
@@ -28,7 +31,9 @@ __all__ = [
     "processor_of",
 ]
 
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound="Callable[[Job], Any]")
+R = TypeVar("R")
+S = TypeVar("S")
 _MARK = "__agentnb_queue__"
 
 
@@ -94,9 +99,17 @@ class Processor:
         return f"{name} ({self.source})" if self.source else name
 
 
+@overload
+def processor(
+    queue: str, *, schema: TypeForm[S], returns: Any = ..., timeout: float | None = ...
+) -> Callable[[Callable[[Job[S]], R]], Callable[[Job[S]], R]]: ...
+@overload
+def processor(
+    queue: str, *, schema: None = ..., returns: Any = ..., timeout: float | None = ...
+) -> Callable[[F], F]: ...
 def processor(
     queue: str, *, schema: Any = None, returns: Any = None, timeout: float | None = None
-) -> Callable[[F], F]:
+) -> Any:
     """Mark a function as a queue's processor, for ``agentnb worker --app MODULE`` to find.
 
     The function stays as it is.

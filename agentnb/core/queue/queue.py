@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -24,7 +24,10 @@ from agentnb.core.twins import twin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import TypeForm
+
     from agentnb.core.loop import LoopThread
+    from agentnb.core.queue.arguments import Backoff, State, WorkOptions
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.handler import JobHandler
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from agentnb.core.work.inline import InlineWorker
 
 __all__ = ["Queue"]
+
+S = TypeVar("S")
 
 _MOST_THREADS = 1000
 _GIVEN = (3, None, None, None, False, 100, 50)
@@ -112,7 +117,7 @@ class Queue:
         priority: int = 0,
         delay: float = 0.0,
         attempts: int = 3,
-        backoff: float | dict[str, Any] | None = None,
+        backoff: float | Backoff | None = None,
         timeout: float | None = None,
         key: str | None = None,
         lifo: bool = False,
@@ -295,7 +300,7 @@ class Queue:
         message = seen.fields.get("message", b"")
         return Job(self, self._parts, seen.id, message, seen=seen)
 
-    def search(self, state: str, text: str = "", *, n: int = 100, most: int = 20_000) -> JobPage:
+    def search(self, state: State, text: str = "", *, n: int = 100, most: int = 20_000) -> JobPage:
         """Return jobs of a state that hold a text, as a list shows them.
 
         Parameters
@@ -312,12 +317,17 @@ class Queue:
         """
         return search(self._parts, state, text, n=n, most=most)
 
-    def search_ids(self, state: str, text: str = "", *, n: int = 100_000) -> list[str]:
+    def search_ids(self, state: State, text: str = "", *, n: int = 100_000) -> list[str]:
         """Return the ids of jobs of a state that hold a text; as `search`."""
         return search_ids(self._parts, state, text, n=n).jobs
 
     def jobs(
-        self, state: str | None = None, n: int = 100, *, start: int = 0, newest: bool | None = None
+        self,
+        state: State | None = None,
+        n: int = 100,
+        *,
+        start: int = 0,
+        newest: bool | None = None,
     ) -> list[Job]:
         """Return jobs by their state.
 
@@ -377,6 +387,28 @@ class Queue:
         """The queue's processor in this process, or None."""
         return self._processor
 
+    @overload
+    def process(
+        self,
+        processor: Callable[[Job[S]], Any],
+        *,
+        schema: TypeForm[S],
+        returns: Any = ...,
+        timeout: float | None = ...,
+        source: str = ...,
+        needs: tuple[str, ...] = ...,
+    ) -> None: ...
+    @overload
+    def process(
+        self,
+        processor: Callable[[Job], Any],
+        *,
+        schema: None = ...,
+        returns: Any = ...,
+        timeout: float | None = ...,
+        source: str = ...,
+        needs: tuple[str, ...] = ...,
+    ) -> None: ...
     def process(
         self,
         processor: Callable[[Job], Any],
@@ -418,6 +450,24 @@ class Queue:
             )
         self._processor = None
 
+    @overload
+    def work(
+        self,
+        processor: Callable[[Job[S]], Any],
+        *,
+        concurrency: int = ...,
+        schema: TypeForm[S],
+        **options: Unpack[WorkOptions],
+    ) -> Worker: ...
+    @overload
+    def work(
+        self,
+        processor: Callable[[Job], Any] | None = ...,
+        *,
+        concurrency: int = ...,
+        schema: None = ...,
+        **options: Unpack[WorkOptions],
+    ) -> Worker: ...
     def work(
         self,
         processor: Callable[[Job], Any] | None = None,

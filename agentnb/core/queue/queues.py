@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
@@ -30,6 +30,9 @@ from agentnb.core.twins import twin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from typing_extensions import TypeForm
+
+    from agentnb.core.queue.arguments import AddOptions, WorkOptions
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.worker import Worker
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from agentnb.core.runtime import Runtime
 
 __all__ = ["Queues", "TaskQueue"]
+
+S = TypeVar("S")
 
 _LONGEST_NAME = 200
 _CLOSING = 5.0
@@ -165,15 +170,43 @@ class Queues:
             wrap=self._wrap,
         )
 
-    def add_task(self, /, name: str, data: Any = None, **options: Any) -> Job:
+    def add_task(self, /, name: str, data: Any = None, **options: Unpack[AddOptions]) -> Job:
         """Add a job to a queue; see `Queue.add`."""
         return self.get_queue(name).add(data, **options)
 
+    @overload
     def process_queue(
-        self, name: str, processor: Callable[[Job], Any], concurrency: int = 5, **options: Any
+        self,
+        name: str,
+        processor: Callable[[Job[S]], Any],
+        concurrency: int = ...,
+        *,
+        schema: TypeForm[S],
+        **options: Unpack[WorkOptions],
+    ) -> Worker: ...
+    @overload
+    def process_queue(
+        self,
+        name: str,
+        processor: Callable[[Job], Any],
+        concurrency: int = ...,
+        *,
+        schema: None = ...,
+        **options: Unpack[WorkOptions],
+    ) -> Worker: ...
+    def process_queue(
+        self,
+        name: str,
+        processor: Callable[[Job], Any],
+        concurrency: int = 5,
+        *,
+        schema: Any = None,
+        **options: Unpack[WorkOptions],
     ) -> Worker:
         """Process the jobs of a queue in this process; see `Queue.work`."""
-        return self.get_queue(name).work(processor, concurrency=concurrency, **options)
+        return self.get_queue(name).work(
+            processor, concurrency=concurrency, schema=schema, **options
+        )
 
     def names(self) -> list[str]:
         """Return the queues that anybody has added a job to, or that work here."""

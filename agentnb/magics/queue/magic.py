@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.queue import Job, Queue, TaskQueue, Worker
+    from agentnb.core.queue.arguments import State
     from agentnb.core.table import Table
     from agentnb.magics.grammar import Call
     from agentnb.magics.queue.render import JobView
@@ -103,7 +104,7 @@ class QueueMagic(Magic):
                 id_
                 for name in names
                 for state in _STATES_OF[kind]
-                for id_ in patient.get_queue(name).search_ids(state, n=_OFFERED)
+                for id_ in patient.get_queue(name).search_ids(cast("State", state), n=_OFFERED)
             ]
         return ()
 

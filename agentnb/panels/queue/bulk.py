@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb.core.errors import NotFoundError, RejectedError
 from agentnb.core.format import cut
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.queue import Queue, TaskQueue
+    from agentnb.core.queue.arguments import State
     from agentnb.panels.base import Panel
     from agentnb.panels.queue.snapshot import Filter
 
@@ -188,7 +189,7 @@ def _of_filter(queues: TaskQueue, request: Filter, states: tuple[str, ...]) -> F
     for name in names:
         for state in states:
             if room > 0:
-                some = queues.get_queue(name).search_ids(state, request.text, n=room)
+                some = queues.get_queue(name).search_ids(cast("State", state), request.text, n=room)
                 room -= len(some)
                 found.append((name, some))
     return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from agentnb.panels.queue.rates import Rates, Speed
 
 if TYPE_CHECKING:
     from agentnb.core.queue import Queue, Queues
+    from agentnb.core.queue.arguments import State
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.registry import WorkerInfo
@@ -157,7 +158,7 @@ def listing(chosen: list[QueueSnapshot], request: Filter) -> Listed:
             if room <= 0 or left <= 0:
                 complete = False
                 continue
-            part = one.queue.search(state, request.text, n=room, most=left)
+            part = one.queue.search(cast("State", state), request.text, n=room, most=left)
             found.jobs += part.jobs
             room -= len(part.jobs)
             looked += part.looked

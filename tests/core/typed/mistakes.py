@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import agentnb
+from agentnb.core.queue import Job, processor
 from agentnb.core.workflow import Context, Task, TaskInfo, agent
 
 
@@ -139,3 +140,49 @@ async def use_api() -> None:
     api.aget("/a", schema=Price).amount  # mistake
     with api.stream("GET", "/a", schema=Price):  # mistake
         pass
+
+
+# Queues
+jobs = hub.queue("prices")
+hub.queue(5)  # mistake
+hub.quue("prices")  # mistake
+jobs.add(1, prioritty=1)  # mistake
+jobs.add(1, priority="1")  # mistake
+jobs.add(1, backoff={"type": "exponentail"})  # mistake
+jobs.add(1, backoff={"dely": 2})  # mistake
+jobs.add(1).result(type=Price).amuont  # mistake
+jobs.add(1).result(tmeout=1)  # mistake
+jobs.add(1).rsult()  # mistake
+jobs.jobs("fialed")  # mistake
+jobs.search("fialed")  # mistake
+hub.queues.add_task("prices", 1, atempts=2)  # mistake
+hub.queues.add_task("prices", 1, attempts="2")  # mistake
+
+
+def process(job: Job[Price]) -> float:
+    job.data.amuont  # mistake
+    return job.data.amount
+
+
+def of_two(job: Job, other: int) -> None:
+    job.log(other)  # mistake
+
+
+jobs.work(process, schema=str)  # mistake
+jobs.work(process, schema=Price, concurency=2)  # mistake
+jobs.work(process, concurrency="2")  # mistake
+jobs.work(of_two)  # mistake
+jobs.work(load)  # mistake
+jobs.work(5)  # mistake
+hub.queues.process_queue("prices", process, schema=str)  # mistake
+hub.queues.process_queue("prices", process, tiemout=2)  # mistake
+processor("prices", schema=str)(process)  # mistake
+processor("prices", tiemout=1)  # mistake
+processor("prices")(of_two)  # mistake
+
+
+async def use_queue() -> None:
+    await jobs.aadd(1, prioritty=1)  # mistake
+    (await jobs.aadd(1)).rsult()  # mistake
+    (await jobs.add(1).aresult(type=Price)).amuont  # mistake
+    jobs.aadd(1).id  # mistake

@@ -14,7 +14,7 @@ from agentnb.core.docker import DockerManager
 from agentnb.core.events import EventBus
 from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
-from agentnb.core.queue import Queue
+from agentnb.core.queue import Job, Queue, Worker, processor
 from agentnb.core.redis import RedisClient
 from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
 
@@ -175,3 +175,47 @@ async def use_api() -> None:
     assert_type(await api.adelete("/a", schema=Price), Price)
     assert_type((await api.arequest("GET", "/a", schema=Price)).data, Price)
     assert_type(await api.aget("/a", expect="text"), str)
+
+
+# Queues
+
+jobs = hub.queue("prices")
+assert_type(jobs, Queue)
+job = jobs.add(Request("a"), priority=1, backoff={"type": "fixed", "delay": 2}, key="a")
+assert_type(job, Job)
+assert_type(job.data, Any)
+assert_type(job.result(timeout=5), Any)
+assert_type(job.result(5, type=Price), Price)
+assert_type(job.result(type=list[Price] | None), list[Price] | None)
+assert_type(hub.queues.add_task("prices", Request("a"), attempts=2), Job)
+assert_type(jobs.get("a"), Job)
+assert_type(jobs.jobs("failed"), list[Job])
+assert_type(hub.queues.find("a"), Job)
+
+
+@processor("prices", schema=Request, timeout=60)
+def process(job: Job[Request]) -> Price:
+    assert_type(job.data, Request)
+    assert_type(job.refresh(), Job[Request])
+    return Price(job.data.symbol, 1.0)
+
+
+@processor("prices")
+async def aprocess(job: Job) -> Price:
+    assert_type(job.data, Any)
+    return Price("a", 1.0)
+
+
+assert_type(jobs.work(process, schema=Request, concurrency=2), Worker)
+assert_type(jobs.work(lambda job: job.data), Worker)
+assert_type(jobs.work(), Worker)
+assert_type(hub.queues.process_queue("prices", process, schema=Request), Worker)
+assert_type(hub.queues.process_queue("prices", aprocess, 2), Worker)
+
+
+async def use_queue() -> None:
+    assert_type(await jobs.aadd(Request("a"), priority=1), Job)
+    assert_type(await job.aresult(5, type=Price), Price)
+    assert_type(await job.aresult(), Any)
+    assert_type(await job, Any)
+    assert_type(await hub.queues.aadd_task("prices", 1, attempts=2), Job)
