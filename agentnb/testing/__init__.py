@@ -9,13 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentnb.testing.agents import AgentRun, arun_agent, run_agent
     from agentnb.testing.hubs import isolated_hub
     from agentnb.testing.jobs import JobRun, arun_job, run_job
 
-__all__ = ["JobRun", "arun_job", "isolated_hub", "run_job"]
+__all__ = [
+    "AgentRun",
+    "JobRun",
+    "arun_agent",
+    "arun_job",
+    "isolated_hub",
+    "run_agent",
+    "run_job",
+]
 
 _MODULES = {
+    "AgentRun": "agents",
     "JobRun": "jobs",
+    "arun_agent": "agents",
+    "run_agent": "agents",
     "arun_job": "jobs",
     "isolated_hub": "hubs",
     "run_job": "jobs",

@@ -10,12 +10,13 @@ from agentnb.core.services.data import default_url, make_database
 from agentnb.core.services.entry import Check, Service
 
 if TYPE_CHECKING:
+    from agentnb.core.db import Database
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queues
     from agentnb.core.runtime import Runtime
     from agentnb.core.workflow import Orchestrator
 
-__all__ = ["QUEUES", "WORKFLOWS", "make_queues"]
+__all__ = ["QUEUES", "WORKFLOWS", "make_queues", "make_workflows"]
 
 
 def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None = None) -> Queues:
@@ -44,7 +45,14 @@ QUEUES: Service[Queues] = Service(
 )
 
 
-def _workflows(hub: Hub) -> Orchestrator:
+def make_workflows(
+    hub: Hub,
+    *,
+    scope: str | None = None,
+    database: Database | None = None,
+    runtime: Runtime | None = None,
+) -> Orchestrator:
+    """Return workflows with the settings of a hub; by default those of its own key prefix."""
     from agentnb.core.redis import Keys
     from agentnb.core.workflow import Orchestrator
     from agentnb.core.workflow.wakeup import RedisWakeup
@@ -57,10 +65,13 @@ def _workflows(hub: Hub) -> Orchestrator:
     with suppress(ConfigError):
         redis, bus = hub.redis, hub.events
     # Tasks may hold all connections of `hub.db`; a heartbeat must not wait for them.
-    database = make_database(settings, "workflows", default_url(hub), hub.runtime, pool_size=8)
+    own = database is None
+    if database is None:
+        url = default_url(hub)
+        database = make_database(settings, "workflows", url, hub.runtime, pool_size=8)
     return Orchestrator(
         database,
-        scope=settings.key_prefix or "agentnb",
+        scope=scope or settings.key_prefix or "agentnb",
         home=settings.home,
         lease=settings.workflow_lease,
         limit=settings.workflow_payload,
@@ -70,7 +81,8 @@ def _workflows(hub: Hub) -> Orchestrator:
         wakeup=RedisWakeup(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
         if redis is not None
         else None,
-        owns_database=True,
+        owns_database=own,
+        runtime=runtime,
     )
 
 
@@ -81,7 +93,7 @@ def _workers(orchestrator: Orchestrator) -> str:
 
 WORKFLOWS: Service[Orchestrator] = Service(
     "workflows",
-    _workflows,
+    make_workflows,
     settings=(
         *("database_url", "db_max_bytes", "db_rows", "db_timeout", "home", "key_prefix"),
         *("key_ttl", "workflow_lease", "workflow_payload"),

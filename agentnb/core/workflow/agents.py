@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["Agent", "AgentOptions", "agent", "current_options", "made", "marked"]
+__all__ = ["Agent", "AgentOptions", "agent", "current_options", "made", "mark_of", "marked"]
 
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
@@ -148,6 +148,12 @@ def current_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "attempts": attempts_of(options.get("attempts"), options["retries"])}
 
 
+def mark_of(target: Any) -> tuple[str, dict[str, Any]] | None:
+    """Return the name and the options that `agent` has marked a target with, None for none."""
+    mark = vars(target).get(_MARK) if hasattr(target, "__dict__") else None
+    return mark if isinstance(mark, tuple) else None
+
+
 def marked(module: ModuleType) -> dict[str, Agent]:
     """Return the agents that a module has marked, by their names.
 
@@ -159,8 +165,8 @@ def marked(module: ModuleType) -> dict[str, Agent]:
     found: dict[str, Agent] = {}
     targets: dict[str, Any] = {}
     for value in list(vars(module).values()):
-        mark = vars(value).get(_MARK) if hasattr(value, "__dict__") else None
-        if not isinstance(mark, tuple):
+        mark = mark_of(value)
+        if mark is None:
             continue
         name, options = mark
         if name in targets and targets[name] is not value:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
+    from agentnb.core.work.inline import InlineWorker
     from agentnb.core.work.wakeup import WakeupBackend
     from agentnb.core.workflow.agents import AgentOptions
     from agentnb.core.workflow.info import AgentInfo
@@ -430,21 +431,9 @@ class Orchestrator:
             return self._worker
 
     def _make_worker(self, agents: Sequence[str] | None, concurrency: int, kind: str) -> Worker:
-        around = Surroundings(
-            self._transactions,
-            self._json,
-            self._reader,
-            self._results,
-            self._services,
-            self._loop,
-            self._call_threads,
-            self._runtime,
-            self.log,
-            self._advice,
-        )
         return Worker(
             self._make_store,
-            TaskHandler(self.registry, around),
+            TaskHandler(self.registry, self._surroundings(self._loop)),
             self.registry,
             agents,
             loop=self._loop,
@@ -453,13 +442,41 @@ class Orchestrator:
             kind=kind,
         )
 
-    def _make_store(self, agents: Callable[[], tuple[str, ...]]) -> SqlWorkStore:
+    def _surroundings(self, loop: LoopThread) -> Surroundings:
+        return Surroundings(
+            self._transactions,
+            self._json,
+            self._reader,
+            self._results,
+            self._services,
+            loop,
+            self._call_threads,
+            self._runtime,
+            self.log,
+            self._advice,
+        )
+
+    def _inline_worker(
+        self, agents: Callable[[], tuple[str, ...]], loop: LoopThread | None = None
+    ) -> InlineWorker:
+        """Return a worker that does tasks in its caller's thread, for `agentnb.testing`."""
+        from agentnb.core.work.inline import InlineWorker
+
+        loop = loop or self._loop
+        # It does not wait, so that it listens to nobody.
+        store = self._make_store(agents, Wakeup(None, self.log))
+        handler = TaskHandler(self.registry, self._surroundings(loop))
+        return InlineWorker(store, handler, loop=loop, log=self.log)
+
+    def _make_store(
+        self, agents: Callable[[], tuple[str, ...]], wakeup: Wakeup | None = None
+    ) -> SqlWorkStore:
         return SqlWorkStore(
             self._transactions,
             self.scope,
             self.registry,
             agents=agents,
-            wakeup=self._wakeup,
+            wakeup=wakeup or self._wakeup,
             lease=self.lease,
             on_commit=self._happened,
         )

@@ -186,6 +186,12 @@ class Reader:
             row = tx.row(sql, workflow=number, word=plain(word))
         return None if row is None else task_info(row)
 
+    def steps(self, task: str) -> dict[str, Any]:
+        """Return the kept results of a task's steps as plain JSON, by the task's id."""
+        sql = "select name, result from {task_step} where task_id = :id order by created, name"
+        with self._transactions.read() as tx:
+            return {name: msgspec.json.decode(text) for name, text in tx.rows(sql, id=task)}
+
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""
         with self._transactions.read() as tx:
