@@ -174,9 +174,20 @@ def postgres_url(require):
         Path(folder).chmod(0o755)
         server = pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
         try:
+            _spare_the_disk(server.get_uri())
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+def _spare_the_disk(url):
+    """Let a PostgreSQL write without waiting for the disk: no test cuts this machine's power."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"alter system set {name} = off")
+        connection.execute("select pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
