@@ -50,9 +50,25 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish(session):  # noqa: ARG001 - pytest's own name for it
-    """Leave what stays up to the end out of every later look for garbage."""
+    """Leave the tests, which stay up to the end, out of every later look for garbage."""
+    _leave_out_of_garbage()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):  # noqa: ARG001 - pytest's own name for it
+    """Leave out what was imported meanwhile: a shell that ends looks for garbage each time."""
+    if len(sys.modules) > _modules + 30:
+        _leave_out_of_garbage()
+
+
+_modules = 0
+
+
+def _leave_out_of_garbage():
+    global _modules  # noqa: PLW0603 - pytest keeps the hooks' state
     gc.collect()
     gc.freeze()
+    _modules = len(sys.modules)
 
 
 def pytest_addoption(parser):
