@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from agentnb.core.delegate import delegate
 
@@ -88,10 +88,16 @@ def twin(
             bound = method.__get__(self, type(self))
         else:
             bound = getattr(self, name)  # so that a subclass may replace the method
+        if not callbacks:
+            return await await_method(self, bound, *args, **kwargs)
+        given, options = list(args), dict(kwargs)
         for callback in callbacks:
-            if kwargs.get(callback) is not None:
-                kwargs[callback] = on_loop(kwargs[callback])  # type: ignore[arg-type]
-        return await await_method(self, bound, *args, **kwargs)
+            position = _position(bound, len(given), callback)
+            if position is not None:
+                given[position] = on_loop(given[position])
+            elif callback in options:
+                options[callback] = on_loop(options[callback])
+        return await await_method(self, bound, *given, **options)
 
     awaited.__name__ = f"a{name}"
     awaited.__qualname__ = f"{function.__qualname__.removesuffix(name)}a{name}"
@@ -119,7 +125,7 @@ async def await_method(
         The bound method and its arguments.
     """
     threads = owner._call_threads  # noqa: SLF001 - this is what it is there for
-    position = _position(bound, len(args))
+    position = _position(bound, len(args), "timeout")
     timeout: Any = kwargs.get("timeout") if position is None else args[position]
     if (
         isinstance(timeout, bool)
@@ -141,16 +147,16 @@ async def await_method(
     return await threads.run(call, until=until, late=partial(threads.late, timeout))
 
 
-def _position(bound: Callable[..., Any], given: int) -> int | None:
-    """Return the place of a ``timeout`` among the positional arguments; None if it has none."""
+def _position(bound: Callable[..., Any], given: int, name: str) -> int | None:
+    """Return the place of a parameter among the positional arguments that are given, if it is."""
     code = getattr(bound, "__code__", None)
-    if not given or code is None or "timeout" not in code.co_varnames[: code.co_argcount]:
+    if not given or code is None or name not in code.co_varnames[: code.co_argcount]:
         return None
-    position: int = code.co_varnames.index("timeout") - 1  # without self
+    position: int = code.co_varnames.index(name) - 1  # without self
     return position if position < given else None
 
 
-def on_loop(function: Callable[P, Any]) -> Callable[P, Any]:
+def on_loop(function: Any) -> Any:
     """Return a function for a thread that runs a coroutine function on this event loop.
 
     A function that is not a coroutine function is returned as it is.
@@ -177,8 +183,7 @@ def on_loop(function: Callable[P, Any]) -> Callable[P, Any]:
         return function
     loop = asyncio.get_running_loop()
 
-    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        given = cast("Coroutine[Any, Any, Any]", function(*args, **kwargs))
-        return asyncio.run_coroutine_threadsafe(given, loop).result()
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
 
     return call

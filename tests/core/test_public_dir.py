@@ -73,18 +73,28 @@ PUBLIC = {
         traceparent unkept worker
     """,
     "FileSystemManager": """
-        aappend aedit append aread_file awrite_file close confined_by copy_directory copy_file
-        delete edit ensure_directory exists glob hash_file head list max_size move ping quota
-        read_file read_only resolve_path root usage watch write_file
+        aappend aclose acopy_directory acopy_file adelete aedit aensure_directory aexists
+        aglob ahash_file ahead alist amove aping append aread_file aresolve_path ausage
+        awatch awrite_file close confined_by copy_directory copy_file delete edit
+        ensure_directory exists glob hash_file head list max_size move ping quota read_file
+        read_only resolve_path root usage watch write_file
     """,
     "GitManager": """
-        abort add_files add_remote amend at branches ceiling clone close commit conflicts
-        create_branch create_tag current_branch delete_branch delete_tag diff diff_of_unknown fetch
-        fetch_submodules filters get_current_branch get_diff get_status initialize interpret
-        is_repository log merge merge_abort merge_continue names path ping protected pull push
-        remotes remove_remote remove_worktree repository resolve restore root show show_file stash
-        stash_apply stash_drop stash_pop stash_show stashes status submodules switch tags timeout
-        unstage_files worktree worktrees
+        aabort aadd_files aadd_remote aamend abort abranches aclone acommit aconflicts
+        acreate_branch acreate_tag acurrent_branch add_files add_remote adelete_branch
+        adelete_tag adiff adiff_of_unknown afetch afetch_submodules aget_current_branch
+        aget_diff aget_status ainitialize ainterpret ais_repository alog amend amerge
+        amerge_abort amerge_continue anames aping apull apush aremotes aremove_remote
+        aremove_worktree arepository aresolve arestore aroot ashow ashow_file astash
+        astash_apply astash_drop astash_pop astash_show astashes astatus asubmodules aswitch
+        at atags aunstage_files aworktree aworktrees branches ceiling clone close commit
+        conflicts create_branch create_tag current_branch delete_branch delete_tag diff
+        diff_of_unknown fetch fetch_submodules filters get_current_branch get_diff
+        get_status initialize interpret is_repository log merge merge_abort merge_continue
+        names path ping protected pull push remotes remove_remote remove_worktree repository
+        resolve restore root show show_file stash stash_apply stash_drop stash_pop
+        stash_show stashes status submodules switch tags timeout unstage_files worktree
+        worktrees
     """,
     "APIClient": """
         aclose adelete adownload aget ahead apatch apost aput arequest astream base_url

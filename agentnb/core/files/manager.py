@@ -6,7 +6,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Self, overload
 
-from agentnb.core.closing import leave
+from agentnb.core.callthreads import CallThreads
+from agentnb.core.closing import aleave, leave
 from agentnb.core.delegate import delegate
 from agentnb.core.files.calls import opened
 from agentnb.core.files.ledger import FileLedger, MemoryLedger
@@ -16,6 +17,7 @@ from agentnb.core.files.walking import READ_FOLDER
 from agentnb.core.files.workspace import AnyPath, Workspace
 from agentnb.core.files.writer import FileWriter
 from agentnb.core.runtime import Runtime
+from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FileSystemManager"]
 
+_CALLS = 16
+"""Awaited calls that run at once."""
+
 
 class FileSystemManager:
     """Reads and writes files below one folder, and never leaves it.
@@ -33,7 +38,8 @@ class FileSystemManager:
     stay inside; a path, link or race that leads out is a `PathEscape`. Only regular files are
     read and written; a FIFO or a device is refused. ``.agentnb``, ``.env`` and ``.git`` are hidden
     at any depth: a path that goes through one is a `PathEscape`, and lists leave them out.
-    Thread-safe.
+    Thread-safe. `aread_file` awaits `read_file`, and so on: 16 awaited calls run at once, and one
+    that is cancelled ends first.
 
     Parameters
     ----------
@@ -93,6 +99,8 @@ class FileSystemManager:
         self._quota = Quota(quota, lambda: _measure(self._workspace), ledger)
         self._reader = FileReader(self._workspace)
         self._writer = FileWriter(self._workspace, self._quota)
+        # A caller that is cancelled knows that nothing is written after it.
+        self._call_threads = CallThreads("files", limit=_CALLS, finish=True)
 
     @property
     def root(self) -> Path:
@@ -131,13 +139,20 @@ class FileSystemManager:
 
     resolve_path = delegate("_reader", FileReader.resolve_path)
     exists = delegate("_reader", FileReader.exists)
-    aread_file = delegate("_reader", FileReader.aread_file)
     head = delegate("_reader", FileReader.head)
     hash_file = delegate("_reader", FileReader.hash_file)
     list = delegate("_reader", FileReader.list)
     glob = delegate("_reader", FileReader.glob)
     usage = delegate("_reader", FileReader.usage)
     watch = delegate("_reader", FileReader.watch)
+    aresolve_path = twin(resolve_path)
+    aexists = twin(exists)
+    ahead = twin(head)
+    ahash_file = twin(hash_file)
+    alist = twin(list)  # noqa: A003 - the method
+    aglob = twin(glob)
+    ausage = twin(usage)
+    awatch = twin(watch, callbacks=("on_change",))
 
     @overload
     def read_file(
@@ -227,19 +242,72 @@ class FileSystemManager:
             length=length,
         )
 
+    @overload
+    async def aread_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: str = "utf-8",
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str: ...
+    @overload
+    async def aread_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: None,
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> bytes: ...
+    async def aread_file(
+        self,
+        path: AnyPath,
+        *,
+        encoding: str | None = "utf-8",
+        head: int | None = None,
+        tail: int | None = None,
+        lines: tuple[int, int | None] | None = None,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> str | bytes:
+        """Await `read_file`."""
+        return await await_method(
+            self,
+            self._reader.read_file,
+            path,
+            encoding=encoding,
+            head=head,
+            tail=tail,
+            lines=lines,
+            offset=offset,
+            length=length,
+        )
+
     # Changing
 
     ensure_directory = delegate("_writer", FileWriter.ensure_directory)
     write_file = delegate("_writer", FileWriter.write_file)
-    awrite_file = delegate("_writer", FileWriter.awrite_file)
     append = delegate("_writer", FileWriter.append)
-    aappend = delegate("_writer", FileWriter.aappend)
     edit = delegate("_writer", FileWriter.edit)
-    aedit = delegate("_writer", FileWriter.aedit)
     delete = delegate("_writer", FileWriter.delete)
     move = delegate("_writer", FileWriter.move)
     copy_file = delegate("_writer", FileWriter.copy_file)
     copy_directory = delegate("_writer", FileWriter.copy_directory)
+    aensure_directory = twin(ensure_directory)
+    awrite_file = twin(write_file)
+    aappend = twin(append)
+    aedit = twin(edit)
+    adelete = twin(delete)
+    amove = twin(move)
+    acopy_file = twin(copy_file, callbacks=("on_progress",))
+    acopy_directory = twin(copy_directory, callbacks=("on_progress",))
 
     def ping(self) -> None:
         """Check that the workspace can be used.
@@ -251,10 +319,21 @@ class FileSystemManager:
         """
         os.close(self._workspace.open_root())
 
+    aping = twin(ping)
+
     def close(self) -> None:
         """Close the watchers. Idempotent."""
         self._reader.close()
         self._workspace.loop.close()
+        self._call_threads.close()
+
+    aclose = twin(close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __enter__(self) -> Self:
         return self

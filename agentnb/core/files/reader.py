@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from typing import TYPE_CHECKING, Any
@@ -130,12 +129,6 @@ class FileReader:
         data = self.read_file(path, encoding=None)
         assert isinstance(data, bytes)  # noqa: S101 - it has no encoding
         return hash_of(data)
-
-    async def aread_file(
-        self, /, path: AnyPath, *, encoding: str | None = "utf-8", **part: Any
-    ) -> str | bytes:
-        """Await `read_file`, which runs in a thread."""
-        return await asyncio.to_thread(self.read_file, path, encoding=encoding, **part)
 
     def list(self, path: AnyPath = ".") -> Table:
         """Return the contents of a folder: name, kind, size in bytes, time of the last change.

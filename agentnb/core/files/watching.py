@@ -6,17 +6,21 @@ wakes us: what has changed is found by looking, beneath the workspace, at the fo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import stat
 import threading
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from agentnb.core.background import BackgroundThread
-from agentnb.core.closing import leave
+from agentnb.core.background import BackgroundThread, run_in_thread
+from agentnb.core.callthreads import CallThreads, current_call, to_end
+from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import PathEscape
 from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
@@ -24,9 +28,10 @@ from agentnb.core.files.names import joined
 from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries
 from agentnb.core.redact import redact
 from agentnb.core.trace import ServiceLog
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
     from agentnb.core.files.confinement import Confined
@@ -38,6 +43,7 @@ _STEP_MS: Final = 20
 _WAKE_MS: Final = 250
 _LOOK_SECONDS: Final = 0.5
 _JOIN_SECONDS: Final = 5.0
+_STEP_SECONDS: Final = 0.5
 
 _log = ServiceLog("files")
 
@@ -90,6 +96,8 @@ class Watcher:
         self._on_close = on_close
         self._stop = threading.Event()
         self._thread: BackgroundThread | None = None
+        # Of its own, since it waits for as long as nothing changes.
+        self._call_threads = CallThreads("files-watch", limit=1, finish=True)
         self._wakes: Generator[Events] | None = None
         self._watched: dict[str, int] = {}
         self._start = joined(*self._parts)
@@ -133,6 +141,8 @@ class Watcher:
                 if _folder_in(old, name) != _folder_in(new, name)
             ]
         return _changes(before, now)
+
+    apoll = twin(poll)
 
     def _look(self, folder: str) -> tuple[int, dict[str, Stamp]] | None:
         """Return a folder's number and its entries; None where it is no longer a folder."""
@@ -199,6 +209,26 @@ class Watcher:
             if changes := self.wait():
                 yield changes
 
+    async def await_(self, timeout: float | None = None) -> list[Change]:  # noqa: ASYNC109 - as wait
+        """Await `wait`."""
+        return await self._call_threads.run(partial(self._await, timeout))
+
+    def _await(self, timeout: float | None) -> list[Change]:
+        """Wait in steps, so that a caller that is cancelled ends the wait."""
+        call = current_call()
+        until = inf if timeout is None else monotonic() + timeout
+        while not self.closed and not (call and call.cancelled):
+            if changes := self.wait(max(0.0, min(until - monotonic(), _STEP_SECONDS))):
+                return changes
+            if monotonic() >= until:
+                break
+        return []
+
+    async def __aiter__(self) -> AsyncIterator[list[Change]]:
+        while not self.closed:
+            if changes := await self.await_():
+                yield changes
+
     def _woken(self, folders: Iterable[str]) -> Generator[Events]:
         """Yield the changed folders, None if any may have changed, or an empty set now and then."""
         from watchfiles import watch
@@ -250,7 +280,18 @@ class Watcher:
         elif self._wakes is not None:
             with contextlib.suppress(ValueError):  # it is being waited for, and ends by itself
                 self._wakes.close()
+        self._call_threads.close()
         self._on_close(self)
+
+    async def aclose(self) -> None:
+        """Await `close`."""
+        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from typing import TYPE_CHECKING, Any
@@ -140,10 +139,6 @@ class FileWriter:
             ):
                 rewrite(entry, call.path, add, self._workspace.max_size)
 
-    async def aappend(self, /, path: AnyPath, content: str | bytes, **options: Any) -> None:
-        """Await `append`, which runs in a thread."""
-        await asyncio.to_thread(self.append, path, content, **options)
-
     def edit(
         self,
         path: AnyPath,
@@ -219,14 +214,6 @@ class FileWriter:
 
                 rewrite(entry, call.path, make, self._workspace.max_size)
             return change.done
-
-    async def aedit(self, /, path: AnyPath, old: str, new: str, **options: Any) -> Edited:
-        """Await `edit`, which runs in a thread."""
-        return await asyncio.to_thread(self.edit, path, old, new, **options)
-
-    async def awrite_file(self, /, path: AnyPath, content: str | bytes, **options: Any) -> None:
-        """Await `write_file`, which runs in a thread."""
-        await asyncio.to_thread(self.write_file, path, content, **options)
 
     def delete(self, path: AnyPath, *, recursive: bool = False) -> int:
         """Remove a file, an empty folder, or with `recursive` a folder and all that is in it.

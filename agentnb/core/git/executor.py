@@ -15,6 +15,7 @@ from subprocess import TimeoutExpired
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from agentnb.core.callthreads import current_call
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.git.locks import at_work, waits
 from agentnb.core.launch import search_paths
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from subprocess import Popen
 
+    from agentnb.core.callthreads import AwaitedCall
+
 __all__ = ["Output", "execute", "git_class"]
 
 _LOCKED = re.compile(r"Unable to create '(?P<path>[^']*\.lock)': File exists")
@@ -32,6 +35,8 @@ _LOCKED = re.compile(r"Unable to create '(?P<path>[^']*\.lock)': File exists")
 # failure (conflicts, files in the way) they say more.
 _MUTE: Final = (("stash", "push"), ("stash", "pop"))
 _MUTE_SAYING = re.compile(r"(?:The stash entry is kept in case you need it again\.)?\s*")
+# What may be ended half-way: it writes nothing to the work tree.
+_TRANSFERS: Final = frozenset({"clone", "fetch", "ls-remote", "push"})
 _PROGRESS = re.compile(rb"[\r\n]+")
 _CHUNK = 1 << 16
 # What of the user's environment reaches git: who the user is, what they have configured, and how
@@ -187,7 +192,8 @@ def _once(
         process: Popen[bytes] = running.proc
         stack.callback(_close, process)
         try:
-            out, err = _read(process, until, progress)
+            call = current_call() if words[0] in _TRANSFERS else None
+            out, err = _read(process, until, progress, call)
             _await_end(process, until)
         except BaseException as error:
             _end(process)
@@ -211,9 +217,12 @@ def _without(env: Mapping[str, str]) -> list[str]:
 
 
 def _read(
-    process: Popen[bytes], until: float, progress: Callable[[str], object] | None
+    process: Popen[bytes],
+    until: float,
+    progress: Callable[[str], object] | None,
+    call: AwaitedCall | None,
 ) -> tuple[bytes, bytes]:
-    """Read both outputs to their end, or until no writer is left."""
+    """Read both outputs to their end, or until no writer is left or the call is cancelled."""
     assert process.stdout is not None  # noqa: S101 - both are pipes
     assert process.stderr is not None  # noqa: S101
     out: list[bytes] = []
@@ -226,6 +235,8 @@ def _read(
             left = until - monotonic()
             if left <= 0:
                 raise TimeoutError
+            if call is not None and call.cancelled:
+                raise UnavailableError("the call was cancelled", service="git")
             ready = waiting.select(min(left, 0.25))
             if not ready and process.poll() is not None:
                 break  # a process of its own that it left behind holds them open

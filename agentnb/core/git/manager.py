@@ -14,7 +14,7 @@ from agentnb.core.git.history import History
 from agentnb.core.git.inspection import Inspector
 from agentnb.core.git.merging import Merges
 from agentnb.core.git.remotes import Remotes
-from agentnb.core.git.repository import Repository, RepositoryOptions
+from agentnb.core.git.repository import Repository, RepositoryOptions, call_threads
 from agentnb.core.git.restoring import Restorer
 from agentnb.core.git.solving import Solver
 from agentnb.core.git.staging import Staging
@@ -24,11 +24,13 @@ from agentnb.core.git.worktrees import Worktrees
 from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
+from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.nested import Committed
     from agentnb.core.git.staging import Files
@@ -49,6 +51,8 @@ class GitManager:
     - Logins are never shown and never written to a file.
 
     Paths, given and returned, are relative to `path`. Thread-safe; no process is left behind.
+    `astatus` awaits `status`, and so on. Cancelling an awaited call ends a transfer from or to a
+    remote; any other command ends first, so that the repository is not left half changed.
 
     Parameters
     ----------
@@ -73,6 +77,8 @@ class GitManager:
         ``.git/info/exclude`` leaves it out.
     hidden
         The folders below the ceiling that nothing may be in, such as the home.
+    threads
+        The threads in which awaited calls run, to share them among managers; by default 8.
 
     Attributes
     ----------
@@ -105,6 +111,7 @@ class GitManager:
         runtime: Runtime | None = None,
         scratch: Path | None = None,
         hidden: Hidden = NAMES_ONLY,
+        threads: CallThreads | None = None,
     ) -> None:
         options = RepositoryOptions(
             ceiling=None if ceiling is None else Path(ceiling).resolve(),
@@ -115,6 +122,7 @@ class GitManager:
             runtime=runtime or Runtime(),
             scratch=scratch,
             hidden=hidden,
+            threads=threads or call_threads(),
         )
         self._compose(Repository(Path(working_directory), options))
 
@@ -143,6 +151,10 @@ class GitManager:
     # The folder and its repository
 
     @property
+    def _call_threads(self) -> CallThreads:
+        return self._repository.options.threads
+
+    @property
     def path(self) -> Path:
         """The folder, absolute and without links."""
         return self._repository.path
@@ -165,6 +177,14 @@ class GitManager:
             return self._repository.find() is not None
         except AgentnbError:
             return False
+
+    async def aroot(self) -> Path:
+        """Await `root`."""
+        return await self._call_threads.call(lambda: self.root)
+
+    async def ais_repository(self) -> bool:
+        """Await `is_repository`."""
+        return await self._call_threads.call(lambda: self.is_repository)
 
     @property
     def timeout(self) -> float:
@@ -191,11 +211,14 @@ class GitManager:
         folders = self._repository.find()
         return None if folders is None else folders.root
 
+    arepository = twin(repository)
+
     def at(self, folder: str | os.PathLike[str]) -> Self:
         """Return a manager of another folder, with the same limits and logins."""
         return self._of(self._repository.at(folder))
 
     initialize = delegate("_repository", Repository.initialize)
+    ainitialize = twin(initialize)
 
     # Reading
 
@@ -208,6 +231,15 @@ class GitManager:
     show = delegate("_inspector", Inspector.show)
     show_file = delegate("_inspector", Inspector.show_file)
     log = delegate("_history", History.log)
+    astatus = aget_status = twin(status)
+    acurrent_branch = aget_current_branch = twin(current_branch)
+    ainterpret = twin(interpret)
+    adiff = twin(diff)
+    aget_diff = twin(get_diff)
+    adiff_of_unknown = twin(diff_of_unknown)
+    ashow = twin(show)
+    ashow_file = twin(show_file)
+    alog = twin(log)
 
     # Changes and commits
 
@@ -215,6 +247,10 @@ class GitManager:
     unstage_files = delegate("_staging", Staging.unstage_files)
     restore = delegate("_restorer", Restorer.restore)
     amend = delegate("_commits", Commits.amend)
+    aadd_files = twin(add_files)
+    aunstage_files = twin(unstage_files)
+    arestore = twin(restore)
+    aamend = twin(amend)
 
     @overload
     def commit(
@@ -281,6 +317,47 @@ class GitManager:
             return self._commits.preview(message, paths)
         return self._commits.commit(message, paths=paths, author=author, allow_empty=allow_empty)
 
+    @overload
+    async def acommit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[False] = False,
+    ) -> Committed: ...
+    @overload
+    async def acommit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: Literal[True],
+    ) -> Table: ...
+    async def acommit(
+        self,
+        message: str,
+        *,
+        paths: Files | None = None,
+        author: str | None = None,
+        allow_empty: bool = False,
+        dry_run: bool = False,
+    ) -> Committed | Table:
+        """Await `commit`."""
+        if dry_run:
+            return await await_method(self, self._commits.preview, message, paths)
+        return await await_method(
+            self,
+            self._commits.commit,
+            message,
+            paths=paths,
+            author=author,
+            allow_empty=allow_empty,
+        )
+
     # Branches, merges and tags
 
     branches = delegate("_branches", Branches.branches)
@@ -297,6 +374,20 @@ class GitManager:
     tags = delegate("_tags", Tags.tags)
     create_tag = delegate("_tags", Tags.create_tag)
     delete_tag = delegate("_tags", Tags.delete_tag)
+    abranches = twin(branches)
+    anames = twin(names)
+    acreate_branch = twin(create_branch)
+    adelete_branch = twin(delete_branch)
+    aswitch = twin(switch)
+    amerge = twin(merge)
+    amerge_continue = twin(merge_continue)
+    amerge_abort = twin(merge_abort)
+    aabort = twin(abort)
+    aconflicts = twin(conflicts)
+    aresolve = twin(resolve)
+    atags = twin(tags)
+    acreate_tag = twin(create_tag)
+    adelete_tag = twin(delete_tag)
 
     # Stashes
 
@@ -306,6 +397,12 @@ class GitManager:
     stash_apply = delegate("_stashes", Stashes.stash_apply)
     stash_drop = delegate("_stashes", Stashes.stash_drop)
     stash_show = delegate("_stashes", Stashes.stash_show)
+    astash = twin(stash)
+    astashes = twin(stashes)
+    astash_pop = twin(stash_pop)
+    astash_apply = twin(stash_apply)
+    astash_drop = twin(stash_drop)
+    astash_show = twin(stash_show)
 
     # Remotes and submodules
 
@@ -317,6 +414,14 @@ class GitManager:
     push = delegate("_remotes", Remotes.push)
     submodules = delegate("_cloner", Cloner.submodules)
     fetch_submodules = delegate("_cloner", Cloner.fetch_submodules)
+    aremotes = twin(remotes)
+    aadd_remote = twin(add_remote)
+    aremove_remote = twin(remove_remote)
+    afetch = twin(fetch, callbacks=("progress",))
+    apull = twin(pull, callbacks=("progress",))
+    apush = twin(push, callbacks=("progress",))
+    asubmodules = twin(submodules)
+    afetch_submodules = twin(fetch_submodules, callbacks=("progress",))
 
     def clone(
         self,
@@ -380,6 +485,8 @@ class GitManager:
         )
         return self._of(clone)
 
+    aclone = twin(clone, callbacks=("progress",))
+
     # Work trees
 
     worktrees = delegate("_worktrees", Worktrees.worktrees)
@@ -413,7 +520,12 @@ class GitManager:
         """
         return self._of(self._worktrees.worktree(directory, branch, start))
 
+    aworktrees = twin(worktrees)
+    aremove_worktree = twin(remove_worktree)
+    aworktree = twin(worktree)
+
     ping = delegate("_repository", Repository.ping)
+    aping = twin(ping)
 
     def close(self) -> None:
         """Do nothing: no process is kept. For symmetry with services that keep one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.git import discovery
 from agentnb.core.git.manager import GitManager
+from agentnb.core.git.repository import call_threads
 from agentnb.core.hidden import Hidden
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Repositories:
     def __init__(self, *, workspace: Path, home: Path | None = None, **options: Any) -> None:
         self._workspace = workspace
         self._hidden = Hidden.below(workspace, home)
-        self._options = options
+        self._threads = call_threads()
+        self._options = {"threads": self._threads, **options}
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, Path | None], GitManager] = {}
 
@@ -90,5 +92,6 @@ class Repositories:
 
     def close(self) -> None:
         """Forget the managers, which hold nothing open."""
+        self._threads.close()
         with self._lock:
             self._known.clear()

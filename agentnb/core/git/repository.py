@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.errors import FileNotFound, RepositoryNotFound, UsageError
 from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, hardening
@@ -30,12 +31,22 @@ if TYPE_CHECKING:
     from agentnb.core.git.discovery import Folders
     from agentnb.core.git.executor import Output
 
-__all__ = ["Repository", "RepositoryOptions"]
+__all__ = ["Repository", "RepositoryOptions", "call_threads"]
 
 # HEAD and full shas are what they are, whatever else has their name.
 _AMBIGUOUS: Final = re.compile(
     r"^warning: refname '(?!HEAD'|[0-9a-f]{40}'|[0-9a-f]{64}')([^']+)' is ambiguous", re.MULTILINE
 )
+
+
+_CALLS = 8
+"""Awaited calls that run at once."""
+
+
+def call_threads() -> CallThreads:
+    """Return threads for the awaited calls of managers."""
+    # A caller that is cancelled finds the repository at rest.
+    return CallThreads("git", limit=_CALLS, finish=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,7 @@ class RepositoryOptions:
     runtime: Runtime = field(default_factory=Runtime)
     scratch: Path | None = None
     hidden: Hidden = NAMES_ONLY
+    threads: CallThreads = field(default_factory=call_threads)
 
 
 class Repository:
