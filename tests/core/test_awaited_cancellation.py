@@ -67,7 +67,7 @@ def test_of_processors_that_wait_for_jobs_none_counts_as_blocked(queues):
         await asyncio.sleep(0.05)
         waiting.cancel()
         await asyncio.wait([waiting])
-        return queue._parts.blocked.count
+        return queue._parts.blocked.count(queue)
 
     queue.work(parent)
     assert queue.add("parent").result(30) == 0

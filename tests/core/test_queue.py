@@ -806,6 +806,45 @@ def test_only_processors_that_all_wait_are_told(queue):
     assert [job.result(20) for job in others] == ["other"] * 5
 
 
+def test_processors_of_two_queues_that_wait_for_each_other_are_told(queues):
+    ping, pong = queues.get_queue("ping"), queues.get_queue("pong")
+
+    def call(job):
+        other = pong if job.queue is ping else ping
+        return other.add(job.data - 1, attempts=1).result(20) if job.data else "end"
+
+    ping.work(call, concurrency=1)
+    pong.work(call, concurrency=1)
+    with pytest.raises(JobFailed, match=r"all threads of its worker \(1\) wait for jobs that"):
+        ping.add(3, attempts=1).result(20)
+    assert ping.add(1, attempts=1).result(20) == "end"
+    ping.work(call, concurrency=2)
+    assert ping.add(2, attempts=1).result(20) == "end"
+
+
+def test_a_queue_whose_threads_wait_for_one_that_goes_on_is_not_told(queues):
+    ping, pong = queues.get_queue("ping"), queues.get_queue("pong")
+    begun, end = threading.Event(), threading.Event()
+
+    def in_ping(job):
+        return "quick" if job.data == "quick" else pong.add("slow").result(20)
+
+    def in_pong(_):
+        begun.set()
+        return end.wait(20)
+
+    ping.work(in_ping, concurrency=1)
+    pong.work(in_pong, concurrency=1)
+    outer = queues.get_queue("outer")
+    outer.work(lambda _: ping.add("quick").result(20), concurrency=1)
+    waiting = ping.add("slow")
+    assert begun.wait(20)
+    asked = outer.add(1, attempts=1)
+    time.sleep(0.3)
+    end.set()
+    assert (waiting.result(20), asked.result(20)) == (True, "quick")
+
+
 def test_one_processor_is_told_where_all_wait_and_its_thread_serves_the_others(queue):
     together = threading.Barrier(4)
 

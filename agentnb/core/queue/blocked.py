@@ -1,10 +1,11 @@
-"""Processors of a queue that wait for the results of other jobs of the same queue."""
+"""Processors that wait for the results of jobs which no thread of this process is left to run."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
@@ -13,69 +14,141 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agentnb.core.queue.job import Job
+    from agentnb.core.queue.queue import Queue
     from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Blocked"]
 
+_KEPT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Wait:
+    """An attempt that waits: the queue that it runs in, and the jobs that it waits for."""
+
+    queue: Queue
+    jobs: list[Job] = field(default_factory=list)
+
 
 class Blocked:
-    """The attempts whose processors wait for other jobs of their queue."""
+    """The attempts of all queues whose processors wait for other jobs of these queues.
+
+    Workers of other processes are known to exist, and not what their processors wait for: a
+    circle that goes through several processes is not found.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: Counter[Attempt] = Counter()
+        self._waiting: dict[Attempt, _Wait] = {}
+        self._version = 0
+        self._stuck: tuple[int, float, frozenset[str]] = (-1, 0.0, frozenset())
 
-    @property
-    def count(self) -> int:
-        """How many wait. One that took too long is not among them: its thread was replaced."""
-        return sum(not one.settled for one in list(self._waiting))
+    def count(self, queue: Queue) -> int:
+        """Return how many attempts of a queue wait.
+
+        One that took too long is not among them: its thread was replaced.
+        """
+        return len(self._of(queue))
+
+    def _of(self, queue: Queue) -> list[_Wait]:
+        waiting = list(self._waiting.items())
+        return [wait for one, wait in waiting if wait.queue is queue and not one.settled]
+
+    def _run_by(self, job: Job) -> list[_Wait]:
+        """Return the attempt that runs a job, if that waits itself."""
+        waiting = list(self._waiting.items())
+        return [wait for one, wait in waiting if one.claim.id == job.id and not one.settled]
 
     @contextmanager
-    def waiting(self, attempt: Attempt) -> Iterator[Callable[[Job], None]]:
-        """Count an attempt that waits, and yield the check of the job that it waits for.
+    def waiting(self, queue: Queue, attempt: Attempt, job: Job) -> Iterator[Callable[[], None]]:
+        """Count an attempt of a queue that waits for a job, and yield the check of that.
 
         The check raises where no thread is left to run the job. It does so for one attempt at a
         time, whose thread then runs the jobs that the others wait for.
         """
         with self._lock:
-            self._waiting[attempt] += 1
+            self._waiting.setdefault(attempt, _Wait(queue)).jobs.append(job)
+            self._version += 1
 
-        def check(job: Job) -> None:
-            error = self._deadlock(job)
-            if error is None:
-                return
-            with self._lock:
-                told = attempt in self._waiting and self._is_full(job)
-                if told:
-                    del self._waiting[attempt]
-            if told:
-                raise error
+        def check() -> None:
+            while (error := self._deadlock(job)) is not None:
+                with self._lock:
+                    version, _, stuck = self._stuck
+                    if version == self._version and job.id in stuck:
+                        if self._waiting.pop(attempt, None) is None:
+                            return  # the attempt was told for another of its jobs
+                        self._version += 1
+                        raise error
 
         try:
             yield check
         finally:
             with self._lock:
-                if self._waiting[attempt] > 1:
-                    self._waiting[attempt] -= 1
-                else:
-                    del self._waiting[attempt]
-
-    def _is_full(self, job: Job) -> bool:
-        worker = job.queue.worker
-        return worker is not None and self.count >= worker.concurrency
+                self._version += 1
+                wait = self._waiting.get(attempt)
+                if wait is not None and job in wait.jobs:
+                    wait.jobs.remove(job)
+                    if not wait.jobs:
+                        del self._waiting[attempt]
 
     def _deadlock(self, job: Job) -> RejectedError | None:
         """Return the error of a processor that waits for a job which no thread is left to run."""
-        queue = job.queue
-        worker = queue.worker
-        if worker is None or not self._is_full(job) or job.state != "waiting":
+        queue, worker = job.queue, job.queue.worker
+        holders = self._of(queue)
+        if worker is None or len(holders) < worker.concurrency or self._run_by(job):
             return None
-        if {one.owner for one in queue.workers()} - {worker.owner}:
+        if not self._is_stuck(job):
             return None
+        own = all(one.queue is queue for wait in holders for one in wait.jobs)
+        others = "other jobs of this queue" if own else "jobs that wait in turn"
+        instead = "add it to another queue, or use" if own else "use"
         return RejectedError(
             f"job {job.id} of {queue.name} cannot start: all threads of its worker "
-            f"({worker.concurrency}) wait for other jobs of this queue",
+            f"({worker.concurrency}) wait for {others}",
             service="queue",
-            hint=f"add it to another queue, or use more threads: %queue work {queue.name} "
+            hint=f"{instead} more threads: %queue work {queue.name} "
             f"--concurrency {2 * worker.concurrency}",
         )
+
+    def _is_stuck(self, job: Job) -> bool:
+        """Return whether a job cannot start; what is known is kept for a moment."""
+        version, until, stuck = self._stuck
+        if version != self._version or monotonic() > until or job.id not in stuck:
+            version = self._version
+            stuck = self._stuck_with(job)
+            self._stuck = version, monotonic() + _KEPT_SECONDS, stuck
+        return job.id in stuck
+
+    def _stuck_with(self, job: Job) -> frozenset[str]:
+        """Return the jobs that cannot start, of one and those that its queue's threads wait for."""
+        alone: dict[str, bool] = {}
+        holders: dict[str, list[_Wait]] = {}
+        ahead = {job.id: job}
+        while ahead:
+            _, one = ahead.popitem()
+            held = self._run_by(one) or self._full(one, alone)
+            if held is not None:
+                holders[one.id] = held
+                found = {other.id: other for wait in held for other in wait.jobs}
+                ahead |= {id_: other for id_, other in found.items() if id_ not in holders}
+        # A thread is free in the end if none of its jobs is stuck; so is the job that it then runs.
+        while free := [
+            id_
+            for id_, held in holders.items()
+            if any(all(other.id not in holders for other in wait.jobs) for wait in held)
+        ]:
+            for id_ in free:
+                del holders[id_]
+        return frozenset(holders)
+
+    def _full(self, job: Job, alone: dict[str, bool]) -> list[_Wait] | None:
+        """Return the attempts that hold all threads which could run a job; None if not all."""
+        queue, worker = job.queue, job.queue.worker
+        if worker is None:
+            return None
+        held = self._of(queue)
+        if len(held) < worker.concurrency or job.state != "waiting":
+            return None
+        if queue.name not in alone:
+            alone[queue.name] = not {one.owner for one in queue.workers()} - {worker.owner}
+        return held if alone[queue.name] else None

@@ -221,15 +221,14 @@ class Job(LiveJob, Generic[D_co]):
 
     @contextmanager
     def _counted(self) -> Iterator[Callable[[], None] | None]:
-        """Count the caller if it is a processor of the job's own queue; yield a check for it."""
-        processed = PROCESSED.get()
-        inside = processed is not None and processed.queue is self.queue
-        attempt = processed._hold if processed is not None and inside else None  # noqa: SLF001 - a job's own
-        if attempt is None:
+        """Count the caller if it is a processor of these queues; yield a check for it."""
+        caller = PROCESSED.get()
+        attempt = None if caller is None else caller._hold  # noqa: SLF001 - a job's own
+        if caller is None or attempt is None or caller.queue.queues is not self.queue.queues:
             yield None
             return
-        with self._parts.blocked.waiting(attempt) as check:
-            yield lambda: check(self)
+        with self._parts.blocked.waiting(caller.queue, attempt, self) as check:
+            yield check
 
     def _too_late(self, timeout: float | None) -> DeadlineExceeded:
         return self._late_error(timeout, f": it is {self.state}", self.queue.why_waiting())

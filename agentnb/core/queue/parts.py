@@ -44,7 +44,7 @@ class QueueParts:
     tracer, log, redact
         Where spans and log lines go, and what masks secrets in them.
     waiter, blocked
-        Waits for outcomes, and the processors of the queue that do.
+        Waits for outcomes, and the processors of all queues that do.
     lease, key_ttl
         Seconds that a claim lasts without a renewal, and that an idempotency key is kept.
     wrap

@@ -121,6 +121,7 @@ class Queues:
         self._runtime = runtime or redis.runtime
         self._log = self._runtime.log("queue")
         self._waiter = JobWaiter(redis, self._keys, self._call_threads, self._log)
+        self._blocked = Blocked()
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
         self._stores: dict[str, JobStore] = {}
@@ -164,7 +165,7 @@ class Queues:
             log=self._log,
             redact=self._runtime.redactor,
             waiter=self._waiter,
-            blocked=Blocked(),
+            blocked=self._blocked,
             lease=self._lease,
             key_ttl=self._key_ttl,
             wrap=self._wrap,
