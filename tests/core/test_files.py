@@ -250,9 +250,7 @@ def test_a_folder_is_listed_with_folders_first(files):
         ("b.txt", "file", 5),
         ("pipe", "FIFO", None),
     ]
-    assert abs(
-        rows[0]["modified"] - dt.datetime.now().astimezone().replace(tzinfo=None)
-    ) < dt.timedelta(minutes=1)
+    assert abs(rows[0]["modified"] - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
 
 
 def test_patterns_find_paths(files):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.files.errors import kind_of
 from agentnb.core.files.limits import Measure
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import WalkEntry, entries, walk
+from agentnb.core.moments import moment_of
 from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
@@ -27,17 +27,12 @@ def listing(found: Iterable[WalkEntry], *, empty: str) -> Table:
             one.path,
             kind_of(one.stat.st_mode),
             one.stat.st_size if one.is_file else None,
-            _time(one.stat.st_mtime),
+            moment_of(int(one.stat.st_mtime)),
         )
         for one in ordered
     ]
     columns = ("name", "kind", Column("size", "size"), Column("modified", "time"))
     return Table(columns, rows, empty=empty)
-
-
-def _time(seconds: float) -> dt.datetime:
-    whole = dt.datetime.fromtimestamp(int(seconds), tz=dt.UTC)
-    return whole.astimezone().replace(tzinfo=None)
 
 
 class Usage(Table):

@@ -10,6 +10,7 @@ import msgspec
 from agentnb.core import ranges
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
+from agentnb.core.moments import moment_of
 from agentnb.core.queue.counts import ENDED
 from agentnb.core.queue.options import DEFAULTS, Message
 from agentnb.core.queue.snapshot import progress_of
@@ -17,6 +18,7 @@ from agentnb.core.redis.script import Script
 from agentnb.core.work.identity import describe
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from agentnb.core.queue.parts import QueueParts
@@ -89,7 +91,7 @@ class JobSummary:
     progress
         The latest progress: a fraction from 0 to 1, another value, or None.
     created, started, finished, due
-        Seconds, by the server's clock, since 1970; None for what has not been.
+        By the server's clock, as aware datetimes in UTC; None for what has not been.
     now
         The server's clock.
     worker
@@ -106,11 +108,11 @@ class JobSummary:
     data: str
     error: str
     progress: Any
-    created: float | None
-    started: float | None
-    finished: float | None
-    due: float | None
-    now: float
+    created: dt.datetime | None
+    started: dt.datetime | None
+    finished: dt.datetime | None
+    due: dt.datetime | None
+    now: dt.datetime
     worker: str
     unkept: str = ""
 
@@ -245,11 +247,11 @@ def _summary(parts: QueueParts, row: _Row, read: Message | None) -> JobSummary:
         data=parts.redact(data.decode("utf-8", "replace"))[:SHOWN],
         error=Failure.read(row.error).error if row.error else "",
         progress=progress_of(row.progress),
-        created=_seconds(row.created),
-        started=_seconds(row.started),
-        finished=_seconds(row.finished),
-        due=row.score / 1000 if row.state == "delayed" else None,
-        now=row.now,
+        created=_moment(row.created),
+        started=_moment(row.started),
+        finished=_moment(row.finished),
+        due=moment_of(row.score / 1000) if row.state == "delayed" else None,
+        now=moment_of(row.now),
         worker=describe(row.owner.decode()) if row.owner and row.state == "active" else "",
         unkept=str(Unkept.read(row.unkept[1:])) if row.unkept else "",
     )
@@ -262,5 +264,5 @@ def _read(message: bytes) -> Message | None:
         return None  # of another program; shown as it is
 
 
-def _seconds(milliseconds: bytes | None) -> float | None:
-    return int(milliseconds) / 1000 if milliseconds else None
+def _moment(milliseconds: bytes | None) -> dt.datetime | None:
+    return moment_of(int(milliseconds) / 1000) if milliseconds else None

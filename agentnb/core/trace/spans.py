@@ -14,6 +14,7 @@ from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
 from agentnb.core.trace.writer import Writer
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
     from contextvars import Token
     from pathlib import Path
@@ -34,7 +35,7 @@ class Span(Context):
     name, service
         The operation and its service: ``"query"``, ``"db"``.
     started
-        When, in seconds since the epoch.
+        When, as an aware datetime in UTC.
     ms
         How long it took, in milliseconds; 0 while it is running.
     outcome
@@ -51,6 +52,7 @@ class Span(Context):
 
     __slots__ = (
         "_began",
+        "_started",
         "_token",
         "_tracer",
         "attempt",
@@ -60,7 +62,6 @@ class Span(Context):
         "outcome",
         "parent",
         "service",
-        "started",
     )
 
     _tracer: Tracer | None
@@ -84,9 +85,16 @@ class Span(Context):
         self.attributes = attributes
         self.outcome = "ok"
         self.ms = 0.0
-        self.started = 0.0
+        self._started = 0.0
         self.trace = self.span = self.parent = 0
         self.correlation_id = None
+
+    @property
+    def started(self) -> dt.datetime:
+        """When it began, as an aware datetime in UTC."""
+        from agentnb.core.moments import moment_of
+
+        return moment_of(self._started)
 
     @property
     def parent_id(self) -> str | None:
@@ -103,7 +111,7 @@ class Span(Context):
             self.correlation_id = around.correlation_id
         self.span = random_bits(64) or 1
         self._token = context_var.set(self)
-        self.started = time()
+        self._started = time()
         self._began = perf_counter()
         return self
 
@@ -134,7 +142,7 @@ class Span(Context):
         record: dict[str, object] = {
             "name": redactor(self.name),
             "service": self.service,
-            "started": self.started,
+            "started": self._started,
             "ms": round(self.ms, 3),
             "outcome": redactor(self.outcome),
             "attempt": self.attempt,
@@ -164,7 +172,7 @@ class Span(Context):
             int(str(record["attempt"])),
             attributes if isinstance(attributes, dict) else None,
         )
-        span.started = float(str(record["started"]))
+        span._started = float(str(record["started"]))
         span.ms = float(str(record["ms"]))
         span.outcome = str(record["outcome"])
         span.trace = int(str(record["trace_id"]), 16)
@@ -286,7 +294,7 @@ class Tracer:
 
 
 def _start(span: Span) -> float:
-    return span.started
+    return span._started  # noqa: SLF001 - its own module's class
 
 
 def read_spans(path: Path, trace_id: str) -> list[Span]:

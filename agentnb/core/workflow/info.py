@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic
 import msgspec
 
 from agentnb.core.codec import Unkept
+from agentnb.core.moments import moment_of
 from agentnb.core.typevars import D_co
 from agentnb.core.work.identity import describe
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
 __all__ = [
@@ -35,7 +37,7 @@ WORKFLOW_STATES = ("active", "completed", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo(Generic[D_co]):
-    """A task as it stood when it was read; times in seconds since the epoch.
+    """A task as it stood when it was read; times are aware datetimes in UTC.
 
     An agent with a schema is given a ``TaskInfo[SCHEMA]``, whose data is of that type.
 
@@ -88,13 +90,13 @@ class TaskInfo(Generic[D_co]):
     progress: float | None
     message: str
     worker: str | None
-    created: float
-    ready_at: float | None
-    started: float | None
-    finished: float | None
+    created: dt.datetime
+    ready_at: dt.datetime | None
+    started: dt.datetime | None
+    finished: dt.datetime | None
     approval: bool
     approved_by: str | None
-    due: float | None = None
+    due: dt.datetime | None = None
     traceback: str | None = None
     unkept: Unkept | None = None
 
@@ -117,7 +119,7 @@ class AgentInfo:
     workers
         How many workers, of any process, would do its tasks.
     heartbeat
-        The last heartbeat of one of them, in seconds since the epoch; None for none.
+        The last heartbeat of one of them, as an aware datetime in UTC; None for none.
     module
         The module of its function.
     attempts, timeout
@@ -128,7 +130,7 @@ class AgentInfo:
     capabilities: tuple[str, ...]
     state: str
     workers: int
-    heartbeat: float | None
+    heartbeat: dt.datetime | None
     module: str
     attempts: int
     timeout: float | None
@@ -163,13 +165,13 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
         progress=progress,
         message=message,
         worker=describe(owner) if owner and state == "active" else None,
-        created=created,
-        ready_at=ready_at,
-        started=started,
-        finished=finished,
+        created=moment_of(created),
+        ready_at=moment_of(ready_at),
+        started=moment_of(started),
+        finished=moment_of(finished),
         approval=bool(approval),
         approved_by=approved_by,
-        due=due if state == "delayed" else None,
+        due=moment_of(due) if state == "delayed" else None,
         traceback=traceback,
         unkept=None if unkept is None else Unkept.read(unkept),
     )

@@ -154,7 +154,7 @@ class Reader:
 
         Those that no person was asked about are left out.
         """
-        ends = {one.id: one.finished or now for one in workflows}
+        ends = {one.id: one.finished.timestamp() if one.finished else now for one in workflows}
         if not ends:
             return {}
         marks, values = listed(list(ends))

@@ -18,6 +18,7 @@ from agentnb.core.errors import (
     did_you_mean,
 )
 from agentnb.core.modules import KeptModule, module_path
+from agentnb.core.moments import moment_of
 from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.agents import Agent, marked
 from agentnb.core.workflow.info import AgentInfo
@@ -263,7 +264,7 @@ def _info(agent: Agent, beats: list[float], *, busy: bool) -> AgentInfo:
         agent.capabilities,
         state,
         len(beats),
-        max(beats, default=None),
+        moment_of(max(beats, default=None)),
         agent.module,
         agent.attempts,
         agent.timeout,

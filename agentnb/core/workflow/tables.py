@@ -82,7 +82,7 @@ def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[s
                 f"{ended}/{sum(states.values())}",
                 states.get("active", 0),
                 states.get("approval", 0),
-                dt.datetime.fromtimestamp(one.created, dt.UTC),
+                one.created,
                 one.error or "",
             )
         )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from agentnb.core.errors import TaskNotFound, did_you_mean
+from agentnb.core.moments import moment_of
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Generator, Sequence
 
     from typing_extensions import TypeForm
@@ -44,7 +46,7 @@ class Workflow:
     max_parallel
         How many of its tasks are active at once at most; None for any number.
     created, finished
-        When it was made and when it ended, in seconds since the epoch; None if it has not.
+        When it was made and when it ended, as aware datetimes in UTC; None if it has not.
     error
         Why it failed, or None.
     traceparent
@@ -84,8 +86,8 @@ class Workflow:
         self.state: str = row[3]
         self.data: Any = msgspec.json.decode(row[4])
         self.max_parallel: int | None = row[5]
-        self.created: float = row[6]
-        self.finished: float | None = row[7]
+        self.created: dt.datetime = moment_of(row[6])
+        self.finished: dt.datetime | None = moment_of(row[7])
         self.error: str | None = row[8]
         self.traceparent: str | None = row[9]
         self.correlation_id: str | None = row[10]

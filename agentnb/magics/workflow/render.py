@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.format import clock, duration, formatted, short
+from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
 from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
@@ -94,7 +95,7 @@ class WorkflowView:
     def about(self) -> list[str]:
         """A short description, without its name and state."""
         workflow = self.workflow
-        took = (self.finished or self._seen) - workflow.created - self._waited
+        took = seconds_between(workflow.created, self.finished or self._seen) - self._waited
         said = [tally(task.state for task in self.tasks), duration(max(took, 0.0))]
         if self._waited:
             said.append(f"waited {duration(self._waited)} for a person")
@@ -201,7 +202,7 @@ def took(task: TaskInfo) -> float | None:
     if task.started is None:
         return None
     end = task.finished or (time.time() if task.state == "active" else None)
-    return None if end is None else max(end - task.started, 0.0)
+    return None if end is None else max(seconds_between(task.started, end), 0.0)
 
 
 def outcome(task: TaskInfo) -> str:
@@ -232,13 +233,13 @@ def listing(
     """
     rows = []
     for workflow in found:
-        took = (workflow.finished or time.time()) - workflow.created
+        took = seconds_between(workflow.created, workflow.finished or time.time())
         rows.append(
             (
                 workflow.name,
                 signed(workflow.state),
                 tally(counts.get(workflow.id, {})),
-                dt.datetime.fromtimestamp(workflow.created, dt.UTC),
+                workflow.created,
                 max(took - waited.get(workflow.id, 0.0), 0.0),
                 workflow.id,
             )
@@ -271,15 +272,20 @@ def events(found: Table, count: int) -> Table:
     return Table(columns, rows, empty=found.empty, note=note)
 
 
+def _since(heartbeat: dt.datetime | None) -> str:
+    if heartbeat is None:
+        return ""
+    return f"{duration(max(seconds_between(heartbeat, time.time()), 0.0))} ago"
+
+
 def agents(found: Sequence[AgentInfo]) -> Table:
     """Return agents as a table."""
-    now = time.time()
     rows = [
         (
             one.name,
             one.state,
             one.workers,
-            "" if one.heartbeat is None else f"{duration(max(now - one.heartbeat, 0.0))} ago",
+            _since(one.heartbeat),
             ", ".join(one.capabilities),
             one.attempts,
             one.timeout or "none",

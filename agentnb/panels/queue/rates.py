@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentnb.core.moments import seconds_between
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,12 +67,12 @@ class Rates:
         rate = None if self._at is None or now <= self._at else ended / (now - self._at)
         self._at = now
         waits = [
-            max(one.started - one.created, 0.0)
+            max(seconds_between(one.created, one.started), 0.0)
             for one in fresh
             if one.attempt == 1 and one.started is not None and one.created is not None
         ]
         runs = [
-            max(one.finished - one.started, 0.0)
+            max(seconds_between(one.started, one.finished), 0.0)
             for one in fresh
             if one.finished is not None and one.started is not None
         ]
@@ -80,6 +82,7 @@ class Rates:
         """Return the last jobs that have completed since this was asked before."""
         jobs = queue.search("completed", n=_LAST).jobs
         since = self._seen.get(queue.name, 0.0)
-        fresh = [one for one in jobs if (one.finished or 0.0) > since]
-        self._seen[queue.name] = max((one.finished or 0.0 for one in jobs), default=since)
+        ended = [(one.finished.timestamp() if one.finished else 0.0, one) for one in jobs]
+        fresh = [one for finished, one in ended if finished > since]
+        self._seen[queue.name] = max((finished for finished, _ in ended), default=since)
         return fresh

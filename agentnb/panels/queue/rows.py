@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.format import ago, time_left
+from agentnb.core.moments import seconds_between
 from agentnb.core.queue.counts import ENDED
 from agentnb.core.table import Column, names_of
 from agentnb.panels.base import Indicator, progress, stacked, state
@@ -158,21 +159,22 @@ def _attempt(one: JobSummary) -> object:
 
 def _when(one: JobSummary) -> Indicator:
     if one.due is not None:
-        left = one.due - one.now
+        left, due = seconds_between(one.now, one.due), one.due.timestamp()
         words = f"in {time_left(left)}" if left >= 1 else "due now"
-        return Indicator(words, order=one.due, saved=f"due {absolute(one.due)}")
+        return Indicator(words, order=due, saved=f"due {absolute(due)}")
     at = one.finished if one.state in ENDED else one.created
     at = one.started if one.state == "active" else at
     if at is None:
         return Indicator("")
-    return Indicator(ago(max(one.now - at, 0.0)), order=at, saved=absolute(at))
+    since = max(seconds_between(at, one.now), 0.0)
+    return Indicator(ago(since), order=at.timestamp(), saved=absolute(at.timestamp()))
 
 
 def _took(one: JobSummary) -> float | None:
     ended = one.now if one.state == "active" else one.finished
     if ended is None or one.started is None or ended < one.started:
         return None
-    return ended - one.started
+    return seconds_between(one.started, ended)
 
 
 def _about(one: JobSummary) -> object:

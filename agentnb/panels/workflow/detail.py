@@ -72,8 +72,10 @@ def _words(task: TaskInfo) -> list[str]:
 
 def _times(task: TaskInfo, now: float) -> list[str]:
     named = (("made", task.created), ("ready", task.ready_at), ("started", task.started))
-    words = [f"{name} {moment(time_of_day(at), at)}" for name, at in named if at is not None]
+    words = [
+        f"{name} {moment(time_of_day(at), at.timestamp())}" for name, at in named if at is not None
+    ]
     if task.state == "delayed" and task.due is not None:
-        words.append(f"due {moment(time_of_day(task.due), task.due)}")
+        words.append(f"due {moment(time_of_day(task.due), task.due.timestamp())}")
     spent = took(task, now)
     return words + ([] if spent is None else [f"took {duration(spent)}"])

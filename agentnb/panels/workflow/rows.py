@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.format import short, time_left, time_of_day
+from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, names_of
 from agentnb.core.workflow.drawing import SIGNS, TONES, signed
 from agentnb.panels.base import Indicator, progress, stacked, state
@@ -48,13 +49,12 @@ def workflow_row(
     workflow: Workflow, counts: Mapping[str, int], now: float, waited: float
 ) -> tuple[object, ...]:
     """Return a workflow as a row; the time in which it waited for a person is left out."""
-    end = workflow.finished or now
     return (
         workflow.name,
         _state(workflow.state),
         stacked((name, counts.get(name, 0), TONES[name]) for name in SIGNS),
-        max(end - workflow.created - waited, 0.0),
-        _moment(workflow.created),
+        max(seconds_between(workflow.created, workflow.finished or now) - waited, 0.0),
+        _moment(workflow.created.timestamp()),
         workflow.id,
     )
 
@@ -109,7 +109,7 @@ def event_row(event: Any) -> tuple[object, ...]:
 
 def agent_row(agent: AgentInfo, now: float) -> tuple[object, ...]:
     """Return an agent as a row."""
-    snapshot = agent.heartbeat
+    snapshot = agent.heartbeat.timestamp() if agent.heartbeat else None
     return (
         agent.name,
         state(agent.state, _AGENT_TONES.get(agent.state, "warn")),
@@ -135,7 +135,7 @@ def took(task: TaskInfo, now: float) -> float | None:
     if task.started is None:
         return None
     end = task.finished or (now if task.state == "active" else None)
-    return None if end is None else max(end - task.started, 0.0)
+    return None if end is None else max(seconds_between(task.started, end), 0.0)
 
 
 def _outcome(task: TaskInfo) -> str:

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.format import duration
+from agentnb.core.moments import seconds_between
 from agentnb.core.workflow.drawing import signed, svg, tally
 from agentnb.panels.base import (
     Notice,
@@ -190,7 +191,7 @@ def _about(snapshot: Snapshot) -> str:
     if chosen is None:
         return ""
     waited = snapshot.waited.get(chosen.id, 0.0)
-    took = (chosen.finished or snapshot.now) - chosen.created - waited
+    took = seconds_between(chosen.created, chosen.finished or snapshot.now) - waited
     words = [signed(chosen.state), tally(task.state for task in snapshot.tasks)]
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
