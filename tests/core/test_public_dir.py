@@ -37,7 +37,7 @@ PUBLIC = {
         query read_only retype rows run script session stream support tables timeout transaction
     """,
     "Result": """
-        arrow column columns df dicts display empty formats header kinds note notices pl
+        arrow column columns df dicts display empty formats header kinds note notices objects pl
         returns_rows rowcount rows scalar statement truncated
     """,
     "Cache": """

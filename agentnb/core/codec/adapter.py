@@ -59,6 +59,21 @@ class Adapter:
         except ValidationError as error:
             raise Misfit(_reason(error)) from error
 
+    def validate(self, value: Any) -> Any:
+        """Return a Python value as one of the type.
+
+        Raises
+        ------
+        Misfit
+            It is not of the type.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_python((value,))[0]
+        except ValidationError as error:
+            raise Misfit(_reason(error)) from error
+
     def dump_json(self, value: Any) -> bytes | None:
         """Return the JSON of a value of the type; None for another."""
         from pydantic_core import PydanticSerializationError

@@ -25,7 +25,7 @@ _NOT_FINITE = (b'"NaN"', b'Infinity"')
 _NOUNS = {
     "schema": "schema",
     "returns": "type that a result can have",
-    "type": "type that JSON can be read as",
+    "type": "type that values can be read as",
 }
 _SCALARS = (str, int, float)
 
@@ -76,6 +76,15 @@ class TypeCodec:
             if not any(word in data for word in _NOT_FINITE):
                 raise
             return self._lax(data)
+
+    def of(self, value: Any) -> Any:
+        """Return a database's value as one of the type; `MISFITS` if it is none.
+
+        A database may have a number for a bool, and text for a date.
+        """
+        if self._adapter is not None:
+            return self._adapter.validate(value)
+        return msgspec.convert(value, self.kind, strict=False, dec_hook=_read)
 
     def _lax(self, data: bytes) -> Any:
         """Read the texts of NaN and infinity as floats, and no other text as a number."""

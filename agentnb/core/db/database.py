@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from inspect import iscoroutinefunction
 from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.callthreads import to_end
@@ -32,7 +32,7 @@ from agentnb.core.runtime import Runtime
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
 
 __all__ = ["Database"]
+
+R = TypeVar("R")
 
 _BACKENDS: dict[str, type[Backend]] = {"sqlite": SQLite, "postgresql": Postgres}
 
@@ -323,6 +325,10 @@ class Database(Executor):
         access = self.access
         return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
 
+    @overload
+    def run(self, operation: Callable[[Database], Awaitable[R]]) -> R: ...
+    @overload
+    def run(self, operation: Callable[[Database], R]) -> R: ...
     def run(self, operation: Callable[[Database], Any]) -> Any:
         """Call ``operation(db)`` and return its result; a failure is logged and raised.
 
@@ -343,6 +349,10 @@ class Database(Executor):
             self.access.log.exception("database operation failed")
             raise
 
+    @overload
+    async def arun(self, operation: Callable[[Database], Awaitable[R]]) -> R: ...
+    @overload
+    async def arun(self, operation: Callable[[Database], R]) -> R: ...
     async def arun(self, operation: Callable[[Database], Any]) -> Any:
         """Await `run`; a coroutine function runs on the caller's event loop.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+    from typing_extensions import TypeForm
+
+    from agentnb.core.codec import TypeCodec
 
 __all__ = ["ArrowResult", "Preview", "Result", "Script"]
+
+T = TypeVar("T")
 
 
 class Result(Table):
@@ -65,13 +70,65 @@ class Result(Table):
         self.returns_rows = returns_rows
         self.notices: tuple[str, ...] = ()
 
-    def scalar(self) -> Any:
+    @overload
+    def scalar(self, *, type: TypeForm[T]) -> T | None: ...
+    @overload
+    def scalar(self, *, type: None = ...) -> Any: ...
+    def scalar(self, *, type: Any = None) -> Any:  # noqa: A002 - the name that `Cache.get` has
         """Return the first value of the first row, or None if there is no row.
 
+        Parameters
+        ----------
+        type
+            The type to read it as; None for the database's own. NULL is None in any case.
+
+        Raises
+        ------
+        UsageError
+            It is not of the type.
+
+        Examples
+        --------
         >>> Result(["n"], [(3,)]).scalar()
         3
+        >>> from datetime import date
+        >>> Result(["day"], [("2026-01-02",)]).scalar(type=date)
+        datetime.date(2026, 1, 2)
         """
-        return self.rows[0][0] if self.rows and self.rows[0] else None
+        value = self.rows[0][0] if self.rows and self.rows[0] else None
+        if type is None:
+            return value
+        codec = _codec(type)
+        return None if value is None else _of(codec, value, "the value")
+
+    def objects(self, type: TypeForm[T]) -> list[T]:  # noqa: A002 - as scalar
+        """Return the rows as objects of a type, whose fields are columns.
+
+        Parameters
+        ----------
+        type
+            A dataclass, a msgspec Struct, a TypedDict or a pydantic model. Columns that are no
+            fields are left out.
+
+        Raises
+        ------
+        UsageError
+            A row is not of the type; it is named by its number.
+
+        Examples
+        --------
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Price:
+        ...     symbol: str
+        ...     amount: float
+        >>> Result(["symbol", "amount"], [("A", 1.5)]).objects(Price)
+        [Price(symbol='A', amount=1.5)]
+        """
+        codec = _codec(type)
+        return [
+            _of(codec, row, f"row {number}") for number, row in enumerate(self.dicts(), start=1)
+        ]
 
     def _done(self) -> str:
         if not self.rowcount:
@@ -235,6 +292,26 @@ class Script(list[Result]):
             f"{result._repr_html_()}"
             for result in self
         )
+
+
+def _codec(kind: Any) -> TypeCodec:
+    from agentnb.core.codec import check_schema, codec_of
+
+    check_schema(kind, "db", "type")
+    return codec_of(kind)
+
+
+def _of(codec: TypeCodec, value: Any, subject: str) -> Any:
+    from agentnb.core.codec import MISFITS
+
+    try:
+        return codec.of(value)
+    except MISFITS as error:
+        raise UsageError(
+            f"{subject} is not {codec.name}: {error}",
+            service="db",
+            hint="type= says what the database has, such as type=str",
+        ) from error
 
 
 def _short(sql: str) -> str:

@@ -186,3 +186,30 @@ async def use_queue() -> None:
     (await jobs.aadd(1)).rsult()  # mistake
     (await jobs.add(1).aresult(type=Price)).amuont  # mistake
     jobs.aadd(1).id  # mistake
+
+
+# Databases
+hub.db.qurey("select 1")  # mistake
+hub.db.query("select 1", tiemout=1)  # mistake
+hub.db.query("select 1", timeout="1")  # mistake
+hub.db.query("select 1", [1])  # mistake
+hub.db.query("select 1").scalr()  # mistake
+hub.db.query("select 1").scalar(type=str) + "!"  # mistake
+hub.db.query("select 1").scalar(type=5)  # mistake
+hub.db.query("select 1").objects(Price)[0].amuont  # mistake
+hub.db.query("select 1")[0]()  # mistake
+with hub.db.transaction() as tx:
+    tx.exceute("select 1")  # mistake
+    tx.comit()  # mistake
+with hub.db.transaction(tiemout=1):  # mistake
+    pass
+hub.db.run(lambda db: db.qurey("select 1"))  # mistake
+
+
+async def use_db() -> None:
+    (await hub.db.aquery("select 1")).scalr()  # mistake
+    hub.db.aquery("select 1").scalar()  # mistake
+    await hub.db.aquery("select 1", tiemout=1)  # mistake
+    await hub.db.query("select 1")  # mistake
+    async with hub.db.atransaction() as atx:
+        await atx.acomit()  # mistake

@@ -9,13 +9,14 @@ import agentnb
 from agentnb.core.api import APIClient, GitHub
 from agentnb.core.api.request import Reply
 from agentnb.core.cache import Cache
-from agentnb.core.db import Database
+from agentnb.core.db import Database, Result, Transaction
 from agentnb.core.docker import DockerManager
 from agentnb.core.events import EventBus
 from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
 from agentnb.core.queue import Job, Queue, Worker, processor
 from agentnb.core.redis import RedisClient
+from agentnb.core.table import Row
 from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
 
 
@@ -219,3 +220,41 @@ async def use_queue() -> None:
     assert_type(await job.aresult(), Any)
     assert_type(await job, Any)
     assert_type(await hub.queues.aadd_task("prices", 1, attempts=2), Job)
+
+
+# Databases
+
+found = hub.db.query("select 1", timeout=1)
+assert_type(found, Result)
+assert_type(found.scalar(), Any)
+assert_type(found.scalar(type=int), int | None)
+assert_type(found.objects(Price), list[Price])
+assert_type(found[0], Row)
+assert_type(found[0].amount, Any)
+assert_type(found[0][0], Any)
+assert_type(found[:2], list[Row])
+assert_type(list(found), list[Row])
+assert_type(found.dicts(), list[dict[str, Any]])
+assert_type(hub.db.run(lambda db: db.query("select 1")), Result)
+with hub.db.transaction() as tx:
+    assert_type(tx, Transaction)
+    assert_type(tx.execute("select 1"), Result)
+    assert_type(tx.open, bool)
+with hub.db.session() as session, session.transaction() as tx:
+    assert_type(tx, Transaction)
+
+
+async def count(db: Database) -> int:
+    return (await db.aquery("select 1")).scalar(type=int) or 0
+
+
+async def use_db() -> None:
+    assert_type(await hub.db.aquery("select 1"), Result)
+    assert_type(await hub.db.aexecute("select 1"), Result)
+    assert_type(hub.db.run(count), int)
+    assert_type(await hub.db.arun(count), int)
+    async with hub.db.atransaction() as atx:
+        assert_type(atx, Transaction)
+        assert_type(await atx.aexecute("select 1"), Result)
+    async with agentnb.connect() as opened:
+        assert_type(opened, agentnb.Hub)
