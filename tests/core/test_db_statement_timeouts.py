@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.statement_timeouts import StatementTimeouts
 from agentnb.core.resilience import Deadline
@@ -23,11 +25,28 @@ def test_the_steps_are_taken_in_turn_once_the_time_is_over(timeouts):
     assert taken == ["cancel"]
 
 
-def test_a_watch_that_was_cancelled_before_there_was_an_timeouts_is_heard(timeouts):
-    watch, heard = Watch(Deadline(None)), threading.Event()
-    watch.cancel()
-    with timeouts.watch(watch, heard.set):
-        assert heard.wait(10)
+def test_a_statement_of_a_call_that_was_cancelled_before_is_stopped(timeouts):
+    threads, stopped = CallThreads("test", 1), threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        assert go_on.wait(10)
+        with timeouts.watch(Watch(Deadline(None)), stopped.set):
+            assert stopped.wait(10)
+
+    async def main():
+        task = asyncio.create_task(threads.run(work, finish=True))
+        while not begun.is_set():  # noqa: ASYNC110 - it is set in a thread
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.sleep(0.02)
+        go_on.set()
+        await asyncio.wait({task})
+
+    asyncio.run(main())
+    threads.close()
+    assert stopped.is_set()
 
 
 def test_a_statement_that_has_ended_is_left_alone(timeouts):

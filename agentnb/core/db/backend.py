@@ -74,7 +74,10 @@ class Watch:
         )
 
     def started(self, alert: Callable[[], None]) -> None:
-        """Note that the statement is under way, and the call that stops it early."""
+        """Note that the statement is under way, and the call that stops it early.
+
+        It is called at once if the awaited call was cancelled before.
+        """
         self.alert = alert
         if self._call is not None:
             self._call.add_stop(alert)
@@ -84,11 +87,6 @@ class Watch:
         alert, self.alert = self.alert, None
         if self._call is not None and alert is not None:
             self._call.remove_stop(alert)
-
-    def cancel(self) -> None:
-        """Ask the statement that is running under this watch to stop."""
-        if alert := self.alert:
-            alert()
 
 
 class Backend:
