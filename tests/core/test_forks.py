@@ -166,7 +166,7 @@ threading.Thread(target=lambda: getattr(hub, sys.argv[1])).start()
 time.sleep(float(sys.argv[2]))
 child = os.fork()
 if not child:
-    signal.alarm(20)
+    signal.alarm(60)
     hub.files.list(".")
     getattr(hub, sys.argv[1])
     os._exit(0)

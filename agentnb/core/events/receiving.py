@@ -98,6 +98,7 @@ class Receiver:
         self._routes: dict[str, list[Delivery]] = {}
         self._mine = Memory(2 * size)
         self._places = Memory(2 * size)
+        self._ids = threading.Lock()
         self._coming = ""
         self._marked: tuple[bytes, Event, set[bytes]] | None = None
         self._marker = keys.internal("events-values").encode()
@@ -172,10 +173,13 @@ class Receiver:
 
     def deliver(self, event: Event, *, durable: bool = True) -> None:
         """Hand an event of this process to its subscribers, unless they have it."""
-        if not self._all or event.id in self._places:
-            return  # no subscribers, or another bus has published this id before
-        live = self._route(event.channel)
-        if live and self._mine.new(event.id):
+        live = self._route(event.channel) if self._all else []
+        if not live:
+            return
+        with self._ids:
+            # Another bus may have published this id before.
+            new = event.id not in self._places and self._mine.new(event.id)
+        if new:
             for one in live:
                 if not (durable and one.inbox.rereads):
                     one.inbox.offer(event.copy())
@@ -226,9 +230,13 @@ class Receiver:
         number = place_number(event.place) if event.place else 0
         if event.id and not number and not self._places.new(f"{event.id} {name!r}"):
             return  # not in the log, and sent a second time
-        if number and self._places.first(event.id, number) < number:
-            return  # a retry has put the same event into the log a second time
-        again = event.source == self._source and not self._unseen(event.id)
+        with self._ids:
+            if number and self._places.first(event.id, number) < number:
+                return  # a retry has put the same event into the log a second time
+            if event.source == self._source:
+                again = not self._unseen(event.id)
+            else:
+                again = event.id in self._mine  # this bus has published the same id
         for one in self._by_name.get(name, ()):
             inbox = one.inbox
             if again and not (inbox.rereads and number):
