@@ -12,16 +12,18 @@ from agentnb.core.cache import Cache
 from agentnb.core.db import Database
 from agentnb.core.db.session import Session
 from agentnb.core.db.transaction import Transaction
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
 from agentnb.core.events import EventBus
 from agentnb.core.files import FileSystemManager
 from agentnb.core.files.watching import Watcher
 from agentnb.core.git import GitManager
 from agentnb.core.hub import Hub
 from agentnb.core.queue import Job, Queue, TaskQueue
+from agentnb.core.queue.worker import Worker as QueueWorker
 from agentnb.core.websocket import WebSocketClient
 from agentnb.core.workflow import Orchestrator, Task
 from agentnb.core.workflow.context import Context
+from agentnb.core.workflow.worker import Worker as TaskWorker
 from agentnb.core.workflow.workflow import Workflow
 
 # Methods that do not wait, and so have no twin: they return at once, or are used like a property.
@@ -41,6 +43,8 @@ LOCAL = {
     Orchestrator: "agent work",
     Workflow: "",
     Context: "api check_cancelled queue with_options",
+    QueueWorker: "look start",
+    TaskWorker: "look same serve start",
     WebSocketClient: "off on ping stats",
 }
 
@@ -50,7 +54,7 @@ def methods(cls):
     return {name: one for name, one in found if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("cls", LOCAL, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", LOCAL, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 def test_each_method_that_waits_has_a_twin(cls):
     found = methods(cls)
     asynchronous = {name for name, one in found.items() if inspect.iscoroutinefunction(one)}
@@ -61,7 +65,7 @@ def test_each_method_that_waits_has_a_twin(cls):
     assert without == set()
 
 
-@pytest.mark.parametrize("cls", LOCAL, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", LOCAL, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 def test_a_twin_has_the_parameters_of_its_method(cls):
     found = methods(cls)
     for name, one in found.items():
@@ -230,3 +234,31 @@ def test_twins_that_are_cancelled_leave_no_thread_and_no_task(queues, cache, bus
         return len(asyncio.all_tasks())
 
     assert asyncio.run(main()) == 1
+
+
+def test_workers_are_awaited_until_nothing_is_left(queues, workflows):
+    queue = queues.get_queue("mail")
+    workflows.agent("greet")(lambda task: task.name)
+    progress = []
+
+    async def main():
+        await asyncio.gather(*[queue.aadd(n) for n in range(5)])
+        made = await workflows.acreate("w", [Task("a", agent="greet")])
+        worker = queue.work(lambda job: job.data)
+        tasks = workflows.work()
+        async with asyncio.timeout(30):
+            await worker.adrain(20, on_progress=lambda *counts: progress.append(counts))
+            await tasks.adrain(20)
+            assert (await made.arefresh()).state == "completed"
+            assert await tasks.aleft() == 0
+            await queue.aadd(1, delay=60)
+            with pytest.raises(DeadlineExceeded, match="1 jobs of mail have not ended"):
+                await worker.adrain(0.05)
+            assert await worker.astop(5)
+            assert await tasks.astop(5)
+        assert not worker.working
+        assert not tasks.working
+
+    asyncio.run(main())
+    ended, total = progress[-1]
+    assert ended == total <= 5

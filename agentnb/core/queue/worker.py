@@ -8,7 +8,7 @@ from agentnb.core.errors import DeadlineExceeded
 from agentnb.core.work import worker as engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.queue.claims import RedisWorkStore
@@ -89,8 +89,22 @@ class Worker(engine.Worker):
         DeadlineExceeded
             There are still some.
         """
-        queue = self.queue
         self._loop.check()
+        return self._run(self._drained(timeout, on_progress))
+
+    async def adrain(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the twin of drain
+        *,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> int:
+        """Await `drain`."""
+        return await self._arun(self._drained(timeout, on_progress))
+
+    def _drained(
+        self, timeout: float | None, on_progress: Callable[[int, int], object] | None
+    ) -> Generator[engine.WaitStep, Any, int]:
+        queue = self.queue
         seen: list[Pending] = []
 
         def report(pending: Pending) -> None:
@@ -101,12 +115,13 @@ class Worker(engine.Worker):
             del seen[1:]
 
         try:
-            pending = self.wait_until_empty(timeout, on_progress=report)
+            pending = yield from self._emptied(timeout, report)
         except DeadlineExceeded as error:
+            why = yield queue.why_waiting
             raise DeadlineExceeded(
                 error.message.replace(" jobs ", f" jobs of {queue.name} ", 1),
                 service="queue",
-                hint=queue.why_waiting() or f"%queue jobs {queue.name} shows them",
+                hint=why or f"%queue jobs {queue.name} shows them",
             ) from error
         return pending.ended - seen[0].ended
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from agentnb.core import sansio
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.forking import ForkGuard
 from agentnb.core.ranges import end_of, seconds
+from agentnb.core.twins import twin
 from agentnb.core.work.company import of_process
 from agentnb.core.work.identity import describe, new_owner
 from agentnb.core.work.lease import LeaseKeeper
@@ -19,18 +24,22 @@ from agentnb.core.work.threads import WorkerThreads
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Generator
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.work.attempt import WorkHandler
     from agentnb.core.work.store import Pending, WorkStore
 
-__all__ = ["DEFAULT_CONCURRENCY", "MOST_CONCURRENCY", "Worker"]
+__all__ = ["DEFAULT_CONCURRENCY", "MOST_CONCURRENCY", "WaitStep", "Worker"]
 
 DEFAULT_CONCURRENCY = 5
 """The default number of units that a worker runs at once."""
 MOST_CONCURRENCY = 1000
 _LOOK_SECONDS = 0.05
+_CALLS = 2  # awaited calls that run at once
+WaitStep = Callable[[], Any] | float
+"""A step of a wait: a call of the store, or seconds."""
+T = TypeVar("T")
 _FIRST_LOOK_SECONDS = 1.0
 
 
@@ -73,6 +82,7 @@ class Worker:
         self._store = store
         self._handler = handler
         self._log = log
+        self._call_threads = CallThreads(f"{handler.noun}-worker", _CALLS)
         self._turning = Lock()  # held while it begins to stop
         self._company = of_process()
         self._shared = False
@@ -223,10 +233,25 @@ class Worker:
         DeadlineExceeded
             Some are left.
         """
+        return self._run(self._emptied(timeout, on_progress))
+
+    async def await_until_empty(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the twin of wait_until_empty
+        *,
+        on_progress: Callable[[Pending], object] | None = None,
+    ) -> Pending:
+        """Await `wait_until_empty`."""
+        return await self._arun(self._emptied(timeout, on_progress))
+
+    def _emptied(
+        self, timeout: float | None, on_progress: Callable[[Pending], object] | None
+    ) -> Generator[WaitStep, Any, Pending]:
+        """Yield the steps of `wait_until_empty`: calls of the store, and seconds to wait."""
         until = end_of(timeout, service=self._handler.service)
         told: Pending | None = None
         while True:
-            pending = self._store.pending()
+            pending: Pending = yield self._store.pending
             if on_progress is not None and pending != told:
                 told = pending
                 on_progress(pending)
@@ -239,7 +264,20 @@ class Worker:
                     service=handler.service,
                     hint="wait longer; they go on meanwhile",
                 )
-            sleep(_LOOK_SECONDS)
+            yield _LOOK_SECONDS
+
+    def _run(self, steps: Generator[WaitStep, Any, T]) -> T:
+        return sansio.run(steps, lambda step: step() if callable(step) else sleep(step))
+
+    async def _arun(self, steps: Generator[WaitStep, Any, T]) -> T:
+        async def do(step: WaitStep) -> Any:
+            if callable(step):
+                return await self._call_threads.call(step)
+            return await asyncio.sleep(step)
+
+        return await sansio.arun(steps, do)
+
+    astop = twin(stop)
 
     def __enter__(self) -> Self:
         return self

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.twins import twin
 from agentnb.core.work import worker as engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from agentnb.core.work.store import Pending
     from agentnb.core.workflow.handler import TaskHandler
@@ -85,13 +86,26 @@ class Worker(engine.Worker):
         DeadlineExceeded
             Some are left.
         """
+        self._run(self._drained(timeout, on_progress))
 
+    async def adrain(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the twin of drain
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Await `drain`."""
+        await self._arun(self._drained(timeout, on_progress))
+
+    def _drained(
+        self, timeout: float | None, on_progress: Callable[[int], object] | None
+    ) -> Generator[engine.WaitStep, Any, None]:
         def report(pending: Pending) -> None:
             if on_progress is not None and pending.left:
                 on_progress(pending.left)
 
         try:
-            self.wait_until_empty(timeout, on_progress=report)
+            yield from self._emptied(timeout, report)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
                 error.message, service="workflow", hint="%workflow list shows whose they are"
@@ -100,6 +114,8 @@ class Worker(engine.Worker):
     def left(self) -> int:
         """Return how many tasks of its agents wait, run or are delayed."""
         return self._store.pending().left
+
+    aleft = twin(left)
 
     def __repr__(self) -> str:
         if not self.working:
