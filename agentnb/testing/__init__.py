@@ -1,7 +1,7 @@
 """Tests of a service that is built on agentnb: a hub of its own for each, and what runs its work.
 
-The fixture ``hub`` comes by a plugin of pytest's, which is there once agentnb is installed; all
-else works with any other runner, too.
+The fixtures ``hub`` and ``clock`` come by a plugin of pytest's, which is there once agentnb is
+installed; all else works with any other runner, too.
 """
 
 from __future__ import annotations
@@ -10,27 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentnb.testing.agents import AgentRun, arun_agent, run_agent
+    from agentnb.testing.clocks import HubClock
     from agentnb.testing.hubs import isolated_hub
+    from agentnb.testing.idle import IdleReport, run_until_idle
     from agentnb.testing.jobs import JobRun, arun_job, run_job
 
 __all__ = [
     "AgentRun",
+    "HubClock",
+    "IdleReport",
     "JobRun",
     "arun_agent",
     "arun_job",
     "isolated_hub",
     "run_agent",
     "run_job",
+    "run_until_idle",
 ]
 
 _MODULES = {
     "AgentRun": "agents",
+    "HubClock": "clocks",
+    "IdleReport": "idle",
     "JobRun": "jobs",
     "arun_agent": "agents",
-    "run_agent": "agents",
     "arun_job": "jobs",
     "isolated_hub": "hubs",
+    "run_agent": "agents",
     "run_job": "jobs",
+    "run_until_idle": "idle",
 }
 
 if not TYPE_CHECKING:  # else a checker would find no name that is misspelt

@@ -1,4 +1,4 @@
-"""The plugin of pytest's: the fixture ``hub``.
+"""The plugin of pytest's: the fixtures ``hub`` and ``clock``.
 
 pytest imports this module at its start, with or without tests that use it: all else is imported
 by the fixtures.
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentnb.core.hub import Hub
+    from agentnb.testing.clocks import HubClock
     from agentnb.testing.hubs import SharedServer
 
-__all__ = ["hub"]
+__all__ = ["clock", "hub"]
 
 _MARK = "agentnb"
 
@@ -55,3 +56,11 @@ def hub(
     folder = tmp_path_factory.mktemp("agentnb")
     with isolated_hub(folder, server=_agentnb_server, **settings) as made:
         yield made
+
+
+@pytest.fixture
+def clock(hub: Hub) -> HubClock:
+    """Return the clock of the test's hub: ``clock.advance(60)``, ``clock.skip()``."""
+    from agentnb.testing.clocks import HubClock
+
+    return HubClock(hub)

@@ -111,7 +111,6 @@ class Cache:
         self._names = Names(redis, self._keys)
         self._store = Store(redis, self._keys, self._names, lock_seconds=lock_seconds)
         self._copies = Copies(redis, self._keys.cache(""), log=self._log)
-        runtime.clock.on_advance(self._copies.drop_all)
         self._loader = Loader(
             store=self._store,
             copies=self._copies,

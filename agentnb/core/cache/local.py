@@ -150,10 +150,6 @@ class Copies:
         with self._lock:
             self._changed(None if keys is None else list(keys))
 
-    def drop_all(self) -> None:
-        """Forget all keys: the clock was moved."""
-        self.drop(None)
-
     def close(self) -> None:
         """Forget all and end the connection; the next fetch opens another."""
         self._check_pid()

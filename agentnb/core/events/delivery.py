@@ -123,12 +123,15 @@ class Delivery:
     def _work(self) -> float | None:
         """Handle waiting events; return the seconds until a retry if the server is away."""
         while True:
+            self._since = monotonic()  # an event either waits or is handled, at any moment
             try:
                 event = self.inbox.take()
             except AgentnbError as error:
+                self._since = None
                 self._handling.log.info("%s cannot catch up yet: %s", self.name, error)
                 return 1.0
             if event is None:
+                self._since = None
                 return None
             self._handle(event)
 

@@ -231,6 +231,14 @@ class RedisWorkStore:
             event.delivered(place)
         return int(code), following
 
+    def due(self) -> float | None:
+        """Return the seconds until the next delayed job is due; None for none."""
+        found: Any = self._jobs.redis.zrange(f"{self._jobs.base}:delayed", 0, 0, withscores=True)
+        if not found:
+            return None
+        at = float(found[0][1])
+        return max(at - self._jobs.now() - self._jobs.clock.offset_ms, 0.0) / 1000
+
     def pending(self) -> Pending:
         """Return how many jobs have not ended, and how many ever have."""
         counts = self._jobs.counts()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.work.attempt import Attempt, report
 from agentnb.core.work.identity import new_owner
-from agentnb.core.work.store import Claim, WorkerInfo
+from agentnb.core.work.store import Claim, WorkerInfo, WorkStore
 
 if TYPE_CHECKING:
     import logging
@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.work.attempt import WorkHandler
-    from agentnb.core.work.store import Outcome, WorkStore
+    from agentnb.core.work.store import Outcome
 
-__all__ = ["InlineWorker", "Ran"]
+__all__ = ["InlineStore", "InlineWorker", "Ran"]
+
+
+class InlineStore(WorkStore, Protocol):
+    """A store that can be asked when its next delayed unit is due."""
+
+    def due(self) -> float | None:
+        """Return the seconds until the next delayed unit is due; None for none."""
 
 
 class Ran(NamedTuple):
@@ -43,7 +50,7 @@ class InlineWorker:
 
     def __init__(
         self,
-        store: WorkStore,
+        store: InlineStore,
         handler: WorkHandler,
         *,
         loop: LoopThread,
@@ -58,7 +65,6 @@ class InlineWorker:
     def __enter__(self) -> Self:
         """Record the worker, so that others leave its units alone."""
         self.store.join(self.owner, WorkerInfo(1, "test"))
-        self.store.renew(self.owner, [])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +73,7 @@ class InlineWorker:
 
     def due(self) -> float | None:
         """Return the seconds until the next delayed unit is due; None for none."""
-        return self.store.renew(self.owner, []).due
+        return self.store.due()
 
     def run_next(self, before: Callable[[Claim], object] | None = None) -> Ran | None:
         """Claim the next unit and run it; return None if none is due.

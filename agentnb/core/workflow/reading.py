@@ -278,6 +278,25 @@ class Reader:
             rows = tx.rows(f"{sql} order by seq desc limit :n", scope=self._scope, n=n, **values)
         return rows[::-1]
 
+    def open_tasks(self) -> list[tuple[str, str, str, str]]:
+        """Return workflow, name, agent and state of the tasks that are not blocked, nor ended."""
+        sql = "select workflow_id, name, agent, state from {task} where scope = :scope "
+        kinds = "and state in ('approval', 'delayed', 'waiting', 'active') order by place"
+        with self._transactions.read() as tx:
+            rows = tx.rows(sql + kinds, scope=self._scope)
+        return [(number, name, agent, state) for number, name, agent, state in rows]
+
+    def unpublished(self) -> int:
+        """Return how many events stand in the outbox."""
+        sql = "select count(*) from {event} where scope = :scope and published is null"
+        with self._transactions.read() as tx:
+            return int(tx.rows(sql, scope=self._scope)[0][0])
+
+    def agents_at_work(self) -> set[str]:
+        """Return the agents that live workers serve."""
+        with self._transactions.read() as tx:
+            return set(self.served(tx))
+
     def served(self, tx: Transaction) -> dict[str, int]:
         """Return how many more tasks the live workers of each agent would take now."""
         rows = tx.rows(_WORKERS, scope=self._scope)

@@ -280,6 +280,11 @@ class SqlWorkStore:
         self._on_commit(done.ready, True)  # noqa: FBT003 - as above
         return done.state
 
+    def due(self) -> float | None:
+        """Return the seconds until the next task could run; None for none."""
+        with self._transactions.read() as tx:
+            return due(tx, self._scope, self._agents())
+
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed."""
         agents = msgspec.json.encode(self._agents()).decode()

@@ -1,0 +1,263 @@
+"""All the work of a hub that is due, run in the thread of the test until none is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import DeadlineExceeded, RejectedError
+from agentnb.core.ranges import seconds
+from agentnb.testing.clocks import HubClock
+from agentnb.testing.work import (
+    agents_worker,
+    events_of,
+    open_tasks,
+    queue_worker,
+    register,
+    workflows_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+    from agentnb.core.hub import Hub
+    from agentnb.core.queue.overview import QueueOverview
+    from agentnb.core.work.inline import InlineWorker
+    from agentnb.core.workflow import Orchestrator
+    from agentnb.core.workflow.info import TaskInfo
+
+__all__ = ["IdleReport", "run_until_idle"]
+
+_LOOK_SECONDS = 0.005
+_HINT = "run_until_idle(hub, MODULE) registers what @processor and @agent mark in it"
+
+
+@dataclass(slots=True)
+class IdleReport:
+    """The work that was run, and what is left.
+
+    Attributes
+    ----------
+    jobs, tasks
+        How many attempts at jobs and at tasks were run in the thread of the test.
+    errors
+        The exceptions of those that failed, in order.
+    delayed
+        How many jobs and tasks are delayed.
+    approvals
+        The tasks that wait for a person, as workflow id and name.
+    """
+
+    jobs: int = 0
+    tasks: int = 0
+    errors: list[BaseException] = field(default_factory=list)
+    delayed: int = 0
+    approvals: list[tuple[str, str]] = field(default_factory=list)
+
+
+def run_until_idle(
+    hub: Hub,
+    *modules: ModuleType,
+    queues: Iterable[str] | None = None,
+    agents: Iterable[str] | None = None,
+    skip: bool = False,
+    approve: bool | Callable[[TaskInfo], bool] = False,
+    timeout: float = 60.0,
+) -> IdleReport:
+    """Run all jobs and tasks that are due, and what comes of them, until none is left.
+
+    They run in the thread of the caller, one after the other, by the processors and agents of
+    this process. Queues and agents that have a worker already are left to it, and waited for,
+    as are the handlers of events. Jobs that fail are tried again or stay failed, as with a
+    worker: their errors are in the report.
+
+    Parameters
+    ----------
+    hub
+        The hub.
+    *modules
+        Modules whose processors and agents are registered first, as ``agentnb worker --app``
+        does.
+    queues, agents
+        Their names; default: all.
+    skip
+        Run delayed work as well: the clock is moved to when it is due, see `HubClock.skip`.
+    approve
+        Approve the tasks that wait for a person; or a function that is given each of them, and
+        returns whether it is approved or rejected.
+    timeout
+        Seconds for the work that others do.
+
+    Raises
+    ------
+    RejectedError
+        Jobs or tasks wait that nobody will run: there is no processor, no agent, or the queue is
+        paused.
+    DeadlineExceeded
+        Other workers have not ended in time.
+
+    Examples
+    --------
+    >>> from agentnb.testing import isolated_hub
+    >>> with isolated_hub() as hub:
+    ...     squares = hub.queue("squares")
+    ...     squares.process(lambda job: job.data**2)
+    ...     job = squares.add(7)
+    ...     report = run_until_idle(hub)
+    ...     report.jobs, job.result()
+    (1, 49)
+    """
+    timeout = seconds("timeout", timeout, service="testing")
+    register(hub, modules)
+    run = _Run(hub, queues, agents, timeout)
+    while True:
+        if run.run_due() or run.answer(approve):
+            continue
+        busy = run.busy()
+        if busy is not None:
+            run.check(busy)
+            sleep(_LOOK_SECONDS)
+            continue
+        stuck = run.stuck()
+        if stuck is not None:
+            raise RejectedError(stuck, service="testing", hint=_HINT)
+        if skip and HubClock(hub).skip():
+            continue
+        return run.report()
+
+
+class _Run:
+    """One call of `run_until_idle`."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        queues: Iterable[str] | None,
+        agents: Iterable[str] | None,
+        timeout: float,
+    ) -> None:
+        self._timeout = timeout
+        self._until = monotonic() + timeout
+        self._hub = hub
+        self._only_queues = None if queues is None else set(queues)
+        self._only_agents = None if agents is None else set(agents)
+        self._report = IdleReport()
+
+    def run_due(self) -> bool:
+        """Run what is due by what is registered here, and return whether anything was."""
+        before = self._report.jobs + self._report.tasks
+        for one in self._overview():
+            due = one.counts["waiting"] + one.counts["delayed"]
+            if due and one.queue.current is not None and not one.workers:
+                self._report.jobs += self._drain(queue_worker(self._hub, one.queue.name))
+        workflows = workflows_of(self._hub)
+        if workflows is not None:
+            agents = self._agents_here(workflows) - self._served(workflows)
+            if agents:
+                self._report.tasks += self._drain(agents_worker(workflows, agents))
+        return self._report.jobs + self._report.tasks > before
+
+    def _drain(self, worker: InlineWorker) -> int:
+        count = 0
+        with worker:
+            while (ran := worker.run_next()) is not None:
+                count += 1
+                self.check("new work, which comes again and again,")
+                if ran.outcome.error is not None:
+                    self._report.errors.append(ran.outcome.error)
+        return count
+
+    def check(self, what: str) -> None:
+        """Raise an error once the time is over."""
+        if monotonic() >= self._until:
+            raise DeadlineExceeded(
+                f"{what} has not ended within {self._timeout:g} s",
+                service="testing",
+                hint="timeout= gives it longer",
+            )
+
+    def answer(self, approve: bool | Callable[[TaskInfo], bool]) -> bool:  # noqa: FBT001 - the caller's
+        """Approve or reject what waits for a person, and return whether anything did."""
+        workflows = workflows_of(self._hub)
+        if not approve or workflows is None:
+            return False
+        waiting = [one for one in open_tasks(workflows) if one[3] == "approval"]
+        for number, name, _, _ in waiting:
+            task = workflows.get(number).task(name)
+            if approve is True or (callable(approve) and approve(task)):
+                workflows.approve(number, name, by="test")
+            else:
+                workflows.reject(number, name, "rejected by the test", by="test")
+        return bool(waiting)
+
+    def busy(self) -> str | None:
+        """Return what is at work elsewhere, in words; None for nothing."""
+        for one in self._overview():
+            waiting = one.counts["waiting"] if one.workers else 0
+            if one.counts["active"] or waiting:
+                return f"the work of queue {one.queue.name}"
+        workflows = workflows_of(self._hub)
+        if workflows is not None:
+            served = self._served(workflows)
+            for number, name, agent, state in self._tasks(workflows):
+                if state == "active" or (state == "waiting" and agent in served):
+                    return f"task {name} of workflow {number}"
+        return self._busy_events(workflows)
+
+    def _busy_events(self, workflows: Orchestrator | None) -> str | None:
+        bus = events_of(self._hub)
+        if bus is None:
+            return None
+        if workflows is not None:
+            workflows.relay_once()
+            if workflows._reader.unpublished():  # noqa: SLF001 - for this package
+                return "the publishing of events"
+        for one in bus.subscriptions():
+            if one.handler is not None and (one.waiting or one.busy_for):
+                return f"handler {one.name} of events"
+        return None
+
+    def stuck(self) -> str | None:
+        """Return why work waits that nobody will run; None where there is none."""
+        for one in self._overview():
+            waiting = one.counts.waiting
+            if waiting:
+                why = one.no_progress or "this process has no processor for it"
+                noun = "job" if waiting == 1 else "jobs"
+                return f"{waiting} {noun} of queue {one.queue.name} cannot run: {why}"
+        workflows = workflows_of(self._hub)
+        for number, name, agent, state in self._tasks(workflows) if workflows is not None else ():
+            if state == "waiting":
+                why = workflows.get(number).why_waiting() if workflows is not None else ""
+                why = why or f"there is no agent {agent}"
+                return f"task {name} of workflow {number} cannot run: {why}"
+        return None
+
+    def report(self) -> IdleReport:
+        """Return the report, with what is left."""
+        report = self._report
+        report.delayed = sum(one.counts["delayed"] for one in self._overview())
+        workflows = workflows_of(self._hub)
+        tasks: Any = () if workflows is None else self._tasks(workflows)
+        report.delayed += sum(state == "delayed" for *_, state in tasks)
+        report.approvals = [(one[0], one[1]) for one in tasks if one[3] == "approval"]
+        return report
+
+    def _overview(self) -> list[QueueOverview]:
+        queues = self._hub.queues
+        only = self._only_queues
+        return queues.overview([one for one in queues.names() if only is None or one in only])
+
+    def _tasks(self, workflows: Orchestrator) -> list[tuple[str, str, str, str]]:
+        only = self._only_agents
+        return [one for one in open_tasks(workflows) if only is None or one[2] in only]
+
+    def _agents_here(self, workflows: Orchestrator) -> set[str]:
+        here = {*workflows.registry.registered(), *workflows.registry.kept()}
+        return here if self._only_agents is None else here & self._only_agents
+
+    @staticmethod
+    def _served(workflows: Orchestrator) -> set[str]:
+        return workflows._reader.agents_at_work()  # noqa: SLF001 - for this package

@@ -1,0 +1,75 @@
+"""The queues and workflows of a hub, and the workers that run their work in a test's thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentnb.core.services import EVENTS, WORKFLOWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+    from agentnb.core.events import EventBus
+    from agentnb.core.hub import Hub
+    from agentnb.core.work.inline import InlineWorker
+    from agentnb.core.workflow import Orchestrator
+
+__all__ = ["agents_worker", "events_of", "queue_worker", "register", "sources", "workflows_of"]
+
+
+def workflows_of(hub: Hub) -> Orchestrator | None:
+    """Return the workflows of a hub, None where it has not opened them."""
+    found: Orchestrator | None = hub._opened.get(WORKFLOWS.name)  # noqa: SLF001 - for this package
+    return found
+
+
+def events_of(hub: Hub) -> EventBus | None:
+    """Return the event bus of a hub, None where it has not opened it."""
+    found: EventBus | None = hub._opened.get(EVENTS.name)  # noqa: SLF001 - as above
+    return found
+
+
+def queue_worker(hub: Hub, name: str) -> InlineWorker:
+    """Return a worker of a queue."""
+    return hub.queue(name)._inline_worker()  # noqa: SLF001 - as above
+
+
+def agents_worker(workflows: Orchestrator, agents: Iterable[str]) -> InlineWorker:
+    """Return a worker of agents."""
+    names = tuple(sorted(agents))
+    return workflows._inline_worker(lambda: names)  # noqa: SLF001 - as above
+
+
+def sources(hub: Hub) -> list[InlineWorker]:
+    """Return a worker of each queue, and one of all agents, for their due times."""
+    found = [queue_worker(hub, name) for name in hub.queues.names()]
+    workflows = workflows_of(hub)
+    if workflows is not None:
+        agents = {agent for _, _, agent, state in open_tasks(workflows) if state == "delayed"}
+        if agents:
+            found.append(agents_worker(workflows, agents))
+    return found
+
+
+def open_tasks(workflows: Orchestrator) -> list[tuple[str, str, str, str]]:
+    """Return workflow, name, agent and state of the tasks that have not ended."""
+    return workflows._reader.open_tasks()  # noqa: SLF001 - as above
+
+
+def register(hub: Hub, modules: Iterable[ModuleType]) -> None:
+    """Register the processors and agents that modules have marked, as ``--app`` does."""
+    from agentnb.core.queue.processing import marked as marked_processors
+    from agentnb.core.workflow.agents import marked as marked_agents
+
+    for module in modules:
+        for name, one in marked_processors(module).items():
+            hub.queue(name).process(
+                one.function,
+                schema=one.schema,
+                returns=one.returns,
+                timeout=one.timeout,
+                source=one.source,
+            )
+        for agent in marked_agents(module).values():
+            hub.workflows.registry.add(agent)
