@@ -68,9 +68,9 @@ PUBLIC = {
     """,
     "Job": """
         acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel
-        cancelled check_cancelled context correlation_id created data failure finished id log logs
-        options progress queue raw refresh remove result retry seen snapshot started state
-        traceparent unkept worker
+        cancelled check_cancelled context correlation_id created data failure finished hub id
+        log logs options progress queue raw refresh remove result retry seen snapshot started
+        state traceparent unkept worker
     """,
     "FileSystemManager": """
         aappend aclose acopy_directory acopy_file adelete aedit aensure_directory aexists

@@ -120,7 +120,7 @@ class RedisWorkStore:
             owner,
             int(attempt),
             options.attempts,
-            Backoff(options.backoff, options.growing),
+            Backoff(options.pause, options.growing),
             options.timeout,
             int(deaths or 0),
             job,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
+    from agentnb.core.hub import Hub
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.snapshot import JobSnapshot
@@ -68,7 +69,7 @@ class Job(LiveJob, Generic[D_co]):
     queue
         Its `Queue`.
     options
-        As it was added: attempts, back-off, time-out, priority, key.
+        As it was added; by the names that `Queue.add` has.
     correlation_id, traceparent
         As it was added.
     """
@@ -125,6 +126,27 @@ class Job(LiveJob, Generic[D_co]):
                 hint="jobs are added by hub.queue(name).add(...)",
             )
         return self._parts.json.decode(self._raw, schema)
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that processes the job, or that it was added or found by.
+
+        A processor reaches all services by it, as an agent does by its context:
+        ``job.hub.db.query(...)``.
+
+        Raises
+        ------
+        UsageError
+            The queue was made without a hub.
+        """
+        hub: Hub | None = self._parts.hub
+        if hub is None:
+            raise UsageError(
+                f"there is no hub here: queue {self.queue.name} was made without one",
+                service="queue",
+                hint="hub = agentnb.connect(); hub.queue(NAME)",
+            )
+        return hub
 
     @property
     def context(self) -> Context | None:

@@ -19,6 +19,10 @@ __all__ = [
     "Retention",
 ]
 
+_ARGUMENTS: Final = (
+    *("priority", "attempts", "backoff", "timeout", "key", "lifo"),
+    *("remove_on_complete", "remove_on_fail", "result_ttl"),
+)
 _EXPONENTIAL, _FIXED = "exponential", "fixed"
 
 RESULT_TTL: Final = 3600.0
@@ -49,15 +53,17 @@ FOR_EVER: Final = Retention(-1, 0, 0)
 
 
 class Options(msgspec.Struct, omit_defaults=True, frozen=True):
-    """A job's options; durations in seconds.
+    """A job's options, by the names that `Queue.add` has; durations in seconds.
+
+    ``add(data, **job.options.arguments())`` adds a job with the same ones.
 
     Attributes
     ----------
     attempts
         How often it is tried.
-    backoff, growing
+    pause, growing
         The pause before the second attempt, and whether it doubles from one to the next.
-    keep, keep_failed
+    kept, kept_failed
         The job is kept while it is among this many of the completed, or of the failed or
         cancelled, jobs of the queue; -1 for ever.
     result_ttl
@@ -71,21 +77,47 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
     """
 
     attempts: int = 3
-    backoff: float = 2.0
+    pause: float = msgspec.field(default=2.0, name="backoff")  # the names of messages
     growing: bool = True
-    keep: int = 100
-    keep_failed: int = 50
+    kept: int = msgspec.field(default=100, name="keep")
+    kept_failed: int = msgspec.field(default=50, name="keep_failed")
     timeout: float | None = None
     priority: int = 0
     lifo: bool = False
     key: str | None = None
     result_ttl: float = RESULT_TTL
 
+    @property
+    def backoff(self) -> float | dict[str, Any]:
+        """The pauses between attempts, as `Queue.add` takes them."""
+        return {"type": _EXPONENTIAL, "delay": self.pause} if self.growing else self.pause
+
+    @property
+    def remove_on_complete(self) -> bool | int:
+        """How long a completed job is kept, as `Queue.add` takes it."""
+        return _removed(self.kept)
+
+    @property
+    def remove_on_fail(self) -> bool | int:
+        """How long a failed or cancelled job is kept, as `Queue.add` takes it."""
+        return _removed(self.kept_failed)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the options as arguments of `Queue.add`.
+
+        >>> Options(attempts=5, kept=0).arguments()["remove_on_complete"]
+        True
+        """
+        return {name: getattr(self, name) for name in _ARGUMENTS}
+
+    def __repr__(self) -> str:
+        return f"Options({', '.join(f'{k}={v!r}' for k, v in self.arguments().items())})"
+
     def retention(self, state: str) -> Retention:
         """Return how long the job is kept in a state in which it has ended."""
         if state == "completed":
-            return Retention(self.keep, self.result_ttl, _MOST_RESULTS)
-        return Retention(self.keep_failed, _FAILURE_TTL, _MOST_FAILURES)
+            return Retention(self.kept, self.result_ttl, _MOST_RESULTS)
+        return Retention(self.kept_failed, _FAILURE_TTL, _MOST_FAILURES)
 
     @classmethod
     def checked(cls, **given: Any) -> Options:
@@ -103,10 +135,10 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
         timeout = given["timeout"]
         return cls(
             attempts=whole("attempts", given["attempts"], service="queue", most=1000),
-            backoff=backoff,
+            pause=backoff,
             growing=growing,
-            keep=_kept("remove_on_complete", given["remove_on_complete"]),
-            keep_failed=_kept("remove_on_fail", given["remove_on_fail"]),
+            kept=_kept("remove_on_complete", given["remove_on_complete"]),
+            kept_failed=_kept("remove_on_fail", given["remove_on_fail"]),
             timeout=None if timeout is None else seconds("timeout", timeout, service="queue"),
             priority=whole(
                 "priority", given["priority"], service="queue", least=0, most=MOST_PRIORITY
@@ -132,12 +164,12 @@ class Message(msgspec.Struct, omit_defaults=True):
 def _backoff(given: Any) -> tuple[float, bool]:
     """Return the first pause and whether it grows; a number is a fixed one, as with Bull."""
     if given is None:
-        return DEFAULTS.backoff, True
+        return DEFAULTS.pause, True
     if isinstance(given, Mapping):
         kind = given.get("type", _EXPONENTIAL)
         if kind not in {_EXPONENTIAL, _FIXED} or given.keys() - {"type", "delay"}:
             raise refused("backoff", _BACKOFF, dict(given), "queue", "backoff=2")
-        return _pause(given.get("delay", DEFAULTS.backoff)), kind == _EXPONENTIAL
+        return _pause(given.get("delay", DEFAULTS.pause)), kind == _EXPONENTIAL
     return _pause(given), False
 
 
@@ -147,6 +179,11 @@ def _pause(given: Any) -> float:
 
 _KEY = "text that names the work, such as 'order-17'"
 _BACKOFF = "seconds, or {'type': 'exponential', 'delay': 2}; the other type is 'fixed'"
+
+
+def _removed(kept: int) -> bool | int:
+    """Return what `_kept` reads as a number of jobs."""
+    return {0: True, -1: False}.get(kept, kept)
 
 
 def _kept(name: str, given: Any) -> int:

@@ -49,6 +49,8 @@ class QueueParts:
         Seconds that a claim lasts without a renewal, and that an idempotency key is kept.
     wrap
         Given a processor, returns what is called in its place; None for the processor itself.
+    hub
+        The hub that the queue belongs to, or None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class QueueParts:
     lease: float
     key_ttl: float
     wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None
+    hub: Any
 
     @staticmethod
     def checked_id(job_id: Any) -> str:
@@ -80,6 +83,6 @@ class QueueParts:
             f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
             service="queue",
             hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "
-            f"is kept for the next {DEFAULTS.keep} jobs, others for result_ttl= "
+            f"is kept for the next {DEFAULTS.remove_on_complete} jobs, others for result_ttl= "
             f"({RESULT_TTL:g} s)",
         )

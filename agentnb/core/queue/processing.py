@@ -195,7 +195,7 @@ def processor_of(module: ModuleType, file: str, queue: str) -> Processor:
             f"the processor of {queue} uses names of its notebook: {', '.join(names)}",
             service="queue",
             hint=f"run the cell under %%queue task {queue} again; for a worker process, import or "
-            "make them inside the cell",
+            f"make them inside the cell{'; job.hub is the hub' if 'hub' in names else ''}",
         )
     found = marked(module).get(queue)
     if found is None:

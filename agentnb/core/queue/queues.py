@@ -76,6 +76,8 @@ class Queues:
         Tracer, redactor and logs; default: those of `redis`.
     wrap
         Given a processor, returns what is called in its place: a notebook keeps what it prints.
+    hub
+        The hub that the queues belong to, which processors find as ``job.hub``; None for none.
 
     Examples
     --------
@@ -101,6 +103,7 @@ class Queues:
         key_ttl: float = KEY_TTL,
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
+        hub: Any = None,
     ) -> None:
         self._redis = redis
         self._keys = Keys(prefix)
@@ -109,6 +112,7 @@ class Queues:
         self._result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
         self._key_ttl = seconds("key_ttl", key_ttl, service="queue")
         self._wrap = wrap
+        self._hub = hub
         self._json = Json(
             "queue",
             "the job's value",
@@ -169,6 +173,7 @@ class Queues:
             lease=self._lease,
             key_ttl=self._key_ttl,
             wrap=self._wrap,
+            hub=self._hub,
         )
 
     def add_task(self, /, name: str, data: Any = None, **options: Unpack[AddOptions]) -> Job:
