@@ -29,15 +29,19 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from agentnb.core.delegate import delegate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from agentnb.core.callthreads import CallThreads
 
-__all__ = ["HasCallThreads", "await_method", "on_loop", "twin"]
+    Undo = Callable[[Any, tuple[Any, ...], dict[str, Any]], Callable[[], object]]
+    # Returns what undoes a call, of its object, arguments, and keywords, which it may complete.
+
+__all__ = ["HasCallThreads", "await_method", "iterate", "on_loop", "twin"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="HasCallThreads")
+T = TypeVar("T")
 
 _SHORTEST = 0.001
 _YEARS = 1e9
@@ -60,16 +64,20 @@ class HasCallThreads(Protocol):
 
 @overload
 def twin(
-    method: Callable[Concatenate[S, P], R], *, callbacks: tuple[str, ...] = ()
+    method: Callable[Concatenate[S, P], R],
+    *,
+    callbacks: tuple[str, ...] = (),
+    undo: Undo | None = None,
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]: ...
 @overload
 def twin(
-    method: delegate[Any, P, R], *, callbacks: tuple[str, ...] = ()
+    method: delegate[Any, P, R], *, callbacks: tuple[str, ...] = (), undo: Undo | None = None
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
 def twin(
     method: Callable[Concatenate[Any, P], R] | delegate[Any, P, R],
     *,
     callbacks: tuple[str, ...] = (),
+    undo: Undo | None = None,
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """Return the awaited twin of a method, to be named ``a`` and the method's name.
 
@@ -79,6 +87,8 @@ def twin(
         A function of the class, or the `delegate` of a part's.
     callbacks
         Its keywords that take functions: a coroutine function runs on the caller's event loop.
+    undo
+        Makes what undoes a call whose caller is cancelled; see `CallThreads.run`.
     """
     function = method.method if isinstance(method, delegate) else method
     name = function.__name__
@@ -88,7 +98,7 @@ def twin(
             bound = method.__get__(self, type(self))
         else:
             bound = getattr(self, name)  # so that a subclass may replace the method
-        if not callbacks:
+        if not callbacks and undo is None:
             return await await_method(self, bound, *args, **kwargs)
         given, options = list(args), dict(kwargs)
         for callback in callbacks:
@@ -97,7 +107,8 @@ def twin(
                 given[position] = on_loop(given[position])
             elif callback in options:
                 options[callback] = on_loop(options[callback])
-        return await await_method(self, bound, *given, **options)
+        undone = None if undo is None else undo(self, args, options)
+        return await _run(self, bound, tuple(given), options, undone)
 
     awaited.__name__ = f"a{name}"
     awaited.__qualname__ = f"{function.__qualname__.removesuffix(name)}a{name}"
@@ -124,15 +135,22 @@ async def await_method(
     bound, args, kwargs
         The bound method and its arguments.
     """
+    return await _run(owner, bound, args, kwargs, None)
+
+
+async def _run(
+    owner: HasCallThreads,
+    bound: Callable[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    undo: Callable[[], object] | None,
+) -> R:
     threads = owner._call_threads  # noqa: SLF001 - this is what it is there for
     position = _position(bound, len(args), "timeout")
     timeout: Any = kwargs.get("timeout") if position is None else args[position]
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, int | float)
-        or not 0 < timeout < _YEARS
-    ):
-        return await threads.call(bound, *args, **kwargs)
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout < _YEARS:
+        return await threads.run(partial(bound, *args, **kwargs), undo=undo)
     until = monotonic() + timeout
 
     def call() -> R:
@@ -141,10 +159,11 @@ async def await_method(
             return bound(*args, **kwargs)
         left = max(left, _SHORTEST)
         if position is None:
-            return bound(*args, **{**kwargs, "timeout": left})  # type: ignore[arg-type]
-        return bound(*args[:position], left, *args[position + 1 :], **kwargs)  # type: ignore[arg-type]
+            return bound(*args, **{**kwargs, "timeout": left})
+        return bound(*args[:position], left, *args[position + 1 :], **kwargs)
 
-    return await threads.run(call, until=until, late=partial(threads.late, timeout))
+    late = partial(threads.late, timeout)
+    return await threads.run(call, until=until, late=late, undo=undo)
 
 
 def _position(bound: Callable[..., Any], given: int, name: str) -> int | None:
@@ -187,3 +206,27 @@ def on_loop(function: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
 
     return call
+
+
+async def iterate(threads: CallThreads, found: Iterator[T]) -> AsyncIterator[T]:
+    """Yield what a synchronous iterator yields, each item awaited; it is closed in the end.
+
+    Parameters
+    ----------
+    threads
+        Threads for this iterator alone, which end with it.
+    found
+        The iterator.
+    """
+    import asyncio
+
+    from agentnb.core.callthreads import to_end
+
+    ended: Any = object()
+    try:
+        while (item := await threads.run(partial(next, found, ended))) is not ended:
+            yield item
+    finally:
+        if (close := getattr(found, "close", None)) is not None:
+            await to_end(asyncio.ensure_future(threads.run(close)))
+        threads.close()

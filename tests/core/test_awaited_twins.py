@@ -12,6 +12,8 @@ from agentnb.core.cache import Cache
 from agentnb.core.db import Database
 from agentnb.core.db.session import Session
 from agentnb.core.db.transaction import Transaction
+from agentnb.core.docker import DockerManager
+from agentnb.core.docker.service import Service
 from agentnb.core.errors import DeadlineExceeded, NotFoundError, UsageError
 from agentnb.core.events import EventBus
 from agentnb.core.files import FileSystemManager
@@ -35,6 +37,8 @@ LOCAL = {
     FileSystemManager: "",
     Watcher: "start",
     GitManager: "at close",
+    DockerManager: "",
+    Service: "",
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",
     Job: "check_cancelled",
@@ -48,6 +52,8 @@ LOCAL = {
     WebSocketClient: "off on ping stats",
 }
 
+NO_COROUTINES = {"aevents", "aget_container_logs", "astream", "atransaction"}
+
 
 def methods(cls):
     found = inspect.getmembers(cls, inspect.isroutine)
@@ -59,7 +65,7 @@ def test_each_method_that_waits_has_a_twin(cls):
     found = methods(cls)
     asynchronous = {name for name, one in found.items() if inspect.iscoroutinefunction(one)}
     # The twins of blocks and of iterators are no coroutine functions.
-    asynchronous |= {f"a{name}" for name in found} & {"astream", "atransaction"} & set(found)
+    asynchronous |= {f"a{name}" for name in found} & NO_COROUTINES & set(found)
     twins = {"await_" if name == "wait" else f"a{name}" for name in set(found) - asynchronous}
     without = twins - asynchronous - {f"a{name}" for name in LOCAL[cls].split()}
     assert without == set()

@@ -110,10 +110,13 @@ PUBLIC = {
     """,
     "WebSockets": "client clients close close_client table",
     "DockerManager": """
-        abuild_image aexec apull arun aservice await_until build_image close engine events exec
-        get_container_logs get_files images inspect list names network networks ping policies prune
-        pull put_files remove_network run run_container service start_container stats status
-        stop_container usage wait_until
+        abuild_image aclose aevents aexec aget_container_logs aget_files aimages ainspect
+        alist anames anetwork anetworks aping aprune apull aput_files aremove_network arun
+        arun_container aservice astart_container astats astatus astop_container ausage
+        await_until build_image close engine events exec get_container_logs get_files images
+        inspect list names network networks ping policies prune pull put_files
+        remove_network run run_container service start_container stats status stop_container
+        usage wait_until
     """,
     "Orchestrator": """
         aagent_info aagent_infos aagents aapprove acancel aclose acounts acreate

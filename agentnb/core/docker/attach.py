@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.closing import leave
+from agentnb.core.docker.interrupting import interruptible
 from agentnb.core.docker.logs import Lines
 from agentnb.core.errors import DeadlineExceeded, UsageError
 
@@ -84,7 +85,8 @@ class AttachStream:
         try:
             while True:
                 self._socket.settimeout(None if until is None else _left(until))
-                data = self._buffer.read1(_CHUNK)
+                with interruptible(self._answer):
+                    data = self._buffer.read1(_CHUNK)
                 if not data:
                     break
                 yield from lines.feed(data)

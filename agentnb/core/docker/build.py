@@ -14,7 +14,6 @@ from agentnb.core.docker.options import image_tag
 from agentnb.core.docker.policy import chosen
 from agentnb.core.docker.pulling import PullProgress, pull_of
 from agentnb.core.docker.pulling import pull as fetch
-from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds
 from agentnb.core.ranges import text as plain
@@ -205,22 +204,6 @@ class Builder:
             timeout=limit,
             on_progress=on_progress,
         )
-
-    async def abuild_image(
-        self, /, context: str | Path | None, tag: str, **options: Any
-    ) -> BuildResult:
-        """Build an image, awaited: as `build_image`.
-
-        When the caller is cancelled, the build goes on to its end.
-        """
-        return await awaited(lambda: self.build_image(context, tag, **options))
-
-    async def apull(self, /, image: str, **options: Any) -> PullResult:
-        """Fetch an image, awaited: as `pull`.
-
-        When the caller is cancelled, the engine goes on to fetch it.
-        """
-        return await awaited(lambda: self.pull(image, **options))
 
     def fetch(self, image: str, when: str | None, platform: object) -> None:
         """Pull the image of a container if its ``pull=`` says so."""

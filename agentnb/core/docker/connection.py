@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.docker.containers import Containers
 from agentnb.core.docker.engine import Engine
 from agentnb.core.docker.images import Images
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from agentnb.core.docker.policy import Policy
 
 __all__ = ["Connection"]
+
+_CALLS = 32
+"""Awaited calls that run at once; a run may last for minutes."""
 
 
 class _Opened(NamedTuple):
@@ -67,6 +71,9 @@ class Connection:
             host, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
         self.home, self.roots, self.workspace = home, Roots(roots, home), workspace
         self.engine = Engine(host, context, runtime=runtime or Runtime())
+        # A run that is cancelled is undone, and what waits for the engine is cut off: neither
+        # has to be waited for.
+        self.threads = CallThreads("docker", limit=_CALLS)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -119,3 +126,4 @@ class Connection:
                 opened.session.close()
         finally:
             self.engine.close()
+            self.threads.close()

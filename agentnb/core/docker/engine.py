@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from agentnb.core.docker.endpoint import Endpoint, find, how_to_start, not_docker
+from agentnb.core.docker.interrupting import interruptible
 from agentnb.core.errors import (
     AgentnbError,
     ConfigError,
@@ -207,7 +208,8 @@ class Engine:
         with answer:
             while True:
                 try:
-                    data = read(CHUNK)
+                    with interruptible(answer):
+                        data = read(CHUNK)
                 except Exception as error:  # noqa: BLE001 - as in call
                     explain(error, path, self.endpoint)
                 if not data:

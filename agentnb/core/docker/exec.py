@@ -9,7 +9,6 @@ from agentnb.core.docker.checks import WORK, input_of, words_of
 from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.run import RUN_SECONDS
-from agentnb.core.docker.threads import awaited
 from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
@@ -88,15 +87,6 @@ class Execution:
             limit=limit,
             on_line=on_line,
         )
-
-    async def aexec(
-        self, /, container: Container | str, command: str | Sequence[str], **options: Any
-    ) -> ExecResult:
-        """Await `exec`.
-
-        An engine cannot end one program: it continues when the caller is cancelled.
-        """
-        return await awaited(lambda: self.exec(container, command, **options))
 
     def put_files(
         self, container: Container | str, files: Mapping[str, Any], to: str = WORK

@@ -7,7 +7,6 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
-from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
 
@@ -171,7 +170,3 @@ class Inspection:
                 port, self._connection.containers.find(str(container)).ports.get(port)
             )
         return waiting.exited()
-
-    async def await_until(self, /, container: Container | str, **options: Any) -> Any:
-        """Wait until a container is ready, awaited: as `wait_until`."""
-        return await awaited(lambda: self.wait_until(container, **options))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self, overload
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
-from agentnb.core.closing import leave
+from agentnb.core.background import run_in_thread
+from agentnb.core.callthreads import CallThreads, to_end
+from agentnb.core.closing import aleave, leave
 from agentnb.core.delegate import delegate
 from agentnb.core.docker.build import Builder
 from agentnb.core.docker.connection import Connection
@@ -12,11 +16,13 @@ from agentnb.core.docker.exec import Execution
 from agentnb.core.docker.inspection import Inspection
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.run import ContainerRuns
+from agentnb.core.docker.running import new_name
 from agentnb.core.docker.services import Services
 from agentnb.core.table import Table
+from agentnb.core.twins import iterate, twin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from agentnb.core.docker.engine import Engine
@@ -28,6 +34,21 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerManager"]
 
+T = TypeVar("T")
+
+
+def _discard(
+    manager: DockerManager, args: tuple[Any, ...], options: dict[str, Any]
+) -> Callable[[], object]:
+    """Return what removes the container of an awaited call, which gets a name for that."""
+    name = options.setdefault("name", new_name(str(args[0] if args else options.get("image"))))
+    return lambda: manager._connection.discard(name)  # noqa: SLF001 - of this module
+
+
+def _lines(get: Callable[[], Logs | Iterator[LogLine]]) -> Iterator[LogLine]:
+    """Yield the lines of a log that is followed; it is asked for when they are."""
+    yield from get()
+
 
 class DockerManager:
     """Containers and images on a Docker engine, safe by default.
@@ -36,6 +57,9 @@ class DockerManager:
     changes or removes any others on the engine. Its containers are removed when it is closed,
     at once when its process is killed, and at the latest when the home is used again;
     ``keep=True`` keeps one.
+
+    `aexec` awaits `exec`, and so on; 32 awaited calls run at once. Cancelling `arun`,
+    `arun_container` or `aservice` removes the container; any other call is left to the engine.
 
     Parameters
     ----------
@@ -106,20 +130,19 @@ class DockerManager:
     # Images
 
     build_image = delegate("_builder", Builder.build_image)
-    abuild_image = delegate("_builder", Builder.abuild_image)
     pull = delegate("_builder", Builder.pull)
-    apull = delegate("_builder", Builder.apull)
     images = delegate("_inspection", Inspection.images)
+    abuild_image = twin(build_image, callbacks=("on_step", "on_sent"))
+    apull = twin(pull, callbacks=("on_progress",))
+    aimages = twin(images)
 
     # Containers
 
     run_container = delegate("_runs", ContainerRuns.run_container)
     run = delegate("_runs", ContainerRuns.run)
-    arun = delegate("_runs", ContainerRuns.arun)
     start_container = delegate("_runs", ContainerRuns.start_container)
     stop_container = delegate("_runs", ContainerRuns.stop_container)
     exec = delegate("_execution", Execution.exec)
-    aexec = delegate("_execution", Execution.aexec)
     put_files = delegate("_execution", Execution.put_files)
     get_files = delegate("_execution", Execution.get_files)
     list = delegate("_inspection", Inspection.list)
@@ -128,7 +151,32 @@ class DockerManager:
     usage = delegate("_inspection", Inspection.usage)
     events = delegate("_inspection", Inspection.events)
     wait_until = delegate("_inspection", Inspection.wait_until)
-    await_until = delegate("_inspection", Inspection.await_until)
+    arun_container = twin(run_container, undo=_discard)
+    arun = twin(run, callbacks=("on_line",), undo=_discard)
+    astart_container = twin(start_container)
+    astop_container = twin(stop_container)
+    aexec = twin(exec, callbacks=("on_line",))  # noqa: A003 - the method
+    aput_files = twin(put_files)
+    aget_files = twin(get_files)
+    alist = twin(list)  # noqa: A003 - the method
+    ainspect = twin(inspect)
+    astats = twin(stats)
+    ausage = twin(usage)
+    await_until = twin(wait_until)
+
+    def aevents(
+        self, *, since: float = 3600.0, follow: bool = False, timeout: float | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what `events` yields: ``async for``."""
+        return self._iterated(self.events(since=since, follow=follow, timeout=timeout))
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        return self._connection.threads
+
+    def _iterated(self, found: Iterator[T]) -> AsyncIterator[T]:
+        # In a thread of its own, since it waits for as long as nothing is printed.
+        return iterate(CallThreads("docker-follow", limit=1), found)
 
     @overload
     def get_container_logs(
@@ -203,10 +251,62 @@ class DockerManager:
             timeout=timeout,
         )
 
+    @overload
+    def aget_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[False] = ...,
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        limit: int = ...,
+    ) -> Coroutine[Any, Any, Logs]: ...
+    @overload
+    def aget_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: Literal[True],
+        since: float | None = ...,
+        tail: int | None = ...,
+        stdout: bool = ...,
+        stderr: bool = ...,
+        timeout: float | None = ...,
+    ) -> AsyncIterator[LogLine]: ...
+    def aget_container_logs(
+        self,
+        container: Container | str,
+        *,
+        follow: bool = False,
+        since: float | None = None,
+        tail: int | None = None,
+        stdout: bool = True,
+        stderr: bool = True,
+        limit: int = OUTPUT,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, Logs] | AsyncIterator[LogLine]:
+        """Await `get_container_logs`; with ``follow=True``: ``async for`` over its lines."""
+        get = partial(
+            self._inspection.get_container_logs,
+            container,
+            follow=follow,
+            since=since,
+            tail=tail,
+            stdout=stdout,
+            stderr=stderr,
+            limit=limit,
+            timeout=timeout,
+        )
+        if follow:
+            return self._iterated(_lines(get))
+        return self._call_threads.call(cast("Callable[[], Logs]", get))
+
     # Services and networks
 
     service = delegate("_services", Services.service)
-    aservice = delegate("_services", Services.aservice)
+    aservice = twin(service, callbacks=("ready",), undo=_discard)
 
     def network(self, name: str) -> Network:
         """Return a private network of this home, which is made if there is none of that name.
@@ -246,6 +346,10 @@ class DockerManager:
             Containers use it.
         """
         self._connection.networks.remove(str(network))
+
+    anetwork = twin(network)
+    anetworks = twin(networks)
+    aremove_network = twin(remove_network)
 
     # All of them
 
@@ -305,9 +409,24 @@ class DockerManager:
         )
         return Table(("engine", "chosen by", "running", "ended", "images", "policies"), [row])
 
+    aprune = twin(prune)
+    anames = twin(names)
+    aping = twin(ping)
+    astatus = twin(status)
+
     def close(self) -> None:
         """Remove this process's containers and networks; close, to be opened again on use."""
         self._connection.close()
+
+    async def aclose(self) -> None:
+        """Await `close`. A caller that is cancelled waits for its end."""
+        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.aclose)
 
     def __enter__(self) -> Self:
         return self

@@ -9,8 +9,6 @@ from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.networks import Network
 from agentnb.core.docker.options import checked
-from agentnb.core.docker.running import new_name
-from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, text, whole
 
@@ -164,15 +162,6 @@ class ContainerRuns:
             timeout=timeout,
             limit=limit,
             on_line=on_line,
-        )
-
-    async def arun(
-        self, /, image: str, command: str | Sequence[str] | None = None, **options: Any
-    ) -> RunResult:
-        """Run a container to its end, awaited: as `run`. Cancelled, it is killed and removed."""
-        name = options.setdefault("name", new_name(str(image)))
-        return await awaited(
-            lambda: self.run(image, command, **options), lambda: self._connection.discard(name)
         )
 
     def start_container(self, container: Container | str) -> Container:

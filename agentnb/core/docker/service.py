@@ -7,12 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agentnb.core.closing import aleave, leave
-from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentnb.core.callthreads import CallThreads
     from agentnb.core.docker.logs import Logs
     from agentnb.core.docker.results import Container, ExecResult
 
@@ -39,11 +40,14 @@ class ServiceControl(NamedTuple):
     logs, exec, stop
         `DockerManager.get_container_logs`, `DockerManager.exec` and
         `DockerManager.stop_container`.
+    threads
+        The threads in which awaited calls run.
     """
 
     logs: Callable[..., Any]
     exec: Callable[..., ExecResult]
     stop: Callable[..., None]
+    threads: CallThreads
 
 
 class Service:
@@ -72,6 +76,10 @@ class Service:
         self.container = container
         self._inside = inside
         self._scheme = scheme or _SCHEMES.get(inside or 0, "http")
+
+    @property
+    def _call_threads(self) -> CallThreads:
+        return self._control.threads
 
     @property
     def name(self) -> str:
@@ -112,12 +120,12 @@ class Service:
         """Its address, such as ``redis://127.0.0.1:49153``."""
         return f"{self._scheme}://{HOST}:{self.port}"
 
-    def logs(self, **options: Any) -> Logs:
+    def logs(self, /, **options: Any) -> Logs:
         """Return the output of the service; options are those of `get_container_logs`."""
         found: Logs = self._control.logs(self.container, follow=False, **options)
         return found
 
-    def exec(self, command: str | Sequence[str], **options: Any) -> ExecResult:
+    def exec(self, /, command: str | Sequence[str], **options: Any) -> ExecResult:
         """Run another program in its container; options are those of `DockerManager.exec`."""
         return self._control.exec(self.container, command, **options)
 
@@ -132,6 +140,10 @@ class Service:
         with suppress(NotFoundError):
             self._control.stop(self.container, grace=grace)
 
+    alogs = twin(logs)
+    aexec = twin(exec)  # noqa: A003 - the method
+    astop = twin(stop)
+
     def __enter__(self) -> Self:
         return self
 
@@ -142,7 +154,7 @@ class Service:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        await aleave(error, lambda: awaited(self.stop))
+        await aleave(error, self.astop)
 
     def __str__(self) -> str:
         return self.name

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import re
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agentnb.core.docker.running import new_name
 from agentnb.core.docker.service import Service, ServiceControl, ready_function
-from agentnb.core.docker.threads import awaited
 from agentnb.core.errors import OptionRefused, UsageError
 from agentnb.core.ranges import seconds, whole
 
@@ -50,7 +46,10 @@ class Services:
     ) -> None:
         self._connection, self._runs = connection, runs
         self._control = ServiceControl(
-            logs=inspection.get_container_logs, exec=execution.exec, stop=runs.stop_container
+            logs=inspection.get_container_logs,
+            exec=execution.exec,
+            stop=runs.stop_container,
+            threads=connection.threads,
         )
 
     def service(
@@ -139,32 +138,6 @@ class Services:
             self._connection.discard(container.id)
             raise
         return service
-
-    async def aservice(
-        self,
-        /,
-        image: str,
-        command: str | Sequence[str] | None = None,
-        *,
-        ready: str | re.Pattern[str] | Callable[[Service], object] | None = None,
-        **options: Any,
-    ) -> Service:
-        """Start a service, awaited: as `service`.
-
-        ``ready`` may be a coroutine function, which runs on the caller's loop. When the caller
-        is cancelled the container is removed.
-        """
-        if inspect.iscoroutinefunction(ready):
-            loop, check = asyncio.get_running_loop(), ready
-
-            def ready(service: Service) -> object:
-                return asyncio.run_coroutine_threadsafe(check(service), loop).result()
-
-        name = options.setdefault("name", new_name(str(image)))
-        return await awaited(
-            lambda: self.service(image, command, ready=ready, **options),
-            lambda: self._connection.discard(name),
-        )
 
 
 def _service_policy(connection: Connection) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.docker.attach import executed
+from agentnb.core.docker.interrupting import check_cancelled
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
@@ -157,6 +158,7 @@ class Waiting:
                 return state
             if monotonic() > self._until:
                 raise self._late(what if isinstance(what, str) else what())
+            check_cancelled()
             self._pause.wait(_PAUSE)
 
     def _listens(self, port: int) -> bool:
