@@ -49,7 +49,7 @@ def _waited(wait: Callable[[float | None], bool], seconds: float | None) -> bool
     until = None if seconds is None else monotonic() + seconds
     while True:
         if call.cancelled:
-            raise DeadlineExceeded("the call was cancelled", service="db")
+            raise DeadlineExceeded("the call was cancelled", service="db", hint="await it again")
         left = _SLICE if until is None else until - monotonic()
         if wait(max(0.0, min(left, _SLICE))):
             return True

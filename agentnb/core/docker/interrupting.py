@@ -19,7 +19,7 @@ def check_cancelled() -> None:
     """Raise if the caller of this awaited call was cancelled."""
     call = current_call()
     if call is not None and call.cancelled:
-        raise UnavailableError("the call was cancelled", service="docker")
+        raise UnavailableError("the call was cancelled", service="docker", hint="await it again")
 
 
 @contextmanager

@@ -236,7 +236,9 @@ def _read(
             if left <= 0:
                 raise TimeoutError
             if call is not None and call.cancelled:
-                raise UnavailableError("the call was cancelled", service="git")
+                raise UnavailableError(
+                    "the call was cancelled", service="git", hint="await it again"
+                )
             ready = waiting.select(min(left, 0.25))
             if not ready and process.poll() is not None:
                 break  # a process of its own that it left behind holds them open
