@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
+    from agentnb.core.websocket.arguments import WebSocketOptions
     from agentnb.core.workflow import Orchestrator
 
     R = TypeVar("R")
@@ -319,7 +320,9 @@ class Hub:
         """Return the clients of WebSockets, which `websocket` makes."""
         return self._open(services.WEBSOCKETS)
 
-    def websocket(self, url: str | None = None, **options: Any) -> WebSocketClient:
+    def websocket(
+        self, url: str | None = None, **options: Unpack[WebSocketOptions]
+    ) -> WebSocketClient:
         """Return the client of a WebSocket by its URL, made on first use and not yet connected.
 
         Parameters

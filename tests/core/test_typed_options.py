@@ -10,9 +10,13 @@ from agentnb.core.api import APIClient
 from agentnb.core.api.arguments import ClientOptions
 from agentnb.core.cache import Cache
 from agentnb.core.cache.decorating import LoadOptions
+from agentnb.core.events import EventBus
+from agentnb.core.events.arguments import StreamOptions, SubscribeOptions
 from agentnb.core.queue import Queue
 from agentnb.core.queue.arguments import AddOptions, WorkOptions
 from agentnb.core.settings import FIELDS, Settings, SettingsArguments
+from agentnb.core.websocket import WebSocketClient
+from agentnb.core.websocket.arguments import WebSocketOptions
 from agentnb.core.workflow.agents import AgentOptions, agent
 
 # The type of a setting, and the types that its argument is given as.
@@ -55,6 +59,9 @@ REACHED = [
     (ClientOptions, APIClient.__init__, {"breakers", "runtime"}),
     (LoadOptions, Cache.get_or_set, set()),
     (AddOptions, Queue.add, set()),
+    (SubscribeOptions, EventBus.subscribe, {"schema"}),
+    (StreamOptions, EventBus.stream, {"schema"}),
+    (WebSocketOptions, WebSocketClient.__init__, {"runtime"}),
     (WorkOptions, Queue.work, {"concurrency", "schema"}),
 ]
 

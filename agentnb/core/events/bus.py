@@ -9,7 +9,7 @@ import queue as queues
 import secrets
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
+    from typing_extensions import TypeForm
+
+    from agentnb.core.events.arguments import Overflow, StreamOptions, SubscribeOptions
     from agentnb.core.events.attachment import Attachment
     from agentnb.core.events.dead import DeadLetter
     from agentnb.core.events.event import Event
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from agentnb.core.runtime import Runtime
 
 __all__ = ["EventBus"]
+
+S = TypeVar("S")
 
 LOG, OUTBOX, PAYLOAD = 20_000, 10_000, 1024 * 1024
 _CLOSE_SECONDS = 5.0
@@ -283,6 +288,24 @@ class EventBus:
 
     # Subscribing
 
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        handler: Callable[[Event[S]], Any],
+        *,
+        schema: TypeForm[S],
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        handler: Callable[[Event], Any],
+        *,
+        schema: None = ...,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription: ...
     def subscribe(
         self,
         pattern: str,
@@ -290,7 +313,7 @@ class EventBus:
         *,
         replay: int = 0,
         queue: int = 1000,
-        overflow: str = "drop_oldest",
+        overflow: Overflow = "drop_oldest",
         schema: Any = None,
         name: str | None = None,
     ) -> Subscription:
@@ -340,6 +363,24 @@ class EventBus:
             raise
         return delivery.subscription
 
+    @overload
+    async def asubscribe(
+        self,
+        pattern: str,
+        handler: Callable[[Event[S]], Any],
+        *,
+        schema: TypeForm[S],
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription: ...
+    @overload
+    async def asubscribe(
+        self,
+        pattern: str,
+        handler: Callable[[Event], Any],
+        *,
+        schema: None = ...,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription: ...
     async def asubscribe(
         self,
         pattern: str,
@@ -347,7 +388,7 @@ class EventBus:
         *,
         replay: int = 0,
         queue: int = 1000,
-        overflow: str = "drop_oldest",
+        overflow: Overflow = "drop_oldest",
         schema: Any = None,
         name: str | None = None,
     ) -> Subscription:
@@ -482,13 +523,21 @@ class EventBus:
         finally:
             await stream.aclose()
 
+    @overload
+    def stream(
+        self, pattern: str, *, schema: TypeForm[S], **options: Unpack[StreamOptions]
+    ) -> EventStream[S]: ...
+    @overload
+    def stream(
+        self, pattern: str, *, schema: None = ..., **options: Unpack[StreamOptions]
+    ) -> EventStream: ...
     def stream(
         self,
         pattern: str,
         *,
         replay: int = 0,
         queue: int = 1000,
-        overflow: str = "drop_oldest",
+        overflow: Overflow = "drop_oldest",
         schema: Any = None,
     ) -> EventStream:
         """Return the events of a pattern for ``async for``; parameters as in `subscribe`.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from agentnb.core.trace import parse_traceparent
+from agentnb.core.typevars import D
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +16,10 @@ __all__ = ["Event", "place_number"]
 _UNREAD: Any = object()
 
 
-class Event:
+class Event(Generic[D]):
     """Something that happened, with CloudEvents' names.
+
+    A handler with a schema is given an ``Event[SCHEMA]``, whose data is of that type.
 
     Attributes
     ----------
@@ -94,14 +97,15 @@ class Event:
         self._decode = decode
 
     @property
-    def data(self) -> Any:
+    def data(self) -> D:
         """The published value, decoded on first access."""
         if self._data is _UNREAD:
             self._data = (self._decode or _plain)(self._raw)
-        return self._data
+        data: D = self._data
+        return data
 
     @data.setter
-    def data(self, value: Any) -> None:
+    def data(self, value: D) -> None:
         self._data = value
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 from agentnb.core.signals import AsyncSignal
+from agentnb.core.typevars import D
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStream"]
 
 
-class EventStream:
+class EventStream(Generic[D]):
     """The events of one subscription, for ``async for``; made by `EventBus.stream`.
 
     Parameters
@@ -43,7 +44,7 @@ class EventStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Event[D]:
         """Return the next event.
 
         Raises

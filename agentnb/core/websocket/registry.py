@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import NotFoundError, UsageError
@@ -17,6 +17,8 @@ from agentnb.core.websocket.running import running
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from agentnb.core.websocket.arguments import WebSocketOptions
 
 
 __all__ = ["WebSockets"]
@@ -45,9 +47,11 @@ class WebSockets:
         self._runtime = runtime or Runtime()
         self._lock = threading.Lock()
         self._clients: dict[str, WebSocketClient] = {}
-        self._options: dict[str, dict[str, Any]] = {}
+        self._options: dict[str, WebSocketOptions] = {}
 
-    def client(self, url: str | None = None, **options: Any) -> WebSocketClient:
+    def client(
+        self, url: str | None = None, **options: Unpack[WebSocketOptions]
+    ) -> WebSocketClient:
         """Return the client of a URL, made on first use; it is not connected by that.
 
         Parameters

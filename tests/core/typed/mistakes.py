@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import agentnb
+from agentnb.core.events import Event
 from agentnb.core.queue import Job, processor
 from agentnb.core.workflow import Context, Task, TaskInfo, agent
 
@@ -213,3 +214,49 @@ async def use_db() -> None:
     await hub.db.query("select 1")  # mistake
     async with hub.db.atransaction() as atx:
         await atx.acomit()  # mistake
+
+
+# Events and WebSockets
+def heard(event: Event[Price]) -> None:
+    event.data.amuont  # mistake
+    event.chanel  # mistake
+
+
+events = hub.events
+events.publish(5)  # mistake
+events.publish("a", durabel=True)  # mistake
+events.publish("a").idd  # mistake
+events.subscribe("a", heard, schema=str)  # mistake
+events.subscribe("a", heard, overflow="drop")  # mistake
+events.subscribe("a", heard, overflwo="reread")  # mistake
+events.subscribe("a", load)  # mistake
+events.stream("a", overflow="drop")  # mistake
+events.wait_for("a", timeout="1")  # mistake
+hub.websocket("ws://example", reconect=1)  # mistake
+hub.websocket("ws://example", reconnect="1")  # mistake
+
+
+async def use_events() -> None:
+    await events.asubscribe("a", heard, schema=str)  # mistake
+    (await events.apublish("a")).idd  # mistake
+    async for event in events.stream("a", schema=Price):
+        event.data.amuont  # mistake
+
+
+# Files, git and Docker
+files = hub.files
+files.raed_file("a")  # mistake
+files.write_file("a", 5)  # mistake
+files.write_file("a", "b", if_hsah="")  # mistake
+files.read_file("a").decode()  # mistake
+files.read_file("a", encoding=None).encode()  # mistake
+hub.git.comit("done")  # mistake
+hub.git.commit(message=5)  # mistake
+
+
+async def use_files() -> None:
+    await files.awrite_file("a", "b", if_hsah="")  # mistake
+    (await files.aread_file("a")).decode()  # mistake
+    await hub.git.acommit("done", pathes=["a"])  # mistake
+    (await cache.aget("a", type=Price)).amount  # mistake
+    await cache.aget("a", tpye=Price)  # mistake

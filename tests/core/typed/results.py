@@ -11,12 +11,14 @@ from agentnb.core.api.request import Reply
 from agentnb.core.cache import Cache
 from agentnb.core.db import Database, Result, Transaction
 from agentnb.core.docker import DockerManager
-from agentnb.core.events import EventBus
+from agentnb.core.events import Event, EventBus, Subscription
 from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
+from agentnb.core.git.nested import Committed
 from agentnb.core.queue import Job, Queue, Worker, processor
 from agentnb.core.redis import RedisClient
-from agentnb.core.table import Row
+from agentnb.core.table import Row, Table
+from agentnb.core.websocket import WebSocketClient
 from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
 
 
@@ -98,6 +100,11 @@ assert_type(Shop.named("a"), Price)
 
 
 async def use_cache() -> None:
+    assert_type(await cache.aget("a", type=Price), Price | None)
+    assert_type(await cache.aget("a", 0, type=Price), Price | int)
+    assert_type(await cache.aget("a"), Any)
+    assert_type(await cache.aset("a", Price("a", 1.0), ttl=60), None)
+    assert_type(await cache.ainvalidate("a*"), int)
     assert_type(await aprice("a"), Price)
     assert_type(await Shop().aprice("a"), Price)
     assert_type(await cache.aget_or_set("a", load), Price)
@@ -258,3 +265,50 @@ async def use_db() -> None:
         assert_type(await atx.aexecute("select 1"), Result)
     async with agentnb.connect() as opened:
         assert_type(opened, agentnb.Hub)
+
+
+# Events and WebSockets
+
+
+def heard(event: Event[Price]) -> None:
+    assert_type(event.data, Price)
+
+
+async def aheard(event: Event) -> None:
+    assert_type(event.data, Any)
+
+
+events = hub.events
+assert_type(events.publish("a", Request("a"), durable=True), Event)
+assert_type(events.subscribe("a", heard, schema=Price, replay=5), Subscription)
+assert_type(events.subscribe("a", aheard, overflow="reread", name="a"), Subscription)
+assert_type(events.subscribe("a", lambda event: event.data), Subscription)
+assert_type(events.wait_for("a", timeout=1), Event)
+assert_type(events.history("a")[0], Event)
+assert_type(hub.websocket("ws://example", reconnect=1, json=False), WebSocketClient)
+
+
+async def use_events() -> None:
+    assert_type(await events.apublish("a", 1), Event)
+    assert_type(await events.asubscribe("a", heard, schema=Price), Subscription)
+    assert_type(await events.await_for("a"), Event)
+    async for event in events.stream("a", schema=Price, replay=5):
+        assert_type(event, Event[Price])
+    async for plain in events.stream("a"):
+        assert_type(plain, Event)
+
+
+# Files, git and Docker
+
+files = hub.files
+assert_type(files.read_file("a"), str)
+assert_type(files.read_file("a", encoding=None), bytes)
+assert_type(hub.git.commit("done"), Committed)
+assert_type(hub.git.commit("done", dry_run=True), Table)
+
+
+async def use_files() -> None:
+    assert_type(await files.aread_file("a"), str)
+    assert_type(await files.aread_file("a", encoding=None), bytes)
+    assert_type(await files.awrite_file("a", "b", if_hash=""), None)
+    assert_type(await hub.git.acommit("done"), Committed)
