@@ -161,6 +161,33 @@ def test_one_of_several_who_gives_up_takes_no_copy_from_the_others(queue, waiter
     until(lambda: waiters(job) == 0)
 
 
+@pytest.mark.parametrize("awaited", [True, False])
+def test_one_who_comes_late_to_a_job_that_is_kept_no_longer_has_its_copy(
+    queue, monkeypatch, awaited
+):
+    monkeypatch.setattr("agentnb.core.queue.waiter._SLICE", 0.3)
+    job = queue.add(7, remove_on_complete=True)
+    received = threading.Event()
+    target = queue._parts.waiter if awaited else queue._store
+    method = "_look" if awaited else "next_outcome"
+    receive = getattr(target, method)
+
+    def late(*arguments):
+        if not received.is_set():  # the job ends, and its copy is not seen in this slice
+            queue.work(lambda job: job.data)
+            received.wait(0.5)
+            received.set()
+            return [] if awaited else None
+        return receive(*arguments)
+
+    monkeypatch.setattr(target, method, late)
+    if awaited:
+        monkeypatch.setattr(target._watcher, "_look", late)
+        assert asyncio.run(job.aresult(20)) == 7
+    else:
+        assert job.result(20) == 7
+
+
 def test_queues_that_are_closed_say_so_to_those_who_wait(queues, queue):
     job = queue.add(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 
 import pytest
@@ -109,6 +110,20 @@ def test_a_server_that_is_away_is_said_to_all_who_wait(ends, watcher):
         return await asyncio.gather(*waits, return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(main())] == ["away", "away"]
+
+
+def test_a_forked_child_leaves_the_outcomes_of_its_parent_alone(ends, watcher):
+    watcher.watch("parent")
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            ends.outcomes = {"child": 1, "parent": 1}
+            found = watcher.watch("child").result(10)
+            code = 0 if found == 1 and "parent" not in watcher._awaited else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_stop_cancels_what_is_awaited(ends, watcher):

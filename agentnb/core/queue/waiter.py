@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -35,6 +36,8 @@ JobOutcome = tuple[str, bytes]
 Check = Callable[[], object]
 _SLICE = 5.0  # seconds between two looks at a job whose end is waited for
 _LOOK_SECONDS = 0.25  # that a look may take at least: a job that has ended is never late
+_COPY_SECONDS = 1.0  # until the copy of an outcome has come
+_AT_ONCE = 50  # copies that are received at once
 _AGAIN_SECONDS = 0.5  # between two looks while the server is away
 _WAKE_MS = 10_000
 
@@ -61,7 +64,7 @@ class JobWaiter:
     ) -> None:
         self._redis = redis.untraced
         self._jobs = keys.internal("job", "")
-        self._own = keys.internal("awaited", token_hex(6))
+        self._own_keys = keys.internal("awaited", token_hex(6))
         self._threads = threads
         self._watcher = Watcher(self._look, wake=self._wake, name="jobs", log=log)
         self._left: deque[_Registration] = deque()
@@ -90,7 +93,7 @@ class JobWaiter:
                 return step.call()
             if isinstance(step, _Pause):
                 return time.sleep(step.seconds)
-            return store.next_outcome(job, max(_slice(until), 0.001))
+            return store.next_outcome(job, max(step.seconds, 0.001))
 
         with self._registered(store, job) as one:
             return sansio.run(_flow(one, until, check), do)
@@ -118,7 +121,7 @@ class JobWaiter:
         if isinstance(step, _Call):
             end = None if until is None else max(until, monotonic() + _LOOK_SECONDS)
             return await self._threads.run(step.call, until=end, late=_LateError, abandon=True)
-        return awaited.result() if await awaited.within(max(_slice(until), 0.0)) else None
+        return awaited.result() if await awaited.within(max(step.seconds, 0.0)) else None
 
     @contextmanager
     def _registered(self, store: JobStore, job: str) -> Iterator[_Registration]:
@@ -141,12 +144,29 @@ class JobWaiter:
         """Wait until one of some jobs has ended, and return it with its outcome."""
         keys = {f"{self._jobs}{job}:done": job for job in jobs}
         found: Any = self._redis.blpop([*keys, self._own], _SLICE)
-        job = None if found is None else keys.get(found[0].decode())
-        return [] if found is None or job is None else [(job, outcome_of(found[1]))]
+        name = "" if found is None else found[0].decode()
+        if name not in keys:
+            return []
+        # Jobs end about in the order in which they are awaited: the next ones in one round trip.
+        names = list(keys)
+        begin = names.index(name) + 1
+        following = names[begin : begin + _AT_ONCE]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for one in following:
+                pipe.lpop(one)
+            copies = [found[1], *pipe.execute()]
+        ended = zip([name, *following], copies, strict=True)
+        return [(keys[one], outcome_of(copy)) for one, copy in ended if copy is not None]
+
+    @property
+    def _own(self) -> str:
+        """The key by which a look is woken, of this process."""
+        return f"{self._own_keys}-{os.getpid()}"
 
     def _wake(self) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.rpush(self._own, "1").pexpire(self._own, _WAKE_MS).execute()
+            own = self._own
+            pipe.rpush(own, "1").pexpire(own, _WAKE_MS).execute()
 
     def close(self) -> None:
         """End what is awaited."""
@@ -167,7 +187,9 @@ class _Pause(NamedTuple):
 
 
 class _Next(NamedTuple):
-    """The step that waits for the job's next outcome, for a slice of the time."""
+    """The step that waits for the copy of the job's outcome, in seconds."""
+
+    seconds: float
 
 
 _Step = _Call | _Pause | _Next
@@ -204,6 +226,15 @@ class _Registration:
             self.withdraw()
         return outcome
 
+    def copy(self) -> JobOutcome | None:
+        """Return the copy of the outcome, if nobody else has received it."""
+        return self._store.next_outcome(self._job, 0.001)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the server counts the caller."""
+        return self._joined
+
     def received(self) -> None:
         """Note that the outcome has come: the server counts the caller no longer."""
         self._joined = False
@@ -226,13 +257,18 @@ def _flow(
     answered = False
     while True:
         try:
+            joined = one.joined
             outcome: JobOutcome | None = yield _Call(one.look)
             answered = True
+            if joined and outcome is not None and outcome[0] == "gone":
+                # It has ended, and others since: it is kept no longer, and the copy is on its way.
+                copy: JobOutcome | None = yield _Next(_COPY_SECONDS)
+                outcome = copy or (yield _Call(one.copy)) or outcome
             if outcome is not None or _is_over(until):
                 return outcome
             if check is not None:
                 yield _Call(check)
-            outcome = yield _Next()
+            outcome = yield _Next(_slice(until))
             if outcome is not None:
                 one.received()
                 return outcome

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.forking import ForkGuard
 
 if TYPE_CHECKING:
     import logging
@@ -58,17 +59,24 @@ class Watcher:
         self._look = look
         self._wake = wake
         self._log = log
-        self._lock = threading.Lock()
-        self._awaited: dict[str, list[Future[Any]]] = {}
-        self._woken = False
+        self._begin()
         self._thread = BackgroundThread(self._run, name=name, log=log, linger=_LINGER_SECONDS)
         # A thread of its own, since `wake` may wait for a server and `watch` never does.
         self._waker = BackgroundThread(
             self._wake_look, name=f"{name}-wake", log=log, linger=_LINGER_SECONDS
         )
 
+    def _begin(self) -> None:
+        """Await nothing, also in a forked child: the outcomes are its parent's."""
+        self._fork = ForkGuard()
+        self._lock = threading.Lock()
+        self._awaited: dict[str, list[Future[Any]]] = {}
+        self._woken = False
+
     def watch(self, unit: str) -> Future[Any]:
         """Return the future of a unit's outcome, without waiting; `forget` ends it."""
+        if self._fork.forked:
+            self._begin()
         future: Future[Any] = Future()
         with self._lock:
             self._awaited.setdefault(unit, []).append(future)
