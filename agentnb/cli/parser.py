@@ -127,7 +127,7 @@ def _add_worker(parser: Parser) -> None:
     parser.add_argument(
         "--processor",
         metavar="MODULE:FUNCTION",
-        help="the function that is given each job (default: the cell under %%%%queue task)",
+        help="the function that is given each job (default: the one that a notebook keeps)",
     )
     parser.add_argument(
         "--app",
@@ -141,7 +141,7 @@ def _add_worker(parser: Parser) -> None:
         "--agents",
         metavar="NAME",
         nargs="*",
-        help="run the tasks of these agents, or of all that --app and %%%%agent cells define",
+        help="run the tasks of these agents, or of all that --app and notebooks define",
     )
     parser.add_argument(
         "--concurrency",

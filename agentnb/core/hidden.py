@@ -195,5 +195,5 @@ def _escape(path: str, name: str) -> PathEscape:
         f"{shown} is not part of the workspace: {ascii(name)[1:-1]} is hidden",
         service="files",
         hint="the home, .env and the inside of .git are not for files of the workspace; "
-        "%git works on repositories",
+        "hub.git (%git) works on repositories",
     )

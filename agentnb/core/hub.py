@@ -136,7 +136,7 @@ class Hub:
                 raise UsageError(
                     "this hub is closed",
                     service="hub",
-                    hint="make another: agentnb.connect(), or in a notebook %agentnb reset",
+                    hint="make another: agentnb.connect() (%agentnb reset)",
                 )
             if service.name not in self._opened:
                 made = service.factory(self)
@@ -377,7 +377,11 @@ class Hub:
             Not in a notebook, or no such panel.
         """
         if self._notebook is None:
-            raise UsageError("panels need a notebook", service="hub", hint="%load_ext agentnb")
+            raise UsageError(
+                "panels need a notebook",
+                service="hub",
+                hint="in a notebook (%load_ext agentnb); in a script, print(hub.health())",
+            )
         return self._notebook.open_panel(name, **options)
 
     def stop(self) -> list[str]:

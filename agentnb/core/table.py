@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from agentnb.core.errors import UsageError
 from agentnb.core.format import NUMERIC, colour, formatted
+from agentnb.core.hints import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,8 +116,8 @@ class Table:
         names, self.formats = names_of(columns)
         self.columns = _unique(names)
         self.rows = rows
-        self.note = note
-        self.empty = empty
+        self.note = rendered(note)
+        self.empty = rendered(empty)
         self.display = display
 
     def __len__(self) -> int:

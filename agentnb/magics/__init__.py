@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.hints import use_magics
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -23,6 +25,7 @@ def load(shell: InteractiveShell) -> None:
     from agentnb.magics.extension import Extension
 
     if find(shell) is None:
+        use_magics(shell, on=True)
         shell.magics_manager.registry["agentnb"] = Extension(shell)
 
 
@@ -30,5 +33,6 @@ def unload(shell: InteractiveShell) -> None:
     """Remove every magic from a shell."""
     extension = find(shell)
     if extension is not None:
+        use_magics(shell, on=False)
         del shell.magics_manager.registry["agentnb"]
         extension.unload()

@@ -477,7 +477,7 @@ def test_agentnbs_own_tables_are_counted_and_listed_when_asked_for(tasks):
     tasks.execute("create table agentnbs (id text)")
     found = tasks.tables()
     assert found.column("name") == ["agentnbs", "task"]
-    assert found.note == "2 tables of agentnb's own are not listed: %db tables --all"
+    assert found.note == "2 tables of agentnb's own are not listed: tables(internal=True)"
     every = tasks.tables(internal=True)
     assert every.column("name") == ["agentnb_event", "agentnb_task", "agentnbs", "task"]
     assert every.note == ""

@@ -137,7 +137,7 @@ def test_with_a_network_images_are_left_where_they_are_if_that_is_asked():
         NotFoundError, match="line 1: FROM nosuch\nneeds the image nosuch"
     ) as caught:
         fetching("FROM nosuch\n", policy="network", images=False)
-    assert "%docker pull nosuch" in caught.value.hint
+    assert "hub.docker.pull('nosuch" in caught.value.hint
     fetching("FROM here\nADD http://h /x\n", policy="network", images=False)
 
 
@@ -459,7 +459,7 @@ def test_a_container_fetches_its_image_only_where_that_is_asked(docker, app, reg
     for options in ({}, {"pull": "never"}):
         with pytest.raises(NotFoundError, match="the engine has no image") as caught:
             docker.run(app, **options)
-        assert f"%docker pull {app}" in caught.value.hint
+        assert f"hub.docker.pull({app!r})" in caught.value.hint
     assert len(registry.asked) == asked
     with pytest.raises(NotFoundError, match="no such program"):
         docker.run(app, pull="missing")

@@ -191,7 +191,7 @@ def test_a_mistake_is_told_with_what_to_do(files):
             lambda: files.read_file("src"),
             UsageError,
             "src is a folder, not a file",
-            "%files ls src",
+            "hub.files.list('src')",
         ),
         (lambda: files.write_file("src", ""), UsageError, "src is a folder", None),
         (lambda: files.read_file("raw"), UsageError, "byte 0 is 0xff", "encoding=None"),
@@ -217,7 +217,7 @@ def test_a_mistake_is_told_with_what_to_do(files):
 def test_the_workspace_is_made_when_it_is_used_and_cannot_be_a_file(make, tmp_path):
     files = make()
     assert not (tmp_path / "ws").exists()
-    assert "%%files write PATH" in repr(files.list())
+    assert "hub.files.write_file(path, text)" in repr(files.list())
     (tmp_path / "ws").rmdir()
     assert files.exists("x") is False
     (tmp_path / "ws").rmdir()

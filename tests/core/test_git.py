@@ -27,7 +27,7 @@ def test_a_folder_becomes_a_repository_and_stays_one(tmp_path):
     git = GitManager(tmp_path / "new" / "app")
     with pytest.raises(NotFoundError, match="in no git repository") as caught:
         git.status()
-    assert f"%git init {git.path}," in caught.value.hint
+    assert f"hub.repo('{git.path}').initialize()" in caught.value.hint
     assert git.initialize() == git.path == git.root
     assert git.initialize() == git.path
     assert git.current_branch() == "main"

@@ -90,11 +90,11 @@ def test_a_word_that_is_nothing_is_an_error_that_says_what_it_may_mean(branched)
             ask("b.py")
     with pytest.raises(NotFoundError) as caught:
         git.diff(paths="topic")
-    assert caught.value.hint == "topic is a revision: %git diff topic, hub.git.diff('topic')"
+    assert caught.value.hint == "topic is a revision: hub.git.diff('topic')"
     for ask in (git.show, lambda name: git.log(revision=name), lambda n: git.diff(between=n)):
         with pytest.raises(NotFoundError, match=r"there is no revision 'a\.py'") as caught:
             ask("a.py")
-        assert caught.value.hint == "it is a path: %git log --path a.py, hub.git.log(paths='a.py')"
+        assert caught.value.hint == "it is a path: hub.git.log(paths='a.py')"
 
 
 def test_a_path_is_known_on_disk_in_the_stage_in_a_commit_or_in_a_revision(branched):
@@ -148,7 +148,9 @@ def test_a_path_of_another_repository_is_called_so(branched):
     empty.initialize()
     with pytest.raises(NotFoundError) as caught:
         empty.diff("HEAD")
-    assert caught.value.hint == "there is no commit yet: %git add, then %git commit -m TEXT"
+    assert caught.value.hint == (
+        "there is no commit yet: hub.git.add_files([...]), then hub.git.commit(TEXT)"
+    )
 
 
 def test_what_could_be_two_things_is_refused(branched):
@@ -208,7 +210,7 @@ def test_a_bare_repository_is_called_so(branched, tmp_path, plain_git):
     for folder in (tmp_path / "bare.git", tmp_path / "bare.git" / "refs"):
         with pytest.raises(NotFoundError, match=r"bare.git is a bare repository") as caught:
             GitManager(folder).log()
-        assert f"%git clone {tmp_path / 'bare.git'} FOLDER" in caught.value.hint
+        assert f"hub.git.clone('{tmp_path / 'bare.git'}', FOLDER)" in caught.value.hint
 
 
 # Conflicts and changes of type

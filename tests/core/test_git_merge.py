@@ -112,15 +112,15 @@ def test_conflicts_are_a_result_that_lists_the_files_and_how_to_go_on(conflict):
     status = git.status()
     assert status.doing == "merge"
     assert status.conflicts == ["a.py"]
-    assert "%git merge --abort" in repr(status)
-    assert "%git resolve --ours" in status._repr_html_()
+    assert "hub.git.merge_abort()" in repr(status)
+    assert "hub.git.resolve(PATHS" in status._repr_html_()
     before = git.log()[0].sha
     git.merge_abort()
     merge = git.merge("topic")
     assert merge.conflicts == {"a.py": "modified by both"}
     assert merge.sha == before
     assert "main: topic is not merged yet, 1 file in conflict" in repr(merge)
-    for word in ("%git conflicts", "%git resolve --ours", "merge --continue", "merge --abort"):
+    for word in ("git.conflicts()", "git.resolve(", "merge_continue()", "merge_abort()"):
         assert word in repr(merge)
         assert word in merge._repr_html_()
 
@@ -367,7 +367,7 @@ def test_a_file_without_parts_is_taken_as_a_whole_only(two):
     for path in ("gone", "bin"):
         with pytest.raises(RejectedError, match=f"one side only: {path}") as caught:
             git.resolve(path, "ours", parts=True)
-        assert f"%git resolve --ours {path}" in caught.value.hint
+        assert f"hub.git.resolve({path!r}, 'ours')" in caught.value.hint
     with pytest.raises(UsageError, match="needs a side"):
         git.resolve("bin", parts=True)
     assert git.status().conflicts == ["bin", "gone"]
@@ -410,7 +410,7 @@ def test_markers_that_are_left_are_neither_staged_nor_committed(conflict, plain_
         (git.path / "sub").mkdir(exist_ok=True)
         with pytest.raises(RejectedError, match=r"markers are left in .*a\.py line 1") as caught:
             stage()
-        assert "%git resolve --ours" in caught.value.hint
+        assert "hub.git.resolve(" in caught.value.hint
     assert git.status().conflicts == ["a.py"]
     git.add_files(["b.txt"])
     # Somebody stages them in a terminal.
@@ -460,7 +460,7 @@ def test_a_merge_is_refused_where_something_is_not_committed(two):
     write(git, a_py="dirty")
     with pytest.raises(RejectedError, match=r"not committed: a\.py") as caught:
         git.merge("topic")
-    assert "%git stash" in caught.value.hint
+    assert "hub.git.stash()" in caught.value.hint
     git.add_files(["a.py"])
     with pytest.raises(RejectedError, match=r"not committed: a\.py"):
         git.merge("topic")
@@ -487,7 +487,7 @@ def test_nothing_else_begins_in_the_middle_of_a_merge(conflict):
     for begin in (lambda: git.merge("topic"), git.stash, lambda: git.amend("x")):
         with pytest.raises(RejectedError, match="in the middle of a merge") as caught:
             begin()
-        assert "%git merge --continue" in caught.value.hint
+        assert "hub.git.merge_continue()" in caught.value.hint
     assert git.status().doing == "merge"
 
 
@@ -568,8 +568,8 @@ def test_no_merge_driver_of_the_repository_runs(two, plain_git, tmp_path):
     ("words", "doing", "hint"),
     [
         (("rebase", "topic"), "rebase", "git rebase --continue"),
-        (("cherry-pick", "topic"), "cherry-pick", "%git abort"),
-        (("revert", "--no-edit", "HEAD~1"), "revert", "%git abort"),
+        (("cherry-pick", "topic"), "cherry-pick", "hub.git.abort()"),
+        (("revert", "--no-edit", "HEAD~1"), "revert", "hub.git.abort()"),
     ],
 )
 def test_other_operations_are_told_with_how_to_end_them(two, plain_git, words, doing, hint):
@@ -580,7 +580,7 @@ def test_other_operations_are_told_with_how_to_end_them(two, plain_git, words, d
     status = git.status()
     assert status.doing == git.conflicts().doing == doing
     assert hint in repr(status)
-    assert "%git conflicts" in repr(status)
+    assert "hub.git.conflicts()" in repr(status)
     for method in (git.merge_abort, git.merge_continue, lambda: git.merge("topic")):
         with pytest.raises(RejectedError, match=f"in the middle of a {doing}|the middle of a"):
             method()

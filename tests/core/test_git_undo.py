@@ -182,8 +182,8 @@ def test_a_stash_that_conflicts_lists_the_files_and_can_be_solved(repository, me
     git.commit("other", paths=["a.py"])
     with pytest.raises(RejectedError, match=r"in conflict in a\.py; it is kept") as caught:
         getattr(git, method)()
-    assert "%git stash drop 0" in caught.value.hint
-    assert "%git conflicts" in repr(git.status())
+    assert "hub.git.stash_drop(0)" in caught.value.hint
+    assert "hub.git.conflicts()" in repr(git.status())
     (file,) = git.conflicts()
     assert file.blocks()[0].ours == ["committed"]
     assert file.blocks()[0].theirs == ["stashed"]
@@ -316,7 +316,7 @@ def test_a_file_is_shown_as_a_commit_or_the_stage_has_it(repository):
     assert inner.show_file("../a.py", "HEAD~1").text == OLD
     with pytest.raises(NotFoundError, match=r"no a\.py in HEAD") as caught:
         inner.show_file("a.py")
-    assert "%git log --path" in caught.value.hint
+    assert "hub.git.log(paths=" in caught.value.hint
     for wrong in ("..", "../../x", "/etc/passwd"):
         with pytest.raises(UsageError, match="no file of the repository"):
             inner.show_file(wrong)
@@ -377,4 +377,4 @@ def test_the_sides_of_a_conflict_are_versions_too(repository):
     assert [git.show_file("a.py", stage).text for stage in "123"] == [OLD, "ours", "theirs"]
     with pytest.raises(RejectedError, match="in conflict: nothing of it is staged") as caught:
         git.show_file("a.py", "")
-    assert "%git show :2:a.py" in caught.value.hint
+    assert "hub.git.show_file('a.py', '2')" in caught.value.hint

@@ -207,7 +207,7 @@ def test_an_approval_is_waited_for_given_and_refused(agents):
     workflow = agents.create("app", tasks)
     with pytest.raises(DeadlineExceeded) as raised:
         workflow.wait(0.5)
-    assert f"%workflow approve {workflow.id} ship" in raised.value.hint
+    assert "workflow.approve('ship')" in raised.value.hint
     assert states(workflow) == {"plan": "completed", "ship": "approval", "tell": "blocked"}
     workflow.approve("ship", by="ada")
     assert workflow.wait(20).task("ship").approved_by == "ada"
@@ -224,7 +224,7 @@ def test_an_approval_is_waited_for_given_and_refused(agents):
 
 def test_why_it_does_not_move_is_said(agents):
     workflow = agents.create("app", [Task("a", agent="echo")])
-    assert "no worker serves agent echo: hub.workflows.work()" in workflow.why_waiting()
+    assert "no worker serves agent echo on " in workflow.why_waiting()
     with pytest.raises(DeadlineExceeded) as raised:
         workflow.wait(0.05)
     assert "no worker serves agent echo" in raised.value.hint
@@ -651,7 +651,7 @@ def test_drain_says_how_many_tasks_are_left_and_gives_up_in_its_time(workflows):
     worker = workflows.work(concurrency=1)
     with pytest.raises(DeadlineExceeded, match="2 tasks have not ended") as caught:
         worker.drain(0.1, on_progress=seen.append)
-    assert "%workflow list" in caught.value.hint
+    assert "hub.workflows.table()" in caught.value.hint
     go.set()
     worker.drain(30, on_progress=seen.append)
     assert seen[0] == 2

@@ -29,7 +29,7 @@ def test_a_workflow_made_within_an_own_transaction_is_refused_and_made_after_it(
         tx.execute("insert into o values (1)")
         with pytest.raises(UsageError, match=OWN) as raised:
             hub.workflows.create("x", [Task("echo")])
-        assert "%db commit" in raised.value.hint
+        assert "end it first; or move" in raised.value.hint
     assert hub.workflows.create("x", [Task("echo")]).state == "active"
     assert hub.db.query("select n from o").scalar() == 1
 

@@ -124,7 +124,7 @@ def test_the_newest_that_has_not_ended_is_shown_with_its_graph(workflows, view):
     assert cells(panel.tasks)["api"]["state"] == "◌ blocked"
     assert cells(panel.workflows, "id")[first.id]["tasks"] == "3"
     (waits,) = panel.notice.lines
-    assert waits.startswith("first waits: no worker serves agent plan: hub.workflows.work()")
+    assert waits.startswith("first waits: no worker serves agent plan on ")
     workflows.create("second", tasks())
     assert "<strong>second</strong>" in refreshed(panel).about.value
     assert cells(panel.agents)["scaffold"]["capabilities"] == "files"

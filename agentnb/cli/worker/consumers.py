@@ -212,7 +212,7 @@ class AgentConsumer(Consumer):
         known = [*registry.registered(), *registry.kept()]
         if name not in known:
             raise ConfigError(
-                f"there is no agent {name} here: no cell under %%agent {name} was kept",
+                f"there is no agent {name} here: no cell of a notebook was kept for it",
                 service="workflow",
                 hint=did_you_mean(name, known)
                 or "run such a cell, or name a module: --app pkg.module; other machines always "
@@ -244,7 +244,7 @@ class AgentConsumer(Consumer):
         """Begin to do tasks."""
         names = self.names
         if not names:
-            self._show("no agent yet: %%agent NAME over a cell makes one, which is then served")
+            self._show("no agent yet: one that a notebook makes is served from then on")
         self._worker = self._workflows.work(
             names, concurrency=self._options.concurrency, kind="process"
         )

@@ -136,7 +136,7 @@ def _kept(queue: str, home: Path, timeout: float | None) -> Source:
         return Kept(queue, module_path(home, "queue", queue), timeout)
     except NotFoundError as error:
         raise ConfigError(
-            f"{queue} has no processor: no cell under %%queue task {queue} was kept in {home}",
+            f"{queue} has no processor: no cell of a notebook was kept for it in {home}",
             service="queue",
             hint=f"run such a cell, or name one: agentnb worker {queue} --processor "
             "pkg.module:function, or --app pkg.module; other machines always need one of these",

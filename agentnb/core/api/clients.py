@@ -95,7 +95,7 @@ class Clients:
         return Table(
             ("client", "calls", "failed", "retries", "last", Column("ms", "number"), "breaker"),
             rows,
-            empty='no API has been called yet: %api get URL, or hub.api("https://...").get("/path")',
+            empty='no API has been called yet: hub.api("https://...").get("/path") (%api get URL)',
         )
 
     def ping(self) -> None:

@@ -130,7 +130,8 @@ class CacheInspector:
             ("key", Column("ttl", "duration"), Column("bytes", "size"), "value"),
             rows,
             note=more,
-            empty="nothing is cached: %cache set KEY VALUE, or %%cache KEY over a cell"
+            empty="nothing is cached: hub.cache.set(KEY, VALUE) (%cache set KEY VALUE, or "
+            "%%cache KEY over a cell)"
             if pattern == "*"
             else f"no key matches {pattern}",
         )

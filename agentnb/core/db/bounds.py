@@ -54,7 +54,7 @@ class Bounds(NamedTuple):
             f"the result is larger than {human(self.max_bytes)}: stopped after {rows:,} rows",
             service="db",
             hint="read it in parts with hub.db.stream(SQL), ask for fewer rows with "
-            "%db -n ROWS or limit=, or raise max_bytes= (AGENTNB_DB_MAX_BYTES)",
+            "limit= (%db -n ROWS), or raise max_bytes= (AGENTNB_DB_MAX_BYTES)",
         )
 
 

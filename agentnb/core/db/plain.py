@@ -169,7 +169,7 @@ class Plain(Backend):
             raise UsageError(
                 "a transaction opened by a single statement was rolled back at once",
                 service="db",
-                hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
+                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
             )
         connection.commit()
 

@@ -187,7 +187,7 @@ class Postgres(Backend):
             raise UsageError(
                 "a transaction opened by a single statement was rolled back at once",
                 service="db",
-                hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
+                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
             )
 
     def _status(self, connection: Connection) -> str:

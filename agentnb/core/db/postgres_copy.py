@@ -60,7 +60,7 @@ def check(statement: Statement, *, read_only: bool) -> None:
         raise UsageError(
             "COPY ... FROM STDIN has no data to read here",
             service="db",
-            hint="%db load FILE TABLE --append, or hub.db.load(rows, table, if_exists='append')",
+            hint="hub.db.load(rows, table, if_exists='append') (%db load FILE TABLE --append)",
         )
     if way == "to client" and "binary" in statement.words:
         raise UsageError(

@@ -65,7 +65,8 @@ class Databases:
                     f"no connection named {name!r}",
                     service="db",
                     hint=did_you_mean(name, self.names())
-                    or f"%db connect {name} --env VARIABLE; there are: {', '.join(self.names())}",
+                    or f"hub.databases.connect({name!r}, URL) (%db connect {name} --env VARIABLE); "
+                    f"there are: {', '.join(self.names())}",
                 )
             made = self._open[name] = self._make(name, self._default_url(), False)  # noqa: FBT003 - by position
             return made

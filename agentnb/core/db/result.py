@@ -189,7 +189,7 @@ class Preview(Result):
         raise UsageError(
             f"this result was cut to {len(self._shown):,} rows for display",
             service="db",
-            hint=f"all rows: %db x << {sql}",
+            hint=f"all rows: hub.db.query(SQL) (%db x << {sql})",
         )
 
     @rows.setter

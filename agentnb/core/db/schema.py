@@ -63,7 +63,7 @@ def tables(runner: Runner, timeout: float | None = None, *, internal: bool = Fal
         ("name", "kind"),
         shown,
         note=_hidden(hidden) if hidden else "",
-        empty="no tables yet: %db load FILE TABLE, or create table ...",
+        empty="no tables yet: create table ..., or hub.db.load(FILE, TABLE) (%db load FILE TABLE)",
     )
 
 
@@ -79,7 +79,7 @@ def _inspecting(runner: Runner, seconds: float) -> Iterator[Connection]:
 
 def _hidden(count: int) -> str:
     own = "1 table of agentnb's own is" if count == 1 else f"{count} tables of agentnb's own are"
-    return f"{own} not listed: %db tables --all"
+    return f"{own} not listed: tables(internal=True) (%db tables --all)"
 
 
 @contextmanager

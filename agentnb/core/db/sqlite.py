@@ -240,7 +240,7 @@ class SQLite(Backend):
             raise UsageError(
                 "a transaction opened by a single statement was rolled back at once",
                 service="db",
-                hint="use `with hub.db.transaction()`, %%db --tx, or %db begin",
+                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
             )
 
     def watching(self, connection: Connection, watch: Watch) -> AbstractContextManager[None]:

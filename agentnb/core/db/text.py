@@ -126,7 +126,7 @@ def scan(sql: str, syntax: Syntax = GENERIC) -> Statement:
     raise UsageError(
         f"{len(statements)} statements where one is expected",
         service="db",
-        hint="run several with script(...), or in a notebook with %%db",
+        hint="run several with hub.db.script(...) (%%db)",
     )
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Containers", "container_of"]
 
+_START_ONE = "hub.docker.run_container(IMAGE, COMMAND) (%docker run IMAGE -- COMMAND) starts one"
 _LOG_SECONDS = 60.0
 _ARCHIVE_SECONDS = 60.0
 
@@ -77,7 +78,7 @@ class Containers:
                 f"this home has no container {name!r}",
                 service="docker",
                 hint=did_you_mean(name, names)
-                or (f"there are: {', '.join(names)}" if names else "%docker run IMAGE starts one"),
+                or (f"there are: {', '.join(names)}" if names else _START_ONE),
             )
         return found
 
@@ -216,7 +217,7 @@ class Containers:
         return Table(
             ("name", "image", Column("state", "state"), "status", "ports", "policy", "id"),
             sorted(rows),
-            empty="no containers: %docker run IMAGE -- COMMAND starts one",
+            empty=f"no containers: {_START_ONE}",
         )
 
     def prune(self, *, dry_run: bool) -> list[str]:

@@ -169,7 +169,7 @@ def _no_dockerfile(folder: Path, name: str) -> NotFoundError:
     return FileNotFound(
         f"there is no {name} in {folder}",
         service="docker",
-        hint="%%docker build -t TAG takes it from the cell",
+        hint="write it there, or give it as text= (%%docker build -t TAG takes it from the cell)",
     )
 
 

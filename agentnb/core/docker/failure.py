@@ -90,7 +90,9 @@ def _hint(
         return None
     if by.name == "FROM":
         image = (by.words or [""])[0]
-        return f"build {image} first, or fetch it: %docker pull {image}"
+        return (
+            f"build {image} first, or fetch it: hub.docker.pull({image!r}) (%docker pull {image})"
+        )
     if by.name == "RUN" and _KILLED.search(cause):
         return (
             f"it may have used more than the {order.policy.memory:,} bytes of memory of the "
@@ -107,7 +109,7 @@ def _missing(by: Instruction, left_out: IgnoreList | None) -> str:
     if by.flag("from") is not None:
         return "paths are those of the image or stage that --from names"
     if left_out is None:
-        return "there are no files: name a folder, as in %docker build FOLDER -t TAG"
+        return "there are no files: name a folder (%docker build FOLDER -t TAG)"
     for word in by.words[:-1]:
         path = word.removeprefix("./").strip("/")
         pattern = left_out.reason(path) if path not in {"", "."} else None

@@ -252,7 +252,8 @@ def _refused(fetch: Fetch, policy: Policy) -> OptionRefused | NotFoundError:
     else:
         name = fetch.name if fetch.platform is None else f"{fetch.name} for {fetch.platform}"
         what = f"needs the image {name}, which the engine does not have"
-        hint = f"fetch it first: %docker pull {fetch.name}; or build it"
+        pull = f"hub.docker.pull({fetch.name!r}) (%docker pull {fetch.name})"
+        hint = f"fetch it first: {pull}; or build it"
     if policy.network:
         return NotFoundError(f"{line}\n{what}", service="docker", hint=hint)
     reason = f"and the policy {policy.name!r} has no network to fetch it"

@@ -177,7 +177,8 @@ class Images:
         return Table(
             ("image", Column("size", "size"), Column("created", "time"), "id"),
             sorted(rows),
-            empty="no image has been built here yet: %%docker build -t TAG",
+            empty="no image has been built here yet: hub.docker.build_image(FOLDER, TAG) "
+            "(%%docker build -t TAG)",
         )
 
     def find(self, image: str) -> dict[str, Any]:
@@ -199,7 +200,8 @@ class Images:
                 f"the engine has no image {name!r}",
                 service="docker",
                 hint=did_you_mean(name, ours)
-                or f"build it: %%docker build -t {name}, or fetch it: %docker pull {name}",
+                or f"fetch it: hub.docker.pull({name!r}) (%docker pull {name}); or build it: "
+                f"hub.docker.build_image(FOLDER, {name!r}) (%%docker build -t {name})",
             ) from error
         return {**found, "Asked": name}
 

@@ -90,7 +90,8 @@ class Networks:
             raise RejectedError(
                 f"the engine has no address left for another network: {error.message}",
                 service="docker",
-                hint="%docker network NAME --remove removes one, %docker prune --yes those unused",
+                hint="hub.docker.remove_network(NAME) (%docker network NAME --remove) removes one, "
+                "hub.docker.prune() (%docker prune --yes) those unused",
             ) from error
         return Network(name, made["Id"])
 
@@ -108,7 +109,7 @@ class Networks:
                 f"this home has no network {name!r}",
                 service="docker",
                 hint=did_you_mean(name, known)
-                or f"make it: hub.docker.network({name!r}), or %docker network {name}",
+                or f"make it: hub.docker.network({name!r}) (%docker network {name})",
             )
         return known[name]
 
@@ -129,7 +130,7 @@ class Networks:
         return Table(
             ("network", "containers", "id"),
             rows,
-            empty="no networks: %docker network NAME makes one",
+            empty="no networks: hub.docker.network(NAME) (%docker network NAME) makes one",
         )
 
     def remove(self, name: str) -> None:
@@ -149,7 +150,7 @@ class Networks:
             raise RejectedError(
                 f"the network {name!r} is used by {names}",
                 service="docker",
-                hint="stop them first: %docker stop NAME",
+                hint="stop them first: hub.docker.stop_container(NAME) (%docker stop NAME)",
             )
 
     def prune(self, *, dry_run: bool) -> list[str]:

@@ -105,7 +105,8 @@ def refuse(name: str, known: Iterable[str]) -> None:
         raise OptionRefused(
             f"the option {name!r} is refused: {reason}",
             service="docker",
-            hint="leave it out; %docker run --help lists the options that are allowed",
+            hint="leave it out; help(hub.docker.run) (%docker run --help) lists the options "
+            "that are allowed",
         )
     raise UsageError(
         f"there is no option {name!r}",

@@ -111,7 +111,10 @@ class Service:
         published = self.container.ports.get(self._inside)
         if published is None:
             raise UnavailableError(
-                f"{self.name} has ended", service="docker", hint="%docker ps; %docker logs NAME"
+                f"{self.name} has ended",
+                service="docker",
+                hint=f"hub.docker.get_container_logs({self.name!r}) (%docker logs {self.name}) "
+                "has its last lines",
             )
         return published
 

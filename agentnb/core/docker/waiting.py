@@ -190,7 +190,8 @@ class Waiting:
         return RejectedError(
             f"the container ended {how}{self._last()}",
             service="docker",
-            hint="start it again, or look at its output: %docker logs NAME",
+            hint="start it again, or look at its output: "
+            "hub.docker.get_container_logs(NAME) (%docker logs NAME)",
         )
 
     def _last(self) -> str:

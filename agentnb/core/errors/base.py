@@ -5,6 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING
 
+from agentnb.core.hints import rendered
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
@@ -40,7 +42,8 @@ class AgentnbError(Exception):
     service
         The service it happened to: ``"db"``, ``"settings"``, ...
     hint
-        The next step, ready to paste where possible.
+        The next step, ready to paste where possible: Python, and behind it in parentheses the
+        magic, which is left out where no shell has it; see `agentnb.core.hints`.
 
     Examples
     --------
@@ -55,7 +58,7 @@ class AgentnbError(Exception):
     def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
         self.message = _masked(message)
         self.service = service
-        self.hint = _masked(hint) if hint else None
+        self.hint = _masked(rendered(hint)) if hint else None
         super().__init__(self.message)
         if self.hint:
             self.add_note(f"hint: {self.hint}")
@@ -64,12 +67,13 @@ class AgentnbError(Exception):
         """Append a hint to the present one.
 
         >>> error = UsageError("no such verb: lst", service="db", hint="did you mean list?")
-        >>> error.advise("%db help")
+        >>> error.advise("help(hub.db)")
         >>> error.hint, error.__notes__
-        ('did you mean list?; %db help', ['hint: did you mean list?; %db help'])
+        ('did you mean list?; help(hub.db)', ['hint: did you mean list?; help(hub.db)'])
         """
         former = f"hint: {self.hint}"
-        self.hint = f"{self.hint}; {_masked(hint)}" if self.hint else _masked(hint)
+        more = _masked(rendered(hint))
+        self.hint = f"{self.hint}; {more}" if self.hint else more
         others = [note for note in getattr(self, "__notes__", []) if note != former]
         self.__notes__ = [f"hint: {self.hint}", *others]
 

@@ -563,7 +563,12 @@ class EventBus:
         ]
         columns = ("pattern", "handler", "state", "handled", "failed", "dropped", "waiting", "gaps")
         waits = f"{self.pending:,} events wait for the server" if self.pending else ""
-        return Table(columns, rows, note=waits, empty="no handlers yet: %%events on CHANNEL")
+        return Table(
+            columns,
+            rows,
+            note=waits,
+            empty="no handlers yet: hub.events.subscribe(CHANNEL, function) (%%events on CHANNEL)",
+        )
 
     # History and dead letters
 
@@ -677,7 +682,7 @@ class EventBus:
             raise self._receiver.error or UnavailableError(
                 "events do not arrive: there is no connection",
                 service="events",
-                hint="it reconnects by itself: %events list",
+                hint="it reconnects by itself: hub.events.table() (%events list)",
             )
         if self.pending:
             raise UnavailableError(

@@ -41,6 +41,7 @@ _KINDS = {
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY, errno.EXDEV, errno.EBUSY}
+_LIST = "hub.files.list(FOLDER) (%files ls FOLDER) lists its files"
 _WRONG: dict[int, type[UsageError]] = {
     errno.EISDIR: IsADirectory,
     errno.ENOTDIR: NotADirectory,
@@ -142,20 +143,17 @@ def _translated(error: OSError, path: str, near: str | None, target: str | None)
         return FileNotFound(
             f"{name} is a link to {shown(target)}, which does not exist",
             service="files",
-            hint=f"%files rm {name} removes the link; write_file writes what it leads to",
+            hint=f"hub.files.delete({name!r}) (%files rm {name}) removes the link; "
+            "write_file writes what it leads to",
         )
     if code == errno.ENOENT:
-        return FileNotFound(
-            f"there is no {name}", service="files", hint=near or "%files ls FOLDER lists its files"
-        )
+        return FileNotFound(f"there is no {name}", service="files", hint=near or _LIST)
     if code in usage:
-        return _WRONG.get(code, UsageError)(
-            usage[code], service="files", hint=near or "%files ls FOLDER lists its files"
-        )
+        return _WRONG.get(code, UsageError)(usage[code], service="files", hint=near or _LIST)
     return UnavailableError(
         f"{name}: {error.strerror or error}",
         service="files",
-        hint="try again; %files ls shows the folder",
+        hint="try again; hub.files.list(FOLDER) (%files ls) shows the folder",
     )
 
 

@@ -173,7 +173,7 @@ class Quota:
                     f"{shown(path)} needs {size:,} bytes more; "
                     f"{max(0, self.limit - count.used):,} of {self.limit:,} are left",
                     service="files",
-                    hint="%files du shows what takes up the room; "
+                    hint="hub.files.usage() (%files du) shows what takes up the room; "
                     "AGENTNB_FILES_QUOTA sets the limit",
                 )
             return replace(count, used=count.used + size)

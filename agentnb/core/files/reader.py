@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileReader"]
 
-_EMPTY = "there is nothing here yet: %%files write PATH, or hub.files.write_file(path, text)"
+_EMPTY = "there is nothing here yet: hub.files.write_file(path, text) (%%files write PATH)"
 _WHOLE = (None,) * 5
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 

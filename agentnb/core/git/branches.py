@@ -133,5 +133,5 @@ class Branches:
                 f"there is no branch {name!r}",
                 service="git",
                 hint=did_you_mean(name, known)
-                or f"make it: %git switch -c {name}, or hub.git.create_branch({name!r})",
+                or f"make it: hub.git.create_branch({name!r}) (%git switch -c {name})",
             ) from error

@@ -224,7 +224,7 @@ def _target(repository: Repository, directory: str | os.PathLike[str] | None, so
             raise UsageError(
                 "the URL names no folder to clone into",
                 service="git",
-                hint="hub.git.clone(URL, FOLDER), or %git clone URL FOLDER",
+                hint="hub.git.clone(URL, FOLDER) (%git clone URL FOLDER)",
             )
     target = repository.new_folder(directory)
     if target.is_dir() and not any(target.iterdir()):

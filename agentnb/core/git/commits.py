@@ -204,7 +204,7 @@ class Commits:
                 f"committed as {sha}, but what is staged could not be brought up to it: "
                 f"{error.message}",
                 service="git",
-                hint="make room on the disk, then %git unstage, or hub.git.unstage_files()",
+                hint="make room on the disk, then hub.git.unstage_files() (%git unstage)",
             ) from error
         self._repository.log.warning("git failed after the commit was made: %s", error.message)
         self._repository.say("changes committed", sha=sha, path=repo.folders.root)

@@ -87,7 +87,9 @@ class Comparer:
         whole = self._repository.root / inner
         if not os.path.lexists(whole):
             raise FileNotFound(
-                f"there is no path {path!r}", service="git", hint="%git status lists what there is"
+                f"there is no path {path!r}",
+                service="git",
+                hint="hub.git.status() (%git status) lists what there is",
             )
         if whole.is_dir() and not whole.is_symlink():
             return differences.of_new_file(path, b"", "a folder")

@@ -117,8 +117,9 @@ _RULES: Final = (
     _rule(
         r"^usage: git (?:diff|log|show)",
         UsageError,
-        "a file of a commit is shown by %git show REV:PATH, and compared with another file: "
-        "%git diff REV:PATH REV:PATH",
+        "a file of a commit is shown by hub.git.show('REV:PATH') (%git show "
+        "REV:PATH), and compared "
+        "with another one by hub.git.diff('REV:PATH', 'REV:PATH') (%git diff REV:PATH REV:PATH)",
     ),
     _rule(r"is outside repository", UsageError, "name paths inside of the repository"),
     _rule(

@@ -102,7 +102,7 @@ def _refuse_no_commits(repo: OpenRepository, names: Sequence[str]) -> None:
         raise RevisionNotFound(
             f"{name!r:.200} is no commit",
             service="git",
-            hint=f"the history of a path: %git log -- {path}, hub.git.log(paths={path!r})",
+            hint=f"the history of a path: hub.git.log(paths={path!r}) (%git log -- {path})",
         )
 
 

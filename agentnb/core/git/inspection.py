@@ -217,7 +217,7 @@ def _diff_words(
             if cached
             else f"two revisions are compared, got {len(revisions):,}: {' '.join(revisions)}",
             service="git",
-            hint="hub.git.diff(REV, REV, paths=PATHS), or %git diff REV REV -- PATH",
+            hint="hub.git.diff(REV, REV, paths=PATHS) (%git diff REV REV -- PATH)",
         )
     only = [] if paths is None else arguments.paths(paths)
     interpreter.check_paths(only, revisions)

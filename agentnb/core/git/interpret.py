@@ -83,14 +83,14 @@ class Interpreter:
                 raise UsageError(
                     f"{word!r} is a revision and a path",
                     service="git",
-                    hint=f"paths stand behind --: %git diff -- {word}, or paths={word!r}; the "
+                    hint=f"a path is given by paths={word!r} (%git diff -- {word}); the "
                     f"branch is refs/heads/{word}",
                 )
             if interpreted.paths:
                 raise UsageError(
                     f"the revision {word!r} stands behind the path {interpreted.paths[0]!r}",
                     service="git",
-                    hint="revisions come first, then paths: %git diff REV REV -- PATH",
+                    hint="revisions come first, then paths= (%git diff REV REV -- PATH)",
                 )
             interpreted.revisions.append(str(word))
         self.check_paths(interpreted.paths, interpreted.revisions, revisions_too=True)
@@ -203,7 +203,7 @@ class Interpreter:
         """Return the likely meaning of a word that is no path, as a hint."""
         with suppress(AgentnbError):  # such as: several revisions have this name
             if not path.startswith("-") and self.known_revisions([path]):
-                return f"{path} is a revision: %git diff {path}, hub.git.diff({path!r})"
+                return f"{path} is a revision: hub.git.diff({path!r}) (%git diff {path})"
         return self._near(path)
 
     def no_revision(self, words: Iterable[str]) -> NotFoundError | None:
@@ -215,12 +215,15 @@ class Interpreter:
             return None
         hint = self._near(unknown)
         if os.path.lexists(self._folder / unknown):
-            hint = f"it is a path: %git log --path {unknown}, hub.git.log(paths={unknown!r})"
+            hint = f"it is a path: hub.git.log(paths={unknown!r}) (%git log --path {unknown})"
         return RevisionNotFound(f"there is no revision {unknown!r}", service="git", hint=hint)
 
     def _near(self, word: str) -> str:
         if word == "HEAD":
-            return "there is no commit yet: %git add, then %git commit -m TEXT"
+            return (
+                "there is no commit yet: hub.git.add_files([...]) (%git add), "
+                "then hub.git.commit(TEXT) (%git commit -m TEXT)"
+            )
         listed = self._run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         files = listed.text.split("\0")[:_MOST_NAMES]
         refs = self._run(

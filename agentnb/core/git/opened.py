@@ -170,7 +170,8 @@ class OpenRepository:
                 raise ConfigError(
                     f"the branch {name} is protected: no {doing}",
                     service="git",
-                    hint=f"work on another branch: %git switch -c NAME "
+                    hint="work on another branch: hub.git.create_branch(NAME) (%git "
+                    "switch -c NAME) "
                     f"(AGENTNB_GIT_PROTECTED has {pattern})",
                 )
 
@@ -194,7 +195,7 @@ class OpenRepository:
                 raise RevisionNotFound(
                     "there is no commit yet",
                     service="git",
-                    hint="hub.git.commit(MESSAGE), %git commit -m MESSAGE",
+                    hint="hub.git.commit(MESSAGE) (%git commit -m MESSAGE)",
                 )
             known = self.run("for-each-ref", "--format=%(refname:lstrip=2)").text.split("\n")
             raise RevisionNotFound(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError
+from agentnb.core.hints import rendered
 
 if TYPE_CHECKING:
     from agentnb.core.git.discovery import Folders
@@ -57,7 +58,7 @@ def advice(operation: str, *, conflicts: bool) -> str:
     """
     lines = [_SOLVE] if conflicts else []
     lines += [HOW_TO_END[operation]] if operation in HOW_TO_END else []
-    return "\n".join(lines)
+    return rendered("\n".join(lines))
 
 
 def refuse_during(folders: Folders, doing: str) -> None:

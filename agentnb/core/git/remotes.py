@@ -56,7 +56,7 @@ class Remotes:
         return Table(
             ("remote", "url"),
             [(name, url) for name, url in rows],
-            empty="no remotes: %git remote add origin URL, or hub.git.add_remote('origin', URL)",
+            empty="no remotes: hub.git.add_remote('origin', URL) (%git remote add origin URL)",
         )
 
     def add_remote(self, name: str, url: str) -> None:
@@ -287,7 +287,7 @@ def _current_branch(repo: OpenRepository) -> str:
         raise UsageError(
             "no branch is checked out",
             service="git",
-            hint="name a branch, or switch to one: %git switch NAME",
+            hint="name a branch, or switch to one: hub.git.switch(NAME) (%git switch NAME)",
         )
     return branch
 
@@ -331,7 +331,8 @@ def _push_refused(reason: str, err: str, remote: str, branch: str) -> RejectedEr
         return NonFastForward(
             f"{remote}/{branch} has changed since it was fetched",
             service="git",
-            hint="fetch and look at the new commits first: %git fetch, %git log",
+            hint="fetch and look at the new commits first: hub.git.fetch() (%git fetch), "
+            "hub.git.log('origin/BRANCH') (%git log origin/BRANCH)",
         )
     behind = any(word in reason for word in ("fetch first", "non-fast-forward"))
     if behind and not reason.startswith("[remote rejected]"):

@@ -132,12 +132,13 @@ class Repository:
             raise RepositoryNotFound(
                 f"{bare} is a bare repository: it has no work tree",
                 service="git",
-                hint=f"clone it: %git clone {bare} FOLDER, hub.git.clone({str(bare)!r}, FOLDER)",
+                hint=f"clone it: hub.git.clone({str(bare)!r}, FOLDER) (%git clone {bare} FOLDER)",
             )
         raise RepositoryNotFound(
             f"{self.path} is in no git repository",
             service="git",
-            hint=f"make one: %git init {shlex.quote(str(self.path))}, or call initialize()",
+            hint=f"make one: hub.repo({str(self.path)!r}).initialize() "
+            f"(%git init {shlex.quote(str(self.path))})",
         )
 
     def initialize(self, branch: str = "main") -> Path:

@@ -41,7 +41,7 @@ class Tags:
             name, kind, when, sha, target, subject = line.split("\0")
             rows.append((name, kind == "tag", when[:16], (target or sha)[:10], subject))
         columns = ("tag", "annotated", "when", "sha", "subject")
-        empty = "no tags: %git tag NAME, or hub.git.create_tag(NAME)"
+        empty = "no tags: hub.git.create_tag(NAME) (%git tag NAME)"
         return Table(columns, rows, empty=empty)
 
     def create_tag(

@@ -172,7 +172,7 @@ def _staged(repo: OpenRepository, stage: str, inner: str, given: str) -> tuple[s
             f"{given} is in conflict: nothing of it is staged",
             service="git",
             hint="its sides are the revisions '2' (ours), '3' (theirs) and '1' (base): "
-            f"%git show {quote(f':2:{given}')}",
+            f"hub.git.show_file({given!r}, '2') (%git show {quote(f':2:{given}')})",
         )
     if entry_of is None:
         raise _missing(given, f":{stage}" if stage else "the index")

@@ -106,8 +106,9 @@ class Blocked:
             f"job {job.id} of {queue.name} cannot start: all threads of its worker "
             f"({worker.concurrency}) wait for {others}",
             service="queue",
-            hint=f"{instead} more threads: %queue work {queue.name} "
-            f"--concurrency {2 * worker.concurrency}",
+            hint=f"{instead} more threads: hub.queue({queue.name!r})"
+            f".work(concurrency={2 * worker.concurrency}) "
+            f"(%queue work {queue.name} --concurrency {2 * worker.concurrency})",
         )
 
     def _is_stuck(self, job: Job) -> bool:

@@ -291,7 +291,8 @@ class Job(LiveJob, Generic[D_co]):
                 f"job {self.id} of {self.queue.name} failed at attempt {failure.attempt} of "
                 f"{self.options.attempts}: {failure.error}",
                 service="queue",
-                hint=f"%queue show {self.id} has the traceback; job.retry() tries again",
+                hint=f"job.failure.traceback (%queue show {self.id}) has the traceback; "
+                "job.retry() tries again",
             )
         if state == "cancelled":
             raise JobCancelled(

@@ -78,7 +78,7 @@ class AddedJob(NamedTuple):
                 f"here {record.data}",
                 service="queue",
                 hint="use another key for other data"
-                + ("" if data is None else f"; %queue show {self.id} shows the job of this key"),
+                + ("" if data is None else f"; job {self.id} has this key (%queue show {self.id})"),
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentnb.core.hints import rendered
 from agentnb.core.queue import counts
 from agentnb.core.queue.registry import WorkerInfo, living
 
@@ -31,11 +32,14 @@ class QueueOverview:
         The number of jobs by state.
     workers
         The workers that are alive.
+    where
+        The server and the prefix that they were looked for on.
     """
 
     queue: Queue
     counts: Counts
     workers: list[WorkerInfo]
+    where: str
 
     @property
     def paused(self) -> bool:
@@ -62,20 +66,23 @@ class QueueOverview:
     @property
     def no_progress(self) -> str | None:
         """The reason why a job of the queue would wait; None if a worker is running."""
-        name = self.queue.name
-        if self.paused:
-            return f"{name} is paused: %queue resume {name}"
-        if self.workers:
+        if self.workers and not self.paused:
             return None
-        processor = self.queue.current
+        return rendered(self._reason())
+
+    def _reason(self) -> str:
+        name, processor = self.queue.name, self.queue.current
+        if self.paused:
+            return f"{name} is paused: hub.queue({name!r}).resume() (%queue resume {name})"
+        missing = f"no worker is running for queue {name} on {self.where}"
         if processor is not None and processor.needs:
             return (
-                f"no worker is running for queue {name}, whose cell is for this kernel only: "
-                f"%queue work {name}"
+                f"{missing}; its cell is for this kernel only: "
+                f"hub.queue({name!r}).work() (%queue work {name})"
             )
         return (
-            f"no worker is running for queue {name}: hub.queue({name!r}).work(function), "
-            f"%queue work {name}, or agentnb worker {name}"
+            f"{missing}: start one: agentnb worker {name} --app MODULE, "
+            f"or hub.queue({name!r}).work(function) (%queue work {name})"
         )
 
 
@@ -95,7 +102,9 @@ def overview(redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]]) -> li
     for at, (queue, store) in enumerate(queues):
         *counted, workers = answers[at * size : (at + 1) * size]
         result.append(
-            QueueOverview(queue, counts.counts_from(counted), _workers(store, workers, now))
+            QueueOverview(
+                queue, counts.counts_from(counted), _workers(store, workers, now), store.where
+            )
         )
     return result
 

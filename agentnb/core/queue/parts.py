@@ -80,9 +80,10 @@ class QueueParts:
     def gone(self, job_id: str) -> NotFoundError:
         """Return the error of a job that is not there."""
         return JobNotFound(
-            f"there is no job {job_id} in {self.name}: it was removed, or is no longer kept",
+            f"there is no job {job_id} in {self.name} on {self.store.where}: it was removed, or "
+            f"is no longer kept",
             service="queue",
-            hint=f"%queue jobs {self.name} lists the jobs that are kept; a result that was read "
-            f"is kept for the next {DEFAULTS.remove_on_complete} jobs, others for result_ttl= "
-            f"({RESULT_TTL:g} s)",
+            hint=f"hub.queue({self.name!r}).search() (%queue jobs {self.name}) lists the jobs that "
+            f"are kept; a result that was read is kept for the next {DEFAULTS.remove_on_complete} jobs, others "
+            f"for result_ttl= ({RESULT_TTL:g} s)",
         )

@@ -194,7 +194,7 @@ def processor_of(module: ModuleType, file: str, queue: str) -> Processor:
         raise KernelOnlyError(
             f"the processor of {queue} uses names of its notebook: {', '.join(names)}",
             service="queue",
-            hint=f"run the cell under %%queue task {queue} again; for a worker process, import or "
+            hint=f"run its cell again (%%queue task {queue}); for a worker process, import or "
             f"make them inside the cell{'; job.hub is the hub' if 'hub' in names else ''}",
         )
     found = marked(module).get(queue)
@@ -202,6 +202,6 @@ def processor_of(module: ModuleType, file: str, queue: str) -> Processor:
         raise ConfigError(
             f"{file} has no processor for {queue}",
             service="queue",
-            hint=f"run the cell under %%queue task {queue} again",
+            hint=f"run its cell again (%%queue task {queue})",
         )
     return replace(found, source=f"%%queue task {queue}")

@@ -277,7 +277,9 @@ class Queue:
             raise RejectedError(
                 f"job {job_id} {why}: it is {state}",
                 service="queue",
-                hint=f"%queue show {job_id}" if state != "active" else "job.cancel() stops it",
+                hint=f"hub.queue({self.name!r}).get({job_id!r}) (%queue show {job_id})"
+                if state != "active"
+                else "job.cancel() stops it",
             )
 
     def get(self, job_id: str) -> Job:
@@ -446,7 +448,9 @@ class Queue:
         """
         if self.worker is not None:
             raise RejectedError(
-                f"{self.name} is worked on here", service="queue", hint=f"%queue stop {self.name}"
+                f"{self.name} is worked on here",
+                service="queue",
+                hint=f"hub.queue({self.name!r}).stop() (%queue stop {self.name})",
             )
         self._processor = None
 
@@ -526,8 +530,8 @@ class Queue:
             raise UsageError(
                 f"{self.name} has no processor in this process",
                 service="queue",
-                hint=f"hub.queue({self.name!r}).work(function), or %%queue task {self.name} "
-                "over a cell",
+                hint=f"hub.queue({self.name!r}).work(function) "
+                f"(%%queue task {self.name} over a cell)",
             )
         whole("concurrency", concurrency, service="queue", most=_MOST_THREADS)
         running = self._worker

@@ -245,11 +245,12 @@ class Queues:
         name: Any = self._redis.hget(self._keys.internal("job", job_id), "queue")
         if name is None:
             names = self.names()
-            hint = did_you_mean(job_id, names) or "%queue list shows the queues"
+            hint = did_you_mean(job_id, names) or "hub.queues.table() (%queue list)"
             if job_id in names:
-                hint = f"{job_id} is a queue: %queue jobs {job_id} lists its jobs"
+                hint = f"{job_id} is a queue: hub.queue({job_id!r}).search() (%queue jobs {job_id})"
             raise JobNotFound(
-                f"there is no job {job_id}: it was removed, or is no longer kept",
+                f"there is no job {job_id} on {self._redis.target}: it was removed, or "
+                f"is no longer kept",
                 service="queue",
                 hint=hint,
             )
@@ -286,8 +287,8 @@ class Queues:
             columns,
             rows,
             note="\n".join(dict.fromkeys(filter(None, notes))),
-            empty="no queue has a job yet: %queue add QUEUE JSON, and %%queue task QUEUE over a "
-            "cell that processes them",
+            empty="no queue has a job yet: hub.queue(QUEUE).add(DATA) and .work(function) "
+            "(%queue add QUEUE JSON, and %%queue task QUEUE over a cell that processes them)",
         )
 
     aadd_task, anames, afind = twin(add_task), twin(names), twin(find)

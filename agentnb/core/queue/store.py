@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobStore"]
 
+_DEFAULT_PREFIX = "agentnb"
+
 _LOG_LINES = 1000
 _MARKS = 50  # of attempts, which stand among the lines
 _MARK = "\x1e"
@@ -52,6 +54,8 @@ class JobStore:
         The key of the queue's workers.
     clock
         The clock.
+    where
+        The server and the prefix, for messages; without a password.
     """
 
     def __init__(self, redis: RedisClient, keys: Keys, name: str, clock: Clock) -> None:
@@ -64,6 +68,8 @@ class JobStore:
         self.keys = [self.base, self.jobs]
         self.workers_key = f"{self.base}:workers"
         self._names = keys.internal("queues")
+        prefix = "" if keys.prefix == _DEFAULT_PREFIX else f", prefix {keys.prefix}"
+        self.where = f"{redis.target}{prefix}"
 
     def add(
         self,

@@ -121,7 +121,8 @@ class Worker(engine.Worker):
             raise DeadlineExceeded(
                 error.message.replace(" jobs ", f" jobs of {queue.name} ", 1),
                 service="queue",
-                hint=why or f"%queue jobs {queue.name} shows them",
+                hint=why
+                or f"hub.queue({queue.name!r}).search() (%queue jobs {queue.name}) shows them",
             ) from error
         return pending.ended - seen[0].ended
 

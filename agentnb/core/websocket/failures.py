@@ -191,8 +191,8 @@ def _status(status: int, after: str | None, shown: str) -> ConnectFailure:
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         who = "who you are" if status == _UNAUTHORISED else "that you may"
         hint = (
-            f"show {who}: headers=, or a token in the URL; %ws connect URL --env VARIABLE, or "
-            "without a URL for the agentnb serve of this home"
+            f"show {who}: headers=, or a token in the URL (%ws connect URL --env VARIABLE, or "
+            "without a URL for the agentnb serve of this home)"
         )
         return ConnectFailure(RejectedError(message, service="websocket", hint=hint), final=True)
     if status in {_TOO_MANY, _BUSY}:

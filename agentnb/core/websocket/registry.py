@@ -136,7 +136,7 @@ class WebSockets:
                 error = error.replace(where, "")  # it stands in the row already
             rows.append((s["url"], s["state"], *counts, error))
         columns = ("url", "state", "connects", "received", "sent", "waiting", "dropped", "trouble")
-        return Table(columns, rows, empty="no WebSocket yet: %ws connect URL")
+        return Table(columns, rows, empty="no WebSocket yet: hub.websocket(URL) (%ws connect URL)")
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
         """Disconnect all clients, at the same time and within the timeout."""

@@ -63,7 +63,7 @@ class Control:
                 raise RejectedError(
                     f"workflow {workflow} cannot be cancelled: it is {state}",
                     service="workflow",
-                    hint=f"%workflow show {workflow}",
+                    hint=_show(workflow),
                 )
             ended = tx.run(_CANCEL, id=workflow, why=plain(reason))
             sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
@@ -115,14 +115,14 @@ class Control:
                 raise RejectedError(
                     f"{what} has not failed: there is nothing to retry",
                     service="workflow",
-                    hint=f"%workflow show {workflow} has the states of its tasks",
+                    hint=f"{_show(workflow)} has the states of its tasks",
                 )
             active = [row[1] for row in rows if row[2] == "active"]
             if not bad and active:
                 raise RejectedError(
                     f"workflow {workflow} was cancelled, and task {active[0]} has not ended yet",
                     service="workflow",
-                    hint=f"retry once it has: %workflow show {workflow}",
+                    hint=f"retry once it has: {_show(workflow)}",
                 )
             ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
@@ -189,7 +189,8 @@ class Control:
                 raise RejectedError(
                     f"task {name} of workflow {workflow} is running",
                     service="workflow",
-                    hint=f"wait until it has ended, or %workflow cancel {workflow}",
+                    hint=f"wait until it has ended, or workflow.cancel() (%workflow "
+                    f"cancel {workflow})",
                 )
             sql = "delete from {task_step} where task_id = :id and name = :step"
             if tx.run(sql, id=number, step=plain(step)):
@@ -248,5 +249,9 @@ def _not_held(workflow: str, task: tuple[Any, ...]) -> RejectedError:
     return RejectedError(
         f"task {task[1]} of workflow {workflow} waits for no approval: it is {task[2]}",
         service="workflow",
-        hint="%workflow show lists the tasks and their states",
+        hint="workflow.tasks (%workflow show) lists the tasks and their states",
     )
+
+
+def _show(workflow: str) -> str:
+    return f"workflow.tasks (%workflow show {workflow})"

@@ -204,8 +204,9 @@ class TaskExecution:
             f"step {name!r} of task {task.name}",
             "workflow",
             "have it return plain values or a model, then "
-            f"%workflow forget {task.workflow_id} {task.name} {shlex.quote(name)} and "
-            f"%workflow retry {task.workflow_id}",
+            f"workflow.forget({task.name!r}, {name!r}) (%workflow forget {task.workflow_id} "
+            f"{task.name} {shlex.quote(name)}) and workflow.retry() "
+            f"(%workflow retry {task.workflow_id})",
         )
 
     # Progress and log

@@ -258,7 +258,7 @@ class Orchestrator:
         found = {one.name: one for one in self.agent_infos()}
         if name not in found:
             raise AgentNotFound(
-                f"there is no agent {name!r}",
+                f"there is no agent {name!r} on {self._transactions.where}",
                 service="workflow",
                 hint=did_you_mean(name, found, "agents"),
             )

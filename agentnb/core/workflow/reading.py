@@ -13,6 +13,7 @@ from agentnb.core.errors import (
     WorkflowNotFound,
     did_you_mean,
 )
+from agentnb.core.hints import rendered
 from agentnb.core.ranges import whole
 from agentnb.core.work.identity import is_dead
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
@@ -46,6 +47,10 @@ select name, agent, result, unkept from {task} where workflow_id = :id and state
 _SHORTEST_PREFIX = 2
 _MOST_MARKS = 500
 _MOST_ROWS = 10_000_000
+
+_LISTED = (
+    "hub.workflows.table() (%workflow list) shows them; prune deletes those that ended long ago"
+)
 
 
 class Reader:
@@ -102,9 +107,10 @@ class Reader:
                 scope=self._scope,
             )
         raise WorkflowNotFound(
-            f"there is no workflow {shown(word)}",
+            f"there is no workflow {shown(word)} on {self._transactions.where}",
             service="workflow",
-            hint=did_you_mean(word, [row[0] for row in known]) or "%workflow list shows them",
+            hint=did_you_mean(word, [row[0] for row in known])
+            or "hub.workflows.table() (%workflow list)",
         )
 
     def row(self, number: str) -> tuple[Any, ...]:
@@ -113,9 +119,9 @@ class Reader:
             found = tx.row(_ONE, scope=self._scope, id=number)
         if found is None:
             raise WorkflowNotFound(
-                f"there is no workflow {number}",
+                f"there is no workflow {number} on {self._transactions.where}",
                 service="workflow",
-                hint="%workflow list shows them; prune deletes those that ended long ago",
+                hint=_LISTED,
             )
         return found
 
@@ -237,7 +243,7 @@ class Reader:
             raise RejectedError(
                 f"task {shown(name)} of workflow {number} has no result: it is {states[name]}",
                 service="workflow",
-                hint=f"%workflow show {number} {name}",
+                hint=f"workflow.task({name!r}) (%workflow show {number} {name}) has its state",
             )
         raise TaskNotFound(
             f"workflow {number} has no task {shown(name)}",
@@ -262,9 +268,9 @@ class Reader:
             found = tx.row(sql, id=number)
         if found is None:
             raise WorkflowNotFound(
-                f"there is no workflow {number}",
+                f"there is no workflow {number} on {self._transactions.where}",
                 service="workflow",
-                hint="%workflow list shows them; prune deletes those that ended long ago",
+                hint=_LISTED,
             )
         return found
 
@@ -329,10 +335,13 @@ class Reader:
         if ready:
             agent = ready[0][2]
             return (
-                f"no worker serves agent {agent}: hub.workflows.work(), "
-                f"or agentnb worker --agents {agent}"
+                f"no worker serves agent {agent} on {self._transactions.where}: start one: "
+                f"agentnb worker --agents {agent} --app MODULE, or hub.workflows.work()"
             )
         held = [row[1] for row in rows if row[0] == "approval"]
         if held:
-            return f"task {held[0]} waits for an approval: %workflow approve {number} {held[0]}"
+            return rendered(
+                f"task {held[0]} waits for an approval: workflow.approve({held[0]!r}) "
+                f"(%workflow approve {number} {held[0]})"
+            )
         return ""

@@ -83,7 +83,7 @@ class _Kept:
             raise ConfigError(
                 f"{self._module.path.name} has no agent {self.name}",
                 service="workflow",
-                hint=f"run the cell under %%agent {self.name} again",
+                hint=f"run its cell again (%%agent {self.name})",
             )
         self.agent = replace(found, module=f"%%agent {self.name}")
 
@@ -223,7 +223,7 @@ def _missing(name: str) -> NotFoundError:
     return AgentNotFound(
         f"there is no agent {name} here",
         service="workflow",
-        hint=f'@hub.workflows.agent("{name}") above a function, or %%agent {name} over a cell',
+        hint=f'@hub.workflows.agent("{name}") above a function (%%agent {name} over a cell)',
     )
 
 

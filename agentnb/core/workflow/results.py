@@ -70,5 +70,5 @@ def _check_kept(number: str, task: str, agent: str, unkept: str | None) -> None:
             f"task {task}",
             "workflow",
             f"have agent {agent} return plain values or a model, then "
-            f"%workflow retry {number} {task} runs the task again",
+            f"workflow.retry({task!r}) (%workflow retry {number} {task}) runs the task again",
         )

@@ -36,9 +36,7 @@ def agent_table(agents: Sequence[AgentInfo]) -> Table:
         )
         for one in agents
     ]
-    return Table(
-        columns, rows, empty='no agents yet: @hub.workflows.agent("NAME"), or %%agent NAME'
-    )
+    return Table(columns, rows, empty='no agents yet: @hub.workflows.agent("NAME") (%%agent NAME)')
 
 
 def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
@@ -87,4 +85,9 @@ def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[s
             )
         )
     columns = ("id", "name", "state", "tasks", "active", "approval", "created", "error")
-    return Table(columns, rows, empty="no workflow yet: %%workflow NAME, with a task a line")
+    return Table(
+        columns,
+        rows,
+        empty="no workflow yet: hub.workflows.create(NAME, tasks=[...]) (%%workflow NAME, "
+        "with a task a line)",
+    )

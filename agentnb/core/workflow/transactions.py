@@ -157,6 +157,11 @@ class Transactions:
         self.postgres = database.kind == "postgresql"
         self._one: Any = nullcontext() if self.postgres else threading.Lock()
 
+    @property
+    def where(self) -> str:
+        """Return the database as messages name it, without its password."""
+        return str(self.database.access.backend.target)
+
     @contextmanager
     def write(self, patience: float | None = None) -> Iterator[Transaction]:
         """Run a block in a transaction of its own, all or nothing.
@@ -251,7 +256,7 @@ def check_own(database: Database, *, awaits: bool = False) -> None:
             "workflows cannot be written while a transaction of this very thread is open: "
             "SQLite has one writer",
             service="workflow",
-            hint="end it first: %db commit or %db rollback in a notebook; else move the call "
+            hint="end it first (%db commit, or %db rollback); or move the call "
             "out of `with db.transaction()`, or use PostgreSQL, which takes both at once",
         )
 

@@ -153,7 +153,7 @@ def _checked(workflow: Workflow) -> Workflow:
         f"workflow {workflow.name} ({workflow.id}) {how}",
         service="workflow",
         hint=(
-            f"%workflow show {workflow.id} has its tasks; "
+            f"workflow.tasks (%workflow show {workflow.id}) has its tasks; "
             f"workflow.retry() (%workflow retry {workflow.id}) tries again"
         ),
     )

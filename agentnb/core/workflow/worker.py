@@ -108,7 +108,9 @@ class Worker(engine.Worker):
             yield from self._emptied(timeout, report)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
-                error.message, service="workflow", hint="%workflow list shows whose they are"
+                error.message,
+                service="workflow",
+                hint="hub.workflows.table() (%workflow list) shows whose they are",
             ) from error
 
     def left(self) -> int:
