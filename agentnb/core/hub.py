@@ -12,6 +12,7 @@ from agentnb.core.closing import aleave, close_all, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Notebook(Protocol):
         """Return a queue's processor that keeps what it prints in the log of its job."""
 
 
+@refuse_unknown("hub")
 class Hub:
     """Owns one of every service.
 

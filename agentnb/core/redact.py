@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
+from agentnb.core.keywords import refuse_unknown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -249,6 +251,7 @@ def _has_slashed_password(text: str) -> bool:
     return any(map(_SLASHED.search, before))
 
 
+@refuse_unknown("core")
 class Redactor:
     """Masks known secret values and text that looks like a secret.
 
@@ -290,6 +293,7 @@ class Redactor:
         return f"Redactor({len(self._values)} known values)"
 
 
+@refuse_unknown("core")
 class Secret:
     """A secret value: only `reveal` shows it.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from agentnb.core.errors import UsageError
 from agentnb.core.format import NUMERIC, colour, formatted
 from agentnb.core.hints import rendered
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,7 @@ class Row(tuple[Any, ...]):
         def _asdict(self) -> dict[str, Any]: ...
 
 
+@refuse_unknown("core")
 class Table:
     """Rows under named columns.
 

@@ -23,6 +23,7 @@ loses them: an overloaded method has a twin that is written by hand and calls `a
 from __future__ import annotations
 
 from functools import partial
+from inspect import unwrap
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -168,7 +169,7 @@ async def _run(
 
 def _position(bound: Callable[..., Any], given: int, name: str) -> int | None:
     """Return the place of a parameter among the positional arguments that are given, if it is."""
-    code = getattr(bound, "__code__", None)
+    code = getattr(unwrap(bound), "__code__", None)
     if not given or code is None or name not in code.co_varnames[: code.co_argcount]:
         return None
     position: int = code.co_varnames.index(name) - 1  # without self

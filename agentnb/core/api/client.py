@@ -23,6 +23,7 @@ from agentnb.core.api.verbs import Verbs
 from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.runtime import Runtime
 from agentnb.core.trace.spans import Span
@@ -41,6 +42,7 @@ __all__ = ["MAX_BYTES", "APIClient"]
 MAX_BYTES = 10_000_000
 
 
+@refuse_unknown("api")
 class APIClient(Verbs):
     """Calls of one API.
 

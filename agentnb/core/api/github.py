@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.runtime import Runtime
 
@@ -24,6 +25,7 @@ HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "202
 """Source: https://docs.github.com/en/rest/about-the-rest-api/api-versions."""
 
 
+@refuse_unknown("api")
 class GitHub:
     """GitHub's API, as far as a release needs it; `client` is there for all else.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from agentnb.core.keywords import refuse_unknown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +19,7 @@ __all__ = ["Verbs"]
 T = TypeVar("T")
 
 
+@refuse_unknown("api")
 class Verbs:
     """Calls whose reply is read as a whole.
 

@@ -23,6 +23,7 @@ from agentnb.core.cache.names import Names
 from agentnb.core.cache.store import Store
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.codec.errors import ClassMissingError
+from agentnb.core.keywords import known_keywords, refuse_unknown, unknown_keyword
 from agentnb.core.loop import LoopThread
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
@@ -47,6 +48,7 @@ WAIT_SECONDS = 300.0
 _CALLS = 8  # awaited calls that run at once
 
 
+@refuse_unknown("cache")
 class Cache:
     """Values by key, on a Redis or Valkey that any number of processes share.
 
@@ -483,6 +485,10 @@ class Cache:
         changes itself, such as a list of its calls, with its value at decoration. Names of the
         module that the function reads are not part of the key.
         """
+        known = known_keywords(type(self).get_or_set)
+        for word in options:
+            if word not in known:
+                raise unknown_keyword("cached", word, [*known, "key"], "cache")
         return cast(
             "CachedDecorator", lambda function: decorate(self, function, ttl, key, {**options})
         )

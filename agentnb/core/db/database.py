@@ -26,6 +26,7 @@ from agentnb.core.db.session import IDLE_SECONDS, Session, SessionRunner
 from agentnb.core.db.sqlite import SQLite
 from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.db.url import parse
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.resilience import Deadline
 from agentnb.core.runtime import Runtime
@@ -139,6 +140,7 @@ class DatabaseRunner(Runner):
         return f"Database({str(self.backend.target)!r}, name={self.name!r}{only})"
 
 
+@refuse_unknown("db")
 class Database(Executor):
     """A database behind a pool of connections.
 

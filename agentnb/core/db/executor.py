@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Never
 
 from agentnb.core.db.backend import Watch
-from agentnb.core.db.keywords import refuse_unknown
+from agentnb.core.db.keywords import refuse_values
 from agentnb.core.db.result import Result, Script
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.twins import twin
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Executor"]
 
 
+@refuse_unknown("db")
 class Executor:
     """Runs SQL: a `Database`, a `Session` or a `Transaction`.
 
@@ -122,7 +124,7 @@ class Executor:
         ...     db.query("select :n + 1 as next", {"n": 41}).scalar()
         42
         """
-        refuse_unknown("query", unknown)
+        refuse_values("query", unknown)
         watch = Watch(self.access.deadline(timeout))
         bounds = self.access.bounds(limit, max_bytes, preview)
         return self.access.query(
@@ -164,7 +166,7 @@ class Executor:
         2 rows affected
         >>> db.close()
         """
-        refuse_unknown("execute", unknown)
+        refuse_values("execute", unknown)
         statement = scan(sql, self.access.backend.syntax)
         deadline = self.access.deadline(timeout)
         bounds = self.access.bounds(None, max_bytes)
@@ -202,7 +204,7 @@ class Executor:
         AgentnbError
             As in `query`, with the statement's number and line in front.
         """
-        refuse_unknown("script", unknown)
+        refuse_values("script", unknown)
         statements = split(sql, self.access.backend.syntax)
         if not statements:
             raise UsageError("there is no SQL to run", service="db", hint="such as select 1")
@@ -249,7 +251,7 @@ class Executor:
         AgentnbError
             As in `query`.
         """
-        refuse_unknown("stream", unknown)
+        refuse_values("stream", unknown)
         statement = scan(sql, self.access.backend.syntax)
         watch = Watch(self.access.deadline(timeout))
         chunk = whole("chunk", chunk, service="db")
@@ -278,7 +280,7 @@ class Executor:
         self, /, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
     ) -> Result:
         """Return the database's plan for a statement, without running it."""
-        refuse_unknown("explain", unknown)
+        refuse_values("explain", unknown)
         statement = scan(sql, self.access.backend.syntax)
         return self.query(f"{self.access.backend.explain} {statement.sql}", params)
 

@@ -9,12 +9,12 @@ from agentnb.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["refuse_unknown"]
+__all__ = ["refuse_values"]
 
 _KNOWN = ("params", "limit", "timeout", "arrow", "max_bytes", "preview", "chunk")
 
 
-def refuse_unknown(call: str, given: Mapping[str, object]) -> None:
+def refuse_values(call: str, given: Mapping[str, object]) -> None:
     """Raise if a call was given keywords that it does not have.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.closing import close_all
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
 from agentnb.core.table import Table
@@ -24,6 +25,7 @@ Named = tuple[Secret, bool]
 DEFAULT_NAME = "default"
 
 
+@refuse_unknown("db")
 class Databases:
     """Databases by name, each opened on first use; names are matched exactly.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["ArrowResult", "Preview", "Result", "Script"]
 T = TypeVar("T")
 
 
+@refuse_unknown("db")
 class Result(Table):
     """The rows of one statement, or the number of rows that it changed.
 

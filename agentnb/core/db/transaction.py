@@ -13,6 +13,7 @@ from agentnb.core.db.executor import Executor
 from agentnb.core.db.open_transactions import opened
 from agentnb.core.db.runner import Runner
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.resilience import Deadline
 from agentnb.core.twins import twin
 
@@ -49,6 +50,7 @@ def begun(
             transaction.commit()
 
 
+@refuse_unknown("db")
 class Transaction(Executor):
     """The statements between a BEGIN and its COMMIT, on one connection.
 

@@ -15,6 +15,7 @@ from agentnb.core.docker.policy import chosen
 from agentnb.core.docker.pulling import PullProgress, pull_of
 from agentnb.core.docker.pulling import pull as fetch
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.ranges import text as plain
 from agentnb.core.redact import Secret
@@ -31,6 +32,7 @@ __all__ = ["BUILD_SECONDS", "Builder"]
 BUILD_SECONDS = 600.0
 
 
+@refuse_unknown("docker")
 class Builder:
     """Builds images, and pulls them.
 

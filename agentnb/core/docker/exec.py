@@ -9,6 +9,7 @@ from agentnb.core.docker.checks import WORK, input_of, words_of
 from agentnb.core.docker.envfile import with_files
 from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.run import RUN_SECONDS
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Execution"]
 
 
+@refuse_unknown("docker")
 class Execution:
     """Runs programs in containers, and copies files in and out.
 

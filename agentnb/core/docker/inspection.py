@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.logs import OUTPUT, LogLine, Logs
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Inspection"]
 
 
+@refuse_unknown("docker")
 class Inspection:
     """Reads the logs, the usage and the state of containers.
 

@@ -18,6 +18,7 @@ from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.run import ContainerRuns
 from agentnb.core.docker.running import new_name
 from agentnb.core.docker.services import Services
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 from agentnb.core.twins import iterate, twin
 
@@ -50,6 +51,7 @@ def _lines(get: Callable[[], Logs | Iterator[LogLine]]) -> Iterator[LogLine]:
     yield from get()
 
 
+@refuse_unknown("docker")
 class DockerManager:
     """Containers and images on a Docker engine, safe by default.
 

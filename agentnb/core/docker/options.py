@@ -23,6 +23,8 @@ _IMAGE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?|(?:sha256:)?[0-9a-f]{12,64}"
 )
 _LONGEST_NAME = 255
+# Keywords of the calls that take the options as well, for the nearest name.
+_OF_CALLS = ("command", "files", "limit", "on_line", "pull", "script", "stdin", "timeout")
 
 _FILES = "it would put files of the host into the container; files= and put_files copy them in"
 _PRIVILEGE = "it would give the container privileges over the host"
@@ -83,10 +85,7 @@ def checked(options: Mapping[str, Any], allowed: Iterable[Policy]) -> ContainerO
     UsageError
         One that does not exist, or a value that is malformed.
     """
-    known = [one.name for one in fields(ContainerOptions)]
-    for name in options:
-        if name not in known:
-            refuse(name, known)
+    check_names(options)
     given = {name: value for name, value in options.items() if value is not None}
     policy = chosen(given.pop("policy", None), allowed)
     for name, value in given.items():
@@ -95,6 +94,14 @@ def checked(options: Mapping[str, Any], allowed: Iterable[Policy]) -> ContainerO
         raise UsageError("alias= is a name on a network", service="docker", hint="network='NAME'")
     limits = {"memory": policy.memory, "cpus": policy.cpus, "pids": policy.pids}
     return ContainerOptions(policy=policy, **(limits | given))
+
+
+def check_names(options: Iterable[str]) -> None:
+    """Raise for a name that is none of an option."""
+    known = [one.name for one in fields(ContainerOptions)]
+    for name in options:
+        if name not in known:
+            refuse(name, known)
 
 
 def refuse(name: str, known: Iterable[str]) -> None:
@@ -111,7 +118,7 @@ def refuse(name: str, known: Iterable[str]) -> None:
     raise UsageError(
         f"there is no option {name!r}",
         service="docker",
-        hint=did_you_mean(plain, known) or f"options: {', '.join(known)}",
+        hint=did_you_mean(plain, [*known, *_OF_CALLS]) or f"options: {', '.join(known)}",
     )
 
 

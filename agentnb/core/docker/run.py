@@ -10,6 +10,7 @@ from agentnb.core.docker.logs import OUTPUT
 from agentnb.core.docker.networks import Network
 from agentnb.core.docker.options import checked
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, text, whole
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["RUN_SECONDS", "ContainerRuns"]
 RUN_SECONDS = 300.0
 
 
+@refuse_unknown("docker")
 class ContainerRuns:
     """Runs containers, in the background or to their end.
 

@@ -7,8 +7,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from agentnb.core.docker.options import check_names
 from agentnb.core.docker.service import Service, ServiceControl, ready_function
 from agentnb.core.errors import OptionRefused, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, whole
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _HERE = {"localhost", "127.0.0.1", "::1"}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
+@refuse_unknown("docker")
 class Services:
     """Starts services, and waits until they are ready.
 
@@ -121,6 +124,7 @@ class Services:
                 service="docker",
                 hint="scheme='redis'",
             )
+        check_names(options)
         if options.get("keep"):
             raise UsageError(
                 "a service goes with its process", service="docker", hint="leave keep= out"

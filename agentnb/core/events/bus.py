@@ -36,6 +36,7 @@ from agentnb.core.events.scripts import PUBLISH_FUNCTION
 from agentnb.core.events.stream import EventStream
 from agentnb.core.events.wire import Wire
 from agentnb.core.forking import ForkGuard
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.redis import Keys
@@ -69,6 +70,7 @@ _FLUSH_SECONDS = 0.05  # between two looks at the outbox
 _CALLS = 8  # awaited calls that run at once
 
 
+@refuse_unknown("events")
 class EventBus:
     """Events, between threads, processes and machines that share a Redis or Valkey.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Generic
 
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.trace import parse_traceparent
 from agentnb.core.typevars import D
 
@@ -16,6 +17,7 @@ __all__ = ["Event", "place_number"]
 _UNREAD: Any = object()
 
 
+@refuse_unknown("events")
 class Event(Generic[D]):
     """Something that happened, with CloudEvents' names.
 

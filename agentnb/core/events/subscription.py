@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.closing import leave
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Subscription"]
 
 
+@refuse_unknown("events")
 class Subscription:
     """A handler on a pattern; returned by `EventBus.subscribe`, ended by its `close`.
 

@@ -16,6 +16,7 @@ from agentnb.core.files.reader import FileReader
 from agentnb.core.files.walking import READ_FOLDER
 from agentnb.core.files.workspace import AnyPath, Workspace
 from agentnb.core.files.writer import FileWriter
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.runtime import Runtime
 from agentnb.core.twins import await_method, twin
 
@@ -31,6 +32,7 @@ _CALLS = 16
 """Awaited calls that run at once."""
 
 
+@refuse_unknown("files")
 class FileSystemManager:
     """Reads and writes files below one folder, and never leaves it.
 

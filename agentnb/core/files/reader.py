@@ -15,6 +15,7 @@ from agentnb.core.files.names import joined
 from agentnb.core.files.reading import READ, first_of, hash_of, read_all, text_of
 from agentnb.core.files.walking import READ_FOLDER, entries, walk
 from agentnb.core.files.watching import Change, Watcher
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ _WHOLE = (None,) * 5
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
+@refuse_unknown("files")
 class FileReader:
     """Reads the files and folders of a workspace.
 

@@ -24,6 +24,7 @@ from agentnb.core.files.writing import (
     replace,
     rewrite,
 )
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["FileWriter"]
 
 
+@refuse_unknown("files")
 class FileWriter:
     """Changes the files and folders of a workspace.
 

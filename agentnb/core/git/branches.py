@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import NotFoundError, RevisionNotFound, did_you_mean
 from agentnb.core.git import arguments
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _BRANCH: Final = (
 )
 
 
+@refuse_unknown("git")
 class Branches:
     """The branches of a repository.
 

@@ -16,6 +16,7 @@ from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
 from agentnb.core.git.remotes import urls_of
 from agentnb.core.git.submodules import DEEPEST, Submodule, folder_of, listed, source_of
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
@@ -42,6 +43,7 @@ class _Call:
         return max(0.001, self.until - monotonic())
 
 
+@refuse_unknown("git")
 class Cloner:
     """Clones repositories and fetches submodules.
 

@@ -12,6 +12,7 @@ from agentnb.core.git.errors import refused
 from agentnb.core.git.nested import Committed, LeftOut
 from agentnb.core.git.partial_commit import commit_paths
 from agentnb.core.git.status import parse
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import text
 from agentnb.core.table import Table
 
@@ -30,6 +31,7 @@ _AUTHOR = re.compile(r"\s*(?P<name>[^<>\n]+?)\s*<(?P<email>[^<>\n]+)>\s*")
 _LONGEST_WORD: Final = 100_000
 
 
+@refuse_unknown("git")
 class Commits:
     """Makes the commits of a repository.
 

@@ -10,6 +10,7 @@ from agentnb.core.errors import RevisionNotFound
 from agentnb.core.git import arguments
 from agentnb.core.git import log as commits
 from agentnb.core.git.errors import refused
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _Revisions = str | Sequence[str] | None
 _DECORATIONS: Final = ("HEAD", "refs/heads", "refs/remotes", "refs/tags", "refs/stash")
 
 
+@refuse_unknown("git")
 class History:
     """Reads the commits of a repository.
 

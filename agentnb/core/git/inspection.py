@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import UsageError
 from agentnb.core.git import arguments, versions
 from agentnb.core.git.interpret import Interpreted
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _Paths = str | os.PathLike[str] | list[str] | None
 _Revisions = str | Sequence[str] | None
 
 
+@refuse_unknown("git")
 class Inspector:
     """Reads the state, the differences and the commits of a repository.
 

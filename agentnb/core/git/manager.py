@@ -22,6 +22,7 @@ from agentnb.core.git.stashes import Stashes
 from agentnb.core.git.tags import Tags
 from agentnb.core.git.worktrees import Worktrees
 from agentnb.core.hidden import NAMES_ONLY, Hidden
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
 from agentnb.core.twins import await_method, twin
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["GitManager"]
 
 
+@refuse_unknown("git")
 class GitManager:
     """Git on the repository that a folder belongs to.
 

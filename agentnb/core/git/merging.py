@@ -11,6 +11,7 @@ from agentnb.core.errors import RejectedError
 from agentnb.core.git import arguments, operations, solving
 from agentnb.core.git.errors import refused
 from agentnb.core.git.opened import listed
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from agentnb.core.git.commits import Commits
@@ -97,6 +98,7 @@ class Merge:
         )
 
 
+@refuse_unknown("git")
 class Merges:
     """Merges revisions, and ends or gives up operations that wait.
 

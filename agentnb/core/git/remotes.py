@@ -17,6 +17,7 @@ from agentnb.core.expand import expand
 from agentnb.core.git import arguments, discovery, transport
 from agentnb.core.git.credentials import clean, is_local, split_url
 from agentnb.core.git.errors import refused
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _STATES: Final = {" ": "updated", "+": "forced", "-": "deleted", "*": "new", "="
 _PURPOSE: Final = re.compile(r" \((?:fetch|push)\)(?: \[[^\]]*\])?$")
 
 
+@refuse_unknown("git")
 class Remotes:
     """The remotes of a repository.
 

@@ -21,6 +21,7 @@ from agentnb.core.git.errors import refused
 from agentnb.core.git.executor import execute
 from agentnb.core.git.opened import OpenRepository
 from agentnb.core.hidden import NAMES_ONLY, Hidden
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
 
@@ -64,6 +65,7 @@ class RepositoryOptions:
     threads: CallThreads = field(default_factory=call_threads)
 
 
+@refuse_unknown("git")
 class Repository:
     """A folder and the repository that it belongs to, which need not be there yet.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import FileNotFound, RejectedError
 from agentnb.core.git import arguments, operations
 from agentnb.core.git.opened import listed
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Restorer"]
 
 
+@refuse_unknown("git")
 class Restorer:
     """Discards changes of files.
 

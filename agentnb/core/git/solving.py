@@ -12,6 +12,7 @@ from agentnb.core.git import arguments, operations
 from agentnb.core.git.conflicts import SIDES, Conflict, Conflicts
 from agentnb.core.git.markers import marked_lines
 from agentnb.core.git.opened import listed
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,7 @@ Side = Literal["ours", "theirs"]
 _MARKER: Final = re.compile(r"^(?P<path>.*):\d+: leftover conflict marker$", re.MULTILINE)
 
 
+@refuse_unknown("git")
 class Solver:
     """Lists files in conflict and resolves them.
 

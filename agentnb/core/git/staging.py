@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import RejectedError
 from agentnb.core.git import arguments, discovery, exclude, nested, solving
 from agentnb.core.git.nested import LeftOut
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ __all__ = ["Files", "Staging", "is_folder", "left_out"]
 Files = str | os.PathLike[str] | list[str]
 
 
+@refuse_unknown("git")
 class Staging:
     """The index of a repository: the changes that the next commit takes.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, RejectedError
 from agentnb.core.git import operations
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.table import Table
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Stashes"]
 
 
+@refuse_unknown("git")
 class Stashes:
     """The stashes of a repository.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError, RevisionNotFound, did_you_mean
 from agentnb.core.git import arguments
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _FORMAT: Final = (
 )
 
 
+@refuse_unknown("git")
 class Tags:
     """The tags of a repository.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
 from agentnb.core.git import arguments, discovery, exclude
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Worktrees"]
 
 
+@refuse_unknown("git")
 class Worktrees:
     """The work trees of a repository.
 

@@ -13,6 +13,7 @@ import msgspec
 from agentnb.core.codec import Unkept, check_schema, read
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
 from agentnb.core.failure import Failure
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.failure import JobCancelled, JobFailed
 from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
@@ -53,6 +54,7 @@ class _NotGiven:
 _NOT_GIVEN: Any = _NotGiven()
 
 
+@refuse_unknown("queue")
 class Job(LiveJob, Generic[D_co]):
     """A job of a queue.
 

@@ -74,7 +74,7 @@ class QueueParts:
     @staticmethod
     def checked_id(job_id: Any) -> str:
         """Return the id of a job, if it is a text."""
-        hint = "job.id, or an id from %queue jobs QUEUE"
+        hint = "job.id, or an id of hub.queue(NAME).search() (%queue jobs QUEUE)"
         return text("job_id", job_id, service="queue", hint=hint)
 
     def gone(self, job_id: str) -> NotFoundError:
@@ -84,6 +84,6 @@ class QueueParts:
             f"is no longer kept",
             service="queue",
             hint=f"hub.queue({self.name!r}).search() (%queue jobs {self.name}) lists the jobs that "
-            f"are kept; a result that was read is kept for the next {DEFAULTS.remove_on_complete} jobs, others "
-            f"for result_ttl= ({RESULT_TTL:g} s)",
+            "are kept; a result that was read is kept for the next "
+            f"{DEFAULTS.remove_on_complete} jobs, others for result_ttl= ({RESULT_TTL:g} s)",
         )

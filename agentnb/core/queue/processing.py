@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import ConfigError, KernelOnlyError, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.ranges import seconds
 
@@ -107,6 +108,7 @@ def processor(
 def processor(
     queue: str, *, schema: None = ..., returns: Any = ..., timeout: float | None = ...
 ) -> Callable[[F], F]: ...
+@refuse_unknown("queue")
 def processor(
     queue: str, *, schema: Any = None, returns: Any = None, timeout: float | None = None
 ) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 
 from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.counts import ENDED, STATES
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
@@ -54,6 +55,7 @@ _BITS = 60
 _WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
+@refuse_unknown("queue")
 class Queue:
     """A queue of jobs, made on first use by `Queues.get_queue`.
 

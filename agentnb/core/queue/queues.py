@@ -11,6 +11,7 @@ from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.codec import Json
 from agentnb.core.errors import JobNotFound, UsageError, did_you_mean
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.events import JobEvents
@@ -53,6 +54,7 @@ _CALLS = 8  # awaited calls that run at once
 _RESULTS = 16  # a result is there already: it may be larger than what is sent
 
 
+@refuse_unknown("queue")
 class Queues:
     """Named queues, each made on first use.
 

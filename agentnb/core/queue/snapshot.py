@@ -9,6 +9,7 @@ import msgspec
 
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -119,6 +120,7 @@ class JobSnapshot:
         return None if value is None else Unkept.read(value[1:])
 
 
+@refuse_unknown("queue")
 class LiveJob:
     """The part of a `Job` that is read from the server each time it is asked for."""
 

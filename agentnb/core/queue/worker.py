@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.work import worker as engine
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 
+@refuse_unknown("queue")
 class Worker(engine.Worker):
     """The worker of a queue in this process; made by `Queue.work`.
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
 from agentnb.core.expand import expand
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.paths import refuse_workspace
 from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
 from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
@@ -29,6 +30,7 @@ _LONG_ENOUGH = 8
 _BY_NAME = {field.name: field for field in FIELDS}
 
 
+@refuse_unknown("settings")
 class Settings:
     """The settings of one hub, each with its source.
 

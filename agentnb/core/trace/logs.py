@@ -11,6 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agentnb.core.closing import leave
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
 from agentnb.core.trace.files import LinesFile, clean, clean_text, encode
@@ -324,6 +325,7 @@ def _users_level(name: str) -> int:
     return logging.NOTSET
 
 
+@refuse_unknown("trace")
 class LogFile:
     """Writes the records below ``agentnb`` to ``directory/agentnb-<pid>.jsonl``.
 

@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Self
 
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import Context, context_var, random_bits
 from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
@@ -190,6 +191,7 @@ def _line(redactor: Callable[[str], str], span: Span) -> bytes:
         return encode(span.to_dict(redactor))
 
 
+@refuse_unknown("trace")
 class Tracer:
     """Makes spans, keeps the latest in memory and, given a folder, writes all of them.
 

@@ -15,6 +15,7 @@ from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.headers import credentials
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.runtime import Runtime
@@ -39,6 +40,7 @@ _OVER = {"closed", "refused"}
 _MARGIN = 1.0
 
 
+@refuse_unknown("websocket")
 class WebSocketClient:
     """A WebSocket that reconnects, after a pause, whenever it was cut off.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
 from agentnb.core.websocket.client import WebSocketClient
@@ -26,6 +27,7 @@ __all__ = ["WebSockets"]
 _CLOSE_SECONDS = 5.0
 
 
+@refuse_unknown("websocket")
 class WebSockets:
     """Keeps one client for each URL.
 

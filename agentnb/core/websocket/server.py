@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.websocket.access import PATH, Access, is_loopback
 from agentnb.core.websocket.handshake import check_subprotocols
 from agentnb.core.websocket.pending import Handshakes, descriptors
@@ -46,6 +47,7 @@ class _Bus(Protocol):
         """Return a function that tells whether a channel matches a pattern."""
 
 
+@refuse_unknown("websocket")
 class EventServer:
     """A server of events, for browsers and programs that speak WebSocket.
 

@@ -14,6 +14,7 @@ from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
 from agentnb.core.forking import ForkGuard
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import end_of, seconds
 from agentnb.core.twins import twin
 from agentnb.core.work.company import of_process
@@ -43,6 +44,7 @@ T = TypeVar("T")
 _FIRST_LOOK_SECONDS = 1.0
 
 
+@refuse_unknown("work")
 class Worker:
     """The worker of a store in this process.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.workflow.spec import (
     MOST_ATTEMPTS,
@@ -79,6 +80,7 @@ class AgentOptions(TypedDict, total=False):
     retries: int | None
 
 
+@refuse_unknown("workflow")
 def agent(
     name: str,
     *,

@@ -9,6 +9,7 @@ import msgspec
 
 from agentnb.core.codec import check_schema
 from agentnb.core.errors import TaskNotFound, UsageError, did_you_mean
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.stepping import Stepping
@@ -47,6 +48,7 @@ class WorkflowInfo:
     correlation_id: str | None = None
 
 
+@refuse_unknown("workflow")
 class Context(Stepping):
     """The context of one attempt at a task, which its agent is given.
 

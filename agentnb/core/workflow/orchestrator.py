@@ -16,6 +16,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.twins import twin
@@ -64,6 +65,7 @@ _CALLS = 8  # awaited calls that run at once
 _WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
 
 
+@refuse_unknown("workflow")
 class Orchestrator:
     """Durable workflows on a database.
 

@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass, fields
 from typing import Any
 
 from agentnb.core.errors import UsageError, did_you_mean
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import refused, seconds, whole
 
 __all__ = [
@@ -34,6 +35,7 @@ _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = 80
 
 
+@refuse_unknown("workflow")
 @dataclass(frozen=True)
 class Task:
     """A task that a workflow is made with.

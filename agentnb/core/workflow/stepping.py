@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overl
 
 from agentnb.core.codec import declared
 from agentnb.core.errors import UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.workflow.spec import check_words
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TypedSteps(Protocol[R_co]):
         """Await a step; see `Stepping.step`."""
 
 
+@refuse_unknown("workflow")
 class Stepping:
     """Calls the steps of an attempt; made by `Context.with_options`.
 

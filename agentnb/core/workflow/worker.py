@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.twins import twin
 from agentnb.core.work import worker as engine
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 
+@refuse_unknown("workflow")
 class Worker(engine.Worker):
     """The worker of an orchestrator in this process; made by `Orchestrator.work`.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from agentnb.core.errors import TaskNotFound, did_you_mean
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.moments import moment_of
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
@@ -30,6 +31,7 @@ __all__ = ["Workflow"]
 T = TypeVar("T")
 
 
+@refuse_unknown("workflow")
 class Workflow:
     """A workflow as it stood when it was read; `refresh` reads it again, in place.
 
