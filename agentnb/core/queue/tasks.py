@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from huey import signals
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from agentnb.core.work.store import Outcome
 
 __all__ = ["QueueHuey"]
-
-# What we log says it better; without a handler of any kind Python would print huey's to stderr.
-logging.getLogger("huey").addHandler(logging.NullHandler())
 
 _SIGNALS: Final = {
     "completed": (signals.SIGNAL_COMPLETE,),
