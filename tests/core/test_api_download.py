@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import threading
 
 import pytest
 
@@ -192,3 +193,48 @@ def test_a_download_that_is_packed_is_unpacked_and_never_gone_on_with(web, api, 
     assert api.download("/x", "data.bin").restarted <= 1
     assert files.read_file("data.bin", encoding=None) == DATA
     assert ranges_of(web) == [None, None]
+
+
+def test_a_download_that_is_cancelled_is_cut_off_and_writes_nothing(web, api, files):
+    def stops(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 10)
+        handler.wfile.flush()
+        handler.server.over.wait(60)
+
+    web.on("/x", stops)
+    come = threading.Event()
+
+    async def main():
+        running = asyncio.ensure_future(
+            api.adownload("/x", "data.bin", on_progress=lambda *_: come.set())
+        )
+        while not come.is_set():  # noqa: ASYNC110 - of a thread
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        api._call_threads.close()
+        async with asyncio.timeout(30):
+            while api._call_threads.count:  # noqa: ASYNC110 - of a thread
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert len(web.asked) == 1  # it is not tried again
+    assert files.glob("**") == []
+
+
+def test_the_progress_of_an_awaited_download_is_told_on_the_callers_loop(web, api):
+    web.on("/x", part_of(DATA, most=len(DATA)))
+    seen = []
+
+    async def note(done, size):
+        seen.append((asyncio.get_running_loop(), done, size))
+
+    async def main():
+        await api.adownload("/x", "data.bin", on_progress=note)
+        assert seen[-1] == (asyncio.get_running_loop(), len(DATA), len(DATA))
+
+    asyncio.run(main())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
 import pytest
 
@@ -53,6 +55,23 @@ def test_a_pull_request_is_made_found_listed_and_commented(github, server):
     assert headers["authorization"] == f"Bearer {TOKEN}"
     assert headers["accept"] == "application/vnd.github+json"
     assert TOKEN not in f"{github!r} {github.client!r}"
+
+
+def test_github_is_awaited_without_a_thread(github):
+    async def main():
+        made = await github.acreate_pull_request("ada/app", "New feature", "feature", body="Why.")
+        assert await github.aget_pull_request("ada/app", 1) == made
+        assert await github.alist_pull_requests("ada/app") == [made]
+        assert (await github.acomment("ada/app", 1, "Good"))["body"] == "Good"
+        assert [one async for one in github.apaginate("/repos/ada/app/pulls", limit=1)] == [made]
+        with pytest.raises(NotFoundError):
+            await github.aget_pull_request("ada/app", 2)
+        with pytest.raises(UsageError, match="state must be"):
+            await github.alist_pull_requests("ada/app", "new")
+        await github.client.aclose()
+
+    asyncio.run(main())
+    assert not [one for one in threading.enumerate() if one.name == "agentnb-api"]
 
 
 def test_a_second_pull_request_of_a_branch_is_refused_with_github_s_words(github):

@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
+from agentnb.core.api import APIClient, GitHub
+from agentnb.core.api.clients import Clients
 from agentnb.core.cache import Cache
-from agentnb.core.db import Database
+from agentnb.core.db import Database, Databases
 from agentnb.core.db.session import Session
 from agentnb.core.db.transaction import Transaction
 from agentnb.core.docker import DockerManager
@@ -22,7 +24,7 @@ from agentnb.core.git import GitManager
 from agentnb.core.hub import Hub
 from agentnb.core.queue import Job, Queue, TaskQueue
 from agentnb.core.queue.worker import Worker as QueueWorker
-from agentnb.core.websocket import WebSocketClient
+from agentnb.core.websocket import WebSocketClient, WebSockets
 from agentnb.core.workflow import Orchestrator, Task
 from agentnb.core.workflow.context import Context
 from agentnb.core.workflow.worker import Worker as TaskWorker
@@ -37,7 +39,12 @@ LOCAL = {
     FileSystemManager: "",
     Watcher: "start",
     GitManager: "at close",
+    Databases: "names opened",
     DockerManager: "",
+    APIClient: "",
+    Clients: "all get ping serving table",  # of what this process keeps; none calls a host
+    GitHub: "close",
+    WebSockets: "client clients table",
     Service: "",
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",
@@ -52,7 +59,7 @@ LOCAL = {
     WebSocketClient: "off on ping stats",
 }
 
-NO_COROUTINES = {"aevents", "aget_container_logs", "astream", "atransaction"}
+NO_COROUTINES = {"aevents", "aget_container_logs", "apaginate", "astream", "atransaction"}
 
 
 def methods(cls):

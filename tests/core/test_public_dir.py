@@ -30,7 +30,9 @@ PUBLIC = {
         embedded execute_within publisher repeating runtime subscriber target timeout tracer
         untraced within
     """,
-    "Databases": "close connect forget list names opened",
+    "Databases": """
+        aclose aconnect aforget alist close connect forget list names opened
+    """,
     "Database": """
         access aclose adescribe aexecute aexplain aload aping aquery aretype arun ascript astream
         atables atransaction close describe engine execute explain kind load max_bytes name ping
@@ -102,13 +104,16 @@ PUBLIC = {
         stream
     """,
     "GitHub": """
-        client close comment create_pull_request get_pull_request list_pull_requests paginate
+        acomment acreate_pull_request aget_pull_request alist_pull_requests apaginate client
+        close comment create_pull_request get_pull_request list_pull_requests paginate
     """,
     "WebSocketClient": """
         aclose aconnect adisconnect areceive asend close connect connected disconnect json off on
         ping receive send state stats subprotocol url
     """,
-    "WebSockets": "client clients close close_client table",
+    "WebSockets": """
+        aclose aclose_client client clients close close_client table
+    """,
     "DockerManager": """
         abuild_image aclose aevents aexec aget_container_logs aget_files aimages ainspect
         alist anames anetwork anetworks aping aprune apull aput_files aremove_network arun

@@ -20,6 +20,7 @@ from agentnb.core.api.options import ResolvedOptions, checked, header_of, header
 from agentnb.core.api.request import Call, Pause, Reply, Request, Send
 from agentnb.core.api.stream import AsyncStreamReply, StreamReply
 from agentnb.core.api.verbs import Verbs
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.headers import check_mapping
@@ -27,6 +28,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.runtime import Runtime
 from agentnb.core.trace.spans import Span
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from agentnb.core.resilience import RetryPolicy
 
 __all__ = ["MAX_BYTES", "APIClient"]
+
+_DOWNLOADS = 8
+"""Awaited downloads that run at once; all else that is awaited needs no thread."""
 
 MAX_BYTES = 10_000_000
 
@@ -145,6 +150,7 @@ class APIClient(Verbs):
             log=runtime.log("api"),
         )
         self._loop = LoopThread()
+        self._call_threads = CallThreads("api", limit=_DOWNLOADS)
         self._kept: Any = None
         self._closed = False
 
@@ -267,16 +273,8 @@ class APIClient(Verbs):
 
         return download(self._context, self.stream, self._files(), url, to, on_progress, options)
 
-    async def adownload(
-        self,
-        url: str,
-        to: str,
-        *,
-        on_progress: Callable[[int, int | None], object] | None = None,
-        **options: Unpack[StreamOptions],
-    ) -> Downloaded:
-        """Await `download`, which runs in a thread."""
-        return await asyncio.to_thread(self.download, url, to, on_progress=on_progress, **options)
+    # A download that is cancelled is cut off, and writes nothing.
+    adownload = twin(download, callbacks=("on_progress",))
 
     def _files(self) -> Workspace:
         if self._workspace is None:
@@ -385,6 +383,7 @@ class APIClient(Verbs):
         if self._kept is not None:
             self._kept.close()
         self._loop.close()
+        self._call_threads.close()
 
     async def aclose(self) -> None:
         """Close the connections, those of the running loop before this returns."""

@@ -124,6 +124,12 @@ class Clients:
         for one in kept:
             one.close()
 
+    async def aclose(self) -> None:
+        """Await `close`, with the connections of the running loop."""
+        for one in self.all():
+            await one.aclose()
+        self.close()
+
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):

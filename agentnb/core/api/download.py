@@ -6,9 +6,11 @@ import re
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
+from agentnb.core.callthreads import current_call
 from agentnb.core.errors import (
     CircuitOpen,
     DeadlineExceeded,
@@ -20,7 +22,7 @@ from agentnb.core.resilience import Deadline
 from agentnb.core.resilience.retry import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from agentnb.core.api.context import ClientContext
@@ -136,7 +138,9 @@ class _Transfer:
                     raise
                 self._begin_anew()  # it has become shorter
             except UnavailableError as error:
+                call = current_call()
                 final = isinstance(error, DeadlineExceeded | CircuitOpen) or not self.size
+                final = final or (call is not None and call.cancelled)
                 pause = retry.pause(number)
                 left = deadline.remaining()
                 if final or number >= retry.attempts or (left is not None and left <= pause):
@@ -158,7 +162,7 @@ class _Transfer:
         if self.size and self._etag is not None:
             headers |= {"range": f"bytes={self.size}-", "if-range": self._etag}
         options = {**options, "headers": headers, "timeout": deadline.remaining()}
-        with self._stream("GET", url, **options) as reply:
+        with self._stream("GET", url, **options) as reply, _cut_off(reply):
             total = self._total(reply, asked="range" in headers)
             self._check(reply, total or 0, options["max_bytes"])
             self._etag = _strong(reply.headers)
@@ -203,6 +207,20 @@ class _Transfer:
         self.size = 0
         self._part.seek(0)
         self._part.truncate()
+
+
+@contextmanager
+def _cut_off(reply: StreamReply) -> Iterator[None]:
+    """Run a block that reads a reply; the cancellation of an awaiting caller closes it."""
+    call = current_call()
+    if call is None:
+        yield
+        return
+    call.add_stop(reply.close)
+    try:
+        yield
+    finally:
+        call.remove_stop(reply.close)
 
 
 def _strong(headers: Mapping[str, str]) -> str | None:

@@ -12,9 +12,10 @@ from agentnb.core.ranges import whole
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from agentnb.core.api.client import APIClient
+    from agentnb.core.api.request import Reply
 
 __all__ = ["GitHub"]
 
@@ -82,6 +83,21 @@ class GitHub:
         data = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
         return _mapping(self.client.post(f"{_path(repository)}/pulls", data))
 
+    async def acreate_pull_request(
+        self,
+        repository: str,
+        title: str,
+        head: str,
+        base: str = "main",
+        body: str = "",
+        *,
+        draft: bool = False,
+    ) -> dict[str, Any]:
+        """Await `create_pull_request`."""
+        self._check_token()
+        data = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
+        return _mapping(await self.client.apost(f"{_path(repository)}/pulls", data))
+
     def get_pull_request(self, repository: str, number: int) -> dict[str, Any]:
         """Return a pull request.
 
@@ -91,6 +107,10 @@ class GitHub:
             There is none of that number, or the token may not see it.
         """
         return _mapping(self.client.get(f"{_path(repository)}/pulls/{_number(number)}"))
+
+    async def aget_pull_request(self, repository: str, number: int) -> dict[str, Any]:
+        """Await `get_pull_request`."""
+        return _mapping(await self.client.aget(f"{_path(repository)}/pulls/{_number(number)}"))
 
     def list_pull_requests(
         self,
@@ -114,21 +134,26 @@ class GitHub:
         limit
             Results at most.
         """
-        if state not in _STATES:
-            raise UsageError(
-                f"state must be one of {', '.join(_STATES)}, got {state!r:.60}",
-                service="api",
-                hint="hub.github.list_pull_requests('owner/name', 'all')",
+        return list(
+            self.paginate(
+                f"{_path(repository)}/pulls", limit=limit, **_query(state, head, base, limit)
             )
-        pages = self.paginate(
-            f"{_path(repository)}/pulls",
-            limit=limit,
-            state=state,
-            head=head,
-            base=base,
-            per_page=min(limit, 100),
         )
-        return list(pages)
+
+    async def alist_pull_requests(
+        self,
+        repository: str,
+        state: str = "open",
+        *,
+        head: str | None = None,
+        base: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Await `list_pull_requests`."""
+        pages = self.apaginate(
+            f"{_path(repository)}/pulls", limit=limit, **_query(state, head, base, limit)
+        )
+        return [one async for one in pages]
 
     def comment(self, repository: str, number: int, body: str) -> dict[str, Any]:
         """Comment a pull request or an issue, and return the comment.
@@ -141,6 +166,12 @@ class GitHub:
         self._check_token()
         path = f"{_path(repository)}/issues/{_number(number)}/comments"
         return _mapping(self.client.post(path, {"body": body}))
+
+    async def acomment(self, repository: str, number: int, body: str) -> dict[str, Any]:
+        """Await `comment`."""
+        self._check_token()
+        path = f"{_path(repository)}/issues/{_number(number)}/comments"
+        return _mapping(await self.client.apost(path, {"body": body}))
 
     def paginate(self, path: str, *, limit: int | None = None, **params: Any) -> Iterator[Any]:
         """Yield the things that a path lists, page after page as they are wanted.
@@ -163,23 +194,19 @@ class GitHub:
         InvalidResponse
             A page is no list, or names one as the next that is another host's.
         """
-        if limit is not None:
-            whole("limit", limit, service="api", hint="limit=100, or None for all")
-        left, url, query = limit, path, dict(params)
-        while True:
-            reply = self.client.request("GET", url, params=query)
-            found = self._listed(reply.data, path)
-            yield from found if left is None else found[:left]
-            if left is not None:
-                left -= len(found)
-                if left <= 0:
-                    return
-            after = _NEXT.search(reply.headers.get("link", ""))
-            if after is None:
-                return
-            url, query = after["url"], {}
-            if not url.startswith((f"{self.client.origin}/", "/")) or url.startswith("//"):
-                raise _not("under the same host in its next page", path)
+        pages = _Pages(self, path, limit, params)
+        while (url := pages.following()) is not None:
+            yield from pages.take(self.client.request("GET", url, params=pages.query))
+
+    async def apaginate(
+        self, path: str, *, limit: int | None = None, **params: Any
+    ) -> AsyncIterator[Any]:
+        """Yield what `paginate` yields: ``async for``."""
+        pages = _Pages(self, path, limit, params)
+        while (url := pages.following()) is not None:
+            reply = await self.client.arequest("GET", url, params=pages.query)
+            for one in pages.take(reply):
+                yield one
 
     def _listed(self, page: Any, path: str) -> list[Any]:
         """Return the list that a page is, or that it holds beside the ``total_count``.
@@ -210,6 +237,51 @@ class GitHub:
 
     def __repr__(self) -> str:
         return f"GitHub({self.client.base_url!r})"
+
+
+class _Pages:
+    """The pages of a list: the next one's address, and the results up to the limit."""
+
+    def __init__(
+        self, github: GitHub, path: str, limit: int | None, params: dict[str, Any]
+    ) -> None:
+        if limit is not None:
+            whole("limit", limit, service="api", hint="limit=100, or None for all")
+        self._github, self._path, self._left = github, path, limit
+        self._url: str | None = path
+        self.query = params
+
+    def following(self) -> str | None:
+        """Return the address of the next page, None for no other; its query is in `query`."""
+        url = self._url
+        if url is not None and url != self._path:
+            origin = self._github.client.origin
+            if not url.startswith((f"{origin}/", "/")) or url.startswith("//"):
+                raise _not("under the same host in its next page", self._path)
+        return url
+
+    def take(self, reply: Reply) -> list[Any]:
+        """Return the results of a page, and note the address of the next."""
+        found = self._github._listed(reply.data, self._path)  # noqa: SLF001 - of this module
+        after = _NEXT.search(reply.headers.get("link", ""))
+        self._url, self.query = after and after["url"], {}
+        if self._left is not None:
+            found = found[: self._left]
+            self._left -= len(found)
+            if self._left <= 0:
+                self._url = None
+        return found
+
+
+def _query(state: str, head: str | None, base: str | None, limit: int) -> dict[str, Any]:
+    """Return the query of a list of pull requests."""
+    if state not in _STATES:
+        raise UsageError(
+            f"state must be one of {', '.join(_STATES)}, got {state!r:.60}",
+            service="api",
+            hint="hub.github.list_pull_requests('owner/name', 'all')",
+        )
+    return {"state": state, "head": head, "base": base, "per_page": min(limit, 100)}
 
 
 def _path(repository: str) -> str:

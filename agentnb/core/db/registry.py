@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import close_all
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
 from agentnb.core.table import Table
+from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ class Databases:
         self._default_url = default_url
         self._named = {} if named is None else named
         self._lock = threading.RLock()
+        self._call_threads = CallThreads("db", limit=4)
         self._open: dict[str, Database] = {}
 
     def __getitem__(self, name: str) -> Database:
@@ -167,3 +170,9 @@ class Databases:
             databases = list(self._open.values())
             self._open.clear()
         close_all(database.close for database in reversed(databases))
+        self._call_threads.close()
+
+    aconnect = twin(connect)
+    aforget = twin(forget)
+    alist = twin(list)  # noqa: A003 - the method
+    aclose = twin(close)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.background import run_in_thread
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
+from agentnb.core.twins import twin
 from agentnb.core.websocket.client import WebSocketClient
 from agentnb.core.websocket.handshake import Handshake
 from agentnb.core.websocket.running import running
@@ -48,6 +50,7 @@ class WebSockets:
         self._home = home
         self._runtime = runtime or Runtime()
         self._lock = threading.Lock()
+        self._call_threads = CallThreads("websocket", limit=4)
         self._clients: dict[str, WebSocketClient] = {}
         self._options: dict[str, WebSocketOptions] = {}
 
@@ -152,6 +155,10 @@ class WebSockets:
             if one.state not in {"new", "closed"}
         ]
         wait(ending, timeout + 1)
+        self._call_threads.close()
+
+    aclose_client = twin(close_client)
+    aclose = twin(close)
 
 
 @dataclass(frozen=True)
