@@ -52,13 +52,19 @@ def browser_context(chromium):
         browser.close()
 
 
-@pytest.fixture
-def lab(browser_context, lab_server):
-    """Return a page of JupyterLab; the test fails on script errors and on stray requests."""
-    page = Lab(lab_server, browser_context)
+@pytest.fixture(scope="module")
+def page(browser_context):
+    """Open one page for the browser tests of a file."""
+    page = browser_context.new_page()
     yield page
     page.close()
-    for theme in lab_server.root.parent.glob("settings/@jupyterlab/apputils-extension/themes.*"):
-        theme.unlink()
-    assert page.errors == []
-    assert page.strays == []
+
+
+@pytest.fixture
+def lab(page, lab_server):
+    """Return a page of JupyterLab; the test fails on script errors and on stray requests."""
+    lab = Lab(lab_server, page)
+    yield lab
+    lab.leave()
+    assert lab.errors == []
+    assert lab.strays == []

@@ -16,25 +16,39 @@ KERNEL_IS_IDLE = """() => {
   return !!context?.isReady && context.session?.kernel?.status === 'idle'
     && !!name && !name.includes('No Kernel');
 }"""
+CLOSE_ALL = """() => {
+  for (const widget of [...jupyterapp.shell.widgets('main')]) {
+    if (!widget.context) continue;  // the launcher
+    widget.context.model.dirty = false;  // else it asks whether to save
+    widget.close();
+  }
+}"""
+IS_EMPTY = "() => !document.querySelector('.jp-NotebookPanel, .jp-Dialog')"
+LIGHT = "JupyterLab Light"
 SECONDS = 1000  # Playwright counts in milliseconds
 
 
 class Lab:
     """One page of JupyterLab, and what a person does in it.
 
-    ``page`` is Playwright's page, for what has no method here. Cells count from 0.
+    ``page`` is Playwright's page, for what has no method here. Cells count from 0. Tests of a file
+    may share the page, since to load JupyterLab takes longer than most of them.
     """
 
-    def __init__(self, server, context):
+    def __init__(self, server, page):
         self.root = server.root
-        self.page = context.new_page()
+        self.page = page
         self.errors = []  # of scripts in the page
         self.strays = []  # requests that left the server
         self._server = server
         self.page.set_default_timeout(60 * SECONDS)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("websocket", lambda socket: self._note(socket.url))
+        self._listeners = {
+            "pageerror": lambda error: self.errors.append(str(error)),
+            "request": lambda request: self._note(request.url),
+            "websocket": lambda socket: self._note(socket.url),
+        }
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)
 
     def _note(self, url):
         parts = urlsplit(url)
@@ -73,6 +87,11 @@ class Lab:
         if path.is_absolute():
             shutil.copy(path, self.root / path.name)
             path = Path(path.name)
+        if kernel and self._is_loaded():
+            self.command("docmanager:open", path=path.as_posix())
+            self.wait_idle()
+            self.page.locator(".jp-Notebook-cell").first.wait_for()
+            return
         if not kernel:
             self._forget_kernel(self.root / path)
         workspace = f"w{secrets.token_hex(4)}"
@@ -86,6 +105,10 @@ class Lab:
             dialog.locator(".jp-mod-accept").click()
             dialog.wait_for(state="detached")
         self.page.locator(".jp-Notebook-cell").first.wait_for()
+
+    def _is_loaded(self):
+        """Return whether JupyterLab is in the page, with no notebook open."""
+        return self.page.evaluate(f"() => !!window.jupyterapp && ({IS_EMPTY})()")
 
     def _forget_kernel(self, path):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -193,6 +216,13 @@ class Lab:
         self.page.screenshot(path=path)
         return path
 
-    def close(self):
-        self.page.close()
+    def leave(self):
+        """Close the notebooks and end their kernels; the next test finds the page as it was."""
+        if self.page.evaluate("() => !!window.jupyterapp"):
+            self.page.evaluate(CLOSE_ALL)
+            self.page.wait_for_function(IS_EMPTY)
+            if self.page.evaluate("() => document.body.dataset.jpThemeName") != LIGHT:
+                self.set_theme(LIGHT)
         self._server.shut_kernels()
+        while self._listeners:
+            self.page.remove_listener(*self._listeners.popitem())

@@ -41,6 +41,19 @@ def test_the_dark_theme_is_dark(lab):
     assert lab.page.evaluate(colour) in {"#111", "#111111", "black", "rgb(17, 17, 17)"}
 
 
+def test_the_next_test_finds_the_page_without_notebooks_kernels_or_theme(lab, lab_server, page):
+    lab.open(lab.write("left.ipynb", "1"))
+    lab.add_cell("'not saved'")
+    lab.set_theme("JupyterLab Dark")
+    lab.leave()
+    assert page.locator(".jp-NotebookPanel, .jp-Dialog").count() == 0
+    assert page.evaluate("() => document.body.dataset.jpThemeName") == "JupyterLab Light"
+    assert lab_server.ask("GET", "/api/sessions") == []
+    lab.open(lab.write("left.ipynb", "'written again'"))
+    assert lab.run_all()
+    assert lab.cell_output_text(0) == "'written again'"
+
+
 def test_a_notebook_is_reopened_as_it_was_saved_without_a_kernel(lab, lab_server):
     name = lab.write("saved.ipynb", "print('kept')")
     lab.open(name)
