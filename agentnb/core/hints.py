@@ -3,6 +3,7 @@
 A hint gives the Python first and the magic behind it, in parentheses::
 
     hub.git.status() (%git status) shows what has changed
+    pull with rebase=True (--rebase)
 
 Outside of IPython the parentheses are left out.
 """
@@ -13,7 +14,7 @@ import re
 
 __all__ = ["rendered", "use_magics"]
 
-_START = re.compile(r" ?\(%%?[a-z]")
+_START = re.compile(r" ?\((?:%%?|--)[a-z]")
 _shells: set[int] = set()
 
 
@@ -31,16 +32,18 @@ def use_magics(shell: object, *, on: bool) -> None:
 
 
 def rendered(text: str) -> str:
-    """Return a hint, without the magics in parentheses if no shell has them.
+    """Return a hint, without the magics and their options in parentheses if no shell has them.
 
     Examples
     --------
     >>> rendered("hub.git.stash() (%git stash) puts changes aside")
     'hub.git.stash() puts changes aside'
+    >>> rendered("give it longer with timeout= (--timeout), or ask for less")
+    'give it longer with timeout=, or ask for less'
     >>> rendered("hub.git.restore('a (1).py') (%git restore 'a (1).py'); try again")
     "hub.git.restore('a (1).py'); try again"
     """
-    if _shells or "(%" not in text:
+    if _shells or ("(%" not in text and "(--" not in text):
         return text
     kept, at = [], 0
     while found := _START.search(text, at):

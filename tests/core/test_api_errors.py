@@ -128,7 +128,7 @@ def test_what_is_said_of_a_url_that_ends_in_a_secret_s_name_is_not_hidden(web, c
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
 def test_a_number_that_json_has_not_is_named_for_what_it_is(web, client, value):
-    with pytest.raises(UsageError, match=rf"value\['a'\] is {value}, which JSON has not"):
+    with pytest.raises(UsageError, match=rf"data\['a'\] is {value}, which JSON has not"):
         client.post("/x", {"a": value})
     assert not web.asked
 

@@ -157,7 +157,7 @@ def test_a_bus_that_closes_says_what_was_never_sent(tmp_path):
         server.kill()
         server.wait()
         bus.publish("c", 2)
-        with pytest.raises(UnavailableError, match="1 events were never sent"):
+        with pytest.raises(UnavailableError, match="1 event was never sent"):
             bus.close(1.0)
         assert bus._closing
         redis.close()

@@ -8,8 +8,10 @@ import math
 import msgspec
 import pytest
 
+import agentnb
 from agentnb.core.codec import convert
 from agentnb.core.errors import UsageError
+from agentnb.core.workflow import Task
 from tests.core.typed_cases import CASES, IDS, Model
 
 KEPT = [(kind, value) for kind, value in CASES if kind != list[float]]
@@ -56,7 +58,7 @@ def test_a_request_s_body_and_a_reply_have_the_same_forms(web, make_api):
             "/x", lambda handler: handler.say(200, msgspec.json.decode(handler.server.asked[-1][3]))
         )
         assert client.post("/x", value, schema=kind) == value
-    with pytest.raises(UsageError, match=r"value\['rates'\]\[1\] is nan, which JSON has not"):
+    with pytest.raises(UsageError, match=r"data\['rates'\]\[1\] is nan, which JSON has not"):
         client.post("/x", {"rates": [1.0, math.nan]})
 
 
@@ -66,3 +68,21 @@ def test_a_websocket_message_has_the_same_forms(make_socket):
     for kind, value in KEPT:
         client.send(value)
         assert convert(client.receive(5), kind) == value
+
+
+@pytest.mark.parametrize("where", ["queue", "events", "api", "workflow", "websocket"])
+def test_what_json_has_not_is_named_by_its_place_in_the_data(tmp_path, where):
+    data = {"who": {"id": object()}}
+    with agentnb.connect(home=tmp_path / "home", start=tmp_path) as hub:
+        hub.workflows.agent("plan")(print)
+        calls = {
+            "queue": lambda: hub.queue("q").add(data),
+            "events": lambda: hub.events.publish("a", data),
+            "api": lambda: hub.api("http://127.0.0.1:1").post("/x", data),
+            "workflow": lambda: hub.workflows.create("w", [Task("plan", data=data)]),
+            "websocket": lambda: hub.websocket("ws://127.0.0.1:1").send(data),
+        }
+        with pytest.raises(UsageError) as caught:
+            calls[where]()
+    assert "data['who']['id'] is of type object, which JSON has not" in caught.value.message
+    assert "give data['who']['id'] as text, such as str(value)" in caught.value.hint

@@ -184,7 +184,9 @@ class Json:
 
     def _no_json(self, error: NotJson) -> UsageError:
         return UsageError(
-            f"{self._what} cannot be sent: {error}", service=self._service, hint=FORMS
+            f"{self._what} cannot be sent: {error.named('data')}",
+            service=self._service,
+            hint=error.hint or FORMS,
         )
 
     def decode(self, data: bytes, kind: Any = None) -> Any:

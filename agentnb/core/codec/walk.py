@@ -27,7 +27,23 @@ _TIMES = (dt.datetime, dt.date, dt.time)
 
 
 class NotJson(ValueError):  # noqa: N818 - what the value is
-    """A value without a JSON form; the text says where it is and what it is."""
+    """A value without a JSON form; the text says where it is and what it is.
+
+    Attributes
+    ----------
+    hint
+        How to give it; None for the forms that JSON has.
+    """
+
+    hint: str | None = None
+
+    def named(self, name: str) -> str:
+        """Return the text, with the name that the caller has for the value.
+
+        >>> NotJson("value['id'] is nan, which JSON has not").named("data")
+        "data['id'] is nan, which JSON has not"
+        """
+        return str(self).replace("value", name, 1) if str(self).startswith("value") else str(self)
 
 
 class Misfit(ValueError):  # noqa: N818 - what the value is
@@ -241,4 +257,9 @@ def _is_secret(value: Any) -> bool:
 
 
 def _no_form(value: Any, where: str) -> NotJson:
-    return NotJson(f"value{where} is of type {type(value).__name__}, which JSON has not")
+    error = NotJson(f"value{where} is of type {type(value).__name__}, which JSON has not")
+    error.hint = (
+        f"give data{where} as text, such as str(value), or as what JSON has: a model, "
+        "a dataclass, a date, a Decimal, a UUID, a path, an enum or bytes"
+    )
+    return error

@@ -70,7 +70,7 @@ class Watch:
         return DeadlineExceeded(
             "the statement was cancelled: its time was over",
             service="db",
-            hint="give it longer with timeout= or --timeout, or ask for less",
+            hint="give it longer with timeout= (--timeout), or ask for less",
         )
 
     def started(self, alert: Callable[[], None]) -> None:

@@ -58,7 +58,7 @@ class Translated:
                 if self.watch.cancelled or seconds is None
                 else f"timed out after {seconds:g} s, before the statement began",
                 service="db",
-                hint="give it longer with timeout= or --timeout",
+                hint="give it longer with timeout= (--timeout)",
             )
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -73,7 +73,7 @@ def _write(runner: Runner, connection: Connection, data: Source, table: str, if_
         raise UsageError(
             f"the table {table} exists",
             service="db",
-            hint="say append (--append) or replace (--replace)",
+            hint="if_exists='append' (--append) or 'replace' (--replace)",
         )
     replace = exists and if_exists == "replace"
     temporary = replace and schema.is_temporary(connection, table)

@@ -143,7 +143,7 @@ class SQLite(Backend):
                 raise FileNotFound(
                     f"there is no SQLite file {path} to read",
                     service="db",
-                    hint="leave --read-only away to make a new one",
+                    hint="leave read_only=True (--read-only) away to make a new one",
                 )
             return
         if not path.parent.is_dir():

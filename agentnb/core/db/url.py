@@ -190,7 +190,7 @@ def _sqlite(database: str, query: dict[str, Any], resolve: Callable[[str], Path]
             f"{strange[0]} is not an option of a SQLite URL",
             service="db",
             hint="write sqlite:///file:app.db?mode=ro&uri=true for SQLite's own options; "
-            "a connection that only reads is made with read_only=True or --read-only",
+            "a connection that only reads is made with read_only=True (--read-only)",
         )
     if database in {"", ":memory:"}:
         return Target(URL.create("sqlite+pysqlite", database=":memory:"))

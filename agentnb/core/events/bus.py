@@ -731,10 +731,12 @@ class EventBus:
         self._call_threads.close()
         self._loop.close()
         if left:
+            lost = "1 event was" if left == 1 else f"{left:,} events were"
             raise UnavailableError(
-                f"{left:,} events were never sent: {self.redis.target} is away",
+                f"{lost} never sent: {self.redis.target} is away",
                 service="events",
-                hint="publish them again once the server is back",
+                hint="hub.events.flush() before close() waits for the server; publish them again "
+                "once it is back",
             )
 
     aclose = twin(close)

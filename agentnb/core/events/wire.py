@@ -97,7 +97,9 @@ class Wire:
             raw = to_json(data)
         except NotJson as error:
             raise UsageError(
-                f"the event's data cannot be published: {error}", service="events", hint=FORMS
+                f"the event's data cannot be published: {error.named('data')}",
+                service="events",
+                hint=error.hint or FORMS,
             ) from error
         if len(raw) > self.limit:
             raise UsageError(

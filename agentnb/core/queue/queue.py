@@ -60,7 +60,7 @@ class Queue:
     """A queue of jobs, made on first use by `Queues.get_queue`.
 
     Each job runs at least once: one whose worker dies runs again, and that is counted as
-    another attempt. So a processor has to bear being run twice for one job.
+    another attempt: make processors idempotent.
 
     Parameters
     ----------

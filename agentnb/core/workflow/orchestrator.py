@@ -262,7 +262,8 @@ class Orchestrator:
             raise AgentNotFound(
                 f"there is no agent {name!r} on {self._transactions.where}",
                 service="workflow",
-                hint=did_you_mean(name, found, "agents"),
+                hint=did_you_mean(name, found, "agents")
+                or f'@hub.workflows.agent("{name}") above a function makes it (%%agent {name})',
             )
         return found[name]
 
