@@ -27,6 +27,7 @@ SUBJECTS = (
     "queues",
     "workflows",
     "websocket_echo",
+    "awaited",
 )
 ROOT = str(Path(__file__).resolve().parents[2])
 README = Path(__file__).with_name("README.md")
