@@ -57,7 +57,7 @@ def leaving(request, monkeypatch):
     cls = CONTEXTS[request.param]
     made = object.__new__(cls)
     awaits = request.param.endswith("__aexit__")
-    name = _CLOSERS.get(cls.__name__, "aclose" if awaits else "close")
+    name = ("a" if awaits else "") + _CLOSERS.get(cls.__name__, "close")
 
     def fail(*_, **__):
         raise OSError("password=hunter22")
@@ -65,7 +65,7 @@ def leaving(request, monkeypatch):
     async def afail(*_, **__):
         fail()
 
-    monkeypatch.setattr(cls, name, afail if name == "aclose" else fail)
+    monkeypatch.setattr(cls, name, afail if awaits else fail)
 
     def leave(error):
         kind = type(error) if error else None
@@ -154,6 +154,33 @@ def test_a_transaction_whose_rollback_fails_raises_the_error_of_its_block(tmp_pa
             tx.access._connection.connection.driver_connection.close()
             raise KeyError("the real error")
         assert db.query("select 1").scalar() == 1
+
+
+@pytest.mark.parametrize("session", [False, True], ids=["pool", "session"])
+def test_an_awaited_transaction_whose_rollback_fails_raises_the_error_of_its_block(
+    tmp_path, session
+):
+    async def spoil(owner):
+        async with owner.atransaction() as tx:
+            await tx.aexecute("create table t (a)")
+            tx.access._connection.connection.driver_connection.close()
+            raise KeyError("the real error")
+
+    with Database(f"sqlite:///{tmp_path}/a.db") as db:
+        with pytest.raises(KeyError, match="the real error"):
+            asyncio.run(spoil(db.session() if session else db))
+        assert db.query("select 1").scalar() == 1
+
+
+def test_an_awaited_hub_with_events_that_were_never_sent_raises_the_error_of_its_block(tmp_path):
+    async def lose():
+        async with away(home=tmp_path) as hub:
+            await hub.events.apublish("a", 1)
+            raise KeyError("the real error")
+
+    with pytest.raises(KeyError, match="the real error") as caught:
+        asyncio.run(lose())
+    assert "never sent" in caught.value.__notes__[0]
 
 
 def test_a_reply_that_cannot_be_closed_raises_the_error_of_its_block(web, monkeypatch):
