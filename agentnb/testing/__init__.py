@@ -1,7 +1,7 @@
 """Tests of a service that is built on agentnb: a hub of its own for each, and what runs its work.
 
-The fixtures ``hub`` and ``clock`` come by a plugin of pytest's, which is there once agentnb is
-installed; all else works with any other runner, too.
+The fixtures ``hub``, ``clock`` and ``recorded_events`` come by a plugin of pytest's, which is there
+once agentnb is installed; all else works with any other runner, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentnb.testing.agents import AgentRun, arun_agent, run_agent
     from agentnb.testing.clocks import HubClock
+    from agentnb.testing.events import RecordedEvents, assert_events, record_events
     from agentnb.testing.hubs import isolated_hub
     from agentnb.testing.idle import IdleReport, run_until_idle
     from agentnb.testing.jobs import JobRun, arun_job, run_job
@@ -20,9 +21,12 @@ __all__ = [
     "HubClock",
     "IdleReport",
     "JobRun",
+    "RecordedEvents",
     "arun_agent",
     "arun_job",
+    "assert_events",
     "isolated_hub",
+    "record_events",
     "run_agent",
     "run_job",
     "run_until_idle",
@@ -33,9 +37,12 @@ _MODULES = {
     "HubClock": "clocks",
     "IdleReport": "idle",
     "JobRun": "jobs",
+    "RecordedEvents": "events",
     "arun_agent": "agents",
     "arun_job": "jobs",
+    "assert_events": "events",
     "isolated_hub": "hubs",
+    "record_events": "events",
     "run_agent": "agents",
     "run_job": "jobs",
     "run_until_idle": "idle",

@@ -11,7 +11,7 @@ from agentnb.core.ranges import seconds
 from agentnb.testing.clocks import HubClock
 from agentnb.testing.work import (
     agents_worker,
-    events_of,
+    busy_events,
     open_tasks,
     queue_worker,
     register,
@@ -204,20 +204,7 @@ class _Run:
             for number, name, agent, state in self._tasks(workflows):
                 if state == "active" or (state == "waiting" and agent in served):
                     return f"task {name} of workflow {number}"
-        return self._busy_events(workflows)
-
-    def _busy_events(self, workflows: Orchestrator | None) -> str | None:
-        bus = events_of(self._hub)
-        if bus is None:
-            return None
-        if workflows is not None:
-            workflows.relay_once()
-            if workflows._reader.unpublished():  # noqa: SLF001 - for this package
-                return "the publishing of events"
-        for one in bus.subscriptions():
-            if one.handler is not None and (one.waiting or one.busy_for):
-                return f"handler {one.name} of events"
-        return None
+        return busy_events(self._hub)
 
     def stuck(self) -> str | None:
         """Return why work waits that nobody will run; None where there is none."""

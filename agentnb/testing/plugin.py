@@ -1,4 +1,4 @@
-"""The plugin of pytest's: the fixtures ``hub`` and ``clock``.
+"""The plugin of pytest's: the fixtures ``hub``, ``clock`` and ``recorded_events``.
 
 pytest imports this module at its start, with or without tests that use it: all else is imported
 by the fixtures.
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from agentnb.core.hub import Hub
     from agentnb.testing.clocks import HubClock
+    from agentnb.testing.events import RecordedEvents
     from agentnb.testing.hubs import SharedServer
 
-__all__ = ["clock", "hub"]
+__all__ = ["clock", "hub", "recorded_events"]
 
 _MARK = "agentnb"
 
@@ -64,3 +65,12 @@ def clock(hub: Hub) -> HubClock:
     from agentnb.testing.clocks import HubClock
 
     return HubClock(hub)
+
+
+@pytest.fixture
+def recorded_events(hub: Hub) -> Iterator[RecordedEvents]:
+    """Return the events that are published from here on, in order."""
+    from agentnb.testing.events import record_events
+
+    with record_events(hub) as recorded:
+        yield recorded

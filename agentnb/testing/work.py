@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.workflow import Orchestrator
 
-__all__ = ["agents_worker", "events_of", "queue_worker", "register", "sources", "workflows_of"]
+__all__ = [
+    "agents_worker",
+    "busy_events",
+    "events_of",
+    "open_tasks",
+    "queue_worker",
+    "register",
+    "sources",
+    "workflows_of",
+]
 
 
 def workflows_of(hub: Hub) -> Orchestrator | None:
@@ -55,6 +64,23 @@ def sources(hub: Hub) -> list[InlineWorker]:
 def open_tasks(workflows: Orchestrator) -> list[tuple[str, str, str, str]]:
     """Return workflow, name, agent and state of the tasks that have not ended."""
     return workflows._reader.open_tasks()  # noqa: SLF001 - as above
+
+
+def busy_events(hub: Hub) -> str | None:
+    """Return what publishes or handles events now, in words; None for nothing."""
+    bus, workflows = events_of(hub), workflows_of(hub)
+    if bus is None:
+        return None
+    if bus.pending:
+        return "the sending of events"
+    if workflows is not None:
+        workflows.relay_once()
+        if workflows._reader.unpublished():  # noqa: SLF001 - as above
+            return "the publishing of events"
+    for one in bus.subscriptions():
+        if one.handler is not None and (one.waiting or one.busy_for):
+            return f"handler {one.name} of events"
+    return None
 
 
 def register(hub: Hub, modules: Iterable[ModuleType]) -> None:
