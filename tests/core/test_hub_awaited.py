@@ -199,3 +199,39 @@ def test_nothing_is_imported_on_the_loop_once_a_service_is_open(options):
         check=True,
     )
     assert found.stdout.split() == []
+
+
+def test_a_server_that_is_dead_at_the_end_fails_async_with_but_hides_no_error(options):
+    options |= {"redis_url": NOWHERE, "database_url": "sqlite://"}
+
+    async def main(error):
+        async with agentnb.connect(**options) as hub:
+            await hub.events.apublish("a", 1)
+            if error is not None:
+                raise error
+
+    with pytest.raises(UnavailableError):  # the event is lost, which is said
+        asyncio.run(main(None))
+    with pytest.raises(KeyError, match="the real error") as caught:
+        asyncio.run(main(KeyError("the real error")))
+    assert any("closing failed" in note for note in caught.value.__notes__)
+
+
+def test_awaited_calls_of_a_loop_that_is_closed_leave_the_next_loop_alone(options):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        go.wait(30)
+
+    with agentnb.connect(**options) as hub:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(hub._call_threads.call(slow))
+        loop.run_until_complete(asyncio.wait({task}, timeout=0.1))
+        assert begun.wait(30)
+        task.cancel()
+        loop.run_until_complete(asyncio.wait({task}))
+        loop.close()  # while the call goes on
+        assert asyncio.run(hub.db.aquery("select 7")).scalar() == 7
+        go.set()
+        assert asyncio.run(hub.ahealth()) is not None
