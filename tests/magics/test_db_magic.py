@@ -12,6 +12,7 @@ from agentnb.core.errors import (
     NotFoundError,
     QueryRejected,
     RejectedError,
+    UniqueViolation,
     UsageError,
 )
 from agentnb.magics.db import transaction as transaction_module
@@ -399,6 +400,7 @@ def test_tx_keeps_all_or_nothing(run, tasks):
         QueryRejected,
     )
     assert "nothing of this cell was kept" in error.hint
+    assert type(error) is UniqueViolation
     assert tasks() == ["plan", "build", "ship"]
     run("%%db --tx\ninsert into task (name) values ('x');\ninsert into task (name) values ('y')")
     assert tasks()[3:] == ["x", "y"]

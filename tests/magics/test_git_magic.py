@@ -412,6 +412,6 @@ def test_revisions_and_paths_are_taken_as_on_git_s_command_line(run, shell, show
 def test_the_hint_of_a_folder_without_a_repository_makes_one_there(run):
     with pytest.raises(NotFoundError) as caught:
         run("%git --repo 'my app' status")
-    line = re.search("%git init .*(?=, or)", caught.value.hint).group()
+    line = re.search("%git init [^)]*", caught.value.hint).group()
     run(line)
     assert run("%git --repo 'my app' status").branch == "main"

@@ -549,4 +549,4 @@ def test_work_finds_the_cell_that_an_earlier_kernel_has_kept(run, hub, shown):
     queue.forget_processor()
     text = shown("%queue work q")
     assert "the processor of q uses names of its notebook: rate" in text
-    assert "run the cell under %%queue task q again" in text
+    assert "run its cell again (%%queue task q)" in text

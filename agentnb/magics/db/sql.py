@@ -195,8 +195,8 @@ def _transaction(session: Session) -> Iterator[Executor]:
         with session.transaction() as transaction:
             yield transaction
     except QueryRejected as error:
-        hint = error.hint or "the transaction was rolled back: nothing of this cell was kept"
-        raise QueryRejected(error.message, service="db", hint=hint) from error.__cause__
+        error.advise("the transaction was rolled back: nothing of this cell was kept")
+        raise
 
 
 @contextmanager
