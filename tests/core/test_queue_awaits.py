@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agentnb.core.errors import DeadlineExceeded, UnavailableError, UsageError
+from agentnb.core.queue import Job, TaskQueue
+from agentnb.core.redis import RedisClient
 
 FEW = 12  # awaited calls in 8 threads, the job's watcher, and what it is woken by
 
@@ -35,8 +37,8 @@ def stuck(queue, monkeypatch):
     release = threading.Event()
     answer = queue._store.wait
 
-    def wait(job, more):
-        found = answer(job, more)
+    def wait(job, more, seconds=None):
+        found = answer(job, more, seconds)
         if more >= 0:
             release.wait(30)
         return found
@@ -233,6 +235,16 @@ def test_an_outage_in_the_middle_of_an_awaited_wait_is_waited_out(queue, monkeyp
         return await waiting
 
     assert asyncio.run(main()) == 1
+
+
+def test_a_time_out_is_shorter_than_that_of_a_client_whose_server_is_away(until):
+    with RedisClient("redis://127.0.0.1:1/0", timeout=600) as redis, TaskQueue(redis) as queues:
+        queue = queues.get_queue("mail")
+        job = Job(queue, queue._parts, "a", b"{}")
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(job.result, 0.2), pool.submit(asyncio.run, job.aresult(0.2))]
+            until(lambda: all(one.done() for one in asked))
+    assert {type(one.exception()) for one in asked} <= {UnavailableError, DeadlineExceeded}
 
 
 def test_a_server_that_is_away_is_waited_for_as_long_as_the_time_out_says(queue, monkeypatch):

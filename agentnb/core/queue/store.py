@@ -152,7 +152,9 @@ class JobStore:
         """Return whether the queue is paused."""
         return bool(self.redis.hexists(f"{self.base}:meta", "paused"))
 
-    def wait(self, job_id: str, more: int) -> tuple[str, bytes] | None:
+    def wait(
+        self, job_id: str, more: int, seconds: float | None = None
+    ) -> tuple[str, bytes] | None:
         """Return the outcome of a job; None if it has not ended, see `next_outcome`.
 
         Parameters
@@ -162,8 +164,10 @@ class JobStore:
         more
             1 to join those who wait for it, 0 to wait on, -1 to leave: each of them gets a copy of
             the outcome.
+        seconds
+            That the server may take; None for the client's timeout.
         """
-        state, value = self.run(scripts.WAIT, [job_id, more], repeat=False)
+        state, value = self.run(scripts.WAIT, [job_id, more], repeat=False, seconds=seconds)
         return None if state is None else (state.decode(), value or b"")
 
     def next_outcome(self, job_id: str, seconds: float) -> tuple[str, bytes] | None:
@@ -201,6 +205,7 @@ class JobStore:
         *,
         keys: Sequence[str] | None = None,
         repeat: bool = True,
+        seconds: float | None = None,
     ) -> Any:
         """Run a script, whose last argument is the offset of the clock.
 
@@ -212,8 +217,12 @@ class JobStore:
             Its keys; default: those of the queue and of the jobs.
         repeat
             Run it again if its answer is lost: the second time it finds what the first has done.
+        seconds
+            That it may take; None for the client's timeout.
         """
         redis = self._repeating if repeat else self.redis
+        if seconds is not None:
+            redis = redis.within(seconds)
         keys = self.keys if keys is None else keys
         return script.run(redis, keys, [*arguments, self.clock.offset_ms])
 

@@ -95,7 +95,7 @@ class JobWaiter:
                 return time.sleep(step.seconds)
             return store.next_outcome(job, max(step.seconds, 0.001))
 
-        with self._registered(store, job) as one:
+        with self._registered(store, job, until) as one:
             return sansio.run(_flow(one, until, check), do)
 
     async def await_(
@@ -107,7 +107,7 @@ class JobWaiter:
     ) -> JobOutcome | None:
         """Await the outcome of a job, without a thread of its own; see `wait`."""
         until = end_of(timeout, service="queue")
-        with self._registered(store, job) as one, self._watcher.awaiting(job) as awaited:
+        with self._registered(store, job, until) as one, self._watcher.awaiting(job) as awaited:
             try:
                 return await sansio.arun(
                     _flow(one, until, check), lambda step: self._ado(step, awaited, until)
@@ -124,9 +124,11 @@ class JobWaiter:
         return awaited.result() if await awaited.within(max(step.seconds, 0.0)) else None
 
     @contextmanager
-    def _registered(self, store: JobStore, job: str) -> Iterator[_Registration]:
+    def _registered(
+        self, store: JobStore, job: str, until: float | None
+    ) -> Iterator[_Registration]:
         """Leave those who wait for a job at the end of the block, however that ends."""
-        one = _Registration(store, job)
+        one = _Registration(store, job, until)
         try:
             yield one
         finally:
@@ -202,9 +204,10 @@ class _LateError(Exception):
 class _Registration:
     """One caller among those who wait for a job: each of them gets a copy of its outcome."""
 
-    def __init__(self, store: JobStore, job: str) -> None:
+    def __init__(self, store: JobStore, job: str, until: float | None) -> None:
         self._store = store
         self._job = job
+        self._until = until
         self._lock = threading.Lock()
         self._joined = self._left = False
 
@@ -212,7 +215,7 @@ class _Registration:
         """Return the outcome; if there is none yet, the caller has joined from now on."""
         joins = not self._joined
         try:
-            outcome = self._store.wait(self._job, int(joins))
+            outcome = self._store.wait(self._job, int(joins), self._seconds())
         except AgentnbError:
             raise
         except BaseException:  # interrupted: the server may have got it
@@ -225,6 +228,13 @@ class _Registration:
         if gone:  # the caller has left meanwhile
             self.withdraw()
         return outcome
+
+    def _seconds(self) -> float | None:
+        """Return the seconds that a look may take; None for the client's timeout."""
+        longest = self._store.redis.timeout
+        if self._until is None or (left := _left(self._until)) >= longest:
+            return None
+        return min(max(left, _LOOK_SECONDS), longest)
 
     def copy(self) -> JobOutcome | None:
         """Return the copy of the outcome, if nobody else has received it."""
