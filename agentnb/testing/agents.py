@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import AgentnbError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.inline import Ran
     from agentnb.core.work.store import Claim
     from agentnb.core.workflow import Orchestrator
-    from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.agents import Agent, RunOptions
     from agentnb.core.workflow.workflow import Workflow
 
 __all__ = ["AgentRun", "arun_agent", "run_agent"]
@@ -68,7 +68,7 @@ class _Order:
     steps: Mapping[str, Any]
     workflow_data: Any
     attempts: int
-    options: dict[str, Any]
+    options: RunOptions
 
 
 def run_agent(
@@ -80,7 +80,7 @@ def run_agent(
     workflow_data: Any = None,
     hub: Hub | None = None,
     attempts: int = 1,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> AgentRun:
     """Do a task by an agent, as a worker does, and return what it has made.
 
@@ -149,7 +149,7 @@ async def arun_agent(
     workflow_data: Any = None,
     hub: Hub | None = None,
     attempts: int = 1,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> AgentRun:
     """Await a task; as `run_agent`, with a coroutine function on the event loop of the caller."""
     order = _Order(

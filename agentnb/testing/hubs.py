@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 from urllib.parse import quote
 
 from agentnb.core.errors import AgentnbError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentnb.core.redis import RedisClient
+    from agentnb.core.settings import SettingsArguments
 
 __all__ = ["SharedServer", "isolated_hub", "keys_of", "remove_keys"]
 
@@ -73,7 +74,7 @@ def isolated_hub(
     folder: str | os.PathLike[str] | None = None,
     *,
     server: SharedServer | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsArguments],
 ) -> Iterator[Hub]:
     """Open a hub that shares nothing with others, and close it at the end of the block.
 
@@ -120,10 +121,10 @@ def isolated_hub(
 
 
 def _settings(
-    folder: Path, server: SharedServer | None, settings: dict[str, Any]
-) -> dict[str, Any]:
+    folder: Path, server: SharedServer | None, settings: SettingsArguments
+) -> SettingsArguments:
     prefix = f"test-{os.getpid()}-{next(_NUMBERS)}-{secrets.token_hex(3)}"
-    given = {
+    given: SettingsArguments = {
         "home": folder / ".agentnb",
         "workspace": folder / "workspace",
         "key_prefix": prefix,
@@ -135,7 +136,7 @@ def _settings(
 
 
 @contextmanager
-def _environment(settings: dict[str, Any]) -> Iterator[None]:
+def _environment(settings: SettingsArguments) -> Iterator[None]:
     """Set the variables of all settings: empty ones count as not set, and win over ``.env``."""
     from agentnb.core.settings import FIELDS
 
@@ -155,10 +156,12 @@ def _environment(settings: dict[str, Any]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _clean(url: str, prefix: str, server: SharedServer | None) -> None:
+def _clean(url: str | None, prefix: str, server: SharedServer | None) -> None:
     """Remove what a test has left on its server."""
     from agentnb.core.redis import RedisClient
 
+    if url is None:  # the server of its own home ends with it
+        return
     if server is not None and url == server.url:
         server.flush()
         return

@@ -15,6 +15,7 @@ from agentnb.core.ranges import seconds, text, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentnb.core.docker.arguments import Path
     from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.logs import LogLine
     from agentnb.core.docker.results import Container, ExecResult
@@ -41,7 +42,7 @@ class Execution:
         command: str | Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        env_file: Any = None,
+        env_file: Path | Sequence[Path] | None = None,
         stdin: str | bytes | None = None,
         user: str | None = None,
         workdir: str | None = None,

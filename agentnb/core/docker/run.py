@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.docker.checks import input_of, words_of
 from agentnb.core.docker.envfile import with_files
@@ -16,6 +16,7 @@ from agentnb.core.ranges import seconds, text, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentnb.core.docker.arguments import ContainerArguments, Pull
     from agentnb.core.docker.build import Builder
     from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.logs import LogLine
@@ -48,8 +49,8 @@ class ContainerRuns:
         command: str | Sequence[str] | None = None,
         *,
         files: Mapping[str, Any] | None = None,
-        pull: str | None = None,
-        **options: Any,
+        pull: Pull | None = None,
+        **options: Unpack[ContainerArguments],
     ) -> Container:
         """Start a container and return while it runs.
 
@@ -112,8 +113,8 @@ class ContainerRuns:
         timeout: float | None = RUN_SECONDS,
         limit: int = OUTPUT,
         on_line: Callable[[LogLine], object] | None = None,
-        pull: str | None = None,
-        **options: Any,
+        pull: Pull | None = None,
+        **options: Unpack[ContainerArguments],
     ) -> RunResult:
         """Run a container to its end and remove it.
 
@@ -206,9 +207,9 @@ class ContainerRuns:
         grace = seconds("grace", grace, service="docker", zero=True, hint="grace=5")
         self._connection.containers.stop(str(container), grace)
 
-    def _completed(self, options: dict[str, Any], files: object) -> dict[str, Any]:
+    def _completed(self, options: ContainerArguments, files: object) -> dict[str, Any]:
         """Return options completed by those that others imply: a folder, variables, a network."""
-        given = {"work": True, **options} if files else dict(options)
+        given: dict[str, Any] = {"work": True, **options} if files else dict(options)
         if (paths := given.pop("env_file", None)) is not None:
             given["env"] = with_files(paths, given.get("env"), self._connection.roots)
         if isinstance(network := given.get("network"), Network):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agentnb.core.callthreads import CallThreads
+    from agentnb.core.docker.arguments import ExecArguments, LogArguments
     from agentnb.core.docker.logs import Logs
     from agentnb.core.docker.results import Container, ExecResult
 
@@ -123,12 +124,12 @@ class Service:
         """Its address, such as ``redis://127.0.0.1:49153``."""
         return f"{self._scheme}://{HOST}:{self.port}"
 
-    def logs(self, /, **options: Any) -> Logs:
+    def logs(self, /, **options: Unpack[LogArguments]) -> Logs:
         """Return the output of the service; options are those of `get_container_logs`."""
         found: Logs = self._control.logs(self.container, follow=False, **options)
         return found
 
-    def exec(self, /, command: str | Sequence[str], **options: Any) -> ExecResult:
+    def exec(self, /, command: str | Sequence[str], **options: Unpack[ExecArguments]) -> ExecResult:
         """Run another program in its container; options are those of `DockerManager.exec`."""
         return self._control.exec(self.container, command, **options)
 

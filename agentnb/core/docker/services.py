@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import urlsplit
 
 from agentnb.core.docker.options import check_names
@@ -16,6 +16,7 @@ from agentnb.core.ranges import seconds, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agentnb.core.docker.arguments import ServiceArguments
     from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.exec import Execution
     from agentnb.core.docker.inspection import Inspection
@@ -66,7 +67,7 @@ class Services:
         scheme: str | None = None,
         timeout: float = 60.0,
         files: Mapping[str, Any] | None = None,
-        **options: Any,
+        **options: Unpack[ServiceArguments],
     ) -> Service:
         """Start a container, wait until it is ready, and return it.
 
@@ -129,7 +130,7 @@ class Services:
             raise UsageError(
                 "a service goes with its process", service="docker", hint="leave keep= out"
             )
-        given = _published(
+        given: Any = _published(
             self._connection, {"policy": _service_policy(self._connection), **options}, port
         )
         if ready is None and port is None and "pull" not in options:

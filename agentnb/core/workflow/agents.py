@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import TypeCodec
 
-__all__ = ["Agent", "AgentOptions", "agent", "current_options", "made", "mark_of", "marked"]
+__all__ = [
+    "Agent",
+    "AgentOptions",
+    "RunOptions",
+    "agent",
+    "current_options",
+    "made",
+    "mark_of",
+    "marked",
+]
 
 F = TypeVar("F")
 _MARK = "__agentnb_agent__"
@@ -68,15 +77,20 @@ class Agent:
     target: Any = None
 
 
-class AgentOptions(TypedDict, total=False):
-    """The keyword arguments of `Orchestrator.agent`, each as `agent` takes it."""
+class RunOptions(TypedDict, total=False):
+    """The keyword arguments of an agent that hold for each attempt at a task; see `agent`."""
 
-    capabilities: Iterable[str]
-    attempts: int
     timeout: float | None
     backoff: float
     schema: Any
     returns: Any
+
+
+class AgentOptions(RunOptions, total=False):
+    """The keyword arguments of `Orchestrator.agent`, each as `agent` takes it."""
+
+    capabilities: Iterable[str]
+    attempts: int
     retries: int | None
 
 

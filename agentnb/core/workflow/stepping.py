@@ -118,7 +118,7 @@ class Stepping:
         self, name: str, function: Callable[P, R], *args: P.args, **options: P.kwargs
     ) -> R: ...
     async def astep(
-        self, name: str, function: Callable[..., Any], *args: Any, **options: Any
+        self, name: str, function: Callable[P, Any], *args: P.args, **options: P.kwargs
     ) -> Any:
         """Await a step, in a synchronous agent as well; see `step`."""
         codec = self._begin(name, function)

@@ -8,6 +8,7 @@ import agentnb
 from agentnb.core.events import Event
 from agentnb.core.queue import Job, processor
 from agentnb.core.workflow import Context, Task, TaskInfo, agent
+from agentnb.testing import isolated_hub, run_agent, run_job, run_until_idle
 
 
 @dataclass
@@ -260,3 +261,29 @@ async def use_files() -> None:
     await hub.git.acommit("done", pathes=["a"])  # mistake
     (await cache.aget("a", type=Price)).amount  # mistake
     await cache.aget("a", tpye=Price)  # mistake
+
+
+def use_docker() -> None:
+    hub.docker.run("app", "ls", memroy="256m")  # mistake
+    hub.docker.run("app", "ls", pull="sometimes")  # mistake
+    hub.docker.run("app", "ls", ports=80)  # mistake
+    hub.docker.run_container("app", privileged=True)  # mistake
+    hub.docker.run_container("app", cpus="1")  # mistake
+    hub.docker.service("redis:7", prot=6379)  # mistake
+    hub.docker.service("redis:7").exec("ls", tiemout=5)  # mistake
+    hub.docker.service("redis:7").logs(tial=5)  # mistake
+
+
+async def use_docker_awaited() -> None:
+    await hub.docker.arun("app", "ls", memroy="256m")  # mistake
+    (await hub.docker.arun("app", "ls")).exti_code  # mistake
+
+
+# Tests
+run_job(load)  # mistake
+run_job(process, {"symbol": "a"}, attemps=2)  # mistake
+run_job(process).reslt  # mistake
+run_agent(fetch, tiemout=5)  # mistake
+run_until_idle(hub, skpi=True)  # mistake
+with isolated_hub(databse_url="sqlite://"):  # mistake
+    pass

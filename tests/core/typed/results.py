@@ -11,6 +11,9 @@ from agentnb.core.api.request import Reply
 from agentnb.core.cache import Cache
 from agentnb.core.db import Database, Result, Transaction
 from agentnb.core.docker import DockerManager
+from agentnb.core.docker.logs import Logs
+from agentnb.core.docker.results import Container, ExecResult, RunResult
+from agentnb.core.docker.service import Service
 from agentnb.core.events import Event, EventBus, Subscription
 from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
@@ -312,3 +315,14 @@ async def use_files() -> None:
     assert_type(await files.aread_file("a", encoding=None), bytes)
     assert_type(await files.awrite_file("a", "b", if_hash=""), None)
     assert_type(await hub.git.acommit("done"), Committed)
+
+
+async def use_docker() -> None:
+    docker = hub.docker
+    assert_type(docker.run("app", "ls", memory="256m", ports=[80], timeout=5), RunResult)
+    assert_type(docker.run_container("app", env={"A": 1}, ports={80: None}), Container)
+    assert_type(await docker.arun("app", "ls", memory="256m", pull="missing"), RunResult)
+    with docker.service("redis:7", port=6379, network="prices") as service:
+        assert_type(service, Service)
+        assert_type(service.exec("ls", timeout=5), ExecResult)
+        assert_type(service.logs(tail=5), Logs)
