@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from agentnb.core.callthreads import CallThreads
 from agentnb.core.db import Database
+from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import DeadlineExceeded, QueryRejected, UsageError
 
 LONG = 30.0
@@ -431,3 +433,21 @@ def test_a_database_is_closed_by_async_with(url):
     db = run(main())
     assert run(db.aquery("select 2")).scalar() == 2  # opened again
     db.close()
+
+
+def test_an_awaited_transaction_is_its_tasks_and_no_threads(tmp_path):
+    path = tmp_path / "a.db"
+
+    async def main():
+        with Database(f"sqlite:///{path}") as db:
+            async with db.atransaction():
+                assert is_open_here(path)
+                assert is_open_here(path, awaits=True)
+                assert not await asyncio.to_thread(is_open_here, path)
+                asking = CallThreads.run(db.access.threads, lambda: is_open_here(path))
+                assert await asking  # an awaited call of the same task would wait for itself
+                asking = CallThreads.run(db.access.threads, lambda: is_open_here(path))
+                assert not await asyncio.create_task(asking)
+            assert not is_open_here(path)
+
+    run(main())

@@ -29,9 +29,7 @@ def opened(path: Path | None) -> Iterator[None]:
         yield
         return
     token = object()
-    call = current_call()  # an awaited one runs in any thread
-    thread, task = (call.thread, call.task) if call else (threading.get_ident(), _task())
-    _OPEN[token] = (str(path.resolve()), thread, task)
+    _OPEN[token] = (str(path.resolve()), *_caller())
     try:
         yield
     finally:
@@ -51,11 +49,18 @@ def is_open_here(path: Path | None, *, awaits: bool = False) -> bool:
     """
     if not _OPEN or path is None:
         return False
-    file, here = str(path.resolve()), threading.get_ident()
+    file, (here, current) = str(path.resolve()), _caller()
+    awaits = awaits or current_call() is not None
     return any(
-        (name, thread) == (file, here) and (not awaits or task is _task())
+        (name, thread) == (file, here) and (not awaits or task is current)
         for name, thread, task in list(_OPEN.values())
     )
+
+
+def _caller() -> tuple[int, Any]:
+    """Return the thread and the asyncio task of the caller; an awaited call runs in any thread."""
+    call = current_call()
+    return (threading.get_ident(), _task()) if call is None else (call.thread, call.task)
 
 
 def _task() -> Any:
