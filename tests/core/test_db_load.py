@@ -199,7 +199,7 @@ def test_a_table_that_exists_is_left_alone_unless_told_otherwise(db):
     db.load([{"a": 1}], "t")
     with pytest.raises(UsageError, match="the table t exists") as caught:
         db.load([{"a": 2}], "t")
-    assert "--append" in caught.value.hint
+    assert "if_exists='append'" in caught.value.hint
     db.load([{"a": 2}], "t", if_exists="append")
     assert db.query("select a from t order by a").column("a") == [1, 2]
     db.load([{"b": "x"}], "t", if_exists="replace")

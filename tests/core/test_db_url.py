@@ -129,7 +129,7 @@ def test_options_of_a_sqlite_url_are_kept_or_refused():
     assert parse("sqlite:///dev.db?connection_limit=3&pool_timeout=2").pool_size == 3
     with pytest.raises(ConfigError, match="mode is not an option of a SQLite URL") as caught:
         parse("sqlite:///dev.db?mode=ro")
-    assert "--read-only" in caught.value.hint
+    assert "read_only=True" in caught.value.hint
 
 
 @pytest.mark.parametrize(

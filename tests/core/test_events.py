@@ -354,9 +354,9 @@ def test_what_a_program_without_envelopes_publishes_is_data(make_bus, shared_red
     ("data", "words"),
     [
         ([1, object()], r"data\[1\] is of type object"),
-        (float("nan"), "value is nan"),
+        (float("nan"), "data is nan"),
         ({"a": [1.0, float("inf"), None]}, r"data\['a'\]\[1\] is inf"),
-        (Done("x", float("nan")), "value.seconds is nan"),
+        (Done("x", float("nan")), "data.seconds is nan"),
         ({"_agentnb": 1}, "reserved for the envelope"),
         ("x" * 10_000_000, "takes 10,000,002 bytes; 1,048,576 are allowed"),
     ],

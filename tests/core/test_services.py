@@ -106,6 +106,7 @@ def test_the_registry_imports_no_service(tmp_path):
     )
     assert sorted(done.stdout.split()) == [
         "agentnb.core.errors",
+        "agentnb.core.hints",
         "agentnb.core.nearest",
         "agentnb.core.services",
     ]

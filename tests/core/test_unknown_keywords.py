@@ -18,7 +18,11 @@ from tests.core.test_public_dir import PUBLIC, objects  # noqa: F401 - a fixture
 WORD = "bogus_option"
 
 
-KEEPING = {("Tracer", "span"), ("Runtime", "log"), ("GitHub", "paginate")}  # they take any keyword
+# They take any keyword.
+KEEPING = {
+    *(("Tracer", "span"), ("Runtime", "log")),
+    *(("GitHub", "paginate"), ("GitHub", "apaginate")),
+}
 
 # Their options are those of another call, which has to be given its arguments.
 ARGUMENTS = {
