@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -101,6 +102,20 @@ def test_a_failed_attempt_of_a_job_is_one_record_with_the_users_traceback(
 
 def fails_line():
     return 'secret = "password=hunter22hunter22"'
+
+
+def test_a_coroutine_that_takes_too_long_is_logged_with_the_line_that_it_waited_at(
+    hub, caplog, until
+):
+    async def waits(_):
+        await asyncio.sleep(60)
+
+    with hub.queue("mail").work(waits, timeout=0.2):
+        job = hub.queue("mail").add(1, attempts=1)
+        (record,) = until(lambda: failures(caplog, "queue"))
+    assert record.getMessage().startswith(f"job {job.id} of mail failed at attempt 1 of 1: it took")
+    assert functions_of(record) == ["waits", "sleep"]
+    assert "direct cause" not in record.exc_text
 
 
 @FAILS

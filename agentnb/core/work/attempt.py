@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from agentnb.core.errors import AttemptStopped, ConfigError, UnavailableError
-from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.failure import CANCELLED, Failure, users_part
 from agentnb.core.work.store import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
@@ -226,7 +226,10 @@ class Attempt:
                     return await awaitable
             except TimeoutError as error:
                 if limit.expired():
-                    raise self.timed_out("it was cancelled") from error
+                    late = self.timed_out("it was cancelled")
+                    cancelled = error.__cause__.__traceback__ if error.__cause__ else None
+                    # The user's line that was cancelled, in the place of how it was.
+                    raise late.with_traceback(users_part(cancelled)) from None
                 raise
             except asyncio.CancelledError as error:
                 if self.stopped:
