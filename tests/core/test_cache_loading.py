@@ -222,12 +222,18 @@ def test_a_cancelled_loader_lets_another_load(cache):
     assert asyncio.run(story()) == "loaded"
 
 
-def test_one_who_is_cancelled_while_taking_the_lock_gives_it_back(make_cache):
+@pytest.mark.parametrize("late", ["call", "answer"])
+def test_one_who_is_cancelled_while_taking_the_lock_gives_it_back(make_cache, late):
     cache = make_cache()
     acquire = cache._store.acquire
+    begun = threading.Event()
 
     def slowly(*args, **options):
+        if late == "call":
+            begun.set()
+            time.sleep(0.3)
         state = acquire(*args, **options)
+        begun.set()
         time.sleep(0.3)
         return state
 
@@ -235,13 +241,14 @@ def test_one_who_is_cancelled_while_taking_the_lock_gives_it_back(make_cache):
 
     async def story():
         task = asyncio.create_task(cache.aget_or_set("k", lambda: 1))
-        while lock_of(cache, "k") is None:  # noqa: ASYNC110 - it is the server that knows
+        while not begun.is_set():  # noqa: ASYNC110 - of another thread
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(story())
+    time.sleep(0.4)
     assert lock_of(cache, "k") is None
 
 
