@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentnb.testing.hubs import isolated_hub
     from agentnb.testing.idle import IdleReport, run_until_idle
     from agentnb.testing.jobs import JobRun, arun_job, run_job
+    from agentnb.testing.work import register
 
 __all__ = [
     "AgentRun",
@@ -27,6 +28,7 @@ __all__ = [
     "assert_events",
     "isolated_hub",
     "record_events",
+    "register",
     "run_agent",
     "run_job",
     "run_until_idle",
@@ -43,6 +45,7 @@ _MODULES = {
     "assert_events": "events",
     "isolated_hub": "hubs",
     "record_events": "events",
+    "register": "work",
     "run_agent": "agents",
     "run_job": "jobs",
     "run_until_idle": "idle",

@@ -110,7 +110,7 @@ def run_until_idle(
     (1, 49)
     """
     timeout = seconds("timeout", timeout, service="testing")
-    register(hub, modules)
+    register(hub, *modules)
     run = _Run(hub, queues, agents, timeout)
     while True:
         if run.run_due() or run.answer(approve):

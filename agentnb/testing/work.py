@@ -83,8 +83,23 @@ def busy_events(hub: Hub) -> str | None:
     return None
 
 
-def register(hub: Hub, modules: Iterable[ModuleType]) -> None:
-    """Register the processors and agents that modules have marked, as ``--app`` does."""
+def register(hub: Hub, *modules: ModuleType) -> None:
+    """Register the processors and agents that modules have marked, as ``--app`` of a worker does.
+
+    A workflow can be created once its agents are registered.
+
+    Parameters
+    ----------
+    hub
+        The hub.
+    *modules
+        Modules with functions under ``@processor`` and ``@agent``.
+
+    Raises
+    ------
+    UsageError
+        A module marks two for one queue, or two of one name.
+    """
     from agentnb.core.queue.processing import marked as marked_processors
     from agentnb.core.workflow.agents import marked as marked_agents
 
