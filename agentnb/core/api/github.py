@@ -249,12 +249,13 @@ class _Pages:
             whole("limit", limit, service="api", hint="limit=100, or None for all")
         self._github, self._path, self._left = github, path, limit
         self._url: str | None = path
+        self._linked = False
         self.query = params
 
     def following(self) -> str | None:
         """Return the address of the next page, None for no other; its query is in `query`."""
         url = self._url
-        if url is not None and url != self._path:
+        if url is not None and self._linked:
             origin = self._github.client.origin
             if not url.startswith((f"{origin}/", "/")) or url.startswith("//"):
                 raise _not("under the same host in its next page", self._path)
@@ -264,7 +265,7 @@ class _Pages:
         """Return the results of a page, and note the address of the next."""
         found = self._github._listed(reply.data, self._path)  # noqa: SLF001 - of this module
         after = _NEXT.search(reply.headers.get("link", ""))
-        self._url, self.query = after and after["url"], {}
+        self._url, self._linked, self.query = after and after["url"], True, {}
         if self._left is not None:
             found = found[: self._left]
             self._left -= len(found)
