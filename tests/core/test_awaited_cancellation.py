@@ -128,3 +128,19 @@ def test_a_step_after_one_that_was_cancelled_is_called_once(workflows):
     made = workflows.create("w", [Task("a", agent="stepper")])
     workflows.work()
     assert made.wait(30).result == {"a": len(calls)}
+
+
+def test_of_cancelled_calls_no_connection_is_left(queues, cache, bus, shared_redis):
+    queue = queues.get_queue("mail")
+    job = queue.add(1)
+
+    async def call():
+        await asyncio.gather(
+            *(queue.aadd(2), cache.aget_or_set("k", lambda: 1), bus.apublish("a", 1)),
+            *(bus.ahistory("a"), job.aresult(5), bus.await_for("b", 5)),
+        )
+
+    before = len(shared_redis.client_list())
+    for _ in range(3):
+        cancel_often(call, lambda: not bus.subscriptions())
+    assert len(shared_redis.client_list()) <= before + FEW

@@ -211,6 +211,8 @@ class Job(LiveJob, Generic[D_co]):
             It was removed, or is no longer kept.
         DeadlineExceeded
             It has not ended in time; it goes on.
+        UnavailableError
+            The server is away: when it is asked first, or until the end of the timeout.
         """
         check_schema(type, "queue", "type")
         self._parts.loop.check()
