@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from . import mariadb
-from .groups import Groups, Stopwatch, order_of
+from .groups import EngineLock, Groups, Stopwatch, order_of
 from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 
@@ -33,6 +33,7 @@ def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
     for name, marker in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {marker.about}")
+    config.pluginmanager.register(EngineLock(tempfile.gettempdir()))
     if config.getoption("--write-seconds") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Stopwatch())
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -11,12 +11,15 @@ their durations, and ``pytest -n 4 --write-seconds`` measures them again.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 DOCKER = ("*/test_docker*", "*/07_docker.ipynb", "*/test_log_lines.py", "*/test_correlation.py")
@@ -35,18 +38,51 @@ def stable_id(value):
     return _ADDRESS.sub("", repr(value))
 
 
+def uses_engine(nodeid):
+    """Return whether a test uses the Docker engine."""
+    file = nodeid.partition("::")[0]
+    return "[07_docker]" in nodeid or any(fnmatch(file, one) for one in DOCKER)
+
+
 def group_of(nodeid):
     """Return the group of a test."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/browser/"):
         return "browser"
-    return "docker" if any(fnmatch(file, one) for one in DOCKER) else file
+    return "docker" if uses_engine(nodeid) else file
 
 
 def order_of(nodeid):
-    """Return the sort key of a test: Docker first, then the longest groups, and browsers last."""
-    group = group_of(nodeid)
-    return group == "browser", group != "docker", -SECONDS.get(group, 0)
+    """Return the sort key of a test: Docker first, then the longest groups, and browsers last.
+
+    Of the browser tests those of Docker are last: by then the others of Docker are over.
+    """
+    group, engine = group_of(nodeid), uses_engine(nodeid)
+    return group == "browser", group != "docker", -SECONDS.get(group, 0), engine
+
+
+class EngineLock:
+    """A plugin that lets one process at a time use the Docker engine, from test to test.
+
+    Names of containers, tags of images and their shared layers are the engine's, so that processes
+    would meet there: also those of another run on this machine.
+    """
+
+    def __init__(self, folder):
+        self._path, self._file = Path(folder) / f"agentnb-tests-engine-{os.getuid()}", None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # to wait is not the test's time
+    def pytest_runtest_protocol(self, item, nextitem):
+        """Hold the lock until a test follows that does not use the engine."""
+        if uses_engine(item.nodeid) and self._file is None:
+            self._file = self._path.open("w")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            return (yield)
+        finally:
+            if self._file and not (nextitem and uses_engine(nextitem.nodeid)):
+                self._file.close()
+                self._file = None
 
 
 class Groups(LoadScopeScheduling):

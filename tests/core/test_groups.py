@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -13,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.groups import SECONDS, Stopwatch, group_of, order_of, stable_id
+from tests.groups import SECONDS, EngineLock, Stopwatch, group_of, order_of, stable_id
 
 ROOT = Path(__file__).parents[2]
 BROWSER = "tests/browser/test_b.py"
@@ -43,6 +45,8 @@ def pytest_runtest_call(item):
         ("tests/browser/test_docker_panel.py::test_a", "browser"),
         ("tests/browser/test_start.py::test_a", "browser"),
         ("notebooks/07_docker.ipynb::Cell 0", "docker"),
+        ("tests/notebooks/test_tutorials_run.py::test_a[07_docker]", "docker"),
+        ("tests/browser/test_start.py::test_a[07_docker]", "browser"),
         ("notebooks/01_db.ipynb::Cell 3", "notebooks/01_db.ipynb"),
     ],
 )
@@ -53,8 +57,35 @@ def test_a_group_is_a_file_or_all_that_need_the_engine_or_a_browser(nodeid, grou
 def test_the_engine_is_first_then_the_longest_and_browsers_are_last(monkeypatch):
     monkeypatch.setitem(SECONDS, "tests/core/test_long.py", 9999)
     names = ["tests/core/test_docker.py", "tests/core/test_long.py", "tests/cli/test_cli.py"]
-    names.append("tests/browser/test_start.py")
+    names += ["tests/browser/test_start.py", "tests/browser/test_docker_panel.py"]
     assert sorted(dict.fromkeys([*names[2:], *names]), key=order_of) == names
+
+
+def test_the_engine_is_locked_until_a_test_follows_that_does_not_use_it(tmp_path):
+    docker, other = (
+        SimpleNamespace(nodeid=f"tests/core/test_{name}.py") for name in ("docker", "x")
+    )
+    lock = EngineLock(tmp_path)
+    held = []
+    for item, following in [(docker, docker), (docker, other), (other, docker), (docker, None)]:
+        running = lock.pytest_runtest_protocol(item, following)
+        next(running)
+        held.append(is_locked(tmp_path))
+        with contextlib.suppress(StopIteration):
+            running.send(None)
+        held.append(is_locked(tmp_path))
+    assert held == [True, True, True, False, False, False, True, False]
+
+
+def is_locked(folder):
+    """Return whether another process would wait for the only file of a folder."""
+    for file in folder.iterdir():
+        with file.open("w") as again:
+            try:
+                fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
 
 
 def test_each_group_with_a_duration_is_one_that_there_is():
