@@ -255,8 +255,8 @@ def _beside(path: Path) -> list[str]:
 def _no_file(path: Path) -> UsageError:
     if path.is_dir():
         what = "a folder"
-        hint = "name the files in it, or build an image of it: "
-        "hub.docker.build_image(FOLDER, TAG) (%docker build FOLDER -t TAG)"
+        build = "hub.docker.build_image(FOLDER, TAG) (%docker build FOLDER -t TAG)"
+        hint = f"name the files in it, or build an image of it: {build}"
     else:
         what, hint = "not a regular file", "give what is in it: files={'main.py': TEXT}"
     return UsageError(f"{str(path)!r} is {what}", service="docker", hint=hint)
