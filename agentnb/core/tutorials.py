@@ -11,7 +11,7 @@ from agentnb.core.expand import expand
 __all__ = ["FIRST", "Copied", "copy_tutorials"]
 
 FIRST = "00_start.ipynb"
-_KINDS = ("*.ipynb", "data/*.*", "guide/*.md", "scripts/*.py")
+_KINDS = ("*.ipynb", "data/*.*", "guide/*.md", "scripts/*.py", "scripts/service/*.py")
 
 
 class Copied(NamedTuple):

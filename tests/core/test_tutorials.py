@@ -9,7 +9,7 @@ from agentnb.core.tutorials import copy_tutorials
 def test_the_tutorials_guides_data_and_scripts_are_copied_into_a_root_of_their_own(tmp_path):
     copied = copy_tutorials(tmp_path / "a b" / "c")
     expected = {"data/agents.csv", "guide/values.md", "guide/security.md", "scripts/agents.py"}
-    expected |= {"guide/architecture.md", "scripts/github.py"}
+    expected |= {"guide/architecture.md", "scripts/github.py", "scripts/service/app.py"}
     assert expected <= set(copied.new)
     assert (copied.folder / "data" / "agents.csv").read_text().startswith("id,agent,task,status")
     assert Settings.load(start=copied.folder / "data", environ={}).root == copied.folder.resolve()

@@ -1,7 +1,8 @@
 """Type checkers know the results of agentnb's functions, and find mistakes in calls of them.
 
 `typed/results.py` states the type of each important result by `assert_type`. `typed/mistakes.py`
-has a mistake in each line that ends in ``# mistake``. Both checkers run once over all files.
+has a mistake in each line that ends in ``# mistake``. Both checkers run once over all files, and
+over the sample service.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def found(request, tmp_path_factory):
     """Return the errors of a checker: the file, the line, the message."""
     # Elsewhere agentnb is an installed package, whose own lines are not checked.
     folder = tmp_path_factory.mktemp(request.param)
-    for path in [*TYPED.glob("*.py"), *SERVICE.glob("*.py")]:
+    for path in TYPED.glob("*.py"):
         shutil.copy(path, folder)
+    shutil.copytree(SERVICE, folder / "service", ignore=shutil.ignore_patterns("__pycache__"))
     check = {"mypy": checked_by_mypy, "pyright": checked_by_pyright}[request.param]
     return list(check(folder))
 
