@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from agentnb.core.trace.quiet import quiet
+
 CALLS = """
-import http.server, logging, sys, threading
+import http.server, logging, sys, threading, time
 {structlog}
 logging.basicConfig(level=logging.INFO, format="%(name)s|%(levelname)s|%(message)s")
 import agentnb, agentnb.core.workflow
@@ -36,6 +40,8 @@ with agentnb.connect(home=sys.argv[1], workspace=sys.argv[2]) as hub:
     hub.cache.get_or_set("a", lambda: 1)
     subscription = hub.events.subscribe("a", lambda event: 1 / 0)
     hub.events.publish("a", 1)
+    while not subscription.failed:
+        time.sleep(0.01)
     subscription.close()
     queue = hub.queue("q")
     queue.huey
@@ -91,3 +97,17 @@ def test_a_service_logs_under_agentnb_only_and_prints_nothing(tmp_path, structlo
     assert {name.partition(".")[0] for name in loggers} == {"agentnb"}
     spoken = ("api", "db", "events", "queue", "redis", "websocket", "workflow")
     assert loggers >= {f"agentnb.{service}" for service in spoken}
+
+
+def test_only_what_a_call_of_agentnbs_logs_is_dropped_and_no_warning(caplog):
+    caplog.set_level(logging.INFO)
+    library = logging.getLogger("a.library")
+    with quiet("a.library"):
+        library.info("of the call")
+        library.warning("a warning of the call")
+        thread = threading.Thread(target=library.info, args=("of the user's thread",))
+        thread.start()
+        thread.join()
+    library.info("of the user")
+    said = [record.message for record in caplog.records]
+    assert said == ["a warning of the call", "of the user's thread", "of the user"]
