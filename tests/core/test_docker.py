@@ -189,8 +189,8 @@ def test_files_are_taken_out_up_to_a_limit_and_links_are_not_followed(docker, do
 def test_what_a_container_uses_is_told(docker, docker_image):
     busy = docker.run_container(docker_image, sh("while :; do :; done"))
     assert docker.stats(busy).cpu is None
-    deadline = time.monotonic() + 20
-    while not (docker.stats(busy).cpu or 0) > 20:
+    deadline = time.monotonic() + 60
+    while not (docker.stats(busy).cpu or 0) > 5:  # of a processor that may be busy with others
         assert time.monotonic() < deadline
         time.sleep(0.3)
     found = docker.stats(busy)

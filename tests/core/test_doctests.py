@@ -7,6 +7,7 @@ import doctest
 import importlib
 import pkgutil
 import traceback
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,7 @@ def forget_last_value():
     vars(builtins).pop("_", None)
 
 
+@cache
 def raising(module):
     """Return the examples of a module that end in an exception."""
     tests = doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(module))
