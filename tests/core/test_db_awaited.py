@@ -235,6 +235,34 @@ def test_a_transaction_that_is_cancelled_while_it_waits_for_a_connection_is_give
     assert busy(db) == 0
 
 
+def test_a_transaction_that_is_cancelled_while_it_begins_is_rolled_back(db, monkeypatch):
+    beginning, go = threading.Event(), threading.Event()
+    begin = db.access.backend.begin
+
+    def slow(connection):
+        begin(connection)
+        beginning.set()
+        go.wait(LONG)
+
+    async def enter():
+        async with db.atransaction():
+            raise AssertionError
+
+    async def main():
+        task = asyncio.create_task(enter())
+        await until(beginning.is_set)
+        task.cancel()
+        await asyncio.sleep(0.02)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert busy(db) == 0
+
+    monkeypatch.setattr(db.access.backend, "begin", slow)
+    run(main())
+    db.execute("insert into task values (1)")  # nothing is locked
+
+
 def test_a_transaction_that_is_cancelled_in_its_body_is_rolled_back(db):
     inside = asyncio.Event()
 
@@ -388,8 +416,15 @@ def test_a_call_that_is_cancelled_leaves_no_connection_thread_or_task(db, call):
     assert db.access.threads.count == 0
 
 
-def test_a_load_that_is_cancelled_is_rolled_back(db):
-    started = threading.Event()
+def test_a_load_that_is_cancelled_is_rolled_back(db, monkeypatch):
+    started, watches = threading.Event(), []
+    watching = db.access.backend.watching
+
+    def recording(connection, watch):
+        watches.append(watch)
+        return watching(connection, watch)
+
+    monkeypatch.setattr(db.access.backend, "watching", recording)
 
     def rows():
         for n in range(1_000_000_000):
@@ -403,6 +438,7 @@ def test_a_load_that_is_cancelled_is_rolled_back(db):
         await cancelled(running)
 
     run(main())
+    assert not watches[-1].over  # the rollback is not cancelled with the call
     assert count(db) == 0
     assert busy(db) == 0
 
