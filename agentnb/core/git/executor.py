@@ -220,7 +220,7 @@ def _read(
     process: Popen[bytes],
     until: float,
     progress: Callable[[str], object] | None,
-    call: AwaitedCall | None,
+    call: AwaitedCall | None = None,
 ) -> tuple[bytes, bytes]:
     """Read both outputs to their end, or until no writer is left or the call is cancelled."""
     assert process.stdout is not None  # noqa: S101 - both are pipes
