@@ -33,6 +33,8 @@ class AwaitedCall:
 
     Attributes
     ----------
+    service
+        The name of the threads that it runs in.
     began
         The time of `time.monotonic` at which it was made.
     cancelled
@@ -43,9 +45,10 @@ class AwaitedCall:
         Whether the function has ended.
     """
 
-    __slots__ = ("_stops", "began", "cancelled", "ended", "task", "thread")
+    __slots__ = ("_stops", "began", "cancelled", "ended", "service", "task", "thread")
 
-    def __init__(self) -> None:
+    def __init__(self, service: str) -> None:
+        self.service = service
         self.began = monotonic()
         self.cancelled = self.ended = False
         self.thread = threading.get_ident()
@@ -74,11 +77,21 @@ _CALL: contextvars.ContextVar[AwaitedCall | None] = contextvars.ContextVar(
 )
 
 
-def current_call() -> AwaitedCall | None:
-    """Return the awaited call on whose behalf this code runs; None for a synchronous one."""
+def current_call(service: str | None = None) -> AwaitedCall | None:
+    """Return the awaited call on whose behalf this code runs; None for a synchronous one.
+
+    Parameters
+    ----------
+    service
+        Only one that runs in the threads of this name. What another service calls is not
+        cancelled with its caller: the loader of a cached value, for example, has others that
+        wait for it.
+    """
     call = _CALL.get()
     # What a call has started, such as a thread, inherits its context and outlives it.
-    return None if call is None or call.ended else call
+    if call is None or call.ended or service not in {None, call.service}:
+        return None
+    return call
 
 
 class CallThreads:
@@ -189,7 +202,7 @@ class CallThreads:
             default: as the constructor was told.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(function, loop.create_future())
+        call = _Call(function, loop.create_future(), self._name)
         timer = None
         late = late or TimeoutError
         if (not self._submit(call, loop) or abandon) and until is not None:
@@ -310,9 +323,11 @@ class _Call:
 
     mailbox: _Mailbox
 
-    def __init__(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, function: Callable[[], Any], future: asyncio.Future[Any], service: str
+    ) -> None:
         self.future = future
-        self.awaited = AwaitedCall()
+        self.awaited = AwaitedCall(service)
         self.begun = False
         self._function: Callable[[], Any] | None = function
         self._context = contextvars.copy_context()

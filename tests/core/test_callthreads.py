@@ -255,7 +255,8 @@ def test_a_function_sees_the_call_that_it_runs_for_until_it_ends(threads):
     left = []
 
     def call():
-        found = current_call()
+        found = current_call("test")
+        assert current_call("other") is None
         context = contextvars.copy_context()
         left.append(lambda: context.run(current_call))
         return found, left[0]()

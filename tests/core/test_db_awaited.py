@@ -487,3 +487,23 @@ def test_an_awaited_transaction_is_its_tasks_and_no_threads(tmp_path):
             assert not is_open_here(path)
 
     run(main())
+
+
+def test_a_statement_of_another_services_call_is_not_cancelled_with_it(db):
+    begun, go, found = threading.Event(), threading.Event(), []
+    threads = CallThreads("cache", limit=1)
+
+    def load():
+        begun.set()
+        go.wait(LONG)
+        found.append(db.query("select 7").scalar())  # others wait for this value
+
+    async def main():
+        task = asyncio.create_task(threads.call(load))
+        await until(begun.is_set)
+        await cancelled(task)
+        go.set()
+        await until(lambda: found == [7])
+
+    run(main())
+    threads.close()

@@ -138,7 +138,7 @@ class _Transfer:
                     raise
                 self._begin_anew()  # it has become shorter
             except UnavailableError as error:
-                call = current_call()
+                call = current_call("api")
                 final = isinstance(error, DeadlineExceeded | CircuitOpen) or not self.size
                 final = final or (call is not None and call.cancelled)
                 pause = retry.pause(number)
@@ -212,7 +212,7 @@ class _Transfer:
 @contextmanager
 def _cut_off(reply: StreamReply) -> Iterator[None]:
     """Run a block that reads a reply; the cancellation of an awaiting caller closes it."""
-    call = current_call()
+    call = current_call("api")
     if call is None:
         yield
         return

@@ -43,7 +43,7 @@ def _got(slots: SimpleQueue[None], seconds: float | None) -> bool:
 
 
 def _waited(wait: Callable[[float | None], bool], seconds: float | None) -> bool:
-    call = current_call()
+    call = current_call("db")
     if call is None:
         return wait(seconds)
     until = None if seconds is None else monotonic() + seconds

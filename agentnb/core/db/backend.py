@@ -53,7 +53,7 @@ class Watch:
     def __init__(self, deadline: Deadline, *, completes: bool = False) -> None:
         self.deadline = deadline
         self.alert: Callable[[], None] | None = None
-        self._call = None if completes else current_call()
+        self._call = None if completes else current_call("db")
 
     @property
     def cancelled(self) -> bool:

@@ -71,7 +71,7 @@ class Runner(ABC):
                 self.backend.require("time-out (timeout=, --timeout)")
         elif self.backend.cancels:
             timeout = self.timeout
-        call = current_call()
+        call = current_call("db")
         if call is None or timeout is None or isinstance(timeout, Deadline):
             return Deadline.of(timeout)
         return Deadline(timeout, since=call.began)

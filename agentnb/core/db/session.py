@@ -226,7 +226,7 @@ class SessionRunner(Runner):
                     hint="wait for it, or use hub.db, which has other connections",
                 )
         # The end of an awaited transaction may come in another thread than its begin.
-        self._owner = None if current_call() else threading.get_ident()
+        self._owner = None if current_call("db") else threading.get_ident()
 
     def _release(self) -> None:
         if self._dropping:

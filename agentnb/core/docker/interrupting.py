@@ -17,7 +17,7 @@ __all__ = ["check_cancelled", "interruptible"]
 
 def check_cancelled() -> None:
     """Raise if the caller of this awaited call was cancelled."""
-    call = current_call()
+    call = current_call("docker")
     if call is not None and call.cancelled:
         raise UnavailableError("the call was cancelled", service="docker", hint="await it again")
 
@@ -31,7 +31,7 @@ def interruptible(answer: Any) -> Iterator[None]:
     answer
         The response of the SDK.
     """
-    call = current_call()
+    call = current_call("docker")
     if call is None:
         yield
         return

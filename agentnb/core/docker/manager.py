@@ -178,7 +178,7 @@ class DockerManager:
 
     def _iterated(self, found: Iterator[T]) -> AsyncIterator[T]:
         # In a thread of its own, since it waits for as long as nothing is printed.
-        return iterate(CallThreads("docker-follow", limit=1), found)
+        return iterate(CallThreads("docker", limit=1), found)
 
     @overload
     def get_container_logs(

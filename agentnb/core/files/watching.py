@@ -215,7 +215,7 @@ class Watcher:
 
     def _await(self, timeout: float | None) -> list[Change]:
         """Wait in steps, so that a caller that is cancelled ends the wait."""
-        call = current_call()
+        call = current_call("files-watch")
         until = inf if timeout is None else monotonic() + timeout
         while not self.closed and not (call and call.cancelled):
             if changes := self.wait(max(0.0, min(until - monotonic(), _STEP_SECONDS))):

@@ -192,7 +192,7 @@ def _once(
         process: Popen[bytes] = running.proc
         stack.callback(_close, process)
         try:
-            call = current_call() if words[0] in _TRANSFERS else None
+            call = current_call("git") if words[0] in _TRANSFERS else None
             out, err = _read(process, until, progress, call)
             _await_end(process, until)
         except BaseException as error:
