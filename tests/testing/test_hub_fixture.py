@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,19 @@ def test_keys_on_a_server_that_is_named_are_removed_and_no_others(shared_url, tm
         assert redis.keys() == [b"another's"]
 
 
+def test_a_server_that_tests_share_keeps_nothing(tmp_path):
+    from agentnb.core.redis import RedisClient
+    from agentnb.testing.hubs import SharedServer
+
+    server = SharedServer()
+    with isolated_hub(tmp_path / "a", server=server) as hub:
+        hub.queue("q").add(1)
+        hub.redis.set("of no prefix", 1)
+    with RedisClient(server.url) as redis:
+        assert redis.dbsize() == 0
+    server.close()
+
+
 @pytest.fixture
 def shared_url(redis_home):
     from agentnb.core.redis import RedisClient
@@ -220,6 +234,12 @@ def test_an_awaiting_test_uses_the_hub(run_tests):
         """
     )
     found.assert_outcomes(passed=1)
+
+
+def test_the_plugin_is_installed_by_the_name_of_its_module():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    plugins = project["project"]["entry-points"]["pytest11"]
+    assert plugins == {"agentnb.testing.plugin": "agentnb.testing.plugin"}
 
 
 def test_the_plugin_loads_nothing_before_a_test_uses_it():

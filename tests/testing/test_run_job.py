@@ -105,6 +105,10 @@ def test_the_jobs_of_the_queue_are_left_alone_and_new_ones_wait_there(hub):
     assert hub.queue("pages").counts()["completed_total"] == 0
 
 
+def test_a_job_knows_the_hub_of_the_test(hub):
+    assert run_job(lambda job: job.hub is hub, hub=hub).result is True
+
+
 def test_a_coroutine_function_is_a_processor_too(hub):
     async def double(job):
         await asyncio.sleep(0)

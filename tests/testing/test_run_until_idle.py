@@ -10,7 +10,7 @@ import pytest
 from agentnb.core.errors import DeadlineExceeded, RejectedError
 from agentnb.core.queue import processor
 from agentnb.core.workflow import Task, agent
-from agentnb.testing import run_until_idle
+from agentnb.testing import isolated_hub, run_agent, run_until_idle
 
 
 def module(**names):
@@ -180,6 +180,17 @@ def test_workflows_in_memory_are_run(hub):
     workflow = hub.workflows.create("one", [Task("double", data=4)])
     assert run_until_idle(hub).tasks == 1
     assert workflow.wait(timeout=5).result == {"double": 8}
+
+
+def test_workflows_on_postgresql_are_run(fresh_url):
+    with isolated_hub(database_url=fresh_url) as hub:
+        hub.workflows.migrate()
+        hub.workflows.agent("double")(lambda task: task.data * 2)
+        workflow = hub.workflows.create("one", [Task("double", data=4, delay=3600)])
+        assert run_until_idle(hub, skip=True).tasks == 1
+        assert workflow.wait(timeout=5).result == {"double": 8}
+        assert run_agent(lambda _, ctx: ctx.inputs["n"], inputs={"n": 5}, hub=hub).result == 5
+        assert [one.name for one in hub.workflows.list()] == ["one"]
 
 
 def test_what_expires_on_the_server_does_so_by_the_clock(hub, clock):
