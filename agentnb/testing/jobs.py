@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import RejectedError
 from agentnb.core.ranges import whole
+from agentnb.core.typevars import D_co
 from agentnb.testing.hubs import isolated_hub, remove_keys
 from agentnb.testing.loops import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from agentnb.core.hub import Hub
     from agentnb.core.loop import LoopThread
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["JobRun", "arun_job", "run_job"]
 
+R = TypeVar("R")
+
 _LOGS = 1000
 _MOST_ATTEMPTS = 1000
 _RESULT_SECONDS = 5.0  # it is there already
 
 
 @dataclass(frozen=True, slots=True)
-class JobRun:
+class JobRun(Generic[D_co]):
     """A job that has completed.
 
     Attributes
@@ -46,13 +49,34 @@ class JobRun:
         The exceptions of the attempts that failed.
     """
 
-    result: Any
+    result: D_co
     progress: Any = None
     logs: list[str] = field(default_factory=list)
     attempts: int = 1
     errors: list[BaseException] = field(default_factory=list)
 
 
+class JobOptions(TypedDict, total=False):
+    """The keyword arguments of `run_job`."""
+
+    hub: Hub | None
+    queue: str | None
+    attempts: int
+    schema: Any
+    returns: Any
+    timeout: float | None
+
+
+@overload
+def run_job(
+    function: Callable[[Job], Coroutine[Any, Any, R]],
+    data: Any = ...,
+    **options: Unpack[JobOptions],
+) -> JobRun[R]: ...
+@overload
+def run_job(
+    function: Callable[[Job], R], data: Any = ..., **options: Unpack[JobOptions]
+) -> JobRun[R]: ...
 def run_job(
     function: Callable[[Job], Any],
     data: Any = None,
@@ -63,7 +87,7 @@ def run_job(
     schema: Any = None,
     returns: Any = None,
     timeout: float | None = None,
-) -> JobRun:
+) -> JobRun[Any]:
     """Run a job by a processor, as a worker does, and return what it has made.
 
     The data and the result make their way through JSON, by the schema and the declared type;
@@ -108,6 +132,16 @@ def run_job(
         return _run(used, function, data, queue, attempts, options)
 
 
+@overload
+async def arun_job(
+    function: Callable[[Job], Coroutine[Any, Any, R]],
+    data: Any = ...,
+    **options: Unpack[JobOptions],
+) -> JobRun[R]: ...
+@overload
+async def arun_job(
+    function: Callable[[Job], R], data: Any = ..., **options: Unpack[JobOptions]
+) -> JobRun[R]: ...
 async def arun_job(
     function: Callable[[Job], Any],
     data: Any = None,
@@ -118,12 +152,12 @@ async def arun_job(
     schema: Any = None,
     returns: Any = None,
     timeout: float | None = None,  # noqa: ASYNC109 - as run_job
-) -> JobRun:
+) -> JobRun[Any]:
     """Await a job; as `run_job`, with a coroutine function on the event loop of the caller."""
     options = {"schema": schema, "returns": returns, "timeout": timeout}
     attempts = whole("attempts", attempts, service="queue", most=_MOST_ATTEMPTS)
 
-    def call(loop: LoopThread) -> JobRun:
+    def call(loop: LoopThread) -> JobRun[Any]:
         with nullcontext(hub) if hub is not None else isolated_hub() as used:
             return _run(used, function, data, queue, attempts, options, loop)
 
@@ -138,7 +172,7 @@ def _run(
     attempts: int,
     options: dict[str, Any],
     loop: LoopThread | None = None,
-) -> JobRun:
+) -> JobRun[Any]:
     from agentnb.core.queue.processing import mark_of
 
     mark = mark_of(function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
@@ -115,7 +115,7 @@ class GitHub:
     def list_pull_requests(
         self,
         repository: str,
-        state: str = "open",
+        state: Literal["open", "closed", "all"] = "open",
         *,
         head: str | None = None,
         base: str | None = None,
@@ -143,7 +143,7 @@ class GitHub:
     async def alist_pull_requests(
         self,
         repository: str,
-        state: str = "open",
+        state: Literal["open", "closed", "all"] = "open",
         *,
         head: str | None = None,
         base: str | None = None,

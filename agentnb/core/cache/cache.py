@@ -30,7 +30,7 @@ from agentnb.core.table import Table
 from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from typing_extensions import TypeForm
 
@@ -307,7 +307,7 @@ class Cache:
     def get_or_set(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T]],
+        loader: Callable[[], Coroutine[Any, Any, T]],
         ttl: float | None = ...,
         *,
         type: None = ...,
@@ -407,7 +407,7 @@ class Cache:
     async def aget_or_set(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T]],
+        loader: Callable[[], Coroutine[Any, Any, T]],
         ttl: float | None = ...,
         *,
         type: None = ...,

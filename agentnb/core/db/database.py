@@ -33,7 +33,7 @@ from agentnb.core.runtime import Runtime
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
@@ -328,7 +328,7 @@ class Database(Executor):
         return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
 
     @overload
-    def run(self, operation: Callable[[Database], Awaitable[R]]) -> R: ...
+    def run(self, operation: Callable[[Database], Coroutine[Any, Any, R]]) -> R: ...
     @overload
     def run(self, operation: Callable[[Database], R]) -> R: ...
     def run(self, operation: Callable[[Database], Any]) -> Any:
@@ -352,7 +352,7 @@ class Database(Executor):
             raise
 
     @overload
-    async def arun(self, operation: Callable[[Database], Awaitable[R]]) -> R: ...
+    async def arun(self, operation: Callable[[Database], Coroutine[Any, Any, R]]) -> R: ...
     @overload
     async def arun(self, operation: Callable[[Database], R]) -> R: ...
     async def arun(self, operation: Callable[[Database], Any]) -> Any:

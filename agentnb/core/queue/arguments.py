@@ -45,6 +45,6 @@ class WorkOptions(TypedDict, total=False):
 
     returns: Any
     timeout: float | None
-    kind: str
+    kind: Literal["kernel", "process"]
     kills: bool
     before: Callable[[Attempt], object] | None

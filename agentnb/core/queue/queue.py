@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -482,7 +482,7 @@ class Queue:
         schema: Any = None,
         returns: Any = None,
         timeout: float | None = None,
-        kind: str = "kernel",
+        kind: Literal["kernel", "process"] = "kernel",
         kills: bool = False,
         before: Callable[[Attempt], object] | None = None,
     ) -> Worker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from agentnb.core.callthreads import CallThreads
+    from agentnb.core.queue.arguments import State
     from agentnb.core.queue.parts import QueueParts
 
 __all__ = ["UNKEPT", "JobSnapshot", "LiveJob", "as_percent", "is_number", "progress_of"]
@@ -65,7 +66,7 @@ class JobSnapshot:
     """A snapshot of a job: its state, that state's score, its fields."""
 
     id: str
-    state: str
+    state: State | Literal["gone"]
     score: float
     now: int
     fields: dict[str, bytes] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class LiveJob:
         return found
 
     @property
-    def state(self) -> str:
+    def state(self) -> State | Literal["gone"]:
         """State now: one of `STATES` of `agentnb.core.queue.counts`, or gone."""
         return self.snapshot().state
 

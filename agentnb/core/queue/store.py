@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.core.queue import counts, scripts
 from agentnb.core.queue.keys import AddedJob
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentnb.core.clock import Clock
+    from agentnb.core.queue.arguments import State
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.keys import KeyRecord
     from agentnb.core.queue.options import Options, Retention
@@ -227,10 +228,10 @@ class JobStore:
         return script.run(redis, keys, [*arguments, self.clock.offset_ms])
 
 
-def _state(word: str, *, paused: bool = False) -> str:
+def _state(word: str, *, paused: bool = False) -> State:
     if word == "wait":
         return "paused" if paused else "waiting"
-    return word
+    return cast("State", word)
 
 
 def _dict(flat: Any) -> dict[str, bytes]:

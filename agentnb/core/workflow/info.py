@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -23,16 +23,27 @@ __all__ = [
     "WORKFLOW_STATES",
     "AgentInfo",
     "TaskInfo",
+    "TaskState",
+    "WorkflowState",
     "task_info",
 ]
 
-TASK_STATES = (
-    *("blocked", "approval", "delayed", "waiting", "active"),
-    *("completed", "failed", "cancelled", "skipped"),
-)
+TaskState: TypeAlias = Literal[
+    "blocked",
+    "approval",
+    "delayed",
+    "waiting",
+    "active",
+    "completed",
+    "failed",
+    "cancelled",
+    "skipped",
+]
+WorkflowState: TypeAlias = Literal["active", "completed", "failed", "cancelled"]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
+WORKFLOW_STATES: tuple[WorkflowState, ...] = get_args(WorkflowState)
 NOT_KEPT = "done, not kept"
 """Standing of a completed task whose result could not be kept."""
-WORKFLOW_STATES = ("active", "completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class TaskInfo(Generic[D_co]):
     workflow_id: str
     name: str
     agent: str
-    state: str
+    state: TaskState
     needs: tuple[str, ...]
     data: D_co
     result: Any

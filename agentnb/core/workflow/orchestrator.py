@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.work.wakeup import WakeupBackend
     from agentnb.core.workflow.agents import AgentOptions
-    from agentnb.core.workflow.info import AgentInfo
+    from agentnb.core.workflow.info import AgentInfo, WorkflowState
 
 __all__ = ["Orchestrator"]
 
@@ -389,7 +389,7 @@ class Orchestrator:
         agents: Sequence[str] | None = None,
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        kind: str = "kernel",
+        kind: Literal["kernel", "process"] = "kernel",
     ) -> Worker:
         """Do the tasks of agents in this process, in threads, until the worker is stopped.
 
@@ -572,12 +572,12 @@ class Orchestrator:
         """
         return self._reader.waited(workflows, self._runtime.clock.time())
 
-    def table(self, state: str | None = None, n: int = 50) -> Table:
+    def table(self, state: WorkflowState | None = None, n: int = 50) -> Table:
         """Return the newest workflows with how far they are, as `list` does."""
         found = self.list(state, n)
         return workflow_table(found, self._reader.counts([one.id for one in found]))
 
-    def list(self, state: str | None = None, n: int = 50) -> list[Workflow]:
+    def list(self, state: WorkflowState | None = None, n: int = 50) -> list[Workflow]:
         """Return the newest workflows, of one state or all, newest first; `table` shows them."""
         return [self._workflow(row) for row in self._reader.newest(state, n)]
 

@@ -11,7 +11,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.workflow.spec import check_words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import TypeCodec
@@ -111,7 +111,11 @@ class Stepping:
 
     @overload
     async def astep(
-        self, name: str, function: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs
+        self,
+        name: str,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        *args: P.args,
+        **options: P.kwargs,
     ) -> R: ...
     @overload
     async def astep(

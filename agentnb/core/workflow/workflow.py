@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.table import Table
-    from agentnb.core.workflow.info import TaskInfo
+    from agentnb.core.workflow.info import TaskInfo, WorkflowState
     from agentnb.core.workflow.orchestrator import Orchestrator
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
@@ -85,7 +85,7 @@ class Workflow:
         self.id: str = row[0]
         self.name: str = row[1]
         self.key: str | None = row[2]
-        self.state: str = row[3]
+        self.state: WorkflowState = row[3]
         self.data: Any = msgspec.json.decode(row[4])
         self.max_parallel: int | None = row[5]
         self.created: dt.datetime = moment_of(row[6])

@@ -8,11 +8,12 @@ from agentnb.magics.grammar import is_word
 
 if TYPE_CHECKING:
     from agentnb.core.workflow import Orchestrator
+    from agentnb.core.workflow.info import WorkflowState
 
 __all__ = ["names_of"]
 
 _NEWEST = 50
-_STATES = {"open": "active", "asking": "active"}
+_STATES: dict[str, WorkflowState] = {"open": "active", "asking": "active"}
 _TASKS = {"task": set(), "approval": {"approval"}, "failed": {"failed", "cancelled"}}
 
 

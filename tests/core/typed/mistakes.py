@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import agentnb
 from agentnb.core.events import Event
 from agentnb.core.queue import Job, processor
-from agentnb.core.workflow import Context, Task, TaskInfo, agent
+from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
 from agentnb.testing import isolated_hub, run_agent, run_job, run_until_idle
 
 
@@ -287,3 +287,12 @@ run_agent(fetch, tiemout=5)  # mistake
 run_until_idle(hub, skpi=True)  # mistake
 with isolated_hub(databse_url="sqlite://"):  # mistake
     pass
+
+
+def use_states(workflow: Workflow, task: TaskInfo, job: Job) -> None:
+    bool(workflow.state == "complete")  # mistake
+    bool(task.state == "done")  # mistake
+    bool(job.state == "complete")  # mistake
+    hub.workflows.list("complete")  # mistake
+    hub.github.list_pull_requests("a/b", "opened")  # mistake
+    run_job(process, Price("a", 1.0)).result.amount  # mistake

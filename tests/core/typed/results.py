@@ -23,6 +23,7 @@ from agentnb.core.redis import RedisClient
 from agentnb.core.table import Row, Table
 from agentnb.core.websocket import WebSocketClient
 from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
+from agentnb.testing import JobRun, arun_job, run_job
 
 
 @dataclass
@@ -139,12 +140,17 @@ def fetch(task: TaskInfo[Request], ctx: Context) -> Price:
     return ctx.step("load", load)
 
 
+async def of_anything(data: Any) -> Price:
+    return Price(str(data), 1.0)
+
+
 @agent("report", capabilities=["text"], schema=Request)
 async def report(task: TaskInfo, ctx: Context) -> Price:
     assert_type(task.data, Any)
     assert_type(await ctx.step("price", aprice, "a"), Price)
     assert_type(await ctx.astep("load", load), Price)
     assert_type(await ctx.with_options(returns=Price).astep("any", load_anything), Price)
+    assert_type(await ctx.astep("any", of_anything, task.data), Price)
     return await ctx.astep("again", aprice, "a")
 
 
@@ -326,3 +332,10 @@ async def use_docker() -> None:
         assert_type(service, Service)
         assert_type(service.exec("ls", timeout=5), ExecResult)
         assert_type(service.logs(tail=5), Logs)
+
+
+async def use_tests() -> None:
+    assert_type(run_job(process, Request("a"), hub=hub).result, Price)
+    assert_type(run_job(aprocess, attempts=2), JobRun[Price])
+    assert_type((await arun_job(aprocess)).result, Price)
+    assert_type(await price.ainvalidate(), int)
