@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.cli import commands, migrate, serve, worker
+from agentnb.cli import commands, health, migrate, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
 
@@ -89,7 +89,31 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     about = "Look for secrets in saved notebooks, their outputs included."
     check = add("check", commands.check, about)
     check.add_argument("notebook", nargs="+", help="the notebooks' files")
+    about = "Check that the configured services answer, or that a worker of this host is alive."
+    _add_health(add("health", health.run, about))
     add("status", commands.status, "Show every setting and its source; secrets are masked.")
+
+
+def _add_health(parser: Parser) -> None:
+    parser.add_argument(
+        "queue",
+        nargs="*",
+        help="with --worker: queues that it must work on (default: agents, or a queue that has had "
+        "a job)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=1.0,
+        help="seconds for all services together (default: 1)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--worker",
+        action="store_true",
+        help="look for the heartbeat of a worker of this host in place of the services",
+    )
 
 
 def _add_serve(parser: Parser) -> None:

@@ -13,6 +13,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.ranges import seconds
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
+    from agentnb.core.services import Readiness
     from agentnb.core.services.entry import Closeable, Service
     from agentnb.core.settings import Settings, SettingsArguments
     from agentnb.core.table import Table
@@ -109,6 +111,7 @@ class Hub:
         """Connections that were named, which outlive a `stop`."""
         self._closed = False
         self._notebook = notebook
+        self._prober = services.Prober()
         self._clock = Clock()
         self._ephemeral = False
         self._threads: CallThreads | None = None
@@ -358,17 +361,62 @@ class Hub:
         """
         return self.settings.variable(name)
 
-    def health(self) -> Table:
-        """Ping every opened service and return its state.
+    def health(self, timeout: float = 1.0) -> Table:
+        """Ping the services and return their states, within the time-out.
+
+        All are asked at once: those that are opened, and those that a setting names
+        (DATABASE_URL, REDIS_URL, DOCKER_HOST, DOCKER_CONTEXT), which this opens. A server that
+        is away is not asked again. With neither, the database and Redis are ``not opened``.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for all of them together.
 
         Returns
         -------
         Table
-            Service, kind, state (``ok`` or the error), milliseconds.
-        """
-        return services.health(self._opened, closed=self._closed)
+            Service, kind, state (``ok``, ``not opened`` or the error), milliseconds.
 
-    ahealth = twin(health)
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     [(row.service, row.state) for row in hub.health(timeout=30)]
+        [('db default', 'ok')]
+        """
+        timeout = seconds("timeout", timeout, service="hub", hint="hub.health(timeout=1)")
+        return services.health(self, self._opened, timeout)
+
+    def ready(self, timeout: float = 1.0) -> Readiness:
+        """Return whether the services can be used; the probe of an orchestrator.
+
+        It asks as `health` does. Where nothing is opened or configured it opens the default
+        database, so that it is never true for want of services. A closed hub is not ready.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for all services together.
+
+        Returns
+        -------
+        Readiness
+            True where every service answered; ``.ok`` is the same, and ``.services`` has the
+            state of each.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     found = hub.ready(timeout=30)
+        >>> found.ok, found.services
+        (True, {'db default': 'ok'})
+        """
+        timeout = seconds("timeout", timeout, service="hub", hint="hub.ready(timeout=1)")
+        if self._closed:
+            return services.Readiness(())
+        return services.ready(self, self._opened, timeout)
+
+    ahealth, aready = twin(health), twin(ready)
 
     def panel(self, name: str, **options: Any) -> Any:
         """Open a live panel, such as ``hub.panel("db")``.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentnbMagic"]
 
+_HEALTH_SECONDS = 5.0  # the embedded server may have to start
+
 GRAMMAR = Grammar(
     "agentnb",
     "the state of every service that this notebook has opened",
@@ -57,7 +59,7 @@ class AgentnbMagic(Magic):
 
     def do_status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
         """Return the health of every open service."""
-        return self.hub.health()
+        return self.hub.health(_HEALTH_SECONDS)
 
     def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return every setting with its source."""

@@ -15,8 +15,8 @@ from agentnb.core.settings import FIELDS
 
 PUBLIC = {
     "Hub": """
-        aclose ahealth aopen api apis areset astop cache close closed databases db docker
-        events files git github health logs open panel queue queues redis repo reset runtime
+        aclose ahealth aopen api apis aready areset astop cache close closed databases db docker
+        events files git github health logs open panel queue queues ready redis repo reset runtime
         settings stop tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
@@ -27,7 +27,7 @@ PUBLIC = {
     "Table": "arrow column columns df dicts display empty formats header kinds note pl rows",
     # Beside the names of redis-py's client.
     "RedisClient": """
-        embedded execute_within publisher repeating runtime subscriber target timeout tracer
+        embedded execute_within probe publisher repeating runtime subscriber target timeout tracer
         untraced within
     """,
     "Databases": """

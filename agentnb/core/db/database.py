@@ -28,6 +28,7 @@ from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.db.url import parse
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
+from agentnb.core.ranges import seconds
 from agentnb.core.resilience import Deadline
 from agentnb.core.runtime import Runtime
 from agentnb.core.twins import twin
@@ -371,18 +372,24 @@ class Database(Executor):
             self.access.log.exception("database operation failed")
             raise
 
-    def ping(self) -> None:
-        """Check that the database answers within 5 s.
+    def ping(self, timeout: float = CONNECT_SECONDS) -> None:
+        """Check that the database answers.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for the answer.
 
         Raises
         ------
         UnavailableError
-            It does not.
+            There is none.
         """
         if self.access.backend.cancels:
-            self.query("select 1", timeout=CONNECT_SECONDS)
+            self.query("select 1", timeout=timeout)
             return
-        with self.access.checkout(Deadline(CONNECT_SECONDS)) as connection:
+        timeout = seconds("timeout", timeout, service="db")
+        with self.access.checkout(Deadline(timeout)) as connection:
             self.access.settle(connection)
 
     def close(self) -> None:

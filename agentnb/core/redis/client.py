@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisClient"]
 
+_CONNECT_SECONDS = 1.0
+
 
 class RedisClient(redis.Redis):
     """A redis-py client of the embedded server or of a shared one, safe to interrupt.
@@ -192,10 +194,14 @@ class RedisClient(redis.Redis):
     def execute_within(self, span: Span, waiting: DeferredSigint, *args: Any) -> Any:
         """Send a command inside a span and a `defer_sigint` block of the caller.
 
-        As `execute_command`, but retried only if it did not reach the server.
+        As `execute_command`, but it is sent once, and a server that accepts no connection within
+        1 s is away: the caller keeps the command, and waits for nobody.
         """
         manager, pool, seconds = self._manager, self.connection_pool, self.timeout
-        until = monotonic() + seconds
+        now = monotonic()
+        until, connected = now + seconds, None
+        if manager.server is None:
+            connected = now + min(seconds, _CONNECT_SECONDS)
 
         def work(connection: Timed) -> Any:
             connection.send_command(*args, check_health=False)
@@ -204,9 +210,11 @@ class RedisClient(redis.Redis):
         def attempt() -> Any:
             connection = pool.borrow()  # type: ignore[attr-defined]  # a pool of agentnb
             waiting.end = connection.abort
-            return on(connection, pool, work, until)  # type: ignore[arg-type]  # as above
+            return on(connection, pool, work, until, connected)  # type: ignore[arg-type]  # as above
 
-        return manager.call(attempt, span=span, until=until, seconds=seconds, repeatable=False)
+        return manager.call(
+            attempt, span=span, until=until, seconds=seconds, repeatable=False, once=True
+        )
 
     def _wait(
         self, work: Callable[[Timed], Any], span: Span, args: tuple[Any, ...], flags: int
@@ -223,6 +231,31 @@ class RedisClient(redis.Redis):
             seconds=seconds + (waits or 0.0),
             repeatable=False,
         )
+
+    def probe(self, timeout: float = 1.0) -> None:
+        """Check that the server answers now; one that is away is not asked again.
+
+        An open breaker does not refuse it, and is closed by an answer. The embedded server is
+        started.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for the answer.
+
+        Raises
+        ------
+        UnavailableError
+            There is none.
+        ConfigError
+            The server refuses the login, or is no Redis.
+        """
+        client = self.within(timeout)
+        if self.embedded:
+            client.ping()
+            return
+        with Span(self._spans, "PING", "redis", 1, None):
+            self._manager.probe(client.timeout)
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:  # noqa: FBT002 - redis-py's own
         """Return a pipeline: commands that are sent together, in a transaction or not."""

@@ -93,6 +93,7 @@ class ConnectionManager:
         until: float | None,
         seconds: float,
         repeatable: bool,
+        once: bool = False,
     ) -> T:
         """Make a call; retry it while it is repeatable, may succeed, and has time left.
 
@@ -108,6 +109,8 @@ class ConnectionManager:
             The timeout, for messages and for reconnecting.
         repeatable
             Whether the command may be sent twice.
+        once
+            Whether there is no retry. The embedded server is brought back nevertheless.
 
         Raises
         ------
@@ -117,12 +120,38 @@ class ConnectionManager:
         try:
             if self.breaker is None:
                 return self._attempts(attempt, span, until, seconds, repeatable)
+            if once:
+                return self.breaker.call(attempt)
             return self.breaker.call(self._attempts, attempt, span, until, seconds, repeatable)
         except Exception as error:
             ours = translate(error, self.target, seconds)
             if ours is None or ours is error:
                 raise
             raise ours from error
+
+    def probe(self, seconds: float) -> None:
+        """Ping the server once, past the breaker; an answer closes it.
+
+        Raises
+        ------
+        AgentnbError
+            There is no answer.
+        """
+        until = monotonic() + seconds
+
+        def ping(connection: Timed) -> object:
+            connection.send_command("PING", check_health=False)
+            return connection.read_response()
+
+        try:
+            self.borrowed(self.commands, ping, until)
+        except Exception as error:
+            ours = translate(error, self.target, seconds)
+            if ours is None or ours is error:
+                raise
+            raise ours from error
+        if self.breaker is not None and self.breaker.state != "closed":
+            self.breaker.reset()
 
     def _attempts(
         self,
@@ -194,10 +223,30 @@ class ConnectionManager:
         self._log.info("redis disconnected")
 
 
-def on(connection: Timed, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
-    """Run work on a connection and release it, closed unless the reply was read in full."""
+def on(
+    connection: Timed,
+    pool: Pool,
+    work: Callable[[Timed], T],
+    until: float | None,
+    connected: float | None = None,
+) -> T:
+    """Run work on a connection and release it, closed unless the reply was read in full.
+
+    Parameters
+    ----------
+    connection, pool
+        The connection, and the pool that it goes back to.
+    work
+        Sends a command and reads the reply.
+    until
+        The deadline on the monotonic clock; None for none.
+    connected
+        An earlier deadline for a connection that has to be made.
+    """
     try:
-        connection.ready(until)
+        connection.ready(until if connected is None else connected)
+        if connected is not None:
+            connection.limit(until)
         result = work(connection)
     except ResponseError:
         pool.release(connection)  # a no is an answer, too

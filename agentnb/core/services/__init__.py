@@ -6,18 +6,16 @@ Those are opened before it, and closed after it.
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import AgentnbError
 from agentnb.core.services.data import CACHE, DATABASES, EVENTS, LOGS, REDIS, TRACER
-from agentnb.core.services.entry import Check, Service
+from agentnb.core.services.entry import Service
+from agentnb.core.services.health import NOT_OPENED, Prober, Readiness, State, checks_of
 from agentnb.core.services.outside import APIS, DOCKER, FILES, GITHUB, REPOSITORIES, WEBSOCKETS
 from agentnb.core.services.work import QUEUES, WORKFLOWS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from agentnb.core.hub import Hub
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile
 
@@ -37,8 +35,11 @@ __all__ = [
     "TRACER",
     "WEBSOCKETS",
     "WORKFLOWS",
+    "Prober",
+    "Readiness",
     "Service",
     "health",
+    "ready",
 ]
 
 SERVICES: tuple[Service[Any], ...] = (
@@ -48,42 +49,46 @@ SERVICES: tuple[Service[Any], ...] = (
 """Every service, in the order of the rows of ``hub.health()``."""
 
 
-def health(opened: Mapping[str, Any], *, closed: bool) -> Table:
-    """Return the state of each opened service: it is pinged, the others are not touched.
+def ready(hub: Hub, opened: dict[str, Any], seconds: float) -> Readiness:
+    """Return the states of the opened and the configured services, within the seconds given.
+
+    Where there is neither, the default database is opened.
 
     Parameters
     ----------
+    hub
+        The hub.
     opened
-        The services of a hub by their names.
-    closed
-        Whether the hub is closed, for the text of an empty table.
+        Its services by their names.
+    seconds
+        The time for all of them.
     """
+    checks = checks_of(hub, opened, SERVICES)
+    if not checks and DATABASES.main is not None:
+        checks = [DATABASES.main.check(hub, DATABASES)]
+    return Readiness(hub._prober.states(checks, seconds))  # noqa: SLF001 - the registry's own
+
+
+def _states(hub: Hub, opened: dict[str, Any], seconds: float) -> list[State]:
+    checks = checks_of(hub, opened, SERVICES)
+    if checks:
+        return hub._prober.states(checks, seconds)  # noqa: SLF001 - the registry's own
+    return [
+        State(main.service, main.kind, NOT_OPENED, None)
+        for main in (DATABASES.main, REDIS.main)
+        if main is not None
+    ]
+
+
+def health(hub: Hub, opened: dict[str, Any], seconds: float) -> Table:
+    """Return the same as a table, and open nothing that is not configured."""
     from agentnb.core.table import Table
 
     logs: LogFile | None = opened.get(LOGS.name)
     failed = logs.failed if logs else None
-    checks = [
-        check
-        for service in SERVICES
-        if service.name in opened
-        for check in service.checks(opened[service.name])
-    ]
     return Table(
         ("service", "kind", "state", "ms"),
-        [(check.service, check.kind, *_pinged(check)) for check in checks],
+        [] if hub.closed else _states(hub, opened, seconds),
         note=f"no log is written: {failed}" if failed else "",
-        empty="this hub is closed"
-        if closed
-        else "nothing has been opened yet: services open on first use",
+        empty="this hub is closed" if hub.closed else "nothing is opened",
     )
-
-
-def _pinged(check: Check) -> tuple[str, float]:
-    """Return the state of a service, and the milliseconds that its answer took."""
-    started = perf_counter()
-    try:
-        check.ping()
-        state = "ok"
-    except AgentnbError as error:
-        state = f"{type(error).__name__}: {error}"
-    return state, round((perf_counter() - started) * 1000, 1)

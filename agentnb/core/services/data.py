@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, UntrustedPath
-from agentnb.core.services.entry import Check, Service
+from agentnb.core.services.entry import Check, Main, Service, untimed
 
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
@@ -129,6 +129,7 @@ DATABASES: Service[Databases] = Service(
     _databases,
     settings=("home", "database_url", "db_max_bytes", "db_pool", "db_rows", "db_timeout"),
     checks=lambda it: [Check(f"db {one.name}", one.kind, one.ping) for one in it.opened()],
+    main=Main("db default", "sqlite", ("database_url",), lambda hub: hub.db),
 )
 
 
@@ -144,8 +145,9 @@ REDIS: Service[RedisClient] = Service(
     _redis,
     settings=("home", "redis_url"),
     checks=lambda it: [
-        Check("redis", "embedded" if it.embedded else it.target.scheme, it.ping),
+        Check("redis", "embedded" if it.embedded else it.target.scheme, it.probe),
     ],
+    main=Main("redis", "embedded", ("redis_url",), lambda hub: hub.redis),
 )
 
 
@@ -176,5 +178,5 @@ EVENTS: Service[EventBus] = Service(
     "events",
     _events,
     settings=("events_log", "events_outbox", "events_payload", "key_prefix"),
-    checks=lambda it: [Check("events", f"{len(it.subscriptions())} handlers", it.ping)],
+    checks=lambda it: [Check("events", f"{len(it.subscriptions())} handlers", untimed(it.ping))],
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agentnb.core.hub import Hub
+    from agentnb.core.settings import Settings
 
-__all__ = ["Check", "Closeable", "Service"]
+__all__ = ["Check", "Closeable", "Main", "Service", "untimed"]
 
 
 class Closeable(Protocol):
@@ -23,11 +24,57 @@ T = TypeVar("T", bound=Closeable)
 
 
 class Check(NamedTuple):
-    """One row of ``hub.health()``: a service, its kind, and the call that tells how it is."""
+    """One row of ``hub.health()``: a service, its kind, and the call that tells how it is.
+
+    The call is given the seconds that it has.
+    """
 
     service: str
     kind: str
-    ping: Callable[[], object]
+    ping: Callable[[float], object]
+
+
+def untimed(ping: Callable[[], object]) -> Callable[[float], object]:
+    """Return the call of a check that is quick, or has a time-out of its own."""
+    return lambda _: ping()
+
+
+class Main(NamedTuple):
+    """The row of ``hub.health()`` that a service has before it is opened.
+
+    Attributes
+    ----------
+    service
+        Its name in the row.
+    kind
+        Its variety where nothing is configured.
+    settings
+        The settings that configure it: URLs of servers.
+    open
+        Opens it.
+    """
+
+    service: str
+    kind: str
+    settings: tuple[str, ...]
+    open: Callable[[Hub], object]
+
+    def is_configured(self, settings: Settings) -> bool:
+        """Return whether a setting names the server."""
+        return any(getattr(settings, name) is not None for name in self.settings)
+
+    def check(self, hub: Hub, service: Service[Any]) -> Check:
+        """Return the check that opens the service, and pings it."""
+        url = next((text for name in self.settings if (text := getattr(hub.settings, name))), "")
+        scheme, found, _ = url.partition("://")
+
+        def ping(seconds: float) -> None:
+            self.open(hub)
+            for check in service.checks(hub._opened[service.name]):  # noqa: SLF001 - the registry's own
+                if check.service == self.service:
+                    check.ping(seconds)
+
+        return Check(self.service, scheme.partition("+")[0] if found else self.kind, ping)
 
 
 class Service(Generic[T]):
@@ -43,6 +90,8 @@ class Service(Generic[T]):
         The settings that the factory reads.
     checks
         Returns the rows of ``hub.health()`` of the opened service.
+    main
+        The row that it has before it is opened; None for none.
     """
 
     def __init__(
@@ -52,11 +101,13 @@ class Service(Generic[T]):
         *,
         settings: tuple[str, ...] = (),
         checks: Callable[[T], Iterable[Check]] = lambda _: (),
+        main: Main | None = None,
     ) -> None:
         self.name = name
         self.factory = factory
         self.settings = settings
         self.checks = checks
+        self.main = main
 
     def __repr__(self) -> str:
         return f"Service({self.name!r})"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, UsageError
-from agentnb.core.services.entry import Check, Service
+from agentnb.core.services.entry import Check, Main, Service, untimed
 
 if TYPE_CHECKING:
     from agentnb.core.api import APIClient, GitHub
@@ -39,7 +39,7 @@ FILES: Service[FileSystemManager] = Service(
     "files",
     _files,
     settings=("home", "file_size", "files_quota", "workspace", "workspace_read_only"),
-    checks=lambda it: [Check("files", it.confined_by, it.ping)],
+    checks=lambda it: [Check("files", it.confined_by, untimed(it.ping))],
 )
 
 
@@ -88,7 +88,7 @@ REPOSITORIES: Service[Repositories] = Service(
         *("home", "git_credentials", "git_filters", "git_protected", "git_timeout"),
         *("github_token", "workspace"),
     ),
-    checks=lambda it: [Check("git", "program", it.ping)],
+    checks=lambda it: [Check("git", "program", untimed(it.ping))],
 )
 
 
@@ -124,7 +124,8 @@ DOCKER: Service[DockerManager] = Service(
         *("home", "docker_context", "docker_cpus", "docker_host", "docker_memory", "docker_pids"),
         *("docker_policies", "workspace"),
     ),
-    checks=lambda it: [Check("docker", "engine", it.ping)],
+    checks=lambda it: [Check("docker", "engine", untimed(it.ping))],
+    main=Main("docker", "engine", ("docker_host", "docker_context"), lambda hub: hub.docker),
 )
 
 
@@ -155,7 +156,7 @@ APIS: Service[Clients] = Service(
     "apis",
     _apis,
     settings=("api_max_bytes", "api_timeout"),
-    checks=lambda it: [Check("api", _clients(it), it.ping)],
+    checks=lambda it: [Check("api", _clients(it), untimed(it.ping))],
 )
 
 
@@ -184,5 +185,5 @@ WEBSOCKETS: Service[WebSockets] = Service(
     "websockets",
     _websockets,
     settings=("home",),
-    checks=lambda it: [Check("websocket", one.url, one.ping) for one in it.clients()],
+    checks=lambda it: [Check("websocket", one.url, untimed(one.ping)) for one in it.clients()],
 )

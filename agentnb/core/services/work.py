@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError
 from agentnb.core.services.data import default_url, make_database
-from agentnb.core.services.entry import Check, Service
+from agentnb.core.services.entry import Check, Service, untimed
 
 if TYPE_CHECKING:
     from agentnb.core.db import Database
@@ -99,5 +99,5 @@ WORKFLOWS: Service[Orchestrator] = Service(
         *("database_url", "db_max_bytes", "db_rows", "db_timeout", "home", "key_prefix"),
         *("key_ttl", "workflow_lease", "workflow_payload"),
     ),
-    checks=lambda it: [Check("workflow", _workers(it), it.ping)],
+    checks=lambda it: [Check("workflow", _workers(it), untimed(it.ping))],
 )

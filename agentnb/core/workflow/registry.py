@@ -208,15 +208,22 @@ class Registry:
                 agents[name] = self.find(name)
             except AgentnbError as error:
                 agents.setdefault(name, Agent(name, _never, False, module=f"refused: {error}"))  # noqa: FBT003 - is_async
-        now = tx.clock()
-        workers = tx.rows(_WORKERS, scope=self._scope)
-        alive = [w for w in workers if w[3] + w[2] >= now and not is_dead(w[0])]
+        alive = self._alive(tx)
         busy = {row[0] for row in tx.rows(_BUSY, scope=self._scope)}
         found = []
         for name in sorted(agents):
             who = [w for w in alive if name in msgspec.json.decode(w[1])]
             found.append(_info(agents[name], [w[3] for w in who], busy=name in busy))
         return found
+
+    def _alive(self, tx: Transaction) -> list[tuple[Any, ...]]:
+        now = tx.clock()
+        workers = tx.rows(_WORKERS, scope=self._scope)
+        return [w for w in workers if w[3] + w[2] >= now and not is_dead(w[0])]
+
+    def owners(self, tx: Transaction) -> list[str]:
+        """Return the owner ids of the workers that are alive."""
+        return [row[0] for row in self._alive(tx)]
 
 
 def _missing(name: str) -> NotFoundError:
