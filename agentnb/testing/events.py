@@ -128,8 +128,7 @@ class RecordedEvents(Sequence["Event"]):
         raise AssertionError(_difference(expectations, events, fits, others))
 
     def close(self) -> None:
-        """Record no more."""
-        self.settle()
+        """Record no more, from now on; what was recorded can still be read."""
         self._subscription.close()
 
     @overload
@@ -170,9 +169,12 @@ def record_events(hub: Hub) -> Iterator[RecordedEvents]:
     try:
         yield recorded
     except BaseException:
-        recorded._subscription.close()  # noqa: SLF001 - the error of the block is the test's
+        recorded.close()  # the error of the block is the test's
         raise
-    recorded.close()
+    try:
+        recorded.settle()
+    finally:
+        recorded.close()
 
 
 @contextmanager

@@ -70,7 +70,8 @@ def clock(hub: Hub) -> HubClock:
 @pytest.fixture
 def recorded_events(hub: Hub) -> Iterator[RecordedEvents]:
     """Return the events that are published from here on, in order."""
-    from agentnb.testing.events import record_events
+    from agentnb.testing.events import RecordedEvents
 
-    with record_events(hub) as recorded:
-        yield recorded
+    recorded = RecordedEvents(hub)
+    yield recorded
+    recorded.close()
