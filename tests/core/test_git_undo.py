@@ -240,7 +240,7 @@ def test_a_commit_that_a_remote_has_is_amended_by_force_only(repository, tmp_pat
     sha = git.show().sha
     with pytest.raises(RejectedError, match=f"origin/main has the commit {sha[:10]}") as caught:
         git.amend("x")
-    assert "--force" in caught.value.hint
+    assert "force=True" in caught.value.hint
     assert git.show().sha == sha
     assert git.amend("x", force=True) == git.show().sha != sha
     assert git.amend("y") == git.show().sha
@@ -268,7 +268,7 @@ def test_tags_are_made_listed_moved_and_deleted(repository, plain_git):
     )
     with pytest.raises(RejectedError, match="there is a tag v1 already") as caught:
         git.create_tag("v1")
-    assert "--force" in caught.value.hint
+    assert "force=True" in caught.value.hint
     assert git.create_tag("v1", force=True) == second
     assert git.delete_tag("v2") == second
     assert sorted(row.tag for row in git.tags()) == ["old", "v1"]

@@ -11,6 +11,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+from agentnb.core.callables import check_takes
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.codec import check_schema
@@ -759,6 +760,13 @@ def _handler_name(handler: Any, name: str | None) -> str:
             service="events",
             hint="subscribe(channel, lambda event: ...)",
         )
+    check_takes(
+        handler,
+        "event",
+        name="the handler",
+        service="events",
+        hint="subscribe(channel, lambda event: ...)",
+    )
     return name or getattr(handler, "__qualname__", None) or type(handler).__name__
 
 

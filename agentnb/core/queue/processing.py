@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
+from agentnb.core.callables import check_takes
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import ConfigError, KernelOnlyError, UsageError
 from agentnb.core.keywords import refuse_unknown
@@ -85,6 +86,13 @@ class Processor:
                 service="queue",
                 hint="work(lambda job: job.data)",
             )
+        check_takes(
+            self.function,
+            "job",
+            name="the processor",
+            service="queue",
+            hint="def process(job); job.data and job.hub have what it works with",
+        )
         check_schema(self.schema, "queue")
         if self.declared is None:
             codec = declared(self.function, self.returns, "queue")

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from agentnb.core.callables import check_takes
 from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
@@ -253,20 +254,30 @@ def _callable(name: str, target: Any) -> tuple[Callable[[Any, Any], Any], bool]:
         # Made for each task, so that nothing of one is left in the next.
         make: Any = target
         wide = _words(execute) > 2  # noqa: PLR2004 - self and data
+        own = isinstance(inspect.getattr_static(target, "execute"), staticmethod | classmethod)
+        _check(name, execute, *(() if own else ("self",)), "data", *(("ctx",) if wide else ()))
         if wide:
             return (lambda task, ctx: make().execute(task.data, ctx)), _is_async(execute)
         return (lambda task, ctx: make().execute(task.data)), _is_async(execute)  # noqa: ARG005 - called with both
     execute = getattr(target, "execute", None)
     if not inspect.isroutine(target) and callable(execute):
         wide = _words(execute) > 1
+        _check(name, execute, *(("data", "ctx") if wide else ("data",)))
         if wide:
             return (lambda task, ctx: execute(task.data, ctx)), _is_async(execute)
         return (lambda task, ctx: execute(task.data)), _is_async(execute)  # noqa: ARG005 - as above
     if not callable(target):
         raise _no_agent(name, target)
     if _words(target) < 2:  # noqa: PLR2004 - the task and its context
+        _check(name, target, "task")
         return (lambda task, ctx: target(task)), _is_async(target)  # noqa: ARG005 - as above
+    _check(name, target, "task", "ctx")
     return target, _is_async(target)
+
+
+def _check(name: str, function: Callable[..., Any], *given: str) -> None:
+    hint = "def run(task, ctx), async or not, or a class with execute(data)"
+    check_takes(function, *given, name=f"agent {name}", service="workflow", hint=hint)
 
 
 def _is_async(target: Any) -> bool:
