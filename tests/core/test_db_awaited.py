@@ -507,3 +507,28 @@ def test_a_statement_of_another_services_call_is_not_cancelled_with_it(db):
 
     run(main())
     threads.close()
+
+
+@pytest.mark.parametrize("given", [60, None])
+def test_a_statement_has_what_the_wait_for_a_thread_left_of_its_timeout(
+    tmp_path, monkeypatch, given
+):
+    go, left = threading.Event(), []
+
+    async def main(db):
+        held = [asyncio.ensure_future(db.arun(lambda _: go.wait(LONG))) for _ in range(5)]
+        asking = asyncio.ensure_future(db.aquery("select 1", timeout=given))
+        await asyncio.sleep(0.5)
+        go.set()
+        await asyncio.gather(asking, *held)
+
+    with Database(f"sqlite:///{tmp_path / 'a.db'}", timeout=60) as db:
+        watching = db.access.backend.watching
+
+        def recording(connection, watch):
+            left.append(watch.deadline.remaining())
+            return watching(connection, watch)
+
+        monkeypatch.setattr(db.access.backend, "watching", recording)
+        run(main(db))
+    assert left[-1] < 59.9
