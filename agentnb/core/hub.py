@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.websocket import WebSocketClient, WebSockets
     from agentnb.core.websocket.arguments import WebSocketOptions
+    from agentnb.core.work.worker import Worker
     from agentnb.core.workflow import Orchestrator
 
     R = TypeVar("R")
@@ -417,6 +418,43 @@ class Hub:
         return services.ready(self, self._opened, timeout)
 
     ahealth, aready = twin(health), twin(ready)
+
+    def run_workers(self, grace: float = 30.0) -> bool:
+        """Let the workers of this process work until SIGTERM or SIGINT, and stop them.
+
+        They are those that `Queue.work` and `Orchestrator.work` have started; see
+        `agentnb.core.work.worker.Worker.run`. It is what ``agentnb worker`` does.
+
+        Parameters
+        ----------
+        grace
+            Seconds for what runs.
+
+        Returns
+        -------
+        bool
+            Whether everything ended by itself.
+
+        Raises
+        ------
+        UsageError
+            There is no worker, or this is not the main thread.
+        """
+        from agentnb.core.work.stopping import run_until_stopped
+
+        workers: list[Worker] = []
+        if services.QUEUES.name in self._opened:
+            queues = [self.queue(name) for name in self.queues.working()]
+            workers += [queue.worker for queue in queues if queue.worker is not None]
+        if services.WORKFLOWS.name in self._opened and self.workflows.worker is not None:
+            workers.append(self.workflows.worker)
+        if not workers:
+            raise UsageError(
+                "no worker was started in this process",
+                service="hub",
+                hint='before it: hub.queue("mail").work(function), or hub.workflows.work()',
+            )
+        return run_until_stopped(workers, grace, service="hub")
 
     def panel(self, name: str, **options: Any) -> Any:
         """Open a live panel, such as ``hub.panel("db")``.

@@ -31,8 +31,9 @@ from agentnb.core.workflow.worker import Worker as TaskWorker
 from agentnb.core.workflow.workflow import Workflow
 
 # Methods that do not wait, and so have no twin: they return at once, or are used like a property.
+# `run` and `run_workers` are for the main thread of a process that does nothing else.
 LOCAL = {
-    Hub: "api panel queue repo variable websocket",  # they make an object, which waits later
+    Hub: "api panel queue repo run_workers variable websocket",  # make what waits later
     Database: "session",  # takes its connection at its first statement
     Session: "",
     Transaction: "",
@@ -54,8 +55,8 @@ LOCAL = {
     Orchestrator: "agent work",
     Workflow: "",
     Context: "api check_cancelled queue with_options",
-    QueueWorker: "look start",
-    TaskWorker: "look same serve start",
+    QueueWorker: "look run start",
+    TaskWorker: "look run same serve start",
     WebSocketClient: "off on ping stats",
 }
 

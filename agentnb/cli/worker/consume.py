@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.consumers import AgentConsumer, QueueConsumer
 from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.heartbeat import HeartbeatPipe
 from agentnb.cli.worker.show import JobLines, Screen
-from agentnb.cli.worker.signals import Signals
 from agentnb.cli.worker.sources import prefix_of, say_sources
+from agentnb.core.work.stopping import Signals
 
 if TYPE_CHECKING:
     import argparse
@@ -82,7 +81,7 @@ def _until_stopped(
     is_done: Callable[[], bool] = lambda: False,
     on_stop: Callable[[list[Consumer]], object] = lambda _: None,
 ) -> bool:
-    with Signals(lambda number: os._exit(128 + number)) as signals:
+    with Signals() as signals:
         for one in consumers:
             one.start()
         while not signals.wait(_LOOK_SECONDS) and not is_done():

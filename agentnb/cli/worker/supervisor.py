@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from agentnb.cli.worker.child import Child
 from agentnb.cli.worker.draining import Draining
 from agentnb.cli.worker.show import Screen
-from agentnb.cli.worker.signals import Signals
 from agentnb.cli.worker.sources import say_sources
+from agentnb.core.work.stopping import Signals
 from agentnb.core.work.threads import KILLED
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from agentnb.core.twins import twin
 from agentnb.core.work.company import of_process
 from agentnb.core.work.identity import describe, new_owner
 from agentnb.core.work.lease import LeaseKeeper
+from agentnb.core.work.stopping import run_until_stopped
 from agentnb.core.work.store import WorkerInfo
 from agentnb.core.work.threads import WorkerThreads
 
@@ -207,6 +208,30 @@ class Worker:
         if not self._threads.call_at_end(self._leave):
             self._leave()
         return ended
+
+    def run(self, grace: float = 30.0) -> bool:
+        """Work until SIGTERM or SIGINT, as ``agentnb worker`` does, and stop.
+
+        The first signal claims nothing more and lets what runs end; the rest is released. A
+        second one ends the process at once. It returns as well once the worker was stopped.
+        `Hub.run_workers` does so for several workers.
+
+        Parameters
+        ----------
+        grace
+            Seconds for what runs.
+
+        Returns
+        -------
+        bool
+            Whether everything ended by itself.
+
+        Raises
+        ------
+        UsageError
+            This is not the main thread.
+        """
+        return run_until_stopped([self], grace, service=self._handler.service)
 
     def _leave(self) -> None:
         self._company.leave(self)

@@ -8,10 +8,18 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from agentnb.core.background import run_in_thread
+from agentnb.core.errors import UsageError
+from agentnb.core.ranges import seconds
 
-__all__ = ["Signals"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentnb.core.work.worker import Worker
+
+__all__ = ["Signals", "run_until_stopped"]
+
+_LOOK_SECONDS = 0.1
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _entered: list[Signals] = []
@@ -27,7 +35,8 @@ class Signals:
     Parameters
     ----------
     at_once
-        Called at the second signal, with its number; must not return.
+        Called at the second signal, with its number; must not return. Default: the process ends
+        with 128 and the number.
 
     Attributes
     ----------
@@ -35,9 +44,9 @@ class Signals:
         The number of the first signal, None before.
     """
 
-    def __init__(self, at_once: Callable[[int], object]) -> None:
+    def __init__(self, at_once: Callable[[int], object] | None = None) -> None:
         self.received: int | None = None
-        self._at_once = at_once
+        self._at_once = _exit if at_once is None else at_once
         self._before: dict[int, Any] = {}
         # A handler may run inside any lock of the main thread's, so it only writes to a pipe.
         self.woken, self._wake = os.pipe()
@@ -70,6 +79,49 @@ class Signals:
         if self.received is None:
             select.select([self.woken], [], [], seconds)
         return self.received is not None
+
+
+def _exit(number: int) -> None:
+    os._exit(128 + number)
+
+
+def run_until_stopped(workers: Sequence[Worker], grace: float, *, service: str) -> bool:
+    """Wait for SIGTERM or SIGINT, and stop workers; a second signal ends the process.
+
+    It returns as well once all of them were stopped by somebody else.
+
+    Parameters
+    ----------
+    workers
+        Workers that have been started.
+    grace
+        Seconds for what runs, for all workers together.
+    service
+        The service of errors.
+
+    Returns
+    -------
+    bool
+        Whether everything that ran ended by itself.
+
+    Raises
+    ------
+    UsageError
+        This is not the main thread, which alone is given signals.
+    """
+    grace = seconds("grace", grace, service=service, zero=True)
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "signals reach only the main thread, and this is another one",
+            service=service,
+            hint="call run() in the main thread; here, worker.stop() from wherever it shall end",
+        )
+    with Signals() as signals:
+        while not signals.wait(_LOOK_SECONDS) and any(one.working for one in workers):
+            pass
+        stopping = [run_in_thread(one.stop, grace, name="stop") for one in workers]
+        ended = [one.result() for one in stopping]
+    return all(ended)
 
 
 def _block() -> None:
