@@ -36,7 +36,7 @@ JobOutcome = tuple[str, bytes]
 Check = Callable[[], object]
 _SLICE = 5.0  # seconds between two looks at a job whose end is waited for
 _LOOK_SECONDS = 0.25  # that a look may take at least: a job that has ended is never late
-_COPY_SECONDS = 1.0  # until the copy of an outcome has come
+_COPY_SECONDS = 2.0  # until the copy of an outcome has come
 _AT_ONCE = 50  # copies that are received at once
 _AGAIN_SECONDS = 0.5  # between two looks while the server is away
 _WAKE_MS = 10_000
@@ -236,10 +236,6 @@ class _Registration:
             return None
         return min(max(left, _LOOK_SECONDS), longest)
 
-    def copy(self) -> JobOutcome | None:
-        """Return the copy of the outcome, if nobody else has received it."""
-        return self._store.next_outcome(self._job, 0.001)
-
     @property
     def joined(self) -> bool:
         """Whether the server counts the caller."""
@@ -273,7 +269,7 @@ def _flow(
             if joined and outcome is not None and outcome[0] == "gone":
                 # It has ended, and others since: it is kept no longer, and the copy is on its way.
                 copy: JobOutcome | None = yield _Next(_COPY_SECONDS)
-                outcome = copy or (yield _Call(one.copy)) or outcome
+                outcome = copy or outcome
             if outcome is not None or _is_over(until):
                 return outcome
             if check is not None:
