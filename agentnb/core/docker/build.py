@@ -23,6 +23,7 @@ from agentnb.core.redact import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentnb.core.docker.arguments import Pull
     from agentnb.core.docker.building import Step
     from agentnb.core.docker.connection import Connection
     from agentnb.core.docker.results import BuildResult, PullResult
@@ -55,7 +56,7 @@ class Builder:
         args: Mapping[str, str] | None = None,
         target: str | None = None,
         policy: str | None = None,
-        pull: str | None = None,
+        pull: Pull | None = None,
         secrets: Mapping[str, str | Secret | Path] | None = None,
         fresh: bool = False,
         timeout: float = BUILD_SECONDS,

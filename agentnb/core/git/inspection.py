@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from agentnb.core.errors import UsageError
 from agentnb.core.git import arguments, versions
@@ -39,7 +39,7 @@ class Inspector:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def status(self, *, untracked: str = "normal") -> Status:
+    def status(self, *, untracked: Literal["all", "normal", "no"] = "normal") -> Status:
         """Return the changed files, and how the branch relates to its upstream.
 
         Parameters

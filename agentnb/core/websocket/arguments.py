@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.websocket.handshake import Given
 
-__all__ = ["WebSocketOptions"]
+__all__ = ["Kind", "WebSocketOptions"]
+
+Kind: TypeAlias = Literal["connected", "message", "disconnected", "error"]
+"""The kinds of events that a client calls handlers at."""
 
 
 class WebSocketOptions(TypedDict, total=False):

@@ -30,6 +30,7 @@ from agentnb.core.websocket.session import Options, Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agentnb.core.websocket.arguments import Kind
     from agentnb.core.websocket.handshake import Given
     from agentnb.core.websocket.inbox import MessageStream
 
@@ -178,10 +179,10 @@ class WebSocketClient:
         return self.state == "connected"
 
     @overload
-    def on(self, event: str) -> Callable[[H], H]: ...
+    def on(self, event: Kind) -> Callable[[H], H]: ...
     @overload
-    def on(self, event: str, handler: Callable[..., Any]) -> Self: ...
-    def on(self, event: str, handler: Callable[..., Any] | None = None) -> Any:
+    def on(self, event: Kind, handler: Callable[..., Any]) -> Self: ...
+    def on(self, event: Kind, handler: Callable[..., Any] | None = None) -> Any:
         """Call a function, or a coroutine function, at every event of a kind.
 
         Without the function it is a decorator.
@@ -212,7 +213,7 @@ class WebSocketClient:
         self._dispatcher.add(event, handler)
         return self
 
-    def off(self, event: str, handler: Callable[..., Any]) -> bool:
+    def off(self, event: Kind, handler: Callable[..., Any]) -> bool:
         """Remove a handler; return whether it was there."""
         return self._handlers.remove(event, handler)
 

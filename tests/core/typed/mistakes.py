@@ -296,3 +296,9 @@ def use_states(workflow: Workflow, task: TaskInfo, job: Job) -> None:
     hub.workflows.list("complete")  # mistake
     hub.github.list_pull_requests("a/b", "opened")  # mistake
     run_job(process, Price("a", 1.0)).result.amount  # mistake
+
+
+def use_words() -> None:
+    hub.git.status(untracked="some")  # mistake
+    hub.websocket("ws://example").on("conected", print)  # mistake
+    hub.docker.build_image("folder", tag="app", pull="sometimes")  # mistake
