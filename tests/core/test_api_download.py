@@ -18,6 +18,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.files import FileSystemManager
+from agentnb.core.resilience import RetryPolicy
 
 from .api_server import says, streams
 
@@ -238,3 +239,24 @@ def test_the_progress_of_an_awaited_download_is_told_on_the_callers_loop(web, ap
         assert seen[-1] == (asyncio.get_running_loop(), len(DATA), len(DATA))
 
     asyncio.run(main())
+
+
+def test_a_download_that_is_cancelled_between_two_calls_makes_no_other(web, make_api, files):
+    web.on("/x", *[part_of(DATA, most=100_000)] * 2, part_of(DATA, most=len(DATA)))
+    api = make_api(workspace=files, retries=RetryPolicy(attempts=3, first=0.5, cap=0.5))
+
+    async def main():
+        running = asyncio.ensure_future(api.adownload("/x", "data.bin"))
+        while not api.count.retries:  # noqa: ASYNC110 - of a thread
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        api._call_threads.close()
+        async with asyncio.timeout(30):
+            while api._call_threads.count:  # noqa: ASYNC110 - of a thread
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert len(web.asked) == 1
+    assert files.glob("**") == []

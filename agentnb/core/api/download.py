@@ -138,9 +138,7 @@ class _Transfer:
                     raise
                 self._begin_anew()  # it has become shorter
             except UnavailableError as error:
-                call = current_call("api")
                 final = isinstance(error, DeadlineExceeded | CircuitOpen) or not self.size
-                final = final or (call is not None and call.cancelled)
                 pause = retry.pause(number)
                 left = deadline.remaining()
                 if final or number >= retry.attempts or (left is not None and left <= pause):
@@ -155,6 +153,9 @@ class _Transfer:
                 )
                 self._context.count.retried()
                 time.sleep(pause)
+                call = current_call("api")
+                if call is not None and call.cancelled:
+                    raise
                 number += 1
 
     def _call(self, url: str, options: Mapping[str, Any], deadline: Deadline) -> dict[str, str]:
