@@ -20,7 +20,13 @@ from pathlib import Path
 import pytest
 
 from . import mariadb
-from .groups import EngineLock, Groups, Stopwatch, order_of
+from .groups import (
+    EngineLock,
+    Groups,
+    Stopwatch,
+    order_of,
+    pytest_report_to_serializable,  # noqa: F401 - a hook of pytest's
+)
 from .markers import MARKERS, left_out, mark
 from .waiting import until as _until
 

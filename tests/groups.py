@@ -61,6 +61,26 @@ def order_of(nodeid):
     return group == "browser", group != "docker", -SECONDS.get(group, 0), engine
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Escape what the reports of several processes cannot be sent with: lone surrogates.
+
+    Else one test that logs such a text ends the whole run.
+    """
+    return encodable((yield))
+
+
+def encodable(value):
+    """Return texts, also those in lists and dicts, with lone surrogates escaped."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {encodable(name): encodable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(encodable, value))
+    return value
+
+
 class EngineLock:
     """A plugin that lets one process at a time use the Docker engine, from test to test.
 

@@ -22,7 +22,7 @@ BROWSER = "tests/browser/test_b.py"
 FILES = [BROWSER, "tests/core/test_x.py", "tests/core/test_y.py"]
 CONFTEST = """
 import os
-from tests.groups import Groups, order_of
+from tests.groups import Groups, order_of, pytest_report_to_serializable
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order_of(item.nodeid))
@@ -94,6 +94,17 @@ def test_each_group_with_a_duration_is_one_that_there_is():
     assert set(SECONDS) <= {group_of(file) for file in files}
 
 
+SURROGATE = """
+import logging
+
+def test_a():
+    logging.getLogger().error("\\ud800")
+
+def test_b():
+    assert False, "\\udfff"
+"""
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Return a folder with three files of tests, one of them a browser's."""
@@ -103,6 +114,7 @@ def project(tmp_path_factory):
         path = folder / "tests" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("def test_a(): ...\ndef test_b(): ...\ndef test_c(): ...\n")
+    (folder / "tests/core/surrogate.py").write_text(SURROGATE)
     return folder
 
 
@@ -110,13 +122,16 @@ def project(tmp_path_factory):
 def grouped(project):
     """Return what runs the tests in some processes; it gives what each process ran."""
 
-    def run(count, *options):
+    def run(count, *options, failed=0):
         for log in project.glob("gw*"):
             log.unlink()
         words = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", str(count), *options]
         words += ["-p", "no:cacheprovider", "--rootdir=.", "--import-mode=importlib"]
         environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
-        subprocess.run(words, cwd=project, check=True, env=environment, timeout=60)
+        done = subprocess.run(
+            words, cwd=project, check=False, env=environment, timeout=60, stdout=subprocess.PIPE
+        )
+        assert done.returncode == failed, done.stdout
         return [log.read_text().split() for log in project.glob("gw*")]
 
     return run
@@ -134,6 +149,12 @@ def test_browsers_are_last_in_the_only_process(grouped):
     (files,) = grouped(1)
     assert files[-3:] == [BROWSER] * 3
     assert Counter(files) == dict.fromkeys(FILES, 3)
+
+
+def test_a_text_that_cannot_be_encoded_ends_no_run(grouped):
+    ran = grouped(2, "tests/core/surrogate.py", "tests/core/test_x.py", failed=1)
+    files = Counter(file for files in ran for file in files)
+    assert files == {"tests/core/surrogate.py": 2, "tests/core/test_x.py": 3}
 
 
 def test_durations_of_long_groups_are_written_the_longest_first(tmp_path):
