@@ -101,7 +101,7 @@ def test_the_default_timeout_counts_from_the_call(url):
         await asyncio.gather(*slow, return_exceptions=True)
 
     with Database(url, timeout=0.3) as db:
-        assert db.query("select 1").scalar() == 1
+        assert db.query("select 1", timeout=60).scalar() == 1
         run(main())
 
 
