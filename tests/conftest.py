@@ -109,16 +109,6 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=f"docker: {reason}"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport():
-    """Escape what is not Unicode in a test's output: a process cannot send it to another."""
-    report = yield
-    report.sections = [
-        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
-    ]
-    return report
-
-
 def pytest_xdist_make_scheduler(config, log):
     """Distribute the tests of ``-n 4`` by groups."""
     return Groups(config, log)
