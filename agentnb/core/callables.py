@@ -52,7 +52,7 @@ def check_takes(
     try:
         signature.bind(*given)
     except TypeError as error:
-        called = f"{given[0]} alone" if len(given) == 1 else " and ".join(given)
+        called = f"{given[0]} alone" if len(given) == 1 else " and ".join(given) or "nothing"
         raise UsageError(
             f"{name} is called with {called}: {error}", service=service, hint=hint
         ) from error

@@ -86,3 +86,17 @@ def test_what_can_be_called_is_taken():
     for function in (print, len, dict, functools.partial(max, 1), more, Wide):
         given = () if function is Wide else ("job",)
         check_takes(function, *given, name="it", service="queue", hint="")
+
+
+def test_a_handler_of_a_websocket_is_given_what_its_kind_has(hub):
+    client = hub.websocket("ws://127.0.0.1:1")
+    for kind, wrong in (("message", lambda: 1), ("connected", print_one), ("error", lambda: 1)):
+        with pytest.raises(UsageError, match=f"a handler of '{kind}' is called with") as caught:
+            client.on(kind, wrong)
+        assert caught.value.hint.startswith(f"client.on('{kind}', lambda")
+    client.on("message", print_one)
+    client.on("connected", lambda: 1)
+
+
+def print_one(message):
+    return message

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -157,3 +158,9 @@ def test_an_error_that_python_has_too_is_caught_as_such(name, builtin):
 def test_a_service_that_is_unavailable_is_no_broken_connection():
     assert not issubclass(errors.UnavailableError, OSError)
     assert not issubclass(errors.RateLimited, OSError)
+
+
+def test_the_guide_has_every_error():
+    guide = Path(agentnb.__file__).parents[1] / "notebooks" / "guide" / "errors.md"
+    known = set(re.findall(r"`(\w+)`", guide.read_text(encoding="utf-8")))
+    assert set(agentnb.errors.__all__) - known == {"Changed", "NoScript", "HandlerFailed"}

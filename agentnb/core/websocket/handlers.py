@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
+from agentnb.core.callables import check_takes
 from agentnb.core.errors import HandlerFailed, UsageError, did_you_mean
 from agentnb.core.failure import words_of
 from agentnb.core.loop import LoopThread
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "HandlerCalls", "HandlerFailed"]
 
 KINDS = ("connected", "message", "disconnected", "error")
+# What the handlers of a kind are called with.
+_GIVEN: dict[str, tuple[str, ...]] = {
+    "connected": (),
+    "message": ("message",),
+    "disconnected": (),
+    "error": ("error",),
+}
 _DROPPABLE = {"message", "error"}
 
 
@@ -85,6 +93,16 @@ class HandlerCalls:
                 service="websocket",
                 hint="client.on('message', lambda message: ...)",
             )
+        given = _GIVEN[kind]
+        check_takes(
+            handler,
+            *given,
+            name=f"a handler of {kind!r}",
+            service="websocket",
+            hint=f"client.on({kind!r}, lambda {', '.join(given)}: ...)".replace(
+                "lambda :", "lambda:"
+            ),
+        )
         self._handlers[kind] = [*self._handlers[kind], handler]
 
     def remove(self, kind: str, handler: Callable[..., Any]) -> bool:
