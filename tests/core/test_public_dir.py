@@ -6,6 +6,8 @@ first.
 
 from __future__ import annotations
 
+from inspect import signature
+
 import pytest
 import redis
 
@@ -179,3 +181,11 @@ def test_every_public_method_says_what_it_does(objects, name):
     kind = type(objects[name])
     methods = {one: getattr(kind, one, None) for one in PUBLIC[name].split()}
     assert [one for one, method in methods.items() if callable(method) and not method.__doc__] == []
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "RedisClient"])
+def test_no_signature_shows_the_address_of_a_default(objects, name):
+    kind = type(objects[name])
+    methods = [getattr(kind, one, None) for one in PUBLIC[name].split()]
+    shown = [str(signature(method)) for method in [kind, *methods] if callable(method)]
+    assert [one for one in shown if " at 0x" in one or "<object" in one] == []
