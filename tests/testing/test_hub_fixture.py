@@ -18,8 +18,9 @@ from agentnb.testing import isolated_hub
 
 
 @pytest.fixture
-def run_tests(pytester):
+def run_tests(pytester, monkeypatch):
     """Return what runs tests in a process of their own, as a user's are, by the plugin alone."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time of such a run
 
     def run(*files, options=()):
         for number, text in enumerate(files):
@@ -204,7 +205,7 @@ def test_a_database_of_a_test_is_made_as_migrations_make_it(tmp_path):
             assert schema(hub) == expected
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "xdist"])
 def test_tests_of_several_processes_share_nothing(run_tests, options):
     text = """
         import pytest
@@ -215,7 +216,7 @@ def test_tests_of_several_processes_share_nothing(run_tests, options):
             assert hub.queue("q").add(n).result(timeout=30) == n + 1
             assert hub.queue("q").counts()["completed_total"] == 1
         """
-    found = run_tests(text, options=("-p", "no:randomly", *options))
+    found = run_tests(text, options=options)
     found.assert_outcomes(passed=6)
 
 
@@ -231,7 +232,8 @@ def test_an_awaiting_test_uses_the_hub(run_tests):
         @pytest.mark.anyio
         async def test_it(hub):
             assert (await hub.db.aquery("select 1")).scalar() == 1
-        """
+        """,
+        options=("-p", "anyio"),
     )
     found.assert_outcomes(passed=1)
 

@@ -14,20 +14,23 @@ def files_of(page):
     return {found["name"]: found["text"] for found in _FILE.finditer(page.read_text())}
 
 
-def run(pytester, files):
+def run(pytester, monkeypatch, files):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time of such a run
     for name, text in files.items():
         pytester.path.joinpath(name).write_text(text)
-    options = ("-p", "agentnb.testing.plugin", "-p", "no:cacheprovider", "-W", "error")
-    return pytester.runpytest_subprocess("--strict-markers", *options).parseoutcomes()
+    options = ("-p", "agentnb.testing.plugin", "-p", "anyio", "-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess(
+        "--strict-markers", "-W", "error", *options
+    ).parseoutcomes()
 
 
-def test_the_examples_of_the_guide_pass(pytester):
+def test_the_examples_of_the_guide_pass(pytester, monkeypatch):
     files = files_of(ROOT / "notebooks" / "guide" / "testing.md")
     assert len(files) == 7
     tests = sum(text.count(" def test_") + text.count("\ndef test_") for text in files.values())
-    assert run(pytester, files) == {"passed": tests}
+    assert run(pytester, monkeypatch, files) == {"passed": tests}
 
 
-def test_the_example_of_the_readme_passes(pytester):
+def test_the_example_of_the_readme_passes(pytester, monkeypatch):
     files = files_of(ROOT / "README.md")
-    assert run(pytester, files) == {"passed": 1}
+    assert run(pytester, monkeypatch, files) == {"passed": 1}
