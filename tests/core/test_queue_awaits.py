@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -257,3 +259,22 @@ def test_a_server_that_is_away_is_waited_for_as_long_as_the_time_out_says(queue,
         job.result(0.7)
     with pytest.raises(UnavailableError, match="away"):
         job.result()  # no end: it says so at once
+
+
+def test_results_are_waited_for_over_the_death_of_the_server(kill_server, until):
+    with tempfile.TemporaryDirectory(prefix="agentnb-awaits-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        with RedisClient(home=home) as redis, TaskQueue(redis) as queues:
+            queue = queues.get_queue("mail")
+            job = queue.add(7)
+
+            async def main():
+                return await job.aresult(90)
+
+            with ThreadPoolExecutor() as pool:
+                asked = [pool.submit(job.result, 90), pool.submit(asyncio.run, main())]
+                key = f"{queue._store.jobs}{job.id}"
+                until(lambda: redis.hget(key, "waiters") == b"2")
+                kill_server(home)
+                queue.work(lambda job: job.data)
+                assert [one.result() for one in asked] == [7, 7]
