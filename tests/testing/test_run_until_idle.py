@@ -210,6 +210,18 @@ def test_what_expires_on_the_server_does_so_by_the_clock(hub, clock):
     assert hub.queue("mail").add({"n": 1}, key="once").id != first.id
 
 
+def test_keys_and_the_age_of_workflows_go_by_the_clock(hub, clock):
+    hub.workflows.agent("plan")(lambda _: None)
+    first = hub.workflows.create("one", [Task("plan")], key="once")
+    run_until_idle(hub)
+    clock.advance(6 * 86400)
+    assert hub.workflows.create("one", [Task("plan")], key="once").id == first.id
+    assert hub.workflows.prune(7 * 86400) == 0
+    clock.advance(2 * 86400)
+    assert hub.workflows.create("one", [Task("plan")], key="once").id != first.id
+    assert hub.workflows.prune(7 * 86400) == 1
+
+
 def test_a_run_leaves_no_worker_behind(hub):
     hub.queue("mail").process(lambda _: None)
     hub.workflows.agent("plan")(lambda _: None)
