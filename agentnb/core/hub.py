@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
@@ -116,6 +117,8 @@ class Hub:
         self._clock = Clock()
         self._ephemeral = False
         self._threads: CallThreads | None = None
+        # Not the lock under which a service is opened, which would block an event loop for long.
+        self._threads_lock = threading.Lock()
 
     @property
     def settings(self) -> Settings:
@@ -155,7 +158,7 @@ class Hub:
 
     @property
     def _call_threads(self) -> CallThreads:
-        with self._lock:
+        with self._threads_lock:
             if self._threads is None:
                 # Imported here: asyncio takes longer than all else that a hub needs.
                 from agentnb.core.callthreads import CallThreads

@@ -235,3 +235,28 @@ def test_awaited_calls_of_a_loop_that_is_closed_leave_the_next_loop_alone(option
         assert asyncio.run(hub.db.aquery("select 7")).scalar() == 7
         go.set()
         assert asyncio.run(hub.ahealth()) is not None
+
+
+def test_a_loop_is_not_blocked_while_a_thread_opens_a_service(options):
+    held, go, went_on = threading.Event(), threading.Event(), []
+
+    async def main():
+        async with agentnb.connect(**options) as hub:
+
+            def hold():
+                with hub._lock:  # as opening does, for as long as it imports
+                    held.set()
+                    went_on.append(go.wait(10))
+
+            holding = threading.Thread(target=hold)
+            holding.start()
+            held.wait(30)
+            opening = asyncio.create_task(hub.aopen("db"))
+            await asyncio.sleep(0.05)
+            assert not opening.done()
+            go.set()  # the loop has come this far
+            await opening
+            holding.join()
+
+    asyncio.run(main())
+    assert went_on == [True]
