@@ -199,6 +199,11 @@ def _add_worker(parser: Parser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print no line for each job")
     parser.add_argument(
+        "--log",
+        choices=("text", "json"),
+        help="print lines with date, zone and level, or JSON (default: with the time of day)",
+    )
+    parser.add_argument(
         "--wait",
         metavar="S",
         type=_seconds,

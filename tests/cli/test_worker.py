@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
+import logging
 import os
 import pty
 import re
@@ -12,9 +14,11 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
+from agentnb.cli.worker.show import json_of
 from agentnb.core.modules import module_path
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
@@ -31,6 +35,11 @@ def echo(job):
 
 def fail(job):
     raise ValueError(f"no {job.data}")
+
+def mixed(job):
+    if isinstance(job.data, str):
+        raise ValueError(job.data)
+    return job.data
 
 def slow(job):
     open("began", "w").close()
@@ -191,6 +200,34 @@ def test_a_failed_attempt_is_told_with_its_error(worker, queue):
     one.hear(rf"{job.id}  failed, 1 left .* attempt 1: ValueError: no stamps", 0)
     one.hear(rf"{job.id}  failed  .* attempt 2: ValueError: no stamps", 0)
     assert one.lines[-1].endswith("stopped: 0 completed, 1 failed, 1 tried again")
+
+
+@pytest.mark.parametrize("extra", [[], ["--processes", "--concurrency", "1"]])
+def test_a_json_log_has_an_object_for_each_line(worker, queue, extra):
+    good, bad = queue.add(1), queue.add("x" * 9000, attempts=1)
+    one = worker(queue.name, "--processor", "jobs:mixed", "--drain", "--log", "json", *extra)
+    assert one.wait() == 0
+    found = [json.loads(line) for line in one.lines]
+    assert all(datetime.fromisoformat(line["time"]).tzinfo for line in found)
+    [failed] = [line for line in found if line["level"] == "ERROR"]
+    assert failed["data"]["job_id"] == bad.id
+    assert "ValueError" in failed["message"]
+    [done] = [line for line in found if line.get("data", {}).get("job_id") == good.id]
+    assert (done["level"], done["logger"]) == ("INFO", "agentnb.queue")
+    assert done["data"]["ms"] >= 0
+    assert found[-1]["message"] == "stopped: 1 completed, 1 failed"
+    assert extra or "in mixed" in failed["error"]  # a process sends what fits into its pipe
+
+
+def test_a_text_log_has_the_date_the_zone_and_the_level(worker, queue):
+    queue.add("y", attempts=1)
+    one = worker(queue.name, "--processor", "jobs:mixed", "--drain", "--log", "text")
+    assert one.wait() == 0
+    for line in one.lines:
+        moment, level = line.split()[:2]
+        assert datetime.fromisoformat(moment).tzinfo is not None
+        assert level == ("ERROR" if "ValueError" in line else "INFO")
+    one.hear(rf"ERROR   {queue.name}  \w+  failed", 0)
 
 
 def test_quiet_leaves_out_the_lines_of_jobs(worker, queue):
@@ -384,3 +421,13 @@ def test_processes_drain_too(worker, queue):
     assert one.wait() == 0
     assert [job.result(0) for job in jobs] == list(range(10))
     assert one.lines[-1].endswith("stopped: 10 completed, 0 failed")
+
+
+def test_a_long_record_is_cut_to_what_a_pipe_takes():
+    record = logging.LogRecord("agentnb.queue", 40, "", 0, "job k failed: %s", ("é" * 5000,), None)
+    record.data = {"job_id": "k", "error": "é" * 5000, "attempt": 1}
+    text = json_of(record, str, 1000)
+    assert len(text.encode()) <= 1000
+    found = json.loads(text)
+    assert (found["data"]["job_id"], found["data"]["attempt"]) == ("k", 1)
+    assert found["message"].startswith("job k failed: é")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from agentnb.cli.worker.show import Screen
+
 __all__ = ["run"]
 
 _FIRST_ANSWER = 3.0  # seconds
@@ -24,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     import agentnb
     from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.consume import consume, consume_supervised
+    from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import sources
     from agentnb.cli.worker.supervisor import supervise
 
@@ -34,19 +37,20 @@ def run(options: argparse.Namespace) -> int:
             hint="leave --processes out, or start one worker for queues and one for agents",
         )
     with agentnb.connect() as hub:
+        screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)
         found = sources(options, hub.settings.home, apps)
         # Now, where a wrong setting can be mended; later a worker waits for its server.
         if found:
-            _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait)
+            _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait, screen)
         if options.agents is not None:
-            _reach(hub.workflows.ping, options.wait)
+            _reach(hub.workflows.ping, options.wait, screen)
         if options.heartbeat is not None:
             orderly = consume_supervised(hub, found, options)
         elif options.processes:
-            return supervise(hub, found, apps, options)
+            return supervise(hub, found, apps, options, screen)
         else:
-            orderly = consume(hub, found, apps, options)
+            orderly = consume(hub, found, apps, options, screen)
     if not orderly:
         # What was handed back may run on in a thread that cannot be ended but with the process.
         sys.stdout.flush()
@@ -54,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _reach(ping: Callable[[], object], wait: float) -> None:
+def _reach(ping: Callable[[], object], wait: float, screen: Screen) -> None:
     """Call a server, again for some seconds while it is away.
 
     Raises
@@ -72,7 +76,7 @@ def _reach(ping: Callable[[], object], wait: float) -> None:
                 raise
             if not told:
                 told = True
-                print(f"waiting up to {wait:g} s: {error}", flush=True)
+                screen.say(f"waiting up to {wait:g} s: {error}")
         else:
             return
         sleep(min(_PAUSE, max(until - monotonic(), 0.0)))

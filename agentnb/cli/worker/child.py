@@ -105,6 +105,8 @@ class Child:
 def _command(queue: str, options: argparse.Namespace, pipe: int) -> list[str]:
     command = python("-m", "agentnb.cli", "worker", "--concurrency", "1")
     command += ["--heartbeat", str(pipe), "--grace", str(options.grace)]
+    if options.log is not None:
+        command += ["--log", options.log]
     if options.timeout is not None:
         command += ["--timeout", str(options.timeout)]
     if options.processor:

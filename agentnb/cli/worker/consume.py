@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.consumers import AgentConsumer, QueueConsumer
 from agentnb.cli.worker.draining import Draining
-from agentnb.cli.worker.heartbeat import HeartbeatPipe
-from agentnb.cli.worker.show import JobLines, Screen
+from agentnb.cli.worker.heartbeat import LONGEST, HeartbeatPipe
+from agentnb.cli.worker.show import JobLines, json_of
 from agentnb.cli.worker.sources import prefix_of, say_sources
 from agentnb.core.work.stopping import Signals
 
 if TYPE_CHECKING:
     import argparse
+    import logging
     from collections.abc import Callable
 
     from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.consumers import Consumer
+    from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
 
@@ -25,9 +27,10 @@ __all__ = ["consume", "consume_supervised"]
 _LOOK_SECONDS = 0.1
 
 
-def consume(hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace) -> bool:
+def consume(
+    hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace, screen: Screen
+) -> bool:
     """Consume until told to stop, or until nothing is left; return whether all that ran ended."""
-    screen = Screen(quiet=options.quiet)
     agents = None if options.agents is None else AgentConsumer(hub, apps, options, screen.say)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
@@ -62,7 +65,13 @@ def consume_supervised(hub: Hub, sources: list[Source], options: argparse.Namesp
     """Consume as one of several processes; a job that takes too long ends this one."""
     pipe = HeartbeatPipe(options.heartbeat, min(1.0, hub.settings.queue_lease / 5))
     consumers = _queue_consumers(hub, sources, options, lambda line: pipe.send("", line))
-    with JobLines(hub.runtime.hub_id, pipe.send):
+
+    def send(outcome: str, line: str, record: logging.LogRecord) -> None:
+        if options.log == "json":
+            line = json_of(record, hub.settings.redactor, LONGEST - len(outcome))
+        pipe.send(outcome, line)
+
+    with JobLines(hub.runtime.hub_id, send):
         return _until_stopped(consumers)
 
 

@@ -13,10 +13,12 @@ from contextlib import suppress
 
 from agentnb.core.background import BackgroundThread
 
-__all__ = ["HeartbeatPipe", "read_lines"]
+__all__ = ["LONGEST", "HeartbeatPipe", "read_lines"]
 
 # A pipe takes up to this size whole or not at all: the lines of several threads do not mix.
 _WHOLE = select.PIPE_BUF
+LONGEST = _WHOLE - 2
+"""The most bytes of an outcome and a line together."""
 
 
 class HeartbeatPipe:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shutil
 import sys
 import threading
 from contextlib import suppress
+from datetime import datetime
 from time import monotonic, strftime
 from typing import TYPE_CHECKING, Any, Self
+
+from agentnb.core.redact import redact
+from agentnb.core.trace.logs import JsonFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["JobLines", "Screen", "line_of"]
+__all__ = ["JobLines", "Screen", "json_of", "line_of"]
 
 _LONGEST = 200
 _ENDED = {
@@ -24,7 +29,9 @@ _ENDED = {
 }
 _WORKFLOW = "agentnb.workflow"
 _LOGGERS = ("agentnb.queue", _WORKFLOW)
+_CLIPPED = (500, 100, 25)
 _BAR = 28
+_LEVELS = {"failed": logging.ERROR, "again": logging.WARNING}
 
 
 def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
@@ -60,10 +67,12 @@ class JobLines(logging.Handler):
     hub_id
         The hub.
     tell
-        Given the outcome, or nothing, and the line.
+        Given the outcome, or nothing, the line and the record.
     """
 
-    def __init__(self, hub_id: str | None, tell: Callable[[str, str], object]) -> None:
+    def __init__(
+        self, hub_id: str | None, tell: Callable[[str, str, logging.LogRecord], object]
+    ) -> None:
         super().__init__(logging.INFO)
         self._hub_id = hub_id
         self._tell = tell
@@ -75,7 +84,7 @@ class JobLines(logging.Handler):
             return
         found = line_of(record)
         if found is not None:
-            self._tell(*found)
+            self._tell(*found, record)
 
     def __enter__(self) -> Self:
         for logger in self._loggers:
@@ -87,6 +96,33 @@ class JobLines(logging.Handler):
             logger.removeHandler(self)
 
 
+def json_of(record: logging.LogRecord, redactor: Callable[[str], str], most: int) -> str:
+    """Return a record as JSON of so many bytes at most.
+
+    A longer one loses its traceback, and the rest of long texts.
+    """
+    formatter = JsonFormatter(redactor)
+    text = formatter.format(record)
+    if len(text.encode()) <= most:
+        return text
+    short = copy.copy(record)
+    short.exc_info = short.exc_text = None
+    data = getattr(record, "data", None) or {}
+    for size in _CLIPPED:
+        short.msg, short.args = record.getMessage()[:size], None
+        short.data = {
+            name: value[:size] if isinstance(value, str) else value for name, value in data.items()
+        }
+        text = formatter.format(short)
+        if len(text.encode()) <= most:
+            break
+    return text
+
+
+def _record(line: str, level: int) -> logging.LogRecord:
+    return logging.LogRecord("agentnb.worker", level, "", 0, line, None, None)
+
+
 class Screen:
     """Standard output: lines, and below them a bar where it is a terminal.
 
@@ -94,6 +130,11 @@ class Screen:
     ----------
     quiet
         Whether lines that tell how a job ended are left out.
+    log
+        ``text`` for lines with the date, the zone and the level, ``json`` for an object a line,
+        as in the logs of the home; None for lines with the time of day.
+    redactor
+        Masks secrets in JSON.
 
     Attributes
     ----------
@@ -101,22 +142,41 @@ class Screen:
         How many attempts have ended, by how.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        log: str | None = None,
+        redactor: Callable[[str], str] = redact,
+    ) -> None:
         self.ended = {"completed": 0, "failed": 0, "again": 0}
         self._quiet = quiet
+        self._log = log
+        self._redactor = redactor
         self._lock = threading.Lock()
         self._bar = ""
         self._out = sys.stdout
-        self._terminal = self._out.isatty()
+        self._terminal = self._out.isatty() and log is None
         self._began = monotonic()
 
-    def tell(self, outcome: str, line: str) -> None:
+    def tell(self, outcome: str, line: str, record: logging.LogRecord | None = None) -> None:
         """Count an outcome and print a line."""
         with self._lock:
             if outcome:
                 self.ended[outcome] += 1
             if not (outcome and self._quiet):
-                self._write(f"{strftime('%H:%M:%S')}  {line}\n")
+                self._write(self._formatted(outcome, line, record) + "\n")
+
+    def _formatted(self, outcome: str, line: str, record: logging.LogRecord | None) -> str:
+        if self._log is None:
+            return f"{strftime('%H:%M:%S')}  {line}"
+        level = _LEVELS.get(outcome, logging.INFO) if record is None else record.levelno
+        if self._log == "text":
+            now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            return f"{now} {logging.getLevelName(level):<7} {line}"
+        if line.startswith("{"):
+            return line  # a process of this worker has made it
+        return JsonFormatter(self._redactor).format(record or _record(line, level))
 
     def say(self, line: str) -> None:
         """Print a line."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.child import Child
 from agentnb.cli.worker.draining import Draining
-from agentnb.cli.worker.show import Screen
 from agentnb.cli.worker.sources import say_sources
 from agentnb.core.work.stopping import Signals
 from agentnb.core.work.threads import KILLED
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from agentnb.cli.worker.apps import Apps
+    from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
 
@@ -155,9 +155,10 @@ class _Supervisor:
             child.terminate()
 
 
-def supervise(hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace) -> int:
+def supervise(
+    hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace, screen: Screen
+) -> int:
     """Let processes work until told to stop, or until nothing is left; return the exit code."""
-    screen = Screen(quiet=options.quiet)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
     many = "1 process" if options.concurrency == 1 else f"{options.concurrency} processes"
