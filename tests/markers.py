@@ -28,7 +28,7 @@ MARKERS = {
     ),
     "postgres": Marker(
         "needs a PostgreSQL server",
-        ("postgres_url", "=postgresql", "=server", "test_best_practices"),
+        ("postgres_url", "=postgresql", "=postgres", "=server", "test_best_practices"),
     ),
     "faults": Marker(
         "kills processes and servers, or cuts connections",

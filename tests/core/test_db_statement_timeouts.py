@@ -26,7 +26,7 @@ def test_the_steps_are_taken_in_turn_once_the_time_is_over(timeouts):
 
 
 def test_a_statement_of_a_call_that_was_cancelled_before_is_stopped(timeouts):
-    threads, stopped = CallThreads("test", 1), threading.Event()
+    threads, stopped = CallThreads("db", 1), threading.Event()
     begun, go_on = threading.Event(), threading.Event()
 
     def work():

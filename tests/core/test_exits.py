@@ -24,7 +24,7 @@ _OTHERS = {
     *("_Use.__exit__", "Span.__exit__", "_Guard.__exit__", "OpeningLock.__exit__"),
     *("Entry.__exit__", "Watchdog.__exit__", "_Watching.__exit__", "_Loan.__exit__"),
     *("Call.__exit__", "Explained.__exit__", "Translated.__exit__"),
-    *("AwaitedTransaction.__aexit__", "InlineWorker.__exit__"),
+    *("AwaitedTransaction.__aexit__", "InlineWorker.__exit__", "Signals.__exit__"),
 }
 _CLOSERS = {"Worker": "stop", "Service": "stop", "WebSocketClient": "disconnect"}
 
