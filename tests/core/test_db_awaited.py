@@ -532,3 +532,22 @@ def test_a_statement_has_what_the_wait_for_a_thread_left_of_its_timeout(
         monkeypatch.setattr(db.access.backend, "watching", recording)
         run(main(db))
     assert left[-1] < 59.9
+
+
+def test_a_session_in_use_is_waited_for_by_others_and_refused_to_its_own_call(db):
+    def both(session):
+        with session.transaction(), pytest.raises(UsageError, match="in use by a transaction"):
+            session.query("select 1")
+
+    async def main():
+        with db.session() as session:
+            await db.access.threads.run(lambda: both(session))
+            async with session.atransaction() as tx:
+                waiting = asyncio.ensure_future(session.aquery("select 7"))
+                await asyncio.sleep(0.05)
+                assert not waiting.done()
+                await tx.aexecute("insert into task values (1)")
+            assert (await waiting).scalar() == 7
+
+    run(main())
+    assert count(db) == 1

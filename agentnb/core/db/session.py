@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from agentnb.core.callthreads import AwaitedCall
     from agentnb.core.db.backend import Watch
     from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.database import DatabaseRunner
@@ -148,7 +149,7 @@ class SessionRunner(Runner):
     def _start_anew(self) -> None:
         self._fork = ForkGuard()
         self._lock = threading.Lock()
-        self._owner: int | None = None
+        self._owner: AwaitedCall | int | None = None
         self._stack = ExitStack()
         # Without `close`, the connection goes back when the session is forgotten.
         weakref.finalize(self, self._stack.close).atexit = False
@@ -213,7 +214,7 @@ class SessionRunner(Runner):
         if self._fork.forked:
             self._leave_to_parent()
         if not self._lock.acquire(blocking=False):
-            if self._owner == threading.get_ident():
+            if self._owner == _caller():
                 raise UsageError(
                     "this session is in use by a transaction or a stream of this thread",
                     service="db",
@@ -225,8 +226,7 @@ class SessionRunner(Runner):
                     service="db",
                     hint="wait for it, or use hub.db, which has other connections",
                 )
-        # The end of an awaited transaction may come in another thread than its begin.
-        self._owner = None if current_call("db") else threading.get_ident()
+        self._owner = _caller()
 
     def _release(self) -> None:
         if self._dropping:
@@ -353,3 +353,8 @@ class SessionRunner(Runner):
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
         return self.database.error_of(error, watch, sql)
+
+
+def _caller() -> AwaitedCall | int:
+    """Return the awaited call, or the thread: the end of a call may come in another thread."""
+    return current_call("db") or threading.get_ident()
