@@ -28,7 +28,7 @@ def agentnb(tmp_path):
 
     def run(*words, cwd=tmp_path, **variables):
         return subprocess.run(
-            [sys.executable, "-m", "agentnb.cli", *map(str, words)],
+            [sys.executable, "-m", "agentnb", *map(str, words)],
             cwd=cwd,
             env={**environment, **variables},
             capture_output=True,
