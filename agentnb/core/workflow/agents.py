@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from agentnb.core.callables import check_takes
 from agentnb.core.codec import check_schema, declared
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
+    from typing_extensions import TypeForm
+
     from agentnb.core.codec import TypeCodec
+    from agentnb.core.workflow.context import Context
+    from agentnb.core.workflow.info import TaskInfo
 
 __all__ = [
     "Agent",
     "AgentOptions",
     "RunOptions",
+    "SchemaDecorator",
+    "SchemalessOptions",
     "agent",
     "current_options",
     "made",
@@ -37,7 +43,11 @@ __all__ = [
     "marked",
 ]
 
+C = TypeVar("C")
+E = TypeVar("E", bound="_Executes")
 F = TypeVar("F")
+R = TypeVar("R")
+S = TypeVar("S")
 _MARK = "__agentnb_agent__"
 _ATTEMPTS, _TIMEOUT, _BACKOFF = 3, 600.0, 2.0
 _OPTIONS = ("capabilities", "attempts", "timeout", "backoff", "schema", "returns")
@@ -78,24 +88,64 @@ class Agent:
     target: Any = None
 
 
-class RunOptions(TypedDict, total=False):
-    """The keyword arguments of an agent that hold for each attempt at a task; see `agent`."""
-
+class _AttemptOptions(TypedDict, total=False):
     timeout: float | None
     backoff: float
-    schema: Any
     returns: Any
 
 
-class AgentOptions(RunOptions, total=False):
-    """The keyword arguments of `Orchestrator.agent`, each as `agent` takes it."""
+class RunOptions(_AttemptOptions, total=False):
+    """The keyword arguments of an agent that hold for each attempt at a task; see `agent`."""
+
+    schema: Any
+
+
+class SchemalessOptions(_AttemptOptions, total=False):
+    """The keyword arguments of `Orchestrator.agent` but for its ``schema``; see `agent`."""
 
     capabilities: Iterable[str]
     attempts: int
     retries: int | None
 
 
+class AgentOptions(SchemalessOptions, total=False):
+    """The keyword arguments of `Orchestrator.agent`, each as `agent` takes it."""
+
+    schema: Any
+
+
+class SchemaDecorator(Protocol[S]):
+    """The decorator of an agent whose task has data of a type."""
+
+    @overload
+    def __call__(self, target: type[C], /) -> type[C]: ...
+    @overload
+    def __call__(
+        self, target: Callable[[TaskInfo[S], Context], R], /
+    ) -> Callable[[TaskInfo[S], Context], R]: ...
+    @overload
+    def __call__(self, target: Callable[[TaskInfo[S]], R], /) -> Callable[[TaskInfo[S]], R]: ...
+    @overload
+    def __call__(self, target: E, /) -> E: ...
+
+
+class _Executes(Protocol):
+    """An object that does the tasks of an agent."""
+
+    @property
+    def execute(self) -> Callable[..., Any]:
+        """Return the function that is given the data of a task, and its context."""
+
+
 @refuse_unknown("workflow")
+@overload
+def agent(
+    name: str, *, schema: TypeForm[S], **options: Unpack[SchemalessOptions]
+) -> SchemaDecorator[S]: ...
+@overload
+def agent(
+    name: str, *, schema: None = ..., **options: Unpack[SchemalessOptions]
+) -> Callable[[F], F]: ...
 def agent(
     name: str,
     *,
@@ -106,7 +156,7 @@ def agent(
     schema: Any = None,
     returns: Any = None,
     retries: int | None = None,
-) -> Callable[[F], F]:
+) -> Any:
     """Mark a function or a class as an agent, for ``agentnb worker --agents --app MODULE``.
 
     The target is returned unchanged. `Orchestrator.agent` takes the same.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
@@ -47,17 +47,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from typing_extensions import TypeForm
+
     from agentnb.core.db import Database
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.work.wakeup import WakeupBackend
-    from agentnb.core.workflow.agents import AgentOptions
+    from agentnb.core.workflow.agents import AgentOptions, SchemaDecorator, SchemalessOptions
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
 
 __all__ = ["Orchestrator"]
 
 F = TypeVar("F")
+S = TypeVar("S")
 _LIMIT = 1_000_000
 _RESULTS = 64  # a result is paid for already: it may be larger than what is sent
 _CLOSING_SECONDS = 5.0
@@ -214,7 +217,15 @@ class Orchestrator:
 
     # Agents
 
-    def agent(self, name: str, **options: Unpack[AgentOptions]) -> Callable[[F], F]:
+    @overload
+    def agent(
+        self, name: str, *, schema: TypeForm[S], **options: Unpack[SchemalessOptions]
+    ) -> SchemaDecorator[S]: ...
+    @overload
+    def agent(
+        self, name: str, *, schema: None = ..., **options: Unpack[SchemalessOptions]
+    ) -> Callable[[F], F]: ...
+    def agent(self, name: str, **options: Unpack[AgentOptions]) -> Any:
         """Register a function or a class as an agent of this process, in the place of an older one.
 
         Parameters

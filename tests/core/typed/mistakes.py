@@ -302,3 +302,13 @@ def use_words() -> None:
     hub.git.status(untracked="some")  # mistake
     hub.websocket("ws://example").on("conected", print)  # mistake
     hub.docker.build_image("folder", tag="app", pull="sometimes")  # mistake
+
+
+def of_price(task: TaskInfo[Price], ctx: Context) -> float:
+    return task.data.amount if ctx.attempt else 0.0
+
+
+agent("of another type", schema=Job)(of_price)  # mistake
+hub.workflows.agent("of another type", schema=Job)(of_price)  # mistake
+agent("of no type", schema=5)  # mistake
+agent("no agent", schema=Price)(5)  # mistake

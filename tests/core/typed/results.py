@@ -339,3 +339,30 @@ async def use_tests() -> None:
     assert_type(run_job(aprocess, attempts=2), JobRun[Price])
     assert_type((await arun_job(aprocess)).result, Price)
     assert_type(await price.ainvalidate(), int)
+
+
+@agent("short", schema=Request)
+def short(task: TaskInfo[Request]) -> str:
+    return task.data.symbol
+
+
+@agent("of a class", schema=Request)
+class Reporter:
+    def execute(self, data: Request, ctx: Context) -> Price:
+        ctx.log(data.symbol)
+        return Price(data.symbol, 1.0)
+
+
+@agent("untyped", schema=Request)
+async def untyped(task: TaskInfo, ctx: Context) -> None:
+    ctx.log(str(task.data))
+
+
+class Sender:
+    def execute(self, data: Request) -> str:
+        return data.symbol
+
+
+assert_type(agent("of an object", schema=Request)(Sender()), Sender)
+assert_type(Reporter().execute(Request("a"), Context.__new__(Context)), Price)
+assert_type(short(TaskInfo.__new__(TaskInfo)), str)
