@@ -58,7 +58,7 @@ def test_the_version_is_printed(agentnb):
     ("words", "hint"),
     [
         (["lap"], "did you mean lab?"),
-        (["xyzzy"], "commands: lab, tutorials, worker, serve, migrate, check, status"),
+        (["xyzzy"], "commands: lab, tutorials, worker, serve, migrate, check, health, status"),
         (["lab", "--prot", "3"], "did you mean --port?"),
         (["lab", "--port", "70000"], "agentnb lab --help"),
         (["lab", "one", "two"], "agentnb lab --help"),
