@@ -14,6 +14,7 @@ from agentnb.core.launch import absolute, python
 if TYPE_CHECKING:
     import argparse
 
+    from agentnb.core.settings import Settings
     from agentnb.core.tutorials import Copied
 
 __all__ = ["check", "lab", "status", "tutorials", "version"]
@@ -106,5 +107,24 @@ def status(_: argparse.Namespace) -> int:
 
     settings = Settings.load()
     print(f"agentnb {agentnb.__version__}, Python {sys.version.split()[0]}, root {settings.root}")
+    for service, target in _targets(settings):
+        print(f"{service:<9} {target}")
     print(settings.table())
     return 0
+
+
+def _targets(settings: Settings) -> list[tuple[str, str]]:
+    """Return the database and the server that the settings lead to, without connecting."""
+    database, redis = settings.database_url, settings.redis_url
+    prefix = f"prefix {settings.key_prefix}" if settings.key_prefix else "no prefix"
+    return [
+        (
+            "database",
+            settings.redactor(database) if database else f"SQLite, {settings.home / 'agentnb.db'}",
+        ),
+        (
+            "redis",
+            (settings.redactor(redis) if redis else f"the embedded server of {settings.home}")
+            + f", {prefix}",
+        ),
+    ]

@@ -143,6 +143,30 @@ def test_status_shows_every_source_and_no_password(agentnb, tmp_path):
     assert re.search(r"REDIS_URL +redis://:••••••@cache/0 +\S+/\.env", done.stdout)
 
 
+def test_status_tells_the_database_the_server_and_the_prefix(agentnb, tmp_path):
+    said = agentnb("status").stdout
+    assert f"database  SQLite, {tmp_path}/.agentnb/agentnb.db" in said
+    assert f"redis     the embedded server of {tmp_path}/.agentnb, prefix agentnb" in said
+    urls = {"DATABASE_URL": f"postgresql://ada:{SECRET}@h/x", "REDIS_URL": f"redis://:{SECRET}@r/0"}
+    said = agentnb("status", AGENTNB_KEY_PREFIX="", **urls).stdout
+    assert re.search(r"^database  postgresql://ada:\S+@h/x$", said, re.MULTILINE)
+    assert re.search(r"^redis     redis://:\S+@r/0, no prefix$", said, re.MULTILINE)
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("marker", [None, ".env"])
+def test_a_home_that_the_working_directory_decides_is_said_once(agentnb, tmp_path, marker):
+    if marker:
+        (tmp_path / marker).touch()
+    made = f"agentnb: {tmp_path}/.agentnb is made, since no .agentnb, .env or .git is in"
+    first, again = (agentnb("health", "--timeout", "30") for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert (made in first.stderr) == (marker is None)
+    assert made not in again.stderr
+    elsewhere = agentnb("health", "--timeout", "30", AGENTNB_HOME=str(tmp_path / "other"))
+    assert elsewhere.stderr == ""
+
+
 def test_a_malformed_env_file_is_a_short_error(agentnb, tmp_path):
     (tmp_path / ".env").write_text("fine=1\nnot a line at all\n")
     done = agentnb("status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -38,13 +39,35 @@ def _home(hub: Hub) -> Settings:
     """
     from agentnb.core.paths import ensure_home
 
+    settings = hub.settings
+    is_new = not settings.home.exists()
     try:
-        ensure_home(hub.settings.home)
+        ensure_home(settings.home)
     except UntrustedPath:
         raise
     except ConfigError:
         pass
-    return hub.settings
+    else:
+        if is_new and hub._notebook is None:  # noqa: SLF001 - a person sees where a notebook is
+            _warn_of_home(settings)
+    return settings
+
+
+def _warn_of_home(settings: Settings) -> None:
+    """Say where a service's home was made, if its folder was chosen by the working directory.
+
+    Two services that were started in two folders would have two databases and two servers.
+    """
+    if settings.source("home") != "default" or settings.in_project:
+        return
+    with suppress(AttributeError, ValueError):  # there is no standard input, or it is closed
+        if sys.stdin.isatty():
+            return
+    sys.stderr.write(
+        f"agentnb: {settings.home} is made, since no .agentnb, .env or .git is in "
+        f"{settings.root} or above; processes of other folders have other homes: set "
+        "AGENTNB_HOME\n"
+    )
 
 
 def _tracer(hub: Hub) -> Tracer:

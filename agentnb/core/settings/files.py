@@ -13,7 +13,7 @@ from agentnb.core.trust import VARIABLE, Trust
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["find_root", "read_dotenv"]
+__all__ = ["find_root", "is_project", "read_dotenv"]
 
 
 def find_root(start: Path, trust: Trust | None = None) -> Path:
@@ -42,6 +42,11 @@ def find_root(start: Path, trust: Trust | None = None) -> Path:
                 trust.check(marker, service="settings", own=marker.name == ".agentnb")
             return folder
     return start
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether a folder holds ``.agentnb``, ``.env`` or ``.git``."""
+    return bool(_markers(folder))
 
 
 def _markers(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.paths import refuse_workspace
 from agentnb.core.redact import MASK, Redactor, Secret, is_secret_name
 from agentnb.core.settings.fields import FIELDS, OTHER_VARIABLES, Value
-from agentnb.core.settings.files import find_root, read_dotenv
+from agentnb.core.settings.files import find_root, is_project, read_dotenv
 from agentnb.core.trust import Trust
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Settings:
 
     def __init__(self, root: Path, values: dict[str, Value], environ: Mapping[str, str]) -> None:
         self.root = root
+        self.in_project = is_project(root)
+        """Whether the root holds a marker, and is not the start for want of one."""
         self._values = values
         self._environ = environ
         self._trust = Trust.of(environ)
