@@ -18,7 +18,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import refused, seconds, whole
 from agentnb.core.twins import twin
 from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
@@ -553,6 +553,8 @@ class Orchestrator:
         waiter: WorkflowWaiter | None = vars(self).get("_waiter")
         if waiter is None:  # its first use looks for the tables
             waiter = await self._call_threads.call(lambda: self._waiter)
+        if not isinstance(workflow, str | Workflow):
+            workflow = await self._call_threads.call(self.get, workflow)  # it says what is wrong
         return await waiter.await_(workflow, timeout, self.get)
 
     # Looking
@@ -574,14 +576,14 @@ class Orchestrator:
 
     def counts(self, workflows: Sequence[Workflow]) -> dict[str, dict[str, int]]:
         """Return the number of tasks in each state of some workflows, by their ids."""
-        return self._reader.counts([one.id for one in workflows])
+        return self._reader.counts([one.id for one in _workflows(workflows)])
 
     def waited(self, workflows: Sequence[Workflow]) -> dict[str, float]:
         """Return the seconds for which workflows only waited for a person, by their ids.
 
         Those that no person was asked about are left out.
         """
-        return self._reader.waited(workflows, self._runtime.clock.time())
+        return self._reader.waited(_workflows(workflows), self._runtime.clock.time())
 
     def table(self, state: WorkflowState | None = None, n: int = 50) -> Table:
         """Return the newest workflows with how far they are, as `list` does."""
@@ -761,3 +763,12 @@ def _user() -> str:
 
 def _anything(task: Any, ctx: Any) -> None:
     """Stand for an agent while its options are checked."""
+
+
+def _workflows(given: Sequence[Workflow]) -> Sequence[Workflow]:
+    """Return some workflows, if each of them is one."""
+    wrong = [one for one in given if not isinstance(one, Workflow)]
+    if wrong:
+        hint = "workflows=hub.workflows.list()"
+        raise refused("workflows", "a list of workflows", wrong[0], "workflow", hint)
+    return given
