@@ -88,6 +88,33 @@ def test_time_outs_of_awaited_workflows_hold_while_the_database_does_not_answer(
     assert all("has not ended within 0.1 s" in str(error) for error in found)
 
 
+@pytest.mark.parametrize("awaited", [True, False])
+def test_an_outage_in_the_middle_of_a_wait_for_a_workflow_is_waited_out(
+    workflows, monkeypatch, awaited
+):
+    workflows.agent("quick")(lambda task: task.name)
+    made = workflows.create("w", [Task("a", agent="quick")])
+    reader = workflows._reader
+    method = "ended" if awaited else "progress"
+    ask, failures = getattr(reader, method), [2]
+
+    def away(*arguments):
+        if failures[0]:
+            failures[0] -= 1
+            raise UnavailableError("away", service="db")
+        return ask(*arguments)
+
+    monkeypatch.setattr(reader, method, away)
+    workflows.work()
+    wait = (lambda t: run(lambda: made.await_(t))) if awaited else made.wait
+    assert wait(30).state == "completed"
+    failures[0] = 100
+    with pytest.raises(UnavailableError, match=r"away|has not ended within 0\.7 s"):
+        wait(0.7)
+    with pytest.raises(UnavailableError, match="away"):
+        wait(None)  # no end: it says so at once
+
+
 def test_workflows_that_are_closed_say_so_to_those_who_wait(workflows):
     workflows.agent("nobody")(lambda task: task.name)
     made = workflows.create("w", [Task("a", agent="nobody")])

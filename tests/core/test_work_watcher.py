@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -110,6 +111,26 @@ def test_a_server_that_is_away_is_said_to_all_who_wait(ends, watcher):
         return await asyncio.gather(*waits, return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(main())] == ["away", "away"]
+
+
+def test_an_error_that_comes_too_late_is_said_to_nobody(ends, watcher):
+    heard = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        with watcher.awaiting("a") as one:
+            assert not await one.within(0.05)
+            ends.error = UnavailableError("away", service="work")
+            ends.wake()
+            await soon(one._outcome.done)
+        del one
+        ends.error = None  # its traceback leads to the future
+        watcher.stop()
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert heard == []
 
 
 def test_a_forked_child_leaves_the_outcomes_of_its_parent_alone(ends, watcher):

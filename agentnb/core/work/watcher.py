@@ -192,6 +192,9 @@ class Awaited:
         if self._future is not None:
             self._watcher.forget(self._unit, self._future)
             self._future = None
+            # An error that nobody is there to see is no "exception that was never retrieved".
+            if not self._outcome.cancel() and not self._outcome.cancelled():
+                self._outcome.exception()
 
 
 def _set(future: Future[Any], outcome: Any, error: Exception | None) -> None:

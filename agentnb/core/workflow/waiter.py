@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.errors import AgentnbError, DeadlineExceeded
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError
 from agentnb.core.ranges import end_of
 from agentnb.core.work.watcher import Watcher
 from agentnb.core.workflow.errors import TaskFailed
@@ -24,12 +25,15 @@ __all__ = ["WorkflowWaiter"]
 
 _FIRST_LOOK, _LAST_LOOK = 0.02, 0.2  # seconds between two looks at a workflow
 _REPORT_SECONDS = 2.0
+_AGAIN_SECONDS = 0.5  # between two looks while the database is away
 _CALL_SECONDS = 0.25  # that a call may take at least: a workflow that has ended is never late
 T = TypeVar("T")
 
 
 class WorkflowWaiter:
     """Waits for the end of workflows, in the caller's thread or for any number of coroutines.
+
+    An outage of the database during a wait is waited out.
 
     Parameters
     ----------
@@ -58,9 +62,15 @@ class WorkflowWaiter:
         began = monotonic()
         until = end_of(timeout, service="workflow", since=began)
         pause, report, last = _FIRST_LOOK, began + _REPORT_SECONDS, ""
+        answered = False
         while True:
             seen = self._wakeup.count
-            state, _, _ = self._reader.progress(workflow.id)
+            try:
+                state, _, _ = self._reader.progress(workflow.id)
+            except UnavailableError as error:
+                sleep(_outage_pause(error, until, answered=answered))
+                continue
+            answered = True
             now = monotonic()
             if state != "active":
                 return _checked(workflow.refresh())
@@ -82,14 +92,20 @@ class WorkflowWaiter:
         until = end_of(timeout, service="workflow")
         if isinstance(workflow, str):
             workflow = await self._call(partial(find, workflow), until, workflow, timeout)
-        last = ""
+        last, answered = "", False
         with self._watcher.awaiting(workflow.id) as one:
-            while not await one.within(_slice(until)):
-                if until is not None and monotonic() >= until:
-                    raise await self._atoo_late(workflow, timeout)
-                report = partial(self._report, workflow, last)
-                last = await self._call(report, until, workflow, timeout)
-            one.result()
+            while True:
+                try:
+                    if await one.within(_slice(until)):
+                        one.result()
+                        break
+                    answered = True
+                    if _is_over(until):
+                        raise await self._atoo_late(workflow, timeout)
+                    report = partial(self._report, workflow, last)
+                    last = await self._call(report, until, workflow, timeout)
+                except UnavailableError as error:
+                    await asyncio.sleep(_outage_pause(error, until, answered=answered))
         return _checked(await self._call(workflow.refresh, until, workflow, timeout))
 
     async def _call(
@@ -129,6 +145,18 @@ class WorkflowWaiter:
     def close(self) -> None:
         """End what is awaited."""
         self._watcher.stop()
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and monotonic() >= until
+
+
+def _outage_pause(error: UnavailableError, until: float | None, *, answered: bool) -> float:
+    """Return the seconds until the next look; raise the error where nobody waits any longer."""
+    # An endless wait for a database that does not answer at first would say nothing.
+    if _is_over(until) or (until is None and not answered):
+        raise error
+    return _AGAIN_SECONDS if until is None else min(_AGAIN_SECONDS, max(until - monotonic(), 0.0))
 
 
 def _slice(until: float | None) -> float:
