@@ -16,6 +16,16 @@ __all__ = ["Parser", "parse"]
 
 T = TypeVar("T")
 
+_EXAMPLES = {
+    "lab": "agentnb lab tutorials --port 8890",
+    "tutorials": "agentnb tutorials ~/agentnb-tutorials",
+    "worker": "agentnb worker --app shop.jobs --app shop.agents --agents --log json",
+    "serve": "AGENTNB_SERVE_TOKEN=... agentnb serve --host 0.0.0.0 --port 3000",
+    "migrate": "DATABASE_URL=postgresql://... agentnb migrate",
+    "check": "agentnb check notebooks/*.ipynb",
+    "health": "agentnb health --timeout 1, or of a worker: agentnb health --worker mail",
+    "status": "agentnb status",
+}
 _HIGHEST_PORT = 65535
 _MOST_AT_ONCE = 1000
 
@@ -68,7 +78,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
-        parser = known.add_parser(name, help=about, description=about, allow_abbrev=False)
+        parser = known.add_parser(
+            name,
+            help=about,
+            description=about,
+            epilog=f"example: {_EXAMPLES[name]}",
+            allow_abbrev=False,
+        )
         parser.set_defaults(run=run)
         return parser
 

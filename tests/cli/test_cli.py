@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from agentnb.cli.parser import parse
+
 SECRET = "hunter22x"
 
 
@@ -74,6 +76,16 @@ def test_a_wrong_call_is_a_short_error_with_a_hint(agentnb, tmp_path, words, hin
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["lab", "tutorials", "worker", "serve", "migrate", "check", "health", "status"]
+)
+def test_the_help_of_each_command_has_an_example(command, capsys):
+    with pytest.raises(SystemExit):
+        parse([command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"example: .*agentnb {command}", said)
 
 
 def test_tutorials_go_to_a_folder_with_spaces_and_overwrite_nothing(agentnb, tmp_path):

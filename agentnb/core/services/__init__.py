@@ -86,9 +86,8 @@ def health(hub: Hub, opened: dict[str, Any], seconds: float) -> Table:
 
     logs: LogFile | None = opened.get(LOGS.name)
     failed = logs.failed if logs else None
-    return Table(
-        ("service", "kind", "state", "ms"),
-        [] if hub.closed else _states(hub, opened, seconds),
-        note=f"no log is written: {failed}" if failed else "",
-        empty="this hub is closed" if hub.closed else "nothing is opened",
-    )
+    found = [] if hub.closed else _states(hub, opened, seconds)
+    note = f"no log is written: {failed}" if failed else ""
+    if any(one.state == NOT_OPENED for one in found):
+        note = "nothing has been opened yet: services open on first use"
+    return Table(("service", "kind", "state", "ms"), found, note=note, empty="this hub is closed")
