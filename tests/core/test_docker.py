@@ -93,7 +93,7 @@ def test_a_program_or_an_image_that_is_not_there_is_said(docker, docker_image):
         docker.run(docker_image, "nosuch")
     with pytest.raises(NotFoundError, match="no image 'agentnb-nosuch'") as caught:
         docker.run("agentnb-nosuch", "true")
-    assert "docker pull" in caught.value.hint
+    assert "hub.docker.pull(" in caught.value.hint
     assert len(docker.list()) == 0
 
 

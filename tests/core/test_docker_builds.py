@@ -376,8 +376,8 @@ def test_a_build_by_buildkit_fails_with_its_line_and_ends_in_time(docker, docker
     ("line", "files", "cause", "hint"),
     [
         ("RUN exit 5", {}, "non-zero code: 5", None),
-        ("RUN wget http://agentnb.invalid/", {}, "non-zero code: 1", "--policy network"),
-        ("RUN echo bad address; exit 6", {}, "non-zero code: 6", "--policy network"),
+        ("RUN wget http://agentnb.invalid/", {}, "non-zero code: 1", "policy='network'"),
+        ("RUN echo bad address; exit 6", {}, "non-zero code: 6", "policy='network'"),
         ("RUN exit 137", {}, "non-zero code: 137", "1,073,741,824 bytes of memory"),
         ("COPY nosuch /x", {"a": ""}, "file not found", "paths are from the folder"),
         ("COPY a key /x/", {"a": "", "key": "", ".dockerignore": "#\nk*\n"}, "", "by line 2 of"),
