@@ -136,7 +136,7 @@ PUBLIC = {
 PUBLIC["Settings"] = (
     " ".join(field.name for field in FIELDS)
     + """
-    load redactor resolve root secrets source table unknown_variables variable
+    in_project load redactor resolve root secrets source table unknown_variables variable
 """
 )
 # Classes that still show more than that. Take a name off once it shows what `PUBLIC` says.
