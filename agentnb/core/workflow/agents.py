@@ -137,7 +137,6 @@ class _Executes(Protocol):
         """Return the function that is given the data of a task, and its context."""
 
 
-@refuse_unknown("workflow")
 @overload
 def agent(
     name: str, *, schema: TypeForm[S], **options: Unpack[SchemalessOptions]
@@ -146,6 +145,7 @@ def agent(
 def agent(
     name: str, *, schema: None = ..., **options: Unpack[SchemalessOptions]
 ) -> Callable[[F], F]: ...
+@refuse_unknown("workflow")
 def agent(
     name: str,
     *,
