@@ -48,6 +48,7 @@ MARKERS = {
             *("test_db_postgres", "test_doctests", "test_forks", "test_hostile_arguments"),
             *("test_*_hostile", "test_hub", "test_import_budget", "test_launch", "test_redis"),
             *("test_private_names", "test_types"),
+            *("test_sample_service", "test_service_*"),
             *("test_sql_syntax", "test_values_cross", "test_workflow*"),
         ),
     ),

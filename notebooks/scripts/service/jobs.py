@@ -19,7 +19,7 @@ class Refresh:
 def refresh(job: Job[Refresh]) -> Price:
     """Save the price of a symbol, and publish it if it has changed."""
     hub = job.hub
-    price = fetch(hub.api(PRICES_URL, timeout=5), hub.cache, job.data.symbol)
+    price = fetch(hub.api(PRICES_URL, timeout=10), hub.cache, job.data.symbol)
     before = save(hub.db, price)
     if before is None or before.amount != price.amount:
         hub.events.publish("price.changed", asdict(price))

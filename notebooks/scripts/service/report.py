@@ -35,7 +35,7 @@ def tasks(symbols: list[str]) -> list[Task]:
 @agent("collect", schema=Order, attempts=3)
 async def collect(task: TaskInfo[Order], ctx: Context) -> list[Price]:
     """Return the prices; a symbol that was read is not read again by another attempt."""
-    api = ctx.api(PRICES_URL, timeout=5)
+    api = ctx.api(PRICES_URL, timeout=10)
     return [
         await ctx.astep(f"fetch {symbol}", afetch, api, ctx.cache, symbol)
         for symbol in task.data.symbols
@@ -55,6 +55,11 @@ def write(task: TaskInfo, ctx: Context) -> Report:
 
 @agent("publish")
 async def publish(task: TaskInfo, ctx: Context) -> None:
-    """Tell the subscribers where the report is."""
+    """Commit the report, and tell the subscribers where it is."""
     report = ctx.input("write", type=Report)
+    repository = ctx.git.at(ctx.files.root / "reports")
+    await repository.ainitialize()
+    name = report.path.removeprefix("reports/")
+    if any(row.path == name for row in await repository.astatus()):  # else it is committed
+        await repository.acommit(f"Report {task.workflow_id}", paths=[name])
     await ctx.events.apublish("report.written", {"path": report.path, "by": task.agent})
