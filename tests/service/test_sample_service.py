@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import httpx
 import pytest
 
+import agentnb
 from agentnb.errors import UnavailableError
 from agentnb.testing import isolated_hub, run_agent, run_until_idle
+from tests.waiting import until as wait_until
 
-from .conftest import AMOUNTS
+from .conftest import AMOUNTS, SCRIPTS
 
 TWO = ["EURUSD", "GBPUSD"]
 
@@ -118,3 +123,29 @@ def test_a_web_application_whose_redis_is_away_does_not_start_and_leaves_no_thre
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         asyncio.run(start())
     assert [each for each in set(threading.enumerate()) - before if not each.daemon] == []
+
+
+def test_changes_of_prices_come_over_the_websocket(redis_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTNB_HOME", str(redis_home))
+    command = [sys.executable, "-m", "agentnb.cli", "serve", "--port", "0"]
+    watch = [sys.executable, "-m", "service.watch"]
+    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONUNBUFFERED": "1"}
+    with agentnb.connect() as hub, subprocess.Popen(command, **options) as server:
+        while "stops it" not in server.stdout.readline():
+            assert server.poll() is None
+        with subprocess.Popen(watch, env=environment, **options) as watching:
+            found = []
+            reader = threading.Thread(target=lambda: found.append(watching.stdout.readline()))
+            reader.start()
+
+            def published():
+                hub.events.publish("price.changed", {"symbol": "EURUSD"})
+                reader.join(0.2)
+                return found
+
+            wait_until(published, 60)
+            watching.kill()
+        server.terminate()
+        assert server.wait(30) == 0
+    assert found[0].split(maxsplit=1) == ["price.changed", "{'symbol': 'EURUSD'}\n"]

@@ -17,7 +17,7 @@ async def watch(hub: agentnb.Hub) -> None:
     client.on("connected", subscribe)
     await client.aconnect()
     async for message in client:
-        if isinstance(message, dict) and message.get("type") == "event":
+        if message["type"] == "event":  # else the answer to a subscription
             print(message["channel"], message["data"], flush=True)
 
 

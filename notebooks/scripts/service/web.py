@@ -18,11 +18,11 @@ from service.prices import PRICES_URL, TABLE, Price, afetch
 from service.report import Report, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open the hub before the first request, and close it after the last one."""
     async with agentnb.connect() as hub:
         # In a thread: no request imports anything or waits for a first connection.
