@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import AgentnbError
+from agentnb.testing.arguments import check_hub, mapping_of
 from agentnb.testing.hubs import isolated_hub, remove_keys
 from agentnb.testing.loops import in_thread
 
@@ -130,8 +131,8 @@ def run_agent(
     order = _Order(
         target=target,
         data=data,
-        inputs=inputs or {},
-        steps=steps or {},
+        inputs=mapping_of("inputs", inputs),
+        steps=mapping_of("steps", steps),
         workflow_data=workflow_data,
         attempts=attempts,
         options=options,
@@ -155,8 +156,8 @@ async def arun_agent(
     order = _Order(
         target=target,
         data=data,
-        inputs=inputs or {},
-        steps=steps or {},
+        inputs=mapping_of("inputs", inputs),
+        steps=mapping_of("steps", steps),
         workflow_data=workflow_data,
         attempts=attempts,
         options=options,
@@ -172,6 +173,7 @@ async def arun_agent(
 def _run(hub: Hub, order: _Order, loop: LoopThread | None = None) -> AgentRun:
     from agentnb.core.workflow.journal import Journal
 
+    check_hub(hub)
     clock = Clock()
     with _apart(hub, clock) as workflows:
         agent = _registered(workflows, order)

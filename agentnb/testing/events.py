@@ -27,6 +27,7 @@ _SECONDS = 10.0
 _LOOK_SECONDS = 0.002
 _LONGEST = 200  # characters of an event in a message
 _PAIR = 2
+_HINT = '["order.*", ("order.created", {"id": 7})]'
 
 
 class RecordedEvents(Sequence["Event"]):
@@ -117,7 +118,7 @@ class RecordedEvents(Sequence["Event"]):
     ) -> None:
         """Check the events so far; see `agentnb.testing.assert_events`."""
         __tracebackhide__ = True
-        expectations = [_expectation(one) for one in expected]
+        expectations = _expectations(expected)
         patterns = [pattern for pattern, _ in expectations] if on is None else on
         matchers = [matcher(one) for one in ([patterns] if isinstance(patterns, str) else patterns)]
         events = [event for event in self if any(fits(event.channel) for fits in matchers)]
@@ -208,9 +209,21 @@ def assert_events(
     ...         _ = hub.events.publish("order.paid")
     """
     __tracebackhide__ = True
+    expectations = _expectations(expected)
     with record_events(hub) as recorded:
         yield recorded
-        recorded.assert_events(expected, on=on)
+        recorded.assert_events(expectations, on=on)
+
+
+def _expectations(expected: Iterable[Expected]) -> list[tuple[str, Any]]:
+    """Return channels and data; one text is refused: its letters are no channels."""
+    if isinstance(expected, str) or not isinstance(expected, Iterable):
+        raise UsageError(
+            f"expected must be a list of events, got {expected!r:.80}",
+            service="testing",
+            hint=f"[{expected!r:.80}]" if isinstance(expected, str) else _HINT,
+        )
+    return [_expectation(one) for one in expected]
 
 
 def _expectation(one: Any) -> tuple[str, Any]:
@@ -221,7 +234,7 @@ def _expectation(one: Any) -> tuple[str, Any]:
     raise UsageError(
         f"an expected event is a channel, or a pair of it and the data, got {one!r:.80}",
         service="testing",
-        hint='["order.*", ("order.created", {"id": 7})]',
+        hint=_HINT,
     )
 
 

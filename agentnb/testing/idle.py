@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded, RejectedError
 from agentnb.core.ranges import seconds
+from agentnb.testing.arguments import check_hub, names_of
 from agentnb.testing.clocks import HubClock
 from agentnb.testing.work import (
     agents_worker,
@@ -109,9 +110,10 @@ def run_until_idle(
     ...     report.jobs, job.result()
     (1, 49)
     """
+    check_hub(hub)
     timeout = seconds("timeout", timeout, service="testing")
-    register(hub, *modules)
     run = _Run(hub, queues, agents, timeout)
+    register(hub, *modules)
     while True:
         if run.run_due() or run.answer(approve):
             continue
@@ -143,8 +145,8 @@ class _Run:
         self._timeout = timeout
         self._until = monotonic() + timeout
         self._hub = hub
-        self._only_queues = None if queues is None else set(queues)
-        self._only_agents = None if agents is None else set(agents)
+        self._only_queues = names_of("queues", queues)
+        self._only_agents = names_of("agents", agents)
         self._report = IdleReport()
 
     def run_due(self) -> bool:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, over
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import RejectedError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.typevars import D_co
+from agentnb.testing.arguments import check_hub
 from agentnb.testing.hubs import isolated_hub, remove_keys
 from agentnb.testing.loops import in_thread
 
@@ -77,6 +79,7 @@ def run_job(
 def run_job(
     function: Callable[[Job], R], data: Any = ..., **options: Unpack[JobOptions]
 ) -> JobRun[R]: ...
+@refuse_unknown("testing")
 def run_job(
     function: Callable[[Job], Any],
     data: Any = None,
@@ -142,6 +145,7 @@ async def arun_job(
 async def arun_job(
     function: Callable[[Job], R], data: Any = ..., **options: Unpack[JobOptions]
 ) -> JobRun[R]: ...
+@refuse_unknown("testing")
 async def arun_job(
     function: Callable[[Job], Any],
     data: Any = None,
@@ -175,6 +179,7 @@ def _run(
 ) -> JobRun[Any]:
     from agentnb.core.queue.processing import mark_of
 
+    check_hub(hub)
     mark = mark_of(function)
     if mark is not None:
         queue = queue or mark.queue

@@ -49,10 +49,17 @@ def hub(
 
     ``@pytest.mark.agentnb(database_url=...)`` gives it settings; the nearest mark wins.
     """
+    from agentnb.core.errors import UsageError
     from agentnb.testing.hubs import isolated_hub
 
     settings: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers(_MARK))):
+        if mark.args:
+            raise UsageError(
+                f"the mark {_MARK} takes settings by name, got {mark.args[0]!r:.80}",
+                service="testing",
+                hint=f'@pytest.mark.{_MARK}(database_url="sqlite://")',
+            )
         settings |= mark.kwargs
     folder = tmp_path_factory.mktemp("agentnb")
     with isolated_hub(folder, server=_agentnb_server, **settings) as made:

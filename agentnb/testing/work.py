@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentnb.core.services import EVENTS, WORKFLOWS
+from agentnb.testing.arguments import check_hub, check_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,6 +104,8 @@ def register(hub: Hub, *modules: ModuleType) -> None:
     from agentnb.core.queue.processing import marked as marked_processors
     from agentnb.core.workflow.agents import marked as marked_agents
 
+    check_hub(hub)
+    check_modules(modules)
     for module in modules:
         for name, one in marked_processors(module).items():
             hub.queue(name).process(

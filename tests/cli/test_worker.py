@@ -139,6 +139,7 @@ def says(word):
         (["leters", "--app", "jobs"], "no processor for leters", "did you mean letters?"),
         (["mail", "--app", "broken"], "broken cannot be imported: NameError", "import broken"),
         (["mail", "--app", "needs"], "No module named 'no_such_thing'", "import needs"),
+        (["mail", "--app", "jobs.py"], "there is no module jobs.py", "a package: --app jobs"),
         (["mail", "--app", "empty"], "empty marks no function", "@processor('QUEUE')"),
         (["a", "a", "--app", "jobs"], "a queue is named twice", None),
         (["mail", "--concurrency", "0"], "must be 1 to 1,000, got", "agentnb worker --help"),

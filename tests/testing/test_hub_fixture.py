@@ -147,6 +147,20 @@ def test_a_misspelt_setting_of_a_mark_is_an_error(run_tests):
     found.stdout.fnmatch_lines(["*no such setting: databse_url*"])
 
 
+def test_a_mark_with_a_value_that_has_no_name_is_an_error(run_tests):
+    found = run_tests(
+        """
+        import pytest
+
+        @pytest.mark.agentnb("sqlite://")
+        def test_it(hub):
+            pass
+        """,
+    )
+    found.assert_outcomes(errors=1)
+    found.stdout.fnmatch_lines(["*the mark agentnb takes settings by name, got 'sqlite://'*"])
+
+
 def test_keys_on_a_server_that_is_named_are_removed_and_no_others(shared_url, tmp_path):
     from agentnb.core.redis import RedisClient
 

@@ -147,7 +147,10 @@ def _failed(name: str, error: BaseException) -> ConfigError:
 def _near(name: str, missing: str) -> str:
     """Return a hint for a module that is not there."""
     parent, _, _ = missing.rpartition(".")
-    places = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    above = sys.modules.get(parent) if parent else None
+    if above is not None and not hasattr(above, "__path__"):
+        return f"{parent} is a module, not a package: --app {parent}"
+    places = getattr(above, "__path__", None)
     prefix = f"{parent}." if parent else ""
     known = [prefix + one.name for one in pkgutil.iter_modules(places)]
     hint = did_you_mean(missing, known)
