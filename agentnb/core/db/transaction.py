@@ -13,6 +13,7 @@ from agentnb.core.db.executor import Executor
 from agentnb.core.db.open_transactions import opened
 from agentnb.core.db.runner import Runner
 from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
+from agentnb.core.forking import ForkGuard
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.resilience import Deadline
 from agentnb.core.twins import twin
@@ -108,6 +109,7 @@ class TransactionRunner(Runner):
         self.threads = database.threads
         self._connection = connection
         self._lock = threading.RLock()
+        self._fork = ForkGuard()
         self.open = False
         self._lost = False
 
@@ -130,8 +132,8 @@ class TransactionRunner(Runner):
             raise
 
     def rollback(self) -> None:
-        """Undo everything since the BEGIN."""
-        if not self.open or self._lost:
+        """Undo everything since the BEGIN; in a forked child nothing, for it is the parent's."""
+        if not self.open or self._lost or self._fork.forked:
             self.open = False
             return
         self.open = False
@@ -162,6 +164,12 @@ class TransactionRunner(Runner):
                 raise ours from error
 
     def _check(self) -> None:
+        if self._fork.forked:
+            raise UsageError(
+                "this transaction was begun by the parent of this process",
+                service="db",
+                hint="begin one in this process: with hub.db.transaction() as tx:",
+            )
         if self._lost:
             raise QueryRejected(
                 "this transaction was rolled back when one of its statements failed",
