@@ -92,7 +92,9 @@ def gunicorn(service, backend, tmp_path, until):  # noqa: ARG001 - both set vari
         process.wait()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("backend", "kind"), [("sqlite", "gthread"), ("postgresql", "uvicorn")], indirect=["backend"]
+)
 def test_workers_of_gunicorn_use_what_was_used_before_the_fork(gunicorn, backend, kind):
     process, url = gunicorn(*KINDS[kind])
 
