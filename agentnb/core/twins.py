@@ -228,6 +228,8 @@ async def iterate(threads: CallThreads, found: Iterator[T]) -> AsyncIterator[T]:
         while (item := await threads.run(partial(next, found, ended))) is not ended:
             yield item
     finally:
-        if (close := getattr(found, "close", None)) is not None:
-            await to_end(asyncio.ensure_future(threads.run(close)))
-        threads.close()
+        try:
+            if (close := getattr(found, "close", None)) is not None:
+                await to_end(asyncio.ensure_future(threads.run(close)))
+        finally:
+            threads.close()

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from agentnb.core import callthreads
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.db import Database
 from agentnb.core.db.open_transactions import is_open_here
@@ -72,6 +73,29 @@ def test_a_timeout_counts_from_the_call_while_all_threads_are_in_use(db):
         assert "AGENTNB_DB_POOL" in caught.value.hint
         # Nothing else in the process waits for them.
         assert await asyncio.to_thread(lambda: 42) == 42
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    run(main())
+    assert busy(db) == 0
+
+
+@pytest.mark.parametrize("kind", ["transaction", "stream"])
+def test_the_timeout_of_a_block_counts_from_the_call_while_all_threads_are_in_use(db, kind):
+    async def enter():
+        if kind == "transaction":
+            async with db.atransaction(timeout=0.3):
+                pass
+        else:
+            async for _ in db.astream("select 1", timeout=0.3):
+                pass
+
+    async def main():
+        slow = [asyncio.create_task(db.aquery(FOREVER[db.kind], timeout=60)) for _ in range(14)]
+        await until(lambda: busy(db) == 5)
+        with pytest.raises(DeadlineExceeded, match=r"after 0\.3 s waiting for a free connection"):
+            await enter()
         for one in slow:
             one.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
@@ -414,6 +438,22 @@ def test_a_call_that_is_cancelled_leaves_no_connection_thread_or_task(db, call):
     while db.access.threads.count and time.monotonic() < end:
         time.sleep(0.01)
     assert db.access.threads.count == 0
+
+
+def test_a_stream_that_is_cancelled_while_it_closes_leaves_no_thread(db, monkeypatch):
+    monkeypatch.setattr(callthreads, "_LINGER_SECONDS", 600.0)
+
+    async def main():
+        for _ in range(12):
+            stream = db.astream("select 1")
+            await anext(stream)
+            closing = asyncio.create_task(stream.aclose())
+            await asyncio.sleep(0)
+            await cancelled(closing)
+        await until(lambda: threading.active_count() < 12)
+
+    run(main())
+    assert busy(db) == 0
 
 
 def test_a_load_that_is_cancelled_is_rolled_back(db, monkeypatch):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 import typing
 
 import pytest
 
+from agentnb.core import callthreads
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.delegate import delegate
 from agentnb.core.errors import DeadlineExceeded, UsageError
-from agentnb.core.twins import await_method, on_loop, twin
+from agentnb.core.twins import await_method, iterate, on_loop, twin
 
 LONG = 30
 
@@ -150,3 +152,23 @@ def test_a_coroutine_function_given_to_a_twin_runs_on_the_callers_loop():
 
     assert asyncio.run(main())
     assert on_loop(len) is len
+
+
+def test_an_iterator_that_is_cancelled_while_it_closes_leaves_no_thread(monkeypatch):
+    monkeypatch.setattr(callthreads, "_LINGER_SECONDS", 600.0)
+    threads = CallThreads("iterated", limit=1)
+
+    async def main():
+        items = iterate(threads, (n for n in range(3)))
+        assert await anext(items) == 0
+        closing = asyncio.create_task(items.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+    asyncio.run(main())
+    deadline = time.monotonic() + 30
+    while threads.count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

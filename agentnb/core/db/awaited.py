@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from queue import SimpleQueue
 
+    from agentnb.core.resilience import Deadline
+
 __all__ = ["StatementThreads", "acquire", "get"]
 
 T = TypeVar("T")
@@ -122,6 +124,14 @@ class StatementThreads(CallThreads):
             undo=undo,
             finish=finish,
         )
+
+    async def within(self, deadline: Deadline, function: Callable[[], T]) -> T:
+        """Await a function that must have begun by a deadline, which it holds by itself then."""
+        seconds = deadline.seconds
+        if seconds is None:
+            return await self.run(function)
+        until = monotonic() + (deadline.remaining() or 0.0)
+        return await self.run(function, until=until, late=partial(self.late, seconds))
 
     def late(self, seconds: float) -> BaseException:
         """Return the error of a call that waited for a thread until its time-out."""

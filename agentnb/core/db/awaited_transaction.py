@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.db.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.transaction import TransactionRunner
+    from agentnb.core.resilience import Deadline
 
 __all__ = ["AwaitedTransaction"]
+
+
+class Runner(Protocol):
+    """Begins transactions."""
+
+    def deadline(self, timeout: float | None) -> Deadline:
+        """Return the deadline of a statement."""
+
+    def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
+        """Run a block in a transaction of its own."""
 
 
 class AwaitedTransaction:
@@ -26,33 +37,34 @@ class AwaitedTransaction:
 
     Parameters
     ----------
-    begin
-        Returns the transaction's block; called in a thread.
+    runner
+        Begins the transaction.
     threads
         The threads of the database.
+    timeout
+        As `Database.transaction` takes it.
     """
 
-    def __init__(
-        self,
-        begin: Callable[[], AbstractContextManager[TransactionRunner]],
-        threads: StatementThreads,
-    ) -> None:
-        self._begin = begin
+    def __init__(self, runner: Runner, threads: StatementThreads, timeout: float | None) -> None:
+        self._runner = runner
         self._threads = threads
+        self._timeout = timeout
         self._own = threads.alone()
         self._block: AbstractContextManager[TransactionRunner] | None = None
 
     async def __aenter__(self) -> Transaction:
+        # Made here: it counts from the call, also while the call waits for a thread.
+        deadline = self._runner.deadline(self._timeout)
         try:
-            runner = await self._threads.run(self._entered)
+            runner = await self._threads.within(deadline, partial(self._entered, deadline))
         except BaseException as error:
             if self._block is not None:  # cancelled once it had begun
                 await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return Transaction(runner)
 
-    def _entered(self) -> TransactionRunner:
-        block = self._begin()
+    def _entered(self, deadline: Deadline) -> TransactionRunner:
+        block = self._runner.begun(deadline)
         runner = block.__enter__()
         runner.threads = self._own
         self._block = block

@@ -326,7 +326,7 @@ class Database(Executor):
         'plan'
         """
         access = self.access
-        return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
+        return AwaitedTransaction(access, access.threads, timeout)
 
     @overload
     def run(self, operation: Callable[[Database], Coroutine[Any, Any, R]]) -> R: ...

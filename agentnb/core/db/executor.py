@@ -413,15 +413,19 @@ class Executor:
         **unknown: Never,
     ) -> AsyncIterator[Result]:
         """Yield what `stream` yields, awaited: ``async for`` over chunks of rows."""
+        deadline = self.access.deadline(timeout)
         found = self.stream(sql, params, chunk=chunk, timeout=timeout, **unknown)
         # A stream has a connection, and a thread of its own as a transaction has.
         own = self.access.threads.alone()
         ended = Result((), [])
-        threads = self.access.threads
+        following = partial(next, found, ended)
         try:
-            while (part := await threads.run(partial(next, found, ended))) is not ended:
-                threads = own
+            part = await self.access.threads.within(deadline, following)
+            while part is not ended:
                 yield part
+                part = await own.run(following)
         finally:
-            await own.settled(found.close)
-            own.close()
+            try:
+                await own.settled(found.close)
+            finally:
+                own.close()

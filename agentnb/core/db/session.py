@@ -84,7 +84,7 @@ class Session(Executor):
     ) -> AbstractAsyncContextManager[Transaction]:
         """Await a block in one transaction of this session; see `Database.atransaction`."""
         access = self.access
-        return AwaitedTransaction(lambda: access.begun(access.deadline(timeout)), access.threads)
+        return AwaitedTransaction(access, access.threads, timeout)
 
     def reset(self) -> None:
         """Give the connection back; the next statement starts with a new session.
