@@ -7,6 +7,7 @@ import importlib
 import os
 import threading
 import weakref
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -96,8 +97,10 @@ def renew_locks() -> None:
     """
     for one in _objects():
         if _is_ours(type(one)):
-            for value in _attributes(one):
-                _renew(value)
+            # An attribute that cannot be read must not leave all other locks as they are.
+            with suppress(Exception):
+                for value in _attributes(one):
+                    _renew(value)
 
 
 def _objects() -> list[Any]:
@@ -131,18 +134,19 @@ def _attributes(one: Any) -> Iterator[object]:
 
 
 def _renew(value: Any) -> None:
-    if isinstance(value, _REENTRANT):
-        if not value._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own classes do
-            value._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
-    elif isinstance(value, _PLAIN):
-        value._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
-    elif isinstance(value, threading.Semaphore):
-        _renew(value._cond)  # type: ignore[attr-defined]  # noqa: SLF001
-    elif isinstance(value, threading.Condition) and isinstance(value._lock, _REENTRANT):  # type: ignore[attr-defined]  # noqa: SLF001
+    kind = type(value)  # isinstance() would ask the value, which may be the proxy of a dead object
+    if issubclass(kind, _REENTRANT):
+        if not value._is_owned():  # noqa: SLF001 - as the standard library's own classes do
+            value._at_fork_reinit()  # noqa: SLF001
+    elif issubclass(kind, _PLAIN):
+        value._at_fork_reinit()  # noqa: SLF001
+    elif issubclass(kind, threading.Semaphore):
+        _renew(value._cond)  # noqa: SLF001
+    elif issubclass(kind, threading.Condition) and isinstance(value._lock, _REENTRANT):  # noqa: SLF001
         if not value._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
-            value._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
-    elif isinstance(value, _MADE_OF_LOCKS):
-        value._at_fork_reinit()  # type: ignore[union-attr]  # noqa: SLF001
+            value._at_fork_reinit()  # noqa: SLF001
+    elif issubclass(kind, _MADE_OF_LOCKS):
+        value._at_fork_reinit()  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

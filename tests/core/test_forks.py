@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import warnings
+import weakref
 
 import pytest
 
@@ -92,6 +93,22 @@ def _fork(work):
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Odd:
+    """An object of a service, an attribute of which is the proxy of an object that is gone."""
+
+    __module__ = "agentnb.core.odd"
+
+    def __init__(self):
+        self.proxy = weakref.proxy(threading.Event())
+        self.lock = threading.Lock()
+
+
+def test_an_attribute_that_cannot_be_looked_at_leaves_no_lock_held():
+    odd = Odd()
+    with odd.lock:
+        assert _fork(lambda: odd.lock.acquire(timeout=5) or 1 / 0) == 0
 
 
 @pytest.mark.parametrize("frozen", [False, True])

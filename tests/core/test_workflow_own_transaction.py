@@ -65,10 +65,11 @@ def test_an_agent_within_its_own_transaction_is_refused_before_anything_is_calle
 
 
 def test_an_async_agent_is_refused_for_its_own_transaction_and_not_for_anothers(hub):
-    inside, kept = asyncio.Event(), asyncio.Event()
+    claimed, inside, kept = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @hub.workflows.agent("holds", attempts=1)
     async def holds(task, ctx):
+        await claimed.wait()  # which the transaction would not let it be
         with ctx.db.transaction():
             inside.set()
             await kept.wait()
@@ -76,6 +77,7 @@ def test_an_async_agent_is_refused_for_its_own_transaction_and_not_for_anothers(
 
     @hub.workflows.agent("beside", attempts=1)
     async def beside(task, ctx):
+        claimed.set()
         await inside.wait()
         asyncio.get_running_loop().call_later(0.2, kept.set)
         return await ctx.step("ask", lambda: 2)
