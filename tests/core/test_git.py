@@ -440,7 +440,7 @@ def test_one_commit_at_a_time_has_the_file_of_the_message(repository):
 
     git = GitManager(repository.path, timeout=0.3)
     (repository.path / "x").write_text("x")
-    with locks.committing(repository.path / ".git", 1):
+    with locks.alone(repository.path / ".git", 1):
         for options in ({"allow_empty": True}, {"paths": ["x"]}):
             with pytest.raises(UnavailableError, match="another git is at work here"):
                 git.commit("message", **options)

@@ -168,7 +168,7 @@ class Commits:
         given = "--no-edit" if feed is None else "--file=-"
         if feed is not None and len(feed) <= _LONGEST_WORD:
             feed, given = None, f"--message={message}"
-        with locks.committing(repo.folders.git_dir, self._repository.options.timeout):
+        with locks.alone(repo.folders.git_dir, self._repository.options.timeout):
             tip = repo.folders.tip()
             try:
                 output = repo.run(

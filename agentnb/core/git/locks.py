@@ -1,4 +1,4 @@
-"""Git's lock of an index, and a lock for commits."""
+"""Git's lock of an index, and a lock for what git does not do twice at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["LOCK_PATIENCE", "at_work", "committing", "locked", "waits"]
+__all__ = ["LOCK_PATIENCE", "alone", "at_work", "locked", "waits"]
 
 LOCK_PATIENCE: Final = 10.0
 """Seconds for which a lock of another git is waited for, within the deadline."""
@@ -59,8 +59,8 @@ def locked(index: Path, seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def committing(git_dir: Path, seconds: float) -> Iterator[None]:
-    """Be the only one of agentnb's that commits here.
+def alone(git_dir: Path, seconds: float) -> Iterator[None]:
+    """Be the only one of agentnb's that commits here, or that changes the list of work trees.
 
     ``git commit`` writes its message to a file and reads it again, and another that commits at
     the same time would write to the same file.
@@ -68,7 +68,7 @@ def committing(git_dir: Path, seconds: float) -> Iterator[None]:
     Raises
     ------
     UnavailableError
-        Another one commits all the time.
+        Another one does so all the time.
     """
     descriptor = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import RejectedError
-from agentnb.core.git import arguments, discovery, exclude
+from agentnb.core.git import arguments, discovery, exclude, locks
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
 
+    from agentnb.core.git.opened import OpenRepository
     from agentnb.core.git.repository import Repository
 
 __all__ = ["Worktrees"]
@@ -46,16 +48,19 @@ class Worktrees:
                 hint="leave out start, or choose another name for the branch",
             )
         begin = [] if start is None else [arguments.revision(start)]
-        if here:
-            repo.run("worktree", "add", "--quiet", "--", str(target), branch)
-        else:
-            repo.run("worktree", "add", "--quiet", "-b", branch, "--", str(target), *begin)
+        words = ["--", str(target), branch] if here else ["-b", branch, "--", str(target), *begin]
+        with self._alone(repo):
+            repo.run("worktree", "add", "--quiet", *words)
         outer = discovery.find(target.parent, self._repository.options.ceiling)
         if outer is not None and not exclude.hide(outer, target):
             self._repository.log.warning(
                 "%s is not left out of %s: info/exclude is a link", target, outer.root
             )
         return self._repository.at(target)
+
+    def _alone(self, repo: OpenRepository) -> AbstractContextManager[None]:
+        """Be the only one that adds or removes a work tree: git reads half written ones."""
+        return locks.alone(repo.folders.common_dir, self._repository.options.timeout)
 
     def worktrees(self) -> Table:
         """Return the work trees: folder, branch and last commit."""
@@ -79,7 +84,8 @@ class Worktrees:
         repo = self._repository.open()
         target = self._repository.bound(self._repository.path / Path(directory))
         options = ["--force"] if force else []
-        repo.run("worktree", "remove", *options, "--", str(target), doing="worktree")
+        with self._alone(repo):
+            repo.run("worktree", "remove", *options, "--", str(target), doing="worktree")
         outer = discovery.find(target.parent, self._repository.options.ceiling)
         if outer is not None:
             exclude.unhide(outer, target)
