@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import AgentnbError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.testing.arguments import check_hub, mapping_of
 from agentnb.testing.hubs import isolated_hub, remove_keys
 from agentnb.testing.loops import in_thread
@@ -72,6 +73,7 @@ class _Order:
     options: RunOptions
 
 
+@refuse_unknown("testing")
 def run_agent(
     target: Any,
     data: Any = None,
@@ -141,6 +143,7 @@ def run_agent(
         return _run(used, order)
 
 
+@refuse_unknown("testing")
 async def arun_agent(
     target: Any,
     data: Any = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.redis.script import Script
 from agentnb.testing.hubs import keys_of
@@ -27,6 +28,7 @@ return 1
 """)
 
 
+@refuse_unknown("testing")
 class HubClock:
     """The clock by which the delayed work of a hub is due.
 

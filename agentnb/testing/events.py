@@ -13,6 +13,7 @@ import msgspec
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.events.glob import matcher
+from agentnb.core.keywords import refuse_unknown
 from agentnb.testing.work import busy_events
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _PAIR = 2
 _HINT = '["order.*", ("order.created", {"id": 7})]'
 
 
+@refuse_unknown("testing")
 class RecordedEvents(Sequence["Event"]):
     """The events that are published while it records, by whoever shares the key prefix.
 
@@ -154,6 +156,7 @@ class RecordedEvents(Sequence["Event"]):
         return f"RecordedEvents({', '.join(event.channel for event in self._events)})"
 
 
+@refuse_unknown("testing")
 @contextmanager
 def record_events(hub: Hub) -> Iterator[RecordedEvents]:
     """Record the events that are published in the block.
@@ -178,6 +181,7 @@ def record_events(hub: Hub) -> Iterator[RecordedEvents]:
         recorded.close()
 
 
+@refuse_unknown("testing")
 @contextmanager
 def assert_events(
     hub: Hub, expected: Iterable[Expected], *, on: str | Iterable[str] | None = None

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.hub import Hub
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.paths import ensure_home
 from agentnb.core.redis.keys import Keys, escape
 
@@ -69,6 +70,7 @@ class SharedServer:
             folder.cleanup()
 
 
+@refuse_unknown("testing")
 @contextmanager
 def isolated_hub(
     folder: str | os.PathLike[str] | None = None,

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import DeadlineExceeded, RejectedError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.testing.arguments import check_hub, names_of
 from agentnb.testing.clocks import HubClock
@@ -58,6 +59,7 @@ class IdleReport:
     approvals: list[tuple[str, str]] = field(default_factory=list)
 
 
+@refuse_unknown("testing")
 def run_until_idle(
     hub: Hub,
     *modules: ModuleType,

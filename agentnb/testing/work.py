@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.services import EVENTS, WORKFLOWS
 from agentnb.testing.arguments import check_hub, check_modules
 
@@ -84,6 +85,7 @@ def busy_events(hub: Hub) -> str | None:
     return None
 
 
+@refuse_unknown("testing")
 def register(hub: Hub, *modules: ModuleType) -> None:
     """Register the processors and agents that modules have marked, as ``--app`` of a worker does.
 

@@ -13,6 +13,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue import processor
 from agentnb.core.workflow import Task, agent
+from agentnb.testing import assert_events, run_until_idle
 from tests.core.test_public_dir import PUBLIC, objects  # noqa: F401 - a fixture
 
 WORD = "bogus_option"
@@ -105,6 +106,12 @@ def test_every_public_call_refuses_a_keyword_that_it_does_not_have(objects, kind
         (lambda hub: hub.git.commit("x", dryrun=True), "dry_run"),
         (lambda hub: hub.db.transaction(tiemout=1), "timeout"),
         (lambda hub: hub.db.query("select 1", tiemout=1), "timeout"),
+        (lambda hub: hub.db.session().transaction(tiemout=1), "timeout"),
+        (lambda hub: hub.db.session().atransaction(tiemout=1), "timeout"),
+        (lambda hub: hub.cache.inspect.table(lmit=1), "limit"),
+        (lambda hub: hub.files.watch().wait(tiemout=1), "timeout"),
+        (lambda hub: run_until_idle(hub, qeues=["q"]), "queues"),
+        (lambda hub: assert_events(hub, [], onn="x"), "on"),
         (lambda _: Task("a", "b", ned=1), "needs"),
         (lambda _: agent("x", atempts=1), "attempts"),
         (lambda _: processor("q", shema=int), "schema"),

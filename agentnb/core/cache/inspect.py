@@ -9,6 +9,7 @@ from agentnb.core.cache.checks import check_key, check_limit
 from agentnb.core.cache.names import Names
 from agentnb.core.cache.preview import ValuePreview, preview
 from agentnb.core.errors import RejectedError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redis.keys import escape
 from agentnb.core.table import Column, Table
 
@@ -26,6 +27,7 @@ _PREVIEWED = 120
 _STEP = 500
 
 
+@refuse_unknown("cache")
 class CacheInspector:
     r"""Shows the keys, values and hits of a cache; nothing that it reads counts as a hit.
 

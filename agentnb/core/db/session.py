@@ -19,6 +19,7 @@ from agentnb.core.db.state import Leaves
 from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.errors import UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.twins import twin
 
@@ -45,6 +46,7 @@ IDLE_SECONDS = 900.0
 KEPT_SECONDS = 8 * 3600.0
 
 
+@refuse_unknown("db")
 class Session(Executor):
     """A connection of its own: SET, roles, temporary tables, ATTACH and locks last.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from agentnb.core.closing import aleave, leave
 from agentnb.core.errors import NotFoundError, UnavailableError, UsageError
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ServiceControl(NamedTuple):
     threads: CallThreads
 
 
+@refuse_unknown("docker")
 class Service:
     """A container that is ready, and gone at the end of a ``with`` block or by `stop`.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.keywords import refuse_unknown
+
 if TYPE_CHECKING:
     from agentnb.core.events.dead import DeadLetters
     from agentnb.core.events.log import EventLog
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["EventInspector"]
 
 
+@refuse_unknown("events")
 class EventInspector:
     """Asks the server for the sizes of a bus's log and of its dead letters.
 

@@ -26,6 +26,7 @@ from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace import ServiceLog
 from agentnb.core.twins import twin
@@ -67,6 +68,7 @@ class Change:
     kind: Literal["created", "modified", "deleted"]
 
 
+@refuse_unknown("files")
 class Watcher:
     """Yields the changes below a folder, each time a list of them; made by `watch`.
 
