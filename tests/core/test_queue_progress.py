@@ -36,8 +36,9 @@ def test_a_number_that_is_no_fraction_is_refused_with_the_right_call(queue, give
 
 def test_a_percentage_is_a_deprecated_keyword(queue):
     job = queue.add(1)
-    with pytest.warns(DeprecationWarning, match="give the fraction"):
+    with pytest.warns(DeprecationWarning, match="give the fraction") as warned:
         job.progress(percent=40)
+    assert warned[0].filename == __file__  # else Python hides it
     assert job.progress() == 0.4
     with (
         pytest.warns(DeprecationWarning, match="percent"),

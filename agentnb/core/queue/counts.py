@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Final
+
+from agentnb.core.deprecation import warn_deprecated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +55,7 @@ class Counts(dict[str, int]):
     def __missing__(self, name: str) -> int:
         if name not in _FORMER:
             raise KeyError(name)
-        warnings.warn(
-            f"counts()[{name!r}] is deprecated: use counts()[{_FORMER[name]!r}]",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_deprecated(f"counts()[{name!r}] is deprecated: use counts()[{_FORMER[name]!r}]")
         return self[_FORMER[name]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import msgspec
 
 from agentnb.core.codec import Unkept, check_schema, read
+from agentnb.core.deprecation import warn_deprecated
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.keywords import refuse_unknown
@@ -329,10 +329,8 @@ class Job(LiveJob, Generic[D_co]):
         ``job.progress(0.5)``, or ``job.progress({"pages": 3})``; ``job.progress()`` reads it.
         """
         if percent is not None:
-            warnings.warn(
-                f"progress(percent={percent!r}) is deprecated: give the fraction, progress(0.5)",
-                DeprecationWarning,
-                stacklevel=2,
+            warn_deprecated(
+                f"progress(percent={percent!r}) is deprecated: give the fraction, progress(0.5)"
             )
             value = amount("percent", percent, service="queue", most=100) / 100
         if value is _NOT_GIVEN:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import reprlib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, InitVar, dataclass, fields
 from typing import Any
 
+from agentnb.core.deprecation import warn_deprecated
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import refused, seconds, whole
@@ -156,23 +155,8 @@ def attempts_of(attempts: int | None, retries: Any) -> int | None:
             service="workflow",
             hint=f"attempts={attempts} alone: retries is deprecated",
         )
-    warnings.warn(
-        f"retries={retries} is deprecated: use attempts={int(retries) + 1}",
-        DeprecationWarning,
-        stacklevel=_caller_level(),
-    )
+    warn_deprecated(f"retries={retries} is deprecated: use attempts={int(retries) + 1}")
     return int(retries) + 1
-
-
-def _caller_level() -> int:
-    """Return the ``stacklevel`` of the first caller outside agentnb, to whom a warning belongs.
-
-    Python shows a `DeprecationWarning` only where the code of ``__main__`` or a notebook is named.
-    """
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("agentnb."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def check_known(words: Iterable[Any], known: Sequence[str], what: str) -> None:
