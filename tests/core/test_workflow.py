@@ -739,3 +739,14 @@ def test_errors_spans_and_log_lines_name_one_service(workflows):
         "workflow"
     }
     assert workflows.log.name == "agentnb.workflow"
+
+
+@pytest.mark.parametrize(("prefix", "shown"), [("agentnb", ""), ("pw", ", prefix pw")])
+def test_a_prefix_that_workers_must_share_is_named(tmp_path, prefix, shown):
+    with agentnb.connect(home=tmp_path / ".agentnb", key_prefix=prefix) as hub:
+        hub.workflows.agent("collect")(lambda _: 1)
+        workflow = hub.workflows.create("one", [Task("collect")])
+        assert f"agentnb.db{shown}: start one: " in workflow.why_waiting()
+        with pytest.raises(NotFoundError) as caught:
+            hub.workflows.get("x")
+        assert caught.value.message.endswith(f"agentnb.db{shown}")

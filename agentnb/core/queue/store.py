@@ -8,6 +8,7 @@ from agentnb.core.queue import counts, scripts
 from agentnb.core.queue.keys import AddedJob
 from agentnb.core.queue.snapshot import JobSnapshot
 from agentnb.core.queue.waiter import outcome_of
+from agentnb.core.work.identity import shared_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobStore"]
 
-_DEFAULT_PREFIX = "agentnb"
 
 _LOG_LINES = 1000
 _MARKS = 50  # of attempts, which stand among the lines
@@ -69,8 +69,7 @@ class JobStore:
         self.keys = [self.base, self.jobs]
         self.workers_key = f"{self.base}:workers"
         self._names = keys.internal("queues")
-        prefix = "" if keys.prefix == _DEFAULT_PREFIX else f", prefix {keys.prefix}"
-        self.where = f"{redis.target}{prefix}"
+        self.where = shared_place(redis.target, keys.prefix)
 
     def add(
         self,

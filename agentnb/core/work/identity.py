@@ -9,11 +9,12 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["describe", "host_of_owners", "is_alive", "is_dead", "new_owner"]
+__all__ = ["describe", "host_of_owners", "is_alive", "is_dead", "new_owner", "shared_place"]
 
 _STARTED = 19  # of the fields behind the name in /proc/<pid>/stat; the state is the first
 _FIELDS = 5
 _HIDDEN = "hidden"
+_DEFAULT_PREFIX = "agentnb"
 
 
 def new_owner() -> str:
@@ -114,3 +115,12 @@ def _exists(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def shared_place(target: object, prefix: str) -> str:
+    """Return the server and the prefix that work and its workers share, as messages name them.
+
+    >>> shared_place("redis://h:6379/0", "agentnb"), shared_place("redis://h:6379/0", "pw")
+    ('redis://h:6379/0', 'redis://h:6379/0, prefix pw')
+    """
+    return str(target) if prefix == _DEFAULT_PREFIX else f"{target}, prefix {prefix}"

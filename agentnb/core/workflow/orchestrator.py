@@ -271,7 +271,7 @@ class Orchestrator:
         found = {one.name: one for one in self.agent_infos()}
         if name not in found:
             raise AgentNotFound(
-                f"there is no agent {name!r} on {self._transactions.where}",
+                f"there is no agent {name!r} on {self._reader.where}",
                 service="workflow",
                 hint=did_you_mean(name, found, "agents")
                 or f'@hub.workflows.agent("{name}") above a function makes it (%%agent {name})',

@@ -15,7 +15,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.hints import rendered
 from agentnb.core.ranges import whole
-from agentnb.core.work.identity import is_dead
+from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.transactions import listed, plain
@@ -66,6 +66,11 @@ class Reader:
         self._transactions = transactions
         self._scope = scope
 
+    @property
+    def where(self) -> str:
+        """Return the database and the prefix, as messages name them."""
+        return shared_place(self._transactions.where, self._scope)
+
     def find(self, word: str) -> tuple[Any, ...]:
         """Return a workflow's row by its id, how that alone begins, or the name of the newest.
 
@@ -107,7 +112,7 @@ class Reader:
                 scope=self._scope,
             )
         raise WorkflowNotFound(
-            f"there is no workflow {shown(word)} on {self._transactions.where}",
+            f"there is no workflow {shown(word)} on {self.where}",
             service="workflow",
             hint=did_you_mean(word, [row[0] for row in known])
             or "hub.workflows.table() (%workflow list)",
@@ -119,7 +124,7 @@ class Reader:
             found = tx.row(_ONE, scope=self._scope, id=number)
         if found is None:
             raise WorkflowNotFound(
-                f"there is no workflow {number} on {self._transactions.where}",
+                f"there is no workflow {number} on {self.where}",
                 service="workflow",
                 hint=_LISTED,
             )
@@ -268,7 +273,7 @@ class Reader:
             found = tx.row(sql, id=number)
         if found is None:
             raise WorkflowNotFound(
-                f"there is no workflow {number} on {self._transactions.where}",
+                f"there is no workflow {number} on {self.where}",
                 service="workflow",
                 hint=_LISTED,
             )
@@ -335,7 +340,7 @@ class Reader:
         if ready:
             agent = ready[0][2]
             return (
-                f"no worker serves agent {agent} on {self._transactions.where}: start one: "
+                f"no worker serves agent {agent} on {self.where}: start one: "
                 f"agentnb worker --agents {agent} --app MODULE, or hub.workflows.work()"
             )
         held = [row[1] for row in rows if row[0] == "approval"]
