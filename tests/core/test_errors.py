@@ -164,3 +164,11 @@ def test_the_guide_has_every_error():
     guide = Path(agentnb.__file__).parents[1] / "notebooks" / "guide" / "errors.md"
     known = set(re.findall(r"`(\w+)`", guide.read_text(encoding="utf-8")))
     assert set(agentnb.errors.__all__) - known == {"Changed", "NoScript", "HandlerFailed"}
+
+
+def test_the_errors_of_results_are_those_of_their_services_too():
+    from agentnb.core import queue, workflow
+
+    for service, name in ((queue, "JobFailed"), (queue, "JobCancelled"), (workflow, "TaskFailed")):
+        assert name in service.__all__
+        assert getattr(service, name) is getattr(agentnb.errors, name)

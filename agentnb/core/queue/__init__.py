@@ -5,16 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentnb.core.queue.failure import JobCancelled, JobFailed
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.processing import processor
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.queues import Queues, TaskQueue
     from agentnb.core.queue.worker import Worker
 
-__all__ = ["Job", "Queue", "Queues", "TaskQueue", "Worker", "processor"]
+__all__ = [
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "Queue",
+    "Queues",
+    "TaskQueue",
+    "Worker",
+    "processor",
+]
 
 _MODULES = {
     "Job": "job",
+    "JobCancelled": "failure",
+    "JobFailed": "failure",
     "Queue": "queue",
     "Queues": "queues",
     "TaskQueue": "queues",
