@@ -82,9 +82,9 @@ def test_a_picture_is_shown_and_gives_way_to_a_text(hub, view):
     it = view()
     pick(it, "p.png")
     assert it.picture.value == b"\x89PNG" + bytes(10)
-    assert it.picture.layout.display is None
+    until(lambda: it.picture.layout.display is None)
     pick(it, "t")
-    assert it.picture.layout.display == "none"
+    until(lambda: it.picture.layout.display == "none")
 
 
 def test_what_is_no_file_says_so(hub, view):
