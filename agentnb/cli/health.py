@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
             service="cli",
             hint=f"agentnb health --worker {' '.join(options.queue)}",
         )
+    _import_services(with_workers=options.worker)
     try:
         with agentnb.connect() as hub:
             found = (
@@ -44,6 +45,19 @@ def run(options: argparse.Namespace) -> int:
         for service, state in found.services.items():
             print(f"{service}  {state}")
     return 0 if found else 1
+
+
+def _import_services(*, with_workers: bool) -> None:
+    """Import the services ahead: on a busy machine the imports take all the time to answer."""
+    # By these names: the packages import their modules on first use.
+    import sqlalchemy  # noqa: F401
+
+    from agentnb.core.db import Database, Databases  # noqa: F401
+    from agentnb.core.redis import RedisClient  # noqa: F401
+
+    if with_workers:
+        from agentnb.core.queue import Queues  # noqa: F401
+        from agentnb.core.workflow import Orchestrator  # noqa: F401
 
 
 def _workers(hub: Hub, queues: list[str], seconds: float) -> Readiness:

@@ -72,3 +72,33 @@ def test_a_worker_of_this_host_is_found_by_its_heartbeat(
     assert health("--worker", "mail", "other", **own).returncode == 1
     worker.close()  # killed: its record is still there
     assert health("--worker", "mail", **own).returncode == 1
+
+
+COLD = """
+import sys
+from agentnb.core.services.health import Prober
+
+def states(self, checks, seconds):
+    names = ("sqlalchemy", "agentnb.core.redis", "agentnb.core.workflow")
+    print(*(one in sys.modules for one in names))
+    return []
+
+Prober.states = states
+from agentnb.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"), [([], "True True False"), (["--worker"], "True True True")]
+)
+def test_imports_do_not_count_as_time_to_answer(steady_home, words, imported):
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, "health", *words],
+        env={**os.environ, "AGENTNB_HOME": str(steady_home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines()[0] == imported
