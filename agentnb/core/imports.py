@@ -11,8 +11,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +31,8 @@ def protect_imports() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
+# Neither is one of importlib.abc's, which imports tempfile and more.
+class _Finder:
     """Finds what the other finders find, and has it executed without interrupts."""
 
     def find_spec(
@@ -48,12 +48,12 @@ class _Finder(MetaPathFinder):
             spec: ModuleSpec | None = find(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Whole(spec.loader)
+                    spec.loader = cast("Any", _Whole(spec.loader))
                 return spec
         return None
 
 
-class _Whole(Loader):
+class _Whole:
     """Executes a module with interrupts held back; else it is the loader that it is given."""
 
     def __init__(self, loader: Any) -> None:
@@ -65,7 +65,7 @@ class _Whole(Loader):
         try:
             made: ModuleType | None = self._loader.create_module(spec)
         finally:
-            spec.loader = self
+            spec.loader = cast("Any", self)
         return made
 
     def exec_module(self, module: ModuleType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from agentnb.core.keywords import refuse_unknown
 
@@ -13,6 +13,23 @@ if TYPE_CHECKING:
 __all__ = ["MASK", "PATTERNS", "Redactor", "Secret", "brief", "is_secret_name", "redact"]
 
 MASK = "••••••"
+
+
+class _Pattern:
+    """A regular expression that is compiled on its first use: together they take milliseconds."""
+
+    def __init__(self, text: str, flags: int) -> None:
+        self._text, self._flags = text, flags
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(re.compile(self._text, self._flags), name)
+        setattr(self, name, value)  # found there the next time
+        return value
+
+
+def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    return cast("re.Pattern[str]", _Pattern(text, flags))
+
 
 # The words that make a key of a secret one, in front of it.
 _KEYS = (
@@ -31,8 +48,8 @@ _SENSITIVE = (
 )
 # One of these is in each of the names above, and a name in lower case is quicker to look for.
 _WORDS = ("pass", "pwd", "secret", "token", "key", "authorization", "credential", "_pat", "_dsn")
-_NAMED = re.compile(_SENSITIVE)
-_WHICH_PART = re.compile("|".join(_WHICH))
+_NAMED = _pattern(_SENSITIVE)
+_WHICH_PART = _pattern("|".join(_WHICH))
 # The names of variables, by their last part.
 _LAST_PARTS = frozenset({
     "password", "passwd", "passphrase", "pass", "pwd", "pgpassword", "secret", "token", "pat",
@@ -47,7 +64,7 @@ _HARMLESS_KEYS = frozenset({
     "surrogate", "hot", "shortcut", "press", "dict", "map", "job", "event", "bucket",
     "translation", "message", "registry", "config", "host", "known", "gpg",
 })  # fmt: skip
-_PART = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
+_PART = _pattern(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 # The schemes of the Authorization header, and those whose credentials are a list.
 _SCHEMES = (
     *("bearer", "basic", "token", "apikey", "api-key", "key", "negotiate", "ntlm", "jwt", "bot"),
@@ -60,13 +77,13 @@ _LISTS = (
 # The userinfo of a URL: everything up to the last @ before a slash, since an unescaped password
 # may hold an @ of its own. The scheme's length is bounded so that a long run of dotted words is
 # not scanned once for each of them.
-_USERINFO = re.compile(
+_USERINFO = _pattern(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^\s:/@'\"]*):(?P<value>[^\s/'\"]+)@",
     re.IGNORECASE,
 )
 # A key may be quoted, subscripted (environ["TOKEN"] = ...) or, inside JSON inside a string, have
 # its quotes escaped; a value may have a Python string prefix.
-_KEY_VALUE = re.compile(
+_KEY_VALUE = _pattern(
     # "unrecognized token: x" is what SQLite and JSON parsers say of text that they cannot read.
     r"(?P<key>(?<!unrecognized )(?<!unexpected )(?<!invalid )"
     rf"(?:(?P<header>authorization)|{_SENSITIVE})\\*[\"']?\]?"
@@ -81,34 +98,34 @@ _KEY_VALUE = re.compile(
     re.IGNORECASE,
 )
 # Anybody can use a signed URL.
-_SIGNED = re.compile(
+_SIGNED = _pattern(
     r"(?P<key>[?&;](?:[a-z-]{0,20}signature|sig|x-(?:amz|goog)-credential)=)(?P<value>[^\s&#'\"<>]+)",
     re.IGNORECASE,
 )
-_CURL = re.compile(
+_CURL = _pattern(
     r"(?P<key>\bcurl\b[^\n]{0,300}?[ ](?:-u|--user|--proxy-user|-U)[ =]?[\"']?[^\s:'\"]{1,100}:)"
     r"(?P<value>[^\s'\"]+)"
 )
 # A value of letters alone, or in capitals, is a word of a text about the option.
-_OPTION = re.compile(
+_OPTION = _pattern(
     rf"(?P<key>(?<!\S)--(?:[a-z]+-)*{_SENSITIVE}[ ]+[\"']?)"
     r"(?P<value>(?![A-Z_]+\b|[-<\[{$])(?=\S*[^\sA-Za-z.,;:'\"`)\]])[^\s'\"]+)"
 )
-_SET = re.compile(
+_SET = _pattern(
     rf"(?P<key>\b(?:setdefault|putenv|setenv)\(\s*[\"'][\w-]{{0,60}}?{_SENSITIVE}[\"']\s*,\s*)"
     r"[\"'](?P<value>[^\"'\r\n]+)",
     re.IGNORECASE,
 )
-_COOKIE = re.compile(
+_COOKIE = _pattern(
     r"(?P<key>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?[\w.-]+=)(?P<value>[^\r\n\"']+)",
     re.IGNORECASE,
 )
 # A hint that shows how something is written, with words in the place of secrets.
-_TEMPLATE = re.compile(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
+_TEMPLATE = _pattern(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
 # A password with a slash of its own, which drivers accept; digits before it would be a port.
 # Looked for in what stands before an @: to look for the @ from every :// would be quadratic.
-_SLASHED = re.compile(r"://[^\s:/@]*:(?!\d+/)")
-_BEARER = re.compile(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_SLASHED = _pattern(r"://[^\s:/@]*:(?!\d+/)")
+_BEARER = _pattern(r"\b(?P<kind>bearer|basic) (?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 # Tokens that are known by how they begin; whose they are, and their shape.
 _TOKENS = {
     "GitHub": r"gh[pousr]_[A-Za-z0-9]{20,}",
@@ -133,7 +150,7 @@ _PRIVATE_KEY = (
     r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----"
     r"(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----)?"
 )
-_KNOWN_SHAPES = re.compile(rf"(?P<value>\b(?:{'|'.join(_TOKENS.values())})|{_PRIVATE_KEY})")
+_KNOWN_SHAPES = _pattern(rf"(?P<value>\b(?:{'|'.join(_TOKENS.values())})|{_PRIVATE_KEY})")
 # No text with fewer characters matches one of the last two patterns: "basic " and 8 more do.
 _SHORTEST_TOKEN = 14
 
