@@ -173,8 +173,8 @@ class Hub:
         ----------
         *names
             ``db``, ``redis``, ``cache``, ``events``, ``queue``, ``workflow``, ``files``, ``git``,
-            ``api``, ``websocket`` or ``docker``. None for all but ``git``, and ``docker`` only
-            where DOCKER_HOST or DOCKER_CONTEXT is set.
+            ``api``, ``websocket`` or ``docker``. None for all but ``git`` and ``docker``, which
+            have to be named.
 
         Raises
         ------

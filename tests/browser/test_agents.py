@@ -33,7 +33,8 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     lab.command("notebook:clear-all-cell-outputs")  # what was saved is not what is tested
     lab.command("notebook:run-all-cells", wait=False)
     panel.locator(GRAPH).wait_for()
-    panel.locator(GRAPH).scroll_into_view_if_needed()
+    # The graph may be drawn anew meanwhile.
+    panel.locator(GRAPH).evaluate("graph => graph.scrollIntoView({block: 'center'})")
     panel.evaluate(KEEP)
     panel.locator(f'{GRAPH}[aria-label*=" active, "]').wait_for()
     lab.screenshot("agents_active")

@@ -132,11 +132,20 @@ def test_events_come_to_an_async_for(make_bus):
     here, there = make_bus(), make_bus()
 
     async def read(bus):
-        found = []
+        found, reading = [], threading.Event()
         stream = bus.stream("n.*")
-        threading.Timer(0.05, lambda: [here.publish(f"n.{n}", n) for n in range(50)]).start()
+
+        def publish():
+            while not reading.wait(0.02):  # a stream has what comes after its first step
+                here.publish("n.first")
+            for n in range(50):
+                here.publish(f"n.{n}", n)
+
+        threading.Thread(target=publish).start()
         async for event in stream:
-            found.append(event.data)
+            reading.set()
+            if event.data is not None:
+                found.append(event.data)
             if event.data == 49:
                 break
         await stream.aclose()
@@ -149,14 +158,14 @@ def test_events_come_to_an_async_for(make_bus):
 
 def test_waiting_for_an_event(make_bus):
     here, there = make_bus(), make_bus()
-    threading.Timer(0.05, lambda: here.publish("ready.now", "yes")).start()
-    assert there.wait_for("ready.*", timeout=5).data == "yes"
+    threading.Timer(0.5, lambda: here.publish("ready.now", "yes")).start()
+    assert there.wait_for("ready.*", timeout=30).data == "yes"
     with pytest.raises(DeadlineExceeded, match=r"no event on never within 0\.05 s"):
         there.wait_for("never", timeout=0.05)
 
     async def wait():
-        asyncio.get_running_loop().call_later(0.05, lambda: here.publish("ready.now", "again"))
-        return await there.await_for("ready.*", 5)
+        asyncio.get_running_loop().call_later(0.5, lambda: here.publish("ready.now", "again"))
+        return await there.await_for("ready.*", 30)
 
     assert asyncio.run(wait()).data == "again"
     assert there.subscriptions() == []

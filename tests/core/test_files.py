@@ -468,6 +468,7 @@ def test_where_the_kernels_way_is_missing_or_forbidden_the_path_is_walked(monkey
 
 def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
     monkeypatch.delenv("AGENTNB_WORKSPACE")
+    before = threading.enumerate()  # those of awaited calls of other tests live some seconds
     with agentnb.connect(
         start=tmp_path, home=tmp_path / "h", file_size=10, files_quota="2kB"
     ) as hub:
@@ -485,7 +486,8 @@ def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
         assert hub.tracer.recent(1)[0].outcome == "FileNotFound"
         watcher = files.watch(on_change=print)
     assert watcher.closed
-    assert not [t for t in threading.enumerate() if t.name.startswith("agentnb-files")]
+    after = [one for one in threading.enumerate() if one not in before]
+    assert not [one for one in after if one.name.startswith("agentnb-files")]
 
 
 @pytest.mark.parametrize("text", ["ten", "-1", "1.5.2", "5XB", "inf"])

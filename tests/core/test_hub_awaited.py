@@ -81,13 +81,12 @@ def test_all_services_of_the_settings_are_opened_by_default(options):
         assert not {"docker", "repositories"} & hub._opened.keys()
 
 
-def test_an_engine_that_the_settings_name_is_opened_as_well(options, tmp_path):
-    engine = f"unix://{tmp_path}/no.sock"
-    with (
-        agentnb.connect(docker_host=engine, **options) as hub,
-        pytest.raises(UnavailableError) as caught,
-    ):
+def test_an_engine_that_is_named_is_opened_and_one_that_the_settings_have_is_not(options, tmp_path):
+    with agentnb.connect(docker_host=f"unix://{tmp_path}/no.sock", **options) as hub:
         hub.open()
+        assert "docker" not in [row[0] for row in hub.health()]
+        with pytest.raises(UnavailableError) as caught:
+            hub.open("docker")
     assert caught.value.service == "docker"
 
 

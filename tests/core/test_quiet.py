@@ -34,7 +34,8 @@ def fails(call):
         return
     raise AssertionError(call)
 
-with agentnb.connect(home=sys.argv[1], workspace=sys.argv[2]) as hub:
+docker = "tcp://127.0.0.1:1"
+with agentnb.connect(home=sys.argv[1], workspace=sys.argv[2], docker_host=docker) as hub:
     hub.db.query("select 1")
     fails(lambda: hub.db.query("selec 1"))
     hub.cache.get_or_set("a", lambda: 1)
@@ -74,7 +75,6 @@ away.close()
 
 @pytest.mark.parametrize("structlog", ["import structlog", ""], ids=["structlog", "plain"])
 def test_a_service_logs_under_agentnb_only_and_prints_nothing(tmp_path, structlog):
-    (tmp_path / ".env").write_text("DOCKER_HOST=tcp://127.0.0.1:1\n")
     done = subprocess.run(
         [
             sys.executable,

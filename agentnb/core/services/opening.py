@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.hub import Hub
-    from agentnb.core.settings import Settings
 
 __all__ = ["OPENERS", "open_services"]
 
@@ -38,7 +37,8 @@ def open_services(hub: Hub, names: tuple[str, ...]) -> None:
     hub
         The hub.
     names
-        Names of `OPENERS`; none for all that `hub.settings` describes.
+        Names of `OPENERS`; none for all but ``git`` and ``docker``, whose program and engine
+        most services have no use for.
 
     Raises
     ------
@@ -52,14 +52,7 @@ def open_services(hub: Hub, names: tuple[str, ...]) -> None:
                 service="hub",
                 hint=did_you_mean(name, OPENERS, "services"),
             )
-    chosen = names or _described(hub.settings)
+    chosen = names or OPENERS.keys() - {"git", "docker"}
     for name, opener in OPENERS.items():
         if name in chosen:
             opener(hub)
-
-
-def _described(settings: Settings) -> set[str]:
-    """Return the services that need nothing that the settings do not name."""
-    # Neither needs the program git, nor an engine that nobody has named.
-    docker = settings.docker_host or settings.docker_context
-    return OPENERS.keys() - ({"git"} if docker else {"git", "docker"})

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, UsageError
-from agentnb.core.services.entry import Check, Main, Service, untimed
+from agentnb.core.services.entry import Check, Service, untimed
 
 if TYPE_CHECKING:
     from agentnb.core.api import APIClient, GitHub
@@ -125,7 +125,6 @@ DOCKER: Service[DockerManager] = Service(
         *("docker_policies", "workspace"),
     ),
     checks=lambda it: [Check("docker", "engine", untimed(it.ping))],
-    main=Main("docker", "engine", ("docker_host", "docker_context"), lambda hub: hub.docker),
 )
 
 

@@ -28,6 +28,7 @@ _RUNNING = 500  # active jobs of a queue that are counted by worker
 _SEARCHED = 100_000
 # Looking for jobs may take this share of the time: with a text, and many jobs, it is slow.
 _SHARE = 0.2
+_LONGEST_PAUSE = 5.0  # also after a look during which the machine was busy or asleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Poller:
         if listed is None or listed[0] != request or begun >= self._next_listing:
             listed = self._listed = (request, listing(chosen, request))
             ended = time.monotonic()
-            self._next_listing = ended + (ended - begun) * (1 / _SHARE - 1)
+            self._next_listing = ended + min((ended - begun) * (1 / _SHARE - 1), _LONGEST_PAUSE)
         return listed[1]
 
 
