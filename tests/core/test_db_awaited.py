@@ -443,6 +443,8 @@ def test_a_call_that_is_cancelled_leaves_no_connection_thread_or_task(db, call):
 def test_a_stream_that_is_cancelled_while_it_closes_leaves_no_thread(db, monkeypatch):
     monkeypatch.setattr(callthreads, "_LINGER_SECONDS", 600.0)
 
+    before = threading.active_count()
+
     async def main():
         for _ in range(12):
             stream = db.astream("select 1")
@@ -450,7 +452,7 @@ def test_a_stream_that_is_cancelled_while_it_closes_leaves_no_thread(db, monkeyp
             closing = asyncio.create_task(stream.aclose())
             await asyncio.sleep(0)
             await cancelled(closing)
-        await until(lambda: threading.active_count() < 12)
+        await until(lambda: threading.active_count() < before + 6)
 
     run(main())
     assert busy(db) == 0
