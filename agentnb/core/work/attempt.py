@@ -227,7 +227,8 @@ class Attempt:
             except TimeoutError as error:
                 if limit.expired():
                     late = self.timed_out("it was cancelled")
-                    cancelled = error.__cause__.__traceback__ if error.__cause__ else None
+                    # Python 3.11.2 names no cause of it.
+                    cancelled = error.__context__.__traceback__ if error.__context__ else None
                     # The user's line that was cancelled, in the place of how it was.
                     raise late.with_traceback(users_part(cancelled)) from None
                 raise
