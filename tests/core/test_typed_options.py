@@ -136,6 +136,7 @@ def public_functions():
                 if (
                     (not method.startswith("_") or method == "__init__")
                     and inspect.isroutine(function)
+                    and callable(function)  # a cached property is a routine on Python 3.13
                     and of_agentnb.startswith("agentnb")
                 ):
                     yield f"{name}.{method}", function
