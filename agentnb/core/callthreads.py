@@ -426,10 +426,6 @@ async def _undone(call: _Call, undo: Callable[[], object]) -> None:
     end = call.watched()
     while not end.done():
         await asyncio.wrap_future(run_in_thread(undo, name="undo"))
-        await _wait(end, _UNDO_AGAIN)
+        await asyncio.wait({end}, timeout=_UNDO_AGAIN)
     if end.result():
         await asyncio.wrap_future(run_in_thread(undo, name="undo"))
-
-
-async def _wait(end: asyncio.Future[bool], seconds: float | None) -> None:
-    await asyncio.wait({end}, timeout=seconds)

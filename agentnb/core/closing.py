@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["aleave", "close_all", "leave"]
+__all__ = ["aclosed", "aleave", "close_all", "leave"]
+
+T = TypeVar("T")
 
 
 def leave(error: BaseException | None, close: Callable[[], object]) -> None:
@@ -41,6 +43,20 @@ async def aleave(error: BaseException | None, close: Callable[[], Awaitable[obje
         if error is None:
             raise
         _note(error, worse)
+
+
+async def aclosed(close: Callable[[], T]) -> T:
+    """Await a function that closes, in a thread of its own; return what it returns.
+
+    The threads of awaited calls may all be held by what is to be closed. A caller that is
+    cancelled waits for the end.
+    """
+    import asyncio
+
+    from agentnb.core.background import run_in_thread
+    from agentnb.core.callthreads import to_end
+
+    return await to_end(asyncio.wrap_future(run_in_thread(close, name="close")))
 
 
 def close_all(closes: Iterable[Callable[[], object]]) -> None:

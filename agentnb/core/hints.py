@@ -26,7 +26,7 @@ def use_magics(shell: object, *, on: bool) -> None:
     shell
         The shell that has the magics, or that has no longer.
     on
-        Whether it has them.
+        True if it has them now.
     """
     (_shells.add if on else _shells.discard)(id(shell))
 

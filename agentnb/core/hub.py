@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
 from agentnb.core.clock import Clock
-from agentnb.core.closing import aleave, close_all, leave
+from agentnb.core.closing import aclosed, aleave, close_all, leave
 from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
@@ -19,7 +19,7 @@ from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.arguments import ClientOptions
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from agentnb.core.work.worker import Worker
     from agentnb.core.workflow import Orchestrator
 
-    R = TypeVar("R")
     T = TypeVar("T", bound=Closeable)
 
 __all__ = ["Hub", "Notebook", "connect"]
@@ -495,7 +494,7 @@ class Hub:
 
     async def astop(self) -> list[str]:
         """Await `stop`. A caller that is cancelled waits for its end."""
-        return await self._in_thread(self.stop)
+        return await aclosed(self.stop)
 
     def reset(self) -> None:
         """Close all opened services, forget named connections, and read the settings again."""
@@ -511,26 +510,16 @@ class Hub:
         with self._lock:
             self._closed = True
         self.stop()
-
         if self._threads is not None:
             self._threads.close()
 
     async def areset(self) -> None:
         """Await `reset`. A caller that is cancelled waits for its end."""
-        await self._in_thread(self.reset)
+        await aclosed(self.reset)
 
     async def aclose(self) -> None:
         """Await `close`. A caller that is cancelled waits for its end."""
-        await self._in_thread(self.close)
-
-    async def _in_thread(self, function: Callable[[], R]) -> R:
-        # Of its own: the calls that are awaited may hold those of the hub.
-        import asyncio
-
-        from agentnb.core.background import run_in_thread
-        from agentnb.core.callthreads import to_end
-
-        return await to_end(asyncio.wrap_future(run_in_thread(function, name="close")))
+        await aclosed(self.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -97,7 +97,7 @@ class JobLines(logging.Handler):
 
 
 def json_of(record: logging.LogRecord, redactor: Callable[[str], str], most: int) -> str:
-    """Return a record as JSON of so many bytes at most.
+    """Return a record as JSON of at most ``most`` bytes.
 
     A longer one loses its traceback, and the rest of long texts.
     """

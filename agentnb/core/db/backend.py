@@ -45,7 +45,7 @@ class Watch:
     deadline
         When the driver is told to cancel.
     completes
-        Whether it ends by itself although its awaited caller was cancelled, as a rollback does.
+        True if it runs to its end although its awaited caller was cancelled, as a rollback does.
     """
 
     __slots__ = ("_call", "alert", "deadline")

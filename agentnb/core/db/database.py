@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from contextlib import contextmanager
 from functools import partial
@@ -10,9 +9,7 @@ from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from agentnb.core.background import run_in_thread
-from agentnb.core.callthreads import to_end
-from agentnb.core.closing import aleave, leave
+from agentnb.core.closing import aclosed, aleave, leave
 from agentnb.core.db import adbc
 from agentnb.core.db.awaited import StatementThreads
 from agentnb.core.db.awaited_transaction import AwaitedTransaction
@@ -403,7 +400,7 @@ class Database(Executor):
 
     async def aclose(self) -> None:
         """Await `close`."""
-        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
+        await aclosed(self.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
-from agentnb.core.background import run_in_thread
-from agentnb.core.callthreads import CallThreads, to_end
-from agentnb.core.closing import aleave, leave
+from agentnb.core.callthreads import CallThreads
+from agentnb.core.closing import aclosed, aleave, leave
 from agentnb.core.delegate import delegate
 from agentnb.core.docker.build import Builder
 from agentnb.core.docker.connection import Connection
@@ -422,7 +420,7 @@ class DockerManager:
 
     async def aclose(self) -> None:
         """Await `close`. A caller that is cancelled waits for its end."""
-        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
+        await aclosed(self.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What in a call, a setting or a service was wrong."""
+"""Errors of a call, a setting or a service, by what was wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was named and does not exist, by kind."""
+"""Errors of names that do not exist, by kind."""
 
 from __future__ import annotations
 

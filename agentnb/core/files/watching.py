@@ -6,7 +6,6 @@ wakes us: what has changed is found by looking, beneath the workspace, at the fo
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -18,9 +17,9 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from agentnb.core.background import BackgroundThread, run_in_thread
-from agentnb.core.callthreads import CallThreads, current_call, to_end
-from agentnb.core.closing import aleave, leave
+from agentnb.core.background import BackgroundThread
+from agentnb.core.callthreads import CallThreads, current_call
+from agentnb.core.closing import aclosed, aleave, leave
 from agentnb.core.errors import PathEscape
 from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
@@ -287,7 +286,7 @@ class Watcher:
 
     async def aclose(self) -> None:
         """Await `close`."""
-        await to_end(asyncio.wrap_future(run_in_thread(self.close, name="close")))
+        await aclosed(self.close)
 
     async def __aenter__(self) -> Self:
         return self
