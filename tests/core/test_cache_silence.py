@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
 
 import pytest
 
 from agentnb.core.redis import RedisClient
+from tests.listening import Relay
 
 
-class Way:
+class Way(Relay):
     """A way to the server over TCP, on which one kind of connection can fall silent."""
 
     def __init__(self, target):
-        self._target = target
-        self._silent = threading.Event()
-        self._links = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.silent = False
+        self._tracked = set()
+        super().__init__(target, self._goes_on)
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self._target)
-                self._links += [near, far]
-                tracked = threading.Event()
-                for one, other in ((near, far), (far, near)):
-                    words = (one, other, tracked)
-                    threading.Thread(target=self._carry, args=words, daemon=True).start()
-
-    def _carry(self, one, other, tracked):
-        with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                if b"TRACKING" in data:
-                    tracked.set()
-                if not (tracked.is_set() and self._silent.is_set()):
-                    other.sendall(data)
-            other.shutdown(socket.SHUT_RDWR)
-
-    def cut(self):
-        """Let nothing through any more on connections that track changes."""
-        self._silent.set()
-
-    def close(self):
-        for link in [self._listener, *self._links]:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-            link.close()
+    def _goes_on(self, far, data):
+        if b"TRACKING" in data:
+            self._tracked.add(far)
+        return not (self.silent and far in self._tracked)
 
 
 @pytest.fixture
 def way(shared_redis):
-    made = Way(shared_redis.target.options["path"])
-    yield made
-    made.close()
+    with Way(shared_redis.target.options["path"]) as made:
+        yield made
 
 
 @pytest.fixture
@@ -71,7 +39,7 @@ def cut(make_cache, way):
         end = time.monotonic() + 30
         while cache.get("k", local=True) and not cache._copies.get(cache._keys.cache("k")):
             assert time.monotonic() < end
-        way.cut()
+        way.silent = True
         yield cache
         cache.close()
 

@@ -7,13 +7,11 @@ import hashlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +26,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.redis.binary import find_binary
+from tests.listening import Listener
 
 SERVER = ["redis-server", "--save", "", "--bind", "0.0.0.0", "--protected-mode", "no"]
 
@@ -223,9 +222,9 @@ def test_containers_of_a_network_reach_each_other_by_name_and_nothing_else(
     described = docker.engine.api.inspect_network(network.id)
     assert described["Internal"]
     gateway = described["IPAM"]["Config"][0]["Gateway"]
-    with _listening() as port:
+    with Listener(lambda link: link.sendall(b"reached\n"), "0.0.0.0") as server:
         told = docker.run(
-            docker_image, sh(f"echo x | timeout 2 nc {gateway} {port}; echo end"), **inside
+            docker_image, sh(f"echo x | timeout 2 nc {gateway} {server.port}; echo end"), **inside
         )
     assert "reached" not in told.stdout
     lonely = docker.network("lonely")
@@ -245,21 +244,6 @@ def test_containers_of_a_network_reach_each_other_by_name_and_nothing_else(
     with pytest.raises(NotFoundError, match="no network 'agents'") as caught:
         docker.run(docker_image, "true", network="agents", policy="network")
     assert "hub.docker.network('agents')" in caught.value.hint
-
-
-@contextmanager
-def _listening():
-    """Listen on a port of all addresses, and answer with a word."""
-    with socket.create_server(("0.0.0.0", 0)) as server:
-
-        def answer():
-            with suppress(OSError):
-                while True:
-                    server.accept()[0].sendall(b"reached\n")
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_network_is_a_homes_own_and_the_policys_to_give(docker, make_docker, docker_image):

@@ -20,6 +20,7 @@ from agentnb.core.errors import ConfigError, UnavailableError
 from agentnb.core.events import EventBus, listener
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
+from tests.listening import Relay
 
 # Listens with a durable subscription and a live one, and says what they got once told to.
 _LISTEN = """
@@ -217,49 +218,16 @@ def test_a_server_that_stops_for_a_while_gets_each_event_once(tmp_path, listenin
         assert [event.data for event in bus.history("n.x", 200)] == list(range(100))
 
 
-class Proxy:
+class Proxy(Relay):
     """A network between a client and a server that can be cut, or fall silent."""
 
     def __init__(self, port):
-        self.target = port
-        self.silent = threading.Event()
-        self.links, self.threads = [], []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._silenced = set()
+        super().__init__(port, lambda far, *_: far not in self._silenced)
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
-                self.links += [near, far]
-                for ends in ((near, far), (far, near)):
-                    self.threads.append(threading.Thread(target=self._pass, args=ends, daemon=True))
-                    self.threads[-1].start()
-
-    def _pass(self, source, sink):
-        old = not self.silent.is_set()
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                # A link that fell silent stays so; a new one works.
-                if not (old and self.silent.is_set()):
-                    sink.sendall(data)
-            sink.shutdown(socket.SHUT_RDWR)
-
-    def cut(self):
-        for link in self.links:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.cut()
-        for thread in self.threads:
-            thread.join(10)
-        for link in self.links:
-            link.close()
+    def silence(self):
+        """Let nothing through on the connections that there are; new ones work."""
+        self._silenced.update(self.links)
 
 
 def test_what_was_missed_while_the_network_was_cut_or_silent_is_read_from_the_log(
@@ -269,8 +237,7 @@ def test_what_was_missed_while_the_network_was_cut_or_silent_is_read_from_the_lo
     monkeypatch.setattr(listener, "_SILENCE", 0.4)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_server(tmp_path))
-        proxy = Proxy(server.port)
-        stack.callback(proxy.close)
+        proxy = stack.enter_context(Proxy(server.port))
         far = stack.enter_context(RedisClient(f"redis://127.0.0.1:{proxy.port}", timeout=0.5))
         near = stack.enter_context(RedisClient(f"redis://127.0.0.1:{server.port}"))
         bus = stack.enter_context(EventBus(far))
@@ -290,7 +257,7 @@ def test_what_was_missed_while_the_network_was_cut_or_silent_is_read_from_the_lo
             proxy.cut()
             publish(400)
         until(lambda: len(got) == 1500)
-        proxy.silent.set()
+        proxy.silence()
         publish(500)
         until(lambda: len(got) == 2000, 20)
         publish(10)
@@ -441,6 +408,7 @@ def test_a_forked_child_is_a_source_of_its_own(shared_redis, make_bus):
 import os, sys
 from agentnb.core.redis import RedisClient
 from agentnb.core.events import EventBus
+from tests.listening import Relay
 bus = EventBus(RedisClient("unix://{shared_redis.target.options["path"]}"), prefix="forked")
 bus.publish("c", "parent")
 child = os.fork()

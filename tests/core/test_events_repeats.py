@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 
@@ -11,33 +10,23 @@ import pytest
 from agentnb.core.events import EventBus
 from agentnb.core.events.scripts import PUBLISH
 from agentnb.core.redis import RedisClient
+from tests.listening import Listener
 
 # The script that publishes, as the outbox sends it, and as a single publish does.
 _PUBLISHES = (b"agentnb_publish", PUBLISH.sha.encode())
 
 
-class LossyProxy:
+class LossyProxy(Listener):
     """Hands requests on to a server; refuses connections, or drops the reply to a publish."""
 
     def __init__(self, path):
         self.refuses, self.loses, self.lost = False, 0, 0
         self._path = path
-        self._links = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self._links.append(near)
-                self._threads.append(threading.Thread(target=self._serve, args=(near,)))
-                self._threads[-1].start()
+        super().__init__(self._serve)
+        self.url = f"redis://127.0.0.1:{self.port}"
 
     def _serve(self, near):
-        with contextlib.suppress(OSError), near, socket.socket(socket.AF_UNIX) as far:
+        with socket.socket(socket.AF_UNIX) as far:
             far.connect(self._path)
             while not self.refuses and (request := near.recv(1 << 20)):
                 if self.refuses:
@@ -50,24 +39,10 @@ class LossyProxy:
                     return
                 near.sendall(reply)
 
-    def cut(self):
-        for link in self._links:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.cut()
-        for thread in self._threads:
-            thread.join(10)
-
 
 @pytest.fixture
 def proxy(shared_redis):
-    with contextlib.closing(
-        LossyProxy(shared_redis.connection_pool.connection_kwargs["path"])
-    ) as one:
+    with LossyProxy(shared_redis.connection_pool.connection_kwargs["path"]) as one:
         yield one
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import threading
 import time
 
@@ -12,6 +10,7 @@ import pytest
 
 from agentnb.core.errors import NotFoundError
 from agentnb.core.git import GitManager
+from tests.listening import Listener
 
 LONG = 60
 
@@ -91,17 +90,9 @@ def test_awaited_commands_run_in_eight_threads(git):
 
 @pytest.fixture
 def silent_server():
-    """Return the URL of a server that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        kept = []
-
-        def accept():
-            with contextlib.suppress(OSError):
-                while True:
-                    kept.append(server.accept()[0])
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/repo.git", kept
+    """Return the URL of a server that takes connections and says nothing, and its connections."""
+    with Listener() as server:
+        yield f"http://127.0.0.1:{server.port}/repo.git", server.links
 
 
 def test_a_transfer_that_is_cancelled_ends_its_process(git, silent_server, tmp_path):

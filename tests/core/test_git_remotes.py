@@ -8,7 +8,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from agentnb.core.errors import (
 from agentnb.core.git import GitManager
 from agentnb.core.git.credentials import logins
 from agentnb.core.git.executor import _read
+from tests.listening import Listener
 
 from .git_http import PASSWORD, QUOTED, USER, GitHttp
 
@@ -426,26 +426,9 @@ def test_ssh_asks_nobody_and_says_what_to_do(tmp_path, asking_ssh):
 
 @pytest.fixture
 def silent_server():
-    """Accept connections and never say a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stop = threading.Event()
-        kept = []
-
-        def accept():
-            server.settimeout(0.05)
-            while not stop.is_set():
-                try:
-                    kept.append(server.accept()[0])
-                except TimeoutError:
-                    continue
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield server.getsockname()[1]
-        stop.set()
-        thread.join()
-        for one in kept:
-            one.close()
+    """Return the port of a server that takes connections and says nothing."""
+    with Listener() as server:
+        yield server.port
 
 
 def processes_with(word):

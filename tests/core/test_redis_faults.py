@@ -27,6 +27,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
+from tests.listening import Listener
 
 
 class Server:
@@ -72,59 +73,19 @@ def serve(tmp_path):
         server.stop()
 
 
-class Stub:
-    """Listens on a port and does with each connection what it is told to."""
-
-    def __init__(self, handle):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._links = []
-        self._handle = handle
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+class Stub(Listener):
+    """A server that is no Redis, or not quite."""
 
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}"
 
-    def _accept(self):
-        while True:
-            try:
-                link, _ = self._listener.accept()
-            except OSError:
-                return
-            self._links.append(link)
-            self._threads.append(threading.Thread(target=self._serve, args=(link,)))
-            self._threads[-1].start()
-
-    def _serve(self, link):
-        try:
-            self._handle(link)
-        except OSError:
-            pass
-        finally:
-            link.close()
-
-    def close(self):
-        for link in (self._listener, *self._links):
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-            link.close()
-        for thread in self._threads:
-            thread.join(10)
-
 
 @pytest.fixture
 def stub():
-    stubs = []
-
-    def start(handle):
-        stubs.append(Stub(handle))
-        return stubs[-1]
-
-    yield start
-    for one in stubs:
-        one.close()
+    """Return what makes servers that do with each connection what they are told to."""
+    with contextlib.ExitStack() as stack:
+        yield lambda handle: stack.enter_context(Stub(handle))
 
 
 def proxy(server, lose):

@@ -16,6 +16,7 @@ import pytest
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError
 from agentnb.core.websocket.failures import ConnectFailure
 from agentnb.core.websocket.session import Session
+from tests.listening import Listener
 
 
 def test_a_server_that_is_killed_and_comes_back_is_connected_to_again(make_socket, peer, until):
@@ -90,46 +91,35 @@ def test_a_flood_that_nobody_reads_keeps_the_last_ones(make_socket, until):
     assert client.receive() == 19_951
 
 
-class Deaf:
+class Deaf(Listener):
     """Shakes hands and reads nothing after that."""
 
     def __init__(self):
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.url = f"ws://127.0.0.1:{self.listening.getsockname()[1]}/"
-        self.links = []
-        threading.Thread(target=self._run, daemon=True).start()
+        super().__init__(self._greet)
+        self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.url = f"ws://127.0.0.1:{self.port}/"
 
-    def _run(self):
-        while True:
-            try:
-                link, _ = self.listening.accept()
-            except OSError:
+    def _greet(self, link):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            some = link.recv(4096)
+            if not some:
                 return
-            self.links.append(link)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += link.recv(4096)
-            key = next(v for v in head.split(b"\r\n") if v.lower().startswith(b"sec-websocket-key"))
-            made = key.split(b": ")[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-            accept = b64encode(sha1(made).digest())
-            link.sendall(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-            )
-
-    def close(self):
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
-        for link in self.links:
-            link.close()
+            head += some
+        key = next(v for v in head.split(b"\r\n") if v.lower().startswith(b"sec-websocket-key"))
+        made = key.split(b": ")[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = b64encode(sha1(made).digest())
+        link.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        )
+        self.closing.wait()
 
 
 @pytest.fixture
 def deaf():
-    made = Deaf()
-    yield made
-    made.close()
+    with Deaf() as made:
+        yield made
 
 
 def test_sending_to_a_deaf_peer_ends_in_its_time_and_cuts_the_link(make_socket, deaf, until):
@@ -332,21 +322,14 @@ def test_a_server_that_sends_elsewhere_is_not_followed(make_socket):
 
 
 def test_what_is_no_websocket_says_so(make_socket):
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    def answer(link):
+        link.recv(4096)
+        link.sendall(b"220 mail.example.com ESMTP\r\n")
 
-        def answer():
-            for _ in range(2):
-                link, _ = other.accept()
-                link.recv(4096)
-                link.sendall(b"220 mail.example.com ESMTP\r\n")
-                link.close()
-
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        client = make_socket(url=f"ws://127.0.0.1:{other.getsockname()[1]}/")
+    with Listener(answer) as other:
+        client = make_socket(url=f"ws://127.0.0.1:{other.port}/")
         assert client.connect() is False
         assert "does not answer as a WebSocket" in client.stats()["last_error"]
-        thread.join(5)
         client.disconnect()
 
 
