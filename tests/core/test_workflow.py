@@ -595,7 +595,7 @@ def test_a_task_continues_the_trace_of_its_maker(workflows):
     workflows.work()
     workflow.wait(20)
     assert (seen[0].trace_id, seen[0].correlation_id) == (here.trace_id, "order-17")
-    span = next(one for one in workflows.tracer.trace(here.trace_id) if one.name == "task")
+    span = next(one for one in workflows._tracer.trace(here.trace_id) if one.name == "task")
     assert span.attributes == {"task": "look", "agent": "look"}
 
 
@@ -716,7 +716,7 @@ def test_no_thread_of_the_bell_uses_the_server_once_it_is_closed(tmp_path):
                 listening.set()
                 return heard.listen(agents, 60)
 
-        bell = Wakeup(Patient(), hub.workflows.log)
+        bell = Wakeup(Patient(), hub.workflows._log)
         bell.listen(["echo"])
         bell.notify({"other": 1})
         assert listening.wait(10)
@@ -735,10 +735,10 @@ def test_errors_spans_and_log_lines_name_one_service(workflows):
     with pytest.raises(TaskFailed) as failed:
         workflows.create("app", [Task("plan", attempts=1)]).wait(20)
     assert {one.value.service for one in (missing, unfit, failed)} == {"workflow"}
-    assert {span.service for span in workflows.tracer.recent() if span.service != "db"} == {
+    assert {span.service for span in workflows._tracer.recent() if span.service != "db"} == {
         "workflow"
     }
-    assert workflows.log.name == "agentnb.workflow"
+    assert workflows._log.name == "agentnb.workflow"
 
 
 @pytest.mark.parametrize(("prefix", "shown"), [("agentnb", ""), ("pw", ", prefix pw")])

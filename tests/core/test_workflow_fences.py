@@ -41,7 +41,7 @@ def claims(workflows, request):
     workflows.create("x", [Task("count"), Task("after", agent="count", needs=["count"])])
     first = take(workflows, new_owner())
     with workflows._transactions.write() as tx:
-        assert release(tx, workflows.scope, first.ref)
+        assert release(tx, workflows._scope, first.ref)
     second = take(workflows, first.ref.owner if request.param == "the same owner" else new_owner())
     assert (first.info.id, first.info.attempt) == (second.info.id, second.info.attempt)
     assert first.ref.entry < second.ref.entry
@@ -58,7 +58,7 @@ def rows(flows):
 def test_no_end_of_an_earlier_claim_counts_while_a_later_one_is_active(workflows, claims, write):
     before = rows(workflows)
     with workflows._transactions.write() as tx:
-        assert WRITES[write](tx, workflows.scope, claims[0].ref) is None
+        assert WRITES[write](tx, workflows._scope, claims[0].ref) is None
         assert ended_state(tx, claims[0].ref) is None
     assert rows(workflows) == before
 
@@ -75,7 +75,7 @@ def test_no_record_of_an_earlier_claim_counts_while_a_later_one_is_active(workfl
 def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, claims):
     second = claims[1]
     with workflows._transactions.write() as tx:
-        fail(tx, workflows.scope, second.ref, Failure("bad"))
+        fail(tx, workflows._scope, second.ref, Failure("bad"))
     workflows.retry(second.info.workflow_id)
     third = take(workflows, second.ref.owner)
     assert (third.info.attempt, third.ref.entry) == (1, second.ref.entry + 1)

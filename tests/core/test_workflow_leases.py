@@ -44,12 +44,12 @@ def take_as(workflows, owner, *, lease=None, silent=0.0):
             tx.run(
                 "insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat)"
                 " values (:scope, :owner, '[]', 'process', 1, :lease, {now} - :silent)",
-                scope=workflows.scope,
+                scope=workflows._scope,
                 owner=owner,
                 lease=lease,
                 silent=silent,
             )
-        return claim(tx, workflows.scope, ["count"], owner)
+        return claim(tx, workflows._scope, ["count"], owner)
 
 
 def test_a_dead_workers_task_is_resumed_at_once_however_long_its_lease(counting):

@@ -98,6 +98,13 @@ class Orchestrator:
     owns_database
         Whether `close` closes the database.
 
+    Attributes
+    ----------
+    database
+        The database.
+    registry
+        The agents of this process, and those that cells have kept in the home.
+
     Examples
     --------
     >>> import tempfile
@@ -127,13 +134,13 @@ class Orchestrator:
         owns_database: bool = False,
     ) -> None:
         self.database = database
-        self.scope = scope
-        self.lease = lease
+        self._scope = scope
+        self._lease = lease
         self.registry = Registry(home, scope)
         self._runtime = runtime or database.access.runtime
         migrating.check_kind(database, in_memory=self._runtime.ephemeral)
-        self.tracer = self._runtime.tracer
-        self.log = self._runtime.log("workflow")
+        self._tracer = self._runtime.tracer
+        self._log = self._runtime.log("workflow")
         self._redactor = self._runtime.redactor
         self._key_ttl = seconds("key_ttl", key_ttl, service="workflow")
         self._json = Json(
@@ -165,21 +172,21 @@ class Orchestrator:
     @lazy
     def _reader(self) -> Reader:
         """Return the part that looks at workflows."""
-        return Reader(self._transactions, self.scope)
+        return Reader(self._transactions, self._scope)
 
     @lazy
     def _control(self) -> Control:
-        return Control(self._transactions, self.scope)
+        return Control(self._transactions, self._scope)
 
     @lazy
     def _creator(self) -> Creator:
         return Creator(
             self._transactions,
-            self.scope,
+            self._scope,
             self.registry,
             self._json,
             key_ttl=self._key_ttl,
-            log=self.log,
+            log=self._log,
         )
 
     @lazy
@@ -189,17 +196,17 @@ class Orchestrator:
     @lazy
     def _wakeup(self) -> Wakeup:
         """Return the part that wakes those who wait."""
-        return Wakeup(self._backend, self.log)
+        return Wakeup(self._backend, self._log)
 
     @lazy
     def _waiter(self) -> WorkflowWaiter:
-        return WorkflowWaiter(self._reader, self._wakeup, self._call_threads, self.log)
+        return WorkflowWaiter(self._reader, self._wakeup, self._call_threads, self._log)
 
     @lazy
     def _relay(self) -> Relay | None:
         if self._bus is None:
             return None
-        return Relay(self._transactions, self.scope, self._bus, self.log)
+        return Relay(self._transactions, self._scope, self._bus, self._log)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the version before (None: no tables) and now."""
@@ -320,7 +327,7 @@ class Orchestrator:
         UnavailableError
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """
-        with self.tracer.span("create", service="workflow", workflow=str(name)) as span:
+        with self._tracer.span("create", service="workflow", workflow=str(name)) as span:
             number, ready = self._creator.create(
                 name,
                 tasks,
@@ -451,7 +458,7 @@ class Orchestrator:
             self.registry,
             agents,
             loop=self._loop,
-            log=self.log,
+            log=self._log,
             concurrency=concurrency,
             kind=kind,
         )
@@ -466,7 +473,7 @@ class Orchestrator:
             loop,
             self._call_threads,
             self._runtime,
-            self.log,
+            self._log,
             self._advice,
         )
 
@@ -478,20 +485,20 @@ class Orchestrator:
 
         loop = loop or self._loop
         # It does not wait, so that it listens to nobody.
-        store = self._make_store(agents, Wakeup(None, self.log))
+        store = self._make_store(agents, Wakeup(None, self._log))
         handler = TaskHandler(self.registry, self._surroundings(loop))
-        return InlineWorker(store, handler, loop=loop, log=self.log)
+        return InlineWorker(store, handler, loop=loop, log=self._log)
 
     def _make_store(
         self, agents: Callable[[], tuple[str, ...]], wakeup: Wakeup | None = None
     ) -> SqlWorkStore:
         return SqlWorkStore(
             self._transactions,
-            self.scope,
+            self._scope,
             self.registry,
             agents=agents,
             wakeup=wakeup or self._wakeup,
-            lease=self.lease,
+            lease=self._lease,
             on_commit=self._happened,
         )
 
@@ -709,7 +716,7 @@ class Orchestrator:
         published = self._relay is not None
         return prune(
             self._transactions,
-            self.scope,
+            self._scope,
             seconds("older_than", older_than, service="workflow", zero=True),
             told=published,
             key_ttl=self._key_ttl,
@@ -729,7 +736,7 @@ class Orchestrator:
         try:
             self.stop(_CLOSING_SECONDS)
         except AgentnbError as error:
-            self.log.warning("the worker was not stopped in an orderly way: %s", error)
+            self._log.warning("the worker was not stopped in an orderly way: %s", error)
         # Only what was used: closing opens nothing.
         parts = vars(self)
         for part in (parts.get("_waiter"), parts.get("_wakeup"), parts.get("_relay")):
@@ -749,7 +756,7 @@ class Orchestrator:
         leave(error, self.close)
 
     def __repr__(self) -> str:
-        return f"Orchestrator({self.scope!r}, on {self.database.access.backend.target})"
+        return f"Orchestrator({self._scope!r}, on {self.database.access.backend.target})"
 
 
 def _user() -> str:
