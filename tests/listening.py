@@ -35,7 +35,7 @@ class Listener:
         self._lock = threading.Lock()
         self._closed = False
         self.closing = threading.Event()
-        self.server = socket.createserver((host, 0))
+        self.server = socket.create_server((host, 0))
         self.port = self.server.getsockname()[1]
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()

@@ -129,8 +129,9 @@ PUBLIC = {
         aagent_info aagent_infos aagents aapprove acancel aclose acounts acreate
         acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents aget alist
         amigrate aping apipeline approve aprune areject arelay_once aretry astop atable await_
-        awaited cancel close create create_workflow_with_tasks database events forget get list
-        migrate ping pipeline prune registry reject relay_once retry stop table wait work worker
+        awaited cancel close counts create create_workflow_with_tasks database events forget get
+        list migrate ping pipeline prune registry reject relay_once retry stop table wait waited
+        work worker
     """,
 }
 PUBLIC["Settings"] = (

@@ -24,6 +24,7 @@ def hub(docker_image, tmp_path):  # noqa: ARG001 - it skips where there is no en
 
 
 def refreshed(view):
+    view._images.reset()  # which a slow engine is asked for less often
     runs = view.panel._refresher.runs
     view.panel.refresh()
     until(lambda: view.panel._refresher.runs > runs)
