@@ -662,7 +662,7 @@ def test_drain_says_how_many_tasks_are_left_and_gives_up_in_its_time(workflows):
 def test_scopes_do_not_see_each_other(make_workflows):
     one, two = make_workflows(scope="one"), make_workflows(scope="two")
     for each in (one, two):
-        each.agent("who")(lambda task, scope=each.scope: scope)
+        each.agent("who")(lambda task, scope=each._scope: scope)
     workflow = one.create("x", [Task("who")], key="k")
     assert two.create("x", [Task("who")], key="k") != workflow
     two.work()

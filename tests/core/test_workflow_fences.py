@@ -31,7 +31,7 @@ RECORDS = {
 
 def take(flows, owner):
     with flows._transactions.write() as tx:
-        return claim(tx, flows.scope, ["count"], owner)
+        return claim(tx, flows._scope, ["count"], owner)
 
 
 @pytest.fixture(params=["another owner", "the same owner"])

@@ -91,8 +91,8 @@ def test_what_comes_late_from_a_worker_that_lost_its_task_does_not_count(countin
     counting.work()
     workflow.wait(5)
     with counting._transactions.write() as tx:
-        assert complete(tx, counting.scope, late.ref, b'"late"', 1.0) is None
-        assert fail(tx, counting.scope, late.ref, Failure("late")) is None
+        assert complete(tx, counting._scope, late.ref, b'"late"', 1.0) is None
+        assert fail(tx, counting._scope, late.ref, Failure("late")) is None
     assert workflow.refresh().result == {"count": 2}
 
 

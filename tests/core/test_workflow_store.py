@@ -270,10 +270,10 @@ def test_a_workflow_is_not_pruned_before_its_events_are_published_where_they_are
     make(flows)
     store.finish(claimed(store, me), DONE, then_claim=False)
     options = {"told": True, "key_ttl": 100.0}
-    assert prune(flows._transactions, flows.scope, 0.0, **options) == 0
+    assert prune(flows._transactions, flows._scope, 0.0, **options) == 0
     with flows._transactions.write() as tx:
         tx.run("update {event} set published = {now}")
-    assert prune(flows._transactions, flows.scope, 0.0, **options) == 1
+    assert prune(flows._transactions, flows._scope, 0.0, **options) == 1
 
 
 def test_the_room_of_a_workflow_is_counted_again_once_it_is_locked(flows, store, me):
@@ -281,5 +281,5 @@ def test_the_room_of_a_workflow_is_counted_again_once_it_is_locked(flows, store,
     workflow = make(flows, "one", "two", max_parallel=1)
     claimed(store, me)
     with flows._transactions.write() as tx:
-        assert not claiming._room(tx, flows.scope, workflow.id, 1)
-        assert claiming._room(tx, flows.scope, workflow.id, 2)
+        assert not claiming._room(tx, flows._scope, workflow.id, 1)
+        assert claiming._room(tx, flows._scope, workflow.id, 2)
