@@ -421,6 +421,27 @@ class Hub:
 
     ahealth, aready = twin(health), twin(ready)
 
+    def metrics(self) -> Table:
+        """Return how often each operation of each service was called in this process.
+
+        Returns
+        -------
+        Table
+            Service, operation, calls, errors, the median and the 95th percentile of the
+            durations in seconds, the class of the last error. The percentiles are estimated from
+            the counts of buckets. Beyond 500 series, operations are counted as ``other``.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     _ = hub.db.query("select 1"), hub.db.query("select 2")
+        ...     [(row.service, row.operation, row.calls) for row in hub.metrics()]
+        [('db', 'connect', 1), ('db', 'query', 2)]
+        """
+        from agentnb.core.trace.metrics import call_table
+
+        return call_table(self.tracer.counters)
+
     def run_workers(self, grace: float = 30.0) -> bool:
         """Let the workers of this process work until SIGTERM or SIGINT, and stop them.
 

@@ -43,7 +43,7 @@ def measure(*, quick):
     """Return the rows of this subject."""
     from agentnb.core.redact import Redactor
     from agentnb.core.resilience import Boundary, Breaker
-    from agentnb.core.trace import Tracer, start_trace
+    from agentnb.core.trace import Counters, Tracer, start_trace
 
     start_trace()
     with scratch() as folder:
@@ -58,8 +58,14 @@ def measure(*, quick):
 
             return call
 
+        counters = Counters()
+
+        def counted():
+            counters.call("db", "query", "ok", 1.25, 0.0)
+
         found = by_turns(
             {
+                "counted": batches(counted),
                 "memory": batches(span_of(memory)),
                 "files": batches(span_of(files), files.flush),
                 "logging": batches(logged(folder)),
@@ -81,6 +87,7 @@ def measure(*, quick):
     line = "a line of `logging`"
     return [
         row("a span, kept in memory", "memory", "logging", line),
+        row("a call, counted (a part of its span)", "counted", "memory", "the span"),
         row("a span, redacted and written to its file", "files", "logging", line),
         row("`Boundary.call` with a breaker", "boundary", "stamina", "`stamina.retry`"),
     ]

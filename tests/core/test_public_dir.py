@@ -18,11 +18,11 @@ from agentnb.core.settings import FIELDS
 PUBLIC = {
     "Hub": """
         aclose ahealth aopen api apis aready areset astop cache close closed databases db docker
-        events files git github health logs open panel queue queues ready redis repo reset
+        events files git github health logs metrics open panel queue queues ready redis repo reset
         run_workers runtime settings stop tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
-    "Tracer": "close dropped failed flush path recent span trace",
+    "Tracer": "close counters dropped failed flush path recent span trace",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add",

@@ -288,6 +288,9 @@ class MemoryHandler:
     def name(self, unit):
         return unit.id
 
+    def begun(self, attempt):
+        """Nothing is counted."""
+
     def ended(self, attempt, outcome, state):
         self.said.append(("ended", attempt.claim.id, state))
 

@@ -111,7 +111,7 @@ class RedisWorkStore:
         if found[0] is None:
             due = int(found[1])
             return None if due < 0 else due / 1000
-        id_, message, attempt, entry, deaths = found
+        id_, message, attempt, entry, deaths, waited = found
         job = self._make(id_.decode(), message, int(attempt))
         options = job.options
         return Claim(
@@ -124,6 +124,7 @@ class RedisWorkStore:
             options.timeout,
             int(deaths or 0),
             job,
+            None if waited is None else waited / 1000,
         )
 
     def renew(self, owner: str, running: Sequence[Key]) -> LeaseReport:

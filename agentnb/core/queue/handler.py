@@ -62,6 +62,7 @@ class JobHandler:
         self._huey = huey
         self._before = before
         self._events = parts.events
+        self._counters = parts.tracer.counters
         self._log = parts.log
         self._noted: Processor | None = None
 
@@ -127,6 +128,10 @@ class JobHandler:
         with suppress(AgentnbError):  # the work is done, with or without the line
             job.log(text)
 
+    def begun(self, attempt: Attempt) -> None:
+        """Count an attempt that begins."""
+        self._counters.begun("job", self._parts.name, waited=attempt.claim.waited)
+
     def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
         """Return a description of an error; data that the schema refuses is not tried again."""
         failure = Failure.of(error, attempt.claim.attempt, self._parts.redact)
@@ -148,6 +153,7 @@ class JobHandler:
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
         """Log the end of an attempt."""
         job, failure = attempt.claim.payload, outcome.failure
+        self._counters.ended("job", self._parts.name, state, seconds=outcome.ms / 1000)
         if state == "completed":
             self._events.completed(job, outcome.ms)
         elif failure is not None and not attempt.cancelled and state != "cancelled":
@@ -170,6 +176,7 @@ class JobHandler:
 
     def lost(self, attempt: Attempt) -> None:
         """Log that the lease of an attempt is lost."""
+        self._counters.ended("job", self._parts.name, None)
         self._log.warning(
             "the job's lease is lost: it was cancelled, removed or given to another worker",
             extra=self._events.stamp(attempt.claim.payload),
@@ -177,10 +184,12 @@ class JobHandler:
 
     def released(self, attempt: Attempt) -> None:
         """Log that a job was put back."""
+        self._counters.ended("job", self._parts.name, "waiting")
         self._log.warning("job is released", extra=self._events.stamp(attempt.claim.payload))
 
     def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a job was reclaimed from a dead worker."""
+        self._counters.reclaimed("job", self._parts.name)
         seen = self._parts.store.show(held.id)
         message = b"" if seen is None else seen.fields.get("message", b"")
         job = self._make(held.id, message, held.attempt)

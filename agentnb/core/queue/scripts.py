@@ -196,6 +196,7 @@ if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
 if ARGV[8] ~= '3' then redis.call('HSET', job, 'attempts', ARGV[8]) end
 redis.call('SADD', ARGV[7], ARGV[6])
 if delay > 0 then
+  redis.call('HSET', job, 'due', now + delay)
   put_off(id, now + delay)
 else
   wait(id, priority, ARGV[5] == '1')
@@ -204,8 +205,9 @@ end
 return {{id}}
 """)
 
-# Gives: the id, the message, the attempt, the entry, the deaths in a row; or false and in how many
-# ms a delayed job is due, -1 for none. The bell is for jobs that wait: where none does it is still.
+# Gives: the id, the message, the attempt, the entry, the deaths in a row, for how many ms it could
+# run before its first claim (false at a later one); or false and in how many ms a delayed job is
+# due, -1 for none. The bell is for jobs that wait: where none does it is still.
 _NEXT = """
 local function claim(owner, lease)
   if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
@@ -220,13 +222,15 @@ local function claim(owner, lease)
     local popped = redis.call('ZPOPMIN', base .. ':wait')
     local id = popped[1]
     if not id then break end
-    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry', 'deaths')
+    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry', 'deaths',
+      'created', 'due')
     if fields[1] then
       local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
       redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
         'started', now, 'order', popped[2])
       redis.call('ZADD', base .. ':active', clock + lease, id)
-      return {id, fields[1], attempt, entry, fields[4]}
+      local since = entry == 1 and tonumber(fields[6] or fields[5])
+      return {id, fields[1], attempt, entry, fields[4], since and math.max(now - since, 0)}
     end
   end
   redis.call('UNLINK', base .. ':bell')

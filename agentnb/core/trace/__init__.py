@@ -23,12 +23,14 @@ if TYPE_CHECKING:
         traceparent,
         use,
     )
+    from agentnb.core.trace.counters import Counters
     from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
     from agentnb.core.trace.servicelog import ServiceLog
     from agentnb.core.trace.spans import Span, Tracer, read_spans
 
 __all__ = [
     "Context",
+    "Counters",
     "JsonFormatter",
     "LogFile",
     "ServiceLog",
@@ -52,6 +54,7 @@ __all__ = [
 _MODULES = {
     **dict.fromkeys(("JsonFormatter", "LogFile", "StampFilter"), "logs"),
     **dict.fromkeys(("Span", "Tracer", "read_spans"), "spans"),
+    "Counters": "counters",
     "ServiceLog": "servicelog",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import Context, context_var, random_bits
+from agentnb.core.trace.counters import Counters
 from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
 from agentnb.core.trace.writer import Writer
 
@@ -206,6 +207,11 @@ class Tracer:
     redactor
         Masks the secrets in what is written; by default what looks like a secret.
 
+    Attributes
+    ----------
+    counters
+        Counts every span, and the jobs and tasks of this process.
+
     Examples
     --------
     >>> tracer = Tracer()
@@ -229,6 +235,8 @@ class Tracer:
     ) -> None:
         self.path = path
         self._redactor: Callable[[str], str] = redactor or redact
+        self.counters = Counters(self._redactor)
+        self._count = self.counters.call
         self._ring: deque[Span] = deque(maxlen=ring)
         self._keep = self._ring.append
         self._writer: Writer[Span] | None = None
@@ -257,6 +265,8 @@ class Tracer:
         return Span(self, name, service, attempt, attributes or None)
 
     def _finish(self, span: Span) -> None:
+        # First: what is not written is counted, too.
+        self._count(span.service, span.name, span.outcome, span.ms, span._started)  # noqa: SLF001 - one mechanism
         self._keep(span)
         writer = self._writer
         if writer is not None:

@@ -52,6 +52,9 @@ class WorkHandler(Protocol):
         Called in a context of its own. Whatever the function raised may go through.
         """
 
+    def begun(self, attempt: Attempt) -> None:
+        """Count an attempt that begins, wherever its function runs."""
+
     def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
         """Return a description of an error, and whether another attempt would fail as well."""
 

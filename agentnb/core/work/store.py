@@ -58,6 +58,9 @@ class Claim(Struct, frozen=True):
         or more is run with nothing beside it in its process.
     payload
         What the handler needs: the job or the task. The engine never looks into it.
+    waited
+        Seconds from the time at which the unit could run until this claim, which is its first;
+        None for a later claim, or where the store does not know.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Claim(Struct, frozen=True):
     timeout: float | None = None
     deaths: int = 0
     payload: Any = None
+    waited: float | None = None
 
     @property
     def key(self) -> Key:

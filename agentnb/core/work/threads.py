@@ -188,6 +188,7 @@ class WorkerThreads:
                 claim = None
                 continue
             self._tickets[attempt.key] = ticket
+            report(self._log, self._handler.begun, attempt)
             outcome = attempt.run()
             if not attempt.settle():
                 self._leave_gate(attempt)

@@ -49,6 +49,7 @@ class TaskHandler:
         self._registry = registry
         self._around = around
         self._log = around.log
+        self._counters = around.runtime.tracer.counters
 
     def run(self, attempt: Attempt) -> Any:
         """Run the task by its present agent, and return its result as it is kept."""
@@ -62,6 +63,10 @@ class TaskHandler:
             attempt.context = span
             agent = self._registry.find(task.agent)
             return execution.keep(execution.call(agent), agent)
+
+    def begun(self, attempt: Attempt) -> None:
+        """Count an attempt that begins."""
+        self._counters.begun("task", _agent_of(attempt), waited=attempt.claim.waited)
 
     def failure(self, attempt: Attempt, error: BaseException) -> tuple[Failure, bool]:
         """Return the description of an error, and whether another attempt would fail as well."""
@@ -87,6 +92,7 @@ class TaskHandler:
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
         """Log the end of an attempt."""
         ref: TaskRef = attempt.claim.payload.ref
+        self._counters.ended("task", ref.agent, state, seconds=outcome.ms / 1000)
         data: dict[str, Any] = {"task_id": ref.id, "agent": ref.agent, "ms": outcome.ms}
         if outcome.failure is None or attempt.cancelled or state == "cancelled":
             level, line = _LINES.get(state, (logging.INFO, f"task {state}"))
@@ -108,17 +114,20 @@ class TaskHandler:
     def lost(self, attempt: Attempt) -> None:
         """Log that an attempt lost its lease."""
         ref: TaskRef = attempt.claim.payload.ref
+        self._counters.ended("task", ref.agent, None)
         self._say(logging.WARNING, "task was given to another worker", ref, attempt.context)
 
     def released(self, attempt: Attempt) -> None:
         """Log that a task was put back."""
         ref: TaskRef = attempt.claim.payload.ref
+        self._counters.ended("task", ref.agent, "waiting")
         self._say(logging.WARNING, "task is released", ref, attempt.context)
 
     def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a task was taken from a worker that is gone."""
         del failure
         ref: TaskRef = held.payload
+        self._counters.reclaimed("task", ref.agent)
         self._say(
             logging.ERROR if state == "failed" else logging.WARNING,
             "task was left by its worker",
@@ -140,3 +149,8 @@ class TaskHandler:
         if self._log.isEnabledFor(level):
             data = {"workflow": ref.workflow_id, "task": ref.name, **data}
             self._log.log(level, line, extra={"data": data, **stamp(context)})
+
+
+def _agent_of(attempt: Attempt) -> str:
+    ref: TaskRef = attempt.claim.payload.ref
+    return ref.agent

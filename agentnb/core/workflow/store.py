@@ -316,7 +316,15 @@ def _claim(claimed: Claimed) -> Claim:
         claimed.timeout,
         ref.deaths,
         claimed,
+        _waited(claimed),
     )
+
+
+def _waited(claimed: Claimed) -> float | None:
+    info = claimed.info
+    if claimed.ref.entry > 1 or info.ready_at is None or info.started is None:
+        return None
+    return (info.started - info.ready_at).total_seconds()
 
 
 def _held(ref: TaskRef, left: float, *, shared: bool = False) -> ActiveUnit:
