@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from . import hosts as namespaces
 from . import mariadb
 from .groups import (
     EngineLock,
@@ -514,6 +515,20 @@ def mounted(require):
     yield mount
     for where in reversed(mounts):
         subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+@pytest.fixture(scope="session")
+def require_hosts(require):
+    """Skip where no hosts can be made of namespaces."""
+    reason = namespaces.missing()
+    require("netns", reason is None, reason)
+
+
+@pytest.fixture
+def hosts(require_hosts):  # noqa: ARG001 - it skips where there are none
+    """Return two hosts on a network of their own, each of which can be cut off."""
+    with namespaces.Hosts(2) as made:
+        yield made
 
 
 @pytest.fixture
