@@ -14,7 +14,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.ranges import seconds
+from agentnb.core.ranges import seconds, texts
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -582,7 +582,7 @@ def connect(
     Raises
     ------
     UsageError
-        An argument that is not a setting.
+        An argument that is not a setting, or ``open`` is not a list of texts.
     ConfigError
         A malformed ``.env``, or a value that cannot be used.
     UnavailableError
@@ -608,7 +608,7 @@ def connect(
     try:
         _ = hub.settings
         if open is not None:
-            hub.open(*open)
+            hub.open(*texts("open", open, service="hub"))
     except BaseException:
         hub.close()
         raise

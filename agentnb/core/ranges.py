@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,13 @@ __all__ = [
     "refused",
     "seconds",
     "text",
+    "texts",
     "whole",
 ]
 
 LONGEST = 9 * 10**9
 """Seconds, 285 years: what threads and servers can wait for."""
+_SHORT = 60
 
 
 class OutsideError(ValueError):
@@ -223,6 +226,33 @@ def text(name: str, value: Any, *, service: str, hint: str | None = None) -> str
         pass
     allowed = "text without NUL or lone surrogates"
     raise refused(name, allowed, value, service, hint or "encode other text, such as with ascii()")
+
+
+def texts(name: str, value: Any, *, service: str, hint: str | None = None) -> tuple[str, ...]:
+    """Return several texts; a single one is refused, since each of its letters would be one.
+
+    Raises
+    ------
+    UsageError
+        They are not a list of texts.
+
+    Examples
+    --------
+    >>> texts("names", ["mail", "bills"], service="queue")
+    ('mail', 'bills')
+    >>> try:
+    ...     texts("names", "mail", service="queue")
+    ... except UsageError as error:
+    ...     print(f"{error.message} ({error.hint})")
+    names must be a list of texts, got 'mail' (names=['mail'])
+    """
+    if not isinstance(value, str | bytes) and isinstance(value, Iterable):
+        given = tuple(value)
+        if all(isinstance(one, str) for one in given):
+            return given
+        raise refused(name, "a list of texts", given, service, hint or f'{name}=["text"]')
+    example = [value] if isinstance(value, str) and len(value) < _SHORT else ["text"]
+    raise refused(name, "a list of texts", value, service, hint or f"{name}={example!r}")
 
 
 def read_whole(text: str, *, least: int = 1, most: int | None = None) -> int:

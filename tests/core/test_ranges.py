@@ -28,6 +28,7 @@ from agentnb.core.ranges import (
     text,
     whole,
 )
+from agentnb.core.websocket import EventServer
 
 
 class Odd:
@@ -193,3 +194,21 @@ def test_no_message_of_the_source_refuses_a_value_in_another_form():
         if isinstance(node, ast.JoinedStr) and OTHER_FORMS.search(ast.unparse(node))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hub: hub.queues.overview("mail"),
+        lambda hub: agentnb.connect(home=hub.settings.home, open="db"),
+        lambda hub: EventServer(hub.events, token="t", origins="https://app.example.com"),
+        lambda hub: hub.cache.set("k", 1, tags="user"),
+        lambda hub: hub.queues.overview(["mail", 7]),
+        lambda hub: hub.queues.overview(7),
+    ],
+)
+def test_a_single_text_is_no_list_of_texts(tmp_path, call):
+    with agentnb.connect(home=tmp_path, start=tmp_path) as hub:
+        with pytest.raises(UsageError, match="must be a list of texts, got") as caught:
+            call(hub)
+        assert "=[" in caught.value.hint

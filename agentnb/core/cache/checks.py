@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.cache.store import LoadRequest
 from agentnb.core.errors import UsageError
-from agentnb.core.ranges import amount, seconds, whole
+from agentnb.core.ranges import amount, seconds, texts, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["check_key", "check_limit", "check_tags", "load_request", "milliseconds"]
 
@@ -56,13 +55,7 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """
     if type(tags) is tuple and not tags:
         return tags
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise UsageError(
-            f"tags must be a list of texts, got {tags!r:.60}",
-            service="cache",
-            hint=f"tags=[{tags!r:.60}]",
-        )
-    return tuple(check_key(tag) for tag in tags)
+    return tuple(check_key(tag) for tag in texts("tags", tags, service="cache"))
 
 
 def milliseconds(value: float, name: str = "ttl") -> int:

@@ -22,7 +22,7 @@ from agentnb.core.queue.parts import QueueParts
 from agentnb.core.queue.queue import Queue
 from agentnb.core.queue.store import JobStore
 from agentnb.core.queue.waiter import JobWaiter
-from agentnb.core.ranges import seconds
+from agentnb.core.ranges import seconds, texts
 from agentnb.core.redis import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
@@ -265,9 +265,15 @@ class Queues:
         ----------
         names
             The queues; None for all, which takes another round trip.
+
+        Raises
+        ------
+        UsageError
+            They are not a list of texts.
         """
-        names = self.names() if names is None else names
-        queues = [self.get_queue(name) for name in names]
+        if names is None:
+            names = self.names()
+        queues = [self.get_queue(name) for name in texts("names", names, service="queue")]
         return overview(self._redis, [(queue, self._stores[queue.name]) for queue in queues])
 
     def table(self) -> Table:

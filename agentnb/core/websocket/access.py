@@ -6,6 +6,8 @@ import hmac
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from agentnb.core.ranges import texts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -41,7 +43,9 @@ class Access:
     def __init__(self, token: str, host: str, origins: Iterable[str] = ()) -> None:
         self._token = token.encode()
         self._local = is_loopback(host)
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self._origins = {
+            origin.rstrip("/").lower() for origin in texts("origins", origins, service="websocket")
+        }
 
     def refusal(self, path: str, headers: Any) -> tuple[int, str] | None:
         """Return status and text for a request that is refused, or None.
