@@ -160,7 +160,7 @@ def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counte
     disk.fill()
     go.set()
     until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
-    workflows.stop()
+    workflows.stop(0.5)
     assert workflow.task("a").state == "active"
     disk.free()
     workflows.work()

@@ -1,4 +1,4 @@
-"""nbval compares what was saved; this runs every cell, saved output or not."""
+"""What nbval, which runs each cell, and the browser, which runs each tutorial, do not look at."""
 
 from __future__ import annotations
 
@@ -16,31 +16,13 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.fixture(params=TUTORIALS, ids=lambda path: path.stem)
-def tutorial(request):
-    if request.param.stem == "07_docker":
-        request.getfixturevalue("docker_engine")
-    return nbformat.read(request.param, as_version=4)
-
-
-def test_there_are_tutorials_to_run():
+def test_there_are_tutorials():
     assert [path.stem for path in TUTORIALS][:2] == ["00_start", "01_db"]
 
 
-def test_a_tutorial_runs_from_its_first_cell_to_its_last(tutorial):
-    for cell in code_cells(tutorial):
-        cell.outputs, cell.execution_count = [], None
-    where = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(tutorial, timeout=60, kernel_name="python3", resources=where).execute()
-    numbers = [cell.execution_count for cell in code_cells(tutorial)]
-    assert numbers == list(range(1, len(numbers) + 1))
-    for cell in code_cells(tutorial):
-        failed = [output.ename for output in cell.outputs if output.output_type == "error"]
-        expected = "raises-exception" in cell.metadata.get("tags", [])
-        assert bool(failed) == expected, (cell.source, failed)
-
-
-def test_a_tutorial_is_short_and_was_saved_with_its_outputs(tutorial):
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_is_short_and_was_saved_with_its_outputs(path):
+    tutorial = nbformat.read(path, as_version=4)
     six_agents = any(cell.source.startswith("%%agent") for cell in tutorial.cells)
     assert len(tutorial.cells) <= (35 if six_agents else 28)
     # nbval compares nothing in a cell that was saved without having been run.
