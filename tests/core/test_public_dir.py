@@ -65,10 +65,10 @@ PUBLIC = {
         process_queue table within working
     """,
     "Queue": """
-        aadd acancel acounts add aget ajobs apause aremove aresume aretry asearch asearch_ids astop
-        awhy_waiting aworkers cancel counts current forget_processor get huey jobs lease name pause
-        paused process queues remove result_ttl resume retry search search_ids stop why_waiting work
-        worker workers
+        aadd aadd_many acancel acounts add add_many aget ajobs apause aremove aresume aretry
+        asearch asearch_ids astop awhy_waiting aworkers cancel counts current forget_processor get
+        huey jobs lease name pause paused process queues remove result_ttl resume retry search
+        search_ids stop why_waiting work worker workers
     """,
     "Job": """
         acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel

@@ -34,6 +34,7 @@ AgentnbError
 ├── UnavailableError      start the service or try later
 │   ├── DeadlineExceeded  (TimeoutError)
 │   │   └── PoolTimeout   ... all connections to a host were in use
+│   ├── PartlyAdded       ... some of many jobs were added, which it names
 │   ├── RateLimited       ... at the time that the error says
 │   └── CircuitOpen
 └── HandlerFailed         a handler of a WebSocket client raised
@@ -75,6 +76,7 @@ from agentnb.core.errors.leaves import (
     LoadFailed,
     NonFastForward,
     OptionRefused,
+    PartlyAdded,
     PathEscape,
     PoolTimeout,
     RateLimited,
@@ -135,6 +137,7 @@ __all__ = [
     "NotFoundError",
     "NotNullViolation",
     "OptionRefused",
+    "PartlyAdded",
     "PathEscape",
     "PermissionDenied",
     "PoolTimeout",

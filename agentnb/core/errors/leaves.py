@@ -30,6 +30,7 @@ __all__ = [
     "LoadFailed",
     "NonFastForward",
     "OptionRefused",
+    "PartlyAdded",
     "PathEscape",
     "PoolTimeout",
     "RateLimited",
@@ -153,6 +154,21 @@ class RateLimited(UnavailableError):  # noqa: N818 - what happened, as its sibli
     """
 
     reset_at: datetime | None = None
+
+
+class PartlyAdded(UnavailableError):  # noqa: N818 - what happened, as its siblings say it
+    """The server went away while many jobs were added.
+
+    Attributes
+    ----------
+    added
+        The ids of the jobs that were added.
+    uncertain
+        The ids of those that were being added, of which all or none were: the answer was lost.
+    """
+
+    added: list[str] = []  # noqa: RUF012 - never changed in place
+    uncertain: list[str] = []  # noqa: RUF012 - as above
 
 
 class CircuitOpen(UnavailableError):  # noqa: N818 - what happened, as its siblings say it

@@ -153,12 +153,16 @@ DEFAULTS: Final = Options()
 
 
 class Message(msgspec.Struct, omit_defaults=True):
-    """The message of a job: its data, the options that are not the defaults, and its trace."""
+    """The message of a job: its data, the options that are not the defaults, and its trace.
+
+    ``function`` is the name of the function that the job is for, None for any processor.
+    """
 
     data: msgspec.Raw
     options: Options = DEFAULTS
     traceparent: str | None = None
     correlation_id: str | None = None
+    function: str | None = None
 
 
 def _backoff(given: Any) -> tuple[float, bool]:

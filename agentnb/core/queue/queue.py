@@ -12,6 +12,7 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.counts import ENDED, STATES
+from agentnb.core.queue.ids import new_id
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
@@ -19,11 +20,10 @@ from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.search import search, search_ids
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.trace import check_correlation_id
-from agentnb.core.trace.context import random_bits
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import TypeForm
 
@@ -50,8 +50,6 @@ S = TypeVar("S")
 
 _MOST_THREADS = 1000
 _GIVEN = (3, None, None, None, False, 100, 50)
-_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
-_BITS = 60
 _WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
@@ -208,12 +206,79 @@ class Queue:
             if options.key is not None:
                 ttl = self._parts.key_ttl
                 record = KeyRecord.of(options.key, ttl, bytes(message.data), self._parts.redact)
-            id_ = _new_id()
+            id_ = new_id()
             found = self._store.add(id_, encoded, options, delay, record)
             span.attributes = {"queue": self.name, "job": found.id}
         if record is None or found.id == id_:
             return Job(self, self._parts, found.id, encoded)
         return self._added_before(found, record, encoded)
+
+    def add_many(  # noqa: PLR0913 - as add
+        self,
+        items: Iterable[Any],
+        *,
+        priority: int | Callable[[Any], int] = 0,
+        delay: float | Callable[[Any], float] = 0.0,
+        attempts: int = 3,
+        backoff: float | Backoff | None = None,
+        timeout: float | None = None,
+        key: Callable[[Any], str | None] | None = None,
+        lifo: bool = False,
+        remove_on_complete: bool | int = 100,
+        remove_on_fail: bool | int = 50,
+        result_ttl: float | None = None,
+        correlation_id: str | None = None,
+    ) -> list[Job]:
+        """Add a job for each of many items, and return the jobs in the order of the items.
+
+        The jobs are added in pieces of up to 500, one round trip each. A piece is added whole or
+        not at all; all pieces together are no transaction. The items of a list, or of another
+        sequence, are checked before the first is added; those of a generator piece by piece, and
+        an error says how many jobs were added before it.
+
+        Parameters
+        ----------
+        items
+            The data of each job; see `add`.
+        priority, delay
+            As `add` takes them; or a function that is given an item and returns its value.
+        key
+            A function that is given an item and returns its idempotency key, or None for none.
+            The same call again then adds only the jobs that are not there.
+        attempts, backoff, timeout, lifo, remove_on_complete, remove_on_fail, result_ttl
+            As `add` takes them, for all jobs.
+        correlation_id
+            As `add` takes it.
+
+        Raises
+        ------
+        UsageError
+            An item or an option cannot be used; the message names the item.
+        PartlyAdded
+            The server is away: ``error.added`` has the ids of the jobs that were added, and
+            ``error.uncertain`` those of the piece that was under way.
+
+        Examples
+        --------
+        ``queue.add_many(orders, key=lambda order: order["id"], priority=lambda order: order["p"])``
+        """
+        from agentnb.core.queue.adding import add_many
+        from agentnb.core.queue.pieces import Drafts
+
+        options = Options.checked(
+            priority=0,
+            attempts=attempts,
+            backoff=backoff,
+            timeout=timeout,
+            key=None,
+            lifo=lifo,
+            remove_on_complete=remove_on_complete,
+            remove_on_fail=remove_on_fail,
+            result_ttl=self.result_ttl if result_ttl is None else result_ttl,
+        )
+        schema = self.current.schema if self.current is not None else None
+        drafts = Drafts(self._parts, schema, options, priority, delay, key)
+        return add_many(self, drafts, items, correlation_id)
 
     def _added_before(self, found: AddedJob, record: KeyRecord, encoded: bytes) -> Job:
         """Return the job that has the key already, if it was added with the same data."""
@@ -623,7 +688,8 @@ class Queue:
         """Return why jobs wait and what to do, or None if a worker is running."""
         return self._overview().no_progress
 
-    aadd, aget, aretry = twin(add), twin(get), twin(retry)
+    aadd, aadd_many = twin(add), twin(add_many)
+    aget, aretry = twin(get), twin(retry)
     aremove, acancel = twin(remove), twin(cancel)
     asearch, asearch_ids, ajobs = twin(search), twin(search_ids), twin(jobs)
     acounts, apause, aresume = twin(counts), twin(pause), twin(resume)
@@ -631,9 +697,3 @@ class Queue:
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
-
-
-def _new_id() -> str:
-    # The generator of trace ids, which a notebook that seeds random's does not repeat.
-    bits = random_bits(_BITS)
-    return "".join([_LETTERS[bits >> shift & 31] for shift in range(0, _BITS, 5)])

@@ -24,6 +24,7 @@ from agentnb.core.redis.script import Script
 
 __all__ = [
     "ADD",
+    "ADD_MANY",
     "CANCEL",
     "CLAIM",
     "JOBS",
@@ -161,48 +162,68 @@ local function state_of(id)
 end
 """
 
-# ARGV: id, message, priority, delay in ms, 1 for last in first out, queue, queues' key, attempts;
-# then for a job with an idempotency key that, ms to keep it, a digest of the data, the data in
-# short.
 # Gives: the id of the job; or of another job that has the key its id, the digest and the data in
 # short (false if earlier code added it), the state in which it has ended or false. Safe to repeat.
-ADD = Script(f"""{_BEGIN}{_WAIT}{_STATE}
-local id, priority, delay = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local job = jobs .. id
-if redis.call('EXISTS', job) == 1 then return {{id}} end
-local key = ARGV[9]
-if key then
-  local record = base .. ':key:' .. key
-  local found = redis.call('HMGET', record, 'id', 'digest', 'data', 'state')
-  if found[1] then
-    -- Its end was not noted: by earlier code, or since another program has deleted it.
-    if redis.call('EXISTS', jobs .. found[1]) == 0 and redis.call('PTTL', record) < 0 then
-      redis.call('PEXPIRE', record, ARGV[10])
+_ADDING = f"""{_BEGIN}{_WAIT}{_STATE}
+local function add(id, message, priority, delay, lifo, queue, attempts, key, ttl, digest, data)
+  local job = jobs .. id
+  if redis.call('EXISTS', job) == 1 then return {{id}} end
+  if key then
+    local record = base .. ':key:' .. key
+    local found = redis.call('HMGET', record, 'id', 'digest', 'data', 'state')
+    if found[1] then
+      -- Its end was not noted: by earlier code, or since another program has deleted it.
+      if redis.call('EXISTS', jobs .. found[1]) == 0 and redis.call('PTTL', record) < 0 then
+        redis.call('PEXPIRE', record, ttl)
+      end
+      return found[1] == id and {{id}} or found
     end
-    return found[1] == id and {{id}} or found
+    local former = redis.call('HGET', base .. ':unique', key)
+    if former and redis.call('EXISTS', jobs .. former) == 1 then
+      local state = state_of(former)
+      local ended = state == 'completed' or state == 'failed' or state == 'cancelled'
+      return {{former, false, false, ended and state}}
+    end
+    redis.call('HSET', record, 'id', id, 'ttl', ttl, 'digest', digest, 'data', data)
+    redis.call('HSET', job, 'key', key)
   end
-  local former = redis.call('HGET', base .. ':unique', key)
-  if former and redis.call('EXISTS', jobs .. former) == 1 then
-    local state = state_of(former)
-    local ended = state == 'completed' or state == 'failed' or state == 'cancelled'
-    return {{former, false, false, ended and state}}
+  redis.call('HSET', job, 'queue', queue, 'message', message, 'created', now)
+  if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
+  if lifo then redis.call('HSET', job, 'lifo', 1) end
+  if attempts ~= '3' then redis.call('HSET', job, 'attempts', attempts) end
+  if delay > 0 then
+    redis.call('HSET', job, 'due', now + delay)
+    put_off(id, now + delay)
+  else
+    wait(id, priority, lifo)
+    ring(1)
   end
-  redis.call('HSET', record, 'id', id, 'ttl', ARGV[10], 'digest', ARGV[11], 'data', ARGV[12])
-  redis.call('HSET', job, 'key', key)
+  return {{id}}
 end
-redis.call('HSET', job, 'queue', ARGV[6], 'message', ARGV[2], 'created', now)
-if priority ~= 0 then redis.call('HSET', job, 'priority', priority) end
-if ARGV[5] == '1' then redis.call('HSET', job, 'lifo', 1) end
-if ARGV[8] ~= '3' then redis.call('HSET', job, 'attempts', ARGV[8]) end
+"""
+
+# ARGV: id, message, priority, delay in ms, 1 for last in first out, queue, queues' key, attempts;
+# then for a job with an idempotency key that, ms to keep it, a digest of the data, the data in
+# short. Gives: what `add` gives.
+ADD = Script(f"""{_ADDING}
 redis.call('SADD', ARGV[7], ARGV[6])
-if delay > 0 then
-  redis.call('HSET', job, 'due', now + delay)
-  put_off(id, now + delay)
-else
-  wait(id, priority, ARGV[5] == '1')
-  ring(1)
+return add(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6],
+  ARGV[8], unpack(ARGV, 9))
+""")
+
+# ARGV: queue, queues' key, 1 for last in first out, attempts, how many arguments each job has; then
+# for each job its id, message, priority, delay in ms; and where there are 8 its key or empty, ms to
+# keep it, a digest of the data, the data in short.
+# Gives: what `add` gives, for each.
+ADD_MANY = Script(f"""{_ADDING}
+redis.call('SADD', ARGV[2], ARGV[1])
+local width, added = tonumber(ARGV[5]), {{}}
+for i = 6, #ARGV, width do
+  local key = width > 4 and ARGV[i + 4] ~= '' and ARGV[i + 4] or nil
+  table.insert(added, add(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]),
+    ARGV[3] == '1', ARGV[1], ARGV[4], key, ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]))
 end
-return {{id}}
+return added
 """)
 
 # Gives: the id, the message, the attempt, the entry, the deaths in a row, for how many ms it could

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.keys import KeyRecord
     from agentnb.core.queue.options import Options, Retention
+    from agentnb.core.queue.pieces import NewJob
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
 
@@ -84,8 +85,21 @@ class JobStore:
         arguments += [self.name, self._names, options.attempts]
         if record is not None:
             arguments += [record.key, int(record.seconds * 1000), record.digest, record.data]
-        found = self.run(scripts.ADD, arguments)
-        return AddedJob(found[0].decode(), *(one and one.decode() for one in found[1:]))
+        return _added(self.run(scripts.ADD, arguments))
+
+    def add_many(self, jobs: Sequence[NewJob], options: Options) -> list[AddedJob]:
+        """Put several jobs into the queue at once, as `add` does; all of them or none."""
+        keyed = any(one.record is not None for one in jobs)
+        width = 8 if keyed else 4
+        arguments: list[Any] = [self.name, self._names, int(options.lifo), options.attempts, width]
+        for one in jobs:
+            arguments += [one.id, one.message, one.priority, int(one.delay * 1000)]
+            if one.record is not None:
+                key, ttl, digest, data = one.record
+                arguments += [key, int(ttl * 1000), digest, data]
+            elif keyed:
+                arguments += [""] * 4
+        return [_added(one) for one in self.run(scripts.ADD_MANY, arguments)]
 
     def note(
         self, job_id: str, owner: str, entry: int, *, progress: bytes = b"", line: str = ""
@@ -225,6 +239,10 @@ class JobStore:
             redis = redis.within(seconds)
         keys = self.keys if keys is None else keys
         return script.run(redis, keys, [*arguments, self.clock.offset_ms])
+
+
+def _added(found: Any) -> AddedJob:
+    return AddedJob(found[0].decode(), *(one and one.decode() for one in found[1:]))
 
 
 def _state(word: str, *, paused: bool = False) -> State:

@@ -177,6 +177,8 @@ jobs.work(of_two)  # mistake
 jobs.work(load)  # mistake
 jobs.work(5)  # mistake
 hub.queues.process_queue("prices", process, schema=str)  # mistake
+jobs.add_many(5)  # mistake
+jobs.add_many([1], key="k")  # mistake
 hub.queues.process_queue("prices", process, tiemout=2)  # mistake
 processor("prices", schema=str)(process)  # mistake
 processor("prices", tiemout=1)  # mistake
