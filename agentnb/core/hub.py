@@ -87,6 +87,11 @@ class Hub:
         Settings by name (`agentnb.core.settings.FIELDS`): ``home``, ``workspace``,
         ``database_url``, ``redis_url``, ...
 
+    Raises
+    ------
+    UsageError
+        An argument of a name that is not a setting.
+
     Examples
     --------
     >>> with Hub(database_url="sqlite://") as hub:
@@ -101,6 +106,10 @@ class Hub:
         notebook: Notebook | None = None,
         **arguments: Unpack[SettingsArguments],
     ) -> None:
+        if arguments:
+            from agentnb.core.settings.values import check_names
+
+            check_names(arguments)
         protect_imports()
         self._id = f"hub-{next(_NUMBERS)}"
         self._start = start

@@ -138,6 +138,22 @@ def test_a_loader_has_the_context_of_its_caller(cache, way):
     assert asyncio.run(_loaded(cache, way)) == "ada"
 
 
+@pytest.mark.parametrize("way", ["get_or_set", "aget_or_set"])
+def test_a_loader_that_needs_arguments_is_a_wrong_argument(cache, way):
+    with pytest.raises(UsageError, match="loader is called with nothing: missing") as caught:
+        found = getattr(cache, way)("k", lambda user: user)
+        asyncio.run(found)
+    assert "lambda: load(7)" in caught.value.hint
+
+
+def test_an_error_of_a_loader_that_can_be_called_is_raised_as_it_is(cache):
+    def load():
+        return len(7)
+
+    with pytest.raises(TypeError, match="has no len"):
+        cache.get_or_set("k", load)
+
+
 def test_threads_share_the_failure_of_the_one_loader(cache, together):
     runs = []
 

@@ -90,6 +90,7 @@ def test_every_public_call_refuses_a_keyword_that_it_does_not_have(objects, kind
     ("call", "near"),
     [
         (lambda _: agentnb.connect(databse_url="sqlite://"), "database_url"),
+        (lambda _: agentnb.Hub(databse_url="sqlite://"), "database_url"),
         (lambda hub: hub.api("http://127.0.0.1:1", tiemout=1), "timeout"),
         (lambda hub: hub.api("http://127.0.0.1:1").get("/x", tiemout=1), "timeout"),
         (lambda hub: hub.queue("q").add(1, prioritty=1), "priority"),

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core import sansio
+from agentnb.core.callables import check_takes
 from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.errors import AgentnbError, LoadFailed
 
@@ -265,10 +266,20 @@ def run(flow: Flow, loader: Callable[[], Any], loop: LoopThread) -> Any:
         if isinstance(step, _CallServer):
             return step.call()
         if isinstance(step, _RunLoader):
-            return loop.call(loader)
+            return loop.call(_call, loader)
         return time.sleep(step.seconds)
 
     return sansio.run(flow, do)
+
+
+def _call(loader: Callable[[], Any]) -> Any:
+    """Call a loader; one that cannot be called without arguments is a wrong argument."""
+    try:
+        return loader()
+    except TypeError:
+        hint = "lambda: load(7) gives a function its arguments; @hub.cache.cached keeps each apart"
+        check_takes(loader, name="loader", service="cache", hint=hint)
+        raise
 
 
 async def arun(flow: Flow, loader: Callable[[], Any], threads: CallThreads) -> Any:
@@ -280,7 +291,7 @@ async def arun(flow: Flow, loader: Callable[[], Any], threads: CallThreads) -> A
             return await threads.run(step.call, finish=True)
         if isinstance(step, _Sleep):
             return await asyncio.sleep(step.seconds)
-        result = loader()
+        result = _call(loader)
         return await result if inspect.isawaitable(result) else result
 
     return await sansio.arun(flow, do)

@@ -18,7 +18,7 @@ from agentnb.core.settings.files import find_root, is_project, read_dotenv
 from agentnb.core.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agentnb.core.settings.arguments import SettingsArguments
     from agentnb.core.settings.fields import Field
@@ -28,6 +28,23 @@ __all__ = ["Settings"]
 
 _LONG_ENOUGH = 8
 _BY_NAME = {field.name: field for field in FIELDS}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise if one of some names is not that of a setting.
+
+    Raises
+    ------
+    UsageError
+        One is not.
+    """
+    for name in names:
+        if name not in _BY_NAME:
+            raise UsageError(
+                f"no such setting: {name}",
+                service="settings",
+                hint=did_you_mean(name, _BY_NAME) or f"settings: {', '.join(_BY_NAME)}",
+            )
 
 
 @refuse_unknown("settings")
@@ -128,13 +145,7 @@ class Settings:
         ConfigError
             A malformed ``.env`` or a value that cannot be used, with its source.
         """
-        for name in arguments:
-            if name not in _BY_NAME:
-                raise UsageError(
-                    f"no such setting: {name}",
-                    service="settings",
-                    hint=did_you_mean(name, _BY_NAME) or f"settings: {', '.join(_BY_NAME)}",
-                )
+        check_names(arguments)
         env = os.environ if environ is None else environ
         trust = Trust.of(env)
         try:
