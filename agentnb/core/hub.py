@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
@@ -159,7 +160,7 @@ class Hub:
                 made = service.factory(self)
                 if not self._opened:
                     # From now on the hub is kept until it is closed, at the latest at exit.
-                    atexit.register(self.close)
+                    atexit.register(self._close_at_exit)
                 self._opened[service.name] = made
             opened: T = self._opened[service.name]
             return opened
@@ -518,7 +519,7 @@ class Hub:
         with self._lock:
             opened = list(self._opened.items())
             self._opened.clear()
-            atexit.unregister(self.close)
+            atexit.unregister(self._close_at_exit)
         close_all(service.close for _, service in reversed(opened))
         return [name for name, _ in reversed(opened)]
 
@@ -534,6 +535,15 @@ class Hub:
             with self._lock:
                 self._named.clear()
                 self._settings = None
+
+    def _close_at_exit(self) -> None:
+        """Close; Python would show an error with the lines of its own exit, and no hint."""
+        try:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - nobody is left to catch it
+            hint = getattr(error, "hint", None)
+            line = f"agentnb: not all was closed at exit: {error}" + (f" ({hint})" if hint else "")
+            sys.stderr.write(f"{line}\n")
 
     def close(self) -> None:
         """Close all opened services, newest first, for good. Idempotent."""

@@ -109,6 +109,23 @@ def test_a_failure_that_stays_is_not_tried_again(web, client, status):
     assert len(web.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"), [("text/html", "but text/html: <p>"), (None, "and has no content type: <p>")]
+)
+def test_what_a_body_is_that_is_no_json_is_said(web, client, kind, said):
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "3")
+        if kind:
+            handler.send_header("Content-Type", kind)
+        handler.end_headers()
+        handler.wfile.write(b"<p>")
+
+    web.on("/x", answer)
+    with pytest.raises(InvalidResponse, match=f"its body is no JSON {said}"):
+        client.get("/x")
+
+
 @pytest.mark.parametrize("path", ["/token", "/v1/api_key", "/oauth/refresh-token", "/password"])
 def test_what_is_said_of_a_url_that_ends_in_a_secret_s_name_is_not_hidden(web, client, path):
     web.on(path, says(501, {"message": "later"}))

@@ -176,6 +176,19 @@ def test_a_hub_that_is_closed_is_not_kept(tmp_path):
     assert reference() is None
 
 
+def test_events_that_are_lost_at_exit_are_said_in_one_line(tmp_path):
+    code = (
+        "import agentnb, sys\n"
+        f"hub = agentnb.connect(home={str(tmp_path)!r}, redis_url='redis://:hunter22@127.0.0.1:1')\n"
+        "hub.events.publish('c', 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    (line,) = [one for one in done.stderr.splitlines() if "was closed at exit" in one]
+    assert "Traceback" not in done.stderr
+    assert "hunter22" not in done.stderr
+    assert line.startswith("agentnb: not all was closed at exit: 1 event")
+
+
 def test_what_is_left_open_is_closed_at_exit(tmp_path):
     source = (
         "import agentnb\n"

@@ -175,13 +175,14 @@ def value_of(
         return _json.decode(body.removeprefix(b"\xef\xbb\xbf"), schema)
     except UsageError as error:
         cause = error.__cause__ or error
-        kind = headers.get("content-type") or "no content type"
+        kind = headers.get("content-type")
         snippet = snippet_of(body)
         if schema is not None:
             name = getattr(schema, "__name__", schema)
             why = f"its body is not {name}: {cause}"
         else:
-            why = f"its body is no JSON but {text_of(kind)}: {snippet or 'nothing'}"
+            said = f"but {text_of(kind)}" if kind else "and has no content type"
+            why = f"its body is no JSON {said}: {snippet or 'nothing'}"
         hint = None if schema is not None else 'expect="text" (--text) takes it as it is'
         raise invalid(why, status, headers, snippet, hint) from cause
 
