@@ -174,7 +174,7 @@ def test_jobs_of_equal_delay_run_in_their_order(queue):
 def test_a_delayed_job_is_due_within_its_millisecond(queue):
     job = queue.add(1, delay=60)
     due_now = "redis.call('ZADD', base .. ':delayed', now + 4095 / 4096, ARGV[1])"
-    body = f"{scripts._BEGIN}{scripts._WAIT}{scripts._NEXT}{due_now} return claim('me', 30000)"
+    body = f"{scripts._BEGIN}{scripts._WAIT}{scripts.NEXT}{due_now} return claim('me', 30000)"
     found = queue._store.run(Script(body), [job.id])
     assert found[0] == job.id.encode()
 

@@ -233,11 +233,14 @@ class RedisWorkStore:
         return int(code), following
 
     def due(self) -> float | None:
-        """Return the seconds until the next delayed job is due; None for none."""
-        found: Any = self._jobs.redis.zrange(f"{self._jobs.base}:delayed", 0, 0, withscores=True)
+        """Return the seconds until the next delayed job is due or a rate has room; or None."""
+        with self._jobs.redis.pipeline(transaction=False) as pipe:
+            for name in ("delayed", "room"):
+                pipe.zrange(f"{self._jobs.base}:{name}", 0, 0, withscores=True)
+            found = [float(score) for answer in pipe.execute() for _, score in answer]
         if not found:
             return None
-        at = float(found[0][1])
+        at = min(found)
         return max(at - self._jobs.now() - self._jobs.clock.offset_ms, 0.0) / 1000
 
     def pending(self) -> Pending:

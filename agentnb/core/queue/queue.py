@@ -15,6 +15,7 @@ from agentnb.core.queue.counts import ENDED, STATES
 from agentnb.core.queue.ids import new_id
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
+from agentnb.core.queue.limits import QueueLimits
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.search import search, search_ids
@@ -54,7 +55,7 @@ _WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
 @refuse_unknown("queue")
-class Queue:
+class Queue(QueueLimits):
     """A queue of jobs, made on first use by `Queues.get_queue`.
 
     Each job runs at least once: one whose worker dies runs again, and that is counted as

@@ -20,6 +20,9 @@ again at 1 when the job is retried.
 
 from __future__ import annotations
 
+from agentnb.core.queue import limit_scripts
+from agentnb.core.queue.claim_scripts import NEXT
+from agentnb.core.queue.limit_scripts import KEYED, PLACES
 from agentnb.core.redis.script import Script
 
 __all__ = [
@@ -28,8 +31,10 @@ __all__ = [
     "CANCEL",
     "CLAIM",
     "JOBS",
+    "LIMIT",
     "MOST_PRIORITY",
     "NOTE",
+    "REASONS",
     "REMOVE",
     "RENEW",
     "REQUEUE",
@@ -56,11 +61,11 @@ end
 """
 
 # Order within a priority: 2^33 jobs before and behind the first; exact in a double.
-_WAIT = """
+_WAIT = f"""{KEYED}
 local function wait(id, priority, lifo)
   local order = redis.call('HINCRBY', base .. ':meta', 'order', 1)
   if lifo then order = -order end
-  redis.call('ZADD', base .. ':wait', priority * 17179869184 + 8589934592 + order, id)
+  enter(id, priority * 17179869184 + 8589934592 + order)
 end
 local function wait_again(id)
   local fields = redis.call('HMGET', jobs .. id, 'priority', 'lifo')
@@ -69,7 +74,7 @@ end
 -- A job that is released or reclaimed keeps its order, and so runs before the backlog.
 local function wait_as_before(id)
   local order = redis.call('HGET', jobs .. id, 'order')
-  if order then redis.call('ZADD', base .. ':wait', order, id) else wait_again(id) end
+  if order then enter(id, order) else wait_again(id) end
 end
 -- Jobs that are due in the same millisecond run in the order in which they were delayed.
 local function put_off(id, due)
@@ -226,42 +231,8 @@ end
 return added
 """)
 
-# Gives: the id, the message, the attempt, the entry, the deaths in a row, for how many ms it could
-# run before its first claim (false at a later one); or false and in how many ms a delayed job is
-# due, -1 for none. The bell is for jobs that wait: where none does it is still.
-_NEXT = """
-local function claim(owner, lease)
-  if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return {false, -1} end
-  local due = redis.call('ZRANGEBYSCORE', base .. ':delayed', '-inf',
-    string.format('(%d', now + 1), 'LIMIT', 0, 100)
-  for _, id in ipairs(due) do
-    redis.call('ZREM', base .. ':delayed', id)
-    wait_again(id)
-  end
-  if #due > 1 then ring(#due - 1) end
-  while true do
-    local popped = redis.call('ZPOPMIN', base .. ':wait')
-    local id = popped[1]
-    if not id then break end
-    local fields = redis.call('HMGET', jobs .. id, 'message', 'attempt', 'entry', 'deaths',
-      'created', 'due')
-    if fields[1] then
-      local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
-      redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
-        'started', now, 'order', popped[2])
-      redis.call('ZADD', base .. ':active', clock + lease, id)
-      local since = entry == 1 and tonumber(fields[6] or fields[5])
-      return {id, fields[1], attempt, entry, fields[4], since and math.max(now - since, 0)}
-    end
-  end
-  redis.call('UNLINK', base .. ':bell')
-  local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
-  return {false, next and math.max(math.floor(next) - now, 0) or -1}
-end
-"""
-
 # ARGV: owner, lease in ms. Gives: what `claim` gives.
-CLAIM = Script(f"""{_BEGIN}{_WAIT}{_NEXT}
+CLAIM = Script(f"""{_BEGIN}{_WAIT}{NEXT}
 return claim(ARGV[1], ARGV[2])
 """)
 
@@ -276,16 +247,18 @@ return claim(ARGV[1], ARGV[2])
 _FINISH = """
 {publish}
 {begin}{wait}{retain}{tell}{next}
+local freed = false
 local function finish(id, owner, entry, set, value, keep, seconds, most, delay, uncounted)
   local job = jobs .. id
   local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'deaths',
-    'key')
+    'key', 'lane')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
   -- Not active: it was finished like this and the answer was lost, or it was taken from it.
   if redis.call('ZREM', base .. ':active', id) == 0 then
     return redis.call('ZSCORE', base .. ':' .. set, id) and 3 or 0
   end
+  freed = vacate(id, fields[7])
   local unkept = string.sub(value, 1, 1) == '!'
   local name = set == 'completed' and (unkept and 'unkept' or 'result') or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
@@ -310,7 +283,9 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
 end
 local counts, place = finish(unpack(ARGV, 1, 10)), false
 if counts == 1 and #ARGV > 11 then place = agentnb_publish(KEYS[3], unpack(ARGV, 12)) end
-return {{counts, place, ARGV[11] ~= '' and claim(ARGV[2], ARGV[11])}}
+local following = ARGV[11] ~= '' and claim(ARGV[2], ARGV[11])
+if freed and not (following and following[1]) then ring_for_more() end
+return {{counts, place, following}}
 """
 
 
@@ -322,7 +297,7 @@ def finish(publish: str) -> Script:
     publish
         Lua that defines ``agentnb_publish``; empty where there is no event bus.
     """
-    parts = {"begin": _BEGIN, "wait": _WAIT, "retain": _RETAIN, "tell": _TELL, "next": _NEXT}
+    parts = {"begin": _BEGIN, "wait": _WAIT, "retain": _RETAIN, "tell": _TELL, "next": NEXT}
     return Script(_FINISH.format(publish=publish, **parts))
 
 
@@ -330,7 +305,7 @@ def finish(publish: str) -> Script:
 # and entry that run here.
 # Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts, deaths and
 # whether the owner shares its process, of all other active jobs; in how many ms a delayed one is
-# due, or -1.
+# due or a rate has room, or -1.
 RENEW = Script(f"""{_BEGIN}
 local lost, others, mine, shares = {{}}, {{}}, {{}}, {{}}
 local function shared(owner)
@@ -366,6 +341,8 @@ for i = 1, #active, 2 do
 end
 if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], clock .. ' ' .. ARGV[4]) end
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
+local room = redis.call('ZRANGE', base .. ':room', 0, 0, 'WITHSCORES')[2]
+if room and (not next or tonumber(room) < tonumber(next)) then next = room end
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
 return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1}}
 """)
@@ -450,11 +427,12 @@ return {{false, false}}
 
 # ARGV: id, 1 to take it from a worker. Gives: the state that it had. Its key can be used again,
 # unless the work was done.
-REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_KEY}{_TELL}
-local state = state_of(ARGV[1])
+REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_KEY}{_TELL}{PLACES}
+local state, score = state_of(ARGV[1])
 if state == 'gone' or (state == 'active' and ARGV[2] ~= '1') then return state end
 redis.call('ZREM', base .. ':' .. state, ARGV[1])
-local fields = redis.call('HMGET', jobs .. ARGV[1], 'waiters', 'key')
+local fields = redis.call('HMGET', jobs .. ARGV[1], 'waiters', 'key', 'lane')
+leave(ARGV[1], state, score, fields[3])
 tell(ARGV[1], fields[1], 'removed ')
 local record = state ~= 'completed' and fields[2] and record_of(ARGV[1], fields[2])
 if record then redis.call('UNLINK', record) end
@@ -485,15 +463,22 @@ return state
 
 # ARGV: id, the error; how many to keep, for how many seconds at least, how many at most. An active
 # one is taken from its worker. Gives: the state it had.
-CANCEL = Script(f"""{_BEGIN}{_STATE}{_RETAIN}{_TELL}
-local id, state = ARGV[1], state_of(ARGV[1])
+CANCEL = Script(f"""{_BEGIN}{_STATE}{_RETAIN}{_TELL}{PLACES}
+local id, state, score = ARGV[1], state_of(ARGV[1])
 local open = {{wait = true, delayed = true, active = true}}
 if not open[state] then return state end
 redis.call('ZREM', base .. ':' .. state, id)
 redis.call('HDEL', jobs .. id, 'owner')
 redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
-local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key')
+local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key', 'lane')
+leave(id, state, score, fields[3])
 tell(id, fields[1], 'cancelled ' .. ARGV[2])
 retain('cancelled', id, fields[2], unpack(ARGV, 3))
 return state
 """)
+
+# ARGV: the fields whose limits to remove, the limits to set, queue, queues' key; see `SET`.
+LIMIT = Script(f"{_BEGIN}{PLACES}{limit_scripts.SET}")
+
+# ARGV: ids of jobs. Gives: the limits that each waits for; see `REASONS`.
+REASONS = Script(f"{_BEGIN}{PLACES}{limit_scripts.REASONS}")

@@ -10,6 +10,7 @@ import msgspec
 from agentnb.core.codec import Unkept
 from agentnb.core.failure import Failure
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.queue.reasons import reason_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.queue.arguments import State
     from agentnb.core.queue.parts import QueueParts
+    from agentnb.core.queue.queue import Queue
 
 __all__ = ["UNKEPT", "JobSnapshot", "LiveJob", "as_percent", "is_number", "progress_of"]
 
@@ -126,6 +128,7 @@ class LiveJob:
     """The part of a `Job` that is read from the server each time it is asked for."""
 
     id: str
+    queue: Queue
     _parts: QueueParts
     _call_threads: CallThreads
     _seen: JobSnapshot | None
@@ -182,3 +185,8 @@ class LiveJob:
     def unkept(self) -> Unkept | None:
         """Description of its result if that could not be kept, or None."""
         return self.snapshot().unkept
+
+    @property
+    def reason(self) -> str | None:
+        """Why it waits now: its delay, a pause, a limit, no worker, or jobs before it; or None."""
+        return reason_of(self.queue, self._parts.store, self.snapshot())

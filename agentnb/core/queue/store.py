@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from agentnb.core.queue import counts, scripts
 from agentnb.core.queue.keys import AddedJob
+from agentnb.core.queue.limits import limits_from
 from agentnb.core.queue.snapshot import JobSnapshot
 from agentnb.core.queue.waiter import outcome_of
 from agentnb.core.work.identity import shared_place
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.pieces import NewJob
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
+    from agentnb.core.work.limits import Limit
 
 __all__ = ["JobStore"]
 
@@ -165,6 +169,22 @@ class JobStore:
     def is_paused(self) -> bool:
         """Return whether the queue is paused."""
         return bool(self.redis.hexists(f"{self.base}:meta", "paused"))
+
+    def limit(self, drop: str, rules: Sequence[dict[str, Any]]) -> tuple[int, list[Limit]]:
+        """Remove and set limits, and return how many were removed and what there is now."""
+        given = msgspec.json.encode(rules)
+        dropped, text = self.run(scripts.LIMIT, [drop, given, self.name, self._names])
+        return int(dropped), limits_from(text)
+
+    def rank(self, job_id: str) -> int | None:
+        """Return how many jobs wait before a job; None if it does not wait."""
+        found: Any = self.redis.zrank(f"{self.base}:wait", job_id)
+        return None if found is None else int(found)
+
+    def limits(self) -> list[Limit]:
+        """Return the limits of the queue."""
+        found: Any = self.redis.hget(f"{self.base}:meta", "limits")
+        return limits_from(found)
 
     def wait(
         self, job_id: str, more: int, seconds: float | None = None
