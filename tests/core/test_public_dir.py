@@ -29,8 +29,8 @@ PUBLIC = {
     "Table": "arrow column columns df dicts display empty formats header kinds note pl rows",
     # Beside the names of redis-py's client.
     "RedisClient": """
-        embedded execute_within probe publisher repeating runtime subscriber target timeout tracer
-        untraced within
+        embedded execute_within node probe publisher repeating runtime subscriber target timeout
+        tracer untraced within
     """,
     "Databases": """
         aclose aconnect aforget alist close connect forget list names opened

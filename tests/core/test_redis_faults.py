@@ -18,7 +18,6 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import (
-    AgentnbError,
     CircuitOpen,
     ConfigError,
     DeadlineExceeded,
@@ -209,41 +208,6 @@ def test_a_full_server_says_so(serve):
         client.set("k", "x" * 2_000_000)
         client.set("k", "x")
     assert "maxmemory" in caught.value.hint
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as link:
-        return link.getsockname()[1]
-
-
-def test_a_cluster_says_what_it_is_and_what_to_do(serve, until):
-    def member(bus):
-        options = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
-        place = ("--cluster-config-file", f"{bus}.conf", "--cluster-port", str(bus))
-        return serve(*options, *place)
-
-    ports = [free_port(), free_port()]
-    servers = [member(port) for port in ports]
-    with RedisClient(servers[0].url()) as client, RedisClient(servers[1].url()) as other:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-        other.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[1].port, ports[1])
-
-        def error_of(*command):
-            try:
-                return client.execute_command(*command)
-            except AgentnbError as error:
-                return error
-
-        # foo belongs to the second server, bar and hello to the first.
-        until(lambda: "keeps this key" in str(error_of("SET", "foo", 1)))
-        moved = error_of("SET", "foo", 1)
-        assert isinstance(moved, RejectedError)
-        assert f"127.0.0.1:{servers[1].port} keeps this key" in moved.message
-        assert "without cluster mode" in moved.hint
-        crossed = error_of("MSET", "bar", 1, "hello", 2)
-        assert isinstance(crossed, RejectedError)
-        assert "AGENTNB_KEY_PREFIX" in crossed.hint
 
 
 def test_a_replica_is_tried_until_the_deadline_and_then_says_so(serve, caplog):

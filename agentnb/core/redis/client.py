@@ -12,6 +12,7 @@ from redis.client import Monitor
 from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.ranges import seconds as in_seconds
+from agentnb.core.redis.keys import Keys
 from agentnb.core.redis.manager import ConnectionManager, on
 from agentnb.core.redis.pipeline import Pipeline
 from agentnb.core.redis.policy import BLOCKING, KEYED, REPEATABLE, blocking_seconds, flags_of
@@ -57,6 +58,9 @@ class RedisClient(redis.Redis):
         The home folder of the embedded server; needed if there is no URL.
     timeout
         Seconds for a call with all its attempts; see `within`.
+    prefix
+        The prefix of agentnb's keys. If the server belongs to a Redis Cluster, the client uses
+        the node that has them, whichever node the URL names.
     runtime
         Tracer, redactor and logs; default: new ones.
 
@@ -89,13 +93,19 @@ class RedisClient(redis.Redis):
         *,
         home: Path | None = None,
         timeout: float = 5.0,
+        prefix: str = "agentnb",
         runtime: Runtime | None = None,
     ) -> None:
         self.runtime = runtime = runtime or Runtime()
         target, server = _embedded(home, runtime) if url is None else (parse(url), None)
         log = runtime.log("redis", target=str(target))
         self._manager = ConnectionManager(
-            target, server=server, timeout=timeout, tracer=runtime.tracer, log=log
+            target,
+            server=server,
+            tag=Keys(prefix).tag,
+            timeout=timeout,
+            tracer=runtime.tracer,
+            log=log,
         )
         self.timeout = timeout
         self._waits = False
@@ -150,6 +160,12 @@ class RedisClient(redis.Redis):
     def target(self) -> Target:
         """Return the server; as text it has no password."""
         return self._manager.target
+
+    @property
+    def node(self) -> str | None:
+        """Return which server of several is in use; None where the URL names it."""
+        nodes = self._manager.nodes
+        return None if nodes is None else nodes.describe()
 
     @property
     def embedded(self) -> bool:
@@ -224,8 +240,14 @@ class RedisClient(redis.Redis):
         waits = blocking_seconds(args) if flags & BLOCKING else 0.0
         until = None if waits is None else monotonic() + waits + seconds
         pool = manager.waiting
+
+        def attempt() -> Any:
+            # Each attempt waits in full: one may end early, since the keys have moved.
+            end = None if waits is None else monotonic() + waits + seconds
+            return on(pool.borrow(), pool, work, end)
+
         return manager.call(
-            lambda: on(pool.borrow(), pool, work, until),
+            attempt,
             span=span,
             until=until,
             seconds=seconds + (waits or 0.0),

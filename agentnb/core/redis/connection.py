@@ -20,11 +20,13 @@ from redis.exceptions import TimeoutError as TheirTimeoutError
 from redis.utils import SENTINEL
 
 from agentnb.core.errors import DeadlineExceeded
+from agentnb.core.redis.nodes import UnsettledError
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.redis.nodes import Address, Nodes
     from agentnb.core.redis.server import EmbeddedServer
 
 __all__ = ["CLASSES", "Parser", "Timed"]
@@ -32,6 +34,7 @@ __all__ = ["CLASSES", "Parser", "Timed"]
 _ENDED = getattr(select, "POLLRDHUP", 0)
 _SECONDS_IDLE = 30.0
 _SECONDS_PING = 1.0
+_HOPS = 5  # from one node to the one that it names
 
 
 def _give(link: socket.socket, seconds: float | None) -> None:
@@ -51,6 +54,10 @@ class _NotBack(Exception):  # noqa: N818 - what happened
     def __init__(self, error: DeadlineExceeded) -> None:
         super().__init__(error)
         self.error = error
+
+
+class _Elsewhere(Exception):  # noqa: N818 - what happened
+    """Another node has the keys; redis-py calls nobody back after it, as after a connect."""
 
 
 class Parser(_HiredisParser):
@@ -84,7 +91,17 @@ class Timed(AbstractConnection):
         Called after each connect.
     remote
         Whether the way there may be cut without either end noticing.
+    nodes
+        Chooses the server to connect to; None for the one that the options name.
+
+    Attributes
+    ----------
+    node
+        The server that it was connected to last, if `nodes` chose it.
     """
+
+    host: str
+    port: int
 
     def __init__(
         self,
@@ -94,6 +111,7 @@ class Timed(AbstractConnection):
         starts: bool = False,
         connected: Callable[[], None] | None = None,
         remote: bool = False,
+        nodes: Nodes | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -102,6 +120,8 @@ class Timed(AbstractConnection):
         self._starts = starts
         self._connected = connected
         self._remote = remote
+        self._nodes = nodes
+        self.node: Address | None = None
         self._poll: Callable[[int], Any] = self._readable
         self._used = 0.0
         self.until: float | None = None
@@ -116,7 +136,7 @@ class Timed(AbstractConnection):
         """
         self.limit(until)
         try:
-            if self._sock is not None and self._stale(until):
+            if self._sock is not None and (self.is_elsewhere or self._stale(until)):
                 self.disconnect()
             if self._sock is None:
                 self.connect_check_health(check_health=False, retry_socket_connect=False)
@@ -125,6 +145,11 @@ class Timed(AbstractConnection):
             self.disconnect()
             error.unsent = True  # type: ignore[attr-defined]  # a note from here to the retry
             raise
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether another server is used now than the one at the other end."""
+        return self._nodes is not None and self.node != self._nodes.current
 
     def send_command(self, *args: Any, check_health: bool = True, **options: Any) -> None:
         """Send a command; as redis-py, which looks at each word by itself before it packs them."""
@@ -188,19 +213,57 @@ class Timed(AbstractConnection):
         check_health: bool = True,  # noqa: FBT001, FBT002 - as redis-py calls it
         retry_socket_connect: bool = True,  # noqa: FBT001, FBT002 - as above
     ) -> None:
-        """Connect, within the call's time or, where it has no end, within `patience`."""
+        """Connect, within the call's time or, where it has no end, within `patience`.
+
+        Of several nodes, to the one that has the keys.
+        """
         if self._sock is not None:
             return
         endless = self.until is None
         if endless:
             self.limit(monotonic() + self._patience)
         try:
-            super().connect_check_health(check_health, retry_socket_connect)
+            if self._nodes is None:
+                super().connect_check_health(check_health, retry_socket_connect)
+            else:
+                self._connect_to_node(self._nodes)
         except _NotBack as error:
             raise error.error from error.error.__cause__
         finally:
             if endless:
                 self.limit(None)
+
+    def _connect_to_node(self, nodes: Nodes) -> None:
+        """Connect to the node that has the keys: each one says which that is.
+
+        Raises
+        ------
+        redis.ConnectionError, redis.TimeoutError
+            It cannot be reached, or is not known now.
+        """
+        until = self.until
+        for _ in range(_HOPS):
+            self.node = nodes.find(self._left())
+            self.host, self.port = self.node
+            if nodes.patience is not None:
+                self.limit(monotonic() + min(self._left(), nodes.patience))
+            try:
+                super().connect_check_health(check_health=False, retry_socket_connect=False)
+            except _Elsewhere:
+                self.disconnect()
+            except UnsettledError:
+                raise
+            except (TheirConnectionError, TheirTimeoutError):
+                nodes.failed(self.node)
+                raise
+            else:
+                return
+            finally:
+                self.limit(until)
+        raise TheirConnectionError(f"{_HOPS} nodes in a row named another one")
+
+    def _left(self) -> float:
+        return self._patience if self.until is None else max(self.until - monotonic(), 0.001)
 
     def _connect(self) -> socket.socket:
         if self._server is not None and not self._server.joined and not self._starts:
@@ -233,8 +296,10 @@ class Timed(AbstractConnection):
             raise _NotBack(error) from error
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py calls it
-        """Say hello, and say so in the log."""
+        """Say hello, see whether this is the right node, and say so in the log."""
         super().on_connect_check_health(check_health)
+        if self._nodes is not None and not self._nodes.accepts(self):
+            raise _Elsewhere
         self.used()
         if self._connected is not None:
             self._connected()

@@ -21,7 +21,25 @@ if TYPE_CHECKING:
     from agentnb.core.redis.target import Target
 
 
-__all__ = ["Changed", "NoScript", "may_pass", "refused", "translate"]
+__all__ = [
+    "REFUSALS",
+    "Changed",
+    "NoScript",
+    "elsewhere",
+    "may_pass",
+    "refused",
+    "translate",
+    "with_word",
+]
+
+
+REFUSALS = (
+    theirs.ReadOnlyError,
+    theirs.BusyLoadingError,
+    theirs.AskError,  # and MovedError, which derives from it
+    theirs.TryAgainError,
+    theirs.ClusterDownError,  # and MasterDownError
+)
 
 
 class NoScript(RejectedError, theirs.NoScriptError):  # noqa: N818 - what happened, as its siblings say it
@@ -33,8 +51,11 @@ class Changed(RejectedError, theirs.WatchError):  # noqa: N818 - as NoScript
 
 
 def refused(error: BaseException) -> bool:
-    """Return whether the server refused the command unexecuted, and may accept it soon."""
-    return isinstance(error, theirs.ReadOnlyError | theirs.BusyLoadingError)
+    """Return whether the server refused the command unexecuted, and may accept it soon.
+
+    In a Redis Cluster that is while a slot moves, or has lost its primary.
+    """
+    return isinstance(error, REFUSALS)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -148,7 +169,7 @@ def _changed(error: Exception, target: Target, seconds: float) -> AgentnbError: 
 
 
 def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
-    text = str(error)
+    text = with_word(error)
     word = text.partition(" ")[0]
     if word in _HINTS:
         return RejectedError(text, service="redis", hint=_HINTS[word])
@@ -159,19 +180,46 @@ def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:
 
 def _incomplete(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
     return UnavailableError(
-        f"{target} cannot answer now: {error}",
+        f"{target} cannot answer now: {with_word(error)}",
         service="redis",
         hint="it, or the cluster that it belongs to, has lost a server or is being changed",
     )
 
 
-def _moved(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
-    owner = str(error).rpartition(" ")[2]
+def elsewhere(error: theirs.AskError, target: Target, tag: str) -> RejectedError:
+    """Return the error for a key that another server of a Redis Cluster has.
+
+    Parameters
+    ----------
+    error
+        The server's redirection.
+    target
+        The server, for messages.
+    tag
+        The hash tag of agentnb's keys.
+    """
     return RejectedError(
-        f"{target} is one server of a Redis Cluster, and {owner} keeps this key",
+        f"{target} is a Redis Cluster, whose node {error.host}:{error.port} has this key "
+        f"(slot {error.slot_id}): only the node with the keys of {{{tag}}} is used",
         service="redis",
-        hint="name a server without cluster mode, or a cluster of one server, in REDIS_URL",
+        hint=f"begin the key with {{{tag}}}:, such as {{{tag}}}:mine, set AGENTNB_KEY_PREFIX if it "
+        "is agentnb's own, or use redis.cluster.RedisCluster for keys of all nodes",
     )
+
+
+def _moved(error: Exception, target: Target, seconds: float) -> AgentnbError:
+    return UnavailableError(
+        f"{target} belongs to a Redis Cluster, which is moving this key, and still was after "
+        f"{seconds:g} s: {with_word(error)}",
+        service="redis",
+        hint="try again when its slots have moved: redis-cli --cluster check HOST:PORT",
+    )
+
+
+def with_word(error: Exception) -> str:
+    """Return an error's text with its first word, which redis-py takes away."""
+    word, text = getattr(error, "status_code", None), str(error)
+    return text if not word or word == "ERR" or text.startswith(word) else f"{word} {text}"
 
 
 def _cross_slot(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
@@ -184,7 +232,7 @@ def _cross_slot(error: Exception, target: Target, seconds: float) -> AgentnbErro
 
 def _not_allowed(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
     return RejectedError(
-        f"{target} does not let this user do that: {error}",
+        f"{target} does not let this user do that: {with_word(error)}",
         service="redis",
         hint="the server's ACL says who may do what; see ACL WHOAMI",
     )
@@ -229,8 +277,8 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], _Make], ...] = (
     ((theirs.OutOfMemoryError,), _full),
     ((theirs.NoScriptError,), _no_script),
     ((theirs.WatchError,), _changed),
-    ((theirs.ClusterDownError, theirs.TryAgainError), _incomplete),
-    ((theirs.AskError,), _moved),  # and MovedError, which derives from it
+    ((theirs.ClusterDownError,), _incomplete),
+    ((theirs.AskError, theirs.TryAgainError), _moved),
     ((theirs.ClusterCrossSlotError,), _cross_slot),
     ((theirs.NoPermissionError,), _not_allowed),
     ((theirs.ResponseError,), _response),

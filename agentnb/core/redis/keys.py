@@ -39,11 +39,12 @@ class Keys:
     ('rates', '{agentnb}:lock:rates')
     """
 
-    __slots__ = ("_cache", "_channel", "_internal", "prefix")
+    __slots__ = ("_cache", "_channel", "_internal", "prefix", "tag")
 
     def __init__(self, prefix: str = _INTERNAL) -> None:
         self.prefix = _SPECIAL.sub(lambda found: quote(found[0], safe=""), prefix)
-        self._internal = f"{{{self.prefix or _INTERNAL}}}:"
+        self.tag = self.prefix or _INTERNAL
+        self._internal = f"{{{self.tag}}}:"
         self._cache = f"{self._internal}cache:" if prefix else ""
         self._channel = f"{self._internal}channel:" if prefix else ""
 

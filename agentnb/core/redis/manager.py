@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
 from agentnb.core.redact import redact
-from agentnb.core.redis.errors import may_pass, refused, translate
+from agentnb.core.redis.errors import elsewhere, may_pass, refused, translate, with_word
+from agentnb.core.redis.nodes import Address, ClusterNodes
 from agentnb.core.redis.pool import Pool
 from agentnb.core.redis.retrying import Reconnect
 from agentnb.core.redis.sigint import defer_sigint
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.redis.connection import Timed
+    from agentnb.core.redis.nodes import Nodes
     from agentnb.core.redis.server import EmbeddedServer
     from agentnb.core.redis.sigint import DeferredSigint
     from agentnb.core.redis.target import Target
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionManager"]
 
 T = TypeVar("T")
+_COOLDOWN = 1.0
 
 
 class ConnectionManager:
@@ -41,6 +45,8 @@ class ConnectionManager:
         The server.
     server
         The embedded server, or None for one that runs anyway.
+    tag
+        The hash tag of agentnb's keys: in a Redis Cluster, the primary of its slot is followed.
     timeout
         Seconds for a call, unless it says otherwise.
     tracer, log
@@ -52,6 +58,7 @@ class ConnectionManager:
         target: Target,
         *,
         server: EmbeddedServer | None,
+        tag: str,
         timeout: float,
         tracer: Tracer,
         log: logging.LoggerAdapter[logging.Logger],
@@ -63,10 +70,33 @@ class ConnectionManager:
         self._log = log
         # The embedded server is there or is started; a breaker would only keep users from it.
         self.breaker = None if server is not None else Breaker("redis", counts=_is_ill)
+        self.tag = tag
+        self.nodes = self._find_nodes()
         self.commands = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
         self.publishing = self._pool(Retry(NoBackoff(), 0), socket_timeout=timeout)
         # For blocking commands, which wait without a socket timeout.
         self.waiting = self._pool(Reconnect(timeout), socket_timeout=None, starts=True)
+
+    def _find_nodes(self) -> Nodes | None:
+        options = self.target.options
+        if self.target.scheme == "unix":
+            return None
+        seed = Address(options.get("host", "localhost"), options.get("port", 6379))
+        return ClusterNodes(seed, self.tag, changed=self._changed, log=self._log)
+
+    def _changed(self) -> None:
+        """Close the idle connections to a server that is not used now."""
+        for pool in (self.waiting, self.publishing, self.commands):
+            pool.disconnect()
+        if self.breaker is not None:
+            # Another server takes over within seconds: keep nobody away from it for longer.
+            self.breaker.cooldown = _COOLDOWN
+
+    @property
+    def where(self) -> Target:
+        """Return the target, named with the server in use where that is another one."""
+        node = None if self.nodes is None else self.nodes.describe()
+        return self.target if node is None else replace(self.target, name=f"{self.target} ({node})")
 
     def _pool(self, retry: Retry, **options: Any) -> Pool:
         target = self.target
@@ -78,6 +108,7 @@ class ConnectionManager:
             server=self.server,
             connected=self._connected,
             remote=target.scheme != "unix",
+            nodes=self.nodes,
             **target.options,
             **options,
         )
@@ -117,14 +148,19 @@ class ConnectionManager:
         AgentnbError
             Every attempt failed.
         """
+        follow = self._following
+
+        def following() -> T:
+            return follow(attempt)
+
         try:
             if self.breaker is None:
                 return self._attempts(attempt, span, until, seconds, repeatable)
             if once:
-                return self.breaker.call(attempt)
-            return self.breaker.call(self._attempts, attempt, span, until, seconds, repeatable)
+                return self.breaker.call(following)
+            return self.breaker.call(self._attempts, following, span, until, seconds, repeatable)
         except Exception as error:
-            ours = translate(error, self.target, seconds)
+            ours = translate(error, self.where, seconds)
             if ours is None or ours is error:
                 raise
             raise ours from error
@@ -146,12 +182,44 @@ class ConnectionManager:
         try:
             self.borrowed(self.commands, ping, until)
         except Exception as error:
-            ours = translate(error, self.target, seconds)
+            ours = translate(error, self.where, seconds)
             if ours is None or ours is error:
                 raise
             raise ours from error
         if self.breaker is not None and self.breaker.state != "closed":
             self.breaker.reset()
+
+    def _following(self, attempt: Callable[[], T]) -> T:
+        """Make an attempt, and once more where the server says that its keys have moved.
+
+        Raises
+        ------
+        RejectedError
+            Other keys than agentnb's are on another server.
+        """
+        try:
+            return attempt()
+        except AskError as error:
+            if not self.follow(error):
+                raise
+        except ReadOnlyError:
+            if self.nodes is not None:
+                self.nodes.doubt()
+            raise
+        return attempt()
+
+    def follow(self, error: AskError) -> bool:
+        """Return whether another server has the keys now, and use that one from here on.
+
+        Raises
+        ------
+        RejectedError
+            The keys are not agentnb's.
+        """
+        nodes = self.nodes
+        if nodes is None or not nodes.owns(error):
+            raise elsewhere(error, self.where, self.tag) from error
+        return isinstance(error, MovedError) and nodes.moved(error)
 
     def _attempts(
         self,
@@ -202,7 +270,7 @@ class ConnectionManager:
         return may_pass(error) and (repeatable or never_sent)
 
     def _failed(self, error: Exception, failures: int) -> None:
-        self._log.error("redis error, attempt %d: %s", failures, redact(str(error)))
+        self._log.error("redis error, attempt %d: %s", failures, redact(with_word(error)))
 
     def borrowed(self, pool: Pool, work: Callable[[Timed], T], until: float | None) -> T:
         """Run one attempt on a connection, with SIGINT deferred until it ends."""
@@ -218,6 +286,8 @@ class ConnectionManager:
         """Close every connection, then leave the embedded server; the next use reconnects."""
         for pool in (self.waiting, self.publishing, self.commands):
             pool.disconnect()
+        if self.nodes is not None:
+            self.nodes.close()
         if self.server is not None:
             self.server.leave()
         self._log.info("redis disconnected")

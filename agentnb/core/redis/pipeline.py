@@ -6,7 +6,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from redis import client as theirs
+from redis.exceptions import AskError, ReadOnlyError, WatchError
 
+from agentnb.core.redis.errors import REFUSALS
 from agentnb.core.redis.policy import REPEATABLE, flags_of
 from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.trace.spans import Span
@@ -49,16 +51,37 @@ class Pipeline(theirs.Pipeline):
         if not stack and not self.watching:
             return []
         explicit = self.explicit_transaction
+        together = self._together or explicit
         repeatable = not self.watching and all(flags_of(args) & REPEATABLE for args, _ in stack)
+        replies: list[Any] = [None] * len(stack)
+        left = list(range(len(stack)))
 
-        def once() -> list[Any]:
+        def once() -> None:
             # Each attempt ends with a reset, which forgets what was to be sent.
-            self.command_stack, self.scripts = list(stack), set(scripts)
+            self.command_stack, self.scripts = [stack[at] for at in left], set(scripts)
             self.explicit_transaction = explicit
-            return super(Pipeline, self).execute(raise_on_error)
+            answers = super(Pipeline, self).execute(together and raise_on_error)
+            for at, reply in zip(left, answers, strict=True):
+                replies[at] = reply
+            if not together:
+                # What the server has not executed is sent again, alone: the keys are moving.
+                left[:] = [at for at in left if self._is_refused(replies[at], raise_on_error)]
+                if left:
+                    raise replies[left[0]]
+                if raise_on_error:
+                    self.raise_first_error(stack, replies)
 
-        name = "MULTI" if self._together or explicit else "PIPELINE"
-        return self._call(name, once, repeatable=repeatable, commands=len(stack))  # type: ignore[no-any-return]
+        name = "MULTI" if together else "PIPELINE"
+        self._call(name, once, repeatable=repeatable, commands=len(stack))
+        return replies
+
+    def _is_refused(self, reply: Any, raise_on_error: bool) -> bool:  # noqa: FBT001 - redis-py's own
+        nodes = self._manager.nodes
+        if isinstance(reply, AskError):
+            return nodes is not None and nodes.owns(reply)
+        if isinstance(reply, ReadOnlyError):
+            return raise_on_error
+        return isinstance(reply, REFUSALS)
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once: WATCH, and what is read between it and MULTI."""
@@ -79,11 +102,14 @@ class Pipeline(theirs.Pipeline):
                 connection = self.connection_pool.borrow()  # type: ignore[attr-defined]
                 self.connection = connection
             waiting.end = connection.abort  # type: ignore[union-attr]
-            if self.watching:
-                connection.limit(until)  # type: ignore[union-attr]  # connecting anew would forget what is watched
-            else:
+            if not self.watching:
                 connection.ready(until)  # type: ignore[union-attr]
-            return once()
+                return once()
+            connection.limit(until)  # type: ignore[union-attr]  # connecting anew would forget what is watched
+            try:
+                return once()
+            except REFUSALS as error:
+                raise self._unwatched(error) from error
 
         with Span(manager.tracer, name, "redis", 1, attributes or None) as span:
             return manager.call(
@@ -93,3 +119,10 @@ class Pipeline(theirs.Pipeline):
                 seconds=self._timeout,
                 repeatable=repeatable,
             )
+
+    def _unwatched(self, error: Exception) -> WatchError:
+        """Return the error for a refusal while keys are watched, which a retry would not watch."""
+        self.reset()
+        if isinstance(error, AskError):
+            self._manager.follow(error)
+        return WatchError(f"the server refused it while keys were watched: {error}")

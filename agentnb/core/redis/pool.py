@@ -63,6 +63,8 @@ class Pool(ConnectionPool):
         connection = self.borrow()
         try:
             connection.limit(None)
+            if connection.is_elsewhere:
+                connection.disconnect()
             connection.connect()
         except BaseException:
             self.release(connection)
@@ -72,7 +74,7 @@ class Pool(ConnectionPool):
     def release(self, connection: Any) -> None:
         """Take a connection back."""
         if connection.pid == os.getpid() == self.pid and len(self._idle) < self._keep:
-            if connection.should_reconnect():
+            if connection.should_reconnect() or connection.is_elsewhere:
                 connection.disconnect()
             self._idle.append(connection)
         else:

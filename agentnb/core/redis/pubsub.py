@@ -47,6 +47,9 @@ class PubSub(theirs.PubSub):
         UnavailableError
             The server cannot be reached.
         """
+        connection = self.connection
+        if connection is not None and connection.is_elsewhere:
+            connection.disconnect()  # it connects again, to the node in use, and subscribes there
         try:
             return super().parse_response(block, timeout)
         except BaseException as error:  # noqa: BLE001 - raised again, as itself or translated
@@ -57,7 +60,7 @@ class PubSub(theirs.PubSub):
         if connection is not None:
             connection.disconnect()
         if isinstance(error, Exception):
-            ours = translate(error, self._manager.target, self._manager.timeout)
+            ours = translate(error, self._manager.where, self._manager.timeout)
             if ours is not None and ours is not error:
                 raise ours from error
         raise error

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.backoff import AbstractBackoff
 from redis.exceptions import ConnectionError as TheirConnectionError
-from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as TheirTimeoutError
 from redis.retry import Retry
 
-from agentnb.core.redis.errors import may_pass
+from agentnb.core.redis.errors import REFUSALS, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,9 +52,7 @@ class Reconnect(Retry):
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(
-            LinearBackoff(), -1, (TheirConnectionError, TheirTimeoutError, ReadOnlyError)
-        )
+        super().__init__(LinearBackoff(), -1, (TheirConnectionError, TheirTimeoutError, *REFUSALS))
         self.seconds = seconds
 
     def call_with_retry(

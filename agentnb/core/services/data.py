@@ -160,15 +160,25 @@ def _redis(hub: Hub) -> RedisClient:
     from agentnb.core.redis import RedisClient
 
     settings = hub.settings
-    return RedisClient(settings.redis_url, home=settings.home, runtime=hub.runtime)
+    return RedisClient(
+        settings.redis_url,
+        home=settings.home,
+        prefix=settings.key_prefix,
+        runtime=hub.runtime,
+    )
+
+
+def _kind_of_redis(redis: RedisClient) -> str:
+    kind = "embedded" if redis.embedded else redis.target.scheme
+    return f"{kind}, {redis.node}" if redis.node else kind
 
 
 REDIS: Service[RedisClient] = Service(
     "redis",
     _redis,
-    settings=("home", "redis_url"),
+    settings=("home", "key_prefix", "redis_url"),
     checks=lambda it: [
-        Check("redis", "embedded" if it.embedded else it.target.scheme, it.probe),
+        Check("redis", _kind_of_redis(it), it.probe),
     ],
     main=Main("redis", "embedded", ("redis_url",), lambda hub: hub.redis),
 )
