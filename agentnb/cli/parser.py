@@ -191,10 +191,12 @@ def _add_worker(parser: Parser) -> None:
         help="jobs of each queue, or tasks, that run at once (default: 5)",
     )
     parser.add_argument(
-        "--processes",
-        action="store_true",
-        help="run each job in a process, which is killed at its time-out (default: threads)",
+        "--executor",
+        metavar="WHERE",
+        help="where jobs run: threads, or processes, which are killed at a time-out (default: "
+        "threads)",
     )
+    parser.add_argument("--processes", action="store_true", help="the same as --executor processes")
     parser.add_argument(
         "--timeout",
         metavar="S",
@@ -226,8 +228,6 @@ def _add_worker(parser: Parser) -> None:
         default=0.0,
         help="seconds to wait at the start for an unavailable server (default: 3, then an error)",
     )
-    # How a process of --processes is started: the pipe to its supervisor.
-    parser.add_argument("--heartbeat", type=int, help=argparse.SUPPRESS)
 
 
 def _port(text: str) -> int:

@@ -105,7 +105,7 @@ def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     [
         (["--agents", "scafold", "--app", "agents_app"], "did you mean scaffold"),
         (["--agents", "--app", "json"], "json marks no agent"),
-        (["--agents", "--app", "agents_app", "--processes"], "--processes is for queues"),
+        (["--agents", "--app", "agents_app", "--processes"], "(--processes) is for queues"),
     ],
 )
 def test_a_worker_that_cannot_begin_says_why(place, tmp_path, words, said):

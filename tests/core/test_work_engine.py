@@ -799,9 +799,7 @@ def test_an_expired_lease_has_a_third_of_its_time_and_less_where_nobody_is_known
     server, owner, grace
 ):
     store = MemoryStore(server, lease=30.0)
-    keeper = LeaseKeeper(
-        store, MemoryHandler(), new_owner(), {}, end_overdue=print, kills=False, log=log
-    )
+    keeper = LeaseKeeper(store, MemoryHandler(), new_owner(), {}, end_overdue=print, log=log)
     held = ActiveUnit("u", 1, owner(), 1, 3, -0.1)
     keeper._suspects[held.key] = 100.0
     assert [keeper._expired(held, 100.0 + grace + more) for more in (-0.1, 0.1)] == [False, True]
@@ -818,9 +816,7 @@ def test_a_look_comes_when_a_lease_expires_and_when_its_grace_ends(
     server, left, suspected, pause, monkeypatch
 ):
     store = MemoryStore(server, lease=30.0)
-    keeper = LeaseKeeper(
-        store, MemoryHandler(), new_owner(), {}, end_overdue=print, kills=False, log=log
-    )
+    keeper = LeaseKeeper(store, MemoryHandler(), new_owner(), {}, end_overdue=print, log=log)
     held = ActiveUnit("u", 1, elsewhere(), 1, 3, left)
     monkeypatch.setattr(store, "renew", lambda *_: LeaseReport(others=[held]))
     if suspected is not None:  # the grace is 2 s

@@ -9,7 +9,15 @@ import pytest
 
 from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
-from agentnb.core.work.store import Claim, Key, Outcome, OutcomeKind, WorkerInfo
+from agentnb.core.work.store import (
+    Began,
+    Claim,
+    Key,
+    Outcome,
+    OutcomeKind,
+    Sign,
+    WorkerInfo,
+)
 
 from .work_benches import BENCHES
 
@@ -438,3 +446,80 @@ def test_a_wait_ends_in_its_time(store, me):
 def test_a_worker_that_leaves_twice_is_gone(store, me):
     store.leave(me)
     store.leave(me)
+
+
+# Attempts that run in other processes
+
+FAR = [name for name in BENCHES if name in {"memory", "redis"}]
+
+
+@pytest.fixture(params=FAR)
+def far_bench(request):
+    yield from BENCHES[request.param](request)
+
+
+@pytest.fixture
+def held(far_bench):
+    """Return a store, an owner and its claim of a unit."""
+    store, owner = far_bench.store(), new_owner()
+    store.join(owner, WorkerInfo(2))
+    far_bench.add()
+    return store, owner, store.claim(owner)
+
+
+def test_an_attempt_is_begun_once(held):
+    store, owner, claim = held
+    begun = store.begin(claim.key, owner, "host|1|2|3|aa", 30.0)
+    assert (begun.id, begun.entry, begun.owner, begun.attempt) == (*claim.key, owner, 1)
+    assert store.begin(claim.key, owner, "host|1|2|3|bb", 30.0) is Began.REPEATED
+    # The answer was lost, and the call is repeated.
+    assert store.begin(claim.key, owner, "host|1|2|3|aa", 30.0).key == claim.key
+
+
+def test_what_is_another_s_is_neither_begun_nor_kept_alive(held):
+    store, owner, claim = held
+    assert store.begin(claim.key, "another", "by", 30.0) is Began.LOST
+    assert store.begin(Key(claim.id, claim.entry + 1), owner, "by", 30.0) is Began.LOST
+    assert store.touch(claim.key, "another", 30.0) is Sign.LOST
+    store.finish(claim, again(), then_claim=False)
+    assert store.begin(claim.key, owner, "by", 30.0) is Began.LOST
+
+
+def test_a_worker_hears_of_attempts_that_were_begun_elsewhere(held):
+    store, owner, claim = held
+    assert store.renew(owner, [claim.key]).pulses == {}
+    assert store.pulse(claim.key, owner) is None
+    store.begin(claim.key, owner, "host|1|2|3|aa", 20.0)
+    found = store.renew(owner, [claim.key]).pulses[claim.key]
+    assert found.by == "host|1|2|3|aa"
+    assert 0 <= found.age < 5
+    assert 15 < found.left <= 20
+    assert store.pulse(claim.key, owner).by == found.by
+
+
+def test_a_sign_of_life_puts_silence_off_and_hears_of_the_end(held, until):
+    store, owner, claim = held
+    store.begin(claim.key, owner, "host|1|2|3|aa", 0.05)
+    assert until(lambda: store.pulse(claim.key, owner).left < 0)
+    assert store.touch(claim.key, owner, 20.0) is Sign.GO_ON
+    assert store.pulse(claim.key, owner).left > 15
+    assert store.pulse(claim.key, owner).age >= 0.05
+    store.release(claim)
+    assert store.touch(claim.key, owner, 20.0) is Sign.LOST
+
+
+def test_the_next_claim_of_a_unit_is_begun_anew(held):
+    store, owner, claim = held
+    store.begin(claim.key, owner, "first", 20.0)
+    store.release(claim)
+    following = store.claim(owner)
+    assert store.pulse(following.key, owner) is None
+    assert store.begin(claim.key, owner, "late", 20.0) is Began.LOST
+    assert store.begin(following.key, owner, "second", 20.0).entry == claim.entry + 1
+
+
+def test_a_cancelled_attempt_hears_of_it_by_its_next_sign_of_life(far_bench, held):
+    store, owner, claim = held
+    store.begin(claim.key, owner, "by", 20.0)
+    far_bench.cancel(claim.id)
+    assert store.touch(claim.key, owner, 20.0) in {Sign.CANCELLED, Sign.LOST}

@@ -12,12 +12,15 @@ from agentnb.core.failure import Failure
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.store import (
     ActiveUnit,
+    Began,
     Claim,
     Finished,
     Key,
     LeaseReport,
     OutcomeKind,
     Pending,
+    Pulse,
+    Sign,
 )
 
 
@@ -43,6 +46,7 @@ class Unit:
     failure: Failure | None = None
     ended_entry: int = 0
     notes: list[str] = field(default_factory=list)
+    begun: Any = None
 
 
 class MemoryServer:
@@ -118,17 +122,20 @@ class MemoryStore:
             unit.state, unit.owner, unit.ends = "active", owner, now + self.lease
             unit.entry += 1
             unit.attempt += 1
-            return Claim(
-                unit.id,
-                unit.entry,
-                owner,
-                unit.attempt,
-                unit.attempts,
-                unit.backoff,
-                unit.timeout,
-                unit.deaths,
-                unit.payload,
-            )
+            return self._claimed(unit)
+
+    def _claimed(self, unit) -> Claim:
+        return Claim(
+            unit.id,
+            unit.entry,
+            unit.owner,
+            unit.attempt,
+            unit.attempts,
+            unit.backoff,
+            unit.timeout,
+            unit.deaths,
+            unit.payload,
+        )
 
     def held_by(self, owner, key) -> bool:
         """Return whether a claim is an owner's: the fence of every write."""
@@ -171,8 +178,44 @@ class MemoryStore:
                     others.append(held)
             due = [unit.due for unit in self.server.units.values() if unit.state == "delayed"]
             return LeaseReport(
-                lost, cancelled, unknown, others, max(min(due) - now, 0.0) if due else None
+                lost,
+                cancelled,
+                unknown,
+                others,
+                max(min(due) - now, 0.0) if due else None,
+                {key: found for key in mine if (found := self.pulse(key, owner)) is not None},
             )
+
+    def begin(self, key, owner, by, lease):
+        with self.server.changed:
+            self._ask()
+            if not self.held_by(owner, key):
+                return Began.LOST
+            unit = self.server.units[key.id]
+            if unit.begun is not None and unit.begun[0] == key.entry and unit.begun[3] != by:
+                return Began.REPEATED
+            now = time.monotonic()
+            unit.begun = (key.entry, now, now + lease, by)
+            return self._claimed(unit)
+
+    def touch(self, key, owner, lease):
+        with self.server.changed:
+            self._ask()
+            if not self.held_by(owner, key) or self.pulse(key, owner) is None:
+                return Sign.LOST
+            unit = self.server.units[key.id]
+            entry, began, _, by = unit.begun
+            unit.begun = (entry, began, time.monotonic() + lease, by)
+            return Sign.CANCELLED if unit.cancel else Sign.GO_ON
+
+    def pulse(self, key, owner):
+        with self.server.changed:
+            self._ask()
+            begun = self.server.units[key.id].begun
+            if not self.held_by(owner, key) or begun is None or begun[0] != key.entry:
+                return None
+            now = time.monotonic()
+            return Pulse(now - begun[1], begun[2] - now, begun[3])
 
     def finish(self, claim, outcome, *, then_claim):
         with self.server.changed:

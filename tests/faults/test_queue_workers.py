@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -50,6 +51,12 @@ async def wait(job):
     except asyncio.CancelledError:
         note("cancelled", job.id)
         raise
+    return os.getpid()
+
+def hold(job):
+    import ctypes
+    if job.data:
+        ctypes.PyDLL(None).sleep(job.data)  # with the interpreter's lock
     return os.getpid()
 
 def hog(job):
@@ -201,7 +208,7 @@ def test_a_process_that_lets_none_of_its_threads_run_is_killed(worker, queue):
     job = queue.add(1, attempts=1)
     with pytest.raises(JobFailed, match=r"its worker died|no sign of life"):
         job.result(30)
-    one.hear(f"process {before} sent no heartbeat")
+    one.hear(f"process {before} ended, since it sent no heartbeat")
     assert queue.add(0).result(30) != before
 
 
@@ -210,33 +217,72 @@ def test_a_killed_process_is_replaced(worker, queue):
     first = queue.add(0).result(30)
     os.kill(first, signal.SIGKILL)
     one.hear(f"process {first} was killed by signal 9; another starts")
-    one.hear("worker started", count=3)
     found = {job.result(30) for job in [queue.add(0.2) for _ in range(4)]}
     assert first not in found
     assert len(found) == 2
     assert one.end() == 0
 
 
-def test_processes_whose_keeper_is_killed_end_their_jobs_and_go(worker, queue, notes, gone):
+def test_processes_die_with_their_worker_and_their_jobs_run_elsewhere(worker, queue, notes, gone):
     one = worker("work", "--processes", "--concurrency", 2)
     jobs = [queue.add(1.5) for _ in range(2)]
     pids = until(lambda: len(notes("begun")) == 2 and [int(pid) for _, pid in notes("begun")])
     one.process.kill()
-    assert [job.result(30) for job in jobs] == pids or [job.result(0) for job in jobs] == pids[::-1]
-    assert gone(*pids)
+    assert gone(*pids, seconds=2)
     assert queue.workers() == []
-    assert [job.refresh().attempt for job in jobs] == [1, 1]
+    other = worker("work", "--processes", "--concurrency", 2)
+    assert not {job.result(30) for job in jobs} & set(pids)
+    entries = [int(queue._store.show(job.id).fields["entry"]) for job in jobs]
+    assert entries == [2, 2]
+    assert queue.counts()["completed_total"] == 2
+    other.end()
 
 
-def test_a_keeper_that_slept_does_not_take_its_processes_for_dead(worker, queue):
+def test_a_worker_that_slept_does_not_take_its_processes_for_dead(worker, queue, notes):
     one = worker("work", "--processes", "--concurrency", 1, lease=1)
     before = queue.add(0).result(30)
+    job = queue.add(2.5)
+    until(lambda: [id_ for id_, _ in notes("begun") if id_ == job.id])
     os.kill(one.pid, signal.SIGSTOP)
-    assert queue.add(2.5).result(30) == before  # longer than it may be silent
+    time.sleep(1.5)  # longer than its lease
     os.kill(one.pid, signal.SIGCONT)
+    assert (job.result(30), job.refresh().attempt) == (before, 1)
     assert queue.add(0).result(30) == before
     assert one.end() == 0
     assert not [line for line in one.lines if "sent no heartbeat" in line]
+
+
+def test_a_process_that_is_stopped_loses_its_job(worker, queue, notes):
+    one = worker("work", "--processes", "--concurrency", 1, lease=1)
+    job = queue.add(1)
+    [[_, pid]] = until(lambda: notes("begun"))
+    os.kill(int(pid), signal.SIGSTOP)
+    assert job.result(30) != int(pid)
+    assert job.refresh().attempt == 2
+    one.hear(f"process {pid} ended, since it sent no heartbeat for 1 s")
+    one.end()
+
+
+def test_a_process_that_is_stopped_is_killed_at_its_time_out(worker, queue, notes, gone):
+    one = worker("work", "--processes", "--concurrency", 1)
+    job = queue.add(60, timeout=1, attempts=1)
+    [[_, pid]] = until(lambda: notes("begun"))
+    os.kill(int(pid), signal.SIGSTOP)
+    with pytest.raises(JobFailed, match="its process was killed"):
+        job.result(30)
+    assert gone(int(pid), seconds=2)
+    one.end()
+
+
+def test_a_process_whose_c_code_lets_nothing_run_is_killed_at_its_time_out(worker, queue, gone):
+    one = worker("hold", "--processes", "--concurrency", 1)
+    before = queue.add(0).result(30)
+    began = time.monotonic()
+    with pytest.raises(JobFailed, match="its process was killed"):
+        queue.add(60, timeout=1, attempts=1).result(30)
+    assert gone(before, seconds=2)
+    assert time.monotonic() - began < 1 + 1 + 1  # time-out, the bound, and this machine
+    one.end()
 
 
 def test_a_worker_in_another_pid_namespace_is_left_its_job(worker, queue, notes):

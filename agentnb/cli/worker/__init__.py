@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UnavailableError, UsageError
+from agentnb.core.work.executors.words import PROCESSES, THREADS
 
 if TYPE_CHECKING:
     import argparse
@@ -25,17 +26,11 @@ def run(options: argparse.Namespace) -> int:
     """Work until told to stop, and return the exit code."""
     import agentnb
     from agentnb.cli.worker.apps import Apps
-    from agentnb.cli.worker.consume import consume, consume_supervised
+    from agentnb.cli.worker.consume import consume
     from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import sources
-    from agentnb.cli.worker.supervisor import supervise
 
-    if options.agents is not None and options.processes:
-        raise UsageError(
-            "agents work in threads: --processes is for queues",
-            service="cli",
-            hint="leave --processes out, or start one worker for queues and one for agents",
-        )
+    options.executor = _executor(options)
     with agentnb.connect() as hub:
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)
@@ -45,17 +40,36 @@ def run(options: argparse.Namespace) -> int:
             _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait, screen)
         if options.agents is not None:
             _reach(hub.workflows.ping, options.wait, screen)
-        if options.heartbeat is not None:
-            orderly = consume_supervised(hub, found, options)
-        elif options.processes:
-            return supervise(hub, found, apps, options, screen)
-        else:
-            orderly = consume(hub, found, apps, options, screen)
+        orderly = consume(hub, found, apps, options, screen)
     if not orderly:
         # What was handed back may run on in a thread that cannot be ended but with the process.
         sys.stdout.flush()
         os._exit(0)
     return 0
+
+
+def _executor(options: argparse.Namespace) -> str:
+    """Return the executor that the options name.
+
+    Raises
+    ------
+    UsageError
+        Two are named, or agents are to work in processes.
+    """
+    if options.processes and options.executor not in {None, PROCESSES}:
+        raise UsageError(
+            f"--processes and --executor {options.executor} exclude each other",
+            service="cli",
+            hint="leave --processes out",
+        )
+    found: str = PROCESSES if options.processes else options.executor or THREADS
+    if options.agents is not None and found != THREADS:
+        raise UsageError(
+            f"agents work in threads: --executor {found} (--processes) is for queues",
+            service="cli",
+            hint="leave it out, or start one worker for queues and one for agents",
+        )
+    return found
 
 
 def _reach(ping: Callable[[], object], wait: float, screen: Screen) -> None:

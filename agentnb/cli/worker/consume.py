@@ -1,4 +1,4 @@
-"""A worker in this process: by threads, or one that is supervised and runs one job at a time."""
+"""A worker in this process: it claims, and runs its units in threads or by an executor."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from agentnb.cli.worker.consumers import AgentConsumer, QueueConsumer
 from agentnb.cli.worker.draining import Draining
-from agentnb.cli.worker.heartbeat import LONGEST, HeartbeatPipe
-from agentnb.cli.worker.show import JobLines, json_of
+from agentnb.cli.worker.show import JobLines
 from agentnb.cli.worker.sources import prefix_of, say_sources
+from agentnb.core.work.executors.words import PROCESSES, THREADS
 from agentnb.core.work.stopping import Signals
 
 if TYPE_CHECKING:
     import argparse
-    import logging
     from collections.abc import Callable
 
     from agentnb.cli.worker.apps import Apps
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from agentnb.cli.worker.sources import Source
     from agentnb.core.hub import Hub
 
-__all__ = ["consume", "consume_supervised"]
+__all__ = ["consume"]
 
 _LOOK_SECONDS = 0.1
 
@@ -34,7 +33,7 @@ def consume(
     agents = None if options.agents is None else AgentConsumer(hub, apps, options, screen.say)
     queues = [hub.queue(source.queue) for source in sources]
     draining = Draining(queues, screen) if options.drain else None
-    threads = "1 thread" if options.concurrency == 1 else f"{options.concurrency} threads"
+    threads = _many(options.concurrency, options.executor)
     say_sources(hub, sources, threads, screen)
     if agents is not None:
         target = hub.workflows.database.access.backend.target
@@ -59,20 +58,6 @@ def consume(
     screen.clear()
     screen.sum_up()
     return orderly
-
-
-def consume_supervised(hub: Hub, sources: list[Source], options: argparse.Namespace) -> bool:
-    """Consume as one of several processes; a job that takes too long ends this one."""
-    pipe = HeartbeatPipe(options.heartbeat, min(1.0, hub.settings.queue_lease / 5))
-    consumers = _queue_consumers(hub, sources, options, lambda line: pipe.send("", line))
-
-    def send(outcome: str, line: str, record: logging.LogRecord) -> None:
-        if options.log == "json":
-            line = json_of(record, hub.settings.redactor, LONGEST - len(outcome))
-        pipe.send(outcome, line)
-
-    with JobLines(hub.runtime.hub_id, send):
-        return _until_stopped(consumers)
 
 
 def _queue_consumers(
@@ -100,3 +85,11 @@ def _until_stopped(
         for stopping in [one.stop() for one in consumers]:
             stopping.result()
     return all(one.orderly for one in consumers)
+
+
+def _many(concurrency: int, executor: str) -> str:
+    """Return how many units of a queue run at once, and where, for people."""
+    one = {THREADS: "thread", PROCESSES: "process"}.get(executor)
+    if one is None:
+        return f"{concurrency} by {executor}"
+    return f"1 {one}" if concurrency == 1 else f"{concurrency} {executor}"

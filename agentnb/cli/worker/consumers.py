@@ -107,7 +107,7 @@ class QueueConsumer(Consumer):
         self._queue.work(
             concurrency=self._options.concurrency,
             kind="process",
-            kills=self._options.heartbeat is not None,  # one job at a time
+            executor=self._options.executor,
             before=self._before,
         )
 
@@ -156,6 +156,7 @@ class QueueConsumer(Consumer):
             returns=processor.returns,
             timeout=processor.timeout,
             source=processor.source,
+            cell=processor.cell,
         )
 
     def _show_error(self, error: AgentnbError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import shutil
 import sys
@@ -18,7 +17,7 @@ from agentnb.core.trace.logs import JsonFormatter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["JobLines", "Screen", "json_of", "line_of"]
+__all__ = ["JobLines", "Screen", "line_of"]
 
 _LONGEST = 200
 _ENDED = {
@@ -29,7 +28,6 @@ _ENDED = {
 }
 _WORKFLOW = "agentnb.workflow"
 _LOGGERS = ("agentnb.queue", _WORKFLOW)
-_CLIPPED = (500, 100, 25)
 _BAR = 28
 _LEVELS = {"failed": logging.ERROR, "again": logging.WARNING}
 
@@ -96,29 +94,6 @@ class JobLines(logging.Handler):
             logger.removeHandler(self)
 
 
-def json_of(record: logging.LogRecord, redactor: Callable[[str], str], most: int) -> str:
-    """Return a record as JSON of at most ``most`` bytes.
-
-    A longer one loses its traceback, and the rest of long texts.
-    """
-    formatter = JsonFormatter(redactor)
-    text = formatter.format(record)
-    if len(text.encode()) <= most:
-        return text
-    short = copy.copy(record)
-    short.exc_info = short.exc_text = None
-    data = getattr(record, "data", None) or {}
-    for size in _CLIPPED:
-        short.msg, short.args = record.getMessage()[:size], None
-        short.data = {
-            name: value[:size] if isinstance(value, str) else value for name, value in data.items()
-        }
-        text = formatter.format(short)
-        if len(text.encode()) <= most:
-            break
-    return text
-
-
 def _record(line: str, level: int) -> logging.LogRecord:
     return logging.LogRecord("agentnb.worker", level, "", 0, line, None, None)
 
@@ -174,8 +149,6 @@ class Screen:
         if self._log == "text":
             now = datetime.now().astimezone().isoformat(timespec="milliseconds")
             return f"{now} {logging.getLevelName(level):<7} {line}"
-        if line.startswith("{"):
-            return line  # a process of this worker has made it
         return JsonFormatter(self._redactor).format(record or _record(line, level))
 
     def say(self, line: str) -> None:

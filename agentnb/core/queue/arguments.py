@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from agentnb.core.work.attempt import Attempt
 
@@ -46,5 +47,5 @@ class WorkOptions(TypedDict, total=False):
     returns: Any
     timeout: float | None
     kind: Literal["kernel", "process"]
-    kills: bool
+    executor: Executor | str | None
     before: Callable[[Attempt], object] | None

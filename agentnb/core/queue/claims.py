@@ -18,12 +18,15 @@ from agentnb.core.queue.registry import About
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.store import (
     ActiveUnit,
+    Began,
     Claim,
     Finished,
     Key,
     LeaseReport,
     OutcomeKind,
     Pending,
+    Pulse,
+    Sign,
     WorkerInfo,
 )
 
@@ -112,13 +115,25 @@ class RedisWorkStore:
             due = int(found[1])
             return None if due < 0 else due / 1000
         id_, message, attempt, entry, deaths, waited = found
-        job = self._make(id_.decode(), message, int(attempt))
+        return self._made(id_.decode(), message, int(attempt), int(entry), owner, deaths, waited)
+
+    def _made(
+        self,
+        job_id: str,
+        message: bytes,
+        attempt: int,
+        entry: int,
+        owner: str,
+        deaths: bytes | None,
+        waited: int | None = None,
+    ) -> Claim:
+        job = self._make(job_id, message, attempt)
         options = job.options
         return Claim(
             job.id,
-            int(entry),
+            entry,
             owner,
-            int(attempt),
+            attempt,
             options.attempts,
             Backoff(options.pause, options.growing),
             options.timeout,
@@ -135,7 +150,7 @@ class RedisWorkStore:
         arguments: list[Any] = [owner, self._lease_ms, self._jobs.workers_key, about]
         for key in running:
             arguments += key
-        lost, active, due = self._jobs.run(scripts.RENEW, arguments)
+        lost, active, due, pulses = self._jobs.run(scripts.RENEW, arguments)
         if about:
             self._next_heartbeat = monotonic() + HEARTBEAT_SECONDS
         held = [_held(*one) for one in active]
@@ -144,7 +159,29 @@ class RedisWorkStore:
             unknown=[one for one in held if one.owner == owner],
             others=[one for one in held if one.owner != owner],
             due=None if due < 0 else due / 1000,
+            pulses={Key(one[0].decode(), int(one[1])): _pulse(one[2:]) for one in pulses},
         )
+
+    def begin(self, key: Key, owner: str, by: str, lease: float) -> Claim | Began:
+        """Begin the attempt at a job, in the process that runs it."""
+        arguments = [key.id, owner, key.entry, by, int(lease * 1000)]
+        found = self._jobs.run(scripts.BEGIN, arguments)
+        if found == [0]:
+            return Began.LOST
+        if found == [1]:
+            return Began.REPEATED
+        message, attempt, deaths = found
+        return self._made(key.id, message, int(attempt), key.entry, owner, deaths)
+
+    def touch(self, key: Key, owner: str, lease: float) -> Sign:
+        """Note a sign of life of an attempt; one that was cancelled has lost its claim."""
+        arguments = [key.id, owner, key.entry, int(lease * 1000)]
+        return Sign.GO_ON if self._jobs.run(scripts.TOUCH, arguments) else Sign.LOST
+
+    def pulse(self, key: Key, owner: str) -> Pulse | None:
+        """Return the last sign of life of an attempt, None if it was not begun."""
+        found = self._jobs.run(scripts.PULSE, [key.id, owner, key.entry])
+        return _pulse(found) if found else None
 
     def _about(self, running: int) -> bytes:
         return msgspec.json.encode(
@@ -283,3 +320,8 @@ def _held(
 
 def _state(where: str) -> str:
     return "waiting" if where == "wait" else where
+
+
+def _pulse(found: Sequence[Any]) -> Pulse:
+    age, left, by = found
+    return Pulse(int(age) / 1000, int(left) / 1000, by.decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.processing import Processor
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.store import ActiveUnit, Claim, Outcome
 
 __all__ = ["PROCESSED", "JobHandler"]
@@ -42,6 +44,8 @@ class JobHandler:
         Returns the queue's instance of huey, None if it was never used.
     before
         Called with each attempt before its processor is looked up; None for nothing.
+    elsewhere
+        Runs the attempts by an executor; None for this thread.
     """
 
     service = "queue"
@@ -55,19 +59,21 @@ class JobHandler:
         make: Callable[[str, bytes, int], Job],
         huey: Callable[[], QueueHuey | None],
         before: Callable[[Attempt], object] | None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._parts = parts
         self._processor = processor
         self._make = make
         self._huey = huey
         self._before = before
+        self._elsewhere = elsewhere
         self._events = parts.events
         self._counters = parts.tracer.counters
         self._log = parts.log
         self._noted: Processor | None = None
 
-    def run(self, attempt: Attempt) -> bytes:
-        """Process the job, and return its result as JSON."""
+    def run(self, attempt: Attempt) -> bytes | Outcome:
+        """Process the job, and return its result as JSON, or its outcome from elsewhere."""
         parts, job = self._parts, attempt.claim.payload
         job._hold = attempt  # noqa: SLF001 - the two are one
         if self._before is not None:
@@ -75,6 +81,8 @@ class JobHandler:
         processor = self._processor()
         if attempt.timeout is None and processor is not None:
             attempt.limit(processor.timeout)
+        if self._elsewhere is not None and processor is not None:
+            return self._run_elsewhere(self._elsewhere, attempt, processor)
         PROCESSED.set(job)
         span = parts.tracer.span(
             "process",
@@ -92,6 +100,18 @@ class JobHandler:
             except BaseException as error:
                 span.outcome = type(error).__name__
                 raise
+
+    def _run_elsewhere(
+        self, elsewhere: Elsewhere, attempt: Attempt, processor: Processor
+    ) -> Outcome:
+        job = attempt.claim.payload
+        attempt.context = job._added_context  # noqa: SLF001 - the two are one
+        attempt.is_async = inspect.iscoroutinefunction(inspect.unwrap(processor.function))
+        huey = self._huey()
+        if huey is not None:
+            huey.executing(job)
+        with use(attempt.context):
+            return elsewhere.run(attempt)
 
     def _call(self, attempt: Attempt, job: Job, processor: Processor | None) -> Any:
         if processor is None:

@@ -68,6 +68,8 @@ class Processor:
         The type of its result; None for that of its return annotation, if there is one.
     declared
         The codec of that type, or None.
+    cell
+        Whether the home keeps the function as a cell, so that other processes of it find it.
     """
 
     function: Callable[[Any], Any]
@@ -77,6 +79,7 @@ class Processor:
     needs: tuple[str, ...] = ()
     returns: Any = None
     declared: TypeCodec | None = None
+    cell: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -214,4 +217,4 @@ def processor_of(module: ModuleType, file: str, queue: str) -> Processor:
             service="queue",
             hint=f"run its cell again (%%queue task {queue})",
         )
-    return replace(found, source=f"%%queue task {queue}")
+    return replace(found, source=f"%%queue task {queue}", cell=True)

@@ -22,9 +22,11 @@ from agentnb.core.queue.search import search, search_ids
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.twins import twin
+from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
 
     from typing_extensions import TypeForm
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.executors.far import FarSide
+    from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.inline import InlineWorker
 
 __all__ = ["Queue"]
@@ -467,6 +471,7 @@ class Queue(QueueLimits):
         timeout: float | None = ...,
         source: str = ...,
         needs: tuple[str, ...] = ...,
+        cell: bool = ...,
     ) -> None: ...
     @overload
     def process(
@@ -478,6 +483,7 @@ class Queue(QueueLimits):
         timeout: float | None = ...,
         source: str = ...,
         needs: tuple[str, ...] = ...,
+        cell: bool = ...,
     ) -> None: ...
     def process(
         self,
@@ -488,6 +494,7 @@ class Queue(QueueLimits):
         timeout: float | None = None,
         source: str = "",
         needs: tuple[str, ...] = (),
+        cell: bool = False,
     ) -> None:
         """Make a function the queue's processor in this process; it starts no work by itself.
 
@@ -501,8 +508,10 @@ class Queue(QueueLimits):
             Where the function comes from, for people.
         needs
             The names of its notebook that keep it in this process.
+        cell
+            Whether the home keeps it as a cell, which other processes load from there.
         """
-        made = Processor(processor, schema, timeout, source, needs, returns)
+        made = Processor(processor, schema, timeout, source, needs, returns, cell=cell)
         wrap = self._parts.wrap
         self._processor = made if wrap is None else replace(made, function=wrap(made.function))
 
@@ -549,12 +558,13 @@ class Queue(QueueLimits):
         returns: Any = None,
         timeout: float | None = None,
         kind: Literal["kernel", "process"] = "kernel",
-        kills: bool = False,
+        executor: Executor | str | None = None,
         before: Callable[[Attempt], object] | None = None,
     ) -> Worker:
-        """Process jobs in this process, in threads, until the worker is stopped.
+        """Process jobs until the worker is stopped: in threads here, or by an executor.
 
-        Working again replaces the processor, and the worker if the number of threads is another.
+        Working again replaces the processor, and the worker if its concurrency or its executor
+        is another.
 
         Parameters
         ----------
@@ -575,9 +585,11 @@ class Queue(QueueLimits):
             that; a function's thread is left behind, and its outcome does not count.
         kind
             ``kernel``, or ``process`` for a worker process, in the list of workers.
-        kills
-            Whether a job that takes too long, or is cancelled, ends this whole process: so do
-            worker processes that run one job at a time.
+        executor
+            Where attempts run; this process keeps their leases and outcomes. ``"threads"`` of
+            this process, the default; ``"processes"`` of this host, which are killed at a
+            time-out; or any `concurrent.futures.Executor`. The processor must be importable
+            there, and the settings there must name the same server.
         before
             Called with each attempt before the processor is looked up.
 
@@ -590,7 +602,9 @@ class Queue(QueueLimits):
         ------
         UsageError
             There is no processor, or one of the others cannot be used, such as a type that no
-            JSON can be read as.
+            JSON can be read as, or a function that an executor cannot import.
+        ConfigError
+            Jobs cannot run by the executor. Nothing was claimed.
         """
         if processor is not None:
             self.process(processor, schema=schema, returns=returns, timeout=timeout)
@@ -603,11 +617,17 @@ class Queue(QueueLimits):
             )
         whole("concurrency", concurrency, service="queue", most=_MOST_THREADS)
         running = self._worker
-        if running is not None and running.running and running.concurrency == concurrency:
+        if (
+            running is not None
+            and running.running
+            and running.concurrency == concurrency
+            and running.executor == (executor or THREADS)
+        ):
             return running
+        made = self._new_worker(concurrency, executor or THREADS, kind=kind, before=before)
         if running is not None:
             running.stop()
-        self._worker = self._new_worker(concurrency, kind=kind, kills=kills, before=before)
+        self._worker = made
         self._worker.start()
         return self._worker
 
@@ -628,7 +648,11 @@ class Queue(QueueLimits):
     def _claimed_job(self, job_id: str, message: bytes, attempt: int) -> Job:
         return Job(self._shown or self, self._parts, job_id, message, attempt=attempt)
 
-    def _handler(self, before: Callable[[Attempt], object] | None = None) -> JobHandler:
+    def _handler(
+        self,
+        before: Callable[[Attempt], object] | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> JobHandler:
         from agentnb.core.queue.handler import JobHandler
 
         return JobHandler(
@@ -637,7 +661,16 @@ class Queue(QueueLimits):
             make=self._claimed_job,
             huey=lambda: self.__dict__.get("huey"),
             before=before,
+            elsewhere=elsewhere,
         )
+
+    def _far_side(
+        self, store: RedisWorkStore, processor: Callable[[], Processor | None]
+    ) -> FarSide:
+        """Return the parts that run jobs which a worker of another process has claimed."""
+        from agentnb.core.queue.remote import far_side
+
+        return far_side(self._parts, store, processor, make=self._claimed_job)
 
     def _inline_worker(self, loop: LoopThread | None = None) -> InlineWorker:
         """Return a worker that runs jobs in its caller's thread, for `agentnb.testing`."""
@@ -649,23 +682,48 @@ class Queue(QueueLimits):
     def _new_worker(
         self,
         concurrency: int,
+        executor: Executor | str,
         *,
         kind: str,
-        kills: bool,
         before: Callable[[Attempt], object] | None,
     ) -> Worker:
         from agentnb.core.queue.worker import Worker
 
+        store = self._work_store()
+        elsewhere = self._elsewhere(executor, store, concurrency)
         return Worker(
             self,
-            self._work_store(),
-            self._handler(before),
+            store,
+            self._handler(before, elsewhere),
+            executor=executor,
+            elsewhere=elsewhere,
             loop=self._parts.loop,
             log=self._parts.log,
             concurrency=concurrency,
             kind=kind,
-            kills=kills,
         )
+
+    def _elsewhere(
+        self, executor: Executor | str, store: RedisWorkStore, concurrency: int
+    ) -> Elsewhere | None:
+        """Return what runs the attempts of a worker by an executor; None for threads here."""
+        if executor == THREADS:
+            return None
+        from agentnb.core.queue.remote import job_records
+        from agentnb.core.work.executors.making import executor_of
+        from agentnb.core.work.executors.near import Elsewhere
+
+        parts = self._parts
+
+        def say(line: str) -> None:
+            parts.log.warning("%s", line, extra=parts.events.stamp())
+
+        record = job_records(self, parts, self.queues._keys, lambda: self._processor)  # noqa: SLF001 - its owner
+        found = executor_of(executor, concurrency, hub=parts.hub, service="queue", say=say)
+        if found is None:
+            return None
+        owned = found is not executor
+        return Elsewhere(found, store, record=record, log=parts.log, owned=owned)
 
     @property
     def worker(self) -> Worker | None:

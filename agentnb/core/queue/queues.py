@@ -36,9 +36,12 @@ if TYPE_CHECKING:
     from agentnb.core.queue.arguments import AddOptions, WorkOptions
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.overview import QueueOverview
+    from agentnb.core.queue.remote import FarJobs
     from agentnb.core.queue.worker import Worker
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
+    from agentnb.core.work.executors.far import FarSide
+    from agentnb.core.work.executors.record import Record
 
 __all__ = ["Queues", "TaskQueue"]
 
@@ -129,6 +132,7 @@ class Queues:
         self._waiter = JobWaiter(redis, self._keys, self._call_threads, self._log)
         self._blocked = Blocked()
         self._lock = threading.Lock()
+        self._far_jobs: FarJobs | None = None
         self._queues: dict[str, Queue] = {}
         self._stores: dict[str, JobStore] = {}
 
@@ -156,6 +160,20 @@ class Queues:
                 self._stores[name] = parts.store
                 self._queues[name] = Queue(self, parts, self._result_ttl)
             return self._queues[name]
+
+    def _far_side(self, record: Record) -> FarSide:
+        """Return what runs a job that a worker of another process has claimed."""
+        if self._far_jobs is None:
+            from agentnb.core.queue.remote import FarJobs
+
+            hub = self._hub
+            self._far_jobs = FarJobs(
+                self._redis,
+                self._keys,
+                home=lambda: None if hub is None else hub.settings.home,
+                queue=self.get_queue,
+            )
+        return self._far_jobs.side(record)
 
     def _parts_of(self, name: str) -> QueueParts:
         return QueueParts(

@@ -28,17 +28,20 @@ from agentnb.core.redis.script import Script
 __all__ = [
     "ADD",
     "ADD_MANY",
+    "BEGIN",
     "CANCEL",
     "CLAIM",
     "JOBS",
     "LIMIT",
     "MOST_PRIORITY",
     "NOTE",
+    "PULSE",
     "REASONS",
     "REMOVE",
     "RENEW",
     "REQUEUE",
     "SHOW",
+    "TOUCH",
     "WAIT",
     "finish",
 ]
@@ -57,6 +60,22 @@ local function ring(times)
   for _ = there + 1, math.min(there + times, 64) do
     redis.call('LPUSH', base .. ':bell', '1')
   end
+end
+"""
+
+# A job that runs in another process than its worker has a field ``begun``: the entry, when that
+# was, when it counts as silent, and by whom.
+_PULSE = """
+local function pulse(begun, entry)
+  if not begun then return end
+  local of, at, until_, by = string.match(begun, '^(%d+) (%d+) (%d+) (.*)$')
+  if of == entry then return clock - at, until_ - clock, by end
+end
+local function holds(id, owner, entry)
+  local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry', 'begun', 'message', 'attempt',
+    'deaths')
+  local held = fields[4] and fields[1] == owner and (fields[2] or '0') == entry
+  return held and redis.call('ZSCORE', base .. ':active', id), fields
 end
 """
 
@@ -251,7 +270,7 @@ local freed = false
 local function finish(id, owner, entry, set, value, keep, seconds, most, delay, uncounted)
   local job = jobs .. id
   local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'deaths',
-    'key', 'lane')
+    'key', 'lane', 'begun')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
   -- Not active: it was finished like this and the answer was lost, or it was taken from it.
@@ -262,6 +281,7 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
   local unkept = string.sub(value, 1, 1) == '!'
   local name = set == 'completed' and (unkept and 'unkept' or 'result') or 'error'
   if value ~= '' then redis.call('HSET', job, name, value, 'finished', now) end
+  if fields[8] then redis.call('HDEL', job, 'begun') end
   if uncounted ~= '' then redis.call('HINCRBY', job, 'attempt', -1) end
   if uncounted == 'died' then
     redis.call('HINCRBY', job, 'deaths', 1)
@@ -305,9 +325,10 @@ def finish(publish: str) -> Script:
 # and entry that run here.
 # Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts, deaths and
 # whether the owner shares its process, of all other active jobs; in how many ms a delayed one is
-# due or a rate has room, or -1.
-RENEW = Script(f"""{_BEGIN}
-local lost, others, mine, shares = {{}}, {{}}, {{}}, {{}}
+# due or a rate has room, or -1; id, entry, ms since its begin, ms until it counts as silent and by
+# whom it was begun, of each job that runs here and was begun in another process.
+RENEW = Script(f"""{_BEGIN}{_PULSE}
+local lost, others, mine, shares, pulses = {{}}, {{}}, {{}}, {{}}, {{}}
 local function shared(owner)
   if not owner then return 0 end
   if not shares[owner] then
@@ -318,12 +339,14 @@ local function shared(owner)
 end
 for i = 5, #ARGV, 2 do
   local id, entry = ARGV[i], ARGV[i + 1]
-  local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry')
+  local fields = redis.call('HMGET', jobs .. id, 'owner', 'entry', 'begun')
   local ends = redis.call('ZSCORE', base .. ':active', id)
   if not ends or fields[1] ~= ARGV[1] or (fields[2] or '0') ~= entry then
     table.insert(lost, {{id, entry}})
   else
     mine[id] = true
+    local age, left, by = pulse(fields[3], entry)
+    if age then table.insert(pulses, {{id, entry, age, left, by}}) end
     -- The second: the server's clock has been put back.
     if ends - clock < ARGV[2] * 2 / 3 or ends - clock > ARGV[2] + 1000 then
       redis.call('ZADD', base .. ':active', clock + ARGV[2], id)
@@ -344,7 +367,38 @@ local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
 local room = redis.call('ZRANGE', base .. ':room', 0, 0, 'WITHSCORES')[2]
 if room and (not next or tonumber(room) < tonumber(next)) then next = room end
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
-return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1}}
+return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1, pulses}}
+""")
+
+# ARGV: id, owner, entry, by whom it is begun, ms until it counts as silent.
+# Gives: the message, the attempt, the deaths in a row; 0 if another has the job, 1 if it was begun
+# before. Safe to repeat.
+BEGIN = Script(f"""{_BEGIN}{_PULSE}
+local held, fields = holds(ARGV[1], ARGV[2], ARGV[3])
+if not held then return {{0}} end
+local age, _, by = pulse(fields[3], ARGV[3])
+if age and by ~= ARGV[4] then return {{1}} end
+redis.call('HSET', jobs .. ARGV[1], 'begun',
+  table.concat({{ARGV[3], clock, clock + ARGV[5], ARGV[4]}}, ' '))
+return {{fields[4], fields[5], fields[6]}}
+""")
+
+# ARGV: id, owner, entry, ms until it counts as silent. Gives: whether the claim holds.
+TOUCH = Script(f"""{_BEGIN}{_PULSE}
+local held, fields = holds(ARGV[1], ARGV[2], ARGV[3])
+local age, _, by = pulse(fields[3], ARGV[3])
+if not held or not age then return 0 end
+redis.call('HSET', jobs .. ARGV[1], 'begun',
+  table.concat({{ARGV[3], clock - age, clock + ARGV[4], by}}, ' '))
+return 1
+""")
+
+# ARGV: id, owner, entry. Gives: ms since its begin, ms until it counts as silent, by whom it was
+# begun; nothing if it was not.
+PULSE = Script(f"""{_BEGIN}{_PULSE}
+local held, fields = holds(ARGV[1], ARGV[2], ARGV[3])
+if held then return {{pulse(fields[3], ARGV[3])}} end
+return {{}}
 """)
 
 # ARGV: id, owner, entry, the progress (or empty), a line of the log (or empty), lines to keep.
@@ -468,7 +522,7 @@ local id, state, score = ARGV[1], state_of(ARGV[1])
 local open = {{wait = true, delayed = true, active = true}}
 if not open[state] then return state end
 redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'owner')
+redis.call('HDEL', jobs .. id, 'owner', 'begun')
 redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
 local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key', 'lane')
 leave(id, state, score, fields[3])

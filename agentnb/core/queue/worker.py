@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import DeadlineExceeded
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.work import worker as engine
+from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from concurrent.futures import Executor
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.queue.claims import RedisWorkStore
@@ -34,6 +36,8 @@ class Worker(engine.Worker):
         Runs them.
     loop
         Runs coroutine functions.
+    executor
+        The executor that it was made with, or its word.
     **options
         As the engine's worker takes them.
 
@@ -41,6 +45,8 @@ class Worker(engine.Worker):
     ----------
     queue
         The queue.
+    executor
+        Where attempts run: ``threads``, another word, or the executor.
     """
 
     def __init__(
@@ -50,10 +56,12 @@ class Worker(engine.Worker):
         handler: JobHandler,
         *,
         loop: LoopThread,
+        executor: Executor | str = THREADS,
         **options: Any,
     ) -> None:
         super().__init__(store, handler, loop=loop, **options)
         self.queue = queue
+        self.executor = executor
         self._loop = loop
 
     @property

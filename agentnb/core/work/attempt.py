@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.trace import Context as TraceContext
+    from agentnb.core.work.executors.near import RemoteCall
     from agentnb.core.work.store import ActiveUnit, Claim
 
 __all__ = ["CURRENT", "Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler", "report"]
@@ -49,7 +50,8 @@ class WorkHandler(Protocol):
     def run(self, attempt: Attempt) -> Any:
         """Run the attempt by `Attempt.call`, and return the result in the form that is stored.
 
-        Called in a context of its own. Whatever the function raised may go through.
+        Called in a context of its own. Errors of the function may go through. An `Outcome` is
+        that of an attempt that ran elsewhere.
         """
 
     def begun(self, attempt: Attempt) -> None:
@@ -112,6 +114,10 @@ class Attempt:
         The handler's own record of it.
     thread
         The thread of the worker that runs it.
+    consequence
+        The fate of a call that took too long, for its error.
+    remote
+        The call of the executor that runs it elsewhere; None for one that runs in the thread.
     """
 
     def __init__(
@@ -130,6 +136,8 @@ class Attempt:
         self.work: Any = None
         self.thread = threading.current_thread()
         self.is_async = False
+        self.remote: RemoteCall | None = None
+        self.consequence = "its thread may run on; its outcome does not count"
         self._handler = handler
         self._loop = loop
         self._log = log
@@ -170,6 +178,8 @@ class Attempt:
             value = copy_context().run(self._run_here)
         except BaseException as error:  # noqa: BLE001 - the worker goes on, and the error is kept
             return self._outcome_of(error)
+        if isinstance(value, Outcome):
+            return value
         return Outcome(OutcomeKind.COMPLETED, value, ms=self.ms)
 
     def _run_here(self) -> Any:
@@ -196,7 +206,7 @@ class Attempt:
         return Outcome(OutcomeKind.RETRY, failure=failure, delay=delay, ms=self.ms, error=error)
 
     def timed_out(self, consequence: str) -> TimedOut:
-        """Return the error of an attempt that took too long."""
+        """Return the error of an attempt that took too long, and what became of it."""
         return TimedOut(f"it took longer than {self.timeout:g} s; {consequence}")
 
     # For the handler
@@ -302,6 +312,18 @@ class Attempt:
             service=handler.service,
             hint="let the error end the function: nothing that it writes counts",
         )
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not once the attempt was stopped."""
+        until = monotonic() + seconds
+        while not self.stopped and (left := until - monotonic()) > 0:
+            self._wait_for_end(min(left, _RETRY_SECONDS))
+
+    def on_stop(self, call: Callable[[], object]) -> None:
+        """Call a function when the attempt is stopped; at once if it was."""
+        self._cancel = call
+        if self.stopped:
+            call()
 
     # For those who stop it
 

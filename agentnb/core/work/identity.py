@@ -9,7 +9,15 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["describe", "host_of_owners", "is_alive", "is_dead", "new_owner", "shared_place"]
+__all__ = [
+    "describe",
+    "host_name",
+    "host_of_owners",
+    "is_alive",
+    "is_dead",
+    "new_owner",
+    "shared_place",
+]
 
 _STARTED = 19  # of the fields behind the name in /proc/<pid>/stat; the state is the first
 _FIELDS = 5
@@ -36,6 +44,11 @@ def host_of_owners() -> str:
     True
     """
     return "|".join([*_this_host(), ""])
+
+
+def host_name() -> str:
+    """Return the id of this host's boot, or its name where it has none."""
+    return _host()
 
 
 def is_dead(owner: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from time import monotonic
@@ -13,7 +12,6 @@ from agentnb.core.failure import DIED, Failure
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import report
 from agentnb.core.work.identity import describe, is_alive, is_dead
-from agentnb.core.work.threads import KILLED
 from agentnb.core.work.wakeup import DueTimer
 
 if TYPE_CHECKING:
@@ -56,8 +54,6 @@ class LeaseKeeper:
         The attempts that run in the worker; it adds and removes them.
     end_overdue
         Called with an attempt that took too long, once its outcome is this keeper's.
-    kills
-        Whether the process ends when its attempt is lost, since nothing else ends its thread.
     log
         The worker's logger.
     """
@@ -70,7 +66,6 @@ class LeaseKeeper:
         running: dict[Key, Attempt],
         *,
         end_overdue: Callable[[Attempt], object],
-        kills: bool,
         log: logging.Logger | logging.LoggerAdapter[Any],
     ) -> None:
         self._store = store
@@ -78,7 +73,6 @@ class LeaseKeeper:
         self._owner = owner
         self._running = running
         self._end_overdue = end_overdue
-        self._kills = kills
         self._log = log
         self._due = DueTimer()
         self._next_look = 0.0
@@ -148,6 +142,9 @@ class LeaseKeeper:
         if report.due is not None:
             self.set_due(report.due)
         now = monotonic()
+        for key, attempt in running.items():
+            if attempt.remote is not None and not attempt.settled and not attempt.stopped:
+                attempt.remote.note(attempt, report.pulses.get(key), now)
         suspects = {key: self._suspects.get(key, now) for key in _watched(report)}
         self._suspects = suspects
         self._release_unknown(report.unknown, now)
@@ -159,8 +156,6 @@ class LeaseKeeper:
             return
         attempt.lose()
         report(self._log, self._handler.lost, attempt)
-        if self._kills:
-            os._exit(KILLED)
 
     def _check_overdue(self) -> None:
         now = monotonic()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentnb.core.failure import Failure
     from agentnb.core.work.backoff import Backoff
 
 __all__ = [
     "ActiveUnit",
+    "Began",
     "Claim",
     "Finished",
     "Key",
@@ -28,6 +29,8 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Pending",
+    "Pulse",
+    "Sign",
     "WorkStore",
     "WorkerInfo",
 ]
@@ -93,6 +96,8 @@ class OutcomeKind(StrEnum):
     """Put back without counting the attempt, at its first place in the order."""
     SUSPENDED = "suspended"
     """Waits for something without a worker. Foreseen: no store takes it yet."""
+    DIED = "died"
+    """The process that ran it is gone or silent: the worker reclaims the unit; no store sees it."""
 
 
 class Outcome(Struct, frozen=True):
@@ -189,6 +194,8 @@ class LeaseReport(Struct, frozen=True):
         those whose lease has expired, and one for each owner of this host.
     due
         Seconds until the next delayed unit is due; None for none.
+    pulses
+        The owner's claims that were begun in another process, with their last signs of life.
     """
 
     lost: Sequence[Key] = ()
@@ -196,6 +203,44 @@ class LeaseReport(Struct, frozen=True):
     unknown: Sequence[ActiveUnit] = ()
     others: Sequence[ActiveUnit] = ()
     due: float | None = None
+    pulses: Mapping[Key, Pulse] = {}
+
+
+class Pulse(Struct, frozen=True):
+    """The state of an attempt that was begun in another process than its worker's.
+
+    Attributes
+    ----------
+    age
+        Seconds since it was begun.
+    left
+        Seconds until it counts as silent; negative once it does.
+    by
+        The identity of the process that began it, as `new_owner` makes them.
+    """
+
+    age: float
+    left: float
+    by: str
+
+
+class Began(StrEnum):
+    """The reasons why an attempt cannot be begun."""
+
+    REPEATED = "repeated"
+    """It was begun before."""
+    LOST = "lost"
+    """The claim is no longer its owner's."""
+
+
+class Sign(StrEnum):
+    """The answer to a sign of life."""
+
+    GO_ON = "go on"
+    CANCELLED = "cancelled"
+    """The attempt was asked to stop."""
+    LOST = "lost"
+    """The claim is no longer its owner's, or has ended: nothing of the attempt counts."""
 
 
 class Pending(Struct, frozen=True):
@@ -291,7 +336,8 @@ class WorkStore(Protocol):
         Parameters
         ----------
         held
-            The unit, as `renew` returned it; its owner and entry are the fence.
+            The unit, as `renew` returned it, or with the payload of its claim, of a worker whose
+            executor lost it; its owner and entry are the fence.
         failure
             The reason, such as ``its worker died``.
         counted
@@ -305,6 +351,36 @@ class WorkStore(Protocol):
         str or None
             The state after it: ``waiting``, ``delayed``, ``failed`` or ``cancelled``; None if
             somebody else was first.
+        """
+
+    def begin(self, key: Key, owner: str, by: str, lease: float) -> Claim | Began:
+        """Begin the attempt of a claim, in the process that runs it.
+
+        Of all calls for one entry one succeeds; the same call repeated, with its ``by``, is
+        answered as before.
+
+        Parameters
+        ----------
+        key, owner
+            The claim.
+        by
+            The identity of the calling process, with a nonce of the call.
+        lease
+            Seconds for which the attempt counts as alive.
+
+        Returns
+        -------
+        Claim or Began
+            The claim, with what the handler needs; or why it cannot be begun.
+        """
+
+    def touch(self, key: Key, owner: str, lease: float) -> Sign:
+        """Note a sign of life of an attempt that was begun, and return what its worker wants."""
+
+    def pulse(self, key: Key, owner: str) -> Pulse | None:
+        """Return the last sign of life of a claim's attempt; None if it was not begun.
+
+        The worker asks so when its executor has lost an attempt.
         """
 
     def pending(self) -> Pending:

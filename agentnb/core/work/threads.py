@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
 from time import monotonic
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
-from agentnb.core.failure import Failure
+from agentnb.core.failure import DIED, Failure
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import CURRENT, Attempt, report
-from agentnb.core.work.store import Claim, Outcome, OutcomeKind
+from agentnb.core.work.store import ActiveUnit, Claim, Outcome, OutcomeKind
 
 if TYPE_CHECKING:
     import logging
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.gate import Gate, Pass
     from agentnb.core.work.store import Finished, Key, WorkStore
 
-__all__ = ["KILLED", "WorkerThreads"]
-
-KILLED = 75
-"""The exit code of a worker process that ended itself because of its attempt."""
+__all__ = ["WorkerThreads"]
 
 _AWAY_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
@@ -52,8 +48,8 @@ class WorkerThreads:
         Runs the coroutines of its attempts.
     on_due
         Told the seconds until a delayed unit is due.
-    kills
-        Whether the process ends with an attempt that takes too long.
+    elsewhere
+        Whether attempts run in other processes, so that none of them endangers another here.
     log
         The worker's logger.
     """
@@ -67,7 +63,7 @@ class WorkerThreads:
         gate: Gate,
         loop: LoopThread,
         on_due: Callable[[float], object],
-        kills: bool,
+        elsewhere: bool,
         log: logging.Logger | logging.LoggerAdapter[Any],
     ) -> None:
         self.running: dict[Key, Attempt] = {}
@@ -77,9 +73,9 @@ class WorkerThreads:
         self._owner = owner
         self._loop = loop
         self._on_due = on_due
-        self._kills = kills
         self._log = log
         self._gate = gate
+        self._elsewhere = elsewhere
         self._tickets: dict[Key, Pass] = {}
         self._searching = threading.Lock()
         self._starting = threading.Lock()
@@ -193,13 +189,18 @@ class WorkerThreads:
             if not attempt.settle():
                 self._leave_gate(attempt)
                 return  # another thread has taken the place of this one
-            claim = self._finish(attempt, outcome, then_claim=True)
+            if outcome.kind is OutcomeKind.DIED:
+                self._reclaim(attempt, outcome)
+                claim = None
+            else:
+                claim = self._finish(attempt, outcome, then_claim=True)
             self._over(attempt)
 
     def _enter(self, claim: Claim) -> Pass | None:
         if self.stopping:
             return None
-        return self._gate.enter(alone=claim.deaths > 0, stopping=lambda: self.stopping)
+        alone = claim.deaths > 0 and not self._elsewhere
+        return self._gate.enter(alone=alone, stopping=lambda: self.stopping)
 
     def _over(self, attempt: Attempt) -> None:
         self.running.pop(attempt.key, None)
@@ -290,6 +291,35 @@ class WorkerThreads:
                 return self._following(finished)
         return None
 
+    def _reclaim(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Take the unit from a process that died, as that of another dead worker: it counts."""
+        claim = attempt.claim
+        failure = outcome.failure or Failure(DIED, claim.attempt)
+        held = ActiveUnit(
+            claim.id,
+            claim.entry,
+            claim.owner,
+            claim.attempt,
+            claim.attempts,
+            0.0,
+            claim.deaths,
+            payload=claim.payload,
+        )
+        told = False
+        while not attempt.lost:
+            try:
+                state = self._store.reclaim(held, failure, counted=True)
+            except Exception as error:  # noqa: BLE001 - a driver's too; its lease expires at last
+                if not told:
+                    told = True
+                    self._say_kept_back(attempt, error)
+                if self._abandoned.wait(_AWAY_SECONDS):
+                    return
+            else:
+                if state is not None:
+                    report(self._log, self._handler.reclaimed, held, failure, state)
+                return
+
     def _is_refusal(self, error: Exception) -> bool:
         """Return whether a store is there, and refuses: it will go on to do so."""
         return not isinstance(error, UnavailableError | ConfigError)
@@ -332,16 +362,8 @@ class WorkerThreads:
         return None
 
     def end_overdue(self, attempt: Attempt) -> None:
-        """Fail an attempt whose thread does not return, and start another thread in its place.
-
-        In a process that may be killed it ends the process instead.
-        """
-        if self._kills:
-            outcome = attempt.failed(attempt.timed_out("its process was killed"))
-            self._finish(attempt, outcome, anyway=True)
-            os._exit(KILLED)
-        error = attempt.timed_out("its thread may run on; its outcome does not count")
-        outcome = attempt.failed(error)
+        """Fail an attempt whose thread does not return, and start another thread in its place."""
+        outcome = attempt.failed(attempt.timed_out(attempt.consequence))
         self._add_thread()
         run_in_thread(self._end, attempt, outcome, name="end", log=self._log)
 

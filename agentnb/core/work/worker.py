@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.work.attempt import WorkHandler
+    from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.store import Pending, WorkStore
 
 __all__ = ["DEFAULT_CONCURRENCY", "MOST_CONCURRENCY", "WaitStep", "Worker"]
@@ -63,9 +64,8 @@ class Worker:
         How many units run at once.
     kind
         ``kernel``, or ``process`` for a worker process.
-    kills
-        Whether the process ends with an attempt that is lost or takes too long, since nothing
-        else ends a thread.
+    elsewhere
+        Runs the attempts by an executor; None for the threads of this process.
     """
 
     def __init__(
@@ -77,11 +77,12 @@ class Worker:
         log: logging.Logger | logging.LoggerAdapter[Any],
         concurrency: int = DEFAULT_CONCURRENCY,
         kind: str = "kernel",
-        kills: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.concurrency = concurrency
         self.kind = kind
         self.owner = new_owner()
+        self.elsewhere = elsewhere
         self._store = store
         self._handler = handler
         self._log = log
@@ -97,7 +98,7 @@ class Worker:
             gate=self._company.gate,
             loop=loop,
             on_due=self._set_due,
-            kills=kills,
+            elsewhere=elsewhere is not None,
             log=log,
         )
         self._keeper = LeaseKeeper(
@@ -106,7 +107,6 @@ class Worker:
             self.owner,
             self._threads.running,
             end_overdue=self._threads.end_overdue,
-            kills=kills,
             log=log,
         )
 
@@ -134,6 +134,8 @@ class Worker:
         if not self.working:
             return "stopped"
         threads = "1 thread" if self.concurrency == 1 else f"{self.concurrency} threads"
+        if self.elsewhere is not None:
+            threads = f"{self.concurrency} by {self.elsewhere}"
         busy = self.busy
         return f"{threads}, {busy} running" if busy else f"{threads}, idle"
 
@@ -143,8 +145,14 @@ class Worker:
         Raises
         ------
         AgentnbError
-            The store cannot record the worker.
+            The store cannot record the worker, or attempts cannot run by the executor.
         """
+        if self.elsewhere is not None:
+            try:
+                self.elsewhere.check()
+            except BaseException:
+                self.elsewhere.close()
+                raise
         self._join()
         self._keeper.start()
         self._threads.start(self.concurrency)
@@ -236,6 +244,8 @@ class Worker:
     def _leave(self) -> None:
         self._company.leave(self)
         self._keeper.stop()
+        if self.elsewhere is not None:
+            self.elsewhere.close()
         with suppress(AgentnbError):  # its lease ends by itself
             self._store.leave(self.owner)
         self._log.info("worker stopped", extra=self._handler.stamp(worker=self.name))

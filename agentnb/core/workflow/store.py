@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agentnb.core.errors import AgentnbError
+from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import host_of_owners, is_dead
 from agentnb.core.work.store import (
     ActiveUnit,
+    Began,
     Claim,
     Finished,
     Key,
     LeaseReport,
     OutcomeKind,
     Pending,
+    Pulse,
+    Sign,
 )
 from agentnb.core.workflow import completion
 from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, promote, task_ref
@@ -285,6 +288,18 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             return due(tx, self._scope, self._agents())
 
+    def begin(self, key: Key, owner: str, by: str, lease: float) -> Claim | Began:  # noqa: ARG002 - the protocol's
+        """Refuse: tasks run in the threads of their worker."""
+        raise _only_threads()
+
+    def touch(self, key: Key, owner: str, lease: float) -> Sign:  # noqa: ARG002 - the protocol's
+        """Refuse, as `begin`."""
+        raise _only_threads()
+
+    def pulse(self, key: Key, owner: str) -> Pulse | None:  # noqa: ARG002 - the protocol's
+        """Refuse, as `begin`."""
+        raise _only_threads()
+
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed."""
         agents = msgspec.json.encode(self._agents()).decode()
@@ -331,4 +346,12 @@ def _held(ref: TaskRef, left: float, *, shared: bool = False) -> ActiveUnit:
     return ActiveUnit(
         *(ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, shared),
         payload=ref,
+    )
+
+
+def _only_threads() -> UsageError:
+    return UsageError(
+        "tasks run in the threads of their worker",
+        service="workflow",
+        hint="hub.workflows.work() (%workflow work)",
     )

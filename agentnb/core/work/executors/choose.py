@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, UsageError, did_you_mean
+from agentnb.core.work.executors.words import PROCESSES, THREADS
 
 if TYPE_CHECKING:
     from agentnb.core.work.executors.dask import DaskExecutor
 
 __all__ = ["PROCESSES", "THREADS", "WORDS", "choose", "read_executor"]
 
-THREADS, PROCESSES = "threads", "processes"
 WORDS = (THREADS, PROCESSES)
 """The executors that have a word of their own."""
 _RANGE = "threads, processes, dask://HOST:PORT, tls://HOST:PORT or pkg.module:factory"

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections import Counter
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agentnb.core.background import BackgroundThread, run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.outage import OutageTracker
+from agentnb.core.work.executors.engine import AttemptExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ _TLS = (
 _log = logging.getLogger("agentnb.work")
 
 
-class DaskExecutor(Executor):
+class DaskExecutor(AttemptExecutor):
     """Runs calls on the workers of a Dask cluster.
 
     Each call is sent once: Dask neither repeats it after an error nor takes an equal one for the

@@ -1,0 +1,112 @@
+"""What the engine asks of an executor, beyond `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import ConfigError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+__all__ = ["AttemptExecutor", "Plain", "attempt_executor"]
+
+_CHECK_SECONDS = 60.0
+
+
+class AttemptExecutor(Executor):
+    """An executor that can be checked, and can end a call that runs.
+
+    Attributes
+    ----------
+    consequence
+        The fate of a call that took too long, for the error of its attempt.
+    """
+
+    consequence = "it may run on there; its outcome does not count"
+
+    def check(self, function: Callable[..., str | None], *args: Any) -> None:
+        """Call a function where calls run; it returns why they cannot, or None.
+
+        Raises
+        ------
+        ConfigError
+            Calls cannot run there.
+        UnavailableError
+            Nothing answers.
+        """
+        refused = _answer(self, function, *args)
+        if refused is not None:
+            raise _refusal(self, refused)
+
+    def end(self, future: Future[Any], by: str | None, reason: str) -> None:
+        """End a call whose outcome no longer counts, as far as that is possible.
+
+        Parameters
+        ----------
+        future
+            The call.
+        by
+            The identity of the process that began its attempt, None if none has.
+        reason
+            Why, for people.
+        """
+        del by, reason
+        future.cancel()
+
+
+class Plain(AttemptExecutor):
+    """An executor of another maker.
+
+    Parameters
+    ----------
+    executor
+        The executor.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a call by the executor."""
+        return self._executor.submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
+        """Shut the executor down; a worker does so with its own."""
+        self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+    def __str__(self) -> str:
+        return type(self._executor).__name__
+
+
+def attempt_executor(executor: Executor) -> AttemptExecutor:
+    """Return an executor with the methods of `AttemptExecutor`."""
+    return executor if isinstance(executor, AttemptExecutor) else Plain(executor)
+
+
+def _answer(executor: Executor, function: Callable[..., str | None], *args: Any) -> str | None:
+    try:
+        future = executor.submit(function, *args)
+    except Exception as error:
+        raise _refusal(executor, f"it takes no calls: {type(error).__name__}: {error}") from error
+    try:
+        return future.result(_CHECK_SECONDS)
+    except TimeoutError as error:
+        future.cancel()
+        raise UnavailableError(
+            f"the executor {executor} did not answer within {_CHECK_SECONDS:g} s",
+            service="work",
+            hint="are its processes running, and not all busy?",
+        ) from error
+    except Exception as error:
+        raise _refusal(executor, f"{type(error).__name__}: {error}") from error
+
+
+def _refusal(executor: Executor, why: str) -> ConfigError:
+    return ConfigError(
+        f"the executor {executor} cannot run this: {why}",
+        service="work",
+        hint="mend it there, and start the worker again; nothing was claimed",
+    )

@@ -1,0 +1,297 @@
+"""Jobs that run by an executor: in processes, by any `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+import agentnb
+from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.queue.failure import JobFailed
+from agentnb.core.work.executors import far, near
+from agentnb.core.work.executors.engine import AttemptExecutor
+from agentnb.core.work.executors.record import Record, versions, write
+from tests.core import executor_jobs as jobs
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """Yield a hub whose home is named in the environment, as on the far side."""
+    home = tmp_path_factory.mktemp("far") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTNB_HOME", str(home))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        patch.delenv("REDIS_URL", raising=False)
+        with agentnb.connect() as made:
+            yield made
+
+
+@pytest.fixture
+def queue(hub):
+    found = hub.queue(f"x{next(_NUMBERS)}")
+    yield found
+    found.stop(0)
+
+
+@pytest.fixture
+def brief(hub):  # noqa: ARG001 - its environment
+    """Yield a queue whose leases are brief."""
+    with agentnb.connect(queue_lease=0.5) as short:
+        yield short.queue(f"x{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="module")
+def spawned(hub):  # noqa: ARG001 - its environment
+    """Yield a pool of the standard library's, whose processes are fresh interpreters."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def shared(hub):  # noqa: ARG001 - its environment
+    """Yield threads of this process, as an executor."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def notes(folder, word):
+    lines = (folder / "notes").read_text().splitlines() if (folder / "notes").exists() else []
+    return [line.split()[1:] for line in lines if line.startswith(f"{word} ")]
+
+
+class Silent(AttemptExecutor):
+    """An executor that loses what it is given: no future of it ever resolves."""
+
+    def __init__(self, then=None):
+        self.then = then
+        self.lost = 0
+
+    def check(self, function, *args):
+        assert function(*args) is None
+
+    def submit(self, function, /, *args, **options):
+        if self.lost >= 1 and self.then is not None:
+            return self.then.submit(function, *args, **options)
+        self.lost += 1
+        return Future()
+
+
+# The ordinary course
+
+
+@pytest.mark.parametrize("kind", ["shared", "spawned", "processes"])
+def test_a_job_runs_by_the_executor_with_the_services_of_that_side(queue, hub, kind, request):
+    executor = kind if kind == "processes" else request.getfixturevalue(kind)
+    worker = queue.work(jobs.who, executor=executor, concurrency=2)
+    job = queue.add("stamps")
+    pid, data = job.result(60)
+    assert data == "stamps"
+    assert (pid == os.getpid()) == (kind == "shared")
+    assert job.logs() == [f"in {pid}"]
+    assert job.progress() == 0.5
+    assert hub.cache.get("seen") == "stamps"
+    assert "2" in repr(worker)
+    seen = queue._store.show(job.id)
+    assert "begun" not in seen.fields
+
+
+def test_an_error_is_kept_with_its_line_and_tried_again(queue, spawned):
+    queue.work(jobs.fail, executor=spawned)
+    job = queue.add("stamps", attempts=2, backoff=0.01)
+    with pytest.raises(JobFailed, match="attempt 2 of 2: ValueError: no stamps"):
+        job.result(60)
+    assert "in fail" in job.failure.traceback
+
+
+def test_a_marked_function_keeps_its_schema_there(spawned, hub):
+    doubles = hub.queue("doubles")
+    doubles.work(jobs.double, schema=int, executor=spawned)
+    try:
+        assert doubles.add(21).result(60) == 42
+    finally:
+        doubles.stop()
+
+
+def test_a_pool_of_another_maker_takes_jobs_too(queue):
+    loky = pytest.importorskip("loky")
+    executor = loky.ProcessPoolExecutor(1)
+    try:
+        queue.work(jobs.who, executor=executor, concurrency=1)
+        assert queue.add(1).result(60)[0] != os.getpid()
+    finally:
+        queue.stop(1)
+        executor.shutdown(kill_workers=True)
+
+
+# What ends an attempt
+
+
+def test_a_cancelled_coroutine_is_told_so_by_its_next_sign_of_life(queue, spawned, tmp_path, until):
+    queue.work(jobs.wait, executor=spawned)
+    job = queue.add([str(tmp_path), 60])
+    until(lambda: notes(tmp_path, "begun"))
+    job.cancel()
+    until(lambda: notes(tmp_path, "cancelled"))
+    assert queue.add([str(tmp_path), 0]).result(30) > 0
+
+
+def test_a_coroutine_is_cancelled_at_its_time_out(queue, spawned, tmp_path):
+    queue.work(jobs.wait, executor=spawned, timeout=0.3)
+    with pytest.raises(JobFailed, match=r"longer than 0\.3 s; it was cancelled"):
+        queue.add([str(tmp_path), 60], attempts=1).result(60)
+    assert notes(tmp_path, "cancelled")
+
+
+def test_a_function_that_nobody_can_end_is_over_for_the_ledger(queue, spawned, tmp_path):
+    queue.work(jobs.nap, executor=spawned)
+    job = queue.add([str(tmp_path), 2], attempts=1, timeout=0.3)
+    with pytest.raises(JobFailed, match=r"longer than 0\.3 s; it may run on there"):
+        job.result(60)
+    assert job.state == "failed"
+
+
+def test_a_job_whose_process_is_killed_runs_again_and_that_is_counted(queue, tmp_path):
+    queue.work(jobs.die_once, executor="processes", concurrency=2)
+    job = queue.add([str(tmp_path), 0])
+    assert job.result(60) == 2
+    assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["1", "2"]
+
+
+def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared, monkeypatch):
+    monkeypatch.setattr(near, "SHORTEST_START", 0.2)
+    executor = Silent(shared)
+    brief.work(jobs.who, executor=executor, concurrency=1)
+    job = brief.add(1)
+    assert job.result(30)[1] == 1
+    assert (executor.lost, job.refresh().attempt) == (1, 1)
+
+
+def test_a_second_call_for_an_attempt_runs_nothing(brief, tmp_path):
+    class Twice(ThreadPoolExecutor):
+        def submit(self, function, /, *args, **options):
+            first = super().submit(function, *args, **options)
+            if function is far.run:
+                first.result()
+                return super().submit(function, *args, **options)
+            return first
+
+    with Twice(2) as executor:
+        brief.work(jobs.nap, executor=executor, concurrency=1)
+        job = brief.add([str(tmp_path), 0], attempts=1)
+        with pytest.raises(JobFailed, match="attempt 1 of 1: its process gave no sign of life"):
+            job.result(60)
+        assert len(notes(tmp_path, "begun")) == 1
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda job: job.data, "is a lambda, which no other process can import"),
+        (jobs.outer(), "outer.<locals>.inner is made within another function"),
+    ],
+    ids=["lambda", "nested"],
+)
+def test_a_function_that_no_process_can_import_is_refused_at_the_start(
+    queue, shared, function, words
+):
+    with pytest.raises(UsageError) as caught:
+        queue.work(function, executor=shared)
+    assert words in caught.value.message
+    assert "give a function of a module" in caught.value.hint
+    assert queue.worker is None
+
+
+def test_what_is_no_executor_is_refused(queue):
+    with pytest.raises(UsageError, match="executor must be threads, processes") as caught:
+        queue.work(jobs.who, executor="proceses")
+    assert "did you mean processes?" in caught.value.hint
+
+
+def test_a_hub_of_other_settings_is_refused_before_a_job_is_claimed(spawned, tmp_path):
+    with agentnb.connect(home=tmp_path / "other") as other:
+        mine = other.queue("mail")
+        job = mine.add(1)
+        with pytest.raises(ConfigError, match="the jobs are those of the embedded server") as got:
+            mine.work(jobs.who, executor=spawned)
+        assert "AGENTNB_HOME" in got.value.message
+        assert (job.state, mine.worker) == ("waiting", None)
+
+
+def test_another_prefix_of_the_same_server_is_another_store(spawned):
+    with (
+        agentnb.connect(key_prefix="elsewhere") as other,
+        pytest.raises(ConfigError, match="prefix elsewhere"),
+    ):
+        other.queue("mail").work(jobs.who, executor=spawned)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": "9.9"}, "agentnb is 9.9 on the side of the worker, and "),
+        ({"python": "2.7"}, "Python is 2.7 on the side of the worker, and "),
+        ({"local_to": "another-host"}, "serves one host, and this process runs on another"),
+        ({"local_to": ""}, "REDIS_URL is not set in this process"),
+        ({"function": "no_such_module:send"}, "no_such_module cannot be imported"),
+        ({"function": "tests.core.executor_jobs:sned"}, "executor_jobs has no sned"),
+        ({"store": "another"}, "the jobs are those of"),
+    ],
+)
+def test_a_far_side_says_why_it_runs_no_such_record(queue, changes, words):
+    from msgspec.structs import replace
+
+    from agentnb.core.queue.remote import job_records
+
+    queue.process(jobs.who)
+    record = job_records(queue, queue._parts, queue.queues._keys, lambda: queue.current)(None)
+    assert far.check(write(record)) is None
+    assert words in far.check(write(replace(record, **changes)))
+
+
+def test_a_record_that_is_none_is_refused():
+    assert "cannot be read" in far.check(b"nonsense")
+    cut = write(Record("job", "s", "w", "q", **versions()._asdict()))[:-9]
+    assert "cannot be read" in far.check(cut + b"}")
+
+
+def test_a_broken_executor_says_so_and_loses_nothing(queue, caplog, until):
+    class Broken(AttemptExecutor):
+        calls = 0
+
+        def check(self, function, *args):
+            pass
+
+        def submit(self, *_, **__):
+            self.calls += 1
+            raise BrokenProcessPool("all are gone")
+
+    broken = Broken()
+    queue.work(jobs.who, executor=broken, concurrency=1)
+    job = queue.add(1)
+    until(lambda: broken.calls > 1)
+    assert "the executor takes no attempts: all are gone" in caplog.text
+    queue.stop()
+    assert (job.state, job.refresh().attempt) == ("waiting", 0)
+    queue.work(jobs.who, concurrency=1)
+    assert job.result(30)[1] == 1
+
+
+def test_a_queue_without_a_hub_has_no_other_side(shared_redis, shared):
+    from agentnb.core.queue import Queues
+
+    with (
+        Queues(shared_redis, prefix="bare") as queues,
+        pytest.raises(UsageError, match="executor= needs a hub"),
+    ):
+        queues.get_queue("mail").work(jobs.who, executor=shared)
