@@ -228,6 +228,13 @@ def _add_worker(parser: Parser) -> None:
         default=0.0,
         help="seconds to wait at the start for an unavailable server (default: 3, then an error)",
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="ADDRESS",
+        type=_address,
+        help="offer /metrics, /healthz and /readyz there, such as 127.0.0.1:9464; a port alone is "
+        "one of 127.0.0.1 (default: AGENTNB_METRICS, or nowhere; needs the extra metrics)",
+    )
 
 
 def _port(text: str) -> int:
@@ -240,6 +247,12 @@ def _port_or_any(text: str) -> int:
 
 def _at_once(text: str) -> int:
     return _read(read_whole, text, most=_MOST_AT_ONCE)
+
+
+def _address(text: str) -> str:
+    from agentnb.core.metrics.address import read_address
+
+    return str(_read(read_address, text))
 
 
 def _seconds(text: str) -> float:

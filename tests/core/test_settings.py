@@ -271,6 +271,7 @@ DEFAULTS = {
     "git_credentials": None,
     "serve_token": None,
     "queue_lease": 30.0,
+    "metrics": None,
     "queue_payload": 1_000_000,
     "queue_result_ttl": 3600.0,
     "workflow_lease": 30.0,
@@ -305,6 +306,7 @@ BY_RANGE = {
     "amount": ("0.5", ["0", "-1", "inf", "nan", "many"]),
     "size_of": ("1", ["0", "-1", "many", "1x", "0MB"]),
     "limit": ("0", ["-1", "many", "1x"]),
+    "address": ("0", ["nowhere", ":1", "0:1", "127.0.0.1:70000"]),
     "switch": ("0", ["2", "on", "-1", "readonly"]),
     "policies": ("service", ["", "all", "isolated,", "isolated service"]),
 }

@@ -29,18 +29,28 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.cli.worker.consume import consume
     from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import sources
+    from agentnb.cli.worker.watching import Status, offered
 
     options.executor = _executor(options)
     with agentnb.connect() as hub:
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)
         found = sources(options, hub.settings.home, apps)
-        # Now, where a wrong setting can be mended; later a worker waits for its server.
-        if found:
-            _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait, screen)
-        if options.agents is not None:
-            _reach(hub.workflows.ping, options.wait, screen)
-        orderly = consume(hub, found, apps, options, screen)
+        status = Status()
+        with offered(
+            hub,
+            options.metrics or hub.settings.metrics,
+            status,
+            queues=[one.queue for one in found],
+            agents=options.agents is not None,
+            say=screen.say,
+        ):
+            # Now, where a wrong setting can be mended; later a worker waits for its server.
+            if found:
+                _reach(hub.redis.within(_FIRST_ANSWER).ping, options.wait, screen)
+            if options.agents is not None:
+                _reach(hub.workflows.ping, options.wait, screen)
+            orderly = consume(hub, found, apps, options, screen, status)
     if not orderly:
         # What was handed back may run on in a thread that cannot be ended but with the process.
         sys.stdout.flush()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.cli.worker.consumers import Consumer
     from agentnb.cli.worker.show import Screen
     from agentnb.cli.worker.sources import Source
+    from agentnb.cli.worker.watching import Status
     from agentnb.core.hub import Hub
 
 __all__ = ["consume"]
@@ -27,7 +28,12 @@ _LOOK_SECONDS = 0.1
 
 
 def consume(
-    hub: Hub, sources: list[Source], apps: Apps, options: argparse.Namespace, screen: Screen
+    hub: Hub,
+    sources: list[Source],
+    apps: Apps,
+    options: argparse.Namespace,
+    screen: Screen,
+    status: Status,
 ) -> bool:
     """Consume until told to stop, or until nothing is left; return whether all that ran ended."""
     agents = None if options.agents is None else AgentConsumer(hub, apps, options, screen.say)
@@ -54,7 +60,7 @@ def consume(
     if agents is not None:
         consumers.insert(0, agents)
     with JobLines(hub.runtime.hub_id, screen.tell):
-        orderly = _until_stopped(consumers, is_done=is_done, on_stop=say_stopping)
+        orderly = _until_stopped(consumers, status, is_done=is_done, on_stop=say_stopping)
     screen.clear()
     screen.sum_up()
     return orderly
@@ -71,16 +77,20 @@ def _queue_consumers(
 
 def _until_stopped(
     consumers: list[Consumer],
+    status: Status,
     *,
     is_done: Callable[[], bool] = lambda: False,
     on_stop: Callable[[list[Consumer]], object] = lambda _: None,
 ) -> bool:
     with Signals() as signals:
+        status.signals = signals
         for one in consumers:
             one.start()
+        status.started = True
         while not signals.wait(_LOOK_SECONDS) and not is_done():
             for one in consumers:
                 one.look()
+        status.stopped = True
         on_stop(consumers)
         for stopping in [one.stop() for one in consumers]:
             stopping.result()

@@ -34,12 +34,16 @@ class QueueOverview:
         The workers that are alive.
     where
         The server and the prefix that they were looked for on.
+    oldest
+        Seconds for which the first waiting job could have run; None where none waits, or where
+        it was not asked for.
     """
 
     queue: Queue
     counts: Counts
     workers: list[WorkerInfo]
     where: str
+    oldest: float | None = None
 
     @property
     def paused(self) -> bool:
@@ -86,8 +90,18 @@ class QueueOverview:
         )
 
 
-def overview(redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]]) -> list[QueueOverview]:
-    """Return what is known of some queues, in their order, and forget workers that are dead."""
+def overview(
+    redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]], *, oldest: bool = False
+) -> list[QueueOverview]:
+    """Return what is known of some queues, in their order, and forget workers that are dead.
+
+    Parameters
+    ----------
+    redis, queues
+        The client; the queues and their stores.
+    oldest
+        Whether to read for how long the first waiting job could have run, too.
+    """
     if not queues:
         return []
     with redis.untraced.pipeline(transaction=False) as pipe:
@@ -95,18 +109,39 @@ def overview(redis: RedisClient, queues: Sequence[tuple[Queue, JobStore]]) -> li
         for _, store in queues:
             counts.ask(pipe, store.base)
             pipe.hgetall(store.workers_key)
+            if oldest:
+                pipe.zrange(f"{store.base}:wait", 0, 0)
         (seconds, micro), *answers = pipe.execute()
     now = int(seconds) * 1000 + int(micro) // 1000
-    size = counts.ASKED + 1
-    result = []
-    for at, (queue, store) in enumerate(queues):
-        *counted, workers = answers[at * size : (at + 1) * size]
-        result.append(
-            QueueOverview(
-                queue, counts.counts_from(counted), _workers(store, workers, now), store.where
-            )
+    size = counts.ASKED + (2 if oldest else 1)
+    parts = [answers[at : at + size] for at in range(0, len(answers), size)]
+    ages = (
+        _ages(redis, [store for _, store in queues], [one.pop() for one in parts], now)
+        if oldest
+        else [None] * len(parts)
+    )
+    return [
+        QueueOverview(
+            queue, counts.counts_from(counted), _workers(store, workers, now), store.where, age
         )
-    return result
+        for (queue, store), (*counted, workers), age in zip(queues, parts, ages, strict=True)
+    ]
+
+
+def _ages(
+    redis: RedisClient, stores: Sequence[JobStore], first: Sequence[list[bytes]], now: int
+) -> list[float | None]:
+    """Return for how many seconds the first waiting job of each queue could have run."""
+    with redis.untraced.pipeline(transaction=False) as pipe:
+        for store, ids in zip(stores, first, strict=True):
+            name = ids[0].decode() if ids else ""
+            pipe.hmget(f"{store.jobs}{name}", "created", "due")
+        found = pipe.execute()
+    since = [max((int(float(one)) for one in times if one), default=None) for times in found]
+    return [
+        None if start is None else max(now + store.clock.offset_ms - start, 0) / 1000
+        for start, store in zip(since, stores, strict=True)
+    ]
 
 
 def _workers(store: JobStore, answer: dict[bytes, bytes], now: int) -> list[WorkerInfo]:

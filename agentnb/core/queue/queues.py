@@ -276,13 +276,18 @@ class Queues:
             )
         return self.get_queue(name.decode()).get(job_id)
 
-    def overview(self, names: Iterable[str] | None = None) -> list[QueueOverview]:
+    def overview(
+        self, names: Iterable[str] | None = None, *, oldest: bool = False
+    ) -> list[QueueOverview]:
         """Return the jobs by state and the workers of queues, in one round trip.
 
         Parameters
         ----------
         names
             The queues; None for all, which takes another round trip.
+        oldest
+            Whether to read for how long the first waiting job of each could have run, which
+            takes another round trip.
 
         Raises
         ------
@@ -292,7 +297,8 @@ class Queues:
         if names is None:
             names = self.names()
         queues = [self.get_queue(name) for name in texts("names", names, service="queue")]
-        return overview(self._redis, [(queue, self._stores[queue.name]) for queue in queues])
+        found = [(queue, self._stores[queue.name]) for queue in queues]
+        return overview(self._redis, found, oldest=oldest)
 
     def table(self) -> Table:
         """Return all queues with their jobs by state, and whether anybody works on them."""

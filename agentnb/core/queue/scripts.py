@@ -100,6 +100,7 @@ local function put_off(id, due)
   local last = redis.call('ZREVRANGEBYSCORE', base .. ':delayed', string.format('(%d', due + 1),
     due, 'WITHSCORES', 'LIMIT', 0, 1)[2]
   redis.call('ZADD', base .. ':delayed', last and last + 1 / 4096 or due, id)
+  redis.call('HSET', jobs .. id, 'due', due)
   if redis.call('ZRANGE', base .. ':delayed', 0, 0)[1] == id then ring(1) end
 end
 """
@@ -216,7 +217,6 @@ local function add(id, message, priority, delay, lifo, queue, attempts, key, ttl
   if lifo then redis.call('HSET', job, 'lifo', 1) end
   if attempts ~= '3' then redis.call('HSET', job, 'attempts', attempts) end
   if delay > 0 then
-    redis.call('HSET', job, 'due', now + delay)
     put_off(id, now + delay)
   else
     wait(id, priority, lifo)
@@ -510,6 +510,7 @@ if record then
   redis.call('PERSIST', record)
 end
 if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
+redis.call('HSET', jobs .. id, 'due', now)
 wait_again(id)
 ring(1)
 return state

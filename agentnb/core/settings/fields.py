@@ -52,6 +52,12 @@ class Field:
     empty: bool = False
 
 
+def _address(text: str) -> str:
+    from agentnb.core.metrics.address import read_address
+
+    return str(read_address(text))
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
@@ -216,6 +222,13 @@ FIELDS: tuple[Field, ...] = (
         "30",
         "seconds a silent worker keeps its jobs",
         read_seconds,
+    ),
+    Field(
+        "metrics",
+        "AGENTNB_METRICS",
+        None,
+        "the address of a worker's metrics and probes: 127.0.0.1:9464",
+        _address,
     ),
     Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", read_whole),
     Field(

@@ -26,6 +26,7 @@ from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agents import current_options, made
 from agentnb.core.workflow.control import Control
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
+from agentnb.core.workflow.depths import depths
 from agentnb.core.workflow.execution import Advice, Surroundings
 from agentnb.core.workflow.handler import TaskHandler
 from agentnb.core.workflow.keys import KEY_TTL
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.work.wakeup import WakeupBackend
     from agentnb.core.workflow.agents import AgentOptions, SchemaDecorator, SchemalessOptions
+    from agentnb.core.workflow.depths import AgentDepth
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
 
 __all__ = ["Orchestrator"]
@@ -266,6 +268,11 @@ class Orchestrator:
         """Return the agents that are known, by their names."""
         with self._transactions.read() as tx:
             return self.registry.look(tx)
+
+    def _depths(self, agents: Sequence[str]) -> list[AgentDepth]:
+        """Return the open tasks and the workers of some agents, in their order."""
+        with self._transactions.read() as tx:
+            return depths(tx, self._scope, self.registry, agents)
 
     def agent_info(self, name: str) -> AgentInfo:
         """Return one agent.

@@ -225,6 +225,10 @@ class Registry:
         """Return the owner ids of the workers that are alive."""
         return [row[0] for row in self._alive(tx)]
 
+    def served(self, tx: Transaction) -> list[list[str]]:
+        """Return the names of the agents of each worker that is alive."""
+        return [msgspec.json.decode(row[1]) for row in self._alive(tx)]
+
 
 def _missing(name: str) -> NotFoundError:
     return AgentNotFound(
