@@ -612,6 +612,31 @@ def test_a_worker_waits_for_delayed_and_failing_units(make, server):
     assert seen[-1] == pending
 
 
+@pytest.mark.parametrize("way", ["run_until_idle", "arun_until_idle"])
+def test_a_worker_that_works_until_it_is_idle_leaves_what_is_delayed(make, server, way):
+    ran = []
+
+    def add_more(attempt):
+        ran.append(attempt)
+        if len(ran) < 3:
+            server.add(add_more)
+
+    server.add(add_more)
+    server.add(lambda attempt: None, delay=60)
+    found = getattr(make(), way)(20)
+    pending = asyncio.run(found) if asyncio.iscoroutine(found) else found
+    assert (len(ran), pending.left, pending.delayed, pending.ended) == (3, 1, 1, 3)
+
+
+def test_a_worker_that_is_not_idle_in_time_says_how_many_are_left(make, server):
+    slow = Slow()
+    server.add(slow)
+    server.add(lambda attempt: None, delay=60)
+    with pytest.raises(DeadlineExceeded, match="1 units have not ended within 0"):
+        make().run_until_idle(0.1)
+    slow.go[0].set()
+
+
 def test_a_worker_gives_up_waiting_in_its_time(make, server):
     slow = Slow()
     server.add(slow)

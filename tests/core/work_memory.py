@@ -289,7 +289,8 @@ class MemoryStore:
             left = [
                 u for u in self.server.units.values() if u.state in {"waiting", "delayed", "active"}
             ]
-            return Pending(len(left), self.server.ended)
+            delayed = sum(u.state == "delayed" for u in left)
+            return Pending(len(left), self.server.ended, delayed)
 
     def wait(self, seconds) -> None:
         server = self.server

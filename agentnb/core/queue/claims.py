@@ -283,7 +283,7 @@ class RedisWorkStore:
     def pending(self) -> Pending:
         """Return how many jobs have not ended, and how many ever have."""
         counts = self._jobs.counts()
-        return Pending(counts.left, counts.ended)
+        return Pending(counts.left, counts.ended, counts["delayed"])
 
     def wait(self, seconds: float) -> None:
         """Wait for a job that is added, for `wake`, or for some seconds."""

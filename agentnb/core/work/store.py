@@ -244,10 +244,21 @@ class Sign(StrEnum):
 
 
 class Pending(Struct, frozen=True):
-    """How many units wait, run or are delayed, and how many have ever ended."""
+    """How many units wait, run or are delayed, and how many have ever ended.
+
+    Attributes
+    ----------
+    left
+        How many wait, run or are delayed.
+    ended
+        How many have ever ended, as far as the store counts them.
+    delayed
+        How many of those that are left are delayed.
+    """
 
     left: int
     ended: int = 0
+    delayed: int = 0
 
 
 class WorkerInfo(Struct, frozen=True):

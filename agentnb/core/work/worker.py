@@ -281,10 +281,44 @@ class Worker:
         """Await `wait_until_empty`."""
         return await self._arun(self._emptied(timeout, on_progress))
 
+    def run_until_idle(self, timeout: float | None = None) -> Pending:
+        """Work until no unit waits or runs, here or in other workers; delayed ones are left.
+
+        The worker goes on. In a test, `agentnb.testing.run_until_idle` does so for all queues and
+        agents of a hub in the thread of the test, and may skip delays.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes.
+
+        Returns
+        -------
+        Pending
+            How many are left, all of them delayed.
+
+        Raises
+        ------
+        DeadlineExceeded
+            Some wait or run.
+        """
+        return self._run(self._emptied(timeout, left=_due))
+
+    async def arun_until_idle(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the twin of run_until_idle
+    ) -> Pending:
+        """Await `run_until_idle`."""
+        return await self._arun(self._emptied(timeout, left=_due))
+
     def _emptied(
-        self, timeout: float | None, on_progress: Callable[[Pending], object] | None
+        self,
+        timeout: float | None,
+        on_progress: Callable[[Pending], object] | None = None,
+        *,
+        left: Callable[[Pending], int] = lambda pending: pending.left,
     ) -> Generator[WaitStep, Any, Pending]:
-        """Yield the steps of `wait_until_empty`: calls of the store, and seconds to wait."""
+        """Yield the steps of a wait until none is left: calls of the store, and seconds."""
         until = end_of(timeout, service=self._handler.service)
         told: Pending | None = None
         while True:
@@ -292,12 +326,12 @@ class Worker:
             if on_progress is not None and pending != told:
                 told = pending
                 on_progress(pending)
-            if not pending.left:
+            if not left(pending):
                 return pending
             if until is not None and monotonic() >= until:
                 handler = self._handler
                 raise DeadlineExceeded(
-                    f"{pending.left} {handler.noun}s have not ended within {timeout:g} s",
+                    f"{left(pending)} {handler.noun}s have not ended within {timeout:g} s",
                     service=handler.service,
                     hint="wait longer; they go on meanwhile",
                 )
@@ -321,3 +355,8 @@ class Worker:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         leave(error, self.stop)
+
+
+def _due(pending: Pending) -> int:
+    """Return how many units wait or run."""
+    return pending.left - pending.delayed

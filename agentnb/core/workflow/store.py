@@ -64,7 +64,8 @@ where t.scope = :scope and t.state = 'active' and (t.owner = :owner
   or w.owner is null or w.heartbeat + w.lease < {{clock}} or substr(t.owner, 1, :length) = :host)
 """
 _PENDING = """
-select count(*) from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
+select count(*), coalesce(sum(case when t.state = 'delayed' then 1 else 0 end), 0)
+from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
   and t.state in ('waiting', 'delayed', 'active')
 """
 
@@ -305,7 +306,7 @@ class SqlWorkStore:
         agents = msgspec.json.encode(self._agents()).decode()
         with self._transactions.read() as tx:
             row = tx.row(_PENDING, scope=self._scope, agents=agents)
-        return Pending(int(row[0]) if row else 0)
+        return Pending(int(row[0]), delayed=int(row[1])) if row else Pending(0)
 
     # Waiting
 
