@@ -188,11 +188,11 @@ class Sentinels(Group):
 
     down_after = 1.0
 
-    def __init__(self, folder, program="valkey-server", name="mymaster", options=()):
+    def __init__(self, folder, program="valkey-server", name="mymaster"):
         super().__init__()
         ports = free_ports(5)
         self.name, self.ports = name, ports[2:]
-        quick = ("--repl-diskless-sync-delay", "0", *options)
+        quick = ("--repl-diskless-sync-delay", "0")
         self.primary = Server(folder / "one", *quick, program=program, port=ports[0])
         follow = ("--replicaof", HOST, ports[0], *quick)
         self.replica = Server(folder / "two", *follow, program=program, port=ports[1])

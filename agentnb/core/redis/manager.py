@@ -81,6 +81,10 @@ class ConnectionManager:
         options = self.target.options
         if self.target.scheme == "unix":
             return None
+        if self.target.watched is not None:
+            from agentnb.core.redis.sentinel import SentinelNodes
+
+            return SentinelNodes(self.target.watched, changed=self._changed, log=self._log)
         seed = Address(options.get("host", "localhost"), options.get("port", 6379))
         return ClusterNodes(seed, self.tag, changed=self._changed, log=self._log)
 

@@ -1,0 +1,41 @@
+"""Jobs and events that go on while a primary dies, and what has to be true of them after it."""
+
+from __future__ import annotations
+
+import time
+
+from agentnb.core.errors import UnavailableError
+from tests.waiting import until
+
+
+def survive(hub, fail, *, count=200):
+    """Add jobs and publish events, let a server fail amidst; return the longest pause in seconds.
+
+    All that was acknowledged is there in the end: each job completed, each event heard once and in
+    order. ``fail`` is called once the replica has all, since replication is asynchronous.
+    """
+    heard, done, pauses = [], [], []
+    hub.events.subscribe("n", lambda event: heard.append(event.data))
+    queue = hub.queue("load")
+    with queue.work(lambda job: done.append(job.data), concurrency=4):
+        for number in range(count):
+            if number == count // 4:
+                hub.redis.wait(1, 1000)
+                fail()
+            begun = time.monotonic()
+            until(lambda number=number: _added(queue, number))
+            pauses.append(time.monotonic() - begun)
+            hub.events.publish("n", number)
+        until(lambda: set(done) == set(range(count)))
+        until(lambda: len(heard) >= count)
+        until(lambda: queue.counts()["completed_total"] == count)
+    assert heard == list(range(count))
+    return max(pauses)
+
+
+def _added(queue, number):
+    try:
+        queue.add(number, key=f"n{number}", remove_on_complete=1000)
+    except UnavailableError:
+        return False
+    return True
