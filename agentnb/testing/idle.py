@@ -14,6 +14,7 @@ from agentnb.testing.clocks import HubClock
 from agentnb.testing.work import (
     agents_worker,
     busy_events,
+    fire_due,
     open_tasks,
     queue_worker,
     register,
@@ -154,6 +155,7 @@ class _Run:
     def run_due(self) -> bool:
         """Run what is due by what is registered here, and return whether anything was."""
         before = self._report.jobs + self._report.tasks
+        self._fire_due()
         for one in self._overview():
             due = one.counts["waiting"] + one.counts["delayed"]
             if due and one.queue.current is not None and not one.workers:
@@ -164,6 +166,12 @@ class _Run:
             if agents:
                 self._report.tasks += self._drain(agents_worker(workflows, agents))
         return self._report.jobs + self._report.tasks > before
+
+    def _fire_due(self) -> None:
+        """Fire the schedules that are due of what is registered here."""
+        for one in self._overview():
+            if one.queue.current is not None and not one.workers:
+                fire_due(one.queue)
 
     def _drain(self, worker: InlineWorker) -> int:
         count = 0

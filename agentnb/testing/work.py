@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
+    from agentnb.core.queue import Queue
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.workflow import Orchestrator
 
@@ -21,6 +22,7 @@ __all__ = [
     "agents_worker",
     "busy_events",
     "events_of",
+    "fire_due",
     "open_tasks",
     "queue_worker",
     "register",
@@ -44,6 +46,11 @@ def events_of(hub: Hub) -> EventBus | None:
 def queue_worker(hub: Hub, name: str) -> InlineWorker:
     """Return a worker of a queue."""
     return hub.queue(name)._inline_worker()  # noqa: SLF001 - as above
+
+
+def fire_due(of: Queue) -> None:
+    """Fire the schedules of a queue that are due."""
+    of._schedules.fire_due()  # noqa: SLF001 - as above
 
 
 def agents_worker(workflows: Orchestrator, agents: Iterable[str]) -> InlineWorker:

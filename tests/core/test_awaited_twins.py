@@ -25,6 +25,7 @@ from agentnb.core.hub import Hub
 from agentnb.core.queue import Job, Queue, TaskQueue
 from agentnb.core.queue.worker import Worker as QueueWorker
 from agentnb.core.websocket import WebSocketClient, WebSockets
+from agentnb.core.work.schedules.schedule import Schedule
 from agentnb.core.workflow import Orchestrator, Task
 from agentnb.core.workflow.context import Context
 from agentnb.core.workflow.worker import Worker as TaskWorker
@@ -50,6 +51,7 @@ LOCAL = {
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",
     Job: "check_cancelled",
+    Schedule: "",
     Cache: "cached",
     EventBus: "attachment matcher stream subscriptions table unsubscribe",
     Orchestrator: "agent work",

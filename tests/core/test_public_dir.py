@@ -65,17 +65,18 @@ PUBLIC = {
         process_queue table within working
     """,
     "Queue": """
-        aadd aadd_many acancel acounts add add_many aget ajobs alimit alimits apause
-        areasons aremove aresume aretry asearch asearch_ids astop aunlimit awhy_waiting
-        aworkers cancel counts current forget_processor get huey jobs lease limit limits
-        name pause paused process queues reasons remove result_ttl resume retry search
-        search_ids stop unlimit why_waiting work worker workers
+        aadd aadd_many acancel acounts add add_many aget aget_schedule ajobs alimit alimits apause
+        areasons aremove aresume aretry aschedule aschedule_infos aschedules asearch asearch_ids
+        astop aunlimit aunschedule awhy_waiting aworkers cancel counts current forget_processor get
+        get_schedule huey jobs lease limit limits name pause paused process queues reasons remove
+        result_ttl resume retry schedule schedule_infos schedules search search_ids stop unlimit
+        unschedule why_waiting work worker workers
     """,
     "Job": """
         acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel
         cancelled check_cancelled context correlation_id created data failure finished hub id
-        log logs options progress queue raw reason refresh remove result retry seen snapshot started
-        state traceparent unkept worker
+        log logs options progress queue raw reason refresh remove result retry schedule
+        scheduled_at seen snapshot started state traceparent unkept worker
     """,
     "FileSystemManager": """
         aappend aclose acopy_directory acopy_file adelete aedit aensure_directory aexists

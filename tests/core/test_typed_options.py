@@ -23,7 +23,7 @@ from agentnb.core.docker.options import ContainerOptions
 from agentnb.core.events import EventBus
 from agentnb.core.events.arguments import StreamOptions, SubscribeOptions
 from agentnb.core.queue import Queue
-from agentnb.core.queue.arguments import AddOptions, WorkOptions
+from agentnb.core.queue.arguments import AddOptions, ScheduleOptions, WorkOptions
 from agentnb.core.settings import FIELDS, Settings, SettingsArguments
 from agentnb.core.websocket import WebSocketClient
 from agentnb.core.websocket.arguments import WebSocketOptions
@@ -69,6 +69,7 @@ REACHED = [
     (ClientOptions, APIClient.__init__, {"breakers", "runtime"}),
     (LoadOptions, Cache.get_or_set, set()),
     (AddOptions, Queue.add, set()),
+    (ScheduleOptions, Queue.add, {"delay", "key"}),
     (SubscribeOptions, EventBus.subscribe, {"schema"}),
     (StreamOptions, EventBus.stream, {"schema"}),
     (WebSocketOptions, WebSocketClient.__init__, {"runtime"}),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.work.attempt import Attempt
 
-__all__ = ["AddOptions", "Backoff", "State", "WorkOptions"]
+__all__ = ["AddOptions", "Backoff", "ScheduleOptions", "State", "WorkOptions"]
 
 State: TypeAlias = Literal[
     "waiting", "paused", "delayed", "active", "completed", "failed", "cancelled"
@@ -34,6 +34,20 @@ class AddOptions(TypedDict, total=False):
     backoff: float | Backoff | None
     timeout: float | None
     key: str | None
+    lifo: bool
+    remove_on_complete: bool | int
+    remove_on_fail: bool | int
+    result_ttl: float | None
+    correlation_id: str | None
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The options of the jobs of a schedule, each as `Queue.add` takes it."""
+
+    priority: int
+    attempts: int
+    backoff: float | Backoff | None
+    timeout: float | None
     lifo: bool
     remove_on_complete: bool | int
     remove_on_fail: bool | int

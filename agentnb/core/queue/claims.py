@@ -71,6 +71,8 @@ class RedisWorkStore:
         Makes the events that are published with the end of an attempt.
     processor
         Returns the name of the queue's processor, for the list of workers.
+    fire_due
+        Fires the schedules that are due; never raises.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class RedisWorkStore:
         make: Callable[[str, bytes, int], Job],
         events: JobEvents,
         processor: Callable[[], str],
+        fire_due: Callable[[], object],
     ) -> None:
         self.lease = lease
         self._jobs = jobs
@@ -90,6 +93,8 @@ class RedisWorkStore:
         self._make = make
         self._events = events
         self._processor = processor
+        self._fire_due = fire_due
+        self._fires_at: float | None = None
         self._info = WorkerInfo(0)
         self._next_heartbeat = 0.0
         self._bell = f"{jobs.base}:bell"
@@ -99,7 +104,7 @@ class RedisWorkStore:
         """Note the description of the worker, which its first heartbeat records."""
         self._info = about
         self._next_heartbeat = 0.0
-        self._jobs.clock.on_advance(self.wake)
+        self._jobs.clock.on_advance(self._advanced)
 
     def leave(self, owner: str) -> None:
         """Remove a worker from the list."""
@@ -150,10 +155,13 @@ class RedisWorkStore:
         arguments: list[Any] = [owner, self._lease_ms, self._jobs.workers_key, about]
         for key in running:
             arguments += key
-        lost, active, due, pulses = self._jobs.run(scripts.RENEW, arguments)
+        lost, active, due, pulses, fires = self._jobs.run(scripts.RENEW, arguments)
         if about:
             self._next_heartbeat = monotonic() + HEARTBEAT_SECONDS
         held = [_held(*one) for one in active]
+        self._set_firing(None if fires < 0 else fires / 1000)
+        if fires >= 0:
+            due = fires if due < 0 else min(due, fires)
         return LeaseReport(
             lost=[Key(id_.decode(), int(entry)) for id_, entry in lost],
             unknown=[one for one in held if one.owner == owner],
@@ -289,8 +297,29 @@ class RedisWorkStore:
         """Wait for a job that is added, for `wake`, or for some seconds."""
         self._jobs.redis.blpop([self._bell, self._own_bell], seconds)
 
+    def _set_firing(self, seconds: float | None) -> None:
+        """Note when the next schedule is due; one that is, fires now."""
+        self._fires_at = None if seconds is None else monotonic() + seconds
+        self._fire()
+
+    def _fire(self) -> None:
+        """Fire what is due of the schedules, by this worker's last look at them."""
+        if self._fires_at is not None and monotonic() >= self._fires_at:
+            self._fires_at = None
+            self._fire_due()
+
+    def fire_due(self) -> None:
+        """Fire what is due of the schedules."""
+        self._fire_due()
+
+    def _advanced(self) -> None:
+        """Look for what is due by a clock that was moved."""
+        self._fire_due()
+        self.wake()
+
     def wake(self) -> None:
-        """Let the thread that waits return now."""
+        """Let the thread that waits return now; the lease keeper calls it when work is due."""
+        self._fire()
         with self._jobs.redis.pipeline(transaction=False) as pipe:
             pipe.lpush(self._own_bell, "1").ltrim(self._own_bell, 0, 0)
             pipe.pexpire(self._own_bell, _WAKE_MS).execute()

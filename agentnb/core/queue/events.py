@@ -23,7 +23,8 @@ class JobEvents:
 
     The events are ``queue.<name>.completed`` and ``queue.<name>.failed``, published at the very
     moment at which the attempt ends, and ``queue.<name>.cancelled`` and ``queue.<name>.progress``,
-    which are not kept in the log of events.
+    which are not kept in the log of events. A schedule that fires publishes
+    ``queue.<name>.scheduled``.
 
     Parameters
     ----------
@@ -55,6 +56,18 @@ class JobEvents:
             return {"data": {"queue": self._name, **more}}
         data = {"queue": self._name, "job_id": job.id, "attempt": job.attempt, **more}
         return {"data": data, **stamp(job.context)}
+
+    def fired(self, job: Job) -> None:
+        """Log and publish that a schedule has added a job."""
+        at = job.scheduled_at
+        data = {"schedule": job.schedule, "scheduled_at": None if at is None else at.isoformat()}
+        self._log.info("schedule %s fired", job.schedule, extra=self.stamp(job, **data))
+        if self._bus is not None:
+            data = {"queue": self._name, "job_id": job.id, **data}
+            with use(job.context or current()):
+                self._bus.publish(
+                    f"queue.{self._name}.scheduled", data, event_id=f"scheduled-{job.id}"
+                )
 
     def begun(self, job: Job) -> None:
         """Log that an attempt begins."""

@@ -24,6 +24,7 @@ from agentnb.core.twins import twin
 from agentnb.core.typevars import D_co
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Generator, Iterator
 
     from typing_extensions import TypeForm
@@ -74,6 +75,8 @@ class Job(LiveJob, Generic[D_co]):
         As it was added; by the names that `Queue.add` has.
     correlation_id, traceparent
         As it was added.
+    schedule
+        The name of the schedule that has added it, or None.
     """
 
     def __init__(
@@ -105,6 +108,16 @@ class Job(LiveJob, Generic[D_co]):
         self.options: Options = found.options or DEFAULTS
         self.traceparent = found.traceparent
         self.correlation_id = found.correlation_id
+        self.schedule = found.schedule
+        self._scheduled = found.scheduled
+
+    @property
+    def scheduled_at(self) -> dt.datetime | None:
+        """The time of its schedule that it was added for, or None."""
+        import datetime as dt
+
+        at = self._scheduled
+        return None if at is None else dt.datetime.fromtimestamp(at / 1000, dt.UTC)
 
     @property
     def data(self) -> D_co:

@@ -155,7 +155,8 @@ DEFAULTS: Final = Options()
 class Message(msgspec.Struct, omit_defaults=True):
     """The message of a job: its data, the options that are not the defaults, and its trace.
 
-    ``function`` is the name of the function that the job is for, None for any processor.
+    ``function`` is the name of the function that the job is for, None for any processor. A firing
+    of a schedule has its name and its time, in ms since the epoch.
     """
 
     data: msgspec.Raw
@@ -163,6 +164,8 @@ class Message(msgspec.Struct, omit_defaults=True):
     traceparent: str | None = None
     correlation_id: str | None = None
     function: str | None = None
+    schedule: str | None = None
+    scheduled: int | None = None
 
 
 def _backoff(given: Any) -> tuple[float, bool]:

@@ -25,13 +25,15 @@ from agentnb.core.twins import twin
 from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
+    from zoneinfo import ZoneInfo
 
     from typing_extensions import TypeForm
 
     from agentnb.core.loop import LoopThread
-    from agentnb.core.queue.arguments import Backoff, State, WorkOptions
+    from agentnb.core.queue.arguments import Backoff, ScheduleOptions, State, WorkOptions
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.handler import JobHandler
@@ -40,14 +42,18 @@ if TYPE_CHECKING:
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queues import Queues
     from agentnb.core.queue.registry import WorkerInfo
+    from agentnb.core.queue.schedules import QueueSchedules
     from agentnb.core.queue.search import JobPage
     from agentnb.core.queue.snapshot import JobSnapshot
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
+    from agentnb.core.table import Table
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.work.executors.far import FarSide
     from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.inline import InlineWorker
+    from agentnb.core.work.schedules.policy import Missed, Overlap
+    from agentnb.core.work.schedules.schedule import Schedule, ScheduleInfo
 
 __all__ = ["Queue"]
 
@@ -298,6 +304,121 @@ class Queue(QueueLimits):
                 extra=self._parts.events.stamp(job),
             )
         return job
+
+    @cached_property
+    def _schedules(self) -> QueueSchedules:
+        from agentnb.core.queue.schedules import QueueSchedules
+
+        return QueueSchedules(
+            self._parts, lambda id_, message: Job(self, self._parts, id_, message)
+        )
+
+    def schedule(
+        self,
+        name: str,
+        cron: str | None = None,
+        data: Any = None,
+        *,
+        every: float | dt.timedelta | None = None,
+        tz: str | ZoneInfo | None = None,
+        start: dt.datetime | None = None,
+        end: dt.datetime | None = None,
+        missed: Missed = "latest",
+        overlap: Overlap = "allow",
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule[Job]:
+        """Add a job at each of some times, or replace the schedule that has this name.
+
+        The workers of the queue fire it, by the clock of the server: each time once, however many
+        there are. Without a worker, and while the queue is paused, nothing fires. The same call
+        again changes nothing; another one sets the next time anew, and a paused schedule stays
+        paused.
+
+        Parameters
+        ----------
+        name
+            A word, unique in the queue; ``job.schedule`` has it, and ``job.scheduled_at`` the time.
+        cron
+            ``"0 2 * * *"``: minute, hour, day, month, weekday, with seconds in front where there
+            are six fields, or ``"@daily"``. Names, ranges, steps, ``L`` and ``MON#1`` are
+            understood. Where clocks are set, it fires as Debian's cron does: see
+            `agentnb.core.work.schedules.timing.Timing`.
+        data
+            The data of its jobs, as `add` takes it.
+        every
+            Seconds or a timedelta from one time to the next, in the place of ``cron``: at least 1.
+            They count from ``start``, or from 1970-01-01 00:00 UTC, so that 900 is each full
+            quarter of an hour.
+        tz
+            The time zone of ``cron``; default: UTC.
+        start, end
+            Datetimes with a zone: the first and the last moment at which it may fire.
+        missed
+            What becomes of times at which no worker ran: ``latest`` fires once for all of them,
+            so that nightly work is done though the machine was off at night, and a long outage
+            starts one job, not hundreds; ``skip`` gives up those that are over 60 s old, or
+            followed by another; ``all`` fires for each, for the latest 100 at most. A warning
+            is logged in each case.
+        overlap
+            ``skip`` leaves out a time while the last job waits or runs.
+        **options
+            Those of its jobs, as `add` takes them: ``priority``, ``attempts``, ``timeout``, ...
+
+        Raises
+        ------
+        UsageError
+            It is no time, would never fire, or an option cannot be used; nothing was changed.
+
+        Examples
+        --------
+        ``queue.schedule("report", "0 2 * * *", {"kind": "daily"}, tz="Europe/Berlin")``
+        """
+        kind = self.current.schema if self.current is not None else None
+        return self._schedules.save(
+            name,
+            cron,
+            data,
+            every=every,
+            tz=tz,
+            start=start,
+            end=end,
+            missed=missed,
+            overlap=overlap,
+            schema=kind,
+            default_ttl=self.result_ttl,
+            **options,
+        )
+
+    def schedules(self) -> Table:
+        """Return the schedules with their next times, by this machine's clock."""
+        from agentnb.core.queue.schedules import table
+
+        return table(self.schedule_infos())
+
+    def schedule_infos(self) -> list[ScheduleInfo]:
+        """Return the schedules as the server has them, by their names."""
+        return self._schedules.infos()
+
+    def get_schedule(self, name: str) -> Schedule[Job]:
+        """Return a schedule by its name, to pause, resume, trigger or remove it.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        self._schedules.info(name)
+        return self._schedules.get(name)
+
+    def unschedule(self, name: str) -> None:
+        """Remove a schedule; the jobs that it has added stay.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        self._schedules.remove(name)
 
     def retry(self, job_id: str) -> None:
         """Run a failed, cancelled, completed or delayed job now, with all its attempts.
@@ -643,6 +764,7 @@ class Queue(QueueLimits):
             make=self._claimed_job,
             events=parts.events,
             processor=lambda: self._processor.name if self._processor is not None else "",
+            fire_due=self._schedules.fire_due,
         )
 
     def _claimed_job(self, job_id: str, message: bytes, attempt: int) -> Job:
@@ -750,6 +872,8 @@ class Queue(QueueLimits):
     aadd, aadd_many = twin(add), twin(add_many)
     aget, aretry = twin(get), twin(retry)
     aremove, acancel = twin(remove), twin(cancel)
+    aschedule, aunschedule, aget_schedule = twin(schedule), twin(unschedule), twin(get_schedule)
+    aschedules, aschedule_infos = twin(schedules), twin(schedule_infos)
     asearch, asearch_ids, ajobs = twin(search), twin(search_ids), twin(jobs)
     acounts, apause, aresume = twin(counts), twin(pause), twin(resume)
     aworkers, awhy_waiting, astop = twin(workers), twin(why_waiting), twin(stop)

@@ -326,7 +326,8 @@ def finish(publish: str) -> Script:
 # Gives: the ids and entries that are lost; id, owner, attempt, ms left, entry, attempts, deaths and
 # whether the owner shares its process, of all other active jobs; in how many ms a delayed one is
 # due or a rate has room, or -1; id, entry, ms since its begin, ms until it counts as silent and by
-# whom it was begun, of each job that runs here and was begun in another process.
+# whom it was begun, of each job that runs here and was begun in another process; in how many ms a
+# schedule is due, or -1.
 RENEW = Script(f"""{_BEGIN}{_PULSE}
 local lost, others, mine, shares, pulses = {{}}, {{}}, {{}}, {{}}, {{}}
 local function shared(owner)
@@ -366,8 +367,11 @@ if ARGV[4] ~= '' then redis.call('HSET', ARGV[3], ARGV[1], clock .. ' ' .. ARGV[
 local next = redis.call('ZRANGE', base .. ':delayed', 0, 0, 'WITHSCORES')[2]
 local room = redis.call('ZRANGE', base .. ':room', 0, 0, 'WITHSCORES')[2]
 if room and (not next or tonumber(room) < tonumber(next)) then next = room end
-if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next = nil end
-return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1, pulses}}
+local fires = redis.call('ZRANGE', base .. ':schedules', 0, 0, 'WITHSCORES')[2]
+if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then next, fires = nil, nil end
+if fires == 'inf' then fires = nil end
+return {{lost, others, next and math.max(math.floor(next) - now, 0) or -1, pulses,
+  fires and math.max(fires - now, 0) or -1}}
 """)
 
 # ARGV: id, owner, entry, by whom it is begun, ms until it counts as silent.

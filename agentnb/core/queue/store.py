@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis.keys import Keys
     from agentnb.core.work.limits import Limit
 
-__all__ = ["JobStore"]
+__all__ = ["JobStore", "fields_of"]
 
 
 _LOG_LINES = 1000
@@ -56,8 +56,8 @@ class JobStore:
         The beginnings of the keys of the queue and of all jobs.
     keys
         The keys that each script is given.
-    workers_key
-        The key of the queue's workers.
+    workers_key, names_key
+        The keys of the queue's workers, and of the names of all queues.
     clock
         The clock.
     where
@@ -73,7 +73,7 @@ class JobStore:
         self.jobs = keys.internal("job", "")
         self.keys = [self.base, self.jobs]
         self.workers_key = f"{self.base}:workers"
-        self._names = keys.internal("queues")
+        self.names_key = keys.internal("queues")
         self.where = shared_place(redis.target, keys.prefix)
 
     def add(
@@ -86,7 +86,7 @@ class JobStore:
     ) -> AddedJob:
         """Put a job into the queue, and return its id, or the job that has its key already."""
         arguments = [job_id, message, options.priority, int(delay * 1000), int(options.lifo)]
-        arguments += [self.name, self._names, options.attempts]
+        arguments += [self.name, self.names_key, options.attempts]
         if record is not None:
             arguments += [record.key, int(record.seconds * 1000), record.digest, record.data]
         return _added(self.run(scripts.ADD, arguments))
@@ -95,7 +95,13 @@ class JobStore:
         """Put several jobs into the queue at once, as `add` does; all of them or none."""
         keyed = any(one.record is not None for one in jobs)
         width = 8 if keyed else 4
-        arguments: list[Any] = [self.name, self._names, int(options.lifo), options.attempts, width]
+        arguments: list[Any] = [
+            self.name,
+            self.names_key,
+            int(options.lifo),
+            options.attempts,
+            width,
+        ]
         for one in jobs:
             arguments += [one.id, one.message, one.priority, int(one.delay * 1000)]
             if one.record is not None:
@@ -131,7 +137,7 @@ class JobStore:
         if not fields:
             return None
         word = _state(state.decode(), paused=bool(paused))
-        return JobSnapshot(job_id, word, float(score), int(now), _dict(fields))
+        return JobSnapshot(job_id, word, float(score), int(now), fields_of(fields))
 
     def jobs_in(
         self, state: str, n: int, start: int = 0, *, newest: bool = False
@@ -145,7 +151,7 @@ class JobStore:
         if state in {"waiting", "paused"} and word != state:
             return []
         return [
-            JobSnapshot(id_.decode(), word, float(score), int(now), _dict(fields))
+            JobSnapshot(id_.decode(), word, float(score), int(now), fields_of(fields))
             for id_, score, fields in found
         ]
 
@@ -173,7 +179,7 @@ class JobStore:
     def limit(self, drop: str, rules: Sequence[dict[str, Any]]) -> tuple[int, list[Limit]]:
         """Remove and set limits, and return how many were removed and what there is now."""
         given = msgspec.json.encode(rules)
-        dropped, text = self.run(scripts.LIMIT, [drop, given, self.name, self._names])
+        dropped, text = self.run(scripts.LIMIT, [drop, given, self.name, self.names_key])
         return int(dropped), limits_from(text)
 
     def rank(self, job_id: str) -> int | None:
@@ -271,7 +277,8 @@ def _state(word: str, *, paused: bool = False) -> State:
     return cast("State", word)
 
 
-def _dict(flat: Any) -> dict[str, bytes]:
+def fields_of(flat: Any) -> dict[str, bytes]:
+    """Return the fields of a hash as a script returns them."""
     if isinstance(flat, dict):  # RESP3
         return {name.decode(): value for name, value in flat.items()}
     return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}

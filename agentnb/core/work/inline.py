@@ -22,10 +22,13 @@ __all__ = ["InlineStore", "InlineWorker", "Ran"]
 
 
 class InlineStore(WorkStore, Protocol):
-    """A store that can be asked when its next delayed unit is due."""
+    """A store that can be asked when its next delayed unit is due, and to fire schedules."""
 
     def due(self) -> float | None:
         """Return the seconds until the next delayed unit is due; None for none."""
+
+    def fire_due(self) -> object:
+        """Fire the schedules that are due."""
 
 
 class Ran(NamedTuple):
@@ -65,6 +68,7 @@ class InlineWorker:
     def __enter__(self) -> Self:
         """Record the worker, so that others leave its units alone."""
         self.store.join(self.owner, WorkerInfo(1, "test"))
+        self.store.fire_due()
         return self
 
     def __exit__(self, *_: object) -> None:

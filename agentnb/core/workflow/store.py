@@ -301,6 +301,9 @@ class SqlWorkStore:
         """Refuse, as `begin`."""
         raise _only_threads()
 
+    def fire_due(self) -> None:
+        """Do nothing: workflows have no schedules."""
+
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed."""
         agents = msgspec.json.encode(self._agents()).decode()

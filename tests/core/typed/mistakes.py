@@ -178,6 +178,9 @@ jobs.work(load)  # mistake
 jobs.work(5)  # mistake
 hub.queues.process_queue("prices", process, schema=str)  # mistake
 jobs.add_many(5)  # mistake
+jobs.schedule("nightly", "0 2 * * *", key="k")  # mistake
+jobs.schedule("nightly", every="1 h")  # mistake
+jobs.schedule("nightly", every=60, missed="some")  # mistake
 jobs.add_many([1], key="k")  # mistake
 hub.queues.process_queue("prices", process, tiemout=2)  # mistake
 processor("prices", schema=str)(process)  # mistake

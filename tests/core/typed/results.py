@@ -22,6 +22,7 @@ from agentnb.core.queue import Job, Queue, Worker, processor
 from agentnb.core.redis import RedisClient
 from agentnb.core.table import Row, Table
 from agentnb.core.websocket import WebSocketClient
+from agentnb.core.work.schedules.schedule import Schedule
 from agentnb.core.workflow import Context, Task, TaskInfo, Workflow, agent
 from agentnb.testing import JobRun, arun_job, run_job
 
@@ -205,6 +206,8 @@ assert_type(job.result(timeout=5), Any)
 assert_type(job.result(5, type=Price), Price)
 assert_type(job.result(type=list[Price] | None), list[Price] | None)
 assert_type(hub.queues.add_task("prices", Request("a"), attempts=2), Job)
+assert_type(jobs.schedule("nightly", "0 2 * * *", tz="Europe/Berlin", attempts=5), Schedule[Job])
+assert_type(jobs.get_schedule("nightly").trigger(), Job)
 assert_type(jobs.add_many([Request("a")], key=lambda one: one.symbol, delay=1), list[Job])
 assert_type(jobs.get("a"), Job)
 assert_type(jobs.jobs("failed"), list[Job])
