@@ -7,11 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import agentnb
 from agentnb.core.errors import ConfigError, TaskFailed
@@ -20,6 +17,7 @@ from agentnb.core.metrics.server import MetricsServer
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
+from tests.metrics import address_of, get, samples, scrape
 from tests.waiting import until
 
 JOBS = """
@@ -64,37 +62,6 @@ def worker(start_worker, steady_home, tmp_path):
 def queue(steady_home, request):
     with RedisClient(home=steady_home) as client, TaskQueue(client) as queues:
         yield queues.get_queue(f"m{abs(hash(request.node.name)):x}")
-
-
-def address_of(one):
-    return one.hear(r"metrics  http://(\S+)/metrics")[1]
-
-
-LABELS = ("service", "operation", "queue", "agent", "outcome", "state", "le")
-
-
-def get(address, path, **headers):
-    """Return the status and the text of a page."""
-    try:
-        with urlopen(Request(f"http://{address}{path}", headers=headers), timeout=10) as found:
-            return found.status, found.read().decode()
-    except HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def scrape(address):
-    """Return the value of each sample, by its name and the values of its labels."""
-    status, text = get(address, "/metrics")
-    assert status == 200
-    return {
-        (one.name, *(one.labels[label] for label in LABELS if label in one.labels)): one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-    }
-
-
-def samples(found, name):
-    return {tuple(labels): value for (one, *labels), value in found.items() if one == name}
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
