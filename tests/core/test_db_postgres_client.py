@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -12,6 +14,7 @@ from agentnb.core.db import Database
 from agentnb.core.db.notices import notified
 from agentnb.core.db.postgres_copy import direction
 from agentnb.core.errors import ConfigError, QueryRejected, UsageError
+from tests.listening import Relay
 
 RAISE = "do $$ begin for i in 1..{} loop raise {} 'row %', i; end loop; end $$"
 
@@ -240,3 +243,24 @@ def test_a_backslash_that_the_session_reads_otherwise_is_refused(db):
                 run(r"select 'a\' as x, ':no' as y")
             assert ":name" in caught.value.hint
         assert tx.query(r"select E'a\'' as x").scalar() == "a'"
+
+
+def test_a_connection_that_was_used_a_moment_ago_is_lent_without_asking_the_server(fresh_url):
+    sent = []
+    socket = Path(parse_qs(urlsplit(fresh_url).query)["host"][0]) / ".s.PGSQL.5432"
+    name = urlsplit(fresh_url).path
+
+    def passes(_, data):
+        sent.extend([data] if data[:1] in b"QP" else [])
+        return True
+
+    with (
+        Relay(socket, passes) as relay,
+        Database(f"postgresql://postgres@127.0.0.1:{relay.port}{name}", pool_size=1) as db,
+    ):
+        db.query("select 1")
+        sent.clear()
+        assert db.query("select 2").scalar() == 2
+        assert len(sent) == 1
+        relay.cut()
+        assert db.query("select 3").scalar() == 3

@@ -203,6 +203,10 @@ class Backend:
     def ping(self, connection: Connection) -> None:
         """Raise if a connection of the pool is dead; SQLAlchemy's pool sees to it here."""
 
+    def is_fresh(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
+        """Return whether a connection was used a moment ago, and the server has not ended it."""
+        return False
+
     def lost(self, connection: Connection) -> bool:
         """Return whether this connection is known to be dead."""
         return connection.invalidated
@@ -241,6 +245,11 @@ class Backend:
         if isinstance(value, dict):
             return json_text(value)
         return plain_value(value)
+
+    @property
+    def opening(self) -> tuple[str, ...]:
+        """The statements that open a transaction with the settings of this connection."""
+        return ("begin",)
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""

@@ -6,6 +6,7 @@ import os
 import threading
 from math import inf
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.closing import leave
@@ -184,6 +185,8 @@ class ConnectionPool:
             connection.invalidate()
         elif backend.has_state and backend.capacity > 1 and connection.info.pop("leaves", None):
             self._clear(connection)
+        if not connection.invalidated:
+            connection.info["used"] = monotonic()
         connection.close()
 
     def _clear(self, connection: Connection) -> None:
@@ -233,8 +236,9 @@ class ConnectionPool:
         for last in (False, True):
             connection = engine.connect()
             try:
-                with self._backend.watching(connection, watch):
-                    self._backend.ping(connection)
+                if not self._backend.is_fresh(connection):
+                    with self._backend.watching(connection, watch):
+                        self._backend.ping(connection)
             except BaseException as error:
                 connection.invalidate()
                 connection.close()

@@ -6,8 +6,10 @@ import collections
 import contextlib
 import itertools
 import os
+import select
 import socket
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import postgres_copy, postgres_read_only
@@ -37,6 +39,17 @@ __all__ = ["Postgres"]
 # After the server was asked to cancel it has this long to obey, in seconds; then the
 # connection is cut, for a server that is frozen answers no cancel either.
 GRACE = 1.5
+
+# A server or a network that is gone is noticed within half a minute, not in two hours.
+_LIVENESS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
+# How long a connection that was given back is lent again without asking the server.
+FRESH_SECONDS = 1.0
 
 # libpq 17 can hand over the rows of one statement in parts.
 _CHUNKED_ROWS = 170_000
@@ -86,7 +99,7 @@ class Postgres(Backend):
         options = super().engine_options(pool_size, connect_timeout)
         options["isolation_level"] = "AUTOCOMMIT"
         options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
-        arguments = {"application_name": "agentnb", **self.target.connect_args}
+        arguments = {"application_name": "agentnb", **_LIVENESS, **self.target.connect_args}
         if "connect_timeout" not in self.target.url.query:
             arguments["connect_timeout"] = max(2, int(connect_timeout))  # it knows no less
         with contextlib.suppress(ImportError):  # create_engine says what is missing
@@ -107,6 +120,17 @@ class Postgres(Backend):
     def ping(self, connection: Connection) -> None:
         """Raise if the server or the network has dropped this connection."""
         connection.exec_driver_sql("")
+
+    def is_fresh(self, connection: Connection) -> bool:
+        """Return whether a connection was used a moment ago, and the server has not ended it.
+
+        That saves the round trip of a ping. A server that ends a connection says so on it.
+        """
+        if monotonic() - connection.info.get("used", 0.0) > FRESH_SECONDS:
+            return False
+        waiting = select.poll()
+        waiting.register(_raw(connection).fileno(), select.POLLIN)
+        return not waiting.poll(0)
 
     def check_state(self, statement: Statement, left: Leaves) -> None:
         """Refuse what PgBouncer, in transaction mode, would leave to some other client."""
@@ -157,6 +181,12 @@ class Postgres(Backend):
         """Refuse functions that do more than read, where this connection only reads."""
         if self.read_only:
             postgres_read_only.check_functions(_raw(connection), statement)
+
+    @property
+    def opening(self) -> tuple[str, ...]:
+        """The statements that open a transaction, and give it its settings behind a pooler."""
+        local = self.connector.local if self.pooler else None
+        return (self.connector.begin,) if local is None else (self.connector.begin, local)
 
     def begin(self, connection: Connection) -> None:
         """Open a transaction."""
