@@ -11,6 +11,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.errors import ConfigError, DeadlineExceeded, QueryRejected, UsageError
+from agentnb.core.workflow import Orchestrator, Task
 from tests import pgbouncer
 
 
@@ -137,3 +138,19 @@ def test_a_server_without_a_pooler_is_known_as_one(fresh_url):
         db.ping()
         assert not db.access.backend.pooler
         assert db.access.backend.uri_for_adbc() is not None
+
+
+def test_a_workflow_runs_through_it_and_leaves_no_setting_to_other_clients(url):
+    with Orchestrator(Database(url), owns_database=True) as flows:
+        flows.migrate()
+        flows.agent("a")(lambda task: task.name)
+        flows.work(concurrency=4)
+        tasks = [Task(f"t{n}", agent="a", needs=["t0"] if n else []) for n in range(12)]
+        workflow = flows.create("x", tasks, max_parallel=3).wait(30)
+        assert len(workflow.result) == 12
+        flows.stop()
+        names = ("idle_in_transaction_session_timeout", "synchronous_commit", "search_path")
+        with Database(url) as other:
+            for name in names:
+                sql = "select setting = reset_val from pg_settings where name = :name"
+                assert other.query(sql, {"name": name}).scalar()

@@ -10,7 +10,7 @@ from agentnb.core.codec import Kept
 from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind, WorkerInfo
-from agentnb.core.workflow import Task, claiming
+from agentnb.core.workflow import Task
 from agentnb.core.workflow.pruning import prune
 
 DIED = Failure("its worker died")
@@ -276,10 +276,16 @@ def test_a_workflow_is_not_pruned_before_its_events_are_published_where_they_are
     assert prune(flows._transactions, flows._scope, 0.0, **options) == 1
 
 
-def test_the_room_of_a_workflow_is_counted_again_once_it_is_locked(flows, store, me):
-    """Two workers may both have read that one more task may run."""
-    workflow = make(flows, "one", "two", max_parallel=1)
-    claimed(store, me)
-    with flows._transactions.write() as tx:
-        assert not claiming._room(tx, flows._scope, workflow.id, 1)
-        assert claiming._room(tx, flows._scope, workflow.id, 2)
+def test_nothing_is_due_while_a_workflow_is_full_and_at_once_when_it_is_not(flows, store, me):
+    make(flows, "one", "two", "three", max_parallel=2)
+    first, _ = claimed(store, me), claimed(store, me)
+    assert (store.claim(me), store.due()) == (None, None)
+    store.finish(first, DONE, then_claim=False)
+    assert store.due() == 0
+    assert claimed(store, me).payload.name == "three"
+
+
+def test_tasks_of_bounded_and_unbounded_workflows_are_claimed_in_one_order(flows, store, me):
+    make(flows, Task("third", agent="b", priority=3), Task("first", agent="a", priority=1))
+    make(flows, Task("second", agent="b", priority=2), max_parallel=5)
+    assert [claimed(store, me).payload.name for _ in range(3)] == ["first", "second", "third"]

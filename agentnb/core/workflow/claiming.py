@@ -1,4 +1,7 @@
-"""A worker claims a task: the first that could run, in a short transaction of its own."""
+"""A worker claims a task: the first that could run, in a short transaction of its own.
+
+PostgreSQL gets the claim in one message, so that no lock is held while the network carries it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.trace import carried
+from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.info import TASK, task_info
-from agentnb.core.workflow.outbox import note
+from agentnb.core.workflow.outbox import CHANNELS, EVENT, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.workflow.agents import Agent
@@ -21,12 +25,29 @@ if TYPE_CHECKING:
 
 __all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "promote", "task_ref"]
 
-_OF_AGENT = "from {task} t where t.scope = :scope and t.agent = a.agent"
+# A waiting task of a bounded workflow, one with `max_parallel`, is found by its workflow: those of
+# a workflow that has as many active tasks as it may are not looked at, however many they are.
+_FREE = """
+from {task} t where t.scope = :scope and t.agent = a.agent and t.state = 'waiting'
+  and t.max_parallel is null
+"""
+_BOUNDED = """
+from {task} t where t.workflow_id = w.id and t.agent = a.agent and t.state = 'waiting'
+  and t.max_parallel is not null
+"""
+_ROOM = """
+w.scope = :scope and w.state = 'active' and w.max_parallel is not null
+  and (select count(*) from {task} f where f.scope = :scope and f.workflow_id = w.id
+    and f.state = 'active') < w.max_parallel
+"""
 _DUE = f"""
-select min(d.due) from (select case
-  when exists (select 1 {_OF_AGENT} and t.state = 'waiting') then 0
-  else (select min(t.due) {_OF_AGENT} and t.state = 'delayed') - {{now}} end as due
-from {{agents}}) d
+select min(d.due) from (
+  select case when exists (select 1 {_FREE}) then 0 else (select min(t.due) from {{task}} t
+    where t.scope = :scope and t.agent = a.agent and t.state = 'delayed') - {{now}} end as due
+  from {{agents}}
+  union all
+  select 0 from {{workflow}} w cross join {{agents}} where {_ROOM} and exists (select 1 {_BOUNDED})
+) d
 """
 _DELAYED = """
 select d.id from {agents} join {task} d on d.scope = :scope and d.agent = a.agent
@@ -36,43 +57,79 @@ _PROMOTE = """
 update {task} set state = 'waiting', ready_at = coalesce(ready_at, due)
 where state = 'delayed' and id in
 """
-# The workflows that have as many active tasks as they may: the few that are active are counted.
-_FULL = """
-(t.max_parallel is null or t.workflow_id not in (select f.workflow_id from {task} f
-  where f.scope = :scope and f.state = 'active' and f.max_parallel is not null
-  group by f.workflow_id having count(*) >= max(f.max_parallel)))
-"""
-_FIRST = f"""
-{_OF_AGENT} and t.state = 'waiting' and {_FULL} order by t.priority, t.due, t.place
-"""
-_ORDER = "order by c.priority, c.due, c.place limit 1"
-# The first task of each agent is found by the index, however many wait for other agents.
+_BY_ORDER = "order by t.priority, t.due, t.place"
+# The first task of each agent is found by an index, however many wait for other agents.
 _SQLITE = f"""
-(select c.id from {{agents}} join {{task}} c on c.id = (select t.id {_FIRST} limit 1) {_ORDER})
+(select c.id from (
+  select t.id, t.priority, t.due, t.place from {{agents}} join {{task}} t
+    on t.id = (select t.id {_FREE} {_BY_ORDER} limit 1)
+  union all
+  select t.id, t.priority, t.due, t.place from {{workflow}} w cross join {{agents}} join {{task}} t
+    on t.id = (select t.id {_BOUNDED} {_BY_ORDER} limit 1) where {_ROOM}
+  order by 2, 3, 4 limit 1) c)
 """
 _CANDIDATES = f"""
-select c.id from {{agents}} cross join lateral
-  (select t.id, t.priority, t.due, t.place {_FIRST} limit :n) c
-order by c.priority, c.due, c.place limit :n
+select c.id from (
+  select f.* from {{agents}} cross join lateral
+    (select t.id, t.priority, t.due, t.place {_FREE} {_BY_ORDER} limit :most) f
+  union all
+  select b.* from {{workflow}} w cross join {{agents}} cross join lateral
+    (select t.id, t.priority, t.due, t.place {_BOUNDED} {_BY_ORDER} limit :most_bounded) b
+  where {_ROOM}) c
+order by c.priority, c.due, c.place limit :most
 """
-_LOCKED = f"""
-select c.id, c.workflow_id, c.max_parallel from {{task}} c
-where c.id = any(array({_CANDIDATES})) and c.state = 'waiting' {_ORDER}
-{{lock_free}}
+# More than there are workers that claim in the same millisecond.
+_LIMITS = {"most": 50, "most_bounded": 10}
+_LOCK = f"""
+with picked as (
+  select c.id, c.workflow_id, c.max_parallel from {{task}} c
+  where c.id = any(array({_CANDIDATES})) and c.state = 'waiting'
+  order by c.priority, c.due, c.place limit 1 for update skip locked)
+select set_config('agentnb.task', coalesce((select id from picked), ''), true),
+  set_config('agentnb.workflow',
+    coalesce((select workflow_id from picked where max_parallel is not null), ''), true)
 """
-_MOST_CANDIDATES = 50  # more than there are workers that claim in the same millisecond
+# One claim at a time in a bounded workflow: the next statement sees those that came before.
+_TURN = """
+select 1 from (select pg_advisory_xact_lock(hashtextextended(
+  current_setting('agentnb.workflow'), 0)) where current_setting('agentnb.workflow') <> '') x
+"""
 _TAKE = """
-update {task} set state = 'active', owner = :owner, entry = entry + 1, attempt = attempt + 1,
-  started = {now}, ready_at = coalesce(ready_at, due), cancel = 0, progress = null, message = '',
-  log = null
-where state = 'waiting' and id =
+update {task} as t set state = 'active', owner = :owner, entry = ENTRY,
+  attempt = attempt + 1, started = {now}, ready_at = coalesce(ready_at, due), cancel = 0,
+  progress = null, message = '', log = null
 """
 REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
 """The columns of a `TaskRef`, without its trace."""
 _GIVES = f"""
-returning entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout,
+entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout,
   (select traceparent from {{workflow}} w where w.id = workflow_id),
   (select correlation_id from {{workflow}} w where w.id = workflow_id), {TASK}
+"""
+_TAKE_SQLITE = f"""
+{_TAKE.replace("ENTRY", "entry + 1")} where t.state = 'waiting' and t.id = {_SQLITE}
+returning {_GIVES}
+"""
+_NEXT_ENTRY = "greatest(entry, coalesce(cast(cast(:held as jsonb) ->> id as int), 0)) + 1"
+# The options that the agents have here apply to tasks that set none, never fewer attempts than
+# the one that begins.
+_TAKE_LOCKED = f"""
+with taken as ({_TAKE.replace("ENTRY", _NEXT_ENTRY)},
+    attempts = greatest(attempt + 1, case when own_attempts = 1 then attempts
+      else coalesce(cast(cast(:options as jsonb) -> agent ->> 0 as int), attempts) end),
+    timeout = case when own_timeout = 1 or not cast(:options as jsonb) ? agent then timeout
+      else cast(cast(:options as jsonb) -> agent ->> 1 as float8) end,
+    backoff = coalesce(cast(cast(:options as jsonb) -> agent ->> 2 as float8), backoff)
+  where t.id = current_setting('agentnb.task') and t.state = 'waiting'
+    and (t.max_parallel is null or t.max_parallel > (select count(*) from {{task}} f
+      where f.scope = :scope and f.workflow_id = t.workflow_id and f.state = 'active'))
+  returning *),
+noted as ({EVENT}
+  select :event_id, :scope, workflow_id, 'TASK_STARTED', '{CHANNELS["TASK_STARTED"]}',
+    json_build_object('workflow_id', workflow_id, 'task', name, 'task_id', id,
+      'agent_id', agent, 'attempt', attempt)::text, {{now}}, 0
+  from taken)
+select {_GIVES} from taken
 """
 _OPTIONS = """
 update {task} set attempts = :attempts, timeout = :timeout, backoff = :backoff where id = :id
@@ -180,6 +237,8 @@ def claim(
     agents: Iterable[str],
     owner: str,
     find: Callable[[str], Agent | None] = lambda _: None,
+    *,
+    held: Mapping[str, int] | None = None,
 ) -> Claimed | None:
     """Claim the first waiting task, in a transaction; return None if there is none.
 
@@ -188,24 +247,21 @@ def claim(
     find
         Returns the agent of a name as it is in this process, whose options apply to the attempts
         of tasks that set none themselves.
+    held
+        The entries of the claims that the owner has, by their tasks. A server that crashed may
+        have lost one of them, which must not be given out again.
     """
-    values = {"scope": scope, "agents": _listed(agents)}
     if tx.postgres:
-        row = _claim_with_locks(tx, owner, values)
-    else:
-        row = tx.row(f"{_TAKE} {_SQLITE} {_GIVES}", owner=owner, **values)
+        row = _claim_at_once(tx, scope, tuple(agents), owner, find, held or {})
+        return None if row is None else _claimed(row, owner)
+    row = tx.row(_TAKE_SQLITE, scope=scope, agents=_listed(agents), owner=owner)
     if row is None:
         return None
-    entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, *rest = row
-    task = task_info(rest[2:])
-    ref = TaskRef(
-        *(task.id, entry, owner, task.attempt, task.attempts, deaths),
-        *(task.workflow_id, task.name, task.agent, frees, place, rest[0], rest[1]),
-    )
-    claimed = Claimed(ref, task, timeout, backoff)
-    agent = find(ref.agent)
+    claimed = _claimed(row, owner)
+    agent = find(claimed.ref.agent)
     if agent is not None:
-        claimed = _with_options(tx, claimed, agent, own_attempts, own_timeout)
+        claimed = _with_options(tx, claimed, agent, own_attempts=row[6], own_timeout=row[7])
+    ref = claimed.ref
     note(
         tx,
         scope,
@@ -219,8 +275,50 @@ def claim(
     return claimed
 
 
+def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
+    entry, deaths, frees, place, timeout, backoff, _, _, traceparent, correlation_id, *rest = row
+    task = task_info(rest)
+    ref = TaskRef(
+        *(task.id, entry, owner, task.attempt, task.attempts, deaths),
+        *(task.workflow_id, task.name, task.agent, frees, place, traceparent, correlation_id),
+    )
+    return Claimed(ref, task, timeout, backoff)
+
+
+def _claim_at_once(
+    tx: Transaction,
+    scope: str,
+    agents: tuple[str, ...],
+    owner: str,
+    find: Callable[[str], Agent | None],
+    held: Mapping[str, int],
+) -> tuple[Any, ...] | None:
+    """Claim a task in one message where others do so at the same time; no task is waited for."""
+    known = {name: agent for name in agents if (agent := find(name)) is not None}
+    options = {name: (one.attempts, one.timeout, one.backoff) for name, one in known.items()}
+    # A claim that a crash of the server loses is only made again: it need not wait for the disk.
+    quick = ["set local synchronous_commit = off"] if tx.once else []
+    found = tx.several(
+        [*quick, _LOCK, _TURN, _TAKE_LOCKED],
+        scope=scope,
+        agents=_listed(agents),
+        owner=owner,
+        options=msgspec.json.encode(options).decode(),
+        held=msgspec.json.encode(held).decode(),
+        event_id=new_id(),
+        **_LIMITS,
+    )
+    if found[-1]:
+        return found[-1][0]
+    # A task that another has locked, or a workflow that others have filled: look again soon.
+    tx.contended = found[-3][0][0] != "" or bool(
+        tx.rows(_CANDIDATES, scope=scope, agents=_listed(agents), most=1, most_bounded=1)
+    )
+    return None
+
+
 def _with_options(
-    tx: Transaction, claimed: Claimed, agent: Agent, own_attempts: int, own_timeout: int
+    tx: Transaction, claimed: Claimed, agent: Agent, *, own_attempts: int, own_timeout: int
 ) -> Claimed:
     """Return a claim with the options that its agent has now, where the task sets none."""
     attempts = claimed.ref.attempts if own_attempts else agent.attempts
@@ -241,31 +339,6 @@ def _with_options(
         timeout,
         agent.backoff,
     )
-
-
-def _claim_with_locks(
-    tx: Transaction, owner: str, values: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    """Claim a task where others do so at the same time; nothing is waited for."""
-    found = tx.row(_LOCKED, n=_MOST_CANDIDATES, **values)
-    if found is None:
-        tx.contended = tx.row(_CANDIDATES, n=1, **values) is not None
-        return None
-    number, workflow, most = found
-    if most is not None and not _room(tx, values["scope"], workflow, most):
-        tx.contended = True
-        return None
-    return tx.row(f"{_TAKE} :id {_GIVES}", id=number, owner=owner)
-
-
-def _room(tx: Transaction, scope: str, workflow: str, most: int) -> bool:
-    """Return whether a workflow may have one more active task; others' claims wait from now on."""
-    sql = "select 1 from {workflow} where id = :id {lock_claim}"
-    if tx.row(sql, id=workflow) is None:
-        return False
-    sql = "select count(*) from {task} where scope = :scope and workflow_id = :id "
-    found = tx.row(sql + "and state = 'active'", scope=scope, id=workflow)
-    return found is not None and found[0] < most
 
 
 def _listed(agents: Iterable[str]) -> str:

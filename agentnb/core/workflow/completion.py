@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.failure import CANCELLED, Failure
-from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.transactions import listed, plain
+from agentnb.core.workflow.outbox import CHANNELS, EVENT, NOTE, event_values, note
+from agentnb.core.workflow.transactions import plain
 
 if TYPE_CHECKING:
     from agentnb.core.codec import Unkept
@@ -46,13 +46,52 @@ update {task} set missing = missing - 1,
     when delay > 0 then 'delayed' else 'waiting' end,
   due = case when missing > 1 or approval = 1 then due else {now} + delay end,
   ready_at = case when missing > 1 or approval = 1 or delay > 0 then ready_at else {now} end
-where workflow_id = :workflow and state = 'blocked' and place in (PLACES)
+where workflow_id = :workflow and state = 'blocked' and place {in_places}
 """
 _FREED = "returning id, name, agent, state"
+_COUNT = "update {workflow} set pending = pending - :n where id = :workflow"
+_SHARE = "select 1 from {workflow} where id = :workflow for key share"
+_BAD = """
+select name, state, error from {task} where workflow_id = :workflow and state <> 'completed'
+order by case when state in ('failed', 'cancelled') then 0 else 1 end, finished, place limit 1
+"""
+# PostgreSQL gets the end of a task in one message: its statements go on only where the first has
+# found that the claim still counts.
+_COUNTS = "current_setting('agentnb.ended') = '1'"
+_COMPLETE_FIRST = f"""
+with done as ({_COMPLETE} returning 1)
+select set_config('agentnb.ended', (select count(*) from done)::text, true)
+"""
 # Side by side, those that free the same tasks lock them in one order.
-_ORDERED = """
-and id in (select id from {task} where workflow_id = :workflow and state = 'blocked'
-  and place in (PLACES) order by place {lock})
+_FREE_ORDERED = f"""
+with freed as ({_FREE} and {_COUNTS} and id in (
+    select id from {{task}} where workflow_id = :workflow and state = 'blocked'
+      and place {{in_places}} order by place for update)
+  returning id, workflow_id, name, agent, state, place),
+held as ({EVENT}
+  select :event_id || '-' || place, :scope, :workflow, 'TASK_APPROVAL',
+    '{CHANNELS["TASK_APPROVAL"]}',
+    json_build_object('workflow_id', workflow_id, 'task_id', id, 'task', name)::text, {{now}}, 0
+  from freed where state = 'approval' order by place)
+select id, name, agent, state from freed
+"""
+_NOTE_IT = f"""
+{EVENT} select :event_id, :scope, :workflow, :event_type, :event_channel, :event_data, {{now}}, 0
+where {_COUNTS}
+"""
+_COUNT_IT = f"{_COUNT} and {_COUNTS} returning pending, state"
+_END_IT = f"""
+with bad as ({_BAD}),
+over as (update {{workflow}} set finished = {{now}},
+    state = case when exists (select 1 from bad) then 'failed' else 'completed' end,
+    error = (select 'task ' || name || ': ' || coalesce(nullif(error, ''), state)
+      from bad where state <> 'skipped')
+  where id = :workflow and pending <= 0 and state = 'active' and {_COUNTS}
+  returning id, state, error)
+{EVENT} select :event_id || '-end', :scope, :workflow, 'WORKFLOW_' || upper(state),
+  'workflow.' || state,
+  json_build_object('workflow_id', id, 'status', state, 'error', error)::text, {{now}}, 0
+from over
 """
 _CANCELLED = f"select cancel from {{task}} where {_FENCE} {{lock}}"
 _RETRY = f"""
@@ -71,7 +110,8 @@ where {_FENCE} and cancel = 0
 """
 _AFTER = f"""
 with recursive after_it(place, frees) as (
-  select place, frees from {{task}} where workflow_id = :workflow and {_LEFT} and place in (PLACES)
+  select place, frees from {{task}}
+  where workflow_id = :workflow and {_LEFT} and place {{in_places}}
   union
   select t.place, t.frees from after_it f cross join {{places}}
     join {{task}} t on t.workflow_id = :workflow and t.place = {{a_place}} and t.{_LEFT}
@@ -80,7 +120,7 @@ select place from after_it
 """
 _SKIP = f"""
 update {{task}} set state = 'skipped', finished = {{now}} where id in (
-  select id from {{task}} where workflow_id = :workflow and {_LEFT} and place in (PLACES)
+  select id from {{task}} where workflow_id = :workflow and {_LEFT} and place {{in_places}}
   order by place {{lock}})
 """
 
@@ -113,7 +153,7 @@ def lock(tx: Transaction, workflow: str) -> str:
 def share(tx: Transaction, workflow: str) -> None:
     """Keep those who steer a workflow out, and let other ends go on beside."""
     if tx.postgres:
-        tx.row("select 1 from {workflow} where id = :id for key share", id=workflow)
+        tx.row(_SHARE, workflow=workflow)
 
 
 def complete(
@@ -125,23 +165,51 @@ def complete(
     unkept: Unkept | None = None,
 ) -> Completion | None:
     """Complete a task, and free the tasks that need it; return None if it is fenced."""
-    share(tx, ref.workflow_id)
     text = None if unkept is None else unkept.write()
-    if not tx.run(_COMPLETE, result=result.decode(), unkept=text, **ref.fence):
+    values = {"result": result.decode(), "unkept": text, **ref.fence}
+    if tx.postgres:
+        return _complete_at_once(tx, scope, ref, ms, values)
+    if not tx.run(_COMPLETE, **values):
         return None
-    ready: dict[str, int] = {}
+    freed: list[tuple[Any, ...]] = []
     if ref.frees:
-        places = msgspec.json.decode(ref.frees)
-        several = tx.postgres and len(places) > 1
-        sql = f"{_FREE}{_ORDERED if several else ''}{_FREED}"
-        rows = _run_listed(tx.rows, sql, ref.workflow_id, places)
-        for number, name, agent, state in rows:
+        freed = tx.rows(f"{_FREE}{_FREED}", workflow=ref.workflow_id, places=ref.frees)
+        for number, name, _, state in freed:
             if state == "approval":
                 note(tx, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
-            elif state != "blocked":
-                ready[agent] = ready.get(agent, 0) + 1
     _record(tx, scope, ref, "success", ms=round(ms, 1))
-    return Completion("completed", ready, count(tx, scope, ref.workflow_id, 1))
+    return Completion("completed", _ready(freed), count(tx, scope, ref.workflow_id, 1))
+
+
+def _complete_at_once(
+    tx: Transaction, scope: str, ref: TaskRef, ms: float, values: dict[str, Any]
+) -> Completion | None:
+    """Complete a task in one message, which locks the workflow's row last and for no round trip."""
+    event = _event(ref, "success", "TASK_COMPLETED", ms=round(ms, 1))
+    free = [_FREE_ORDERED] if ref.frees else []
+    found = tx.several(
+        [_SHARE, _COMPLETE_FIRST, *free, _NOTE_IT, _COUNT_IT, _END_IT],
+        scope=scope,
+        workflow=ref.workflow_id,
+        places=ref.frees,
+        n=1,
+        **event,
+        **values,
+    )
+    if found[1] != [("1",)]:
+        return None
+    counted = found[-2]
+    last = bool(counted) and counted[0][0] <= 0 and counted[0][1] == "active"
+    return Completion("completed", _ready(found[2] if free else []), last)
+
+
+def _ready(freed: list[tuple[Any, ...]]) -> dict[str, int]:
+    """Return how many of some freed tasks could run now or later, by their agents."""
+    ready: dict[str, int] = {}
+    for _, _, agent, state in freed:
+        if state not in {"blocked", "approval"}:
+            ready[agent] = ready.get(agent, 0) + 1
+    return ready
 
 
 def retry(
@@ -264,24 +332,18 @@ def ended_state(tx: Transaction, ref: TaskRef) -> str | None:
 
 def skip(tx: Transaction, workflow: str, frees: str | None) -> int:
     """Skip all that needs a task which failed, by its ``frees``, and return how many that are."""
-    places = [] if frees is None else msgspec.json.decode(frees)
-    if not places:
+    if frees is None:
         return 0
-    found = _run_listed(tx.rows, _AFTER, workflow, places)
+    found = tx.rows(_AFTER, workflow=workflow, places=frees)
     if not found:
         return 0
-    return int(_run_listed(tx.run, _SKIP, workflow, [row[0] for row in found]))
-
-
-def _run_listed(execute: Any, sql: str, workflow: str, places: list[int]) -> Any:
-    marks, values = listed(places)
-    return execute(sql.replace("PLACES", marks), workflow=workflow, **values)
+    places = msgspec.json.encode([row[0] for row in found]).decode()
+    return tx.run(_SKIP, workflow=workflow, places=places)
 
 
 def count(tx: Transaction, scope: str, workflow: str, ended: int) -> bool:
     """Count tasks that have ended, and return whether the workflow has as well."""
-    sql = "update {workflow} set pending = pending - :n where id = :id returning pending, state"
-    row = tx.row(sql, n=ended, id=workflow)
+    row = tx.row(f"{_COUNT} returning pending, state", n=ended, workflow=workflow)
     if row is None or row[0] > 0 or row[1] != "active":
         return False
     _end_workflow(tx, scope, workflow)
@@ -290,12 +352,7 @@ def count(tx: Transaction, scope: str, workflow: str, ended: int) -> bool:
 
 def _end_workflow(tx: Transaction, scope: str, workflow: str) -> None:
     """End a workflow none of whose tasks is left."""
-    sql = (
-        "select name, state, error from {task} where workflow_id = :id and state <> 'completed' "
-        "order by case when state in ('failed', 'cancelled') then 0 else 1 end, finished, place "
-        "limit 1"
-    )
-    bad = tx.row(sql, id=workflow)
+    bad = tx.row(_BAD, workflow=workflow)
     state, error = "completed", None
     if bad is not None:
         state = "failed"
@@ -318,11 +375,14 @@ def _record(
     kind: str = "TASK_COMPLETED",
     **more: Any,
 ) -> None:
-    note(
-        tx,
-        scope,
-        ref.workflow_id,
+    values = _event(ref, status, kind, **more)
+    tx.run(NOTE, scope=scope, workflow=ref.workflow_id, **values)
+
+
+def _event(ref: TaskRef, status: str, kind: str, **more: Any) -> dict[str, Any]:
+    return event_values(
         kind,
+        ref.workflow_id,
         agent_id=ref.agent,
         task_id=ref.id,
         task=ref.name,

@@ -135,12 +135,12 @@ class Creator:
             if correlation_id is not None or here is None
             else here.correlation_id,
         }
+        self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
         with self._transactions.write(_PATIENCE) as tx:
             if key is not None and asked is not None:
                 known = record(tx, self._scope, key, number, asked.digest, ttl=self._key_ttl)
                 if known is not None:
                     return self._made_before(tx, key, known, asked), {}
-            self._registry.write(tx, {task.agent for task in given} & agents.keys())
             self._insert(tx, workflow, rows)
         ready: dict[str, int] = {}
         for row in rows:

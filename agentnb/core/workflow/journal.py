@@ -57,5 +57,4 @@ class Journal:
         return self._write(_LOG, message=message, log=lines)
 
     def _write(self, sql: str, **values: Any) -> bool:
-        with self._transactions.write() as tx:
-            return bool(tx.run(sql, **values, **self._claimed.fence))
+        return bool(self._transactions.run(sql, **values, **self._claimed.fence))

@@ -19,7 +19,11 @@ _TABLES = ("workflow", "workflow_key", "task", "task_step", "event", "agent", "w
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
 _SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
-_WAITING, _DELAYED = "state = 'waiting'", "state = 'delayed'"
+_FREE = "state = 'waiting' and max_parallel is null"
+_BOUNDED = "state = 'waiting' and max_parallel is not null"
+_DELAYED = "state = 'delayed'"
+_ORDER = ("priority", "due", "place")
+_BOUNDED_WORKFLOW = "state = 'active' and max_parallel is not null"
 
 
 def names(kind: str) -> dict[str, str]:
@@ -69,7 +73,15 @@ def models(kind: str) -> Models:
     class WorkflowRow(Base):
         """A workflow. ``pending`` is how many of its tasks have not ended."""
 
-        __table_args__ = (Index(f"{prefix}workflow_newest", "scope", "created"),)
+        __table_args__ = (
+            Index(f"{prefix}workflow_newest", "scope", "created"),
+            Index(
+                f"{prefix}workflow_bounded",
+                "scope",
+                sqlite_where=text(_BOUNDED_WORKFLOW),
+                postgresql_where=text(_BOUNDED_WORKFLOW),
+            ),
+        )
         id: Mapped[str] = mapped_column(Text, primary_key=True)
         scope: Mapped[str] = mapped_column(Text)
         name: Mapped[str] = mapped_column(Text)
@@ -113,7 +125,8 @@ def models(kind: str) -> Models:
                     postgresql_where=text(where),
                 )
                 for name, where, columns in (
-                    ("task_ready", _WAITING, ("scope", "agent", "priority", "due", "place")),
+                    ("task_ready", _FREE, ("scope", "agent", *_ORDER)),
+                    ("task_bounded", _BOUNDED, ("workflow_id", "agent", *_ORDER)),
                     ("task_due", _DELAYED, ("scope", "agent", "due")),
                 )
             ),

@@ -11,7 +11,7 @@ from agentnb.core.workflow.ids import new_id
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction
 
-__all__ = ["CHANNELS", "note"]
+__all__ = ["CHANNELS", "EVENT", "NOTE", "event_values", "note"]
 
 CHANNELS = {
     "WORKFLOW_CREATED": "workflow.created",
@@ -30,20 +30,26 @@ CHANNELS = {
 }
 """The channel of each type of event. Whatever a task came to, one channel says that it ended."""
 
-_NOTE = """
-insert into {event} (id, scope, workflow_id, type, channel, data, created, taken)
-values (:id, :scope, :workflow_id, :type, :channel, :data, {now}, 0)
+EVENT = "insert into {event} (id, scope, workflow_id, type, channel, data, created, taken)"
+"""The beginning of the statement that writes an event."""
+NOTE = f"""
+{EVENT} values
+  (:event_id, :scope, :workflow, :event_type, :event_channel, :event_data, {{now}}, 0)
 """
+"""The statement that writes an event of `event_values`."""
+
+
+def event_values(kind: str, workflow_id: str, **data: Any) -> dict[str, Any]:
+    """Return the values of an event, for a statement that begins with `EVENT`."""
+    return {
+        "event_id": new_id(),
+        "event_type": kind,
+        "event_channel": CHANNELS[kind],
+        "event_data": msgspec.json.encode({"workflow_id": workflow_id, **data}).decode(),
+    }
 
 
 def note(tx: Transaction, scope: str, workflow_id: str, kind: str, **data: Any) -> None:
     """Write an event into the outbox, in a transaction."""
-    tx.run(
-        _NOTE,
-        id=new_id(),
-        scope=scope,
-        workflow_id=workflow_id,
-        type=kind,
-        channel=CHANNELS[kind],
-        data=msgspec.json.encode({"workflow_id": workflow_id, **data}).decode(),
-    )
+    values = event_values(kind, workflow_id, **data)
+    tx.run(NOTE, scope=scope, workflow=workflow_id, **values)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from agentnb.core.codec import TypeCodec
-    from agentnb.core.workflow.transactions import Transaction
+    from agentnb.core.workflow.transactions import Transaction, Transactions
 
 __all__ = ["Registry"]
 
@@ -160,13 +160,16 @@ class Registry:
         agent = self.known(name)
         return None if agent is None else agent.declared
 
-    def write(self, tx: Transaction, names: Iterable[str] | None = None) -> None:
-        """Make the agents of this process, or those of some names, known to others."""
+    def save(self, transactions: Transactions, names: Iterable[str] | None = None) -> None:
+        """Make the agents of this process, or those of some names, known to others.
+
+        Each row is written in a transaction of its own, which holds it for no round trip.
+        """
         for name in self.registered() if names is None else names:
             kept = self._kept.get(name)
             agent = self._registered.get(name) or (kept.agent if kept is not None else None)
             if agent is not None and self._written.get(name) is not agent:
-                tx.run(_REGISTER, scope=self._scope, **_row(agent))
+                transactions.run(_REGISTER, scope=self._scope, **_row(agent))
                 self._written[name] = agent
 
     def options(self, tx: Transaction, name: str) -> Agent:

@@ -41,6 +41,7 @@ __all__ = ["SqlWorkStore"]
 _HEARTBEAT = 5.0
 _CONTENDED = 0.02
 _FORGOTTEN = 3600.0
+_ON_THEIR_WAY = 60.0
 _JOIN = """
 insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat, shared)
 values (:scope, :owner, :agents, :kind, :concurrency, :lease, {clock}, :shared)
@@ -111,6 +112,7 @@ class SqlWorkStore:
         self._wakeup = wakeup
         self._on_commit = on_commit
         self._of_thread = threading.local()
+        self._held: dict[str, tuple[int, float]] = {}
         self._about: WorkerInfo | None = None
         self._known: tuple[str, ...] | None = None
         self._next = 0.0
@@ -137,18 +139,18 @@ class SqlWorkStore:
         early = monotonic() < self._next and time() < self._next_by_clock
         if about is None or (early and agents == self._known):
             return
-        with self._transactions.write() as tx:
-            self._registry.write(tx, agents)
-            tx.run(
-                _JOIN,
-                scope=self._scope,
-                owner=owner,
-                agents=msgspec.json.encode(agents).decode(),
-                kind=about.kind,
-                concurrency=about.concurrency,
-                lease=self.lease,
-                shared=int(about.shared),
-            )
+        # Its own row alone: a heartbeat waits for no transaction of another worker.
+        self._transactions.run(
+            _JOIN,
+            scope=self._scope,
+            owner=owner,
+            agents=msgspec.json.encode(agents).decode(),
+            kind=about.kind,
+            concurrency=about.concurrency,
+            lease=self.lease,
+            shared=int(about.shared),
+        )
+        self._registry.save(self._transactions, agents)
         if agents != self._known:
             self._wakeup.listen(agents)
         self._known = agents
@@ -159,6 +161,7 @@ class SqlWorkStore:
     def renew(self, owner: str, running: Sequence[Key]) -> LeaseReport:
         """Write the heartbeat where it is due, and return the state of all leases."""
         self._beat(owner)
+        self._forget_ended(running)
         agents = self._agents()
         host = host_of_owners()
         values = {"scope": self._scope, "owner": owner, "host": host, "length": len(host)}
@@ -203,13 +206,28 @@ class SqlWorkStore:
     def _claim_now(
         self, owner: str, agents: tuple[str, ...], *, promoted: bool = False
     ) -> Claim | float | None:
-        with self._transactions.write() as tx:
+        with self._transactions.write(once=True) as tx:
             if promoted:
                 promote(tx, self._scope, agents)
-            claimed = claim_task(tx, self._scope, agents, owner, self._registry.known)
+            claimed = self._claim_task(tx, agents, owner)
         if claimed is not None:
             return _claim(claimed)
         return _CONTENDED if tx.contended else None
+
+    def _claim_task(self, tx: Transaction, agents: tuple[str, ...], owner: str) -> Claimed | None:
+        held = {unit: entry for unit, (entry, _) in list(self._held.items())}
+        known = self._registry.known
+        claimed = claim_task(tx, self._scope, agents, owner, known, held=held)
+        if claimed is not None:
+            self._held[claimed.ref.id] = (claimed.ref.entry, monotonic())
+        return claimed
+
+    def _forget_ended(self, running: Sequence[Key]) -> None:
+        """Forget the entries of claims that run no longer, except of those on their way."""
+        known, now = {key.id for key in running}, monotonic()
+        for unit, (_, since) in list(self._held.items()):
+            if unit not in known and now - since > _ON_THEIR_WAY:
+                self._held.pop(unit, None)
 
     def finish(self, claim: Claim, outcome: Outcome, *, then_claim: bool) -> Finished:
         """End an attempt, and claim the next task."""
@@ -218,11 +236,13 @@ class SqlWorkStore:
         # SQLite has one writer: two transactions would only wait for each other.
         together = then_claim and not self._transactions.postgres
         agents = self._agents() if then_claim else ()
-        with self._transactions.write() as tx:
+        # The end of a completed task is one message; others read before they write.
+        once = outcome.kind is OutcomeKind.COMPLETED
+        with self._transactions.write(once=once) as tx:
             done = self._end(tx, claimed.ref, outcome)
             state = done.state if done is not None else completion.ended_state(tx, claimed.ref)
             if together and agents:
-                found = claim_task(tx, self._scope, agents, claim.owner, self._registry.known)
+                found = self._claim_task(tx, agents, claim.owner)
                 following = None if found is None else _claim(found)
         if then_claim and agents and not together:
             try:

@@ -21,7 +21,7 @@ from agentnb.core.workflow.models import names
 from agentnb.core.workflow.rights import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
@@ -33,6 +33,10 @@ __all__ = ["Transaction", "Transactions", "check_own", "listed", "plain"]
 
 # A heartbeat that waits for another's lock for this long still comes within its lease.
 _PATIENCE = 10.0
+# A host that vanishes in a transaction would keep its locks for hours. Set for the transaction
+# alone: a pooler lends the session to others, and a transaction of the user's may take its time.
+IDLE_SECONDS = 5.0
+_LIMITS = f"set local idle_in_transaction_session_timeout = '{IDLE_SECONDS:g}s'"
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
 # The words in which the two differ. SQLite locks the whole file: no row needs a lock. Work is due
 # by `now`, which a test can move; leases and heartbeats go by `clock`.
@@ -41,8 +45,9 @@ _POSTGRES = {
     "clock": "extract(epoch from clock_timestamp())::float8",
     "lock": "for update",
     "lock_free": "for update skip locked",
-    "lock_claim": "for no key update skip locked",
     "agents": "json_array_elements_text(cast(:agents as json)) a(agent)",
+    "in_places": "= any(array(select cast(v as int) "
+    "from json_array_elements_text(cast(:places as json)) v))",
     "places": "json_array_elements_text(cast(f.frees as json)) j(value)",
     "a_place": "cast(j.value as integer)",
 }
@@ -51,8 +56,8 @@ _SQLITE = {
     "clock": ":clock",
     "lock": "",
     "lock_free": "",
-    "lock_claim": "",
     "agents": "(select value as agent from json_each(:agents)) a",
+    "in_places": "in (select value from json_each(:places))",
     "places": "json_each(f.frees) j",
     "a_place": "j.value",
 }
@@ -65,16 +70,31 @@ class Transaction:
     ----------
     postgres
         Whether it is PostgreSQL.
+    once
+        Whether each message is a transaction of its own.
+    open
+        Whether a transaction was begun that is to be committed.
     contended
         Whether a row was skipped since another transaction had locked it: look again soon.
     """
 
-    __slots__ = ("_raw", "_times", "contended", "postgres")
+    __slots__ = ("_opening", "_raw", "_times", "contended", "once", "open", "postgres")
 
-    def __init__(self, connection: Connection, *, postgres: bool, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        postgres: bool,
+        clock: Clock,
+        opening: str | None = None,
+        once: bool = False,
+    ) -> None:
         raw: Any = connection.connection.dbapi_connection
         self._raw = raw
+        self._opening = opening
         self.postgres = postgres
+        self.once = once
+        self.open = False
         self.contended = False
         now = time.time()
         offset = clock.offset
@@ -90,10 +110,28 @@ class Transaction:
             return
         text = _text(sql, self.postgres)
         if self.postgres:
+            if not self.open:
+                self.rows("select 1")  # many messages follow, none of which can open it
             with self._raw.cursor() as cursor:
                 cursor.executemany(text, [{**self._times, **row} for row in rows])
         else:
             self._raw.executemany(text, [{**self._times, **row} for row in rows])
+
+    def several(self, statements: Sequence[str], **values: Any) -> list[list[tuple[Any, ...]]]:
+        """Execute statements that PostgreSQL gets in one message, and return the rows of each.
+
+        Each sees what others have committed before it begins. Where the transaction is for this
+        message `once`, it begins and ends with it: nobody waits for a lock while the network
+        carries it, and a host that vanishes leaves no lock behind.
+        """
+        texts = [_text(sql, True) for sql in statements]  # noqa: FBT003 - cached by position
+        cursor = self._send(";\n".join([*texts, "commit"] if self.once else texts), values)
+        self.open = not self.once
+        found = [_rows_of(cursor)]
+        while cursor.nextset():
+            found.append(_rows_of(cursor))
+        end = len(found) - self.once
+        return found[end - len(statements) : end]
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Execute a statement, and return its rows."""
@@ -118,9 +156,12 @@ class Transaction:
         return float(self.rows(f"select {{{name}}}")[0][0]) if found is None else found
 
     def _execute(self, sql: str, values: dict[str, Any]) -> Any:
-        values |= self._times
         if self.postgres:
-            return self._raw.execute(_text(sql, True), values)  # noqa: FBT003 - cached by position
+            cursor = self._send(_text(sql, True), values)  # noqa: FBT003 - cached by position
+            while cursor.nextset():  # those before it have opened the transaction
+                pass
+            return cursor
+        values |= self._times
         try:
             return self._raw.execute(_text(sql, False), values)  # noqa: FBT003 - as above
         except (OverflowError, UnicodeEncodeError) as error:  # while it binds the values
@@ -129,6 +170,13 @@ class Transaction:
                 service="workflow",
                 hint="text must be encodable in UTF-8, whole numbers fit 64 bits",
             ) from error
+
+    def _send(self, text: str, values: dict[str, Any]) -> Any:
+        """Send statements in one message, behind what opens the transaction; return the cursor."""
+        if self._opening is not None and not self.open:
+            text = f"{self._opening};\n{text}"
+            self.open = True
+        return self._raw.execute(text, values | self._times)
 
 
 class Transactions:
@@ -163,8 +211,17 @@ class Transactions:
         return str(self.database.access.backend.target)
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[Transaction]:
+    def write(self, patience: float | None = None, *, once: bool = False) -> Iterator[Transaction]:
         """Run a block in a transaction of its own, all or nothing.
+
+        PostgreSQL is told to begin with the first statement.
+
+        Parameters
+        ----------
+        patience
+            Seconds for it.
+        once
+            Let each call of `Transaction.several` be a transaction of its own on PostgreSQL.
 
         Raises
         ------
@@ -178,23 +235,39 @@ class Transactions:
         backend = self.database.access.backend
         check_own(self.database)
         with self._one, self._connection(patience) as connection:
-            backend.begin(connection)
+            tx = self._transaction(connection, opening=self._opening, once=once)
+            if not self.postgres:
+                backend.begin(connection)
+                tx.open = True
             try:
-                yield Transaction(connection, postgres=self.postgres, clock=self.clock)
+                yield tx
+                if tx.open:
+                    backend.commit(connection)
             except BaseException:
                 self._undo(connection)
                 raise
-            try:
-                backend.commit(connection)
-            except BaseException:
-                self._undo(connection)
-                raise
+
+    @property
+    def _opening(self) -> str | None:
+        """The statements that begin a transaction and give it its settings; None for SQLite."""
+        if not self.postgres:
+            return None
+        opening = ";\n".join([*self.database.access.backend.opening, _LIMITS])
+        return opening.replace("%", "%%")  # it is sent together with values
+
+    def _transaction(self, connection: Connection, **options: Any) -> Transaction:
+        return Transaction(connection, postgres=self.postgres, clock=self.clock, **options)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Run a block whose statements each see what there is at their time."""
         with self._connection() as connection:
-            yield Transaction(connection, postgres=self.postgres, clock=self.clock)
+            yield self._transaction(connection)
+
+    def run(self, sql: str, **values: Any) -> int:
+        """Execute one statement in a transaction of its own; return how many rows it changed."""
+        with self.read() if self.postgres else self.write() as tx:
+            return tx.run(sql, **values)
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
@@ -203,7 +276,9 @@ class Transactions:
         with self._connection() as connection:
             connection.exec_driver_sql(begin)
             try:
-                yield Transaction(connection, postgres=self.postgres, clock=self.clock)
+                if self.postgres:
+                    connection.exec_driver_sql(_LIMITS)
+                yield self._transaction(connection)
             finally:
                 self._undo(connection)
 
@@ -282,6 +357,10 @@ def plain(text: str) -> str:
 
 def _letters(number: int) -> str:
     return "".join(chr(97 + number // 26**n % 26) for n in (2, 1, 0))
+
+
+def _rows_of(cursor: Any) -> list[tuple[Any, ...]]:
+    return [] if cursor.description is None else list(cursor.fetchall())
 
 
 def _driver(error: Exception) -> bool:
