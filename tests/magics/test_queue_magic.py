@@ -14,6 +14,7 @@ from IPython.core.completer import provisionalcompleter
 from agentnb.core.errors import ConfigError, NotFoundError, RejectedError, UnkeptResult, UsageError
 from agentnb.core.modules import load_module, module_path
 from agentnb.core.queue.processing import marked
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -550,3 +551,46 @@ def test_work_finds_the_cell_that_an_earlier_kernel_has_kept(run, hub, shown):
     text = shown("%queue work q")
     assert "the processor of q uses names of its notebook: rate" in text
     assert "run its cell again (%%queue task q)" in text
+
+
+# Limits
+
+
+def test_a_queue_is_limited_and_jobs_say_what_they_wait_for(run, shown, hub):
+    assert "no queue has a limit: hub.queue('QUEUE').limit(10, per=60)" in shown("%queue limit")
+    text = shown("%queue limit ask 1 --per 3600 --by data.user")
+    assert "1 per 3,600 s for each data.user" in text
+    text = shown("%queue limit ask --concurrency 4")
+    assert "concurrency 4" in text
+    assert "1 per 3,600 s for each data.user" in text
+    assert [str(one) for one in hub.queue("ask").limits()] == [
+        "concurrency 4",
+        "1 per 3,600 s for each data.user",
+    ]
+    assert "ask" in shown("%queue limit")
+    assert "ask is limited: concurrency 4, 1 per 3,600 s for each data.user" in shown("%queue")
+
+    run('%queue add ask {"user": 7}')
+    waits = run('%queue add ask {"user": 7}')
+    hub.queue("ask").work(lambda job: job.data)
+    reason = "rate of 1 per 3,600 s for data.user=7: from "
+    until(lambda: waits.reason and waits.reason.startswith(reason))
+    assert reason in shown("%queue jobs ask")
+    assert reason in shown(f"%queue show {waits.id}")
+
+    assert "concurrency 4" in shown("%queue unlimit ask --by data.user")
+    assert waits.result(30) == {"user": 7}
+    assert "queue ask has no limit" in shown("%queue unlimit ask")
+
+
+def test_a_limit_that_is_none_is_refused(run):
+    with pytest.raises(UsageError, match="rate must be 1 to 1,000,000, got 0"):
+        run("%queue limit ask 0 --per 60")
+    with pytest.raises(UsageError, match="rate must be 1 to 1,000,000, got 'many'"):
+        run("%queue limit ask many --per 60")
+    with pytest.raises(UsageError, match="a rate of 10 needs per"):
+        run("%queue limit ask 10")
+    with pytest.raises(UsageError, match="by must be a field of the job's data"):
+        run("%queue limit ask --concurrency 1 --by user")
+    with pytest.raises(NotFoundError, match="no queue ask"):
+        run("%queue unlimit ask")

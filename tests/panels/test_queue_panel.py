@@ -428,3 +428,17 @@ def test_a_server_that_was_killed_and_is_back_is_shown_again(hub, view, home):
     os.kill(int(dict(line.split("=", 1) for line in lines)["server"]), signal.SIGKILL)
     hub.queue("mail").add({"to": "bob"})
     until(lambda: len(cells(refreshed(it).jobs)) == 2 and it.panel.state == "live")
+
+
+def test_a_limit_is_one_line_and_a_job_says_that_it_waits_for_it(hub):
+    queue = hub.queue("ask")
+    queue.limit(1, per=3600, by="data.user")
+    queue.limit(concurrency=3)
+    first, second = queue.add({"user": 7}), queue.add({"user": 7})
+    queue.work(lambda job: job.data)
+    first.result(30)
+    view = refreshed(QueuePanel(hub, every=None))
+    limits = "concurrency 3, 1 per 3,600 s for each data.user"
+    assert f"Limited: ask: {limits}" in view.notice.lines
+    pick(view, second)
+    assert "waits: rate of 1 per 3,600 s for data.user=7: from" in view.detail.about.value

@@ -51,6 +51,8 @@ class Counts(dict[str, int]):
 
     is_paused: bool = False
     """Whether the queue is paused."""
+    limits: bytes | None = None
+    """The limits of the queue as the server has them."""
 
     def __missing__(self, name: str) -> int:
         if name not in _FORMER:
@@ -82,4 +84,5 @@ def counts_from(found: Sequence[Any]) -> Counts:
         **totals,
     )
     result.is_paused = paused
+    result.limits = meta.get(b"limits")
     return result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.hints import rendered
 from agentnb.core.queue import counts
+from agentnb.core.queue.limits import limits_from
 from agentnb.core.queue.registry import WorkerInfo, living
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.store import JobStore
     from agentnb.core.redis import RedisClient
+    from agentnb.core.work.limits import Limit
 
 __all__ = ["QueueOverview", "overview"]
 
@@ -49,6 +51,11 @@ class QueueOverview:
     def paused(self) -> bool:
         """Whether the queue is paused."""
         return self.counts.is_paused
+
+    @property
+    def limits(self) -> list[Limit]:
+        """The limits of the queue."""
+        return limits_from(self.counts.limits)
 
     @property
     def state(self) -> str:

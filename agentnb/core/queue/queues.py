@@ -314,6 +314,7 @@ class Queues:
             for one in found
         ]
         notes = [one.why for one in found if not one.paused]
+        notes += [_limited(one) for one in found if one.limits]
         columns = ("queue", "state", "waiting", *_SHOWN, "concurrency")
         return Table(
             columns,
@@ -347,6 +348,10 @@ class Queues:
 
     def __repr__(self) -> str:
         return f"Queues({', '.join(sorted(self._queues))})"
+
+
+def _limited(one: QueueOverview) -> str:
+    return f"{one.queue.name} is limited: {', '.join(map(str, one.limits))}"
 
 
 TaskQueue = Queues

@@ -157,6 +157,27 @@ GRAMMAR = Grammar(
             twin="hub.queue(QUEUE).resume()",
         ),
         Verb(
+            "limit",
+            "limit a queue over all workers: RATE starts --per SECONDS, or a concurrency; without "
+            "them its limits, or those of all queues",
+            ("[QUEUE]", "[RATE]"),
+            (
+                Option(("--per",), "within which RATE jobs start at most", "SECONDS", seconds),
+                Option(("-c", "--concurrency"), "jobs that run at once", "N", count),
+                Option(("--by",), "for each value of this field, as data.user", "FIELD"),
+            ),
+            live=("queue",),
+            twin="hub.queue(QUEUE).limit(10, per=60, by=...), .limit(concurrency=4), .limits()",
+        ),
+        Verb(
+            "unlimit",
+            "remove the limits of a queue, or those by a field",
+            ("QUEUE",),
+            (Option(("--by",), "only the limits by this field, as data.user", "FIELD"),),
+            live=("queue",),
+            twin="hub.queue(QUEUE).unlimit(by=...)",
+        ),
+        Verb(
             "workers",
             "the workers of a queue, or of all",
             ("[QUEUE]",),
@@ -171,5 +192,6 @@ GRAMMAR = Grammar(
         "%queue work mail --concurrency 5 --drain",
         "%queue jobs mail --state failed",
         "%queue retry --from mail --state failed",
+        "%queue limit mail 10 --per 60 --by data.user",
     ),
 )

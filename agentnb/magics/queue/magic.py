@@ -210,10 +210,12 @@ class QueueMagic(Magic):
         queue, state = self._known(call), call.options.get("state")
         found = queue.jobs(state, call.options.get("count", _SHOWN))
         what = f"no {state} job" if state else "no job"
+        reasons = dict(zip([job.id for job in found], queue.reasons(found), strict=True))
         counts = queue.counts()
         total = sum(counts[one] for one in (STATES if state is None else (state,)))
         return jobs(
             found,
+            reasons,
             empty=f"{what} in {queue.name}: %queue add {queue.name} JSON",
             note=cut_note(len(found), total),
         )
@@ -254,6 +256,33 @@ class QueueMagic(Magic):
         queue.resume()
         return Message(f"{queue.name}: resumed")
 
+    def do_limit(self, call: Call) -> Table:
+        """Limit a queue, or return limits."""
+        from agentnb.magics.queue.render import limits
+
+        names = [("per", "per"), ("concurrency", "concurrency"), ("by", "by")]
+        given = {name: call.options[key] for key, name in names if key in call.options}
+        if len(call.arguments) > 1:
+            given["rate"] = _number(call.arguments[1])
+        if not call.arguments:
+            if given:
+                raise UsageError(
+                    "no queue is named", service="queue", hint="%queue limit QUEUE 10 --per 60"
+                )
+            return limits(self._queues.overview())
+        queue = self._queues.get_queue(call.arguments[0])
+        if given:
+            queue.limit(**given)
+        return limits(self._queues.overview([queue.name]))
+
+    def do_unlimit(self, call: Call) -> Table:
+        """Remove limits of a queue."""
+        from agentnb.magics.queue.render import limits
+
+        queue = self._known(call)
+        queue.unlimit(**({"by": call.options["by"]} if "by" in call.options else {}))
+        return limits(self._queues.overview([queue.name]))
+
     def do_workers(self, call: Call) -> Table:
         """Return who works on queues."""
         from agentnb.magics.queue.render import workers
@@ -271,3 +300,11 @@ class QueueMagic(Magic):
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
         """Open the panel."""
         return self.hub.panel("queue")
+
+
+def _number(given: Any) -> Any:
+    """Return a whole number; what is none is left to the queue, which says so."""
+    try:
+        return int(given) if isinstance(given, str) else given
+    except ValueError:
+        return given

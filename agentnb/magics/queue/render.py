@@ -11,11 +11,13 @@ from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping, Sequence
 
     from agentnb.core.queue import Job
+    from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.snapshot import JobSnapshot
 
-__all__ = ["JobView", "jobs", "workers"]
+__all__ = ["JobView", "jobs", "limits", "workers"]
 
 _LONGEST = 2000
 _BAR = 10
@@ -69,9 +71,10 @@ class JobView(DetailView):
         if failure is not None:
             what = "error" if seen.state == "failed" else f"error of attempt {failure.attempt}"
             rows.append((what, failure.error))
-        waits = seen.state in {"waiting", "delayed", "paused"}
-        if waits and (why := job.queue.why_waiting()):
+        if seen.state == "delayed" and (why := job.queue.why_waiting()):
             rows.append(("waits", why))
+        elif seen.state != "delayed" and (reason := job.reason):
+            rows.append(("waits", reason))
         return rows
 
     def _times(self) -> list[tuple[str, dt.datetime | None]]:
@@ -99,8 +102,8 @@ class JobView(DetailView):
         return [("traceback", self.traceback.rstrip()), ("log", "\n".join(self.log))]
 
 
-def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
-    """Return jobs as a table."""
+def jobs(found: list[Job], reasons: Mapping[str, str], *, empty: str, note: str = "") -> Table:
+    """Return jobs as a table, with the limits that keep some waiting."""
     rows: list[tuple[Any, ...]] = []
     for job in found:
         seen = job.seen or job.snapshot()
@@ -111,7 +114,7 @@ def jobs(found: list[Job], *, empty: str, note: str = "") -> Table:
                 f"{seen.attempt} of {job.options.attempts}",
                 short(job.raw, _LONGEST),
                 progress_bar(seen.fields.get("progress")),
-                _outcome(seen),
+                _outcome(seen) or _waits(seen, reasons.get(job.id, "")),
                 seen.created,
             )
         )
@@ -161,6 +164,28 @@ def progress_bar(progress: bytes | None) -> str:
         full = round(_BAR * value / 100)
         return f"{'█' * full}{'░' * (_BAR - full)} {value:g} %"
     return value if isinstance(value, str) else short(progress, _LONGEST)
+
+
+def limits(found: Sequence[QueueOverview]) -> Table:
+    """Return the limits of queues as a table."""
+    rows = [
+        (one.queue.name, str(limit), one.counts["active"], one.counts.waiting)
+        for one in found
+        for limit in one.limits
+    ]
+    name = found[0].queue.name if len(found) == 1 else "QUEUE"
+    of = f"queue {name}" if len(found) == 1 else "no queue"
+    has = "has no limit" if len(found) == 1 else "has a limit"
+    return Table(
+        ("queue", "limit", "active", "waiting"),
+        rows,
+        empty=f"{of} {has}: hub.queue({name!r}).limit(10, per=60) "
+        f"(%queue limit {name} 10 --per 60, or --concurrency 4)",
+    )
+
+
+def _waits(seen: JobSnapshot, reason: str) -> str:
+    return reason if seen.state in {"waiting", "paused"} else ""
 
 
 def _state(seen: JobSnapshot) -> str:

@@ -43,6 +43,7 @@ class Details:
     error: str
     traceback: str
     redact: Callable[[str], str]
+    reason: str = ""
 
 
 def read(queues: TaskQueue, job_id: str, redact: Callable[[str], str]) -> Details | None:
@@ -70,6 +71,7 @@ def read(queues: TaskQueue, job_id: str, redact: Callable[[str], str]) -> Detail
         error=cut(error, SHOWN),
         traceback=cut(traceback, SHOWN),
         redact=redact,
+        reason=redact(job.reason or "") if seen.state in {"waiting", "paused"} else "",
     )
 
 
@@ -180,6 +182,8 @@ def _words(found: Details) -> list[str]:
         words.append(f"worker {describe(seen.worker)}")
     if options.priority:
         words.append(f"priority {options.priority}")
+    if found.reason:
+        words.append(f"waits: {found.reason}")
     words += [f"{name} {value}" for name, value in _free(job, found.redact) if value]
     return words
 

@@ -236,10 +236,17 @@ class QueuePanel:
         reasons = (one.overview.why for one in snapshot.queues)
         lines = [reason for reason in reasons if reason]
         hidden = len(lines) - _NOTICES
-        rest = [f"and {hidden:,} more queues whose jobs wait"] if hidden > 0 else []
-        self.notice.show(f"Jobs wait: {line}" for line in lines[:_NOTICES])
-        if rest:
-            self.notice.show([*self.notice.lines, *rest])
+        shown = [f"Jobs wait: {line}" for line in lines[:_NOTICES]]
+        if hidden > 0:
+            shown.append(f"and {hidden:,} more queues whose jobs wait")
+        limited = [one.overview for one in snapshot.queues if one.overview.limits]
+        shown += [
+            f"Limited: {one.queue.name}: {', '.join(map(str, one.limits))}"
+            for one in limited[:_NOTICES]
+        ]
+        if len(limited) > _NOTICES:
+            shown.append(f"and {len(limited) - _NOTICES:,} more queues with limits")
+        self.notice.show(shown)
         for part in self.body:
             widget = getattr(part, "widget", part)
             widget.layout.display = None if snapshot.queues else "none"
