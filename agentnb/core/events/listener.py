@@ -9,12 +9,11 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ResponseError
-
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.glob import is_pattern
 from agentnb.core.events.scripts import END
+from agentnb.core.redis.connection import Parser
 from agentnb.core.redis.errors import translate
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ class Listener:
     def _answered(self, said: Any) -> None:
         new, missed = self._asked.popleft()
         if isinstance(said, Exception):
-            raise ResponseError(str(said))
+            raise Parser.parse_error(str(said))  # type: ignore[no-untyped-call]  # redis-py's own
         self._stands(said.decode(), new, missed)
 
     def _beat(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -98,11 +99,13 @@ class RedisClient(redis.Redis):
     ) -> None:
         self.runtime = runtime = runtime or Runtime()
         target, server = _embedded(home, runtime) if url is None else (parse(url), None)
+        keys = Keys(prefix)
+        target = replace(target, rights=keys.rights)
         log = runtime.log("redis", target=str(target))
         self._manager = ConnectionManager(
             target,
             server=server,
-            tag=Keys(prefix).tag,
+            tag=keys.tag,
             timeout=timeout,
             tracer=runtime.tracer,
             log=log,

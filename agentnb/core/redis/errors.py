@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -168,9 +169,11 @@ def _changed(error: Exception, target: Target, seconds: float) -> AgentnbError: 
     return Changed(str(error), service="redis", hint="begin the transaction again")
 
 
-def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+def _response(error: Exception, target: Target, seconds: float) -> AgentnbError:
     text = with_word(error)
     word = text.partition(" ")[0]
+    if any(start in text for start in _NOT_ALLOWED_IN_SCRIPT):
+        return _not_allowed(error, target, seconds)
     if word in _HINTS:
         return RejectedError(text, service="redis", hint=_HINTS[word])
     if word in _LATER:
@@ -231,10 +234,20 @@ def _cross_slot(error: Exception, target: Target, seconds: float) -> AgentnbErro
 
 
 def _not_allowed(error: Exception, target: Target, seconds: float) -> AgentnbError:  # noqa: ARG001 - as its siblings
+    text = with_word(error)
+    rule = f"ACL SETUSER {target.user} "
+    if found := _COMMAND.search(text):
+        hint = f"{rule}+{found[1]} allows it; agentnb needs {rule}{target.rights}"
+    elif "channel" in text:
+        hint = f"{rule}&* allows all channels, which patterns of events need"
+    elif "key" in text:
+        hint = f"agentnb's keys need {rule}{target.rights}; another key needs a rule of its own"
+    else:
+        hint = f"agentnb needs {rule}{target.rights}"
     return RejectedError(
-        f"{target} does not let this user do that: {with_word(error)}",
+        f"{target} does not let its user {target.user} do that: {text}",
         service="redis",
-        hint="the server's ACL says who may do what; see ACL WHOAMI",
+        hint=f"{hint} (as an administrator, in redis-cli)",
     )
 
 
@@ -254,6 +267,9 @@ def _unencodable(error: Exception, target: Target, seconds: float) -> AgentnbErr
 
 _Make = Callable[[Exception, "Target", float], AgentnbError]
 
+_COMMAND = re.compile(r"run the '([^']+)' command")
+# Of Valkey 9, and of Redis 7.0, which does not say which command or key it is.
+_NOT_ALLOWED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 _REFERENCE = "see the command's arguments: https://valkey.io/commands"
 _HINTS = {
     "WRONGTYPE": "the key holds another kind of value; hub.redis.type(key) says which",

@@ -48,6 +48,21 @@ class Keys:
         self._cache = f"{self._internal}cache:" if prefix else ""
         self._channel = f"{self._internal}channel:" if prefix else ""
 
+    @property
+    def rights(self) -> str:
+        """Return what the server's ACL has to allow a user of these keys.
+
+        Channels are all allowed: a pattern of PSUBSCRIBE has to be one of the ACL's, word by word.
+        INFO, whose statistics the cache shows, counts as dangerous.
+
+        >>> Keys("agentnb").rights
+        '~{agentnb}:* &* +@all -@admin -@dangerous +info'
+        >>> Keys("").rights
+        '~* &* +@all -@admin -@dangerous +info'
+        """
+        names = f"~{escape(self._internal)}*" if self._cache else "~*"
+        return f"{names} &* +@all -@admin -@dangerous +info"
+
     def cache(self, name: str) -> str:
         """Return the key of a cached value.
 

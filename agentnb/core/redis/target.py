@@ -61,6 +61,8 @@ class Target:
         ``"redis"``, ``"rediss"`` or ``"unix"``.
     watched
         The primary that Sentinels watch; None for a server that the options name.
+    rights
+        The rules that the server's ACL needs for the user.
     """
 
     name: str
@@ -68,6 +70,12 @@ class Target:
     options: dict[str, Any] = field(repr=False)
     scheme: str = "unix"
     watched: Watched | None = None
+    rights: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return the name of the user on the server."""
+        return self.options.get("username") or "default"
 
     def __str__(self) -> str:
         return self.name
