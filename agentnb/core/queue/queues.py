@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from agentnb.core.runtime import Runtime
     from agentnb.core.work.executors.far import FarSide
     from agentnb.core.work.executors.record import Record
+    from agentnb.core.work.schedules.schedule import ScheduleInfo
 
 __all__ = ["Queues", "TaskQueue"]
 
@@ -300,6 +301,46 @@ class Queues:
         found = [(queue, self._stores[queue.name]) for queue in queues]
         return overview(self._redis, found, oldest=oldest)
 
+    def schedule_infos(self) -> list[ScheduleInfo]:
+        """Return the schedules of all queues, by queue and name."""
+        names = self.names()
+        with self._redis.untraced.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.exists(f"{self._keys.internal('queue', name)}:schedules")
+            having = [name for name, some in zip(names, pipe.execute(), strict=True) if some]
+        return [one for name in having for one in self.get_queue(name).schedule_infos()]
+
+    def schedules(self) -> Table:
+        """Return the schedules of all queues with their next times, by this machine's clock."""
+        from agentnb.core.queue.schedules import table
+
+        return table(self.schedule_infos())
+
+    def find_schedule(self, name: str) -> Queue:
+        """Return the queue of a schedule.
+
+        Raises
+        ------
+        NotFoundError
+            There is no schedule of that name.
+        UsageError
+            Several queues have one.
+        """
+        infos = self.schedule_infos()
+        found = [one.target for one in infos if one.name == name]
+        if not found:
+            from agentnb.core.work.schedules.schedule import there_is_none
+
+            raise there_is_none(name, [one.name for one in infos], "of any queue", "queue")
+        if len(found) > 1:
+            raise UsageError(
+                f"several queues have a schedule {name}: {', '.join(found)}",
+                service="queue",
+                hint=f"hub.queue({found[0]!r}).get_schedule({name!r}) "
+                f"(%queue schedule {name} {found[0]} --pause)",
+            )
+        return self.get_queue(found[0])
+
     def table(self) -> Table:
         """Return all queues with their jobs by state, and whether anybody works on them."""
         found = self.overview()
@@ -325,6 +366,8 @@ class Queues:
         )
 
     aadd_task, anames, afind = twin(add_task), twin(names), twin(find)
+    aschedules, aschedule_infos = twin(schedules), twin(schedule_infos)
+    afind_schedule = twin(find_schedule)
     aoverview, atable = twin(overview), twin(table)
 
     def close(self) -> None:

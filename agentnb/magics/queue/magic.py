@@ -91,6 +91,10 @@ class QueueMagic(Magic):
             return [f":{name}" for name in self.variables()]
         if kind == "schema":
             return self.classes()
+        if kind == "zone":
+            from zoneinfo import available_timezones
+
+            return sorted(available_timezones())
         if kind == "working":
             return filter(is_word, self._queues.working())
         with suppress(AgentnbError):  # an error helps nobody who types
@@ -99,7 +103,8 @@ class QueueMagic(Magic):
             names = patient.names()
             if kind == "queue":
                 return filter(is_word, names)
-
+            if kind == "schedule":
+                return [one.name for one in patient.schedule_infos()]
             return [
                 id_
                 for name in names
@@ -282,6 +287,12 @@ class QueueMagic(Magic):
         queue = self._known(call)
         queue.unlimit(**({"by": call.options["by"]} if "by" in call.options else {}))
         return limits(self._queues.overview([queue.name]))
+
+    def do_schedule(self, call: Call) -> Any:
+        """List schedules, make one, or act on one."""
+        from agentnb.magics.queue.scheduling import schedule
+
+        return schedule(call, self._queues)
 
     def do_workers(self, call: Call) -> Table:
         """Return who works on queues."""

@@ -1,0 +1,45 @@
+"""Moments that a line names."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from agentnb.core.ranges import refused
+
+__all__ = ["moment"]
+
+
+def moment(name: str, text: str | None, zone: str | None, service: str) -> dt.datetime | None:
+    """Return the moment of an option, None where it is not given.
+
+    Parameters
+    ----------
+    name, text
+        The option, and a time of ISO 8601.
+    zone
+        The time zone of a time that names none.
+    service
+        The service of the error.
+
+    Raises
+    ------
+    UsageError
+        It is no such time.
+
+    Examples
+    --------
+    >>> str(moment("start", "2030-01-01T08:00", "Europe/Berlin", "queue"))
+    '2030-01-01 08:00:00+01:00'
+    """
+    if text is None:
+        return None
+    from agentnb.core.work.schedules.timing import zone_of
+
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        hint = f"--{name} 2030-01-01T08:00, or 2030-01-01T08:00+01:00"
+        raise refused(name, "a time such as 2030-01-01T08:00", text, service, hint) from error
+    if found.tzinfo is None and zone is not None:
+        return found.replace(tzinfo=zone_of(zone, service))
+    return found
