@@ -62,8 +62,8 @@ PUBLIC = {
     "Subscription": "busy_for close dropped failed gaps handled handler name pattern state waiting",
     "Queues": """
         aadd_task aclose add_task afind afind_schedule anames aoverview aschedule_infos aschedules
-        atable close find find_schedule get_queue names overview process_queue schedule_infos
-        schedules table within working
+        atable aworkers close find find_schedule get_queue names overview process_queue
+        schedule_infos schedules table within workers working
     """,
     "Queue": """
         aadd aadd_many acancel acounts add add_many aget aget_schedule ajobs alimit alimits apause

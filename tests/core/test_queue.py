@@ -1069,3 +1069,17 @@ def test_drain_returns_how_many_jobs_ended_meanwhile(queue):
     seen = []
     assert worker.drain(10, on_progress=lambda *now: seen.append(now)) == 7
     assert (seen[0], seen[-1]) == ((0, 7), (7, 7))
+
+
+def test_the_workers_of_another_version_are_shown_as_far_as_they_say(queues, shared_redis):
+    queue = queues.get_queue("old")
+    queue.add(1)
+    owner = "another-boot|4026531836|77|1|ab12cd34"
+    about = b'{"host":"b","pid":77,"kind":"process","concurrency":3,"processor":"work"}'
+    now = int(time.time() * 1000)
+    key = f"{queue._store.base}:workers"
+    shared_redis.hset(key, owner, b"%d %s" % (now, about))
+    (row,) = queues.workers(["old"])
+    assert (row.queue, row.host, row.pid, row.concurrency) == ("old", "b", 77, 3)
+    assert (row.executor, row.started) == ("threads", None)
+    assert "no worker is running for queue mail" in repr(queues.workers(["mail"]))

@@ -201,6 +201,8 @@ class RedisWorkStore:
                 processor=self._processor(),
                 running=running,
                 shared=self._info.shared,
+                executor=self._info.executor,
+                started=self._info.started,
             )
         )
 

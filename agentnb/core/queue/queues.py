@@ -20,6 +20,7 @@ from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.overview import overview
 from agentnb.core.queue.parts import QueueParts
 from agentnb.core.queue.queue import Queue
+from agentnb.core.queue.registry import worker_table
 from agentnb.core.queue.store import JobStore
 from agentnb.core.queue.waiter import JobWaiter
 from agentnb.core.ranges import seconds, texts
@@ -341,6 +342,37 @@ class Queues:
             )
         return self.get_queue(found[0])
 
+    def workers(self, names: Iterable[str] | None = None) -> Table:
+        """Return the workers of queues, on all machines, that are alive.
+
+        A worker is alive while its heartbeat is at most 20 s old; one comes every 5 s.
+
+        Parameters
+        ----------
+        names
+            The queues; None for all.
+
+        Returns
+        -------
+        Table
+            Queue, host, process id, kind of the process, executor, how many jobs run, how many
+            run at most, when the worker started, its last heartbeat, and its processor.
+
+        Raises
+        ------
+        UsageError
+            They are not a list of texts.
+        """
+        seen = self.overview(names)
+        shown = seen[0].queue.name if names is not None and len(seen) == 1 else None
+        where = "for any queue" if shown is None else f"for queue {shown}"
+        word = shown or "QUEUE"
+        return worker_table(
+            [(one.queue.name, worker) for one in seen for worker in one.workers],
+            empty=f"no worker is running {where}: hub.queue({word!r}).work(function) "
+            f"(%queue work {word}), or agentnb worker {word}",
+        )
+
     def table(self) -> Table:
         """Return all queues with their jobs by state, and whether anybody works on them."""
         found = self.overview()
@@ -368,7 +400,7 @@ class Queues:
     aadd_task, anames, afind = twin(add_task), twin(names), twin(find)
     aschedules, aschedule_infos = twin(schedules), twin(schedule_infos)
     afind_schedule = twin(find_schedule)
-    aoverview, atable = twin(overview), twin(table)
+    aoverview, atable, aworkers = twin(overview), twin(table), twin(workers)
 
     def close(self) -> None:
         """Stop the workers of this process; running jobs have 5 seconds, and are then released."""

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agentnb.core.format import duration
+from agentnb.core.moments import moment_of
+from agentnb.core.table import Column, Table
 from agentnb.core.work.identity import describe, is_dead
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["About", "WorkerInfo", "living"]
+__all__ = ["About", "WorkerInfo", "living", "worker_table"]
 
 _SILENT = 20.0
 _FORGOTTEN = 3600.0
@@ -30,6 +34,8 @@ class About(msgspec.Struct, omit_defaults=True):
     running: int = 0
     shared: bool = False
     """Whether its process has other workers too."""
+    executor: str = "threads"
+    started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,10 @@ class WorkerInfo:
         How many jobs it runs at once, and how many it did at its last heartbeat.
     processor
         Its function.
+    executor
+        Where its attempts run: ``threads``, ``4 processes``, ``dask 2x4``.
+    started
+        When it began, by its host's clock; None where an older version does not say.
     seen
         Seconds since its last heartbeat, by the server's clock; one comes every 5 s.
     """
@@ -61,6 +71,8 @@ class WorkerInfo:
     running: int
     processor: str
     seen: float
+    executor: str = "threads"
+    started: dt.datetime | None = None
 
 
 def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], list[str]]:
@@ -102,4 +114,30 @@ def _info(owner: str, about: bytes, seen: float) -> WorkerInfo:
         read.running,
         read.processor,
         round(seen, 1),
+        read.executor,
+        moment_of(read.started) if read.started else None,
     )
+
+
+def worker_table(found: Iterable[tuple[str, WorkerInfo]], *, empty: str) -> Table:
+    """Return workers, each with its queue, as a table.
+
+    Parameters
+    ----------
+    found
+        The names of queues and their workers.
+    empty
+        The line where there is none.
+    """
+    columns = (
+        *("queue", "host", "pid", "in", "executor", "running", "concurrency"),
+        *(Column("started", "time"), "seen", "processor"),
+    )
+    rows = [
+        (
+            *(name, one.host, one.pid, one.kind, one.executor, one.running, one.concurrency),
+            *(one.started, f"{duration(one.seen)} ago", one.processor),
+        )
+        for name, one in found
+    ]
+    return Table(columns, rows, empty=empty)

@@ -272,11 +272,17 @@ class WorkerInfo(Struct, frozen=True):
         The kind of its process.
     shared
         Whether other workers are or were in its process.
+    executor
+        Where its attempts run: ``threads``, or the executor in short.
+    started
+        When it began, in seconds since the epoch by its host's clock; 0 where that is not known.
     """
 
     concurrency: int
     kind: str = "kernel"
     shared: bool = False
+    executor: str = "threads"
+    started: float = 0.0
 
 
 class WorkStore(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agentnb.core import sansio
@@ -18,6 +18,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import end_of, seconds
 from agentnb.core.twins import twin
 from agentnb.core.work.company import of_process
+from agentnb.core.work.executors.words import THREADS
 from agentnb.core.work.identity import describe, new_owner
 from agentnb.core.work.lease import LeaseKeeper
 from agentnb.core.work.stopping import run_until_stopped
@@ -90,6 +91,8 @@ class Worker:
         self._turning = Lock()  # held while it begins to stop
         self._company = of_process()
         self._shared = False
+        self._place = THREADS
+        self._since = 0.0
         self._fork = ForkGuard()
         self._threads = WorkerThreads(
             store,
@@ -153,6 +156,9 @@ class Worker:
             except BaseException:
                 self.elsewhere.close()
                 raise
+            # Once: a cluster is asked for its size.
+            self._place = str(self.elsewhere)
+        self._since = time()
         self._join()
         self._keeper.start()
         self._threads.start(self.concurrency)
@@ -173,7 +179,9 @@ class Worker:
             raise
 
     def _about(self) -> WorkerInfo:
-        return WorkerInfo(self.concurrency, self.kind, self._shared)
+        return WorkerInfo(
+            self.concurrency, self.kind, self._shared, self._place, started=self._since
+        )
 
     def _note_company(self) -> None:
         """Record that the process has other workers, before the first of them claims a unit."""

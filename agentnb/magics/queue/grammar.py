@@ -211,10 +211,10 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "workers",
-            "the workers of a queue, or of all",
+            "the workers of a queue, or of all, on all machines",
             ("[QUEUE]",),
             live=("queue",),
-            twin="hub.queue(QUEUE).workers()",
+            twin="hub.queues.workers()",
         ),
         Verb("panel", "a live view of all queues", twin='hub.panel("queue")'),
     ),

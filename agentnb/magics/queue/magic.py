@@ -295,18 +295,8 @@ class QueueMagic(Magic):
         return schedule(call, self._queues)
 
     def do_workers(self, call: Call) -> Table:
-        """Return who works on queues."""
-        from agentnb.magics.queue.render import workers
-
-        names = [self._known(call).name] if call.arguments else self._queues.names()
-        seen = self._queues.overview(names)
-        found = [(one.queue.name, worker) for one in seen for worker in one.workers]
-        shown = names[0] if call.arguments else "QUEUE"
-        where = f"for queue {names[0]}" if call.arguments else "for any queue"
-        return workers(
-            found,
-            empty=f"no worker is running {where}: %queue work {shown}, or agentnb worker {shown}",
-        )
+        """Return the workers of queues."""
+        return self._queues.workers([self._known(call).name] if call.arguments else None)
 
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
         """Open the panel."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.format import clock, duration, short
+from agentnb.core.format import clock, short
 from agentnb.core.table import Column, Table
 from agentnb.magics.detail import DetailView
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.snapshot import JobSnapshot
 
-__all__ = ["JobView", "jobs", "limits", "workers"]
+__all__ = ["JobView", "jobs", "limits"]
 
 _LONGEST = 2000
 _BAR = 10
@@ -131,19 +131,6 @@ def jobs(found: list[Job], reasons: Mapping[str, str], *, empty: str, note: str 
         columns = (*columns[:4], *columns[5:])
         rows = [(*row[:4], *row[5:]) for row in rows]
     return Table(columns, rows, empty=empty, note=note)
-
-
-def workers(found: list[tuple[str, Any]], *, empty: str) -> Table:
-    """Return the workers of queues as a table."""
-    rows = [
-        (
-            *(name, one.processor, one.kind, one.host, one.pid, one.running, one.concurrency),
-            f"{duration(one.seen)} ago",
-        )
-        for name, one in found
-    ]
-    columns = ("queue", "processor", "in", "host", "pid", "running", "concurrency", "seen")
-    return Table(columns, rows, empty=empty)
 
 
 def progress_bar(progress: bytes | None) -> str:

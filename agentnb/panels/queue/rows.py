@@ -190,7 +190,7 @@ def worker_row(of: QueueSnapshot, one: WorkerInfo) -> tuple[object, ...]:
     return (
         one.name,
         of.queue.name,
-        f"{one.kind} {one.pid} on {one.host}",
+        f"{one.kind} {one.pid} on {one.host}, {one.executor}",
         _busy(of, [one]),
         Indicator(
             ago(one.seen),
