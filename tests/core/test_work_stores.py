@@ -450,20 +450,13 @@ def test_a_worker_that_leaves_twice_is_gone(store, me):
 
 # Attempts that run in other processes
 
-FAR = [name for name in BENCHES if name in {"memory", "redis"}]
-
-
-@pytest.fixture(params=FAR)
-def far_bench(request):
-    yield from BENCHES[request.param](request)
-
 
 @pytest.fixture
-def held(far_bench):
+def held(bench):
     """Return a store, an owner and its claim of a unit."""
-    store, owner = far_bench.store(), new_owner()
+    store, owner = bench.store(), new_owner()
     store.join(owner, WorkerInfo(2))
-    far_bench.add()
+    bench.add()
     return store, owner, store.claim(owner)
 
 
@@ -518,8 +511,43 @@ def test_the_next_claim_of_a_unit_is_begun_anew(held):
     assert store.begin(following.key, owner, "second", 20.0).entry == claim.entry + 1
 
 
-def test_a_cancelled_attempt_hears_of_it_by_its_next_sign_of_life(far_bench, held):
+def test_a_cancelled_attempt_hears_of_it_by_its_next_sign_of_life(bench, held):
     store, owner, claim = held
     store.begin(claim.key, owner, "by", 20.0)
-    far_bench.cancel(claim.id)
+    bench.cancel(claim.id)
     assert store.touch(claim.key, owner, 20.0) in {Sign.CANCELLED, Sign.LOST}
+
+
+def test_an_attempt_that_was_not_begun_has_no_sign_of_life(bench, store, me):
+    bench.add()
+    claim = store.claim(me)
+    assert store.touch(claim.key, me, 30) is Sign.LOST
+
+
+def test_what_the_far_side_notes_is_fenced(bench, store, me):
+    bench.add()
+    begun = store.begin(store.claim(me).key, me, "one", 30)
+    assert bench.note(store, begun, "there")
+    store.release(begun)
+    assert not bench.note(store, begun, "too late")
+
+
+def test_a_claim_is_reclaimed_from_a_process_that_died(bench, store, me):
+    from agentnb.core.work.store import ActiveUnit
+
+    unit = bench.add(attempts=2)
+    claim = store.claim(me)
+    values = (claim.id, claim.entry, me, claim.attempt, claim.attempts, 0.0)
+    held = ActiveUnit(*values, payload=claim.payload)
+    assert store.reclaim(held, LATE, counted=True) in {"waiting", "delayed"}
+    assert store.reclaim(held, LATE, counted=True) is None
+    assert bench.look(unit).attempt == 1
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_an_attempt_that_is_over_learns_it_by_its_next_sign_of_life(bench, store, me, end):
+    bench.add()
+    claim = store.claim(me)
+    store.begin(claim.key, me, "one", 30)
+    end(bench, store, claim)
+    assert store.touch(claim.key, me, 30) is Sign.LOST

@@ -82,6 +82,7 @@ def make_workflows(
         wakeup=RedisWakeup(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
         if redis is not None
         else None,
+        hub=hub,
         owns_database=own,
         runtime=runtime,
     )

@@ -73,6 +73,10 @@ class Agent:
         The codec of the type of its result; None where none is declared.
     target
         The function, class or object that it was made of.
+    returns
+        The type of its result, as `agent` takes it.
+    cell
+        Whether the home keeps it as a cell, so that other processes of it find it.
     """
 
     name: str
@@ -86,6 +90,8 @@ class Agent:
     module: str = ""
     declared: TypeCodec | None = None
     target: Any = None
+    returns: Any = None
+    cell: bool = False
 
 
 class _AttemptOptions(TypedDict, total=False):
@@ -293,6 +299,7 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
             getattr(target, "execute", target), given.get("returns"), "workflow", f"agent {name}"
         ),
         target,
+        given.get("returns"),
     )
 
 

@@ -18,10 +18,11 @@ from agentnb.core.workflow.execution import TaskExecution, refused
 if TYPE_CHECKING:
     from agentnb.core.trace import Context as TraceContext
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.store import ActiveUnit, Claim, Outcome
-    from agentnb.core.workflow.claiming import TaskRef
+    from agentnb.core.workflow.claiming import Claimed, TaskRef
     from agentnb.core.workflow.execution import Surroundings
-    from agentnb.core.workflow.registry import Registry
+    from agentnb.core.workflow.remote import Agents
 
 __all__ = ["TaskHandler"]
 
@@ -40,19 +41,33 @@ class TaskHandler:
         Knows the agents of this process.
     around
         The parts of the orchestrator that a task's context uses.
+    elsewhere
+        Runs attempts by an executor; None for this thread.
     """
 
     service = "workflow"
     noun = "task"
 
-    def __init__(self, registry: Registry, around: Surroundings) -> None:
+    def __init__(
+        self, registry: Agents, around: Surroundings, elsewhere: Elsewhere | None = None
+    ) -> None:
         self._registry = registry
         self._around = around
+        self._elsewhere = elsewhere
         self._log = around.log
         self._counters = around.runtime.tracer.counters
 
     def run(self, attempt: Attempt) -> Any:
-        """Run the task by its present agent, and return its result as it is kept."""
+        """Run the task by its present agent, and return its result as it is kept.
+
+        Of one that ran elsewhere, return its outcome.
+        """
+        if self._elsewhere is not None:
+            claimed: Claimed = attempt.claim.payload
+            attempt.context = claimed.context
+            attempt.is_async = self._registry.find(claimed.ref.agent).is_async
+            with use(attempt.context):
+                return self._elsewhere.run(attempt)
         execution = attempt.work = TaskExecution(attempt, self._around)
         task = execution.task
         attempt.context = execution.claimed.context
@@ -126,7 +141,7 @@ class TaskHandler:
     def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a task was taken from a worker that is gone."""
         del failure
-        ref: TaskRef = held.payload
+        ref: TaskRef = getattr(held.payload, "ref", held.payload)
         self._counters.reclaimed("task", ref.agent)
         self._say(
             logging.ERROR if state == "failed" else logging.WARNING,

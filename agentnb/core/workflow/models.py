@@ -15,7 +15,10 @@ from sqlalchemy.types import Double
 
 __all__ = ["Models", "models", "names"]
 
-_TABLES = ("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker")
+_TABLES = (
+    *("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker", "pulse"),
+    "identity",
+)
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
 _SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
@@ -43,7 +46,8 @@ class Models:
     ----------
     metadata
         Of all of them.
-    WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow
+    WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow, PulseRow,
+    IdentityRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
@@ -55,6 +59,8 @@ class Models:
     EventRow: Any
     AgentRow: Any
     WorkerRow: Any
+    PulseRow: Any
+    IdentityRow: Any
 
 
 @lru_cache(maxsize=2)
@@ -237,8 +243,30 @@ def models(kind: str) -> Models:
         heartbeat: Mapped[float] = mapped_column(Double)
         shared: Mapped[int] = mapped_column(Integer, server_default=text("0"))
 
+    class PulseRow(Base):
+        """The begin and the last sign of life of an attempt in another process than its worker's.
+
+        ``silent`` is the time from which it counts as silent. It is of the task's last entry that
+        was begun so, and stays behind it.
+        """
+
+        task_id: Mapped[str] = mapped_column(Text, primary_key=True)
+        entry: Mapped[int] = mapped_column(Integer)
+        process: Mapped[str] = mapped_column(Text)
+        begun: Mapped[float] = mapped_column(Double)
+        silent: Mapped[float] = mapped_column(Double)
+
+    class IdentityRow(Base):
+        """The identity of a scope, by which two processes see that they share it."""
+
+        scope: Mapped[str] = mapped_column(Text, primary_key=True)
+        id: Mapped[str] = mapped_column(Text)
+
     made = Models()
     made.metadata = Base.metadata
-    for one in (WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow):
+    for one in (
+        *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow),
+        *(PulseRow, IdentityRow),
+    ):
         setattr(made, one.__name__, one)
     return made

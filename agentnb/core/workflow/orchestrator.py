@@ -20,6 +20,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import refused, seconds, whole
 from agentnb.core.twins import twin
+from agentnb.core.work.executors.words import THREADS
 from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
 from agentnb.core.workflow import migrating
@@ -46,6 +47,7 @@ from agentnb.core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from typing_extensions import TypeForm
@@ -53,11 +55,15 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
+    from agentnb.core.work.executors.far import FarSide
+    from agentnb.core.work.executors.near import Elsewhere
+    from agentnb.core.work.executors.record import Record
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.work.wakeup import WakeupBackend
     from agentnb.core.workflow.agents import AgentOptions, SchemaDecorator, SchemalessOptions
     from agentnb.core.workflow.depths import AgentDepth
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
+    from agentnb.core.workflow.remote import Agents, FarTasks, TaskRecords
 
 __all__ = ["Orchestrator"]
 
@@ -95,6 +101,10 @@ class Orchestrator:
     wakeup
         Wakes workers of other processes, see `agentnb.core.work.wakeup.WakeupBackend`; None for
         none: they then look by themselves, every half second.
+    executor
+        Where attempts run by default; see `work`.
+    hub
+        The hub that it belongs to; None for none.
     runtime
         Tracer, redactor and logs; default: those of the database.
     owns_database
@@ -132,6 +142,8 @@ class Orchestrator:
         services: Callable[[str], Any] | None = None,
         events: Any = None,
         wakeup: WakeupBackend | None = None,
+        executor: Executor | str = THREADS,
+        hub: Any = None,
         runtime: Runtime | None = None,
         owns_database: bool = False,
     ) -> None:
@@ -159,6 +171,8 @@ class Orchestrator:
         self._bus = events
         self._backend = wakeup
         self._owns = owns_database
+        self._executor = executor
+        self._hub = hub
         self._worker: Worker | None = None
         self._making = threading.RLock()  # never held while somebody is waited for
         self._lock = threading.RLock()
@@ -203,6 +217,12 @@ class Orchestrator:
     @lazy
     def _waiter(self) -> WorkflowWaiter:
         return WorkflowWaiter(self._reader, self._wakeup, self._call_threads, self._log)
+
+    @lazy
+    def _far_tasks(self) -> FarTasks:
+        from agentnb.core.workflow.remote import FarTasks
+
+        return FarTasks(self._transactions, self._scope, self.registry, make=self._make_far_side)
 
     @lazy
     def _relay(self) -> Relay | None:
@@ -415,8 +435,9 @@ class Orchestrator:
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         kind: Literal["kernel", "process"] = "kernel",
+        executor: Executor | str | None = None,
     ) -> Worker:
-        """Do the tasks of agents in this process, in threads, until the worker is stopped.
+        """Do the tasks of agents until the worker is stopped: in threads here, or by an executor.
 
         Working again replaces the worker, unless it would be the same.
 
@@ -428,6 +449,13 @@ class Orchestrator:
             How many tasks are done at once.
         kind
             ``kernel``, or ``process`` for a worker process.
+        executor
+            Where attempts run; this process keeps their leases and outcomes. ``"threads"`` of
+            this process; ``"processes"`` of this host, which are killed at a time-out;
+            ``"dask://HOST:PORT"``, the address of a Dask scheduler, or its ``Client``;
+            ``"pkg.module:factory"``; or any `concurrent.futures.Executor`. The agents must be
+            importable there, and the settings there must name the same database. Default:
+            ``AGENTNB_EXECUTOR``, else threads.
 
         Returns
         -------
@@ -437,9 +465,12 @@ class Orchestrator:
         Raises
         ------
         UsageError
-            One of the agents is not known here.
+            One of the agents is not known here, or an executor cannot import it.
         ConfigError
-            One was made by a cell, and cannot be used in this process.
+            One was made by a cell, and cannot be used in this process; or tasks cannot run by
+            the executor. Nothing was claimed.
+        UnavailableError
+            The executor does not answer.
         """
         concurrency = whole("concurrency", concurrency, service="workflow", most=MOST_CONCURRENCY)
         named = None
@@ -448,34 +479,81 @@ class Orchestrator:
             named = tuple(dict.fromkeys(check_name(name, "an agent") for name in given))
         for name in named or ():
             self.registry.find(name)
+        chosen = self._executor if executor is None else executor
         with self._lock:
             running = self.worker
+            if running is not None and running.same(named, concurrency, chosen):
+                return running
+            made = self._make_worker(named, concurrency, kind, chosen)
             if running is not None:
-                if running.same(named, concurrency):
-                    return running
                 running.stop()
-            self._worker = self._make_worker(named, concurrency, kind)
+            self._worker = made
             self._worker.start()
             return self._worker
 
-    def _make_worker(self, agents: Sequence[str] | None, concurrency: int, kind: str) -> Worker:
+    def _make_worker(
+        self, agents: Sequence[str] | None, concurrency: int, kind: str, executor: Executor | str
+    ) -> Worker:
+        elsewhere, records = self._elsewhere(executor, concurrency)
         return Worker(
             self._make_store,
-            TaskHandler(self.registry, self._surroundings(self._loop)),
+            lambda found: TaskHandler(self.registry, self._surroundings(self._loop), found),
             self.registry,
             agents,
+            executor=executor,
+            make_elsewhere=elsewhere,
+            records=records,
             loop=self._loop,
             log=self._log,
             concurrency=concurrency,
             kind=kind,
         )
 
-    def _surroundings(self, loop: LoopThread) -> Surroundings:
+    def _elsewhere(
+        self, executor: Executor | str, concurrency: int
+    ) -> tuple[Callable[[SqlWorkStore], Elsewhere] | None, TaskRecords | None]:
+        """Return what makes the part that runs attempts by an executor; None for threads here."""
+        if executor == THREADS:
+            return None, None
+        from agentnb.core.work.executors.making import executor_of
+        from agentnb.core.work.executors.near import Elsewhere
+        from agentnb.core.workflow.remote import TaskRecords, unpack
+
+        records = TaskRecords(
+            self._transactions, self._scope, self.registry, lease=self._lease, hub=self._hub
+        )
+        made = executor_of(
+            executor, concurrency, hub=self._hub, service="workflow", say=self._log.warning
+        )
+        if made is None:
+            return None, None
+
+        def elsewhere(store: SqlWorkStore) -> Elsewhere:
+            owned = made is not executor
+            return Elsewhere(
+                made, store, record=records.record, log=self._log, unpack=unpack, owned=owned
+            )
+
+        return elsewhere, records
+
+    def _far_side(self, record: Record) -> FarSide:
+        """Return what runs a task that a worker of another process has claimed."""
+        return self._far_tasks.side(record)
+
+    def _make_far_side(self, agents: Agents) -> FarSide:
+        from agentnb.core.work.executors.far import FarSide
+        from agentnb.core.workflow.remote import pack
+
+        results = Results(self._reader, agents, self._json)
+        handler = TaskHandler(agents, self._surroundings(self._loop, results))
+        return FarSide(self._make_store(lambda: ()), handler, self._loop, self._log, pack)
+
+    def _surroundings(self, loop: LoopThread, results: Results | None = None) -> Surroundings:
         return Surroundings(
             self._transactions,
             self._json,
             self._reader,
-            self._results,
+            results or self._results,
             self._services,
             loop,
             self._call_threads,

@@ -85,7 +85,7 @@ class _Kept:
                 service="workflow",
                 hint=f"run its cell again (%%agent {self.name})",
             )
-        self.agent = replace(found, module=f"%%agent {self.name}")
+        self.agent = replace(found, module=f"%%agent {self.name}", cell=True)
 
 
 class Registry:

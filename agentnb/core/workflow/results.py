@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import Json
     from agentnb.core.workflow.reading import Reader
-    from agentnb.core.workflow.registry import Registry
+    from agentnb.core.workflow.remote import Agents
 
 __all__ = ["Results"]
 
@@ -23,15 +23,15 @@ class Results:
     ----------
     reader
         Reads the rows.
-    registry
+    agents
         Knows the types that agents declare.
     json
         Decodes a result as a type.
     """
 
-    def __init__(self, reader: Reader, registry: Registry, json: Json) -> None:
+    def __init__(self, reader: Reader, agents: Agents, json: Json) -> None:
         self._reader = reader
-        self._registry = registry
+        self._agents = agents
         self._json = json
 
     def all(self, number: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Results:
         return self._json.decode(result.encode(), kind)
 
     def _read(self, agent: str, result: str) -> Any:
-        return read(result, self._registry.declared(agent))
+        return read(result, self._agents.declared(agent))
 
 
 def _check_kept(number: str, task: str, agent: str, unkept: str | None) -> None:

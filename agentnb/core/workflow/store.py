@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.errors import AgentnbError
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import host_of_owners, is_dead
 from agentnb.core.work.store import (
@@ -23,7 +23,7 @@ from agentnb.core.work.store import (
     Pulse,
     Sign,
 )
-from agentnb.core.workflow import completion
+from agentnb.core.workflow import completion, pulses
 from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
 
@@ -59,8 +59,10 @@ _ACTIVE = f"""
 select {_REF},
   (select traceparent from {{workflow}} f where f.id = t.workflow_id),
   (select correlation_id from {{workflow}} f where f.id = t.workflow_id),
-  t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{clock}}
+  t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{clock}},
+  {{clock}} - p.begun, p.silent - {{clock}}, p.process
 from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner
+  left join {{pulse}} p on p.task_id = t.id and p.entry = t.entry
 where t.scope = :scope and t.state = 'active' and (t.owner = :owner
   or w.owner is null or w.heartbeat + w.lease < {{clock}} or substr(t.owner, 1, :length) = :host)
 """
@@ -173,10 +175,13 @@ class SqlWorkStore:
                 promote(tx, self._scope, agents)
         mine: dict[Key, tuple[TaskRef, int]] = {}
         others = []
-        for *row, cancel, shared, left in rows:
+        found: dict[Key, Pulse] = {}
+        for *row, cancel, shared, left, age, silent, process in rows:
             ref = task_ref(row)
             if ref.owner == owner:
                 mine[Key(ref.id, ref.entry)] = (ref, cancel)
+                if process is not None:
+                    found[Key(ref.id, ref.entry)] = Pulse(float(age), float(silent), process)
             else:
                 ends = -1.0 if left is None else float(left)
                 others.append(_held(ref, ends, shared=bool(shared)))
@@ -187,6 +192,7 @@ class SqlWorkStore:
             unknown=[_held(ref, self.lease) for key, (ref, _) in mine.items() if key not in known],
             others=others,
             due=soon,
+            pulses=found,
         )
 
     # Tasks
@@ -289,7 +295,7 @@ class SqlWorkStore:
 
     def reclaim(self, held: ActiveUnit, failure: Failure, *, counted: bool) -> str | None:
         """Take a task from a worker that is gone."""
-        ref: TaskRef = held.payload
+        ref: TaskRef = getattr(held.payload, "ref", held.payload)
         with self._transactions.write() as tx:
             if not counted:
                 done = completion.release(tx, self._scope, ref, failure)
@@ -309,17 +315,24 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             return due(tx, self._scope, self._agents())
 
-    def begin(self, key: Key, owner: str, by: str, lease: float) -> Claim | Began:  # noqa: ARG002 - the protocol's
-        """Refuse: tasks run in the threads of their worker."""
-        raise _only_threads()
+    # Attempts in other processes
 
-    def touch(self, key: Key, owner: str, lease: float) -> Sign:  # noqa: ARG002 - the protocol's
-        """Refuse, as `begin`."""
-        raise _only_threads()
+    def begin(self, key: Key, owner: str, by: str, lease: float) -> Claim | Began:
+        """Begin the attempt at a task, in the process that runs it."""
+        with self._transactions.write() as tx:
+            found = pulses.begin(tx, key, owner, by, lease)
+        return found if isinstance(found, Began) else _claim(found)
 
-    def pulse(self, key: Key, owner: str) -> Pulse | None:  # noqa: ARG002 - the protocol's
-        """Refuse, as `begin`."""
-        raise _only_threads()
+    def touch(self, key: Key, owner: str, lease: float) -> Sign:
+        """Note a sign of life of an attempt, and return what its worker wants."""
+        with self._transactions.write() as tx:
+            return pulses.touch(tx, key, owner, lease)
+
+    def pulse(self, key: Key, owner: str) -> Pulse | None:
+        """Return the last sign of life of an attempt, None if it was not begun."""
+        del owner  # no entry is used twice
+        with self._transactions.read() as tx:
+            return pulses.pulse(tx, key)
 
     def fire_due(self) -> None:
         """Do nothing: workflows have no schedules."""
@@ -370,12 +383,4 @@ def _held(ref: TaskRef, left: float, *, shared: bool = False) -> ActiveUnit:
     return ActiveUnit(
         *(ref.id, ref.entry, ref.owner, ref.attempt, ref.attempts, left, ref.deaths, shared),
         payload=ref,
-    )
-
-
-def _only_threads() -> UsageError:
-    return UsageError(
-        "tasks run in the threads of their worker",
-        service="workflow",
-        hint="hub.workflows.work() (%workflow work)",
     )

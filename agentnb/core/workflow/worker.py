@@ -8,13 +8,18 @@ from agentnb.core.errors import DeadlineExceeded
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.twins import twin
 from agentnb.core.work import worker as engine
+from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from concurrent.futures import Executor
 
+    from agentnb.core.trace import ServiceLog
+    from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.store import Pending
     from agentnb.core.workflow.handler import TaskHandler
     from agentnb.core.workflow.registry import Registry
+    from agentnb.core.workflow.remote import TaskRecords
     from agentnb.core.workflow.store import SqlWorkStore
 
 __all__ = ["Worker"]
@@ -28,12 +33,18 @@ class Worker(engine.Worker):
     ----------
     make_store
         Given a function that returns the names of the agents, makes the store of its tasks.
-    handler
-        Runs the tasks.
+    make_handler
+        Given what runs attempts by an executor, or None, makes what runs the tasks.
     registry
         Knows the agents of this process.
     agents
         Whose tasks it does; None for all that this process registers, now and later.
+    executor
+        The executor that it was made with, or its word.
+    make_elsewhere
+        Given the store, returns what runs attempts by it; None for threads here.
+    records
+        Makes the records of such attempts.
     **options
         As the engine's worker takes them.
     """
@@ -41,21 +52,44 @@ class Worker(engine.Worker):
     def __init__(
         self,
         make_store: Callable[[Callable[[], tuple[str, ...]]], SqlWorkStore],
-        handler: TaskHandler,
+        make_handler: Callable[[Elsewhere | None], TaskHandler],
         registry: Registry,
         agents: Sequence[str] | None = None,
+        *,
+        executor: Executor | str = THREADS,
+        make_elsewhere: Callable[[SqlWorkStore], Elsewhere] | None = None,
+        records: TaskRecords | None = None,
+        log: ServiceLog,
         **options: Any,
     ) -> None:
+        self.executor = executor
+        self._records = records
+        self._refused: dict[str, str] = {}
         self._registry = registry
         self._named = None if agents is None else tuple(agents)
         self._store = make_store(lambda: self.agents)
-        super().__init__(self._store, handler, **options)
+        elsewhere = None if make_elsewhere is None else make_elsewhere(self._store)
+        handler = make_handler(elsewhere)
+        super().__init__(self._store, handler, elsewhere=elsewhere, log=log, **options)
 
     @property
     def agents(self) -> tuple[str, ...]:
         """The agents whose tasks it does."""
         named = self._named
-        return tuple(sorted(self._registry.registered())) if named is None else named
+        names = tuple(sorted(self._registry.registered())) if named is None else named
+        if self._records is None:
+            return names
+        return tuple(name for name in names if self._is_usable(self._records, name))
+
+    def _is_usable(self, records: TaskRecords, name: str) -> bool:
+        """Return whether other processes can import an agent; say once why they cannot."""
+        refused = records.why_not(name)
+        line = "" if refused is None else f"tasks of agent {name} wait: {refused}"
+        if self._refused.get(name, "") != line:
+            self._refused[name] = line
+            if line:
+                self._log.error("%s", line)
+        return not line
 
     def serve(self, agents: Sequence[str]) -> None:
         """Do the tasks of these agents from now on."""
@@ -64,9 +98,27 @@ class Worker(engine.Worker):
             self.look()
             self._store.wake()
 
-    def same(self, agents: Sequence[str] | None, concurrency: int) -> bool:
+    def same(
+        self, agents: Sequence[str] | None, concurrency: int, executor: Executor | str
+    ) -> bool:
         """Return whether another worker for these would be the same."""
-        return self._named == agents and self.concurrency == concurrency
+        given = (agents, concurrency, executor)
+        return (self._named, self.concurrency, self.executor) == given
+
+    def start(self) -> None:
+        """Begin to do tasks.
+
+        Raises
+        ------
+        UsageError
+            Other processes cannot import one of the agents, which an executor would run.
+        AgentnbError
+            The database cannot record the worker, or tasks cannot run by the executor.
+        """
+        if self._records is not None:
+            named = self._named
+            self._records.check(tuple(self._registry.registered()) if named is None else named)
+        super().start()
 
     def drain(
         self,

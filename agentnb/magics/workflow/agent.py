@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,8 @@ def make_agent(
     path = module_path(home, "agent", name)
     keep_module(home, path, module.text)  # where that fails, the agent of before stays
     register(function)
+    # Without names of the notebook other processes find it in the home.
+    workflows.registry.add(replace(workflows.registry.find(name), cell=not module.needs))
     made = CellFunction(name, path, module.text, _withdraw(name, workflows.registry))
     left = functions.replace(cell_id(shell), made)
     said = (_in_kernel(name, workflows), _elsewhere(name, module.needs), left, deprecated)

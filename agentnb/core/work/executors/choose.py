@@ -15,7 +15,7 @@ from agentnb.core.work.executors.words import PROCESSES, THREADS
 if TYPE_CHECKING:
     from agentnb.core.work.executors.dask import DaskExecutor
 
-__all__ = ["PROCESSES", "THREADS", "WORDS", "choose", "read_executor"]
+__all__ = ["WORDS", "choose", "read_executor"]
 
 WORDS = (THREADS, PROCESSES)
 """The executors that have a word of their own."""

@@ -134,7 +134,7 @@ class DaskExecutor(AttemptExecutor):
 
     # Checks
 
-    def check(self, function: Callable[..., object], *args: Any) -> None:
+    def check(self, function: Callable[..., str | None], *args: Any) -> None:
         """Call a function on each Dask worker, on those that come later as well.
 
         It is called in a thread beside those of calls, so that a busy worker answers, too.
