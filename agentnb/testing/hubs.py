@@ -167,7 +167,7 @@ def _clean(url: str | None, prefix: str, server: SharedServer | None) -> None:
     if server is not None and url == server.url:
         server.flush()
         return
-    with suppress(AgentnbError), RedisClient(url) as redis:
+    with suppress(AgentnbError), RedisClient(url, prefix=prefix) as redis:
         remove_keys(redis, prefix)
 
 

@@ -262,3 +262,17 @@ def _wait_for(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_the_health_of_a_fresh_hub_names_the_node_after_its_first_answer(cluster, connect):
+    hub = connect(cluster.others[0])
+    assert hub.redis.node is None
+    kind = f"redis, node 127.0.0.1:{cluster.home.port}"
+    assert [row[1] for row in hub.health().rows if row[0] == "redis"] == [kind]
+
+
+def test_another_database_is_refused_with_the_reason(cluster):
+    url = cluster.home.url.removesuffix("/0") + "/3"
+    with RedisClient(url) as client, pytest.raises(RejectedError) as caught:
+        client.get("{agentnb}:k")
+    assert "end REDIS_URL with /0" in caught.value.hint

@@ -205,8 +205,9 @@ def elsewhere(error: theirs.AskError, target: Target, tag: str) -> RejectedError
         f"{target} is a Redis Cluster, whose node {error.host}:{error.port} has this key "
         f"(slot {error.slot_id}): only the node with the keys of {{{tag}}} is used",
         service="redis",
-        hint=f"begin the key with {{{tag}}}:, such as {{{tag}}}:mine, set AGENTNB_KEY_PREFIX if it "
-        "is agentnb's own, or use redis.cluster.RedisCluster for keys of all nodes",
+        hint=f"begin the key with {{{tag}}}:, such as {{{tag}}}:mine; a cache or a bus with "
+        "another prefix needs RedisClient(url, prefix=...) of its own, and keys of all nodes "
+        "redis.cluster.RedisCluster(...)",
     )
 
 
@@ -274,6 +275,8 @@ _REFERENCE = "see the command's arguments: https://valkey.io/commands"
 _HINTS = {
     "WRONGTYPE": "the key holds another kind of value; hub.redis.type(key) says which",
     "MISCONF": "the server cannot write its data to disk: look at its disk and its log",
+    "SELECT": "a Redis Cluster has one database: end REDIS_URL with /0",
+    "DB": "the server has no such database: end REDIS_URL with /0",
     "OOM": "delete something, raise its maxmemory, or choose a policy that evicts",
 }
 _LATER = {

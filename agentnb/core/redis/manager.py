@@ -100,7 +100,10 @@ class ConnectionManager:
     def where(self) -> Target:
         """Return the target, named with the server in use where that is another one."""
         node = None if self.nodes is None else self.nodes.describe()
-        return self.target if node is None else replace(self.target, name=f"{self.target} ({node})")
+        if node is None:
+            return self.target
+        hint = f"{self.target.hint}; the other servers name {node} by this address"
+        return replace(self.target, name=f"{self.target} ({node})", hint=hint)
 
     def _pool(self, retry: Retry, **options: Any) -> Pool:
         target = self.target

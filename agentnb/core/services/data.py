@@ -168,17 +168,12 @@ def _redis(hub: Hub) -> RedisClient:
     )
 
 
-def _kind_of_redis(redis: RedisClient) -> str:
-    kind = "embedded" if redis.embedded else redis.target.scheme
-    return f"{kind}, {redis.node}" if redis.node else kind
-
-
 REDIS: Service[RedisClient] = Service(
     "redis",
     _redis,
     settings=("home", "key_prefix", "redis_url"),
     checks=lambda it: [
-        Check("redis", _kind_of_redis(it), it.probe),
+        Check("redis", "embedded" if it.embedded else it.target.scheme, it.probe, lambda: it.node),
     ],
     main=Main("redis", "embedded", ("redis_url",), lambda hub: hub.redis),
 )

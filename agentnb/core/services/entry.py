@@ -23,15 +23,26 @@ class Closeable(Protocol):
 T = TypeVar("T", bound=Closeable)
 
 
+def _nothing() -> None:
+    """Stand for no detail."""
+
+
 class Check(NamedTuple):
     """One row of ``hub.health()``: a service, its kind, and the call that tells how it is.
 
-    The call is given the seconds that it has.
+    The call is given the seconds that it has. The detail is shown beside the kind; it is asked for
+    after the call.
     """
 
     service: str
     kind: str
     ping: Callable[[float], object]
+    detail: Callable[[], str | None] = _nothing
+
+    def describe(self) -> str:
+        """Return the kind, with the detail."""
+        detail = self.detail()
+        return f"{self.kind}, {detail}" if detail else self.kind
 
 
 def untimed(ping: Callable[[], object]) -> Callable[[float], object]:
@@ -68,13 +79,18 @@ class Main(NamedTuple):
         url = next((text for name in self.settings if (text := getattr(hub.settings, name))), "")
         scheme, found, _ = url.partition("://")
 
+        def own() -> list[Check]:
+            opened = hub._opened.get(service.name)  # noqa: SLF001 - the registry's own
+            checks = () if opened is None else service.checks(opened)
+            return [check for check in checks if check.service == self.service]
+
         def ping(seconds: float) -> None:
             self.open(hub)
-            for check in service.checks(hub._opened[service.name]):  # noqa: SLF001 - the registry's own
-                if check.service == self.service:
-                    check.ping(seconds)
+            for check in own():
+                check.ping(seconds)
 
-        return Check(self.service, scheme.partition("+")[0] if found else self.kind, ping)
+        kind = scheme.partition("+")[0] if found else self.kind
+        return Check(self.service, kind, ping, lambda: next((c.detail() for c in own()), None))
 
 
 class Service(Generic[T]):

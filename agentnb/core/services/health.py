@@ -91,10 +91,8 @@ class Prober:
             self._running = {}
         until = monotonic() + seconds
         begun = [(check, self._begin(check, seconds)) for check in checks]
-        return [
-            State(check.service, check.kind, *self._end(check, future, until, seconds))
-            for check, future in begun
-        ]
+        ended = [(check, self._end(check, future, until, seconds)) for check, future in begun]
+        return [State(check.service, check.describe(), *found) for check, found in ended]
 
     def _begin(self, check: Check, seconds: float) -> Future[tuple[str, float]]:
         from agentnb.core.background import run_in_thread
