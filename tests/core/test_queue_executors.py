@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
+import random
+import signal
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,7 +19,7 @@ from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.queue.failure import JobFailed
 from agentnb.core.work.executors import far, near
 from agentnb.core.work.executors.engine import AttemptExecutor
-from agentnb.core.work.executors.record import Record, versions, write
+from agentnb.core.work.executors.record import Record, read_record, versions, write
 from tests.core import executor_jobs as jobs
 
 _NUMBERS = itertools.count(1)
@@ -174,6 +177,29 @@ def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared
     assert (executor.lost, job.refresh().attempt) == (1, 1)
 
 
+class Deaf(ThreadPoolExecutor):
+    """An executor that begins attempts, and then loses them with their futures."""
+
+    def submit(self, function, /, *args, **options):
+        if function is far.run and not getattr(self, "record", None):
+            self.record = read_record(*args)
+            queues = far._hubs.service(self.record)
+            side = queues._far_side(self.record)
+            side.store.begin(self.record.key, self.record.owner, "gone|1|2|3|a", self.record.lease)
+            return Future()
+        return super().submit(function, *args, **options)
+
+
+def test_an_attempt_whose_future_never_resolves_runs_again_once_it_is_silent(brief, tmp_path):
+    with Deaf(2) as executor:
+        brief.work(jobs.nap, executor=executor, concurrency=1)
+        job = brief.add([str(tmp_path), 0])
+        assert job.result(30) == os.getpid()
+        assert job.refresh().attempt == 2
+        assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["2"]
+        assert "no sign of life" in job.refresh().failure.error
+
+
 def test_a_second_call_for_an_attempt_runs_nothing(brief, tmp_path):
     class Twice(ThreadPoolExecutor):
         def submit(self, function, /, *args, **options):
@@ -295,3 +321,30 @@ def test_a_queue_without_a_hub_has_no_other_side(shared_redis, shared):
         pytest.raises(UsageError, match="executor= needs a hub"),
     ):
         queues.get_queue("mail").work(jobs.who, executor=shared)
+
+
+# Loss
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("AGENTNB_TEST_ROUNDS", "2"))))
+def test_no_job_is_lost_or_counted_twice_while_processes_are_killed(queue, tmp_path, until, seed):
+    draw = random.Random(seed)
+    queue.work(jobs.nap, executor="processes", concurrency=3)
+    added = [queue.add([str(tmp_path), draw.uniform(0, 0.1)], attempts=20) for _ in range(40)]
+    for _ in range(4):
+        ended = {tuple(one) for one in notes(tmp_path, "done")}
+
+        def running(ended=ended):
+            begun = notes(tmp_path, "begun")
+            return [one[2] for one in begun if tuple(one) not in ended]
+
+        victim = int(draw.choice(until(running)))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+    for job in added:
+        job.result(60)
+    counts = queue.counts()
+    assert (counts.left, counts["completed_total"], counts["failed_total"]) == (0, 40, 0)
+    begun, done = notes(tmp_path, "begun"), notes(tmp_path, "done")
+    assert {id_ for id_, *_ in done} == {job.id for job in added}
+    assert len({(id_, attempt) for id_, attempt, _ in begun}) == len(begun)  # none begun twice

@@ -172,7 +172,7 @@ def test_the_process_of_a_cancelled_job_is_ended(worker, queue, gone):
     worker("sleep", "--processes", "--concurrency", 1)
     before = queue.add(0).result(30)
     job = queue.add(1)
-    until(lambda: job.state == "active")
+    until(lambda: "begun" in queue._store.show(job.id).fields)  # in a process, not on its way
     job.cancel()
     assert gone(before)
     with pytest.raises(JobFailed, match="cancelled"):
@@ -217,9 +217,10 @@ def test_a_killed_process_is_replaced(worker, queue):
     first = queue.add(0).result(30)
     os.kill(first, signal.SIGKILL)
     one.hear(f"process {first} was killed by signal 9; another starts")
-    found = {job.result(30) for job in [queue.add(0.2) for _ in range(4)]}
+    found = set()
+    while len(found) < 2:  # as soon as the other one has started
+        found |= {job.result(30) for job in [queue.add(0.1) for _ in range(4)]}
     assert first not in found
-    assert len(found) == 2
     assert one.end() == 0
 
 

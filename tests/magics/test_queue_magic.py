@@ -159,6 +159,21 @@ def test_many_jobs_want_a_yes_and_a_wrong_id_stops_before_anything_is_done(run, 
     assert "--state goes with --from" in shown("%queue cancel x --state waiting")
 
 
+def test_a_cell_runs_in_processes_unless_it_needs_its_notebook(run, hub):
+    run("%%queue task q\nimport os\nos.getpid(), job.data")
+    queue = hub.queue("q")
+    queue.work(executor="processes", concurrency=1)
+    pid, data = run("%queue add q 7").result(timeout=60)
+    assert (pid != os.getpid(), data) == (True, 7)
+    run("%%queue task q\nimport os\nos.getpid(), job.data + 1")
+    assert run("%queue add q 7").result(timeout=60) == [pid, 8]
+    assert queue.stop()
+    run("rates = {'eur': 2}")
+    run("%%queue task q\nrates['eur'] * job.data")
+    with pytest.raises(UsageError, match=r"uses names of its notebook, .*: rates"):
+        queue.work(executor="processes", concurrency=1)
+
+
 def test_a_paused_queue_hands_out_nothing(run, hub):
     with pytest.raises(NotFoundError):
         run("%queue pause q")

@@ -62,6 +62,7 @@ def make_processor(
         timeout=timeout,
         source="this kernel",
         needs=module.needs,
+        cell=True,
     )
     path = module_path(home, "queue", queue.name)
     keep_module(home, path, module.text)
@@ -92,6 +93,7 @@ def use_kept_cell(queue: Queue, home: Path) -> None:
         returns=kept.returns,
         timeout=kept.timeout,
         source=kept.source,
+        cell=kept.cell,
     )
 
 

@@ -1,6 +1,7 @@
 """Worker processes of this host: fresh interpreters, each with one attempt at a time.
 
-They stand on pebble's pool, which replaces a process that died and ends one that runs too long.
+Each stands on a pool of pebble's with one process. In a pool of several, one that is killed while
+it takes a call or returns a result would keep the locks that the others need.
 """
 
 from __future__ import annotations
@@ -10,35 +11,101 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
-from agentnb.core.background import BackgroundThread
+from agentnb.core.background import BackgroundThread, run_in_thread
 from agentnb.core.work.executors.engine import AttemptExecutor
 from agentnb.core.work.executors.far import prepare
 from agentnb.core.work.executors.words import PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
 __all__ = ["Processes"]
 
 _SOON = 5.0  # seconds; a process that dies sooner is started again after ever longer pauses
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _LOOK_SECONDS = 0.5
-_STARTING_SECONDS = 0.05
 _REAP_SECONDS = 1.0
-_LONGEST_BLOCK = 2.0  # of pebble's thread, which ends calls too
-_READY_SECONDS = 30.0
+_CLOSE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
-_PID = 2  # of the fields of an identity
+_DEATHS = (ProcessExpired, BrokenProcessPool)
+
+
+class _Call(NamedTuple):
+    """A call, and the future that its caller has."""
+
+    future: Future[Any]
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+class _Slot:
+    """A slot for one process.
+
+    Attributes
+    ----------
+    pool, process
+        The process in its pool; None while there is none.
+    call
+        The call that it runs.
+    reason
+        Why it was killed on purpose; empty if it was not.
+    next
+        When the next process may be started, of the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.pool: ProcessPool | None = None
+        self.process: SpawnProcess | None = None
+        self.call: _Call | None = None
+        self.reason = ""
+        self.next = 0.0
+        self._since = 0.0
+        self._died = 0
+
+    def fill(self, settings: dict[str, Any]) -> None:
+        """Start a process."""
+        context = _Once()
+        pool = ProcessPool(
+            max_workers=1,
+            initializer=_begin,
+            initargs=(os.getpid(), settings),
+            context=context,
+        )
+        self._since = monotonic()
+        if not pool.active or context.process is None:  # which starts it
+            raise OSError("no process can be started")
+        self.pool, self.process = pool, context.process
+
+    def vacate(self) -> float:
+        """Note the end of its process, and return in how many seconds there is a new one."""
+        now = monotonic()
+        expected = bool(self.reason) or now - self._since > _SOON
+        self._died = 0 if expected else self._died + 1
+        pause = min(_FIRST_PAUSE * 2.0 ** (self._died - 1), _LONGEST_PAUSE) if self._died else 0.0
+        self.next = now + pause
+        self.pool = self.process = self.call = None
+        self.reason = ""
+        return pause
+
+    def kill(self, reason: str) -> None:
+        """Kill its process at once."""
+        self.reason = reason
+        if self.process is not None and self.process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)
 
 
 class Processes(AttemptExecutor):
@@ -60,28 +127,21 @@ class Processes(AttemptExecutor):
     consequence = "its process was killed"
 
     def __init__(
-        self,
-        number: int,
-        *,
-        settings: dict[str, Any],
-        say: Callable[[str], object],
+        self, number: int, *, settings: dict[str, Any], say: Callable[[str], object]
     ) -> None:
-        self._number = number
         self._settings = settings
-        self._say_line = say
-        self._changed = threading.Condition()
-        self._pool: ProcessPool | None = None
-        self._context = _Fresh()
+        self._say = say
+        self._lock = threading.Lock()
+        self._waiting: deque[_Call] = deque()
+        self._slots = [_Slot() for _ in range(number)]
         self._closed = False
-        self._died = 0
-        self._reasons: dict[int, str] = {}
-        # Also the thread that starts the first processes: the kernel takes it for their parent,
-        # and they end with it.
+        # It starts the processes: the kernel takes a thread for their parent, whose end is theirs.
         self._thread = BackgroundThread(self._keep, name="processes")
         self._thread.start()
 
     def __str__(self) -> str:
-        return "1 process" if self._number == 1 else f"{self._number} {PROCESSES}"
+        number = len(self._slots)
+        return "1 process" if number == 1 else f"{number} {PROCESSES}"
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call in one of the processes.
@@ -89,145 +149,140 @@ class Processes(AttemptExecutor):
         Raises
         ------
         BrokenProcessPool
-            No process could be started within half a minute, or they are shut down.
+            They are shut down.
         """
-        until = monotonic() + _READY_SECONDS
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._closed or self._pool is not None, until - monotonic()
-                )
-                pool = self._pool
-                if self._closed or pool is None:
-                    raise BrokenProcessPool(
-                        "they are shut down" if self._closed else "no process could be started"
-                    )
-            try:
-                found: Future[Any] = pool.schedule(function, args=args, kwargs=kwargs)
-            except RuntimeError:  # it broke meanwhile, and another one is made
-                self._lose(pool)
-                continue
-            return found
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._closed:
+                raise BrokenProcessPool("the processes are shut down")
+            self._waiting.append(_Call(future, function, args, kwargs))
+        self._dispatch()
+        return future
 
     def end(self, future: Future[Any], by: str | None, reason: str) -> None:
-        """Kill the process that runs a call; take back one that has not begun."""
-        if by is not None and not future.done():
-            pid = int(by.split("|")[_PID])
-            if self._context.has(pid):
-                self._reasons[pid] = reason
-                if _is_stopped(pid):  # SIGTERM would wait for it to go on
-                    _kill(pid)
+        """Kill the process that runs a call; take back one that no process has."""
+        del by
+        with self._lock:
+            for slot in self._slots:
+                if slot.call is not None and slot.call.future is future and not future.done():
+                    slot.kill(reason)
+                    return
+            self._waiting = deque(call for call in self._waiting if call.future is not future)
         future.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
         """Kill the processes."""
         del wait, cancel_futures
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
-            pool, self._pool = self._pool, None
-        self._context.kill_all()
-        if pool is not None:
-            _stop(pool)
-        self._thread.stop()
+            calls = [slot.call for slot in self._slots if slot.call is not None]
+            pools = [slot.pool for slot in self._slots if slot.pool is not None]
+            calls += self._waiting
+            self._waiting.clear()
+            for slot in self._slots:
+                slot.kill("the worker stops")
+        self._thread.stop(_CLOSE_SECONDS)
+        for call in calls:
+            _fail(call, "the processes are shut down")
+        until = monotonic() + _CLOSE_SECONDS
+        for ending in [run_in_thread(_stop, pool, name="pool") for pool in pools]:
+            with suppress(Exception):
+                ending.result(max(until - monotonic(), 0.0))
 
-    # The thread that looks after them
+    def _dispatch(self) -> None:
+        """Give calls that wait to processes that are free."""
+        given = []
+        with self._lock:
+            for slot in self._slots:
+                if not self._waiting:
+                    break
+                if slot.pool is None or slot.call is not None:
+                    continue
+                call = self._waiting.popleft()
+                try:
+                    inner = slot.pool.schedule(call.function, args=call.args, kwargs=call.options)
+                except RuntimeError:  # its process has just died, and is found soon
+                    self._waiting.appendleft(call)
+                    continue
+                slot.call = call
+                given.append((inner, slot, call))
+        for inner, slot, call in given:  # the answer may be there, and takes the lock
+            inner.add_done_callback(partial(self._answered, slot, call))
+
+    def _answered(self, slot: _Slot, call: _Call, inner: Future[Any]) -> None:
+        """Pass an answer on, and free the process; of one that has died `_keep` learns itself."""
+        if inner.cancelled() or isinstance(error := inner.exception(), _DEATHS):
+            return
+        with self._lock:
+            if slot.call is call:
+                slot.call = None
+        with suppress(Exception):  # it was cancelled
+            call.future.set_exception(error) if error else call.future.set_result(inner.result())
+        if self._waiting:
+            self._dispatch()
+
+    # The thread that looks after the processes
 
     def _keep(self) -> float | None:
-        """Keep a pool that works, and say which processes have ended."""
+        """Start processes where there are none, and wait for the end of one."""
         if self._closed:
             return None
-        pool = self._pool
-        if pool is None:
-            return self._start()
-        ended = self._context.ended(_LOOK_SECONDS)
-        for process, seconds in ended:
-            self._say(process, seconds)
-        if not pool.active:
-            self._lose(pool)
-            return self._pause() if self._died else 0.0
+        wait = _LOOK_SECONDS
+        for slot in self._slots:
+            if slot.process is None:
+                wait = min(wait, self._fill(slot))
+        running = {slot.process.sentinel: slot for slot in self._slots if slot.process is not None}
+        if not running:
+            return wait
+        for sentinel in connection.wait(list(running), wait):
+            self._reap(running[sentinel])  # type: ignore[index]
         return 0.0
 
-    def _start(self) -> float:
-        pool = ProcessPool(
-            max_workers=self._number,
-            initializer=_begin,
-            initargs=(os.getpid(), self._settings),
-            context=self._context,
-        )
-        if not pool.active:  # which starts the processes
-            return self._pause()
-        with self._changed:
+    def _fill(self, slot: _Slot) -> float:
+        """Start a process if it is time, and return the seconds until then."""
+        left = slot.next - monotonic()
+        if left > 0:
+            return left
+        with self._lock:
             if self._closed:
-                _stop(pool)
-                return 0.0
-            self._pool = pool
-            self._changed.notify_all()
-        return 0.0
+                return _LOOK_SECONDS
+            slot.fill(self._settings)
+        self._dispatch()
+        return _LOOK_SECONDS
 
-    def _lose(self, pool: ProcessPool) -> None:
-        with self._changed:
-            if self._pool is not pool:
+    def _reap(self, slot: _Slot) -> None:
+        with self._lock:
+            process, pool, call = slot.process, slot.pool, slot.call
+            if process is None:
                 return
-            self._pool = None
-        self._context.kill_all()
-        with suppress(Exception):  # it is broken: its threads end by themselves
-            _stop(pool)
-        self._thread.wake()
-
-    def _pause(self) -> float:
-        """Return the seconds before processes are started again, after one has died early."""
-        return min(_FIRST_PAUSE * 2.0 ** max(self._died - 1, 0), _LONGEST_PAUSE)
-
-    def _say(self, process: SpawnProcess, seconds: float) -> None:
-        reason = self._reasons.pop(process.pid or 0, None)
-        self._died = self._died + 1 if seconds < _SOON and reason is None else 0
-        if self._closed:
-            return
-        pause = self._pause() if self._died else 0.0
-        self._context.not_before = monotonic() + pause
+            ending = _ending(process, slot.reason)
+            pause = slot.vacate()
         then = f"another starts in {pause:g} s" if pause else "another starts"
-        self._say_line(f"process {process.pid} {_ending(process, reason)}; {then}")
+        if not self._closed:
+            self._say(f"process {process.pid} {ending}; {then}")
+        if call is not None:
+            _fail(call, f"process {process.pid} {ending}")
+        run_in_thread(_stop, pool, name="pool")
 
 
-class _Fresh(SpawnContext):
-    """Starts processes afresh, and knows those that it has started."""
+class _Once(SpawnContext):
+    """Starts one process, afresh: when it has died, its pool is given up."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.not_before = 0.0
-        self._started: list[tuple[SpawnProcess, float]] = []
+        self.process: SpawnProcess | None = None
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - its name
-        """Make a process, which its caller starts."""
-        pause = min(self.not_before - monotonic(), _LONGEST_BLOCK)
-        if pause > 0:
-            sleep(pause)
-        process = SpawnProcess(*args, **options)
-        self._started.append((process, monotonic()))
-        return process
+        """Make the process, which its caller starts."""
+        if self.process is not None:
+            raise OSError("the process has died")
+        self.process = SpawnProcess(*args, **options)
+        return self.process
 
-    def ended(self, seconds: float) -> list[tuple[SpawnProcess, float]]:
-        """Wait for the end of processes, and return those with the seconds that each has run."""
-        running = [one for one in self._started if one[0].pid is not None]
-        sentinels = {one[0].sentinel: one for one in running}
-        if not sentinels:
-            sleep(_STARTING_SECONDS)
-            return []
-        found = [sentinels[one] for one in connection.wait(list(sentinels), seconds)]  # type: ignore[index]
-        self._started = [one for one in self._started if one not in found]
-        return [(process, monotonic() - began) for process, began in found]
 
-    def kill_all(self) -> None:
-        """Kill all processes, of which `ended` then says nothing."""
-        started, self._started = self._started, []
-        for process, _ in started:
-            if process.pid is not None:
-                _kill(process.pid)
-
-    def has(self, pid: int) -> bool:
-        """Return whether a process is one of these."""
-        return any(process.pid == pid for process, _ in self._started)
+def _fail(call: _Call, why: str) -> None:
+    with suppress(Exception):  # it has been cancelled
+        call.future.set_exception(BrokenProcessPool(why))
 
 
 def _stop(pool: Any) -> None:
@@ -235,37 +290,25 @@ def _stop(pool: Any) -> None:
     pool.join()
 
 
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _ending(process: SpawnProcess, reason: str | None) -> str:
-    if reason is not None:
+def _ending(process: SpawnProcess, reason: str) -> str:
+    if reason:
         return f"ended, since {reason}"
     until = monotonic() + _REAP_SECONDS
     # None while another thread has reaped it and not yet noted with which code.
     while (code := process.exitcode) is None and monotonic() < until:
         sleep(_REAP_SECONDS / 100)
-    if code is not None and code < 0:
-        return f"was killed by signal {-code}"
-    return f"ended with {code}"
+    return (
+        f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with {code}"
+    )
 
 
 def _begin(parent: int, settings: dict[str, Any]) -> None:
     """Prepare a process: for its death with its parent, and for the hub of its attempts."""
     os.setsid()
-    # Killed at once, whatever code runs; pebble's own handler waits for the interpreter.
+    # Not pebble's handler: what an attempt forks has to end by SIGTERM as usual.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it has died before that
             os._exit(1)
     prepare(settings)
-
-
-def _is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped, so that it would not see SIGTERM."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-        return file.read().rpartition(")")[2].split()[0] in {"T", "t"}
-    return False
