@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     D = TypeVar("D", default=Any)
     D_co = TypeVar("D_co", covariant=True, default=Any)
+    R_co = TypeVar("R_co", covariant=True, default=Any)
 else:  # Python 3.11 has no type variables with a default
     from typing import TypeVar
 
     D = TypeVar("D")
     D_co = TypeVar("D_co", covariant=True)
+    R_co = TypeVar("R_co", covariant=True)
 
-__all__ = ["D", "D_co"]
+__all__ = ["D", "D_co", "R_co"]

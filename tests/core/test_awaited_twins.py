@@ -22,7 +22,7 @@ from agentnb.core.files import FileSystemManager
 from agentnb.core.files.watching import Watcher
 from agentnb.core.git import GitManager
 from agentnb.core.hub import Hub
-from agentnb.core.queue import Job, Queue, TaskQueue
+from agentnb.core.queue import Batch, Job, Queue, TaskQueue
 from agentnb.core.queue.worker import Worker as QueueWorker
 from agentnb.core.websocket import WebSocketClient, WebSockets
 from agentnb.core.work.schedules.schedule import Schedule
@@ -50,6 +50,7 @@ LOCAL = {
     Service: "",
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",
+    Batch: "read summary",
     Job: "check_cancelled",
     Schedule: "",
     Cache: "cached",
@@ -62,7 +63,14 @@ LOCAL = {
     WebSocketClient: "off on ping stats",
 }
 
-NO_COROUTINES = {"aevents", "aget_container_logs", "apaginate", "astream", "atransaction"}
+NO_COROUTINES = {
+    "aas_completed",
+    "aevents",
+    "aget_container_logs",
+    "apaginate",
+    "astream",
+    "atransaction",
+}
 
 
 def methods(cls):

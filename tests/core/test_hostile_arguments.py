@@ -112,6 +112,7 @@ SERVICES = {
     "queues": lambda hub: hub.queues,
     "queue": lambda hub: hub.queue("q"),
     "job": lambda hub: hub.queue("q").add(1),
+    "batch": lambda hub: hub.queue("q").map(None, [1]),
     "files": lambda hub: hub.files,
     "git": lambda hub: hub.repo("."),
     "api": lambda hub: hub.api("http://127.0.0.1:1"),

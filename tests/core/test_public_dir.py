@@ -66,12 +66,13 @@ PUBLIC = {
         schedule_infos schedules table within workers working
     """,
     "Queue": """
-        aadd aadd_many acancel acounts add add_many aget aget_schedule ajobs alimit alimits apause
-        areasons aremove aresume aretry aschedule aschedule_infos aschedules asearch asearch_ids
-        astop aunlimit aunschedule awhy_waiting aworkers cancel counts current forget_processor get
-        get_schedule huey jobs lease limit limits name pause paused process queues reasons remove
-        result_ttl resume retry schedule schedule_infos schedules search search_ids stop unlimit
-        unschedule why_waiting work worker workers
+        aadd aadd_many abatch abatches acancel acounts add add_many aget aget_schedule ajobs
+        alimit alimits amap apause areasons aremove aresume aretry aschedule aschedule_infos
+        aschedules asearch asearch_ids astop aunlimit aunschedule awhy_waiting aworkers batch
+        batches cancel counts current forget_processor get get_schedule huey jobs lease limit
+        limits map name pause paused process queues reasons remove result_ttl resume retry
+        schedule schedule_infos schedules search search_ids stop unlimit unschedule why_waiting
+        work worker workers
     """,
     "Job": """
         acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel

@@ -164,7 +164,7 @@ def test_options_that_cannot_be_used_are_refused_before_a_job_is_added(queue, op
 
 def test_large_items_are_cut_into_pieces_by_their_size(queue):
     big = "x" * 200_000
-    made = [NewJob(str(n), big.encode(), 0, 0.0) for n in range(5)]
+    made = [NewJob(str(n), b"", 0, 0.0, big.encode()) for n in range(5)]
     assert [len(piece) for piece in pieces(made)] == [2, 2, 1]
     assert [len(job.data) for job in queue.add_many([big] * 5)] == [200_000] * 5
 

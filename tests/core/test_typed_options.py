@@ -23,7 +23,7 @@ from agentnb.core.docker.options import ContainerOptions
 from agentnb.core.events import EventBus
 from agentnb.core.events.arguments import StreamOptions, SubscribeOptions
 from agentnb.core.queue import Queue
-from agentnb.core.queue.arguments import AddOptions, ScheduleOptions, WorkOptions
+from agentnb.core.queue.arguments import AddOptions, MapOptions, ScheduleOptions, WorkOptions
 from agentnb.core.settings import FIELDS, Settings, SettingsArguments
 from agentnb.core.websocket import WebSocketClient
 from agentnb.core.websocket.arguments import WebSocketOptions
@@ -69,6 +69,8 @@ REACHED = [
     (ClientOptions, APIClient.__init__, {"breakers", "runtime"}),
     (LoadOptions, Cache.get_or_set, set()),
     (AddOptions, Queue.add, set()),
+    (MapOptions, Queue.map, set()),
+    (MapOptions, Queue.amap, set()),
     (ScheduleOptions, Queue.add, {"delay", "key"}),
     (SubscribeOptions, EventBus.subscribe, {"schema"}),
     (StreamOptions, EventBus.stream, {"schema"}),

@@ -28,7 +28,8 @@ AgentnbError
 │   ├── BuildFailed       ... a step of an image's build
 │   ├── LoadFailed        ... the source of a cached value, in another process
 │   ├── JobFailed         ... the function that processed a job
-│   │   └── JobCancelled  ... or the job was cancelled
+│   │   ├── JobCancelled  ... or the job was cancelled
+│   │   └── BatchFailed   ... or some jobs of a batch did not complete
 │   ├── TaskFailed        ... the agent of a task
 │   └── AttemptStopped    ... the attempt was cancelled, or lost its lease
 ├── UnavailableError      start the service or try later
@@ -64,6 +65,7 @@ from agentnb.core.errors.files import (
 )
 from agentnb.core.errors.leaves import (
     AttemptStopped,
+    BatchFailed,
     BuildFailed,
     CircuitOpen,
     DeadlineExceeded,
@@ -111,6 +113,7 @@ __all__ = [
     "AgentNotFound",
     "AgentnbError",
     "AttemptStopped",
+    "BatchFailed",
     "BuildFailed",
     "CheckViolation",
     "CircuitOpen",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptStopped",
+    "BatchFailed",
     "BuildFailed",
     "CircuitOpen",
     "DeadlineExceeded",
@@ -126,6 +127,18 @@ class JobFailed(RejectedError):  # noqa: N818 - what happened, as its siblings s
 
 class JobCancelled(JobFailed):
     """A job was cancelled before it had ended."""
+
+
+class BatchFailed(JobFailed):
+    """Some jobs of a batch failed or were cancelled.
+
+    Attributes
+    ----------
+    failed
+        The numbers of their items, from 0.
+    """
+
+    failed: list[int] = []  # noqa: RUF012 - never changed in place
 
 
 class TaskFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it

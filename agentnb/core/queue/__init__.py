@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentnb.core.queue.failure import JobCancelled, JobFailed
+    from agentnb.core.queue.batch import Batch, BatchItem
+    from agentnb.core.queue.failure import BatchFailed, JobCancelled, JobFailed
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.processing import processor
     from agentnb.core.queue.queue import Queue
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from agentnb.core.queue.worker import Worker
 
 __all__ = [
+    "Batch",
+    "BatchFailed",
+    "BatchItem",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -24,6 +28,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Batch": "batch",
+    "BatchFailed": "failure",
+    "BatchItem": "batch",
     "Job": "job",
     "JobCancelled": "failure",
     "JobFailed": "failure",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.work.attempt import Attempt
 
-__all__ = ["AddOptions", "Backoff", "ScheduleOptions", "State", "WorkOptions"]
+__all__ = ["AddOptions", "Backoff", "MapOptions", "ScheduleOptions", "State", "WorkOptions"]
 
 State: TypeAlias = Literal[
     "waiting", "paused", "delayed", "active", "completed", "failed", "cancelled"
@@ -37,6 +37,19 @@ class AddOptions(TypedDict, total=False):
     lifo: bool
     remove_on_complete: bool | int
     remove_on_fail: bool | int
+    result_ttl: float | None
+    correlation_id: str | None
+
+
+class MapOptions(TypedDict, total=False):
+    """The keyword arguments of `Queue.map`."""
+
+    priority: int
+    delay: float
+    attempts: int
+    backoff: float | Backoff | None
+    timeout: float | None
+    lifo: bool
     result_ttl: float | None
     correlation_id: str | None
 

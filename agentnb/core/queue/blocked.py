@@ -6,14 +6,14 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agentnb.core.errors import RejectedError
+from agentnb.core.queue.handler import PROCESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agentnb.core.queue.job import Job
     from agentnb.core.queue.queue import Queue
     from agentnb.core.work.attempt import Attempt
 
@@ -27,7 +27,23 @@ class _Wait:
     """An attempt that waits: the queue that it runs in, and the jobs that it waits for."""
 
     queue: Queue
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[AwaitedUnit] = field(default_factory=list)
+
+
+class AwaitedUnit(Protocol):
+    """A job, or the jobs of a batch, that a processor waits for."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def queue(self) -> Queue:
+        """Its queue."""
+
+    @property
+    def state(self) -> str:
+        """Its state now."""
 
 
 class Blocked:
@@ -54,13 +70,15 @@ class Blocked:
         waiting = list(self._waiting.items())
         return [wait for one, wait in waiting if wait.queue is queue and not one.settled]
 
-    def _run_by(self, job: Job) -> list[_Wait]:
+    def _run_by(self, job: AwaitedUnit) -> list[_Wait]:
         """Return the attempt that runs a job, if that waits itself."""
         waiting = list(self._waiting.items())
         return [wait for one, wait in waiting if one.claim.id == job.id and not one.settled]
 
     @contextmanager
-    def waiting(self, queue: Queue, attempt: Attempt, job: Job) -> Iterator[Callable[[], None]]:
+    def waiting(
+        self, queue: Queue, attempt: Attempt, job: AwaitedUnit
+    ) -> Iterator[Callable[[], None]]:
         """Count an attempt of a queue that waits for a job, and yield the check of that.
 
         The check raises where no thread is left to run the job. It does so for one attempt at a
@@ -91,7 +109,24 @@ class Blocked:
                     if not wait.jobs:
                         del self._waiting[attempt]
 
-    def _deadlock(self, job: Job) -> RejectedError | None:
+    @contextmanager
+    def waiting_here(self, queue: Queue, job: AwaitedUnit) -> Iterator[Callable[[], None] | None]:
+        """Count the caller if it is a processor of these queues, and yield the check of that.
+
+        Parameters
+        ----------
+        queue, job
+            The queue of what is waited for, and that.
+        """
+        caller = PROCESSED.get()
+        attempt = None if caller is None else caller._hold  # noqa: SLF001 - a job's own
+        if caller is None or attempt is None or caller.queue.queues is not queue.queues:
+            yield None
+            return
+        with self.waiting(caller.queue, attempt, job) as check:
+            yield check
+
+    def _deadlock(self, job: AwaitedUnit) -> RejectedError | None:
         """Return the error of a processor that waits for a job which no thread is left to run."""
         queue, worker = job.queue, job.queue.worker
         holders = self._of(queue)
@@ -111,7 +146,7 @@ class Blocked:
             f"(%queue work {queue.name} --concurrency {2 * worker.concurrency})",
         )
 
-    def _is_stuck(self, job: Job) -> bool:
+    def _is_stuck(self, job: AwaitedUnit) -> bool:
         """Return whether a job cannot start; what is known is kept for a moment."""
         version, until, stuck = self._stuck
         if version != self._version or monotonic() > until or job.id not in stuck:
@@ -120,7 +155,7 @@ class Blocked:
             self._stuck = version, monotonic() + _KEPT_SECONDS, stuck
         return job.id in stuck
 
-    def _stuck_with(self, job: Job) -> frozenset[str]:
+    def _stuck_with(self, job: AwaitedUnit) -> frozenset[str]:
         """Return the jobs that cannot start, of one and those that its queue's threads wait for."""
         alone: dict[str, bool] = {}
         holders: dict[str, list[_Wait]] = {}
@@ -142,7 +177,7 @@ class Blocked:
                 del holders[id_]
         return frozenset(holders)
 
-    def _full(self, job: Job, alone: dict[str, bool]) -> list[_Wait] | None:
+    def _full(self, job: AwaitedUnit, alone: dict[str, bool]) -> list[_Wait] | None:
         """Return the attempts that hold all threads which could run a job; None if not all."""
         queue, worker = job.queue, job.queue.worker
         if worker is None:

@@ -70,7 +70,7 @@ class RedisWorkStore:
     events
         Makes the events that are published with the end of an attempt.
     processor
-        Returns the name of the queue's processor, for the list of workers.
+        Returns the name of the queue's processor and that of its function, for the list of workers.
     fire_due
         Fires the schedules that are due; never raises.
     """
@@ -83,7 +83,7 @@ class RedisWorkStore:
         publish: str,
         make: Callable[[str, bytes, int], Job],
         events: JobEvents,
-        processor: Callable[[], str],
+        processor: Callable[[], tuple[str, str]],
         fire_due: Callable[[], object],
     ) -> None:
         self.lease = lease
@@ -192,13 +192,15 @@ class RedisWorkStore:
         return _pulse(found) if found else None
 
     def _about(self, running: int) -> bytes:
+        processor, function = self._processor()
         return msgspec.json.encode(
             About(
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 kind=self._info.kind,
                 concurrency=self._info.concurrency,
-                processor=self._processor(),
+                processor=processor,
+                function=function,
                 running=running,
                 shared=self._info.shared,
                 executor=self._info.executor,

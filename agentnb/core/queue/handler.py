@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.failure import Failure
+from agentnb.core.queue.functions import check_function
 from agentnb.core.queue.snapshot import UNKEPT
 from agentnb.core.trace import use
 
@@ -81,6 +82,8 @@ class JobHandler:
         processor = self._processor()
         if attempt.timeout is None and processor is not None:
             attempt.limit(processor.timeout)
+        if processor is not None:
+            check_function(job._function, processor, parts.name, job.id)  # noqa: SLF001 - as above
         if self._elsewhere is not None and processor is not None:
             return self._run_elsewhere(self._elsewhere, attempt, processor)
         PROCESSED.set(job)

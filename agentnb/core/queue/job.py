@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
-from agentnb.core.codec import Unkept, check_schema, read
+from agentnb.core.codec import check_schema
 from agentnb.core.deprecation import warn_deprecated
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
-from agentnb.core.failure import Failure
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.queue.failure import JobCancelled, JobFailed
-from agentnb.core.queue.handler import PROCESSED
 from agentnb.core.queue.options import DEFAULTS, Message, Options
-from agentnb.core.queue.snapshot import UNKEPT, LiveJob, as_percent, is_number
+from agentnb.core.queue.outcome import OutcomeReader
+from agentnb.core.queue.snapshot import LiveJob, as_percent, is_number
 from agentnb.core.ranges import amount
 from agentnb.core.trace import carried
 from agentnb.core.twins import twin
@@ -25,7 +22,7 @@ from agentnb.core.typevars import D_co
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator
 
     from typing_extensions import TypeForm
 
@@ -108,6 +105,7 @@ class Job(LiveJob, Generic[D_co]):
         self.options: Options = found.options or DEFAULTS
         self.traceparent = found.traceparent
         self.correlation_id = found.correlation_id
+        self._function = found.function
         self.schedule = found.schedule
         self._scheduled = found.scheduled
 
@@ -240,7 +238,7 @@ class Job(LiveJob, Generic[D_co]):
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")
         parts = self._parts
-        with self._counted() as check:
+        with parts.blocked.waiting_here(self.queue, self) as check:
             outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
         if outcome is None:
             raise await self._atoo_late(timeout)
@@ -252,22 +250,11 @@ class Job(LiveJob, Generic[D_co]):
 
     def _result(self, timeout: float | None, kind: Any) -> Any:
         parts = self._parts
-        with self._counted() as check:
+        with parts.blocked.waiting_here(self.queue, self) as check:
             outcome = parts.waiter.wait(parts.store, self.id, timeout, check)
         if outcome is None:
             raise self._too_late(timeout)
         return self._outcome(*outcome, kind)
-
-    @contextmanager
-    def _counted(self) -> Iterator[Callable[[], None] | None]:
-        """Count the caller if it is a processor of these queues; yield a check for it."""
-        caller = PROCESSED.get()
-        attempt = None if caller is None else caller._hold  # noqa: SLF001 - a job's own
-        if caller is None or attempt is None or caller.queue.queues is not self.queue.queues:
-            yield None
-            return
-        with self._parts.blocked.waiting(caller.queue, attempt, self) as check:
-            yield check
 
     def _too_late(self, timeout: float | None) -> DeadlineExceeded:
         return self._late_error(timeout, f": it is {self.state}", self.queue.why_waiting())
@@ -291,33 +278,8 @@ class Job(LiveJob, Generic[D_co]):
         )
 
     def _outcome(self, state: str, value: bytes, kind: Any) -> Any:
-        if state == "completed" and value.startswith(UNKEPT):
-            raise Unkept.read(value[1:]).error(
-                f"job {self.id} of {self.queue.name}",
-                "queue",
-                "return plain values or a model from the processor; job.retry() runs it again",
-            )
-        if state == "completed" and kind is None:
-            current = self.queue.current
-            return read(value, current.declared if current is not None else None)
-        if state == "completed":
-            return self._parts.json.decode(value, kind)
-        if state == "failed":
-            failure = Failure.read(value)
-            raise JobFailed(
-                f"job {self.id} of {self.queue.name} failed at attempt {failure.attempt} of "
-                f"{self.options.attempts}: {failure.error}",
-                service="queue",
-                hint=f"job.failure.traceback (%queue show {self.id}) has the traceback; "
-                "job.retry() tries again",
-            )
-        if state == "cancelled":
-            raise JobCancelled(
-                f"job {self.id} of {self.queue.name} was cancelled",
-                service="queue",
-                hint=f"run it all the same: hub.queue({self.queue.name!r}).retry({self.id!r})",
-            )
-        raise self._parts.gone(self.id)
+        reader = OutcomeReader(self.queue, self._parts, self.options.attempts)
+        return reader.read(self.id, state, value, kind)
 
     def progress(self, value: Any = _NOT_GIVEN, *, percent: float | None = None) -> Any:
         """Set the job's progress, or return it.

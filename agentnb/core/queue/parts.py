@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import Json
     from agentnb.core.loop import LoopThread
+    from agentnb.core.queue.batch_store import BatchStore
     from agentnb.core.queue.blocked import Blocked
     from agentnb.core.queue.events import JobEvents
     from agentnb.core.queue.store import JobStore
+    from agentnb.core.queue.streams import StreamWaiter
     from agentnb.core.queue.waiter import JobWaiter
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import ServiceLog, Tracer
@@ -45,6 +47,8 @@ class QueueParts:
         Where spans and log lines go, and what masks secrets in them.
     waiter, blocked
         Waits for outcomes, and the processors of all queues that do.
+    batches, streams
+        The keys and scripts of the queue's batches, and what waits for their ends.
     lease, key_ttl
         Seconds that a claim lasts without a renewal, and that an idempotency key is kept.
     wrap
@@ -66,6 +70,8 @@ class QueueParts:
     redact: Callable[[str], str]
     waiter: JobWaiter
     blocked: Blocked
+    batches: BatchStore
+    streams: StreamWaiter
     lease: float
     key_ttl: float
     wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None

@@ -40,6 +40,8 @@ class NewJob(NamedTuple):
         Its id, and its message as the server keeps it.
     priority, delay
         Its priority, and the seconds before it may run.
+    data
+        Its data as JSON, which its message holds.
     record
         The record of its idempotency key, or None.
     """
@@ -48,6 +50,7 @@ class NewJob(NamedTuple):
     message: bytes
     priority: int
     delay: float
+    data: bytes
     record: KeyRecord | None = None
 
 
@@ -126,11 +129,16 @@ class Drafts:
         message = Message(
             msgspec.Raw(data), options, span.traceparent, span.correlation_id, function
         )
-        return NewJob(id_, msgspec.json.encode(message), priority, delay, record)
+        return NewJob(id_, msgspec.json.encode(message), priority, delay, data, record)
 
 
 class Filling:
     """The jobs that a call has added so far, told by the errors that end it.
+
+    Parameters
+    ----------
+    hint
+        The hint of the error of a server that went away; empty for that of the server.
 
     Attributes
     ----------
@@ -138,8 +146,9 @@ class Filling:
         How many were added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str = "") -> None:
         self.added = 0
+        self._hint = hint
         self._ids: list[str] = []
         self._piece: list[str] = []
 
@@ -170,7 +179,7 @@ class Filling:
         made = PartlyAdded(
             f"{self.added:,} jobs were added, {len(self._piece):,} may have been: {error.message}",
             service="queue",
-            hint=error.hint,
+            hint=self._hint or error.hint,
         )
         made.added, made.uncertain = list(self._ids), list(self._piece)
         return made
@@ -186,15 +195,15 @@ class Filling:
 
 
 def pieces(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
-    """Cut jobs into pieces: always at the same places, of which none is large."""
+    """Cut jobs into pieces, none of which is large; the same data is cut at the same places."""
     piece: list[NewJob] = []
     size = 0
     for one in jobs:
-        if piece and (len(piece) == MOST_JOBS or size + len(one.message) > _MOST_BYTES):
+        if piece and (len(piece) == MOST_JOBS or size + len(one.data) > _MOST_BYTES):
             yield piece
             piece, size = [], 0
         piece.append(one)
-        size += len(one.message)
+        size += len(one.data)
     if piece:
         yield piece
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import msgspec
@@ -12,6 +12,7 @@ from agentnb.core.errors import RejectedError, UsageError
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.counts import ENDED, STATES
+from agentnb.core.queue.functions import function_of
 from agentnb.core.queue.ids import new_id
 from agentnb.core.queue.job import Job
 from agentnb.core.queue.keys import KeyRecord
@@ -19,21 +20,28 @@ from agentnb.core.queue.limits import QueueLimits
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.search import search, search_ids
-from agentnb.core.ranges import seconds, whole
+from agentnb.core.ranges import seconds, text, whole
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.twins import twin
 from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Executor
     from zoneinfo import ZoneInfo
 
     from typing_extensions import TypeForm
 
     from agentnb.core.loop import LoopThread
-    from agentnb.core.queue.arguments import Backoff, ScheduleOptions, State, WorkOptions
+    from agentnb.core.queue.arguments import (
+        Backoff,
+        MapOptions,
+        ScheduleOptions,
+        State,
+        WorkOptions,
+    )
+    from agentnb.core.queue.batch import Batch
     from agentnb.core.queue.claims import RedisWorkStore
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.handler import JobHandler
@@ -57,7 +65,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Queue"]
 
+R = TypeVar("R")
 S = TypeVar("S")
+
+_BATCH_TTL = 86400.0
 
 _MOST_THREADS = 1000
 _GIVEN = (3, None, None, None, False, 100, 50)
@@ -290,6 +301,203 @@ class Queue(QueueLimits):
         schema = self.current.schema if self.current is not None else None
         drafts = Drafts(self._parts, schema, options, priority, delay, key)
         return add_many(self, drafts, items, correlation_id)
+
+    @overload
+    def map(
+        self,
+        f: Callable[[Job[S]], Coroutine[Any, Any, R]],
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch[R]: ...
+    @overload
+    def map(
+        self,
+        f: Callable[[Job[S]], R],
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch[R]: ...
+    @overload
+    def map(
+        self,
+        f: str | None,
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch: ...
+    def map(  # noqa: PLR0913 - one word for each option
+        self,
+        f: Callable[[Job[Any]], Any] | str | None,
+        items: Iterable[Any],
+        key: str | None = None,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        attempts: int = 3,
+        backoff: float | Backoff | None = None,
+        timeout: float | None = None,
+        lifo: bool = False,
+        result_ttl: float | None = None,
+        correlation_id: str | None = None,
+    ) -> Batch[Any]:
+        """Add a job for each item, to be processed by a function, and return the batch of them.
+
+        The items of a generator are never all in memory: they are added in pieces of up to 500,
+        each at once. Results are kept with the batch until ``result_ttl`` is over.
+
+        Parameters
+        ----------
+        f
+            The function, which is called with each `Job`; ``job.data`` is the item. The jobs carry
+            its name, never its code, and a worker that has another function refuses them.
+
+            - A function is processed by this process, from now on; by others instead, where
+              workers of this queue have the function. A lambda, or a function of a notebook, runs
+              in this process only.
+            - ``"pkg.module:function"`` is for workers elsewhere, such as
+              ``agentnb worker QUEUE --processor pkg.module:function``.
+            - None is for the queue's own processor, such as a cell under ``%%queue task``.
+        items
+            The data of each job, from any iterable; see `add_many`.
+        key
+            Names the items. Mapping the same items with the same key again, in a restarted kernel
+            for example, returns the same batch and adds only what is missing.
+        priority, delay, attempts, backoff, timeout, lifo
+            As `add` takes them, for all jobs.
+        result_ttl
+            Seconds for which the batch, its key and its results are kept after its last job has
+            ended. Default: 7 days with a key (`Queues`' ``key_ttl``); a day without one, and an
+            hour once all results were read.
+        correlation_id
+            As `add` takes it.
+
+        Returns
+        -------
+        Batch
+            ``batch.results()``, ``for item in batch.as_completed()``, ``await batch``.
+
+        Raises
+        ------
+        UsageError
+            An item or an option cannot be used; the key was used with other items; workers of
+            this queue have another function; the function cannot be imported.
+        PartlyAdded
+            The server went away; with a key, the same call adds the rest.
+
+        Examples
+        --------
+        ``hub.queue("thumbnails").map(resize, paths, key="monday").results()``
+        """
+        from agentnb.core.queue.mapping import map_items
+
+        unread = _BATCH_TTL if key is None else self._parts.key_ttl
+        options = Options.checked(
+            priority=priority,
+            attempts=attempts,
+            backoff=backoff,
+            timeout=timeout,
+            key=None,
+            lifo=lifo,
+            remove_on_complete=DEFAULTS.remove_on_complete,
+            remove_on_fail=DEFAULTS.remove_on_fail,
+            result_ttl=RESULT_TTL,
+        )
+        ttl = unread if result_ttl is None else seconds("result_ttl", result_ttl, service="queue")
+        return map_items(
+            self,
+            self._parts,
+            f,
+            items,
+            key=key,
+            options=options,
+            delay=delay,
+            ttl=ttl,
+            correlation_id=correlation_id,
+        )
+
+    @overload
+    async def amap(
+        self,
+        f: Callable[[Job[S]], Coroutine[Any, Any, R]],
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch[R]: ...
+    @overload
+    async def amap(
+        self,
+        f: Callable[[Job[S]], R],
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch[R]: ...
+    @overload
+    async def amap(
+        self,
+        f: str | None,
+        items: Iterable[Any],
+        key: str | None = ...,
+        **options: Unpack[MapOptions],
+    ) -> Batch: ...
+    async def amap(  # noqa: PLR0913 - as map
+        self,
+        f: Callable[[Job[Any]], Any] | str | None,
+        items: Iterable[Any],
+        key: str | None = None,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        attempts: int = 3,
+        backoff: float | Backoff | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as map
+        lifo: bool = False,
+        result_ttl: float | None = None,
+        correlation_id: str | None = None,
+    ) -> Batch[Any]:
+        """Await `map`: the items are read in a thread."""
+        options: dict[str, Any] = {
+            "priority": priority,
+            "delay": delay,
+            "attempts": attempts,
+            "backoff": backoff,
+            "timeout": timeout,
+            "lifo": lifo,
+            "result_ttl": result_ttl,
+            "correlation_id": correlation_id,
+        }
+        # `timeout` is that of an attempt: it does not count from this call.
+        return await self._call_threads.call(partial(self.map, f, items, key, **options))
+
+    def batch(self, id_or_key: str) -> Batch:
+        """Return a batch by its id, or by the key that it was made with.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or it is no longer kept.
+        """
+        from agentnb.core.queue.batch import Batch
+
+        name = text("id_or_key", id_or_key, service="queue", hint="batch.id, or its key")
+        found = self._parts.batches.id_of(name)
+        batch: Batch = Batch(self, self._parts, name if found is None else found)
+        batch.counts()
+        return batch
+
+    def batches(self, n: int = 20) -> list[Batch]:
+        """Return the newest batches that are kept, the newest first.
+
+        Parameters
+        ----------
+        n
+            How many at most.
+        """
+        from agentnb.core.queue.batch import Batch
+
+        whole("n", n, service="queue")
+        ids = self._parts.batches.newest(n)
+        return Batch.read(self, self._parts, ids)
 
     def _added_before(self, found: AddedJob, record: KeyRecord, encoded: bytes) -> Job:
         """Return the job that has the key already, if it was added with the same data."""
@@ -763,9 +971,15 @@ class Queue(QueueLimits):
             publish=parts.bus.publish_function if parts.bus is not None else "",
             make=self._claimed_job,
             events=parts.events,
-            processor=lambda: self._processor.name if self._processor is not None else "",
+            processor=self._processor_names,
             fire_due=self._schedules.fire_due,
         )
+
+    def _processor_names(self) -> tuple[str, str]:
+        """Return the name of the processor and that of its function, for the list of workers."""
+        if self._processor is None:
+            return "", ""
+        return self._processor.name, function_of(self._processor, self.name)
 
     def _claimed_job(self, job_id: str, message: bytes, attempt: int) -> Job:
         return Job(self._shown or self, self._parts, job_id, message, attempt=attempt)
@@ -870,6 +1084,7 @@ class Queue(QueueLimits):
         return self._overview().no_progress
 
     aadd, aadd_many = twin(add), twin(add_many)
+    abatch, abatches = twin(batch), twin(batches)
     aget, aretry = twin(get), twin(retry)
     aremove, acancel = twin(remove), twin(cancel)
     aschedule, aunschedule, aget_schedule = twin(schedule), twin(unschedule), twin(get_schedule)

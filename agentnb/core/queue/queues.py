@@ -13,6 +13,7 @@ from agentnb.core.codec import Json
 from agentnb.core.errors import JobNotFound, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
+from agentnb.core.queue.batch_store import BatchStore
 from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.events import JobEvents
 from agentnb.core.queue.keys import KEY_TTL
@@ -22,6 +23,7 @@ from agentnb.core.queue.parts import QueueParts
 from agentnb.core.queue.queue import Queue
 from agentnb.core.queue.registry import worker_table
 from agentnb.core.queue.store import JobStore
+from agentnb.core.queue.streams import StreamWaiter
 from agentnb.core.queue.waiter import JobWaiter
 from agentnb.core.ranges import seconds, texts
 from agentnb.core.redis import Keys
@@ -132,6 +134,7 @@ class Queues:
         self._runtime = runtime or redis.runtime
         self._log = self._runtime.log("queue")
         self._waiter = JobWaiter(redis, self._keys, self._call_threads, self._log)
+        self._streams = StreamWaiter(redis, self._keys, self._call_threads, self._log)
         self._blocked = Blocked()
         self._lock = threading.Lock()
         self._far_jobs: FarJobs | None = None
@@ -178,10 +181,11 @@ class Queues:
         return self._far_jobs.side(record)
 
     def _parts_of(self, name: str) -> QueueParts:
+        store = JobStore(self._redis, self._keys, name, self._runtime.clock)
         return QueueParts(
             name=name,
             redis=self._redis,
-            store=JobStore(self._redis, self._keys, name, self._runtime.clock),
+            store=store,
             bus=self._bus,
             events=JobEvents(name, self._bus, self._log, self._runtime.redactor),
             json=self._json,
@@ -192,6 +196,8 @@ class Queues:
             redact=self._runtime.redactor,
             waiter=self._waiter,
             blocked=self._blocked,
+            batches=BatchStore(store),
+            streams=self._streams,
             lease=self._lease,
             key_ttl=self._key_ttl,
             wrap=self._wrap,
@@ -410,6 +416,7 @@ class Queues:
         for queue in queues:
             queue.stop(max(until - monotonic(), 0.1))
         self._waiter.close()
+        self._streams.close()
         self._call_threads.close()
         self._loop.close()
 

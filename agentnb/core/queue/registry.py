@@ -36,6 +36,8 @@ class About(msgspec.Struct, omit_defaults=True):
     """Whether its process has other workers too."""
     executor: str = "threads"
     started: float = 0.0
+    function: str = ""
+    """The name of its processor's function, by which jobs say what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class WorkerInfo:
         When it began, by its host's clock; None where an older version does not say.
     seen
         Seconds since its last heartbeat, by the server's clock; one comes every 5 s.
+    function
+        The name of its function, by which jobs say what they are for; empty of earlier code.
     """
 
     name: str
@@ -73,6 +77,7 @@ class WorkerInfo:
     seen: float
     executor: str = "threads"
     started: dt.datetime | None = None
+    function: str = ""
 
 
 def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], list[str]]:
@@ -116,6 +121,7 @@ def _info(owner: str, about: bytes, seen: float) -> WorkerInfo:
         round(seen, 1),
         read.executor,
         moment_of(read.started) if read.started else None,
+        read.function,
     )
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "LIMIT",
     "MOST_PRIORITY",
     "NOTE",
+    "PARTS",
     "PULSE",
     "REASONS",
     "REMOVE",
@@ -128,12 +129,62 @@ local function end_key(id, key, state)
 end
 """
 
+# A batch is a hash at ``batch:`` and its id; beside it the lists and hashes below. All of them are
+# kept while one of its jobs is open, and then for the time that the batch asks for. A job of a
+# batch has the batch's id, a dot and the number of its item as its id. Its outcome is kept with the
+# batch, and where it did not complete its message too, from which it can be run again.
+_BATCH = """
+local function batch_keys(batch)
+  local key = base .. ':batch:' .. batch
+  return {key, key .. ':pieces', key .. ':results', key .. ':messages', key .. ':ended',
+    key .. ':done'}
+end
+local function keep_batch(batch, ms)
+  local keys = batch_keys(batch)
+  local key = redis.call('HGET', keys[1], 'key')
+  if key then table.insert(keys, base .. ':batchkey:' .. key) end
+  for _, one in ipairs(keys) do
+    if ms then redis.call('PEXPIRE', one, ms) else redis.call('PERSIST', one) end
+  end
+end
+local function all_ended(batch)
+  local fields = redis.call('HMGET', base .. ':batch:' .. batch, 'ended', 'total', 'ttl')
+  if tonumber(fields[1]) >= tonumber(fields[2]) then
+    redis.call('XADD', base .. ':batch:' .. batch .. ':done', 'MAXLEN', 1, '*', 'ended', fields[1])
+    keep_batch(batch, fields[3])
+  end
+end
+local function settle(id, batch, set, value)
+  local key, number = base .. ':batch:' .. batch, string.match(id, '%d+$')
+  if redis.call('EXISTS', key) == 0 then return end
+  redis.call('HSET', key .. ':results', number, set .. ' ' .. value)
+  if set ~= 'completed' then
+    redis.call('HSET', key .. ':messages', number, redis.call('HGET', jobs .. id, 'message'))
+  end
+  redis.call('XADD', key .. ':ended', '*', 'n', number)
+  redis.call('HINCRBY', key, set, 1)
+  redis.call('HINCRBY', key, 'ended', 1)
+  all_ended(batch)
+end
+-- A job is run again: its outcome is not known yet.
+local function unsettle(batch, number)
+  local key = base .. ':batch:' .. batch
+  local outcome = redis.call('HGET', key .. ':results', number)
+  if not outcome then return end
+  redis.call('HDEL', key .. ':results', number)
+  redis.call('HDEL', key .. ':messages', number)
+  redis.call('HINCRBY', key, string.match(outcome, '^%a+'), -1)
+  redis.call('HINCRBY', key, 'ended', -1)
+  keep_batch(batch)
+end
+"""
+
 # A job that has ended is removed once as many newer ones have ended as it asked for, and it may be
 # removed: its result was read, or is old. So the options of one job never remove another. Jobs that
 # ask for the same number share a set, of which only the first may be due; what was removed or
 # retried meanwhile is taken from that set when it is found.
 _RETAIN = f"""
-{_DROP}{_KEY}
+{_DROP}{_KEY}{_BATCH}
 local function trim(set, keep, most)
   local all, group = base .. ':' .. set, base .. ':' .. set .. ':' .. keep
   local size = redis.call('ZCARD', all)
@@ -270,7 +321,7 @@ local freed = false
 local function finish(id, owner, entry, set, value, keep, seconds, most, delay, uncounted)
   local job = jobs .. id
   local fields = redis.call('HMGET', job, 'owner', 'entry', 'waiters', 'message', 'deaths',
-    'key', 'lane', 'begun')
+    'key', 'lane', 'begun', 'batch')
   if not fields[4] then return 2 end
   if fields[1] ~= owner or (fields[2] or '0') ~= entry then return 0 end
   -- Not active: it was finished like this and the answer was lost, or it was taken from it.
@@ -295,8 +346,9 @@ local function finish(id, owner, entry, set, value, keep, seconds, most, delay, 
     put_off(id, now + delay)
   else
     tell(id, fields[3], set .. ' ' .. value)
-    -- A result that somebody waits for is read by that.
-    if set == 'completed' and fields[3] then seconds = 0 end
+    -- A result that somebody waits for is read by that; that of a batch is kept with it.
+    if set == 'completed' and (fields[3] or fields[9]) then seconds = 0 end
+    if fields[9] then settle(id, fields[9], set, value) end
     retain(set, id, fields[6], keep, seconds, most)
   end
   return 1
@@ -485,55 +537,73 @@ return {{false, false}}
 
 # ARGV: id, 1 to take it from a worker. Gives: the state that it had. Its key can be used again,
 # unless the work was done.
-REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_KEY}{_TELL}{PLACES}
+REMOVE = Script(f"""{_BEGIN}{_STATE}{_DROP}{_KEY}{_BATCH}{_TELL}{PLACES}
+local open = {{wait = true, delayed = true, active = true}}
 local state, score = state_of(ARGV[1])
 if state == 'gone' or (state == 'active' and ARGV[2] ~= '1') then return state end
 redis.call('ZREM', base .. ':' .. state, ARGV[1])
-local fields = redis.call('HMGET', jobs .. ARGV[1], 'waiters', 'key', 'lane')
+local fields = redis.call('HMGET', jobs .. ARGV[1], 'waiters', 'key', 'lane', 'batch')
 leave(ARGV[1], state, score, fields[3])
 tell(ARGV[1], fields[1], 'removed ')
+if fields[4] and open[state] then
+  settle(ARGV[1], fields[4], 'cancelled', '{{"error":"removed"}}')
+end
 local record = state ~= 'completed' and fields[2] and record_of(ARGV[1], fields[2])
 if record then redis.call('UNLINK', record) end
 drop(ARGV[1])
 return state
 """)
 
+_AGAIN = f"""{_BEGIN}{_STATE}{_WAIT}{_KEY}{_BATCH}
+local function again(id, state)
+  redis.call('ZREM', base .. ':' .. state, id)
+  redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner',
+    'order')
+  redis.call('UNLINK', jobs .. id .. ':done')
+  local fields = redis.call('HMGET', jobs .. id, 'key', 'batch')
+  local record = fields[1] and record_of(id, fields[1])
+  if record then
+    redis.call('HDEL', record, 'state')
+    redis.call('PERSIST', record)
+  end
+  if fields[2] then unsettle(fields[2], string.match(id, '%d+$')) end
+  if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
+  redis.call('HSET', jobs .. id, 'due', now)
+  wait_again(id)
+  ring(1)
+end
+"""
+
 # ARGV: id. From delayed, completed, failed or cancelled; with all its attempts.
 # Gives: the state it had.
-REQUEUE = Script(f"""{_BEGIN}{_STATE}{_WAIT}{_KEY}
+REQUEUE = Script(f"""{_AGAIN}
 local id, state = ARGV[1], state_of(ARGV[1])
 if state == 'gone' or state == 'active' or state == 'wait' then return state end
-redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'result', 'unkept', 'error', 'finished', 'progress', 'owner',
-  'order')
-redis.call('UNLINK', jobs .. id .. ':done')
-local key = redis.call('HGET', jobs .. id, 'key')
-local record = key and record_of(id, key)
-if record then
-  redis.call('HDEL', record, 'state')
-  redis.call('PERSIST', record)
-end
-if state ~= 'delayed' then redis.call('HDEL', jobs .. id, 'attempt') end
-redis.call('HSET', jobs .. id, 'due', now)
-wait_again(id)
-ring(1)
+again(id, state)
 return state
 """)
 
+_CANCELLING = f"""{_BEGIN}{_STATE}{_RETAIN}{_TELL}{PLACES}
+local function cancel(id, error, keep, seconds, most)
+  local state, score = state_of(id)
+  local open = {{wait = true, delayed = true, active = true}}
+  if not open[state] then return state end
+  redis.call('ZREM', base .. ':' .. state, id)
+  redis.call('HDEL', jobs .. id, 'owner', 'begun')
+  redis.call('HSET', jobs .. id, 'error', error, 'finished', now)
+  local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key', 'lane', 'batch')
+  leave(id, state, score, fields[3])
+  tell(id, fields[1], 'cancelled ' .. error)
+  if fields[4] then settle(id, fields[4], 'cancelled', error) end
+  retain('cancelled', id, fields[2], keep, seconds, most)
+  return state
+end
+"""
+
 # ARGV: id, the error; how many to keep, for how many seconds at least, how many at most. An active
 # one is taken from its worker. Gives: the state it had.
-CANCEL = Script(f"""{_BEGIN}{_STATE}{_RETAIN}{_TELL}{PLACES}
-local id, state, score = ARGV[1], state_of(ARGV[1])
-local open = {{wait = true, delayed = true, active = true}}
-if not open[state] then return state end
-redis.call('ZREM', base .. ':' .. state, id)
-redis.call('HDEL', jobs .. id, 'owner', 'begun')
-redis.call('HSET', jobs .. id, 'error', ARGV[2], 'finished', now)
-local fields = redis.call('HMGET', jobs .. id, 'waiters', 'key', 'lane')
-leave(id, state, score, fields[3])
-tell(id, fields[1], 'cancelled ' .. ARGV[2])
-retain('cancelled', id, fields[2], unpack(ARGV, 3))
-return state
+CANCEL = Script(f"""{_CANCELLING}
+return cancel(unpack(ARGV))
 """)
 
 # ARGV: the fields whose limits to remove, the limits to set, queue, queues' key; see `SET`.
@@ -541,3 +611,12 @@ LIMIT = Script(f"{_BEGIN}{PLACES}{limit_scripts.SET}")
 
 # ARGV: ids of jobs. Gives: the limits that each waits for; see `REASONS`.
 REASONS = Script(f"{_BEGIN}{PLACES}{limit_scripts.REASONS}")
+
+PARTS = {
+    "add": _ADDING,
+    "again": _AGAIN,
+    "batch": _BATCH,
+    "begin": _BEGIN,
+    "cancel": _CANCELLING,
+}
+"""The parts that the scripts of batches are made of, too."""

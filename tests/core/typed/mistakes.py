@@ -181,6 +181,10 @@ jobs.add_many(5)  # mistake
 jobs.schedule("nightly", "0 2 * * *", key="k")  # mistake
 jobs.schedule("nightly", every="1 h")  # mistake
 jobs.schedule("nightly", every=60, missed="some")  # mistake
+jobs.map(process)  # mistake
+jobs.map(process, [1], attemps=2)  # mistake
+jobs.map(process, [1], key=5)  # mistake
+jobs.map(process, [1]).results(errors="ignore")  # mistake
 jobs.add_many([1], key="k")  # mistake
 hub.queues.process_queue("prices", process, tiemout=2)  # mistake
 processor("prices", schema=str)(process)  # mistake

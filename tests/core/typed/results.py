@@ -18,7 +18,7 @@ from agentnb.core.events import Event, EventBus, Subscription
 from agentnb.core.files import FileSystemManager
 from agentnb.core.git import GitManager
 from agentnb.core.git.nested import Committed
-from agentnb.core.queue import Job, Queue, Worker, processor
+from agentnb.core.queue import Batch, BatchItem, Job, Queue, Worker, processor
 from agentnb.core.redis import RedisClient
 from agentnb.core.table import Row, Table
 from agentnb.core.websocket import WebSocketClient
@@ -233,8 +233,31 @@ assert_type(jobs.work(), Worker)
 assert_type(hub.queues.process_queue("prices", process, schema=Request), Worker)
 assert_type(hub.queues.process_queue("prices", aprocess, 2), Worker)
 
+assert_type(jobs.map(process, [Request("a")], key="monday"), Batch[Price])
+assert_type(jobs.map(aprocess, [1], attempts=2), Batch[Price])
+assert_type(jobs.map("jobs.prices:process", [1]), Batch)
+assert_type(jobs.map(None, [1]), Batch)
+prices = jobs.map(process, [Request("a")])
+assert_type(prices.results(5), list[Price])
+assert_type(prices.results(errors="return"), list[Any])
+assert_type(prices.results(type=str), list[str])
+assert_type(list(prices), list[Price])
+assert_type(next(prices.as_completed()).result(), Price)
+assert_type(prices.failed, list[BatchItem[Price]])
+assert_type(prices.counts().left, int)
+assert_type(jobs.batch("monday"), Batch)
+assert_type(jobs.batches(), list[Batch])
+
 
 async def use_queue() -> None:
+    batch = await jobs.amap(process, [Request("a")])
+    assert_type(batch, Batch[Price])
+    assert_type(await batch, list[Price])
+    assert_type(await batch.aresults(type=int), list[int])
+    async for price in batch:
+        assert_type(price, Price)
+    async for item in batch.aas_completed():
+        assert_type(item.result(), Price)
     assert_type(await jobs.aadd(Request("a"), priority=1), Job)
     assert_type(await jobs.aadd_many([1, 2], priority=lambda one: one), list[Job])
     assert_type(await job.aresult(5, type=Price), Price)
