@@ -123,17 +123,6 @@ def test_a_marked_function_keeps_its_schema_there(spawned, hub):
         doubles.stop()
 
 
-def test_a_pool_of_another_maker_takes_jobs_too(queue):
-    loky = pytest.importorskip("loky")
-    executor = loky.ProcessPoolExecutor(1)
-    try:
-        queue.work(jobs.who, executor=executor, concurrency=1)
-        assert queue.add(1).result(60)[0] != os.getpid()
-    finally:
-        queue.stop(1)
-        executor.shutdown(kill_workers=True)
-
-
 # What ends an attempt
 
 

@@ -72,7 +72,17 @@ def test_every_module_class_and_function_that_the_guide_names_is_there():
 def test_the_guide_has_a_row_for_every_service():
     text = GUIDE.read_text()
     core = Path(agentnb.__file__).parent / "core"
-    shared = {"check", "codec", "errors", "resilience", "services", "settings", "trace", "work"}
+    shared = {
+        "check",
+        "codec",
+        "errors",
+        "metrics",
+        "resilience",
+        "services",
+        "settings",
+        "trace",
+        "work",
+    }
     assert all(f"\n| `core.{name}` |" in text for name in shared)
     services = {path.parent.name for path in core.glob("*/__init__.py")} - shared
     assert services == {*re.findall(r"\| `agentnb/core/(\w+)/` \|", text)}

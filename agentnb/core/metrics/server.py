@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError
 from agentnb.core.metrics.address import Address
 
@@ -74,8 +75,8 @@ class MetricsServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        leave(error, self.close)
 
 
 class _Server(ThreadingHTTPServer):

@@ -306,4 +306,4 @@ def _silent() -> None:
 
 async def _call_in_thread(function: Callable[..., object], *args: Any) -> object:
     """Call a function beside the calls of a Dask worker, whose event loop goes on."""
-    return await asyncio.to_thread(function, *args)
+    return await asyncio.wrap_future(run_in_thread(function, *args, name="dask-call"))
