@@ -168,10 +168,13 @@ class _Run:
         return self._report.jobs + self._report.tasks > before
 
     def _fire_due(self) -> None:
-        """Fire the schedules that are due of what is registered here."""
+        """Fire the schedules that are due, of workflows and of queues with a processor here."""
         for one in self._overview():
             if one.queue.current is not None and not one.workers:
                 fire_due(one.queue)
+        workflows = workflows_of(self._hub)
+        if workflows is not None:
+            fire_due(workflows)
 
     def _drain(self, worker: InlineWorker) -> int:
         count = 0

@@ -48,8 +48,8 @@ def queue_worker(hub: Hub, name: str) -> InlineWorker:
     return hub.queue(name)._inline_worker()  # noqa: SLF001 - as above
 
 
-def fire_due(of: Queue) -> None:
-    """Fire the schedules of a queue that are due."""
+def fire_due(of: Queue | Orchestrator) -> None:
+    """Fire the schedules of a queue or of workflows that are due."""
     of._schedules.fire_due()  # noqa: SLF001 - as above
 
 

@@ -131,11 +131,12 @@ PUBLIC = {
     """,
     "Orchestrator": """
         aagent_info aagent_infos aagents aapprove acancel aclose acounts acreate
-        acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents aget alist
-        amigrate aping apipeline approve aprune areject arelay_once aretry astop atable await_
-        awaited cancel close counts create create_workflow_with_tasks database events forget get
-        list migrate ping pipeline prune registry reject relay_once retry stop table wait waited
-        work worker
+        acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents aget
+        aget_schedule alist amigrate aping apipeline approve aprune areject arelay_once aretry
+        aschedule aschedule_infos aschedules astop atable aunschedule await_ awaited cancel close
+        counts create create_workflow_with_tasks database events forget get get_schedule list
+        migrate ping pipeline prune registry reject relay_once retry schedule schedule_infos
+        schedules stop table unschedule wait waited work worker
     """,
 }
 PUBLIC["Settings"] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from agentnb.core.workflow.transactions import plain
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.codec import Json
     from agentnb.core.workflow.agents import Agent
@@ -96,23 +96,31 @@ class Creator:
         max_parallel: int | None,
         data: Any,
         correlation_id: str | None,
-    ) -> tuple[str, dict[str, int]]:
+        claim: Callable[[Transaction, str], bool] | None = None,
+    ) -> tuple[str, dict[str, int]] | None:
         """Make a workflow, or find the one of its key.
+
+        Parameters
+        ----------
+        name, tasks, key, max_parallel, data, correlation_id
+            As `Orchestrator.create` takes them.
+        claim
+            Called with the transaction and the id; its False makes nothing. The key then only
+            names the workflow: it is not recorded.
 
         Returns
         -------
-        tuple
-            Its id, and how many tasks could run at once, by their agents.
+        tuple or None
+            Its id, and how many tasks could run at once, by their agents; None if ``claim`` was
+            False.
         """
         name = check_name_of_workflow(name)
         check_key(key)
-        if max_parallel is not None:
-            max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
-        if correlation_id is not None:
-            correlation_id = plain(text("correlation_id", correlation_id))
+        max_parallel, correlation_id = _options(max_parallel, correlation_id)
         given = _checked(tasks)
         frees = frees_of(given)
         encoded = self._json.encode(data).decode()
+        named, key = key, None if claim is not None else key
         asked = None if key is None else self._input(name, encoded, max_parallel, given)
         with self._transactions.read() as tx:
             known = None if key is None else find(tx, self._scope, key, self._key_ttl)
@@ -126,7 +134,7 @@ class Creator:
             "id": number,
             "scope": self._scope,
             "name": name,
-            "key": key,
+            "key": named,
             "data": encoded,
             "max_parallel": max_parallel,
             "pending": len(rows),
@@ -135,18 +143,43 @@ class Creator:
             if correlation_id is not None or here is None
             else here.correlation_id,
         }
+        made = False
         self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
-        with self._transactions.write(_PATIENCE) as tx:
+        with suppress(_NotClaimedError), self._transactions.write(_PATIENCE) as tx:
             if key is not None and asked is not None:
                 known = record(tx, self._scope, key, number, asked.digest, ttl=self._key_ttl)
                 if known is not None:
                     return self._made_before(tx, key, known, asked), {}
+            if claim is not None and not claim(tx, number):
+                raise _NotClaimedError
             self._insert(tx, workflow, rows)
+            made = True
+        if not made:
+            return None
         ready: dict[str, int] = {}
         for row in rows:
             if row["state"] in {"waiting", "delayed"}:
                 ready[row["agent"]] = ready.get(row["agent"], 0) + 1
         return number, ready
+
+    def check(
+        self,
+        name: str,
+        tasks: Iterable[Task | Mapping[str, Any]],
+        *,
+        max_parallel: int | None,
+        correlation_id: str | None,
+    ) -> list[tuple[Task, bytes]]:
+        """Return the tasks of a workflow with their data, if `create` would make it."""
+        check_name_of_workflow(name)
+        _options(max_parallel, correlation_id)
+        given = _checked(tasks)
+        frees = frees_of(given)
+        with self._transactions.read() as tx:
+            agents = self._agents(tx, given)
+        rows = self._rows(given, agents, frees)
+        self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
+        return [(task, row["data"].encode()) for task, row in zip(given, rows, strict=True)]
 
     def _insert(
         self, tx: Transaction, workflow: dict[str, Any], rows: list[dict[str, Any]]
@@ -205,6 +238,18 @@ class Creator:
                 data = self._json.encode(task.data, agent.schema).decode()
             rows.append(_row(task, agent, data, frees[place]))
         return rows
+
+
+class _NotClaimedError(Exception):
+    """The transaction that would make a workflow is undone."""
+
+
+def _options(max_parallel: Any, correlation_id: Any) -> tuple[int | None, str | None]:
+    if max_parallel is not None:
+        max_parallel = whole("max_parallel", max_parallel, service="workflow", most=100_000)
+    if correlation_id is not None:
+        correlation_id = plain(text("correlation_id", correlation_id))
+    return max_parallel, correlation_id
 
 
 def check_name_of_workflow(name: Any) -> str:

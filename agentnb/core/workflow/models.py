@@ -17,7 +17,7 @@ __all__ = ["Models", "models", "names"]
 
 _TABLES = (
     *("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker", "pulse"),
-    "identity",
+    *("identity", "schedule"),
 )
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
@@ -47,7 +47,7 @@ class Models:
     metadata
         Of all of them.
     WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow, PulseRow,
-    IdentityRow
+    IdentityRow, ScheduleRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
@@ -61,6 +61,7 @@ class Models:
     WorkerRow: Any
     PulseRow: Any
     IdentityRow: Any
+    ScheduleRow: Any
 
 
 @lru_cache(maxsize=2)
@@ -262,11 +263,27 @@ def models(kind: str) -> Models:
         scope: Mapped[str] = mapped_column(Text, primary_key=True)
         id: Mapped[str] = mapped_column(Text)
 
+    class ScheduleRow(Base):
+        """A schedule. ``due`` is its next time, none while it is paused or has ended."""
+
+        __table_args__ = (Index(f"{prefix}schedule_due", "scope", "due"),)
+        scope: Mapped[str] = mapped_column(Text, primary_key=True)
+        name: Mapped[str] = mapped_column(Text, primary_key=True)
+        spec: Mapped[str] = mapped_column(Text)
+        revision: Mapped[int] = mapped_column(Integer)
+        due: Mapped[float | None] = mapped_column(Double)
+        paused: Mapped[int] = mapped_column(Integer)
+        fired: Mapped[int] = mapped_column(Integer)
+        last: Mapped[float | None] = mapped_column(Double)
+        last_id: Mapped[str | None] = mapped_column(Text)
+        error: Mapped[str | None] = mapped_column(Text)
+
     made = Models()
     made.metadata = Base.metadata
     for one in (
         *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow),
         *(PulseRow, IdentityRow),
+        ScheduleRow,
     ):
         setattr(made, one.__name__, one)
     return made

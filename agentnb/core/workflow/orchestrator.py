@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.codec import Json
+from agentnb.core.delegate import delegate
 from agentnb.core.errors import (
     AgentnbError,
     AgentNotFound,
@@ -37,6 +38,7 @@ from agentnb.core.workflow.reading import Reader
 from agentnb.core.workflow.registry import Registry
 from agentnb.core.workflow.relay import Relay
 from agentnb.core.workflow.results import Results
+from agentnb.core.workflow.schedules import WorkflowSchedules
 from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
 from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
@@ -206,6 +208,20 @@ class Orchestrator:
         )
 
     @lazy
+    def _schedules(self) -> WorkflowSchedules:
+        return WorkflowSchedules(
+            self._transactions,
+            self._scope,
+            self._creator,
+            self._json,
+            tracer=self._tracer,
+            log=self._log,
+            threads=self._call_threads,
+            made=self._happened,
+            find=lambda number: self._workflow(self._reader.row(number)),
+        )
+
+    @lazy
     def _results(self) -> Results:
         return Results(self._reader, self.registry, self._json)
 
@@ -355,7 +371,7 @@ class Orchestrator:
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """
         with self._tracer.span("create", service="workflow", workflow=str(name)) as span:
-            number, ready = self._creator.create(
+            made = self._creator.create(
                 name,
                 tasks,
                 key=key,
@@ -363,6 +379,8 @@ class Orchestrator:
                 data=data,
                 correlation_id=correlation_id,
             )
+            assert made is not None  # noqa: S101 - there is no claim
+            number, ready = made
             span.attributes = {"workflow": name, "id": number}
         self._happened(ready)
         return self._workflow(self._reader.row(number))
@@ -426,6 +444,14 @@ class Orchestrator:
         agent = f"{pipeline.replace(' ', '-')}.{check_name(word, 'a step')}"
         self.agent(agent)(function)
         return Task(word, agent=agent, needs=needs)
+
+    # Schedules
+
+    schedule = delegate("_schedules", WorkflowSchedules.schedule)
+    schedules = delegate("_schedules", WorkflowSchedules.schedules)
+    schedule_infos = delegate("_schedules", WorkflowSchedules.schedule_infos)
+    get_schedule = delegate("_schedules", WorkflowSchedules.get_schedule)
+    unschedule = delegate("_schedules", WorkflowSchedules.unschedule)
 
     # Working
 
@@ -585,6 +611,7 @@ class Orchestrator:
             wakeup=wakeup or self._wakeup,
             lease=self._lease,
             on_commit=self._happened,
+            fire_due=self._schedules.fire_due,
         )
 
     @property
@@ -813,6 +840,9 @@ class Orchestrator:
     apipeline, arelay_once = twin(pipeline), twin(relay_once)
     aget, acounts, awaited, atable = twin(get), twin(counts), twin(waited), twin(table)
     alist, aevents, aprune = twin(list), twin(events), twin(prune)  # noqa: A003 - the method
+    aschedule, aschedules = twin(schedule), twin(schedules)
+    aschedule_infos, aget_schedule = twin(schedule_infos), twin(get_schedule)
+    aunschedule = twin(unschedule)
     acancel, aretry, aforget = twin(cancel), twin(retry), twin(forget)
     aapprove, areject, astop = twin(approve), twin(reject), twin(stop)
 

@@ -26,6 +26,7 @@ from agentnb.core.work.store import (
 from agentnb.core.workflow import completion, pulses
 from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
+from agentnb.core.workflow.schedules import next_firing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,6 +94,8 @@ class SqlWorkStore:
     on_commit
         Called with the tasks that could run now by agents after something was committed, and
         whether those who wait here are to look at once.
+    fire_due
+        Fires the schedules that are due; never raises.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class SqlWorkStore:
         wakeup: Wakeup,
         lease: float,
         on_commit: Callable[[dict[str, int], bool], object],
+        fire_due: Callable[[], object],
     ) -> None:
         self.lease = lease
         self._transactions = transactions
@@ -113,6 +117,8 @@ class SqlWorkStore:
         self._agents = agents
         self._wakeup = wakeup
         self._on_commit = on_commit
+        self._fire_due = fire_due
+        self._fires_at: float | None = None
         self._of_thread = threading.local()
         self._held: dict[str, tuple[int, float]] = {}
         self._about: WorkerInfo | None = None
@@ -126,7 +132,7 @@ class SqlWorkStore:
         """Record the worker and its agents."""
         self._about = about
         self._next = 0.0
-        self._transactions.clock.on_advance(self.wake)
+        self._transactions.clock.on_advance(self._advanced)
         self._beat(owner)
 
     def leave(self, owner: str) -> None:
@@ -170,6 +176,8 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             rows = tx.rows(_ACTIVE, **values)
             soon = due(tx, self._scope, agents) if agents else None
+            firing = next_firing(tx, self._scope)
+        self._set_firing(firing)
         if soon is not None and soon <= 0:
             with self._transactions.write() as tx:
                 promote(tx, self._scope, agents)
@@ -191,7 +199,7 @@ class SqlWorkStore:
             cancelled=[key for key in running if key in mine and mine[key][1]],
             unknown=[_held(ref, self.lease) for key, (ref, _) in mine.items() if key not in known],
             others=others,
-            due=soon,
+            due=min((one for one in (soon, firing) if one is not None), default=None),
             pulses=found,
         )
 
@@ -335,7 +343,24 @@ class SqlWorkStore:
             return pulses.pulse(tx, key)
 
     def fire_due(self) -> None:
-        """Do nothing: workflows have no schedules."""
+        """Fire the schedules that are due."""
+        self._fire_due()
+
+    def _set_firing(self, seconds: float | None) -> None:
+        """Note when the next schedule is due; one that is, fires now."""
+        self._fires_at = None if seconds is None else monotonic() + seconds
+        self._fire()
+
+    def _fire(self) -> None:
+        """Fire what is due of the schedules, by this worker's last look at them."""
+        if self._fires_at is not None and monotonic() >= self._fires_at:
+            self._fires_at = None
+            self._fire_due()
+
+    def _advanced(self) -> None:
+        """Look for what is due by a clock that was moved."""
+        self._fire_due()
+        self.wake()
 
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed."""
@@ -352,7 +377,8 @@ class SqlWorkStore:
         self._wakeup.wait(seen, seconds)
 
     def wake(self) -> None:
-        """Let the thread that waits return now."""
+        """Let the thread that waits return now; the lease keeper calls it when work is due."""
+        self._fire()
         self._wakeup.notify()
 
 
