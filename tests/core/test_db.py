@@ -313,8 +313,8 @@ def test_a_statement_is_cancelled_when_its_time_is_over_and_the_connection_goes_
     assert db.query(MANY.format(200_000), limit=None, timeout=60).rowcount == 200_000
 
 
-def test_no_time_at_all_runs_nothing(tasks):
-    with pytest.raises(DeadlineExceeded):
+def test_no_time_at_all_is_refused_and_runs_nothing(tasks):
+    with pytest.raises(UsageError, match="timeout must be greater than 0 s, got 0"):
         tasks.execute("delete from task", timeout=0)
     assert tasks.query("select count(*) from task").scalar() == 10
 

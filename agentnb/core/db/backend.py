@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Backend", "Watch"]
+__all__ = ["Backend", "Watch", "no_answer"]
 
 logger = logging.getLogger("agentnb.db")
 
@@ -203,6 +203,10 @@ class Backend:
     def ping(self, connection: Connection) -> None:
         """Raise if a connection of the pool is dead; SQLAlchemy's pool sees to it here."""
 
+    def connecting(self, deadline: Deadline) -> AbstractContextManager[None]:  # noqa: ARG002 - as above
+        """Let the connections that a block makes be there by a deadline."""
+        return nullcontext()
+
     def is_fresh(self, connection: Connection) -> bool:  # noqa: ARG002 - not known here
         """Return whether a connection was used a moment ago, and the server has not ended it."""
         return False
@@ -358,6 +362,16 @@ class Backend:
     def uri_for_adbc(self) -> str | None:
         """Return the address under which ADBC reaches the same data, if it does."""
         return None
+
+
+def no_answer(target: Target, seconds: float) -> DeadlineExceeded:
+    """Return the error of a call whose time was over before there was a connection."""
+    return DeadlineExceeded(
+        f"{target} did not answer within {seconds:g} s",
+        service="db",
+        hint="check that the server runs and that host and port are right; "
+        "give it longer with timeout= (--timeout)",
+    )
 
 
 def no_rows() -> UsageError:

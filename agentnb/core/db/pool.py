@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.closing import leave
-from agentnb.core.db.awaited import get
-from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.awaited import acquire, get
+from agentnb.core.db.backend import Backend, Watch, logger, no_answer
 from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
@@ -90,15 +90,23 @@ class ConnectionPool:
         ConfigError
             It refuses the login, or there is no such database.
         """
+        return self._connected(Deadline(None))
+
+    def _connected(self, deadline: Deadline) -> Engine:
+        """Return the engine, connected by a deadline, also while another thread connects."""
         engine = self._engine
         if engine is not None and not self._fork.forked:
             return engine
-        with self._lock:
+        if not acquire(self._lock, deadline.remaining()):
+            raise no_answer(self._backend.target, deadline.seconds or 0.0)
+        try:
             if self._fork.forked:
                 self._start_afresh()
             if self._engine is None:
-                self._engine = self._connect()
+                self._engine = self._connect(deadline)
             return self._engine
+        finally:
+            self._lock.release()
 
     def inherit(self, what: object) -> None:
         """Keep what a forked child must not close, not even by forgetting it."""
@@ -113,7 +121,7 @@ class ConnectionPool:
             self._engine.dispose(close=False)
             self._slots = _slots(self._backend.capacity)
 
-    def _connect(self) -> Engine:
+    def _connect(self, deadline: Deadline) -> Engine:
         backend = self._backend
         engine = backend.engine(pool_size=self._size, connect_timeout=CONNECT_SECONDS)
         self._errors = (engine.dialect.loaded_dbapi.Error,)
@@ -129,9 +137,10 @@ class ConnectionPool:
                     connection.close()
 
         try:
-            self._boundary.call(
-                attempt, deadline=Deadline(CONNECT_SECONDS), idempotent=True, doing="connect"
-            )
+            left = deadline.remaining()
+            sooner = left is not None and left < CONNECT_SECONDS
+            within = deadline if sooner else Deadline(CONNECT_SECONDS)
+            self._boundary.call(attempt, deadline=within, idempotent=True, doing="connect")
         except BaseException as error:
             engine.dispose()
             self._log.error("database not connected: %s", error)
@@ -157,7 +166,7 @@ class ConnectionPool:
 
     def lend(self, deadline: Deadline) -> tuple[Connection, SimpleQueue[None]]:
         """Return a connection for `take_back`, and the slots that get one back after that."""
-        engine = self.engine
+        engine = self._connected(deadline)
         slots = self._slots
         if not get(slots, deadline.clip(self._backend.patience)):
             raise self.busy(min(deadline.seconds or inf, self._backend.patience))
@@ -234,7 +243,8 @@ class ConnectionPool:
 
     def _alive(self, engine: Engine, watch: Watch) -> Connection:
         for last in (False, True):
-            connection = engine.connect()
+            with self._backend.connecting(watch.deadline):
+                connection = engine.connect()
             try:
                 if not self._backend.is_fresh(connection):
                     with self._backend.watching(connection, watch):

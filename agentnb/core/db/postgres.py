@@ -27,12 +27,14 @@ from agentnb.core.errors import QueryRejected, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
     from agentnb.core.db.text import Statement
     from agentnb.core.db.url import Target
     from agentnb.core.errors import AgentnbError
+    from agentnb.core.resilience import Deadline
 
 __all__ = ["Postgres"]
 
@@ -116,6 +118,10 @@ class Postgres(Backend):
         engine = super().engine(pool_size=pool_size, connect_timeout=connect_timeout)
         self.connector.listen(engine)
         return engine
+
+    def connecting(self, deadline: Deadline) -> AbstractContextManager[None]:
+        """Let the connections that a block makes be there by a deadline."""
+        return self.connector.until(deadline)
 
     def ping(self, connection: Connection) -> None:
         """Raise if the server or the network has dropped this connection."""

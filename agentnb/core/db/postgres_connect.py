@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import threading
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from agentnb.core.db.backend import logger
+from agentnb.core.background import run_in_thread
+from agentnb.core.callthreads import current_call
+from agentnb.core.db.awaited import get
+from agentnb.core.db.backend import logger, no_answer
 from agentnb.core.db.notices import notify
 from agentnb.core.db.postgres_types import register
-from agentnb.core.errors import ConfigError
+from agentnb.core.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from sqlalchemy import Engine
 
     from agentnb.core.db.url import Target
+    from agentnb.core.resilience import Deadline
 
 __all__ = ["Connector", "literal"]
 
@@ -58,6 +65,7 @@ class Connector:
     def __init__(self, target: Target, *, read_only: bool) -> None:
         self._target = target
         self._read_only = read_only
+        self._of_thread = threading.local()
         self.pooler: bool | None = target.pooler
 
     @property
@@ -102,6 +110,16 @@ class Connector:
         if not (log := logging.getLogger("psycopg")).handlers:
             log.addHandler(logging.NullHandler())
 
+    @contextmanager
+    def until(self, deadline: Deadline) -> Iterator[None]:
+        """Let the connections that a block makes be there by a deadline."""
+        before = getattr(self._of_thread, "deadline", None)
+        self._of_thread.deadline = deadline
+        try:
+            yield
+        finally:
+            self._of_thread.deadline = before
+
     def _name_schema(self, engine: Engine) -> None:
         """Tell SQLAlchemy which schema is the default one: it asks outside of a transaction."""
         schema = self._target.schema
@@ -113,13 +131,54 @@ class Connector:
 
         if self.options and not self.pooler:
             try:
-                return dialect.connect(*args, **{**keywords, "options": self.options})
+                return self._dial(dialect, args, {**keywords, "options": self.options})
             except OperationalError as error:
                 if "unsupported startup parameter" not in str(error):
                     raise
                 self.pooler = True
         keywords.pop("options", None)
-        return dialect.connect(*args, **keywords)
+        return self._dial(dialect, args, keywords)
+
+    def _dial(self, dialect: Any, args: Any, keywords: dict[str, Any]) -> Any:
+        """Connect within the time of the call, of which libpq knows whole seconds from two on.
+
+        Raises
+        ------
+        DeadlineExceeded
+            There was no answer in time.
+        UnavailableError
+            There was none within libpq's own time-out.
+        """
+        from psycopg.errors import ConnectionTimeout
+
+        deadline: Deadline | None = getattr(self._of_thread, "deadline", None)
+        limit = None if deadline is None else deadline.remaining()
+        try:
+            if (limit is None or limit > CONNECT_SECONDS) and current_call("db") is None:
+                return dialect.connect(*args, **keywords)
+            found = self._dial_apart(lambda: dialect.connect(*args, **keywords), limit)
+        except ConnectionTimeout as error:
+            raise UnavailableError(
+                f"{self._target} cannot be reached: it accepted the connection and did not answer",
+                service="db",
+                hint="check that the server runs and that host and port are right",
+            ) from error
+        if found is None:
+            raise no_answer(self._target, (deadline.seconds if deadline else None) or 0.0)
+        return found
+
+    def _dial_apart(self, connect: Callable[[], Any], limit: float | None) -> Any:
+        """Connect in a thread; return None, and leave it behind, when the time is over."""
+        done: SimpleQueue[None] = SimpleQueue()
+        dialled = run_in_thread(connect, name="connect")
+        dialled.add_done_callback(lambda _: done.put(None))
+        in_time = False
+        try:
+            in_time = get(done, limit)
+        finally:
+            if not in_time:
+                dialled.add_done_callback(_hang_up)
+        return dialled.result() if in_time else None
 
     def _set_up(self, raw: Any, _record: Any) -> None:
         raw.add_notice_handler(_notice)
@@ -157,6 +216,11 @@ class Connector:
         }
         given = {name: value for name, value in words.items() if value is not None}
         return f"postgresql:///?{urlencode(given, quote_via=quote, doseq=True)}"
+
+
+def _hang_up(dialled: Future[Any]) -> None:
+    if dialled.exception() is None:
+        dialled.result().close()
 
 
 def _settled_cursor(begin: str, local: str | None) -> type[Any]:

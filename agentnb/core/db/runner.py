@@ -16,7 +16,7 @@ from agentnb.core.db.result import Preview, Result
 from agentnb.core.db.state import leaves
 from agentnb.core.db.text import scan
 from agentnb.core.db.values import LARGEST
-from agentnb.core.ranges import whole
+from agentnb.core.ranges import seconds, whole
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Runner(ABC):
                 self.backend.require("time-out (timeout=, --timeout)")
         elif self.backend.cancels:
             timeout = self.timeout
+        if timeout is not None and not isinstance(timeout, Deadline):
+            timeout = seconds("timeout", timeout, service="db")
         call = current_call("db")
         if call is None or timeout is None or isinstance(timeout, Deadline):
             return Deadline.of(timeout)
