@@ -21,6 +21,7 @@ from agentnb.core.twins import twin
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.arguments import ClientOptions
@@ -63,6 +64,12 @@ class Notebook(Protocol):
 
     def wrap_processor(self, processor: Any) -> Any:
         """Return a queue's processor that keeps what it prints in the log of its job."""
+
+    def display_batch(self, batch: Any) -> None:
+        """Display a batch of jobs."""
+
+    def watch_batch(self, batch: Any) -> AbstractContextManager[object]:
+        """Return a block that shows the progress of a batch while it waits."""
 
 
 @refuse_unknown("hub")

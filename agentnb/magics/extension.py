@@ -16,6 +16,7 @@ from agentnb.core.hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -216,6 +217,18 @@ class Extension:
         from agentnb.magics.queue.log import job_log
 
         return diverted(processor, job_log, self.shell)
+
+    def display_batch(self, batch: Any) -> None:
+        """Display a batch: in a kernel a bar that goes on below its cell."""
+        from agentnb.magics.queue.live import display_batch
+
+        display_batch(batch, self.shell)
+
+    def watch_batch(self, batch: Any) -> AbstractContextManager[object]:
+        """Show how far a batch is while a cell waits for its results, longer than a moment."""
+        from agentnb.magics.queue.live import watching
+
+        return watching(batch, self.shell)
 
     def set_debug(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the whole traceback of agentnb's errors, or only message and hint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -18,6 +18,7 @@ from agentnb.core.errors import (
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.format import duration
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.moments import moment_of
 from agentnb.core.queue.batch_store import START, chunks
 from agentnb.core.queue.options import DEFAULTS
 from agentnb.core.queue.outcome import OutcomeReader
@@ -27,6 +28,7 @@ from agentnb.core.twins import twin
 from agentnb.core.typevars import R_co
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 
     from typing_extensions import TypeForm
@@ -159,6 +161,16 @@ class Batch(Generic[R_co]):
         )
 
     @property
+    def seen(self) -> BatchCounts:
+        """The counts that were read last."""
+        return (self._seen or self._look()).counts
+
+    @property
+    def created(self) -> dt.datetime:
+        """When it was made, by the server's clock."""
+        return moment_of((self._seen or self._look()).created)
+
+    @property
     def progress(self) -> float:
         """The share of its jobs that has ended now, from 0 to 1."""
         return self.counts().progress
@@ -227,7 +239,7 @@ class Batch(Generic[R_co]):
             self._parts.loop.check()
             found = None
             while found is None:
-                with self._waiting() as check:
+                with self._waiting() as check, self._watched():
                     seen = self._parts.streams.run(self._ended(until, check))
                 found = self._collected(seen, timeout, errors, type)
             return found
@@ -283,6 +295,11 @@ class Batch(Generic[R_co]):
 
     def _waiting(self) -> Any:
         return self._parts.blocked.waiting_here(self.queue, _Jobs(self))
+
+    def _watched(self) -> AbstractContextManager[object]:
+        """Show the progress while a notebook waits."""
+        views = self._parts.views
+        return nullcontext() if views is None else views.watch_batch(self)
 
     def _ended(
         self, until: float | None, check: Callable[[], object] | None
@@ -528,6 +545,12 @@ class Batch(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"Batch({self.summary()})"
+
+    def _ipython_display_(self) -> None:
+        views = self._parts.views
+        if views is None:
+            raise NotImplementedError  # IPython then displays the text or the bar
+        views.display_batch(self)
 
     def _repr_html_(self) -> str:
         """Return a bar, of now where the server answers."""

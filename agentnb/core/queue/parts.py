@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import JobNotFound, NotFoundError
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL
@@ -11,6 +11,7 @@ from agentnb.core.ranges import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import Json
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.trace import ServiceLog, Tracer
 
-__all__ = ["QueueParts"]
+__all__ = ["BatchViews", "QueueParts"]
+
+
+class BatchViews(Protocol):
+    """The part of a notebook that shows batches."""
+
+    def display_batch(self, batch: Any) -> None:
+        """Display a batch."""
+
+    def watch_batch(self, batch: Any) -> AbstractContextManager[object]:
+        """Return a block that shows the progress of a batch while it waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,8 @@ class QueueParts:
         Seconds that a claim lasts without a renewal, and that an idempotency key is kept.
     wrap
         Given a processor, returns what is called in its place; None for the processor itself.
+    views
+        Displays batches, and shows their progress; None for nothing.
     hub
         The hub that the queue belongs to, or None.
     """
@@ -75,6 +88,7 @@ class QueueParts:
     lease: float
     key_ttl: float
     wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None
+    views: BatchViews | None
     hub: Any
 
     @staticmethod

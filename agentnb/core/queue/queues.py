@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.arguments import AddOptions, WorkOptions
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.overview import QueueOverview
+    from agentnb.core.queue.parts import BatchViews
     from agentnb.core.queue.remote import FarJobs
     from agentnb.core.queue.worker import Worker
     from agentnb.core.redis import RedisClient
@@ -85,6 +86,8 @@ class Queues:
         Tracer, redactor and logs; default: those of `redis`.
     wrap
         Given a processor, returns what is called in its place: a notebook keeps what it prints.
+    views
+        Displays batches, and shows the progress of one that is waited for: a notebook does.
     hub
         The hub that the queues belong to, which processors find as ``job.hub``; None for none.
 
@@ -100,7 +103,7 @@ class Queues:
     49
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one word for each option
         self,
         redis: RedisClient,
         *,
@@ -112,6 +115,7 @@ class Queues:
         key_ttl: float = KEY_TTL,
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
+        views: BatchViews | None = None,
         hub: Any = None,
     ) -> None:
         self._redis = redis
@@ -121,6 +125,7 @@ class Queues:
         self._result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
         self._key_ttl = seconds("key_ttl", key_ttl, service="queue")
         self._wrap = wrap
+        self._views = views
         self._hub = hub
         self._json = Json(
             "queue",
@@ -201,6 +206,7 @@ class Queues:
             lease=self._lease,
             key_ttl=self._key_ttl,
             wrap=self._wrap,
+            views=self._views,
             hub=self._hub,
         )
 

@@ -35,6 +35,7 @@ def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None 
         result_ttl=settings.queue_result_ttl,
         key_ttl=settings.key_ttl,
         wrap=None if notebook is None else notebook.wrap_processor,
+        views=None if notebook is None else notebook,
         hub=hub,
     )
 

@@ -26,6 +26,18 @@ _MANY = (
 )
 _TIMEOUT = Option(("--timeout",), "that an attempt may take", "SECONDS", seconds)
 
+_PRIORITY = Option(("--priority",), "the lower number runs first (default 0)", "N", int)
+_DELAY = Option(("--delay",), "before it may run", "SECONDS", delay)
+_ATTEMPTS = Option(("--attempts",), "attempts in total (default 3)", "N", count)
+_BACKOFF = Option(
+    ("--backoff",),
+    'seconds between attempts, or {"type": "exponential", "delay": 2}, the default',
+    "SECONDS|JSON",
+    _backoff,
+)
+_LIFO = Option(("--lifo",), "run before all others of its priority")
+_CORRELATION = Option(("--correlation",), "a correlation id, free text", "ID")
+
 GRAMMAR = Grammar(
     "queue",
     "jobs for workers here, in other processes and on other machines; %%queue task QUEUE makes a "
@@ -36,30 +48,48 @@ GRAMMAR = Grammar(
             "add a job: JSON, text, or :name",
             ("QUEUE", "[DATA]"),
             (
-                Option(("--priority",), "the lower number runs first (default 0)", "N", int),
-                Option(("--delay",), "before it may run", "SECONDS", delay),
-                Option(("--attempts",), "attempts in total (default 3)", "N", count),
-                Option(
-                    ("--backoff",),
-                    'seconds between attempts, or {"type": "exponential", "delay": 2}, the default',
-                    "SECONDS|JSON",
-                    _backoff,
-                ),
-                _TIMEOUT,
+                *(_PRIORITY, _DELAY, _ATTEMPTS, _BACKOFF, _TIMEOUT),
                 Option(
                     ("--key",), "adds a job once for this key, until 7 days after its end", "TEXT"
                 ),
-                Option(("--lifo",), "run before all others of its priority"),
+                _LIFO,
                 Option(
                     ("--result-ttl",),
                     "that its result is kept, unless it is read before (default 3600)",
                     "SECONDS",
                     seconds,
                 ),
-                Option(("--correlation",), "a correlation id, free text", "ID"),
+                _CORRELATION,
             ),
             live=("queue", "bound"),
             twin="hub.queue(QUEUE).add(DATA, priority=..., delay=...)",
+        ),
+        Verb(
+            "map",
+            "add a job for each item, and show the batch of them; a function may stand before the "
+            "items, as :name or pkg.module:function",
+            ("QUEUE", "ITEM..."),
+            (
+                Option(("--key",), "names the items: the same call again adds the rest", "TEXT"),
+                *(_PRIORITY, _DELAY, _ATTEMPTS, _BACKOFF, _TIMEOUT, _LIFO),
+                Option(
+                    ("--result-ttl",),
+                    "that the batch is kept after its last job (default a day, with a key 7)",
+                    "SECONDS",
+                    seconds,
+                ),
+                _CORRELATION,
+            ),
+            live=("queue", "bound"),
+            twin="hub.queue(QUEUE).map(FUNCTION, ITEMS, key=...)",
+        ),
+        Verb(
+            "batches",
+            "the batches of a queue, or of all queues; with its id or key one batch",
+            ("[QUEUE]", "[BATCH]"),
+            (Option(("-n", "--count"), "how many of each queue at most (20)", "N", rows),),
+            live=("queue", "batch"),
+            twin="hub.queue(QUEUE).batches(), .batch(BATCH)",
         ),
         Verb(
             "task",
@@ -222,6 +252,7 @@ GRAMMAR = Grammar(
         '%queue add mail {"to": "ada@example.com"} --priority 1 --delay 5',
         "%%queue task mail     (the cell's body processes each job, as `job`)",
         "%queue work mail --concurrency 5 --drain",
+        "%queue map thumbnails :paths --key monday",
         '%queue schedule nightly "0 2 * * *" reports {"kind": "daily"} --tz Europe/Berlin',
         "%queue jobs mail --state failed",
         "%queue retry --from mail --state failed",

@@ -17,7 +17,7 @@ from agentnb.magics.queue.grammar import GRAMMAR
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentnb.core.queue import Job, Queue, TaskQueue, Worker
+    from agentnb.core.queue import Batch, Job, Queue, TaskQueue, Worker
     from agentnb.core.queue.arguments import State
     from agentnb.core.table import Table
     from agentnb.magics.grammar import Call
@@ -103,6 +103,9 @@ class QueueMagic(Magic):
             names = patient.names()
             if kind == "queue":
                 return filter(is_word, names)
+            if kind == "batch":
+                found = [one for name in names for one in patient.get_queue(name).batches(_OFFERED)]
+                return filter(is_word, [one.key or one.id for one in found])
             if kind == "schedule":
                 return [one.name for one in patient.schedule_infos()]
             return [
@@ -125,14 +128,28 @@ class QueueMagic(Magic):
         if len(call.words) > 1 and call.words[1].kind == "plain":  # in quotes it is text
             with suppress(ValueError):  # what is no JSON is the text itself
                 data = json.loads(data)
-        names = {"correlation": "correlation_id"}
-        known = ("priority", "delay", "attempts", "backoff", "timeout", "key", "lifo", "result_ttl")
-        options = {
-            names.get(key, key): call.options[key]
-            for key in (*known, *names)
-            if key in call.options
-        }
-        return self._queues.get_queue(call.arguments[0]).add(data, **options)
+        return self._queues.get_queue(call.arguments[0]).add(data, **_options_of(call))
+
+    def do_map(self, call: Call) -> Batch:
+        """Add a job for each item."""
+        from agentnb.magics.queue.mapping import function_and_items
+
+        queue = self._queues.get_queue(call.arguments[0])
+        function, items = function_and_items(call.arguments[1:], call.words[1:])
+        return queue.map(function, items, **_options_of(call))
+
+    def do_batches(self, call: Call) -> Table | Batch:
+        """Return the batches, or one of them."""
+        from agentnb.magics.queue.mapping import batches
+
+        n = call.options.get("count", _SHOWN)
+        if not call.arguments:
+            queues = [self._queues.get_queue(name) for name in self._queues.names()]
+            return batches([one for queue in queues for one in queue.batches(n)], "QUEUE")
+        queue = self._known(call)
+        if len(call.arguments) > 1:
+            return queue.batch(call.arguments[1])
+        return batches(queue.batches(n), queue.name)
 
     def do_task(self, call: Call) -> Message:
         """Make the cell the queue's processor, in the place of the one before."""
@@ -301,6 +318,15 @@ class QueueMagic(Magic):
     def do_panel(self, call: Call) -> Any:  # noqa: ARG002 - as status
         """Open the panel."""
         return self.hub.panel("queue")
+
+
+def _options_of(call: Call) -> dict[str, Any]:
+    """Return the options of jobs that a line gives, by the names that `Queue.add` has."""
+    names = {"correlation": "correlation_id"}
+    known = ("priority", "delay", "attempts", "backoff", "timeout", "key", "lifo", "result_ttl")
+    return {
+        names.get(key, key): call.options[key] for key in (*known, *names) if key in call.options
+    }
 
 
 def _number(given: Any) -> Any:
