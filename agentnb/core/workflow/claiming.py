@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.trace import carried
+from agentnb.core.workflow.agent_limits import FULL, OPEN, STARTED, TURN, UNTIL, count_start
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.info import TASK, task_info
 from agentnb.core.workflow.outbox import CHANNELS, EVENT, note
@@ -41,12 +42,16 @@ w.scope = :scope and w.state = 'active' and w.max_parallel is not null
     and f.state = 'active') < w.max_parallel
 """
 _DUE = f"""
-select min(d.due) from (
-  select case when exists (select 1 {_FREE}) then 0 else (select min(t.due) from {{task}} t
-    where t.scope = :scope and t.agent = a.agent and t.state = 'delayed') - {{now}} end as due
-  from {{agents}}
+with {OPEN} select min(d.due) from (
+  select case when exists (select 1 {_FREE}) then 0 else null end as due from a
   union all
-  select 0 from {{workflow}} w cross join {{agents}} where {_ROOM} and exists (select 1 {_BOUNDED})
+  select (select min(t.due) from {{task}} t where t.scope = :scope and t.agent = a.agent
+    and t.state = 'delayed') - {{now}} from {{agents}}
+  union all
+  select 0 from {{workflow}} w cross join a where {_ROOM} and exists (select 1 {_BOUNDED})
+  union all
+  {UNTIL} where exists (select 1 {_FREE}) or exists (select 1 from {{workflow}} w where {_ROOM}
+    and exists (select 1 {_BOUNDED}))
 ) d
 """
 _DELAYED = """
@@ -60,20 +65,20 @@ where state = 'delayed' and id in
 _BY_ORDER = "order by t.priority, t.due, t.place"
 # The first task of each agent is found by an index, however many wait for other agents.
 _SQLITE = f"""
-(select c.id from (
-  select t.id, t.priority, t.due, t.place from {{agents}} join {{task}} t
+(with {OPEN} select c.id from (
+  select t.id, t.priority, t.due, t.place from a join {{task}} t
     on t.id = (select t.id {_FREE} {_BY_ORDER} limit 1)
   union all
-  select t.id, t.priority, t.due, t.place from {{workflow}} w cross join {{agents}} join {{task}} t
+  select t.id, t.priority, t.due, t.place from {{workflow}} w cross join a join {{task}} t
     on t.id = (select t.id {_BOUNDED} {_BY_ORDER} limit 1) where {_ROOM}
   order by 2, 3, 4 limit 1) c)
 """
 _CANDIDATES = f"""
-select c.id from (
-  select f.* from {{agents}} cross join lateral
+with {OPEN} select c.id from (
+  select f.* from a cross join lateral
     (select t.id, t.priority, t.due, t.place {_FREE} {_BY_ORDER} limit :most) f
   union all
-  select b.* from {{workflow}} w cross join {{agents}} cross join lateral
+  select b.* from {{workflow}} w cross join a cross join lateral
     (select t.id, t.priority, t.due, t.place {_BOUNDED} {_BY_ORDER} limit :most_bounded) b
   where {_ROOM}) c
 order by c.priority, c.due, c.place limit :most
@@ -82,12 +87,14 @@ order by c.priority, c.due, c.place limit :most
 _LIMITS = {"most": 50, "most_bounded": 10}
 _LOCK = f"""
 with picked as (
-  select c.id, c.workflow_id, c.max_parallel from {{task}} c
+  select c.id, c.workflow_id, c.max_parallel, c.agent from {{task}} c
   where c.id = any(array({_CANDIDATES})) and c.state = 'waiting'
   order by c.priority, c.due, c.place limit 1 for update skip locked)
 select set_config('agentnb.task', coalesce((select id from picked), ''), true),
   set_config('agentnb.workflow',
-    coalesce((select workflow_id from picked where max_parallel is not null), ''), true)
+    coalesce((select workflow_id from picked where max_parallel is not null), ''), true),
+  set_config('agentnb.agent', coalesce((select p.agent from picked p join {{agent_limit}} l
+    on l.scope = :scope and l.agent = p.agent), ''), true)
 """
 # One claim at a time in a bounded workflow: the next statement sees those that came before.
 _TURN = """
@@ -103,12 +110,13 @@ REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, fr
 """The columns of a `TaskRef`, without its trace."""
 _GIVES = f"""
 entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout,
+  (select count(*) from {{agent_limit}} l where l.scope = :scope and l.agent = OF.agent),
   (select traceparent from {{workflow}} w where w.id = workflow_id),
   (select correlation_id from {{workflow}} w where w.id = workflow_id), {TASK}
 """
 _TAKE_SQLITE = f"""
 {_TAKE.replace("ENTRY", "entry + 1")} where t.state = 'waiting' and t.id = {_SQLITE}
-returning {_GIVES}
+returning {_GIVES.replace("OF.", "{task}.")}
 """
 _NEXT_ENTRY = "greatest(entry, coalesce(cast(cast(:held as jsonb) ->> id as int), 0)) + 1"
 # The options that the agents have here apply to tasks that set none, never fewer attempts than
@@ -123,13 +131,15 @@ with taken as ({_TAKE.replace("ENTRY", _NEXT_ENTRY)},
   where t.id = current_setting('agentnb.task') and t.state = 'waiting'
     and (t.max_parallel is null or t.max_parallel > (select count(*) from {{task}} f
       where f.scope = :scope and f.workflow_id = t.workflow_id and f.state = 'active'))
+    and not {FULL.replace("AGENT", "t.agent")}
   returning *),
+{STARTED},
 noted as ({EVENT}
   select :event_id, :scope, workflow_id, 'TASK_STARTED', '{CHANNELS["TASK_STARTED"]}',
     json_build_object('workflow_id', workflow_id, 'task', name, 'task_id', id,
       'agent_id', agent, 'attempt', attempt)::text, {{now}}, 0
   from taken)
-select {_GIVES} from taken
+select {_GIVES.replace("OF.", "taken.")} from taken
 """
 _OPTIONS = """
 update {task} set attempts = :attempts, timeout = :timeout, backoff = :backoff where id = :id
@@ -196,12 +206,15 @@ class Claimed:
         The task as agents see it.
     timeout, backoff
         Seconds for the attempt, and before the next.
+    limited
+        Whether its agent has a limit: others may start when it has ended.
     """
 
     ref: TaskRef
     info: TaskInfo
     timeout: float | None
     backoff: float
+    limited: bool = False
 
     @property
     def name(self) -> str:
@@ -258,6 +271,7 @@ def claim(
     if row is None:
         return None
     claimed = _claimed(row, owner)
+    count_start(tx, scope, claimed.ref.agent)
     agent = find(claimed.ref.agent)
     if agent is not None:
         claimed = _with_options(tx, claimed, agent, own_attempts=row[6], own_timeout=row[7])
@@ -276,13 +290,14 @@ def claim(
 
 
 def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
-    entry, deaths, frees, place, timeout, backoff, _, _, traceparent, correlation_id, *rest = row
+    entry, deaths, frees, place, timeout, backoff, *rest = row
+    _, _, limited, traceparent, correlation_id, *rest = rest
     task = task_info(rest)
     ref = TaskRef(
         *(task.id, entry, owner, task.attempt, task.attempts, deaths),
         *(task.workflow_id, task.name, task.agent, frees, place, traceparent, correlation_id),
     )
-    return Claimed(ref, task, timeout, backoff)
+    return Claimed(ref, task, timeout, backoff, bool(limited))
 
 
 def _claim_at_once(
@@ -299,7 +314,7 @@ def _claim_at_once(
     # A claim that a crash of the server loses is only made again: it need not wait for the disk.
     quick = ["set local synchronous_commit = off"] if tx.once else []
     found = tx.several(
-        [*quick, _LOCK, _TURN, _TAKE_LOCKED],
+        [*quick, _LOCK, _TURN, TURN, _TAKE_LOCKED],
         scope=scope,
         agents=_listed(agents),
         owner=owner,
@@ -310,8 +325,9 @@ def _claim_at_once(
     )
     if found[-1]:
         return found[-1][0]
-    # A task that another has locked, or a workflow that others have filled: look again soon.
-    tx.contended = found[-3][0][0] != "" or bool(
+    # A task that another has locked, or a workflow or an agent's limit that others have filled:
+    # look again soon.
+    tx.contended = found[-4][0][0] != "" or bool(
         tx.rows(_CANDIDATES, scope=scope, agents=_listed(agents), most=1, most_bounded=1)
     )
     return None
@@ -333,11 +349,12 @@ def _with_options(
         return claimed
     options = {"attempts": attempts, "timeout": timeout, "backoff": agent.backoff}
     tx.run(_OPTIONS, id=claimed.ref.id, **options)
-    return Claimed(
-        replace(claimed.ref, attempts=attempts),
-        replace(claimed.info, attempts=attempts),
-        timeout,
-        agent.backoff,
+    return replace(
+        claimed,
+        ref=replace(claimed.ref, attempts=attempts),
+        info=replace(claimed.info, attempts=attempts),
+        timeout=timeout,
+        backoff=agent.backoff,
     )
 
 

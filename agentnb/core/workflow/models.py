@@ -17,7 +17,7 @@ __all__ = ["Models", "models", "names"]
 
 _TABLES = (
     *("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker", "pulse"),
-    *("identity", "schedule"),
+    *("identity", "schedule", "agent_limit", "agent_start"),
 )
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
@@ -47,7 +47,7 @@ class Models:
     metadata
         Of all of them.
     WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow, PulseRow,
-    IdentityRow, ScheduleRow
+    IdentityRow, ScheduleRow, AgentLimitRow, AgentStartRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
@@ -62,6 +62,8 @@ class Models:
     PulseRow: Any
     IdentityRow: Any
     ScheduleRow: Any
+    AgentLimitRow: Any
+    AgentStartRow: Any
 
 
 @lru_cache(maxsize=2)
@@ -232,6 +234,24 @@ def models(kind: str) -> Models:
         module: Mapped[str] = mapped_column(Text)
         registered: Mapped[float] = mapped_column(Double)
 
+    class AgentLimitRow(Base):
+        """The limit of an agent over all workers. ``starts`` counts those of its rate."""
+
+        scope: Mapped[str] = mapped_column(Text, primary_key=True)
+        agent: Mapped[str] = mapped_column(Text, primary_key=True)
+        rate: Mapped[int | None] = mapped_column(Integer)
+        per: Mapped[float | None] = mapped_column(Double)
+        concurrency: Mapped[int | None] = mapped_column(Integer)
+        starts: Mapped[int] = mapped_column(BigInteger)
+
+    class AgentStartRow(Base):
+        """A start of an agent with a rate: one of a ring of as many."""
+
+        scope: Mapped[str] = mapped_column(Text, primary_key=True)
+        agent: Mapped[str] = mapped_column(Text, primary_key=True)
+        slot: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+        at: Mapped[float] = mapped_column(Double)
+
     class WorkerRow(Base):
         """A worker, and its last heartbeat: the lease of all that it works on."""
 
@@ -283,7 +303,7 @@ def models(kind: str) -> Models:
     for one in (
         *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow),
         *(PulseRow, IdentityRow),
-        ScheduleRow,
+        *(ScheduleRow, AgentLimitRow, AgentStartRow),
     ):
         setattr(made, one.__name__, one)
     return made

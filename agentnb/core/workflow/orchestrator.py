@@ -25,6 +25,7 @@ from agentnb.core.work.executors.words import THREADS
 from agentnb.core.work.wakeup import Wakeup
 from agentnb.core.work.worker import DEFAULT_CONCURRENCY, MOST_CONCURRENCY
 from agentnb.core.workflow import migrating
+from agentnb.core.workflow.agent_limiting import AgentLimits
 from agentnb.core.workflow.agents import current_options, made
 from agentnb.core.workflow.control import Control
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
@@ -79,7 +80,7 @@ _WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
 
 
 @refuse_unknown("workflow")
-class Orchestrator:
+class Orchestrator(AgentLimits):
     """Durable workflows on a database.
 
     Parameters

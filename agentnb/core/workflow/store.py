@@ -264,7 +264,7 @@ class SqlWorkStore:
                 following = self._claim_now(claim.owner, agents)
             except AgentnbError:
                 following = None  # the outcome is kept, and the next claim says what it is
-        self._announce(claimed.ref, done, following)
+        self._announce(claimed, done, following)
         return Finished(state, following)
 
     def _end(self, tx: Transaction, ref: TaskRef, outcome: Outcome) -> completion.Completion | None:
@@ -280,10 +280,12 @@ class SqlWorkStore:
         return completion.fail(tx, self._scope, ref, failure, cancelled=cancelled)
 
     def _announce(
-        self, ref: TaskRef, done: completion.Completion | None, following: Claim | float | None
+        self, claimed: Claimed, done: completion.Completion | None, following: Claim | float | None
     ) -> None:
         """Wake those who could do what is ready, the worker's own next task left out."""
-        ready = dict(done.ready) if done is not None else {}
+        ref, ready = claimed.ref, dict(done.ready) if done is not None else {}
+        if claimed.limited:  # one more task of its agent may run now
+            ready[ref.agent] = ready.get(ref.agent, 0) + 1
         following_ref = following.payload.ref if isinstance(following, Claim) else None
         if following_ref is not None and ready.get(following_ref.agent):
             ready[following_ref.agent] -= 1
@@ -315,7 +317,8 @@ class SqlWorkStore:
             tx.run(_FORGET, scope=self._scope, owner=owner, seconds=_FORGOTTEN)
         if done is None:
             return None
-        self._on_commit(done.ready, True)  # noqa: FBT003 - as above
+        # Where its agent has a limit, one more of its tasks may run now.
+        self._on_commit({ref.agent: 1} | done.ready, True)  # noqa: FBT003 - as above
         return done.state
 
     def due(self) -> float | None:

@@ -50,6 +50,7 @@ _POSTGRES = {
     "from json_array_elements_text(cast(:places as json)) v))",
     "places": "json_array_elements_text(cast(f.frees as json)) j(value)",
     "a_place": "cast(j.value as integer)",
+    "mod": "%%",  # of which the driver makes one
 }
 _SQLITE = {
     "now": ":now",
@@ -60,6 +61,7 @@ _SQLITE = {
     "in_places": "in (select value from json_each(:places))",
     "places": "json_each(f.frees) j",
     "a_place": "j.value",
+    "mod": "%",
 }
 
 
