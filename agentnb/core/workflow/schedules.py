@@ -469,7 +469,7 @@ def table(infos: Sequence[ScheduleInfo]) -> Table:
     """Return schedules of workflows as a table."""
     empty = (
         'no schedule yet: hub.workflows.schedule(NAME, "0 2 * * *", TASKS) '
-        '(%workflow schedule NAME "0 2 * * *" TASK ...)'
+        '(%%workflow NAME --cron "0 2 * * *")'
     )
     return schedule_table(infos, target="tasks", made="workflow", empty=empty)
 

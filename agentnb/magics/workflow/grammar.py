@@ -150,6 +150,21 @@ GRAMMAR = Grammar(
             twin="hub.workflows.stop()",
         ),
         Verb(
+            "schedule",
+            "list the schedules with their next times, or act on one; %%workflow NAME --cron makes "
+            "one",
+            ("[NAME]",),
+            (
+                Option(("--pause",), "pause the schedule NAME"),
+                Option(("--resume",), "resume it with its next time"),
+                Option(("--trigger",), "create one workflow of it now"),
+                Option(("--rm",), "remove it; its workflows stay"),
+            ),
+            live=("schedule",),
+            twin="hub.workflows.schedules(), .schedule(NAME, CRON, TASKS), "
+            ".get_schedule(NAME).pause()",
+        ),
+        Verb(
             "panel",
             "open the panel: graph, tasks, events and agents, live",
             _ONE,
@@ -192,6 +207,25 @@ CELL = Grammar(
                 ),
                 Option(("--run",), "run it at once, as %workflow run does"),
                 _CONCURRENCY,
+                Option(
+                    ("--cron",),
+                    "make a schedule instead, which creates it at the times of this line",
+                    "CRON",
+                ),
+                Option(("--every",), "as --cron, every SECONDS", "SECONDS", seconds),
+                Option(("--tz",), "the time zone of CRON (default UTC)", "ZONE", live="zone"),
+                Option(("--start",), "no time before this one", "TIME"),
+                Option(("--end",), "no time after this one", "TIME"),
+                Option(
+                    ("--missed",),
+                    "times at which no worker ran: fire once for the latest, for none or for all",
+                    choices=("latest", "skip", "all"),
+                ),
+                Option(
+                    ("--overlap",),
+                    "skip: leave out a time while the last workflow is active",
+                    choices=("allow", "skip"),
+                ),
             ),
             cell=True,
         ),

@@ -139,11 +139,12 @@ class WorkflowMagic(Magic):
 
     # Making and working
 
-    def do_make(self, call: Call) -> WorkflowView:
-        """Make the workflow of a cell."""
+    def do_make(self, call: Call) -> WorkflowView | Table:
+        """Make the workflow of a cell, or its schedule."""
         from agentnb.core.workflow.errors import UnfitTask
         from agentnb.magics.workflow.lines import parse
         from agentnb.magics.workflow.live import look
+        from agentnb.magics.workflow.scheduling import is_schedule, make
 
         workflows = self._workflows
         name = call.arguments[0]
@@ -153,6 +154,7 @@ class WorkflowMagic(Magic):
                 service="workflow",
                 hint="%%workflow NAME",
             )
+        scheduled = is_schedule(call)
         lines = parse(call.body or "", call.namespace)
         for line in lines:
             if line.deprecated:
@@ -160,6 +162,8 @@ class WorkflowMagic(Magic):
         words = ("key", "max_parallel", "data")
         given: dict[str, Any] = {key: call.options[key] for key in words if key in call.options}
         try:
+            if scheduled:
+                return make(call, [line.task() for line in lines], workflows)
             made = workflows.create(name, [line.task() for line in lines], **given)
         except UnfitTask as error:
             raise lines[error.place].wrong(error) from error
@@ -169,6 +173,12 @@ class WorkflowMagic(Magic):
                 f"nothing was made; %workflow retry {made.id} runs it again"
             )
         return self._work_on(made, call) if "run" in call.options else look(made)
+
+    def do_schedule(self, call: Call) -> Any:
+        """List the schedules, or act on one."""
+        from agentnb.magics.workflow.scheduling import schedule
+
+        return schedule(call, self._workflows)
 
     def do_run(self, call: Call) -> WorkflowView:
         """Work on a workflow here until it has ended or waits for a person."""
@@ -306,9 +316,15 @@ class WorkflowMagic(Magic):
 
         if kind == "bound":
             return [f":{name}" for name in self.variables()]
+        if kind == "zone":
+            from zoneinfo import available_timezones
+
+            return sorted(available_timezones())
         with suppress(AgentnbError):  # nobody is helped by an error while typing
             if kind == "agent":
                 return self._agents()
+            if kind == "schedule":
+                return [one.name for one in self._workflows.schedule_infos()]
             return names_of(self._workflows, kind)
         return ()
 
