@@ -18,6 +18,7 @@ __all__ = ["PROGRAMS", "Cluster", "Sentinels", "Server", "missing"]
 
 PROGRAMS = ("redis-server", "valkey-server")
 _RANGES = ((0, 5460), (5461, 10922), (10923, 16383))
+_PORTS = range(15000, 32000)  # below those that the kernel gives to connections
 HOST = "127.0.0.1"
 
 
@@ -32,10 +33,15 @@ def missing(name):
 
 
 def free_ports(count):
-    """Return ports on which nothing listens now."""
+    """Return ports on which nothing listens now, and which no connection is given by chance."""
+    found = []
     with contextlib.ExitStack() as stack:
-        links = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [link.getsockname()[1] for link in links]
+        while len(found) < count:
+            port = secrets.choice(_PORTS)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server((HOST, port)))
+                found.append(port)
+    return found
 
 
 class Server:

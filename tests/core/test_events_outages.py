@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agentnb.core.errors import ConfigError, UnavailableError
+from agentnb.core.errors import ConfigError, DeadlineExceeded, UnavailableError
 from agentnb.core.events import EventBus, listener
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
@@ -424,3 +425,17 @@ bus.close()
     assert set(found) == {"parent", "child", "parent again"}
     assert found["parent"].source == found["parent again"].source != found["child"].source
     assert len({event.id for event in found.values()}) == 3
+
+
+def test_a_wait_for_an_event_ends_in_its_time_while_the_server_is_away(tmp_path):
+    """The client's own time-out, for which the subscription waits, is longer."""
+    with socket.create_server(("127.0.0.1", 0)) as link:
+        port = link.getsockname()[1]
+    with RedisClient(f"redis://127.0.0.1:{port}/0", timeout=60) as client:
+        bus = EventBus(client)
+        begun = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=re.escape("no event on c within 0.2 s")):
+            bus.wait_for("c", timeout=0.2)
+        assert time.monotonic() - begun < 30
+        with _server(tmp_path, port):  # else the end waits for the thread that connects
+            bus.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import threading
@@ -16,6 +17,7 @@ import agentnb
 from agentnb.core.errors import RejectedError, UnavailableError
 from agentnb.core.redis import Changed, RedisClient
 from tests.faults.redis_load import survive
+from tests.listening import Relay
 from tests.redis_servers import PROGRAMS, Cluster, missing
 
 
@@ -101,7 +103,11 @@ def test_each_kind_of_command_follows_the_keys_at_its_first_use(cluster):
 def test_a_redirection_is_followed_without_a_look_at_the_cluster(cluster, caplog):
     """Of protocol 2 there is no greeting, which would say that there is a cluster."""
     caplog.set_level(logging.INFO, "agentnb.redis")
-    with RedisClient(f"{cluster.others[0].url}?protocol=2") as client:
+    url = f"{cluster.others[0].url}?protocol=2"
+    with RedisClient(url) as client, client.pipeline() as pipe:
+        pipe.watch("{agentnb}:two")  # on a connection that is kept, and has to be made anew
+    caplog.clear()
+    with RedisClient(url) as client:
         for number in range(3):
             assert client.set("{agentnb}:two", number)
         assert client.pipeline().incr("{agentnb}:two").execute() == [3]
@@ -110,6 +116,31 @@ def test_a_redirection_is_followed_without_a_look_at_the_cluster(cluster, caplog
         assert sockets_to(*cluster.others) == 0
     assert caplog.text.count("follows the keys of {agentnb}") == 1
     assert "ERROR" not in caplog.text
+
+
+def test_no_idle_connection_is_left_at_a_node_that_is_used_no_longer(cluster):
+    source, target = cluster.home, cluster.others[0]
+    with RedisClient(source.url) as client:
+        barrier = threading.Barrier(4)
+
+        def use(pipe):
+            pipe.watch("{agentnb}:t:k")
+            barrier.wait(20)  # four connections at once
+
+        threads = [threading.Thread(target=use, args=[client.pipeline()]) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(20)
+        del threads
+        gc.collect()
+        assert sockets_to(source) == 4
+        try:
+            cluster.move(source, target)
+            client.set("{agentnb}:t:k", 1)
+            assert (sockets_to(source), sockets_to(target)) == (0, 1)
+        finally:
+            cluster.move(target, source)
 
 
 def test_another_prefix_is_followed_to_where_its_own_keys_are(cluster, connect):
@@ -276,3 +307,40 @@ def test_another_database_is_refused_with_the_reason(cluster):
     with RedisClient(url) as client, pytest.raises(RejectedError) as caught:
         client.get("{agentnb}:k")
     assert "end REDIS_URL with /0" in caught.value.hint
+
+
+def test_a_node_that_is_reached_by_another_address_than_its_own_is_not_left(cluster):
+    """As through a forwarded port: the cluster's own addresses may not be reached from here."""
+    with Relay(cluster.home.port) as way, RedisClient(f"redis://127.0.0.1:{way.port}") as client:
+        assert client.set("{agentnb}:t:k", "v")
+        assert client.node is None
+        assert sockets_to(cluster.home) == 1  # the way's own
+
+
+def test_a_subscriber_and_a_waiting_command_follow_the_keys(cluster):
+    source, target = cluster.home, cluster.others[0]
+    with RedisClient(cluster.others[1].url) as client:
+        subscriber = client.pubsub()
+        subscriber.subscribe("{agentnb}:t:c")
+        assert subscriber.get_message(timeout=5)["type"] == "subscribe"
+        found = []
+        waiting = threading.Thread(
+            target=lambda: found.append(client.blpop("{agentnb}:t:list", timeout=7))
+        )
+        waiting.start()
+        _wait_for(lambda: b"cmd=blpop" in source.ask("CLIENT", "LIST"))
+        try:
+            cluster.move(source, target)
+            client.set("{agentnb}:t:k", 1)
+            assert client.node == f"node 127.0.0.1:{target.port}"
+            _wait_for(lambda: subscriber.get_message(timeout=0.1) is None)
+            assert subscriber.connection.port == target.port
+            client.publish("{agentnb}:t:c", "news")
+            _wait_for(lambda: (subscriber.get_message(timeout=1) or {}).get("data") == b"news")
+            client.rpush("{agentnb}:t:list", "x")
+            waiting.join(20)
+            assert found == [(b"{agentnb}:t:list", b"x")]
+        finally:
+            cluster.move(target, source)
+            waiting.join(20)
+            subscriber.close()

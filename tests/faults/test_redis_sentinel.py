@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ import agentnb
 from agentnb.core.errors import ConfigError, UnavailableError
 from agentnb.core.redis import RedisClient
 from tests.faults.redis_load import survive
+from tests.listening import Listener
 from tests.redis_servers import HOST, Sentinels, Server, free_ports, missing
 from tests.waiting import until
 
@@ -104,7 +106,18 @@ def guarded(require, tmp_path):
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *(
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+            ),
             *("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=IP:{HOST}"),
             *("-out", certificate, "-keyout", key),
         ],
@@ -150,7 +163,7 @@ def test_sentinels_and_primary_have_tls_and_passwords_that_are_not_shown(guarded
         guarded.partition("&ssl_ca")[0]: "CERTIFICATE",
     }
     for url, message in wrong.items():
-        with RedisClient(url, timeout=2) as client:
+        with RedisClient(url, timeout=1) as client:
             with pytest.raises((ConfigError, UnavailableError), match=message) as caught:
                 client.ping()
             shown += [str(caught.value), caught.value.hint, repr(client), repr(client.target)]
@@ -163,3 +176,13 @@ def _works(cache):
     except UnavailableError:
         return False
     return cache.get("k") == 1
+
+
+def test_sentinels_that_say_nothing_hold_no_call_beyond_its_time():
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(Listener()) for _ in range(3)]
+        hosts = ",".join(f"{HOST}:{one.port}" for one in silent)
+        client = stack.enter_context(RedisClient(f"redis+sentinel://{hosts}/mymaster/0"))
+        with pytest.raises(UnavailableError, match="no time left to ask it"):
+            client.within(0.3).get("k")
+        assert [len(one.links) for one in silent[1:]] == [0, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import queue as queues
 import secrets
@@ -437,9 +438,9 @@ class EventBus:
             )
         return delivery
 
-    def _stand(self, delivery: Delivery) -> None:
+    def _stand(self, delivery: Delivery, seconds: float = math.inf) -> None:
         """Wait until the server confirms a subscription, or an outage or the timeout."""
-        until = monotonic() + self.redis.timeout
+        until = monotonic() + min(seconds, self.redis.timeout)
         while not delivery.inbox.ready.wait(_STAND_SECONDS):
             if self._waits_for_server(delivery, until):
                 return
@@ -504,12 +505,13 @@ class EventBus:
         """
         self._loop.check()
         timeout = seconds("timeout", timeout, service="events", zero=True)
+        until = monotonic() + timeout
         received: queues.SimpleQueue[Event] = queues.SimpleQueue()
-        with self.subscribe(
-            channel, received.put, queue=1, overflow="drop_newest", name="wait_for"
-        ):
+        delivery = self._delivery(channel, received.put, 0, 1, "drop_newest", name="wait_for")
+        with delivery.subscription:
+            self._stand(delivery, timeout)
             try:
-                return received.get(timeout=timeout)
+                return received.get(timeout=max(until - monotonic(), 0.0))
             except queues.Empty:
                 raise _none_came(channel, timeout) from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import TimeoutError as TheirTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from redis import Redis
     from redis.exceptions import AskError
 
     from agentnb.core.redis.connection import Timed
@@ -50,21 +51,13 @@ class SentinelNodes:
         self.current: Address | None = None
         self.patience: float | None = _SECONDS
         self._name = watched.name
-        self._sentinel = Sentinel(
-            watched.sentinels,
-            sentinel_kwargs={
-                **watched.options,
-                "socket_timeout": _SECONDS,
-                "socket_connect_timeout": _SECONDS,
-                "retry": Retry(NoBackoff(), 0),
-                "driver_info": None,
-            },
-        )
-        self._answered: Redis | None = None
+        self._addresses = [Address(*one) for one in watched.sentinels]
+        self._options = watched.options
+        self._answered: Address | None = None
         self._changed = changed
         self._log = log
 
-    def find(self, seconds: float) -> Address:  # noqa: ARG002 - each Sentinel has a second
+    def find(self, seconds: float) -> Address:
         """Return the primary, by the first Sentinel that knows one.
 
         Raises
@@ -74,27 +67,39 @@ class SentinelNodes:
         ConfigError
             They ask for a password, or watch no primary of the name.
         """
-        failures = []
-        others: set[str] | None = None
-        for one in sorted(self._sentinel.sentinels, key=lambda each: each is not self._answered):
+        until = monotonic() + seconds
+        failures: list[str] = []
+        others: set[str] = set()
+        for one in sorted(self._addresses, key=lambda each: each != self._answered):
             try:
-                watched: dict[str, Any] = one.sentinel_masters()  # type: ignore[assignment]  # not awaited
+                watched = self._ask(one, until - monotonic())
             except AuthenticationError as error:
                 raise self._refused(error) from error
             except RedisError as error:
-                failures.append(f"{_address_of(one)}: {error}")
+                failures.append(f"{one}: {error}")
                 continue
             state = watched.get(self._name)
             if state is None:
-                others = {*watched} | (others or set())
-            elif self._sentinel.check_master_state(state, self._name):
+                others |= {self._name, *watched}
+            elif state["is_master"] and not state["is_sdown"] and not state["is_odown"]:
                 self._answered = one
                 return self._use(Address(str(state["ip"]), int(state["port"])))
             else:
-                failures.append(f"{_address_of(one)}: it is down and has no successor yet")
-        if others is not None and not failures:
-            raise self._unknown(others)
+                failures.append(f"{one}: it is down and has no successor yet")
+        if others and not failures:
+            raise self._unknown(others - {self._name})
         raise UnsettledError(f"no Sentinel names a primary of {self._name}: {'; '.join(failures)}")
+
+    def _ask(self, sentinel: Address, left: float) -> dict[str, Any]:
+        """Return what a Sentinel watches, asked on a connection for this once."""
+        if left <= 0:
+            raise TheirTimeoutError("there was no time left to ask it")
+        seconds = min(left, _SECONDS)
+        options = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+        own = {"retry": Retry(NoBackoff(), 0), "driver_info": None}
+        with Sentinel([sentinel], sentinel_kwargs={**self._options, **options, **own}) as group:
+            found: dict[str, Any] = group.sentinels[0].sentinel_masters()
+        return found
 
     def _refused(self, error: AuthenticationError) -> ConfigError:
         wants = error.status_code == "NOAUTH"
@@ -107,7 +112,7 @@ class SentinelNodes:
         )
 
     def _hosts(self) -> str:
-        return ",".join(map(_address_of, self._sentinel.sentinels))
+        return ",".join(map(str, self._addresses))
 
     def _unknown(self, others: set[str]) -> ConfigError:
         known = ", ".join(sorted(others)) or "none"
@@ -154,8 +159,7 @@ class SentinelNodes:
         return f"primary {self.current} of {self._name}" if self.current else None
 
     def close(self) -> None:
-        """Close the connections to the Sentinels."""
-        self._sentinel.close()
+        """Do nothing: no connection to a Sentinel is kept."""
 
     def _use(self, primary: Address) -> Address:
         if primary != self.current:
@@ -163,8 +167,3 @@ class SentinelNodes:
             self._log.info("redis: the primary of %s is %s", self._name, primary)
             self._changed()
         return primary
-
-
-def _address_of(sentinel: Redis) -> str:
-    options = sentinel.connection_pool.connection_kwargs
-    return str(Address(options["host"], options["port"]))
