@@ -221,14 +221,17 @@ def check_policies(missed: Any, overlap: Any, service: str) -> None:
 
 def there_is_none(name: str, known: Iterable[str], where: str, service: str) -> NotFoundError:
     """Return the error of a schedule that is not there."""
-    call, magic = ("hub.queue(QUEUE)", '%queue schedule NAME "0 2 * * *" QUEUE')
-    if service == "workflow":
-        call, magic = "hub.workflows", '%%workflow NAME --cron "0 2 * * *"'
+    hint = (
+        'hub.workflows.schedule(NAME, "0 2 * * *", TASKS) (%%workflow NAME --cron "0 2 * * *") '
+        "makes one"
+        if service == "workflow"
+        else 'hub.queue(QUEUE).schedule(NAME, "0 2 * * *") '
+        '(%queue schedule NAME "0 2 * * *" QUEUE) makes one'
+    )
     return NotFoundError(
         f"there is no schedule {name!r:.80} {where}",
         service=service,
-        hint=did_you_mean(name, known, "schedules")
-        or f'{call}.schedule(NAME, "0 2 * * *") ({magic}) makes one',
+        hint=did_you_mean(name, known, "schedules") or hint,
     )
 
 
