@@ -186,3 +186,15 @@ def test_sentinels_that_say_nothing_hold_no_call_beyond_its_time():
         with pytest.raises(UnavailableError, match="no time left to ask it"):
             client.within(0.3).get("k")
         assert [len(one.links) for one in silent[1:]] == [0, 0]
+
+
+def test_a_replica_that_a_sentinel_still_takes_for_the_primary_is_not_read(watched):
+    sentinel = watched.watching[0]
+    sentinel.ask("SENTINEL", "MONITOR", "other", HOST, watched.replica.port, 1)
+    try:
+        url = f"redis+sentinel://{HOST}:{sentinel.port}/other"
+        with RedisClient(url, timeout=0.5) as client, pytest.raises(UnavailableError) as caught:
+            client.get("k")
+        assert f"{HOST}:{watched.replica.port} is no primary now" in caught.value.message
+    finally:
+        sentinel.ask("SENTINEL", "REMOVE", "other")

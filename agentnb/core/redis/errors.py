@@ -205,9 +205,9 @@ def elsewhere(error: theirs.AskError, target: Target, tag: str) -> RejectedError
         f"{target} is a Redis Cluster, whose node {error.host}:{error.port} has this key "
         f"(slot {error.slot_id}): only the node with the keys of {{{tag}}} is used",
         service="redis",
-        hint=f"begin the key with {{{tag}}}:, such as {{{tag}}}:mine; a cache or a bus with "
-        "another prefix needs RedisClient(url, prefix=...) of its own, and keys of all nodes "
-        "redis.cluster.RedisCluster(...)",
+        hint=f"begin the key with {{{tag}}}:, such as {{{tag}}}:mine, and set AGENTNB_KEY_PREFIX "
+        "if it is empty; a cache or a bus with another prefix needs RedisClient(url, prefix=...) "
+        "of its own, and keys of all nodes redis.cluster.RedisCluster(...)",
     )
 
 
