@@ -25,6 +25,7 @@ SUBJECTS = (
     "events",
     "api",
     "queues",
+    "executors",
     "workflows",
     "websocket_echo",
     "awaited",

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import agentnb
@@ -164,6 +165,64 @@ def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared
     job = brief.add(1)
     assert job.result(30)[1] == 1
     assert (executor.lost, job.refresh().attempt) == (1, 1)
+
+
+class Odd(ThreadPoolExecutor):
+    """An executor that does something else to the first calls that run an attempt."""
+
+    def __init__(self, instead, calls=1):
+        super().__init__(2)
+        self.instead, self.calls = instead, calls
+
+    def submit(self, function, /, *args, **options):
+        if function is far.run and self.calls > 0:
+            self.calls -= 1
+            return self.instead(super().submit, *args)
+        return super().submit(function, *args, **options)
+
+
+def broken(*_):
+    future = Future()
+    future.set_exception(BrokenProcessPool("a process has died at its start"))
+    return future
+
+
+def of_another_version(submit, data):
+    record = msgspec.json.decode(data) | {"version": "9.9"}
+    return submit(far.run, msgspec.json.encode(record))
+
+
+@pytest.mark.parametrize(
+    ("instead", "words"),
+    [
+        (broken, "the executor takes no attempts: a process has died at its start"),
+        (of_another_version, "attempts are refused: agentnb is 9.9"),
+    ],
+)
+def test_a_call_that_has_not_begun_its_attempt_costs_none(
+    queue, instead, words, caplog, monkeypatch
+):
+    monkeypatch.setattr(near, "_REFUSED_SECONDS", 0.1)
+    with Odd(instead, 2) as executor:
+        queue.work(jobs.who, executor=executor, concurrency=1)
+        job = queue.add(1, attempts=1)
+        assert job.result(30)[1] == 1
+        assert job.refresh().attempt == 1
+        assert caplog.text.count(words) == 1
+
+
+def test_a_function_that_is_given_later_and_cannot_be_imported_lets_jobs_wait(
+    queue, shared, caplog, until, monkeypatch
+):
+    monkeypatch.setattr(near, "_REFUSED_SECONDS", 0.1)
+    queue.work(jobs.who, executor=shared, concurrency=1)
+    queue.process(lambda job: job.data)
+    job = queue.add(1, attempts=1)
+    until(lambda: "attempts are refused: the processor is a lambda" in caplog.text)
+    with pytest.raises(UsageError, match="is a lambda"):
+        queue.work(executor=shared, concurrency=1)
+    queue.process(jobs.who)
+    assert job.result(30)[1] == 1
 
 
 class Deaf(ThreadPoolExecutor):

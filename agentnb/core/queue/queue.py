@@ -952,6 +952,8 @@ class Queue(QueueLimits):
             and running.concurrency == concurrency
             and running.executor == (executor or THREADS)
         ):
+            if running.elsewhere is not None:
+                running.elsewhere.check()  # the processor is another
             return running
         made = self._new_worker(concurrency, executor or THREADS, kind=kind, before=before)
         if running is not None:

@@ -176,6 +176,8 @@ class Worker:
             self._store.join(self.owner, self._about())
         except BaseException:
             self._company.leave(self)
+            if self.elsewhere is not None:
+                self.elsewhere.close()
             raise
 
     def _about(self) -> WorkerInfo:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agentnb.core.errors import AgentnbError
 from agentnb.core.failure import CANCELLED, DIED, Failure
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import Released
@@ -166,14 +167,16 @@ class Elsewhere:
         """
         attempt.overdue = None  # the time until its begin is the executor's
         attempt.consequence = self.executor.consequence
-        record = write(self._record(attempt))
+        try:
+            record = write(self._record(attempt))
+        except AgentnbError as error:  # of a function that has been given meanwhile
+            raise self._refuse(attempt, error) from error
         try:
             future = self.executor.submit(far.run, record)
         except Exception as error:
             self._broken.failed(error)
             attempt.pause(_BROKEN_SECONDS)
             raise Released from error
-        self._broken.succeeded()
         remote = attempt.remote = RemoteCall(future, self._store.lease)
         attempt.on_stop(remote.woken.set)
         return self._outcome(attempt, remote)
@@ -213,10 +216,9 @@ class Elsewhere:
             reply = msgspec.json.decode(remote.future.result(0), type=Reply)
         except BaseException as error:  # noqa: BLE001 - a cancelled call is one, too
             return self._after_failure(attempt, remote, error)
+        self._broken.succeeded()
         if reply.refused:
-            self._refused.failed(reply.refused)
-            attempt.pause(_REFUSED_SECONDS)
-            raise Released
+            raise self._refuse(attempt, reply.refused)
         self._refused.succeeded()
         if reply.repeated:
             return self._after_failure(attempt, remote, None)
@@ -225,12 +227,20 @@ class Elsewhere:
         value = self._unpack(reply.value) if reply.kind is OutcomeKind.COMPLETED else None
         return Outcome(reply.kind, value, reply.failure, reply.delay, reply.ms)
 
+    def _refuse(self, attempt: Attempt, why: object) -> Released:
+        """Say once why attempts are refused, and return what puts this one back after a while."""
+        self._refused.failed(why)
+        attempt.pause(_REFUSED_SECONDS)
+        return Released()
+
     def _after_failure(
         self, attempt: Attempt, remote: RemoteCall, error: BaseException | None
     ) -> Outcome | None:
         """Judge an attempt whose call has failed: the call is lost, and its process may live."""
         claim = attempt.claim
-        pulse = attempt.persist(lambda: self._store.pulse(claim.key, claim.owner), what="the loss")
+        pulse = attempt.persist(
+            lambda: self._store.pulse(claim.key, claim.owner), what="the outcome"
+        )
         if pulse is None:
             if error is not None:
                 self._broken.failed(error)

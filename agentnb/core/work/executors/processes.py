@@ -19,6 +19,7 @@ from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from time import monotonic, sleep
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pebble import ProcessExpired, ProcessPool
@@ -39,6 +40,7 @@ _LOOK_SECONDS = 0.5
 _REAP_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
+_starting = threading.Lock()
 _DEATHS = (ProcessExpired, BrokenProcessPool)
 
 
@@ -58,8 +60,8 @@ class _Slot:
     ----------
     pool, process
         The process in its pool; None while there is none.
-    call
-        The call that it runs.
+    call, inner
+        The call that it was given, and the pool's future of it.
     reason
         Why it was killed on purpose; empty if it was not.
     next
@@ -70,10 +72,16 @@ class _Slot:
         self.pool: ProcessPool | None = None
         self.process: SpawnProcess | None = None
         self.call: _Call | None = None
+        self.inner: Future[Any] | None = None
         self.reason = ""
         self.next = 0.0
         self._since = 0.0
         self._died = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the process has taken its call, as far as that is known."""
+        return self.inner is None or self.inner.running() or self.inner.done()
 
     def fill(self, settings: dict[str, Any]) -> None:
         """Start a process."""
@@ -96,7 +104,7 @@ class _Slot:
         self._died = 0 if expected else self._died + 1
         pause = min(_FIRST_PAUSE * 2.0 ** (self._died - 1), _LONGEST_PAUSE) if self._died else 0.0
         self.next = now + pause
-        self.pool = self.process = self.call = None
+        self.pool = self.process = self.call = self.inner = None
         self.reason = ""
         return pause
 
@@ -204,7 +212,7 @@ class Processes(AttemptExecutor):
                 except RuntimeError:  # its process has just died, and is found soon
                     self._waiting.appendleft(call)
                     continue
-                slot.call = call
+                slot.call, slot.inner = call, inner
                 given.append((inner, slot, call))
         for inner, slot, call in given:  # the answer may be there, and takes the lock
             inner.add_done_callback(partial(self._answered, slot, call))
@@ -256,6 +264,9 @@ class Processes(AttemptExecutor):
             if process is None:
                 return
             ending = _ending(process, slot.reason)
+            if call is not None and not slot.reason and not slot.has_begun and not self._closed:
+                self._waiting.appendleft(call)  # it died before it had taken it
+                call = None
             pause = slot.vacate()
         then = f"another starts in {pause:g} s" if pause else "another starts"
         if not self._closed:
@@ -276,8 +287,28 @@ class _Once(SpawnContext):
         """Make the process, which its caller starts."""
         if self.process is not None:
             raise OSError("the process has died")
-        self.process = SpawnProcess(*args, **options)
+        self.process = _Fresh(*args, **options)
         return self.process
+
+
+class _Fresh(SpawnProcess):
+    """A process that does not run the script of its parent again, as others do.
+
+    No attempt needs what is in there: its function is one of a module. So a script may start a
+    worker without the usual check of ``__name__``.
+    """
+
+    def start(self) -> None:
+        """Start the process."""
+        with _starting:
+            main = sys.modules["__main__"]
+            # What a kernel has there is no file, and so is never run.
+            if hasattr(main, "__file__") or getattr(main, "__spec__", None) is not None:
+                sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
 
 
 def _fail(call: _Call, why: str) -> None:
