@@ -563,3 +563,42 @@ def test_an_edited_cell_under_a_used_key_is_an_error_and_a_failed_one_says_so(ru
     assert f"key L1 is workflow {made.id}, which failed: nothing was made" in printed
     assert f"%workflow retry {made.id} runs it again" in printed
     assert len(hub.workflows.list()) == 1
+
+
+def test_an_agent_is_limited_and_its_tasks_say_that_they_wait(run, shown, hub, agents, until):  # noqa: ARG001 - agents are made
+    assert "no agent has a limit: hub.workflows.limit('AGENT', concurrency=3)" in shown(
+        "%workflow limit"
+    )
+    assert "10 per 60 s" in shown("%workflow limit plan 10 --per 60")
+    assert "10 per 60 s, concurrency 1" in shown("%workflow limit plan --concurrency 1")
+    assert "agent publish has no limit" in shown("%workflow limit publish")
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(task):  # noqa: ARG001 - what an agent is given
+        begun.set()
+        go.wait(30)
+
+    hub.workflows.agent("plan")(slow)
+    one = hub.workflows.create("one", [{"name": "a", "agent": "plan"}])
+    worker = hub.workflows.work()
+    assert begun.wait(30)
+    two = hub.workflows.create("two", [{"name": "b", "agent": "plan"}])
+    try:
+        until(lambda: "agent limit 1 of 1" in shown("%workflow limit"))
+        assert "agent limit 1 of 1" in shown("%workflow tasks two")
+        assert "tasks of agent plan wait: agent limit 1 of 1" in two.why_waiting()
+        assert one.why_waiting() == ""
+    finally:
+        go.set()
+    two.wait(timeout=30)
+    worker.stop()
+    assert "no agent has a limit" in shown("%workflow unlimit plan")
+    for line, message in (
+        ("%workflow limit plan 0 --per 60", "rate must be 1 to 1,000,000, got 0"),
+        ("%workflow limit plan many --per 60", "rate must be 1 to 1,000,000, got 'many'"),
+        ("%workflow limit --concurrency 1", "no agent is named"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run(line)
+    with pytest.raises(NotFoundError, match="there is no agent 'plam'"):
+        run("%workflow limit plam --concurrency 1")

@@ -296,3 +296,14 @@ def test_two_hundred_tasks_are_looked_at_in_a_bounded_lot(workflows, view):
     panel = view()
     assert panel.graph.widget.html.count('data-pick="') == 200
     assert len(panel.graph.widget.html) < 400_000
+
+
+def test_a_limit_of_an_agent_is_one_line(hub, workflows):
+    workflows.limit("plan", 60, per=60, concurrency=3)
+    workflow = workflows.create("x", [Task("plan")])
+    view = WorkflowPanel(hub, workflow=workflow.id, every=None)
+    deadline = time.monotonic() + 30
+    while "Limited: agent plan: 60 per 60 s, concurrency 3" not in view.notice.lines:
+        assert time.monotonic() < deadline
+        view.panel.refresh()
+        time.sleep(0.05)

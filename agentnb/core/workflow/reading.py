@@ -16,6 +16,7 @@ from agentnb.core.errors import (
 from agentnb.core.hints import rendered
 from agentnb.core.ranges import whole
 from agentnb.core.work.identity import is_dead, shared_place
+from agentnb.core.workflow.agent_limits import limits_of
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.transactions import listed, plain
@@ -327,9 +328,13 @@ class Reader:
         with self._transactions.read() as tx:
             rows = tx.rows(sql + kinds, id=number)
             served = self.served(tx)
+            full = {one.agent: one.reason for one in limits_of(tx, self._scope) if one.reason}
         if any(row[0] == "active" for row in rows):
             return ""
         ready = [row for row in rows if row[0] in {"waiting", "delayed"}]
+        limited = [row[2] for row in ready if row[0] == "waiting" and row[2] in full]
+        if limited and len(limited) == len(ready) and limited[0] in served:
+            return f"tasks of agent {limited[0]} wait: {full[limited[0]]}"
         if any(served.get(row[2]) or (row[0] == "delayed" and row[2] in served) for row in ready):
             return ""
         if busy := [row[2] for row in ready if row[2] in served]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.table import Table
+    from agentnb.core.workflow.agent_limits import AgentLimit
     from agentnb.core.workflow.info import TaskInfo, WorkflowState
     from agentnb.core.workflow.orchestrator import Orchestrator
     from agentnb.core.workflow.reading import Reader
@@ -213,6 +214,10 @@ class Workflow:
         """Return why it does not move and what to do about it; empty while it moves."""
         return self._reader.why_waiting(self.id, self.refresh().state)
 
+    def limits(self) -> list[AgentLimit]:
+        """Return the limits of agents, which may keep its tasks waiting."""
+        return self._orchestrator.limits()
+
     def waited(self) -> float:
         """Return the seconds in which it did nothing but wait for a person to approve a task."""
         found = self._reader.waited([self], time.time())
@@ -238,6 +243,7 @@ class Workflow:
     aforget, acancel = twin(forget), twin(cancel)
     aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
     aevents, awhy_waiting, awaited = twin(events), twin(why_waiting), twin(waited)
+    alimits = twin(limits)
 
     @property
     def _call_threads(self) -> CallThreads:

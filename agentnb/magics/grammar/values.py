@@ -12,6 +12,7 @@ __all__ = [
     "count",
     "delay",
     "names",
+    "number",
     "pair",
     "pairs",
     "rows",
@@ -66,6 +67,18 @@ def times(text: str) -> int:
     0
     """
     return read_whole(text, least=0)
+
+
+def number(given: Any) -> Any:
+    """Return a whole number; what is none is left to the call, whose error says what it takes.
+
+    >>> number("3"), number("many"), number(4)
+    (3, 'many', 4)
+    """
+    try:
+        return int(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
 
 
 def alone(value: Any) -> list[Any]:

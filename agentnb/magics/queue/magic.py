@@ -280,12 +280,13 @@ class QueueMagic(Magic):
 
     def do_limit(self, call: Call) -> Table:
         """Limit a queue, or return limits."""
+        from agentnb.magics.grammar.values import number
         from agentnb.magics.queue.render import limits
 
         names = [("per", "per"), ("concurrency", "concurrency"), ("by", "by")]
         given = {name: call.options[key] for key, name in names if key in call.options}
         if len(call.arguments) > 1:
-            given["rate"] = _number(call.arguments[1])
+            given["rate"] = number(call.arguments[1])
         if not call.arguments:
             if given:
                 raise UsageError(
@@ -327,11 +328,3 @@ def _options_of(call: Call) -> dict[str, Any]:
     return {
         names.get(key, key): call.options[key] for key in (*known, *names) if key in call.options
     }
-
-
-def _number(given: Any) -> Any:
-    """Return a whole number; what is none is left to the queue, which says so."""
-    try:
-        return int(given) if isinstance(given, str) else given
-    except ValueError:
-        return given

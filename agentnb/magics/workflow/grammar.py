@@ -137,6 +137,25 @@ GRAMMAR = Grammar(
             twin="hub.workflows.agent_infos()",
         ),
         Verb(
+            "limit",
+            "limit an agent over all workers: RATE starts --per SECONDS, or a concurrency; "
+            "without them the limits of all agents",
+            ("[AGENT]", "[RATE]"),
+            (
+                Option(("--per",), "within which RATE tasks start at most", "SECONDS", seconds),
+                Option(("-c", "--concurrency"), "tasks that run at once", "N", count),
+            ),
+            live=("agent",),
+            twin="hub.workflows.limit(AGENT, 60, per=60, concurrency=3), .limits()",
+        ),
+        Verb(
+            "unlimit",
+            "remove the limit of an agent",
+            ("AGENT",),
+            live=("agent",),
+            twin="hub.workflows.unlimit(AGENT)",
+        ),
+        Verb(
             "work",
             "run the tasks of all workflows in this kernel, in threads; of all agents, or of these",
             ("[AGENT...]",),

@@ -25,7 +25,8 @@ def look(workflow: Workflow) -> WorkflowView:
     # The tasks last: those of a workflow that has ended have ended, too.
     workflow.refresh()
     why = why if workflow.state == "active" else ""
-    return WorkflowView(workflow, workflow.tasks, why, waited=workflow.waited())
+    limits = workflow.limits() if workflow.state == "active" else ()
+    return WorkflowView(workflow, workflow.tasks, why, waited=workflow.waited(), limits=limits)
 
 
 class Live:

@@ -105,7 +105,7 @@ class WorkflowMagic(Magic):
 
         state = call.options.get("state")
         tasks = [task for task in self._one(call).tasks if state in {None, task.state}]
-        return tasks_table(tasks, empty=f"no {state} task")
+        return tasks_table(tasks, self._workflows.limits(), empty=f"no {state} task")
 
     def do_events(self, call: Call) -> Any:
         """Return what has happened to a workflow."""
@@ -119,6 +119,32 @@ class WorkflowMagic(Magic):
         from agentnb.magics.workflow.render import agents
 
         return agents(self._workflows.agent_infos())
+
+    def do_limit(self, call: Call) -> Table:
+        """Limit an agent, or return the limits of all."""
+        from agentnb.magics.grammar.values import number
+        from agentnb.magics.workflow.render import limits
+
+        words = ("per", "concurrency")
+        given = {word: call.options[word] for word in words if word in call.options}
+        if len(call.arguments) > 1:
+            given["rate"] = number(call.arguments[1])
+        if given and not call.arguments:
+            raise UsageError(
+                "no agent is named", service="workflow", hint="%workflow limit AGENT 60 --per 60"
+            )
+        if given:
+            self._workflows.limit(call.arguments[0], **given)
+        elif call.arguments:
+            self._workflows.agent_info(call.arguments[0])
+        return limits(self._workflows.limits(), *call.arguments[:1])
+
+    def do_unlimit(self, call: Call) -> Table:
+        """Remove the limit of an agent."""
+        from agentnb.magics.workflow.render import limits
+
+        self._workflows.unlimit(call.arguments[0])
+        return limits(self._workflows.limits())
 
     def do_panel(self, call: Call) -> Any:
         """Open the panel."""

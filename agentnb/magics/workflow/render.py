@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
+    from agentnb.core.workflow.agent_limits import AgentLimit
 
-__all__ = ["TaskView", "WorkflowView", "agents", "events", "listing", "outcome", "tasks_table"]
+__all__ = [
+    "TaskView",
+    "WorkflowView",
+    "agents",
+    "events",
+    "limits",
+    "listing",
+    "outcome",
+    "tasks_table",
+]
 
 _LONGEST: Final = 2000
 _DIM: Final = "color:var(--jp-ui-font-color2,#757575)"
@@ -37,6 +47,8 @@ class WorkflowView:
         Why it does not move; empty where it does.
     waited
         Seconds in which it did nothing but wait for a person.
+    limits
+        The limits of agents, by which tasks may wait.
     """
 
     def __init__(
@@ -46,8 +58,10 @@ class WorkflowView:
         why: str = "",
         *,
         waited: float = 0.0,
+        limits: Sequence[AgentLimit] = (),
     ) -> None:
         self.workflow, self.tasks, self.why = workflow, list(tasks), why
+        self._limits = limits
         self._waited = waited
         # Of that moment: the workflow may be refreshed while this is shown.
         self.state, self.finished = workflow.state, workflow.finished
@@ -81,7 +95,7 @@ class WorkflowView:
     @property
     def table(self) -> Table:
         """The tasks as a table."""
-        return tasks_table(self.tasks)
+        return tasks_table(self.tasks, self._limits)
 
     def df(self) -> Any:
         """Return the tasks as a pandas DataFrame."""
@@ -173,8 +187,24 @@ class TaskView(DetailView):
         return [("traceback", traceback), ("log", "\n".join(self.log))]
 
 
-def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:
-    """Return tasks as a table."""
+def limits(found: Sequence[AgentLimit], agent: str | None = None) -> Table:
+    """Return the limits of agents as a table, or that of one."""
+    rows = [(one.agent, str(one), one.active, one.reason) for one in found]
+    name = agent or "AGENT"
+    has = "no agent has a limit" if agent is None else f"agent {agent} has no limit"
+    return Table(
+        ("agent", "limit", "active", "waits"),
+        [row for row in rows if agent in {None, row[0]}],
+        empty=f"{has}: hub.workflows.limit({name!r}, concurrency=3) "
+        f"(%workflow limit {name} --concurrency 3, or 60 --per 60)",
+    )
+
+
+def tasks_table(
+    tasks: Sequence[TaskInfo], limits: Sequence[AgentLimit] = (), *, empty: str = "no tasks"
+) -> Table:
+    """Return tasks as a table, with the limits that keep some waiting."""
+    reasons = {one.agent: one.reason for one in limits}
     rows = [
         (
             task.name,
@@ -182,7 +212,7 @@ def tasks_table(tasks: Sequence[TaskInfo], *, empty: str = "no tasks") -> Table:
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
             took(task),
-            outcome(task),
+            outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
         )
         for task in tasks
     ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
+    from agentnb.core.workflow.agent_limits import AgentLimit
 
 __all__ = [
     "AGENT_COLUMNS",
@@ -60,7 +61,7 @@ def workflow_row(
 
 
 def task_rows(
-    tasks: Sequence[TaskInfo], now: float, *, beside: bool
+    tasks: Sequence[TaskInfo], now: float, limits: Sequence[AgentLimit] = (), *, beside: bool
 ) -> tuple[tuple[str | Column, ...], list[tuple[object, ...]]]:
     """Return the columns of tasks and their rows.
 
@@ -70,9 +71,12 @@ def task_rows(
         The tasks.
     now
         The time, in seconds since the epoch.
+    limits
+        The limits of agents, which keep tasks waiting.
     beside
         Whether one of them is shown whole beside the table, which then has less room.
     """
+    reasons = {one.agent: one.reason for one in limits}
     rows: list[tuple[object, ...]] = [
         (
             task.name,
@@ -81,7 +85,7 @@ def task_rows(
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
             took(task, now),
-            _outcome(task),
+            _outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
         )
         for task in tasks
     ]

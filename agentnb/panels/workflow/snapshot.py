@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
+    from agentnb.core.workflow.agent_limits import AgentLimit
 
 __all__ = ["LISTED", "Snapshot", "Waits", "take_snapshot"]
 
@@ -37,6 +38,8 @@ class Snapshot:
         All of them.
     waited
         Seconds in which workflows did nothing but wait for a person, by their ids.
+    limits
+        The limits of agents.
     """
 
     requested: str | None
@@ -50,6 +53,7 @@ class Snapshot:
     agents: list[AgentInfo] = field(default_factory=list)
     waited: Mapping[str, float] = field(default_factory=dict)
     now: float = field(default_factory=time.time)
+    limits: Sequence[AgentLimit] = ()
 
 
 class Waits:
@@ -106,6 +110,7 @@ def take_snapshot(
         workflows.agent_infos(),
         waits.of(workflows, [*found, *([] if chosen in found else [chosen])]),
         now,
+        workflows.limits(),
     )
 
 

@@ -43,6 +43,7 @@ EMPTY: Final = (
     "No workflow yet. Make a cell an agent:  %%agent NAME\n"
     "and list the tasks in another, one a line:  %%workflow NAME --run"
 )
+_LIMITS = 3
 _NO_AGENTS: Final = "No agent yet. Make a cell one:  %%agent NAME"
 
 
@@ -170,14 +171,20 @@ class WorkflowPanel:
         if chosen is None:
             self.notice.show([])
             return
-        self.notice.show([f"{chosen.name} waits: {snapshot.why}"] if snapshot.why else [])
+        lines = [f"{chosen.name} waits: {snapshot.why}"] if snapshot.why else []
+        lines += [f"Limited: agent {one.agent}: {one}" for one in snapshot.limits[:_LIMITS]]
+        if len(snapshot.limits) > _LIMITS:
+            lines.append(f"and {len(snapshot.limits) - _LIMITS:,} more agents with limits")
+        self.notice.show(lines)
         self.about.value = _about(snapshot)
         known = {task.name: task for task in snapshot.tasks}
         if self._picked not in known:
             self._picked = None
         picture = svg(snapshot.tasks, f"Workflow {chosen.name}", selected=self._picked)
         self.graph.show(picture, tally(task.state for task in snapshot.tasks))
-        columns, rows = task_rows(snapshot.tasks, snapshot.now, beside=self._picked is not None)
+        columns, rows = task_rows(
+            snapshot.tasks, snapshot.now, snapshot.limits, beside=self._picked is not None
+        )
         self.tasks.update(rows, columns)
         log = snapshot.log if snapshot.picked == self._picked else []
         self.detail.show(known.get(self._picked or ""), log, snapshot.now)
