@@ -101,12 +101,14 @@ class Relay(Listener):
     passes
         Called with the connection to the server and what is sent on it, either way; returns whether
         it goes on. A connection that fell silent stays open.
+    host
+        The address to listen on.
     """
 
-    def __init__(self, target, passes=None):
+    def __init__(self, target, passes=None, host="127.0.0.1"):
         self._target = target
         self._passes = passes or (lambda *_: True)
-        super().__init__(self._connect)
+        super().__init__(self._connect, host)
 
     def _connect(self, near):
         far = self._dial()
