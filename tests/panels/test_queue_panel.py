@@ -126,6 +126,24 @@ def test_queues_are_shown_with_their_jobs_by_state(hub, view):
     assert it.queues.row("mail")[2].about == "3 paused, 1 delayed"
 
 
+def test_the_batches_of_the_chosen_queue_are_shown_as_bars(hub, view):
+    batch = hub.queue("mail").map(None, range(4), key="monday")
+    hub.queue("embed").map(None, [1])
+    it = view()
+    assert it.batches.widget.layout.display == "none"
+    it.queues.on_select("mail")
+    until(lambda: it.batches.widget.layout.display is None)
+    shown = cells(it.batches)["monday"]
+    assert (shown["progress"], shown["failed"], shown["left"]) == ("0 of 4", "0", "")
+    batch.cancel()
+    refreshed(it)
+    shown = cells(it.batches)["monday"]
+    assert (shown["progress"], shown["cancelled"]) == ("4 of 4", "4")
+    assert "monday" in it.panel._repr_mimebundle_()[0]["text/plain"]
+    it.queues.on_select("embed")
+    until(lambda: "monday" not in cells(it.batches))
+
+
 def test_jobs_that_wait_for_nobody_are_noticed(hub, view):
     for name in ("a", "b", "c", "d", "e"):
         hub.queue(name).add(1)

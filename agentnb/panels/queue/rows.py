@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.format import ago, time_left
+from agentnb.core.format import ago, duration, time_left
 from agentnb.core.moments import seconds_between
 from agentnb.core.queue.counts import ENDED
 from agentnb.core.table import Column, names_of
@@ -15,14 +15,17 @@ from agentnb.panels.base.saved import absolute
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentnb.core.queue import Batch
     from agentnb.core.queue.registry import WorkerInfo
     from agentnb.core.queue.search import JobSummary
     from agentnb.panels.queue.snapshot import QueueSnapshot
 
 __all__ = [
+    "BATCH_COLUMNS",
     "JOB_COLUMNS",
     "QUEUE_COLUMNS",
     "WORKER_COLUMNS",
+    "batch_row",
     "job_rows",
     "queue_row",
     "worker_row",
@@ -51,6 +54,7 @@ JOB_COLUMNS: Final = (
 )
 _BESIDE: Final = ("attempt", "when", "took")  # the detail has them
 WORKER_COLUMNS: Final = ("worker", "queue", "where", "busy", "last heartbeat", "processor")
+BATCH_COLUMNS: Final = ("batch", "progress", "failed", "cancelled", "left", "function")
 
 TONES: Final = {
     "completed": "good",
@@ -80,6 +84,24 @@ def queue_row(one: QueueSnapshot) -> tuple[object, ...]:
         one.counts.waiting,
         *numbers,
         _busy(one, one.workers),
+    )
+
+
+def batch_row(batch: Batch) -> tuple[object, ...]:
+    """Return the row of a batch."""
+    counts = batch.seen
+    left = ""
+    if not counts.sealed:
+        left = "not all added"
+    elif counts.seconds_left is not None:
+        left = f"{counts.rate:,.3g}/s, {duration(counts.seconds_left)}"
+    return (
+        batch.key or batch.id,
+        progress(100 * counts.progress, text=f"{counts.ended:,} of {counts.total:,}"),
+        counts.failed,
+        counts.cancelled,
+        left,
+        batch.function,
     )
 
 

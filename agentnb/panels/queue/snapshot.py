@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentnb.panels.queue.rates import Rates, Speed
 
 if TYPE_CHECKING:
-    from agentnb.core.queue import Queue, Queues
+    from agentnb.core.queue import Batch, Queue, Queues
     from agentnb.core.queue.arguments import State
     from agentnb.core.queue.counts import Counts
     from agentnb.core.queue.overview import QueueOverview
@@ -24,6 +24,7 @@ STATES: Final = ("active", "failed", "waiting", "delayed", "completed", "cancell
 LISTED: Final = 500
 _EACH = 100  # jobs of each state, where all are listed
 _QUEUES = 200
+_BATCHES = 20
 _RUNNING = 500  # active jobs of a queue that are counted by worker
 _SEARCHED = 100_000
 # Looking for jobs may take this share of the time: with a text, and many jobs, it is slow.
@@ -90,13 +91,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The queues, and the jobs that pass a filter, at one moment."""
+    """The queues, the jobs that pass a filter, and the batches of its queue, at one moment."""
 
     request: Filter
     queues: list[QueueSnapshot]
     more: int
     listed: Listed
     speed: Speed
+    batches: list[Batch]
 
 
 class Poller:
@@ -122,7 +124,9 @@ class Poller:
         speed = self._rates.of(
             request.queue, [(one.queue, one.counts) for one in chosen], time.monotonic()
         )
-        return Snapshot(request, seen, len(names) - len(kept), self._list(chosen, request), speed)
+        more, listed = len(names) - len(kept), self._list(chosen, request)
+        batches = chosen[0].queue.batches(_BATCHES) if request.queue and chosen else []
+        return Snapshot(request, seen, more, listed, speed, batches)
 
     def _list(self, chosen: list[QueueSnapshot], request: Filter) -> Listed:
         begun = time.monotonic()

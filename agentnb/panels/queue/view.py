@@ -20,9 +20,11 @@ from agentnb.panels.base import (
 from agentnb.panels.queue.bulk import Bulk
 from agentnb.panels.queue.detail import Detail, Details, read
 from agentnb.panels.queue.rows import (
+    BATCH_COLUMNS,
     JOB_COLUMNS,
     QUEUE_COLUMNS,
     WORKER_COLUMNS,
+    batch_row,
     job_rows,
     queue_row,
     worker_row,
@@ -98,7 +100,7 @@ class QueuePanel:
             split(stack(self.jobs), self.detail.widget, wide_left=True),
             self.workers,
         ]
-        self.panel.compose(self.notice, self.queues, *self.body)
+        self.panel.compose(self.notice, self.queues, self.batches, *self.body)
         self.panel.keep_fresh(self._load, self._show)
 
     def _make_queues(self) -> None:
@@ -114,6 +116,17 @@ class QueuePanel:
             filterable=False,
             noun=("queue", "queues"),
         )
+        self.batches = TableView(
+            BATCH_COLUMNS,
+            key="batch",
+            label="Batches",
+            hint="No batch is kept.",
+            height="144px",
+            filterable=False,
+            noun=("batch", "batches"),
+            quiet=("progress", "left"),
+        )
+        self.batches.widget.layout.display = "none"
         self.ended = Plot("Throughput", "jobs/s")
         self.wait = Plot("Wait before start, median", "s")
         self.run = Plot("Run time, median", "s")
@@ -254,6 +267,8 @@ class QueuePanel:
         value = self.filter.queue or ALL_QUEUES
         self.which.show(options if value in options else [*options, value], value)
         self._show_pause(snapshot)
+        self.batches.update([batch_row(one) for one in snapshot.batches])
+        self.batches.widget.layout.display = None if snapshot.batches else "none"
 
     def _show_pause(self, snapshot: Snapshot) -> None:
         name = self.filter.queue
