@@ -25,6 +25,7 @@ SUBJECTS = (
     "events",
     "api",
     "queues",
+    "batches",
     "executors",
     "workflows",
     "websocket_echo",
