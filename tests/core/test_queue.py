@@ -1083,3 +1083,11 @@ def test_the_workers_of_another_version_are_shown_as_far_as_they_say(queues, sha
     assert (row.queue, row.host, row.pid, row.concurrency) == ("old", "b", 77, 3)
     assert (row.executor, row.started) == ("threads", None)
     assert "no worker is running for queue mail" in repr(queues.workers(["mail"]))
+
+
+def test_a_queue_that_has_a_worker_and_no_job_yet_is_listed_elsewhere(make_queues, until):
+    make_queues().get_queue("early").work(lambda job: job.data)
+    other = make_queues()
+    until(lambda: "early" in other.names())
+    assert [row.queue for row in other.workers()] == ["early"]
+    assert [row.state for row in other.table() if row.queue == "early"] == ["working"]

@@ -97,6 +97,7 @@ class RedisWorkStore:
         self._fires_at: float | None = None
         self._info = WorkerInfo(0)
         self._next_heartbeat = 0.0
+        self._named = False
         self._bell = f"{jobs.base}:bell"
         self._own_bell = f"{self._bell}:{secrets.token_hex(6)}"
 
@@ -158,6 +159,9 @@ class RedisWorkStore:
         lost, active, due, pulses, fires = self._jobs.run(scripts.RENEW, arguments)
         if about:
             self._next_heartbeat = monotonic() + HEARTBEAT_SECONDS
+            if not self._named:
+                self._jobs.note_name()
+                self._named = True
         held = [_held(*one) for one in active]
         self._set_firing(None if fires < 0 else fires / 1000)
         if fires >= 0:

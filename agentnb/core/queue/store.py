@@ -111,6 +111,10 @@ class JobStore:
                 arguments += [""] * 4
         return [_added(one) for one in self.run(scripts.ADD_MANY, arguments)]
 
+    def note_name(self) -> None:
+        """List the queue among those that are known, as its first job does."""
+        self.redis.sadd(self.names_key, self.name)
+
     def note(
         self, job_id: str, owner: str, entry: int, *, progress: bytes = b"", line: str = ""
     ) -> bool:
