@@ -344,3 +344,11 @@ def test_a_subscriber_and_a_waiting_command_follow_the_keys(cluster):
             cluster.move(target, source)
             waiting.join(20)
             subscriber.close()
+
+
+def test_a_cluster_is_known_to_have_a_successor_before_anything_has_moved(cluster):
+    """Else the breaker would keep all calls from it for longer than a failover takes."""
+    with RedisClient(cluster.home.url) as client:
+        assert client._manager.breaker.cooldown > 5
+        client.set("{agentnb}:t:k", "v")
+        assert client._manager.breaker.cooldown == 1

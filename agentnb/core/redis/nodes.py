@@ -95,7 +95,7 @@ class ClusterNodes:
     tag
         The hash tag of the keys.
     changed
-        Called when another server is used from now on.
+        Called when another server is used from now on, and when there are found to be several.
     log
         Logger of the servers that are followed.
     """
@@ -146,8 +146,9 @@ class ClusterNodes:
             The node names a primary that could not be reached a moment ago.
         """
         hello: Any = connection.handshake_metadata or {}
-        if hello.get(b"mode") == b"cluster":
+        if hello.get(b"mode") == b"cluster" and not self._is_cluster:
             self._is_cluster = True
+            self._changed()  # there are several servers now, even if the first one stays
         here = connection.node
         if not self._is_cluster or here is None:
             return True
