@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from agentnb.cli import commands, health, migrate, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
+from agentnb.core.work.executors.choose import WORDS, read_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +194,9 @@ def _add_worker(parser: Parser) -> None:
     parser.add_argument(
         "--executor",
         metavar="WHERE",
-        help="where jobs run: threads, or processes, which are killed at a time-out (default: "
+        type=_executor,
+        help="where jobs and tasks run: threads, processes, dask://HOST:PORT, tls://HOST:PORT or "
+        "pkg.module:factory; processes are killed at a time-out (default: AGENTNB_EXECUTOR, else "
         "threads)",
     )
     parser.add_argument("--processes", action="store_true", help="the same as --executor processes")
@@ -235,6 +238,16 @@ def _add_worker(parser: Parser) -> None:
         help="offer /metrics, /healthz and /readyz there, such as 127.0.0.1:9464; a port alone is "
         "one of 127.0.0.1 (default: AGENTNB_METRICS, or nowhere; needs the extra metrics)",
     )
+
+
+def _executor(text: str) -> str:
+    """Return the text of an executor, or raise what argparse shows with the option's name."""
+    try:
+        return read_executor(text)
+    except ValueError as error:
+        near = did_you_mean(text, WORDS)
+        hint = f"; {near}" if near else ""
+        raise argparse.ArgumentTypeError(f"must be {error}, got {text!r}{hint}") from error
 
 
 def _port(text: str) -> int:

@@ -26,6 +26,21 @@ def scaffold(task, ctx):
 """
 
 
+FAR = """
+import os
+from agentnb.core.queue import processor
+from agentnb.core.workflow import agent
+
+@agent("where")
+def of_task(task, ctx):
+    return os.getpid()
+
+@processor("where")
+def of_job(job):
+    return os.getpid()
+"""
+
+
 @pytest.fixture
 def place(steady_home, tmp_path):
     """Return the settings of a worker, with an app in the test's own folder."""
@@ -82,6 +97,23 @@ def test_a_worker_does_the_tasks_of_a_modules_agents_and_ends_when_told(
     assert hub.workflows.agent_info("scaffold").state == "no worker"
 
 
+def test_tasks_and_jobs_run_in_processes_of_one_worker(place, start_worker, tmp_path, hub):
+    (tmp_path / "far_app.py").write_text(FAR)
+    worker = start_worker(
+        place["AGENTNB_HOME"],
+        *("--app", "far_app", "--agents", "--concurrency", "1"),
+        **place | {"AGENTNB_EXECUTOR": "processes"},
+    )
+    worker.hear("worker started", count=2)
+    workflow = hub.workflows.create("x", [Task("where"), Task("again", agent="where")])
+    tasks = workflow.wait(60).result
+    job = hub.queue("where").add().result(60)
+    assert tasks["where"] == tasks["again"]  # one process for tasks
+    assert len({worker.pid, tasks["where"], job}) == 3  # and one for jobs
+    worker.hear("agents  1 process, on ")
+    assert worker.end() == 0
+
+
 def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     hub, place, start_worker, tmp_path, until
 ):
@@ -105,7 +137,9 @@ def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     [
         (["--agents", "scafold", "--app", "agents_app"], "did you mean scaffold"),
         (["--agents", "--app", "json"], "json marks no agent"),
-        (["--agents", "--app", "agents_app", "--processes"], "(--processes) is for queues"),
+        (["--agents", "--processes", "--executor", "threads"], "exclude each other"),
+        (["--agents", "--executor", "proceses"], "did you mean processes?"),
+        (["--agents", "--executor", "dask://"], "must be threads, processes, dask://HOST:PORT"),
     ],
 )
 def test_a_worker_that_cannot_begin_says_why(place, tmp_path, words, said):

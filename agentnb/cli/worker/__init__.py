@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UnavailableError, UsageError
-from agentnb.core.work.executors.words import PROCESSES, THREADS
+from agentnb.core.work.executors.words import PROCESSES
 
 if TYPE_CHECKING:
     import argparse
@@ -31,8 +31,8 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.cli.worker.sources import sources
     from agentnb.cli.worker.watching import Status, offered
 
-    options.executor = _executor(options)
     with agentnb.connect() as hub:
+        options.executor = _executor(options, hub.settings.executor)
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)
         found = sources(options, hub.settings.home, apps)
@@ -58,13 +58,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _executor(options: argparse.Namespace) -> str:
-    """Return the executor that the options name.
+def _executor(options: argparse.Namespace, default: str) -> str:
+    """Return the executor that the options name, or the default of the settings.
 
     Raises
     ------
     UsageError
-        Two are named, or agents are to work in processes.
+        Two are named.
     """
     if options.processes and options.executor not in {None, PROCESSES}:
         raise UsageError(
@@ -72,13 +72,7 @@ def _executor(options: argparse.Namespace) -> str:
             service="cli",
             hint="leave --processes out",
         )
-    found: str = PROCESSES if options.processes else options.executor or THREADS
-    if options.agents is not None and found != THREADS:
-        raise UsageError(
-            f"agents work in threads: --executor {found} (--processes) is for queues",
-            service="cli",
-            hint="leave it out, or start one worker for queues and one for agents",
-        )
+    found: str = PROCESSES if options.processes else options.executor or default
     return found
 
 

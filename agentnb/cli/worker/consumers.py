@@ -247,7 +247,10 @@ class AgentConsumer(Consumer):
         if not names:
             self._show("no agent yet: one that a notebook makes is served from then on")
         self._worker = self._workflows.work(
-            names, concurrency=self._options.concurrency, kind="process"
+            names,
+            concurrency=self._options.concurrency,
+            kind="process",
+            executor=self._options.executor,
         )
 
     def look(self) -> None:

@@ -916,9 +916,11 @@ class Queue(QueueLimits):
             ``kernel``, or ``process`` for a worker process, in the list of workers.
         executor
             Where attempts run; this process keeps their leases and outcomes. ``"threads"`` of
-            this process, the default; ``"processes"`` of this host, which are killed at a
-            time-out; or any `concurrent.futures.Executor`. The processor must be importable
-            there, and the settings there must name the same server.
+            this process; ``"processes"`` of this host, which are killed at a time-out;
+            ``"dask://HOST:PORT"``, the address of a Dask scheduler, or its ``Client``;
+            ``"pkg.module:factory"``; or any `concurrent.futures.Executor`. The processor must be
+            importable there, and the settings there must name the same server. Default:
+            ``AGENTNB_EXECUTOR``, else threads.
         before
             Called with each attempt before the processor is looked up.
 
@@ -945,17 +947,18 @@ class Queue(QueueLimits):
                 f"(%%queue task {self.name} over a cell)",
             )
         whole("concurrency", concurrency, service="queue", most=_MOST_THREADS)
+        chosen = self.queues._executor if executor is None else executor  # noqa: SLF001 - its owner
         running = self._worker
         if (
             running is not None
             and running.running
             and running.concurrency == concurrency
-            and running.executor == (executor or THREADS)
+            and running.executor == chosen
         ):
             if running.elsewhere is not None:
                 running.elsewhere.check()  # the processor is another
             return running
-        made = self._new_worker(concurrency, executor or THREADS, kind=kind, before=before)
+        made = self._new_worker(concurrency, chosen, kind=kind, before=before)
         if running is not None:
             running.stop()
         self._worker = made

@@ -30,9 +30,11 @@ from agentnb.core.redis import Keys
 from agentnb.core.table import Table
 from agentnb.core.trace import Tracer
 from agentnb.core.twins import twin
+from agentnb.core.work.executors.words import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
 
     from typing_extensions import TypeForm
 
@@ -82,6 +84,8 @@ class Queues:
         Seconds for which an unread result is kept, unless the job or its queue says so.
     key_ttl
         Seconds for which an idempotency key is kept after its job has ended.
+    executor
+        Where jobs run, unless `Queue.work` is told otherwise.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
     wrap
@@ -113,6 +117,7 @@ class Queues:
         limit: int = 1_000_000,
         result_ttl: float = RESULT_TTL,
         key_ttl: float = KEY_TTL,
+        executor: Executor | str = THREADS,
         runtime: Runtime | None = None,
         wrap: Callable[[Callable[[Job], Any]], Callable[[Job], Any]] | None = None,
         views: BatchViews | None = None,
@@ -123,6 +128,7 @@ class Queues:
         self._bus = events
         self._lease = seconds("lease", lease, service="queue")
         self._result_ttl = seconds("result_ttl", result_ttl, service="queue", zero=True)
+        self._executor = executor
         self._key_ttl = seconds("key_ttl", key_ttl, service="queue")
         self._wrap = wrap
         self._views = views

@@ -34,6 +34,7 @@ def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None 
         limit=settings.queue_payload,
         result_ttl=settings.queue_result_ttl,
         key_ttl=settings.key_ttl,
+        executor=settings.executor,
         wrap=None if notebook is None else notebook.wrap_processor,
         views=None if notebook is None else notebook,
         hub=hub,
@@ -43,7 +44,10 @@ def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None 
 QUEUES: Service[Queues] = Service(
     "queues",
     make_queues,
-    settings=("key_prefix", "key_ttl", "queue_lease", "queue_payload", "queue_result_ttl"),
+    settings=(
+        *("executor", "key_prefix", "key_ttl", "queue_lease", "queue_payload"),
+        "queue_result_ttl",
+    ),
 )
 
 
@@ -78,6 +82,7 @@ def make_workflows(
         lease=settings.workflow_lease,
         limit=settings.workflow_payload,
         key_ttl=settings.key_ttl,
+        executor=settings.executor,
         services=lambda name: getattr(hub, name),
         events=bus,
         wakeup=RedisWakeup(redis.untraced, lambda agent: keys.internal("workflow", "bell", agent))
@@ -98,7 +103,8 @@ WORKFLOWS: Service[Orchestrator] = Service(
     "workflows",
     make_workflows,
     settings=(
-        *("database_url", "db_max_bytes", "db_rows", "db_timeout", "home", "key_prefix"),
+        *("database_url", "db_max_bytes", "db_rows", "db_timeout", "executor", "home"),
+        "key_prefix",
         *("key_ttl", "workflow_lease", "workflow_payload"),
     ),
     checks=lambda it: [Check("workflow", _workers(it), untimed(it.ping))],

@@ -49,6 +49,7 @@ class SettingsArguments(TypedDict, total=False):
     git_credentials: str | None
     serve_token: str | None
     queue_lease: float | str | None
+    executor: str | None
     metrics: str | None
     queue_payload: int | str | None
     key_ttl: float | str | None

@@ -115,6 +115,12 @@ def _policies(text: str) -> tuple[str, ...]:
     return names
 
 
+def _executor(text: str) -> str:
+    from agentnb.core.work.executors.choose import read_executor
+
+    return read_executor(text)
+
+
 FIELDS: tuple[Field, ...] = (
     Field("home", "AGENTNB_HOME", ".agentnb", "the SQLite file, the logs, what agentnb keeps"),
     Field("workspace", "AGENTNB_WORKSPACE", "workspace", "the folder that agents write to"),
@@ -222,6 +228,13 @@ FIELDS: tuple[Field, ...] = (
         "30",
         "seconds a silent worker keeps its jobs",
         read_seconds,
+    ),
+    Field(
+        "executor",
+        "AGENTNB_EXECUTOR",
+        "threads",
+        "where jobs and tasks run: threads, processes, dask://host:8786",
+        _executor,
     ),
     Field(
         "metrics",

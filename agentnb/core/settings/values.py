@@ -94,6 +94,7 @@ class Settings:
     git_credentials: Secret | None
     serve_token: Secret | None
     queue_lease: float
+    executor: str
     metrics: str | None
     queue_payload: int
     key_ttl: float
