@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -27,6 +28,9 @@ def note(job):
     with open(f"notes-{os.getpid()}", "ab", 0) as file:
         file.write(f"{job.data}\n".encode())
     return job.data
+
+def tick(job):
+    return job.scheduled_at.timestamp()
 
 def slow(job):
     note(job)
@@ -286,3 +290,70 @@ def test_a_payload_over_the_limit_is_refused_with_the_setting_named(redis_home):
         with pytest.raises(UnkeptResult, match=r"17,000,002 bytes.* raise AGENTNB_QUEUE_PAYLOAD"):
             job.result(10)
         assert (job.attempt, job.state) == (1, "completed")
+
+
+def ticks(queue):
+    """Return the times of a schedule for which there is a job, in order."""
+    return sorted(job.scheduled_at.timestamp() for job in queue.jobs(n=1000))
+
+
+def test_each_time_of_a_schedule_is_one_job_over_kills_of_workers_and_of_the_server(
+    redis_home, running, gone, start_worker, noted
+):
+    del noted
+    with RedisClient(home=redis_home) as client, TaskQueue(client) as queues:
+        queue = queues.get_queue("ticks")
+        words = ["ticks", "--processor", "jobs:tick", "--concurrency", 2, "--quiet"]
+        workers = [start_worker(redis_home, *words) for _ in range(2)]
+        for one in workers:
+            one.hear("worker started")
+        every_second = {"missed": "all", "remove_on_complete": False}
+        queue.schedule("tick", "* * * * * *", **every_second)
+        until(lambda: len(ticks(queue)) >= 1)
+        workers[0].end(signal.SIGKILL)
+        workers.append(start_worker(redis_home, *words))
+        until(lambda: len(ticks(queue)) >= 3)
+        _, pid = running(redis_home)
+        os.kill(pid, signal.SIGKILL)
+        assert gone(pid)
+        before = len(ticks(queue))
+        until(lambda: len(ticks(queue)) >= before + 2)
+        queue.get_schedule("tick").pause()
+        until(lambda: queue.counts().left == 0)
+
+        times = ticks(queue)
+        assert times == [times[0] + n for n in range(len(times))]
+        assert len(times) == queue.get_schedule("tick").info().fired
+        assert [one.end() for one in workers[1:]] == [0, 0]
+
+
+def test_a_clock_of_the_server_that_jumps_fires_no_time_of_a_schedule_twice(
+    server, start_worker, noted, clock
+):
+    del noted
+    shim, set_by = clock
+    set_by(0)
+    url = server(**shim)
+    one = start_worker("home", "ticks", "--processor", "jobs:tick", REDIS_URL=url)
+    one.hear("worker started")
+    with RedisClient(url) as client, TaskQueue(client) as queues:
+        queue = queues.get_queue("ticks")
+        schedule = queue.schedule("tick", "* * * * * *", remove_on_complete=False)
+        until(lambda: len(ticks(queue)) >= 2)
+        set_by(3600)
+        until(lambda: ticks(queue)[-1] - ticks(queue)[0] > 3500)
+        set_by(0)
+        until(lambda: client.time()[0] < ticks(queue)[-1] - 3500)
+        ahead = ticks(queue)
+        schedule.trigger().result(30)  # a worker has looked since
+        until(lambda: len(queue.jobs(n=1000)) == len(ahead) + 1)
+        set_by(3600)
+        until(lambda: len(ticks(queue)) >= len(ahead) + 3)
+
+        times = [one for one in ticks(queue) if one == int(one)]  # without the trigger's
+        assert len(times) == len(set(times))
+        # The hour that was left out is one missed firing, by the default policy.
+        assert times[: len(ahead)] == ahead
+        gaps = [b - a for a, b in itertools.pairwise(times)]
+        assert sum(gap > 3000 for gap in gaps) == 1
+        assert one.end() == 0
