@@ -32,8 +32,8 @@ return 1
 class HubClock:
     """The clock by which the delayed work of a hub is due.
 
-    It moves delays and pauses between attempts of jobs and tasks, the times that they record,
-    the age of results, and the time to live of every key of the hub on its server: cached
+    It moves schedules, delays and pauses between attempts of jobs and tasks, the times that they
+    record, the age of results, and the time to live of every key of the hub on its server: cached
     values, locks and idempotency keys of jobs. It does not move time-outs, leases, heartbeats,
     the pauses and breakers of calls to other services, ``time.time()``, nor what other
     processes and other hubs do.

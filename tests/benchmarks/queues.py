@@ -234,6 +234,24 @@ def resumed(hub, lease, *, elsewhere):
     return begun[0] - killed
 
 
+def scheduled(hub, firings):
+    """Return how late jobs of schedules start, in seconds, in order; they are due 100 ms apart."""
+    import datetime as dt
+
+    queue, late = hub.queue("scheduled"), []
+    begins = dt.datetime.now(dt.UTC)
+    names = [f"every-{n}" for n in range(10)]
+    for n, name in enumerate(names):
+        start = begins + dt.timedelta(milliseconds=100 * n)
+        queue.schedule(name, every=1, start=start)
+    queue.work(lambda job: late.append(time.time() - job.scheduled_at.timestamp()))
+    wait_for(firings, late)
+    queue.stop()
+    for name in names:
+        queue.unschedule(name)
+    return sorted(late[len(names) :])  # without those that were due before the worker
+
+
 def measure(*, quick=False):
     """Return the rows."""
     rounds, jobs = (1, 1000) if quick else (3, JOBS)
@@ -247,6 +265,7 @@ def measure(*, quick=False):
             some = 60 if quick else 200
             waited = in_turn(latency, kinds, path, rounds=rounds, jobs=some)
             late = lateness(hub, jobs=50 if quick else 200)
+            planned = scheduled(hub, 60 if quick else 300)
             here = [resumed(hub, lease, elsewhere=False) for _ in range(rounds)]
             there = [resumed(hub, lease, elsewhere=True) for _ in range(rounds)]
     us = {"unit": "µs", "others": others}
@@ -265,6 +284,9 @@ def measure(*, quick=False):
     p99 = late[int(len(late) * 0.99) - 1] * 1e3
     median = statistics.median(late) * 1e3
     rows.append(Row("a delayed job is late, p99", f"p50 {median:.2g} ms", "", p99, 15, "ms"))
+    p99 = planned[int(len(planned) * 0.99) - 1] * 1e3
+    median = statistics.median(planned) * 1e3
+    rows.append(Row("a scheduled job is late, p99", f"p50 {median:.2g} ms", "", p99, 20, "ms"))
     rows.append(_death("a job starts again after its worker's `kill -9`, same host", here, 1))
     what = f"the same, another host, a lease of {lease:g} s"
     rows.append(_death(what, there, lease + 5))

@@ -205,10 +205,11 @@ def test_a_firing_of_a_schedule_that_was_replaced_meanwhile_does_not_count(queue
     store = queue._schedules._parts.store
     from agentnb.core.queue import schedule_scripts
 
-    now, one = store.run(schedule_scripts.DUE, [])
+    now, _, one = store.run(schedule_scripts.DUE, [])
     queue.schedule("report", every=HOUR, data=2)
 
-    assert queue._schedules._fire_one(int(now) / 1000, *one) == 0
+    queue._schedules._fire_one(int(now) / 1000, *one)
+
     assert queue.counts().waiting == 0
 
 

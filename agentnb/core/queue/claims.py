@@ -45,6 +45,7 @@ HEARTBEAT_SECONDS: Final = 5.0
 """Seconds between two heartbeats of a worker."""
 _COUNTED, _AGAIN = 1, 3
 _WAKE_MS = 10_000
+_SOON: Final = 0.002
 _SETS: Final = {
     OutcomeKind.COMPLETED: "completed",
     OutcomeKind.FAILED: "failed",
@@ -72,7 +73,7 @@ class RedisWorkStore:
     processor
         Returns the name of the queue's processor and that of its function, for the list of workers.
     fire_due
-        Fires the schedules that are due; never raises.
+        Fires the schedules that are due, and returns the seconds until the next one is.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class RedisWorkStore:
         make: Callable[[str, bytes, int], Job],
         events: JobEvents,
         processor: Callable[[], tuple[str, str]],
-        fire_due: Callable[[], object],
+        fire_due: Callable[[], float | None],
     ) -> None:
         self.lease = lease
         self._jobs = jobs
@@ -112,14 +113,14 @@ class RedisWorkStore:
         self._jobs.forget_workers([owner])
 
     def claim(self, owner: str) -> Claim | float | None:
-        """Claim the next job, or return the seconds until a delayed one is due."""
+        """Claim the next job, or return the seconds until a delayed one or a schedule is due."""
         found = self._jobs.run(scripts.CLAIM, [owner, self._lease_ms], repeat=False)
         return self._claim_of(owner, found)
 
     def _claim_of(self, owner: str, found: Any) -> Claim | float | None:
         if found[0] is None:
             due = int(found[1])
-            return None if due < 0 else due / 1000
+            return self._until_due(None if due < 0 else due / 1000)
         id_, message, attempt, entry, deaths, waited = found
         return self._made(id_.decode(), message, int(attempt), int(entry), owner, deaths, waited)
 
@@ -164,13 +165,11 @@ class RedisWorkStore:
                 self._named = True
         held = [_held(*one) for one in active]
         self._set_firing(None if fires < 0 else fires / 1000)
-        if fires >= 0:
-            due = fires if due < 0 else min(due, fires)
         return LeaseReport(
             lost=[Key(id_.decode(), int(entry)) for id_, entry in lost],
             unknown=[one for one in held if one.owner == owner],
             others=[one for one in held if one.owner != owner],
-            due=None if due < 0 else due / 1000,
+            due=self._until_due(None if due < 0 else due / 1000),
             pulses={Key(one[0].decode(), int(one[1])): _pulse(one[2:]) for one in pulses},
         )
 
@@ -313,16 +312,25 @@ class RedisWorkStore:
     def _fire(self) -> None:
         """Fire what is due of the schedules, by this worker's last look at them."""
         if self._fires_at is not None and monotonic() >= self._fires_at:
-            self._fires_at = None
-            self._fire_due()
+            self.fire_due()
 
     def fire_due(self) -> None:
-        """Fire what is due of the schedules."""
-        self._fire_due()
+        """Fire what is due of the schedules, and note when the next one is."""
+        self._fires_at = None
+        seconds = self._fire_due()
+        self._fires_at = None if seconds is None else monotonic() + seconds
+
+    def _until_due(self, seconds: float | None) -> float | None:
+        """Return the seconds until a delayed job or a schedule is due."""
+        if self._fires_at is None:
+            return seconds
+        # One that is due by now fires in the thread of the lease keeper, which this wakes.
+        firing = max(self._fires_at - monotonic(), _SOON)
+        return firing if seconds is None else min(seconds, firing)
 
     def _advanced(self) -> None:
         """Look for what is due by a clock that was moved."""
-        self._fire_due()
+        self.fire_due()
         self.wake()
 
     def wake(self) -> None:

@@ -44,10 +44,14 @@ end
 return found
 """)
 
-# Gives: the time; of the schedules that are due name, next time, spec, revision.
+# Gives: the time; the first time after it or -1; of the schedules that are due name, next time,
+# spec, revision.
 DUE = Script(f"""{_BEGIN}
-local found = {{now}}
+local found = {{now, -1}}
 if redis.call('HEXISTS', base .. ':meta', 'paused') == 1 then return found end
+local later = redis.call('ZRANGEBYSCORE', base .. ':schedules', string.format('(%d', now), '(inf',
+  'WITHSCORES', 'LIMIT', 0, 1)[2]
+if later then found[2] = tonumber(later) end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', base .. ':schedules', '-inf', now,
     'LIMIT', 0, 100)) do
   local fields = redis.call('HMGET', base .. ':schedule:' .. name, 'spec', 'revision')

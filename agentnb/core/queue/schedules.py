@@ -216,24 +216,30 @@ class QueueSchedules:
             if made:
                 return made[0]
 
-    def fire_due(self) -> int:
-        """Fire the schedules that are due, and return how many jobs were added; never raises.
+    def fire_due(self) -> float | None:
+        """Fire the schedules that are due; return the seconds until the next one is, None for none.
 
-        The worker that calls it goes on without its schedules where they cannot be read.
+        The worker that calls it goes on without its schedules where they cannot be read: it
+        never raises.
         """
         try:
-            now, *due = self._parts.store.run(scripts.DUE, [])
-            made = sum(self._fire_one(int(now) / 1000, *one) for one in due)
+            now, later, *due = self._parts.store.run(scripts.DUE, [])
+            times = [self._fire_one(int(now) / 1000, *one) for one in due]
         except Exception as error:  # noqa: BLE001 - jobs are processed all the same
             self._outage.failed(error)
-            return 0
+            return None
         self._outage.succeeded()
-        return made
+        if later >= 0:
+            times.append(later / 1000)
+        return min((one - int(now) / 1000 for one in times if one is not None), default=None)
 
-    def _fire_one(self, now: float, raw_name: bytes, due: bytes, raw: bytes, number: bytes) -> int:
+    def _fire_one(
+        self, now: float, raw_name: bytes, due: bytes, raw: bytes, number: bytes
+    ) -> float | None:
+        """Fire a schedule that is due, and return its next time."""
         name, revision = raw_name.decode(), number.decode()
         if self._put_off.get((name, revision), 0.0) > monotonic():
-            return 0
+            return None
         try:
             spec = msgspec.json.decode(raw, type=Spec)
             planned = plan(spec.timing, float(due) / 1000, now, spec.missed)
@@ -243,7 +249,7 @@ class QueueSchedules:
             self._parts.log.error(  # noqa: TRY400 - a line, as of a job that fails
                 "schedule %s of %s cannot fire here: %s", name, self._parts.name, error
             )
-            return 0
+            return None
         made = self._fire(
             name,
             revision,
@@ -253,11 +259,10 @@ class QueueSchedules:
             _score(planned.following),
             overlap=spec.overlap,
         )
-        if made is None:
-            return 0  # another worker was first
-        if planned.missed is not None:
+        # None: another worker was first.
+        if made is not None and planned.missed is not None:
             self._say_missed(name, planned.missed, len(planned.times), spec.missed)
-        return len(made)
+        return planned.following
 
     def _fire(
         self,

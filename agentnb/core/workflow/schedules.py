@@ -68,6 +68,7 @@ where {_OF} and revision = :revision
 _FAILED = f"update {{schedule}} set error = :error where {_OF} and revision = :revision"
 _RUNS = "select 1 from {workflow} where id = :id and state = 'active'"
 _NEXT = "select min(due) - {now} from {schedule} where scope = :scope"
+_LATER = f"{_NEXT} and due > {{now}}"
 
 
 class TaskSpec(msgspec.Struct, omit_defaults=True):
@@ -317,21 +318,25 @@ class WorkflowSchedules:
             return self.trigger(name)  # it was replaced meanwhile
         return self._find(number)
 
-    def fire_due(self) -> int:
-        """Fire the schedules that are due, and return how many workflows were made; never raises.
+    def fire_due(self) -> float | None:
+        """Fire the schedules that are due; return the seconds until the next one is, None for none.
 
-        The worker that calls it goes on without schedules where they cannot be read.
+        The worker that calls it goes on without schedules where they cannot be read: it never
+        raises.
         """
         try:
             with self._transactions.read() as tx:
                 now = tx.now()
                 rows = [_Row(*row) for row in tx.rows(_DUE, scope=self._scope)]
-            made = sum(self._fire(row, now) for row in rows)
+            for row in rows:
+                self._fire(row, now)
+            with self._transactions.read() as tx:
+                following = next_firing(tx, self._scope, later=True)
         except Exception as error:  # noqa: BLE001 - tasks are done all the same
             self._outage.failed(error)
-            return 0
+            return None
         self._outage.succeeded()
-        return made
+        return following
 
     def _fire(self, row: _Row, now: float) -> int:
         key = (row.name, row.revision)
@@ -459,9 +464,15 @@ class WorkflowSchedules:
         )
 
 
-def next_firing(tx: Transaction, scope: str) -> float | None:
-    """Return the seconds until the next schedule is due, None for none."""
-    row = tx.row(_NEXT, scope=scope)
+def next_firing(tx: Transaction, scope: str, *, later: bool = False) -> float | None:
+    """Return the seconds until the next schedule is due, None for none.
+
+    Parameters
+    ----------
+    later
+        Leave out those that are due already: they cannot fire here.
+    """
+    row = tx.row(_LATER if later else _NEXT, scope=scope)
     return None if row is None or row[0] is None else float(row[0])
 
 

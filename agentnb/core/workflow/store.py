@@ -41,6 +41,7 @@ __all__ = ["SqlWorkStore"]
 
 _HEARTBEAT = 5.0
 _CONTENDED = 0.02
+_SOON = 0.002
 _FORGOTTEN = 3600.0
 _ON_THEIR_WAY = 60.0
 _JOIN = """
@@ -95,7 +96,7 @@ class SqlWorkStore:
         Called with the tasks that could run now by agents after something was committed, and
         whether those who wait here are to look at once.
     fire_due
-        Fires the schedules that are due; never raises.
+        Fires the schedules that are due, and returns the seconds until the next one is.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class SqlWorkStore:
         wakeup: Wakeup,
         lease: float,
         on_commit: Callable[[dict[str, int], bool], object],
-        fire_due: Callable[[], object],
+        fire_due: Callable[[], float | None],
     ) -> None:
         self.lease = lease
         self._transactions = transactions
@@ -199,7 +200,7 @@ class SqlWorkStore:
             cancelled=[key for key in running if key in mine and mine[key][1]],
             unknown=[_held(ref, self.lease) for key, (ref, _) in mine.items() if key not in known],
             others=others,
-            due=min((one for one in (soon, firing) if one is not None), default=None),
+            due=self._until_due(soon),
             pulses=found,
         )
 
@@ -214,7 +215,7 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             soon = due(tx, self._scope, agents)
         if soon is None or soon > 0:
-            return soon
+            return self._until_due(soon)
         return self._claim_now(owner, agents, promoted=True)
 
     def _claim_now(
@@ -346,8 +347,18 @@ class SqlWorkStore:
             return pulses.pulse(tx, key)
 
     def fire_due(self) -> None:
-        """Fire the schedules that are due."""
-        self._fire_due()
+        """Fire what is due of the schedules, and note when the next one is."""
+        self._fires_at = None
+        seconds = self._fire_due()
+        self._fires_at = None if seconds is None else monotonic() + seconds
+
+    def _until_due(self, seconds: float | None) -> float | None:
+        """Return the seconds until a task or a schedule is due."""
+        if self._fires_at is None:
+            return seconds
+        # One that is due by now fires in the thread of the lease keeper, which this wakes.
+        firing = max(self._fires_at - monotonic(), _SOON)
+        return firing if seconds is None else min(seconds, firing)
 
     def _set_firing(self, seconds: float | None) -> None:
         """Note when the next schedule is due; one that is, fires now."""
@@ -357,12 +368,11 @@ class SqlWorkStore:
     def _fire(self) -> None:
         """Fire what is due of the schedules, by this worker's last look at them."""
         if self._fires_at is not None and monotonic() >= self._fires_at:
-            self._fires_at = None
-            self._fire_due()
+            self.fire_due()
 
     def _advanced(self) -> None:
         """Look for what is due by a clock that was moved."""
-        self._fire_due()
+        self.fire_due()
         self.wake()
 
     def pending(self) -> Pending:
