@@ -202,6 +202,32 @@ def lateness(hub, *, jobs):
     return sorted(late)
 
 
+UNLIMITED, BY_PLACES, BY_RATE = "without a limit", "concurrency", "rate"
+
+
+def claims(hub, *, keys):
+    """Return what a claim takes by turns, without limits and by those of as many keys as jobs."""
+    limits = {UNLIMITED: {}, BY_PLACES: {"concurrency": 3}, BY_RATE: {"rate": 10, "per": 60}}
+    stores = {}
+    for name, limit in limits.items():
+        queue = hub.queue(f"claims-{name.split()[0]}")
+        if limit:
+            queue.limit(**limit, by="data.user")
+        queue.add_many([{"user": f"user-{n}"} for n in range(keys)])
+        stores[name] = queue._work_store()
+    found = {name: [] for name in limits}
+    for _ in range(keys // 100):
+        times = {name: [] for name in limits}
+        for _ in range(100):
+            for name, store in stores.items():
+                started = time.perf_counter()
+                store.claim("benchmark")
+                times[name].append(time.perf_counter() - started)
+        for name, some in times.items():
+            found[name].append(statistics.median(some))
+    return found
+
+
 _VICTIM = """
 import sys, time, agentnb
 hub = agentnb.connect()
@@ -264,6 +290,8 @@ def measure(*, quick=False):
             both = in_turn(throughput, kinds, path, rounds=rounds, jobs=jobs)
             some = 60 if quick else 200
             waited = in_turn(latency, kinds, path, rounds=rounds, jobs=some)
+            keys = 1000 if quick else 10_000
+            claimed = claims(hub, keys=keys)
             late = lateness(hub, jobs=50 if quick else 200)
             planned = scheduled(hub, 60 if quick else 300)
             here = [resumed(hub, lease, elsewhere=False) for _ in range(rounds)]
@@ -281,6 +309,9 @@ def measure(*, quick=False):
         what = "add and drain, beside the fastest other"
         both = {kind: [sum(pair) for pair in pairs] for kind, pairs in both.items()}
         rows.append(compared(what, both, OURS, best, target=1.0, unit="µs"))
+    for kind in (BY_PLACES, BY_RATE):
+        what = f"a claim, by a limited {kind} for each of {keys:,} keys"
+        rows.append(compared(what, claimed, kind, UNLIMITED, target=1.3, unit="µs"))
     p99 = late[int(len(late) * 0.99) - 1] * 1e3
     median = statistics.median(late) * 1e3
     rows.append(Row("a delayed job is late, p99", f"p50 {median:.2g} ms", "", p99, 15, "ms"))

@@ -275,6 +275,30 @@ def test_a_limit_below_what_runs_lets_nothing_start_until_enough_has_ended(queue
     claim(queue)
 
 
+@pytest.mark.parametrize("end", ["cancel", "remove"])
+def test_the_turn_of_a_waiting_job_that_goes_away_passes_to_the_next(queue, end):
+    queue.limit(concurrency=1, by="data.model")
+    queue.limit(concurrency=9, by="data.user")
+    jobs = [queue.add({"model": "a", "user": n}) for n in range(3)]
+    held = claim(queue)
+    assert none_is_given(queue) is None
+    finish(queue, held, "completed")
+    getattr(queue, end)(jobs[1].id)  # the turn was its own
+    assert claim(queue).id == jobs[2].id
+
+
+def test_jobs_that_go_away_leave_nothing_in_the_indexes_of_limits(queue):
+    queue.limit(concurrency=1, by="data.model")
+    jobs = [queue.add({"model": "a"}) for _ in range(4)]
+    claim(queue)
+    assert none_is_given(queue) is None
+    jobs.append(queue.add({"model": "a"}))
+    for job, end in zip(jobs[1:], (queue.cancel, queue.remove) * 2, strict=True):
+        end(job.id)
+    store, names = queue._store, ("inbox", "lanes", "ready", "blocked", "at")
+    assert not store.redis.exists(*[f"{store.base}:{name}" for name in names])
+
+
 def test_a_pause_keeps_places_and_gives_them_back(queue):
     queue.limit(concurrency=1, by="data")
     queue.add("a")

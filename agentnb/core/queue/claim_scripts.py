@@ -23,12 +23,9 @@ end
 local function take(id, score, fields, owner, lease, lane)
   local attempt, entry = (tonumber(fields[2]) or 0) + 1, (tonumber(fields[3]) or 0) + 1
   redis.call('HSET', jobs .. id, 'attempt', attempt, 'entry', entry, 'owner', owner,
-    'started', now, 'order', score)
+    'started', now, 'order', score, unpack(lane and {'lane', lane} or {}))
   redis.call('ZADD', base .. ':active', clock + lease, id)
-  if lane then
-    redis.call('HSET', jobs .. id, 'lane', lane)
-    occupy(id, lane)
-  end
+  if lane then occupy(id, lane) end
   local since = entry == 1 and tonumber(fields[6] or fields[5])
   return {id, fields[1], attempt, entry, fields[4], since and math.max(now - since, 0)}
 end
@@ -42,18 +39,18 @@ local function first_waiting(owner, lease)
 end
 -- Looks at the first job of the inbox, which starts or joins its lane.
 local function sort_in(id, score, owner, lease)
-  redis.call('ZREM', base .. ':inbox', id)
-  if not redis.call('ZSCORE', base .. ':wait', id) then return end
   local fields = record(id)
   if not fields[1] then return redis.call('ZREM', base .. ':wait', id) and nil end
   local lane = lane_of(fields[1])
   if redis.call('HEXISTS', base .. ':at', lane) == 1 or full_bucket_of(lane) then
-    redis.call('ZADD', base .. ':lanes', 0, in_lane(lane, score, id))
-    place(lane)
+    if redis.call('ZSCORE', base .. ':wait', id) then
+      redis.call('ZADD', base .. ':lanes', 0, in_lane(lane, score, id))
+      place(lane)
+    end
     return
   end
-  redis.call('ZREM', base .. ':wait', id)
-  return take(id, score, fields, owner, lease, lane)
+  return redis.call('ZREM', base .. ':wait', id) == 1
+    and take(id, score, fields, owner, lease, lane)
 end
 -- Takes the first job of a lane that was ready, if it still is.
 local function first_in(lane, owner, lease)
@@ -72,10 +69,16 @@ end
 local function first_with_room(owner, lease)
   while budget > 0 do
     budget = budget - 1
-    local new = redis.call('ZRANGE', base .. ':inbox', 0, 0, 'WITHSCORES')
     local ready = redis.call('ZRANGE', base .. ':ready', 0, 0, 'WITHSCORES')
-    local taken
-    if new[1] and (not ready[1] or tonumber(new[2]) <= tonumber(ready[2])) then
+    local taken, new
+    if ready[1] then
+      new = redis.call('ZRANGE', base .. ':inbox', 0, 0, 'WITHSCORES')
+      if new[1] and tonumber(ready[2]) < tonumber(new[2]) then new = {} end
+      if new[1] then redis.call('ZREM', base .. ':inbox', new[1]) end
+    else
+      new = redis.call('ZPOPMIN', base .. ':inbox')
+    end
+    if new[1] then
       taken = sort_in(new[1], new[2], owner, lease)
     elseif ready[1] then
       taken = first_in(ready[1], owner, lease)

@@ -176,8 +176,8 @@ local function occupy(id, lane)
     local rule = bucket.rule
     if rule.rate then
       local starts = base .. ':starts:' .. bucket.name
-      redis.call('RPUSH', starts, string.format('%.0f', micro))
-      redis.call('LTRIM', starts, -rule.rate, -1)
+      local kept = redis.call('RPUSH', starts, string.format('%.0f', micro))
+      if kept > rule.rate then redis.call('LTRIM', starts, -rule.rate, -1) end
       redis.call('PEXPIRE', starts, math.ceil(rule.us / 1000) + 1)
     else
       redis.call('ZADD', base .. ':places', 0, bucket.name .. '\30' .. id)
