@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["until"]
+__all__ = ["refresh", "until"]
 
 
 def until(condition, seconds=30.0):
@@ -14,3 +14,10 @@ def until(condition, seconds=30.0):
         assert time.monotonic() < end, "it never came about"
         time.sleep(0.005)
     return found
+
+
+def refresh(panel):
+    """Refresh a panel, and wait for the end of a run that began after this call."""
+    begun = panel._refresher.begun
+    panel.refresh()
+    until(lambda: panel._refresher.runs > begun)

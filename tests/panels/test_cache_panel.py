@@ -6,15 +6,13 @@ import pytest
 
 import agentnb
 from agentnb.panels.cache import CachePanel
-from tests.waiting import until
+from tests.waiting import refresh, until
 
 PANEL = CachePanel
 
 
 def refreshed(view):
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agentnb.core.workflow import Task
 from agentnb.panels.db import DbPanel
-from tests.waiting import until
+from tests.waiting import refresh
 
 PANEL = DbPanel
 
@@ -30,9 +30,7 @@ def workflow(hub):
 
 
 def refreshed(view):
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

@@ -9,7 +9,7 @@ import pytest
 import agentnb
 from agentnb.panels import Plot, Spark
 from agentnb.panels.docker import DockerPanel
-from tests.waiting import until
+from tests.waiting import refresh, until
 
 PANEL = DockerPanel
 
@@ -25,9 +25,7 @@ def hub(docker_image, tmp_path):  # noqa: ARG001 - it skips where there is no en
 
 def refreshed(view):
     view._images.reset()  # which a slow engine is asked for less often
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
 
 
 def pick(view, name):

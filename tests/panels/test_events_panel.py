@@ -6,7 +6,7 @@ import json
 
 from agentnb.panels import handler
 from agentnb.panels.events import EventsPanel
-from tests.waiting import until
+from tests.waiting import refresh, until
 
 PANEL = EventsPanel
 
@@ -21,9 +21,7 @@ class Printed:
 
 
 def refreshed(view):
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import agentnb
 from agentnb.panels.git import GitPanel
-from tests.waiting import until
+from tests.waiting import refresh, until
 
 PANEL = GitPanel
 
@@ -34,9 +34,7 @@ def git(hub):
 
 def refreshed(view):
     view._looked.reset()
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

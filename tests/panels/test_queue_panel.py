@@ -18,7 +18,7 @@ from agentnb.core.table import names_of
 from agentnb.panels.queue import bulk, snapshot
 from agentnb.panels.queue.rows import JOB_COLUMNS
 from agentnb.panels.queue.view import QueuePanel
-from tests.waiting import until
+from tests.waiting import refresh, until
 
 PANEL = QueuePanel
 
@@ -46,10 +46,8 @@ def hub(home):
 
 
 def refreshed(view):
-    runs = view.panel._refresher.runs
     view._poller.forget()
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

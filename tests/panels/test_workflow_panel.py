@@ -13,6 +13,7 @@ import agentnb
 from agentnb.core.errors import NotFoundError
 from agentnb.core.workflow import Task
 from agentnb.panels.workflow.view import EMPTY, WorkflowPanel
+from tests.waiting import refresh
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +77,7 @@ def until(ready):
 
 
 def refreshed(view):
-    runs = view.panel._refresher.runs
-    view.panel.refresh()
-    until(lambda: view.panel._refresher.runs > runs)
+    refresh(view.panel)
     return view
 
 

@@ -61,7 +61,7 @@ class Refresher:
         self._thread = BackgroundThread(self._run, name=name, log=_log)
         self._change = threading.Condition()
         self._asked = self._paused = self._parked = False
-        self._runs = self._failures = 0
+        self._begun = self._runs = self._failures = 0
         self._next: float | None = None
 
     @property
@@ -73,6 +73,11 @@ class Refresher:
     def parked(self) -> bool:
         """Whether the periodic runs are suspended because no view is visible."""
         return self._parked
+
+    @property
+    def begun(self) -> int:
+        """How many runs have begun: what is true before the next one begins is seen by it."""
+        return self._begun
 
     @property
     def runs(self) -> int:
@@ -133,6 +138,7 @@ class Refresher:
                 self._parked = True
                 return None
             self._asked = False
+            self._begun += 1
         error: Exception | None = None
         try:
             self._work()
