@@ -17,13 +17,13 @@ SOURCE = Path(agentnb.__file__).parent
 # Where programs are started, and what is: `launch.python`, unless another one is named.
 STARTERS = {
     "cli/commands.py": "execve of launch.python",
-    "cli/worker/child.py": "Popen of launch.python",
     "core/docker/buildkit.py": "the docker command",
     "core/docker/session.py": "Popen of launch.python",
     "core/git/executor.py": "git, through GitPython",
     "core/redis/binary.py": "run of the server's program, to ask its version",
     "core/redis/supervisor.py": "execv of the server's program",
     "core/redis/starting.py": "run of launch.python",
+    "core/work/executors/processes.py": "multiprocessing, with PYTHONSAFEPATH",
 }
 STARTS = {
     "subprocess": {"Popen", "run", "call", "check_call", "check_output", "getoutput"},
@@ -34,8 +34,10 @@ STARTS = {
 
 
 def starts(tree):
-    """Yield the names of calls by which a program starts, and of GitPython's."""
+    """Yield the names of calls by which a program starts, of GitPython's and of multiprocessing."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("multiprocessing.context"):
+            yield node.module
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
             module = owner.id if isinstance(owner, ast.Name) else ""
@@ -109,3 +111,28 @@ def test_another_program_s_python_does_not_look_where_it_runs(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_worker_process_imports_nothing_of_the_folder_that_it_runs_in(tmp_path):
+    for name in ("json", "multiprocessing", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('sprung')")
+    code = """
+import os
+from agentnb.core.work.executors.processes import Processes
+if __name__ == "__main__":
+    pool = Processes(1, settings={}, say=print)
+    print(pool.submit(os.getenv, "PYTHONSAFEPATH").result(60), os.getenv("PYTHONSAFEPATH"))
+    pool.shutdown()
+"""
+    (tmp_path / "elsewhere").mkdir()
+    script = tmp_path / "elsewhere" / "script.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout == "None None\n", done.stderr

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
 
-__all__ = ["Batch", "BatchItem"]
+__all__ = ["Batch", "BatchItem", "batches_of"]
 
 T = TypeVar("T")
 
@@ -115,17 +115,6 @@ class Batch(Generic[R_co]):
         self._store: BatchStore = parts.batches
         self._call_threads = parts.threads
         self._seen: SeenBatch | None = None
-
-    @classmethod
-    def read(cls, queue: Queue, parts: QueueParts, ids: Sequence[str]) -> list[Batch[Any]]:
-        """Return batches by their ids, as they are now, in one round trip."""
-        found = []
-        for id_, seen in zip(ids, parts.batches.show(ids), strict=True):
-            if seen is not None:
-                batch: Batch[Any] = Batch(queue, parts, id_)
-                batch._saw(seen)
-                found.append(batch)
-        return found
 
     # Its state.
 
@@ -643,3 +632,14 @@ class _Reading:
         if not self.goes_on:
             batch._store.was_read(batch.id, _READ_SECONDS)  # noqa: SLF001 - as above
         return iter(items)
+
+
+def batches_of(queue: Queue, parts: QueueParts, ids: Sequence[str]) -> list[Batch[Any]]:
+    """Return batches by their ids, as they are now, in one round trip."""
+    found = []
+    for id_, seen in zip(ids, parts.batches.show(ids), strict=True):
+        if seen is not None:
+            batch: Batch[Any] = Batch(queue, parts, id_)
+            batch._saw(seen)  # noqa: SLF001 - as its own method
+            found.append(batch)
+    return found

@@ -493,11 +493,11 @@ class Queue(QueueLimits):
         n
             How many at most.
         """
-        from agentnb.core.queue.batch import Batch
+        from agentnb.core.queue.batch import batches_of
 
         whole("n", n, service="queue")
         ids = self._parts.batches.newest(n)
-        return Batch.read(self, self._parts, ids)
+        return batches_of(self, self._parts, ids)
 
     def _added_before(self, found: AddedJob, record: KeyRecord, encoded: bytes) -> Job:
         """Return the job that has the key already, if it was added with the same data."""

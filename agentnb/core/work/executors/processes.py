@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -30,7 +30,7 @@ from agentnb.core.work.executors.far import prepare
 from agentnb.core.work.executors.words import PROCESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Processes"]
 
@@ -40,6 +40,7 @@ _LOOK_SECONDS = 0.5
 _REAP_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
+_SAFE_PATH = "PYTHONSAFEPATH"
 _starting = threading.Lock()
 _DEATHS = (ProcessExpired, BrokenProcessPool)
 
@@ -89,7 +90,7 @@ class _Slot:
         pool = ProcessPool(
             max_workers=1,
             initializer=_begin,
-            initargs=(os.getpid(), settings),
+            initargs=(os.getpid(), os.environ.get(_SAFE_PATH), settings),
             context=context,
         )
         self._since = monotonic()
@@ -300,7 +301,7 @@ class _Fresh(SpawnProcess):
 
     def start(self) -> None:
         """Start the process."""
-        with _starting:
+        with _starting, _safe_path():
             main = sys.modules["__main__"]
             # What a kernel has there is no file, and so is never run.
             if hasattr(main, "__file__") or getattr(main, "__spec__", None) is not None:
@@ -309,6 +310,27 @@ class _Fresh(SpawnProcess):
                 super().start()
             finally:
                 sys.modules["__main__"] = main
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let the Pythons that are started add no folder of theirs to ``sys.path``.
+
+    multiprocessing gives them the parent's path a little later, after its own first imports.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        _set_safe_path(before)
+
+
+def _set_safe_path(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_SAFE_PATH, None)
+    else:
+        os.environ[_SAFE_PATH] = value
 
 
 def _fail(call: _Call, why: str) -> None:
@@ -333,8 +355,9 @@ def _ending(process: SpawnProcess, reason: str) -> str:
     )
 
 
-def _begin(parent: int, settings: dict[str, Any]) -> None:
+def _begin(parent: int, safe_path: str | None, settings: dict[str, Any]) -> None:
     """Prepare a process: for its death with its parent, and for the hub of its attempts."""
+    _set_safe_path(safe_path)  # what an attempt starts is the user's
     os.setsid()
     # Not pebble's handler: what an attempt forks has to end by SIGTERM as usual.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
