@@ -28,6 +28,7 @@ SUBJECTS = (
     "batches",
     "executors",
     "workflows",
+    "distance",
     "websocket_echo",
     "awaited",
 )
