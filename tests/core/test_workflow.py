@@ -71,7 +71,7 @@ def test_tasks_run_after_what_they_need_and_see_its_results(agents):
         ([Task("a", agent="ecko")], "no agent 'ecko' is registered"),
         ([Task("a", agent="echo", data=object())], "task a: .* JSON has not"),
         ([Task("a", agent="echo", data=[float("inf")])], r"task a: .* data\[0\] is inf"),
-        ([], "1 to 10,000 tasks"),
+        ([], "1 to 100,000 tasks"),
         ([{"name": "a", "agnt": "echo"}], "no 'agnt'"),
         (["a"], "not a str"),
     ],

@@ -10,6 +10,9 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.failure import Failure
+from agentnb.core.work.identity import new_owner
+from agentnb.core.work.store import Outcome, OutcomeKind
 from agentnb.core.workflow import Orchestrator, Task, agent
 
 
@@ -117,7 +120,7 @@ def test_needs_that_are_made_one_by_one_are_needs(flows):
     assert Task("z", needs=(f"t{n}" for n in range(2))).needs == ("t0", "t1")
 
 
-def test_ten_thousand_tasks_are_made_ended_and_put_back_and_one_more_is_refused(flows):
+def test_many_tasks_are_made_ended_put_back_and_skipped_and_too_many_are_refused(flows):
     def chain(count):
         return [Task(f"t{n}", agent="echo", needs=[f"t{n - 1}"] if n else []) for n in range(count)]
 
@@ -125,7 +128,11 @@ def test_ten_thousand_tasks_are_made_ended_and_put_back_and_one_more_is_refused(
     assert made.cancel().state == "cancelled"
     assert made.retry().state == "active"
     assert [task.state for task in made.tasks[:2]] == ["waiting", "blocked"]
-    refused(lambda: flows.create("x", chain(10_001)), "1 to 10,000 tasks")
+    store = flows._make_store(lambda: ("echo",))
+    failed = Outcome(OutcomeKind.FAILED, failure=Failure("bad", 1))
+    assert store.finish(store.claim(new_owner()), failed, then_claim=False).state == "failed"
+    assert (made.refresh().state, made.tasks[-1].state) == ("failed", "skipped")
+    refused(lambda: flows.create("x", chain(100_001)), "1 to 100,000 tasks")
 
 
 def test_what_has_happened_already_does_not_happen_again(flows):

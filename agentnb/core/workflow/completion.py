@@ -113,8 +113,8 @@ with recursive after_it(place, frees) as (
   select place, frees from {{task}}
   where workflow_id = :workflow and {_LEFT} and place {{in_places}}
   union
-  select t.place, t.frees from after_it f cross join {{places}}
-    join {{task}} t on t.workflow_id = :workflow and t.place = {{a_place}} and t.{_LEFT}
+  select t.place, t.frees from after_it f cross join {{places}} cross join {{task}} t
+  where t.workflow_id = :workflow and t.place = {{a_place}} and t.{_LEFT}
 )
 select place from after_it
 """

@@ -10,7 +10,7 @@ from agentnb.core.errors import NotFoundError, RejectedError, TaskNotFound, did_
 from agentnb.core.workflow.completion import count, lock, skip
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
-from agentnb.core.workflow.transactions import listed, plain
+from agentnb.core.workflow.transactions import plain
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction, Transactions
@@ -175,10 +175,11 @@ class Control:
     def _hold(self, tx: Transaction, workflow: str, places: list[int]) -> None:
         """Let blocked tasks wait for one more, which they had counted as completed."""
         if places:
-            marks, values = listed(places)
-            where = f"workflow_id = :id and place in ({marks})"
-            sql = f"update {{task}} set missing = missing + 1 where {where}"
-            tx.run(sql, id=workflow, **values)
+            sql = (
+                "update {task} set missing = missing + 1 where workflow_id = :id "
+                "and place {in_places}"
+            )
+            tx.run(sql, id=workflow, places=msgspec.json.encode(places).decode())
 
     def forget(self, workflow: str, task: str, step: str) -> None:
         """Forget the result of a step of a task that does not run."""

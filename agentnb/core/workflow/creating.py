@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Creator", "check_name_of_workflow"]
 
-_MOST_TASKS = 10_000
+# Made, cancelled and put back in one transaction each, of some ten seconds.
+_MOST_TASKS = 100_000
 _PATIENCE = 60.0  # seconds for thousands of tasks on a server that is far away
+_TASKS_A_SECOND = 500
 
 _WORKFLOW = """
 insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
@@ -145,7 +147,10 @@ class Creator:
         }
         made = False
         self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
-        with suppress(_NotClaimedError), self._transactions.write(_PATIENCE) as tx:
+        with (
+            suppress(_NotClaimedError),
+            self._transactions.write(_PATIENCE + len(rows) / _TASKS_A_SECOND) as tx,
+        ):
             if key is not None and asked is not None:
                 known = record(tx, self._scope, key, number, asked.digest, ttl=self._key_ttl)
                 if known is not None:

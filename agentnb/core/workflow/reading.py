@@ -225,8 +225,8 @@ class Reader:
         sql = f"{_RESULTS} order by place"
         values: dict[str, Any] = {}
         if names is not None:
-            marks, values = listed(names)
-            sql = f"{_RESULTS} and name in ({marks})"
+            values = {"names": msgspec.json.encode(names).decode()}
+            sql = f"{_RESULTS} and name {{in_names}}"
         with self._transactions.read() as tx:
             rows = tx.rows(sql, id=number, **values)
         return [(name, agent, result or "null", unkept) for name, agent, result, unkept in rows]

@@ -48,6 +48,7 @@ _POSTGRES = {
     "agents": "json_array_elements_text(cast(:agents as json)) a(agent)",
     "in_places": "= any(array(select cast(v as int) "
     "from json_array_elements_text(cast(:places as json)) v))",
+    "in_names": "= any(array(select json_array_elements_text(cast(:names as json))))",
     "places": "json_array_elements_text(cast(f.frees as json)) j(value)",
     "a_place": "cast(j.value as integer)",
     "mod": "%%",  # of which the driver makes one
@@ -59,6 +60,7 @@ _SQLITE = {
     "lock_free": "",
     "agents": "(select value as agent from json_each(:agents)) a",
     "in_places": "in (select value from json_each(:places))",
+    "in_names": "in (select value from json_each(:names))",
     "places": "json_each(f.frees) j",
     "a_place": "j.value",
     "mod": "%",
