@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agentnb.panels.base.plot import Plot
     from agentnb.panels.base.registry import PanelRegistry, cell_id, run_id
     from agentnb.panels.base.saved import Instruction, moment
+    from agentnb.panels.base.schedules import Schedules
     from agentnb.panels.base.select import choice
     from agentnb.panels.base.table import TableView
     from agentnb.panels.base.units import Left, Spark
@@ -33,6 +34,7 @@ __all__ = [
     "PanelRegistry",
     "Picture",
     "Plot",
+    "Schedules",
     "Spark",
     "TableView",
     "TextBlock",
@@ -64,6 +66,7 @@ _HOME = {
     "PanelRegistry": "registry",
     "Picture": "picture",
     "Plot": "plot",
+    "Schedules": "schedules",
     "Spark": "units",
     "TableView": "table",
     "TextBlock": "blocks",

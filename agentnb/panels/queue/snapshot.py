@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.registry import WorkerInfo
     from agentnb.core.queue.search import JobSummary
+    from agentnb.core.work.schedules.schedule import ScheduleInfo
 
 __all__ = ["STATES", "Filter", "Poller", "QueueSnapshot", "Snapshot"]
 
@@ -91,7 +92,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The queues, the jobs that pass a filter, and the batches of its queue, at one moment."""
+    """The queues, their schedules, jobs that pass a filter and batches, at one moment."""
 
     request: Filter
     queues: list[QueueSnapshot]
@@ -99,6 +100,7 @@ class Snapshot:
     listed: Listed
     speed: Speed
     batches: list[Batch]
+    schedules: list[ScheduleInfo]
 
 
 class Poller:
@@ -126,7 +128,8 @@ class Poller:
         )
         more, listed = len(names) - len(kept), self._list(chosen, request)
         batches = chosen[0].queue.batches(_BATCHES) if request.queue and chosen else []
-        return Snapshot(request, seen, more, listed, speed, batches)
+        schedules = [one for one in queues.schedule_infos() if request.queue in {None, one.target}]
+        return Snapshot(request, seen, more, listed, speed, batches, schedules)
 
     def _list(self, chosen: list[QueueSnapshot], request: Filter) -> Listed:
         begun = time.monotonic()

@@ -9,6 +9,7 @@ from agentnb.panels.base import (
     Notice,
     Panel,
     Plot,
+    Schedules,
     TableView,
     button,
     choice,
@@ -100,7 +101,9 @@ class QueuePanel:
             split(stack(self.jobs), self.detail.widget, wide_left=True),
             self.workers,
         ]
-        self.panel.compose(self.notice, self.queues, self.batches, *self.body)
+        self.panel.compose(
+            self.notice, self.queues, self.batches, *self.schedules.parts, *self.body
+        )
         self.panel.keep_fresh(self._load, self._show)
 
     def _make_queues(self) -> None:
@@ -127,6 +130,11 @@ class QueuePanel:
             quiet=("progress", "left"),
         )
         self.batches.widget.layout.display = "none"
+        self.schedules = Schedules(
+            self.panel,
+            lambda info: self._queues.get_queue(info.target).get_schedule(info.name),
+            lambda info: f"{info.target}: {info.name}",
+        )
         self.ended = Plot("Throughput", "jobs/s")
         self.wait = Plot("Wait before start, median", "s")
         self.run = Plot("Run time, median", "s")
@@ -267,6 +275,7 @@ class QueuePanel:
         value = self.filter.queue or ALL_QUEUES
         self.which.show(options if value in options else [*options, value], value)
         self._show_pause(snapshot)
+        self.schedules.show(snapshot.schedules)
         self.batches.update([batch_row(one) for one in snapshot.batches])
         self.batches.widget.layout.display = None if snapshot.batches else "none"
 

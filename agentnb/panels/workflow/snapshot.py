@@ -11,6 +11,7 @@ from agentnb.core.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentnb.core.work.schedules.schedule import ScheduleInfo
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
     from agentnb.core.workflow.agent_limits import AgentLimit
 
@@ -40,6 +41,8 @@ class Snapshot:
         Seconds in which workflows did nothing but wait for a person, by their ids.
     limits
         The limits of agents.
+    schedules
+        All of them.
     """
 
     requested: str | None
@@ -54,6 +57,7 @@ class Snapshot:
     waited: Mapping[str, float] = field(default_factory=dict)
     now: float = field(default_factory=time.time)
     limits: Sequence[AgentLimit] = ()
+    schedules: Sequence[ScheduleInfo] = ()
 
 
 class Waits:
@@ -94,7 +98,8 @@ def take_snapshot(
     chosen = _chosen(workflows, found, requested)
     snapshot = [(one, counts.get(one.id, {})) for one in found]
     if chosen is None:
-        return Snapshot(requested, snapshot, agents=workflows.agent_infos(), now=now)
+        agents, schedules = workflows.agent_infos(), workflows.schedule_infos()
+        return Snapshot(requested, snapshot, agents=agents, now=now, schedules=schedules)
     why = chosen.why_waiting() if chosen.state == "active" else ""
     tasks = chosen.tasks
     task = next((one for one in tasks if one.name == picked), None)
@@ -111,6 +116,7 @@ def take_snapshot(
         waits.of(workflows, [*found, *([] if chosen in found else [chosen])]),
         now,
         workflows.limits(),
+        workflows.schedule_infos(),
     )
 
 

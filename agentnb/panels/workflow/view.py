@@ -12,6 +12,7 @@ from agentnb.panels.base import (
     Notice,
     Panel,
     Picture,
+    Schedules,
     TableView,
     label,
     row,
@@ -86,6 +87,11 @@ class WorkflowPanel:
             noun=("workflow", "workflows"),
             quiet=("took",),
         )
+        self.schedules = Schedules(
+            self.panel,
+            lambda info: self._workflows.get_schedule(info.name),
+            lambda info: info.name,
+        )
         self.about = label("")
         self.graph = Picture("Graph", on_pick=act(self._pick), height="460px")
         self.approvals = Approvals(self.panel, lambda: self._last, lambda: self._picked)
@@ -125,7 +131,7 @@ class WorkflowPanel:
             split(stack(self.tasks), self.detail.widget, wide_left=True),
             split(stack(self.events), stack(self.agents), wide_left=True),
         ]
-        self.panel.compose(self.notice, self.workflows, *self.body)
+        self.panel.compose(self.notice, self.workflows, *self.schedules.parts, *self.body)
         self.panel.keep_fresh(self._load, self._show)
 
     @property
@@ -165,6 +171,7 @@ class WorkflowPanel:
             note=f"the newest {LISTED}" if len(snapshot.workflows) >= LISTED else "",
         )
         self.workflows.select(chosen.id if chosen else None)
+        self.schedules.show(snapshot.schedules)
         for part in self.body:
             widget = getattr(part, "widget", part)
             widget.layout.display = None if chosen else "none"
