@@ -25,6 +25,7 @@ from .groups import (
     EngineLock,
     Groups,
     Stopwatch,
+    check_stable,
     order_of,
     pytest_report_to_serializable,  # noqa: F401 - a hook of pytest's
 )
@@ -99,6 +100,7 @@ def pytest_collection_modifyitems(config, items):
 
     The tutorial of containers is skipped where there is no engine and none is required.
     """
+    check_stable(items)
     for item in items:
         mark(item, config.rootpath)
     if config.getoption("--first-values"):

@@ -38,6 +38,13 @@ def stable_id(value):
     return _ADDRESS.sub("", repr(value))
 
 
+def check_stable(items):
+    """Refuse ids of tests that differ between processes, which could not share them."""
+    odd = [item.nodeid for item in items if _ADDRESS.search(item.nodeid)]
+    if odd:
+        raise pytest.UsageError(f"ids=stable_id gives an id without an address: {odd[0]}")
+
+
 def uses_engine(nodeid):
     """Return whether a test uses the Docker engine."""
     file = nodeid.partition("::")[0]

@@ -15,7 +15,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.groups import SECONDS, EngineLock, Stopwatch, group_of, order_of, stable_id
+from tests.groups import (
+    SECONDS,
+    EngineLock,
+    Stopwatch,
+    check_stable,
+    group_of,
+    order_of,
+    stable_id,
+)
 
 ROOT = Path(__file__).parents[2]
 BROWSER = "tests/browser/test_b.py"
@@ -185,3 +193,10 @@ def test_the_id_of_a_parameter_has_no_address():
 def test_the_test_command_uses_four_processes():
     for file in ("README.md", "CONTRIBUTING.md"):
         assert ".venv/bin/pytest -n 5\n" in (ROOT / file).read_text()
+
+
+def test_an_id_that_differs_between_processes_is_refused():
+    good, bad = (SimpleNamespace(nodeid=f"test_x.py::test_a[{one}]") for one in (3, object()))
+    check_stable([good])
+    with pytest.raises(pytest.UsageError, match="ids=stable_id"):
+        check_stable([good, bad])

@@ -14,6 +14,7 @@ import pytest
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import NotFoundError, UsageError
+from tests.groups import stable_id
 from tests.waiting import until
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -313,7 +314,7 @@ def test_the_nearest_schedule_is_named(queue):
         ("x", {"cron": "0 0 30 2 *"}, "would never fire"),
         ("x", {"every": 0}, "every must be"),
     ],
-    ids=str,
+    ids=stable_id,
 )
 def test_bad_input_is_refused_before_anything_is_kept(queue, name, words, message):
     with pytest.raises(UsageError) as caught:

@@ -16,6 +16,7 @@ from agentnb.core.clock import Clock
 from agentnb.core.db import Database
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.workflow import Orchestrator, Task
+from tests.groups import stable_id
 from tests.waiting import until
 
 HOUR = 3600.0
@@ -276,7 +277,7 @@ def test_a_removed_schedule_fires_no_more(flows, clock):
         ("x", {"cron": "0 0 30 2 *"}, "would never fire"),
         ("x", {}, "neither cron nor every"),
     ],
-    ids=str,
+    ids=stable_id,
 )
 def test_bad_input_is_refused_before_anything_is_kept(flows, name, words, message):
     with pytest.raises(UsageError) as caught:
