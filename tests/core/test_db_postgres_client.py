@@ -264,3 +264,13 @@ def test_a_connection_that_was_used_a_moment_ago_is_lent_without_asking_the_serv
         assert len(sent) == 1
         relay.cut()
         assert db.query("select 3").scalar() == 3
+
+
+@pytest.mark.parametrize(("query", "idle"), [("", "10"), ("&keepalives_idle=60", "60")])
+def test_a_network_that_is_gone_is_noticed_within_half_a_minute_or_as_the_url_says(
+    fresh_url, query, idle
+):
+    with Database(f"{fresh_url}{query}") as db, db.engine.connect() as connection:
+        found = connection.connection.dbapi_connection.info.get_parameters()
+        names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+        assert [found[name] for name in names] == [idle, "5", "4", "30000"]

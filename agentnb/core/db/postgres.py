@@ -101,8 +101,10 @@ class Postgres(Backend):
         options = super().engine_options(pool_size, connect_timeout)
         options["isolation_level"] = "AUTOCOMMIT"
         options["pool_pre_ping"] = False  # `ping` does it, within the statement's time
-        arguments = {"application_name": "agentnb", **_LIVENESS, **self.target.connect_args}
-        if "connect_timeout" not in self.target.url.query:
+        given = self.target.url.query  # which SQLAlchemy would let these override
+        liveness = {name: value for name, value in _LIVENESS.items() if name not in given}
+        arguments = {"application_name": "agentnb", **liveness, **self.target.connect_args}
+        if "connect_timeout" not in given:
             arguments["connect_timeout"] = max(2, int(connect_timeout))  # it knows no less
         with contextlib.suppress(ImportError):  # create_engine says what is missing
             from psycopg import ClientCursor
