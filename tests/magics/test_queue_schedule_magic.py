@@ -121,3 +121,13 @@ def test_tab_completes_schedules_zones_and_queues(run, shell):
     assert "reports" in offered('%queue schedule x "0 2 * * *" rep')
     assert "Europe/Berlin" in offered('%queue schedule x "0 2 * * *" q --tz Europe/Ber')
     assert "--missed" in offered("%queue schedule x --mis")
+
+
+def test_the_status_says_how_many_schedules_there_are_and_when_the_next_is_due(run, hub):
+    assert [row.kind for row in hub.health() if row.service == "queue"] == []
+    run('%queue schedule nightly "0 2 * * *" reports')
+    due = hub.queue("reports").get_schedule("nightly").next_times(1)[0]
+
+    [kind] = [row.kind for row in run("%agentnb") if row.service == "queue"]
+
+    assert kind == f"no worker here, 1 schedule, the next at {due:%Y-%m-%d %H:%M:%S}"

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError
 from agentnb.core.services.data import default_url, make_database
-from agentnb.core.services.entry import Check, Service, untimed
+from agentnb.core.services.entry import Check, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from agentnb.core.db import Database
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queues
     from agentnb.core.runtime import Runtime
+    from agentnb.core.work.schedules.schedule import ScheduleInfo
     from agentnb.core.workflow import Orchestrator
 
 __all__ = ["QUEUES", "WORKFLOWS", "make_queues", "make_workflows"]
@@ -41,6 +44,40 @@ def make_queues(hub: Hub, *, prefix: str | None = None, runtime: Runtime | None 
     )
 
 
+class _Schedules:
+    """The schedules of a service, as its row of ``hub.health()`` names them."""
+
+    def __init__(self, read: Callable[[], Sequence[ScheduleInfo]]) -> None:
+        self._read = read
+        self._text: str | None = None
+
+    def ping(self, _: float) -> None:
+        """Read the schedules."""
+        from agentnb.core.format import clock
+
+        infos = self._read()
+        times = [one.due for one in infos if one.due is not None]
+        noun = "schedule" if len(infos) == 1 else "schedules"
+        following = f", the next at {clock(min(times))}" if times else ""
+        self._text = f"{len(infos)} {noun}{following}" if infos else None
+
+    def detail(self) -> str | None:
+        """Return how many there are and when the next is due, as last read."""
+        return self._text
+
+
+def _queue_checks(queues: Queues) -> list[Check]:
+    working = len(queues.working())
+    kind = "no worker here" if not working else f"{working} worked on here"
+    schedules = _Schedules(queues.schedule_infos)
+    return [Check("queue", kind, schedules.ping, schedules.detail)]
+
+
+def _workflow_checks(orchestrator: Orchestrator) -> list[Check]:
+    schedules = _Schedules(orchestrator.schedule_infos)
+    return [Check("workflow", _workers(orchestrator), schedules.ping, schedules.detail)]
+
+
 QUEUES: Service[Queues] = Service(
     "queues",
     make_queues,
@@ -48,6 +85,7 @@ QUEUES: Service[Queues] = Service(
         *("executor", "key_prefix", "key_ttl", "queue_lease", "queue_payload"),
         "queue_result_ttl",
     ),
+    checks=_queue_checks,
 )
 
 
@@ -107,5 +145,5 @@ WORKFLOWS: Service[Orchestrator] = Service(
         "key_prefix",
         *("key_ttl", "workflow_lease", "workflow_payload"),
     ),
-    checks=lambda it: [Check("workflow", _workers(it), untimed(it.ping))],
+    checks=_workflow_checks,
 )
