@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import logging
@@ -63,6 +64,7 @@ def test_any_node_serves_all_that_stands_on_redis(cluster, connect, until):
         name = f"at-{server.port}"
         hub.cache.set(name, {"n": 1})
         assert hub.cache.get(name) == {"n": 1}
+        assert asyncio.run(hub.cache.aget(name)) == {"n": 1}
         heard = []
         hub.events.subscribe("*.done", lambda event, heard=heard: heard.append(event.data["n"]))
         hub.events.publish("agent.done", {"n": 1})

@@ -54,7 +54,9 @@ class RedisClient(redis.Redis):
     Parameters
     ----------
     url
-        ``redis://``, ``rediss://`` or ``unix://``; None for the embedded server.
+        ``redis://``, ``rediss://`` or ``unix://``; any node of a Redis Cluster; or
+        ``redis+sentinel://host:26379,host:26379/mymaster/0`` for the primary that Sentinels name.
+        None for the embedded server.
     home
         The home folder of the embedded server; needed if there is no URL.
     timeout
