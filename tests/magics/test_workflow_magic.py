@@ -602,3 +602,12 @@ def test_an_agent_is_limited_and_its_tasks_say_that_they_wait(run, shown, hub, a
             run(line)
     with pytest.raises(NotFoundError, match="there is no agent 'plam'"):
         run("%workflow limit plam --concurrency 1")
+
+
+def test_the_workers_of_agents_are_listed(run, shown):
+    assert "no worker is running: " in shown("%workflow workers")
+    run("%%agent write\ntask.data")
+    run("%workflow work --concurrency 2")
+    (row,) = run("%workflow workers")
+    assert (row.executor, row.running, row.concurrency) == ("threads", 0, 2)
+    assert row.agents == "write"

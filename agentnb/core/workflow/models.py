@@ -263,6 +263,9 @@ def models(kind: str) -> Models:
         lease: Mapped[float] = mapped_column(Double)
         heartbeat: Mapped[float] = mapped_column(Double)
         shared: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+        host: Mapped[str | None] = mapped_column(Text)
+        executor: Mapped[str | None] = mapped_column(Text)
+        started: Mapped[float | None] = mapped_column(Double)
 
     class PulseRow(Base):
         """The begin and the last sign of life of an attempt in another process than its worker's.

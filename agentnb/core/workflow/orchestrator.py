@@ -46,6 +46,7 @@ from agentnb.core.workflow.tables import agent_table, event_table, workflow_tabl
 from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
+from agentnb.core.workflow.workers import worker_table
 from agentnb.core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -305,6 +306,20 @@ class Orchestrator(AgentLimits):
         """Return the agents that are known, by their names."""
         with self._transactions.read() as tx:
             return self.registry.look(tx)
+
+    def workers(self) -> Table:
+        """Return the workers of agents, on all machines, that are alive.
+
+        A worker is alive while its heartbeat is younger than its lease.
+
+        Returns
+        -------
+        Table
+            Host, process id, kind of the process, executor, how many tasks run, how many run at
+            most, when the worker started, its last heartbeat, and its agents.
+        """
+        with self._transactions.read() as tx:
+            return worker_table(tx, self._scope)
 
     def _depths(self, agents: Sequence[str]) -> list[AgentDepth]:
         """Return the open tasks and the workers of some agents, in their order."""
@@ -836,7 +851,7 @@ class Orchestrator(AgentLimits):
         )
 
     amigrate, aping, aagent_infos = twin(migrate), twin(ping), twin(agent_infos)
-    aagents, aagent_info = twin(agents), twin(agent_info)
+    aagents, aagent_info, aworkers = twin(agents), twin(agent_info), twin(workers)
     acreate, acreate_workflow_with_tasks = twin(create), twin(create_workflow_with_tasks)
     apipeline, arelay_once = twin(pipeline), twin(relay_once)
     aget, acounts, awaited, atable = twin(get), twin(counts), twin(waited), twin(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -45,8 +46,10 @@ _SOON = 0.002
 _FORGOTTEN = 3600.0
 _ON_THEIR_WAY = 60.0
 _JOIN = """
-insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat, shared)
-values (:scope, :owner, :agents, :kind, :concurrency, :lease, {clock}, :shared)
+insert into {worker} (scope, owner, agents, kind, concurrency, lease, heartbeat, shared,
+  host, executor, started)
+values (:scope, :owner, :agents, :kind, :concurrency, :lease, {clock}, :shared,
+  :host, :executor, :started)
 on conflict (scope, owner) do update set agents = excluded.agents, heartbeat = excluded.heartbeat,
   shared = excluded.shared
 """
@@ -158,6 +161,9 @@ class SqlWorkStore:
             concurrency=about.concurrency,
             lease=self.lease,
             shared=int(about.shared),
+            host=socket.gethostname(),
+            executor=about.executor,
+            started=about.started or None,
         )
         self._registry.save(self._transactions, agents)
         if agents != self._known:

@@ -137,6 +137,11 @@ GRAMMAR = Grammar(
             twin="hub.workflows.agent_infos()",
         ),
         Verb(
+            "workers",
+            "list the workers of agents, on all machines",
+            twin="hub.workflows.workers()",
+        ),
+        Verb(
             "limit",
             "limit an agent over all workers: RATE starts --per SECONDS, or a concurrency; "
             "without them the limits of all agents",

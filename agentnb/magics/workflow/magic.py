@@ -120,6 +120,10 @@ class WorkflowMagic(Magic):
 
         return agents(self._workflows.agent_infos())
 
+    def do_workers(self, call: Call) -> Table:  # noqa: ARG002 - as above
+        """Return the workers."""
+        return self._workflows.workers()
+
     def do_limit(self, call: Call) -> Table:
         """Limit an agent, or return the limits of all."""
         from agentnb.magics.grammar.values import number
