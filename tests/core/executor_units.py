@@ -24,14 +24,15 @@ class Stamp:
     word: str
 
 
-def note(folder, word, attempt):
+def note(folder, word, it):
     """Append a line in one piece, since several processes write."""
+    unit = it.task.id if hasattr(it, "task") else it.id
     with (Path(folder) / "notes").open("ab", 0) as file:
-        file.write(f"{word} {attempt} {os.getpid()}\n".encode())
+        file.write(f"{word} {unit} {it.attempt} {os.getpid()}\n".encode())
 
 
 def notes(folder, word):
-    """Return the attempts and the processes of the lines that begin with a word."""
+    """Return the unit, the attempt and the process of each line that begins with a word."""
     path = folder / "notes"
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split()[1:] for line in lines if line.startswith(f"{word} ")]
@@ -47,14 +48,29 @@ def _who(it, data, hub):
 
 def _nap(it, data):
     folder, seconds = data
-    note(folder, "begun", it.attempt)
+    note(folder, "begun", it)
     time.sleep(seconds)
     try:
         it.log("awake")
     except AgentnbError:
-        note(folder, "fenced", it.attempt)
+        note(folder, "fenced", it)
         raise
-    note(folder, "done", it.attempt)
+    note(folder, "done", it)
+    return os.getpid()
+
+
+def _hold(it, folder):
+    """Run at the first attempt until nothing of it counts."""
+    note(folder, "begun", it)
+    if it.attempt == 1:
+        try:
+            while True:
+                it.progress(0.5)
+                time.sleep(0.05)
+        except AgentnbError:
+            note(folder, "fenced", it)
+            raise
+    note(folder, "done", it)
     return os.getpid()
 
 
@@ -63,7 +79,7 @@ def _fail(data):
 
 
 def _die_once(it, data):
-    note(data, "begun", it.attempt)
+    note(data, "begun", it)
     if it.attempt == 1:
         os.kill(os.getpid(), 9)
     return it.attempt
@@ -71,11 +87,11 @@ def _die_once(it, data):
 
 async def _wait(it, data):
     folder, seconds = data
-    note(folder, "begun", it.attempt)
+    note(folder, "begun", it)
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        note(folder, "cancelled", it.attempt)
+        note(folder, "cancelled", it)
         raise
     return os.getpid()
 
@@ -86,6 +102,10 @@ def job_who(job) -> Stamp:
 
 def job_nap(job):
     return _nap(job, job.data)
+
+
+def job_hold(job):
+    return _hold(job, job.data)
 
 
 def job_fail(job):
@@ -109,6 +129,10 @@ def task_nap(task, ctx):
     return _nap(ctx, task.data)
 
 
+def task_hold(task, ctx):
+    return _hold(ctx, task.data)
+
+
 def task_fail(task):
     return _fail(task.data)
 
@@ -130,9 +154,12 @@ def task_read(task, ctx):  # noqa: ARG001 - as an agent is called
 class Jobs:
     """The jobs of a queue of its own."""
 
-    def __init__(self, hub):
+    kind = "jobs"
+
+    def __init__(self, hub, name=None):
         self.hub = hub
-        self.queue = hub.queue(f"units-{os.getpid()}-{next(_NUMBERS)}")
+        self.name = name or f"units-{os.getpid()}-{next(_NUMBERS)}"
+        self.queue = hub.queue(self.name)
 
     def work(self, name, executor, *, concurrency=2, timeout=None):
         """Start a worker for a function of this module, or for another one."""
@@ -159,6 +186,10 @@ class Jobs:
 class _Job:
     def __init__(self, job):
         self._job = job
+
+    @property
+    def id(self):
+        return self._job.id
 
     def result(self, seconds=60):
         return self._job.result(seconds)
@@ -189,10 +220,12 @@ class _Job:
 class Tasks:
     """The tasks of an agent of its own."""
 
-    def __init__(self, hub):
+    kind = "tasks"
+
+    def __init__(self, hub, name=None):
         self.hub = hub
         self.workflows = hub.workflows
-        self.agent = f"units-{os.getpid()}-{next(_NUMBERS)}"
+        self.name = self.agent = name or f"units-{os.getpid()}-{next(_NUMBERS)}"
 
     def work(self, name, executor, *, concurrency=2, timeout=600.0):
         """Start a worker for a function of this module, or for another one."""
@@ -223,6 +256,10 @@ class Tasks:
 class _Task:
     def __init__(self, workflow):
         self._workflow = workflow
+
+    @property
+    def id(self):
+        return self._info.id
 
     def result(self, seconds=60):
         return self._workflow.wait(timeout=seconds).result_of("t")

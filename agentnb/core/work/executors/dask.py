@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.background import BackgroundThread, run_in_thread
@@ -30,7 +31,8 @@ ANSWER_SECONDS = 5.0
 """How long a scheduler may take to answer, and a Dask worker to be checked."""
 _CHECK_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
-_LISTED = 3
+_SECONDS_A_WORKER = 0.04  # a large cluster sends heartbeats less often, too
+_BEATS_MISSED = 2.5
 _START = "start it: dask scheduler, and on each host: dask worker ADDRESS"
 _TLS = (
     "give Dask's own settings: DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __TLS__CLIENT__CERT "
@@ -44,7 +46,8 @@ class DaskExecutor(AttemptExecutor):
 
     Each call is sent once: Dask neither repeats it after an error nor takes an equal one for the
     same. A Dask worker that `check` refused, also one that joins the cluster later, is sent
-    nothing.
+    nothing, nor is one whose heartbeats have stopped while there are others: Dask would give it
+    calls for minutes.
 
     Parameters
     ----------
@@ -64,6 +67,8 @@ class DaskExecutor(AttemptExecutor):
         self._checking = threading.Lock()
         self._passed: set[str] = set()
         self._refused: dict[str, AgentnbError] = {}
+        self._seen: dict[str, tuple[float, float]] = {}
+        self._silent: set[str] = set()
         self._closed = False
         self._outage = OutageTracker(
             _log, "the Dask scheduler cannot be reached", "the Dask scheduler answers again"
@@ -220,11 +225,36 @@ class DaskExecutor(AttemptExecutor):
         more = f"{first.message}; and so for {len(refused) - 1} more"
         return type(first)(more, service=self._service, hint=first.hint)
 
+    def _look_for_silent(self) -> float:
+        """Note which Dask workers send no heartbeats, and return the seconds until the next look.
+
+        The times are of the scheduler's clock: only whether they change counts here.
+        """
+        info = self._ask(partial(self._client.scheduler_info, n_workers=-1))["workers"]
+        pause = max(_LOOK_SECONDS, len(info) * _SECONDS_A_WORKER)
+        now = monotonic()
+        before = self._seen
+        self._seen = {
+            address: before[address]
+            if address in before and before[address][0] == one["last_seen"]
+            else (one["last_seen"], now)
+            for address, one in info.items()
+        }
+        silent = {
+            address for address, (_, at) in self._seen.items() if now - at > _BEATS_MISSED * pause
+        }
+        for address in silent - self._silent:
+            _log.warning("Dask worker %s sends no heartbeat; calls go to others", address)
+        self._silent = silent
+        return pause
+
     def _look(self) -> float:
-        """Check new Dask workers, and connect again where the client has given up."""
+        """Look after the Dask workers, and connect again where the client has given up."""
+        pause = _LOOK_SECONDS
         try:
             if self._address is not None and self._client.status == "closed":
                 self._client = _connected(self._address, self._service)
+            pause = self._look_for_silent()
             for refused in self._check_new().values():
                 hint = f" ({refused.hint})" if refused.hint else ""
                 _log.error("%s; it is sent nothing%s", refused.message, hint)
@@ -232,7 +262,7 @@ class DaskExecutor(AttemptExecutor):
             self._outage.failed(error)
         else:
             self._outage.succeeded()
-        return _LOOK_SECONDS
+        return pause
 
     # Calls
 
@@ -248,10 +278,11 @@ class DaskExecutor(AttemptExecutor):
         if self._closed or client.status != "running":
             raise self._away()
         options: dict[str, Any] = {"pure": False, "retries": 0}
-        if self._refused:
-            if not self._passed:
+        if self._refused or self._silent:
+            if self._refused and not self._passed:
                 raise self._refusal(self._refused)
-            options |= {"workers": sorted(self._passed), "allow_other_workers": False}
+            able = self._passed - self._silent or self._passed
+            options |= {"workers": sorted(able), "allow_other_workers": False}
         found: Future[Any] = client.get_executor(**options).submit(function, *args, **kwargs)
         return found
 
