@@ -99,6 +99,21 @@ def test_working_again_by_the_same_executor_keeps_the_worker(units, executor):
     assert units.work("who", "threads") is not worker
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_setting_names_the_executor_of_those_that_name_none(hub, kind, dask):  # noqa: ARG001 - as above
+    with agentnb.connect(executor=dask) as other:
+        units = KINDS[kind](other)
+        assert "by dask 2x2" in repr(units.work("who", None))
+        assert units.add("x").result().pid != os.getpid()
+        assert "by dask" not in repr(units.work("who", "threads"))
+        units.stop()
+
+
+def test_a_setting_that_names_no_executor_is_refused():
+    with pytest.raises(ConfigError, match="AGENTNB_EXECUTOR must be threads, processes"):
+        agentnb.connect(executor="thread").settings  # noqa: B018 - read on first use
+
+
 def test_an_error_is_kept_with_its_line_and_tried_again(units, executor):
     units.work("fail", executor)
     unit = units.add("stamps", attempts=2)

@@ -525,6 +525,7 @@ class Orchestrator(AgentLimits):
         with self._lock:
             running = self.worker
             if running is not None and running.same(named, concurrency, chosen):
+                running._check()  # noqa: SLF001 - an agent may be another
                 return running
             made = self._make_worker(named, concurrency, kind, chosen)
             if running is not None:

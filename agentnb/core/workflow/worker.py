@@ -115,10 +115,19 @@ class Worker(engine.Worker):
         AgentnbError
             The database cannot record the worker, or tasks cannot run by the executor.
         """
+        self._check_agents()
+        super().start()
+
+    def _check_agents(self) -> None:
         if self._records is not None:
             named = self._named
             self._records.check(tuple(self._registry.registered()) if named is None else named)
-        super().start()
+
+    def _check(self) -> None:
+        """Try the executor again, as `start` does."""
+        self._check_agents()
+        if self.elsewhere is not None:
+            self.elsewhere.check()
 
     def drain(
         self,

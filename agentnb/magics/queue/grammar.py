@@ -107,7 +107,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "work",
-            "process the jobs of a queue in this kernel, in threads",
+            "process the jobs of a queue in this kernel: in threads, or by an executor",
             ("QUEUE",),
             (
                 Option(
@@ -116,10 +116,15 @@ GRAMMAR = Grammar(
                     "N",
                     count,
                 ),
+                Option(
+                    ("--executor",),
+                    "threads, processes, dask://HOST:PORT (default AGENTNB_EXECUTOR)",
+                    "WHERE",
+                ),
                 Option(("--drain",), "wait until no job is left"),
             ),
             live=("queue",),
-            twin="hub.queue(QUEUE).work(concurrency=5), .drain() of what it returns",
+            twin="hub.queue(QUEUE).work(concurrency=5, executor=...), .drain() of what it returns",
         ),
         Verb(
             "stop",

@@ -171,9 +171,8 @@ class QueueMagic(Magic):
                 service="queue",
                 hint=f"%queue resume {name}",
             )
-        given = (
-            {"concurrency": call.options["concurrency"]} if "concurrency" in call.options else {}
-        )
+        words = ("concurrency", "executor")
+        given = {word: call.options[word] for word in words if word in call.options}
         if queue.current is None:
             from agentnb.magics.queue.task import use_kept_cell
 

@@ -25,6 +25,9 @@ def _days(text: str) -> float:
     raise OutsideError(f"0 to {_MOST_DAYS:,} days")
 
 
+_EXECUTOR = Option(
+    ("--executor",), "threads, processes, dask://HOST:PORT (default AGENTNB_EXECUTOR)", "WHERE"
+)
 _CONCURRENCY = Option(("-c", "--concurrency"), "tasks that run at once (default 5)", "N", count)
 _TIMEOUT = Option(("--timeout",), "stop waiting after SECONDS", "SECONDS", seconds)
 _ONE = ("[WORKFLOW]",)
@@ -162,11 +165,11 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "work",
-            "run the tasks of all workflows in this kernel, in threads; of all agents, or of these",
+            "run the tasks of all workflows by this kernel; of all agents, or of these",
             ("[AGENT...]",),
-            (_CONCURRENCY,),
+            (_CONCURRENCY, _EXECUTOR),
             live=("agent",),
-            twin="hub.workflows.work(AGENTS, concurrency=5)",
+            twin="hub.workflows.work(AGENTS, concurrency=5, executor=...)",
         ),
         Verb(
             "stop",

@@ -29,7 +29,7 @@ def start(
     agents
         Their names; None for all.
     """
-    given = {"concurrency": options["concurrency"]} if "concurrency" in options else {}
+    given = {word: options[word] for word in ("concurrency", "executor") if word in options}
     return workflows.work(agents, **given)
 
 
