@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
+import sys
 import time
+from pathlib import Path
 
-from rounds import compared, embedded, scratch
+from rounds import Row, compared, embedded, scratch
+
+sys.path.append(str(Path(__file__).parents[2]))  # and to those that a far side imports
+from tests.dask_cluster import cluster
 
 JOBS, THREADS = 3000, 5
 _SHOWN = {"threads": "5 threads", "processes": "processes, 5"}
@@ -30,6 +36,36 @@ def drained(queue, executor, jobs):
     return (ended - started) / jobs
 
 
+def on_dask(hub, *, quick):
+    """Return the row of an attempt on Dask, over a call of its client alone; one at a time."""
+    from distributed import Client
+
+    rounds, calls = (1, 20) if quick else (5, 100)
+    with (
+        cluster(Path.cwd(), workers=1, threads=2) as made,
+        Client(made.address.replace("dask", "tcp"), set_as_default=False) as client,
+    ):
+        queue = hub.queue("noop-dask")
+        queue.work(nothing, executor=made.address, concurrency=1)
+        queue.add(None).result(60)
+        over, bare, spent = [], [], []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            for n in range(calls):
+                client.submit(abs, -n, pure=False, retries=0).result()
+            between = time.perf_counter()
+            for _ in range(calls):
+                queue.add(None).result(60)
+            ended = time.perf_counter()
+            bare.append((between - started) / calls * 1000)
+            spent.append((ended - between) / calls * 1000)
+            over.append(spent[-1] - bare[-1])
+        queue.stop()
+    peers = f"client.submit {statistics.median(bare):.1f} ms"
+    ours = f"{statistics.median(spent):.1f} ms"
+    return Row("a job on Dask, over its call", ours, peers, statistics.median(over), 15, "ms")
+
+
 def measure(*, quick=False):
     """Return the rows."""
     rounds, jobs = (1, 500) if quick else (5, JOBS)
@@ -39,6 +75,7 @@ def measure(*, quick=False):
         for _ in range(rounds):
             for executor, shown in _SHOWN.items():
                 found[shown].append(drained(queue, executor, jobs))
+        dask = on_dask(hub, quick=quick)
     what = f"drain, each of {jobs:,} no-op jobs"
     ours, peer = _SHOWN["processes"], _SHOWN["threads"]
-    return [compared(what, found, ours, peer, target=1 / 0.6, unit="µs")]
+    return [compared(what, found, ours, peer, target=1 / 0.6, unit="µs"), dask]
