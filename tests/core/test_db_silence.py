@@ -47,7 +47,7 @@ def test_so_it_is_while_another_thread_connects(silent, until):
 
     other = threading.Thread(target=connect)
     other.start()
-    until(silent.access.pool._lock.locked)
+    until(lambda: silent.access.pool._turn is not None)
     assert seconds_of(lambda: silent.query("select 1", timeout=0.3)) < 4
     other.join()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.resilience import Deadline
 
-__all__ = ["StatementThreads", "acquire", "get"]
+__all__ = ["StatementThreads", "acquire", "get", "happened"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,11 @@ def get(slots: SimpleQueue[None], seconds: float | None) -> bool:
 def acquire(lock: threading.Lock, seconds: float | None) -> bool:
     """Acquire a lock as `get` takes a slot."""
     return _waited(lambda limit: lock.acquire(timeout=-1 if limit is None else limit), seconds)
+
+
+def happened(event: threading.Event, seconds: float | None) -> bool:
+    """Wait for an event as `get` waits for a slot."""
+    return _waited(event.wait, seconds)
 
 
 def _got(slots: SimpleQueue[None], seconds: float | None) -> bool:

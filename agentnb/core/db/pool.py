@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.closing import leave
-from agentnb.core.db.awaited import acquire, get
+from agentnb.core.db.awaited import get, happened
 from agentnb.core.db.backend import Backend, Watch, logger, no_answer
 from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
@@ -68,6 +68,7 @@ class ConnectionPool:
         )
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._turn: threading.Event | None = None  # of the thread that connects
         # Not a semaphore: an interrupt inside one, which is Python code, leaves its lock held.
         self._slots: SimpleQueue[None] = SimpleQueue()
         self._errors: tuple[type[Exception], ...] = ()
@@ -94,19 +95,28 @@ class ConnectionPool:
 
     def _connected(self, deadline: Deadline) -> Engine:
         """Return the engine, connected by a deadline, also while another thread connects."""
-        engine = self._engine
-        if engine is not None and not self._fork.forked:
-            return engine
-        if not acquire(self._lock, deadline.remaining()):
-            raise no_answer(self._backend.target, deadline.seconds or 0.0)
+        turn: threading.Event | None = None
         try:
-            if self._fork.forked:
-                self._start_afresh()
-            if self._engine is None:
-                self._engine = self._connect(deadline)
-            return self._engine
+            while True:
+                engine = self._engine
+                if engine is not None and not self._fork.forked:
+                    return engine
+                with self._lock:
+                    if self._fork.forked:
+                        self._start_afresh()
+                    other = self._turn
+                    if other is None and self._engine is None:
+                        # Not a lock: an interrupt leaves it to the block below, wherever it comes.
+                        turn = threading.Event()
+                        self._turn = turn
+                if turn is not None:
+                    self._engine = self._connect(deadline)
+                elif other is not None and not happened(other, deadline.remaining()):
+                    raise no_answer(self._backend.target, deadline.seconds or 0.0)
         finally:
-            self._lock.release()
+            if turn is not None:
+                self._turn = None
+                turn.set()
 
     def inherit(self, what: object) -> None:
         """Keep what a forked child must not close, not even by forgetting it."""
@@ -115,6 +125,7 @@ class ConnectionPool:
     def _start_afresh(self) -> None:
         """Leave the parent's connections to the parent: not used, not closed."""
         self._fork.reset()
+        self._turn = None
         self._backend.forked()
         if self._engine is not None:
             self.inherit(self._engine.pool)
