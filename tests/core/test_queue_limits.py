@@ -469,6 +469,21 @@ def test_an_idle_worker_wakes_by_the_end_of_a_job_of_another(queue, shared_redis
         worker.stop()
 
 
+@pytest.mark.parametrize("by", [None, "data.user"])
+def test_a_claim_wakes_another_worker_while_there_is_room_for_more(queue, clock, by):
+    store = queue._store
+    queue.limit(2, per=60, by=by)
+    for _ in range(4):
+        queue.add({"user": 1})
+    claim(queue)
+    claim(queue)
+    assert none_is_given(queue)
+    assert not store.redis.exists(f"{store.base}:bell")
+    clock.advance(60.01)
+    claim(queue)
+    assert store.redis.exists(f"{store.base}:bell")
+
+
 def test_a_change_is_seen_at_once_by_workers_that_run(queue, caplog):
     caplog.set_level(logging.INFO, "agentnb.queue")
     queue.limit(1, per=3600)

@@ -137,6 +137,20 @@ def test_no_more_tasks_of_an_agent_run_than_it_may(flows):
         found = [more[0]]
 
 
+def test_a_limit_is_obeyed_by_the_very_next_claim_of_a_worker_that_runs(flows):
+    create(flows, "ask", 4)
+    store = store_of(flows)
+    first, _ = claims(store, 2)
+    flows.limit("ask", concurrency=2)
+    assert not isinstance(store.claim(ME), Claim)
+    following = store.finish(first[0], DONE, then_claim=True).following
+    while not isinstance(following, Claim):  # asked again, now that it knows of the limit
+        following = store.claim(ME)
+    assert not isinstance(store.claim(ME), Claim)
+    flows.unlimit("ask")
+    assert isinstance(store.claim(ME), Claim)
+
+
 def test_the_end_of_a_task_gives_its_place_to_the_next_claim(flows):
     flows.limit("ask", concurrency=1)
     create(flows, "ask", 2)

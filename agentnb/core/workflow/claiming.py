@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.trace import carried
-from agentnb.core.workflow.agent_limits import FULL, OPEN, STARTED, TURN, UNTIL, count_start
+from agentnb.core.workflow.agent_limits import TURN as AGENT_TURN
+from agentnb.core.workflow.agent_limits import count_start
+from agentnb.core.workflow.claim_sql import LIMITED, REF, TURN, UNLIMITED
 from agentnb.core.workflow.ids import new_id
-from agentnb.core.workflow.info import TASK, task_info
-from agentnb.core.workflow.outbox import CHANNELS, EVENT, note
+from agentnb.core.workflow.info import task_info
+from agentnb.core.workflow.outbox import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,36 +26,8 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.transactions import Transaction
 
-__all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "promote", "task_ref"]
+__all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "has_limits", "promote", "task_ref"]
 
-# A waiting task of a bounded workflow, one with `max_parallel`, is found by its workflow: those of
-# a workflow that has as many active tasks as it may are not looked at, however many they are.
-_FREE = """
-from {task} t where t.scope = :scope and t.agent = a.agent and t.state = 'waiting'
-  and t.max_parallel is null
-"""
-_BOUNDED = """
-from {task} t where t.workflow_id = w.id and t.agent = a.agent and t.state = 'waiting'
-  and t.max_parallel is not null
-"""
-_ROOM = """
-w.scope = :scope and w.state = 'active' and w.max_parallel is not null
-  and (select count(*) from {task} f where f.scope = :scope and f.workflow_id = w.id
-    and f.state = 'active') < w.max_parallel
-"""
-_DUE = f"""
-with {OPEN} select min(d.due) from (
-  select case when exists (select 1 {_FREE}) then 0 else null end as due from a
-  union all
-  select (select min(t.due) from {{task}} t where t.scope = :scope and t.agent = a.agent
-    and t.state = 'delayed') - {{now}} from {{agents}}
-  union all
-  select 0 from {{workflow}} w cross join a where {_ROOM} and exists (select 1 {_BOUNDED})
-  union all
-  {UNTIL} where exists (select 1 {_FREE}) or exists (select 1 from {{workflow}} w where {_ROOM}
-    and exists (select 1 {_BOUNDED}))
-) d
-"""
 _DELAYED = """
 select d.id from {agents} join {task} d on d.scope = :scope and d.agent = a.agent
   and d.state = 'delayed' and d.due <= {now}
@@ -62,85 +36,8 @@ _PROMOTE = """
 update {task} set state = 'waiting', ready_at = coalesce(ready_at, due)
 where state = 'delayed' and id in
 """
-_BY_ORDER = "order by t.priority, t.due, t.place"
-# The first task of each agent is found by an index, however many wait for other agents.
-_SQLITE = f"""
-(with {OPEN} select c.id from (
-  select t.id, t.priority, t.due, t.place from a join {{task}} t
-    on t.id = (select t.id {_FREE} {_BY_ORDER} limit 1)
-  union all
-  select t.id, t.priority, t.due, t.place from {{workflow}} w cross join a join {{task}} t
-    on t.id = (select t.id {_BOUNDED} {_BY_ORDER} limit 1) where {_ROOM}
-  order by 2, 3, 4 limit 1) c)
-"""
-_CANDIDATES = f"""
-with {OPEN} select c.id from (
-  select f.* from a cross join lateral
-    (select t.id, t.priority, t.due, t.place {_FREE} {_BY_ORDER} limit :most) f
-  union all
-  select b.* from {{workflow}} w cross join a cross join lateral
-    (select t.id, t.priority, t.due, t.place {_BOUNDED} {_BY_ORDER} limit :most_bounded) b
-  where {_ROOM}) c
-order by c.priority, c.due, c.place limit :most
-"""
 # More than there are workers that claim in the same millisecond.
 _LIMITS = {"most": 50, "most_bounded": 10}
-_LOCK = f"""
-with picked as (
-  select c.id, c.workflow_id, c.max_parallel, c.agent from {{task}} c
-  where c.id = any(array({_CANDIDATES})) and c.state = 'waiting'
-  order by c.priority, c.due, c.place limit 1 for update skip locked)
-select set_config('agentnb.task', coalesce((select id from picked), ''), true),
-  set_config('agentnb.workflow',
-    coalesce((select workflow_id from picked where max_parallel is not null), ''), true),
-  set_config('agentnb.agent', coalesce((select p.agent from picked p join {{agent_limit}} l
-    on l.scope = :scope and l.agent = p.agent), ''), true)
-"""
-# One claim at a time in a bounded workflow: the next statement sees those that came before.
-_TURN = """
-select 1 from (select pg_advisory_xact_lock(hashtextextended(
-  current_setting('agentnb.workflow'), 0)) where current_setting('agentnb.workflow') <> '') x
-"""
-_TAKE = """
-update {task} as t set state = 'active', owner = :owner, entry = ENTRY,
-  attempt = attempt + 1, started = {now}, ready_at = coalesce(ready_at, due), cancel = 0,
-  progress = null, message = '', log = null
-"""
-REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
-"""The columns of a `TaskRef`, without its trace."""
-_GIVES = f"""
-entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout,
-  (select count(*) from {{agent_limit}} l where l.scope = :scope and l.agent = OF.agent),
-  (select traceparent from {{workflow}} w where w.id = workflow_id),
-  (select correlation_id from {{workflow}} w where w.id = workflow_id), {TASK}
-"""
-_TAKE_SQLITE = f"""
-{_TAKE.replace("ENTRY", "entry + 1")} where t.state = 'waiting' and t.id = {_SQLITE}
-returning {_GIVES.replace("OF.", "{task}.")}
-"""
-_NEXT_ENTRY = "greatest(entry, coalesce(cast(cast(:held as jsonb) ->> id as int), 0)) + 1"
-# The options that the agents have here apply to tasks that set none, never fewer attempts than
-# the one that begins.
-_TAKE_LOCKED = f"""
-with taken as ({_TAKE.replace("ENTRY", _NEXT_ENTRY)},
-    attempts = greatest(attempt + 1, case when own_attempts = 1 then attempts
-      else coalesce(cast(cast(:options as jsonb) -> agent ->> 0 as int), attempts) end),
-    timeout = case when own_timeout = 1 or not cast(:options as jsonb) ? agent then timeout
-      else cast(cast(:options as jsonb) -> agent ->> 1 as float8) end,
-    backoff = coalesce(cast(cast(:options as jsonb) -> agent ->> 2 as float8), backoff)
-  where t.id = current_setting('agentnb.task') and t.state = 'waiting'
-    and (t.max_parallel is null or t.max_parallel > (select count(*) from {{task}} f
-      where f.scope = :scope and f.workflow_id = t.workflow_id and f.state = 'active'))
-    and not {FULL.replace("AGENT", "t.agent")}
-  returning *),
-{STARTED},
-noted as ({EVENT}
-  select :event_id, :scope, workflow_id, 'TASK_STARTED', '{CHANNELS["TASK_STARTED"]}',
-    json_build_object('workflow_id', workflow_id, 'task', name, 'task_id', id,
-      'agent_id', agent, 'attempt', attempt)::text, {{now}}, 0
-  from taken)
-select {_GIVES.replace("OF.", "taken.")} from taken
-"""
 _OPTIONS = """
 update {task} set attempts = :attempts, timeout = :timeout, backoff = :backoff where id = :id
 """
@@ -232,9 +129,25 @@ class Claimed:
         return self.ref.context
 
 
-def due(tx: Transaction, scope: str, agents: Iterable[str]) -> float | None:
-    """Return in how many seconds the first task of some agents could run; None for none."""
-    row = tx.row(_DUE, scope=scope, agents=_listed(agents))
+def has_limits(tx: Transaction, scope: str) -> bool:
+    """Return whether any agent has a limit."""
+    return (
+        tx.row("select 1 from {agent_limit} where scope = :scope limit 1", scope=scope) is not None
+    )
+
+
+def due(
+    tx: Transaction, scope: str, agents: Iterable[str], *, limited: bool = True
+) -> float | None:
+    """Return in how many seconds the first task of some agents could run; None for none.
+
+    Parameters
+    ----------
+    limited
+        Whether some agent may have a limit, see `claim`.
+    """
+    statements = LIMITED if limited else UNLIMITED
+    row = tx.row(statements.due, scope=scope, agents=_listed(agents))
     return None if row is None or row[0] is None else max(float(row[0]), 0.0)
 
 
@@ -252,6 +165,7 @@ def claim(
     find: Callable[[str], Agent | None] = lambda _: None,
     *,
     held: Mapping[str, int] | None = None,
+    limited: bool = True,
 ) -> Claimed | None:
     """Claim the first waiting task, in a transaction; return None if there is none.
 
@@ -263,15 +177,21 @@ def claim(
     held
         The entries of the claims that the owner has, by their tasks. A server that crashed may
         have lost one of them, which must not be given out again.
+    limited
+        Whether some agent may have a limit. On PostgreSQL a task of an agent that has one is not
+        claimed without: look at `has_limits` then, since the transaction is ``contended``.
     """
     if tx.postgres:
-        row = _claim_at_once(tx, scope, tuple(agents), owner, find, held or {})
+        row = _claim_at_once(tx, scope, tuple(agents), owner, find, held or {}, limited=limited)
         return None if row is None else _claimed(row, owner)
-    row = tx.row(_TAKE_SQLITE, scope=scope, agents=_listed(agents), owner=owner)
+    limited = has_limits(tx, scope)
+    sql = (LIMITED if limited else UNLIMITED).take_first
+    row = tx.row(sql, scope=scope, agents=_listed(agents), owner=owner)
     if row is None:
         return None
     claimed = _claimed(row, owner)
-    count_start(tx, scope, claimed.ref.agent)
+    if claimed.limited:
+        count_start(tx, scope, claimed.ref.agent)
     agent = find(claimed.ref.agent)
     if agent is not None:
         claimed = _with_options(tx, claimed, agent, own_attempts=row[6], own_timeout=row[7])
@@ -307,14 +227,18 @@ def _claim_at_once(
     owner: str,
     find: Callable[[str], Agent | None],
     held: Mapping[str, int],
+    *,
+    limited: bool,
 ) -> tuple[Any, ...] | None:
     """Claim a task in one message where others do so at the same time; no task is waited for."""
     known = {name: agent for name in agents if (agent := find(name)) is not None}
     options = {name: (one.attempts, one.timeout, one.backoff) for name, one in known.items()}
     # A claim that a crash of the server loses is only made again: it need not wait for the disk.
     quick = ["set local synchronous_commit = off"] if tx.once else []
+    statements = LIMITED if limited else UNLIMITED
+    turns = [TURN, AGENT_TURN] if limited else [TURN]
     found = tx.several(
-        [*quick, _LOCK, _TURN, TURN, _TAKE_LOCKED],
+        [*quick, statements.lock, *turns, statements.take],
         scope=scope,
         agents=_listed(agents),
         owner=owner,
@@ -327,8 +251,8 @@ def _claim_at_once(
         return found[-1][0]
     # A task that another has locked, or a workflow or an agent's limit that others have filled:
     # look again soon.
-    tx.contended = found[-4][0][0] != "" or bool(
-        tx.rows(_CANDIDATES, scope=scope, agents=_listed(agents), most=1, most_bounded=1)
+    tx.contended = found[len(quick)][0][0] != "" or bool(
+        tx.rows(statements.candidates, scope=scope, agents=_listed(agents), most=1, most_bounded=1)
     )
     return None
 

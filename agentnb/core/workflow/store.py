@@ -25,7 +25,7 @@ from agentnb.core.work.store import (
     Sign,
 )
 from agentnb.core.workflow import completion, pulses
-from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, promote, task_ref
+from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, has_limits, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
 from agentnb.core.workflow.schedules import next_firing
 
@@ -124,6 +124,7 @@ class SqlWorkStore:
         self._fire_due = fire_due
         self._fires_at: float | None = None
         self._of_thread = threading.local()
+        self._limited: bool | None = None
         self._held: dict[str, tuple[int, float]] = {}
         self._about: WorkerInfo | None = None
         self._known: tuple[str, ...] | None = None
@@ -182,7 +183,7 @@ class SqlWorkStore:
         values = {"scope": self._scope, "owner": owner, "host": host, "length": len(host)}
         with self._transactions.read() as tx:
             rows = tx.rows(_ACTIVE, **values)
-            soon = due(tx, self._scope, agents) if agents else None
+            soon = self._due(tx, agents, look=True) if agents else None
             firing = next_firing(tx, self._scope)
         self._set_firing(firing)
         if soon is not None and soon <= 0:
@@ -219,7 +220,7 @@ class SqlWorkStore:
         if not agents:
             return None
         with self._transactions.read() as tx:
-            soon = due(tx, self._scope, agents)
+            soon = self._due(tx, agents)
         if soon is None or soon > 0:
             return self._until_due(soon)
         return self._claim_now(owner, agents, promoted=True)
@@ -233,12 +234,15 @@ class SqlWorkStore:
             claimed = self._claim_task(tx, agents, owner)
         if claimed is not None:
             return _claim(claimed)
+        if tx.contended:
+            self._limited = None
         return _CONTENDED if tx.contended else None
 
     def _claim_task(self, tx: Transaction, agents: tuple[str, ...], owner: str) -> Claimed | None:
         held = {unit: entry for unit, (entry, _) in list(self._held.items())}
         known = self._registry.known
-        claimed = claim_task(tx, self._scope, agents, owner, known, held=held)
+        limited = self._limited is not False
+        claimed = claim_task(tx, self._scope, agents, owner, known, held=held, limited=limited)
         if claimed is not None:
             self._held[claimed.ref.id] = (claimed.ref.entry, monotonic())
         return claimed
@@ -331,7 +335,13 @@ class SqlWorkStore:
     def due(self) -> float | None:
         """Return the seconds until the next task could run; None for none."""
         with self._transactions.read() as tx:
-            return due(tx, self._scope, self._agents())
+            return self._due(tx, self._agents(), look=True)
+
+    def _due(self, tx: Transaction, agents: tuple[str, ...], *, look: bool = False) -> float | None:
+        # A limit that is set meanwhile is seen by the claim itself.
+        if look or self._limited is None:
+            self._limited = has_limits(tx, self._scope)
+        return due(tx, self._scope, agents, limited=self._limited)
 
     # Attempts in other processes
 
