@@ -107,6 +107,15 @@ def test_a_job_runs_by_the_executor_with_the_services_of_that_side(queue, hub, k
     assert "begun" not in seen.fields
 
 
+def test_the_setting_is_the_default_of_work(hub):
+    with agentnb.connect(executor="processes", home=hub.settings.home) as other:
+        worker = other.queue("setting").work(jobs.who, concurrency=1)
+        assert worker.executor == "processes"
+        assert other.queue("setting").add(1).result(60)[0] != os.getpid()
+        assert other.queue("setting").work(executor="threads", concurrency=1) is not worker
+        assert other.queue("setting").add(1).result(60)[0] == os.getpid()
+
+
 def test_an_error_is_kept_with_its_line_and_tried_again(queue, spawned):
     queue.work(jobs.fail, executor=spawned)
     job = queue.add("stamps", attempts=2, backoff=0.01)
@@ -165,6 +174,13 @@ def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared
     job = brief.add(1)
     assert job.result(30)[1] == 1
     assert (executor.lost, job.refresh().attempt) == (1, 1)
+
+
+def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(brief, shared, tmp_path):
+    brief.work(jobs.nap, executor=shared, concurrency=1)
+    job = brief.add([str(tmp_path), 2])  # four leases
+    assert job.result(30) == os.getpid()
+    assert len(notes(tmp_path, "begun")) == 1
 
 
 class Odd(ThreadPoolExecutor):

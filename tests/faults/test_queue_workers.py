@@ -34,6 +34,15 @@ def work(job):
     note("done", job.id, os.getpid())
     return os.getpid()
 
+def linger(job):
+    note("begun", job.id, os.getpid())
+    if job._hold.key.entry == 1:
+        time.sleep(60)
+    until = time.monotonic() + 10
+    while time.monotonic() < until and open("notes").read().count("begun") < 4:
+        time.sleep(0.02)
+    return [os.getpid(), time.monotonic() < until]
+
 def poison(job):
     if job.data == "poison":
         os.kill(os.getpid(), 9)
@@ -225,14 +234,16 @@ def test_a_killed_process_is_replaced(worker, queue):
 
 
 def test_processes_die_with_their_worker_and_their_jobs_run_elsewhere(worker, queue, notes, gone):
-    one = worker("work", "--processes", "--concurrency", 2)
-    jobs = [queue.add(1.5) for _ in range(2)]
+    one = worker("linger", "--processes", "--concurrency", 2)
+    jobs = [queue.add() for _ in range(2)]
     pids = until(lambda: len(notes("begun")) == 2 and [int(pid) for _, pid in notes("begun")])
     one.process.kill()
     assert gone(*pids, seconds=2)
     assert queue.workers() == []
-    other = worker("work", "--processes", "--concurrency", 2)
-    assert not {job.result(30) for job in jobs} & set(pids)
+    other = worker("linger", "--processes", "--concurrency", 2)
+    found = [job.result(30) for job in jobs]
+    assert not {pid for pid, _ in found} & set(pids)
+    assert [side_by_side for _, side_by_side in found] == [True, True]
     entries = [int(queue._store.show(job.id).fields["entry"]) for job in jobs]
     assert entries == [2, 2]
     assert queue.counts()["completed_total"] == 2
