@@ -741,9 +741,9 @@ def test_the_state_of_a_batch_is_shown_as_a_bar_with_counts(queue):
 def test_the_time_that_is_left_is_shown_while_jobs_run(queue):
     go = threading.Event()
     batch = queue.map(lambda job: job.data < 3 or go.wait(30), range(6))
-    until(lambda: batch.counts().completed == 3)
+    until(lambda: (found := batch.counts()).completed == found.active == 3)
     counts = batch.counts()
-    assert (counts.active, counts.waiting) == (3, 0)
+    assert counts.waiting == 0
     assert counts.seconds_left == pytest.approx(3 / counts.rate)
     assert "/s, " in repr(batch)
     assert repr(batch).endswith(" left)")

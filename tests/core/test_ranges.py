@@ -104,9 +104,9 @@ def test_a_time_out_that_is_no_number_of_seconds_is_refused_by_every_statement(t
 
     with Database("sqlite://") as db:
         for call in (db.query, db.execute, db.script, lambda *a, **k: list(db.stream(*a, **k))):
-            with pytest.raises(UsageError, match="timeout must be 0 or more, got"):
+            with pytest.raises(UsageError, match="timeout must be greater than 0 s, got"):
                 call("select 1", timeout=timeout)
-        with pytest.raises(UsageError, match="timeout must be 0 or more, got"):
+        with pytest.raises(UsageError, match="timeout must be greater than 0 s, got"):
             db.transaction(timeout=timeout).__enter__()
 
 
