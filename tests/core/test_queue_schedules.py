@@ -10,10 +10,13 @@ import time
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from agentnb.core.clock import Clock
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.queue import schedule_scripts
+from agentnb.core.queue.schedules import Spec
 from tests.groups import stable_id
 from tests.waiting import until
 
@@ -191,6 +194,7 @@ def test_the_same_call_again_keeps_the_next_time_and_another_replaces_it(queue, 
     assert queue.schedule("report", every=HOUR, data=1, start=start).info() == before
 
     clock.advance(60)
+    queue.schedule("report", every=HOUR, data=1, start=start)  # as a cell that runs again
     assert len(run_due(queue)) == 1
     again = queue.schedule("report", every=2 * HOUR, data=2)
     assert again.info().timing.every == 2 * HOUR
@@ -204,13 +208,17 @@ def test_a_firing_of_a_schedule_that_was_replaced_meanwhile_does_not_count(queue
     queue.schedule("report", every=HOUR, data=1)
     clock.advance(HOUR)
     store = queue._schedules._parts.store
-    from agentnb.core.queue import schedule_scripts
-
     now, _, one = store.run(schedule_scripts.DUE, [])
     queue.schedule("report", every=HOUR, data=2)
 
     queue._schedules._fire_one(int(now) / 1000, *one)
+    spec = msgspec.json.decode(one[2], type=Spec)
+    revision = one[3].decode()
+    out_of_turn = queue._schedules._fire(
+        "report", revision, spec, [1.0], "", "inf", overlap="allow"
+    )
 
+    assert out_of_turn is None
     assert queue.counts().waiting == 0
 
 
@@ -222,6 +230,8 @@ def test_a_paused_schedule_fires_nothing_and_goes_on_with_its_next_time(queue, c
     assert run_due(queue) == []
 
     queue.schedule("hourly", every=2 * HOUR, missed="all")
+    clock.advance(3 * HOUR)
+    assert run_due(queue) == []
     assert made.info().paused
     made.resume()
 
@@ -356,6 +366,7 @@ def test_a_schedule_that_cannot_be_read_here_is_said_and_the_others_fire(queue, 
     clock.advance(2 * HOUR)
 
     assert [job.schedule for job in run_due(queue)] == ["hourly"]
+    assert run_due(queue) == []
     assert "schedule odd of reports cannot fire here: there is no time zone" in caplog.text
     assert len([one for one in caplog.records if "cannot fire here" in one.getMessage()]) == 1
 
