@@ -176,7 +176,11 @@ def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared
     assert (executor.lost, job.refresh().attempt) == (1, 1)
 
 
-def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(brief, shared, tmp_path):
+def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(
+    brief, shared, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(far, "_LONGEST_INTERVAL", 60.0)
+    monkeypatch.setattr(far, "_pulses", far._Pulses())  # a third of the lease, and no sooner
     brief.work(jobs.nap, executor=shared, concurrency=1)
     job = brief.add([str(tmp_path), 2])  # four leases
     assert job.result(30) == os.getpid()
