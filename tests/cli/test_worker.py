@@ -282,8 +282,9 @@ def test_workers_of_a_process_are_known_as_such(worker, queue):
     assert queue.workers() == []
 
 
-def test_sigterm_lets_what_runs_end(worker, queue, tmp_path):
-    one = worker(queue.name, "--processor", "jobs:slow", "--concurrency", 1)
+@pytest.mark.parametrize("extra", [[], ["--processes"]], ids=["threads", "processes"])
+def test_sigterm_lets_what_runs_end(worker, queue, tmp_path, extra):
+    one = worker(queue.name, "--processor", "jobs:slow", "--concurrency", 1, *extra)
     job, next_one = queue.add(0.6), queue.add(0)
     until((tmp_path / "began").exists)
     assert one.end() == 0
@@ -292,8 +293,9 @@ def test_sigterm_lets_what_runs_end(worker, queue, tmp_path):
     assert (next_one.state, next_one.refresh().attempt) == ("waiting", 0)
 
 
-def test_what_runs_longer_than_its_grace_goes_back_uncounted(worker, queue, tmp_path):
-    one = worker(queue.name, "--processor", "jobs:slow", "--grace", 0.2)
+@pytest.mark.parametrize("extra", [[], ["--processes"]], ids=["threads", "processes"])
+def test_what_runs_longer_than_its_grace_goes_back_uncounted(worker, queue, tmp_path, extra):
+    one = worker(queue.name, "--processor", "jobs:slow", "--grace", 0.2, *extra)
     job = queue.add(60)
     until((tmp_path / "began").exists)
     assert one.end(seconds=10) == 0
