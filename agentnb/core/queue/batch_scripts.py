@@ -32,7 +32,7 @@ if key ~= '' then
 end
 local batch = base .. ':batch:' .. id
 if redis.call('EXISTS', batch) == 0 then
-  redis.call('HSET', batch, 'created', now, 'total', 0, 'ended', 0, 'completed', 0, 'failed', 0,
+  redis.call('HSET', batch, 'created', now, 'total', 0, 'ended', 0, 'failed', 0,
     'cancelled', 0, 'function', ARGV[3], 'ttl', ARGV[4], 'priority', ARGV[5], 'lifo', ARGV[6],
     'attempts', ARGV[7])
   if key ~= '' then
@@ -84,7 +84,10 @@ SEAL = Script(f"""{_BEGIN}{_BATCH}
 local batch = base .. ':batch:' .. ARGV[1]
 if redis.call('EXISTS', batch) == 0 then return 'gone' end
 if redis.call('LLEN', batch .. ':pieces') ~= tonumber(ARGV[2]) then return 'other' end
-if redis.call('HSETNX', batch, 'sealed', 1) == 1 then all_ended(ARGV[1]) end
+if redis.call('HSETNX', batch, 'sealed', 1) == 1 then
+  local fields = redis.call('HMGET', batch, 'ended', 'total')
+  if fields[1] == fields[2] then all_ended(ARGV[1]) end
+end
 return 'there'
 """)
 

@@ -265,14 +265,15 @@ def _seen(
         return None
     total, over = int(fields[b"total"]), int(fields[b"ended"])
     active = min(int(active), total - over)
+    failed, cancelled = int(fields[b"failed"]), int(fields[b"cancelled"])
     key = fields.get(b"key")
     counts = BatchCounts(
         total=total,
         waiting=total - over - active,
         active=active,
-        completed=int(fields[b"completed"]),
-        failed=int(fields[b"failed"]),
-        cancelled=int(fields[b"cancelled"]),
+        completed=over - failed - cancelled,
+        failed=failed,
+        cancelled=cancelled,
         sealed=b"sealed" in fields,
         rate=lately * 1000 / max(int(ms), 1) if lately else 0.0,
     )

@@ -148,23 +148,22 @@ local function keep_batch(batch, ms)
   end
 end
 local function all_ended(batch)
-  local fields = redis.call('HMGET', base .. ':batch:' .. batch, 'ended', 'total', 'ttl')
-  if tonumber(fields[1]) >= tonumber(fields[2]) then
-    redis.call('XADD', base .. ':batch:' .. batch .. ':done', 'MAXLEN', 1, '*', 'ended', fields[1])
-    keep_batch(batch, fields[3])
-  end
+  local key = base .. ':batch:' .. batch
+  redis.call('XADD', key .. ':done', 'MAXLEN', 1, '*', 'n', 1)
+  keep_batch(batch, redis.call('HGET', key, 'ttl'))
 end
+-- Those that completed are the rest of those that ended, and are not counted.
 local function settle(id, batch, set, value)
   local key, number = base .. ':batch:' .. batch, string.match(id, '%d+$')
-  if redis.call('EXISTS', key) == 0 then return end
+  local total = redis.call('HGET', key, 'total')
+  if not total then return end
   redis.call('HSET', key .. ':results', number, set .. ' ' .. value)
   if set ~= 'completed' then
     redis.call('HSET', key .. ':messages', number, redis.call('HGET', jobs .. id, 'message'))
+    redis.call('HINCRBY', key, set, 1)
   end
   redis.call('XADD', key .. ':ended', '*', 'n', number)
-  redis.call('HINCRBY', key, set, 1)
-  redis.call('HINCRBY', key, 'ended', 1)
-  all_ended(batch)
+  if redis.call('HINCRBY', key, 'ended', 1) >= tonumber(total) then all_ended(batch) end
 end
 -- A job is run again: its outcome is not known yet.
 local function unsettle(batch, number)
@@ -172,8 +171,9 @@ local function unsettle(batch, number)
   local outcome = redis.call('HGET', key .. ':results', number)
   if not outcome then return end
   redis.call('HDEL', key .. ':results', number)
-  redis.call('HDEL', key .. ':messages', number)
-  redis.call('HINCRBY', key, string.match(outcome, '^%a+'), -1)
+  if redis.call('HDEL', key .. ':messages', number) == 1 then
+    redis.call('HINCRBY', key, string.match(outcome, '^%a+'), -1)
+  end
   redis.call('HINCRBY', key, 'ended', -1)
   keep_batch(batch)
 end
