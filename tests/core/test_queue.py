@@ -1091,3 +1091,17 @@ def test_a_queue_that_has_a_worker_and_no_job_yet_is_listed_elsewhere(make_queue
     until(lambda: "early" in other.names())
     assert [row.queue for row in other.workers()] == ["early"]
     assert [row.state for row in other.table() if row.queue == "early"] == ["working"]
+
+
+def test_the_oldest_job_counts_from_when_it_could_run(queues):
+    queue = queues.get_queue("old")
+    assert [one.oldest for one in queues.overview(["old"], oldest=True)] == [None]
+    job = queue.add(1, delay=1000)
+    queue._parts.store.clock.advance(100)
+    queue.retry(job.id)
+    (one,) = queues.overview(["old"], oldest=True)
+    assert 0 <= one.oldest < 60
+    queue._parts.store.clock.advance(100)
+    (one,) = queues.overview(["old"], oldest=True)
+    assert 100 <= one.oldest < 160
+    assert queues.overview(["old"])[0].oldest is None
