@@ -20,6 +20,8 @@ from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind
 from agentnb.core.workflow import Orchestrator, Task
 from agentnb.core.workflow.agent_limits import AgentLimit
+from agentnb.core.workflow.claiming import claim
+from tests.waiting import until
 
 NUMBERS = itertools.count()
 DONE = Outcome(OutcomeKind.COMPLETED, Kept(b"1"))
@@ -245,6 +247,25 @@ def test_many_workers_at_once_never_exceed_a_limit(flows):
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(work, range(4))) == 30
     assert 1 <= most[0] <= 3
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("given", [{"concurrency": 1}, {"rate": 1, "per": 600}])
+def test_a_claim_beside_another_that_is_not_committed_takes_its_turn(flows, given):
+    flows.limit("ask", **given)
+    create(flows, "ask", 2)
+    found = []
+    other = threading.Thread(target=lambda: found.append(store_of(flows).claim(new_owner())))
+    with flows._transactions.write() as tx:
+        assert claim(tx, flows._scope, ("ask",), ME) is not None
+        other.start()
+        sql = "select 1 from pg_stat_activity where wait_event = 'advisory'"
+        with flows._transactions.read() as reading:
+            until(lambda: found or reading.row(sql))
+        assert not found
+    other.join(30)
+    assert found
+    assert not isinstance(found[0], Claim)
 
 
 def test_a_worker_of_another_process_is_woken_when_there_is_room(flows):
