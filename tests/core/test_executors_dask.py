@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+import agentnb
 from agentnb.core.errors import ConfigError, UnavailableError
+from agentnb.core.work.executors import far
 from agentnb.core.work.executors.choose import choose
 from agentnb.core.work.executors.dask import DaskExecutor
+from agentnb.core.work.executors.record import Record, versions, write
+from agentnb.core.work.identity import host_name
+from tests.core.executor_units import KINDS
 from tests.dask_cluster import Cluster, cluster
 
 
@@ -139,6 +147,57 @@ def test_it_connects_again_to_a_scheduler_that_was_away(tmp_path, until, monkeyp
             assert executor.submit(os.getpid).result(30) == worker.pid
     finally:
         made.close()
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory):
+    """Yield the address of a cluster whose workers each lack something."""
+    folder = tmp_path_factory.mktemp("there")
+    (folder / "sitecustomize.py").write_text("import agentnb\nagentnb.__version__ = '9.9'\n")
+    root = str(Path(__file__).parents[2])
+    lacking = [
+        {"AGENTNB_HOME": str(folder / "elsewhere")},
+        {"PYTHONPATH": f"{folder}:{root}"},
+        {"AGENTNB_QUEUE_LEASE": "-1"},
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("REDIS_URL", "DATABASE_URL"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AGENTNB_HOME", str(folder / "home"))
+        patch.setenv("PYTHONPATH", root)
+        with cluster(folder, workers=0) as made:
+            for environ in lacking:
+                made.add_worker(threads=1, environ=environ)
+            made.wait()
+            yield made.address
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_that_lack_something_are_refused_before_anything_is_claimed(kind, there):
+    with agentnb.connect() as hub:
+        units = KINDS[kind](hub)
+        unit = None if kind == "tasks" else units.add("x")
+        with pytest.raises(ConfigError, match=r"cannot run this.*; and so for 2 more"):
+            units.work("who", there)
+        assert units.worker is None
+        assert unit is None or (unit.state, unit.attempt) == ("waiting", 0)
+    found = " ".join(why.message for why in _refusals(there, kind).values())
+    assert f"the {kind} are those of" in found
+    assert "9.9 here" in found
+    assert "AGENTNB_QUEUE_LEASE must be greater than 0" in found
+
+
+def _refusals(address, kind):
+    """Return why each worker of a cluster cannot run the units of a hub."""
+    executor = choose(address, service="queue")
+    record = {
+        "jobs": lambda: Record("job", "another", "the server", "mail", **versions()._asdict()),
+        "tasks": lambda: Record("task", "another", "the file", "x", function="[]"),
+    }[kind]()
+    record = replace(record, local_to=host_name(), **versions()._asdict())
+    with executor, contextlib.suppress(ConfigError):
+        executor.check(far.check, write(record))
+    return executor._refused
 
 
 # Importable there: `agentnb` is, this file is not, so these are shipped by value.
