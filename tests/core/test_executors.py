@@ -91,6 +91,9 @@ def test_a_unit_runs_there_with_the_services_of_that_side(units, executor, hub):
 def test_the_worker_says_where_it_runs_units(units, dask):
     worker = units.work("who", dask, concurrency=3)
     assert "3 by dask 2x2, idle" in repr(worker)
+    if units.kind == "tasks":
+        (row,) = [row for row in units.hub.health() if row[0] == "workflow"]
+        assert "3 by dask 2x2" in row
 
 
 def test_working_again_by_the_same_executor_keeps_the_worker(units, executor):

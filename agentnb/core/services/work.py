@@ -134,7 +134,10 @@ def make_workflows(
 
 def _workers(orchestrator: Orchestrator) -> str:
     worker = orchestrator.worker
-    return "no worker here" if worker is None else f"{worker.concurrency} threads"
+    if worker is None:
+        return "no worker here"
+    where = "threads" if worker.elsewhere is None else f"by {worker.elsewhere}"
+    return f"{worker.concurrency} {where}"
 
 
 WORKFLOWS: Service[Orchestrator] = Service(

@@ -30,9 +30,8 @@ on conflict (task_id) do update set entry = excluded.entry, process = excluded.p
 where p.entry < excluded.entry
 """
 _BEGUN = "select process from {pulse} where task_id = :id and entry = :entry"
-_TOUCH = f"""
-update {{pulse}} set silent = {{clock}} + :lease where task_id = :id and entry = :entry
-  and exists (select 1 from {{task}} where {_CLAIM})
+_TOUCH = """
+update {pulse} set silent = {clock} + :lease where task_id = :id and entry = :entry
 """
 _CANCEL = f"select cancel from {{task}} where {_CLAIM}"
 _PULSE = """
@@ -63,10 +62,9 @@ def begin(tx: Transaction, key: Key, owner: str, process: str, lease: float) -> 
 def touch(tx: Transaction, key: Key, owner: str, lease: float) -> Sign:
     """Note a sign of life of an attempt that was begun; see `WorkStore.touch`."""
     fence = {"id": key.id, "entry": key.entry, "owner": owner}
-    if not tx.run(_TOUCH, lease=lease, **fence):
-        return Sign.LOST
+    begun = tx.run(_TOUCH, lease=lease, id=key.id, entry=key.entry)
     row = tx.row(_CANCEL, **fence)
-    if row is None:
+    if not begun or row is None:
         return Sign.LOST
     return Sign.CANCELLED if row[0] else Sign.GO_ON
 

@@ -69,6 +69,7 @@ class DaskExecutor(AttemptExecutor):
         self._refused: dict[str, AgentnbError] = {}
         self._seen: dict[str, tuple[float, float]] = {}
         self._silent: set[str] = set()
+        self._known: dict[str, int] | None = None
         self._closed = False
         self._outage = OutageTracker(
             _log, "the Dask scheduler cannot be reached", "the Dask scheduler answers again"
@@ -100,9 +101,16 @@ class DaskExecutor(AttemptExecutor):
 
     @property
     def threads(self) -> dict[str, int]:
-        """The Dask workers that are sent calls, by their addresses, each with its threads."""
-        found: dict[str, int] = self._ask(self._client.nthreads)
+        """The Dask workers that are sent calls, by their addresses, each with its threads.
+
+        As they were at the last look, so that a heartbeat which says so waits for nobody.
+        """
+        found = self._present() if self._known is None else self._known
         return {address: found[address] for address in found if address not in self._refused}
+
+    def _present(self) -> dict[str, int]:
+        self._known = dict(self._ask(self._client.nthreads))
+        return self._known
 
     @property
     def slots(self) -> int:
@@ -167,7 +175,7 @@ class DaskExecutor(AttemptExecutor):
     def _check_new(self) -> dict[str, AgentnbError]:
         """Check the Dask workers that have come, and return those that are refused."""
         with self._checking:
-            present = set(self._ask(self._client.nthreads))
+            present = set(self._present())
             self._passed &= present
             self._refused = {one: why for one, why in self._refused.items() if one in present}
             new = present - self._passed - self._refused.keys()
