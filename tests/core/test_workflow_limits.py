@@ -208,6 +208,18 @@ def test_a_retry_counts_for_a_rate_and_a_limit_can_be_changed_meanwhile(flows, c
     assert len(claims(store)[0]) == 1
 
 
+def test_a_smaller_rate_counts_the_latest_starts(flows, clock):
+    flows.limit("ask", 3, per=60)
+    create(flows, "ask", 9)
+    store = store_of(flows)
+    assert len(claims(store, 2)[0]) == 2
+    clock.advance(30)
+    assert len(claims(store)[0]) == 1
+    flows.limit("ask", 2, per=60)
+    clock.advance(31)
+    assert len(claims(store)[0]) == 1  # beside the one of half a minute ago
+
+
 def test_delayed_tasks_of_a_limited_agent_start_when_they_are_due_and_there_is_room(flows, clock):
     flows.limit("ask", concurrency=1)
     flows.create("x", [Task("now", agent="ask"), Task("later", agent="ask", delay=30)])
@@ -277,6 +289,17 @@ def test_a_worker_of_another_process_is_woken_when_there_is_room(flows):
     assert workflow.refresh().state == "active"
     store_of(flows).finish(held, DONE, then_claim=False)
     workflow.wait(timeout=30)
+
+
+def test_the_end_of_a_limited_task_is_told_to_workers_elsewhere(flows):
+    store, told = store_of(flows), []
+    store._on_commit = lambda ready, _: told.append(ready)
+    create(flows, "ask", 2)
+    store.finish(store.claim(ME), DONE, then_claim=False)
+    flows.limit("ask", concurrency=1)
+    store.renew(ME, [])  # it looks for limits
+    store.finish(store.claim(ME), DONE, then_claim=False)
+    assert told == [{}, {"ask": 1}]
 
 
 def test_workers_obey_a_rate_and_wake_when_there_is_room(flows):
