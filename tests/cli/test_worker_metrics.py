@@ -132,10 +132,13 @@ def test_the_tasks_of_agents_are_counted(worker, tmp_path):
         made = hub.workflows.create("w", [*tasks, {"name": "c", "agent": "fails"}])
         with pytest.raises(TaskFailed):
             made.wait(timeout=30)
+    ended = [("write", "completed"), ("fails", "failed")]
     found = until(
-        lambda: (new := scrape(address))["agentnb_tasks_total", "fails", "failed"] and new
+        lambda: (
+            [(new := scrape(address))["agentnb_tasks_total", *one] for one in ended] == [2, 1]
+            and new
+        )
     )
-    assert found["agentnb_tasks_total", "write", "completed"] == 2
     assert found["agentnb_tasks_total", "fails", "retried"] == 1
     assert found["agentnb_tasks_started_total", "write"] == 2
     assert found["agentnb_task_wait_seconds_count", "write"] == 2
