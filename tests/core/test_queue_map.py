@@ -23,6 +23,7 @@ from agentnb.core.errors import (
 from agentnb.core.queue import processor
 from agentnb.core.queue.batch_scripts import ADD_PIECE
 from agentnb.core.queue.pieces import MOST_JOBS
+from agentnb.core.queue.streams import StreamWaiter
 from agentnb.core.redis import RedisClient
 from tests.listening import Relay
 from tests.waiting import until
@@ -139,6 +140,21 @@ def test_many_awaited_batches_hold_no_thread_each(queues):
     asyncio.run(main())
 
 
+def test_an_awaited_batch_asks_the_server_now_and_then(queue, monkeypatch):
+    batch, reads = queue.map(None, [1]), []
+    read = StreamWaiter._read
+    monkeypatch.setattr(
+        StreamWaiter, "_read", lambda self, *words: (reads.append(1), read(self, *words))[1]
+    )
+
+    async def main():
+        with pytest.raises(DeadlineExceeded):
+            await batch.aresults(0.7)
+
+    asyncio.run(main())
+    assert len(reads) < 10
+
+
 def test_waiting_for_thousands_of_results_takes_few_round_trips(queue, make_queues, monkeypatch):
     batch = queue.map(None, range(4000))
     watched = make_queues().get_queue("squares").batch(batch.id)
@@ -246,6 +262,9 @@ def test_failed_items_run_again_after_their_jobs_were_removed(queue):
     allowed.set()
     assert batch.retry() == 3
     assert batch.results(30) == [[n, 1, 7] for n in range(3)]
+    # No attempt of before, which may still run, is taken for one of the new job.
+    entry = queue._store.show(f"{batch.id}.0").fields["entry"]
+    assert int(entry) > 1_000_000
 
 
 def test_one_job_that_is_retried_or_removed_counts_in_its_batch(queue):
@@ -683,7 +702,7 @@ def test_a_server_that_goes_away_while_items_are_added_leaves_a_batch_to_go_on(f
     with pytest.raises(PartlyAdded, match="500 jobs were added, 500 may have been") as caught:
         far.map(None, items(), key="k")
     assert "key='k' adds the rest" in caught.value.hint
-    assert caught.value.added[-1] == f"{queue.batch('k').id}.499"
+    assert caught.value.added == [f"{queue.batch('k').id}.{n}" for n in range(500)]
     batch = queue.map(None, range(3 * MOST_JOBS), key="k")
     assert batch.counts().total == queue.counts().waiting == 3 * MOST_JOBS
 

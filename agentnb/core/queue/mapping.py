@@ -87,7 +87,8 @@ def _fill(
         f"the same call with key={batch.key!r} adds the rest"
         if batch.key
         else f"hub.queue({batch.queue.name!r}).batch({batch.id!r}).cancel() cancels them; "
-        "a map with key= can be called again and adds the rest"
+        "a map with key= can be called again and adds the rest",
+        batch.id,
     )
     digest = hashlib.sha256()
     count, first = 0, 0

@@ -139,6 +139,9 @@ class Filling:
     ----------
     hint
         The hint of the error of a server that went away; empty for that of the server.
+    batch
+        The batch whose jobs they are, in the order of their numbers; None for other jobs, whose
+        ids are kept.
 
     Attributes
     ----------
@@ -146,9 +149,11 @@ class Filling:
         How many were added.
     """
 
-    def __init__(self, hint: str = "") -> None:
+    def __init__(self, hint: str = "", batch: str | None = None) -> None:
         self.added = 0
         self._hint = hint
+        self._batch = batch
+        self._first = 0
         self._ids: list[str] = []
         self._piece: list[str] = []
 
@@ -181,15 +186,20 @@ class Filling:
             service="queue",
             hint=self._hint or error.hint,
         )
-        made.added, made.uncertain = list(self._ids), list(self._piece)
+        numbers = range(self._first, self._first + self.added)
+        ids = self._ids if self._batch is None else [f"{self._batch}.{n}" for n in numbers]
+        made.added, made.uncertain = list(ids), list(self._piece)
         return made
 
     def add(self, piece: list[NewJob], call: Callable[[list[NewJob]], T]) -> T:
         """Add a piece by a function, and return what that returns."""
         self._piece = [one.id for one in piece]
         found = call(piece)
+        if self._batch is None:
+            self._ids += self._piece
+        elif not self.added:
+            self._first = int(self._piece[0].rpartition(".")[2])
         self.added += len(piece)
-        self._ids += self._piece
         self._piece = []
         return found
 
