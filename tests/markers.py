@@ -47,7 +47,7 @@ MARKERS = {
             *("test_api_errors", "test_check", "test_cold_start", "test_db_plain"),
             *("test_db_postgres", "test_doctests", "test_forks", "test_hostile_arguments"),
             *("test_*_hostile", "test_hub", "test_import_budget", "test_launch", "test_redis"),
-            *("test_private_names", "test_types", "test_executors_dask"),
+            *("test_private_names", "test_types", "test_executors", "test_executors_dask"),
             *("test_sample_service", "test_service_*"),
             *("test_sql_syntax", "test_values_cross", "test_workflow*"),
         ),

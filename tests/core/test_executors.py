@@ -139,6 +139,20 @@ def test_inputs_are_read_there_as_the_types_that_their_agents_declare(tasks, exe
         tasks.workflows.registry.remove(name)
 
 
+@pytest.mark.usefixtures("hub")
+def test_tasks_on_postgresql_run_elsewhere_too(fresh_url, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", fresh_url)
+    spawn = multiprocessing.get_context("spawn")
+    with agentnb.connect() as other, ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        other.workflows.migrate()
+        units = Tasks(other)
+        units.work("who", pool)
+        unit = units.add("x")
+        assert unit.result().pid != os.getpid()
+        assert (unit.attempt, len(unit.logs())) == (1, 1)
+        units.stop()
+
+
 # What ends an attempt
 
 
