@@ -128,11 +128,11 @@ def guarded(require, tmp_path):
     tls += ["--tls-auth-clients", "no", "--tls-replication", "yes"]
     ports = free_ports(2)
     primary = Server(tmp_path / "primary", program="redis-server", port=ports[0])
-    primary.command += map(str, ["--requirepass", "open-1", *tls])
+    primary.command += map(str, ["--requirepass", "hunter22-1", *tls])
     sentinel = Server(tmp_path / "sentinel", program="redis-server", port=ports[1])
     (tmp_path / "sentinel" / "sentinel.conf").write_text(
-        f"sentinel monitor mymaster {HOST} {ports[0]} 1\nsentinel auth-pass mymaster open-1\n"
-        "requirepass open-2\n"
+        f"sentinel monitor mymaster {HOST} {ports[0]} 1\nsentinel auth-pass mymaster hunter22-1\n"
+        "requirepass hunter22-2\n"
     )
     words = ["--sentinel", "--bind", HOST, "--dir", tmp_path / "sentinel", *tls]
     sentinel.command[1:] = map(str, [tmp_path / "sentinel" / "sentinel.conf", *words])
@@ -143,8 +143,8 @@ def guarded(require, tmp_path):
         server.command += ["--port", "0", "--tls-port", str(server.port)]
         server.start()
     yield (
-        f"rediss+sentinel://:open-1@{HOST}:{ports[1]}/mymaster/0"
-        f"?sentinel_password=open-2&ssl_ca_certs={certificate}"
+        f"rediss+sentinel://:hunter22-1@{HOST}:{ports[1]}/mymaster/0"
+        f"?sentinel_password=hunter22-2&ssl_ca_certs={certificate}"
     )
     primary.close()
     sentinel.close()
@@ -157,9 +157,9 @@ def test_sentinels_and_primary_have_tls_and_passwords_that_are_not_shown(guarded
         shown = [repr(hub), repr(hub.redis), str(hub.redis.target), str(hub.health().dicts())]
         shown += [str(hub.settings), str(hub.settings.table()), caplog.text]
     wrong = {
-        guarded.replace("sentinel_password=open-2&", ""): "ask for a password",
-        guarded.replace("open-2", "open-3"): "refuse the user name or the password",
-        guarded.replace(":open-1@", ":open-4@"): "refuses the user name or the password",
+        guarded.replace("sentinel_password=hunter22-2&", ""): "ask for a password",
+        guarded.replace("hunter22-2", "hunter22-3"): "refuse the user name or the password",
+        guarded.replace(":hunter22-1@", ":hunter22-4@"): "refuses the user name or the password",
         guarded.partition("&ssl_ca")[0]: "CERTIFICATE",
     }
     for url, message in wrong.items():
@@ -167,7 +167,7 @@ def test_sentinels_and_primary_have_tls_and_passwords_that_are_not_shown(guarded
             with pytest.raises((ConfigError, UnavailableError), match=message) as caught:
                 client.ping()
             shown += [str(caught.value), caught.value.hint, repr(client), repr(client.target)]
-    assert "open-" not in "".join(shown)
+    assert "hunter22" not in "".join(shown)
 
 
 def _works(cache):
