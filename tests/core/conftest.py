@@ -453,3 +453,13 @@ class _BusOfNone:
 def bus_of_none():
     """Return a bus without events."""
     return _BusOfNone()
+
+
+@pytest.fixture(scope="module")
+def importable(tmp_path_factory):
+    """Let processes that are started import ``tests``, also beside an agentnb that is installed."""
+    folder = tmp_path_factory.mktemp("importable")
+    (folder / "tests").symlink_to(Path(__file__).parents[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(folder)])  # which multiprocessing hands on
+        yield

@@ -13,10 +13,12 @@ import pytest
 
 from agentnb.core.work.executors.processes import Processes
 
+pytestmark = pytest.mark.usefixtures("importable")
 ROOT = str(Path(__file__).parents[2])
 SCRIPT = """
 import sys, agentnb
 from tests.core.executor_jobs import who
+
 hub = agentnb.connect()
 queue = hub.queue("mail")
 queue.add("once")

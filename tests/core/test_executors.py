@@ -19,6 +19,8 @@ from agentnb.core.workflow import Orchestrator, Task
 from tests.core.executor_units import KINDS, Tasks, notes, task_nap, task_read, task_who
 from tests.dask_cluster import cluster
 
+pytestmark = pytest.mark.usefixtures("importable")
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):

@@ -23,6 +23,8 @@ from agentnb.core.work.executors.engine import AttemptExecutor
 from agentnb.core.work.executors.record import Record, read_record, versions, write
 from tests.core import executor_jobs as jobs
 
+pytestmark = pytest.mark.usefixtures("importable")
+
 _NUMBERS = itertools.count(1)
 
 
