@@ -580,3 +580,13 @@ def make_workflows(workflow_url):
 @pytest.fixture
 def workflows(make_workflows):
     return make_workflows()
+
+
+@pytest.fixture(autouse=True)
+def _no_far_hub():
+    """Close the hub that this process made for attempts of others, as its exit would."""
+    yield
+    far = sys.modules.get("agentnb.core.work.executors.far")
+    if far is not None and far._hubs._own is not None:
+        far._hubs._own.close()
+        far._hubs._own = None

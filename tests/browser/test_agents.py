@@ -41,7 +41,8 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     panel.locator(f'{GRAPH}[aria-label$=": 8 completed"]').wait_for()
     seen = [said.partition(": ")[2] for said in lab.page.evaluate("window.seen")]
     # Each of these was drawn while the cells ran that brought them about, in this order.
-    first, last = seen.index("1 waiting, 7 blocked"), seen.index("8 completed")
+    first = next(number for number, said in enumerate(seen) if " blocked" in said)
+    last = seen.index("8 completed")
     assert any(" active, " in said for said in seen[first:last]), seen
     told = lab.output(code_cell(lab, "tell(summary"))
     told.get_by_text('started again: ["code", "tests", "docs"]').wait_for()

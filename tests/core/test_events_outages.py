@@ -409,7 +409,6 @@ def test_a_forked_child_is_a_source_of_its_own(shared_redis, make_bus):
 import os, sys
 from agentnb.core.redis import RedisClient
 from agentnb.core.events import EventBus
-from tests.listening import Relay
 bus = EventBus(RedisClient("unix://{shared_redis.target.options["path"]}"), prefix="forked")
 bus.publish("c", "parent")
 child = os.fork()

@@ -39,7 +39,7 @@ def disk(mounted, tmp_path):
     """Return a disk that can be filled."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    mounted(folder, "-t", "tmpfs", "-o", "size=2m", "tmpfs")
     return Disk(folder)
 
 
