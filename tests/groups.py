@@ -1,4 +1,4 @@
-"""Groups of tests, each of which runs in one process when there are several (``-n 5``).
+"""Groups of tests, each of which runs in one process when there are several (``-n 4``).
 
 A file is a group. So are all files that use the Docker engine, which is one for all processes, and
 all browser tests, which share a JupyterLab and a browser. The browser's driver keeps an event loop
@@ -6,7 +6,7 @@ in the main thread, where the other tests expect none: these tests have a proces
 the start, or run last if there is only one.
 
 The longest groups run first, so that all processes end at about the same time: ``seconds.json`` has
-their durations, and ``pytest -n 5 --write-seconds`` measures them again.
+their durations, and ``pytest -n 4 --write-seconds`` measures them again.
 """
 
 from __future__ import annotations

@@ -122,14 +122,14 @@ def test_a_job_of_another_host_waits_for_the_end_of_its_lease(make_queues, until
 def test_a_lease_that_ran_out_while_the_server_was_away_can_still_be_renewed(
     make_queues, until, caplog
 ):
-    queue = make_queues(lease=0.3).get_queue("mail")
+    queue = make_queues(lease=1.5).get_queue("mail")
     job, other = queue.add(1), elsewhere()
     claimed = claim(queue, other)
     until(lambda: held_of(queue, job.id).left < 0)
     # Now both are back, and this one happens to be first.
     queue.work(lambda job: job.data)
     until(queue.workers)
-    for _ in range(8):
+    for _ in range(20):
         assert list(queue._work_store().renew(other, [claimed.key]).lost) == []
         time.sleep(0.1)
     assert finish(queue, claimed, "completed") == "completed"
