@@ -10,7 +10,7 @@ SETUP = """\
 _ = hub.redis.flushall()
 from agentnb.core.workflow import Task
 hub.workflows.agent("greet")(lambda task: task.data)
-_ = hub.queue("reports").schedule("report-at-two", "0 2 * * *", {"kind": "daily"}, tz="Europe/Berlin")
+_ = hub.queue("reports").schedule("at-two", "0 2 * * *", {"kind": "daily"}, tz="Europe/Berlin")
 _ = hub.queue("feeds").schedule("poll", every=900)
 _ = hub.workflows.schedule("weekly", "0 8 * * MON", [Task("greet")], tz="America/New_York")"""
 
@@ -34,7 +34,7 @@ def row(panel, text):
 
 def test_a_schedule_is_paused_resumed_and_triggered_in_its_panel(lab, panels):
     queues, workflows = panels
-    for panel, name in ((queues, "reports: report-at-two"), (workflows, "weekly")):
+    for panel, name in ((queues, "reports: at-two"), (workflows, "weekly")):
         expect(row(panel, name)).to_contain_text("active")
         row(panel, name).click()
         panel.get_by_role("button", name="Pause").filter(has_text="schedule").click()
