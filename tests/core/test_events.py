@@ -131,15 +131,15 @@ def test_async_handlers_are_awaited_one_event_after_the_other(bus, until):
 def test_events_come_to_an_async_for(make_bus):
     here, there = make_bus(), make_bus()
 
-    async def read(bus):
+    async def read(bus, name):
         found, reading = [], threading.Event()
-        stream = bus.stream("n.*")
+        stream = bus.stream(f"{name}.*")
 
         def publish():
             while not reading.wait(0.02):  # a stream has what comes after its first step
-                here.publish("n.first")
+                here.publish(f"{name}.first")
             for n in range(50):
-                here.publish(f"n.{n}", n)
+                here.publish(f"{name}.{n}", n)
 
         threading.Thread(target=publish).start()
         async for event in stream:
@@ -151,8 +151,8 @@ def test_events_come_to_an_async_for(make_bus):
         await stream.aclose()
         return found
 
-    for bus in (here, there):
-        assert asyncio.run(read(bus)) == list(range(50))
+    for bus, name in ((here, "near"), (there, "far")):  # what is late of one is none of the other's
+        assert asyncio.run(read(bus, name)) == list(range(50))
         assert bus.subscriptions() == []
 
 
