@@ -16,6 +16,7 @@ from agentnb.core.queue.counts import ENDED
 from agentnb.core.queue.options import FOR_EVER
 from agentnb.core.queue.registry import About
 from agentnb.core.work.backoff import Backoff
+from agentnb.core.work.schedules.firing import FiringTimer
 from agentnb.core.work.store import (
     ActiveUnit,
     Began,
@@ -45,7 +46,6 @@ HEARTBEAT_SECONDS: Final = 5.0
 """Seconds between two heartbeats of a worker."""
 _COUNTED, _AGAIN = 1, 3
 _WAKE_MS = 10_000
-_SOON: Final = 0.002
 _SETS: Final = {
     OutcomeKind.COMPLETED: "completed",
     OutcomeKind.FAILED: "failed",
@@ -94,8 +94,7 @@ class RedisWorkStore:
         self._make = make
         self._events = events
         self._processor = processor
-        self._fire_due = fire_due
-        self._fires_at: float | None = None
+        self._firing = FiringTimer(fire_due)
         self._info = WorkerInfo(0)
         self._next_heartbeat = 0.0
         self._named = False
@@ -120,7 +119,7 @@ class RedisWorkStore:
     def _claim_of(self, owner: str, found: Any) -> Claim | float | None:
         if found[0] is None:
             due = int(found[1])
-            return self._until_due(None if due < 0 else due / 1000)
+            return self._firing.until(None if due < 0 else due / 1000)
         id_, message, attempt, entry, deaths, waited = found
         return self._made(id_.decode(), message, int(attempt), int(entry), owner, deaths, waited)
 
@@ -164,12 +163,12 @@ class RedisWorkStore:
                 self._jobs.note_name()
                 self._named = True
         held = [_held(*one) for one in active]
-        self._set_firing(None if fires < 0 else fires / 1000)
+        self._firing.set(None if fires < 0 else fires / 1000)
         return LeaseReport(
             lost=[Key(id_.decode(), int(entry)) for id_, entry in lost],
             unknown=[one for one in held if one.owner == owner],
             others=[one for one in held if one.owner != owner],
-            due=self._until_due(None if due < 0 else due / 1000),
+            due=self._firing.until(None if due < 0 else due / 1000),
             pulses={Key(one[0].decode(), int(one[1])): _pulse(one[2:]) for one in pulses},
         )
 
@@ -304,29 +303,9 @@ class RedisWorkStore:
         """Wait for a job that is added, for `wake`, or for some seconds."""
         self._jobs.redis.blpop([self._bell, self._own_bell], seconds)
 
-    def _set_firing(self, seconds: float | None) -> None:
-        """Note when the next schedule is due; one that is, fires now."""
-        self._fires_at = None if seconds is None else monotonic() + seconds
-        self._fire()
-
-    def _fire(self) -> None:
-        """Fire what is due of the schedules, by this worker's last look at them."""
-        if self._fires_at is not None and monotonic() >= self._fires_at:
-            self.fire_due()
-
     def fire_due(self) -> None:
         """Fire what is due of the schedules, and note when the next one is."""
-        self._fires_at = None
-        seconds = self._fire_due()
-        self._fires_at = None if seconds is None else monotonic() + seconds
-
-    def _until_due(self, seconds: float | None) -> float | None:
-        """Return the seconds until a delayed job or a schedule is due."""
-        if self._fires_at is None:
-            return seconds
-        # One that is due by now fires in the thread of the lease keeper, which this wakes.
-        firing = max(self._fires_at - monotonic(), _SOON)
-        return firing if seconds is None else min(seconds, firing)
+        self._firing.fire()
 
     def _advanced(self) -> None:
         """Look for what is due by a clock that was moved."""
@@ -335,7 +314,7 @@ class RedisWorkStore:
 
     def wake(self) -> None:
         """Let the thread that waits return now; the lease keeper calls it when work is due."""
-        self._fire()
+        self._firing.look()
         with self._jobs.redis.pipeline(transaction=False) as pipe:
             pipe.lpush(self._own_bell, "1").ltrim(self._own_bell, 0, 0)
             pipe.pexpire(self._own_bell, _WAKE_MS).execute()

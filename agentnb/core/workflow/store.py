@@ -12,6 +12,7 @@ import msgspec
 from agentnb.core.errors import AgentnbError
 from agentnb.core.work.backoff import Backoff
 from agentnb.core.work.identity import host_of_owners, is_dead
+from agentnb.core.work.schedules.firing import FiringTimer
 from agentnb.core.work.store import (
     ActiveUnit,
     Began,
@@ -42,7 +43,6 @@ __all__ = ["SqlWorkStore"]
 
 _HEARTBEAT = 5.0
 _CONTENDED = 0.02
-_SOON = 0.002
 _FORGOTTEN = 3600.0
 _ON_THEIR_WAY = 60.0
 _JOIN = """
@@ -121,8 +121,7 @@ class SqlWorkStore:
         self._agents = agents
         self._wakeup = wakeup
         self._on_commit = on_commit
-        self._fire_due = fire_due
-        self._fires_at: float | None = None
+        self._firing = FiringTimer(fire_due)
         self._of_thread = threading.local()
         self._limited: bool | None = None
         self._held: dict[str, tuple[int, float]] = {}
@@ -185,7 +184,7 @@ class SqlWorkStore:
             rows = tx.rows(_ACTIVE, **values)
             soon = self._due(tx, agents, look=True) if agents else None
             firing = next_firing(tx, self._scope)
-        self._set_firing(firing)
+        self._firing.set(firing)
         if soon is not None and soon <= 0:
             with self._transactions.write() as tx:
                 promote(tx, self._scope, agents)
@@ -207,7 +206,7 @@ class SqlWorkStore:
             cancelled=[key for key in running if key in mine and mine[key][1]],
             unknown=[_held(ref, self.lease) for key, (ref, _) in mine.items() if key not in known],
             others=others,
-            due=self._until_due(soon),
+            due=self._firing.until(soon),
             pulses=found,
         )
 
@@ -222,7 +221,7 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             soon = self._due(tx, agents)
         if soon is None or soon > 0:
-            return self._until_due(soon)
+            return self._firing.until(soon)
         return self._claim_now(owner, agents, promoted=True)
 
     def _claim_now(
@@ -364,27 +363,7 @@ class SqlWorkStore:
 
     def fire_due(self) -> None:
         """Fire what is due of the schedules, and note when the next one is."""
-        self._fires_at = None
-        seconds = self._fire_due()
-        self._fires_at = None if seconds is None else monotonic() + seconds
-
-    def _until_due(self, seconds: float | None) -> float | None:
-        """Return the seconds until a task or a schedule is due."""
-        if self._fires_at is None:
-            return seconds
-        # One that is due by now fires in the thread of the lease keeper, which this wakes.
-        firing = max(self._fires_at - monotonic(), _SOON)
-        return firing if seconds is None else min(seconds, firing)
-
-    def _set_firing(self, seconds: float | None) -> None:
-        """Note when the next schedule is due; one that is, fires now."""
-        self._fires_at = None if seconds is None else monotonic() + seconds
-        self._fire()
-
-    def _fire(self) -> None:
-        """Fire what is due of the schedules, by this worker's last look at them."""
-        if self._fires_at is not None and monotonic() >= self._fires_at:
-            self.fire_due()
+        self._firing.fire()
 
     def _advanced(self) -> None:
         """Look for what is due by a clock that was moved."""
@@ -407,7 +386,7 @@ class SqlWorkStore:
 
     def wake(self) -> None:
         """Let the thread that waits return now; the lease keeper calls it when work is due."""
-        self._fire()
+        self._firing.look()
         self._wakeup.notify()
 
 
