@@ -7,6 +7,7 @@ from typing import Any
 
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, delay, rows, seconds
+from agentnb.magics.scheduling import TIME_ZONE, firing_options
 
 __all__ = ["GRAMMAR", "STATES"]
 
@@ -217,20 +218,9 @@ GRAMMAR = Grammar(
             "add a job at each of some times; bare, list the schedules with their next times",
             ("[NAME]", "[CRON]", "[QUEUE]", "[DATA]"),
             (
-                Option(("--tz",), "the time zone of CRON (default UTC)", "ZONE", live="zone"),
+                TIME_ZONE,
                 Option(("--every",), "in the place of CRON", "SECONDS", seconds),
-                Option(("--start",), "no time before this one", "TIME"),
-                Option(("--end",), "no time after this one", "TIME"),
-                Option(
-                    ("--missed",),
-                    "times at which no worker ran: fire once for the latest, for none or for all",
-                    choices=("latest", "skip", "all"),
-                ),
-                Option(
-                    ("--overlap",),
-                    "skip: leave out a time while the last job has not ended",
-                    choices=("allow", "skip"),
-                ),
+                *firing_options("the last job has not ended"),
                 Option(("--priority",), "the lower number runs first (default 0)", "N", int),
                 Option(("--attempts",), "attempts in total (default 3)", "N", count),
                 _TIMEOUT,

@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
-from agentnb.magics.base import Message
-from agentnb.magics.times import moment
+from agentnb.magics.scheduling import act, action_of, bounds_of, unnamed
 
 if TYPE_CHECKING:
     from agentnb.core.queue import Queues
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["schedule"]
 
-_ACTIONS = ("pause", "resume", "trigger", "rm")
 _KNOWN = ("tz", "missed", "overlap", "priority", "attempts", "timeout")
 _MAKING = (*_KNOWN, "every", "start", "end", "correlation")
 _FORM = '%queue schedule NAME "0 2 * * *" QUEUE JSON, or NAME QUEUE JSON --every 900'
@@ -25,22 +23,16 @@ _FORM = '%queue schedule NAME "0 2 * * *" QUEUE JSON, or NAME QUEUE JSON --every
 
 def schedule(call: Call, queues: Queues) -> Any:
     """Do what a line says: list the schedules, make one, or act on one."""
-    actions = [action for action in _ACTIONS if action in call.options]
-    if len(actions) > 1:
-        raise UsageError(
-            f"{' and '.join(f'--{one}' for one in actions)} do not go together",
-            service="queue",
-            hint=f"%queue schedule NAME --{actions[0]}",
-        )
+    action = action_of(call, "queue")
     making = [one for one in _MAKING if one in call.options]
-    if making and (actions or len(call.arguments) <= 1):
+    if making and (action or len(call.arguments) <= 1):
         raise UsageError(
             f"--{making[0]} goes with the times of a schedule and its queue",
             service="queue",
             hint=_FORM,
         )
-    if actions:
-        return _act(call, queues, actions[0])
+    if action:
+        return _act(call, queues, action)
     if len(call.arguments) <= 1:
         return _list(call, queues)
     return _make(call, queues)
@@ -58,11 +50,7 @@ def _list(call: Call, queues: Queues) -> Table:
 
 def _act(call: Call, queues: Queues, action: str) -> Any:
     if not call.arguments:
-        raise UsageError(
-            f"--{action} needs the name of a schedule",
-            service="queue",
-            hint=f"%queue schedule NAME --{action}",
-        )
+        raise unnamed(action, "queue")
     name, *rest = call.arguments
     if len(rest) > 1:
         raise UsageError(
@@ -71,12 +59,7 @@ def _act(call: Call, queues: Queues, action: str) -> Any:
             hint=f"%queue schedule {name} --{action}",
         )
     queue = queues.get_queue(rest[0]) if rest else queues.find_schedule(name)
-    found = queue.get_schedule(name)
-    if action == "trigger":
-        return found.trigger()
-    {"pause": found.pause, "resume": found.resume, "rm": found.remove}[action]()
-    done = {"pause": "paused", "resume": "resumed", "rm": "removed"}[action]
-    return Message(f"schedule {name} of {queue.name}: {done}")
+    return act(queue.get_schedule(name), action, f"{name} of {queue.name}")
 
 
 def _make(call: Call, queues: Queues) -> Table:
@@ -100,8 +83,7 @@ def _make(call: Call, queues: Queues) -> Table:
     options: dict[str, Any] = {key: call.options[key] for key in _KNOWN if key in call.options}
     if "correlation" in call.options:
         options["correlation_id"] = call.options["correlation"]
-    for key in ("start", "end"):
-        options[key] = moment(key, call.options.get(key), call.options.get("tz"), "queue")
+    options |= bounds_of(call, "queue")
     queue = queues.get_queue(words[before])
     cron = None if every is not None else words[1]
     made = queue.schedule(words[0], cron, data, every=every, **options)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, names, rows, seconds, times
+from agentnb.magics.scheduling import TIME_ZONE, firing_options
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -240,19 +241,8 @@ CELL = Grammar(
                     "CRON",
                 ),
                 Option(("--every",), "as --cron, every SECONDS", "SECONDS", seconds),
-                Option(("--tz",), "the time zone of CRON (default UTC)", "ZONE", live="zone"),
-                Option(("--start",), "no time before this one", "TIME"),
-                Option(("--end",), "no time after this one", "TIME"),
-                Option(
-                    ("--missed",),
-                    "times at which no worker ran: fire once for the latest, for none or for all",
-                    choices=("latest", "skip", "all"),
-                ),
-                Option(
-                    ("--overlap",),
-                    "skip: leave out a time while the last workflow is active",
-                    choices=("allow", "skip"),
-                ),
+                TIME_ZONE,
+                *firing_options("the last workflow is active"),
             ),
             cell=True,
         ),

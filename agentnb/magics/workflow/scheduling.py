@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
-from agentnb.magics.base import Message
-from agentnb.magics.times import moment
+from agentnb.magics.scheduling import act, action_of, bounds_of, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["is_schedule", "make", "schedule"]
 
-_ACTIONS = ("pause", "resume", "trigger", "rm")
 _TIMES = ("cron", "every")
 _WITH_TIMES = ("tz", "start", "end", "missed", "overlap")
 _NOT_WITH_TIMES = ("key", "run", "concurrency")
@@ -27,30 +25,16 @@ def schedule(call: Call, workflows: Orchestrator) -> Any:
     """List the schedules, or act on one."""
     from agentnb.core.workflow.schedules import table
 
-    actions = [action for action in _ACTIONS if action in call.options]
-    if len(actions) > 1:
-        raise UsageError(
-            f"{' and '.join(f'--{one}' for one in actions)} do not go together",
-            service="workflow",
-            hint=f"%workflow schedule NAME --{actions[0]}",
-        )
+    action = action_of(call, "workflow")
     if not call.arguments:
-        if actions:
-            raise UsageError(
-                f"--{actions[0]} needs the name of a schedule",
-                service="workflow",
-                hint=f"%workflow schedule NAME --{actions[0]}",
-            )
+        if action:
+            raise unnamed(action, "workflow")
         return workflows.schedules()
     name = call.arguments[0]
     found = workflows.get_schedule(name)
-    if not actions:
+    if not action:
         return table([found.info()])
-    if actions == ["trigger"]:
-        return found.trigger()
-    {"pause": found.pause, "resume": found.resume, "rm": found.remove}[actions[0]]()
-    done = {"pause": "paused", "resume": "resumed", "rm": "removed"}[actions[0]]
-    return Message(f"schedule {name}: {done}")
+    return act(found, action, name)
 
 
 def is_schedule(call: Call) -> bool:
@@ -83,7 +67,6 @@ def make(call: Call, tasks: Sequence[Task], workflows: Orchestrator) -> Table:
         for key in ("every", "tz", "missed", "overlap", "max_parallel", "data")
         if key in call.options
     }
-    for key in ("start", "end"):
-        options[key] = moment(key, call.options.get(key), call.options.get("tz"), "workflow")
+    options |= bounds_of(call, "workflow")
     made = workflows.schedule(call.arguments[0], call.options.get("cron"), tasks, **options)
     return table([made.info()])
