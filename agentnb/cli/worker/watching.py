@@ -27,7 +27,7 @@ class Status:
     Attributes
     ----------
     started
-        Whether it claims work.
+        True while it claims work.
     signals
         Those that stop it; None before it started.
     """

@@ -28,7 +28,7 @@ class Depths:
     Attributes
     ----------
     queues, agents
-        What is known of each; empty where its store did not answer.
+        Their depths; empty if their store did not answer.
     problems
         The error of each store that did not answer.
     """

@@ -26,7 +26,7 @@ __all__ = ["MOST_JOBS", "Drafts", "Filling", "NewJob", "checked_items", "pieces"
 T = TypeVar("T")
 
 MOST_JOBS = 500
-"""Jobs of a piece at most: a script of so many holds up other clients for a few ms."""
+"""Maximum number of jobs in a piece: a longer script holds up other clients for too long."""
 _MOST_BYTES = 512 * 1024
 _KEY = "a function of the item that returns its key"
 

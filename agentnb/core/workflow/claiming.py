@@ -104,7 +104,7 @@ class Claimed:
     timeout, backoff
         Seconds for the attempt, and before the next.
     limited
-        Whether its agent has a limit: others may start when it has ended.
+        True if its agent has a limit: others may start when it has ended.
     """
 
     ref: TaskRef

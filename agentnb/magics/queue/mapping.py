@@ -30,7 +30,7 @@ def function_and_items(arguments: Sequence[Any], words: Sequence[Any]) -> tuple[
     Parameters
     ----------
     arguments
-        What stands behind the queue, with ``:name`` as the value of that name.
+        The words after the queue, with ``:name`` as the value of that name.
     words
         The words that they were written as.
     """

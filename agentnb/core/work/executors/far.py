@@ -105,7 +105,7 @@ def check_local(record: Record, *, shared: bool, name: str, variable: str) -> No
     shared
         Whether this process has a server or database that machines can share.
     name, variable
-        What it is, and the variable that names it.
+        Its noun for the message, and the variable that names it.
 
     Raises
     ------
