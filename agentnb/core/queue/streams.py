@@ -6,11 +6,11 @@ import asyncio
 import os
 import time
 from secrets import token_hex
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agentnb.core import sansio
 from agentnb.core.errors import UnavailableError
+from agentnb.core.queue.waits import SLICE, is_over, look_limit, pause_of, slice_of
 from agentnb.core.work.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ __all__ = ["StreamCheck", "StreamWaiter", "waiting"]
 
 T = TypeVar("T")
 
-_SLICE = 5.0  # seconds between two looks at a stream that nothing is added to
-_LOOK_SECONDS = 0.25  # that a look may take at least
-_AGAIN_SECONDS = 0.5  # between two looks while the server is away
 _GATHER_SECONDS = 0.005  # from the first entry to a look: one for many that come together
 _WAKE_MS = 10_000
 _START = "0-0"
@@ -94,7 +91,7 @@ class StreamWaiter:
         after = {own: self._woken}
         for stream, entry in (unit.rsplit(" ", 1) for unit in units):
             after[stream] = min(after.get(stream, entry), entry, key=_place)
-        found = self._read(after, _SLICE)
+        found = self._read(after, SLICE)
         entries = {name.decode(): ids for name, ids in dict(found).items()}
         if own in entries:
             self._woken = _id_of(entries[own])
@@ -169,32 +166,19 @@ def waiting(
     answered = False
     while True:
         try:
-            checked: StreamCheck = yield _Call(lambda: look(_limit(until, longest)))
+            checked: StreamCheck = yield _Call(lambda: look(look_limit(until, longest)))
             answered = True
-            if checked.enough or _is_over(until):
+            if checked.enough or is_over(until):
                 return checked.result
             if check is not None:
                 yield _Call(check)
-            slice_ = _SLICE if until is None else min(until - monotonic(), _SLICE)
-            yield _Wait(checked.stream, checked.after, slice_)
+            yield _Wait(checked.stream, checked.after, slice_of(until, SLICE))
             yield _Pause(_GATHER_SECONDS)
         except UnavailableError:
             # An endless wait for a server that does not answer at first would say nothing.
-            if _is_over(until) or (until is None and not answered):
+            if is_over(until) or (until is None and not answered):
                 raise
-            left = _AGAIN_SECONDS if until is None else max(until - monotonic(), 0.0)
-            yield _Pause(min(_AGAIN_SECONDS, left))
-
-
-def _limit(until: float | None, longest: float) -> float | None:
-    """Return the seconds that a look may take; None for the client's timeout."""
-    if until is None or (left := until - monotonic()) >= longest:
-        return None
-    return min(max(left, _LOOK_SECONDS), longest)
-
-
-def _is_over(until: float | None) -> bool:
-    return until is not None and monotonic() >= until
+            yield _Pause(pause_of(until))
 
 
 def _place(entry: str) -> tuple[int, int]:

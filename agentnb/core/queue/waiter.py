@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentnb.core import sansio
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UnavailableError
+from agentnb.core.queue.waits import LOOK_SECONDS, is_over, look_limit, pause_of, slice_of
+from agentnb.core.queue.waits import SLICE as _SLICE
 from agentnb.core.ranges import end_of
 from agentnb.core.work.watcher import Watcher
 
@@ -34,11 +36,8 @@ __all__ = ["JobOutcome", "JobWaiter"]
 JobOutcome = tuple[str, bytes]
 """The state in which a job ended, and its result or error."""
 Check = Callable[[], object]
-_SLICE = 5.0  # seconds between two looks at a job whose end is waited for
-_LOOK_SECONDS = 0.25  # that a look may take at least: a job that has ended is never late
 _COPY_SECONDS = 2.0  # until the copy of an outcome has come
 _AT_ONCE = 50  # copies that are received at once
-_AGAIN_SECONDS = 0.5  # between two looks while the server is away
 _WAKE_MS = 10_000
 
 
@@ -119,7 +118,7 @@ class JobWaiter:
         if isinstance(step, _Pause):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, _Call):
-            end = None if until is None else max(until, monotonic() + _LOOK_SECONDS)
+            end = None if until is None else max(until, monotonic() + LOOK_SECONDS)
             return await self._threads.run(step.call, until=end, late=_LateError, abandon=True)
         return awaited.result() if await awaited.within(max(step.seconds, 0.0)) else None
 
@@ -231,10 +230,7 @@ class _Registration:
 
     def _seconds(self) -> float | None:
         """Return the seconds that a look may take; None for the client's timeout."""
-        longest = self._store.redis.timeout
-        if self._until is None or (left := _left(self._until)) >= longest:
-            return None
-        return min(max(left, _LOOK_SECONDS), longest)
+        return look_limit(self._until, self._store.redis.timeout)
 
     @property
     def joined(self) -> bool:
@@ -270,34 +266,22 @@ def _flow(
                 # It has ended, and others since: it is kept no longer, and the copy is on its way.
                 copy: JobOutcome | None = yield _Next(_COPY_SECONDS)
                 outcome = copy or outcome
-            if outcome is not None or _is_over(until):
+            if outcome is not None or is_over(until):
                 return outcome
             if check is not None:
                 yield _Call(check)
-            outcome = yield _Next(_slice(until))
+            outcome = yield _Next(slice_of(until, _SLICE))
             if outcome is not None:
                 one.received()
                 return outcome
         except UnavailableError:
             # An endless wait for a server that does not answer at first would say nothing.
-            if _is_over(until) or (until is None and not answered):
+            if is_over(until) or (until is None and not answered):
                 raise
-            yield _Pause(_AGAIN_SECONDS if until is None else min(_AGAIN_SECONDS, _left(until)))
+            yield _Pause(pause_of(until))
 
 
 def outcome_of(copy: bytes) -> JobOutcome:
     """Return the outcome of which those who wait for a job have a copy."""
     state, _, value = copy.partition(b" ")
     return state.decode(), value
-
-
-def _slice(until: float | None) -> float:
-    return _SLICE if until is None else min(until - monotonic(), _SLICE)
-
-
-def _left(until: float) -> float:
-    return max(until - monotonic(), 0.0)
-
-
-def _is_over(until: float | None) -> bool:
-    return until is not None and monotonic() >= until
