@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from functools import partial
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
@@ -24,9 +24,22 @@ if TYPE_CHECKING:
 
     from agentnb.core.redact import Redactor
 
-__all__ = ["Span", "Tracer", "read_spans"]
+__all__ = ["KINDS", "Kind", "Process", "Span", "Tracer", "read_spans"]
 
+Kind = Literal["call", "work", "wait", "cell", "step"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _STEM = "spans"
+_WELL = frozenset({"ok", "running"})
+_LONGEST_ERROR = 500
+
+
+class Process(NamedTuple):
+    """The process that a span ran in."""
+
+    pid: int
+    host: str
+    role: str
+    """``"notebook"``, ``"worker mail"``, ``"agents"`` or ``"script"``."""
 
 
 class Span(Context):
@@ -50,6 +63,15 @@ class Span(Context):
         The free text of the surrounding trace, or None.
     attributes
         A small dict of values that JSON has, or None. Not redacted in memory; `to_dict` is.
+    kind
+        ``"call"`` to a service, ``"work"`` (an attempt at a job, a task, an event), ``"wait"``,
+        ``"cell"`` or ``"step"``.
+    error
+        The message of the error that ended it, or None. Not redacted in memory; `to_dict` is.
+    links
+        The ids of other spans that it follows from, such as the tasks that a task needed.
+    process
+        Where it ran; None in the process that made it.
     """
 
     __slots__ = (
@@ -59,10 +81,14 @@ class Span(Context):
         "_tracer",
         "attempt",
         "attributes",
+        "error",
+        "kind",
+        "links",
         "ms",
         "name",
         "outcome",
         "parent",
+        "process",
         "service",
     )
 
@@ -87,6 +113,10 @@ class Span(Context):
         self.attributes = attributes
         self.outcome = "ok"
         self.ms = 0.0
+        self.kind: Kind = "call"
+        self.error: str | None = None
+        self.links: tuple[str, ...] = ()
+        self.process: Process | None = None
         self._started = 0.0
         self.trace = self.span = self.parent = 0
         self.correlation_id = None
@@ -97,6 +127,21 @@ class Span(Context):
         from agentnb.core.moments import moment_of
 
         return moment_of(self._started)
+
+    @property
+    def began(self) -> float:
+        """When it began, in seconds since 1970."""
+        return self._started
+
+    @property
+    def ended(self) -> float:
+        """When it ended, in seconds since 1970; its start while it is running."""
+        return self._started + self.ms / 1000
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended otherwise than well; one that runs has not failed."""
+        return self.outcome not in _WELL
 
     @property
     def parent_id(self) -> str | None:
@@ -126,6 +171,7 @@ class Span(Context):
         self.ms = (perf_counter() - self._began) * 1000
         if kind is not None:
             self.outcome = kind.__name__
+            self.error = _message(error)
         token, tracer = self._token, self._tracer
         self._token = self._tracer = None  # a span in the ring must not keep others alive
         if token is not None:
@@ -153,6 +199,12 @@ class Span(Context):
             "parent_id": self.parent_id,
             "correlation_id": clean(self.correlation_id, redactor),
         }
+        if self.kind != "call":
+            record["kind"] = self.kind
+        if self.error is not None:
+            record["error"] = clean(self.error, redactor)
+        if self.links:
+            record["links"] = list(self.links)
         if self.attributes:
             record["attributes"] = clean(self.attributes, redactor)
         return record
@@ -181,7 +233,20 @@ class Span(Context):
         span.span = int(str(record["span_id"]), 16)
         span.parent = int(str(record["parent_id"] or "0"), 16)
         span.correlation_id = None if correlation_id is None else str(correlation_id)
+        error, links = record.get("error"), record.get("links")
+        span.kind = KINDS[KINDS.index(str(record.get("kind", "call")))]
+        span.error = None if error is None else str(error)
+        span.links = tuple(map(str, links)) if isinstance(links, list) else ()
         return span
+
+
+def _message(error: BaseException | None) -> str | None:
+    """Return the message of an error, cut; never raise for one that has no text."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error of the user's, whose __str__ may do anything
+        return None
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…"
 
 
 def _line(redactor: Callable[[str], str], span: Span) -> bytes:
@@ -247,7 +312,14 @@ class Tracer:
             weakref.finalize(self, self._writer.close)
 
     def span(
-        self, name: str, /, *, service: str = "app", attempt: int = 1, **attributes: object
+        self,
+        name: str,
+        /,
+        *,
+        service: str = "app",
+        attempt: int = 1,
+        kind: Kind = "call",
+        **attributes: object,
     ) -> Span:
         """Return a span to be entered with ``with``; outside of a trace it starts its own.
 
@@ -259,10 +331,14 @@ class Tracer:
             The service it is done to: ``"db"``; default: your own code.
         attempt
             Which attempt at the same call this is.
+        kind
+            A call to a service, or an attempt at work, a wait, a cell, a step.
         **attributes
             Anything else worth keeping. Secrets are masked when it is written.
         """
-        return Span(self, name, service, attempt, attributes or None)
+        span = Span(self, name, service, attempt, attributes or None)
+        span.kind = kind
+        return span
 
     def _finish(self, span: Span) -> None:
         # First: what is not written is counted, too.

@@ -152,7 +152,7 @@ class HandlerCalls:
         try:
             with (
                 use(self.context),
-                self._tracer.span("handle", service="websocket", kind=kind, url=self._name),
+                self._tracer.span("handle", service="websocket", message=kind, url=self._name),
             ):
                 self._loop.call(handler, *arguments)
             self.handled += 1
