@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import itertools
 import os
 import signal
@@ -185,6 +186,24 @@ def test_killed_workers_tasks_are_resumed_and_every_result_is_right(hub, start, 
     assert len(again - {"t10"}) <= 1
     # A death is counted only where nothing else ran in the worker that died.
     assert workflow.task("t10").attempt in {1, 2}
+
+
+def test_each_time_of_a_schedule_is_one_workflow_over_kills_of_workers(hub, start, until):
+    flows, tasks = hub.workflows, [Task("t", agent="square", data=3)]
+    workers = [start("--concurrency", "2") for _ in range(2)]
+    schedule = flows.schedule("tick", every=1, tasks=tasks, missed="all")
+    until(lambda: schedule.info().fired >= 1, 20)
+    for before in (2, 4):  # right after a firing, when its maker is at work
+        os.kill(workers.pop(0).pid, signal.SIGKILL)
+        workers.append(start("--concurrency", "2"))
+        until(lambda before=before: schedule.info().fired >= before, 20)
+    schedule.pause()
+    made = flows.list()
+    assert [one.wait(20).result for one in made] == [{"t": 9}] * len(made)
+    assert len(made) == schedule.info().fired
+    times = sorted(dt.datetime.fromisoformat(one.key.split()[1]) for one in made)
+    assert times == [times[0] + dt.timedelta(seconds=n) for n in range(len(times))]
+    assert [one.end() for one in workers] == [0, 0]
 
 
 def test_a_maker_that_is_killed_after_its_commit_has_made_the_workflow(
