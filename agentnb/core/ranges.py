@@ -139,7 +139,7 @@ def seconds(
         return number
     allowed = "0 s or more" if zero else "greater than 0 s"
     if number is not None and number >= LONGEST:
-        allowed = f"less than {LONGEST:,} s"
+        allowed = f"less than {_shown(LONGEST)} s"
     raise refused(name, allowed, value, service, hint or f"{name}=5")
 
 
@@ -318,7 +318,12 @@ def _number(value: Any) -> float | None:
 
 
 def _range(least: float, most: float | None) -> str:
-    return f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
+    return f"{_shown(least)} or more" if most is None else f"{_shown(least)} to {_shown(most)}"
+
+
+def _shown(number: float) -> str:
+    """Return a number as text; a float that is whole as the whole number."""
+    return f"{int(number):,}" if number == int(number) else f"{number:,}"
 
 
 def refused(name: str, allowed: str, value: Any, service: str, hint: str) -> UsageError:

@@ -360,12 +360,13 @@ def test_only_the_rest_is_added_after_the_call_was_cut_off(queue):
         (range(1, 1201), "items 0 to 499 are others"),
         ([*range(1100), *[0] * 100], "items 1,000 to 1,199 are others"),
         (range(1199), "items 1,000 to 1,198 are others"),
+        ([*range(1000), 0], "item 1,000 is another"),
         (range(1201), "items 1,000 to 1,200 are others"),
         (range(1000), "it has more"),
         ([], "it has more"),
         (range(1700), "items 1,000 to 1,499 are others"),
     ],
-    ids=["first", "last", "fewer", "more", "piece less", "none", "piece more"],
+    ids=["first", "last", "fewer", "one", "more", "piece less", "none", "piece more"],
 )
 def test_a_key_with_other_items_is_refused_and_says_where_they_differ(queue, other, where):
     queue.map(None, range(1200), key="k")
@@ -377,7 +378,7 @@ def test_a_key_with_other_items_is_refused_and_says_where_they_differ(queue, oth
 
 def test_more_items_than_a_key_has_are_refused_at_the_end_of_a_piece(queue):
     queue.map(None, range(MOST_JOBS), key="k")
-    with pytest.raises(UsageError, match="items 500 to 500 are others"):
+    with pytest.raises(UsageError, match="item 500 is another"):
         queue.map(None, range(MOST_JOBS + 1), key="k")
 
 

@@ -120,11 +120,17 @@ def _digest(digest: Any, piece: list[NewJob]) -> str:
     return found
 
 
+def _others(first: int, last: int) -> str:
+    if last - first == 1:
+        return f"item {first:,} is another"
+    return f"items {first:,} to {last - 1:,} are others"
+
+
 def _check_word(batch: Batch[Any], word: str, first: int, last: int) -> None:
     """Refuse a batch that is another, was cancelled or is gone."""
     name = batch.queue.name
     if word == "other":
-        where = f"items {first:,} to {last - 1:,} are others" if last > first else "it has more"
+        where = _others(first, last) if last > first else "it has more"
         raise UsageError(
             f"key {batch.key!r} was used for batch {batch.id} of {name} with other items: {where}",
             service="queue",

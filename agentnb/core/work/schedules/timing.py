@@ -305,7 +305,7 @@ def _check_line(line: str, given: str, service: str) -> None:
                 service=service,
                 hint=_EXAMPLE,
             ) from error
-        allowed = f"a cron line; its {bad} is none" if bad else "a cron line"
+        allowed = f"a cron line, and its {bad} is not one" if bad else "a cron line"
         raise refused("cron", allowed, given, service, _EXAMPLE) from error
 
 
