@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from agentnb.core.settings import Settings, SettingsArguments
     from agentnb.core.table import Table
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.trace.traces import Traces
     from agentnb.core.websocket import WebSocketClient, WebSockets
     from agentnb.core.websocket.arguments import WebSocketOptions
     from agentnb.core.work.worker import Worker
@@ -223,6 +224,11 @@ class Hub:
     def tracer(self) -> Tracer:
         """Return the tracer, which keeps spans in memory and under ``home/logs``."""
         return self._open(services.TRACER)
+
+    @property
+    def trace(self) -> Traces:
+        """Return the traces of this home: ``hub.trace.last()``, ``hub.trace.run("nightly")``."""
+        return self._open(services.TRACES)
 
     @property
     def logs(self) -> LogFile:
@@ -583,7 +589,7 @@ class Hub:
     def __repr__(self) -> str:
         if self._closed:
             return "Hub(closed)"
-        opened = ", ".join(name for name in self._opened if name not in {"tracer", "logs"})
+        opened = ", ".join(name for name in self._opened if name not in services.HIDDEN)
         return f"Hub({'opened: ' + opened if opened else 'nothing opened yet'})"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
 from agentnb.core.ranges import choice
+from agentnb.core.services import HIDDEN
 from agentnb.magics.base import Magic
 from agentnb.magics.grammar import Call, Grammar, Verb
 
@@ -88,7 +89,7 @@ class AgentnbMagic(Magic):
         """Close every open service."""
         for magic in self.extension.loaded:
             magic.reset()
-        closed = [name for name in self.hub.stop() if name not in {"tracer", "logs"}]
+        closed = [name for name in self.hub.stop() if name not in HIDDEN]
         print(f"closed: {', '.join(closed)}" if closed else "nothing was open")  # noqa: T201
 
     def do_reset(self, call: Call) -> None:  # noqa: ARG002 - as above

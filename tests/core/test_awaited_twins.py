@@ -24,6 +24,7 @@ from agentnb.core.git import GitManager
 from agentnb.core.hub import Hub
 from agentnb.core.queue import Batch, Job, Queue, TaskQueue
 from agentnb.core.queue.worker import Worker as QueueWorker
+from agentnb.core.trace.traces import Traces
 from agentnb.core.websocket import WebSocketClient, WebSockets
 from agentnb.core.work.schedules.schedule import Schedule
 from agentnb.core.workflow import Orchestrator, Task
@@ -61,6 +62,7 @@ LOCAL = {
     QueueWorker: "look run start",
     TaskWorker: "look run same serve start",
     WebSocketClient: "off on ping stats",
+    Traces: "carry close run span",
 }
 
 NO_COROUTINES = {

@@ -19,10 +19,11 @@ PUBLIC = {
     "Hub": """
         aclose ahealth aopen api apis aready areset astop cache close closed databases db docker
         events files git github health logs metrics open panel queue queues ready redis repo reset
-        run_workers runtime settings stop tracer variable websocket websockets workflows
+        run_workers runtime settings stop trace tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
     "Tracer": "close counters dropped failed flush path recent span trace",
+    "Traces": "aget alast alist carry close current_id dropped get last list run span",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add",
@@ -154,7 +155,7 @@ def objects(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     with agentnb.connect(home=folder / ".agentnb", start=folder) as hub:
         found = [
-            *(hub, hub.runtime, hub.tracer, hub.logs, hub.databases, hub.db),
+            *(hub, hub.runtime, hub.tracer, hub.trace, hub.logs, hub.databases, hub.db),
             *(hub.db.query("select 1"), hub.cache, hub.events, hub.events.publish("a", 1)),
             *(hub.events.subscribe("a", print), hub.queues, hub.queue("q"), hub.queue("q").add({})),
             *(hub.files, hub.git, hub.api("http://127.0.0.1:1"), hub.github, hub.websockets),

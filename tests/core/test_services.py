@@ -41,7 +41,7 @@ def hub(tmp_path):
 def test_each_service_has_an_entry_and_a_name_of_its_own():
     entries = {one for one in vars(services).values() if isinstance(one, Service)}
     assert entries == set(SERVICES)
-    assert len({one.name for one in SERVICES}) == len(SERVICES) == 14
+    assert len({one.name for one in SERVICES}) == len(SERVICES) == 15
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=[one.name for one in SERVICES])
@@ -59,7 +59,16 @@ def test_an_entry_names_the_settings_that_the_service_reads(hub, service):
 
 def test_every_service_is_opened_by_a_property_of_the_hub(hub):
     opened = {
-        *(hub.logs, hub.tracer, hub.databases, hub.redis, hub.cache, hub.events, hub.queues),
+        *(
+            hub.logs,
+            hub.tracer,
+            hub.trace,
+            hub.databases,
+            hub.redis,
+            hub.cache,
+            hub.events,
+            hub.queues,
+        ),
         *(hub.workflows, hub.files, hub.docker, hub.apis, hub.github, hub.websockets),
     }
     assert hub.repo("x") is not None

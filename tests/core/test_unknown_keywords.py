@@ -21,7 +21,7 @@ WORD = "bogus_option"
 
 # They take any keyword.
 KEEPING = {
-    *(("Tracer", "span"), ("Runtime", "log")),
+    *(("Tracer", "span"), ("Traces", "span"), ("Runtime", "log")),
     *(("GitHub", "paginate"), ("GitHub", "apaginate")),
 }
 

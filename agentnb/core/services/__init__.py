@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.services.data import CACHE, DATABASES, EVENTS, LOGS, REDIS, TRACER
+from agentnb.core.services.data import CACHE, DATABASES, EVENTS, LOGS, REDIS, TRACER, TRACES
 from agentnb.core.services.entry import Service
 from agentnb.core.services.health import NOT_OPENED, Prober, Readiness, State, checks_of
 from agentnb.core.services.outside import APIS, DOCKER, FILES, GITHUB, REPOSITORIES, WEBSOCKETS
@@ -27,12 +27,14 @@ __all__ = [
     "EVENTS",
     "FILES",
     "GITHUB",
+    "HIDDEN",
     "LOGS",
     "QUEUES",
     "REDIS",
     "REPOSITORIES",
     "SERVICES",
     "TRACER",
+    "TRACES",
     "WEBSOCKETS",
     "WORKFLOWS",
     "Prober",
@@ -43,10 +45,25 @@ __all__ = [
 ]
 
 SERVICES: tuple[Service[Any], ...] = (
-    *(LOGS, TRACER, DATABASES, REDIS, CACHE, EVENTS, QUEUES, WORKFLOWS, FILES, REPOSITORIES),
+    *(
+        LOGS,
+        TRACER,
+        TRACES,
+        DATABASES,
+        REDIS,
+        CACHE,
+        EVENTS,
+        QUEUES,
+        WORKFLOWS,
+        FILES,
+        REPOSITORIES,
+    ),
     *(DOCKER, APIS, GITHUB, WEBSOCKETS),
 )
 """Every service, in the order of the rows of ``hub.health()``."""
+
+HIDDEN = frozenset({LOGS.name, TRACER.name, TRACES.name})
+"""The names of those that serve the others, and are not shown among them."""
 
 
 def ready(hub: Hub, opened: dict[str, Any], seconds: float) -> Readiness:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.runtime import Runtime
     from agentnb.core.settings import Settings
     from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.trace.traces import Traces
 
 __all__ = [
     "CACHE",
@@ -27,6 +28,7 @@ __all__ = [
     "LOGS",
     "REDIS",
     "TRACER",
+    "TRACES",
     "default_url",
     "make_database",
 ]
@@ -92,6 +94,15 @@ def _logs(hub: Hub) -> LogFile:
 
 
 LOGS: Service[LogFile] = Service("logs", _logs, settings=("home", "log_level"))
+
+
+def _traces(hub: Hub) -> Traces:
+    from agentnb.core.trace.traces import Traces
+
+    return Traces(hub.tracer, lambda: hub._call_threads)  # noqa: SLF001 - those of its twins
+
+
+TRACES: Service[Traces] = Service("traces", _traces)
 TRACER: Service[Tracer] = Service("tracer", _tracer, settings=("home",))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.redact import Redactor
 
-__all__ = ["KINDS", "Kind", "Process", "Span", "Tracer", "read_spans"]
+__all__ = ["KINDS", "Kind", "Process", "Span", "Tracer", "read_all", "read_spans"]
 
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -155,7 +155,8 @@ class Span(Context):
         else:
             self.trace = around.trace
             self.parent = around.span
-            self.correlation_id = around.correlation_id
+            if self.correlation_id is None:
+                self.correlation_id = around.correlation_id
         self.span = random_bits(64) or 1
         self._token = context_var.set(self)
         self._started = time()
@@ -385,13 +386,22 @@ def _start(span: Span) -> float:
     return span._started  # noqa: SLF001 - its own module's class
 
 
+def read_all(path: Path) -> list[Span]:
+    """Return the spans that all processes wrote to a folder, by start time."""
+    return _read(path, b"")
+
+
 def read_spans(path: Path, trace_id: str) -> list[Span]:
     """Return the spans of a trace that all processes wrote to a folder, by start time.
 
     Spans are written every 0.2 seconds; call `Tracer.flush` first to see those of this process.
     """
+    return _read(path, f'"trace_id":"{trace_id}"'.encode())
+
+
+def _read(path: Path, having: bytes) -> list[Span]:
     spans = []
-    for record in read_lines(path, _STEM, f'"trace_id":"{trace_id}"'.encode()):
+    for record in read_lines(path, _STEM, having):
         try:
             spans.append(Span.from_dict(record))
         except (KeyError, TypeError, ValueError):

@@ -1,0 +1,95 @@
+"""hub.trace: traces by their id, the last ones, spans and runs of one's own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import agentnb
+from agentnb.core.errors import NotFoundError, UsageError
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with agentnb.connect(home=tmp_path / ".agentnb", database_url="sqlite://") as hub:
+        yield hub
+
+
+def test_a_run_is_one_trace_with_all_that_it_caused(hub):
+    with hub.trace.run("nightly", correlation_id="order-17") as run:
+        hub.db.query("select 1")
+        with hub.trace.span("parse", rows=3):
+            hub.db.query("select 2")
+    trace = hub.trace.get(run.trace_id)
+    (root,) = trace.roots
+    assert (root.name, root.service, root.kind) == ("nightly", "app", "cell")
+    (parse,) = trace.find(name="parse")
+    assert (parse.service, parse.kind, parse.attributes) == ("app", "step", {"rows": 3})
+    assert [span.name for span in trace.children(parse)] == ["query"]
+    assert {span.correlation_id for span in trace.spans} == {"order-17"}
+
+
+def test_a_trace_is_found_by_its_beginning_and_by_a_traceparent(hub):
+    with hub.trace.run("nightly") as run:
+        pass
+    for text in (run.trace_id, run.trace_id[:6], run.trace_id[:8].upper(), run.traceparent):
+        assert hub.trace.get(text).id == run.trace_id
+
+
+@pytest.mark.parametrize("text", [None, 17, b"abcdef", "", "abc", "xyz123", "a" * 33, "job:7"])
+def test_what_is_no_id_is_refused(hub, text):
+    with pytest.raises(UsageError, match="must be 6 to 32 hexadecimal digits"):
+        hub.trace.get(text)
+
+
+def test_an_unknown_trace_is_not_found(hub):
+    with pytest.raises(NotFoundError, match="abcdef"):
+        hub.trace.get("abcdef")
+    with pytest.raises(NotFoundError, match="nothing was traced"):
+        hub.trace.last()
+
+
+def test_the_last_trace_is_the_one_before_the_running_one(hub):
+    with hub.trace.run("first"):
+        pass
+    with hub.trace.run("second"):
+        with hub.trace.span("step"):
+            pass
+        assert hub.trace.last().roots[0].name == "first"
+    assert hub.trace.last().roots[0].name == "second"
+
+
+def test_traces_are_listed_newest_first_and_by_failure(hub):
+    for name in ("one", "two", "three"):
+        with hub.trace.run(name):
+            pass
+    with pytest.raises(ValueError, match="no"), hub.trace.run("bad"):
+        raise ValueError("no")
+
+    def names(**options):
+        return [trace.roots[0].name for trace in hub.trace.list(**options)]
+
+    assert names() == ["bad", "three", "two", "one"]
+    assert names(limit=2) == ["bad", "three"]
+    assert names(failed=True) == ["bad"]
+    assert names(failed=False, limit=1) == ["three"]
+    with pytest.raises(UsageError, match="limit must be"):
+        hub.trace.list(0)
+
+
+def test_a_carried_function_is_part_of_the_trace_in_another_thread(hub):
+    with hub.trace.run("fetch") as run, ThreadPoolExecutor() as threads:
+        found = list(threads.map(hub.trace.carry(lambda n: (n, hub.trace.current_id)), [1, 2]))
+        alone = threads.submit(lambda: hub.trace.current_id).result()
+    assert found == [(1, run.trace_id), (2, run.trace_id)]
+    assert alone is None
+
+
+def test_traces_of_another_process_are_found(hub):
+    with agentnb.connect(home=hub.settings.home, database_url="sqlite://") as other:
+        with other.trace.run("nightly") as run:
+            pass
+        other.tracer.flush()
+    assert hub.trace.get(run.trace_id).roots[0].name == "nightly"
+    assert hub.trace.last().id == run.trace_id
