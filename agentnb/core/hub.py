@@ -442,7 +442,39 @@ class Hub:
             return services.Readiness(())
         return services.ready(self, self._opened, timeout)
 
-    ahealth, aready = twin(health), twin(ready)
+    def status(self, timeout: float = 1.0) -> Table:
+        """Return what `health` returns, with the calls to each service in this process.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for the pings of all services together.
+
+        Returns
+        -------
+        Table
+            The columns of `health`; then calls, errors, the median and the 95th percentile of
+            their durations in seconds, class and message of the last error. `metrics` has them
+            by operation.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     _ = hub.db.query("select 1")
+        ...     [(row.service, row.state, row.errors) for row in hub.status(timeout=30)]
+        [('db default', 'ok', 0)]
+        """
+        from agentnb.core.overview.status import status_table
+        from agentnb.core.trace.metrics import numbers_by_service
+
+        timeout = seconds("timeout", timeout, service="hub", hint="hub.status(timeout=1)")
+        tracer: Tracer | None = self._opened.get(services.TRACER.name)
+        # Before the pings, which are calls as well.
+        numbers = {} if tracer is None else numbers_by_service(tracer.counters)
+        found = services.health(self, self._opened, timeout)
+        return status_table(found, numbers, dropped=0 if tracer is None else tracer.dropped)
+
+    ahealth, aready, astatus = twin(health), twin(ready), twin(status)
 
     def metrics(self) -> Table:
         """Return how often each operation of each service was called in this process.
@@ -451,8 +483,9 @@ class Hub:
         -------
         Table
             Service, operation, calls, errors, the median and the 95th percentile of the
-            durations in seconds, the class of the last error. The percentiles are estimated from
-            the counts of buckets. Beyond 500 series, operations are counted as ``other``.
+            durations in seconds, class and message of the last error with secrets masked. The
+            percentiles are estimated from the counts of buckets. Beyond 500 series, operations
+            are counted as ``other``.
 
         Examples
         --------

@@ -23,7 +23,8 @@ GRAMMAR = Grammar(
     "agentnb",
     "the state of every service that this notebook has opened",
     (
-        Verb("status", "the health of each open service"),
+        Verb("status", "the health of each open service, and the calls to it", twin="hub.status()"),
+        Verb("metrics", "the calls to each operation of each service", twin="hub.metrics()"),
         Verb("config", "every setting with the source of its value; no secrets"),
         Verb(
             "debug",
@@ -34,7 +35,7 @@ GRAMMAR = Grammar(
         Verb("stop", "close every service; the next use opens it again"),
         Verb("reset", "stop, forget named connections, and read the settings again"),
     ),
-    examples=("%agentnb config", "%agentnb check analysis.ipynb"),
+    examples=("%agentnb metrics", "%agentnb config", "%agentnb check analysis.ipynb"),
 )
 
 
@@ -55,12 +56,16 @@ class AgentnbMagic(Magic):
         """Do nothing: the magic has no state."""
 
     def status(self, call: Call) -> Table:
-        """Return the health of every open service."""
+        """Return the health of every open service, and the calls to it."""
         return self.do_status(call)
 
     def do_status(self, call: Call) -> Table:  # noqa: ARG002 - verbs share a signature
-        """Return the health of every open service."""
-        return self.hub.health(_HEALTH_SECONDS)
+        """Return the health of every open service, and the calls to it."""
+        return self.hub.status(_HEALTH_SECONDS)
+
+    def do_metrics(self, call: Call) -> Table:  # noqa: ARG002 - as above
+        """Return the calls to each operation."""
+        return self.hub.metrics()
 
     def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return every setting with its source."""

@@ -9,6 +9,7 @@ import pytest
 from agentnb.core.errors import TaskFailed
 from agentnb.core.trace import Counters, Tracer
 from agentnb.core.trace.counters import CALL_BOUNDS, OTHER, Histogram
+from agentnb.core.trace.metrics import numbers_by_service
 from tests.waiting import until
 
 
@@ -101,7 +102,32 @@ def test_the_table_of_metrics_has_a_row_for_each_operation(hub):
     row = found["db", "query"]
     assert (row.calls, row.errors) == (2, 1)
     assert 0 < row.p50 <= row.p95
-    assert row[-1] == "TableNotFound"
+    assert row[-1] == "TableNotFound: no such table: nowhere"
+
+
+def test_the_last_error_of_a_series_is_the_newest_and_has_no_secret():
+    counters = Counters(lambda text: text.replace("s3cret", "•"))
+    counters.call("db", "query", "Late", 1.0, 5.0, "the newer s3cret")
+    counters.call("db", "query", "Early", 1.0, 2.0, "the older")
+    counters.call("db", "execute", "ok", 1.0, 9.0)
+    assert numbers_by_service(counters)["db"].last_error == "Late: the newer •"
+    counters.call("db", "query", "Early", 1.0, 7.0, "x" * 1000)
+    last = numbers_by_service(counters)["db"].last_error
+    assert last.startswith("Early: xxx")
+    assert len(last) < 250
+    counters.call("db", "query", "Bare", 1.0, 8.0)
+    assert numbers_by_service(counters)["db"].last_error == "Bare"
+
+
+def test_the_numbers_of_a_service_are_those_of_all_its_operations():
+    counters = Counters()
+    for number in range(8):
+        counters.call("db", "query", "ok", 1.0, 0.0)
+        counters.call("db", f"execute {number}", "Failed" if number else "ok", 200.0, 1.0)
+    found = numbers_by_service(counters)["db"]
+    assert (found.calls, found.errors) == (16, 7)
+    assert 0.0005 <= found.p50 <= 0.001
+    assert 0.1 < found.p95 <= 0.25
 
 
 class TestJobs:

@@ -21,6 +21,14 @@ def test_the_bare_magic_says_what_is_open_and_how_it_is(run):
     assert run("%agentnb status").column("service") == ["db default"]
 
 
+def test_the_bare_magic_counts_calls_and_metrics_does_so_by_operation(run):
+    run("%db select 1")
+    [row] = run("%agentnb")
+    assert row.calls >= 1
+    assert row.errors == 0
+    assert ("db", "query") in {row[:2] for row in run("%agentnb metrics").rows}
+
+
 def test_status_says_what_is_wrong_and_goes_on(run):
     run("%db select 1")
     run("_ = hub.databases.connect('far', 'postgresql://nobody@127.0.0.1:1/none')")

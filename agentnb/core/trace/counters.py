@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentnb.core.format import cut
 from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _MOST_CALLS = 500
 _MOST_OTHERS = 50
 _MOST_WORK = 200
 _LONGEST_NAME = 60
+_LONGEST_ERROR = 200
 _OUTCOMES: Final = {None: "lost", "delayed": "retried", "waiting": "released"}
 
 Kind = Literal["job", "task"]
@@ -137,6 +139,8 @@ class CallCounts:
         How long they took.
     last
         When the last of them began, in seconds since the epoch; 0 where the outcome is ``ok``.
+    error
+        The message of its error, with secrets masked; None where there is none.
     """
 
     service: str
@@ -144,12 +148,13 @@ class CallCounts:
     outcome: str
     durations: Histogram
     last: float
+    error: str | None = None
 
 
 class _Calls:
     """The counts of one series, as they grow."""
 
-    __slots__ = ("add", "counts", "last", "ms", "new")
+    __slots__ = ("add", "counts", "error", "last", "ms", "new")
 
     def __init__(self) -> None:
         # A thread may append while another counts what is there; a lock for each call would take
@@ -159,6 +164,7 @@ class _Calls:
         self.counts = [0] * (len(CALL_BOUNDS) + 1)
         self.ms = 0.0
         self.last = 0.0
+        self.error: str | None = None
 
     def count(self) -> None:
         """Put the new durations into their buckets; called under the lock."""
@@ -241,7 +247,15 @@ class Counters:
 
     # Calls
 
-    def call(self, service: str, operation: str, outcome: str, ms: float, when: float) -> None:
+    def call(
+        self,
+        service: str,
+        operation: str,
+        outcome: str,
+        ms: float,
+        when: float,
+        error: str | None = None,
+    ) -> None:
         """Count a call.
 
         Parameters
@@ -252,6 +266,8 @@ class Counters:
             Milliseconds that it took.
         when
             When it began, in seconds since the epoch.
+        error
+            The message of the error that ended it, with its secrets.
         """
         try:
             series = self._calls[service, operation, outcome]
@@ -262,7 +278,7 @@ class Counters:
             with self._lock:
                 series.count()
         if outcome != "ok":
-            series.last = when
+            series.last, series.error = when, error
 
     def _series(self, service: object, operation: object, outcome: object) -> _Calls:
         """Return the series of a call that has none yet, or that of ``other``."""
@@ -281,11 +297,15 @@ class Counters:
             return OTHER
         return text if self._redactor(text) == text else OTHER
 
+    def _message(self, error: str | None) -> str | None:
+        # Masked when it is read: few errors are, and the mask takes longer than the call.
+        return None if error is None else cut(self._redactor(error), _LONGEST_ERROR)
+
     def calls(self) -> list[CallCounts]:
         """Return the series of calls, by service, operation and outcome."""
         with self._lock:
             return [
-                CallCounts(*names, _histogram(series), series.last)
+                CallCounts(*names, _histogram(series), series.last, self._message(series.error))
                 for names, series in sorted(self._calls.items())
             ]
 

@@ -343,7 +343,8 @@ class Tracer:
 
     def _finish(self, span: Span) -> None:
         # First: what is not written is counted, too.
-        self._count(span.service, span.name, span.outcome, span.ms, span._started)  # noqa: SLF001 - one mechanism
+        began = span._started  # noqa: SLF001 - one mechanism
+        self._count(span.service, span.name, span.outcome, span.ms, began, span.error)
         self._keep(span)
         writer = self._writer
         if writer is not None:
