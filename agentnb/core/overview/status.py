@@ -49,7 +49,7 @@ def status_table(health: Table, numbers: Mapping[str, Numbers], *, dropped: int 
     ]
     notes = [health.note] if health.note else []
     if dropped:
-        notes.append(f"{dropped:,} spans were not written: %trace lacks them")
+        notes.append(f"{dropped:,} spans were not written: traces lack them")
     return Table(_COLUMNS, rows, note="\n".join(notes), empty=health.empty)
 
 
