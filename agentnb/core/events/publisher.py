@@ -15,7 +15,7 @@ from agentnb.core.events.scripts import PLAIN, PUBLISH
 from agentnb.core.ranges import text
 from agentnb.core.redact import brief
 from agentnb.core.redis.sigint import defer_sigint
-from agentnb.core.trace.context import check_correlation_id, context_var
+from agentnb.core.trace.context import ambient, check_correlation_id, context_var
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Publisher:
         check_correlation_id(correlation_id, "events")
         if event_id is not None:
             text("event_id", event_id, service="events")
-        context = context_var.get()
+        context = context_var.get() or ambient()
         event = Event(
             event_id or f"{self._id_prefix}-{next(self._numbers):x}",
             channel,

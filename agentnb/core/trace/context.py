@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Context",
+    "ambient",
     "carried",
     "check_correlation_id",
     "correlation",
@@ -38,8 +40,9 @@ random_bits = _ids.getrandbits
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
+_SAMPLED = 1
 _TRACEPARENT = re.compile(
-    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}"
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<rest>-.*)?"
 )
 
@@ -55,6 +58,8 @@ class Context:
         The id of the surrounding span, a number of 64 bits.
     correlation_id
         Free text a user gave to the trace, or None.
+    sampled
+        Whether the trace is exported; the ``sampled`` flag of a ``traceparent``.
 
     Examples
     --------
@@ -64,12 +69,20 @@ class Context:
     """
 
     # Numbers inside and text on demand: most spans are never looked at.
-    __slots__ = ("correlation_id", "span", "trace")
+    __slots__ = ("correlation_id", "sampled", "span", "trace")
 
-    def __init__(self, trace: int, span: int, correlation_id: str | None = None) -> None:
+    def __init__(
+        self,
+        trace: int,
+        span: int,
+        correlation_id: str | None = None,
+        *,
+        sampled: bool = True,
+    ) -> None:
         self.trace = trace
         self.span = span
         self.correlation_id = correlation_id
+        self.sampled = sampled
 
     @property
     def trace_id(self) -> str:
@@ -84,7 +97,7 @@ class Context:
     @property
     def traceparent(self) -> str:
         """The value of a W3C ``traceparent`` header that continues here."""
-        return f"00-{self.trace:032x}-{self.span:016x}-01"
+        return f"00-{self.trace:032x}-{self.span:016x}-{self.sampled:02x}"
 
     def __repr__(self) -> str:
         return f"Context({self.traceparent})"
@@ -110,6 +123,21 @@ def traceparent() -> str | None:
     return None if context is None else context.traceparent
 
 
+def ambient() -> Context | None:
+    """Return the active span of OpenTelemetry; None without one, or where nobody has imported it.
+
+    It is the parent where no trace of agentnb runs.
+
+    >>> ambient() is None
+    True
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from agentnb.core.trace.otel.parents import active_span
+
+    return active_span()
+
+
 def parse_traceparent(text: str | None) -> Context | None:
     """Read a W3C ``traceparent``; None if it is malformed.
 
@@ -118,6 +146,8 @@ def parse_traceparent(text: str | None) -> Context | None:
 
     >>> parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").span_id
     '00f067aa0ba902b7'
+    >>> parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").sampled
+    False
     >>> parse_traceparent("not a header") is None
     True
     """
@@ -127,7 +157,7 @@ def parse_traceparent(text: str | None) -> Context | None:
     version, trace, span = found["version"], int(found["trace"], 16), int(found["span"], 16)
     if version == "ff" or not trace or not span or (version == "00" and found["rest"]):
         return None
-    return Context(trace, span)
+    return Context(trace, span, sampled=bool(int(found["flags"], 16) & _SAMPLED))
 
 
 def check_correlation_id(value: object, service: str = "trace") -> str | None:
@@ -225,7 +255,7 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
         Free text that every span and log record of the trace carries.
     parent
         A W3C ``traceparent`` to continue. A malformed one is ignored: the caller's header must
-        not break the call.
+        not break the call. Default: the active span of OpenTelemetry, where there is one.
 
     Returns
     -------
@@ -238,11 +268,11 @@ def start_trace(*, correlation_id: str | None = None, parent: str | None = None)
         The correlation id is not text.
     """
     check_correlation_id(correlation_id)
-    remote = parse_traceparent(parent)
-    if remote is None:
+    around = parse_traceparent(parent) or ambient()
+    if around is None:
         here = Context(random_bits(128) or 1, random_bits(64) or 1, correlation_id)
     else:
-        here = Context(remote.trace, remote.span, correlation_id)
+        here = Context(around.trace, around.span, correlation_id, sampled=around.sampled)
     context_var.set(here)
     return here
 
@@ -276,10 +306,10 @@ def correlation(correlation_id: str) -> _Use:
             service="trace",
             hint='with agentnb.correlation("order-17"): ...',
         )
-    around = context_var.get()
+    around = context_var.get() or ambient()
     if around is None:
         return _Use(Context(random_bits(128) or 1, 0, correlation_id))
-    return _Use(Context(around.trace, around.span, correlation_id))
+    return _Use(Context(around.trace, around.span, correlation_id, sampled=around.sampled))
 
 
 def use(context: Context | None) -> _Use:

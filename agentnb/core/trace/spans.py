@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
-from agentnb.core.trace.context import Context, context_var, random_bits
+from agentnb.core.trace.context import Context, ambient, context_var, random_bits
 from agentnb.core.trace.counters import Counters
 from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
 from agentnb.core.trace.writer import Writer
@@ -75,6 +76,7 @@ class Span(Context):
     """
 
     __slots__ = (
+        "_attached",
         "_began",
         "_started",
         "_token",
@@ -94,6 +96,7 @@ class Span(Context):
 
     _tracer: Tracer | None
     _token: Token[Context | None] | None
+    _attached: object
 
     # Not Context's constructor: the ids are known when the block is entered, and a span is made
     # on every call to a service.
@@ -120,6 +123,7 @@ class Span(Context):
         self._started = 0.0
         self.trace = self.span = self.parent = 0
         self.correlation_id = None
+        self.sampled = True
 
     @property
     def started(self) -> dt.datetime:
@@ -149,16 +153,19 @@ class Span(Context):
         return f"{self.parent:016x}" if self.parent else None
 
     def __enter__(self) -> Self:
-        around = context_var.get()
+        around = context_var.get() or ambient()
         if around is None:
             self.trace = random_bits(128) or 1
         else:
             self.trace = around.trace
             self.parent = around.span
+            self.sampled = around.sampled
             if self.correlation_id is None:
                 self.correlation_id = around.correlation_id
         self.span = random_bits(64) or 1
         self._token = context_var.set(self)
+        if self.kind != "call":
+            self._attached = _attach(self)
         self._started = time()
         self._began = perf_counter()
         return self
@@ -173,6 +180,8 @@ class Span(Context):
         if kind is not None:
             self.outcome = kind.__name__
             self.error = _message(error)
+        if self.kind != "call":
+            _detach(self)
         token, tracer = self._token, self._tracer
         self._token = self._tracer = None  # a span in the ring must not keep others alive
         if token is not None:
@@ -239,6 +248,24 @@ class Span(Context):
         span.error = None if error is None else str(error)
         span.links = tuple(map(str, links)) if isinstance(links, list) else ()
         return span
+
+
+def _attach(span: Span) -> object:
+    """Make a span the active one of OpenTelemetry, where that is in use: user code runs in it."""
+    if span.kind == "wait" or "opentelemetry.trace" not in sys.modules:
+        return None
+    from agentnb.core.trace.otel.parents import attach
+
+    return attach(span)
+
+
+def _detach(span: Span) -> None:
+    attached = getattr(span, "_attached", None)
+    if attached is not None:
+        from agentnb.core.trace.otel.parents import detach
+
+        span._attached = None  # noqa: SLF001 - its own module's class
+        detach(attached)
 
 
 def _message(error: BaseException | None) -> str | None:

@@ -1,0 +1,68 @@
+"""The active span of OpenTelemetry as the parent of a span, and the other way round.
+
+Imported only where a user's code, or the export, has imported ``opentelemetry``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import Token
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import attach as attach_context
+from opentelemetry.context import detach as detach_context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+
+from agentnb.core.trace.context import Context
+
+if TYPE_CHECKING:
+    from agentnb.core.trace.spans import Span
+
+__all__ = ["active_span", "attach", "detach", "span_context"]
+
+
+class _OwnSpan(NonRecordingSpan):
+    """A span of agentnb, as the instrumentation of others sees it: a parent."""
+
+
+def active_span() -> Context | None:
+    """Return the active span of another's instrumentation; None without one.
+
+    A span of agentnb is none: where one is still attached, its block has ended.
+    """
+    span = get_current_span()
+    context = span.get_span_context()
+    if isinstance(span, _OwnSpan) or not context.is_valid:
+        return None
+    return Context(context.trace_id, context.span_id, sampled=context.trace_flags.sampled)
+
+
+def span_context(trace: int, span: int, *, sampled: bool = True) -> SpanContext:
+    """Return a trace's and a span's id as OpenTelemetry has them."""
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    return SpanContext(trace, span, is_remote=False, trace_flags=flags)
+
+
+def attach(span: Span) -> object:
+    """Make a span the active one, and return what `detach` takes."""
+    own = _OwnSpan(span_context(span.trace, span.span, sampled=span.sampled))
+    return attach_context(set_span_in_context(own))
+
+
+def detach(token: object) -> None:
+    """Make the span before it the active one again.
+
+    In another context, such as that of the end of an awaited cell, there is nothing to set back.
+    """
+    if isinstance(token, Token):
+        # Not `detach_context`, which logs that as an error.
+        with suppress(ValueError, RuntimeError):
+            token.var.reset(token)
+    else:
+        detach_context(token)  # type: ignore[arg-type]  # of another implementation of contexts
