@@ -153,12 +153,24 @@ def test_starting_the_server_is_no_attempt_at_the_first_call(redis_home):
     with agentnb.connect(home=redis_home) as hub:
         hub.cache.get("x")
         hub.events.publish("made", 1)
-        spans = [one for one in hub.tracer.recent(100) if one.service in {"redis", "events"}]
-        assert spans
-        assert {(one.attempt, one.outcome) for one in spans} == {(1, "ok")}
+        [get, publish] = [one for one in hub.tracer.recent() if one.service in {"cache", "events"}]
+        assert (get.attempt, get.outcome) == (publish.attempt, publish.outcome) == (1, "ok")
+        assert get.attributes == {"key": "x", "hit": False, "server_started": True}
+        assert "server_started" not in publish.attributes
         hub.stop()
         hub.redis.get("x")
         assert hub.tracer.recent(1)[0].attempt == 1
+
+
+def test_a_server_that_is_started_again_is_said_in_place_of_an_attempt(redis_home, until):
+    with agentnb.connect(home=redis_home) as hub:
+        pid = int(hub.redis.info("server")["process_id"])
+        os.kill(pid, 9)
+        until(lambda: not Path(f"/proc/{pid}/exe").exists())
+        hub.redis.get("x")
+        [span] = hub.tracer.recent(1)
+        assert (span.name, span.attempt, span.outcome) == ("GET", 1, "ok")
+        assert span.attributes["server_started"] is True
 
 
 def test_a_server_that_is_killed_is_logged_as_an_error(redis_home, caplog, until):

@@ -27,6 +27,7 @@ from agentnb.core.keywords import known_keywords, refuse_unknown, unknown_keywor
 from agentnb.core.loop import LoopThread
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
+from agentnb.core.trace.spans import Span
 from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ T = TypeVar("T")
 
 DEFAULT_TTL = 3600.0
 WAIT_SECONDS = 300.0
+_MISSING: Any = object()
 _CALLS = 8  # awaited calls that run at once
 
 
@@ -104,8 +106,10 @@ class Cache:
         milliseconds(default_ttl, "default_ttl")
         milliseconds(wait_seconds, "wait_seconds")
         self.default_ttl = default_ttl
-        self._redis = redis
         runtime = runtime or redis.runtime
+        self._tracer = runtime.tracer
+        # Each public method has one span; the commands below it are part of it.
+        self._redis = redis = redis.untraced
         self._log = runtime.log("cache")
         self._codec = Codec(plain=not prefix)
         self._counter = HitCounter()
@@ -125,15 +129,21 @@ class Cache:
         self._loop = LoopThread()
         self._call_threads = CallThreads("cache", _CALLS)
         self.inspect = CacheInspector(
-            redis, keys=self._keys, names=self._names, codec=self._codec, counter=self._counter
+            redis,
+            keys=self._keys,
+            names=self._names,
+            codec=self._codec,
+            counter=self._counter,
+            tracer=self._tracer,
         )
         self.cells = CellCache(
             redis,
             keys=self._keys,
             codec=self._codec,
             counter=self._counter,
-            set_value=self.set,
+            set_value=self._set,
             default_ttl=default_ttl,
+            tracer=self._tracer,
             log=self._log,
         )
 
@@ -179,20 +189,27 @@ class Cache:
         missing and is logged.
         """
         name = self._keys.cache(check_key(key))
-        if local:
-            copy = self._copies.get(name) or self._copies.fetch(name)
-            data: Any = None if copy is None else copy.data
-        else:
-            data = self._redis.get(name)
+        with Span(self._tracer, "get", "cache", 1, {"key": key}) as span:
+            if local:
+                copy = self._copies.get(name) or self._copies.fetch(name)
+                data: Any = None if copy is None else copy.data
+            else:
+                data = self._redis.get(name)
+            found = self._decoded(key, data, type)
+            span.note(hit=found is not _MISSING)
+        return default if found is _MISSING else found
+
+    def _decoded(self, key: str, data: Any, kind: Any) -> Any:
+        """Return the value of data, or `_MISSING`; count which of the two it is."""
         if data is None:
             self._counter.miss()
-            return default
+            return _MISSING
         try:
-            value = self._codec.decode(data, type)
+            value = self._codec.decode(data, kind)
         except ClassMissingError as error:
             self._log.warning("%r counts as missing: %s", key, error)
             self._counter.miss()
-            return default
+            return _MISSING
         self._counter.hit()
         return value
 
@@ -231,6 +248,18 @@ class Cache:
         UnavailableError
             The server is away.
         """
+        with Span(self._tracer, "set", "cache", 1, {"key": key}):
+            self._set(key, value, ttl, tags=tags, type=type)
+
+    def _set(
+        self,
+        key: str,
+        value: Any,
+        ttl: float | None,
+        *,
+        tags: tuple[str, ...] | list[str],
+        type: Any = None,  # noqa: A002 - as in get
+    ) -> None:
         name = self._keys.cache(check_key(key))
         ms = milliseconds(self.default_ttl if ttl is None else ttl)
         data = self._codec.encode(value, type)
@@ -242,14 +271,18 @@ class Cache:
     def delete(self, *keys: str) -> int:
         """Remove keys, and return the number removed."""
         names = [self._keys.cache(check_key(key)) for key in keys]
-        try:
-            return self._names.remove(keys)
-        finally:
-            self._copies.drop(names)
+        told: dict[str, object] = {"key": keys[0]} if len(keys) == 1 else {"keys": len(keys)}
+        with Span(self._tracer, "delete", "cache", 1, told):
+            try:
+                return self._names.remove(keys)
+            finally:
+                self._copies.drop(names)
 
     def ttl(self, key: str) -> float | None:
         """Return a key's remaining seconds, infinity if it never expires, None if it is missing."""
-        left = int(self._redis.pttl(self._keys.cache(check_key(key))))
+        name = self._keys.cache(check_key(key))
+        with Span(self._tracer, "ttl", "cache", 1, {"key": key}):
+            left = int(self._redis.pttl(name))
         if left == -2:  # noqa: PLR2004 - the server's code of a missing key
             return None
         return float("inf") if left < 0 else left / 1000
@@ -264,7 +297,10 @@ class Cache:
         limit
             Maximum number of keys.
         """
-        return sorted(self._names.matching(check_key(pattern), limit=check_limit(limit)))
+        check_key(pattern)
+        check_limit(limit)
+        with Span(self._tracer, "keys", "cache", 1, {"pattern": pattern}):
+            return sorted(self._names.matching(pattern, limit=limit))
 
     def invalidate(self, pattern: str) -> int:
         """Remove the keys that match a pattern, and return the number removed.
@@ -273,19 +309,23 @@ class Cache:
         loader is loading meanwhile is not stored. With an empty prefix only keys that a cache of
         agentnb has stored are removed.
         """
-        try:
-            removed = self._names.remove_matching(check_key(pattern))
-        finally:
-            self._copies.drop(None)
+        check_key(pattern)
+        with Span(self._tracer, "invalidate", "cache", 1, {"pattern": pattern}):
+            try:
+                removed = self._names.remove_matching(pattern)
+            finally:
+                self._copies.drop(None)
         self._log.debug("invalidated %d keys by %r", removed, pattern)
         return removed
 
     def invalidate_tags(self, *tags: str) -> int:
         """Remove the keys that were stored with any of these tags, and return the number."""
-        try:
-            removed = sum(self._names.remove_tag(tag) for tag in check_tags(tags))
-        finally:
-            self._copies.drop(None)
+        checked = check_tags(tags)
+        with Span(self._tracer, "invalidate_tags", "cache", 1, {"tags": checked}):
+            try:
+                removed = sum(self._names.remove_tag(tag) for tag in checked)
+            finally:
+                self._copies.drop(None)
         self._log.debug("invalidated %d keys by tags %s", removed, ", ".join(tags))
         return removed
 
@@ -383,11 +423,12 @@ class Cache:
         Errors of the loader are raised as they are.
         """
         self._loop.check()
-        request = load_request(
-            key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
-            local=local,
-        )  # fmt: skip
-        return run(get_or_set_flow(self._loader, request), loader, self._loop)
+        with Span(self._tracer, "get_or_set", "cache", 1, {"key": key}) as span:
+            request = load_request(
+                key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
+                local=local, span=span,
+            )  # fmt: skip
+            return run(get_or_set_flow(self._loader, request), loader, self._loop)
 
     @overload
     async def aget_or_set(
@@ -445,11 +486,12 @@ class Cache:
         local: bool = False,
     ) -> Any:
         """Await `get_or_set`; the loader runs on the caller's loop."""
-        request = load_request(
-            key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
-            local=local,
-        )  # fmt: skip
-        return await arun(get_or_set_flow(self._loader, request), loader, self._call_threads)
+        with Span(self._tracer, "get_or_set", "cache", 1, {"key": key}) as span:
+            request = load_request(
+                key, loader, self._seconds(ttl), type, tags, jitter, early=early, stale=stale,
+                local=local, span=span,
+            )  # fmt: skip
+            return await arun(get_or_set_flow(self._loader, request), loader, self._call_threads)
 
     def cached(
         self,
@@ -495,7 +537,8 @@ class Cache:
 
     def stats(self) -> Table:
         """Return this process's hits and misses, and the number of keys."""
-        keys = sum(1 for _ in self._names.matching("*"))
+        with Span(self._tracer, "stats", "cache", 1, None):
+            keys = sum(1 for _ in self._names.matching("*"))
         counter = self._counter
         rows = [(counter.hits, counter.misses, round(counter.ratio, 3), keys)]
         return Table(("hits", "misses", "hit_ratio", "keys"), rows)

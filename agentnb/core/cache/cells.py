@@ -9,6 +9,7 @@ from agentnb.core.cache.checks import check_key, check_tags, milliseconds
 from agentnb.core.cache.identity import digest_of
 from agentnb.core.codec.errors import ClassMissingError, UnstorableError
 from agentnb.core.errors import UsageError
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     import logging
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache.counter import HitCounter
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.keys import Keys
+    from agentnb.core.trace import Tracer
 
 __all__ = ["CellCache"]
 
@@ -42,6 +44,8 @@ class CellCache:
         `Cache.set`.
     default_ttl
         Seconds that an outcome is kept unless told otherwise.
+    tracer
+        Records a span for each call.
     log
         Logger of outcomes that count as missing.
     """
@@ -55,6 +59,7 @@ class CellCache:
         counter: HitCounter,
         set_value: Callable[..., None],
         default_ttl: float,
+        tracer: Tracer,
         log: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self._redis = redis
@@ -63,6 +68,7 @@ class CellCache:
         self._counter = counter
         self._set_value = set_value
         self._default_ttl = default_ttl
+        self._tracer = tracer
         self._log = log
 
     def fingerprint(self, source: str, inputs: Mapping[str, Any]) -> str:
@@ -104,10 +110,17 @@ class CellCache:
         self._keys.cache(check_key(key))
         milliseconds(self._default_ttl if ttl is None else ttl)
         check_tags(tags)
-        self._redis.within(_TIMEOUT).ping()
+        with Span(self._tracer, "check", "cache", 1, {"key": key}):
+            self._redis.within(_TIMEOUT).ping()
 
     def get(self, key: str, fingerprint: str) -> tuple[Any, dict[str, Any]] | None:
         """Return the displayed value and the names, or None if there is no outcome to serve."""
+        with Span(self._tracer, "get", "cache", 1, {"key": key}) as span:
+            found = self._get(key, fingerprint)
+            span.note(hit=found is not None)
+        return found
+
+    def _get(self, key: str, fingerprint: str) -> tuple[Any, dict[str, Any]] | None:
         import msgspec
 
         data: Any
@@ -165,8 +178,9 @@ class CellCache:
             "beside": _digest(data),
             "names": {name: raw for name, (raw, _) in stored.items()},
         }
-        self._redis.set(self._key(key), msgspec.msgpack.encode(kept), px=milliseconds(seconds))
-        self._set_value(key, value, seconds, tags=tags)
+        with Span(self._tracer, "set", "cache", 1, {"key": key}):
+            self._redis.set(self._key(key), msgspec.msgpack.encode(kept), px=milliseconds(seconds))
+            self._set_value(key, value, seconds, tags=tags)
         return copy, {name: one for name, (_, one) in stored.items()}
 
     def _stored(self, what: str, value: Any) -> tuple[bytes, Any]:

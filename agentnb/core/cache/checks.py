@@ -11,6 +11,8 @@ from agentnb.core.ranges import amount, seconds, texts, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agentnb.core.trace.spans import Span
+
 __all__ = ["check_key", "check_limit", "check_tags", "load_request", "milliseconds"]
 
 
@@ -91,6 +93,7 @@ def load_request(
     early: float,
     stale: float,
     local: bool,
+    span: Span | None = None,
 ) -> LoadRequest:
     """Return the checked arguments of a call of `get_or_set`.
 
@@ -109,4 +112,5 @@ def load_request(
     amount("jitter", jitter, service="cache", most=1)
     seconds("early", early, service="cache", zero=True)
     seconds("stale", stale, service="cache", zero=True)
-    return LoadRequest(check_key(key), ttl, kind, check_tags(tags), jitter, early, stale, local)
+    checked = check_tags(tags)
+    return LoadRequest(check_key(key), ttl, kind, checked, jitter, early, stale, local, span)

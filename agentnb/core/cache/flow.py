@@ -80,6 +80,7 @@ def get_or_set_flow(loader: Loader, request: LoadRequest) -> Flow:
 def _hit(loader: Loader, request: LoadRequest, data: bytes) -> Any:
     value = loader.codec.decode(data, request.kind)
     loader.counter.hit()
+    request.note(hit=True)
     return value
 
 
@@ -197,6 +198,7 @@ def _load_and_store(
     with loader.leases.held(token, partial(store.renew, key, token)):
         try:
             with loader.waits.loading(key, token):
+                request.note(hit=False)
                 value = yield _RunLoader()
             data, copy = loader.codec.encode_and_decode(value, request.kind)
         except Exception as error:  # noqa: BLE001 - it is shared, and raised again here
@@ -229,6 +231,7 @@ def _load_uncached(loader: Loader, request: LoadRequest) -> Flow:
     """Load without the server; the value is the same as from the cache."""
     loader.check_not_inside(request.key, thoroughly=True)
     loader.counter.miss()
+    request.note(hit=False)
     with loader.waits.loading(request.key, secrets.token_hex(8)):
         value = yield _RunLoader()
     return loader.codec.encode_and_decode(value, request.kind)[1]

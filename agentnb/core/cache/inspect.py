@@ -12,6 +12,7 @@ from agentnb.core.errors import RejectedError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redis.keys import escape
 from agentnb.core.table import Column, Table
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache.counter import HitCounter
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.keys import Keys
+    from agentnb.core.trace import Tracer
 
 __all__ = ["CacheInspector"]
 
@@ -37,6 +39,8 @@ class CacheInspector:
         The client of the server.
     keys, names, codec, counter
         The parts of the cache.
+    tracer
+        Records a span for each table and each preview.
 
     Examples
     --------
@@ -52,13 +56,21 @@ class CacheInspector:
     """
 
     def __init__(
-        self, redis: RedisClient, *, keys: Keys, names: Names, codec: Codec, counter: HitCounter
+        self,
+        redis: RedisClient,
+        *,
+        keys: Keys,
+        names: Names,
+        codec: Codec,
+        counter: HitCounter,
+        tracer: Tracer,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._names = names
         self._codec = codec
         self._counter = counter
+        self._tracer = tracer
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -110,7 +122,8 @@ class CacheInspector:
         UnavailableError
             The server is away.
         """
-        return preview(self._redis, self._codec, self._keys.cache(key), key)
+        with Span(self._tracer, "preview", "cache", 1, {"key": key}):
+            return preview(self._redis, self._codec, self._keys.cache(key), key)
 
     def table(self, pattern: str = "*", *, limit: int = 100) -> Table:
         """Return key, remaining seconds, bytes and the beginning of each value, sorted by key.
@@ -123,10 +136,12 @@ class CacheInspector:
             Maximum number of keys; a note says if there are more.
         """
         limit = check_limit(limit) or 0
-        names = sorted(self._names.matching(check_key(pattern), limit=limit + 1))
+        check_key(pattern)
         rows: list[tuple[Any, ...]] = []
-        for start in range(0, min(len(names), limit), _STEP):
-            rows += self._rows(names[start : min(start + _STEP, limit)])
+        with Span(self._tracer, "list", "cache", 1, {"pattern": pattern}):
+            names = sorted(self._names.matching(pattern, limit=limit + 1))
+            for start in range(0, min(len(names), limit), _STEP):
+                rows += self._rows(names[start : min(start + _STEP, limit)])
         more = f"the first {limit:,}; there are more" if len(names) > limit else ""
         return Table(
             ("key", Column("ttl", "duration"), Column("bytes", "size"), "value"),

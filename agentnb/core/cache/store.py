@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache.names import Names
     from agentnb.core.redis import RedisClient, Script
     from agentnb.core.redis.keys import Keys
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["LoadRequest", "LockState", "Lookup", "Store"]
 
@@ -38,6 +39,12 @@ class LoadRequest(NamedTuple):
     early: float
     stale: float
     local: bool
+    span: Span | None = None
+
+    def note(self, *, hit: bool) -> None:
+        """Note in the span of the call whether the value was there."""
+        if self.span is not None:
+            self.span.note(hit=hit)
 
 
 class Lookup(NamedTuple):

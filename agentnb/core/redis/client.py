@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from redis.client import Monitor
 from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.ranges import seconds as in_seconds
+from agentnb.core.redis.folded import Folded
 from agentnb.core.redis.keys import Keys
 from agentnb.core.redis.manager import ConnectionManager, on
 from agentnb.core.redis.pipeline import Pipeline
@@ -24,12 +26,13 @@ from agentnb.core.runtime import Runtime
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from redis.connection import ConnectionPool
 
     from agentnb.core.redis.connection import Timed
+    from agentnb.core.redis.script import Script
     from agentnb.core.redis.sigint import DeferredSigint
     from agentnb.core.trace import Tracer
 
@@ -153,7 +156,10 @@ class RedisClient(redis.Redis):
 
     @property
     def untraced(self) -> Self:
-        """Return this client without spans, for callers that record spans of their own."""
+        """Return this client without spans, for callers that record spans of their own.
+
+        Attempts and a server that was started are noted in the caller's span.
+        """
         return self._view(self.connection_pool, _spans=None)
 
     @property
@@ -189,30 +195,49 @@ class RedisClient(redis.Redis):
         ConfigError
             It refuses the login, or is no Redis.
         """
+        if self._spans is None:
+            return self._execute(Folded(), args, options)
+        key = args[1] if len(args) > 1 and flags_of(args) & KEYED else None
+        with Span(self._spans, args[0], "redis", 1, None if key is None else {"key": key}) as span:
+            return self._execute(span, args, options)
+
+    def _run_script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+        """Run a script, in one span; a server that does not know it is told its text.
+
+        Raises
+        ------
+        AgentnbError
+            As `execute_command`.
+        """
+        if self._spans is None:
+            return script.run_by(partial(self._sent, Folded()), keys, args)
+        with Span(self._spans, "EVALSHA", "redis", 1, {"key": keys[0]} if keys else None) as span:
+            return script.run_by(partial(self._sent, span), keys, args)
+
+    def _sent(self, span: Span | Folded, /, *args: Any) -> Any:
+        return self._execute(span, args, {})
+
+    def _execute(self, span: Span | Folded, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         flags = flags_of(args)
-        attributes: dict[str, object] | None = None
-        if flags & KEYED and len(args) > 1:
-            attributes = {"key": args[1]}
-        with Span(self._spans, args[0], "redis", 1, attributes) as span:
 
-            def work(connection: Timed) -> Any:
-                connection.send_command(*args, check_health=False)
-                return self.parse_response(connection, args[0], **options)
+        def work(connection: Timed) -> Any:
+            connection.send_command(*args, check_health=False)
+            return self.parse_response(connection, args[0], **options)
 
-            if flags & BLOCKING or self._waits:
-                return self._wait(work, span, args, flags)
-            manager, seconds = self._manager, self.timeout
-            pool: Any = self.connection_pool
-            until = monotonic() + seconds
-            return manager.call(
-                lambda: manager.borrowed(pool, work, until),
-                span=span,
-                until=until,
-                seconds=seconds,
-                repeatable=self._repeats or bool(flags & REPEATABLE),
-            )
+        if flags & BLOCKING or self._waits:
+            return self._wait(work, span, args, flags)
+        manager, seconds = self._manager, self.timeout
+        pool: Any = self.connection_pool
+        until = monotonic() + seconds
+        return manager.call(
+            lambda: manager.borrowed(pool, work, until),
+            span=span,
+            until=until,
+            seconds=seconds,
+            repeatable=self._repeats or bool(flags & REPEATABLE),
+        )
 
-    def execute_within(self, span: Span, waiting: DeferredSigint, *args: Any) -> Any:
+    def execute_within(self, span: Span | Folded, waiting: DeferredSigint, *args: Any) -> Any:
         """Send a command inside a span and a `defer_sigint` block of the caller.
 
         As `execute_command`, but it is sent once, and a server that accepts no connection within
@@ -238,7 +263,7 @@ class RedisClient(redis.Redis):
         )
 
     def _wait(
-        self, work: Callable[[Timed], Any], span: Span, args: tuple[Any, ...], flags: int
+        self, work: Callable[[Timed], Any], span: Span | Folded, args: tuple[Any, ...], flags: int
     ) -> Any:
         """Send a blocking command: an interrupt ends it and closes its connection."""
         manager, seconds = self._manager, self.timeout
@@ -280,6 +305,9 @@ class RedisClient(redis.Redis):
         client = self.within(timeout)
         if self.embedded:
             client.ping()
+            return
+        if self._spans is None:
+            self._manager.probe(client.timeout)
             return
         with Span(self._spans, "PING", "redis", 1, None):
             self._manager.probe(client.timeout)

@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from agentnb.core.redact import redact
 from agentnb.core.redis.errors import elsewhere, may_pass, refused, translate, with_word
+from agentnb.core.redis.folded import note_start
 from agentnb.core.redis.nodes import Address, ClusterNodes
 from agentnb.core.redis.pool import Pool
 from agentnb.core.redis.retrying import Reconnect
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.redis.connection import Timed
+    from agentnb.core.redis.folded import Folded
     from agentnb.core.redis.nodes import Nodes
     from agentnb.core.redis.server import EmbeddedServer
     from agentnb.core.redis.sigint import DeferredSigint
@@ -127,7 +129,7 @@ class ConnectionManager:
         self,
         attempt: Callable[[], T],
         *,
-        span: Span,
+        span: Span | Folded,
         until: float | None,
         seconds: float,
         repeatable: bool,
@@ -231,7 +233,7 @@ class ConnectionManager:
     def _attempts(
         self,
         attempt: Callable[[], T],
-        span: Span,
+        span: Span | Folded,
         until: float | None,
         seconds: float,
         repeatable: bool,  # noqa: FBT001 - handed on by the breaker, by position
@@ -240,7 +242,8 @@ class ConnectionManager:
         try:
             if server is not None and not server.seen_up:
                 # Before the first attempt: a server that starts or is started is no failure.
-                server.ensure(Deadline(seconds if until is None else until - monotonic()))
+                left = seconds if until is None else until - monotonic()
+                note_start(span, started=server.ensure(Deadline(left)))
             return attempt()
         except Exception as error:
             if not self._worth_again(error, repeatable=repeatable):
@@ -258,10 +261,11 @@ class ConnectionManager:
             if first is not None:
                 failed, first = first, None
                 raise failed
-            span.attempt += 1
             left = seconds if until is None else max(until - monotonic(), 0.0)
-            if server is not None:
-                server.ensure(Deadline(left))
+            if server is not None and server.ensure(Deadline(left)):
+                note_start(span)  # the server's start is no failure of the call
+            else:
+                span.attempt += 1
             return attempt()
 
         left = seconds if until is None else until - monotonic()

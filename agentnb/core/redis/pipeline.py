@@ -9,6 +9,7 @@ from redis import client as theirs
 from redis.exceptions import AskError, ReadOnlyError, WatchError
 
 from agentnb.core.redis.errors import REFUSALS
+from agentnb.core.redis.folded import Folded
 from agentnb.core.redis.policy import REPEATABLE, flags_of
 from agentnb.core.redis.sigint import defer_sigint
 from agentnb.core.trace.spans import Span
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis.client import RedisClient
     from agentnb.core.redis.manager import ConnectionManager
     from agentnb.core.redis.sigint import DeferredSigint
+    from agentnb.core.trace import Tracer
 
 __all__ = ["Pipeline"]
 
@@ -36,6 +38,7 @@ class Pipeline(theirs.Pipeline):
         self._together = bool(transaction)
         self._manager = manager
         self._timeout = client.timeout
+        self._spans: Tracer | None = client._spans  # noqa: SLF001 - a pipeline is part of its client
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's own
         """Send the commands and return their replies.
@@ -111,7 +114,7 @@ class Pipeline(theirs.Pipeline):
             except REFUSALS as error:
                 raise self._unwatched(error) from error
 
-        with Span(manager.tracer, name, "redis", 1, attributes or None) as span:
+        def call(span: Span | Folded) -> Any:
             return manager.call(
                 lambda: defer_sigint(attempt),
                 span=span,
@@ -119,6 +122,11 @@ class Pipeline(theirs.Pipeline):
                 seconds=self._timeout,
                 repeatable=repeatable,
             )
+
+        if self._spans is None:
+            return call(Folded())
+        with Span(self._spans, name, "redis", 1, attributes or None) as span:
+            return call(span)
 
     def _unwatched(self, error: Exception) -> WatchError:
         """Return the error for a refusal while keys are watched, which a retry would not watch."""

@@ -38,7 +38,7 @@ class Script:
 
     def run(self, redis: RedisClient, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run it; a server that was started since does not know it, and is told."""
-        return self.run_by(redis.execute_command, keys, args)
+        return redis._run_script(self, keys, args)  # noqa: SLF001 - the two are one mechanism
 
     def run_by(self, send: Callable[..., Any], keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run it by a function that sends a command; as `run`."""

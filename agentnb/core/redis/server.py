@@ -77,8 +77,8 @@ class EmbeddedServer:
         """Return whether it has answered since this user joined: it may be connected to."""
         return self._seen_up
 
-    def ensure(self, deadline: Deadline) -> None:
-        """Be a user of the server, and start it if it is not there.
+    def ensure(self, deadline: Deadline) -> bool:
+        """Be a user of the server, and start it if it is not there; return whether it was not.
 
         Raises
         ------
@@ -90,7 +90,8 @@ class EmbeddedServer:
         with self._alone(deadline):
             self._join(deadline)
             try:
-                if not is_up(self.paths.socket, deadline.remaining()):
+                started = not is_up(self.paths.socket, deadline.remaining())
+                if started:
                     self._bring_up(deadline)
                 self._seen_up = True
             except DeadlineExceeded:
@@ -107,6 +108,7 @@ class EmbeddedServer:
                     service="redis",
                     hint="set AGENTNB_HOME to a folder that you may write to, or REDIS_URL",
                 ) from error
+        return started
 
     def leave(self) -> None:
         """Need the server no longer; the next `ensure` needs it again."""

@@ -192,6 +192,13 @@ class Span(Context):
         if tracer is not None:
             tracer._finish(self)  # noqa: SLF001 - the two classes are one mechanism
 
+    def note(self, **attributes: object) -> None:
+        """Add attributes: what is known only once the call has been made."""
+        if self.attributes is None:
+            self.attributes = attributes
+        else:
+            self.attributes |= attributes
+
     def __repr__(self) -> str:
         return f"<Span {self.service}.{self.name} {self.ms:.1f} ms {self.outcome}>"
 
