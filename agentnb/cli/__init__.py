@@ -1,8 +1,8 @@
 """The command line, ``agentnb``: `agentnb.cli.parser` has its commands.
 
-Exit codes: 0 all is well, 1 `check` found secrets or `health` a service that is not well, 2 the
-call or a setting is wrong; and as the shell has them, 130 or 143 for a worker that was told twice
-to stop.
+Exit codes: 0 all is well, 1 `check` found secrets, `health` a service that is not well or
+`doctor` something that fails, 2 the call or a setting is wrong; and as the shell has them, 130 or
+143 for a worker that was told twice to stop.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.cli import commands, health, migrate, serve, worker
+from agentnb.cli import commands, doctor, health, migrate, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
 from agentnb.core.work.executors.choose import WORDS, read_executor
@@ -25,6 +25,7 @@ _EXAMPLES = {
     "migrate": "DATABASE_URL=postgresql://... agentnb migrate",
     "check": "agentnb check notebooks/*.ipynb",
     "health": "agentnb health --timeout 1, or of a worker: agentnb health --worker mail",
+    "doctor": "agentnb doctor --json",
     "status": "agentnb status",
 }
 _HIGHEST_PORT = 65535
@@ -108,6 +109,8 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     check.add_argument("notebook", nargs="+", help="the notebooks' files")
     about = "Check that the configured services answer, or that a worker of this host is alive."
     _add_health(add("health", health.run, about))
+    about = "Examine what works here and what is missing, with the line that mends it."
+    _add_doctor(add("doctor", doctor.run, about))
     add("status", commands.status, "Show every setting and its source; secrets are masked.")
 
 
@@ -131,6 +134,22 @@ def _add_health(parser: Parser) -> None:
         action="store_true",
         help="look for the heartbeat of a worker of this host in place of the services",
     )
+
+
+def _add_doctor(parser: Parser) -> None:
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="open the database and Redis first, as their first use does (default: start nothing)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=3.0,
+        help="seconds for all checks together (default: 3)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_serve(parser: Parser) -> None:

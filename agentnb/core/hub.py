@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database, Databases
     from agentnb.core.db.registry import Named
     from agentnb.core.docker import DockerManager
+    from agentnb.core.doctor import Diagnosis
     from agentnb.core.events import EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
@@ -475,6 +476,40 @@ class Hub:
         return status_table(found, numbers, dropped=0 if tracer is None else tracer.dropped)
 
     ahealth, aready, astatus = twin(health), twin(ready), twin(status)
+
+    def doctor(self, *, start: bool = False, timeout: float = 3.0) -> Diagnosis:
+        """Examine what works here and what is missing, with the line that mends it.
+
+        Python, packages and extras, settings, home, database, Redis, git, Docker, the extensions
+        of JupyterLab, clocks and ports. Servers are asked if they run or a setting names them.
+
+        Parameters
+        ----------
+        start
+            Whether to open the database and Redis first, as their first use does. By default
+            nothing is started, made or changed.
+        timeout
+            Seconds for all checks together.
+
+        Returns
+        -------
+        Diagnosis
+            A table of part, state (``ok``, ``missing``, ``warning``, ``failed``), what was found
+            and the line that mends it. ``.ok`` is False where something has failed.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     found = hub.doctor(timeout=30)
+        >>> {row.part: row.detail for row in found}["database"]
+        'SQLite in memory'
+        """
+        from agentnb.core.doctor import examine
+
+        timeout = seconds("timeout", timeout, service="hub", hint="hub.doctor(timeout=3)")
+        return examine(self, timeout, start=start)
+
+    adoctor = twin(doctor)
 
     def metrics(self) -> Table:
         """Return how often each operation of each service was called in this process.

@@ -10,7 +10,7 @@ from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_v
 from agentnb.core.ranges import choice
 from agentnb.core.services import HIDDEN
 from agentnb.magics.base import Magic
-from agentnb.magics.grammar import Call, Grammar, Verb
+from agentnb.magics.grammar import Call, Grammar, Option, Verb
 
 if TYPE_CHECKING:
     from agentnb.core.table import Table
@@ -30,6 +30,15 @@ GRAMMAR = Grammar(
             "debug",
             "show whole tracebacks of agentnb's errors or not",
             ("on|off",),
+        ),
+        Verb(
+            "doctor",
+            "what works here, what is missing, and the line that mends it",
+            options=(
+                Option(("--start",), "open the database and Redis first; else nothing is started"),
+                Option(("--timeout",), "seconds for all checks (default: 3)", "S", float),
+            ),
+            twin="hub.doctor()",
         ),
         Verb("check", "look for secrets in a notebook's cells and outputs", ("NOTEBOOK",)),
         Verb("stop", "close every service; the next use opens it again"),
@@ -77,6 +86,13 @@ class AgentnbMagic(Magic):
         word = choice("debug", call.arguments[0], ("on", "off"), service="agentnb", hint=hint)
         self.extension.set_debug(word == "on")
         print(f"whole tracebacks are {word}")  # noqa: T201 - the answer to a command
+
+    def do_doctor(self, call: Call) -> Table:
+        """Return the findings of the doctor."""
+        options = {
+            name: call.options[name] for name in ("start", "timeout") if name in call.options
+        }
+        return self.hub.doctor(**options)
 
     def do_check(self, call: Call) -> Table:
         """Return the secrets found in a notebook, masked."""

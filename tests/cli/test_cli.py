@@ -60,7 +60,10 @@ def test_the_version_is_printed(agentnb):
     ("words", "hint"),
     [
         (["lap"], "did you mean lab?"),
-        (["xyzzy"], "commands: lab, tutorials, worker, serve, migrate, check, health, status"),
+        (
+            ["xyzzy"],
+            "commands: lab, tutorials, worker, serve, migrate, check, health, doctor, status",
+        ),
         (["lab", "--prot", "3"], "did you mean --port?"),
         (["lab", "--port", "70000"], "agentnb lab --help"),
         (["lab", "one", "two"], "agentnb lab --help"),
@@ -79,7 +82,8 @@ def test_a_wrong_call_is_a_short_error_with_a_hint(agentnb, tmp_path, words, hin
 
 
 @pytest.mark.parametrize(
-    "command", ["lab", "tutorials", "worker", "serve", "migrate", "check", "health", "status"]
+    "command",
+    ["lab", "tutorials", "worker", "serve", "migrate", "check", "health", "doctor", "status"],
 )
 def test_the_help_of_each_command_has_an_example(command, capsys):
     with pytest.raises(SystemExit):
@@ -144,6 +148,22 @@ def test_check_knows_the_secrets_of_the_settings(agentnb, tmp_path):
     done = agentnb("check", path)
     assert done.returncode == 1
     assert "known secret: say('••••••')" in done.stdout
+
+
+def test_the_doctor_tells_by_its_exit_code_and_makes_nothing(agentnb, tmp_path):
+    done = agentnb("doctor", "--timeout", "30", REDIS_URL=f"redis://:{SECRET}@127.0.0.1:1/0")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(
+        r"^failed +redis +redis://127.0.0.1:1/0 cannot be reached", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^ +mend: is it running", done.stdout, re.MULTILINE)
+    assert SECRET not in done.stdout
+    done = agentnb("doctor", "--json", "--timeout", "30", AGENTNB_DB_TIMEOT="5")
+    found = json.loads(done.stdout)
+    assert done.returncode == (0 if found["ok"] else 1)
+    (warning,) = [one for one in found["checks"] if "TIMEOT" in one["detail"]]
+    assert warning["mend"] == "did you mean AGENTNB_DB_TIMEOUT?"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_status_shows_every_source_and_no_password(agentnb, tmp_path):

@@ -158,3 +158,20 @@ def test_help_prints(shown):
     for source in ("%agentnb help", "%agentnb --help", "%agentnb config --help"):
         assert "--quiet" in shown(source)
     assert "debug on|off" in shown("%agentnb help debug")
+
+
+def test_doctor_shows_what_works_and_starts_nothing_unless_it_is_told_to(run, project):
+    (project / ".env").write_text(
+        f"AGENTNB_DB_TIMEOT=5\nREDIS_URL=redis://:{PASSWORD}@127.0.0.1:1\n"
+    )
+    found = run("%agentnb doctor --timeout 30")
+    rows = {row.part: row for row in found}
+    assert rows["redis"].state == "failed"
+    assert rows["database"].detail.endswith("made on the first use")
+    assert "<code>did you mean AGENTNB_DB_TIMEOUT?</code>" in found._repr_html_()
+    assert PASSWORD not in repr(found) + found._repr_html_()
+    assert not (project / ".agentnb" / "agentnb.db").exists()
+    started = {row.part: row for row in run("%agentnb doctor --start --timeout 30")}
+    assert started["database"].detail.endswith(str(project / ".agentnb" / "agentnb.db"))
+    with pytest.raises(UsageError, match="timeout must be"):
+        run("%agentnb doctor --timeout 0")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.db.executor import Executor
 
-__all__ = ["HEAD", "check_kind", "migrate", "require"]
+__all__ = ["HEAD", "check_kind", "migrate", "require", "version_of"]
 
 HEAD = "0009"
 """The newest version, so that Alembic need not be imported to see that there is nothing to do."""
@@ -73,7 +73,7 @@ def require(database: Database) -> None:
         right on them is missing.
     """
     with explaining(database):
-        found = _version(database, database.kind)
+        found = version_of(database, database.kind)
     if found == HEAD:
         return
     if database.kind == "sqlite":
@@ -105,7 +105,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
     ):
         if database.kind == "postgresql":
             tx.execute(f"select pg_advisory_xact_lock({_LOCK})")
-        before = _version(tx, database.kind)
+        before = version_of(tx, database.kind)
         if before == HEAD:
             return before, HEAD
         _refuse_newer(before)
@@ -154,7 +154,7 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
 
 
-def _version(database: Executor, kind: str) -> str | None:
+def version_of(database: Executor, kind: str) -> str | None:
     """Return the version of the tables, None where there are none."""
     table = names(kind)[VERSIONS]
     if kind == "postgresql":
