@@ -15,7 +15,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.forking import OpeningLock
 from agentnb.core.imports import protect_imports
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.ranges import seconds, texts
+from agentnb.core.ranges import seconds, texts, whole
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -532,6 +532,43 @@ class Hub:
         from agentnb.core.trace.metrics import call_table
 
         return call_table(self.tracer.counters)
+
+    def errors(self, limit: int = 20) -> Table:
+        """Return the last errors: of calls, failed jobs and tasks, and handlers of events.
+
+        The calls are those of all processes of this home. An error that ended several calls, one
+        within the other, is that of the innermost. Services that are not opened are left out; a
+        note names them.
+
+        Parameters
+        ----------
+        limit
+            How many.
+
+        Returns
+        -------
+        Table
+            Time, service, class, message with secrets masked, and how the trace's id begins,
+            newest first.
+
+        Examples
+        --------
+        >>> from agentnb.errors import AgentnbError
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     try:
+        ...         hub.db.query("select * from nowhere")
+        ...     except AgentnbError:
+        ...         pass
+        ...     row = hub.errors()[0]
+        >>> row.service, row.error, row.message
+        ('db', 'TableNotFound', 'query: no such table: nowhere')
+        """
+        from agentnb.core.overview.errors import error_table
+
+        hint = "hub.errors(limit=20)"
+        return error_table(self, whole("limit", limit, service="hub", hint=hint))
+
+    aerrors = twin(errors)
 
     def run_workers(self, grace: float = 30.0) -> bool:
         """Let the workers of this process work until SIGTERM or SIGINT, and stop them.

@@ -11,6 +11,7 @@ from agentnb.core.ranges import choice
 from agentnb.core.services import HIDDEN
 from agentnb.magics.base import Magic
 from agentnb.magics.grammar import Call, Grammar, Option, Verb
+from agentnb.magics.grammar.values import rows
 
 if TYPE_CHECKING:
     from agentnb.core.table import Table
@@ -25,6 +26,12 @@ GRAMMAR = Grammar(
     (
         Verb("status", "the health of each open service, and the calls to it", twin="hub.status()"),
         Verb("metrics", "the calls to each operation of each service", twin="hub.metrics()"),
+        Verb(
+            "errors",
+            "the last errors with their traces",
+            options=(Option(("-n", "--count"), "maximum number (default 20)", "N", rows),),
+            twin="hub.errors(limit=20)",
+        ),
         Verb("config", "every setting with the source of its value; no secrets"),
         Verb(
             "debug",
@@ -44,7 +51,12 @@ GRAMMAR = Grammar(
         Verb("stop", "close every service; the next use opens it again"),
         Verb("reset", "stop, forget named connections, and read the settings again"),
     ),
-    examples=("%agentnb metrics", "%agentnb config", "%agentnb check analysis.ipynb"),
+    examples=(
+        "%agentnb errors -n 5",
+        "%agentnb metrics",
+        "%agentnb config",
+        "%agentnb check analysis.ipynb",
+    ),
 )
 
 
@@ -75,6 +87,10 @@ class AgentnbMagic(Magic):
     def do_metrics(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return the calls to each operation."""
         return self.hub.metrics()
+
+    def do_errors(self, call: Call) -> Table:
+        """Return the last errors."""
+        return self.hub.errors(call.options.get("count", 20))
 
     def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return every setting with its source."""

@@ -17,10 +17,10 @@ from agentnb.core.settings import FIELDS
 
 PUBLIC = {
     "Hub": """
-        aclose adoctor ahealth aopen api apis aready areset astatus astop cache close closed
-        databases db docker doctor events files git github health logs metrics open panel queue
-        queues ready redis repo reset run_workers runtime settings status stop trace tracer
-        variable websocket websockets workflows
+        aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop cache close
+        closed databases db docker doctor errors events files git github health logs metrics open
+        panel queue queues ready redis repo reset run_workers runtime settings status stop trace
+        tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
     "Tracer": "close counters dropped failed flush path recent span trace",

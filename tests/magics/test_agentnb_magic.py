@@ -29,6 +29,15 @@ def test_the_bare_magic_counts_calls_and_metrics_does_so_by_operation(run):
     assert ("db", "query") in {row[:2] for row in run("%agentnb metrics").rows}
 
 
+def test_errors_lists_the_last_ones(run):
+    for name in ("nowhere", "void"):
+        with pytest.raises(NotFoundError):
+            run(f"%db select * from {name}")
+    found = run("%agentnb errors -n 1")
+    assert [(row.service, row.message) for row in found] == [("db", "query: no such table: void")]
+    assert len(run("%agentnb errors")) == 2
+
+
 def test_status_says_what_is_wrong_and_goes_on(run):
     run("%db select 1")
     run("_ = hub.databases.connect('far', 'postgresql://nobody@127.0.0.1:1/none')")

@@ -16,6 +16,7 @@ from agentnb.core.loop import LoopThread
 from agentnb.core.queue.batch_store import BatchStore
 from agentnb.core.queue.blocked import Blocked
 from agentnb.core.queue.events import JobEvents
+from agentnb.core.queue.failures import failed_jobs
 from agentnb.core.queue.keys import KEY_TTL
 from agentnb.core.queue.options import RESULT_TTL
 from agentnb.core.queue.overview import overview
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from agentnb.core.queue.arguments import AddOptions, WorkOptions
+    from agentnb.core.queue.failures import FailedJob
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.queue.parts import BatchViews
@@ -319,6 +321,12 @@ class Queues:
         queues = [self.get_queue(name) for name in texts("names", names, service="queue")]
         found = [(queue, self._stores[queue.name]) for queue in queues]
         return overview(self._redis, found, oldest=oldest)
+
+    def _failed(self, n: int, names: Iterable[str] | None = None) -> list[FailedJob]:
+        """Return the last `n` failed jobs of each queue, newest first."""
+        chosen = self.names() if names is None else names
+        queues = [self.get_queue(name).name for name in chosen]
+        return failed_jobs(self._redis, [(name, self._stores[name]) for name in queues], n)
 
     def schedule_infos(self) -> list[ScheduleInfo]:
         """Return the schedules of all queues, by queue and name."""

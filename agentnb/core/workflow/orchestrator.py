@@ -39,6 +39,7 @@ from agentnb.core.workflow.reading import Reader
 from agentnb.core.workflow.registry import Registry
 from agentnb.core.workflow.relay import Relay
 from agentnb.core.workflow.results import Results
+from agentnb.core.workflow.running import failed_tasks, running_workflows
 from agentnb.core.workflow.schedules import WorkflowSchedules
 from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.depths import AgentDepth
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
     from agentnb.core.workflow.remote import Agents, FarTasks, TaskRecords
+    from agentnb.core.workflow.running import FailedTask, RunningWorkflow
 
 __all__ = ["Orchestrator"]
 
@@ -325,6 +327,16 @@ class Orchestrator(AgentLimits):
         """Return the open tasks and the workers of some agents, in their order."""
         with self._transactions.read() as tx:
             return depths(tx, self._scope, self.registry, agents)
+
+    def _running(self, n: int) -> list[RunningWorkflow]:
+        """Return the newest `n` workflows that have not ended, with how far they are."""
+        with self._transactions.read() as tx:
+            return running_workflows(tx, self._scope, n)
+
+    def _failed(self, n: int) -> list[FailedTask]:
+        """Return the last `n` tasks that failed, newest first."""
+        with self._transactions.read() as tx:
+            return failed_tasks(tx, self._scope, n)
 
     def agent_info(self, name: str) -> AgentInfo:
         """Return one agent.

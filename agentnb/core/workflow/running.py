@@ -1,0 +1,97 @@
+"""The workflows that run and the tasks that have failed, in one statement each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.transactions import Transaction
+
+__all__ = ["FailedTask", "RunningWorkflow", "failed_tasks", "running_workflows"]
+
+_RUNNING = """
+select w.id, w.name, {now} - w.created, count(*),
+  sum(case when t.state = 'completed' then 1 else 0 end),
+  sum(case when t.state = 'active' then 1 else 0 end),
+  sum(case when t.state in ('failed', 'cancelled', 'skipped') then 1 else 0 end),
+  sum(case when t.state = 'approval' then 1 else 0 end),
+  min(case when t.state = 'approval' then t.name end),
+  {now} - min(case when t.state = 'approval' then coalesce(t.ready_at, t.created) end)
+from {workflow} w join {task} t on t.workflow_id = w.id
+where w.scope = :scope and w.state = 'active'
+group by w.id, w.name, w.created order by w.created desc, w.id desc limit :n
+"""
+_FAILED = """
+select w.id, w.name, t.name, t.agent, t.error, coalesce(t.finished, t.created),
+  coalesce(w.traceparent, '')
+from {task} t join {workflow} w on w.id = t.workflow_id
+where t.scope = :scope and t.state = 'failed' order by t.finished desc limit :n
+"""
+_TRACE = slice(3, 35)
+
+
+class RunningWorkflow(NamedTuple):
+    """A workflow that has not ended.
+
+    Attributes
+    ----------
+    id, name
+        Which workflow.
+    age
+        Seconds since it was made.
+    tasks, completed, active, failed, approvals
+        The number of its tasks, and of those that are completed, run now, have failed (or were
+        cancelled or skipped), and wait for a person.
+    approval
+        The name of a task that waits for a person, or None.
+    waited
+        Seconds for which the first of those waits, or None.
+    """
+
+    id: str
+    name: str
+    age: float
+    tasks: int
+    completed: int
+    active: int
+    failed: int
+    approvals: int
+    approval: str | None
+    waited: float | None
+
+
+class FailedTask(NamedTuple):
+    """A task that has failed for good.
+
+    Attributes
+    ----------
+    workflow_id, workflow, name, agent
+        Its workflow's id and name, its own name, and its agent.
+    error
+        Class and message of its last error.
+    when
+        When it failed, in seconds since the epoch.
+    trace_id
+        The trace that it belongs to, or None.
+    """
+
+    workflow_id: str
+    workflow: str
+    name: str
+    agent: str
+    error: str
+    when: float
+    trace_id: str | None
+
+
+def running_workflows(tx: Transaction, scope: str, n: int) -> list[RunningWorkflow]:
+    """Return the newest `n` workflows that have not ended."""
+    return [RunningWorkflow(*row) for row in tx.rows(_RUNNING, scope=scope, n=n)]
+
+
+def failed_tasks(tx: Transaction, scope: str, n: int) -> list[FailedTask]:
+    """Return the last `n` tasks that failed, newest first."""
+    return [
+        FailedTask(number, workflow, name, agent, error or "unknown", when, trace[_TRACE] or None)
+        for number, workflow, name, agent, error, when, trace in tx.rows(_FAILED, scope=scope, n=n)
+    ]
