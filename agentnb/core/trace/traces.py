@@ -216,7 +216,8 @@ class Traces:
         traces: dict[str, list[Span]] = {}
         for span in spans.values():
             traces.setdefault(span.trace_id, []).append(span)
-        found = [Trace(id, spans) for id, spans in traces.items()]  # noqa: A001 - as above
+        masked = self._tracer._redactor  # noqa: SLF001 - one mechanism
+        found = [Trace(id, spans, redactor=masked) for id, spans in traces.items()]  # noqa: A001 - as above
         return sorted(found, key=lambda trace: trace.spans[0].began, reverse=True)
 
     def close(self) -> None:

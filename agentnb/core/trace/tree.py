@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pandas as pd
 
     from agentnb.core.trace.spans import Process, Span
+    from agentnb.core.trace.view.layout import Layout
 
 __all__ = ["Trace"]
 
@@ -25,6 +28,15 @@ class Trace:
         Its spans, in any order.
     notes
         Lines about what is not among them, such as spans that were dropped.
+    redactor
+        Masks secrets in every view and export.
+
+    Attributes
+    ----------
+    depth
+        How many levels of the tree are displayed; None for all.
+    merge
+        Whether more than five spans of one name are displayed as one row.
 
     Examples
     --------
@@ -35,10 +47,23 @@ class Trace:
     >>> trace = Trace(top.trace_id, tracer.recent())
     >>> [span.name for span in trace.roots], [span.name for span in trace.children(top)]
     (['import'], ['query'])
+    >>> print(trace.plain())
+    import
+      db.query
     """
 
-    def __init__(self, id: str, spans: Iterable[Span], *, notes: Sequence[str] = ()) -> None:  # noqa: A002 - the name of the field
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the name of the field
+        spans: Iterable[Span],
+        *,
+        notes: Sequence[str] = (),
+        redactor: Callable[[str], str] = redact,
+    ) -> None:
         self.id = id
+        self.redactor = redactor
+        self.depth: int | None = None
+        self.merge = True
         self.spans = sorted(spans, key=lambda span: span.began)
         self.notes = tuple(notes)
         self._children: dict[int, list[Span]] = {}
@@ -72,6 +97,19 @@ class Trace:
         """The processes that wrote them, in the order of their first span."""
         return list(dict.fromkeys(span.process for span in self.spans if span.process is not None))
 
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def __bool__(self) -> bool:
+        return True  # also without spans
+
+    def first(self, count: int) -> Trace:
+        """Return the trace with its first spans only, by start time."""
+        return Trace(self.id, self.spans[:count], notes=self.notes, redactor=self.redactor)
+
     def find(self, *, service: str | None = None, name: str | None = None) -> list[Span]:
         """Return the spans of a service or of a name, by start time."""
         return [
@@ -80,14 +118,57 @@ class Trace:
             if service in (None, span.service) and name in (None, span.name)
         ]
 
-    def to_dict(self, redactor: Callable[[str], str] = redact) -> dict[str, object]:
+    def to_dict(self, redactor: Callable[[str], str] | None = None) -> dict[str, object]:
         """Return the trace as plain JSON values with every secret masked."""
+        masked = redactor or self.redactor
         return {
             "trace_id": self.id,
             "ms": round(self.ms, 3),
-            "spans": [span.to_dict(redactor) for span in self.spans],
-            "notes": list(self.notes),
+            "spans": [span.to_dict(masked) for span in self.spans],
+            "notes": list(map(masked, self.notes)),
         }
 
+    def plain(self) -> str:
+        """Return the tree as text without times and ids, the same in every run.
+
+        A line has the name of a span, its attempt if that is not the first, and its outcome if
+        that is not ``ok``. A test compares it: ``assert trace.plain() == ...``.
+        """
+        from agentnb.core.trace.view.plain import plain_of
+
+        return plain_of(self, self.redactor)
+
+    def df(self) -> pd.DataFrame:
+        """Return a pandas DataFrame with a row for each span.
+
+        Raises
+        ------
+        UsageError
+            pandas is not installed.
+        """
+        from agentnb.core.frames import to_pandas
+        from agentnb.core.trace.view.frame import COLUMNS, rows_of_spans
+
+        return to_pandas(COLUMNS, rows_of_spans(self, self.redactor))
+
+    def to_chrome(self) -> dict[str, object]:
+        """Return the trace as the JSON of Chrome's tracing, which Perfetto opens."""
+        from agentnb.core.trace.view.chrome import chrome_of
+
+        return chrome_of(self, self.redactor)
+
+    def _layout(self) -> Layout:
+        from agentnb.core.trace.view.layout import Layout
+
+        limit = None if not self.merge else Layout.ROWS
+        return Layout(self, merge=self.merge, depth=self.depth, limit=limit)
+
     def __repr__(self) -> str:
-        return f"<Trace {self.id[:8]}: {len(self.spans)} spans in {self.ms:.1f} ms>"
+        from agentnb.core.trace.view.text import text_of
+
+        return text_of(self._layout())
+
+    def _repr_html_(self) -> str:
+        from agentnb.core.trace.view.html import html_of
+
+        return html_of(self._layout())
