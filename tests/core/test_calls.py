@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import agentnb
+from agentnb.core.trace import use
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,12 @@ def hub():
         hub.redis.ping()
         yield hub
         hub.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_trace():
+    with use(None):
+        yield
 
 
 @pytest.fixture
@@ -71,6 +78,14 @@ CALLS = {
         lambda hub: hub.cache.invalidate_tags("t"),
         [("cache.invalidate_tags", "call", {"tags": ("t",)})],
     ),
+    "events that were published": (
+        lambda hub: hub.events.history("none", 1),
+        [("events.history", "call", {"channel": "none"})],
+    ),
+    "dead letters": (
+        lambda hub: hub.events.dead_letters(1),
+        [("events.dead_letters", "call", None)],
+    ),
     "a table of keys": (
         lambda hub: hub.cache.inspect.table(),
         [("cache.list", "call", {"pattern": "*"})],
@@ -82,6 +97,63 @@ CALLS = {
 def test_a_public_call_is_one_span(hub, caused, call, expected):
     hub.cache.set("there", 1)
     assert caused(call) == expected
+
+
+def test_a_job_is_added_processed_and_awaited_in_three_spans(hub, until):
+    def fail(job):
+        raise ValueError(f"no such app: {job.data}")
+
+    queue = hub.queue("spans")
+    queue.work(fail)
+    with hub.tracer.span("test") as top, agentnb.correlation("order-17"):
+        job = queue.add("web", attempts=1)
+        with pytest.raises(agentnb.AgentnbError):
+            job.result(timeout=30)
+    assert job.trace_id == top.trace_id
+    assert f"trace {top.trace_id[:8]}" in repr(job)
+
+    def found():
+        return [one for one in hub.tracer.trace(top.trace_id) if one.service == "queue"]
+
+    until(lambda: len(found()) == 3)
+    spans = {one.name: one for one in found()}
+    assert {name: one.kind for name, one in spans.items()} == {
+        "add": "call",
+        "process": "work",
+        "result": "wait",
+    }
+    about = {"queue": "spans", "job": job.id}
+    assert spans["add"].attributes == spans["result"].attributes == about
+    process = spans["process"]
+    assert (process.outcome, process.error) == ("ValueError", "no such app: web")
+    assert process.attributes.pop("waited_ms") >= 0
+    assert process.attributes == about
+    assert process.parent_id == spans["add"].span_id
+    assert {one.correlation_id for one in found()} == {"order-17"}
+
+
+def test_a_handler_s_span_is_below_that_of_the_call_that_published(hub, until):
+    def refuse(event):
+        raise LookupError(event.data)
+
+    with hub.events.subscribe("spans.made", refuse), hub.tracer.span("test") as top:
+        event = hub.events.publish("spans.made", "no", correlation_id="order-18")
+        until(lambda: hub.events.dead_letters(1))
+    publish, handle = [
+        next(one for one in hub.tracer.trace(top.trace_id) if one.name == name)
+        for name in ("publish", "handle")
+    ]
+    assert (publish.kind, publish.attributes) == (
+        "call",
+        {"channel": "spans.made", "event": event.id},
+    )
+    assert (handle.kind, handle.outcome, handle.error) == ("work", "LookupError", "no")
+    assert handle.attributes["event"] == event.id
+    assert handle.parent_id == publish.span_id
+    assert publish.correlation_id == handle.correlation_id == "order-18"
+    [letter] = hub.events.dead_letters(1)
+    assert letter.trace_id == event.trace_id == top.trace_id
+    assert f"trace {top.trace_id[:8]}" in repr(event)
 
 
 def test_a_loader_s_calls_are_spans_below_that_of_the_cache(hub, caused):

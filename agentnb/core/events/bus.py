@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from agentnb.core.events.subscription import Subscription
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
+    from agentnb.core.trace import Span
 
 __all__ = ["EventBus"]
 
@@ -137,14 +138,14 @@ class EventBus:
         self._fork = ForkGuard()
         id_prefix = secrets.token_hex(6)
         self.source = f"{socket.gethostname()}/{os.getpid()}/{id_prefix[:6]}"
-        self._event_log = EventLog(
-            self.redis, self._keys.internal("events"), self._keys.channel_name
-        )
+        # Each public method has one span; the commands below it are part of it.
+        redis = self.redis.untraced
+        self._event_log = EventLog(redis, self._keys.internal("events"), self._keys.channel_name)
         self._dead = DeadLetters(
-            self.redis, self._keys.internal("events-dead"), source=self.source, log=self._log
+            redis, self._keys.internal("events-dead"), source=self.source, log=self._log
         )
         self._receiver = Receiver(
-            self.redis,
+            redis,
             self._keys,
             self._wire,
             self._event_log,
@@ -153,7 +154,7 @@ class EventBus:
             size=self._log_size + self._outbox_size,
             log=self._log,
         )
-        publisher = self.redis.publisher
+        publisher = self.redis.publisher.untraced
         self._outbox = Outbox(publisher, self._event_log, limit=self._outbox_size, logger=self._log)
         self._publisher = Publisher(
             publisher,
@@ -508,7 +509,7 @@ class EventBus:
         until = monotonic() + timeout
         received: queues.SimpleQueue[Event] = queues.SimpleQueue()
         delivery = self._delivery(channel, received.put, 0, 1, "drop_newest", name="wait_for")
-        with delivery.subscription:
+        with self._waiting(channel), delivery.subscription:
             self._stand(delivery, timeout)
             try:
                 return received.get(timeout=max(until - monotonic(), 0.0))
@@ -519,14 +520,18 @@ class EventBus:
         """Return the next event on a channel, from a coroutine; as `wait_for`."""
         timeout = seconds("timeout", timeout, service="events", zero=True)
         stream = self.stream(channel)
-        try:
-            return await asyncio.wait_for(anext(stream), timeout)
-        except DeadlineExceeded:
-            raise
-        except TimeoutError:
-            raise _none_came(channel, timeout) from None
-        finally:
-            await stream.aclose()
+        with self._waiting(channel):
+            try:
+                return await asyncio.wait_for(anext(stream), timeout)
+            except DeadlineExceeded:
+                raise
+            except TimeoutError:
+                raise _none_came(channel, timeout) from None
+            finally:
+                await stream.aclose()
+
+    def _waiting(self, channel: str) -> Span:
+        return self._tracer.span("wait_for", service="events", kind="wait", channel=channel)
 
     @overload
     def stream(
@@ -602,7 +607,9 @@ class EventBus:
         """
         check_channel(channel)
         n = whole("n", n, service="events", least=0)
-        entries = self._event_log.last(matcher(channel), n, since=since_position(since))
+        matches, after = matcher(channel), since_position(since)
+        with self._tracer.span("history", service="events", channel=channel):
+            entries = self._event_log.last(matches, n, since=after)
         return [event for entry in entries if (event := self._receiver.event(entry)) is not None]
 
     def dead_letters(self, n: int = 100) -> list[DeadLetter]:
@@ -613,7 +620,9 @@ class EventBus:
         UnavailableError
             The server is away.
         """
-        return self._dead.last(whole("n", n, service="events", least=0))
+        n = whole("n", n, service="events", least=0)
+        with self._tracer.span("dead_letters", service="events"):
+            return self._dead.last(n)
 
     def replay(self, letter: DeadLetter | str) -> int:
         """Hand a dead letter to its handler again, or publish it anew; then remove it.
@@ -636,6 +645,10 @@ class EventBus:
             Its message cannot be decoded.
         """
         place = place_of(letter)
+        with self._tracer.span("replay", service="events", letter=place):
+            return self._replay(place)
+
+    def _replay(self, place: str) -> int:
         dead = self._dead.get(place)
         if dead is None:
             raise NotFoundError(
@@ -659,7 +672,9 @@ class EventBus:
 
     def discard(self, *letters: DeadLetter | str) -> int:
         """Remove dead letters, and return the number removed."""
-        return self._dead.remove(*map(place_of, letters))
+        places = [place_of(one) for one in letters]
+        with self._tracer.span("discard", service="events", letters=len(places)):
+            return self._dead.remove(*places)
 
     ahistory, adead_letters = twin(history), twin(dead_letters)
     areplay, adiscard = twin(replay), twin(discard)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.log import pairs
+from agentnb.core.events.wire import traceparent_of
 from agentnb.core.failure import words_of
 from agentnb.core.redact import brief, redact
+from agentnb.core.trace import parse_traceparent
 
 if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
@@ -52,6 +54,12 @@ class DeadLetter:
     handler: str
     error: str
     source: str
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that the event was published in; None where it is not known."""
+        place = parse_traceparent(traceparent_of(self.message))
+        return None if place is None else place.trace_id
 
     @property
     def time(self) -> dt.datetime:

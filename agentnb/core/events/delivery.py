@@ -168,10 +168,15 @@ class Delivery:
     def _handle_in_its_trace(self, event: Event) -> None:
         self._since = monotonic()
         try:
-            self.shaped(event)
             with self._handling.tracer.span(
-                "handle", service="events", channel=event.channel, handler=self.name
+                "handle",
+                service="events",
+                kind="work",
+                channel=event.channel,
+                event=event.id,
+                handler=self.name,
             ):
+                self.shaped(event)
                 self._handling.call(self.handler, event)
             self.handled += 1
         except BaseException as error:  # noqa: BLE001 - it is the handler's, and becomes a dead letter

@@ -163,6 +163,8 @@ class Event(Generic[D]):
 
     def __repr__(self) -> str:
         words = [repr(self.channel), repr(self.data)]
+        if self.trace_id is not None:
+            words.append(f"trace {self.trace_id[:8]}")
         if self.pending:
             words.append("pending=True")
         if self.gap:

@@ -90,17 +90,19 @@ class Publisher:
         event_id: str | None,
     ) -> Event:
         """Publish an event; see `EventBus.publish`."""
-        event, before, after = self._made(channel, data, correlation_id, event_id)
-
-        def send(sigint: DeferredSigint) -> Event:
-            with Span(self._tracer, "publish", "events", 1, {"channel": channel}) as span:
-                arguments = self._arguments(event, before, after)
-                if not durable:
-                    arguments = [arguments[1], before + after, arguments[6], arguments[7]]
-                return self._publish(Letter(event, arguments, durable), span, sigint)
-
-        # An interrupt waits until the event is sent or in the outbox.
-        return defer_sigint(send)
+        check_correlation_id(correlation_id, "events")
+        # The event is made in the span, which so is the parent of those that handle it.
+        with Span(self._tracer, "publish", "events", 1, {"channel": channel}) as span:
+            if correlation_id is not None:
+                span.correlation_id = correlation_id
+            event, before, after = self._made(channel, data, correlation_id, event_id)
+            span.note(event=event.id)
+            arguments = self._arguments(event, before, after)
+            if not durable:
+                arguments = [arguments[1], before + after, arguments[6], arguments[7]]
+            letter = Letter(event, arguments, durable)
+            # An interrupt waits until the event is sent or in the outbox.
+            return defer_sigint(lambda sigint: self._publish(letter, span, sigint))
 
     def attachment(self, channel: str, data: Any, correlation_id: str | None) -> Attachment:
         """Return an event for another Lua script to publish; see `EventBus.attachment`."""

@@ -19,7 +19,7 @@ from agentnb.core.events.event import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ENVELOPE", "Malformed", "Wire"]
+__all__ = ["ENVELOPE", "Malformed", "Wire", "traceparent_of"]
 
 ENVELOPE = "_agentnb"
 
@@ -41,6 +41,18 @@ class _Envelope(msgspec.Struct, omit_defaults=True):
 
 class _Message(msgspec.Struct):
     envelope: _Envelope | None = msgspec.field(default=None, name=ENVELOPE)
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def traceparent_of(message: bytes) -> str | None:
+    """Return the ``traceparent`` of a message; None where it has none or cannot be read."""
+    try:
+        envelope = _decode_message(message).envelope
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if envelope is None else envelope.traceparent
 
 
 class Wire:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.batch_store import BatchCounts, BatchStore, Ended, SeenBatch
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
+    from agentnb.core.trace import Span
 
 __all__ = ["Batch", "BatchItem", "batches_of"]
 
@@ -224,7 +225,7 @@ class Batch(Generic[R_co]):
         """
         errors = self._checked(errors, type)
         until = end_of(timeout, service="queue")
-        with self._parts.tracer.span("results", service="queue", queue=self.queue.name):
+        with self._span():
             self._parts.loop.check()
             found = None
             while found is None:
@@ -268,10 +269,11 @@ class Batch(Generic[R_co]):
         errors = self._checked(errors, type)
         until = end_of(timeout, service="queue")
         found = None
-        while found is None:
-            with self._waiting() as check:
-                seen = await self._parts.streams.arun(self._ended(until, check))
-            found = await self._parts.threads.call(self._collected, seen, timeout, errors, type)
+        with self._span():
+            while found is None:
+                with self._waiting() as check:
+                    seen = await self._parts.streams.arun(self._ended(until, check))
+                found = await self._parts.threads.call(self._collected, seen, timeout, errors, type)
         return found
 
     def __await__(self) -> Generator[Any, None, list[R_co]]:
@@ -281,6 +283,11 @@ class Batch(Generic[R_co]):
     def _checked(self, errors: Any, kind: Any) -> Any:
         check_schema(kind, "queue", "type")
         return choice("errors", errors, ("raise", "return"), service="queue")
+
+    def _span(self) -> Span:
+        return self._parts.tracer.span(
+            "results", service="queue", kind="wait", queue=self.queue.name, batch=self.id
+        )
 
     def _waiting(self) -> Any:
         return self._parts.blocked.waiting_here(self.queue, _Jobs(self))

@@ -90,19 +90,18 @@ class JobHandler:
         span = parts.tracer.span(
             "process",
             service="queue",
+            kind="work",
             attempt=attempt.claim.attempt,
             queue=parts.name,
             job=job.id,
         )
+        if attempt.claim.waited is not None:
+            span.note(waited_ms=round(attempt.claim.waited * 1000, 1))
         attempt.context = job._added_context  # noqa: SLF001 - as above
         with use(attempt.context), span:
             attempt.context = span
             self._events.begun(job)
-            try:
-                return self._kept(self._call(attempt, job, processor), job, processor)
-            except BaseException as error:
-                span.outcome = type(error).__name__
-                raise
+            return self._kept(self._call(attempt, job, processor), job, processor)
 
     def _run_elsewhere(
         self, elsewhere: Elsewhere, attempt: Attempt, processor: Processor

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.queue import Queue
     from agentnb.core.queue.snapshot import JobSnapshot
-    from agentnb.core.trace import Context
+    from agentnb.core.trace import Context, Span
     from agentnb.core.work.attempt import Attempt
 
 __all__ = ["Job"]
@@ -169,6 +169,12 @@ class Job(LiveJob, Generic[D_co]):
         return self._added_context
 
     @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that it was added in, 32 hexadecimal digits; None without one."""
+        context = self._added_context
+        return None if context is None else context.trace_id
+
+    @property
     def _added_context(self) -> Context | None:
         """The trace in which it was added."""
         return carried(self.traceparent, self.correlation_id)
@@ -227,7 +233,7 @@ class Job(LiveJob, Generic[D_co]):
         """
         check_schema(type, "queue", "type")
         self._parts.loop.check()
-        with self._parts.tracer.span("result", service="queue", queue=self.queue.name, job=self.id):
+        with self._waiting():
             return self._result(timeout, type)
 
     @overload
@@ -238,15 +244,21 @@ class Job(LiveJob, Generic[D_co]):
         """Await the job's result; see `result`."""
         check_schema(type, "queue", "type")
         parts = self._parts
-        with parts.blocked.waiting_here(self.queue, self) as check:
-            outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
-        if outcome is None:
-            raise await self._atoo_late(timeout)
-        return self._outcome(*outcome, type)
+        with self._waiting():
+            with parts.blocked.waiting_here(self.queue, self) as check:
+                outcome = await parts.waiter.await_(parts.store, self.id, timeout, check)
+            if outcome is None:
+                raise await self._atoo_late(timeout)
+            return self._outcome(*outcome, type)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Await the job's result; see `result`."""
         return self.aresult().__await__()
+
+    def _waiting(self) -> Span:
+        return self._parts.tracer.span(
+            "result", service="queue", kind="wait", queue=self.queue.name, job=self.id
+        )
 
     def _result(self, timeout: float | None, kind: Any) -> Any:
         parts = self._parts
@@ -424,4 +436,5 @@ class Job(LiveJob, Generic[D_co]):
 
     def __repr__(self) -> str:
         state = f", {self._seen.state}" if self._seen else ""
-        return f"Job({self.id!r}, queue={self.queue.name!r}{state})"
+        trace = f", trace {self.trace_id[:8]}" if self.trace_id else ""
+        return f"Job({self.id!r}, queue={self.queue.name!r}{state}{trace})"

@@ -97,7 +97,12 @@ def job_records(
             return made
         claim = attempt.claim
         return _replace(
-            made, id=claim.id, entry=claim.entry, owner=claim.owner, timeout=attempt.timeout
+            made,
+            id=claim.id,
+            entry=claim.entry,
+            owner=claim.owner,
+            waited=claim.waited,
+            timeout=attempt.timeout,
         )
 
     record(None)

@@ -128,7 +128,12 @@ class TaskRecords:
             return frame
         claim = attempt.claim
         return msgspec.structs.replace(
-            frame, id=claim.id, entry=claim.entry, owner=claim.owner, timeout=attempt.timeout
+            frame,
+            id=claim.id,
+            entry=claim.entry,
+            owner=claim.owner,
+            waited=claim.waited,
+            timeout=attempt.timeout,
         )
 
     def _agents(self) -> str:

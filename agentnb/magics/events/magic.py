@@ -197,9 +197,12 @@ class EventsMagic(Magic):
                 return act(call.options[option], sure="yes" in call.options)
         letters = self._bus.dead_letters(call.options.get("count", _SHOWN))
         cut = cut_note(len(letters), self._bus.inspect.dead_letter_count())
-        rows = [(one.place, one.time, one.channel, one.handler, one.error) for one in letters]
+        rows = [
+            (one.place, one.time, one.channel, one.handler, one.error, (one.trace_id or "")[:8])
+            for one in letters
+        ]
         return Table(
-            ("id", Column("time", "moment"), "channel", "handler", "error"),
+            ("id", Column("time", "moment"), "channel", "handler", "error", "trace"),
             rows,
             note="; ".join(filter(None, (cut, "again: %events dead --replay ID"))) if rows else "",
             empty="no dead letters: every event was handled",

@@ -79,7 +79,7 @@ def run(data: bytes) -> bytes:
         return write(Reply(refused=_words(error)))
     if not isinstance(began, Claim):
         return write(Reply(repeated=began is Began.REPEATED, lost=began is Began.LOST))
-    claim = replace(began, timeout=record.timeout)
+    claim = replace(began, timeout=record.timeout, waited=record.waited)
     return write(_perform(Attempt(claim, side.handler, side.loop, side.log), side, record))
 
 

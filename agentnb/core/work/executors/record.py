@@ -39,6 +39,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         The fence of the claim.
     lease
         Seconds for which the attempt counts as alive after its last sign of life.
+    waited
+        Seconds for which the unit waited for its first claim; None for a later one.
     function
         ``pkg.module:function``, or ``cell:NAME`` for the cell that the home keeps.
     timeout
@@ -60,6 +62,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     entry: int = 0
     owner: str = ""
     lease: float = 30.0
+    waited: float | None = None
     function: str = ""
     timeout: float | None = None
     schema: str = ""
