@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.cli import commands, doctor, health, migrate, serve, worker
+from agentnb.cli import commands, doctor, health, migrate, project, serve, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
 from agentnb.core.work.executors.choose import WORDS, read_executor
@@ -20,6 +20,7 @@ T = TypeVar("T")
 _EXAMPLES = {
     "lab": "agentnb lab tutorials --port 8890",
     "tutorials": "agentnb tutorials ~/agentnb-tutorials",
+    "init": "agentnb init my_shop",
     "worker": "agentnb worker --app shop.jobs --app shop.agents --agents --log json",
     "serve": "AGENTNB_SERVE_TOKEN=... agentnb serve --host 0.0.0.0 --port 3000",
     "migrate": "DATABASE_URL=postgresql://... agentnb migrate",
@@ -98,6 +99,12 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     about = "Copy the tutorials to a folder, overwriting nothing."
     tutorials = add("tutorials", commands.tutorials, about)
     tutorials.add_argument("dir", help="the folder")
+    about = "Make a project: settings, agents, a notebook, a test and the image of a worker."
+    init = add("init", project.run, about)
+    init.add_argument("dir", help="the folder, new or empty; its name is that of the package")
+    init.add_argument(
+        "--force", action="store_true", help="make what is missing among files; overwrite nothing"
+    )
     _add_worker(
         add("worker", worker.run, "Process jobs of queues and tasks of agents until stopped.")
     )

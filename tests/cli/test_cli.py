@@ -62,7 +62,7 @@ def test_the_version_is_printed(agentnb):
         (["lap"], "did you mean lab?"),
         (
             ["xyzzy"],
-            "commands: lab, tutorials, worker, serve, migrate, check, health, doctor, status",
+            "commands: lab, tutorials, init, worker, serve, migrate, check, health, doctor, status",
         ),
         (["lab", "--prot", "3"], "did you mean --port?"),
         (["lab", "--port", "70000"], "agentnb lab --help"),
@@ -83,7 +83,10 @@ def test_a_wrong_call_is_a_short_error_with_a_hint(agentnb, tmp_path, words, hin
 
 @pytest.mark.parametrize(
     "command",
-    ["lab", "tutorials", "worker", "serve", "migrate", "check", "health", "doctor", "status"],
+    [
+        *("lab", "tutorials", "init", "worker", "serve", "migrate", "check", "health", "doctor"),
+        "status",
+    ],
 )
 def test_the_help_of_each_command_has_an_example(command, capsys):
     with pytest.raises(SystemExit):
@@ -148,6 +151,26 @@ def test_check_knows_the_secrets_of_the_settings(agentnb, tmp_path):
     done = agentnb("check", path)
     assert done.returncode == 1
     assert "known secret: say('••••••')" in done.stdout
+
+
+def test_init_says_what_it_made_and_refuses_what_is_there(agentnb, tmp_path):
+    done = agentnb("init", "shop")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "shop"
+    made = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("made ")}
+    assert made == {str(path) for path in folder.rglob("*") if path.is_file()}
+    assert done.stdout.endswith(f"next: cd {folder} && agentnb doctor && python -m pytest\n")
+    again = agentnb("init", "shop")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert f"hint: agentnb init --force {folder} makes what is missing" in again.stderr
+    (folder / "Dockerfile").unlink()
+    forced = agentnb("init", "--force", "shop").stdout
+    assert [line for line in forced.splitlines() if line.startswith("made ")] == [
+        f"made  {folder / 'Dockerfile'}"
+    ]
+    assert (
+        agentnb("worker", "--agents", "--app", "shop.agents", "--drain", cwd=folder).returncode == 0
+    )
 
 
 def test_the_doctor_tells_by_its_exit_code_and_makes_nothing(agentnb, tmp_path):

@@ -2,7 +2,7 @@
 
 `typed/results.py` states the type of each important result by `assert_type`. `typed/mistakes.py`
 has a mistake in each line that ends in ``# mistake``. Both checkers run once over all files, and
-over the sample service.
+over the sample service and a project of ``agentnb init``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+from agentnb.core.project import init_project
 
 TYPED = Path(__file__).parent / "typed"
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,9 @@ def found(request, tmp_path_factory):
     for path in TYPED.glob("*.py"):
         shutil.copy(path, folder)
     shutil.copytree(SERVICE, folder / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    project = init_project(tmp_path_factory.mktemp("project") / "shop").folder
+    shutil.copytree(project / "shop", folder / "shop")
+    shutil.copy(project / "tests" / "test_agents.py", folder)
     check = {"mypy": checked_by_mypy, "pyright": checked_by_pyright}[request.param]
     return list(check(folder))
 

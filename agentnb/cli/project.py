@@ -1,0 +1,23 @@
+"""``agentnb init``: makes a new project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the files of a project, print their names and the next steps."""
+    from agentnb.core.project import init_project
+
+    made = init_project(options.dir, force=options.force)
+    for name in made.new:
+        print(f"made  {made.folder / name}")
+    for name in made.kept:
+        print(f"kept  {made.folder / name}, as it was")
+    print(f"next: cd {made.folder} && agentnb doctor && python -m pytest")
+    return 0
