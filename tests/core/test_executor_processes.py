@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -76,6 +78,68 @@ def test_a_call_that_waits_is_taken_back(make):
     assert second.cancelled()
     assert first.result(30) is None
     assert processes.submit(os.getpid).result(30) > 0
+
+
+def test_a_call_that_a_process_has_not_read_is_given_to_another(make, until):
+    processes, lines = make(1)
+    pid = processes.submit(os.getpid).result(30)
+    os.kill(pid, signal.SIGSTOP)
+    future = processes.submit(os.getpid)
+    until(lambda: processes._slots[0].call is not None and processes._slots[0].call.sent)
+    os.kill(pid, signal.SIGKILL)
+    assert future.result(30) != pid
+    assert len(lines) == 1
+
+
+def test_the_end_of_a_process_is_found_although_what_it_has_forked_lives_on(make):
+    processes, _ = make(1)
+    child = processes.submit(fork_and_sleep).result(30)
+    try:
+        with pytest.raises(BrokenProcessPool, match="killed by signal 9"):
+            processes.submit(signal.raise_signal, signal.SIGKILL).result(30)
+        assert Path(f"/proc/{child}").exists()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def fork_and_sleep():
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    return child
+
+
+def test_a_process_that_closes_its_files_is_replaced(make):
+    processes, _ = make(1)
+    pid = processes.submit(os.getpid).result(30)
+    with pytest.raises(BrokenProcessPool):
+        processes.submit(os.closerange, 3, 100).result(30)
+    assert processes.submit(os.getpid).result(30) != pid
+
+
+@pytest.mark.parametrize("size", [4096 - 8, 4096, 1 << 20])
+def test_calls_and_answers_of_any_size_pass(make, size):
+    processes, _ = make(1)
+    assert processes.submit(bytes.upper, b"x" * size).result(30) == b"X" * size
+
+
+def test_an_answer_that_cannot_be_sent_is_an_error_that_says_so(make):
+    processes, lines = make(1)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        processes.submit(threading.Lock).result(30)
+    with pytest.raises(RuntimeError, match="OddError: with a lock"):
+        processes.submit(raise_odd).result(30)
+    assert lines == []
+
+
+class OddError(Exception):
+    def __reduce__(self):
+        return (threading.Lock(),)
+
+
+def raise_odd():
+    raise OddError("with a lock")
 
 
 def test_a_process_that_dies_at_its_start_is_started_again_after_growing_pauses(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import ConfigError, UnavailableError
 
@@ -11,9 +12,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-__all__ = ["AttemptExecutor", "Plain", "attempt_executor"]
+__all__ = ["AttemptExecutor", "EventWaiter", "Plain", "Waiter", "attempt_executor"]
 
 _CHECK_SECONDS = 60.0
+
+
+class Waiter(Protocol):
+    """Lets one thread wait for the answer of a call, and others end that wait."""
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the answer, for `wake` or for some seconds; return early now and then."""
+
+    def wake(self) -> None:
+        """Let the thread that waits return, or the next one that comes."""
+
+
+class EventWaiter:
+    """A `Waiter` for the future of any executor."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._woken = threading.Event()
+        future.add_done_callback(lambda _: self._woken.set())
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the answer, for `wake` or for some seconds."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """Let the thread that waits return, or the next one that comes."""
+        self._woken.set()
 
 
 class AttemptExecutor(Executor):
@@ -40,6 +68,11 @@ class AttemptExecutor(Executor):
         refused = _answer(self, function, *args)
         if refused is not None:
             raise _refusal(self, refused)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> tuple[Future[Any], Waiter]:
+        """Submit a call whose answer the calling thread waits for, by the waiter."""
+        future = self.submit(function, *args)
+        return future, EventWaiter(future)
 
     def end(self, future: Future[Any], by: str | None, reason: str) -> None:
         """End a call whose outcome no longer counts, as far as that is possible.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.executors.engine import Waiter
     from agentnb.core.work.executors.record import Record
     from agentnb.core.work.store import Pulse, WorkStore
 
@@ -45,6 +45,8 @@ class RemoteCall:
     ----------
     future
         The call.
+    waiter
+        Waits for its answer.
     lease
         Seconds for which the attempt counts as alive after a sign of life.
 
@@ -56,15 +58,14 @@ class RemoteCall:
         The reason why it is over: ``unbegun``, ``silent``; empty while it is not.
     """
 
-    def __init__(self, future: Future[bytes], lease: float) -> None:
+    def __init__(self, future: Future[bytes], waiter: Waiter, lease: float) -> None:
         self.future = future
+        self.wait, self.wake = waiter.wait, waiter.wake
         self.pulse: Pulse | None = None
         self.verdict = ""
-        self.woken = threading.Event()
         self._lease = lease
         self._submitted = monotonic()
         self._suspect: float | None = None
-        future.add_done_callback(lambda _: self.woken.set())
 
     def note(self, attempt: Attempt, pulse: Pulse | None, now: float) -> None:
         """Note how the attempt is, by its store, and end it if it is silent or was never begun.
@@ -89,12 +90,7 @@ class RemoteCall:
 
     def _end(self, verdict: str) -> None:
         self.verdict = verdict
-        self.woken.set()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for an answer, a verdict or the end of the attempt."""
-        self.woken.wait(seconds)
-        self.woken.clear()
+        self.wake()
 
 
 class Elsewhere:
@@ -172,13 +168,13 @@ class Elsewhere:
         except AgentnbError as error:  # of a function that has been given meanwhile
             raise self._refuse(attempt, error) from error
         try:
-            future = self.executor.submit(far.run, record)
+            future, waiter = self.executor.call(far.run, record)
         except Exception as error:
             self._broken.failed(error)
             attempt.pause(_BROKEN_SECONDS)
             raise Released from error
-        remote = attempt.remote = RemoteCall(future, self._store.lease)
-        attempt.on_stop(remote.woken.set)
+        remote = attempt.remote = RemoteCall(future, waiter, self._store.lease)
+        attempt.on_stop(remote.wake)
         return self._outcome(attempt, remote)
 
     def _outcome(self, attempt: Attempt, remote: RemoteCall) -> Outcome:
@@ -198,11 +194,20 @@ class Elsewhere:
                 self._end(remote, f"it sent no heartbeat for {self._store.lease:g} s")
                 return self._died(attempt, SILENT, remote)
             if attempt.cancelled and not remote.future.done():
-                remote.wait(_CANCEL_SECONDS)
+                self._wait_for_end(attempt, remote)
                 if not remote.future.done():
                     self._end(remote, "its job was cancelled")
                     return self._cancelled(attempt)
-                remote.woken.set()
+                remote.wake()
+
+    def _wait_for_end(self, attempt: Attempt, remote: RemoteCall) -> None:
+        """Wait a moment for a call whose attempt was cancelled; its function may have noticed."""
+        until = monotonic() + _CANCEL_SECONDS
+        while not (remote.future.done() or attempt.lost or remote.verdict):
+            left = until - monotonic()
+            if left <= 0:
+                return
+            remote.wait(left)
 
     def _answer(self, attempt: Attempt, remote: RemoteCall) -> Outcome | None:
         """Return the outcome of a call that has returned; None to wait on for its attempt.

@@ -1,36 +1,30 @@
 """Worker processes of this host: fresh interpreters, each with one attempt at a time.
 
-Each stands on a pool of pebble's with one process. In a pool of several, one that is killed while
-it takes a call or returns a result would keep the locks that the others need.
+Each has a pool of pebble's for itself. In a pool of several, one that is killed while it takes a
+call or returns a result would keep the locks that the others need.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 import threading
 from collections import deque
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from functools import partial
-from multiprocessing import connection
-from multiprocessing.context import SpawnContext, SpawnProcess
+from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic, sleep
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pebble import ProcessExpired, ProcessPool
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread, run_in_thread
 from agentnb.core.work.executors.engine import AttemptExecutor
-from agentnb.core.work.executors.far import prepare
+from agentnb.core.work.executors.pipes import Waker, pack, unpack
+from agentnb.core.work.executors.starting import WorkerProcess
 from agentnb.core.work.executors.words import PROCESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from agentnb.core.work.executors.engine import Waiter
 
 __all__ = ["Processes"]
 
@@ -39,19 +33,53 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _LOOK_SECONDS = 0.5
 _REAP_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
-_PR_SET_PDEATHSIG = 1
-_SAFE_PATH = "PYTHONSAFEPATH"
-_starting = threading.Lock()
-_DEATHS = (ProcessExpired, BrokenProcessPool)
+_of_thread = threading.local()
 
 
-class _Call(NamedTuple):
-    """A call, and the future that its caller has."""
+class _Call:
+    """A call as bytes, and the future that its caller has.
 
-    future: Future[Any]
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    options: dict[str, Any]
+    Attributes
+    ----------
+    future, data
+        Both.
+    slot, process
+        Those that it was given to; None while it waits for one.
+    sent
+        Whether it is in the pipe of that process.
+    waker
+        Wakes the thread that waits for its answer.
+    """
+
+    def __init__(self, data: bytes, waker: Waker) -> None:
+        self.future: Future[Any] = Future()
+        self.data = data
+        self.slot: _Slot | None = None
+        self.process: WorkerProcess | None = None
+        self.sent = False
+        self.waker = waker
+        self.future.add_done_callback(lambda _: waker.wake())
+
+
+class _Waiter:
+    """Waits for the answer of a call, and reads it in the thread that waits.
+
+    Another thread that reads would be woken for each answer, to wake this one.
+    """
+
+    def __init__(self, call: _Call, receive: Callable[[_Slot, WorkerProcess], object]) -> None:
+        self._call = call
+        self._receive = receive
+        self.wake = call.waker.wake
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the answer, for `wake` or for some seconds."""
+        call = self._call
+        slot, process = call.slot, call.process
+        if slot is None or process is None:
+            call.waker.wait(None, seconds)
+        elif call.waker.wait(process.pipes, seconds):
+            self._receive(slot, process)
 
 
 class _Slot:
@@ -59,10 +87,12 @@ class _Slot:
 
     Attributes
     ----------
-    pool, process
-        The process in its pool; None while there is none.
-    call, inner
-        The call that it was given, and the pool's future of it.
+    process
+        The process; None while there is none.
+    ready
+        Whether it has said that it takes calls.
+    call
+        The call that it was given.
     reason
         Why it was killed on purpose; empty if it was not.
     next
@@ -70,10 +100,9 @@ class _Slot:
     """
 
     def __init__(self) -> None:
-        self.pool: ProcessPool | None = None
-        self.process: SpawnProcess | None = None
+        self.process: WorkerProcess | None = None
+        self.ready = False
         self.call: _Call | None = None
-        self.inner: Future[Any] | None = None
         self.reason = ""
         self.next = 0.0
         self._since = 0.0
@@ -82,21 +111,14 @@ class _Slot:
     @property
     def has_begun(self) -> bool:
         """Whether the process has taken its call, as far as that is known."""
-        return self.inner is None or self.inner.running() or self.inner.done()
+        call, process = self.call, self.process
+        return call is not None and call.sent and process is not None and process.pipes.taken
 
-    def fill(self, settings: dict[str, Any]) -> None:
+    def fill(self, settings: dict[str, Any]) -> WorkerProcess:
         """Start a process."""
-        context = _Once()
-        pool = ProcessPool(
-            max_workers=1,
-            initializer=_begin,
-            initargs=(os.getpid(), os.environ.get(_SAFE_PATH), settings),
-            context=context,
-        )
         self._since = monotonic()
-        if not pool.active or context.process is None:  # which starts it
-            raise OSError("no process can be started")
-        self.pool, self.process = pool, context.process
+        self.process = WorkerProcess(settings)
+        return self.process
 
     def vacate(self) -> float:
         """Note the end of its process, and return in how many seconds there is a new one."""
@@ -105,16 +127,16 @@ class _Slot:
         self._died = 0 if expected else self._died + 1
         pause = min(_FIRST_PAUSE * 2.0 ** (self._died - 1), _LONGEST_PAUSE) if self._died else 0.0
         self.next = now + pause
-        self.pool = self.process = self.call = self.inner = None
+        self.process = self.call = None
+        self.ready = False
         self.reason = ""
         return pause
 
     def kill(self, reason: str) -> None:
         """Kill its process at once."""
         self.reason = reason
-        if self.process is not None and self.process.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.process.pid, signal.SIGKILL)
+        if self.process is not None:
+            self.process.kill()
 
 
 class Processes(AttemptExecutor):
@@ -144,6 +166,7 @@ class Processes(AttemptExecutor):
         self._waiting: deque[_Call] = deque()
         self._slots = [_Slot() for _ in range(number)]
         self._closed = False
+        self._selector = DefaultSelector()
         # It starts the processes: the kernel takes a thread for their parent, whose end is theirs.
         self._thread = BackgroundThread(self._keep, name="processes")
         self._thread.start()
@@ -160,13 +183,28 @@ class Processes(AttemptExecutor):
         BrokenProcessPool
             They are shut down.
         """
-        future: Future[Any] = Future()
+        call = _Call(pack(function, args, kwargs), Waker())
+        self._add(call)
+        run_in_thread(self._wait, call, name="call")
+        return call.future
+
+    def call(self, function: Callable[..., Any], *args: Any) -> tuple[Future[Any], Waiter]:
+        """Submit a call whose answer the calling thread waits for, by the waiter."""
+        call = _Call(pack(function, args, {}), _waker_of_thread())
+        self._add(call)
+        return call.future, _Waiter(call, self._receive)
+
+    def _add(self, call: _Call) -> None:
         with self._lock:
             if self._closed:
                 raise BrokenProcessPool("the processes are shut down")
-            self._waiting.append(_Call(future, function, args, kwargs))
+            self._waiting.append(call)
         self._dispatch()
-        return future
+
+    def _wait(self, call: _Call) -> None:
+        waiter = _Waiter(call, self._receive)
+        while not call.future.done():
+            waiter.wait()
 
     def end(self, future: Future[Any], by: str | None, reason: str) -> None:
         """Kill the process that runs a call; take back one that no process has."""
@@ -185,66 +223,78 @@ class Processes(AttemptExecutor):
         with self._lock:
             self._closed = True
             calls = [slot.call for slot in self._slots if slot.call is not None]
-            pools = [slot.pool for slot in self._slots if slot.pool is not None]
+            processes = [slot.process for slot in self._slots if slot.process is not None]
             calls += self._waiting
             self._waiting.clear()
             for slot in self._slots:
                 slot.kill("the worker stops")
-        self._thread.stop(_CLOSE_SECONDS)
+        if self._thread.stop(_CLOSE_SECONDS):
+            self._selector.close()
         for call in calls:
             _fail(call, "the processes are shut down")
         until = monotonic() + _CLOSE_SECONDS
-        for ending in [run_in_thread(_stop, pool, name="pool") for pool in pools]:
+        for ending in [run_in_thread(one.clear, name="pool") for one in processes]:
             with suppress(Exception):
                 ending.result(max(until - monotonic(), 0.0))
 
     def _dispatch(self) -> None:
         """Give calls that wait to processes that are free."""
-        given = []
-        with self._lock:
-            for slot in self._slots:
-                if not self._waiting:
-                    break
-                if slot.pool is None or slot.call is not None:
-                    continue
-                call = self._waiting.popleft()
-                try:
-                    inner = slot.pool.schedule(call.function, args=call.args, kwargs=call.options)
-                except RuntimeError:  # its process has just died, and is found soon
-                    self._waiting.appendleft(call)
-                    continue
-                slot.call, slot.inner = call, inner
-                given.append((inner, slot, call))
-        for inner, slot, call in given:  # the answer may be there, and takes the lock
-            inner.add_done_callback(partial(self._answered, slot, call))
+        while self._waiting:
+            with self._lock:
+                slot = next((one for one in self._slots if one.ready and one.call is None), None)
+                if slot is None or slot.process is None or not self._waiting:
+                    return
+                call = slot.call = self._waiting.popleft()
+                process = slot.process
+                call.slot, call.process = slot, process
+            try:
+                # Without the lock: one that is large may take a while.
+                process.pipes.send(call.data)
+            except OSError:  # its process has just died, and is found soon
+                self._take_back(slot, call)
+            else:
+                call.sent = True
+                call.waker.wake()  # to wait for this process
 
-    def _answered(self, slot: _Slot, call: _Call, inner: Future[Any]) -> None:
-        """Pass an answer on, and free the process; of one that has died `_keep` learns itself."""
-        if inner.cancelled() or isinstance(error := inner.exception(), _DEATHS):
-            return
+    def _take_back(self, slot: _Slot, call: _Call) -> None:
+        """Let a call wait again that its process cannot take, and give that process no other."""
         with self._lock:
             if slot.call is call:
-                slot.call = None
-        with suppress(Exception):  # it was cancelled
-            call.future.set_exception(error) if error else call.future.set_result(inner.result())
-        if self._waiting:
-            self._dispatch()
+                slot.call, slot.ready = None, False
+                self._put_back(call)
+
+    def _put_back(self, call: _Call) -> None:
+        call.slot = call.process = None
+        call.sent = False
+        self._waiting.appendleft(call)
+        call.waker.wake()
 
     # The thread that looks after the processes
 
     def _keep(self) -> float | None:
-        """Start processes where there are none, and wait for the end of one."""
+        """Start processes where there are none, and wait for answers and for the end of one."""
         if self._closed:
             return None
         wait = _LOOK_SECONDS
         for slot in self._slots:
             if slot.process is None:
                 wait = min(wait, self._fill(slot))
-        running = {slot.process.sentinel: slot for slot in self._slots if slot.process is not None}
-        if not running:
+        if not self._selector.get_map():
             return wait
-        for sentinel in connection.wait(list(running), wait):
-            self._reap(running[sentinel])  # type: ignore[index]
+        until = monotonic() + wait
+        vacant = False
+        while not (vacant or self._closed) and (left := until - monotonic()) > 0:
+            for key, _ in self._selector.select(left):
+                slot, process, ended = key.data
+                if slot.process is not process:
+                    continue  # it was reaped a moment ago
+                self._receive(slot, process)
+                if ended:
+                    self._reap(slot, process)
+                    vacant = True
+                elif slot.ready or process.pipes.ended:
+                    # From now on those who wait for its answers read them.
+                    self._selector.unregister(process.pipes)
         return 0.0
 
     def _fill(self, slot: _Slot) -> float:
@@ -255,18 +305,38 @@ class Processes(AttemptExecutor):
         with self._lock:
             if self._closed:
                 return _LOOK_SECONDS
-            slot.fill(self._settings)
-        self._dispatch()
+            process = slot.fill(self._settings)
+        self._selector.register(process.pipes, EVENT_READ, (slot, process, False))
+        self._selector.register(process.sentinel, EVENT_READ, (slot, process, True))
         return _LOOK_SECONDS
 
-    def _reap(self, slot: _Slot) -> None:
+    def _receive(self, slot: _Slot, process: WorkerProcess) -> None:
+        """Pass on what a process has answered, and free it."""
         with self._lock:
-            process, pool, call = slot.process, slot.pool, slot.call
-            if process is None:
+            if slot.process is not process or (data := process.pipes.receive()) is None:
+                if process.pipes.ended:
+                    process.kill()  # it ends, or can answer nobody
                 return
+            call, slot.call = slot.call, None
+            slot.ready = True
+        if call is not None:
+            answer = unpack(data)
+            with suppress(Exception):  # it was cancelled
+                if answer.error is not None:
+                    call.future.set_exception(answer.error)
+                else:
+                    call.future.set_result(answer.value)
+        self._dispatch()
+
+    def _reap(self, slot: _Slot, process: WorkerProcess) -> None:
+        for file in (process.pipes, process.sentinel):
+            with suppress(KeyError):
+                self._selector.unregister(file)
+        with self._lock:
+            call = slot.call
             ending = _ending(process, slot.reason)
             if call is not None and not slot.reason and not slot.has_begun and not self._closed:
-                self._waiting.appendleft(call)  # it died before it had taken it
+                self._put_back(call)  # it died before it had taken it
                 call = None
             pause = slot.vacate()
         then = f"another starts in {pause:g} s" if pause else "another starts"
@@ -274,63 +344,15 @@ class Processes(AttemptExecutor):
             self._say(f"process {process.pid} {ending}; {then}")
         if call is not None:
             _fail(call, f"process {process.pid} {ending}")
-        run_in_thread(_stop, pool, name="pool")
+        run_in_thread(process.clear, name="pool")
 
 
-class _Once(SpawnContext):
-    """Starts one process, afresh: when it has died, its pool is given up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.process: SpawnProcess | None = None
-
-    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - its name
-        """Make the process, which its caller starts."""
-        if self.process is not None:
-            raise OSError("the process has died")
-        self.process = _Fresh(*args, **options)
-        return self.process
-
-
-class _Fresh(SpawnProcess):
-    """A process that does not run the script of its parent again, as others do.
-
-    No attempt needs what is in there: its function is one of a module. So a script may start a
-    worker without the usual check of ``__name__``.
-    """
-
-    def start(self) -> None:
-        """Start the process."""
-        with _starting, _safe_path():
-            main = sys.modules["__main__"]
-            # What a kernel has there is no file, and so is never run.
-            if hasattr(main, "__file__") or getattr(main, "__spec__", None) is not None:
-                sys.modules["__main__"] = ModuleType("__main__")
-            try:
-                super().start()
-            finally:
-                sys.modules["__main__"] = main
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """Let the Pythons that are started add no folder of theirs to ``sys.path``.
-
-    multiprocessing gives them the parent's path a little later, after its own first imports.
-    """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        _set_safe_path(before)
-
-
-def _set_safe_path(value: str | None) -> None:
-    if value is None:
-        os.environ.pop(_SAFE_PATH, None)
-    else:
-        os.environ[_SAFE_PATH] = value
+def _waker_of_thread() -> Waker:
+    """Return the waker of this thread, for as long as it lives."""
+    found: Waker | None = getattr(_of_thread, "waker", None)
+    if found is None:
+        found = _of_thread.waker = Waker(threading.get_ident())
+    return found
 
 
 def _fail(call: _Call, why: str) -> None:
@@ -338,12 +360,7 @@ def _fail(call: _Call, why: str) -> None:
         call.future.set_exception(BrokenProcessPool(why))
 
 
-def _stop(pool: Any) -> None:
-    pool.stop()
-    pool.join()
-
-
-def _ending(process: SpawnProcess, reason: str) -> str:
+def _ending(process: WorkerProcess, reason: str) -> str:
     if reason:
         return f"ended, since {reason}"
     until = monotonic() + _REAP_SECONDS
@@ -353,16 +370,3 @@ def _ending(process: SpawnProcess, reason: str) -> str:
     return (
         f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with {code}"
     )
-
-
-def _begin(parent: int, safe_path: str | None, settings: dict[str, Any]) -> None:
-    """Prepare a process: for its death with its parent, and for the hub of its attempts."""
-    _set_safe_path(safe_path)  # what an attempt starts is the user's
-    os.setsid()
-    # Not pebble's handler: what an attempt forks has to end by SIGTERM as usual.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it has died before that
-            os._exit(1)
-    prepare(settings)

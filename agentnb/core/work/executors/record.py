@@ -7,6 +7,8 @@ from the settings of the far side.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -109,6 +111,7 @@ class Versions(NamedTuple):
     python: str
 
 
+@cache
 def versions() -> Versions:
     """Return the versions of agentnb and Python on this side, as a record has them.
 
@@ -135,6 +138,10 @@ def read_record(data: bytes) -> Record | str:
     >>> read_record(b'{"version": "9.1", "python": "3.11"}')[:40]
     'agentnb is 9.1 on the side of the worker'
     """
+    with suppress(msgspec.MsgspecError):
+        record = _RECORDS.decode(data)
+        if (record.version, record.python) == versions():
+            return record
     try:
         sender: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.MsgspecError as error:
@@ -146,6 +153,9 @@ def read_record(data: bytes) -> Record | str:
                 "install the same version on both sides"
             )
     try:
-        return msgspec.json.decode(data, type=Record)
+        return _RECORDS.decode(data)
     except msgspec.MsgspecError as error:
         return f"the record cannot be read: {error}"
+
+
+_RECORDS = msgspec.json.Decoder(Record)
