@@ -84,6 +84,7 @@ def test_a_call_that_a_process_has_not_read_is_given_to_another(make, until):
     processes, lines = make(1)
     pid = processes.submit(os.getpid).result(30)
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     future = processes.submit(os.getpid)
     until(lambda: processes._slots[0].call is not None and processes._slots[0].call.sent)
     os.kill(pid, signal.SIGKILL)
