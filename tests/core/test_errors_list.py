@@ -132,4 +132,4 @@ def test_two_errors_of_one_trace_are_two():
             with pytest.raises(ValueError, match=name), tracer.span(name, service="api"):
                 raise ValueError(name)
     found = newest_errors(errors_of_spans(tracer.recent()), 20)
-    assert [one.message for one in found] == ["post: post", "get: get"]
+    assert [one.message for one in found] == ["post", "get"]

@@ -148,11 +148,13 @@ class DeadLetters:
 
     def size(self) -> int:
         """Return the number of dead letters."""
-        return int(self._redis.execute_command("XLEN", self.key))
+        return int(self._redis.untraced.execute_command("XLEN", self.key))
 
     def last(self, n: int) -> list[DeadLetter]:
         """Return the last letters, newest first."""
-        found: Any = self._redis.execute_command("XREVRANGE", self.key, "+", "-", "COUNT", n)
+        found: Any = self._redis.untraced.execute_command(
+            "XREVRANGE", self.key, "+", "-", "COUNT", n
+        )
         return [_letter(place, fields) for place, fields in found]
 
     def get(self, place: str) -> DeadLetter | None:

@@ -10,8 +10,8 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
+from agentnb.core.overview.breakers import breakers_of
 from agentnb.core.queue.counts import ENDED, STATES
-from agentnb.core.services import APIS, REDIS
 from agentnb.core.trace.counters import WorkCounts
 from agentnb.core.workflow.depths import OPEN
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from agentnb.core.hub import Hub
     from agentnb.core.metrics.depths import DepthReader, Depths
-    from agentnb.core.resilience import Breaker
     from agentnb.core.trace import Counters
     from agentnb.core.trace.counters import Histogram, Kind
 
@@ -76,21 +75,9 @@ class MetricsCollector:
     def _breakers(self) -> Metric:
         about = "Open circuit breakers: their hosts are left alone for a while."
         family = GaugeMetricFamily("agentnb_breaker_open", about, labels=["service"])
-        for service, breakers in _breakers(self._hub).items():
+        for service, breakers in breakers_of(self._hub).items():
             family.add_metric([service], sum(one.state == "open" for one in breakers))
         return family
-
-
-def _breakers(hub: Hub) -> dict[str, list[Breaker]]:
-    """Return the breakers of the services that are opened; looking opens none."""
-    opened = hub._opened  # noqa: SLF001 - of this core
-    found: dict[str, list[Breaker]] = {}
-    if APIS.name in opened:
-        found["api"] = list(hub.apis.breakers)
-    if REDIS.name in opened:
-        breaker = hub.redis._manager.breaker  # noqa: SLF001 - as above
-        found["redis"] = [] if breaker is None else [breaker]
-    return found
 
 
 def _queues(found: Depths) -> Iterator[Metric]:

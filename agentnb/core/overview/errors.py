@@ -81,12 +81,18 @@ def errors_of_spans(
             span.ended,
             span.service,
             redactor(span.outcome),
-            redactor(f"{span.name}: {span.error}" if span.error else span.name),
+            redactor(_message(span)),
             span.trace_id,
         )
         for span in failed
         if not any(_is_of(cause, span) for cause in causes.get((span.trace, span.span), ()))
     ]
+
+
+def _message(span: Span) -> str:
+    if not span.error or span.error.startswith(span.name):
+        return span.error or span.name
+    return f"{span.name}: {span.error}"
 
 
 def _is_of(cause: Span, span: Span) -> bool:
@@ -130,7 +136,7 @@ def _of_tasks(hub: Hub, n: int) -> list[ErrorLine]:
 
 def _of_handlers(hub: Hub, n: int) -> list[ErrorLine]:
     found = []
-    for one in hub.events.dead_letters(n):
+    for one in hub.events._dead.last(n):  # noqa: SLF001 - a look leaves no span
         about = f"handler {one.handler} of {one.channel}" if one.handler else one.channel
         trace = _TRACE.search(one.message)
         trace_id = trace[1].decode() if trace else None
@@ -153,7 +159,7 @@ def _line(when: float, service: str, error: str, about: str, trace_id: str | Non
 
 
 def newest_errors(lines: Iterable[ErrorLine], n: int) -> list[ErrorLine]:
-    """Return the newest errors; one that a store keeps is not there again as that of a call.
+    """Return the newest errors, each once: neither as that of a call and of a job, nor retried.
 
     >>> kept = ErrorLine(7.0, "queue", "ValueError", "job j1 of mail: no", "4bf9", "job j1 of mail")
     >>> call = ErrorLine(6.0, "queue", "ValueError", "process: no", "4bf9")
@@ -170,7 +176,10 @@ def newest_errors(lines: Iterable[ErrorLine], n: int) -> list[ErrorLine]:
         # A handler's event may have come without a trace; the call has one.
         traced = next((call.trace_id for call in same if one.trace_id is None), one.trace_id)
         calls.append(one._replace(trace_id=traced))
-    return sorted(calls, key=lambda one: one.when, reverse=True)[:n]
+    newest: dict[tuple[object, ...], ErrorLine] = {}
+    for line in sorted(calls, key=lambda one: one.when, reverse=True):
+        newest.setdefault(line[1:], line)  # a call that was retried is one
+    return list(newest.values())[:n]
 
 
 def _is_same(stored: ErrorLine, call: ErrorLine) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentnb.core.hints import rendered
@@ -39,6 +39,8 @@ class QueueOverview:
     oldest
         Seconds for which the first waiting job could have run; None where none waits, or where
         it was not asked for.
+    silent
+        The workers that have missed several heartbeats, and are not known to be dead.
     """
 
     queue: Queue
@@ -46,6 +48,7 @@ class QueueOverview:
     workers: list[WorkerInfo]
     where: str
     oldest: float | None = None
+    silent: list[WorkerInfo] = field(default_factory=list)
 
     @property
     def paused(self) -> bool:
@@ -127,12 +130,12 @@ def overview(
         if oldest
         else [None] * len(parts)
     )
-    return [
-        QueueOverview(
-            queue, counts.counts_from(counted), _workers(store, workers, now), store.where, age
-        )
-        for (queue, store), (*counted, workers), age in zip(queues, parts, ages, strict=True)
-    ]
+    found = []
+    for (queue, store), (*counted, workers), age in zip(queues, parts, ages, strict=True):
+        alive, silent = _workers(store, workers, now)
+        known = counts.counts_from(counted)
+        found.append(QueueOverview(queue, known, alive, store.where, age, silent))
+    return found
 
 
 def _ages(
@@ -151,8 +154,10 @@ def _ages(
     ]
 
 
-def _workers(store: JobStore, answer: dict[bytes, bytes], now: int) -> list[WorkerInfo]:
-    alive, dead = living(answer, now)
+def _workers(
+    store: JobStore, answer: dict[bytes, bytes], now: int
+) -> tuple[list[WorkerInfo], list[WorkerInfo]]:
+    alive, silent, dead = living(answer, now)
     if dead:
         store.forget_workers(dead)
-    return alive
+    return alive, silent

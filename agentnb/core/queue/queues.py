@@ -258,7 +258,7 @@ class Queues:
 
     def names(self) -> list[str]:
         """Return the queues that had a job or a worker, on any machine."""
-        found: Any = self._redis.smembers(self._keys.internal("queues"))
+        found: Any = self._redis.untraced.smembers(self._keys.internal("queues"))
         here = {name for name, queue in self._queues.items() if queue.current is not None}
         return sorted({name.decode() for name in found} | here)
 

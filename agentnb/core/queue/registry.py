@@ -80,8 +80,12 @@ class WorkerInfo:
     function: str = ""
 
 
-def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], list[str]]:
-    """Return the workers that are alive, as far as that can be known, and the owners of the others.
+def living(
+    answer: Mapping[bytes, bytes], now: int
+) -> tuple[list[WorkerInfo], list[WorkerInfo], list[str]]:
+    """Return the workers that are alive, those that are silent, and the owners of dead ones.
+
+    A silent worker has missed several heartbeats, and may be alive on a host that is cut off.
 
     Parameters
     ----------
@@ -90,7 +94,9 @@ def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], l
     now
         The server's clock, in ms.
     """
-    alive, dead = [], []
+    alive: list[WorkerInfo] = []
+    silent: list[WorkerInfo] = []
+    dead: list[str] = []
     for key, value in answer.items():
         owner = key.decode()
         when, _, about = value.partition(b" ")
@@ -99,9 +105,13 @@ def living(answer: Mapping[bytes, bytes], now: int) -> tuple[list[WorkerInfo], l
         # Those who reclaim its jobs read the description of a dead worker.
         if seen > (_DEAD_KEPT if gone else _FORGOTTEN):
             dead.append(owner)
-        elif seen <= _SILENT and not gone:
-            alive.append(_info(owner, about, seen))
-    return sorted(alive, key=lambda one: (one.host, one.pid, one.owner)), dead
+        elif not gone:
+            (alive if seen <= _SILENT else silent).append(_info(owner, about, seen))
+    return sorted(alive, key=_place), sorted(silent, key=_place), dead
+
+
+def _place(worker: WorkerInfo) -> tuple[str, int, str]:
+    return worker.host, worker.pid, worker.owner
 
 
 def _info(owner: str, about: bytes, seen: float) -> WorkerInfo:

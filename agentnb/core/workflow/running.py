@@ -16,7 +16,8 @@ select w.id, w.name, {now} - w.created, count(*),
   sum(case when t.state in ('failed', 'cancelled', 'skipped') then 1 else 0 end),
   sum(case when t.state = 'approval' then 1 else 0 end),
   min(case when t.state = 'approval' then t.name end),
-  {now} - min(case when t.state = 'approval' then coalesce(t.ready_at, t.created) end)
+  {now} - case when sum(case when t.state = 'approval' then 1 else 0 end) > 0 then (select
+    max(e.created) from {event} e where e.workflow_id = w.id and e.type = 'TASK_APPROVAL') end
 from {workflow} w join {task} t on t.workflow_id = w.id
 where w.scope = :scope and w.state = 'active'
 group by w.id, w.name, w.created order by w.created desc, w.id desc limit :n
@@ -45,7 +46,7 @@ class RunningWorkflow(NamedTuple):
     approval
         The name of a task that waits for a person, or None.
     waited
-        Seconds for which the first of those waits, or None.
+        Seconds since a person was last asked for one of those, or None.
     """
 
     id: str

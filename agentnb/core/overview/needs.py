@@ -1,0 +1,137 @@
+"""What a person has to see to: what fails, what waits for a person, what is about to."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from agentnb.core.format import duration, size
+from agentnb.core.hints import rendered
+from agentnb.core.overview.model import Need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from agentnb.core.queue.overview import QueueOverview
+    from agentnb.core.resilience import Breaker
+    from agentnb.core.trace import LogFile, Tracer
+    from agentnb.core.workflow.running import RunningWorkflow
+
+__all__ = [
+    "of_breakers",
+    "of_disk",
+    "of_problems",
+    "of_queues",
+    "of_traces",
+    "of_workflows",
+    "ordered",
+]
+
+_LEAST_FREE = 500_000_000
+_LEAST_SHARE = 0.03
+
+
+def of_breakers(breakers: Mapping[str, Iterable[Breaker]]) -> list[Need]:
+    """Return the circuit breakers that are open."""
+    found = []
+    for service, each in breakers.items():
+        for breaker in each:
+            state = breaker.snapshot()
+            if state["state"] != "open":
+                continue
+            left = duration(float(str(state["retry_in"])))
+            text = f"{state['failures']} failures in a row: {state['last_error']}; tried again in"
+            title = f"{breaker.service} is left alone"
+            subject = f"{service} {breaker.service}"
+            found.append(Need("breaker", subject, title, f"{text} {left}", bad=True))
+    return found
+
+
+def of_problems(problems: Mapping[str, str]) -> list[Need]:
+    """Return the stores that do not answer."""
+    return [
+        Need("store", service, f"{service} does not answer", problem, bad=True)
+        for service, problem in problems.items()
+    ]
+
+
+def of_queues(queues: Iterable[QueueOverview], newest: Mapping[str, str]) -> list[Need]:
+    """Return queues with failed jobs, with silent workers, or with jobs and no worker.
+
+    Parameters
+    ----------
+    queues
+        The queues.
+    newest
+        The last error of each, by its name.
+    """
+    failed, silent, idle = [], [], []
+    for one in queues:
+        name = one.queue.name
+        count = one.counts["failed"]
+        if count:
+            title = f"{count:,} {'job' if count == 1 else 'jobs'} of {name} failed"
+            last = newest.get(name)
+            text = f"the last: {last}" if last else ""
+            failed.append(Need("failed", name, title, text, count, bad=True))
+        if one.silent:
+            count = len(one.silent)
+            title = f"{count} {'worker' if count == 1 else 'workers'} of {name} silent"
+            seen = min(each.seen for each in one.silent)
+            hosts = ", ".join(sorted({each.host for each in one.silent}))
+            text = f"no heartbeat for {duration(seen)} from {hosts}"
+            silent.append(Need("silent", name, title, text, count))
+        if one.jobs_wait and not one.workers and not one.paused:
+            count = one.counts.waiting + one.counts["delayed"]
+            title = f"{count:,} {'job' if count == 1 else 'jobs'} of {name} without a worker"
+            text = rendered(
+                f"agentnb worker {name} --app MODULE, "
+                f"or hub.queue({name!r}).work(function) (%queue work {name})"
+            )
+            idle.append(Need("worker", name, title, text, count))
+    return [*failed, *silent, *idle]
+
+
+def of_workflows(workflows: Iterable[RunningWorkflow]) -> list[Need]:
+    """Return the workflows that wait for a person."""
+    found = []
+    for one in workflows:
+        if not one.approvals:
+            continue
+        more = f" and {one.approvals - 1} more" if one.approvals > 1 else ""
+        since = f", for {duration(max(one.waited, 0.0))}" if one.waited is not None else ""
+        text = f"task {one.approval}{more}{since}"
+        found.append(Need("approval", one.id, f"{one.name} waits for a person", text))
+    return found
+
+
+def of_traces(tracer: Tracer | None, logs: LogFile | None) -> list[Need]:
+    """Return the spans and the log that are not written."""
+    found = []
+    if tracer is not None and tracer.dropped:
+        title = f"{tracer.dropped:,} spans were not written"
+        text = tracer.failed or "too many waited: traces lack them"
+        found.append(Need("dropped", "spans", title, text))
+    if logs is not None and logs.failed:
+        found.append(Need("log", "log", "no log is written", logs.failed, bad=True))
+    return found
+
+
+def of_disk(home: Path) -> list[Need]:
+    """Return the disk of the home, if it is nearly full."""
+    try:
+        usage = shutil.disk_usage(home)
+    except OSError:
+        return []
+    if usage.free >= min(_LEAST_FREE, usage.total * _LEAST_SHARE):
+        return []
+    title = "the disk of the home is nearly full"
+    text = f"{size(usage.free)} of {size(usage.total)} are free at {home}"
+    return [Need("disk", str(home), title, text, bad=True)]
+
+
+def ordered(needs: Iterable[Sequence[Need]]) -> list[Need]:
+    """Return the needs of several kinds, those that fail first."""
+    found = [need for each in needs for need in each]
+    return sorted(found, key=lambda need: not need.bad)
