@@ -102,6 +102,13 @@ MAGICS = (
         "Add and process jobs; `%%queue task QUEUE` is a processor. See `%queue help`.",
     ),
     MagicEntry(
+        "trace",
+        "agentnb.magics.trace.magic",
+        "TraceMagic",
+        "Show what a cell caused, in every process. See `%trace help`.",
+        ("line",),
+    ),
+    MagicEntry(
         "workflow",
         "agentnb.magics.workflow.magic",
         "WorkflowMagic",

@@ -29,6 +29,7 @@ _PANELS = (
     "files",
     "git",
     "queue",
+    "trace",
     "workflow",
 )
 

@@ -214,7 +214,7 @@ def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
 
 
 def test_every_verb_has_its_method(shell):
-    assert len(MAGICS) == 12
+    assert len(MAGICS) == 13
     for entry in MAGICS:
         magic = find(shell).magic(entry.name)
         for grammar in filter(None, (magic.grammar, magic.cell_grammar)):

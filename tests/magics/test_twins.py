@@ -13,7 +13,7 @@ from agentnb.core.docker import DockerManager
 from agentnb.core.queue import Job
 from agentnb.core.workflow import Workflow
 
-NOUNS = ("api", "docker", "events", "files", "git", "queue", "workflow", "ws")
+NOUNS = ("api", "docker", "events", "files", "git", "queue", "trace", "workflow", "ws")
 PARTS = {"queue": "x", "api": "http://127.0.0.1:1", "websocket": "ws://127.0.0.1:1"}
 # `hub.files.move(A, B)`, `hub.api(URL).get(PATH)`, `job.retry()`; and `.stashes()` of the same.
 MEMBER = re.compile(

@@ -1,7 +1,9 @@
 // HTML or SVG that Python has drawn. What bears "data-pick" can be picked, by mouse and keyboard:
-// one stop for the Tab key, the arrows go from one to the next.
+// one stop for the Tab key, the arrows go from one to the next. A <details> with "data-key" stays
+// open, and keeps the focus, when the next picture has one of that key.
 
 const PICK = "[data-pick]";
+const OPEN = "details[open][data-key]";
 
 function render({ model, el }) {
   el.classList.add("agentnb-picture-view");
@@ -18,8 +20,12 @@ function render({ model, el }) {
     all().forEach((one) => one.setAttribute("tabindex", one === element ? "0" : "-1"));
     current = element?.dataset.pick ?? null;
   };
+  const keyed = (key) => room.querySelector(`details[data-key="${CSS.escape(key)}"]`);
   const draw = () => {
     const { scrollLeft, scrollTop } = room;
+    const opened = [...room.querySelectorAll(OPEN)].map((one) => one.dataset.key);
+    const focused = document.activeElement?.closest("summary")?.parentElement;
+    const key = room.contains(focused) ? focused.dataset.key : null;
     const held = room.contains(document.activeElement) ? document.activeElement.dataset.pick : null;
     room.innerHTML = model.get("html");
     room.setAttribute("aria-label", model.get("label"));
@@ -29,7 +35,9 @@ function render({ model, el }) {
       one.setAttribute("role", "button");
       one.setAttribute("aria-label", one.querySelector("title")?.textContent ?? one.dataset.pick);
     }
+    opened.forEach((one) => keyed(one)?.setAttribute("open", ""));
     stopAt(named(current) ?? all()[0]);
+    if (key) keyed(key)?.firstElementChild.focus({ preventScroll: true });
     room.scrollTo(scrollLeft, scrollTop);
     if (held) named(held)?.focus({ preventScroll: true });
   };

@@ -1,0 +1,95 @@
+"""The verbs and options of ``%trace``."""
+
+from __future__ import annotations
+
+from agentnb.magics.grammar import Grammar, Option, Verb
+from agentnb.magics.grammar.values import count, rows, seconds
+
+__all__ = ["GRAMMAR", "with_verb"]
+
+_SHOW = ("show",)
+_FORMS = ("export", "json", "plain")
+
+
+def _apart(name: str) -> tuple[str, ...]:
+    return tuple(one for one in _FORMS if one != name)
+
+
+_VERBS = (
+    Verb(
+        "show",
+        "show a trace; without an ID the last cell that called a service",
+        ("[ID]",),
+        live=("trace",),
+        twin="hub.trace.get(ID)",
+    ),
+    Verb(
+        "list",
+        "list the last traces",
+        options=(
+            Option(("--slow",), "of the last 200 traces the slowest first"),
+            Option(("-n", "--count"), "maximum number of traces (default 20)", "N", rows),
+        ),
+        twin="hub.trace.list(limit=20, failed=None)",
+    ),
+)
+
+_OPTIONS = (
+    Option(("--failed",), "traces in which something failed", verbs=("show", "list")),
+    Option(
+        ("--live",),
+        "follow a trace until nothing of it runs",
+        verbs=_SHOW,
+    ),
+    Option(
+        ("--timeout",),
+        "seconds that --live follows at most (default 60)",
+        "S",
+        seconds,
+        verbs=_SHOW,
+        needs=("live",),
+    ),
+    Option(
+        ("--export",),
+        "write it to a file, for Perfetto and chrome://tracing",
+        "FILE.json",
+        verbs=_SHOW,
+        apart=_apart("export"),
+    ),
+    Option(("--json",), "as JSON", verbs=_SHOW, apart=_apart("json")),
+    Option(
+        ("--plain",),
+        "as text without times and ids, the same in every run",
+        verbs=_SHOW,
+        apart=_apart("plain"),
+    ),
+    Option(
+        ("--depth",), "levels of the tree that are shown", "N", count, verbs=_SHOW, apart=_FORMS
+    ),
+    Option(("--all",), "show repeats one by one, and every row", verbs=_SHOW, apart=_FORMS),
+)
+
+_ABOUT = "what a cell, a job or a workflow caused, in every process"
+
+GRAMMAR = Grammar(
+    "trace",
+    _ABOUT,
+    _VERBS,
+    options=_OPTIONS,
+    free="ID",
+    bare="show",
+    examples=(
+        "%trace                    (the last cell that called a service)",
+        "%trace 1b77e0             (the first six digits of an id are enough)",
+        "%trace -2 --depth 3       (the cell before the last one)",
+        "%trace --failed",
+        "%trace list --slow -n 5",
+        "%trace 1b77e0 --live",
+        "%trace 1b77e0 --export trace.json",
+    ),
+)
+
+
+def with_verb() -> Grammar:
+    """Return the grammar of a line whose verb is written, so that all of it has to fit."""
+    return Grammar("trace", _ABOUT, _VERBS, options=_OPTIONS)

@@ -1,0 +1,151 @@
+"""``%trace``: what a cell, a job or a workflow caused."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
+
+from agentnb.core.errors import NotFoundError
+from agentnb.magics.base import Magic, Message
+from agentnb.magics.trace.grammar import GRAMMAR, with_verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agentnb.core.table import Table
+    from agentnb.core.trace.tree import Trace
+    from agentnb.magics.grammar import Call
+
+__all__ = ["TraceMagic"]
+
+_BEFORE = re.compile(r"-[1-9]\d{0,5}")
+_COMPLETED = 20
+_SLOWEST_OF = 200
+
+
+@magics_class
+class TraceMagic(Magic):
+    """The magic ``%trace``."""
+
+    grammar = GRAMMAR
+
+    @line_magic
+    @needs_local_scope
+    @no_var_expand
+    def trace(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Show what a cell caused, in every process. See `%trace help`."""
+        return self.call(line, None, local_ns)
+
+    def reset(self) -> None:
+        """Do nothing: the magic has no state."""
+
+    def status(self, call: Call) -> Any:
+        """Return the trace of the last cell that called a service."""
+        return self.do_show(call)
+
+    def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:  # noqa: ARG002 - a line magic has no cell
+        """Return the trace of an id; options may stand before and behind it."""
+        again = with_verb().parse(f"show {call.line}", namespace)
+        call.options.update(again.options)
+        if "help" in call.options:
+            print(self.grammar.help("show"))  # noqa: T201 - as the help of every magic
+            return None
+        return self.do_show(again)
+
+    def do_show(self, call: Call) -> Any:
+        """Return a trace, or write it to a file."""
+        options = call.options
+        self._refuse_idle(call)
+        try:
+            trace = self._trace(call)
+        except NotFoundError as error:
+            if call.arguments or "failed" in options:
+                raise
+            return Message(f"{error.message}: {error.hint}" if error.hint else error.message)
+        if "live" in options:
+            from agentnb.magics.trace.live import follow
+
+            trace = follow(
+                self.hub.trace,
+                trace.id,
+                self.extension,
+                timeout=options.get("timeout", 60.0),
+                quiet="quiet" in options,
+            )
+        if "export" in options:
+            from agentnb.magics.trace.export import export
+
+            return Message(export(trace, options["export"]))
+        if "json" in options:
+            return Message(json.dumps(trace.to_dict(), ensure_ascii=False, indent=1))
+        if "plain" in options:
+            return Message(trace.plain())
+        trace.depth = options.get("depth")
+        trace.merge = "all" not in options
+        return trace
+
+    def do_list(self, call: Call) -> Table:
+        """Return the last traces."""
+        from agentnb.core.trace.view.listing import table_of
+
+        limit = call.options.get("count", 20)
+        failed = True if "failed" in call.options else None
+        slow = "slow" in call.options
+        traces = self.hub.trace.list(max(limit, _SLOWEST_OF) if slow else limit, failed=failed)
+        if slow:
+            traces = sorted(traces, key=lambda trace: -trace.ms)[:limit]
+        return table_of(traces, failed="failed" in call.options)
+
+    def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
+        """Return the ids of the last traces for Tab."""
+        return [trace.id[:8] for trace in self.hub.trace.list(_COMPLETED)]
+
+    def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
+        """Return the ids of the last traces for Tab."""
+        return [(name, "value") for name in self.live("trace")]
+
+    def _refuse_idle(self, call: Call) -> None:
+        """Refuse an option that has no effect beside the others."""
+        from agentnb.core.errors import UsageError
+
+        for option in self.grammar.options:
+            if option.key in call.options and (why := option.idle(call.options)):
+                raise UsageError(why, service="trace", hint="%trace help show")
+        if "failed" in call.options and call.arguments:
+            raise UsageError(
+                "--failed has no effect beside an ID",
+                service="trace",
+                hint="%trace --failed, or %trace list --failed",
+            )
+
+    def _trace(self, call: Call) -> Trace:
+        traces = self.hub.trace
+        if "failed" in call.options:
+            found = traces.list(1, failed=True)
+            if not found:
+                raise NotFoundError(
+                    "no trace of this home has a failure",
+                    service="trace",
+                    hint="hub.trace.list() (%trace list) lists the traces",
+                )
+            return found[0]
+        if not call.arguments:
+            return traces.last()
+        text = str(call.arguments[0])
+        if not _BEFORE.fullmatch(text):
+            return traces.get(text)
+        back = -int(text)
+        if back == 1:
+            return traces.last()
+        running = traces.current_id
+        found = [trace for trace in traces.list(back + 1) if trace.id != running]
+        if len(found) < back:
+            raise NotFoundError(
+                f"there are only {len(found):,} traces",
+                service="trace",
+                hint="hub.trace.list() (%trace list) lists the traces",
+            )
+        return found[back - 1]

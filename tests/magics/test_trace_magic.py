@@ -1,0 +1,151 @@
+"""``%trace``: the trace of a cell, found by its names, shown and written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.table import Table
+from agentnb.core.trace.tree import Trace
+
+
+@pytest.fixture
+def caused(shell, run):
+    """Return after three cells: a query, a failure, and a step with two queries."""
+    run("_ = hub.db.query('select 1 as first')")
+    shell.run_cell("hub.db.query('select no_such_column')")
+    run(
+        "with hub.trace.run('nightly'), hub.trace.span('parse', rows=3):\n"
+        "    _ = hub.db.query('select 2'), hub.db.query('select 3')"
+    )
+    return run
+
+
+def _complete(shell, line):
+    with provisionalcompleter():
+        return [one.text for one in shell.Completer.completions(line, len(line))]
+
+
+def test_a_bare_line_shows_what_the_last_cell_caused(caused):
+    trace = caused("%trace")
+    assert isinstance(trace, Trace)
+    assert len(trace.find(service="db", name="query")) == 2
+    assert "parse" in repr(trace)
+    assert "<details" in trace._repr_html_()
+
+
+def test_a_cell_before_is_found_by_its_number_backwards(caused):
+    assert caused("%trace -1").id == caused("%trace").id
+    ids = {caused(f"%trace -{number}").id for number in (1, 2, 3)}
+    assert len(ids) == 3
+    with pytest.raises(NotFoundError, match="there are only 3 traces"):
+        caused("%trace -9")
+
+
+def test_the_first_digits_of_an_id_are_enough(caused):
+    trace = caused("%trace")
+    assert caused(f"%trace {trace.id[:8]}").id == trace.id
+    assert caused(f"%trace show {trace.id}").id == trace.id
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "message"),
+    [
+        ("%trace ffffff", NotFoundError, "ffffff"),
+        ("%trace abc", UsageError, "6 to 32 hexadecimal digits"),
+        ("%trace a b", UsageError, "takes"),
+        ("%trace --depth 0", UsageError, "depth must be"),
+        ("%trace --depth x", UsageError, "depth must be"),
+        ("%trace --timeout 3", UsageError, "without --live"),
+        ("%trace --json --plain", UsageError, "beside --json|beside --plain"),
+        ("%trace --depth 1 --json", UsageError, "--depth has no effect beside --json"),
+        ("%trace 123456 --failed", UsageError, "--failed has no effect beside an ID"),
+        ("%trace list --plain", UsageError, "list takes no --plain"),
+        ("%trace list -n 0", UsageError, "count must be"),
+        ("%trace --export x.txt", UsageError, r"ends in \.json"),
+        ("%trace --export no/such/folder/x.json", UsageError, "cannot write"),
+        ("%trace --nothing", UsageError, "has no option --nothing"),
+        ("%trace 123456 --expotr x", UsageError, "has no option --expotr"),
+    ],
+)
+def test_bad_input_is_refused_with_a_hint(caused, line, error, message):
+    with pytest.raises(error, match=message) as found:
+        caused(line)
+    assert found.value.hint
+
+
+def test_the_last_failure_is_found(caused):
+    trace = caused("%trace --failed")
+    assert "no_such_column" in {span.error and span.error[-14:] for span in trace.failed}
+    assert "✕" in repr(trace)
+
+
+def test_without_a_trace_a_bare_line_says_what_to_type(run):
+    found = run("%trace")
+    assert isinstance(found, str)
+    assert "nothing was traced yet" in found
+    assert "run a cell" in found
+    assert "%db select 1" in repr(run("%trace list"))
+    with pytest.raises(NotFoundError, match="no trace of this home has a failure"):
+        run("%trace --failed")
+
+
+def test_traces_are_listed_newest_first(caused):
+    table = caused("%trace list")
+    assert isinstance(table, Table)
+    assert len(table) == 3
+    assert table[0].trace == caused("%trace").id[:8]
+    assert list(caused("%trace list --failed").column("failed")) == [1]
+    assert len(caused("%trace list -n 1")) == 1
+    times = caused("%trace list --slow").column("time")
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_trace_is_written_for_perfetto(caused, project):
+    said = caused("%trace --export trace.json")
+    found = json.loads((project / "trace.json").read_text())
+    assert {event["ph"] for event in found["traceEvents"]} == {"M", "X"}
+    assert "trace.json" in said
+
+
+def test_a_trace_is_given_as_json_and_as_plain_text(caused):
+    record = json.loads(caused("%trace --json"))
+    assert record["trace_id"] == caused("%trace").id
+    assert "parse\n" in caused("%trace --plain")
+    assert "ms" not in caused("%trace --plain")
+
+
+def test_depth_and_all_change_what_is_displayed(caused):
+    assert repr(caused("%trace --depth 1")).count("db.query") == 0
+    caused("with hub.trace.run('many'):\n    for _ in range(9): hub.db.query('select 1')")
+    assert "×9" in repr(caused("%trace"))
+    assert repr(caused("%trace --all")).count("db.query") == 9
+
+
+def test_quiet_silences_before_and_behind_the_id(caused):
+    trace = caused("%trace")
+    assert caused("%trace --quiet") is None
+    assert caused(f"%trace {trace.id} --quiet") is None
+
+
+def test_help_is_of_the_verb_and_of_the_whole(shown):
+    assert "--failed" in shown("%trace help")
+    assert "--live" in shown("%trace 123456 --help")
+
+
+def test_tab_offers_verbs_ids_and_options(caused, shell):
+    trace = caused("%trace")
+    offered = _complete(shell, "%trace ")
+    assert {"list", "show", trace.id[:8]} <= {*offered}
+    assert "--export" in _complete(shell, "%trace 123456 --ex")
+    assert trace.id[:8] in _complete(shell, "%trace show ")
+    assert "--slow" in _complete(shell, "%trace list --s")
+
+
+def test_a_trace_that_has_ended_is_followed_only_for_a_moment(caused):
+    trace = caused("%trace --live --timeout 5")
+    assert trace.id == caused("%trace").id
+    assert trace.notes == ()
