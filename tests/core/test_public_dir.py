@@ -23,7 +23,9 @@ PUBLIC = {
         tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral hub_id log redactor tracer",
-    "Tracer": "close counters dropped failed flush path recent span trace",
+    "Tracer": """
+        close counters dropped failed flush path recent redactor retention running span trace
+    """,
     "Traces": "aget alast alist carry close current_id dropped get last list run span",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",

@@ -351,20 +351,6 @@ def test_odd_attributes_are_written_and_stop_nothing(tracer):
     assert len(found["long"]["value"]) < 30_000
 
 
-def test_a_file_past_its_cap_is_rotated_once(tmp_path):
-    tracer = Tracer(tmp_path, max_bytes=4000)
-    for number in range(200):
-        with tracer.span("query", service="db", number=number):
-            pass
-    tracer.close()
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [f"spans-{os.getpid()}.jsonl", f"spans-{os.getpid()}.jsonl.1"]
-    assert all(0 < path.stat().st_size <= 4000 for path in tmp_path.iterdir())
-    numbers = [json.loads(line)["attributes"]["number"] for line in written(tmp_path).splitlines()]
-    assert max(numbers) == 199
-    assert sorted(numbers) == list(range(min(numbers), 200))
-
-
 def test_two_tracers_of_a_process_share_a_folder(tmp_path):
     tracers = [Tracer(tmp_path, max_bytes=100_000) for _ in range(2)]
     cell = start_trace()
@@ -388,35 +374,6 @@ def test_a_folder_that_is_deleted_comes_back(tracer):
         for path in tracer.path.iterdir():
             path.unlink()
         tracer.path.rmdir()
-
-
-def test_only_the_files_of_the_ten_newest_processes_are_kept(tmp_path):
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    far = 2**22 + int(dead.stdout)  # above the highest id that Linux gives
-    for number in range(15):
-        path = tmp_path / f"spans-{far + number}.jsonl"
-        path.write_text("{}\n")
-        os.utime(path, (number, number))
-    alive = tmp_path / f"spans-{os.getppid()}.jsonl"
-    alive.write_text("{}\n")
-    os.utime(alive, (0, 0))
-    (tmp_path / "spans-notes.jsonl").write_text("mine")
-    tracer = Tracer(tmp_path)
-    with tracer.span("query", service="db"):
-        pass
-    tracer.close()
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {
-        *(f"spans-{far + number}.jsonl" for number in range(6, 15)),
-        f"spans-{os.getpid()}.jsonl",
-        alive.name,
-        "spans-notes.jsonl",
-    }
 
 
 @pytest.mark.parametrize("folder", ["a-file", "/proc/agentnb", "/dev/full/logs"])
@@ -485,7 +442,7 @@ def test_a_forked_child_writes_to_its_own_file(tracer):
     assert os.waitpid(child, 0)[1] == 0
     tracer.close()
     by_file = {
-        path.name: [json.loads(line)["name"] for line in path.read_text().splitlines()]
+        path.name: [json.loads(line)["name"] for line in path.read_text().splitlines()[1:]]
         for path in tracer.path.iterdir()
     }
     assert by_file == {
@@ -560,17 +517,6 @@ def test_a_tracer_that_is_dropped_ends_its_thread(tmp_path, until):
     del tracer
     until(lambda: not thread.alive)
     assert '"query"' in written(tmp_path)
-
-
-def test_reading_leaves_out_lines_that_a_crash_cut_short(tracer):
-    with tracer.span("query", service="db") as span:
-        pass
-    tracer.flush()
-    (path,) = tracer.path.iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole + whole[:-20] + b"\n" + b'["trace_id"]\n' + whole)
-    assert len(read_spans(tracer.path, span.trace_id)) == 2
-    assert read_spans(tracer.path / "none", span.trace_id) == []
 
 
 def test_a_line_longer_than_the_cap_is_still_written_whole(tmp_path):

@@ -8,11 +8,12 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.trace import use
 
 
 @pytest.fixture
 def hub(tmp_path):
-    with agentnb.connect(home=tmp_path / ".agentnb", database_url="sqlite://") as hub:
+    with use(None), agentnb.connect(home=tmp_path / ".agentnb", database_url="sqlite://") as hub:
         yield hub
 
 

@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UnavailableError, UsageError
+from agentnb.core.trace.process import set_role
 from agentnb.core.work.executors.words import PROCESSES
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)
         found = sources(options, hub.settings.home, apps)
+        set_role(_role([one.queue for one in found]))
         status = Status()
         with offered(
             hub,
@@ -56,6 +58,11 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         os._exit(0)
     return 0
+
+
+def _role(queues: list[str]) -> str:
+    """Return the role that the spans of this process tell."""
+    return f"worker {', '.join(queues)}" if queues else "agents"
 
 
 def _executor(options: argparse.Namespace, default: str) -> str:

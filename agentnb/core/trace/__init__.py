@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     )
     from agentnb.core.trace.counters import Counters
     from agentnb.core.trace.logs import JsonFormatter, LogFile, StampFilter
+    from agentnb.core.trace.reading import read_spans
     from agentnb.core.trace.servicelog import ServiceLog
-    from agentnb.core.trace.spans import Span, Tracer, read_spans
+    from agentnb.core.trace.spans import Span, Tracer
 
 __all__ = [
     "Context",
@@ -53,8 +54,9 @@ __all__ = [
 
 _MODULES = {
     **dict.fromkeys(("JsonFormatter", "LogFile", "StampFilter"), "logs"),
-    **dict.fromkeys(("Span", "Tracer", "read_spans"), "spans"),
+    **dict.fromkeys(("Span", "Tracer"), "spans"),
     "Counters": "counters",
+    "read_spans": "reading",
     "ServiceLog": "servicelog",
 }
 

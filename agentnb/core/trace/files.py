@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from agentnb.core.redact import MASK, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["LinesFile", "clean", "clean_text", "encode", "read_lines"]
+__all__ = ["LinesFile", "clean", "clean_text", "encode", "is_running"]
 
 _KEEP = 10
 _LOOK = 0.1
@@ -188,15 +188,33 @@ class LinesFile:
                 pass
             self._close()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._prepare()
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._size = os.fstat(self._fd).st_size
+        if not self._size:
+            self._append(bytearray(self._first_line()))
+        self._prune()
+
+    def _prepare(self) -> None:
+        """Make way for the file, before it is opened."""
+
+    def _first_line(self) -> bytes:
+        """Return the line with which a new file begins."""
+        return b""
+
+    def _prune(self) -> None:
+        """Remove old files of other processes, after one was opened."""
         _prune(self.directory, self.stem)
 
     def _rotate(self) -> None:
         self._close()
+        self._set_aside()
+        self._open()
+
+    def _set_aside(self) -> None:
+        """Rename the full file."""
         path = self.path
         path.replace(path.with_name(path.name + ".1"))
-        self._open()
 
     def _close(self) -> None:
         if self._fd is not None:
@@ -234,7 +252,7 @@ def _prune(directory: Path, stem: str) -> None:
         files.setdefault(pid, []).append(path)
         newest[pid] = max(newest.get(pid, 0.0), changed)
     for pid in sorted(newest, key=newest.__getitem__, reverse=True)[_KEEP:]:
-        if not _is_alive(pid):
+        if not is_running(pid):
             for path in files[pid]:
                 try:
                     path.unlink(missing_ok=True)
@@ -242,7 +260,8 @@ def _prune(directory: Path, stem: str) -> None:
                     continue  # another user's file in a shared folder: theirs to remove
 
 
-def _is_alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Return whether there is a process of this number; True if that cannot be told."""
     if os.name == "nt":
         return True  # there, signal 0 is not a question
     try:
@@ -252,24 +271,3 @@ def _is_alive(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
-
-
-def read_lines(directory: Path, stem: str, having: bytes) -> Iterator[dict[str, object]]:
-    """Yield the records whose line holds the given bytes, of every process, older file first.
-
-    Lines that a crash cut short are left out, as are files that vanish or belong to others.
-    """
-    for path in sorted(directory.glob(f"{stem}-*.jsonl*"), reverse=True):
-        try:
-            lines = path.read_bytes().splitlines()
-        except (FileNotFoundError, PermissionError):
-            continue
-        for line in lines:
-            if having not in line:
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                yield record

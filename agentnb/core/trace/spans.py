@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import deque
+from copy import copy
 from functools import partial
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
+from agentnb.core.format import size
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import Context, ambient, context_var, random_bits
 from agentnb.core.trace.counters import Counters
-from agentnb.core.trace.files import LinesFile, clean, encode, read_lines
+from agentnb.core.trace.files import clean, encode
+from agentnb.core.trace.process import Process
+from agentnb.core.trace.spanfile import KEEP_BYTES, KEEP_DAYS, SpanFile
 from agentnb.core.trace.writer import Writer
 
 if TYPE_CHECKING:
@@ -25,22 +29,15 @@ if TYPE_CHECKING:
 
     from agentnb.core.redact import Redactor
 
-__all__ = ["KINDS", "Kind", "Process", "Span", "Tracer", "read_all", "read_spans"]
+__all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer"]
 
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-_STEM = "spans"
+_BRIEF = frozenset({"call", "wait"})
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
-
-
-class Process(NamedTuple):
-    """The process that a span ran in."""
-
-    pid: int
-    host: str
-    role: str
-    """``"notebook"``, ``"worker mail"``, ``"agents"`` or ``"script"``."""
+_WAITING = 100_000
+"""Spans that may wait to be written: a burst is not lost, and takes up to 60 MB."""
 
 
 class Span(Context):
@@ -76,7 +73,6 @@ class Span(Context):
     """
 
     __slots__ = (
-        "_attached",
         "_began",
         "_started",
         "_token",
@@ -96,7 +92,6 @@ class Span(Context):
 
     _tracer: Tracer | None
     _token: Token[Context | None] | None
-    _attached: object
 
     # Not Context's constructor: the ids are known when the block is entered, and a span is made
     # on every call to a service.
@@ -107,6 +102,7 @@ class Span(Context):
         service: str,
         attempt: int,
         attributes: dict[str, object] | None,
+        kind: Kind = "call",
         /,
     ) -> None:
         self._tracer = tracer
@@ -116,7 +112,7 @@ class Span(Context):
         self.attributes = attributes
         self.outcome = "ok"
         self.ms = 0.0
-        self.kind: Kind = "call"
+        self.kind: Kind = kind
         self.error: str | None = None
         self.links: tuple[str, ...] = ()
         self.process: Process | None = None
@@ -160,12 +156,9 @@ class Span(Context):
             self.trace = around.trace
             self.parent = around.span
             self.sampled = around.sampled
-            if self.correlation_id is None:
-                self.correlation_id = around.correlation_id
+            self.correlation_id = around.correlation_id
         self.span = random_bits(64) or 1
         self._token = context_var.set(self)
-        if self.kind != "call":
-            self._attached = _attach(self)
         self._started = time()
         self._began = perf_counter()
         return self
@@ -180,8 +173,6 @@ class Span(Context):
         if kind is not None:
             self.outcome = kind.__name__
             self.error = _message(error)
-        if self.kind != "call":
-            _detach(self)
         token, tracer = self._token, self._tracer
         self._token = self._tracer = None  # a span in the ring must not keep others alive
         if token is not None:
@@ -259,20 +250,61 @@ class Span(Context):
 
 def _attach(span: Span) -> object:
     """Make a span the active one of OpenTelemetry, where that is in use: user code runs in it."""
-    if span.kind == "wait" or "opentelemetry.trace" not in sys.modules:
+    if "opentelemetry.trace" not in sys.modules:
         return None
     from agentnb.core.trace.otel.parents import attach
 
     return attach(span)
 
 
-def _detach(span: Span) -> None:
-    attached = getattr(span, "_attached", None)
+def _detach(attached: object) -> None:
     if attached is not None:
         from agentnb.core.trace.otel.parents import detach
 
-        span._attached = None  # noqa: SLF001 - its own module's class
         detach(attached)
+
+
+class OpenSpan(Span):
+    """A span that is written when it begins, too: a cell, an attempt at work, a step.
+
+    So what runs can be seen, and what ended with its process.
+    """
+
+    __slots__ = ("_attached",)
+
+    _attached: object
+
+    def __enter__(self) -> Self:
+        given = self.correlation_id
+        super().__enter__()
+        if given is not None:
+            self.correlation_id = given
+        self._attached = _attach(self)
+        if self._tracer is not None:
+            self._tracer._begin(self)  # noqa: SLF001 - the two classes are one mechanism
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        tracer, self._tracer = self._tracer, None
+        super().__exit__(kind, error, traceback)
+        attached, self._attached = self._attached, None
+        _detach(attached)
+        if tracer is not None:
+            tracer._end(self)  # noqa: SLF001 - as above
+
+
+class _Beginning:
+    """A span whose beginning is to be written."""
+
+    __slots__ = ("span",)
+
+    def __init__(self, span: OpenSpan) -> None:
+        self.span = span
 
 
 def _message(error: BaseException | None) -> str | None:
@@ -284,12 +316,33 @@ def _message(error: BaseException | None) -> str | None:
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…"
 
 
-def _line(redactor: Callable[[str], str], span: Span) -> bytes:
+def _line(redactor: Callable[[str], str], thing: Span | _Beginning) -> bytes:
+    if isinstance(thing, _Beginning):
+        return _beginning(redactor, thing.span)
     try:
-        return encode(span.to_dict(redactor))
+        return encode(thing.to_dict(redactor))
     except Exception as error:  # noqa: BLE001 - an odd attribute must not stop the writer
-        span.attributes = {"unwritable": type(error).__name__}
-        return encode(span.to_dict(redactor))
+        thing.attributes = {"unwritable": type(error).__name__}
+        return encode(thing.to_dict(redactor))
+
+
+def _beginning(redactor: Callable[[str], str], span: OpenSpan) -> bytes:
+    """Return the line of a span that has begun; nothing if it has ended in the meantime."""
+    if span._tracer is None:  # noqa: SLF001 - its own module's class
+        return b""
+    begun = copy(span)
+    begun.outcome, begun.ms = "running", 0.0
+    for attributes in (span.attributes, None):
+        try:
+            begun.attributes = attributes and dict(attributes)
+            return encode({"open": True, **begun.to_dict(redactor)})
+        except Exception:  # noqa: BLE001, S112 - an odd attribute, or one that is set just now
+            continue
+    return b""
+
+
+def _gap(number: int, since: float, until: float) -> bytes:
+    return encode({"dropped": {"spans": number, "since": since, "until": until}})
 
 
 @refuse_unknown("trace")
@@ -303,12 +356,18 @@ class Tracer:
     ring
         How many spans are kept in memory.
     max_bytes
-        The cap on a file, in bytes.
+        The cap on a file, in bytes; five of them are kept.
+    keep_bytes, keep_days
+        The cap on all files of the folder, in bytes, and the age of a file that is removed.
     redactor
         Masks the secrets in what is written; by default what looks like a secret.
 
     Attributes
     ----------
+    retention
+        How long spans are kept, in words.
+    redactor
+        Masks the secrets in what is written.
     counters
         Counts every span, and the jobs and tasks of this process.
 
@@ -331,18 +390,23 @@ class Tracer:
         *,
         ring: int = 2000,
         max_bytes: int = 5_000_000,
+        keep_bytes: int = KEEP_BYTES,
+        keep_days: float = KEEP_DAYS,
         redactor: Redactor | None = None,
     ) -> None:
         self.path = path
-        self._redactor: Callable[[str], str] = redactor or redact
-        self.counters = Counters(self._redactor)
+        self.redactor: Callable[[str], str] = redactor or redact
+        self.retention = f"kept {keep_days:g} days, {size(keep_bytes)}"
+        self.counters = Counters(self.redactor)
         self._count = self.counters.call
         self._ring: deque[Span] = deque(maxlen=ring)
         self._keep = self._ring.append
-        self._writer: Writer[Span] | None = None
+        self._open: dict[int, OpenSpan] = {}
+        self._writer: Writer[Span | _Beginning] | None = None
         if path is not None:
-            file = LinesFile(path, _STEM, max_bytes=max_bytes)
-            self._writer = Writer(file, partial(_line, self._redactor))
+            file = SpanFile(path, max_bytes=max_bytes, keep_bytes=keep_bytes, keep_days=keep_days)
+            line = partial(_line, self.redactor)
+            self._writer = Writer(file, line, waiting=_WAITING, gap=_gap)
             # Also runs at exit, and when a tracer that nobody closed is collected.
             weakref.finalize(self, self._writer.close)
 
@@ -371,9 +435,29 @@ class Tracer:
         **attributes
             Anything else worth keeping. Secrets are masked when it is written.
         """
-        span = Span(self, name, service, attempt, attributes or None)
-        span.kind = kind
-        return span
+        made = Span if kind in _BRIEF else OpenSpan
+        return made(self, name, service, attempt, attributes or None, kind)
+
+    def _begin(self, span: OpenSpan) -> None:
+        """Write that a span has begun."""
+        self._open[span.span] = span
+        if self._writer is None:
+            return
+        if span.kind == "work":
+            # At once: what kills its process has to be seen, however soon it does.
+            self._writer.write_now(_Beginning(span))
+        else:
+            self._writer.submit_always(_Beginning(span))
+
+    def _end(self, span: OpenSpan) -> None:
+        """Keep a span that was written when it began; without its end it would seem to run."""
+        self._open.pop(span.span, None)
+        if span.kind != "cell":
+            began = span._started  # noqa: SLF001 - one mechanism
+            self._count(span.service, span.name, span.outcome, span.ms, began, span.error)
+        self._keep(span)
+        if self._writer is not None:
+            self._writer.submit_always(span)
 
     def _finish(self, span: Span) -> None:
         # First: what is not written is counted, too.
@@ -387,6 +471,10 @@ class Tracer:
     def recent(self, n: int = 20) -> list[Span]:
         """Return the last `n` spans that ended in this process, oldest first."""
         return list(self._ring)[-n:] if n > 0 else []
+
+    def running(self) -> list[Span]:
+        """Return the cells, attempts and steps of this process that have not ended yet."""
+        return [span for span in self._open.copy().values() if span._tracer is not None]  # noqa: SLF001 - one mechanism
 
     def trace(self, trace_id: str) -> list[Span]:
         """Return the spans of a trace that are in this process's memory, by start time."""
@@ -407,7 +495,7 @@ class Tracer:
         return self._writer.failed if self._writer else None
 
     def flush(self) -> None:
-        """Write the waiting spans, so that `read_spans` returns them."""
+        """Write the waiting spans, so that `hub.trace` finds them."""
         if self._writer is not None:
             self._writer.flush()
 
@@ -419,26 +507,3 @@ class Tracer:
 
 def _start(span: Span) -> float:
     return span._started  # noqa: SLF001 - its own module's class
-
-
-def read_all(path: Path) -> list[Span]:
-    """Return the spans that all processes wrote to a folder, by start time."""
-    return _read(path, b"")
-
-
-def read_spans(path: Path, trace_id: str) -> list[Span]:
-    """Return the spans of a trace that all processes wrote to a folder, by start time.
-
-    Spans are written every 0.2 seconds; call `Tracer.flush` first to see those of this process.
-    """
-    return _read(path, f'"trace_id":"{trace_id}"'.encode())
-
-
-def _read(path: Path, having: bytes) -> list[Span]:
-    spans = []
-    for record in read_lines(path, _STEM, having):
-        try:
-            spans.append(Span.from_dict(record))
-        except (KeyError, TypeError, ValueError):
-            continue  # not a span's line; the others are still worth showing
-    return sorted(spans, key=_start)

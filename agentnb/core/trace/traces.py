@@ -9,16 +9,16 @@ from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.trace.context import check_correlation_id, current, parse_traceparent, use
-from agentnb.core.trace.spans import Span, read_all
-from agentnb.core.trace.tree import Trace
+from agentnb.core.trace.finding import Finder
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
-    from agentnb.core.trace.spans import Tracer
+    from agentnb.core.trace.spans import Span, Tracer
+    from agentnb.core.trace.tree import Trace
 
 __all__ = ["Traces"]
 
@@ -54,6 +54,7 @@ class Traces:
     def __init__(self, tracer: Tracer, call_threads: Callable[[], CallThreads]) -> None:
         self._tracer = tracer
         self._threads = call_threads
+        self._finder = Finder(tracer)
 
     @property
     def _call_threads(self) -> CallThreads:
@@ -85,38 +86,28 @@ class Traces:
         NotFoundError
             No trace of this home has it.
         """
-        prefix = _prefix_of(id)
-        found = [trace for trace in self._all() if trace.id.startswith(prefix)]
-        if not found:
-            raise NotFoundError(
-                f"no trace {prefix[:12]} in this home",
-                service="trace",
-                hint="hub.trace.list() lists the traces",
-            )
-        if len(found) > 1:
-            ids = ", ".join(trace.id[:12] for trace in found[:5])
-            raise UsageError(
-                f"{len(found)} traces begin with {prefix}", service="trace", hint=f"one of {ids}"
-            )
-        return found[0]
+        return self._finder.get(_prefix_of(id))
 
     def last(self) -> Trace:
-        """Return the last trace that has ended: of a notebook's cell, or of a script's run.
+        """Return the last trace that has ended.
+
+        In a notebook it is that of the last cell, before the running one, that called a service;
+        in a script that of the last run, or of the last call outside of a run. Where this
+        process has none, it is the last of the home.
 
         Raises
         ------
         NotFoundError
             There is none yet.
         """
-        running = self.current_id
-        for trace in self._all():
-            if trace.id != running:
-                return trace
-        raise NotFoundError(
-            "nothing was traced yet",
-            service="trace",
-            hint='run a cell that calls a service, such as hub.db.query("select 1")',
-        )
+        found = self._finder.last()
+        if found is None:
+            raise NotFoundError(
+                "nothing was traced yet",
+                service="trace",
+                hint='run a cell that calls a service, such as hub.db.query("select 1")',
+            )
+        return found
 
     def list(self, limit: int = 20, *, failed: bool | None = None) -> list[Trace]:
         """Return the last traces, newest first.
@@ -129,10 +120,7 @@ class Traces:
             True for those with a failed span only, False for those without; default: all.
         """
         limit = whole("limit", limit, service="trace")
-        found = (
-            trace for trace in self._all() if failed is None or bool(trace.failed) is bool(failed)
-        )
-        return [trace for trace, _ in zip(found, range(limit), strict=False)]
+        return self._finder.newest(limit, failed)
 
     aget, alast, alist = twin(get), twin(last), twin(list)  # noqa: A003 - the method
 
@@ -204,21 +192,6 @@ class Traces:
                 return function(*args, **kwargs)
 
         return carried
-
-    def _all(self) -> Sequence[Trace]:
-        """Return all traces, newest first."""
-        self._tracer.flush()
-        spans: dict[tuple[int, int], Span] = {}
-        if self._tracer.path is not None:
-            spans = {(span.trace, span.span): span for span in read_all(self._tracer.path)}
-        for span in self._tracer.recent(1_000_000):
-            spans[span.trace, span.span] = span
-        traces: dict[str, list[Span]] = {}
-        for span in spans.values():
-            traces.setdefault(span.trace_id, []).append(span)
-        masked = self._tracer._redactor  # noqa: SLF001 - one mechanism
-        found = [Trace(id, spans, redactor=masked) for id, spans in traces.items()]  # noqa: A001 - as above
-        return sorted(found, key=lambda trace: trace.spans[0].began, reverse=True)
 
     def close(self) -> None:
         """Do nothing: the tracer is closed by its owner."""

@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from time import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentnb.core.background import BackgroundThread
@@ -32,13 +33,16 @@ class Writer(Generic[T]):
     file
         Where to.
     line
-        Makes the line of a thing, in the writer's thread; must not raise.
+        Makes the line of a thing, in the writer's thread; must not raise. An empty one is not
+        written.
     lost
         Called with the lines that the folder did not take; their things are counted as dropped.
     waiting
         How many may wait to be written; what comes on top is dropped and counted.
     pause
         Seconds between two batches.
+    gap
+        Makes the line that tells how many were dropped, from and until which time.
     """
 
     def __init__(
@@ -49,12 +53,14 @@ class Writer(Generic[T]):
         lost: Callable[[list[bytes]], object] | None = None,
         waiting: int = 10_000,
         pause: float = 0.2,
+        gap: Callable[[int, float, float], bytes] | None = None,
     ) -> None:
         self._file = file
         self._line = line
         self._lost = lost
         self._waiting = waiting
         self._pause = pause
+        self._gap = gap
         self._warned = False
         self._closed = False
         self._reset()
@@ -62,7 +68,8 @@ class Writer(Generic[T]):
 
     def _reset(self) -> None:
         """Begin anew, at first and in a forked child: locks may be held, the thread is gone."""
-        self.dropped = 0
+        self.dropped = self._reported = 0
+        self._dropped_since = self._dropped_until = 0.0
         self._queue: deque[T] = deque()
         # The garbage collector may run while it is held, and what it finalises may log.
         self._lock = threading.RLock()
@@ -78,24 +85,56 @@ class Writer(Generic[T]):
         """Queue an item without waiting; return False if it is dropped."""
         queue = self._queue
         if self._closed or self._file.failed is not None or len(queue) >= self._waiting:
-            with self._lock:
-                self.dropped += 1
+            self._drop(1)
             return False
         queue.append(thing)
         self._thread.wake()
         return True
+
+    def submit_always(self, thing: T) -> bool:
+        """Queue an item though many are waiting; return False if nothing is written at all."""
+        if self._closed or self._file.failed is not None:
+            self._drop(1)
+            return False
+        self._queue.append(thing)
+        self._thread.wake()
+        return True
+
+    def write_now(self, thing: T) -> bool:
+        """Write an item at once, before those that wait; return False if nothing is written."""
+        if self._closed or not self._file.write([self._line(thing)]):
+            self._drop(1)
+            return False
+        return True
+
+    def _drop(self, number: int) -> None:
+        with self._lock:
+            now = time()
+            if self._reported == self.dropped:
+                self._dropped_since = now
+            self._dropped_until = now
+            self.dropped += number
+
+    def _gap_lines(self) -> list[bytes]:
+        """Return the line of what was dropped since the last one."""
+        with self._lock:
+            number, self._reported = self.dropped - self._reported, self.dropped
+        if not number or self._gap is None:
+            return []
+        return [self._gap(number, self._dropped_since, self._dropped_until)]
 
     def flush(self) -> None:
         """Write all that is waiting, now, in the calling thread."""
         with self._draining:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), 500))]
-                lines = [self._line(thing) for thing in batch]
+                lines = [line for thing in batch if (line := self._line(thing))]
+                if self._reported != self.dropped:
+                    lines += self._gap_lines()
                 if not self._file.write(lines):
                     lines += [self._line(thing) for thing in self._queue]
                     self._queue.clear()
-                    with self._lock:
-                        self.dropped += len(lines)
+                    self._drop(len(lines))
                     if self._lost is not None:
                         self._lost(lines)
         if self._file.failed is not None and not self._warned:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.forking import ForkGuard
+from agentnb.core.trace.process import set_role
 from agentnb.core.work.attempt import Attempt
 from agentnb.core.work.executors.record import Record, Reply, read_record, write
 from agentnb.core.work.identity import host_name, new_owner
@@ -220,6 +221,7 @@ class _Hubs:
             if hub is not None and not hub.closed:
                 return hub
             if self._own is None or self._own.closed:
+                set_role("executor")
                 # By its name: the engine knows no hub.
                 self._own = import_module("agentnb.core.hub").connect(**self._settings)
             return self._own

@@ -1,0 +1,215 @@
+"""Finds traces: in the files of a home and in the memory of this process."""
+
+from __future__ import annotations
+
+from itertools import islice
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.nearest import did_you_mean
+from agentnb.core.trace.process import NOTEBOOK, this_owner, this_process
+from agentnb.core.trace.settling import RUNNING, settle
+from agentnb.core.trace.spans import Span
+from agentnb.core.trace.tree import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentnb.core.trace.process import Process
+    from agentnb.core.trace.reading import Gap, Reading, SpanReader
+    from agentnb.core.trace.spans import Tracer
+
+__all__ = ["Finder"]
+
+_CANDIDATES = 5
+_SHOWN = 12
+_EVERY = 1_000_000
+_WHOLE = 32
+_BATCH = 20
+_HINT = "hub.trace.list() lists the traces"
+
+
+class Finder:
+    """Finds the traces of a home.
+
+    Parameters
+    ----------
+    tracer
+        The tracer of this process, which knows the folder.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._made: SpanReader | None = None
+
+    def get(self, prefix: str) -> Trace:
+        """Return the trace whose id begins with some digits.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        UsageError
+            There are several.
+        """
+        self._tracer.flush()
+        ids = self._ids(prefix)
+        if len(ids) > 1:
+            shown = ", ".join(id[:_SHOWN] for id in ids[:_CANDIDATES])  # noqa: A001 - the name of the field
+            raise UsageError(
+                f"{len(ids)} traces begin with {prefix}",
+                service="trace",
+                hint=f"give more digits: {shown}",
+            )
+        if not ids:
+            raise self._unknown(prefix)
+        (found,) = self._traces(ids)
+        return found
+
+    def last(self) -> Trace | None:
+        """Return the last trace that has ended, of this process where it has one."""
+        self._tracer.flush()
+        own = self._own_last()
+        if own is not None:
+            return next(iter(self._traces([own])), None)
+        roots = self._roots()
+        for batch in (1, _BATCH):
+            for trace in self._traces(list(islice(roots, batch))):
+                if all(root.outcome != RUNNING for root in trace.roots):
+                    return trace
+        return None
+
+    def newest(self, limit: int, failed: bool | None) -> list[Trace]:  # noqa: FBT001 - of `Traces.list`
+        """Return the last traces, newest first; of those that failed or did not, if given."""
+        self._tracer.flush()
+        found: list[Trace] = []
+        roots = self._roots() if failed is not True else self._failed_roots()
+        batch = limit
+        while len(found) < limit and (ids := list(islice(roots, batch))):
+            found += [
+                trace
+                for trace in self._traces(ids)
+                if failed is None or bool(trace.failed) is failed
+            ]
+            batch *= 2  # every batch reads all files
+        return found[:limit]
+
+    @property
+    def _reader(self) -> SpanReader | None:
+        if self._tracer.path is None:
+            return None
+        if self._made is None:
+            from agentnb.core.trace.reading import SpanReader
+
+            self._made = SpanReader(self._tracer.path)
+        return self._made
+
+    def _own(self) -> Iterator[Span]:
+        """Yield the spans of this process's memory, the running ones last."""
+        yield from self._tracer.recent(_EVERY)
+        yield from self._tracer.running()
+
+    def _ids(self, prefix: str) -> Sequence[str]:
+        if len(prefix) == _WHOLE and any(span.trace_id == prefix for span in self._own()):
+            return [prefix]
+        found = {span.trace_id for span in self._own() if span.trace_id.startswith(prefix)}
+        if self._reader is not None:
+            found.update(self._reader.trace_ids(prefix))
+        return sorted(found)
+
+    def _own_last(self) -> str | None:
+        """Return the id of this process's last ended cell or run, in a script of its last root."""
+        running = {span.trace for span in self._tracer.running()}
+        in_notebook = this_process().role == NOTEBOOK
+        for span in reversed(self._tracer.recent(_EVERY)):
+            is_root = span.kind == "cell" or (not span.parent and not in_notebook)
+            if is_root and span.trace not in running:
+                return span.trace_id
+        return None
+
+    def _roots(self) -> Iterator[str]:
+        """Yield the ids of all traces, newest first."""
+        began: dict[str, float] = {}
+        if self._reader is not None:
+            began = {root.trace_id: root.began for root in self._reader.roots()}
+        for span in self._own():
+            if not span.parent or span.kind == "cell":
+                began.setdefault(span.trace_id, span.began)
+        yield from sorted(began, key=began.__getitem__, reverse=True)
+
+    def _failed_roots(self) -> Iterator[str]:
+        """Yield the ids of the traces that may have failed, newest first."""
+        failed = {span.trace_id for span in self._own() if span.outcome != "ok"}
+        if self._reader is not None:
+            failed |= self._reader.failed_ids()
+        return (id for id in self._roots() if id in failed)  # noqa: A001 - the name of the field
+
+    def _traces(self, ids: Sequence[str]) -> Sequence[Trace]:
+        """Return some traces, in the order of their ids."""
+        reading = None if self._reader is None else self._reader.read(ids)
+        written = {} if reading is None else reading.traces
+        own: dict[str, list[Span]] = {id: [] for id in ids}  # noqa: A001 - as above
+        for span in self._own():
+            if span.trace_id in own:
+                own[span.trace_id].append(span)
+        made = []
+        for id in ids:  # noqa: A001 - as above
+            found = written.get(id)
+            spans = self._with_own([] if found is None else found.spans, own[id])
+            if spans:
+                total = len(spans) if found is None else max(found.total, len(spans))
+                notes = self._notes(spans, total, reading)
+                made.append(Trace(id, spans, notes=notes, redactor=self._tracer.redactor))
+        return made
+
+    def _with_own(self, spans: list[Span], own: list[Span]) -> list[Span]:
+        """Add the spans of this process's memory that are in no file, with secrets masked."""
+        known = {span.span for span in spans}
+        running: dict[int, str | None] = {}
+        for span in own:
+            if span.span in known:
+                continue
+            copy = Span.from_dict(span.to_dict(self._tracer.redactor))
+            copy.process = this_process()
+            if span in self._tracer.running():
+                running[copy.span] = this_owner()
+            spans.append(copy)
+        return settle(sorted(spans, key=attrgetter("began")), running)
+
+    def _notes(self, spans: list[Span], total: int, reading: Reading | None) -> list[str]:
+        """Return lines about what a trace may lack."""
+        notes = []
+        if total > len(spans):
+            notes.append(f"only the first {len(spans):,} of {total:,} spans are shown")
+        if self._tracer.failed is not None:
+            notes.append(f"spans of this process are no longer written: {self._tracer.failed}")
+        if reading is None or self._reader is None:
+            return notes
+        began, ended = spans[0].began, max(span.ended for span in spans)
+        gone = self._reader.gone_until()
+        if gone is not None and gone >= began:
+            notes.append(f"older spans are gone ({self._tracer.retention})")
+        for process, number in _dropped(reading.gaps, began, ended).items():
+            which = "a process" if process is None else f"{process.role} (pid {process.pid})"
+            notes.append(f"{number:,} spans of {which} were dropped: too many at once")
+        if reading.unreadable:
+            files = "a file" if reading.unreadable == 1 else f"{reading.unreadable} files"
+            notes.append(f"{files} of another user could not be read")
+        return notes
+
+    def _unknown(self, prefix: str) -> NotFoundError:
+        near = did_you_mean(prefix, [id[: len(prefix)] for id in self._roots()])  # noqa: A001 - as above
+        hint = near or _HINT
+        if self._reader is not None and self._reader.gone_until() is not None:
+            hint += f"; older spans are gone ({self._tracer.retention})"
+        return NotFoundError(f"no trace {prefix} in this home", service="trace", hint=hint)
+
+
+def _dropped(gaps: Sequence[Gap], began: float, ended: float) -> dict[Process | None, int]:
+    """Return how many spans each process dropped in a time."""
+    found: dict[Process | None, int] = {}
+    for gap in gaps:
+        if gap.since <= ended and gap.until >= began:
+            found[gap.process] = found.get(gap.process, 0) + gap.spans
+    return found
