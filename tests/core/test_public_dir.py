@@ -80,7 +80,7 @@ PUBLIC = {
     """,
     "Job": """
         acancel alog alogs aprogress arefresh aremove aresult aretry asnapshot attempt cancel
-        cancelled check_cancelled context correlation_id created data failure finished hub id
+        cancelled check_cancelled context correlation_id created data fail failure finished hub id
         log logs options progress queue raw reason refresh remove result retry schedule
         scheduled_at seen snapshot started state trace_id traceparent unkept worker
     """,

@@ -207,6 +207,18 @@ def test_what_is_no_name_of_a_step_is_refused(flows):
     assert made.result["steps"] == ["a step cannot "] * 5 + [2]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["bot__toolset__<agent>.call_tool:weather 2", " led", 'a "quoted" name, and more', "é" * 200],
+)
+def test_a_step_has_any_printable_name(flows, name):
+    flows.agent("steps", attempts=1)(lambda _, ctx: ctx.step(name, lambda: 1))
+    flows.work(concurrency=1)
+    made = flows.create("app", [Task("steps")]).wait(20)
+    assert made.result == {"steps": 1}
+    assert list(flows._reader.steps(made.task("steps").id)) == [name]
+
+
 def test_retries_is_deprecated_and_means_attempts_less_one(flows):
     with pytest.warns(DeprecationWarning, match="retries=2 is deprecated: use attempts=3"):
         assert Task("a", retries=2).attempts == 3

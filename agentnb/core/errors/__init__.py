@@ -38,6 +38,7 @@ AgentnbError
 │   ├── PartlyAdded       ... some of many jobs were added, which it names
 │   ├── RateLimited       ... at the time that the error says
 │   └── CircuitOpen
+├── Final                 your own code says so: no other attempt is made
 └── HandlerFailed         a handler of a WebSocket client raised
 ```
 
@@ -70,6 +71,7 @@ from agentnb.core.errors.leaves import (
     CircuitOpen,
     DeadlineExceeded,
     FileChanged,
+    Final,
     HandlerFailed,
     InvalidResponse,
     JobCancelled,
@@ -124,6 +126,7 @@ __all__ = [
     "FileChanged",
     "FileExists",
     "FileNotFound",
+    "Final",
     "ForeignKeyViolation",
     "HTTPNotFound",
     "HandlerFailed",

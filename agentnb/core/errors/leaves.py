@@ -23,6 +23,7 @@ __all__ = [
     "CircuitOpen",
     "DeadlineExceeded",
     "FileChanged",
+    "Final",
     "HandlerFailed",
     "InvalidResponse",
     "JobCancelled",
@@ -143,6 +144,28 @@ class BatchFailed(JobFailed):
 
 class TaskFailed(RejectedError):  # noqa: N818 - what happened, as its siblings say it
     """A task failed for good, or its workflow was cancelled; the message says which and why."""
+
+
+class Final(AgentnbError):  # noqa: N818 - what it is, as its siblings say it
+    """Raised by an agent or a processor: another attempt would fail as well, so none is made.
+
+    Parameters
+    ----------
+    message
+        The reason.
+    service
+        The service it happened to; default: your own code.
+    hint
+        The next step of whoever reads it.
+
+    Examples
+    --------
+    >>> str(Final("there is no customer 17"))
+    'there is no customer 17'
+    """
+
+    def __init__(self, message: str, *, service: str = "app", hint: str | None = None) -> None:
+        super().__init__(message, service=service, hint=hint)
 
 
 class AttemptStopped(RejectedError):  # noqa: N818 - what happened, as its siblings say it

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 import msgspec
 
 from agentnb.core.codec import check_schema
 from agentnb.core.deprecation import warn_deprecated
-from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
+from agentnb.core.errors import AgentnbError, DeadlineExceeded, Final, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.outcome import OutcomeReader
@@ -388,6 +388,16 @@ class Job(LiveJob, Generic[D_co]):
         """
         if self._hold is not None:
             self._hold.check()
+
+    def fail(self, message: str) -> NoReturn:
+        """End the job as failed, with no other attempt; for its processor.
+
+        Raises
+        ------
+        Final
+            Always. ``raise Final(message)`` in what the processor calls does the same.
+        """
+        raise Final(message)
 
     def retry(self) -> None:
         """Run it now with all its attempts: a failed, cancelled, completed or delayed job.

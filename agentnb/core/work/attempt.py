@@ -10,7 +10,7 @@ from contextvars import ContextVar, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from agentnb.core.errors import AttemptStopped, ConfigError, UnavailableError
+from agentnb.core.errors import AttemptStopped, ConfigError, Final, UnavailableError
 from agentnb.core.failure import CANCELLED, Failure, users_part
 from agentnb.core.work.store import Outcome, OutcomeKind
 
@@ -200,7 +200,7 @@ class Attempt:
             failure, final = Failure(str(error), self.claim.attempt), False
         else:
             failure, final = self._handler.failure(self, error)
-        if final or self.claim.attempt >= self.claim.attempts:
+        if final or _is_final(error) or self.claim.attempt >= self.claim.attempts:
             return Outcome(OutcomeKind.FAILED, failure=failure, ms=self.ms, error=error)
         delay = self.claim.backoff.after(self.claim.attempt)
         return Outcome(OutcomeKind.RETRY, failure=failure, delay=delay, ms=self.ms, error=error)
@@ -345,6 +345,13 @@ class Attempt:
         if cancel is not None:
             with suppress(RuntimeError):  # its loop is closed
                 cancel()
+
+
+def _is_final(error: BaseException) -> bool:
+    """Return whether an error, or one of a group of errors, ends the unit of work."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_final, error.exceptions))
+    return isinstance(error, Final)
 
 
 def report(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import msgspec
 
 from agentnb.core.codec import check_schema
-from agentnb.core.errors import TaskNotFound, UsageError, did_you_mean
+from agentnb.core.errors import Final, TaskNotFound, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
@@ -300,6 +300,16 @@ class Context(Stepping):
             It was.
         """
         self._execution.check()
+
+    def fail(self, message: str) -> NoReturn:
+        """End the task as failed, with no other attempt.
+
+        Raises
+        ------
+        Final
+            Always. ``raise Final(message)`` in what the agent calls does the same.
+        """
+        raise Final(message)
 
     def __repr__(self) -> str:
         return f"Context({self.task.name!r}, attempt {self.task.attempt})"

@@ -19,6 +19,7 @@ __all__ = [
     "attempts_of",
     "check_known",
     "check_name",
+    "check_step",
     "check_words",
     "several",
     "shown",
@@ -211,6 +212,23 @@ def check_words(name: Any, what: str, like: str) -> str:
         f"{what} cannot be called {shown(name)}",
         service="workflow",
         hint=f"a name is a few words, such as {like}",
+    )
+
+
+def check_step(name: Any) -> str:
+    """Return the name of a step: any text that can be printed, as frameworks make them.
+
+    Raises
+    ------
+    UsageError
+        It is none, or longer than 200 characters.
+    """
+    if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= _LONGEST:
+        return str.__str__(name)
+    raise UsageError(
+        f"a step cannot be called {shown(name)}",
+        service="workflow",
+        hint=f"a name is printable text of at most {_LONGEST} characters, such as call the API",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overl
 from agentnb.core.codec import declared
 from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.workflow.spec import check_words
+from agentnb.core.workflow.spec import check_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -129,7 +129,7 @@ class Stepping:
         return await self._astep(name, codec, function, args, options)
 
     def _begin(self, name: str, function: Any) -> TypeCodec | None:
-        name = check_words(name, "a step", "call the API")
+        name = check_step(name)
         if name in self._names:
             raise UsageError(
                 f"two steps of task {self._execution.task.name} are called {name!r}",
