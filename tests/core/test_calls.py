@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import agentnb
-from agentnb.core.trace import use
+from agentnb.core.trace import current, use
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,13 @@ def caused(hub):
 
     return caused
 
+
+def in_transaction(hub):
+    with hub.db.transaction() as tx:
+        tx.query("select 1")
+
+
+DB = {"connection": "default"}
 
 CALLS = {
     "a value that is there": (
@@ -86,6 +93,49 @@ CALLS = {
         lambda hub: hub.events.dead_letters(1),
         [("events.dead_letters", "call", None)],
     ),
+    "a query": (
+        lambda hub: hub.db.query("select :n as n\n  union all select 2", {"n": "hunter22"}),
+        [
+            (
+                "db.query",
+                "call",
+                DB | {"statement": "select :n as n\n  union all select 2", "rows": 2},
+            )
+        ],
+    ),
+    "a script": (
+        lambda hub: hub.db.script("select 1; insert into item values (1), (2)"),
+        [
+            ("db.query", "call", DB | {"statement": "select 1", "rows": 1}),
+            ("db.query", "call", DB | {"statement": "insert into item values (1), (2)", "rows": 2}),
+        ],
+    ),
+    "a statement for many values": (
+        lambda hub: hub.db.execute("insert into item values (:n)", [{"n": 1}, {"n": 2}]),
+        [
+            (
+                "db.execute_many",
+                "call",
+                DB | {"statement": "insert into item values (:n)", "rows": 2, "times": 2},
+            )
+        ],
+    ),
+    "rows that are loaded": (
+        lambda hub: hub.db.load([{"n": 3}], "item", if_exists="append"),
+        [("db.load", "call", DB | {"table": "item", "rows": 1})],
+    ),
+    "rows in chunks": (
+        lambda hub: [*hub.db.stream("select 1 union select 2", chunk=1)],
+        [("db.stream", "call", DB | {"statement": "select 1 union select 2", "rows": 2})],
+    ),
+    "a transaction": (
+        in_transaction,
+        [
+            ("db.begin", "call", DB),
+            ("db.query", "call", DB | {"statement": "select 1", "rows": 1}),
+            ("db.commit", "call", DB),
+        ],
+    ),
     "a table of keys": (
         lambda hub: hub.cache.inspect.table(),
         [("cache.list", "call", {"pattern": "*"})],
@@ -96,6 +146,7 @@ CALLS = {
 @pytest.mark.parametrize(("call", "expected"), CALLS.values(), ids=CALLS)
 def test_a_public_call_is_one_span(hub, caused, call, expected):
     hub.cache.set("there", 1)
+    hub.db.execute("create table if not exists item (n int)")
     assert caused(call) == expected
 
 
@@ -160,6 +211,18 @@ def test_a_loader_s_calls_are_spans_below_that_of_the_cache(hub, caused):
     hub.cache.delete("above")
     found = caused(lambda hub: hub.cache.get_or_set("above", lambda: hub.cache.get("below")))
     assert [name for name, *_ in found] == ["cache.get_or_set", "cache.get"]
+
+
+def test_what_is_done_between_two_chunks_is_not_below_the_stream(hub):
+    with hub.tracer.span("test") as top:
+        for _ in hub.db.stream("select 1 as n union select 2", chunk=1):
+            hub.cache.get("between")
+            break
+        assert current() is top
+    stream = next(one for one in hub.tracer.trace(top.trace_id) if one.name == "stream")
+    between = next(one for one in hub.tracer.trace(top.trace_id) if one.name == "get")
+    assert between.parent_id == stream.parent_id == top.span_id
+    assert (stream.outcome, stream.attributes["rows"]) == ("ok", 1)
 
 
 def test_a_script_that_the_server_does_not_know_is_one_span_and_no_error(hub):

@@ -51,11 +51,12 @@ def fetch(
         return None
     with (
         runner.checkout(watch.deadline) as connection,
-        runner.tracer.span("query", service="db", connection=runner.name, through="copy"),
+        runner.span("query", statement.sql, through="copy") as span,
         runner.translated(watch, statement),
         runner.backend.watching(connection, watch),
     ):
         if runner.backend.has_effects(connection, statement):
+            span.discard()
             return None  # through a view
         text, values = runner.rendered(statement, params)
         raw: Any = connection.connection.driver_connection
@@ -67,6 +68,7 @@ def fetch(
             columns = [(column.name, column.type_code) for column in cursor.description]
             types = [_types(pa).get(code) for _, code in columns]
             if not types or None in types or raw.info.encoding != "utf-8":
+                span.discard()
                 return None
             with cursor.copy(f"copy ({text}\n) to stdout (format csv)") as copy:
                 data = _collected(copy, bounds)
@@ -76,6 +78,7 @@ def fetch(
     except pa.ArrowInvalid as error:  # infinity, BC, another date style
         logger.debug("copy: %s", error)
         return None
+    span.note(rows=table.num_rows)
     bounds.check(table.nbytes, table.num_rows)
     limit = bounds.limit
     truncated = limit is not None and table.num_rows > limit

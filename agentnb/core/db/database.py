@@ -107,9 +107,11 @@ class DatabaseRunner(Runner):
         """Commit a single statement."""
         self.backend.settle(connection)
 
-    def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
+    def begun(
+        self, deadline: Deadline, *, folded: bool = False
+    ) -> AbstractContextManager[TransactionRunner]:
         """Run a block in a transaction of its own."""
-        return begun(self, self, deadline)
+        return begun(self, self, deadline, folded=folded)
 
     def arrow_result(
         self,
@@ -120,8 +122,13 @@ class DatabaseRunner(Runner):
     ) -> Result | None:
         """Return the result through ADBC, or None where it would differ or is not available."""
         _ = self.pool.engine  # how PostgreSQL is reached is known once there is a connection
-        with self.tracer.span("query", service="db", connection=self.name, through="adbc"):
-            return adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
+        with self.span("query", statement.sql, through="adbc") as span:
+            found = adbc.fetch(self.backend, statement, params, bounds, watch, self._spare)
+            if found is None:
+                span.discard()
+            else:
+                span.note(rows=found.rowcount)
+            return found
 
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return the agentnb error for an error of SQLAlchemy or the driver, None for others."""

@@ -16,11 +16,13 @@ from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+    from types import TracebackType
 
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
     from agentnb.core.table import Table
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["Executor"]
 
@@ -172,10 +174,15 @@ class Executor:
         bounds = self.access.bounds(None, max_bytes)
         if params is None or hasattr(params, "keys"):
             return self.access.query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
-        with self.access.begun(deadline) as inner:
-            count = 0
+        with (
+            self.access.span("execute_many", statement.sql) as span,
+            self.access.begun(deadline, folded=True) as inner,
+        ):
+            count = times = 0
             for one in params:
                 count += inner.query(statement, one, bounds, Watch(deadline)).rowcount
+                times += 1
+            span.note(rows=count, times=times)
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
 
     def script(
@@ -262,18 +269,21 @@ class Executor:
     def _chunks(
         self, statement: Statement, params: Mapping[str, Any], chunk: int, watch: Watch
     ) -> Generator[Result, None, None]:
+        rows = 0
         with (
             self.access.explained(),
             self.access.checkout(watch.deadline) as connection,
+            _Streaming(self.access.span("stream", statement.sql)) as span,
             self.access.translated(watch, statement),
             self.access.backend.watching(connection, watch),
         ):
             text, values = self.access.rendered(statement, params)
             self.access.mark(connection, statement)
-            for columns, rows in self.access.backend.stream(
+            for columns, found in self.access.backend.stream(
                 connection, statement, text, values, chunk
             ):
-                yield Result(columns, rows, statement=statement.sql, rowcount=len(rows))
+                span.note(rows=(rows := rows + len(found)))
+                yield Result(columns, found, statement=statement.sql, rowcount=len(found))
             self.access.settle(connection)
 
     def explain(
@@ -379,7 +389,8 @@ class Executor:
         """
         from agentnb.core.db import schema
 
-        return schema.tables(self.access, internal=internal)
+        with self.access.span("tables"):
+            return schema.tables(self.access, internal=internal)
 
     def describe(self, table: str) -> Table:
         """Return column, type, nullable, default and key of a table's columns.
@@ -391,7 +402,8 @@ class Executor:
         """
         from agentnb.core.db import schema
 
-        return schema.describe(self.access, table)
+        with self.access.span("describe", table=table):
+            return schema.describe(self.access, table)
 
     aquery = twin(query)
     aexecute = twin(execute)
@@ -429,3 +441,25 @@ class Executor:
                 await own.settled(found.close)
             finally:
                 own.close()
+
+
+class _Streaming:
+    """The span of a generator: not around what its loop does, and no failure where that is left."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._span.__enter__()
+        self._span.detach()
+        return self._span
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is GeneratorExit:
+            kind = error = traceback = None
+        self._span.__exit__(kind, error, traceback)

@@ -43,13 +43,14 @@ def load(
     seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout
     watch = Watch(Deadline.of(seconds))
     with (
-        runner.begun(watch.deadline) as inner,
+        runner.span("load", table=table) as span,
+        runner.begun(watch.deadline, folded=True) as inner,
         inner.checkout(watch.deadline) as connection,
-        runner.tracer.span("load", service="db", connection=runner.name, table=table),
         inner.translated(watch),
         runner.backend.watching(connection, watch),
     ):
         count = _write(runner, connection, data, table, if_exists)
+        span.note(rows=count)
     return Result((), [], statement=f"load {table}", rowcount=count, returns_rows=False)
 
 

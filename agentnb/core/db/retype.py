@@ -60,9 +60,9 @@ def retype(
     seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout
     watch = Watch(Deadline.of(seconds))
     with (
-        runner.begun(watch.deadline) as inner,
+        runner.span("retype", table=table),
+        runner.begun(watch.deadline, folded=True) as inner,
         inner.checkout(watch.deadline) as connection,
-        runner.tracer.span("retype", service="db", connection=runner.name, table=table),
         inner.translated(watch),
         runner.backend.watching(connection, watch),
     ):

@@ -18,6 +18,7 @@ from agentnb.core.db.text import scan
 from agentnb.core.db.values import LARGEST
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.resilience import Deadline
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner"]
 
+_LONGEST_STATEMENT = 4096
+
 
 class Runner(ABC):
     """Runs statements on connections that it borrows; each kind of executor has its own.
@@ -48,6 +51,8 @@ class Runner(ABC):
     timeout: float
     max_bytes: int
     tracer: Tracer
+    folded = False
+    """Whether the statements are part of a call, whose span speaks for them."""
     log: LoggerAdapter[Logger]
     threads: StatementThreads
     """The threads in which awaited calls run."""
@@ -61,8 +66,24 @@ class Runner(ABC):
         """Commit a single statement, unless a transaction does."""
 
     @abstractmethod
-    def begun(self, deadline: Deadline) -> AbstractContextManager[Runner]:
-        """Return a transaction: a new one, or a savepoint in the one that this is."""
+    def begun(self, deadline: Deadline, *, folded: bool = False) -> AbstractContextManager[Runner]:
+        """Return a transaction: a new one, or a savepoint in the one that this is.
+
+        Parameters
+        ----------
+        deadline
+            Its deadline.
+        folded
+            Whether its statements are part of one call, whose span speaks for them.
+        """
+
+    def span(self, name: str, statement: str | None = None, **attributes: object) -> Span:
+        """Return the span of a call."""
+        attributes["connection"] = self.name
+        if statement is not None:
+            # Cut for the sake of the memory; once more, after secrets are masked, when written.
+            attributes["statement"] = statement[:_LONGEST_STATEMENT]
+        return Span(None if self.folded else self.tracer, name, "db", 1, attributes)
 
     def deadline(self, timeout: float | None) -> Deadline:
         """Return the deadline of a statement; none where the database cannot cancel."""
@@ -148,13 +169,17 @@ class Runner(ABC):
     ) -> Result:
         text, values = self.rendered(statement, params)
         with (
-            self.tracer.span("query", service="db", connection=self.name),
+            self.span("query", statement.sql) as span,
             self.translated(watch, statement),
             self.backend.watching(connection, watch),
         ):
             self.mark(connection, statement)
             bounds = self.backend.bounds(connection, statement, bounds)
             columns, rows, count = self.backend.fetch(connection, statement, text, values, bounds)
+            if columns is not None:
+                span.note(rows=len(rows))
+            elif count >= 0:  # such as of an insert, and not of a create table
+                span.note(rows=count)
         if columns is None:
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
         truncated = bounds.limit is not None and len(rows) > bounds.limit

@@ -175,9 +175,11 @@ class SessionRunner(Runner):
         """Make a single statement's effect last."""
         self.backend.settle(connection)
 
-    def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
+    def begun(
+        self, deadline: Deadline, *, folded: bool = False
+    ) -> AbstractContextManager[TransactionRunner]:
         """Run a block in a transaction on this connection."""
-        return begun(self, self.database, deadline)
+        return begun(self, self.database, deadline, folded=folded)
 
     @contextmanager
     def checkout(self, deadline: Deadline) -> Iterator[Connection]:

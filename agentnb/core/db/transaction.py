@@ -35,11 +35,12 @@ _HINT_SECONDS = 1.0
 
 @contextmanager
 def begun(
-    lender: Runner, database: DatabaseRunner, deadline: Deadline
+    lender: Runner, database: DatabaseRunner, deadline: Deadline, *, folded: bool
 ) -> Iterator[TransactionRunner]:
     """Run a block in a transaction on a connection that the lender lends."""
     with lender.checkout(deadline) as connection:
         transaction = TransactionRunner(database, connection, deadline)
+        transaction.folded = folded
         transaction.begin()
         try:
             with opened(database.backend.target.path):
@@ -153,7 +154,7 @@ class TransactionRunner(Runner):
     def _send(self, what: str, action: Callable[[Connection], object]) -> None:
         # What ends a transaction ends by itself, or its connection could not be used again.
         watch = Watch(Deadline.of(self.timeout), completes=what in {"commit", "rollback"})
-        with self._lock, self.tracer.span(what, service="db", connection=self.name):
+        with self._lock, self.span(what):
             try:
                 with self.backend.watching(self._connection, watch):
                     action(self._connection)
@@ -194,13 +195,21 @@ class TransactionRunner(Runner):
             if self.open and not self.backend.in_transaction(connection):
                 self.open = False  # by a COMMIT or ROLLBACK among the statements
 
+    @contextmanager
+    def _folding(self, *, folded: bool) -> Iterator[None]:
+        before, self.folded = self.folded, self.folded or folded
+        try:
+            yield
+        finally:
+            self.folded = before
+
     def settle(self, connection: Connection) -> None:
         """Do nothing: the end of the transaction settles it."""
 
     @contextmanager
-    def begun(self, deadline: Deadline) -> Iterator[TransactionRunner]:
+    def begun(self, deadline: Deadline, *, folded: bool = False) -> Iterator[TransactionRunner]:
         """Run a block all or nothing within this transaction, which goes on after an error."""
-        with self.checkout(deadline):
+        with self.checkout(deadline), self._folding(folded=folded):
             self._send("savepoint", _sql("savepoint agentnb"))
             try:
                 yield self

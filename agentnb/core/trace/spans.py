@@ -183,6 +183,19 @@ class Span(Context):
         if tracer is not None:
             tracer._finish(self)  # noqa: SLF001 - the two classes are one mechanism
 
+    def detach(self) -> None:
+        """Go on without being the parent of what is done from here on.
+
+        For a generator: what its caller does between two items is not part of it.
+        """
+        token, self._token = self._token, None
+        if token is not None:
+            context_var.reset(token)
+
+    def discard(self) -> None:
+        """Record nothing of it: the call turned out to be made in another way."""
+        self._tracer = None
+
     def note(self, **attributes: object) -> None:
         """Add attributes: what is known only once the call has been made."""
         if self.attributes is None:
