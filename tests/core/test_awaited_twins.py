@@ -62,7 +62,7 @@ LOCAL = {
     QueueWorker: "look run start",
     TaskWorker: "look run same serve start",
     WebSocketClient: "off on ping stats",
-    Traces: "carry close run span",
+    Traces: "carry close export_to run span",
 }
 
 NO_COROUTINES = {

@@ -53,7 +53,7 @@ def test_a_running_trace_of_agentnb_goes_on_below_a_span_of_opentelemetry(theirs
 def test_an_event_is_of_the_trace_of_the_active_span(theirs, bus):
     with theirs[0].start_as_current_span("request") as request, use(None):
         event = bus.publish("made", 1)
-    assert parse_traceparent(event.traceparent).span == request.get_span_context().span_id
+    assert parse_traceparent(event.traceparent).trace == request.get_span_context().trace_id
 
 
 def test_a_trace_that_is_started_or_correlated_continues_the_active_span(theirs):

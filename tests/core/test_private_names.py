@@ -127,7 +127,15 @@ def of_python():
     ]
 
 
-GROUPS = (of_redis, of_docker, of_huey, of_jupyter, of_python)
+def of_opentelemetry():
+    from opentelemetry.sdk.trace import TracerProvider
+
+    reason = "a provider has no public way to be handed spans that have ended"
+    name = "_active_span_processor"
+    return [Private("opentelemetry-sdk", TracerProvider(), name, "core/trace/otel", reason)]
+
+
+GROUPS = (of_redis, of_docker, of_huey, of_jupyter, of_opentelemetry, of_python)
 PRIVATE = [each for group in GROUPS for each in group()]
 # Below urllib3, and so no package of the project's own: see the test of its name.
 CHAIN = ("_fp", "_sock")

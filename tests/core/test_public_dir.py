@@ -26,7 +26,9 @@ PUBLIC = {
     "Tracer": """
         close counters dropped failed flush path recent redactor retention running span trace
     """,
-    "Traces": "aget alast alist carry close current_id dropped get last list run span",
+    "Traces": """
+        aget alast alist carry close current_id dropped export_to exports get last list run span
+    """,
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add",

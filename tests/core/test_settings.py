@@ -273,6 +273,7 @@ DEFAULTS = {
     "queue_lease": 30.0,
     "executor": "threads",
     "metrics": None,
+    "otel": False,
     "queue_payload": 1_000_000,
     "queue_result_ttl": 3600.0,
     "workflow_lease": 30.0,

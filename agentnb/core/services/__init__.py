@@ -17,7 +17,7 @@ from agentnb.core.services.work import QUEUES, WORKFLOWS
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.table import Table
-    from agentnb.core.trace import LogFile
+    from agentnb.core.trace import LogFile, Tracer
 
 __all__ = [
     "APIS",
@@ -97,6 +97,17 @@ def _states(hub: Hub, opened: dict[str, Any], seconds: float) -> list[State]:
     ]
 
 
+def _not_exported(tracer: Tracer | None) -> str:
+    """Return a note about spans that their exporters did not take."""
+    exports = () if tracer is None else tracer._exports  # noqa: SLF001 - of this core
+    notes = [
+        f"{one.dropped:,} spans were not exported to {one.target}: {one.reason}"
+        for one in exports
+        if one.dropped
+    ]
+    return "; ".join(notes)
+
+
 def health(hub: Hub, opened: dict[str, Any], seconds: float) -> Table:
     """Return the same as a table, and open nothing that is not configured."""
     from agentnb.core.table import Table
@@ -104,7 +115,7 @@ def health(hub: Hub, opened: dict[str, Any], seconds: float) -> Table:
     logs: LogFile | None = opened.get(LOGS.name)
     failed = logs.failed if logs else None
     found = [] if hub.closed else _states(hub, opened, seconds)
-    note = f"no log is written: {failed}" if failed else ""
+    note = f"no log is written: {failed}" if failed else _not_exported(opened.get(TRACER.name))
     if any(one.state == NOT_OPENED for one in found):
         note = "nothing has been opened yet: services open on first use"
     return Table(("service", "kind", "state", "ms"), found, note=note, empty="this hub is closed")

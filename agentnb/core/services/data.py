@@ -79,7 +79,13 @@ def _tracer(hub: Hub) -> Tracer:
     _home(hub)
     if hub._notebook is not None:  # noqa: SLF001 - the registry's own
         set_role(NOTEBOOK)
-    return Tracer(hub.settings.home / "logs", redactor=hub.settings.redactor)
+    settings = hub.settings
+    made = Tracer(settings.home / "logs", redactor=settings.redactor)
+    if settings.otel:
+        from agentnb.core.trace.otel.environment import export_by_environment
+
+        export_by_environment(made, settings)
+    return made
 
 
 def _logs(hub: Hub) -> LogFile:
@@ -106,7 +112,7 @@ def _traces(hub: Hub) -> Traces:
 
 
 TRACES: Service[Traces] = Service("traces", _traces)
-TRACER: Service[Tracer] = Service("tracer", _tracer, settings=("home",))
+TRACER: Service[Tracer] = Service("tracer", _tracer, settings=("home", "otel"))
 
 
 def _databases(hub: Hub) -> Databases:

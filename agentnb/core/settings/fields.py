@@ -243,6 +243,13 @@ FIELDS: tuple[Field, ...] = (
         "the address of a worker's metrics and probes: 127.0.0.1:9464",
         _address,
     ),
+    Field(
+        "otel",
+        "AGENTNB_OTEL",
+        "0",
+        "whether spans go to OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry",
+        _switch,
+    ),
     Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", read_whole),
     Field(
         "key_ttl",

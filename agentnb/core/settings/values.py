@@ -96,6 +96,7 @@ class Settings:
     queue_lease: float
     executor: str
     metrics: str | None
+    otel: bool
     queue_payload: int
     key_ttl: float
     queue_result_ttl: float

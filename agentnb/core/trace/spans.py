@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agentnb.core.redact import Redactor
+    from agentnb.core.trace.otel.export import SpanExport
 
 __all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer"]
 
@@ -416,6 +417,7 @@ class Tracer:
         self._keep = self._ring.append
         self._open: dict[int, OpenSpan] = {}
         self._writer: Writer[Span | _Beginning] | None = None
+        self._exports: tuple[SpanExport, ...] = ()
         if path is not None:
             file = SpanFile(path, max_bytes=max_bytes, keep_bytes=keep_bytes, keep_days=keep_days)
             line = partial(_line, self.redactor)
@@ -471,6 +473,8 @@ class Tracer:
         self._keep(span)
         if self._writer is not None:
             self._writer.submit_always(span)
+        for export in self._exports:
+            export.submit(span)
 
     def _finish(self, span: Span) -> None:
         # First: what is not written is counted, too.
@@ -480,6 +484,8 @@ class Tracer:
         writer = self._writer
         if writer is not None:
             writer.submit(span)
+        for export in self._exports:
+            export.submit(span)
 
     def recent(self, n: int = 20) -> list[Span]:
         """Return the last `n` spans that ended in this process, oldest first."""
@@ -513,7 +519,9 @@ class Tracer:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write the waiting spans and stop writing; new spans are kept in memory only."""
+        """Write and export the waiting spans, and stop; new spans are kept in memory only."""
+        for export in self._exports:
+            export.stop()
         if self._writer is not None:
             self._writer.close()
 

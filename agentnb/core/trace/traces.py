@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
+    from agentnb.core.trace.otel.export import SpanExport
     from agentnb.core.trace.spans import Span, Tracer
     from agentnb.core.trace.tree import Trace
 
@@ -192,6 +193,57 @@ class Traces:
                 return function(*args, **kwargs)
 
         return carried
+
+    def export_to(self, exporter: Any) -> SpanExport:
+        """Hand the finished spans of this process to OpenTelemetry, from now on.
+
+        They go in batches from a thread, with secrets masked. What the exporter does not take is
+        dropped and counted. ``AGENTNB_OTEL=1`` does the same with an exporter of OTLP, in all
+        processes.
+
+        Parameters
+        ----------
+        exporter
+            A ``SpanExporter`` or a ``SpanProcessor`` of OpenTelemetry's SDK, or its
+            ``TracerProvider``, whose processors then have the spans. It stays yours to shut down.
+
+        Returns
+        -------
+        SpanExport
+            Stops it, by `stop` or as a block. The end of the hub stops it, too.
+
+        Raises
+        ------
+        ConfigError
+            The extra ``otel`` is not installed, or the provider takes no finished spans.
+        UsageError
+            It is none of them.
+
+        Examples
+        --------
+        >>> import agentnb
+        >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        >>> exporter = InMemorySpanExporter()
+        >>> with agentnb.connect() as hub, hub.trace.export_to(exporter):
+        ...     with hub.trace.span("parse"):
+        ...         pass
+        >>> [span.name for span in exporter.get_finished_spans()]
+        ['parse']
+        """
+        from agentnb.core.trace.otel.environment import check_installed
+
+        check_installed("hub.trace.export_to")
+        from agentnb.core.trace.otel.export import SpanExport
+        from agentnb.core.trace.otel.sinks import sink_of
+
+        sink = sink_of(exporter)
+        name, redactor = type(exporter).__name__, self._tracer.redactor
+        return SpanExport(self._tracer, lambda: sink, name, redactor=redactor)
+
+    @property
+    def exports(self) -> tuple[SpanExport, ...]:
+        """The exports of this process's spans that run."""
+        return self._tracer._exports  # noqa: SLF001 - the two are one mechanism
 
     def close(self) -> None:
         """Do nothing: the tracer is closed by its owner."""

@@ -72,7 +72,12 @@ class TaskHandler:
         task = execution.task
         attempt.context = execution.claimed.context
         span = self._around.runtime.tracer.span(
-            "task", service="workflow", attempt=task.attempt, task=task.name, agent=task.agent
+            "task",
+            service="workflow",
+            kind="work",
+            attempt=task.attempt,
+            task=task.name,
+            agent=task.agent,
         )
         with use(attempt.context), span:
             attempt.context = span

@@ -167,4 +167,4 @@ class Stepping:
     def _span(self, name: str) -> Any:
         tracer = self._execution.around.runtime.tracer
         task = self._execution.task.name
-        return tracer.span("step", service="workflow", step=name, task=task)
+        return tracer.span("step", service="workflow", kind="step", step=name, task=task)
