@@ -127,6 +127,7 @@ def test_the_example_of_settings_names_settings_and_sets_none(project):
         ("class", "class_app"),
         ("kürbis", "k_rbis"),
         ("json", "json_app"),
+        ("sys", "sys_app"),
         ("sqlalchemy", "sqlalchemy_app"),
         ("agentnb", "agentnb_app"),
         ("tests", "tests_app"),
@@ -221,6 +222,22 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, error, number)
     with pytest.raises(expected):
         init_project(tmp_path / "shop", force=True)
     assert everything(tmp_path) == ["shop", "shop/mine"]
+
+
+def test_a_file_that_is_half_written_is_removed(tmp_path, monkeypatch):
+    right = Path.open
+
+    def open_full(path, *args, **options):
+        opened = right(path, *args, **options)
+        if path.name != "agents.py":
+            return opened
+        opened.close()
+        return right(Path("/dev/full"), "w")
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        init_project(tmp_path / "shop")
+    assert everything(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
