@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from importlib.util import find_spec
 
 import pytest
@@ -68,3 +69,17 @@ def lab(page, lab_server):
     lab.leave()
     assert lab.errors == []
     assert lab.strays == []
+
+
+@pytest.fixture(scope="session")
+def axe(require, tmp_path_factory):
+    """Return the script of axe-core, which judges whether everybody can use a page."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm") if shutil.which("node") else None
+    require("node", npm is not None, "no node and npm on PATH")
+    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "axe-core@4"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    require("node", done.returncode == 0, f"npm cannot install axe-core: {done.stderr.strip()}")
+    return folder / "node_modules" / "axe-core" / "axe.min.js"

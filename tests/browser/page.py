@@ -26,6 +26,16 @@ CLOSE_ALL = """() => {
 IS_EMPTY = "() => !document.querySelector('.jp-NotebookPanel, .jp-Dialog')"
 LIGHT = "JupyterLab Light"
 SECONDS = 1000  # Playwright counts in milliseconds
+VIOLATIONS = """e => axe.run(e, {
+  resultTypes: ['violations'],
+  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+}).then(r => r.violations.map(v => [v.id, v.nodes.map(
+  n => n.html.slice(0, 200) + ' ' + n.failureSummary.slice(0, 200)).slice(0, 4)]))"""
+
+
+def violations(element):
+    """Return what axe-core finds in an element of a page that has loaded it."""
+    return element.evaluate(VIOLATIONS)
 
 
 class Lab:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import subprocess
 
 import pytest
 from playwright.sync_api import expect
+
+from .page import violations
 
 SETUP = """\
 %load_ext agentnb
@@ -40,20 +40,6 @@ def panel(lab):
     element.wait_for()
     rows(element).get_by_role("row").filter(has_text="chore 1").first.wait_for()
     return element
-
-
-@pytest.fixture(scope="session")
-def axe(require, tmp_path_factory):
-    """Return the script of axe-core, which judges whether everybody can use a page."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm") if shutil.which("node") else None
-    require("node", npm is not None, "no node and npm on PATH")
-    command = [npm, "install", "--no-fund", "--no-audit", "--no-save", "--silent", "axe-core@4"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
-    require("node", done.returncode == 0, f"npm cannot install axe-core: {done.stderr.strip()}")
-    return folder / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def rows(panel):
@@ -190,11 +176,6 @@ def test_axe_finds_nothing_in_any_panel(lab, axe):
         lab.page.wait_for_timeout(500)
         for at in range(panels.count()):
             panels.nth(at).scroll_into_view_if_needed()
-            found = panels.nth(at).evaluate(
-                "e => axe.run(e, {resultTypes: ['violations'], runOnly: "
-                "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-                ".then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200) "
-                "+ ' ' + n.failureSummary.slice(0, 200)).slice(0, 4)]))"
-            )
+            found = violations(panels.nth(at))
             label = panels.nth(at).get_attribute("aria-label")
             assert found == [], (theme, label, found)

@@ -38,7 +38,7 @@ def test_a_trace_is_found_by_its_beginning_and_by_a_traceparent(hub):
         assert hub.trace.get(text).id == run.trace_id
 
 
-@pytest.mark.parametrize("text", [None, 17, b"abcdef", "", "abc", "xyz123", "a" * 33, "job:7"])
+@pytest.mark.parametrize("text", [None, 17, b"abcdef", "", "abc", "xyz123", "a" * 33, "task:7"])
 def test_what_is_no_id_is_refused(hub, text):
     with pytest.raises(UsageError, match="must be 6 to 32 hexadecimal digits"):
         hub.trace.get(text)

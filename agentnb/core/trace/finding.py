@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.nearest import did_you_mean
+from agentnb.core.trace.lookup import newest_about
 from agentnb.core.trace.process import NOTEBOOK, this_owner, this_process
 from agentnb.core.trace.settling import RUNNING, settle
 from agentnb.core.trace.spans import Span
@@ -66,6 +67,20 @@ class Finder:
             raise self._unknown(prefix)
         (found,) = self._traces(ids)
         return found
+
+    def about(self, kind: str, name: str) -> Trace:
+        """Return the newest trace of a job, a workflow or an event.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        self._tracer.flush()
+        found = newest_about(kind, name, self._own(), self._reader)
+        if found is None:
+            raise self._none(f"no trace of {kind} {name:.80}", _HINT)
+        return self._traces([found])[0]
 
     def last(self) -> Trace | None:
         """Return the last trace that has ended, of this process where it has one."""
@@ -200,10 +215,12 @@ class Finder:
 
     def _unknown(self, prefix: str) -> NotFoundError:
         near = did_you_mean(prefix, [id[: len(prefix)] for id in self._roots()])  # noqa: A001 - as above
-        hint = near or _HINT
+        return self._none(f"no trace {prefix}", near or _HINT)
+
+    def _none(self, what: str, hint: str) -> NotFoundError:
         if self._reader is not None and self._reader.gone_until() is not None:
             hint += f"; older spans are gone ({self._tracer.retention})"
-        return NotFoundError(f"no trace {prefix} in this home", service="trace", hint=hint)
+        return NotFoundError(f"{what} in this home", service="trace", hint=hint)
 
 
 def _dropped(gaps: Sequence[Gap], began: float, ended: float) -> dict[Process | None, int]:

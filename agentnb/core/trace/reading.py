@@ -173,6 +173,17 @@ class SpanReader:
                     found[line.trace_id] = Root(line.trace_id, began, is_cell)
         return sorted(found.values(), key=attrgetter("began"), reverse=True)
 
+    def traces_with(self, key: str, value: str) -> list[tuple[float, str]]:
+        """Return the beginnings and the traces of the spans that have an attribute."""
+        needle = msgspec.json.encode({key: value.encode("utf-8", "replace").decode()})[1:-1]
+        found: list[tuple[float, str]] = []
+        for source in self._sources():
+            for at in _hits(source.data, needle):
+                line = _span_line(_line_at(source.data, at))
+                if line is not None and (line.attributes or {}).get(key) == value:
+                    found.append((line.started, line.trace_id))
+        return found
+
     def failed_ids(self) -> set[str]:
         """Return the ids of the traces in which something failed, or has no end."""
         found: set[str] = set()

@@ -10,6 +10,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.trace.context import check_correlation_id, current, parse_traceparent, use
 from agentnb.core.trace.finding import Finder
+from agentnb.core.trace.lookup import about
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Traces:
         Parameters
         ----------
         id
-            The id, the first six or more of its digits, or a W3C ``traceparent``.
+            The id, the first six or more of its digits, or a W3C ``traceparent``. Or
+            ``"job:ID"``, ``"workflow:NAME"`` or ``"event:ID"`` for the newest trace of one.
 
         Raises
         ------
@@ -87,7 +89,8 @@ class Traces:
         NotFoundError
             No trace of this home has it.
         """
-        return self._finder.get(_prefix_of(id))
+        found = about(id) if isinstance(id, str) else None
+        return self._finder.about(*found) if found else self._finder.get(_prefix_of(id))
 
     def last(self) -> Trace:
         """Return the last trace that has ended.
@@ -259,7 +262,7 @@ def _prefix_of(text: object) -> str:
         if _SHORTEST <= len(digits) <= 32 and _DIGITS.issuperset(digits):  # noqa: PLR2004 - a W3C id
             return digits
     raise UsageError(
-        f"a trace's id must be {_SHORTEST} to 32 hexadecimal digits, got {text!a}",
+        f"a trace's id must be {_SHORTEST} to 32 hexadecimal digits, got {text!a:.80}",
         service="trace",
-        hint="hub.trace.list() lists the traces",
+        hint="hub.trace.list() (%trace list) lists the traces; job:ID, workflow:NAME and event:ID",
     )

@@ -81,10 +81,11 @@ GRAMMAR = Grammar(
     examples=(
         "%trace                    (the last cell that called a service)",
         "%trace 1b77e0             (the first six digits of an id are enough)",
+        "%trace job:ID             (also workflow:NAME and event:ID)",
         "%trace -2 --depth 3       (the cell before the last one)",
         "%trace --failed",
         "%trace list --slow -n 5",
-        "%trace 1b77e0 --live",
+        "%trace job:ID --live",
         "%trace 1b77e0 --export trace.json",
     ),
 )

@@ -104,8 +104,9 @@ class TraceMagic(Magic):
         return [trace.id[:8] for trace in self.hub.trace.list(_COMPLETED)]
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:  # noqa: ARG002 - as above
-        """Return the ids of the last traces for Tab."""
-        return [(name, "value") for name in self.live("trace")]
+        """Return the ids of the last traces, and other ways to name one, for Tab."""
+        ways = ("job:", "workflow:", "event:")
+        return [(name, "value") for name in (*self.live("trace"), *ways)]
 
     def _refuse_idle(self, call: Call) -> None:
         """Refuse an option that has no effect beside the others."""

@@ -74,7 +74,9 @@ def _shares(layout: Layout) -> str:
     bars, words = [], []
     for name, seconds, share in layout.shares():
         colour = SERVICES.get(name, OTHER)
-        look = f"background:{hatched(colour) if name == 'waiting' else colour}"
+        look = f"background:{colour}"
+        if name == "waiting":
+            look = f"background:{hatched(colour)};border:1px solid {colour};box-sizing:border-box"
         bars.append(f'<span style="display:block;width:{share:.2f}%;height:10px;{look}"></span>')
         square = _SQUARE.format(look)
         words.append(f"<span>{square} {escape(name)} {duration(seconds)}</span>")
@@ -89,7 +91,7 @@ def _axis(layout: Layout) -> str:
     marks = [
         f'<span style="position:absolute;left:{at:.2f}%;white-space:nowrap">{escape(words)}</span>'
         for at, words in layout.timeline.ticks
-        if not any(part.left - 7 < at < part.left + 12 for part in layout.timeline.gaps)
+        if not any(part.left - 7 < at < part.left + 28 for part in layout.timeline.gaps)
     ]
     marks += [
         f'<span style="position:absolute;left:{part.left:.2f}%;white-space:nowrap">'
