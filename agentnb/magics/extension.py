@@ -13,14 +13,17 @@ from IPython.core.magic import needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.hub import Hub
+from agentnb.core.services import TRACER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+    from agentnb.core.trace import Tracer
+    from agentnb.core.trace.cell import Cell
     from agentnb.magics.base import Magic
     from agentnb.panels import PanelRegistry
 
@@ -145,7 +148,9 @@ class Extension:
             stub = MethodType(_stub(magic), self)
             for kind in magic.kinds:
                 shell.magics_manager.magics[kind][magic.name] = stub
+        self._running = threading.local()
         shell.events.register("pre_run_cell", self._before_cell)
+        shell.events.register("post_run_cell", self._after_cell)
         self._matcher = _matcher(self)
         shell.Completer.custom_matchers.append(self._matcher)
         if not self._place_hub():
@@ -183,11 +188,52 @@ class Extension:
             return True
         return False
 
-    def _before_cell(self, _info: object) -> None:
-        from agentnb.core.trace import start_trace
+    @property
+    def _cells(self) -> list[Cell | None]:
+        """Return the cells that run in this thread, the outermost first; None for one untraced."""
+        cells: list[Cell | None] | None = getattr(self._running, "cells", None)
+        if cells is None:
+            cells = self._running.cells = []
+        return cells
 
-        start_trace()
+    def _before_cell(self, info: ExecutionInfo) -> None:
+        """Begin the span of a cell: a new trace, or a child of the cell that runs it."""
+        from agentnb.core.trace.cell import Cell
+        from agentnb.core.trace.context import start_trace
+
+        cells, source = self._cells, info.raw_cell or ""
         self.assigned.clear()
+        if cells:
+            outer = cells[-1]
+            cell = None if outer is None else Cell(source, None, outer, self._open_tracer)
+        elif info.store_history:
+            # IPython has counted the cell already.
+            number = self.shell.execution_count - 1
+            cell = Cell(source, number, None, self._open_tracer)
+        else:  # a run of the frontend's own
+            start_trace()
+            cell = None
+        cells.append(cell)
+        if cell is not None:
+            cell.begin()
+
+    def _after_cell(self, result: ExecutionResult | None) -> None:
+        """End the span of a cell; without a result where an awaited cell was interrupted."""
+        if result is None:
+            self._end_cell(sys.exc_info()[1])
+        elif result.info is not None and (result.info.raw_cell or "").strip():  # else none began
+            self._end_cell(result.error_in_exec or result.error_before_exec)
+
+    def _end_cell(self, error: BaseException | None) -> None:
+        cells = self._cells
+        cell = cells.pop() if cells else None  # none in the cell that loads the extension
+        if cell is not None:
+            cell.end(error)
+
+    def _open_tracer(self) -> Tracer | None:
+        """Return the tracer of the hub, if a service has been opened."""
+        tracer: Tracer | None = self.hub._opened.get(TRACER.name)  # noqa: SLF001 - the notebook's own
+        return tracer
 
     def assign(self, name: str, value: object) -> None:
         """Assign to a name of the notebook, and record that the cell did so."""
@@ -266,6 +312,9 @@ class Extension:
             self._panels.close_all()
         self.set_debug(on=False)
         self.shell.events.unregister("pre_run_cell", self._before_cell)
+        self.shell.events.unregister("post_run_cell", self._after_cell)
+        while self._cells:
+            self._end_cell(None)
         matchers = self.shell.Completer.custom_matchers
         if self._matcher in matchers:
             matchers.remove(self._matcher)

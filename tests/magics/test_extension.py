@@ -213,6 +213,20 @@ def test_a_trace_reaches_the_threads_and_coroutines_of_its_cell(execute):
     assert seen[0] != seen[1]
 
 
+def test_an_awaited_cell_is_the_root_of_its_trace(execute):
+    execute("hub.db.query('select 0')")
+    execute("import asyncio\nawait hub.db.aquery('select 1')\n1 / 0")
+    source = (
+        "import json\n"
+        "spans = hub.trace.last().spans\n"
+        "print(json.dumps([(one.name, one.outcome, one.attributes) for one in spans]))"
+    )
+    (cell, query) = json.loads(only(execute(source), "stream")["text"])
+    assert cell[:2] == ["cell", "ZeroDivisionError"]
+    assert cell[2]["source"] == "import asyncio"
+    assert query[:2] == ["query", "ok"]
+
+
 def test_every_verb_has_its_method(shell):
     assert len(MAGICS) == 13
     for entry in MAGICS:

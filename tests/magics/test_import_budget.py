@@ -83,6 +83,7 @@ def test_loading_imports_no_magic_and_no_service(project):
     assert ours == LOADED
     assert [name for name in ran if name.partition(".")[0] == "agentnb"] == [
         "agentnb.core.trace",
+        "agentnb.core.trace.cell",
         "agentnb.core.trace.context",
     ]
 

@@ -13,15 +13,18 @@ from urllib.parse import quote
 from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
 
 __all__ = [
     "Context",
     "ambient",
+    "attach",
     "carried",
     "check_correlation_id",
     "correlation",
     "current",
+    "detach",
     "outgoing_headers",
     "outgoing_variables",
     "parse_traceparent",
@@ -70,6 +73,9 @@ class Context:
 
     # Numbers inside and text on demand: most spans are never looked at.
     __slots__ = ("correlation_id", "sampled", "span", "trace")
+
+    opener: Callable[[], None] | None = None
+    """Called by the first span below; only a cell of a notebook has one."""
 
     def __init__(
         self,
@@ -136,6 +142,29 @@ def ambient() -> Context | None:
     from agentnb.core.trace.otel.parents import active_span
 
     return active_span()
+
+
+def attach(context: Context) -> object:
+    """Make a context the active one of OpenTelemetry, where that is in use: user code runs in it.
+
+    Returns
+    -------
+    object
+        What `detach` takes; None where OpenTelemetry is not in use.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from agentnb.core.trace.otel import parents
+
+    return parents.attach(context)
+
+
+def detach(attached: object) -> None:
+    """Make the context before it the active one of OpenTelemetry again."""
+    if attached is not None:
+        from agentnb.core.trace.otel import parents
+
+        parents.detach(attached)
 
 
 def parse_traceparent(text: str | None) -> Context | None:
@@ -309,6 +338,8 @@ def correlation(correlation_id: str) -> _Use:
     around = context_var.get() or ambient()
     if around is None:
         return _Use(Context(random_bits(128) or 1, 0, correlation_id))
+    if around.opener is not None:
+        around.opener()
     return _Use(Context(around.trace, around.span, correlation_id, sampled=around.sampled))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections import deque
 from copy import copy
@@ -13,7 +12,14 @@ from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 from agentnb.core.format import size
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
-from agentnb.core.trace.context import Context, ambient, context_var, random_bits
+from agentnb.core.trace.context import (
+    Context,
+    ambient,
+    attach,
+    context_var,
+    detach,
+    random_bits,
+)
 from agentnb.core.trace.counters import Counters
 from agentnb.core.trace.files import clean, encode
 from agentnb.core.trace.process import Process
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from agentnb.core.redact import Redactor
     from agentnb.core.trace.otel.export import SpanExport
 
-__all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer"]
+__all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer", "message_of"]
 
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -158,6 +164,8 @@ class Span(Context):
             self.parent = around.span
             self.sampled = around.sampled
             self.correlation_id = around.correlation_id
+            if around.opener is not None:
+                around.opener()
         self.span = random_bits(64) or 1
         self._token = context_var.set(self)
         self._started = time()
@@ -173,7 +181,7 @@ class Span(Context):
         self.ms = (perf_counter() - self._began) * 1000
         if kind is not None:
             self.outcome = kind.__name__
-            self.error = _message(error)
+            self.error = message_of(error)
         token, tracer = self._token, self._tracer
         self._token = self._tracer = None  # a span in the ring must not keep others alive
         if token is not None:
@@ -262,38 +270,23 @@ class Span(Context):
         return span
 
 
-def _attach(span: Span) -> object:
-    """Make a span the active one of OpenTelemetry, where that is in use: user code runs in it."""
-    if "opentelemetry.trace" not in sys.modules:
-        return None
-    from agentnb.core.trace.otel.parents import attach
-
-    return attach(span)
-
-
-def _detach(attached: object) -> None:
-    if attached is not None:
-        from agentnb.core.trace.otel.parents import detach
-
-        detach(attached)
-
-
 class OpenSpan(Span):
     """A span that is written when it begins, too: a cell, an attempt at work, a step.
 
     So what runs can be seen, and what ended with its process.
     """
 
-    __slots__ = ("_attached",)
+    __slots__ = ("_attached", "_begun")
 
     _attached: object
+    _begun: bool
 
     def __enter__(self) -> Self:
         given = self.correlation_id
         super().__enter__()
         if given is not None:
             self.correlation_id = given
-        self._attached = _attach(self)
+        self._attached = attach(self)
         if self._tracer is not None:
             self._tracer._begin(self)  # noqa: SLF001 - the two classes are one mechanism
         return self
@@ -307,7 +300,7 @@ class OpenSpan(Span):
         tracer, self._tracer = self._tracer, None
         super().__exit__(kind, error, traceback)
         attached, self._attached = self._attached, None
-        _detach(attached)
+        detach(attached)
         if tracer is not None:
             tracer._end(self)  # noqa: SLF001 - as above
 
@@ -321,7 +314,7 @@ class _Beginning:
         self.span = span
 
 
-def _message(error: BaseException | None) -> str | None:
+def message_of(error: BaseException | None) -> str | None:
     """Return the message of an error, cut; never raise for one that has no text."""
     try:
         text = str(error)
@@ -456,7 +449,8 @@ class Tracer:
     def _begin(self, span: OpenSpan) -> None:
         """Write that a span has begun."""
         self._open[span.span] = span
-        if self._writer is None:
+        span._begun = self._writer is not None and not self._writer.closed  # noqa: SLF001 - one mechanism
+        if self._writer is None or self._writer.closed:
             return
         if span.kind == "work":
             # At once: what kills its process has to be seen, however soon it does.
@@ -471,7 +465,11 @@ class Tracer:
             began = span._started  # noqa: SLF001 - one mechanism
             self._count(span.service, span.name, span.outcome, span.ms, began, span.error)
         self._keep(span)
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        if self._writer.closed and span._begun:  # noqa: SLF001 - as above
+            self._writer.write_now(span)
+        else:
             self._writer.submit_always(span)
         for export in self._exports:
             export.submit(span)

@@ -81,6 +81,11 @@ class Writer(Generic[T]):
         """Return the reason why nothing is written, or None."""
         return self._file.failed
 
+    @property
+    def closed(self) -> bool:
+        """Return whether `close` was called."""
+        return self._closed
+
     def submit(self, thing: T) -> bool:
         """Queue an item without waiting; return False if it is dropped."""
         queue = self._queue
@@ -101,11 +106,13 @@ class Writer(Generic[T]):
         return True
 
     def write_now(self, thing: T) -> bool:
-        """Write an item at once, before those that wait; return False if nothing is written."""
-        if self._closed or not self._file.write([self._line(thing)]):
+        """Write an item at once, also after `close`; return False if that fails."""
+        written = self._file.write([self._line(thing)])
+        if not written:
             self._drop(1)
-            return False
-        return True
+        elif self._closed:
+            self._file.close()
+        return written
 
     def _drop(self, number: int) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import Token
-from typing import TYPE_CHECKING
 
 from opentelemetry.context import attach as attach_context
 from opentelemetry.context import detach as detach_context
@@ -20,9 +19,6 @@ from opentelemetry.trace import (
 )
 
 from agentnb.core.trace.context import Context
-
-if TYPE_CHECKING:
-    from agentnb.core.trace.spans import Span
 
 __all__ = ["active_span", "attach", "detach", "span_context"]
 
@@ -49,7 +45,7 @@ def span_context(trace: int, span: int, *, sampled: bool = True) -> SpanContext:
     return SpanContext(trace, span, is_remote=False, trace_flags=flags)
 
 
-def attach(span: Span) -> object:
+def attach(span: Context) -> object:
     """Make a span the active one, and return what `detach` takes."""
     own = _OwnSpan(span_context(span.trace, span.span, sampled=span.sampled))
     return attach_context(set_span_in_context(own))
