@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 import agentnb
-from agentnb.core.trace import current, use
+from agentnb.core.resilience import RetryPolicy
+from agentnb.core.runtime import Runtime
+from agentnb.core.trace import Tracer, current, use
+from agentnb.core.trace.tree import Trace
+
+from .api_server import says
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +210,71 @@ def test_a_handler_s_span_is_below_that_of_the_call_that_published(hub, until):
     [letter] = hub.events.dead_letters(1)
     assert letter.trace_id == event.trace_id == top.trace_id
     assert f"trace {top.trace_id[:8]}" in repr(event)
+
+
+def test_tasks_say_their_workflow_and_are_linked_to_those_that_they_needed(hub, until):
+    runs = []
+
+    @hub.workflows.agent("spans.plan", attempts=2, backoff=0)
+    def plan(task, ctx):
+        runs.append(task.attempt)
+        if len(runs) == 1:
+            raise LookupError("not yet")
+        return ctx.step("ask", lambda: 7)
+
+    @hub.workflows.agent("spans.build")
+    def build(task, ctx):  # noqa: ARG001 - an agent is given both
+        return ctx.inputs["plan"]
+
+    tasks = [
+        {"name": "plan", "agent": "spans.plan"},
+        {"name": "build", "agent": "spans.build", "needs": ["plan"]},
+    ]
+    with hub.tracer.span("test") as top:
+        made = hub.workflows.create("spans", tasks, correlation_id="order-19")
+        with hub.workflows.work():
+            made.wait(timeout=30)
+        until(
+            lambda: len(Trace(top.trace_id, hub.tracer.trace(top.trace_id)).find(name="task")) > 2
+        )
+    trace = Trace(top.trace_id, hub.tracer.trace(top.trace_id))
+    assert made.trace_id == top.trace_id
+    assert f"trace {top.trace_id[:8]}" in repr(made)
+    [create], [step] = trace.find(name="create"), trace.find(name="step")
+    assert create.attributes == {"workflow_name": "spans", "workflow": made.id}
+    assert create.correlation_id == "order-19"
+    [wait] = trace.find(name="wait", service="workflow")
+    assert (wait.kind, wait.attributes) == ("wait", {"workflow": made.id})
+    failed, plan_span, build_span = trace.find(name="task")
+    assert {one.kind for one in (failed, plan_span, build_span)} == {"work"}
+    assert (failed.attempt, failed.outcome, failed.error) == (1, "LookupError", "not yet")
+    assert (plan_span.attempt, plan_span.outcome) == (2, "ok")
+    assert build_span.attributes.pop("waited_ms") >= 0
+    assert build_span.attributes == {
+        "workflow": made.id,
+        "workflow_name": "spans",
+        "task": "build",
+        "agent": "spans.build",
+        "needs": ("plan",),
+    }
+    assert build_span.links == (plan_span.span_id,)
+    assert plan_span.links == ()
+    assert (step.kind, step.parent_id) == ("step", plan_span.span_id)
+
+
+def test_each_attempt_at_a_request_says_its_status(web, make_api):
+    tracer = Tracer()
+    web.on("/x", says(503, {"error": "later"}), says(200, [1, 2]))
+    client = make_api(runtime=Runtime(tracer=tracer), retries=RetryPolicy(first=0.01))
+    assert client.get("/x?page=2&token=hunter22") == [1, 2]
+    first, second = tracer.recent(2)
+    url = f"{web.url}/x?page=2&token=••••••"
+    assert first.attributes == {"method": "GET", "url": url, "status": 503, "bytes": 18}
+    assert second.attributes == {"method": "GET", "url": url, "status": 200, "bytes": 6}
+    assert (first.outcome, first.attempt, second.outcome, second.attempt) == (
+        *("UnavailableError", 1),
+        *("ok", 2),
+    )
 
 
 def test_a_loader_s_calls_are_spans_below_that_of_the_cache(hub, caused):

@@ -37,10 +37,10 @@ from agentnb.core.resilience.retry import warn
 from agentnb.core.table import text_of
 from agentnb.core.trace import current, outgoing_headers, start_trace, use
 from agentnb.core.trace.files import clean
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
 
     from agentnb.core.api.context import ClientContext
     from agentnb.core.api.options import ResolvedOptions
@@ -292,23 +292,21 @@ def _hop(
         headers = {"cookie": cookie, **headers}
         mask = hiding({"cookie": cookie}, mask)
     deadline.check("api", f"{method} {where}")
-    with state.context.breakers.of(origin_of(url)).guard(), _span(state, method, where):
-        here = current()
-        if here is not None:
-            headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
+    with state.context.breakers.of(origin_of(url)).guard(), _span(state, method, where) as here:
+        headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
         streams = state.resolved.streams
         silence = deadline.clip(state.resolved.idle)
         if silence is not None and not streams and state.number < state.attempts:
             silence /= 2  # a server that hangs leaves time to try again
         out = Outgoing(method, url, headers, content, silence, deadline, limit, streams)
         try:
-            return (yield from _sent(state, out, where))
+            return (yield from _sent(state, out, where, here))
         except AgentnbError as error:
             error.hide(mask)  # before the breaker and the span keep what it says
             raise
 
 
-def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, Answer]:
+def _sent(state: _CallState, out: Outgoing, where: str, span: Span) -> Generator[Send, Any, Answer]:
     """Send, and raise the error of an answer that is one."""
     context, doing = state.context, f"{out.method} {where}"
     if context.log.isEnabledFor(logging.DEBUG):
@@ -320,6 +318,9 @@ def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, 
         raise failed.error from failed.__cause__
     except InvalidResponse as error:
         raise named_error(error, doing) from error.__cause__
+    span.note(status=answer.status)
+    if answer.content is None:  # else it is still to come, and counted by the stream
+        span.note(bytes=len(answer.body))
     if context.cookies is not None and answer.cookies:
         context.cookies.take(out.url, answer.cookies)
     if context.log.isEnabledFor(logging.DEBUG):
@@ -334,8 +335,9 @@ def _sent(state: _CallState, out: Outgoing, where: str) -> Generator[Send, Any, 
     return answer
 
 
-def _span(state: _CallState, method: str, where: str) -> AbstractContextManager[Any]:
-    return state.context.runtime.tracer.span(method, service="api", attempt=state.number, url=where)
+def _span(state: _CallState, method: str, where: str) -> Span:
+    about: dict[str, object] = {"method": method, "url": where}
+    return Span(state.context.runtime.tracer, method, "api", state.number, about)
 
 
 def _log_request(state: _CallState, doing: str, fields: dict[str, object]) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace"]
 
+_MOST_LINKS = 20
+
 
 class Trace:
     """The spans of one trace, of every process that wrote some.
@@ -70,6 +72,7 @@ class Trace:
         known = {span.span for span in self.spans}
         for span in self.spans:
             self._children.setdefault(span.parent if span.parent in known else 0, []).append(span)
+        _link_tasks(self.spans)
 
     @property
     def roots(self) -> list[Span]:
@@ -172,3 +175,22 @@ class Trace:
         from agentnb.core.trace.view.html import html_of
 
         return html_of(self._layout())
+
+
+def _link_tasks(spans: Sequence[Span]) -> None:
+    """Link each attempt at a task to those that did what it needed.
+
+    Here, since an attempt knows the names of these tasks, and not by which attempt they ended.
+    """
+    tasks = [span for span in spans if (span.service, span.name) == ("workflow", "task")]
+    done: dict[tuple[object, object], str] = {}
+    for span in tasks:
+        if not span.failed and span.attributes:
+            done[span.attributes.get("workflow"), span.attributes.get("task")] = span.span_id
+    for span in tasks:
+        about = span.attributes or {}
+        needs = about.get("needs")
+        if span.links or not isinstance(needs, list | tuple):
+            continue
+        found = (done.get((about.get("workflow"), need)) for need in needs)
+        span.links = tuple(one for one in found if one is not None)[:_MOST_LINKS]

@@ -187,7 +187,8 @@ def _gives(of: str, *, limited: bool) -> str:
     return f"""
 entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, {count if limited else 0},
   (select traceparent from {{workflow}} w where w.id = workflow_id),
-  (select correlation_id from {{workflow}} w where w.id = workflow_id), {TASK}
+  (select correlation_id from {{workflow}} w where w.id = workflow_id),
+  (select name from {{workflow}} w where w.id = workflow_id), {TASK}
 """
 
 

@@ -59,6 +59,8 @@ class TaskRef:
         The places of the tasks that need it, as JSON, and its own place in the workflow.
     traceparent, correlation_id
         The trace that it continues.
+    workflow_name
+        The name of its workflow.
     """
 
     id: str
@@ -74,6 +76,7 @@ class TaskRef:
     place: int
     traceparent: str | None
     correlation_id: str | None
+    workflow_name: str
 
     @property
     def context(self) -> TraceContext | None:
@@ -87,7 +90,7 @@ class TaskRef:
 
 
 def task_ref(row: Iterable[Any]) -> TaskRef:
-    """Return the claimed task of a row of `REF`, traceparent and correlation id."""
+    """Return the claimed task of a row of `REF`, traceparent, correlation id, workflow's name."""
     return TaskRef(*row)
 
 
@@ -211,11 +214,12 @@ def claim(
 
 def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
     entry, deaths, frees, place, timeout, backoff, *rest = row
-    _, _, limited, traceparent, correlation_id, *rest = rest
+    _, _, limited, traceparent, correlation_id, workflow_name, *rest = rest
     task = task_info(rest)
     ref = TaskRef(
         *(task.id, entry, owner, task.attempt, task.attempts, deaths),
         *(task.workflow_id, task.name, task.agent, frees, place, traceparent, correlation_id),
+        workflow_name,
     )
     return Claimed(ref, task, timeout, backoff, bool(limited))
 

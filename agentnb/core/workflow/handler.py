@@ -76,9 +76,15 @@ class TaskHandler:
             service="workflow",
             kind="work",
             attempt=task.attempt,
+            workflow=task.workflow_id,
+            workflow_name=execution.claimed.ref.workflow_name,
             task=task.name,
             agent=task.agent,
         )
+        if task.needs:
+            span.note(needs=task.needs)
+        if attempt.claim.waited is not None:
+            span.note(waited_ms=round(attempt.claim.waited * 1000, 1))
         with use(attempt.context), span:
             attempt.context = span
             agent = self._registry.find(task.agent)

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
+    from agentnb.core.trace import Span
     from agentnb.core.work.executors.far import FarSide
     from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.executors.record import Record
@@ -398,7 +399,9 @@ class Orchestrator(AgentLimits):
         UnavailableError
             The database is away: nothing was made, or the same call with a ``key`` finds it.
         """
-        with self._tracer.span("create", service="workflow", workflow=str(name)) as span:
+        with self._tracer.span("create", service="workflow", workflow_name=str(name)) as span:
+            if isinstance(correlation_id, str):
+                span.correlation_id = correlation_id
             made = self._creator.create(
                 name,
                 tasks,
@@ -409,7 +412,7 @@ class Orchestrator(AgentLimits):
             )
             assert made is not None  # noqa: S101 - there is no claim
             number, ready = made
-            span.attributes = {"workflow": name, "id": number}
+            span.note(workflow=number)
         self._happened(ready)
         return self._workflow(self._reader.row(number))
 
@@ -694,7 +697,8 @@ class Orchestrator(AgentLimits):
         """
         self._loop.check()
         given = workflow if isinstance(workflow, Workflow) else self.get(workflow)
-        return self._waiter.wait(given, timeout)
+        with self._waiting(given.id):
+            return self._waiter.wait(given, timeout)
 
     async def await_(self, workflow: str | Workflow, timeout: float | None = None) -> Workflow:  # noqa: ASYNC109 - as wait
         """Await the end of a workflow; see `wait`."""
@@ -703,7 +707,11 @@ class Orchestrator(AgentLimits):
             waiter = await self._call_threads.call(lambda: self._waiter)
         if not isinstance(workflow, str | Workflow):
             workflow = await self._call_threads.call(self.get, workflow)  # it says what is wrong
-        return await waiter.await_(workflow, timeout, self.get)
+        with self._waiting(workflow if isinstance(workflow, str) else workflow.id):
+            return await waiter.await_(workflow, timeout, self.get)
+
+    def _waiting(self, number: str) -> Span:
+        return self._tracer.span("wait", service="workflow", kind="wait", workflow=number)
 
     # Looking
 

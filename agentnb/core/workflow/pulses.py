@@ -19,7 +19,8 @@ _CLAIM = "id = :id and owner = :owner and entry = :entry and state = 'active'"
 _NUMBER = len(REF.split(","))
 _HELD = f"""
 select {REF}, (select traceparent from {{workflow}} w where w.id = workflow_id),
-  (select correlation_id from {{workflow}} w where w.id = workflow_id), timeout, backoff, {TASK}
+  (select correlation_id from {{workflow}} w where w.id = workflow_id),
+  (select name from {{workflow}} w where w.id = workflow_id), timeout, backoff, {TASK}
 from {{task}} where {_CLAIM} {{lock}}
 """
 _BEGIN = """
@@ -54,8 +55,8 @@ def begin(tx: Transaction, key: Key, owner: str, process: str, lease: float) -> 
         begun = tx.row(_BEGUN, id=key.id, entry=key.entry)
         if begun is None or begun[0] != process:
             return Began.REPEATED
-    ref = task_ref(row[: _NUMBER + 2])
-    timeout, backoff, *task = row[_NUMBER + 2 :]
+    ref = task_ref(row[: _NUMBER + 3])
+    timeout, backoff, *task = row[_NUMBER + 3 :]
     return Claimed(ref, task_info(task), timeout, backoff)
 
 

@@ -413,7 +413,11 @@ class WorkflowSchedules:
 
         tasks = [_task(one) for one in spec.tasks]
         at = dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds")
-        with self._tracer.span("schedule", service="workflow", workflow=row.name) as span:
+        with self._tracer.span(
+            "schedule", service="workflow", schedule=row.name, workflow_name=row.name
+        ) as span:
+            if spec.correlation_id is not None:
+                span.correlation_id = spec.correlation_id
             made = self._creator.create(
                 row.name,
                 tasks,
@@ -423,8 +427,10 @@ class WorkflowSchedules:
                 correlation_id=spec.correlation_id,
                 claim=claim,
             )
-            if made is not None:
-                span.attributes = {"schedule": row.name, "workflow": row.name, "id": made[0]}
+            if made is None:
+                span.discard()  # another worker has fired it
+            else:
+                span.note(workflow=made[0])
         if left_out and turn is not None:
             with self._transactions.write() as tx:
                 if not self._turn(tx, row, *turn):

@@ -64,6 +64,7 @@ _ACTIVE = f"""
 select {_REF},
   (select traceparent from {{workflow}} f where f.id = t.workflow_id),
   (select correlation_id from {{workflow}} f where f.id = t.workflow_id),
+  (select name from {{workflow}} f where f.id = t.workflow_id),
   t.cancel, coalesce(w.shared, 0), w.heartbeat + w.lease - {{clock}},
   {{clock}} - p.begun, p.silent - {{clock}}, p.process
 from {{task}} t left join {{worker}} w on w.scope = t.scope and w.owner = t.owner

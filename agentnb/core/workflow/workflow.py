@@ -10,6 +10,7 @@ import msgspec
 from agentnb.core.errors import TaskNotFound, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.moments import moment_of
+from agentnb.core.trace import parse_traceparent
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
 
@@ -94,6 +95,12 @@ class Workflow:
         self.error: str | None = row[8]
         self.traceparent: str | None = row[9]
         self.correlation_id: str | None = row[10]
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace in which it was made, 32 hexadecimal digits; None without one."""
+        context = parse_traceparent(self.traceparent)
+        return None if context is None else context.trace_id
 
     def refresh(self) -> Workflow:
         """Read it again, and return it.
@@ -256,4 +263,5 @@ class Workflow:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return f"Workflow({self.name!r}, id={self.id!r}, {self.state})"
+        trace = f", trace {self.trace_id[:8]}" if self.trace_id else ""
+        return f"Workflow({self.name!r}, id={self.id!r}, {self.state}{trace})"

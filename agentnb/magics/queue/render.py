@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.format import clock, short
 from agentnb.core.table import Column, Table
+from agentnb.core.work.identity import describe
 from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ class JobView(DetailView):
             ("attempt", f"{seen.attempt} of {job.options.attempts}"),
             ("data", short(job.raw, _LONGEST)),
         ]
-        if job.options.priority:
-            rows.append(("priority", str(job.options.priority)))
-        if job.options.key:
-            rows.append(("key", job.options.key))
+        rows += self._origin()
         rows += [(name, clock(when)) for name, when in self._times() if when is not None]
         if seen.started and seen.finished and seen.finished >= seen.started:
             rows.append(("took", f"{(seen.finished - seen.started).total_seconds():.3f} s"))
@@ -76,6 +74,18 @@ class JobView(DetailView):
         elif seen.state != "delayed" and (reason := job.reason):
             rows.append(("waits", reason))
         return rows
+
+    def _origin(self) -> list[tuple[str, str]]:
+        """How it was added, and by whom it runs."""
+        job = self.job
+        known = [
+            ("priority", str(job.options.priority or "")),
+            ("key", job.options.key),
+            ("trace", (job.trace_id or "")[:8]),
+            ("correlation", job.correlation_id),
+            ("worker", self.seen.worker and describe(self.seen.worker)),
+        ]
+        return [(name, value) for name, value in known if value]
 
     def _times(self) -> list[tuple[str, dt.datetime | None]]:
         import datetime as dt

@@ -115,6 +115,8 @@ class WorkflowView:
             said.append(f"waited {duration(self._waited)} for a person")
         if workflow.key:
             said.append(f"key {workflow.key}")
+        if workflow.trace_id:
+            said.append(f"trace {workflow.trace_id[:8]}")
         return [*said, workflow.id]
 
     def __repr__(self) -> str:
@@ -172,6 +174,7 @@ class TaskView(DetailView):
             ("priority", task.priority or ""),
             ("approved by", task.approved_by),
             ("worker", task.worker),
+            ("trace", (self.workflow.trace_id or "")[:8]),
             ("started", clock(task.started)),
             ("ended", clock(task.finished)),
             ("took", formatted(took(task), "duration")),
