@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 SUBJECTS = (
-    *("load_ext", "db", "frames", "memory", "panel", "spans"),
+    *("load_ext", "db", "frames", "memory", "panel", "spans", "waterfall"),
     *("cache", "loader", "invalidate", "server"),
     "files",
     "git_files",

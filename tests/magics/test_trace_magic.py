@@ -148,12 +148,6 @@ def test_tab_offers_verbs_ids_and_options(caused, shell):
     assert "--slow" in _complete(shell, "%trace list --s")
 
 
-def test_a_trace_that_has_ended_is_followed_only_for_a_moment(caused):
-    trace = caused("%trace --live --timeout 5")
-    assert trace.id == caused("%trace").id
-    assert trace.notes == ()
-
-
 @pytest.mark.parametrize("files", [True, False])
 def test_the_trace_of_a_job_a_workflow_and_an_event_is_found(run, shell, files):
     run(
