@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.cli import commands, doctor, health, migrate, project, serve, worker
+from agentnb.cli import commands, doctor, health, migrate, project, serve, trace, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
 from agentnb.core.work.executors.choose import WORDS, read_executor
@@ -27,6 +27,7 @@ _EXAMPLES = {
     "check": "agentnb check notebooks/*.ipynb",
     "health": "agentnb health --timeout 1, or of a worker: agentnb health --worker mail",
     "doctor": "agentnb doctor --json",
+    "trace": "agentnb trace export 1b77e0 --otlp http://localhost:4318",
     "status": "agentnb status",
 }
 _HIGHEST_PORT = 65535
@@ -118,6 +119,8 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     _add_health(add("health", health.run, about))
     about = "Examine what works here and what is missing, with the line that mends it."
     _add_doctor(add("doctor", doctor.run, about))
+    about = "List traces of this home, show one, or send one to a receiver of OpenTelemetry."
+    _add_trace(add("trace", trace.run, about))
     add("status", commands.status, "Show every setting and its source; secrets are masked.")
 
 
@@ -157,6 +160,29 @@ def _add_doctor(parser: Parser) -> None:
         help="seconds for all checks together (default: 3)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_trace(parser: Parser) -> None:
+    parser.add_argument("verb", choices=("list", "show", "export"), help="what to do")
+    parser.add_argument(
+        "id",
+        nargs="?",
+        help="for show and export: the first six or more digits, job:ID, workflow:NAME or event:ID "
+        "(default: the last trace)",
+    )
+    parser.add_argument("--failed", action="store_true", help="list: those with a failure only")
+    parser.add_argument(
+        "-n", type=_count, metavar="N", help="list: how many at most, newest first (default: 20)"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="show: without times and ids, the same in every run"
+    )
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        help="export: the receiver, for OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, or "
+        "http://localhost:4318; needs the extra otel)",
+    )
 
 
 def _add_serve(parser: Parser) -> None:
@@ -282,6 +308,10 @@ def _port(text: str) -> int:
 
 def _port_or_any(text: str) -> int:
     return _read(read_whole, text, least=0, most=_HIGHEST_PORT)
+
+
+def _count(text: str) -> int:
+    return _read(read_whole, text)
 
 
 def _at_once(text: str) -> int:

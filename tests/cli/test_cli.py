@@ -62,7 +62,7 @@ def test_the_version_is_printed(agentnb):
         (["lap"], "did you mean lab?"),
         (
             ["xyzzy"],
-            "commands: lab, tutorials, init, worker, serve, migrate, check, health, doctor, status",
+            "commands: lab, tutorials, init, worker, serve, migrate, check, health, doctor, trace",
         ),
         (["lab", "--prot", "3"], "did you mean --port?"),
         (["lab", "--port", "70000"], "agentnb lab --help"),

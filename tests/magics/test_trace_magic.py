@@ -114,6 +114,13 @@ def test_a_trace_is_written_for_perfetto(caused, project):
     assert "trace.json" in said
 
 
+def test_a_trace_is_written_for_opentelemetry(caused, project):
+    assert "trace.otlp" in caused("%trace --export trace.otlp")
+    (found,) = json.loads((project / "trace.otlp").read_text())["resourceSpans"]
+    spans = found["scopeSpans"][0]["spans"]
+    assert {span["traceId"] for span in spans} == {caused("%trace").id}
+
+
 def test_a_trace_is_given_as_json_and_as_plain_text(caused):
     record = json.loads(caused("%trace --json"))
     assert record["trace_id"] == caused("%trace").id

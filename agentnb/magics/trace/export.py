@@ -20,7 +20,13 @@ def _chrome(trace: Trace) -> str:
     return json.dumps(trace.to_chrome(), ensure_ascii=False, default=str)
 
 
-FORMS: dict[str, Callable[[Trace], str]] = {".json": _chrome}
+def _otlp(trace: Trace) -> str:
+    from agentnb.core.trace.otel.otlp import to_otlp
+
+    return to_otlp(trace).decode()
+
+
+FORMS: dict[str, Callable[[Trace], str]] = {".json": _chrome, ".otlp": _otlp}
 """The text of a file by the end of its name."""
 
 

@@ -51,8 +51,8 @@ _OPTIONS = (
     ),
     Option(
         ("--export",),
-        "write it to a file, for Perfetto and chrome://tracing",
-        "FILE.json",
+        "write it to a file: .json for Perfetto and chrome://tracing, .otlp for OpenTelemetry",
+        "FILE",
         verbs=_SHOW,
         apart=_apart("export"),
     ),

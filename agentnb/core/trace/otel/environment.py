@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentnb.core.trace.otel.sinks import Sink
     from agentnb.core.trace.spans import Tracer
 
-__all__ = ["OTLPTarget", "check_installed", "export_by_environment", "target_of"]
+__all__ = ["OTLPTarget", "check_installed", "export_by_environment", "target_of", "variables_of"]
 
 _MODULES: Final = {
     "opentelemetry.sdk.trace": "opentelemetry-sdk",
@@ -187,6 +187,18 @@ def _pairs(name: str, text: str) -> dict[str, str]:
     return found
 
 
+def variables_of(settings: Settings) -> Callable[[str], str | None]:
+    """Return what gives a variable of the environment or of ``.env``; None for one without text."""
+
+    def variable(name: str) -> str | None:
+        try:
+            return settings.variable(name).reveal().strip()
+        except ConfigError:
+            return None
+
+    return variable
+
+
 def export_by_environment(tracer: Tracer, settings: Settings) -> SpanExport | None:
     """Export the spans of a tracer to where the variables say; None where the SDK is disabled.
 
@@ -195,13 +207,7 @@ def export_by_environment(tracer: Tracer, settings: Settings) -> SpanExport | No
     ConfigError
         The extra is not installed, or a variable cannot be used.
     """
-
-    def variable(name: str) -> str | None:
-        try:
-            return settings.variable(name).reveal().strip()
-        except ConfigError:
-            return None
-
+    variable = variables_of(settings)
     if (variable("OTEL_SDK_DISABLED") or "").lower() == "true":
         _logger.info("no span is exported: OTEL_SDK_DISABLED is set")
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -13,6 +12,12 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from agentnb.core.trace.otel.conventions import SCHEMA_URL, describe
 from agentnb.core.trace.otel.parents import span_context
+from agentnb.core.trace.otel.resources import (
+    SERVICE_NAME,
+    agentnb_version,
+    nanoseconds,
+    process_attributes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,30 +25,10 @@ if TYPE_CHECKING:
     from agentnb.core.trace.process import Process
     from agentnb.core.trace.spans import Span
 
-__all__ = ["SERVICE_NAME", "agentnb_version", "nanoseconds", "process_attributes", "readable"]
-
-SERVICE_NAME: Final = "agentnb"
+__all__ = ["readable", "resource_of"]
 
 
-def agentnb_version() -> str:
-    """Return the version of the installed distribution."""
-    try:
-        return version("agentnb-toolkit")
-    except PackageNotFoundError:  # a checkout that is on the path
-        return "0"
-
-
-def process_attributes(process: Process | None) -> dict[str, str | int]:
-    """Return what a resource says of a process."""
-    if process is None:
-        return {}
-    found: dict[str, str | int] = {"process.pid": process.pid, "host.name": process.host}
-    if process.role:
-        found["agentnb.role"] = process.role
-    return found
-
-
-def resource_of(process: Process | None, given: Mapping[str, str]) -> Resource:
+def resource_of(process: Process, given: Mapping[str, str]) -> Resource:
     """Return the resource of a process, with what OTEL_RESOURCE_ATTRIBUTES and others add.
 
     Parameters
@@ -80,12 +65,3 @@ def readable(span: Span, resource: Resource, redactor: Callable[[str], str]) -> 
         end_time=nanoseconds(span.ended),
         instrumentation_scope=_SCOPE,
     )
-
-
-def nanoseconds(seconds: float) -> int:
-    """Return a time since 1970 in nanoseconds.
-
-    >>> nanoseconds(1.5)
-    1500000000
-    """
-    return round(seconds * 1_000_000_000)
