@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["absolute", "python", "search_paths"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["absolute", "interrupts_blocked", "python", "search_paths"]
 
 
 def python(*words: str, isolated: bool = False) -> list[str]:
@@ -47,3 +53,17 @@ def search_paths() -> dict[str, str]:
     names = ("PATH", "PYTHONPATH")
     found = {name: os.pathsep.join(absolute(name)) for name in names if os.environ.get(name)}
     return found | {"PYTHONSAFEPATH": "1"}
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Let programs that this thread starts ignore Ctrl-C, and raise it here at the end.
+
+    A notebook interrupts the whole process group of its kernel. It is for programs that others
+    start; ours get a session of their own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

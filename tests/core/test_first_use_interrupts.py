@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -86,6 +87,41 @@ for number in range(7):
     seen.append(outcome)
 print("usable", seen.count("interrupted"))
 """
+ASKED = """
+import sys, threading, time
+from pathlib import Path
+
+def use_git():
+    from agentnb.core.git.executor import git_class
+    return git_class().GIT_PYTHON_GIT_EXECUTABLE
+
+def use_redis():
+    from agentnb.core.redis.binary import version_of
+    return version_of(Path(sys.argv[2])).kind
+
+def use_docker():
+    from agentnb.core.docker.buildkit import Command, _says
+    return _says(Command(sys.argv[2], None), "--version").split()[0]
+
+use = {"git": use_git, "valkey-server": use_redis, "docker": use_docker}[Path(sys.argv[2]).name]
+seen = []
+thread = threading.Thread(target=lambda: seen.append(use()))
+thread.start()
+try:
+    time.sleep(10)
+except KeyboardInterrupt:
+    thread.join()
+    print("interrupted", *seen)
+"""
+PROGRAM_ASKED = """#!{python} -SI
+import os, pathlib, signal, time
+told = pathlib.Path({told!r})
+if not told.exists():
+    told.touch()
+    os.killpg(os.getppid(), signal.SIGINT)
+time.sleep(0.1)
+print({says!r})
+"""
 SERVICES = ["db", "cache", "events", "queue", "workflows", "files", "git", "api", "websocket"]
 
 
@@ -100,3 +136,31 @@ def test_an_interrupt_of_the_first_use_leaves_a_service_usable(service, redis_ho
         cwd=redis_home.parent,
     )
     assert found.stdout.startswith("usable"), (found.stdout + found.stderr)[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "found"),
+    [
+        ("git", "git version 2.39.5", "git"),
+        ("valkey-server", "Valkey server v=9.1.2 sha=0", "Valkey"),
+        ("docker", "Docker version 27.0.1", "Docker"),
+    ],
+)
+def test_an_interrupt_does_not_end_a_program_that_is_asked_for_its_version(
+    name, says, found, tmp_path
+):
+    program = tmp_path / name
+    program.write_text(
+        PROGRAM_ASKED.format(python=sys.executable, told=str(tmp_path / "told"), says=says)
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ASKED, "first", str(program)],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.stdout == f"interrupted {found}\n", done.stdout + done.stderr

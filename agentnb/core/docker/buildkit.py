@@ -159,6 +159,7 @@ def _says(command: Command, *words: str) -> str | None:
             errors="replace",
             timeout=_ASK_SECONDS,
             check=False,
+            start_new_session=True,  # an interrupt of the notebook's process group stays there
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -8,6 +8,7 @@ import re
 import select
 import selectors
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from agentnb.core.callthreads import current_call
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
 from agentnb.core.git.locks import at_work, waits
-from agentnb.core.launch import search_paths
+from agentnb.core.launch import interrupts_blocked, search_paths
 from agentnb.core.ranges import LONGEST
 
 if TYPE_CHECKING:
@@ -84,8 +85,12 @@ def git_class() -> Any:
     UnavailableError
         There is no git on PATH.
     """
+    if (known := sys.modules.get("git")) is not None and hasattr(known, "Git"):
+        return known.Git
     try:
-        from git.cmd import Git
+        # The package runs `git version`: an interrupt must not end that, as if there were no git.
+        with interrupts_blocked():
+            from git.cmd import Git
     except ImportError as error:
         raise _no_git() from error
     return Git

@@ -58,7 +58,12 @@ def version_of(program: Path) -> Version | None:
     """Return what a server's program says it is, or None if it says nothing understandable."""
     try:
         said = subprocess.run(  # noqa: S603 - the program that is going to be started anyway
-            [program, "--version"], capture_output=True, text=True, timeout=5, check=False
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            start_new_session=True,  # an interrupt of the notebook's process group stays there
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
